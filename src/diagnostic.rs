@@ -1,0 +1,110 @@
+//! What is wrong with a template, where, and what to do about it.
+
+use std::fmt;
+
+/// Where in a template: the keys and indexes from its root (`Resources`, `ConnectRoute`, `Properties`, `Target`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path(pub Vec<Step>);
+
+/// One step down into a template.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Path {
+    /// The path of `key` below this one.
+    pub fn key(&self, key: &str) -> Self {
+        self.with(Step::Key(key.to_owned()))
+    }
+
+    /// The path of element `index` below this one.
+    pub fn index(&self, index: usize) -> Self {
+        self.with(Step::Index(index))
+    }
+
+    /// The path of what `below` leads to from here.
+    pub fn join(&self, below: &Path) -> Self {
+        Self(self.0.iter().chain(&below.0).cloned().collect())
+    }
+
+    fn with(&self, step: Step) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(step);
+        Self(steps)
+    }
+}
+
+impl fmt::Display for Path {
+    /// `Resources/ConnectRoute/Properties/Target`, as cfn-lint writes paths.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.0.iter().enumerate() {
+            if position > 0 {
+                f.write_str("/")?;
+            }
+            match step {
+                Step::Key(key) => f.write_str(key)?,
+                Step::Index(index) => write!(f, "{index}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One problem of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub path: Path,
+    /// Whether `path`'s last key itself is wrong (an unknown property), not the value under it.
+    pub at_key: bool,
+    /// What is wrong and why: one sentence, no full stop.
+    pub what: String,
+    /// What to do: `did you mean "RouteKey"?`
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem with the value at `path`.
+    pub fn new(path: Path, what: impl Into<String>) -> Self {
+        Self { path, at_key: false, what: what.into(), help: None }
+    }
+
+    /// A problem with the key that `path` ends in.
+    pub fn of_key(path: Path, what: impl Into<String>) -> Self {
+        Self { at_key: true, ..Self::new(path, what) }
+    }
+
+    /// The same problem with advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same problem, with the known name nearest to `given` as advice; all of them where none is near.
+    pub fn suggest<'a>(self, given: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut known: Vec<&str> = known.into_iter().collect();
+        known.sort_unstable();
+        match nearest(given, &known) {
+            Some(name) => self.help(format!("did you mean \"{name}\"?")),
+            None if known.is_empty() => self,
+            None => self.help(format!("known here: {}", known.join(", "))),
+        }
+    }
+
+    /// The same problem, seen from `above`: its path is below that one.
+    pub fn below(mut self, above: &Path) -> Self {
+        self.path = above.join(&self.path);
+        self
+    }
+}
+
+/// The name that `given` was most likely meant to be, if any is near enough.
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), &name.to_lowercase()), *name))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, name)| name)
+}

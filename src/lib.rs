@@ -1,0 +1,18 @@
+//! wschat: a SAM or CloudFormation template to a running serverless WebSocket stack, on AWS or on this machine.
+//!
+//! The way the data takes, and the module that takes each step:
+//!
+//! ```text
+//! template text --template::parse--> Template --template::expand (SAM)--> Template --stack::resolve--> Stack
+//! AWS           --live::read-------> Live
+//! (Stack, Live) --plan::diff-------> Plan     --execute--------------------> events --> ui, outputs
+//! ```
+//!
+//! `template`, `stack` and `plan` are pure: no I/O, no clock, no AWS. `live` reads AWS, `execute` writes it; both do
+//! so through `resources`, where one resource type is one file, and `aws`, where every call is made. `package` builds
+//! handler code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb.
+
+pub mod diagnostic;
+pub mod local;
+pub mod resources;
+pub mod stack;

@@ -1,0 +1,263 @@
+//! How slow, how late and how strict this cloud is: by default as fast as it can while passing through every state
+//! that AWS passes through, or as a conditions file (`wschat local start --conditions FILE`) says.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::wire::ApiError;
+
+/// The conditions a cloud runs under.
+#[derive(Debug)]
+pub struct Conditions {
+    pub eventual: Eventual,
+    pub strict: Strict,
+    latency: BTreeMap<String, Duration>,
+    throttles: Vec<(String, Mutex<Bucket>)>,
+    bits_per_second: Option<f64>,
+    /// When the uplink has carried all that was given to it so far.
+    link_free: Mutex<Option<Instant>>,
+    conflict_chance: f64,
+    dice: Mutex<StdRng>,
+    busy: Mutex<HashSet<String>>,
+}
+
+/// How long what AWS does behind an answer takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Eventual {
+    /// From `CreateRole` until Lambda can assume the role.
+    pub iam_role_assumable: Duration,
+    pub table_creating: Duration,
+    pub table_deleting: Duration,
+    /// `Pending` to `Active`.
+    pub function_pending: Duration,
+    /// `LastUpdateStatus` `InProgress` to `Successful`.
+    pub function_updating: Duration,
+}
+
+/// Where nobody could ask AWS: both answers are on offer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strict {
+    /// Whether `CreateIntegration` refuses a Lambda function that does not exist yet.
+    #[serde(default)]
+    pub integration_needs_function: bool,
+}
+
+/// The file as written; see `docs/conditions.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    latency_ms: BTreeMap<String, f64>,
+    link: Option<Link>,
+    eventual_s: EventualSeconds,
+    #[serde(default)]
+    throttle: BTreeMap<String, Rate>,
+    conflict: Option<Conflict>,
+    #[serde(default)]
+    strict: Strict,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    upload_mbit_s: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventualSeconds {
+    iam_role_assumable: f64,
+    table_creating: f64,
+    table_deleting: f64,
+    function_pending: f64,
+    function_updating: f64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rate {
+    rate: f64,
+    burst: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Conflict {
+    apigatewayv2_same_api: f64,
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    rate: Rate,
+    tokens: f64,
+    at: Option<Instant>,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        let milliseconds = Duration::from_millis;
+        Self {
+            eventual: Eventual {
+                iam_role_assumable: milliseconds(20),
+                table_creating: milliseconds(20),
+                table_deleting: milliseconds(20),
+                function_pending: milliseconds(20),
+                function_updating: milliseconds(20),
+            },
+            strict: Strict::default(),
+            latency: BTreeMap::new(),
+            throttles: Vec::new(),
+            bits_per_second: None,
+            link_free: Mutex::new(None),
+            conflict_chance: 0.0,
+            dice: Mutex::new(StdRng::seed_from_u64(0)),
+            busy: Mutex::new(HashSet::new()),
+        }
+    }
+}
+
+impl Conditions {
+    /// Reads a conditions file.
+    ///
+    /// # Errors
+    /// A sentence that names the file and what is wrong in it.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Reads the text of a conditions file.
+    ///
+    /// # Errors
+    /// What is wrong in it, with line and column.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        let seconds =
+            |value: f64| Duration::try_from_secs_f64(value).map_err(|_| format!("{value} is not a number of seconds"));
+        let latency = file
+            .latency_ms
+            .into_iter()
+            .map(|(operation, ms)| Ok((operation, seconds(ms / 1000.0)?)))
+            .collect::<Result<_, String>>()?;
+        let conflict = file.conflict.unwrap_or(Conflict { apigatewayv2_same_api: 0.0, seed: 0 });
+        Ok(Self {
+            eventual: Eventual {
+                iam_role_assumable: seconds(file.eventual_s.iam_role_assumable)?,
+                table_creating: seconds(file.eventual_s.table_creating)?,
+                table_deleting: seconds(file.eventual_s.table_deleting)?,
+                function_pending: seconds(file.eventual_s.function_pending)?,
+                function_updating: seconds(file.eventual_s.function_updating)?,
+            },
+            strict: file.strict,
+            latency,
+            throttles: file
+                .throttle
+                .into_iter()
+                .map(|(pattern, rate)| (pattern, Mutex::new(Bucket { rate, tokens: rate.burst, at: None })))
+                .collect(),
+            bits_per_second: file.link.map(|link| link.upload_mbit_s * 1e6),
+            link_free: Mutex::new(None),
+            conflict_chance: conflict.apigatewayv2_same_api,
+            dice: Mutex::new(StdRng::seed_from_u64(conflict.seed)),
+            busy: Mutex::new(HashSet::new()),
+        })
+    }
+
+    /// Lets one call of `service.operation` with a body of `bytes` through: waits for the shared uplink, then for
+    /// half the operation's latency (the other half is `after`), and draws on its throttles.
+    ///
+    /// # Errors
+    /// 429 `TooManyRequestsException` when a throttle is exhausted.
+    pub async fn before(&self, service: &str, operation: &str, bytes: usize) -> Result<(), ApiError> {
+        if let Some(bits_per_second) = self.bits_per_second {
+            let carrying = Duration::from_secs_f64(bytes as f64 * 8.0 / bits_per_second);
+            let done = {
+                let mut free = lock(&self.link_free);
+                let done = free.map_or_else(Instant::now, |free| free.max(Instant::now())) + carrying;
+                *free = Some(done);
+                done
+            };
+            tokio::time::sleep_until(done).await;
+        }
+        tokio::time::sleep(self.latency(service, operation) / 2).await;
+        // The most specific throttle speaks for an operation; the documented quotas do not add up.
+        let throttle = patterns(service, operation)
+            .into_iter()
+            .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
+        match throttle {
+            Some((_, bucket)) if !lock(bucket).take(Instant::now()) => {
+                Err(ApiError::new(429, "TooManyRequestsException", "Too Many Requests"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rest of the operation's latency.
+    pub async fn after(&self, service: &str, operation: &str) {
+        tokio::time::sleep(self.latency(service, operation) / 2).await;
+    }
+
+    /// Holds one API for the length of a mutation. `None` where another mutation holds it and the dice say that the
+    /// two collide.
+    pub fn contend<'a>(&'a self, api: &str) -> Option<Contended<'a>> {
+        if self.conflict_chance <= 0.0 {
+            return Some(Contended { conditions: self, api: None });
+        }
+        if lock(&self.busy).insert(api.to_owned()) {
+            return Some(Contended { conditions: self, api: Some(api.to_owned()) });
+        }
+        let collides = lock(&self.dice).random::<f64>() < self.conflict_chance;
+        (!collides).then_some(Contended { conditions: self, api: None })
+    }
+
+    fn latency(&self, service: &str, operation: &str) -> Duration {
+        patterns(service, operation).iter().find_map(|pattern| self.latency.get(pattern)).copied().unwrap_or_default()
+    }
+}
+
+/// One mutation of an API under way.
+#[derive(Debug)]
+pub struct Contended<'a> {
+    conditions: &'a Conditions,
+    api: Option<String>,
+}
+
+impl Drop for Contended<'_> {
+    fn drop(&mut self) {
+        if let Some(api) = &self.api {
+            lock(&self.conditions.busy).remove(api);
+        }
+    }
+}
+
+impl Bucket {
+    fn take(&mut self, now: Instant) -> bool {
+        let passed = self.at.map_or(0.0, |at| (now - at).as_secs_f64());
+        self.at = Some(now);
+        self.tokens = (self.tokens + passed * self.rate.rate).min(self.rate.burst);
+        let granted = self.tokens >= 1.0;
+        if granted {
+            self.tokens -= 1.0;
+        }
+        granted
+    }
+}
+
+/// The names under which a file may speak of an operation, the most specific first.
+fn patterns(service: &str, operation: &str) -> [String; 3] {
+    [format!("{service}.{operation}"), format!("{service}.*"), "default".to_owned()]
+}
+
+/// A lock that a panicking holder does not poison for everybody else.
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

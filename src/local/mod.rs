@@ -1,0 +1,18 @@
+//! The local cloud: one process on loopback that speaks AWS's own protocols, so that the deployer, the handlers,
+//! the AWS CLI and boto3 work against it unmodified.
+//!
+//! The way of a request:
+//!
+//! ```text
+//! socket --server (HTTP or TLS, one port)--> wire::Request --router (who signed it for which service)--> Service
+//!            |                                                  |
+//!            |                                                  +-- conditions: uplink, latency, throttles, conflicts
+//!            +-- a WebSocket upgrade ---> apigateway::gateway ---> lambda ---> the handler's process
+//! ```
+//!
+//! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
+
+pub mod conditions;
+pub mod shell;
+pub mod store;
+pub mod wire;

@@ -1,0 +1,67 @@
+//! Where the local cloud keeps what must survive a restart: one JSON file a service, replaced atomically.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The data folder of one local cloud (`.wschat/local`).
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens the folder, making it where it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// A path inside the folder, for data that is not one JSON document (SQLite files, function code).
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// What was last saved under `name`; the default where nothing was.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read as `T`.
+    pub fn load<T: DeserializeOwned + Default>(&self, name: &str) -> io::Result<T> {
+        match fs::read(self.file(name)) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.file(name).display()))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces what is saved under `name`; a crash leaves the old or the new, never half of either.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save<T: Serialize>(&self, name: &str, state: &T) -> io::Result<()> {
+        write_atomically(&self.file(name), &serde_json::to_vec(state)?)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+}
+
+/// Writes beside `path`, then renames over it.
+///
+/// # Errors
+/// When the file cannot be written or renamed.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    fs::File::create(&beside)?.write_all(bytes)?;
+    fs::rename(&beside, path)
+}

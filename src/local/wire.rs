@@ -1,0 +1,207 @@
+//! Requests, answers and errors in the four protocols that the served AWS services speak.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// One AWS API call as it came over the wire.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: Method,
+    /// The path as sent, still percent-encoded.
+    pub path: String,
+    /// The query string, decoded, in the order sent.
+    pub query: Vec<(String, String)>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub caller: Caller,
+}
+
+/// Who sent a request, as its SigV4 credential scope says. Signatures are not verified: the port is loopback's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    pub access_key: Option<String>,
+    /// The region the request was signed for; `us-east-1` where it was not signed.
+    pub region: String,
+}
+
+impl Request {
+    /// The first value of a query parameter.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The path's segments, percent-decoded, without empty ones.
+    pub fn segments(&self) -> Vec<String> {
+        self.path
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
+            .collect()
+    }
+
+    /// The body as JSON; an empty body reads as `{}`.
+    ///
+    /// # Errors
+    /// `SerializationException` (400), as AWS answers a body that is not what the operation takes.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        serde_json::from_slice(body).map_err(|error| ApiError::new(400, "SerializationException", error.to_string()))
+    }
+}
+
+/// An answer, before it is put on the wire.
+#[derive(Debug, Clone)]
+pub struct Response {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Response {
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self::new(status, "application/json", Bytes::new())
+    }
+
+    /// A JSON answer. The content type is the protocol's and is set by the router for `awsJson` services.
+    pub fn json(status: u16, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self::new(status, "application/json", body.into())
+    }
+
+    /// An XML answer of the query protocol.
+    pub fn xml(status: u16, body: String) -> Self {
+        Self::new(status, "text/xml", body.into())
+    }
+
+    /// An answer with the given content type.
+    pub fn new(status: u16, content_type: &'static str, body: Bytes) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, headers, body }
+    }
+
+    /// The same answer with one more header.
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+}
+
+/// A refusal in AWS's words: status, error code, message, and what else the error's shape carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    pub status: u16,
+    pub code: Cow<'static, str>,
+    pub message: String,
+    /// Further members of the error's body (`Type`, `Reason`, `retryAfterSeconds`, …).
+    pub fields: Map<String, Value>,
+}
+
+impl ApiError {
+    pub fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into(), fields: Map::new() }
+    }
+
+    /// The same error with one more member in its body.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// How a service puts answers and errors on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `X-Amz-Target`, JSON 1.0 (DynamoDB).
+    AwsJson10,
+    /// `X-Amz-Target`, JSON 1.1 (CloudWatch Logs).
+    AwsJson11,
+    /// Paths and verbs (Lambda, API Gateway); the error code is in `x-amzn-ErrorType`. The flag says whether
+    /// members of an error's body begin with a capital (`Message`, Lambda's with `Type`) or not (API Gateway).
+    RestJson { capital_message: bool },
+    /// Form in, XML out (IAM, STS, CloudFormation); the string is the XML namespace.
+    Query(&'static str),
+}
+
+impl Protocol {
+    /// The answer that carries `error`.
+    pub fn error(self, error: &ApiError, request_id: &str) -> Response {
+        match self {
+            Self::Query(namespace) => {
+                let side = if error.status >= 500 { "Receiver" } else { "Sender" };
+                Response::xml(
+                    error.status,
+                    format!(
+                        "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{side}</Type><Code>{}</Code>\
+                         <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
+                        xml_escape(&error.code),
+                        xml_escape(&error.message)
+                    ),
+                )
+            }
+            Self::RestJson { capital_message } => {
+                let mut body = error.fields.clone();
+                let key = if capital_message { "Message" } else { "message" };
+                body.insert(key.to_owned(), json!(error.message));
+                Response::json(error.status, &body).with_header("x-amzn-errortype", &error.code)
+            }
+            Self::AwsJson10 | Self::AwsJson11 => {
+                let mut body = error.fields.clone();
+                body.insert("__type".to_owned(), json!(error.code));
+                body.insert("message".to_owned(), json!(error.message));
+                Response::json(error.status, &body)
+            }
+        }
+    }
+
+    /// The content type of this protocol's answers.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::AwsJson10 => "application/x-amz-json-1.0",
+            Self::AwsJson11 => "application/x-amz-json-1.1",
+            Self::RestJson { .. } => "application/json",
+            Self::Query(_) => "text/xml",
+        }
+    }
+}
+
+/// Text made safe for an XML element.
+pub fn xml_escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// One AWS service behind the port.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// The name under which `aws-conditions.toml` and the call log know it (`lambda`, `apigatewayv2`, …).
+    fn name(&self) -> &'static str;
+
+    fn protocol(&self) -> Protocol;
+
+    /// The operation a request asks for, as AWS's API reference spells it (`CreateFunction`).
+    ///
+    /// # Errors
+    /// What AWS answers to a request for no operation it knows.
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError>;
+
+    /// For operations that change an API Gateway API: its id. Overlapping ones may collide (`conditions`).
+    fn contended(&self, _operation: &str, _request: &Request) -> Option<String> {
+        None
+    }
+
+    /// Carries out `operation`.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError>;
+}

@@ -1,0 +1,167 @@
+//! The stack that a template describes: desired resources with resolved properties, and the edges between them.
+//!
+//! Most attributes are known before anything exists, because names are ours to give. The few that AWS mints (an API's
+//! id, an integration's id, a deployment's id) stand in resolved properties as *tokens*: text inside a string that
+//! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and whoever has the value
+//! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::diagnostic::Path;
+use crate::resources::Kind;
+
+/// Whose stack, where: what names and ARNs are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The stack's name: letters, digits and hyphens, at most 40 characters.
+    pub stack: String,
+    /// The AWS account, 12 digits.
+    pub account: String,
+    pub region: String,
+    /// `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+}
+
+impl Scope {
+    /// The domain of the partition's endpoints (`AWS::URLSuffix`).
+    pub fn url_suffix(&self) -> &'static str {
+        if self.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
+    }
+
+    /// An ARN here. IAM's have no region.
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        let region = if service == "iam" { "" } else { &self.region };
+        format!("arn:{}:{service}:{region}:{}:{resource}", self.partition, self.account)
+    }
+}
+
+/// A template, resolved.
+#[derive(Debug)]
+pub struct Stack {
+    pub scope: Scope,
+    /// By logical id.
+    pub resources: BTreeMap<String, Resource>,
+    pub outputs: BTreeMap<String, Output>,
+}
+
+/// One desired resource.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    pub logical_id: String,
+    pub kind: &'static dyn Kind,
+    /// The physical id, where it is ours to give: given by the template or made from stack and logical id.
+    pub name: Option<String>,
+    /// Whether the template gave the name: then a replacement cannot stand beside the old one.
+    pub named_by_user: bool,
+    /// Canonical properties (AWS's defaults filled in), tokens inside.
+    pub properties: Value,
+    /// Other resources that must be done first, by logical id.
+    pub hard: BTreeSet<String>,
+    /// Resources whose name this one speaks of; waited for only when AWS refuses to go on without them.
+    pub soft: BTreeSet<String>,
+    pub deletion_policy: DeletionPolicy,
+    /// Where the template describes it.
+    pub path: Path,
+    /// The folder, crate or zip file that a function's code comes from, relative to the template.
+    pub code: Option<String>,
+}
+
+/// What becomes of a resource that is no longer wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    #[default]
+    Delete,
+    Retain,
+}
+
+impl DeletionPolicy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+        }
+    }
+}
+
+/// One output of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub description: Option<String>,
+    /// Tokens inside.
+    pub value: String,
+}
+
+/// An attribute that is not known until AWS has minted it, as it stands inside strings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token {
+    pub logical_id: String,
+    /// The attribute's name; `Ref` for what `Ref` gives.
+    pub attribute: String,
+}
+
+/// Brackets that no template text contains: private-use characters.
+const OPEN: char = '\u{F0000}';
+const CLOSE: char = '\u{F0001}';
+
+impl Token {
+    /// The token as text, to be put into a string.
+    pub fn text(logical_id: &str, attribute: &str) -> String {
+        format!("{OPEN}{logical_id}.{attribute}{CLOSE}")
+    }
+
+    /// The tokens in `text`, in order.
+    pub fn find(text: &str) -> Vec<Self> {
+        text.split(OPEN)
+            .skip(1)
+            .filter_map(|rest| rest.split_once(CLOSE)?.0.split_once('.'))
+            .map(|(logical_id, attribute)| Self { logical_id: logical_id.to_owned(), attribute: attribute.to_owned() })
+            .collect()
+    }
+
+    /// All tokens anywhere in `value`.
+    pub fn find_all(value: &Value) -> BTreeSet<Self> {
+        match value {
+            Value::String(text) => Self::find(text).into_iter().collect(),
+            Value::Array(items) => items.iter().flat_map(Self::find_all).collect(),
+            Value::Object(entries) => entries.values().flat_map(Self::find_all).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// `value` with every token that `known` knows replaced; the others stay.
+    pub fn substitute(value: &Value, known: &dyn Fn(&Token) -> Option<String>) -> Value {
+        match value {
+            Value::String(text) => Value::String(Self::substitute_text(text, known)),
+            Value::Array(items) => items.iter().map(|item| Self::substitute(item, known)).collect(),
+            Value::Object(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), Self::substitute(value, known))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// `text` with every token that `known` knows replaced; the others stay.
+    pub fn substitute_text(text: &str, known: &dyn Fn(&Token) -> Option<String>) -> String {
+        let mut out = text.to_owned();
+        for token in Self::find(text) {
+            if let Some(value) = known(&token) {
+                out = out.replace(&Self::text(&token.logical_id, &token.attribute), &value);
+            }
+        }
+        out
+    }
+
+    /// `text` as a person may read it: tokens as `<ConnectInteg>`.
+    pub fn readable(text: &str) -> String {
+        Self::substitute_text(text, &|token| {
+            let shown = if token.attribute == "Ref" {
+                format!("<{}>", token.logical_id)
+            } else {
+                format!("<{}.{}>", token.logical_id, token.attribute)
+            };
+            Some(shown)
+        })
+    }
+}
