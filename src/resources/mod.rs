@@ -1,5 +1,7 @@
 //! The resource types: one file each, and one line each in `KINDS`.
 
+pub mod properties;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
