@@ -20,6 +20,8 @@ mod table;
 pub mod tags;
 mod wait;
 
+pub mod properties;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
