@@ -14,6 +14,8 @@
 
 pub mod aws;
 pub mod diagnostic;
+pub mod live;
 pub mod local;
+pub mod plan;
 pub mod resources;
 pub mod stack;

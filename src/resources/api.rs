@@ -14,7 +14,7 @@ use crate::aws::{Aws, Call, CallError};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::ApiGatewayV2::Api";
+pub const TYPE: &str = "AWS::ApiGatewayV2::Api";
 
 /// The attribute that holds the URI which clients reach the API's stages under.
 pub const ENDPOINT: &str = "ApiEndpoint";

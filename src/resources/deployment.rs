@@ -17,7 +17,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
+pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
 
 /// The property that the plan puts in: canonical properties of all routes, integrations and route responses.
 pub const FREEZES: &str = "Freezes";

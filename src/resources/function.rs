@@ -20,7 +20,7 @@ use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::Lambda::Function";
+pub const TYPE: &str = "AWS::Lambda::Function";
 
 /// How long a role that this run made may take until Lambda can assume it: 8 to 12 s as a rule, minutes at worst.
 const ROLE_PATIENCE: Duration = Duration::from_secs(180);

@@ -11,11 +11,11 @@ use super::role::{self, Policy};
 use super::{
     Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, to_value,
 };
-use crate::aws::{Aws, Call, Meaning};
+use crate::aws::Aws;
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-const TYPE: &str = "AWS::IAM::Policy";
+pub const TYPE: &str = "AWS::IAM::Policy";
 
 /// An inline policy that the template describes apart from its roles.
 pub struct InlinePolicy;
@@ -64,22 +64,15 @@ impl Provider for InlinePolicy {
             && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, _: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let mut found: Vec<Props> = Vec::new();
         for (role, name) in &search.inline_policies {
-            if !parents.iter().any(|parent| parent.physical_id == *role) {
-                continue;
-            }
-            let answer = aws
-                .call(Call::new("iam", "GetRolePolicy"), || {
-                    aws.iam.get_role_policy().role_name(role).policy_name(name).send()
-                })
-                .await;
-            let document = match answer {
-                Ok(answer) => Document::from_url_encoded(&answer.policy_document)?,
-                Err(error) if error.is(Meaning::NotFound) => continue,
-                Err(error) => return Err(error.into()),
-            };
+            let document = parents
+                .iter()
+                .find(|parent| parent.physical_id == *role)
+                .and_then(|parent| parent.attributes.get(&role::policy_attribute(name)));
+            let Some(document) = document else { continue };
+            let document = Document::from_url_encoded(document)?;
             match found.iter_mut().find(|known| known.policy_name == *name && known.policy_document == document) {
                 Some(known) => {
                     known.roles.insert(role.clone());

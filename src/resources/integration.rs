@@ -18,7 +18,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::ApiGatewayV2::Integration";
+pub const TYPE: &str = "AWS::ApiGatewayV2::Integration";
 
 /// What a route calls.
 pub struct Integration;

@@ -15,7 +15,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::Logs::LogGroup";
+pub const TYPE: &str = "AWS::Logs::LogGroup";
 
 /// Where Lambda logs to, unless a function says otherwise.
 pub(crate) const LAMBDA: &str = "/aws/lambda/";
@@ -81,6 +81,10 @@ impl Kind for LogGroup {
 
 #[async_trait]
 impl Provider for LogGroup {
+    fn holds_data(&self) -> bool {
+        true
+    }
+
     fn taggable(&self) -> bool {
         true
     }

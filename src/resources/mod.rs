@@ -3,24 +3,22 @@
 //! A type has two sides. `Kind` is what can be said of it without asking anybody: its properties, its names, its
 //! attributes. `Provider` reads and writes it in AWS.
 
-mod api;
-mod deployment;
+pub mod api;
+pub mod deployment;
 mod document;
-mod function;
-mod inline_policy;
-mod integration;
-mod log_group;
-mod permission;
+pub mod function;
+pub mod inline_policy;
+pub mod integration;
+pub mod log_group;
+pub mod permission;
 pub mod properties;
-mod role;
-mod route;
-mod route_response;
-mod stage;
-mod table;
+pub mod role;
+pub mod route;
+pub mod route_response;
+pub mod stage;
+pub mod table;
 pub mod tags;
 mod wait;
-
-pub mod properties;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,6 +77,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Properties that AWS cannot change on an existing resource.
     fn create_only(&self) -> &'static [&'static str];
+
+    /// Properties (`A` or `A.B`) that AWS cannot take back: where the template leaves them out, any value will do.
+    fn any_if_absent(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
     fn hard(&self) -> &'static [&'static str];
@@ -280,6 +283,11 @@ pub trait Provider: Kind {
     /// The type that resources of this one live inside of; they are read and removed with it.
     fn parent(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether it holds what cannot be made again.
+    fn holds_data(&self) -> bool {
+        false
     }
 
     /// Whether it carries tags: then the ownership tags are among its properties.

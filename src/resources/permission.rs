@@ -13,7 +13,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-const TYPE: &str = "AWS::Lambda::Permission";
+pub const TYPE: &str = "AWS::Lambda::Permission";
 
 /// A right to invoke a function.
 pub struct Permission;

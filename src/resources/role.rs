@@ -17,7 +17,7 @@ use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(super) const TYPE: &str = "AWS::IAM::Role";
+pub const TYPE: &str = "AWS::IAM::Role";
 
 /// An IAM role with its inline policies and attachments.
 pub struct Role;
@@ -432,13 +432,23 @@ fn properties(
     })
 }
 
+/// The attribute of a live role that holds the document of one of its inline policies.
+pub(super) fn policy_attribute(policy: &str) -> String {
+    format!("Policies/{policy}")
+}
+
 fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
     let name = detail.role_name.as_deref().unwrap_or_default();
+    let mut attributes = created(&aws.scope, name, &properties.path, detail.role_id.clone()).attributes;
+    for policy in detail.role_policy_list() {
+        let document = policy.policy_document.clone().unwrap_or_default();
+        attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);
+    }
     Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner,
         deletion_policy: tags::deletion_policy(tags),
-        attributes: created(&aws.scope, name, &properties.path, detail.role_id.clone()).attributes,
+        attributes,
         ..Live::new(TYPE, name, to_value(properties))
     }
 }

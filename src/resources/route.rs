@@ -13,7 +13,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::ApiGatewayV2::Route";
+pub const TYPE: &str = "AWS::ApiGatewayV2::Route";
 
 /// Which messages go to which integration.
 pub struct Route;

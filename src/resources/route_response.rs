@@ -13,7 +13,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-pub(crate) const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
+pub const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
 
 /// The answer of a route.
 pub struct RouteResponse;

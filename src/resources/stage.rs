@@ -84,6 +84,14 @@ impl Kind for Stage {
         &["ApiId", "StageName"]
     }
 
+    fn any_if_absent(&self) -> &'static [&'static str] {
+        &[
+            "Description",
+            "DefaultRouteSettings.ThrottlingBurstLimit",
+            "DefaultRouteSettings.ThrottlingRateLimit",
+        ]
+    }
+
     fn hard(&self) -> &'static [&'static str] {
         &["ApiId", "DeploymentId"]
     }

@@ -17,7 +17,7 @@ use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
-const TYPE: &str = "AWS::DynamoDB::Table";
+pub const TYPE: &str = "AWS::DynamoDB::Table";
 
 /// A DynamoDB table.
 pub struct Table;
@@ -246,6 +246,10 @@ impl Kind for Table {
 
 #[async_trait]
 impl Provider for Table {
+    fn holds_data(&self) -> bool {
+        true
+    }
+
     fn taggable(&self) -> bool {
         true
     }
