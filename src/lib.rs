@@ -14,6 +14,7 @@
 
 pub mod aws;
 pub mod diagnostic;
+pub mod execute;
 pub mod live;
 pub mod local;
 pub mod plan;

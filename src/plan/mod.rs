@@ -17,6 +17,14 @@ use crate::resources::{
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
+/// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
+pub fn changes(provider: &dyn Provider, old: &Value, new: &Value) -> Vec<Change> {
+    let mut changes = diff::changes(provider, old, new);
+    // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
+    changes.retain(|change| !change.property.starts_with(FREEZES) && change.property != deployment::DIGEST);
+    changes
+}
+
 /// What happens to one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
@@ -196,9 +204,7 @@ impl Planner<'_> {
             return;
         }
         self.taken.insert(index);
-        let mut changes = diff::changes(provider, &live.properties, &want.properties);
-        // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
-        changes.retain(|change| !change.property.starts_with(FREEZES) && change.property != "Digest");
+        let changes = changes(provider, &live.properties, &want.properties);
         let replaced: Vec<&str> =
             changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
         let broken = match &live.health {
@@ -249,7 +255,7 @@ impl Planner<'_> {
         });
         let reason = replaces.map(|(_, old)| {
             if provider.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                let differing = diff::changes(provider, &old.properties, &want.properties);
+                let differing = changes(provider, &old.properties, &want.properties);
                 let properties: Vec<String> = differing
                     .into_iter()
                     .filter(|change| change.create_only && Some(change.property.as_str()) != provider.naming().map(|naming| naming.property))

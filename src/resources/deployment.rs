@@ -23,7 +23,7 @@ pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
 pub const FREEZES: &str = "Freezes";
 
 /// Where in a live deployment's properties the digest of what it froze stands.
-const DIGEST: &str = "Digest";
+pub const DIGEST: &str = "Digest";
 
 /// What comes before the digest in a description.
 const MARK: &str = "wschat:";
