@@ -1,0 +1,155 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chat::testing::{Aws, Call, Reply, event};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::*;
+
+const HELLO: &str = r#"{"action":"sendmessage","message":"hello, everyone!"}"#;
+
+/// One page of a scan; `next` is the key to go on after.
+fn page(ids: impl IntoIterator<Item = impl AsRef<str>>, next: Option<&str>) -> Reply {
+    let key = |id: &str| json!({ "connectionId": { "S": id } });
+    let items: Vec<Value> = ids.into_iter().map(|id| key(id.as_ref())).collect();
+    let mut page = json!({ "Count": items.len(), "Items": items });
+    if let Some(next) = next {
+        page["LastEvaluatedKey"] = key(next);
+    }
+    Reply::ok(page)
+}
+
+/// Sends `body` from the connection `me`.
+async fn send_from_me(aws: &Aws, body: &str) -> Result<Answer, Error> {
+    let event = event("me", aws, Some(body));
+    let connections = Connections::new(&aws.config, "chat".to_owned());
+    send(&connections, &Gateway::new(&aws.config, &event.endpoint), &event).await
+}
+
+/// Who was posted to, and what; sorted.
+fn posts(aws: &Aws) -> Vec<(String, String)> {
+    let id = |path: &str| path.trim_start_matches("/production/@connections/").to_owned();
+    let posts = aws.calls().into_iter().filter(|call| call.operation == "POST");
+    let mut posts: Vec<_> = posts.map(|call| (id(&call.path), call.body)).collect();
+    posts.sort();
+    posts
+}
+
+/// As often as `operation` was called: the calls' bodies.
+fn bodies(aws: &Aws, operation: &str) -> Vec<Value> {
+    aws.calls().iter().filter(|call| call.operation == operation).map(Call::json).collect()
+}
+
+#[tokio::test]
+async fn a_message_reaches_everybody_on_every_page_but_its_sender() {
+    let aws = Aws::start(|call: Call| async move {
+        match (call.operation.as_str(), call.body.contains("ExclusiveStartKey")) {
+            ("Scan", false) => page(["a", "me"], Some("me")),
+            ("Scan", true) => page(["b", "c"], None),
+            _ => Reply::ok(json!({})),
+        }
+    })
+    .await;
+
+    assert_eq!(send_from_me(&aws, HELLO).await.unwrap(), Answer::OK);
+
+    let hello = |id: &str| (id.to_owned(), "hello, everyone!".to_owned());
+    assert_eq!(posts(&aws), [hello("a"), hello("b"), hello("c")]);
+    let scan = json!({ "TableName": "chat", "ProjectionExpression": "connectionId", "ConsistentRead": true });
+    let mut second = scan.clone();
+    second["ExclusiveStartKey"] = json!({ "connectionId": { "S": "me" } });
+    assert_eq!(bodies(&aws, "Scan"), [scan, second]);
+}
+
+#[tokio::test]
+async fn a_gone_connection_is_forgotten_and_a_bad_one_stops_nobody() {
+    let aws = Aws::start(|call: Call| async move {
+        match (call.operation.as_str(), call.path.rsplit('/').next()) {
+            ("Scan", _) => page(["bad", "gone", "young", "good", "last"], None),
+            ("POST", Some("bad")) => Reply::error(403, "ForbiddenException"),
+            ("POST", Some("gone" | "young")) => Reply::error(410, "GoneException"),
+            ("DeleteItem", _) if call.body.contains("young") => Reply::error(400, "ConditionalCheckFailedException"),
+            _ => Reply::ok(json!({})),
+        }
+    })
+    .await;
+
+    assert_eq!(send_from_me(&aws, HELLO).await.unwrap(), Answer::OK);
+
+    let reached: Vec<String> = posts(&aws).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(reached, ["bad", "gone", "good", "last", "young"]);
+    let delete = |id: &str| {
+        json!({
+            "TableName": "chat",
+            "Key": { "connectionId": { "S": id } },
+            "ConditionExpression": "attribute_not_exists(connectedAt) OR connectedAt < :opened",
+            "ExpressionAttributeValues": { ":opened": { "N": "1731332716514" } },
+        })
+    };
+    let mut deletes = bodies(&aws, "DeleteItem");
+    deletes.sort_by_key(Value::to_string);
+    assert_eq!(deletes, [delete("gone"), delete("young")]);
+}
+
+#[tokio::test]
+async fn posts_are_many_at_once_but_bounded() {
+    let under_way = Arc::new(watch::Sender::new(0_usize));
+    let most = Arc::new(AtomicUsize::new(0));
+    let aws = {
+        let most = Arc::clone(&most);
+        Aws::start(move |call: Call| {
+            let (under_way, most) = (Arc::clone(&under_way), Arc::clone(&most));
+            async move {
+                if call.operation == "Scan" {
+                    return page((0..100).map(|id| format!("c{id}")), None);
+                }
+                under_way.send_modify(|count| {
+                    *count += 1;
+                    most.fetch_max(*count, Ordering::Relaxed);
+                });
+                // Nobody is answered before 32 are waiting; a moment more would show a 33rd.
+                if most.load(Ordering::Relaxed) < 32 {
+                    let _ = under_way.subscribe().wait_for(|count| *count >= 32).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                under_way.send_modify(|count| *count -= 1);
+                Reply::ok(json!({}))
+            }
+        })
+        .await
+    };
+
+    assert_eq!(send_from_me(&aws, HELLO).await.unwrap(), Answer::OK);
+
+    assert_eq!(posts(&aws).len(), 100);
+    assert_eq!(most.load(Ordering::Relaxed), 32);
+}
+
+#[tokio::test]
+async fn an_unreadable_page_is_an_error_but_the_pages_before_it_are_served() {
+    let aws = Aws::start(|call: Call| async move {
+        match (call.operation.as_str(), call.body.contains("ExclusiveStartKey")) {
+            ("Scan", false) => page(["a", "b"], Some("b")),
+            ("Scan", true) => Reply::error(400, "ResourceNotFoundException"),
+            _ => Reply::ok(json!({})),
+        }
+    })
+    .await;
+
+    let error = send_from_me(&aws, HELLO).await.unwrap_err().to_string();
+
+    assert!(error.starts_with("failed to list the connections: "), "{error}");
+    assert_eq!(posts(&aws).len(), 2);
+}
+
+#[tokio::test]
+async fn a_malformed_message_is_answered_to_its_sender_alone() {
+    let aws = Aws::start(|_| async { Reply::ok(json!({})) }).await;
+
+    assert_eq!(send_from_me(&aws, r#"{"action":"sendmessage"}"#).await.unwrap(), Answer::OK);
+
+    assert_eq!(posts(&aws), [("me".to_owned(), message::Malformed::NoMessage.to_string())]);
+    assert_eq!(aws.calls().len(), 1);
+}
