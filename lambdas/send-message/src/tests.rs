@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat::testing::{Aws, Call, Reply, event};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::Barrier;
 
 use super::*;
 
@@ -95,36 +95,46 @@ async fn a_gone_connection_is_forgotten_and_a_bad_one_stops_nobody() {
 
 #[tokio::test]
 async fn posts_are_many_at_once_but_bounded() {
-    let under_way = Arc::new(watch::Sender::new(0_usize));
-    let most = Arc::new(AtomicUsize::new(0));
+    const BOUND: usize = 32;
+
+    /// What the gateway sees of the posts.
+    struct Seen {
+        come: AtomicUsize,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+        answered: AtomicUsize,
+        full: Barrier,
+    }
+
+    async fn answer(call: Call, seen: Arc<Seen>) -> Reply {
+        if call.operation == "Scan" {
+            return page((0..100).map(|id| format!("c{id}")), None);
+        }
+        let under_way = seen.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        seen.most.fetch_max(under_way, Ordering::SeqCst);
+        // Nobody is answered before the bound is reached; a moment more, and one post too many would show.
+        if seen.come.fetch_add(1, Ordering::SeqCst) < BOUND {
+            seen.full.wait().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        seen.under_way.fetch_sub(1, Ordering::SeqCst);
+        seen.answered.fetch_add(1, Ordering::SeqCst);
+        Reply::ok(json!({}))
+    }
+
+    let none = AtomicUsize::default;
+    let seen =
+        Arc::new(Seen { come: none(), under_way: none(), most: none(), answered: none(), full: Barrier::new(BOUND) });
     let aws = {
-        let most = Arc::clone(&most);
-        Aws::start(move |call: Call| {
-            let (under_way, most) = (Arc::clone(&under_way), Arc::clone(&most));
-            async move {
-                if call.operation == "Scan" {
-                    return page((0..100).map(|id| format!("c{id}")), None);
-                }
-                under_way.send_modify(|count| {
-                    *count += 1;
-                    most.fetch_max(*count, Ordering::Relaxed);
-                });
-                // Nobody is answered before 32 are waiting; a moment more would show a 33rd.
-                if most.load(Ordering::Relaxed) < 32 {
-                    let _ = under_way.subscribe().wait_for(|count| *count >= 32).await;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                under_way.send_modify(|count| *count -= 1);
-                Reply::ok(json!({}))
-            }
-        })
-        .await
+        let seen = Arc::clone(&seen);
+        Aws::start(move |call| answer(call, Arc::clone(&seen))).await
     };
 
     assert_eq!(send_from_me(&aws, HELLO).await.unwrap(), Answer::OK);
 
     assert_eq!(posts(&aws).len(), 100);
-    assert_eq!(most.load(Ordering::Relaxed), 32);
+    assert_eq!(seen.answered.load(Ordering::SeqCst), 100);
+    assert_eq!(seen.most.load(Ordering::SeqCst), BOUND);
 }
 
 #[tokio::test]
@@ -150,6 +160,6 @@ async fn a_malformed_message_is_answered_to_its_sender_alone() {
 
     assert_eq!(send_from_me(&aws, r#"{"action":"sendmessage"}"#).await.unwrap(), Answer::OK);
 
-    assert_eq!(posts(&aws), [("me".to_owned(), message::Malformed::NoMessage.to_string())]);
+    assert_eq!(posts(&aws), [("me".to_owned(), message::Malformed::MessageMissing.to_string())]);
     assert_eq!(aws.calls().len(), 1);
 }
