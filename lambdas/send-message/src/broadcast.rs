@@ -35,7 +35,8 @@ pub async fn broadcast(
             Err(error) => unread = Some(error),
         }
     }
-    info!(tally.delivered, tally.gone, tally.failed, "message passed on");
+    let Tally { delivered, gone, failed } = tally;
+    info!(delivered, gone, failed, "message passed on");
     unread.map_or(Ok(()), Err)
 }
 
