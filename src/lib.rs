@@ -14,5 +14,6 @@
 
 pub mod diagnostic;
 pub mod local;
+pub mod package;
 pub mod resources;
 pub mod stack;
