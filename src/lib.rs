@@ -17,6 +17,7 @@ pub mod diagnostic;
 pub mod execute;
 pub mod live;
 pub mod local;
+pub mod package;
 pub mod plan;
 pub mod resources;
 pub mod stack;
