@@ -13,6 +13,7 @@
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
 pub mod conditions;
+pub mod lambda;
 pub mod seams;
 pub mod shell;
 pub mod store;
