@@ -12,7 +12,9 @@
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
+pub mod clock;
 pub mod conditions;
+pub mod query;
 pub mod seams;
 pub mod shell;
 pub mod store;
