@@ -14,6 +14,7 @@
 
 pub mod clock;
 pub mod conditions;
+pub mod iam;
 pub mod query;
 pub mod seams;
 pub mod shell;
