@@ -19,4 +19,5 @@ pub mod query;
 pub mod seams;
 pub mod shell;
 pub mod store;
+pub mod sts;
 pub mod wire;
