@@ -13,6 +13,7 @@
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
 pub mod clock;
+pub mod cloudformation;
 pub mod conditions;
 pub mod iam;
 pub mod query;
