@@ -16,6 +16,7 @@ pub mod clock;
 pub mod cloudformation;
 pub mod conditions;
 pub mod iam;
+pub mod logs;
 pub mod query;
 pub mod seams;
 pub mod shell;
