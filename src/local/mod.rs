@@ -12,9 +12,15 @@
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
+pub mod clock;
+pub mod cloudformation;
 pub mod conditions;
+pub mod iam;
 pub mod lambda;
+pub mod logs;
+pub mod query;
 pub mod seams;
 pub mod shell;
 pub mod store;
+pub mod sts;
 pub mod wire;
