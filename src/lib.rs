@@ -12,7 +12,9 @@
 //! so through `resources`, where one resource type is one file, and `aws`, where every call is made. `package` builds
 //! handler code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb.
 
+pub mod cli;
 pub mod diagnostic;
 pub mod local;
 pub mod resources;
 pub mod stack;
+pub mod ui;

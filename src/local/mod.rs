@@ -12,8 +12,15 @@
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
+pub mod call_log;
+pub mod cloud;
 pub mod conditions;
+pub mod process;
+pub mod router;
 pub mod seams;
+pub mod serve;
+pub mod server;
 pub mod shell;
 pub mod store;
+pub mod tls;
 pub mod wire;
