@@ -218,26 +218,11 @@ impl Conditions {
     /// # Errors
     /// The service's own throttling error when a throttle is exhausted.
     pub async fn before(&self, service: &str, operation: &str, bytes: usize) -> Result<(), ApiError> {
-        if let Some(bits_per_second) = self.bits_per_second {
-            let carrying = Duration::from_secs_f64(bytes as f64 * 8.0 / bits_per_second);
-            let done = {
-                let mut free = lock(&self.link_free);
-                let done = free.map_or_else(Instant::now, |free| free.max(Instant::now())) + carrying;
-                *free = Some(done);
-                done
-            };
-            tokio::time::sleep_until(done).await;
+        if let Some(carried) = self.carried(bytes, Instant::now()) {
+            tokio::time::sleep_until(carried).await;
         }
         tokio::time::sleep(self.latency(service, operation) / 2).await;
-        // The most specific throttle alone speaks for an operation: Lambda documents its quota for GetFunction as
-        // apart from that of the rest.
-        let throttle = patterns(service, operation)
-            .into_iter()
-            .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
-        match throttle {
-            Some((_, bucket)) if !lock(bucket).take(Instant::now()) => Err(throttled(service)),
-            _ => Ok(()),
-        }
+        self.draw(service, operation, Instant::now())
     }
 
     /// The rest of the operation's latency; refusals take it too.
@@ -255,6 +240,27 @@ impl Conditions {
         }
         *under_way += 1;
         Some(Contended { conditions: self, api })
+    }
+
+    /// When the uplink will have carried `bytes` more, given to it now; `None` where it takes no time.
+    fn carried(&self, bytes: usize, now: Instant) -> Option<Instant> {
+        let carrying = Duration::from_secs_f64(bytes as f64 * 8.0 / self.bits_per_second?);
+        let mut free = lock(&self.link_free);
+        let carried = free.map_or(now, |free| free.max(now)) + carrying;
+        *free = Some(carried);
+        Some(carried)
+    }
+
+    /// Draws on the throttle of an operation. The most specific one alone speaks for it: Lambda documents its quota
+    /// for GetFunction as apart from that of the rest.
+    fn draw(&self, service: &str, operation: &str, now: Instant) -> Result<(), ApiError> {
+        let throttle = patterns(service, operation)
+            .into_iter()
+            .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
+        match throttle {
+            Some((_, bucket)) if !lock(bucket).take(now) => Err(throttled(service)),
+            _ => Ok(()),
+        }
     }
 
     fn latency(&self, service: &str, operation: &str) -> Duration {

@@ -4,12 +4,6 @@ fn conditions(text: &str) -> Conditions {
     Conditions::parse(text).unwrap()
 }
 
-async fn time_of(call: impl Future) -> u128 {
-    let start = Instant::now();
-    call.await;
-    start.elapsed().as_millis()
-}
-
 #[test]
 fn the_documented_file_is_one() {
     let read = conditions(include_str!("../../../docs/aws-conditions.toml"));
@@ -45,59 +39,58 @@ fn mistakes_are_named() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_call_takes_its_latency_half_before_and_half_after() {
-    let slow = conditions("[latency_ms]\ndefault = 80\n\"iam.*\" = 200");
-    assert_eq!(time_of(slow.before("iam", "GetRole", 0)).await, 100);
-    assert_eq!(time_of(slow.after("iam", "GetRole")).await, 100);
-    assert_eq!(time_of(slow.before("sts", "GetCallerIdentity", 0)).await, 40);
+#[tokio::test]
+async fn a_call_takes_half_its_latency_before_and_half_after() {
+    let slow = conditions("[latency_ms]\ndefault = 2\n\"iam.*\" = 40\n\"iam.CreateRole\" = 60");
+    for (service, operation, half) in [("iam", "CreateRole", 30), ("iam", "GetRole", 20), ("sts", "X", 1)] {
+        let half = Duration::from_millis(half);
+        assert_eq!(slow.latency(service, operation), 2 * half);
+        let start = Instant::now();
+        slow.before(service, operation, 1000).await.unwrap();
+        assert!(start.elapsed() >= half);
+        slow.after(service, operation).await;
+        assert!(start.elapsed() >= 2 * half);
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn all_calls_share_one_uplink() {
+#[test]
+fn all_calls_share_one_uplink() {
     let link = conditions("[link]\nupload_mbit_s = 8");
-    let megabyte = || link.before("lambda", "CreateFunction", 1_000_000);
-    assert_eq!(time_of(async { tokio::join!(megabyte(), megabyte()) }).await, 2000);
+    let start = Instant::now();
+    let second = |seconds| start + Duration::from_secs(seconds);
+    let megabyte = |now| link.carried(1_000_000, now).unwrap();
+    assert_eq!(megabyte(start), second(1));
+    assert_eq!(megabyte(start), second(2));
+    assert_eq!(megabyte(second(1)), second(3));
     // What was carried earlier costs nothing now.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(time_of(megabyte()).await, 1000);
+    assert_eq!(megabyte(second(60)), second(61));
+    assert_eq!(Conditions::default().carried(1_000_000, start), None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_bucket_gives_its_burst_then_its_rate() {
+#[test]
+fn a_bucket_gives_its_burst_then_its_rate() {
     let throttled = conditions("[throttle]\n\"lambda.*\" = { rate = 2, burst = 3 }");
-    let granted = || async { throttled.before("lambda", "ListFunctions", 0).await.is_ok() };
-    let mut burst = Vec::new();
-    for _ in 0..4 {
-        burst.push(granted().await);
-    }
-    assert_eq!(burst, [true, true, true, false]);
-    tokio::time::sleep(Duration::from_millis(499)).await;
-    assert!(!granted().await);
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(granted().await);
+    let start = Instant::now();
+    let granted = |ms| throttled.draw("lambda", "ListFunctions", start + Duration::from_millis(ms)).is_ok();
+    assert_eq!([0, 0, 0, 0, 499, 501, 502].map(granted), [true, true, true, false, false, true, false]);
     // However long nobody calls, no more than the burst is saved up.
-    tokio::time::sleep(Duration::from_secs(3600)).await;
-    let mut saved = 0;
-    while granted().await {
-        saved += 1;
-    }
-    assert_eq!(saved, 3);
+    assert_eq!([3_600_000; 4].map(granted), [true, true, true, false]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_operation_with_a_throttle_of_its_own_leaves_the_others_alone() {
+#[test]
+fn an_operation_with_a_throttle_of_its_own_leaves_the_others_alone() {
     let throttled = conditions(
         "[throttle]\n\"lambda.*\" = { rate = 1, burst = 1 }\n\"lambda.GetFunction\" = { rate = 1, burst = 2 }",
     );
-    assert!(throttled.before("lambda", "GetFunction", 0).await.is_ok());
-    assert!(throttled.before("lambda", "GetFunction", 0).await.is_ok());
-    assert!(throttled.before("lambda", "CreateFunction", 0).await.is_ok());
-    assert!(throttled.before("lambda", "CreateFunction", 0).await.is_err());
-    assert!(throttled.before("dynamodb", "ListTables", 0).await.is_ok());
+    let now = Instant::now();
+    assert!(throttled.draw("lambda", "GetFunction", now).is_ok());
+    assert!(throttled.draw("lambda", "GetFunction", now).is_ok());
+    assert!(throttled.draw("lambda", "CreateFunction", now).is_ok());
+    assert!(throttled.draw("lambda", "CreateFunction", now).is_err());
+    assert!(throttled.draw("dynamodb", "ListTables", now).is_ok());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn throttles_are_in_the_services_words() {
     for (service, status, code, message) in [
         ("lambda", 429, "TooManyRequestsException", "Rate exceeded"),
@@ -105,7 +98,7 @@ async fn throttles_are_in_the_services_words() {
         ("iam", 400, "Throttling", "Rate exceeded"),
         ("dynamodb", 400, "ThrottlingException", "Rate exceeded"),
     ] {
-        let once = conditions(&format!("[throttle]\n\"{service}.*\" = {{ rate = 1, burst = 1 }}"));
+        let once = conditions(&format!("[throttle]\n\"{service}.*\" = {{ rate = 0.01, burst = 1 }}"));
         assert!(once.before(service, "X", 0).await.is_ok());
         let error = once.before(service, "X", 0).await.unwrap_err();
         assert_eq!((error.status, &*error.code, &*error.message), (status, code, message));
