@@ -208,19 +208,24 @@ pub async fn state(data: &Path) -> State {
 /// When it cannot be stopped.
 pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
     let Ok(folder) = Folder::existing(data) else { return Ok(false) };
-    let record = match folder.settled(STOPPING).await {
-        Ok(None) => return Ok(false),
-        Ok(Some(record)) => record,
-        Err(silent) => folder.record().ok_or(silent)?,
-    };
-    if ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_err() {
-        signal(record.pid, Signal::TERM);
+    if !folder.is_served() {
+        return Ok(false);
     }
-    if folder.unserved_within(STOPPING).await {
-        return Ok(true);
+    let deadline = Instant::now() + STOPPING;
+    let mut told = false;
+    while folder.is_served() && Instant::now() < deadline {
+        // One that is only starting has no record yet, or does not answer yet.
+        if let Some(record) = folder.record().filter(|_| !told) {
+            told = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
+        }
+        sleep(GLANCE).await;
     }
-    // The lock is still held and the record is its holder's, so this pid is nobody else's.
-    signal(record.pid, Signal::KILL);
+    if let Some(record) = folder.record()
+        && folder.is_served()
+    {
+        // The lock is held and the record is its holder's, so this pid is nobody else's.
+        kill(record.pid);
+    }
     if folder.unserved_within(STOPPING).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
 }
 
@@ -454,9 +459,9 @@ async fn ask(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Re
     timeout(Duration::from_secs(1), exchange).await?
 }
 
-fn signal(pid: u32, signal: Signal) {
+fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
-        tracing::debug!("no signal reached the server: {error}");
+    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::KILL)) {
+        tracing::debug!("the server was not killed: {error}");
     }
 }
