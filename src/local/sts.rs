@@ -1,0 +1,178 @@
+//! STS: who a caller is, and temporary credentials.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::clock::{iso8601, now_millis};
+use super::iam::{Iam, temporary_credentials};
+use super::query::{Query, Xml, answer};
+use super::seams::Credentials;
+use super::shell::{ACCOUNT, Shell};
+use super::wire::{ApiError, Protocol, Request, Response, Service};
+
+const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+const OPERATIONS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
+
+/// The token service of the account; it keeps nothing of its own.
+#[derive(Debug)]
+pub struct Sts {
+    iam: Arc<Iam>,
+}
+
+impl Sts {
+    /// Opens the service over the account's IAM.
+    ///
+    /// # Errors
+    /// None: it keeps nothing.
+    pub fn open(_shell: &Shell, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self { iam }))
+    }
+
+    fn assume_role(&self, query: &Query) -> Result<Xml, ApiError> {
+        let role_arn = query.required("RoleArn")?;
+        let session = query.check_name("RoleSessionName", 64, "[\\w+=,.@-]*", |letter| {
+            letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
+        })?;
+        let seconds = query.number("DurationSeconds", 900..=43_200)?.unwrap_or(3600);
+        let caller = self.iam.identity(&query.caller);
+        let (credentials, assumed) = self.iam.assume(&caller, role_arn, session, seconds)?;
+        let user = Xml::new().text("AssumedRoleId", assumed.user_id).text("Arn", assumed.arn);
+        Ok(Xml::new().element("AssumedRoleUser", user).element("Credentials", written(&credentials, seconds)))
+    }
+
+    fn get_caller_identity(&self, query: &Query) -> Xml {
+        let caller = self.iam.identity(&query.caller);
+        Xml::new().text("Arn", caller.arn).text("UserId", caller.user_id).text("Account", ACCOUNT)
+    }
+}
+
+#[async_trait]
+impl Service for Sts {
+    fn name(&self) -> &'static str {
+        "sts"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Query(NAMESPACE)
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        Query::read(request).operation(OPERATIONS)
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let query = Query::read(&request);
+        let result = match operation {
+            "AssumeRole" => self.assume_role(&query)?,
+            "GetSessionToken" => session_token(&query)?,
+            _ => self.get_caller_identity(&query),
+        };
+        Ok(answer(NAMESPACE, operation, result))
+    }
+}
+
+/// Credentials for the caller itself, which needs no remembering: a key nobody knows is the local user's.
+fn session_token(query: &Query) -> Result<Xml, ApiError> {
+    let seconds = query.number("DurationSeconds", 900..=129_600)?.unwrap_or(43_200);
+    Ok(Xml::new().element("Credentials", written(&temporary_credentials(), seconds)))
+}
+
+fn written(credentials: &Credentials, seconds: u32) -> Xml {
+    Xml::new()
+        .text("AccessKeyId", &credentials.access_key_id)
+        .text("SecretAccessKey", &credentials.secret_access_key)
+        .text("SessionToken", &credentials.session_token)
+        .text("Expiration", iso8601(now_millis() + i64::from(seconds) * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::query::testing::{call, texts};
+    use crate::local::seams::Roles;
+    use crate::local::store::Store;
+
+    fn open(folder: &tempfile::TempDir) -> (Arc<Iam>, Arc<Sts>) {
+        let shell = Shell {
+            port: 0,
+            store: Store::open(folder.path()).unwrap(),
+            conditions: Arc::default(),
+            ca_bundle: folder.path().join("ca.pem"),
+        };
+        let iam = Iam::open(&shell).unwrap();
+        let sts = Sts::open(&shell, iam.clone()).unwrap();
+        (iam, sts)
+    }
+
+    async fn create_role(iam: &Iam, name: &str, principal: &str) {
+        let trust =
+            format!(r#"{{"Statement":[{{"Effect":"Allow","Principal":{principal},"Action":"sts:AssumeRole"}}]}}"#);
+        call(iam, None, "CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", &trust)]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn callers_are_known_by_their_keys_even_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (iam, sts) = open(&folder);
+        let xml = call(&*sts, Some("AKIDANYTHING"), "GetCallerIdentity", &[]).await.unwrap();
+        assert_eq!(texts(&xml, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
+        assert_eq!(texts(&xml, "Account"), ["000000000000"]);
+
+        create_role(&iam, "worker", r#"{"Service":"lambda.amazonaws.com"}"#).await;
+        let issued = iam.issue("arn:aws:iam::000000000000:role/worker", "fn");
+        drop((iam, sts));
+        let (_, sts) = open(&folder);
+        let xml = call(&*sts, Some(&issued.access_key_id), "GetCallerIdentity", &[]).await.unwrap();
+        assert_eq!(texts(&xml, "Arn"), ["arn:aws:sts::000000000000:assumed-role/worker/fn"]);
+        let user = texts(&xml, "UserId").remove(0);
+        assert!(user.starts_with("AROA") && user.ends_with(":fn") && user.len() == 21 + 3, "{user}");
+    }
+
+    #[tokio::test]
+    async fn a_role_is_assumed_by_whom_it_trusts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (iam, sts) = open(&folder);
+        create_role(&iam, "open", r#"{"AWS":"arn:aws:iam::000000000000:root"}"#).await;
+        create_role(&iam, "closed", r#"{"Service":"lambda.amazonaws.com"}"#).await;
+        let assume = |role: &'static str, seconds: &'static str| {
+            let sts = sts.clone();
+            async move {
+                let arn = format!("arn:aws:iam::000000000000:role/{role}");
+                let parameters = [("RoleArn", arn.as_str()), ("RoleSessionName", "me"), ("DurationSeconds", seconds)];
+                call(&*sts, None, "AssumeRole", &parameters).await
+            }
+        };
+        let xml = assume("open", "900").await.unwrap();
+        assert_eq!(texts(&xml, "Arn"), ["arn:aws:sts::000000000000:assumed-role/open/me"]);
+        let key = texts(&xml, "AccessKeyId").remove(0);
+        assert!(key.starts_with("ASIA") && key.len() == 20, "{key}");
+        let xml = call(&*sts, Some(&key), "GetCallerIdentity", &[]).await.unwrap();
+        assert_eq!(texts(&xml, "Arn"), ["arn:aws:sts::000000000000:assumed-role/open/me"]);
+
+        for (role, seconds, status, message) in [
+            (
+                "closed",
+                "900",
+                403,
+                "User: arn:aws:iam::000000000000:user/local is not authorized to perform: sts:AssumeRole on \
+                 resource: arn:aws:iam::000000000000:role/closed",
+            ),
+            ("open", "7200", 400, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."),
+        ] {
+            let error = assume(role, seconds).await.unwrap_err();
+            assert_eq!((error.status, error.message.as_str()), (status, message));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_token_is_the_callers_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, sts) = open(&folder);
+        let xml = call(&*sts, None, "GetSessionToken", &[]).await.unwrap();
+        let key = texts(&xml, "AccessKeyId").remove(0);
+        let xml = call(&*sts, Some(&key), "GetCallerIdentity", &[]).await.unwrap();
+        assert_eq!(texts(&xml, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
+    }
+}
