@@ -13,6 +13,7 @@
 //! handler code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb.
 
 pub mod aws;
+pub mod cli;
 pub mod diagnostic;
 pub mod execute;
 pub mod live;
@@ -21,3 +22,4 @@ pub mod package;
 pub mod plan;
 pub mod resources;
 pub mod stack;
+pub mod ui;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `wschat` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    wschat::cli::main()
+}

@@ -1,7 +1,7 @@
 //! How slow, how late and how strict this cloud is: by default as fast as it can while passing through every state
 //! that AWS passes through, or as a conditions file (`wschat local start --conditions FILE`) says.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,6 +12,14 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::wire::ApiError;
+use crate::diagnostic::nearest;
+
+/// The services that a conditions file can speak of, by `wire::Service::name`.
+const SERVICES: &[&str] =
+    &["apigatewayv2", "cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts"];
+
+/// How long every state lasts that AWS passes through, where no file says otherwise: enough to be seen.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// The conditions a cloud runs under.
 #[derive(Debug)]
@@ -25,7 +33,8 @@ pub struct Conditions {
     link_free: Mutex<Option<Instant>>,
     conflict_chance: f64,
     dice: Mutex<StdRng>,
-    busy: Mutex<HashSet<String>>,
+    /// How many mutations of an API are under way, by its id.
+    busy: Mutex<HashMap<String, usize>>,
 }
 
 /// How long what AWS does behind an answer takes.
@@ -50,13 +59,14 @@ pub struct Strict {
     pub integration_needs_function: bool,
 }
 
-/// The file as written; see `docs/conditions.toml`.
+/// The file as written; see `docs/aws-conditions.toml`. What it leaves out is as without a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     latency_ms: BTreeMap<String, f64>,
     link: Option<Link>,
+    #[serde(default)]
     eventual_s: EventualSeconds,
     #[serde(default)]
     throttle: BTreeMap<String, Rate>,
@@ -72,13 +82,26 @@ struct Link {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 struct EventualSeconds {
     iam_role_assumable: f64,
     table_creating: f64,
     table_deleting: f64,
     function_pending: f64,
     function_updating: f64,
+}
+
+impl Default for EventualSeconds {
+    fn default() -> Self {
+        let moment = MOMENT.as_secs_f64();
+        Self {
+            iam_role_assumable: moment,
+            table_creating: moment,
+            table_deleting: moment,
+            function_pending: moment,
+            function_updating: moment,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -104,14 +127,13 @@ struct Bucket {
 
 impl Default for Conditions {
     fn default() -> Self {
-        let milliseconds = Duration::from_millis;
         Self {
             eventual: Eventual {
-                iam_role_assumable: milliseconds(20),
-                table_creating: milliseconds(20),
-                table_deleting: milliseconds(20),
-                function_pending: milliseconds(20),
-                function_updating: milliseconds(20),
+                iam_role_assumable: MOMENT,
+                table_creating: MOMENT,
+                table_deleting: MOMENT,
+                function_pending: MOMENT,
+                function_updating: MOMENT,
             },
             strict: Strict::default(),
             latency: BTreeMap::new(),
@@ -120,7 +142,7 @@ impl Default for Conditions {
             link_free: Mutex::new(None),
             conflict_chance: 0.0,
             dice: Mutex::new(StdRng::seed_from_u64(0)),
-            busy: Mutex::new(HashSet::new()),
+            busy: Mutex::new(HashMap::new()),
         }
     }
 }
@@ -141,6 +163,9 @@ impl Conditions {
     /// What is wrong in it, with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        for pattern in file.latency_ms.keys().chain(file.throttle.keys()) {
+            known(pattern)?;
+        }
         let seconds =
             |value: f64| Duration::try_from_secs_f64(value).map_err(|_| format!("{value} is not a number of seconds"));
         let latency = file
@@ -148,7 +173,26 @@ impl Conditions {
             .into_iter()
             .map(|(operation, ms)| Ok((operation, seconds(ms / 1000.0)?)))
             .collect::<Result<_, String>>()?;
+        let throttles = file
+            .throttle
+            .into_iter()
+            .map(|(pattern, rate)| {
+                // A burst below one call would refuse everything for ever.
+                if rate.rate > 0.0 && rate.burst >= 1.0 {
+                    Ok((pattern, Mutex::new(Bucket { rate, tokens: rate.burst, at: None })))
+                } else {
+                    Err(format!("throttle \"{pattern}\": rate must be above 0 and burst at least 1"))
+                }
+            })
+            .collect::<Result<_, String>>()?;
+        let bits_per_second = file.link.map(|link| link.upload_mbit_s * 1e6);
+        if bits_per_second.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
+            return Err("link: upload_mbit_s must be above 0".to_owned());
+        }
         let conflict = file.conflict.unwrap_or(Conflict { apigatewayv2_same_api: 0.0, seed: 0 });
+        if !(0.0..=1.0).contains(&conflict.apigatewayv2_same_api) {
+            return Err("conflict: apigatewayv2_same_api is a chance, from 0 to 1".to_owned());
+        }
         Ok(Self {
             eventual: Eventual {
                 iam_role_assumable: seconds(file.eventual_s.iam_role_assumable)?,
@@ -159,16 +203,12 @@ impl Conditions {
             },
             strict: file.strict,
             latency,
-            throttles: file
-                .throttle
-                .into_iter()
-                .map(|(pattern, rate)| (pattern, Mutex::new(Bucket { rate, tokens: rate.burst, at: None })))
-                .collect(),
-            bits_per_second: file.link.map(|link| link.upload_mbit_s * 1e6),
+            throttles,
+            bits_per_second,
             link_free: Mutex::new(None),
             conflict_chance: conflict.apigatewayv2_same_api,
             dice: Mutex::new(StdRng::seed_from_u64(conflict.seed)),
-            busy: Mutex::new(HashSet::new()),
+            busy: Mutex::new(HashMap::new()),
         })
     }
 
@@ -176,47 +216,51 @@ impl Conditions {
     /// half the operation's latency (the other half is `after`), and draws on its throttles.
     ///
     /// # Errors
-    /// 429 `TooManyRequestsException` when a throttle is exhausted.
+    /// The service's own throttling error when a throttle is exhausted.
     pub async fn before(&self, service: &str, operation: &str, bytes: usize) -> Result<(), ApiError> {
-        if let Some(bits_per_second) = self.bits_per_second {
-            let carrying = Duration::from_secs_f64(bytes as f64 * 8.0 / bits_per_second);
-            let done = {
-                let mut free = lock(&self.link_free);
-                let done = free.map_or_else(Instant::now, |free| free.max(Instant::now())) + carrying;
-                *free = Some(done);
-                done
-            };
-            tokio::time::sleep_until(done).await;
+        if let Some(carried) = self.carried(bytes, Instant::now()) {
+            tokio::time::sleep_until(carried).await;
         }
         tokio::time::sleep(self.latency(service, operation) / 2).await;
-        // The most specific throttle speaks for an operation; the documented quotas do not add up.
-        let throttle = patterns(service, operation)
-            .into_iter()
-            .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
-        match throttle {
-            Some((_, bucket)) if !lock(bucket).take(Instant::now()) => {
-                Err(ApiError::new(429, "TooManyRequestsException", "Too Many Requests"))
-            }
-            _ => Ok(()),
-        }
+        self.draw(service, operation, Instant::now())
     }
 
-    /// The rest of the operation's latency.
+    /// The rest of the operation's latency; refusals take it too.
     pub async fn after(&self, service: &str, operation: &str) {
         tokio::time::sleep(self.latency(service, operation) / 2).await;
     }
 
-    /// Holds one API for the length of a mutation. `None` where another mutation holds it and the dice say that the
-    /// two collide.
-    pub fn contend<'a>(&'a self, api: &str) -> Option<Contended<'a>> {
-        if self.conflict_chance <= 0.0 {
-            return Some(Contended { conditions: self, api: None });
+    /// Counts a mutation of `api` as under way until the answer is dropped. `None` where another one is under way
+    /// and the dice say that the two collide.
+    pub fn contend<'a>(&'a self, api: &'a str) -> Option<Contended<'a>> {
+        let mut busy = lock(&self.busy);
+        let under_way = busy.entry(api.to_owned()).or_default();
+        if *under_way > 0 && lock(&self.dice).random::<f64>() < self.conflict_chance {
+            return None;
         }
-        if lock(&self.busy).insert(api.to_owned()) {
-            return Some(Contended { conditions: self, api: Some(api.to_owned()) });
+        *under_way += 1;
+        Some(Contended { conditions: self, api })
+    }
+
+    /// When the uplink will have carried `bytes` more, given to it now; `None` where it takes no time.
+    fn carried(&self, bytes: usize, now: Instant) -> Option<Instant> {
+        let carrying = Duration::from_secs_f64(bytes as f64 * 8.0 / self.bits_per_second?);
+        let mut free = lock(&self.link_free);
+        let carried = free.map_or(now, |free| free.max(now)) + carrying;
+        *free = Some(carried);
+        Some(carried)
+    }
+
+    /// Draws on the throttle of an operation. The most specific one alone speaks for it: Lambda documents its quota
+    /// for GetFunction as apart from that of the rest.
+    fn draw(&self, service: &str, operation: &str, now: Instant) -> Result<(), ApiError> {
+        let throttle = patterns(service, operation)
+            .into_iter()
+            .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
+        match throttle {
+            Some((_, bucket)) if !lock(bucket).take(now) => Err(throttled(service)),
+            _ => Ok(()),
         }
-        let collides = lock(&self.dice).random::<f64>() < self.conflict_chance;
-        (!collides).then_some(Contended { conditions: self, api: None })
     }
 
     fn latency(&self, service: &str, operation: &str) -> Duration {
@@ -228,13 +272,17 @@ impl Conditions {
 #[derive(Debug)]
 pub struct Contended<'a> {
     conditions: &'a Conditions,
-    api: Option<String>,
+    api: &'a str,
 }
 
 impl Drop for Contended<'_> {
     fn drop(&mut self) {
-        if let Some(api) = &self.api {
-            lock(&self.conditions.busy).remove(api);
+        let mut busy = lock(&self.conditions.busy);
+        if let Some(under_way) = busy.get_mut(self.api) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                busy.remove(self.api);
+            }
         }
     }
 }
@@ -257,7 +305,34 @@ fn patterns(service: &str, operation: &str) -> [String; 3] {
     [format!("{service}.{operation}"), format!("{service}.*"), "default".to_owned()]
 }
 
+/// Refuses a pattern that no call could ever match.
+fn known(pattern: &str) -> Result<(), String> {
+    let service = pattern.split('.').next().unwrap_or_default();
+    if pattern == "default" || (SERVICES.contains(&service) && pattern.contains('.')) {
+        return Ok(());
+    }
+    let help = match nearest(service, SERVICES) {
+        Some(name) => format!("did you mean \"{name}.*\"?"),
+        None => format!("services here: {}", SERVICES.join(", ")),
+    };
+    Err(format!("\"{pattern}\" matches no call; {help}"))
+}
+
+/// How a service refuses a call over its quota: Lambda and API Gateway with 429, each in its words, the others with 400.
+fn throttled(service: &str) -> ApiError {
+    match service {
+        "lambda" => ApiError::new(429, "TooManyRequestsException", "Rate exceeded").with("Type", "User"),
+        "apigatewayv2" => ApiError::new(429, "TooManyRequestsException", "Too Many Requests"),
+        "execute-api" => ApiError::new(429, "LimitExceededException", "Too Many Requests"),
+        "iam" | "sts" | "cloudformation" => ApiError::new(400, "Throttling", "Rate exceeded"),
+        _ => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
+    }
+}
+
 /// A lock that a panicking holder does not poison for everybody else.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,15 +12,22 @@
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
+pub mod call_log;
 pub mod clock;
+pub mod cloud;
 pub mod cloudformation;
 pub mod conditions;
 pub mod iam;
 pub mod lambda;
 pub mod logs;
+pub mod process;
 pub mod query;
+pub mod router;
 pub mod seams;
+pub mod serve;
+pub mod server;
 pub mod shell;
 pub mod store;
 pub mod sts;
+pub mod tls;
 pub mod wire;

@@ -61,7 +61,22 @@ impl Store {
 /// # Errors
 /// When the file cannot be written or renamed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, fs::File::options())
+}
+
+/// The same for what only the user may read: keys and tokens.
+///
+/// # Errors
+/// When the file cannot be written or renamed.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    write_with(path, bytes, options)
+}
+
+fn write_with(path: &Path, bytes: &[u8], mut options: fs::OpenOptions) -> io::Result<()> {
     let beside = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::File::create(&beside)?.write_all(bytes)?;
+    options.write(true).create(true).truncate(true).open(&beside)?.write_all(bytes)?;
     fs::rename(&beside, path)
 }

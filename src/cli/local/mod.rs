@@ -1,0 +1,58 @@
+//! `wschat local`: the local cloud's process.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::Failure;
+use super::exit::Exit;
+use crate::ui::Ui;
+
+mod logs;
+mod reset;
+mod serve;
+mod start;
+mod status;
+mod stop;
+
+/// The local cloud: AWS's protocols on a loopback port, served by a background process.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Where the local cloud keeps what it knows: for every verb that has to do with it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DataFolder {
+    /// The local cloud's data folder.
+    #[arg(long = "data", value_name = "DIR", env = "WSCHAT_LOCAL_DIR", default_value = ".wschat/local", global = true)]
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Start(start::Args),
+    Stop(stop::Args),
+    Status(status::Args),
+    Logs(logs::Args),
+    Reset(reset::Args),
+    #[command(hide = true)]
+    Serve(serve::Args),
+}
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let data = &self.data.path;
+        match self.verb {
+            Verb::Start(args) => args.run(data, ui).await,
+            Verb::Stop(args) => args.run(data, ui).await,
+            Verb::Status(args) => args.run(data, ui).await,
+            Verb::Logs(args) => args.run(data, ui).await,
+            Verb::Reset(args) => args.run(data, ui).await,
+            Verb::Serve(args) => args.run(data).await,
+        }
+    }
+}

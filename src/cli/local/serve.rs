@@ -1,0 +1,26 @@
+use std::path::{Path, PathBuf};
+
+use crate::cli::Failure;
+use crate::cli::exit::Exit;
+use crate::local::serve::serve;
+
+/// Serve the local cloud in this process; what `start` runs in the background.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(long)]
+    port: Option<u16>,
+    #[arg(long)]
+    conditions: Option<PathBuf>,
+}
+
+impl Args {
+    pub async fn run(self, data: &Path) -> Result<Exit, Failure> {
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(std::io::stderr)
+            .init();
+        serve(data, self.port, self.conditions).await?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,34 @@
+use std::path::{Path, PathBuf};
+
+use crate::cli::Failure;
+use crate::cli::exit::Exit;
+use crate::local::process::{self, Options, Origin};
+use crate::ui::Ui;
+
+/// Start the local cloud, unless it runs already.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The port on loopback; 0 for any free one [default: the one used last, else 4579].
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// Behave as this file says: latency, throttles, conflicts (see docs/aws-conditions.toml).
+    #[arg(long, value_name = "FILE")]
+    conditions: Option<PathBuf>,
+}
+
+impl Args {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+        let options = Options { port: self.port, conditions: self.conditions };
+        let running = process::ensure(data, &options).await?;
+        let how = match running.origin {
+            Origin::Found => "runs already",
+            Origin::Started => "runs",
+            Origin::Replaced => "was restarted for this build of wschat; it runs",
+        };
+        ui.line(format!("The local cloud {how} on http://localhost:{} (pid {}).", running.port, running.pid));
+        if let Some(file) = running.conditions {
+            ui.line(format!("It behaves as {} says.", file.display()));
+        }
+        Ok(Exit::Ok)
+    }
+}

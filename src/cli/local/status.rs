@@ -1,0 +1,37 @@
+use std::path::Path;
+
+use crate::cli::Failure;
+use crate::cli::exit::Exit;
+use crate::local::process::{self, LOG, State};
+use crate::ui::Ui;
+
+/// Say whether the local cloud runs, and where. The exit code is 0 if it does, 3 if not.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+impl Args {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+        match process::state(data).await {
+            State::Stopped => {
+                ui.line(format!("The local cloud in {} is not running.", data.display()));
+                Ok(Exit::NotRunning)
+            }
+            State::Silent => {
+                let log = data.join(LOG);
+                ui.line(format!("The local cloud in {} does not answer; see {}.", data.display(), log.display()));
+                Ok(Exit::Failed)
+            }
+            State::Running(running) => {
+                ui.line(format!("The local cloud runs on http://localhost:{}.", running.port));
+                ui.line(format!("  pid         {}", running.pid));
+                ui.line(format!("  version     {}", running.version));
+                ui.line(format!("  since       {}", running.started));
+                ui.line(format!("  data        {}", data.display()));
+                if let Some(file) = running.conditions {
+                    ui.line(format!("  conditions  {}", file.display()));
+                }
+                Ok(Exit::Ok)
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+use std::path::Path;
+
+use crate::cli::Failure;
+use crate::cli::exit::Exit;
+use crate::local::process;
+use crate::ui::Ui;
+
+/// Stop the local cloud. What it holds is kept.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+impl Args {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+        let there_was_one = process::stop(data).await?;
+        ui.line(if there_was_one { "The local cloud stopped." } else { "The local cloud was not running." });
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,67 @@
+//! The command line: one verb, one file, with its arguments and what it does. The help texts are the doc comments.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::ui::Ui;
+use exit::Exit;
+
+mod exit;
+pub mod local;
+
+/// A SAM or CloudFormation template to a running serverless WebSocket stack: on AWS, or on your machine.
+#[derive(Debug, Parser)]
+#[command(name = "wschat", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Local(local::Args),
+}
+
+impl Verb {
+    async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        match self {
+            Self::Local(args) => args.run(ui).await,
+        }
+    }
+}
+
+/// Why a verb could not do its work: a sentence that says what was being done and what to do next.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = Ui::default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui.error(&error);
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(cli.verb.run(&ui)).unwrap_or_else(|failure| {
+        ui.error(&*failure);
+        Exit::Failed
+    });
+    // What still runs on other threads must not keep the process from ending.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

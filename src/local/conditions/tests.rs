@@ -1,0 +1,136 @@
+use super::*;
+
+fn conditions(text: &str) -> Conditions {
+    Conditions::parse(text).unwrap()
+}
+
+#[test]
+fn the_documented_file_is_one() {
+    let read = conditions(include_str!("../../../docs/aws-conditions.toml"));
+    assert_eq!(read.eventual.iam_role_assumable, Duration::from_secs(9));
+    assert_eq!(read.eventual.function_pending, Duration::from_millis(1500));
+    assert_eq!(read.strict, Strict { integration_needs_function: false });
+    assert_eq!(read.latency("iam", "CreateRole"), Duration::from_millis(300));
+    assert_eq!(read.latency("iam", "GetRole"), Duration::from_millis(220));
+    assert_eq!(read.latency("logs", "CreateLogGroup"), Duration::from_millis(80));
+}
+
+#[test]
+fn an_empty_file_changes_nothing() {
+    assert_eq!(conditions("").eventual, Conditions::default().eventual);
+    assert_eq!(conditions("").latency("iam", "CreateRole"), Duration::ZERO);
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (text, complaint) in [
+        ("[latency]", "unknown field `latency`"),
+        ("[eventual_s]\nrole = 1", "unknown field `role`"),
+        ("[eventual_s]\ntable_creating = -1", "-1 is not a number of seconds"),
+        ("[latency_ms]\n\"lamda.*\" = 1", "did you mean \"lambda.*\"?"),
+        ("[latency_ms]\n\"sqs.*\" = 1", "services here: apigatewayv2"),
+        ("[latency_ms]\nlambda = 1", "\"lambda\" matches no call"),
+        ("[throttle]\n\"lambda.*\" = { rate = 1, burst = 0 }", "burst at least 1"),
+        ("[link]\nupload_mbit_s = 0", "must be above 0"),
+        ("[conflict]\napigatewayv2_same_api = 2\nseed = 1", "from 0 to 1"),
+    ] {
+        let error = Conditions::parse(text).unwrap_err();
+        assert!(error.contains(complaint), "{text:?} gave {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_takes_half_its_latency_before_and_half_after() {
+    let slow = conditions("[latency_ms]\ndefault = 2\n\"iam.*\" = 40\n\"iam.CreateRole\" = 60");
+    for (service, operation, half) in [("iam", "CreateRole", 30), ("iam", "GetRole", 20), ("sts", "X", 1)] {
+        let half = Duration::from_millis(half);
+        assert_eq!(slow.latency(service, operation), 2 * half);
+        let start = Instant::now();
+        slow.before(service, operation, 1000).await.unwrap();
+        assert!(start.elapsed() >= half);
+        slow.after(service, operation).await;
+        assert!(start.elapsed() >= 2 * half);
+    }
+}
+
+#[test]
+fn all_calls_share_one_uplink() {
+    let link = conditions("[link]\nupload_mbit_s = 8");
+    let start = Instant::now();
+    let second = |seconds| start + Duration::from_secs(seconds);
+    let megabyte = |now| link.carried(1_000_000, now).unwrap();
+    assert_eq!(megabyte(start), second(1));
+    assert_eq!(megabyte(start), second(2));
+    assert_eq!(megabyte(second(1)), second(3));
+    // What was carried earlier costs nothing now.
+    assert_eq!(megabyte(second(60)), second(61));
+    assert_eq!(Conditions::default().carried(1_000_000, start), None);
+}
+
+#[test]
+fn a_bucket_gives_its_burst_then_its_rate() {
+    let throttled = conditions("[throttle]\n\"lambda.*\" = { rate = 2, burst = 3 }");
+    let start = Instant::now();
+    let granted = |ms| throttled.draw("lambda", "ListFunctions", start + Duration::from_millis(ms)).is_ok();
+    assert_eq!([0, 0, 0, 0, 499, 501, 502].map(granted), [true, true, true, false, false, true, false]);
+    // However long nobody calls, no more than the burst is saved up.
+    assert_eq!([3_600_000; 4].map(granted), [true, true, true, false]);
+}
+
+#[test]
+fn an_operation_with_a_throttle_of_its_own_leaves_the_others_alone() {
+    let throttled = conditions(
+        "[throttle]\n\"lambda.*\" = { rate = 1, burst = 1 }\n\"lambda.GetFunction\" = { rate = 1, burst = 2 }",
+    );
+    let now = Instant::now();
+    assert!(throttled.draw("lambda", "GetFunction", now).is_ok());
+    assert!(throttled.draw("lambda", "GetFunction", now).is_ok());
+    assert!(throttled.draw("lambda", "CreateFunction", now).is_ok());
+    assert!(throttled.draw("lambda", "CreateFunction", now).is_err());
+    assert!(throttled.draw("dynamodb", "ListTables", now).is_ok());
+}
+
+#[tokio::test]
+async fn throttles_are_in_the_services_words() {
+    for (service, status, code, message) in [
+        ("lambda", 429, "TooManyRequestsException", "Rate exceeded"),
+        ("apigatewayv2", 429, "TooManyRequestsException", "Too Many Requests"),
+        ("iam", 400, "Throttling", "Rate exceeded"),
+        ("dynamodb", 400, "ThrottlingException", "Rate exceeded"),
+    ] {
+        let once = conditions(&format!("[throttle]\n\"{service}.*\" = {{ rate = 0.01, burst = 1 }}"));
+        assert!(once.before(service, "X", 0).await.is_ok());
+        let error = once.before(service, "X", 0).await.unwrap_err();
+        assert_eq!((error.status, &*error.code, &*error.message), (status, code, message));
+    }
+}
+
+#[test]
+fn overlapping_mutations_of_one_api_collide_as_the_dice_say() {
+    let always = conditions("[conflict]\napigatewayv2_same_api = 1\nseed = 1");
+    let first = always.contend("a");
+    assert!(first.is_some());
+    assert!(always.contend("a").is_none());
+    assert!(always.contend("b").is_some());
+    drop(first);
+    assert!(always.contend("a").is_some());
+
+    let never = Conditions::default();
+    let both = (never.contend("a"), never.contend("a"));
+    assert!(both.0.is_some() && both.1.is_some());
+    drop(both);
+    assert!(lock(&never.busy).is_empty());
+}
+
+#[test]
+fn the_same_seed_rolls_the_same_dice() {
+    let rolls = |seed: u64| -> Vec<bool> {
+        let half = conditions(&format!("[conflict]\napigatewayv2_same_api = 0.5\nseed = {seed}"));
+        let held = half.contend("a");
+        let rolls = (0..64).map(|_| half.contend("a").is_some()).collect();
+        drop(held);
+        rolls
+    };
+    assert_eq!(rolls(7), rolls(7));
+    assert_ne!(rolls(7), rolls(8));
+}

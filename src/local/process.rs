@@ -1,0 +1,467 @@
+//! The local cloud's background process, seen from outside: found, started, stopped.
+//!
+//! One process serves one data folder. It holds a lock on a file in there for as long as it lives; the lock, not the
+//! record beside it, says whether it does. So a crash leaves nothing to clean up and a stale record misleads nobody.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::call_log::rotate;
+use super::conditions::Conditions;
+use super::server::{Health, TOKEN};
+use super::store::write_private;
+
+/// The server's own log, in the data folder.
+pub const LOG: &str = "local.log";
+
+const LOCK: &str = "wschat.lock";
+const RECORD: &str = "process.json";
+
+/// How long a server may take to answer after it was started.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// How long a server may take to stop before it is killed: it gives environments three seconds.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// How often to look. A start takes tens of milliseconds, and somebody waits for it.
+const GLANCE: Duration = Duration::from_millis(2);
+
+/// What to start a server with.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The port; 0 for any free one; without one, the folder's last.
+    pub port: Option<u16>,
+    /// The conditions file.
+    pub conditions: Option<PathBuf>,
+}
+
+/// A server that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    pub pid: u32,
+    /// On loopback, for HTTP and TLS alike.
+    pub port: u16,
+    pub version: String,
+    /// Since when: RFC 3339, UTC.
+    pub started: String,
+    /// The conditions file it was started with.
+    pub conditions: Option<PathBuf>,
+    pub origin: Origin,
+}
+
+/// Where a running server came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was running already.
+    Found,
+    /// It was started now.
+    Started,
+    /// It was started now in place of one from another build of wschat.
+    Replaced,
+}
+
+/// What there is to a data folder's server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Stopped,
+    /// It lives and does not answer: it is starting, stopping or stuck.
+    Silent,
+    Running(Running),
+}
+
+/// Why a server could not be started, found or stopped.
+#[derive(Debug, Error)]
+pub enum ProcessError {
+    #[error("the local cloud cannot {doing}: {source}")]
+    Io { doing: String, source: io::Error },
+    #[error("{0}")]
+    Conditions(String),
+    #[error("the local cloud runs {}; stop it first (`wschat local stop`)", under(.0.as_deref()))]
+    OtherConditions(Option<PathBuf>),
+    #[error("the local cloud runs on port {0}; stop it first (`wschat local stop`)")]
+    OtherPort(u16),
+    #[error("the local cloud did not start:\n{0}")]
+    Died(String),
+    #[error("the local cloud lives but does not answer; see {}", .0.display())]
+    Silent(PathBuf),
+    #[error("{} holds no data of a local cloud; nothing was deleted", .0.display())]
+    NotOurs(PathBuf),
+}
+
+fn under(conditions: Option<&Path>) -> String {
+    match conditions {
+        Some(file) => format!("under the conditions in {}", file.display()),
+        None => "under no conditions file".to_owned(),
+    }
+}
+
+/// What the server says of itself to those who may stop it (`process.json`, for the user's eyes only).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub pid: u32,
+    pub port: u16,
+    /// What `/_wschat/stop` asks for.
+    pub token: String,
+    pub binary: Binary,
+    pub started: String,
+    pub conditions: Option<ConditionsFile>,
+}
+
+/// Which build of wschat serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binary {
+    pub version: String,
+    /// When the executable was last written, in nanoseconds since the epoch, where the file system knows.
+    modified: Option<u64>,
+}
+
+impl Binary {
+    /// The one that runs this.
+    pub fn this() -> Self {
+        let modified = std::env::current_exe().and_then(fs::metadata).and_then(|file| file.modified()).ok();
+        let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            modified: modified.and_then(|since| u64::try_from(since.as_nanos()).ok()),
+        }
+    }
+}
+
+/// A conditions file, and what it said when it was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConditionsFile {
+    path: PathBuf,
+    sha256: String,
+}
+
+/// Reads a conditions file.
+///
+/// # Errors
+/// When it cannot be read or is not one.
+pub fn conditions_file(path: &Path) -> Result<(ConditionsFile, Conditions), ProcessError> {
+    let conditions = Conditions::read(path).map_err(ProcessError::Conditions)?;
+    let cannot = |source| ProcessError::Io { doing: format!("read {}", path.display()), source };
+    let sha256 = hex::encode(Sha256::digest(fs::read(path).map_err(cannot)?));
+    Ok((ConditionsFile { path: path.canonicalize().map_err(cannot)?, sha256 }, conditions))
+}
+
+/// Finds the server of a data folder, or starts it. One of another build of wschat is replaced.
+///
+/// # Errors
+/// When it does not start, or runs with another port or other conditions than those asked for.
+pub async fn ensure(data: &Path, options: &Options) -> Result<Running, ProcessError> {
+    let folder = Folder::make(data)?;
+    let asked = options.conditions.as_deref().map(conditions_file).transpose()?.map(|(file, _)| file);
+    let mut conditions = asked.clone();
+    let mut origin = Origin::Started;
+    if let Some(record) = folder.settled(STARTING).await? {
+        if record.binary == Binary::this() {
+            return record.suiting(options.port, asked.as_ref(), Origin::Found);
+        }
+        conditions = conditions.or(record.conditions);
+        origin = Origin::Replaced;
+        stop(data).await?;
+    }
+    let record = folder.start(options.port, conditions.as_ref()).await?;
+    // Somebody else's start may have come first, with other wishes.
+    record.suiting(options.port, asked.as_ref(), origin)
+}
+
+/// The server of a data folder, if it runs and answers.
+pub async fn find(data: &Path) -> Option<Running> {
+    match state(data).await {
+        State::Running(running) => Some(running),
+        State::Stopped | State::Silent => None,
+    }
+}
+
+/// What there is to the server of a data folder.
+pub async fn state(data: &Path) -> State {
+    let Ok(folder) = Folder::existing(data) else { return State::Stopped };
+    if !folder.is_served() {
+        return State::Stopped;
+    }
+    match folder.answering().await {
+        Some(record) => State::Running(record.running(Origin::Found)),
+        None => State::Silent,
+    }
+}
+
+/// Stops the server of a data folder and waits until it is gone. One that does not stop in five seconds is killed.
+/// Gives back whether there was one.
+///
+/// # Errors
+/// When it cannot be stopped.
+pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
+    let Ok(folder) = Folder::existing(data) else { return Ok(false) };
+    if !folder.is_served() {
+        return Ok(false);
+    }
+    let deadline = Instant::now() + STOPPING;
+    let mut told = false;
+    while folder.is_served() && Instant::now() < deadline {
+        // One that is only starting has no record yet, or does not answer yet.
+        if let Some(record) = folder.record().filter(|_| !told) {
+            told = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
+        }
+        sleep(GLANCE).await;
+    }
+    if let Some(record) = folder.record()
+        && folder.is_served()
+    {
+        // The lock is held and the record is its holder's, so this pid is nobody else's.
+        kill(record.pid);
+    }
+    if folder.unserved_within(STOPPING).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
+}
+
+/// Stops the server of a data folder and deletes the folder. Gives back whether there was one.
+///
+/// # Errors
+/// When the server cannot be stopped, the folder not be deleted, or it is not a local cloud's.
+pub async fn reset(data: &Path) -> Result<bool, ProcessError> {
+    let Ok(folder) = Folder::existing(data) else { return Ok(false) };
+    if !folder.0.join(LOCK).exists() {
+        return Err(ProcessError::NotOurs(folder.0));
+    }
+    stop(data).await?;
+    let doing = || format!("delete {}", folder.0.display());
+    fs::remove_dir_all(&folder.0).map_err(|source| ProcessError::Io { doing: doing(), source })?;
+    Ok(true)
+}
+
+impl Record {
+    fn running(self, origin: Origin) -> Running {
+        Running {
+            pid: self.pid,
+            port: self.port,
+            version: self.binary.version,
+            started: self.started,
+            conditions: self.conditions.map(|file| file.path),
+            origin,
+        }
+    }
+
+    /// This server, if it is what was asked for; nothing asked for suits always.
+    fn suiting(
+        self,
+        port: Option<u16>,
+        conditions: Option<&ConditionsFile>,
+        origin: Origin,
+    ) -> Result<Running, ProcessError> {
+        if port.is_some_and(|port| port != 0 && port != self.port) {
+            return Err(ProcessError::OtherPort(self.port));
+        }
+        let here = self.conditions.as_ref().map(|file| &file.sha256);
+        if conditions.is_some_and(|asked| Some(&asked.sha256) != here) {
+            return Err(ProcessError::OtherConditions(self.conditions.map(|file| file.path)));
+        }
+        Ok(self.running(origin))
+    }
+}
+
+/// The data folder of a local cloud, as an absolute path.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder, made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make(data: &Path) -> Result<Self, ProcessError> {
+        let made = fs::create_dir_all(data).and_then(|()| data.canonicalize());
+        made.map(Self).map_err(|source| ProcessError::Io { doing: format!("make {}", data.display()), source })
+    }
+
+    fn existing(data: &Path) -> io::Result<Self> {
+        data.canonicalize().map(Self)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Takes the folder for this process, for as long as the file is open. `None` where another process has it.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened or locked at all.
+    pub async fn lock(&self) -> Result<Option<File>, ProcessError> {
+        let failed = |source| ProcessError::Io { doing: "lock its data folder".to_owned(), source };
+        let file = self.lock_file().map_err(failed)?;
+        // Who looks whether the folder is served holds the lock for a moment; only a server holds it for longer.
+        for _ in 0..50 {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => sleep(GLANCE).await,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes down who serves.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember(&self, record: &Record) -> Result<(), ProcessError> {
+        let json = serde_json::to_vec_pretty(record).map_err(io::Error::from);
+        json.and_then(|json| write_private(&self.0.join(RECORD), &json))
+            .map_err(|source| ProcessError::Io { doing: format!("write {RECORD}"), source })
+    }
+
+    /// Removes what the last server wrote down.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget(&self) -> Result<(), ProcessError> {
+        match fs::remove_file(self.0.join(RECORD)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(ProcessError::Io { doing: format!("remove {RECORD}"), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        File::options().read(true).write(true).create(true).truncate(false).open(self.0.join(LOCK))
+    }
+
+    fn is_served(&self) -> bool {
+        // Not created where it is missing: looking leaves no traces.
+        let Ok(file) = File::open(self.0.join(LOCK)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    fn record(&self) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.0.join(RECORD)).ok()?).ok()
+    }
+
+    /// The record, if its server answers.
+    async fn answering(&self) -> Option<Record> {
+        let record = self.record()?;
+        let health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
+        (health.pid == record.pid).then_some(record)
+    }
+
+    /// The server once it answers, `None` once there is none.
+    async fn settled(&self, within: Duration) -> Result<Option<Record>, ProcessError> {
+        let deadline = Instant::now() + within;
+        while self.is_served() {
+            if let Some(record) = self.answering().await {
+                return Ok(Some(record));
+            }
+            if Instant::now() > deadline {
+                return Err(ProcessError::Silent(self.0.join(LOG)));
+            }
+            sleep(GLANCE).await;
+        }
+        Ok(None)
+    }
+
+    async fn unserved_within(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        while self.is_served() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            sleep(GLANCE).await;
+        }
+        true
+    }
+
+    async fn start(&self, port: Option<u16>, conditions: Option<&ConditionsFile>) -> Result<Record, ProcessError> {
+        let log = self.0.join(LOG);
+        let logged = fs::metadata(&log).map_or(0, |log| log.len());
+        let mut child = self
+            .spawn(port, conditions)
+            .map_err(|source| ProcessError::Io { doing: "start its process".to_owned(), source })?;
+        let deadline = Instant::now() + STARTING;
+        loop {
+            // Whose server it is that answers does not matter; one that lost the race ends without an error.
+            if let Some(record) = self.answering().await {
+                return Ok(record);
+            }
+            if let Ok(Some(status)) = child.try_wait()
+                && !status.success()
+            {
+                return Err(ProcessError::Died(last_lines(&log, logged).unwrap_or_else(|_| status.to_string())));
+            }
+            if Instant::now() > deadline {
+                return Err(ProcessError::Silent(log));
+            }
+            sleep(GLANCE).await;
+        }
+    }
+
+    fn spawn(&self, port: Option<u16>, conditions: Option<&ConditionsFile>) -> io::Result<Child> {
+        let log = self.0.join(LOG);
+        rotate(&log)?;
+        let log = File::options().append(true).create(true).open(log)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["local", "serve", "--data"]).arg(&self.0).current_dir(&self.0);
+        if let Some(port) = port {
+            command.args(["--port", &port.to_string()]);
+        }
+        if let Some(file) = conditions {
+            command.arg("--conditions").arg(&file.path);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A group of its own: Ctrl-C in the terminal it was started from is not meant for it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn()
+    }
+}
+
+/// The last lines of what was appended to a log after `from` bytes.
+fn last_lines(log: &Path, from: u64) -> io::Result<String> {
+    const LINES: usize = 20;
+    let mut file = File::open(log)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(LINES)..].join("\n"))
+}
+
+/// Asks the process itself; a second is long for an answer from memory.
+async fn ask(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<Health> {
+    let exchange = async {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        let mut request = hyper::Request::builder().method(method).uri(path).header("host", "localhost");
+        if let Some(token) = token {
+            request = request.header(TOKEN, token);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
+        let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+        let body = answer.into_body().collect().await.map_err(io::Error::other)?;
+        Ok(serde_json::from_slice(&body.to_bytes())?)
+    };
+    timeout(Duration::from_secs(1), exchange).await?
+}
+
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::KILL)) {
+        tracing::debug!("the server was not killed: {error}");
+    }
+}

@@ -1,0 +1,275 @@
+//! From a request to the service that answers it, through the conditions and into the call log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderValue};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::call_log::{Call, CallLog, is_mutating, timestamp};
+use super::conditions::Conditions;
+use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
+
+/// The header that every answer names its request in.
+pub const REQUEST_ID: &str = "x-amzn-requestid";
+
+/// What Lambda takes at most, in bytes: 50 MB of zip as base64 and what stands around it. AWS names this number in
+/// the error it answers a larger `CreateFunction` with.
+const LAMBDA_BODY: usize = 70_167_211;
+
+/// What every other service takes at most, in bytes: DynamoDB's limit for a batch, the largest of theirs.
+const BODY: usize = 16 << 20;
+
+/// The services behind the port.
+pub struct Router {
+    services: Vec<Arc<dyn Service>>,
+    conditions: Arc<Conditions>,
+    calls: CallLog,
+}
+
+/// What a request's signature says of it: `Credential=AKID/20260101/eu-west-1/lambda/aws4_request`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    pub access_key: String,
+    pub region: String,
+    /// The signing name of the service.
+    pub service: String,
+}
+
+impl Router {
+    pub fn new(services: Vec<Arc<dyn Service>>, conditions: Arc<Conditions>, calls: CallLog) -> Self {
+        Self { services, conditions, calls }
+    }
+
+    /// The most bytes that a request may carry, judged by its head.
+    pub fn body_limit(&self, head: &Request) -> usize {
+        if self.service_of(head).is_some_and(|service| service.name() == "lambda") { LAMBDA_BODY } else { BODY }
+    }
+
+    /// The answer to a request whose body is over the limit; only its head is there.
+    pub fn too_large(&self, head: &Request) -> Response {
+        let limit = self.body_limit(head);
+        let entry = Entry::new(head);
+        let Some(service) = self.service_of(head) else { return self.unserved(head, entry) };
+        let operation = service.operation(head).unwrap_or_default();
+        let error = ApiError::new(
+            413,
+            "RequestEntityTooLargeException",
+            format!("Request must be smaller than {limit} bytes for the {operation} operation"),
+        );
+        self.finish(&**service, operation, Err(error), entry)
+    }
+
+    /// Has a request answered. The call runs to its end even if nobody waits for the answer any more, as it does at
+    /// AWS; that is why it is a task of its own.
+    pub async fn answer(self: &Arc<Self>, request: Request) -> Response {
+        let entry = Entry::new(&request);
+        let Some(service) = self.service_of(&request).cloned() else { return self.unserved(&request, entry) };
+        let operation = match service.operation(&request) {
+            Ok(operation) => operation,
+            Err(error) => return self.finish(&*service, "", Err(error), entry),
+        };
+        let router = Arc::clone(self);
+        let failed = (Arc::clone(&service), entry.clone());
+        let call = tokio::spawn(async move {
+            let result = router.call(&*service, operation, request).await;
+            router.finish(&*service, operation, result, entry)
+        });
+        match call.await {
+            Ok(response) => response,
+            Err(error) => {
+                let (service, entry) = failed;
+                tracing::error!("{}.{operation} failed: {error}", service.name());
+                let error = ApiError::new(500, "InternalFailure", "The local cloud failed; see `wschat local logs`.");
+                self.finish(&*service, operation, Err(error), entry)
+            }
+        }
+    }
+
+    /// Logs what did not come through a service: a WebSocket that wants to open.
+    pub fn record(&self, service: &'static str, operation: &'static str, entry: Entry, status: u16) {
+        self.calls.record(&entry.call(service, operation, status, None));
+    }
+
+    async fn call(&self, service: &dyn Service, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let name = service.name();
+        let api = service.contended(operation, &request);
+        let admitted = self.conditions.before(name, operation, size(&request)).await;
+        // Held until the answer goes out: for that long another mutation can run into this one.
+        let contended = match (&admitted, &api) {
+            (Ok(()), Some(api)) => Some(self.conditions.contend(api)),
+            _ => None,
+        };
+        let result = match (admitted, &contended) {
+            (Err(throttled), _) => Err(throttled),
+            (Ok(()), Some(None)) => Err(ApiError::new(
+                409,
+                "ConflictException",
+                "Unable to complete operation due to concurrent modification. Please try again later.",
+            )),
+            (Ok(()), _) => service.call(operation, request).await,
+        };
+        self.conditions.after(name, operation).await;
+        result
+    }
+
+    fn finish(
+        &self,
+        service: &dyn Service,
+        operation: &'static str,
+        result: Result<Response, ApiError>,
+        mut entry: Entry,
+    ) -> Response {
+        let protocol = service.protocol();
+        let (mut response, code) = match result {
+            Ok(response) => (response, None),
+            Err(error) => (protocol.error(&error, &entry.request_id), Some(error.code.into_owned())),
+        };
+        if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) {
+            let content_type = HeaderValue::from_static(protocol.content_type());
+            response.headers.insert(http::header::CONTENT_TYPE, content_type);
+        }
+        let response = entry.identify(response);
+        self.calls.record(&entry.call(service.name(), operation, response.status.as_u16(), code));
+        response
+    }
+
+    fn unserved(&self, request: &Request, mut entry: Entry) -> Response {
+        let asked = match scope(&request.headers, &request.query) {
+            Some(scope) => format!("\"{}\" is not a service of the local cloud", scope.service),
+            None => format!("{} {} is not signed for an AWS service", request.method, request.path),
+        };
+        let mut served: Vec<&str> = self.services.iter().map(|service| service.name()).collect();
+        served.sort_unstable();
+        let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {}.", served.join(", ")));
+        let protocol = if is_form(&request.headers) { Protocol::Query("") } else { Protocol::AwsJson10 };
+        let response = protocol.error(&error, &entry.request_id).with_header("x-amzn-errortype", &error.code);
+        let response = entry.identify(response);
+        self.calls.record(&entry.call("", "", error.status, Some(error.code.into_owned())));
+        response
+    }
+
+    /// The service a request is for: the one it is signed for, else the one it looks like.
+    fn service_of(&self, request: &Request) -> Option<&Arc<dyn Service>> {
+        let name = match scope(&request.headers, &request.query) {
+            // The signing name of both API Gateway's interfaces, of which the second is served.
+            Some(scope) if scope.service == "apigateway" => "apigatewayv2".to_owned(),
+            Some(scope) => scope.service,
+            None => by_shape(request)?.to_owned(),
+        };
+        self.services.iter().find(|service| service.name() == name)
+    }
+}
+
+/// One call on its way into the log.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    at: OffsetDateTime,
+    started: Instant,
+    caller: Caller,
+    request_id: String,
+}
+
+impl Entry {
+    /// Begins now.
+    pub fn new(request: &Request) -> Self {
+        Self {
+            at: OffsetDateTime::now_utc(),
+            started: Instant::now(),
+            caller: request.caller.clone(),
+            request_id: Uuid::new_v4().to_string(),
+        }
+    }
+
+    /// Puts the request id on an answer; one that the service gave stands (an invocation's is in its log, too).
+    fn identify(&mut self, mut response: Response) -> Response {
+        if let Some(given) = response.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
+            given.clone_into(&mut self.request_id);
+        } else if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            response.headers.insert(REQUEST_ID, id);
+        }
+        response
+    }
+
+    fn call(self, service: &'static str, operation: &'static str, status: u16, code: Option<String>) -> Call {
+        Call {
+            at: timestamp(self.at),
+            ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            service: service.into(),
+            operation: operation.into(),
+            region: self.caller.region,
+            access_key: self.caller.access_key,
+            status,
+            code,
+            request_id: self.request_id,
+            mutating: is_mutating(operation),
+        }
+    }
+}
+
+/// Reads a request's credential scope, from its `Authorization` header or, if it is presigned, from its query.
+pub fn scope(headers: &HeaderMap, query: &[(String, String)]) -> Option<Scope> {
+    let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let credential = value.split_once("Credential=")?.1;
+        credential.split([',', ' ']).next()
+    });
+    let presigned = || query.iter().find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value.as_str());
+    let credential = header.or_else(presigned)?;
+    let mut parts = credential.rsplitn(5, '/');
+    let (Some("aws4_request"), Some(service), Some(region), Some(_date), Some(access_key)) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    Some(Scope { access_key: access_key.to_owned(), region: region.to_owned(), service: service.to_owned() })
+}
+
+/// Decodes a query string or a form, in the order sent.
+pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(text).into_owned().collect()
+}
+
+/// What an unsigned request is for: its target, its path, or the version of the API whose action it names.
+fn by_shape(request: &Request) -> Option<&'static str> {
+    if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+        return match target.split_once(['_', '.'])?.0 {
+            "DynamoDB" => Some("dynamodb"),
+            "Logs" => Some("logs"),
+            _ => None,
+        };
+    }
+    if request.path.contains("/@connections/") {
+        return Some("execute-api");
+    }
+    if request.path.starts_with("/v2/") {
+        return Some("apigatewayv2");
+    }
+    // Lambda's paths begin with the date of the interface: /2015-03-31/functions.
+    let dated = |segment: &str| segment.len() == 10 && segment.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if request.path.split('/').nth(1).is_some_and(dated) {
+        return Some("lambda");
+    }
+    let form = if is_form(&request.headers) { decode_query(&request.body) } else { Vec::new() };
+    let version = request.query.iter().chain(&form).find(|(name, _)| name == "Version")?;
+    match version.1.as_str() {
+        "2010-05-08" => Some("iam"),
+        "2011-06-15" => Some("sts"),
+        "2010-05-15" => Some("cloudformation"),
+        _ => None,
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// The bytes that a request takes on an uplink, as good as they can be told after it was read.
+fn size(request: &Request) -> usize {
+    let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    request.path.len() + headers + request.body.len()
+}
+
+#[cfg(test)]
+mod tests;

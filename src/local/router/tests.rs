@@ -1,0 +1,305 @@
+use std::fs;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use tokio::sync::Notify;
+
+use super::super::call_log;
+use super::super::store::Store;
+use super::*;
+
+/// A service that answers every operation with its name, refuses "Refuse" and panics at "Panic".
+struct Fake {
+    name: &'static str,
+    protocol: Protocol,
+    /// "Wait" waits for the first and tells the second.
+    go: Arc<Notify>,
+    done: Arc<Notify>,
+}
+
+impl Fake {
+    fn new(name: &'static str, protocol: Protocol) -> Self {
+        Self { name, protocol, go: Arc::default(), done: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Service for Fake {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        let known = ["CreateThing", "GetThing", "Refuse", "Panic", "Wait"];
+        let asked = request.query("op").unwrap_or("GetThing");
+        let unknown = || ApiError::new(404, "UnknownOperationException", "");
+        known.into_iter().find(|operation| *operation == asked).ok_or_else(unknown)
+    }
+
+    fn contended(&self, operation: &str, _request: &Request) -> Option<String> {
+        (operation == "CreateThing").then(|| "api".to_owned())
+    }
+
+    async fn call(&self, operation: &str, _request: Request) -> Result<Response, ApiError> {
+        match operation {
+            "Refuse" => Err(ApiError::new(404, "NotFoundException", "No such thing.").with("Type", "User")),
+            "Panic" => panic!("the fake panics"),
+            "Wait" => {
+                self.go.notified().await;
+                self.done.notify_one();
+                Ok(Response::empty(204))
+            }
+            _ => Ok(Response::json(200, &serde_json::json!({ "by": self.name }))),
+        }
+    }
+}
+
+struct House {
+    folder: tempfile::TempDir,
+    router: Arc<Router>,
+}
+
+impl House {
+    fn new(conditions: &str) -> Self {
+        let services: [(&'static str, Protocol); 8] = [
+            ("apigatewayv2", Protocol::RestJson { capital_message: false }),
+            ("cloudformation", Protocol::Query("http://cloudformation.amazonaws.com/doc/2010-05-15/")),
+            ("dynamodb", Protocol::AwsJson10),
+            ("execute-api", Protocol::RestJson { capital_message: false }),
+            ("iam", Protocol::Query("https://iam.amazonaws.com/doc/2010-05-08/")),
+            ("lambda", Protocol::RestJson { capital_message: true }),
+            ("logs", Protocol::AwsJson11),
+            ("sts", Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/")),
+        ];
+        let fake = |(name, protocol)| Arc::new(Fake::new(name, protocol)) as Arc<dyn Service>;
+        Self::with(services.into_iter().map(fake).collect(), conditions)
+    }
+
+    fn with(services: Vec<Arc<dyn Service>>, conditions: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let calls = CallLog::open(&Store::open(folder.path()).unwrap()).unwrap();
+        let conditions = Arc::new(Conditions::parse(conditions).unwrap());
+        Self { folder, router: Arc::new(Router::new(services, conditions, calls)) }
+    }
+
+    fn served(&self, request: &Request) -> Option<&'static str> {
+        self.router.service_of(request).map(|service| service.name())
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        let text = fs::read_to_string(self.folder.path().join(call_log::FILE)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn request(method: Method, uri: &str, headers: &[(&'static str, &str)], body: &'static str) -> Request {
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let headers: HeaderMap =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    let query = decode_query(query.as_bytes());
+    let scope = scope(&headers, &query);
+    Request {
+        method,
+        path: path.to_owned(),
+        body: Bytes::from_static(body.as_bytes()),
+        caller: Caller {
+            region: scope.as_ref().map_or("us-east-1", |scope| &scope.region).to_owned(),
+            access_key: scope.map(|scope| scope.access_key),
+        },
+        headers,
+        query,
+    }
+}
+
+fn signed(service: &str, uri: &str) -> Request {
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/{service}/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature=00"
+    );
+    request(Method::POST, uri, &[("authorization", &authorization)], "")
+}
+
+#[test]
+fn a_signature_names_the_service() {
+    let house = House::new("");
+    for service in ["cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts"] {
+        assert_eq!(house.served(&signed(service, "/")), Some(service));
+    }
+    assert_eq!(house.served(&signed("apigateway", "/v2/apis")), Some("apigatewayv2"));
+    assert_eq!(house.served(&signed("s3", "/bucket")), None);
+    // The signature counts, not what the path looks like.
+    assert_eq!(house.served(&signed("execute-api", "/v2/@connections/1")), Some("execute-api"));
+
+    let presigned = "/?X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsts%2Faws4_request&X-Amz-Date=1";
+    assert_eq!(house.served(&request(Method::GET, presigned, &[], "")), Some("sts"));
+}
+
+#[test]
+fn a_scope_is_read_whole_or_not_at_all() {
+    let read = |authorization: &str| {
+        let headers = [(http::header::AUTHORIZATION, authorization.parse().unwrap())].into_iter().collect();
+        scope(&headers, &[])
+    };
+    let expected =
+        Scope { access_key: "AKID".to_owned(), region: "eu-west-1".to_owned(), service: "lambda".to_owned() };
+    assert_eq!(
+        read("AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/lambda/aws4_request,SignedHeaders=host"),
+        Some(expected)
+    );
+    for broken in ["Bearer x", "AWS4-HMAC-SHA256 Credential=AKID/20260101/lambda/aws4_request", "Credential="] {
+        assert_eq!(read(broken), None, "{broken}");
+    }
+}
+
+#[test]
+fn unsigned_requests_are_known_by_their_shape() {
+    let house = House::new("");
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let target = |target| [("x-amz-target", target)];
+    for (request, service) in [
+        (request(Method::POST, "/", &target("DynamoDB_20120810.PutItem"), "{}"), Some("dynamodb")),
+        (request(Method::POST, "/", &target("Logs_20140328.PutLogEvents"), "{}"), Some("logs")),
+        (request(Method::POST, "/", &target("AmazonSQS.SendMessage"), "{}"), None),
+        (request(Method::POST, "/production/@connections/a%3D", &[], "hi"), Some("execute-api")),
+        (request(Method::GET, "/v2/apis", &[], ""), Some("apigatewayv2")),
+        (request(Method::GET, "/2015-03-31/functions", &[], ""), Some("lambda")),
+        (request(Method::POST, "/", &form, "Action=ListRoles&Version=2010-05-08"), Some("iam")),
+        (request(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=2011-06-15"), Some("sts")),
+        (request(Method::GET, "/?Action=ListStacks&Version=2010-05-15", &[], ""), Some("cloudformation")),
+        (request(Method::POST, "/", &[], "Action=ListRoles&Version=2010-05-08"), None),
+        (request(Method::GET, "/favicon.ico", &[], ""), None),
+    ] {
+        assert_eq!(house.served(&request), service, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_and_errors_are_in_the_services_protocol() {
+    let house = House::new("");
+    for (service, uri, status, content_type, body) in [
+        ("dynamodb", "/", 200, "application/x-amz-json-1.0", r#"{"by":"dynamodb"}"#),
+        ("logs", "/", 200, "application/x-amz-json-1.1", r#"{"by":"logs"}"#),
+        ("lambda", "/", 200, "application/json", r#"{"by":"lambda"}"#),
+        ("lambda", "/?op=Refuse", 404, "application/json", r#"{"Type":"User","Message":"No such thing."}"#),
+        (
+            "logs",
+            "/?op=Refuse",
+            404,
+            "application/x-amz-json-1.1",
+            r#"{"Type":"User","__type":"NotFoundException","message":"No such thing."}"#,
+        ),
+    ] {
+        let answer = house.router.answer(signed(service, uri)).await;
+        assert_eq!(answer.status, status, "{service}{uri}");
+        assert_eq!(answer.headers["content-type"], content_type);
+        assert_eq!(answer.body, body);
+        assert!(Uuid::parse_str(answer.headers[REQUEST_ID].to_str().unwrap()).is_ok());
+    }
+    let answer = house.router.answer(signed("iam", "/?op=Refuse")).await;
+    let id = answer.headers[REQUEST_ID].to_str().unwrap();
+    let body = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(body.contains("<Code>NotFoundException</Code>") && body.contains(id), "{body}");
+}
+
+#[tokio::test]
+async fn every_call_is_logged_as_it_was_answered() {
+    let house = House::new("");
+    let mut ids = Vec::new();
+    for uri in ["/", "/?op=CreateThing", "/?op=Refuse", "/?op=Nonsense"] {
+        let answer = house.router.answer(signed("lambda", uri)).await;
+        ids.push(answer.headers[REQUEST_ID].to_str().unwrap().to_owned());
+    }
+    let calls = house.calls();
+    let seen: Vec<_> =
+        calls.iter().map(|call| (&*call.operation, call.status, call.code.as_deref(), call.mutating)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("GetThing", 200, None, false),
+            ("CreateThing", 200, None, true),
+            ("Refuse", 404, Some("NotFoundException"), true),
+            ("", 404, Some("UnknownOperationException"), true),
+        ]
+    );
+    assert_eq!(calls.iter().map(|call| call.request_id.clone()).collect::<Vec<_>>(), ids);
+    assert!(calls.iter().all(|call| call.region == "eu-west-1" && call.access_key.as_deref() == Some("AKID")));
+}
+
+#[tokio::test]
+async fn who_asks_for_an_unknown_service_is_told_what_there_is() {
+    let house = House::new("");
+    let answer = house.router.answer(signed("s3", "/bucket")).await;
+    assert_eq!(answer.status, 400);
+    let body = String::from_utf8(answer.body.to_vec()).unwrap();
+    let message = "\\\"s3\\\" is not a service of the local cloud. It serves apigatewayv2, cloudformation, dynamodb";
+    assert!(body.contains(message), "{body}");
+    assert_eq!(house.calls()[0].code.as_deref(), Some("UnknownServiceException"));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_failure_and_nothing_more() {
+    let house = House::new("");
+    let answer = house.router.answer(signed("lambda", "/?op=Panic")).await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.headers["x-amzn-errortype"], "InternalFailure");
+    assert_eq!(house.calls()[0].code.as_deref(), Some("InternalFailure"));
+    assert_eq!(house.router.answer(signed("lambda", "/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_call_runs_to_its_end_though_nobody_waits() {
+    let fake = Fake::new("lambda", Protocol::RestJson { capital_message: true });
+    let (go, done) = (Arc::clone(&fake.go), Arc::clone(&fake.done));
+    let house = House::with(vec![Arc::new(fake)], "");
+    let hung_up = tokio::spawn({
+        let router = Arc::clone(&house.router);
+        async move { router.answer(signed("lambda", "/?op=Wait")).await }
+    });
+    tokio::task::yield_now().await;
+    hung_up.abort();
+    assert!(hung_up.await.is_err());
+    go.notify_one();
+    done.notified().await;
+}
+
+#[tokio::test]
+async fn conditions_delay_throttle_and_collide() {
+    let house = House::new(
+        "[latency_ms]\ndefault = 20\n[throttle]\n\"lambda.*\" = { rate = 0.01, burst = 1 }\n\
+         [conflict]\napigatewayv2_same_api = 1\nseed = 1",
+    );
+    let start = Instant::now();
+    assert_eq!(house.router.answer(signed("lambda", "/")).await.status, 200);
+    let throttled = house.router.answer(signed("lambda", "/")).await;
+    assert_eq!(throttled.status, 429);
+    assert_eq!(throttled.headers["x-amzn-errortype"], "TooManyRequestsException");
+    // A refusal takes as long as an answer.
+    assert!(start.elapsed().as_millis() >= 40);
+
+    // Two mutations of one API: the second comes while the first is under way.
+    let held = house.router.conditions.contend("api");
+    let conflict = house.router.answer(signed("apigateway", "/?op=CreateThing")).await;
+    assert_eq!(conflict.status, 409);
+    assert_eq!(conflict.headers["x-amzn-errortype"], "ConflictException");
+    assert_eq!(house.router.answer(signed("apigateway", "/?op=GetThing")).await.status, 200);
+    drop(held);
+    assert_eq!(house.router.answer(signed("apigateway", "/?op=CreateThing")).await.status, 200);
+}
+
+#[test]
+fn only_lambda_takes_large_bodies() {
+    let house = House::new("");
+    assert_eq!(house.router.body_limit(&signed("lambda", "/")), 70_167_211);
+    assert_eq!(house.router.body_limit(&signed("dynamodb", "/")), 16 << 20);
+    let answer = house.router.too_large(&signed("lambda", "/?op=CreateThing"));
+    assert_eq!(answer.status, 413);
+    assert_eq!(
+        answer.body,
+        r#"{"Message":"Request must be smaller than 70167211 bytes for the CreateThing operation"}"#
+    );
+}

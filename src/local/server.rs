@@ -1,0 +1,288 @@
+//! One port on loopback: HTTP/1.1, plain or over TLS, told apart by the first byte.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::router::{Entry, Router, decode_query, scope};
+use super::wire::{Caller, Request, Response};
+
+/// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How long answers under way may take after the server was told to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// The header that carries the process's token to `/_wschat/stop`.
+pub const TOKEN: &str = "x-wschat-token";
+
+/// Who takes the requests that want to become WebSockets.
+#[async_trait]
+pub trait WebSockets: Send + Sync {
+    /// Answers an upgrade request: with 101, and then the connection is its own, or with a refusal.
+    async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>>;
+}
+
+/// What `GET /_wschat/health` answers: who listens here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `wschat`.
+    pub name: String,
+    pub version: String,
+    pub pid: u32,
+    /// The data folder, absolute.
+    pub data: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+}
+
+/// The port, bound: nobody is answered yet, but callers may already queue.
+pub struct Listeners {
+    v4: TcpListener,
+    /// Absent where the machine has no IPv6.
+    v6: Option<TcpListener>,
+    port: u16,
+}
+
+impl Listeners {
+    /// Binds `port` on 127.0.0.1 and, where that works, on ::1; 0 for any free one.
+    ///
+    /// # Errors
+    /// When the port is taken on 127.0.0.1.
+    pub async fn bind(port: u16) -> io::Result<Self> {
+        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let port = v4.local_addr()?.port();
+        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await.ok();
+        Ok(Self { v4, v6, port })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.v6 {
+            None => self.v4.accept().await,
+            Some(v6) => tokio::select! {
+                accepted = self.v4.accept() => accepted,
+                accepted = v6.accept() => accepted,
+            },
+        }
+    }
+}
+
+/// Everything behind the port.
+pub struct Server {
+    pub router: Arc<Router>,
+    pub sockets: Option<Arc<dyn WebSockets>>,
+    pub tls: TlsAcceptor,
+    pub health: Health,
+    /// What `/_wschat/stop` must be sent.
+    pub token: String,
+    /// Turns true when the process is to stop.
+    pub stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Serves until told to stop, then lets answers under way finish, for a second at most. Sockets that were
+    /// upgraded are no longer the server's.
+    pub async fn run(self: Arc<Self>, listeners: Listeners) {
+        let mut stop = self.stop.subscribe();
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listeners.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(Arc::clone(&self).connection(stream, peer));
+                    }
+                    Err(error) => {
+                        // Out of descriptors, most likely: accepting at once again would only spin.
+                        tracing::warn!("cannot accept a connection: {error}");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+                () = stopped(&mut stop) => break,
+            }
+        }
+        drop(listeners);
+        let _ = tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let mut stop = self.stop.subscribe();
+        let mut first = [0];
+        let peeked = tokio::select! {
+            peeked = stream.peek(&mut first) => peeked,
+            () = stopped(&mut stop) => return,
+        };
+        // Answers are written whole; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        match peeked {
+            Ok(0) | Err(_) => {}
+            Ok(_) if first[0] == TLS_HANDSHAKE => match self.tls.accept(stream).await {
+                Ok(stream) => self.speak_http(stream, peer).await,
+                Err(error) => tracing::debug!("{peer} did not shake hands: {error}"),
+            },
+            Ok(_) => self.speak_http(stream, peer).await,
+        }
+    }
+
+    async fn speak_http(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: SocketAddr,
+    ) {
+        let mut stop = self.stop.subscribe();
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("the connection from {peer} broke: {error}");
+        }
+    }
+
+    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+        if is_upgrade(request.headers()) {
+            return self.upgrade(request, peer).await;
+        }
+        let (parts, body) = request.into_parts();
+        let mut request = head(&parts);
+        if let Some(answer) = self.own(&request) {
+            return on_wire(answer);
+        }
+        if foreign_page(&request.headers) {
+            let message = serde_json::json!({ "message": "Web pages from elsewhere may not call the local cloud." });
+            return on_wire(Response::json(403, &message));
+        }
+        match read(body, self.router.body_limit(&request)).await {
+            Ok(Some(body)) => {
+                request.body = body;
+                on_wire(self.router.answer(request).await)
+            }
+            Ok(None) => on_wire(self.router.too_large(&request)),
+            Err(error) => {
+                tracing::debug!("{peer} broke off its request: {error}");
+                on_wire(Response::empty(400))
+            }
+        }
+    }
+
+    async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+        let Some(sockets) = &self.sockets else { return on_wire(Response::empty(426)) };
+        let (parts, body) = request.into_parts();
+        let entry = Entry::new(&head(&parts));
+        let response = sockets.upgrade(hyper::Request::from_parts(parts, body), peer).await;
+        self.router.record("execute-api", "Connect", entry, response.status().as_u16());
+        response
+    }
+
+    /// What is asked of the process, not of the cloud.
+    fn own(&self, request: &Request) -> Option<Response> {
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
+            ("POST", "/_wschat/stop") => {
+                if request.headers.get(TOKEN).is_none_or(|token| token.as_bytes() != self.token.as_bytes()) {
+                    return Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })));
+                }
+                self.stop.send_replace(true);
+                Some(Response::json(200, &self.health))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Waits until the server is told to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is as good.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The request without its body.
+fn head(parts: &http::request::Parts) -> Request {
+    let query = decode_query(parts.uri.query().unwrap_or_default().as_bytes());
+    let scope = scope(&parts.headers, &query);
+    Request {
+        method: parts.method.clone(),
+        path: parts.uri.path().to_owned(),
+        headers: parts.headers.clone(),
+        body: Bytes::new(),
+        caller: Caller {
+            region: scope.as_ref().map_or_else(|| "us-east-1".to_owned(), |scope| scope.region.clone()),
+            access_key: scope.map(|scope| scope.access_key),
+        },
+        query,
+    }
+}
+
+/// Reads a body; `None` where it is over `limit` bytes. The rest of one that is too long is read and dropped: who
+/// is still sending would not see the answer.
+async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> {
+    let mut read = BytesMut::new();
+    let mut fits = true;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        fits &= read.len() + data.len() <= limit;
+        if fits {
+            read.extend_from_slice(&data);
+        } else {
+            read.clear();
+        }
+    }
+    Ok(fits.then(|| read.freeze()))
+}
+
+fn on_wire(response: Response) -> hyper::Response<Full<Bytes>> {
+    let mut answer = hyper::Response::new(Full::new(response.body));
+    *answer.status_mut() = response.status;
+    *answer.headers_mut() = response.headers;
+    answer
+}
+
+/// Whether the request asks to become a WebSocket (RFC 6455, 4.1).
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    let has = |name, token: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
+    };
+    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
+}
+
+/// Whether a browser sent this for a page that is not loopback's own. AWS is safe from such pages because every
+/// call is signed; here, where signatures are not asked for, any page could else create functions on this machine.
+fn foreign_page(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = origin.to_str().ok().and_then(|origin| origin.parse::<http::Uri>().ok());
+    let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    !(host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+use std::path::PathBuf;
+
+use aws_credential_types::Credentials;
+use aws_sdk_sts::config::{BehaviorVersion, Region};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+use super::super::call_log::CallLog;
+use super::super::conditions::Conditions;
+use super::super::store::Store;
+use super::super::tls;
+use super::super::wire::{ApiError, Protocol, Service};
+use super::*;
+
+/// A minimal STS: enough for the SDK to be content.
+struct Sts;
+
+#[async_trait]
+impl Service for Sts {
+    fn name(&self) -> &'static str {
+        "sts"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/")
+    }
+
+    fn operation(&self, _request: &Request) -> Result<&'static str, ApiError> {
+        Ok("GetCallerIdentity")
+    }
+
+    async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {
+        let body = format!(
+            "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{}</Arn><UserId>{}</UserId>\
+             <Account>000000000000</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",
+            request.caller.region,
+            request.body.len()
+        );
+        Ok(Response::xml(200, body))
+    }
+}
+
+/// Refuses every socket, naming the path it was asked for.
+struct Refusing;
+
+#[async_trait]
+impl WebSockets for Refusing {
+    async fn upgrade(&self, request: hyper::Request<Incoming>, _peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+        let mut answer = hyper::Response::new(Full::new(request.uri().path().to_owned().into()));
+        *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
+        answer
+    }
+}
+
+struct Running {
+    folder: tempfile::TempDir,
+    port: u16,
+    server: Arc<Server>,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let calls = CallLog::open(&store).unwrap();
+        let server = Arc::new(Server {
+            router: Arc::new(Router::new(vec![Arc::new(Sts)], Arc::new(Conditions::default()), calls)),
+            sockets: Some(Arc::new(Refusing)),
+            tls: tls::open(&store).unwrap().acceptor,
+            health: Health {
+                name: "wschat".to_owned(),
+                version: "1".to_owned(),
+                pid: 7,
+                data: "here".to_owned(),
+                started: "now".to_owned(),
+            },
+            token: "secret".to_owned(),
+            stop: watch::Sender::new(false),
+        });
+        let listeners = Listeners::bind(0).await.unwrap();
+        let port = listeners.port();
+        let serving = tokio::spawn(Arc::clone(&server).run(listeners));
+        Self { folder, port, server, serving }
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap()
+    }
+
+    /// Sends raw bytes and gives back all that is answered until the server closes.
+    async fn exchange(&self, request: &str) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+}
+
+fn client(endpoint: String, ca: &[u8]) -> aws_sdk_sts::Client {
+    let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(ca)).build().unwrap();
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https();
+    let config = aws_sdk_sts::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(Credentials::from_keys("AKID", "secret", None))
+        .http_client(http)
+        .endpoint_url(endpoint)
+        .build();
+    aws_sdk_sts::Client::from_conf(config)
+}
+
+#[tokio::test]
+async fn the_sdk_talks_http_and_tls_on_one_port() {
+    let running = Running::start().await;
+    let ca = std::fs::read(running.ca()).unwrap();
+    for host in ["http://127.0.0.1", "http://localhost", "https://127.0.0.1", "https://localhost"] {
+        let identity = client(format!("{host}:{}", running.port), &ca).get_caller_identity().send().await;
+        let identity = identity.unwrap_or_else(|error| panic!("{host}: {error:?}"));
+        assert_eq!(identity.arn(), Some("eu-west-1"), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_alive() {
+    let running = Running::start().await;
+    let get = "GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let last = "GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let answer = running.exchange(&format!("{get}{get}{last}")).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
+    let health = r#"{"name":"wschat","version":"1","pid":7,"data":"here","started":"now"}"#;
+    assert!(answer.contains(health), "{answer}");
+}
+
+#[tokio::test]
+async fn who_expects_100_continue_gets_it_before_the_body() {
+    let running = Running::start().await;
+    let mut stream = running.connect().await;
+    let head = "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\
+                expect: 100-continue\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"hello").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>5</UserId>"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_after_it_was_sent() {
+    let running = Running::start().await;
+    for (length, status) in [(16 << 20, "200 OK"), ((16 << 20) + 1, "413 Payload Too Large")] {
+        let head = format!(
+            "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n"
+        );
+        let answer = running.exchange(&(head + &"x".repeat(length))).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{length}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn upgrades_go_to_the_sockets_and_into_the_call_log() {
+    let running = Running::start().await;
+    let answer = running
+        .exchange(
+            "GET /api/production HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\n\
+             upgrade: websocket\r\norigin: https://example.com\r\n\r\n\
+             GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        )
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 401 Unauthorized") && answer.contains("/api/production"), "{answer}");
+    let calls = std::fs::read_to_string(running.folder.path().join("calls.jsonl")).unwrap();
+    assert!(calls.contains(r#""service":"execute-api","operation":"Connect""#), "{calls}");
+    assert!(calls.contains(r#""status":401"#), "{calls}");
+}
+
+#[tokio::test]
+async fn web_pages_from_elsewhere_are_refused() {
+    let running = Running::start().await;
+    for (origin, status) in [
+        ("https://example.com", "403"),
+        ("http://localhost.example.com", "403"),
+        ("null", "403"),
+        ("http://localhost:3000", "200"),
+        ("http://127.0.0.1:8080", "200"),
+        ("http://[::1]:8080", "200"),
+    ] {
+        let request = format!(
+            "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\n\
+             content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let answer = running.exchange(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{origin}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_token_stops_it_and_then_it_is_gone() {
+    let running = Running::start().await;
+    let stop = |token: &str| {
+        format!(
+            "POST /_wschat/stop HTTP/1.1\r\nhost: localhost\r\n{token}content-length: 0\r\nconnection: close\r\n\r\n"
+        )
+    };
+    for wrong in ["", "x-wschat-token: guess\r\n"] {
+        let answer = running.exchange(&stop(wrong)).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    assert!(!*running.server.stop.borrow());
+    // Idle connections do not hold it up: one that never spoke, one between two requests.
+    let _silent = running.connect().await;
+    let mut idle = running.connect().await;
+    idle.write_all(b"GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    idle.read_exact(&mut [0; 15]).await.unwrap();
+    let answer = running.exchange(&stop("x-wschat-token: secret\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    running.serving.await.unwrap();
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, running.port)).await.is_err());
+}

@@ -1,0 +1,42 @@
+//! What people see. Nothing else prints.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// The terminal, or whatever stands in its place. Whoever stops reading misses the rest: writes that fail are no
+/// error of ours.
+#[derive(Debug, Default)]
+pub struct Ui {}
+
+impl Ui {
+    /// A line of the command's result, on stdout.
+    pub fn line(&self, text: impl Display) {
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// An error and what caused it, on stderr.
+    pub fn error(&self, error: &dyn Error) {
+        let mut text = format!("error: {error}");
+        let mut seen = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Many errors repeat their cause in their own words.
+            if !seen.contains(&message) {
+                text.push_str(&format!("\n  caused by: {message}"));
+                seen.push_str(&message);
+            }
+            cause = error.source();
+        }
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Asks a question that `y` or `yes` affirms; no answer is a no.
+    pub fn confirm(&self, question: impl Display) -> bool {
+        let _ = write!(io::stderr(), "{question} [y/N] ");
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+}

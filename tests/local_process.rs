@@ -1,0 +1,231 @@
+//! The local cloud's process, run as people run it: the built binary, on a folder of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A data folder whose server, if any, ends with the test.
+struct Cloud {
+    folder: tempfile::TempDir,
+}
+
+impl Cloud {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wschat"));
+        command.current_dir(&self.folder).arg("local").args(args).arg("--data").arg(self.data());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a verb that must succeed and gives back what it printed.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a verb that must fail and gives back what it complained of.
+    fn fails(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// What the running server wrote down of itself.
+    fn record(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.data().join("process.json")).unwrap()).unwrap()
+    }
+
+    fn pid(&self) -> u64 {
+        self.record()["pid"].as_u64().unwrap()
+    }
+
+    fn port(&self) -> u64 {
+        self.record()["port"].as_u64().unwrap()
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn until_stopped(&self) {
+        while self.run(&["status"]).status.code() != Some(3) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn conditions(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.run(&["stop"]);
+    }
+}
+
+#[test]
+fn it_starts_once_tells_its_state_and_stops() {
+    let cloud = Cloud::new();
+    assert_eq!(cloud.run(&["status"]).status.code(), Some(3));
+    assert!(!cloud.data().exists(), "looking leaves no traces");
+
+    let started = cloud.ok(&["start", "--port", "0"]);
+    let (pid, port) = (cloud.pid(), cloud.port());
+    assert_eq!(started, format!("The local cloud runs on http://localhost:{port} (pid {pid}).\n"));
+    let again = cloud.ok(&["start"]);
+    assert_eq!(again, format!("The local cloud runs already on http://localhost:{port} (pid {pid}).\n"));
+    let status = cloud.ok(&["status"]);
+    assert!(status.contains(&format!("localhost:{port}.")) && status.contains(&pid.to_string()), "{status}");
+    assert!(cloud.ok(&["logs"]).contains(&format!("on port {port}")));
+
+    assert_eq!(cloud.ok(&["stop"]), "The local cloud stopped.\n");
+    assert_eq!(cloud.run(&["status"]).status.code(), Some(3));
+    assert_eq!(cloud.ok(&["stop"]), "The local cloud was not running.\n");
+}
+
+#[test]
+fn a_restart_keeps_the_port() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let port = cloud.port();
+    cloud.ok(&["stop"]);
+    cloud.ok(&["start"]);
+    assert_eq!(cloud.port(), port);
+}
+
+#[test]
+fn starts_that_race_give_one_server() {
+    let cloud = Cloud::new();
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = cloud.command(&["start", "--port", "0"]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let pid = format!("(pid {})", {
+        let outputs: Vec<Output> = starts.into_iter().map(|start| start.wait_with_output().unwrap()).collect();
+        let pid = cloud.pid();
+        for output in outputs {
+            assert!(output.status.success(), "{output:?}");
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.contains(&format!("(pid {pid})")), "{text}");
+        }
+        pid
+    });
+    assert!(cloud.ok(&["start"]).contains(&pid));
+}
+
+#[test]
+fn a_killed_server_is_not_mistaken_for_a_running_one() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let pid = cloud.pid();
+    cloud.signal("-KILL");
+    cloud.until_stopped();
+    assert!(cloud.data().join("process.json").exists(), "a crash leaves its record");
+    cloud.ok(&["start", "--port", "0"]);
+    assert_ne!(cloud.pid(), pid);
+}
+
+#[test]
+fn a_server_that_hangs_is_killed() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    cloud.signal("-STOP");
+    assert_eq!(cloud.run(&["status"]).status.code(), Some(1));
+    assert_eq!(cloud.ok(&["stop"]), "The local cloud stopped.\n");
+    assert_eq!(cloud.run(&["status"]).status.code(), Some(3));
+}
+
+#[test]
+fn signals_stop_it_and_a_closed_terminal_does_not() {
+    for signal in ["-TERM", "-INT"] {
+        let cloud = Cloud::new();
+        cloud.ok(&["start", "--port", "0"]);
+        cloud.signal("-HUP");
+        cloud.ok(&["status"]);
+        cloud.signal(signal);
+        cloud.until_stopped();
+        assert!(!cloud.data().join("process.json").exists(), "it cleans up after itself");
+    }
+}
+
+#[test]
+fn another_build_is_replaced_on_the_same_port() {
+    let cloud = Cloud::new();
+    let slow = cloud.conditions("slow.toml", "[latency_ms]\ndefault = 1\n");
+    cloud.ok(&["start", "--port", "0", "--conditions", &slow]);
+    let (pid, port) = (cloud.pid(), cloud.port());
+    let mut record = cloud.record();
+    record["binary"]["version"] = "0.0.1".into();
+    fs::write(cloud.data().join("process.json"), record.to_string()).unwrap();
+    let restarted = cloud.ok(&["start"]);
+    assert!(restarted.contains("was restarted for this build"), "{restarted}");
+    assert!(restarted.contains("slow.toml"), "the conditions stay: {restarted}");
+    assert_ne!(cloud.pid(), pid);
+    assert_eq!(cloud.port(), port);
+}
+
+#[test]
+fn other_wishes_than_the_running_ones_are_refused() {
+    let cloud = Cloud::new();
+    let slow = cloud.conditions("slow.toml", "[latency_ms]\ndefault = 1\n");
+    let slower = cloud.conditions("slower.toml", "[latency_ms]\ndefault = 2\n");
+    cloud.ok(&["start", "--port", "0", "--conditions", &slow]);
+    cloud.ok(&["start", "--conditions", &slow]);
+    let refusal = cloud.fails(&["start", "--conditions", &slower]);
+    assert!(refusal.contains("slow.toml; stop it first (`wschat local stop`)"), "{refusal}");
+    let refusal = cloud.fails(&["start", "--port", "1"]);
+    assert!(refusal.contains(&format!("runs on port {}; stop it first", cloud.port())), "{refusal}");
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said() {
+    let cloud = Cloud::new();
+    let wrong = cloud.conditions("wrong.toml", "[latency_ms]\n\"lamda.*\" = 1\n");
+    let complaint = cloud.fails(&["start", "--conditions", &wrong]);
+    assert!(complaint.contains("did you mean \"lambda.*\"?"), "{complaint}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let complaint = cloud.fails(&["start", "--port", &port]);
+    assert!(complaint.contains(&format!("cannot listen on port {port}")), "{complaint}");
+    assert_eq!(cloud.run(&["status"]).status.code(), Some(3));
+}
+
+#[test]
+fn reset_asks_and_deletes_only_what_is_ours() {
+    let cloud = Cloud::new();
+    fs::create_dir(cloud.data()).unwrap();
+    fs::write(cloud.data().join("precious"), "").unwrap();
+    let refusal = cloud.fails(&["reset", "--yes"]);
+    assert!(refusal.contains("nothing was deleted"), "{refusal}");
+    assert!(cloud.data().join("precious").exists());
+
+    cloud.ok(&["start", "--port", "0"]);
+    // Nobody answers the question: that is a no.
+    assert_eq!(cloud.run(&["reset"]).status.code(), Some(1));
+    cloud.ok(&["status"]);
+    assert_eq!(cloud.ok(&["reset", "--yes"]), "The local cloud is gone.\n");
+    assert!(!cloud.data().exists());
+    assert_eq!(cloud.ok(&["reset", "--yes"]), "There was no local cloud.\n");
+}
