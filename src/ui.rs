@@ -1,5 +1,8 @@
 //! What people see. Nothing else prints.
 
+pub mod plan;
+pub mod progress;
+
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,6 +16,11 @@ impl Ui {
     /// A line of the command's result, on stdout.
     pub fn line(&self, text: impl Display) {
         let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// A line that goes with the result and is not it, on stderr.
+    pub fn say(&self, text: impl Display) {
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     /// An error and what caused it, on stderr.

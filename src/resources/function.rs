@@ -35,6 +35,10 @@ struct Props {
     role: String,
     runtime: String,
     handler: String,
+    /// Where the code comes from makes no difference to what is deployed: that is its digest.
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "read so that it is known, and left out of what is compared")]
+    code: Option<Value>,
     /// Put in by the plan, from the code that was built: base64 of the zip's SHA-256, as Lambda reports it.
     code_sha256: Option<String>,
     #[serde(default)]
@@ -401,6 +405,7 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
         role: configuration.role.unwrap_or_default(),
         runtime: configuration.runtime.map(|runtime| runtime.as_str().to_owned()).unwrap_or_default(),
         handler: configuration.handler.unwrap_or_default(),
+        code: None,
         code_sha256: configuration.code_sha256,
         description: configuration.description.unwrap_or_default(),
         timeout: configuration.timeout.unwrap_or_else(three_seconds),
