@@ -20,7 +20,7 @@ use crate::Error;
 /// region, and one HTTP client, so that they share its connections.
 ///
 /// The credentials chain of `aws-config` is left out on purpose: in Lambda they are always in the environment, and
-/// the chain's other links (profiles, SSO, instance metadata) would make up a good part of the executable.
+/// the chain's other links (profiles, web identity, instance metadata) would make the executable a sixth larger.
 ///
 /// # Errors
 /// When a variable that Lambda always sets is missing.

@@ -21,7 +21,7 @@ pub async fn broadcast(
     event: &Event,
     message: &str,
 ) -> Result<(), Error> {
-    let mut tally = Tally::default();
+    let (mut delivered, mut gone, mut failed) = (0, 0, 0);
     let others = connections.ids().filter(|id| ready(!matches!(id, Ok(id) if *id == event.connection_id)));
     let mut deliveries = pin!(
         others.map(async |id| Ok(deliver(connections, gateway, event, &id?, message).await)).buffer_unordered(AT_ONCE)
@@ -29,22 +29,14 @@ pub async fn broadcast(
     let mut unread = None;
     while let Some(delivery) = deliveries.next().await {
         match delivery {
-            Ok(Some(Delivery::Delivered)) => tally.delivered += 1,
-            Ok(Some(Delivery::Gone)) => tally.gone += 1,
-            Ok(None) => tally.failed += 1,
+            Ok(Some(Delivery::Delivered)) => delivered += 1,
+            Ok(Some(Delivery::Gone)) => gone += 1,
+            Ok(None) => failed += 1,
             Err(error) => unread = Some(error),
         }
     }
-    let Tally { delivered, gone, failed } = tally;
     info!(delivered, gone, failed, "message passed on");
     unread.map_or(Ok(()), Err)
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    delivered: u32,
-    gone: u32,
-    failed: u32,
 }
 
 /// Posts to one connection; `None` where that failed.
