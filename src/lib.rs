@@ -16,3 +16,4 @@ pub mod diagnostic;
 pub mod local;
 pub mod resources;
 pub mod stack;
+pub mod template;
