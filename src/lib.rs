@@ -22,4 +22,5 @@ pub mod package;
 pub mod plan;
 pub mod resources;
 pub mod stack;
+pub mod template;
 pub mod ui;
