@@ -15,6 +15,7 @@
 pub mod clock;
 pub mod cloudformation;
 pub mod conditions;
+pub mod dynamodb;
 pub mod iam;
 pub mod logs;
 pub mod query;
