@@ -17,6 +17,7 @@ pub mod clock;
 pub mod cloud;
 pub mod cloudformation;
 pub mod conditions;
+pub mod dynamodb;
 pub mod iam;
 pub mod lambda;
 pub mod logs;
