@@ -126,7 +126,12 @@ impl Executor {
         let pools = std::mem::take(&mut *lock(&self.pools));
         drop(pools);
         // The receiver fails only when the sender is gone, which this holds.
-        let _ = self.host.live.subscribe().wait_for(|live| *live == 0).await;
+        let _ = self.live().wait_for(|live| *live == 0).await;
+    }
+
+    /// How many environments there are.
+    pub fn live(&self) -> watch::Receiver<usize> {
+        self.host.live.subscribe()
     }
 
     /// A warm environment for `spec`: the one that was used last, so that those in excess grow old.

@@ -109,30 +109,24 @@ struct Output {
 /// Brings output to the log as it comes, until the pipe is closed.
 async fn pump(watched: pipe::Receiver, output: Arc<Output>) {
     while watched.readable().await.is_ok() {
-        if output.drain(|buffer| watched.try_read(buffer)) == Drained::Closed {
+        if !output.drain(|buffer| watched.try_read(buffer)) {
             return;
         }
     }
 }
 
-#[derive(PartialEq)]
-enum Drained {
-    Open,
-    Closed,
-}
-
 impl Output {
     /// Reads what is there, without waiting, and logs its full lines. At most `LONGEST_LINE` at once, so that nobody
-    /// who waits for this waits for a process that never stops writing.
-    fn drain(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Drained {
+    /// who waits for this waits for a process that never stops writing. Gives whether more can come.
+    fn drain(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
         let mut line = lock(&self.line);
         let mut chunk = [0; 16 * 1024];
-        let mut state = Drained::Open;
+        let mut open = true;
         let mut total = 0;
         while total < LONGEST_LINE {
             match read(&mut chunk) {
                 Ok(0) => {
-                    state = Drained::Closed;
+                    open = false;
                     break;
                 }
                 Ok(length) => {
@@ -142,7 +136,7 @@ impl Output {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    state = Drained::Closed;
+                    open = false;
                     break;
                 }
             }
@@ -157,13 +151,13 @@ impl Output {
             lines.push(text(&line[..LONGEST_LINE]));
             line.drain(..LONGEST_LINE);
         }
-        if state == Drained::Closed && !line.is_empty() {
+        if !open && !line.is_empty() {
             lines.push(text(&std::mem::take(&mut *line)));
         }
         if !lines.is_empty() {
             self.journal.write(lines);
         }
-        state
+        open
     }
 
     fn flush(&self) {
