@@ -23,4 +23,5 @@ pub mod plan;
 pub mod resources;
 pub mod stack;
 pub mod template;
+pub mod timings;
 pub mod ui;

@@ -36,6 +36,7 @@ impl Args {
         let name = &aws.scope.stack;
         let mut asked = self.yes;
         let mut removed = false;
+        let no_code = BTreeMap::new();
         for _ in 0..ROUNDS {
             let plan = plan::teardown(&live::read(&aws, &Search::default()).await?);
             if plan.is_empty() {
@@ -68,7 +69,7 @@ impl Args {
             let (stop, stopped) = watch::channel(false);
             let interrupt = tokio::spawn(super::interrupt(stop));
             let (outcome, ()) = tokio::join!(
-                execute::run(aws.clone(), &plan, &BTreeMap::new(), events, stopped),
+                execute::run(aws.clone(), &plan, &no_code, events, stopped),
                 progress::show(&plan, Style::of(self.json), heard)
             );
             interrupt.abort();

@@ -126,7 +126,7 @@ impl Project {
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
         let template: Template = template::parse(&self.bytes)?;
-        let context = template::expand::Context { region: &scope.region, partition: &scope.partition };
+        let context = template::expand::Context { partition: &scope.partition, parameters: &self.parameters };
         let template = template::expand::expand(template, context);
         stack::resolve(&template, &self.parameters, scope, &resources::kinds())
     }

@@ -37,7 +37,6 @@ struct Props {
     handler: String,
     /// Where the code comes from makes no difference to what is deployed: that is its digest.
     #[serde(default, skip_serializing)]
-    #[expect(dead_code, reason = "read so that it is known, and left out of what is compared")]
     code: Option<Value>,
     /// Put in by the plan, from the code that was built: base64 of the zip's SHA-256, as Lambda reports it.
     code_sha256: Option<String>,

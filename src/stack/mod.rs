@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Path;
 use crate::resources::Kind;
+pub use naming::check_stack;
 pub use resolve::resolve;
 
 /// Whose stack, where: what names and ARNs are made from.
@@ -79,8 +80,8 @@ pub struct Resource {
     /// The folder, crate or zip file that a function's code comes from, relative to the template. Then `Code` in
     /// `properties` is `LOCAL_CODE`: where code comes from makes no difference to what is deployed.
     pub code: Option<String>,
-    /// How that code is built, if the template says so: `BuildMethod` in the resource's `Metadata`.
-    pub build_method: Option<String>,
+    /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
+    pub binary: Option<String>,
 }
 
 /// The one key of `Code` of a function whose code is local; its value is `true`.

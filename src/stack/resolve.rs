@@ -354,7 +354,7 @@ impl<'a> Resolver<'a> {
             update_replace_policy: self.policy(declared.update_replace_policy.as_deref(), "UpdateReplacePolicy", &path),
             path,
             code: evaluated.code.clone(),
-            build_method: declared.metadata.get("BuildMethod").and_then(Value::as_str).map(str::to_owned),
+            binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
         };
         (resource, edges)
     }
