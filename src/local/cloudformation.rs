@@ -80,7 +80,8 @@ mod tests {
             let xml = call(&CloudFormation, None, operation, &[]).await.unwrap();
             assert!(xml.contains(&format!("<{list}></{list}>")), "{xml}");
         }
-        let refusals: [(&str, &[(&str, &str)], &str); 4] = [
+        type Refusal = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+        let refusals: [Refusal; 4] = [
             ("DescribeStacks", &[("StackName", "chat")], "Stack with id chat does not exist"),
             ("DescribeStackResources", &[("StackName", "chat")], "Stack with id chat does not exist"),
             ("DescribeStackResources", &[("PhysicalResourceId", "fn")], "Stack for fn does not exist"),

@@ -73,7 +73,7 @@ pub fn check_permissions(document: &str) -> Result<(), ApiError> {
 /// Whether a trust policy lets an AWS service assume the role. Conditions are taken as met: they speak of the service's
 /// own call, which is made on behalf of this account's resources.
 pub fn trusts_service(document: &str, service: &str) -> bool {
-    trusts(document, |principal| one_or_more(principal.get("Service")).iter().any(|name| *name == service))
+    trusts(document, |principal| one_or_more(principal.get("Service")).contains(&service))
 }
 
 /// Whether a trust policy lets a principal of this account (`arn:aws:iam::…:user/…` or `…:role/…`) assume the role.

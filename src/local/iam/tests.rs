@@ -79,7 +79,8 @@ async fn refusals_are_those_of_aws() {
     let long = "x".repeat(65);
     let mine = "arn:aws:iam::000000000000:policy/mine";
     let none = "arn:aws:iam::000000000000:policy/none";
-    let cases: &[(&str, &[(&str, &str)], u16, &str, &str)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str, &'a str);
+    let cases: &[Case<'_>] = &[
         (
             "CreateRole",
             &[("RoleName", "WORKER"), ("AssumeRolePolicyDocument", TRUST)],

@@ -1,0 +1,113 @@
+//! DynamoDB, over the `dynoxide` engine: an embeddable DynamoDB on SQLite that is held against AWS by a public
+//! conformance suite.
+//!
+//! `engine` is the way into it. Around it, `region` and `tables` add what the engine does not do: the states that a
+//! table passes through, the caller's region in ARNs, ARNs in the place of names, encryption changed by `UpdateTable`,
+//! point-in-time recovery, and deletion of expired items by the clock.
+
+mod engine;
+mod region;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::conditions::lock;
+use super::shell::Shell;
+use super::wire::{ApiError, Protocol, Request, Response, Service};
+use region::Region;
+
+/// DynamoDB's own targets and those of its streams.
+const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
+
+/// Operations that the engine does not have.
+const BEYOND_ENGINE: [&str; 2] = ["DescribeContinuousBackups", "UpdateContinuousBackups"];
+
+/// How often expired items are deleted; AWS does so within a few days.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The account's tables, in all regions.
+pub struct DynamoDb {
+    regions: Arc<Regions>,
+}
+
+struct Regions {
+    shell: Shell,
+    open: Mutex<HashMap<String, Arc<Region>>>,
+}
+
+impl DynamoDb {
+    /// Opens DynamoDB, and begins to delete expired items on the runtime it is called in. A region's file is opened
+    /// when it is first asked for.
+    ///
+    /// # Errors
+    /// None so far: files are opened later.
+    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+        let regions = Arc::new(Regions { shell: shell.clone(), open: Mutex::new(HashMap::new()) });
+        let swept = Arc::downgrade(&regions);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP);
+            loop {
+                ticks.tick().await;
+                let Some(regions) = swept.upgrade() else { return };
+                let _ = tokio::task::spawn_blocking(move || regions.sweep()).await;
+            }
+        });
+        Ok(Arc::new(Self { regions }))
+    }
+}
+
+impl Regions {
+    fn region(&self, name: &str) -> Result<Arc<Region>, ApiError> {
+        // It becomes the name of a file.
+        if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
+            let message = "The security token included in the request is invalid.";
+            return Err(ApiError::new(400, "com.amazon.coral.service#UnrecognizedClientException", message));
+        }
+        let mut open = lock(&self.open);
+        if let Some(region) = open.get(name) {
+            return Ok(region.clone());
+        }
+        let region = Arc::new(Region::open(&self.shell, name).map_err(|error| engine::broken(&error))?);
+        open.insert(name.to_owned(), region.clone());
+        Ok(region)
+    }
+
+    fn sweep(&self) {
+        let regions: Vec<Arc<Region>> = lock(&self.open).values().cloned().collect();
+        for region in regions {
+            region.sweep();
+        }
+    }
+}
+
+#[async_trait]
+impl Service for DynamoDb {
+    fn name(&self) -> &'static str {
+        "dynamodb"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::AwsJson10
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let name = TARGETS.iter().find_map(|prefix| target.strip_prefix(prefix)).unwrap_or_default();
+        let mut known = engine::OPERATIONS.iter().chain(&BEYOND_ENGINE).copied();
+        known.find(|known| *known == name).ok_or_else(engine::unknown_operation)
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let regions = self.regions.clone();
+        let operation = operation.to_owned();
+        let work = move || regions.region(&request.caller.region)?.call(&operation, &request.body);
+        tokio::task::spawn_blocking(work).await.map_err(|error| engine::broken(&error))?
+    }
+}

@@ -1,0 +1,395 @@
+//! DynamoDB in one region: one SQLite file in the engine, and the states of its tables around it.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dynoxide::Database;
+use serde_json::{Value, json};
+
+use super::super::clock::now_millis;
+use super::super::conditions::lock;
+use super::super::shell::Shell;
+use super::super::wire::{ApiError, Response};
+use super::engine::{self, broken, fault, invalid, malformed};
+use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, missing};
+
+/// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
+const SHORTLY: Duration = Duration::from_millis(20);
+
+/// DynamoDB in one region.
+pub struct Region {
+    name: String,
+    shell: Shell,
+    database: Database,
+    tables: Mutex<Tables>,
+}
+
+impl Region {
+    /// Opens a region's tables, making its file where it is missing. It blocks on SQLite.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn open(shell: &Shell, name: &str) -> io::Result<Self> {
+        let tables = shell.store.load(&saved_as(name))?;
+        let path = shell.store.path(&format!("{}.sqlite", saved_as(name)));
+        let database = Database::new(&path.to_string_lossy()).map_err(io::Error::other)?;
+        Ok(Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) })
+    }
+
+    /// Deletes items whose time to live is over, and tables whose time as `DELETING` is.
+    pub fn sweep(&self) {
+        drop(self.settled());
+        if let Err(error) = self.database.sweep_ttl() {
+            tracing::warn!(region = self.name, "expired items are not deleted: {error}");
+        }
+    }
+
+    /// Carries out an operation. It blocks on SQLite.
+    ///
+    /// # Errors
+    /// DynamoDB's refusal.
+    pub fn call(&self, operation: &str, body: &[u8]) -> Result<Response, ApiError> {
+        let text = std::str::from_utf8(body).map_err(|_| malformed(""))?;
+        let mut input: Value = serde_json::from_str(text).map_err(|_| malformed(""))?;
+        if !input.is_object() {
+            return Err(malformed(""));
+        }
+        let rewritten = self.name_tables(&mut input);
+        match operation {
+            "CreateTable" => self.create_table(&input),
+            "DeleteTable" => self.delete_table(&input),
+            "DescribeContinuousBackups" => self.describe_continuous_backups(&input),
+            "DescribeTable" => self.describe_table(&input),
+            "DescribeTimeToLive" => self.describe_time_to_live(&input),
+            "UpdateContinuousBackups" => self.update_continuous_backups(&input),
+            "UpdateTable" => self.update_table(input),
+            "UpdateTimeToLive" => self.update_time_to_live(&input),
+            "DescribeStream" | "ListStreams" | "ListTables" | "ListTagsOfResource" | "TagResource"
+            | "UntagResource" => Ok(answer(&self.run(operation, &input)?)),
+            "GetRecords" | "GetShardIterator" => {
+                let mut records = self.run_as_is(operation, &input)?;
+                for record in records["Records"].as_array_mut().into_iter().flatten() {
+                    record["awsRegion"] = json!(self.name);
+                }
+                Ok(answer(&records))
+            }
+            _ => {
+                self.check_items_served(&input)?;
+                // What is read and written goes past as text: items hold no names of ours.
+                let body = if rewritten { input.to_string() } else { text.to_owned() };
+                engine::run(&self.database, operation, &body).map(|body| Response::new(200, JSON, Bytes::from(body)))
+            }
+        }
+    }
+
+    fn create_table(&self, input: &Value) -> Result<Response, ApiError> {
+        let mut tables = self.settled();
+        let name = input["TableName"].as_str().unwrap_or_default();
+        if state(&tables, name) == State::Deleting {
+            State::Deleting.check_changeable(name)?;
+        }
+        let created = self.run("CreateTable", input)?;
+        let mut table = Table::default();
+        table.pass(State::Creating, later(self.shell.conditions.eventual.table_creating));
+        tables.insert(name.to_owned(), table);
+        self.save(&tables)?;
+        Ok(answer(&created))
+    }
+
+    fn describe_table(&self, input: &Value) -> Result<Response, ApiError> {
+        let tables = self.settled();
+        let description = self.description(&tables, input)?;
+        Ok(answer(&json!({ "Table": description })))
+    }
+
+    fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
+        let mut tables = self.settled();
+        let before = self.description(&tables, &input)?;
+        let name = before["TableName"].as_str().unwrap_or_default().to_owned();
+        state(&tables, &name).check_changeable(&name)?;
+        let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
+        // The engine does not change encryption; where nothing else is to change, it has nothing to do.
+        if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
+            self.run("UpdateTable", &input)?;
+        }
+        let table = tables.entry(name).or_default();
+        if let Some(specification) = specification {
+            table.encryption = Some(self.encryption(&specification, &before));
+        }
+        table.pass(State::Updating, later(SHORTLY));
+        self.save(&tables)?;
+        let description = self.description(&tables, &input)?;
+        Ok(answer(&json!({ "TableDescription": description })))
+    }
+
+    fn delete_table(&self, input: &Value) -> Result<Response, ApiError> {
+        let mut tables = self.settled();
+        let description = self.description(&tables, input)?;
+        let name = description["TableName"].as_str().unwrap_or_default().to_owned();
+        state(&tables, &name).check_changeable(&name)?;
+        if description["DeletionProtectionEnabled"] == true {
+            // The engine refuses, in AWS's words.
+            return Ok(answer(&self.run("DeleteTable", input)?));
+        }
+        let table = tables.entry(name).or_default();
+        table.pass(State::Deleting, later(self.shell.conditions.eventual.table_deleting));
+        self.save(&tables)?;
+        let description = self.description(&tables, input)?;
+        Ok(answer(&json!({ "TableDescription": description })))
+    }
+
+    fn update_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
+        let mut tables = self.settled();
+        let specification = &input["TimeToLiveSpecification"];
+        let attribute =
+            specification["AttributeName"].as_str().ok_or_else(|| missing("timeToLiveSpecification.attributeName"))?;
+        let enabled = specification["Enabled"].as_bool().ok_or_else(|| missing("timeToLiveSpecification.enabled"))?;
+        let before = self.run("DescribeTimeToLive", input)?;
+        let before = &before["TimeToLiveDescription"];
+        let name = input["TableName"].as_str().unwrap_or_default();
+        if state(&tables, name) != State::Updating {
+            state(&tables, name).check_changeable(name)?;
+        }
+        let table = tables.entry(name.to_owned()).or_default();
+        if table.ttl_change.as_ref().is_some_and(|change| change.until > now_millis()) {
+            return Err(invalid("Time to live has been modified multiple times within a fixed interval"));
+        }
+        let active = before["AttributeName"].as_str();
+        match (active, enabled) {
+            (Some(active), _) if active != attribute => {
+                return Err(invalid(format!(
+                    "TimeToLive is active on a different AttributeName: current AttributeName is {active}"
+                )));
+            }
+            (Some(_), true) => return Err(invalid("TimeToLive is already enabled")),
+            (None, false) => return Err(invalid("TimeToLive is already disabled")),
+            _ => {}
+        }
+        let updated = self.run("UpdateTimeToLive", input)?;
+        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: later(SHORTLY) });
+        self.save(&tables)?;
+        Ok(answer(&updated))
+    }
+
+    fn describe_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
+        let tables = self.settled();
+        let mut described = self.run("DescribeTimeToLive", input)?;
+        let change = tables.get(input["TableName"].as_str().unwrap_or_default()).and_then(|it| it.ttl_change.as_ref());
+        if let Some(change) = change.filter(|change| change.until > now_millis()) {
+            let description = &mut described["TimeToLiveDescription"];
+            let enabled = description["TimeToLiveStatus"] == "ENABLED";
+            description["TimeToLiveStatus"] = json!(if enabled { "ENABLING" } else { "DISABLING" });
+            description["AttributeName"] = json!(change.attribute);
+        }
+        Ok(answer(&described))
+    }
+
+    fn update_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
+        let mut tables = self.settled();
+        let name = self.backed_up(&tables, input)?;
+        let now = now_millis();
+        let recovery = Recovery::read(&input["PointInTimeRecoverySpecification"], now)?;
+        if state(&tables, &name) == State::Creating {
+            let message = format!("Backups are being enabled for the table: {name}. Please retry later");
+            return Err(fault("ContinuousBackupsUnavailableException", message));
+        }
+        let table = tables.entry(name).or_default();
+        // Turning it on again does not begin anew.
+        let since = table.recovery.as_ref().map(|recovery| recovery.since);
+        table.recovery = recovery.map(|recovery| Recovery { since: since.unwrap_or(recovery.since), ..recovery });
+        let described = Recovery::described(table.recovery.as_ref(), now);
+        self.save(&tables)?;
+        Ok(answer(&described))
+    }
+
+    fn describe_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
+        let tables = self.settled();
+        let name = self.backed_up(&tables, input)?;
+        let recovery = tables.get(&name).and_then(|table| table.recovery.as_ref());
+        Ok(answer(&Recovery::described(recovery, now_millis())))
+    }
+
+    /// The table that a backup operation is about, which those operations miss in words of their own.
+    fn backed_up(&self, tables: &Tables, input: &Value) -> Result<String, ApiError> {
+        let name = input["TableName"].as_str().ok_or_else(|| missing("tableName"))?;
+        match self.description(tables, input) {
+            Err(error) if error.code.ends_with("#ResourceNotFoundException") => {
+                Err(fault("TableNotFoundException", format!("Table not found: {name}")))
+            }
+            described => described.map(|_| name.to_owned()),
+        }
+    }
+
+    /// A table as it is described now.
+    fn description(&self, tables: &Tables, input: &Value) -> Result<Value, ApiError> {
+        let input = match input.get("TableName") {
+            Some(name) => json!({ "TableName": name }),
+            None => json!({}),
+        };
+        let mut description = self.run("DescribeTable", &input)?["Table"].take();
+        let name = description["TableName"].as_str().unwrap_or_default().to_owned();
+        if let Some(table) = tables.get(&name) {
+            table.describe(&mut description, now_millis());
+        }
+        Ok(description)
+    }
+
+    /// What an `SSESpecification` asks for, where the table had `before`.
+    fn encryption(&self, specification: &Value, before: &Value) -> Encryption {
+        let key_arn = match specification["KMSMasterKeyId"].as_str() {
+            Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
+            Some(id) => self.key_arn(id),
+            None => match before["SSEDescription"]["KMSMasterKeyArn"].as_str() {
+                Some(arn) => arn.to_owned(),
+                None => self.key_arn(&uuid::Uuid::new_v4().to_string()),
+            },
+        };
+        Encryption { enabled: specification["Enabled"].as_bool().unwrap_or_default(), key_arn }
+    }
+
+    fn key_arn(&self, id: &str) -> String {
+        Shell::arn("kms", &self.name, &format!("key/{id}"))
+    }
+
+    /// Lets operations on items through where their tables have any.
+    fn check_items_served(&self, input: &Value) -> Result<(), ApiError> {
+        let tables = self.settled();
+        let now = now_millis();
+        let closed = tables.iter().filter(|(_, table)| !table.state(now).serves_items()).map(|(name, _)| name);
+        for name in closed {
+            let statements = ["Statements", "TransactStatements"]
+                .iter()
+                .flat_map(|list| input[*list].as_array().into_iter().flatten())
+                .chain([input])
+                .filter_map(|holder| holder["Statement"].as_str());
+            let transacted = input["TransactItems"].as_array().into_iter().flatten();
+            let mut named = transacted
+                .filter_map(Value::as_object)
+                .flat_map(|item| item.values())
+                .chain([input])
+                .filter_map(|holder| holder["TableName"].as_str())
+                .chain(
+                    input["RequestItems"].as_object().into_iter().flat_map(|items| items.keys().map(String::as_str)),
+                );
+            if named.any(|table| table == name) || statements.into_iter().any(|text| text.contains(name.as_str())) {
+                return Err(fault("ResourceNotFoundException", "Requested resource not found"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables, without those that are gone by now.
+    fn settled(&self) -> MutexGuard<'_, Tables> {
+        let mut tables = lock(&self.tables);
+        let now = now_millis();
+        let gone: Vec<String> =
+            tables.iter().filter(|(_, table)| table.is_gone(now)).map(|(name, _)| name.clone()).collect();
+        for name in &gone {
+            match self.run("DeleteTable", &json!({ "TableName": name })) {
+                // Not found: a process before this one was killed after it had deleted it.
+                Err(error) if !error.code.ends_with("#ResourceNotFoundException") => {
+                    tracing::warn!(region = self.name, table = name, "is not deleted: {}", error.message);
+                }
+                _ => {
+                    tables.remove(name);
+                }
+            }
+        }
+        if !gone.is_empty()
+            && let Err(error) = self.save(&tables)
+        {
+            tracing::warn!(region = self.name, "deleted tables are not forgotten: {}", error.message);
+        }
+        tables
+    }
+
+    fn save(&self, tables: &MutexGuard<'_, Tables>) -> Result<(), ApiError> {
+        self.shell.store.save(&saved_as(&self.name), &**tables).map_err(|error| broken(&error))
+    }
+
+    /// Runs an operation of the control plane; the engine's ARNs in its answer become this region's.
+    fn run(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
+        let mut answer = self.run_as_is(operation, input)?;
+        localise(&mut answer, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
+        Ok(answer)
+    }
+
+    fn run_as_is(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
+        let body = engine::run(&self.database, operation, &input.to_string())?;
+        serde_json::from_str(&body).map_err(|error| broken(&error))
+    }
+
+    /// Puts names in the place of tables' ARNs, which DynamoDB takes as well, and the engine's region into streams'
+    /// ARNs. Says whether there were any.
+    fn name_tables(&self, input: &mut Value) -> bool {
+        let mut changed = false;
+        if let Some(table) = input.get_mut("TableName") {
+            changed |= name_table(table);
+        }
+        for item in input.get_mut("TransactItems").and_then(Value::as_array_mut).into_iter().flatten() {
+            for action in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
+                if let Some(table) = action.get_mut("TableName") {
+                    changed |= name_table(table);
+                }
+            }
+        }
+        if let Some(items) = input.get_mut("RequestItems").and_then(Value::as_object_mut)
+            && items.keys().any(|table| table_in(table).is_some())
+        {
+            *items = std::mem::take(items)
+                .into_iter()
+                .map(|(table, item)| (table_in(&table).map_or(table.clone(), str::to_owned), item))
+                .collect();
+            changed = true;
+        }
+        for member in ["StreamArn", "ExclusiveStartStreamArn"] {
+            if let Some(arn) = input.get_mut(member) {
+                localise(arn, &format!(":{}:", self.name), &format!(":{}:", engine::REGION));
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+const JSON: &str = "application/x-amz-json-1.0";
+
+fn answer(body: &Value) -> Response {
+    Response::new(200, JSON, Bytes::from(body.to_string()))
+}
+
+fn saved_as(region: &str) -> String {
+    format!("dynamodb-{region}")
+}
+
+fn state(tables: &Tables, name: &str) -> State {
+    tables.get(name).map_or(State::Active, |table| table.state(now_millis()))
+}
+
+fn later(wait: Duration) -> i64 {
+    now_millis().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The table's name in its ARN.
+fn table_in(arn: &str) -> Option<&str> {
+    let (_, name) = arn.strip_prefix("arn:aws:dynamodb:")?.split_once(":table/")?;
+    (!name.contains('/')).then_some(name)
+}
+
+fn name_table(table: &mut Value) -> bool {
+    let Some(name) = table.as_str().and_then(table_in).map(str::to_owned) else { return false };
+    *table = json!(name);
+    true
+}
+
+/// Changes the region in every ARN within `value`.
+fn localise(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::String(text) if text.starts_with("arn:aws:") => *text = text.replacen(from, to, 1),
+        Value::Array(items) => items.iter_mut().for_each(|item| localise(item, from, to)),
+        Value::Object(members) => members.values_mut().for_each(|member| localise(member, from, to)),
+        _ => {}
+    }
+}

@@ -1,0 +1,198 @@
+//! What DynamoDB knows of a table that the engine does not: the states it passes through, encryption that was changed
+//! after creation, point-in-time recovery.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::wire::ApiError;
+use super::engine::{fault, invalid};
+
+/// A region's tables, by name; kept under `dynamodb-REGION` in the store. A table that passed through all its states and
+/// has no settings of its own here may be missing.
+pub type Tables = BTreeMap<String, Table>;
+
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Table {
+    passing: Option<Passing>,
+    /// The last change of time to live, while it is being made.
+    pub ttl_change: Option<TtlChange>,
+    pub encryption: Option<Encryption>,
+    pub recovery: Option<Recovery>,
+}
+
+/// A state that ends by itself.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Passing {
+    state: State,
+    /// Milliseconds since the epoch.
+    until: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    Creating,
+    Updating,
+    Deleting,
+    Active,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TtlChange {
+    pub attribute: String,
+    /// Milliseconds since the epoch.
+    pub until: i64,
+}
+
+/// Server-side encryption as `UpdateTable` set it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Encryption {
+    pub enabled: bool,
+    pub key_arn: String,
+}
+
+/// Point-in-time recovery that is on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Milliseconds since the epoch.
+    pub since: i64,
+    pub days: i64,
+}
+
+impl Table {
+    /// Puts the table into a state that it leaves at `until`.
+    pub fn pass(&mut self, state: State, until: i64) {
+        self.passing = Some(Passing { state, until });
+    }
+
+    /// The state that the table is in at `now`. One that is being deleted stays so until it is taken out.
+    pub fn state(&self, now: i64) -> State {
+        match self.passing {
+            Some(passing) if passing.until > now || passing.state == State::Deleting => passing.state,
+            _ => State::Active,
+        }
+    }
+
+    /// Whether the table is deleted and its time as `DELETING` is over.
+    pub fn is_gone(&self, now: i64) -> bool {
+        self.passing.is_some_and(|passing| passing.state == State::Deleting && passing.until <= now)
+    }
+
+    /// Writes over the engine's description what is so at `now`.
+    pub fn describe(&self, description: &mut Value, now: i64) {
+        let state = self.state(now);
+        if state != State::Active {
+            description["TableStatus"] = json!(state.as_str());
+        }
+        if let Some(encryption) = &self.encryption {
+            let changing = state == State::Updating;
+            if encryption.enabled || changing {
+                description["SSEDescription"] = json!({
+                    "Status": if changing { "UPDATING" } else { "ENABLED" },
+                    "SSEType": "KMS",
+                    "KMSMasterKeyArn": encryption.key_arn,
+                });
+            } else if let Some(members) = description.as_object_mut() {
+                members.shift_remove("SSEDescription");
+            }
+        }
+        if state == State::Creating
+            && let Some(indexes) = description["GlobalSecondaryIndexes"].as_array_mut()
+        {
+            for index in indexes {
+                index["IndexStatus"] = json!(state.as_str());
+            }
+        }
+        // A table on its way out is described without what made it one (`DeleteTable`, API reference).
+        if state == State::Deleting
+            && let Some(members) = description.as_object_mut()
+        {
+            for member in ["AttributeDefinitions", "CreationDateTime", "KeySchema"] {
+                members.shift_remove(member);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Lets a change of the table through when it is `ACTIVE`.
+    ///
+    /// # Errors
+    /// `ResourceInUseException`, which says what is going on.
+    pub fn check_changeable(self, name: &str) -> Result<(), ApiError> {
+        let doing = match self {
+            Self::Active => return Ok(()),
+            Self::Creating => "created",
+            Self::Updating => "updated",
+            Self::Deleting => "deleted",
+        };
+        let message = format!("Attempt to change a resource which is still in use: Table is being {doing}: {name}");
+        Err(fault("ResourceInUseException", message))
+    }
+
+    /// Whether items can be read and written.
+    pub fn serves_items(self) -> bool {
+        matches!(self, Self::Active | Self::Updating)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "CREATING",
+            Self::Updating => "UPDATING",
+            Self::Deleting => "DELETING",
+            Self::Active => "ACTIVE",
+        }
+    }
+}
+
+impl Recovery {
+    /// Reads a `PointInTimeRecoverySpecification`: what is to be, and nothing where it is to be off.
+    ///
+    /// # Errors
+    /// A `ValidationException` for what AWS does not take.
+    pub fn read(specification: &Value, now: i64) -> Result<Option<Self>, ApiError> {
+        let Some(enabled) = specification["PointInTimeRecoveryEnabled"].as_bool() else {
+            let member = "pointInTimeRecoverySpecification.pointInTimeRecoveryEnabled";
+            return Err(missing(member));
+        };
+        let days = specification["RecoveryPeriodInDays"].as_i64().unwrap_or(35);
+        if !(1..=35).contains(&days) {
+            return Err(invalid(format!(
+                "1 validation error detected: Value '{days}' at \
+                 'pointInTimeRecoverySpecification.recoveryPeriodInDays' failed to satisfy constraint: Member must \
+                 have value {}",
+                if days < 1 { "greater than or equal to 1" } else { "less than or equal to 35" }
+            )));
+        }
+        Ok(enabled.then_some(Self { since: now, days }))
+    }
+
+    /// A `ContinuousBackupsDescription`.
+    pub fn described(recovery: Option<&Self>, now: i64) -> Value {
+        let seconds = |millis: i64| millis as f64 / 1000.0;
+        let recovery = match recovery {
+            Some(recovery) => json!({
+                "PointInTimeRecoveryStatus": "ENABLED",
+                "RecoveryPeriodInDays": recovery.days,
+                "EarliestRestorableDateTime": seconds(recovery.since),
+                "LatestRestorableDateTime": seconds(now),
+            }),
+            None => json!({ "PointInTimeRecoveryStatus": "DISABLED" }),
+        };
+        json!({
+            "ContinuousBackupsDescription": {
+                "ContinuousBackupsStatus": "ENABLED",
+                "PointInTimeRecoveryDescription": recovery,
+            }
+        })
+    }
+}
+
+/// A member that was not sent.
+pub fn missing(member: &str) -> ApiError {
+    invalid(format!(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    ))
+}

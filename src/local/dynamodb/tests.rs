@@ -1,0 +1,465 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::local::conditions::Conditions;
+use crate::local::store::Store;
+use crate::local::wire::Caller;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A DynamoDB whose tables are made and deleted within the given times.
+fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> Arc<DynamoDb> {
+    let mut conditions = Conditions::default();
+    conditions.eventual.table_creating = creating;
+    conditions.eventual.table_deleting = deleting;
+    let shell = Shell {
+        port: 0,
+        store: Store::open(folder.path()).unwrap(),
+        conditions: Arc::new(conditions),
+        ca_bundle: folder.path().join("ca.pem"),
+    };
+    DynamoDb::open(&shell).unwrap()
+}
+
+fn quick(folder: &tempfile::TempDir) -> Arc<DynamoDb> {
+    open(folder, Duration::ZERO, Duration::ZERO)
+}
+
+fn request(region: &str, target: &str, body: &str) -> Request {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-target", HeaderValue::from_str(target).unwrap());
+    Request {
+        method: Method::POST,
+        path: "/".into(),
+        query: Vec::new(),
+        headers,
+        body: Bytes::from(body.to_owned()),
+        caller: Caller { access_key: None, region: region.into() },
+    }
+}
+
+async fn call_in(db: &DynamoDb, region: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
+    let prefix = if operation.contains("Stream") || operation.contains("Record") || operation.contains("Shard") {
+        TARGETS[1]
+    } else {
+        TARGETS[0]
+    };
+    let request = request(region, &format!("{prefix}{operation}"), &input.to_string());
+    let operation = db.operation(&request)?;
+    let response = db.call(operation, request).await?;
+    Ok(serde_json::from_slice(&response.body).unwrap())
+}
+
+async fn call(db: &DynamoDb, operation: &str, input: Value) -> Result<Value, ApiError> {
+    call_in(db, "eu-west-1", operation, input).await
+}
+
+/// What refuses: the code without its namespace, and the message.
+async fn refusal(db: &DynamoDb, operation: &str, input: Value) -> (String, String) {
+    let error = call(db, operation, input).await.expect_err(operation);
+    assert_eq!(error.status, 400, "{operation}: {error:?}");
+    (error.code.rsplit('#').next().unwrap().to_owned(), error.message)
+}
+
+async fn create(db: &DynamoDb, name: &str, more: Value) -> Value {
+    let mut input = json!({
+        "TableName": name,
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+        "BillingMode": "PAY_PER_REQUEST",
+    });
+    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    call(db, "CreateTable", input).await.unwrap()["TableDescription"].take()
+}
+
+async fn describe(db: &DynamoDb, name: &str) -> Value {
+    call(db, "DescribeTable", json!({ "TableName": name })).await.unwrap()["Table"].take()
+}
+
+/// Waits until the table is `ACTIVE`, and describes it.
+async fn active(db: &DynamoDb, name: &str) -> Value {
+    loop {
+        let table = describe(db, name).await;
+        if table["TableStatus"] == "ACTIVE" {
+            return table;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until a change of time to live is made, and describes it.
+async fn ttl(db: &DynamoDb, name: &str) -> Value {
+    loop {
+        let mut answer = call(db, "DescribeTimeToLive", json!({ "TableName": name })).await.unwrap();
+        let ttl = answer["TimeToLiveDescription"].take();
+        if ["ENABLED", "DISABLED"].contains(&ttl["TimeToLiveStatus"].as_str().unwrap()) {
+            return ttl;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn item(id: &str) -> Value {
+    json!({ "id": { "S": id } })
+}
+
+#[tokio::test]
+async fn a_table_being_created_serves_no_items_and_takes_no_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder, HOUR, Duration::ZERO);
+    assert_eq!(create(&db, "chat", json!({})).await["TableStatus"], "CREATING");
+    let index = json!({
+        "AttributeDefinitions": [
+            { "AttributeName": "id", "AttributeType": "S" },
+            { "AttributeName": "room", "AttributeType": "S" },
+        ],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "rooms",
+            "KeySchema": [{ "AttributeName": "room", "KeyType": "HASH" }],
+            "Projection": { "ProjectionType": "ALL" },
+        }],
+    });
+    create(&db, "indexed", index).await;
+    drop(db);
+
+    // A restart does not hurry it.
+    let db = quick(&folder);
+    assert_eq!(describe(&db, "chat").await["TableStatus"], "CREATING");
+    assert_eq!(describe(&db, "indexed").await["GlobalSecondaryIndexes"][0]["IndexStatus"], "CREATING");
+    let name = json!("chat");
+    let in_use = "Attempt to change a resource which is still in use: Table is being created: chat";
+    let ttl = json!({ "Enabled": true, "AttributeName": "ttl" });
+    let cases = [
+        ("DeleteTable", json!({ "TableName": name }), "ResourceInUseException", in_use),
+        ("UpdateTable", json!({ "TableName": name, "TableClass": "STANDARD" }), "ResourceInUseException", in_use),
+        (
+            "UpdateTimeToLive",
+            json!({ "TableName": name, "TimeToLiveSpecification": ttl }),
+            "ResourceInUseException",
+            in_use,
+        ),
+        (
+            "UpdateContinuousBackups",
+            json!({ "TableName": name, "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true } }),
+            "ContinuousBackupsUnavailableException",
+            "Backups are being enabled for the table: chat. Please retry later",
+        ),
+    ];
+    for (operation, input, code, message) in cases {
+        assert_eq!(refusal(&db, operation, input).await, (code.into(), message.into()), "{operation}");
+    }
+    let put = json!({ "Put": { "TableName": "chat", "Item": item("a") } });
+    let reads_and_writes = [
+        ("GetItem", json!({ "TableName": "chat", "Key": item("a") })),
+        ("PutItem", json!({ "TableName": "chat", "Item": item("a") })),
+        ("Scan", json!({ "TableName": "arn:aws:dynamodb:eu-west-1:000000000000:table/chat" })),
+        ("BatchGetItem", json!({ "RequestItems": { "chat": { "Keys": [item("a")] } } })),
+        ("TransactWriteItems", json!({ "TransactItems": [put] })),
+        ("ExecuteStatement", json!({ "Statement": "SELECT * FROM \"chat\"" })),
+        ("BatchExecuteStatement", json!({ "Statements": [{ "Statement": "SELECT * FROM chat WHERE id='a'" }] })),
+    ];
+    for (operation, input) in reads_and_writes {
+        let expected = ("ResourceNotFoundException".into(), "Requested resource not found".into());
+        assert_eq!(refusal(&db, operation, input).await, expected, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_being_deleted_holds_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder, Duration::ZERO, HOUR);
+    create(&db, "chat", json!({})).await;
+    let deleted = call(&db, "DeleteTable", json!({ "TableName": "chat" })).await.unwrap();
+    for table in [&deleted["TableDescription"], &describe(&db, "chat").await] {
+        assert_eq!((&table["TableStatus"], &table["KeySchema"]), (&json!("DELETING"), &Value::Null));
+    }
+    assert_eq!(call(&db, "ListTables", json!({})).await.unwrap(), json!({ "TableNames": ["chat"] }));
+    let in_use = "Attempt to change a resource which is still in use: Table is being deleted: chat";
+    let schema = json!({
+        "TableName": "chat",
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+        "BillingMode": "PAY_PER_REQUEST",
+    });
+    for (operation, input) in [("CreateTable", schema), ("DeleteTable", json!({ "TableName": "chat" }))] {
+        let expected = ("ResourceInUseException".into(), in_use.into());
+        assert_eq!(refusal(&db, operation, input).await, expected, "{operation}");
+    }
+    let (code, _) = refusal(&db, "PutItem", json!({ "TableName": "chat", "Item": item("a") })).await;
+    assert_eq!(code, "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn a_deleted_table_is_gone_with_all_that_was_set_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({})).await;
+    let on = json!({ "TableName": "chat", "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true } });
+    call(&db, "UpdateContinuousBackups", on).await.unwrap();
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item("a") })).await.unwrap();
+    call(&db, "DeleteTable", json!({ "TableName": "chat" })).await.unwrap();
+    drop(db);
+
+    let db = quick(&folder);
+    let gone = refusal(&db, "DescribeTable", json!({ "TableName": "chat" })).await;
+    let message = "Requested resource not found: Table: chat not found";
+    assert_eq!(gone, ("ResourceNotFoundException".into(), message.into()));
+    create(&db, "chat", json!({})).await;
+    assert_eq!(call(&db, "Scan", json!({ "TableName": "chat" })).await.unwrap()["Count"], 0);
+    let backups = call(&db, "DescribeContinuousBackups", json!({ "TableName": "chat" })).await.unwrap();
+    let recovery = &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+    assert_eq!(recovery["PointInTimeRecoveryStatus"], "DISABLED");
+}
+
+#[tokio::test]
+async fn items_are_read_and_written_by_name_and_by_arn_and_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({})).await;
+    let arn = "arn:aws:dynamodb:eu-west-1:000000000000:table/chat";
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item("a") })).await.unwrap();
+    call(&db, "PutItem", json!({ "TableName": arn, "Item": item("b") })).await.unwrap();
+    let write = json!({ "RequestItems": { arn: [{ "PutRequest": { "Item": item("c") } }] } });
+    call(&db, "BatchWriteItem", write).await.unwrap();
+    let put = json!({ "Put": { "TableName": arn, "Item": item("d") } });
+    call(&db, "TransactWriteItems", json!({ "TransactItems": [put] })).await.unwrap();
+    drop(db);
+
+    let db = quick(&folder);
+    assert_eq!(call(&db, "Scan", json!({ "TableName": arn })).await.unwrap()["Count"], 4);
+    let got = call(&db, "GetItem", json!({ "TableName": "chat", "Key": item("d") })).await.unwrap();
+    assert_eq!(got, json!({ "Item": item("d") }));
+    let (code, _) = {
+        let error = call_in(&db, "us-east-1", "Scan", json!({ "TableName": "chat" })).await.unwrap_err();
+        (error.code.rsplit('#').next().unwrap().to_owned(), error.message)
+    };
+    assert_eq!(code, "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn refusals_are_those_of_aws() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({})).await;
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item("a") })).await.unwrap();
+    let schema = json!({
+        "TableName": "chat",
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+        "BillingMode": "PAY_PER_REQUEST",
+    });
+    let cases = [
+        ("CreateTable", schema, "ResourceInUseException", "Table already exists: chat"),
+        (
+            "GetItem",
+            json!({ "TableName": "none", "Key": item("a") }),
+            "ResourceNotFoundException",
+            "Requested resource not found",
+        ),
+        (
+            "DescribeTable",
+            json!({}),
+            "ValidationException",
+            "The parameter 'TableName' is required but was not present in the request",
+        ),
+        (
+            "DescribeContinuousBackups",
+            json!({ "TableName": "none" }),
+            "TableNotFoundException",
+            "Table not found: none",
+        ),
+        (
+            "GetItem",
+            json!({ "TableName": "chat", "Key": { "other": { "S": "a" } } }),
+            "ValidationException",
+            "The provided key element does not match the schema",
+        ),
+        ("PutItem", json!([]), "SerializationException", ""),
+        ("LaunchRockets", json!({}), "UnknownOperationException", ""),
+    ];
+    for (operation, input, code, message) in cases {
+        assert_eq!(refusal(&db, operation, input).await, (code.into(), message.into()), "{operation}");
+    }
+
+    let input = json!({
+        "TableName": "chat",
+        "Item": item("a"),
+        "ConditionExpression": "attribute_not_exists(id)",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    });
+    let error = call(&db, "PutItem", input.clone()).await.unwrap_err();
+    assert_eq!(error.code, "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException");
+    assert_eq!(error.message, "The conditional request failed");
+    assert_eq!(Value::Object(error.fields), json!({ "Item": item("a") }));
+
+    let error = call(&db, "TransactWriteItems", json!({ "TransactItems": [{ "Put": input }] })).await.unwrap_err();
+    assert_eq!(error.code, "com.amazonaws.dynamodb.v20120810#TransactionCanceledException");
+    assert_eq!(error.fields["CancellationReasons"][0]["Code"], "ConditionalCheckFailed");
+
+    let bad_region = call_in(&db, "../up", "ListTables", json!({})).await.unwrap_err();
+    assert!(bad_region.code.ends_with("#UnrecognizedClientException"), "{bad_region:?}");
+    let no_json = db.call("PutItem", request("eu-west-1", "", "{")).await.unwrap_err();
+    assert!(no_json.code.ends_with("#SerializationException"), "{no_json:?}");
+}
+
+#[tokio::test]
+async fn what_a_template_sets_on_a_table_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    let settings = json!({
+        "SSESpecification": { "Enabled": true },
+        "DeletionProtectionEnabled": true,
+        "TableClass": "STANDARD_INFREQUENT_ACCESS",
+        "Tags": [{ "Key": "wschat:stack", "Value": "chat" }],
+        "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
+    });
+    create(&db, "chat", settings).await;
+    let table = active(&db, "chat").await;
+    let arn = "arn:aws:dynamodb:eu-west-1:000000000000:table/chat";
+    assert_eq!(table["TableArn"], arn);
+    assert_eq!(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS");
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+    assert_eq!(
+        (&table["SSEDescription"]["Status"], &table["SSEDescription"]["SSEType"]),
+        (&json!("ENABLED"), &json!("KMS"))
+    );
+    let key = table["SSEDescription"]["KMSMasterKeyArn"].as_str().unwrap();
+    assert!(key.starts_with("arn:aws:kms:eu-west-1:000000000000:key/"), "{key}");
+    assert!(table["LatestStreamArn"].as_str().unwrap().starts_with(&format!("{arn}/stream/")), "{table}");
+
+    let tags = call(&db, "ListTagsOfResource", json!({ "ResourceArn": arn })).await.unwrap();
+    assert_eq!(tags, json!({ "Tags": [{ "Key": "wschat:stack", "Value": "chat" }] }));
+    call(&db, "UntagResource", json!({ "ResourceArn": arn, "TagKeys": ["wschat:stack"] })).await.unwrap();
+    let tags = call(&db, "ListTagsOfResource", json!({ "ResourceArn": arn })).await.unwrap();
+    assert_eq!(tags, json!({ "Tags": [] }));
+
+    let (code, message) = refusal(&db, "DeleteTable", json!({ "TableName": "chat" })).await;
+    assert_eq!(code, "ValidationException");
+    assert!(message.starts_with("Resource cannot be deleted as it is currently protected"), "{message}");
+}
+
+#[tokio::test]
+async fn an_update_passes_through_updating_and_changes_what_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({ "DeletionProtectionEnabled": true })).await;
+    let update = async |more: Value| {
+        let mut input = json!({ "TableName": "chat" });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut answer = call(&db, "UpdateTable", input).await.unwrap();
+        (answer["TableDescription"].take(), active(&db, "chat").await)
+    };
+    let (during, after) = update(json!({ "DeletionProtectionEnabled": false })).await;
+    assert_eq!((&during["TableStatus"], &after["DeletionProtectionEnabled"]), (&json!("UPDATING"), &json!(false)));
+    let throughput = json!({ "ReadCapacityUnits": 3, "WriteCapacityUnits": 2 });
+    let (_, after) = update(json!({ "BillingMode": "PROVISIONED", "ProvisionedThroughput": throughput })).await;
+    assert_eq!(after["ProvisionedThroughput"]["ReadCapacityUnits"], 3);
+    let (_, after) = update(json!({ "BillingMode": "PAY_PER_REQUEST" })).await;
+    assert_eq!(after["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
+
+    let (during, after) = update(json!({ "SSESpecification": { "Enabled": true } })).await;
+    assert_eq!(
+        (&during["SSEDescription"]["Status"], &after["SSEDescription"]["Status"]),
+        (&json!("UPDATING"), &json!("ENABLED"))
+    );
+    let (during, after) = update(json!({ "SSESpecification": { "Enabled": false } })).await;
+    assert_eq!((&during["SSEDescription"]["Status"], &after["SSEDescription"]), (&json!("UPDATING"), &Value::Null));
+
+    let (code, _) = refusal(&db, "UpdateTable", json!({ "TableName": "chat" })).await;
+    assert_eq!(code, "ValidationException");
+}
+
+#[tokio::test]
+async fn time_to_live_is_changed_as_aws_lets_it_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({})).await;
+    let set = |enabled: bool, attribute: &str| {
+        json!({
+            "TableName": "chat",
+            "TimeToLiveSpecification": { "Enabled": enabled, "AttributeName": attribute },
+        })
+    };
+    let refused = async |input: Value| refusal(&db, "UpdateTimeToLive", input).await.1;
+    assert_eq!(refused(set(false, "ttl")).await, "TimeToLive is already disabled");
+    call(&db, "UpdateTimeToLive", set(true, "ttl")).await.unwrap();
+    assert_eq!(ttl(&db, "chat").await, json!({ "TimeToLiveStatus": "ENABLED", "AttributeName": "ttl" }));
+    assert_eq!(refused(set(true, "ttl")).await, "TimeToLive is already enabled");
+    for enabled in [true, false] {
+        assert_eq!(
+            refused(set(enabled, "other")).await,
+            "TimeToLive is active on a different AttributeName: current AttributeName is ttl"
+        );
+    }
+    call(&db, "UpdateTimeToLive", set(false, "ttl")).await.unwrap();
+    assert_eq!(ttl(&db, "chat").await, json!({ "TimeToLiveStatus": "DISABLED" }));
+    assert_eq!(
+        refused(json!({ "TableName": "chat", "TimeToLiveSpecification": { "Enabled": true } })).await,
+        "1 validation error detected: Value null at 'timeToLiveSpecification.attributeName' failed to satisfy \
+         constraint: Member must not be null"
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_deletes_what_is_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({})).await;
+    let enabled = json!({ "Enabled": true, "AttributeName": "ttl" });
+    call(&db, "UpdateTimeToLive", json!({ "TableName": "chat", "TimeToLiveSpecification": enabled })).await.unwrap();
+    let now = crate::local::clock::now_millis() / 1000;
+    for (id, expires) in [("old", now - 60), ("new", now + 3600)] {
+        let item = json!({ "id": { "S": id }, "ttl": { "N": expires.to_string() } });
+        call(&db, "PutItem", json!({ "TableName": "chat", "Item": item })).await.unwrap();
+    }
+    db.regions.sweep();
+    let left = call(&db, "Scan", json!({ "TableName": "chat" })).await.unwrap();
+    assert_eq!((&left["Count"], &left["Items"][0]["id"]), (&json!(1), &json!({ "S": "new" })));
+}
+
+#[tokio::test]
+async fn point_in_time_recovery_is_turned_on_and_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({})).await;
+    let set = async |specification: Value| {
+        let input = json!({ "TableName": "chat", "PointInTimeRecoverySpecification": specification });
+        call(&db, "UpdateContinuousBackups", input).await
+    };
+    let on = set(json!({ "PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 7 })).await.unwrap();
+    let recovery = &on["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+    assert_eq!(
+        (&recovery["PointInTimeRecoveryStatus"], &recovery["RecoveryPeriodInDays"]),
+        (&json!("ENABLED"), &json!(7))
+    );
+    let again = set(json!({ "PointInTimeRecoveryEnabled": true })).await.unwrap();
+    let again = &again["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+    assert_eq!(again["EarliestRestorableDateTime"], recovery["EarliestRestorableDateTime"]);
+    let off = set(json!({ "PointInTimeRecoveryEnabled": false })).await.unwrap();
+    let off = &off["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+    assert_eq!(*off, json!({ "PointInTimeRecoveryStatus": "DISABLED" }));
+    assert!(set(json!({ "PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 36 })).await.is_err());
+}
+
+#[tokio::test]
+async fn streams_are_in_the_callers_region() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    let stream = json!({ "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" });
+    create(&db, "chat", json!({ "StreamSpecification": stream })).await;
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item("a") })).await.unwrap();
+    let streams = call(&db, "ListStreams", json!({ "TableName": "chat" })).await.unwrap();
+    let arn = streams["Streams"][0]["StreamArn"].clone();
+    assert!(arn.as_str().unwrap().starts_with("arn:aws:dynamodb:eu-west-1:"), "{arn}");
+    let described = call(&db, "DescribeStream", json!({ "StreamArn": arn })).await.unwrap();
+    assert_eq!(described["StreamDescription"]["StreamArn"], arn);
+    let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+    let input = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
+    let iterator = call(&db, "GetShardIterator", input).await.unwrap();
+    let records = call(&db, "GetRecords", iterator).await.unwrap();
+    let record = &records["Records"][0];
+    assert_eq!((&record["awsRegion"], &record["dynamodb"]["Keys"]), (&json!("eu-west-1"), &item("a")));
+}

@@ -1,0 +1,354 @@
+//! CloudWatch Logs: groups with their retention and tags, streams, events.
+//!
+//! `groups` and `events` hold the operations, `journal` the file in which a group's events are kept, `pattern` the
+//! filter patterns. Refusals are worded as AWS words them.
+
+mod events;
+mod groups;
+mod journal;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::clock::now_millis;
+use super::conditions::lock;
+use super::seams::{LogEvent, LogSink};
+use super::shell::Shell;
+use super::store::Store;
+use super::wire::{ApiError, Protocol, Request, Response, Service};
+use journal::Journal;
+
+const TARGET: &str = "Logs_20140328.";
+
+type Answer = Result<Value, ApiError>;
+type Handler = fn(&Books, &str, Input) -> Answer;
+
+/// Every operation that is served; each is given the region and the input.
+const OPERATIONS: &[(&str, Handler)] = &[
+    ("CreateLogGroup", groups::create_log_group),
+    ("CreateLogStream", events::create_log_stream),
+    ("DeleteLogGroup", groups::delete_log_group),
+    ("DeleteLogStream", events::delete_log_stream),
+    ("DeleteRetentionPolicy", groups::delete_retention_policy),
+    ("DescribeLogGroups", groups::describe_log_groups),
+    ("DescribeLogStreams", events::describe_log_streams),
+    ("FilterLogEvents", events::filter_log_events),
+    ("GetLogEvents", events::get_log_events),
+    ("ListTagsForResource", groups::list_tags_for_resource),
+    ("ListTagsLogGroup", groups::list_tags_log_group),
+    ("PutLogEvents", events::put_log_events),
+    ("PutLogGroupDeletionProtection", groups::put_log_group_deletion_protection),
+    ("PutRetentionPolicy", groups::put_retention_policy),
+    ("TagLogGroup", groups::tag_log_group),
+    ("TagResource", groups::tag_resource),
+    ("UntagLogGroup", groups::untag_log_group),
+    ("UntagResource", groups::untag_resource),
+];
+
+/// The account's logs, in all regions.
+#[derive(Debug)]
+pub struct Logs {
+    books: Arc<Books>,
+}
+
+/// What the operations work on.
+#[derive(Debug)]
+struct Books {
+    store: Store,
+    regions: Mutex<Regions>,
+}
+
+/// The groups of each region, by name; kept under `logs` in the store.
+type Regions = BTreeMap<String, BTreeMap<String, Group>>;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Group {
+    /// Names its journal, so that a group made anew under an old name begins empty.
+    id: String,
+    /// Milliseconds since the epoch.
+    created: i64,
+    retention_days: Option<i64>,
+    class: String,
+    kms_key: Option<String>,
+    deletion_protected: bool,
+    tags: BTreeMap<String, String>,
+    #[serde(skip)]
+    journal: Journal,
+}
+
+/// The members of every operation's input; each operation reads its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Input {
+    deletion_protection_enabled: Option<bool>,
+    descending: bool,
+    end_time: Option<i64>,
+    filter_pattern: String,
+    kms_key_id: Option<String>,
+    limit: Option<i64>,
+    log_events: Option<Vec<InputEvent>>,
+    log_group_class: Option<String>,
+    log_group_identifier: Option<String>,
+    log_group_name: Option<String>,
+    log_group_name_pattern: Option<String>,
+    log_group_name_prefix: Option<String>,
+    log_stream_name: Option<String>,
+    log_stream_name_prefix: Option<String>,
+    log_stream_names: Option<Vec<String>>,
+    next_token: Option<String>,
+    order_by: Option<String>,
+    resource_arn: Option<String>,
+    retention_in_days: Option<i64>,
+    start_from_head: bool,
+    start_time: Option<i64>,
+    tag_keys: Vec<String>,
+    /// A map where tags are set, a list of keys where `UntagLogGroup` takes them away.
+    tags: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct InputEvent {
+    timestamp: i64,
+    message: String,
+}
+
+impl Logs {
+    /// Opens the logs with what was saved.
+    ///
+    /// # Errors
+    /// When what was saved cannot be read.
+    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+        let store = shell.store.clone();
+        let mut regions: Regions = store.load("logs")?;
+        for group in regions.values_mut().flat_map(BTreeMap::values_mut) {
+            group.journal = Journal::open(journal_path(&store, &group.id), group.expired(now_millis()))?;
+        }
+        Ok(Arc::new(Self { books: Arc::new(Books { store, regions: Mutex::new(regions) }) }))
+    }
+}
+
+impl LogSink for Logs {
+    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
+        if let Err(error) = self.books.deliver(region, group, stream, events) {
+            tracing::warn!(group, stream, "log events are lost: {}", error.message);
+        }
+    }
+}
+
+impl Books {
+    fn deliver(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
+        let mut regions = lock(&self.regions);
+        let groups = regions.entry(region.to_owned()).or_default();
+        if !groups.contains_key(group) {
+            groups.insert(group.to_owned(), Group::new(&self.store));
+            self.save(&regions)?;
+        }
+        let group = regions.get_mut(region).and_then(|groups| groups.get_mut(group)).ok_or_else(no_group)?;
+        group.journal.append(stream, events, now_millis()).map_err(unavailable)
+    }
+
+    fn save(&self, regions: &MutexGuard<'_, Regions>) -> Result<(), ApiError> {
+        self.store.save("logs", &**regions).map_err(unavailable)
+    }
+
+    /// Looks at a group.
+    fn read<T>(
+        &self,
+        region: &str,
+        name: &str,
+        look: impl FnOnce(&Group) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let regions = lock(&self.regions);
+        look(regions.get(region).and_then(|groups| groups.get(name)).ok_or_else(no_group)?)
+    }
+
+    /// Changes a group's settings and saves them.
+    fn change(&self, region: &str, name: &str, change: impl FnOnce(&mut Group)) -> Answer {
+        let mut regions = lock(&self.regions);
+        change(regions.get_mut(region).and_then(|groups| groups.get_mut(name)).ok_or_else(no_group)?);
+        self.save(&regions)?;
+        Ok(Value::Object(Default::default()))
+    }
+
+    /// Changes a group's journal, which saves itself.
+    fn write<T>(
+        &self,
+        region: &str,
+        name: &str,
+        change: impl FnOnce(&mut Journal) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut regions = lock(&self.regions);
+        let group = regions.get_mut(region).and_then(|groups| groups.get_mut(name)).ok_or_else(no_group)?;
+        change(&mut group.journal)
+    }
+}
+
+impl Group {
+    /// A group as it is when nothing is said about it.
+    fn new(store: &Store) -> Self {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let path = journal_path(store, &id);
+        Self {
+            id,
+            created: now_millis(),
+            retention_days: None,
+            class: "STANDARD".to_owned(),
+            kms_key: None,
+            deletion_protected: false,
+            tags: BTreeMap::new(),
+            // A new file: there is nothing to read that could fail.
+            journal: Journal::open(path, 0).unwrap_or_default(),
+        }
+    }
+
+    /// Before when, at `now`, its events are expired.
+    fn expired(&self, now: i64) -> i64 {
+        self.retention_days.map_or(i64::MIN, |days| now - days * 24 * 3600 * 1000)
+    }
+}
+
+impl Input {
+    /// The group that the operation is about, given by its name alone.
+    fn group_name(&self) -> Result<String, ApiError> {
+        required(self.log_group_name.as_ref(), "logGroupName").cloned()
+    }
+
+    /// The group that the operation is about, given by its name or its identifier (a name or an ARN).
+    fn group(&self) -> Result<String, ApiError> {
+        match (&self.log_group_name, &self.log_group_identifier) {
+            (Some(_), Some(_)) => {
+                let message = "LogGroup name and LogGroup ARN are mutually exclusive parameters.";
+                Err(ApiError::new(400, "ValidationException", message))
+            }
+            (None, Some(identifier)) => {
+                let name = identifier.split_once(":log-group:").map_or(identifier.as_str(), |(_, name)| name);
+                Ok(name.to_owned())
+            }
+            (_, None) => self.group_name(),
+        }
+    }
+
+    fn stream_name(&self) -> Result<String, ApiError> {
+        required(self.log_stream_name.as_ref(), "logStreamName").cloned()
+    }
+
+    /// How many to give at most.
+    fn limit(&self, most: i64) -> Result<usize, ApiError> {
+        let limit = self.limit.unwrap_or(most);
+        if limit < 1 {
+            return Err(constraint(
+                &format!("Value '{limit}'"),
+                "limit",
+                "Member must have value greater than or equal to 1",
+            ));
+        }
+        if limit > most {
+            let rule = format!("Member must have value less than or equal to {most}");
+            return Err(constraint(&format!("Value '{limit}'"), "limit", &rule));
+        }
+        Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+}
+
+#[async_trait]
+impl Service for Logs {
+    fn name(&self) -> &'static str {
+        "logs"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::AwsJson11
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let name = target.strip_prefix(TARGET).unwrap_or_default();
+        OPERATIONS
+            .iter()
+            .map(|(known, _)| *known)
+            .find(|known| *known == name)
+            .ok_or_else(|| ApiError::new(400, "UnknownOperationException", ""))
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let Some((_, handler)) = OPERATIONS.iter().find(|(name, _)| *name == operation) else {
+            return Err(ApiError::new(400, "UnknownOperationException", ""));
+        };
+        let input: Input = request.json()?;
+        let books = self.books.clone();
+        let region = request.caller.region;
+        // Events are read from files.
+        let answer = tokio::task::spawn_blocking(move || handler(&books, &region, input)).await;
+        let answer = answer.map_err(|error| unavailable(io::Error::other(error)))??;
+        Ok(Response::json(200, &answer))
+    }
+}
+
+fn journal_path(store: &Store, id: &str) -> std::path::PathBuf {
+    store.path("logs").join(format!("{id}.jsonl"))
+}
+
+/// One page of `items`, which have a key each, and the token for the next one.
+fn page<T>(items: Vec<(String, T)>, token: Option<&str>, most: usize) -> Result<(Vec<T>, Option<String>), ApiError> {
+    let start = match token {
+        None => 0,
+        Some(token) => {
+            let after =
+                hex::decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(bad_token)?;
+            match items.iter().position(|(key, _)| *key == after) {
+                Some(index) => index + 1,
+                // It was deleted meanwhile: go on where it stood.
+                None => items.partition_point(|(key, _)| *key < after),
+            }
+        }
+    };
+    let more = items.len() > start + most;
+    let mut last = None;
+    let given = items
+        .into_iter()
+        .skip(start)
+        .take(most)
+        .map(|(key, item)| {
+            last = Some(key);
+            item
+        })
+        .collect();
+    Ok((given, last.filter(|_| more).map(hex::encode)))
+}
+
+fn required<'a, T>(value: Option<&'a T>, member: &str) -> Result<&'a T, ApiError> {
+    value.ok_or_else(|| constraint("Value null", member, "Member must not be null"))
+}
+
+/// One broken constraint of a request, in the words of AWS's request validation.
+fn constraint(sent: &str, member: &str, rule: &str) -> ApiError {
+    invalid(format!("1 validation error detected: {sent} at '{member}' failed to satisfy constraint: {rule}"))
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(400, "InvalidParameterException", message)
+}
+
+fn no_group() -> ApiError {
+    ApiError::new(400, "ResourceNotFoundException", "The specified log group does not exist.")
+}
+
+fn no_stream() -> ApiError {
+    ApiError::new(400, "ResourceNotFoundException", "The specified log stream does not exist.")
+}
+
+fn bad_token() -> ApiError {
+    invalid("The specified nextToken is invalid.")
+}
+
+fn unavailable(error: io::Error) -> ApiError {
+    ApiError::new(500, "ServiceUnavailableException", format!("The service cannot complete the request. {error}"))
+}
