@@ -19,6 +19,7 @@ pub mod cloudformation;
 pub mod conditions;
 pub mod dynamodb;
 pub mod iam;
+pub mod lambda;
 pub mod logs;
 pub mod process;
 pub mod query;

@@ -151,8 +151,11 @@ impl Protocol {
             }
             Self::RestJson { capital_message } => {
                 let mut body = error.fields.clone();
-                let key = if capital_message { "Message" } else { "message" };
-                body.insert(key.to_owned(), json!(error.message));
+                // Some shapes of a service spell it otherwise than the rest; those bring it along.
+                if !body.contains_key("message") {
+                    let key = if capital_message { "Message" } else { "message" };
+                    body.insert(key.to_owned(), json!(error.message));
+                }
                 Response::json(error.status, &body).with_header("x-amzn-errortype", &error.code)
             }
             Self::AwsJson10 | Self::AwsJson11 => {

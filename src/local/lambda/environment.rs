@@ -1,0 +1,163 @@
+//! An execution environment: it comes up, takes one invocation at a time, and says in the log what it does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::failure::Failure;
+use super::journal::{Journal, Metrics};
+use super::name::FunctionId;
+use super::runtime::{Ran, Runtime};
+use super::runtime_api::Invocation;
+use super::state::{Deployment, now};
+use crate::local::seams::{Invoked, LogSink, Roles};
+use crate::local::shell::Shell;
+
+/// What environments are given by the cloud around them.
+pub struct Host {
+    pub shell: Shell,
+    pub roles: Arc<dyn Roles>,
+    pub logs: Arc<dyn LogSink>,
+    /// How long a runtime may take to come up, before an invocation waits for it in earnest.
+    pub init_limit: Duration,
+    /// How many environments there are.
+    pub live: watch::Sender<usize>,
+}
+
+/// What an environment runs.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    pub id: FunctionId,
+    /// `$LATEST` or a number.
+    pub version: String,
+    pub deployment: Deployment,
+    /// Where the code is.
+    pub folder: PathBuf,
+}
+
+/// One invocation, as a caller asks for it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub request_id: String,
+    /// As the caller named the function: with its version or alias, if any.
+    pub function_arn: String,
+    pub payload: Bytes,
+    /// JSON.
+    pub client_context: Option<String>,
+}
+
+/// One execution environment. Dropped, its process is killed.
+pub struct Environment {
+    host: Arc<Host>,
+    spec: Arc<Spec>,
+    journal: Arc<Journal>,
+    runtime: Option<Runtime>,
+}
+
+impl Environment {
+    /// An environment that is still cold: its first invocation starts it.
+    pub fn new(host: Arc<Host>, spec: Arc<Spec>) -> Self {
+        let journal = Arc::new(Journal::new(host.logs.clone(), spec.clone()));
+        host.live.send_modify(|live| *live += 1);
+        Self { host, spec, journal, runtime: None }
+    }
+
+    /// What tells the deployment that this environment runs from others.
+    pub fn revision_id(&self) -> &str {
+        &self.spec.deployment.revision_id
+    }
+
+    /// Whether it can take an invocation without starting again.
+    pub fn is_warm(&mut self) -> bool {
+        self.runtime.as_mut().is_some_and(Runtime::is_alive)
+    }
+
+    /// Runs one invocation. Afterwards the environment is warm, or it is of no more use.
+    pub async fn invoke(&mut self, call: Call) -> Invoked {
+        let timeout = Duration::from_secs(self.spec.deployment.settings.timeout.into());
+        let (started, init, waited) = match self.runtime.take() {
+            Some(runtime) => (Ok(runtime), None, Duration::ZERO),
+            None => self.start(timeout).await,
+        };
+        self.journal.start(&call.request_id);
+        let begun = Instant::now();
+        let mut memory = None;
+        let result = match started {
+            Ok(mut runtime) => {
+                let invocation = Invocation {
+                    request_id: call.request_id.clone(),
+                    deadline: now() + timeout.as_millis() as i64,
+                    function_arn: call.function_arn,
+                    trace_id: trace_id(self.spec.deployment.settings.tracing == "Active"),
+                    client_context: call.client_context,
+                    payload: call.payload,
+                };
+                let Ran { result, reusable } = runtime.invoke(invocation, timeout).await;
+                memory = runtime.peak_memory();
+                self.runtime = reusable.then_some(runtime);
+                result
+            }
+            Err(failure) => Err(failure),
+        };
+        let metrics = Metrics { duration: begun.elapsed() + waited, init, memory };
+        self.journal.end(&call.request_id, result.as_ref().err(), metrics);
+        Invoked {
+            function_error: result.is_err().then_some("Unhandled"),
+            payload: result.unwrap_or_else(|failure| failure.document(&call.request_id)),
+            log_tail: self.journal.tail(),
+            version: self.spec.version.clone(),
+        }
+    }
+
+    /// Brings the runtime up. A failed first try is not the end: Lambda tries once more, then on the invocation's time
+    /// (Lambda developer guide, failures during the init phase). Gives with the runtime how long a good first try
+    /// took, and how much of the invocation's time a second one.
+    async fn start(&self, timeout: Duration) -> (Result<Runtime, Failure>, Option<Duration>, Duration) {
+        self.journal.init_start();
+        let begun = Instant::now();
+        let failure = match Runtime::start(&self.host, &self.spec, &self.journal, self.host.init_limit).await {
+            Ok(runtime) => return (Ok(runtime), Some(begun.elapsed()), Duration::ZERO),
+            Err(failure) => failure,
+        };
+        self.journal.init_failed("init", begun.elapsed(), &failure);
+        let begun = Instant::now();
+        let started = Runtime::start(&self.host, &self.spec, &self.journal, timeout).await;
+        if let Err(failure) = &started {
+            self.journal.init_failed("invoke", begun.elapsed(), failure);
+        }
+        (started, None, begun.elapsed())
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        self.runtime = None;
+        self.host.live.send_modify(|live| *live -= 1);
+    }
+}
+
+/// An X-Ray trace header (X-Ray developer guide, tracing header). Nothing records the trace.
+fn trace_id(sampled: bool) -> String {
+    let seconds = now() / 1000;
+    let root = Uuid::new_v4().simple().to_string();
+    let parent = Uuid::new_v4().simple().to_string();
+    format!("Root=1-{seconds:08x}-{};Parent={};Sampled={}", &root[..24], &parent[..16], u8::from(sampled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_headers_are_well_formed() {
+        let header = trace_id(false);
+        let parts: Vec<&str> = header.split([';', '=']).collect();
+        let ["Root", root, "Parent", parent, "Sampled", "0"] = parts[..] else { panic!("{header}") };
+        let lengths: Vec<usize> = root.split('-').map(str::len).collect();
+        assert_eq!((lengths, parent.len()), (vec![1, 8, 24], 16));
+    }
+}

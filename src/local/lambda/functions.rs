@@ -1,0 +1,338 @@
+//! Functions themselves: create, read, list, update, delete.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Lambda;
+use super::error::{self, constraint};
+use super::name::{FunctionId, LATEST, Reference};
+use super::packages::{Code, Packages};
+use super::settings::{Change, Settings, architecture};
+use super::state::{Deployment, Function, State, Version};
+use super::tags;
+use crate::local::wire::{ApiError, Request, Response};
+
+/// The service that must be able to assume a function's role.
+const PRINCIPAL: &str = "lambda.amazonaws.com";
+
+/// How many functions, versions or aliases a page has at most (API reference).
+const PAGE: usize = 50;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Create {
+    function_name: String,
+    code: Source,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    package_type: Option<String>,
+    architectures: Option<Vec<String>>,
+    #[serde(flatten)]
+    settings: Change,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateCode {
+    #[serde(flatten)]
+    code: Source,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    dry_run: bool,
+    revision_id: Option<String>,
+    architectures: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateConfiguration {
+    revision_id: Option<String>,
+    #[serde(flatten)]
+    settings: Change,
+}
+
+/// Where a function's code comes from.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Source {
+    zip_file: Option<String>,
+    s3_bucket: Option<String>,
+    image_uri: Option<String>,
+}
+
+impl Source {
+    /// The archive that the request carries.
+    fn archive(self) -> Result<Vec<u8>, ApiError> {
+        if self.s3_bucket.is_some() {
+            return Err(error::invalid(
+                "The local cloud has no S3: provide the function's code as ZipFile instead of S3Bucket and S3Key.",
+            ));
+        }
+        if self.image_uri.is_some() {
+            return Err(error::invalid("Please don't provide ImageUri when updating a function with packageType Zip."));
+        }
+        let text = self.zip_file.ok_or_else(|| error::invalid("Please provide a source for function code."))?;
+        BASE64_STANDARD
+            .decode(text)
+            .map_err(|reason| ApiError::new(400, "SerializationException", format!("ZipFile: {reason}")))
+    }
+}
+
+impl Lambda {
+    pub(super) async fn create_function(&self, request: &Request) -> Result<Response, ApiError> {
+        let create: Create = request.json()?;
+        let reference = Reference::read(&create.function_name, None, &request.caller.region)?;
+        let id = reference.unqualified()?;
+        if id.name.len() > 64 {
+            let rule = "Member must have length less than or equal to 64";
+            return Err(error::validation(&[constraint(&id.name, "functionName", rule)]));
+        }
+        if create.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
+            return Err(error::invalid("Container images are not available in the local cloud."));
+        }
+        let settings = Settings::new(&id.name, create.architectures.as_deref(), create.settings)?;
+        tags::check(&create.tags)?;
+        self.must_be_assumable(&settings.role)?;
+        let taken = |state: &State| match state.function(&id) {
+            Ok(_) => Err(error::conflict(format!("Function already exist: {}", id.name))),
+            Err(_) => Ok(()),
+        };
+        self.registry.read(taken)?;
+        let code = self.keep(create.code.archive()?).await?;
+        let pending = self.shell.conditions.eventual.function_pending;
+        let configuration = self.registry.change(|state| {
+            taken(state)?;
+            let mut function = Function {
+                latest: Version::new(Deployment::new(settings, code), pending),
+                versions: BTreeMap::new(),
+                last_version: 0,
+                aliases: BTreeMap::new(),
+                policies: BTreeMap::new(),
+                tags: create.tags,
+                reserved_concurrency: None,
+            };
+            let number = match create.publish {
+                true => function.publish(None, pending),
+                false => LATEST.to_owned(),
+            };
+            let configuration = function.latest.configuration(&id, &id.arn(), &number);
+            state.insert(&id, function);
+            Ok(configuration)
+        })?;
+        Ok(Response::json(201, &configuration))
+    }
+
+    pub(super) fn list_functions(&self, request: &Request) -> Result<Response, ApiError> {
+        let all = match request.query("FunctionVersion") {
+            None => false,
+            Some("ALL") => true,
+            Some(other) => {
+                let rule = "Member must satisfy enum value set: [ALL]";
+                return Err(error::validation(&[constraint(other, "functionVersion", rule)]));
+            }
+        };
+        let functions = self.registry.read(|state| {
+            let mut listed = Vec::new();
+            for (id, function) in state.functions(&request.caller.region) {
+                if all {
+                    listed.extend(
+                        function.listed(&id).into_iter().map(|(key, shown)| (format!("{}:{key}", id.name), shown)),
+                    );
+                } else {
+                    listed.push((id.name.clone(), function.latest.listed(&id, &id.arn(), LATEST)));
+                }
+            }
+            listed
+        });
+        page(request, "Functions", functions)
+    }
+
+    pub(super) fn get_function(&self, reference: &Reference) -> Result<Response, ApiError> {
+        self.registry.read(|state| {
+            let (function, number, version) = state.version(reference)?;
+            let id = &reference.id;
+            // The region and the function are in the path for the reader's sake; the digest alone decides.
+            let location = format!(
+                "http://{}/2015-03-31/functions/{}/code/{}",
+                self.shell.authority(),
+                id.name,
+                version.deployment.code.hex()
+            );
+            let mut shown = json!({
+                "Configuration": version.configuration(id, &reference.arn(), &number),
+                "Code": { "RepositoryType": "S3", "Location": location },
+            });
+            if !function.tags.is_empty() {
+                shown["Tags"] = json!(function.tags);
+            }
+            if let Some(reserved) = function.reserved_concurrency {
+                shown["Concurrency"] = json!({ "ReservedConcurrentExecutions": reserved });
+            }
+            Ok(Response::json(200, &shown))
+        })
+    }
+
+    pub(super) fn get_function_configuration(&self, reference: &Reference) -> Result<Response, ApiError> {
+        self.registry.read(|state| {
+            let (_, number, version) = state.version(reference)?;
+            Ok(Response::json(200, &version.configuration(&reference.id, &reference.arn(), &number)))
+        })
+    }
+
+    /// The archive that `GetFunction` points to, by its digest.
+    pub(super) fn download_function_code(&self, digest: &str) -> Result<Response, ApiError> {
+        let archive = self.packages.read(digest).map_err(|_| error::not_found("The specified key does not exist."))?;
+        Ok(Response::new(200, "application/zip", archive.into()))
+    }
+
+    pub(super) async fn update_function_code(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+        let update: UpdateCode = request.json()?;
+        let architecture = architecture(update.architectures.as_deref())?;
+        self.registry.read(|state| state.function(id)?.may_change(id, update.revision_id.as_deref()))?;
+        let archive = update.code.archive()?;
+        let changed = |latest: &Version, code: Code| {
+            let mut settings = latest.deployment.settings.clone();
+            settings.architecture = architecture.clone().unwrap_or(settings.architecture);
+            Deployment::new(settings, code)
+        };
+        if update.dry_run {
+            let code = Packages::check(&archive)?;
+            return self.registry.read(|state| {
+                let mut rehearsed = state.function(id)?.latest.clone();
+                rehearsed.deployment = changed(&rehearsed, code);
+                Ok(Response::json(200, &rehearsed.configuration(id, &id.arn(), LATEST)))
+            });
+        }
+        let code = self.keep(archive).await?;
+        let updating = self.shell.conditions.eventual.function_updating;
+        let configuration = self.registry.change(|state| {
+            let function = state.function_mut(id)?;
+            function.may_change(id, update.revision_id.as_deref())?;
+            let deployment = changed(&function.latest, code);
+            function.latest.update(deployment, updating);
+            if update.publish {
+                let number = function.publish(None, updating);
+                return Ok(function.latest.configuration(id, &id.qualified_arn(&number), &number));
+            }
+            Ok(function.latest.configuration(id, &id.arn(), LATEST))
+        })?;
+        self.retire_after(id, updating);
+        Ok(Response::json(200, &configuration))
+    }
+
+    pub(super) fn update_function_configuration(
+        &self,
+        request: &Request,
+        id: &FunctionId,
+    ) -> Result<Response, ApiError> {
+        let update: UpdateConfiguration = request.json()?;
+        let role = update.settings.role.clone();
+        let updating = self.shell.conditions.eventual.function_updating;
+        let before = self.registry.read(|state| {
+            let function = state.function(id)?;
+            function.may_change(id, update.revision_id.as_deref())?;
+            Ok::<_, ApiError>(function.latest.deployment.clone())
+        })?;
+        let settings = before.settings.with(update.settings)?;
+        if let Some(role) = role {
+            self.must_be_assumable(&role)?;
+        }
+        let configuration = self.registry.change(|state| {
+            let function = state.function_mut(id)?;
+            // Nothing may have come between the settings that were read and the ones that are written.
+            function.may_change(id, Some(&before.revision_id))?;
+            function.latest.update(Deployment::new(settings, before.code), updating);
+            Ok(function.latest.configuration(id, &id.arn(), LATEST))
+        })?;
+        self.retire_after(id, updating);
+        Ok(Response::json(200, &configuration))
+    }
+
+    pub(super) fn delete_function(&self, reference: &Reference) -> Result<Response, ApiError> {
+        let id = &reference.id;
+        self.registry.change(|state| match reference.qualifier.as_deref() {
+            None => state.remove(id).map(|_| ()).ok_or_else(|| error::no_function(&id.arn())),
+            Some(LATEST) => Err(error::invalid("$LATEST version cannot be deleted without deleting the function.")),
+            Some(number) => state.function_mut(id)?.delete_version(id, number),
+        })?;
+        self.executor.retire(id);
+        Ok(Response::empty(204))
+    }
+
+    /// Keeps an archive. Hashing and unpacking take long enough to be done aside.
+    async fn keep(&self, archive: Vec<u8>) -> Result<Code, ApiError> {
+        let packages = self.packages.clone();
+        let kept = tokio::task::spawn_blocking(move || packages.keep(&archive)).await;
+        kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
+    }
+
+    fn must_be_assumable(&self, role: &str) -> Result<(), ApiError> {
+        if self.roles.assumable(role, PRINCIPAL) {
+            return Ok(());
+        }
+        Err(error::invalid("The role defined for the function cannot be assumed by Lambda."))
+    }
+
+    /// Ends the environments of the replaced deployment once the update is through.
+    fn retire_after(&self, id: &FunctionId, updating: Duration) {
+        let (executor, id) = (self.executor.clone(), id.clone());
+        tokio::spawn(async move {
+            // A millisecond more: the state's clock counts whole ones.
+            tokio::time::sleep(updating + Duration::from_millis(1)).await;
+            executor.retire(&id);
+        });
+    }
+}
+
+impl Function {
+    /// Whether `$LATEST` can be changed now, by a caller who knows it as `revision_id`.
+    pub fn may_change(&self, id: &FunctionId, revision_id: Option<&str>) -> Result<(), ApiError> {
+        self.latest.must_be_settled(id)?;
+        if revision_id.is_some_and(|revision_id| revision_id != self.latest.deployment.revision_id) {
+            return Err(error::stale_revision("GetFunction/GetAlias"));
+        }
+        Ok(())
+    }
+}
+
+/// One page of a list, with the marker of the next. `items` come with what they are sorted by.
+///
+/// # Errors
+/// `ValidationException` for a `MaxItems` that is none.
+pub fn page(request: &Request, member: &str, items: Vec<(String, Value)>) -> Result<Response, ApiError> {
+    let most = match request.query("MaxItems") {
+        None => PAGE,
+        Some(text) => match text.parse::<usize>() {
+            Ok(most @ 1..=10_000) => most.min(PAGE),
+            _ => {
+                let rule = "Member must have value between 1 and 10000";
+                return Err(error::validation(&[constraint(text, "maxItems", rule)]));
+            }
+        },
+    };
+    let after = match request.query("Marker").map(|marker| BASE64_STANDARD.decode(marker)) {
+        None => None,
+        Some(Ok(key)) => Some(String::from_utf8_lossy(&key).into_owned()),
+        Some(Err(_)) => return Err(error::invalid("Invalid marker")),
+    };
+    let mut rest = items.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after)).peekable();
+    let mut shown = Vec::new();
+    let mut last = String::new();
+    for (key, item) in rest.by_ref().take(most) {
+        shown.push(item);
+        last = key;
+    }
+    let mut body = json!({ member: shown });
+    if rest.peek().is_some() {
+        body["NextMarker"] = json!(BASE64_STANDARD.encode(last));
+    }
+    Ok(Response::json(200, &body))
+}

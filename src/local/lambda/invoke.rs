@@ -1,0 +1,169 @@
+//! `Invoke`: to a caller who waits, to one who does not, and as a rehearsal.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+use uuid::Uuid;
+
+use super::Lambda;
+use super::environment::{Call, Spec};
+use super::error::{self, constraint};
+use super::name::Reference;
+use super::state::{Alias, now};
+use crate::local::seams::Invoked;
+use crate::local::wire::{ApiError, Request, Response};
+
+/// The longest payloads in bytes: 6 MB to a caller who waits, 1 MB to one who does not (Lambda quotas).
+const LONGEST_PAYLOAD: usize = 6 * 1024 * 1024;
+const LONGEST_EVENT: usize = 1024 * 1024;
+
+/// How long an event that was throttled is tried again (Lambda developer guide: 6 hours), in milliseconds.
+const OLDEST_EVENT: i64 = 6 * 60 * 60 * 1000;
+
+/// An invocation that nothing speaks against.
+struct Ready {
+    spec: Arc<Spec>,
+    limit: Option<u32>,
+}
+
+impl Lambda {
+    /// `Invoke`.
+    pub(super) async fn invoke_operation(&self, request: &Request, reference: Reference) -> Result<Response, ApiError> {
+        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let kind = header("x-amz-invocation-type").unwrap_or("RequestResponse");
+        let limit = match kind {
+            "Event" => LONGEST_EVENT,
+            "RequestResponse" | "DryRun" => LONGEST_PAYLOAD,
+            _ => {
+                let rule = "Member must satisfy enum value set: [Event, RequestResponse, DryRun]";
+                return Err(error::validation(&[constraint(kind, "invocationType", rule)]));
+            }
+        };
+        let payload = request.body.clone();
+        if payload.len() > limit {
+            return Err(error::payload_too_long(payload.len(), kind, limit));
+        }
+        let client_context = header("x-amz-client-context").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let call = Call {
+            request_id: Uuid::new_v4().to_string(),
+            function_arn: reference.arn(),
+            payload: json_payload(payload)?,
+            client_context: client_context.and_then(|bytes| String::from_utf8(bytes).ok()),
+        };
+        let request_id = call.request_id.clone();
+        let response = match kind {
+            "DryRun" => {
+                self.ready(&reference)?;
+                Response::empty(204)
+            }
+            "Event" => {
+                self.ready(&reference)?;
+                self.queue(reference, call);
+                Response::empty(202)
+            }
+            _ => {
+                let invoked = self.run(&reference, call).await?;
+                let mut response = Response::new(200, "application/json", invoked.payload)
+                    .with_header("x-amz-executed-version", &invoked.version);
+                if let Some(error) = invoked.function_error {
+                    response = response.with_header("x-amz-function-error", error);
+                }
+                if header("x-amz-log-type") == Some("Tail") {
+                    response = response.with_header("x-amz-log-result", &BASE64_STANDARD.encode(invoked.log_tail));
+                }
+                response
+            }
+        };
+        Ok(response.with_header("x-amzn-requestid", &request_id))
+    }
+
+    /// Invokes a function for another service and waits for it.
+    ///
+    /// # Errors
+    /// What `Invoke` would refuse with.
+    pub(super) async fn invoke_arn(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+        let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
+        if payload.len() > LONGEST_PAYLOAD {
+            return Err(error::payload_too_long(payload.len(), "RequestResponse", LONGEST_PAYLOAD));
+        }
+        let call = Call {
+            request_id: Uuid::new_v4().to_string(),
+            function_arn: function_arn.to_owned(),
+            payload,
+            client_context: None,
+        };
+        self.run(&reference, call).await
+    }
+
+    async fn run(&self, reference: &Reference, call: Call) -> Result<Invoked, ApiError> {
+        let ready = self.ready(reference)?;
+        self.executor.invoke(ready.spec, call, ready.limit).await
+    }
+
+    /// What an invocation of `reference` runs now.
+    fn ready(&self, reference: &Reference) -> Result<Ready, ApiError> {
+        self.registry.read(|state| {
+            let (function, mut number, mut version) = state.version(reference)?;
+            let alias = reference.qualifier.as_ref().and_then(|name| function.aliases.get(name));
+            if let Some((other, additional)) = alias
+                .and_then(Alias::additional_drawn)
+                .and_then(|other| function.version(other).map(|version| (other.to_owned(), version)))
+            {
+                (number, version) = (other, additional);
+            }
+            version.must_be_active()?;
+            let deployment = version.serving(now()).clone();
+            let folder = self.packages.folder(&deployment.code);
+            let spec = Spec { id: reference.id.clone(), version: number, deployment, folder };
+            Ok(Ready { spec: Arc::new(spec), limit: function.reserved_concurrency })
+        })
+    }
+
+    /// Runs an event by and by. It is tried three times where the function fails, and for hours where it is
+    /// throttled (Lambda developer guide, asynchronous invocation).
+    fn queue(&self, reference: Reference, call: Call) {
+        let lambda = self.clone();
+        tokio::spawn(async move {
+            let accepted = now();
+            let mut pauses = lambda.pace.retries.iter();
+            loop {
+                match lambda.run(&reference, call.clone()).await {
+                    Ok(invoked) if invoked.function_error.is_none() => return,
+                    Ok(_) => match pauses.next() {
+                        Some(pause) => tokio::time::sleep(*pause).await,
+                        None => return,
+                    },
+                    Err(refusal) if refusal.status == 429 && now() - accepted < OLDEST_EVENT => {
+                        tokio::time::sleep(lambda.pace.retries[0]).await;
+                    }
+                    Err(refusal) => {
+                        tracing::warn!(function = %reference.arn(), error = %refusal.message, "an event was dropped");
+                        return;
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Alias {
+    /// The other version of this alias, where the dice give this invocation to it.
+    fn additional_drawn(&self) -> Option<&str> {
+        let (version, weight) = self.additional.as_ref()?;
+        (rand::random::<f64>() < *weight).then_some(version)
+    }
+}
+
+/// A payload as the function gets it: JSON, and `{}` where the caller gave none.
+fn json_payload(payload: Bytes) -> Result<Bytes, ApiError> {
+    if payload.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    match serde_json::from_slice::<IgnoredAny>(&payload) {
+        Ok(_) => Ok(payload),
+        Err(reason) => Err(error::payload_not_json(&reason)),
+    }
+}

@@ -1,0 +1,249 @@
+//! A function's log as Lambda shapes it: one stream an execution environment, in which the platform's lines frame
+//! what the handler writes.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use uuid::Uuid;
+
+use super::environment::Spec;
+use super::failure::{Failure, Status};
+use super::settings::{LogFormat, runtime_version_arn};
+use super::state::now;
+use crate::local::conditions::lock;
+use crate::local::seams::{LogEvent, LogSink};
+
+/// How much of the log `Invoke` hands back, in bytes.
+const TAIL: usize = 4096;
+
+/// The log of one execution environment.
+pub struct Journal {
+    sink: Arc<dyn LogSink>,
+    spec: Arc<Spec>,
+    stream: String,
+    tail: Mutex<String>,
+}
+
+/// What one invocation took, for its `REPORT` line.
+#[derive(Debug, Clone, Copy)]
+pub struct Metrics {
+    pub duration: Duration,
+    /// `None` where the environment was warm.
+    pub init: Option<Duration>,
+    /// The most memory used so far in MB; `None` where the system does not tell.
+    pub memory: Option<u64>,
+}
+
+impl Journal {
+    /// A new stream for an environment of `spec`.
+    pub fn new(sink: Arc<dyn LogSink>, spec: Arc<Spec>) -> Self {
+        let format = format_description!("[year]/[month]/[day]");
+        let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
+        let stream = format!("{date}/[{}]{}", spec.version, Uuid::new_v4().simple());
+        Self { sink, spec, stream, tail: Mutex::default() }
+    }
+
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// What the handler wrote, line by line.
+    pub fn write(&self, lines: Vec<String>) {
+        let timestamp = now();
+        let events: Vec<LogEvent> = lines
+            .into_iter()
+            .map(|mut line| {
+                line.push('\n');
+                LogEvent { timestamp, message: line }
+            })
+            .collect();
+        {
+            let mut tail = lock(&self.tail);
+            for event in &events {
+                tail.push_str(&event.message);
+            }
+            let mut excess = tail.len().saturating_sub(TAIL);
+            while !tail.is_char_boundary(excess) {
+                excess += 1;
+            }
+            tail.drain(..excess);
+        }
+        let logging = &self.spec.deployment.settings.logging;
+        self.sink.append(&self.spec.id.region, &logging.log_group, &self.stream, events);
+    }
+
+    /// The last of what this invocation logged.
+    pub fn tail(&self) -> String {
+        lock(&self.tail).clone()
+    }
+
+    /// The environment starts.
+    pub fn init_start(&self) {
+        let runtime = &self.spec.deployment.settings.runtime;
+        let version = runtime_version(runtime);
+        let arn = runtime_version_arn(runtime, &self.spec.id.region);
+        self.platform(
+            || format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}"),
+            "platform.initStart",
+            || {
+                json!({
+                    "initializationType": "on-demand",
+                    "phase": "init",
+                    "runtimeVersion": version,
+                    "runtimeVersionArn": arn,
+                    "functionName": self.spec.id.name,
+                    "functionVersion": self.spec.version,
+                })
+            },
+        );
+    }
+
+    /// The runtime did not come up. `phase` is `init`, or `invoke` for the second try, which an invocation waits for.
+    pub fn init_failed(&self, phase: &str, took: Duration, failure: &Failure) {
+        let status = failure.status.as_str();
+        self.platform(
+            || {
+                let error_type = match failure.status {
+                    Status::Error => format!("\tError Type: {}", failure.error_type),
+                    Status::Timeout => String::new(),
+                };
+                format!(
+                    "INIT_REPORT Init Duration: {:.2} ms\tPhase: {phase}\tStatus: {status}{error_type}",
+                    milliseconds(took)
+                )
+            },
+            "platform.initReport",
+            || {
+                json!({
+                    "initializationType": "on-demand",
+                    "phase": phase,
+                    "status": status,
+                    "errorType": failure.error_type,
+                    "metrics": { "durationMs": rounded(took) },
+                })
+            },
+        );
+    }
+
+    /// An invocation starts: what `tail` gives begins here.
+    pub fn start(&self, request_id: &str) {
+        lock(&self.tail).clear();
+        self.platform(
+            || format!("START RequestId: {request_id} Version: {}", self.spec.version),
+            "platform.start",
+            || json!({ "requestId": request_id, "version": self.spec.version }),
+        );
+    }
+
+    /// An invocation ends.
+    pub fn end(&self, request_id: &str, failure: Option<&Failure>, metrics: Metrics) {
+        let settings = &self.spec.deployment.settings;
+        let billed = (metrics.duration + metrics.init.unwrap_or_default()).as_secs_f64() * 1000.0;
+        if settings.logging.log_format == LogFormat::Json {
+            let mut record = json!({
+                "requestId": request_id,
+                "status": failure.map_or("success", |failure| failure.status.as_str()),
+                "metrics": {
+                    "durationMs": rounded(metrics.duration),
+                    "billedDurationMs": billed.ceil(),
+                    "memorySizeMB": settings.memory_size,
+                },
+            });
+            if let Some(failure) = failure {
+                record["errorType"] = json!(failure.error_type);
+            }
+            if let Some(memory) = metrics.memory {
+                record["metrics"]["maxMemoryUsedMB"] = json!(memory);
+            }
+            if let Some(init) = metrics.init {
+                record["metrics"]["initDurationMs"] = json!(rounded(init));
+            }
+            self.write(vec![json_line("platform.report", record)]);
+            return;
+        }
+        let mut lines = Vec::new();
+        if let Some(failure) = failure {
+            lines.extend(failure.log_line(request_id));
+        }
+        lines.push(format!("END RequestId: {request_id}"));
+        let mut report = format!(
+            "REPORT RequestId: {request_id}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t",
+            milliseconds(metrics.duration),
+            billed.ceil(),
+            settings.memory_size
+        );
+        if let Some(memory) = metrics.memory {
+            report.push_str(&format!("Max Memory Used: {memory} MB\t"));
+        }
+        if let Some(init) = metrics.init {
+            report.push_str(&format!("Init Duration: {:.2} ms\t", milliseconds(init)));
+        }
+        match failure.map(|failure| (failure.status, failure)) {
+            Some((Status::Error, failure)) if failure.by_platform() => {
+                report.push_str(&format!("Status: error\tError Type: {}", failure.error_type));
+            }
+            Some((Status::Timeout, _)) => report.push_str("Status: timeout"),
+            _ => {}
+        }
+        lines.push(report);
+        self.write(lines);
+    }
+
+    /// One line of the platform's, in the function's log format.
+    fn platform(&self, text: impl FnOnce() -> String, kind: &str, record: impl FnOnce() -> Value) {
+        let line = match self.spec.deployment.settings.logging.log_format {
+            LogFormat::Text => text(),
+            LogFormat::Json => json_line(kind, record()),
+        };
+        self.write(vec![line]);
+    }
+}
+
+/// The time as Lambda writes it into logs: `2026-01-02T03:04:05.678Z`.
+pub fn log_time() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}
+
+fn json_line(kind: &str, record: Value) -> String {
+    json!({ "time": log_time(), "type": kind, "record": record }).to_string()
+}
+
+/// `provided.al2023` as INIT_START names it: `provided:al2023.v1`.
+fn runtime_version(runtime: &str) -> String {
+    let digit = |c: char| c.is_ascii_digit();
+    let (family, release) = match runtime.split_once('.') {
+        Some((family, release)) if !family.contains(digit) => (family, release),
+        _ => runtime.split_at(runtime.find(digit).unwrap_or(runtime.len())),
+    };
+    format!("{family}:{}.v1", release.trim_end_matches(".x"))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// Milliseconds with three decimals, as JSON logs have them.
+fn rounded(duration: Duration) -> f64 {
+    (milliseconds(duration) * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtimes_are_named_as_in_init_start() {
+        for (runtime, named) in [
+            ("provided.al2023", "provided:al2023.v1"),
+            ("nodejs22.x", "nodejs:22.v1"),
+            ("python3.13", "python:3.13.v1"),
+            ("java21", "java:21.v1"),
+        ] {
+            assert_eq!(runtime_version(runtime), named);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! From a function's runtime to the command that runs it, and the environment that the command finds.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::process::Command;
+
+use super::environment::Spec;
+use super::failure::Failure;
+use super::settings::LogFormat;
+use crate::local::seams::Credentials;
+use crate::local::shell::Shell;
+
+/// The command for a runtime, without its environment.
+///
+/// # Errors
+/// `Runtime.InvalidEntrypoint` where the function brings nothing to run, or asks for a runtime that is not run here.
+pub fn launch(spec: &Spec) -> Result<Command, Failure> {
+    let runtime = spec.deployment.settings.runtime.as_str();
+    let mut command = match runtime {
+        "provided.al2" | "provided.al2023" => bootstrap(&spec.folder)?,
+        _ => {
+            let message = format!("The local cloud does not run {runtime}. It runs provided.al2023 and provided.al2.");
+            return Err(Failure::no_entrypoint(message));
+        }
+    };
+    command.current_dir(&spec.folder).env_clear();
+    Ok(command)
+}
+
+fn bootstrap(folder: &Path) -> Result<Command, Failure> {
+    let path = folder.join("bootstrap");
+    if !path.is_file() {
+        return Err(Failure::no_entrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
+    }
+    Ok(Command::new(path))
+}
+
+/// A command that could not be started, worded as Lambda does.
+pub fn not_started(command: &Command, error: &io::Error) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        // Rust has no stable kind for ENOEXEC.
+        _ if error.raw_os_error() == Some(8) => "exec format error".to_owned(),
+        _ => error.to_string(),
+    };
+    let program = Path::new(command.as_std().get_program()).file_name().unwrap_or_default();
+    Failure::no_entrypoint(format!("fork/exec /var/task/{}: {reason}", program.display()))
+}
+
+/// What a process finds in its environment: what points the SDKs at this cloud, then the function's own variables,
+/// then what Lambda sets and nobody overrides (Lambda developer guide, defined runtime environment variables).
+/// Nothing comes from the environment of the local cloud itself.
+pub fn variables(
+    spec: &Spec,
+    shell: &Shell,
+    credentials: &Credentials,
+    log_stream: &str,
+    runtime_api: SocketAddr,
+) -> Vec<(String, String)> {
+    let settings = &spec.deployment.settings;
+    let folder = spec.folder.display().to_string();
+    let bundle = shell.ca_bundle.display().to_string();
+    let mut variables = Vec::new();
+    let mut set = |name: &str, value: &str| variables.push((name.to_owned(), value.to_owned()));
+
+    set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", shell.port));
+    for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+        set(name, &bundle);
+    }
+    set("LANG", "en_US.UTF-8");
+    set("TZ", ":UTC");
+    set("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin");
+    set("LD_LIBRARY_PATH", &format!("{folder}:{folder}/lib"));
+    if settings.logging.log_format == LogFormat::Json {
+        set("AWS_LAMBDA_LOG_LEVEL", settings.logging.application_log_level.as_deref().unwrap_or("INFO"));
+        set("AWS_LAMBDA_LOG_FORMAT", "JSON");
+    } else {
+        set("AWS_LAMBDA_LOG_FORMAT", "Text");
+    }
+
+    for (name, value) in settings.environment.iter().flatten() {
+        set(name, value);
+    }
+
+    set("_HANDLER", &settings.handler);
+    set("AWS_REGION", &spec.id.region);
+    set("AWS_DEFAULT_REGION", &spec.id.region);
+    // Defined for managed runtimes alone.
+    if !settings.runtime.starts_with("provided") {
+        set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", settings.runtime));
+    }
+    set("AWS_LAMBDA_FUNCTION_NAME", &spec.id.name);
+    set("AWS_LAMBDA_FUNCTION_VERSION", &spec.version);
+    set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &settings.memory_size.to_string());
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &settings.logging.log_group);
+    set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
+    set("AWS_LAMBDA_RUNTIME_API", &runtime_api.to_string());
+    set("AWS_ACCESS_KEY_ID", &credentials.access_key_id);
+    set("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key);
+    set("AWS_SESSION_TOKEN", &credentials.session_token);
+    set("LAMBDA_TASK_ROOT", &folder);
+    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    variables
+}

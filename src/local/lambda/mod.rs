@@ -1,0 +1,162 @@
+//! AWS Lambda: the control plane with its states and refusals, and the execution of functions as processes of this
+//! machine, through the real Runtime API.
+//!
+//! ```text
+//! Service --routes--> functions, versions, permissions, tags --> state (Registry), packages (code)
+//! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
+//!                                                              |             |
+//!                                                              +-- journal --+--> LogSink
+//! ```
+//!
+//! How a runtime is started is `launch`'s to know; how it fails is worded in `failure`.
+
+mod environment;
+mod error;
+mod execution;
+mod failure;
+mod functions;
+mod invoke;
+mod journal;
+mod launch;
+mod name;
+mod packages;
+mod permissions;
+mod policy;
+mod process;
+mod routes;
+mod runtime;
+mod runtime_api;
+mod settings;
+mod state;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::execution::{Executor, Pace};
+use self::name::{LATEST, Reference};
+use self::packages::Packages;
+use self::state::Registry;
+use super::seams::{Functions, Invoked, LogSink, Roles};
+use super::shell::Shell;
+use super::wire::{ApiError, Protocol, Request, Response, Service};
+
+/// Lambda. Clones are the same Lambda.
+#[derive(Clone)]
+pub struct Lambda {
+    shell: Shell,
+    roles: Arc<dyn Roles>,
+    registry: Arc<Registry>,
+    packages: Packages,
+    executor: Arc<Executor>,
+    pace: Pace,
+}
+
+impl Lambda {
+    /// Opens what was kept in `shell.store`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
+        Self::open_at(shell, roles, logs, Pace::default())
+    }
+
+    fn open_at(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>, pace: Pace) -> io::Result<Arc<Self>> {
+        let registry = Arc::new(Registry::open(shell.store.clone())?);
+        let packages = Packages::open(&shell.store.path("lambda"))?;
+        packages.sweep(&registry.read(state::State::code_in_use))?;
+        let executor = Executor::new(shell.clone(), roles.clone(), logs, registry.clone(), pace);
+        Ok(Arc::new(Self { shell: shell.clone(), roles, registry, packages, executor, pace }))
+    }
+
+    /// Ends every execution environment. Invocations under way fail, further ones are refused.
+    pub async fn shutdown(&self) {
+        self.executor.shutdown().await;
+    }
+}
+
+#[async_trait]
+impl Service for Lambda {
+    fn name(&self) -> &'static str {
+        "lambda"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::RestJson { capital_message: true }
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        routes::operation(request)
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let segments = request.segments();
+        // In every path, what a request is about comes third, and what of that fifth.
+        let subject = segments.get(2).map_or("", String::as_str);
+        let part = segments.get(4).map_or("", String::as_str);
+        let reference = || Reference::read(subject, request.query("Qualifier"), &request.caller.region);
+        match operation {
+            "CreateFunction" => self.create_function(&request).await,
+            "ListFunctions" => self.list_functions(&request),
+            "GetFunction" => self.get_function(&reference()?),
+            "GetFunctionConfiguration" => self.get_function_configuration(&reference()?),
+            "UpdateFunctionCode" => self.update_function_code(&request, &reference()?.unqualified()?).await,
+            "UpdateFunctionConfiguration" => self.update_function_configuration(&request, &reference()?.unqualified()?),
+            "DeleteFunction" => self.delete_function(&reference()?),
+            "DownloadFunctionCode" => self.download_function_code(part),
+            "Invoke" => self.invoke_operation(&request, reference()?).await,
+            "PublishVersion" => self.publish_version(&request, &reference()?.unqualified()?),
+            "ListVersionsByFunction" => self.list_versions(&request, &reference()?.unqualified()?),
+            "CreateAlias" => self.create_alias(&request, &reference()?.unqualified()?),
+            "ListAliases" => self.list_aliases(&request, &reference()?.unqualified()?),
+            "GetAlias" => self.get_alias(&reference()?.unqualified()?, part),
+            "UpdateAlias" => self.update_alias(&request, &reference()?.unqualified()?, part),
+            "DeleteAlias" => self.delete_alias(&reference()?.unqualified()?, part),
+            "AddPermission" => self.add_permission(&request, &reference()?),
+            "GetPolicy" => self.get_policy(&reference()?),
+            "RemovePermission" => self.remove_permission(&request, &reference()?, part),
+            "PutFunctionConcurrency" => self.put_concurrency(&request, &reference()?.unqualified()?),
+            "GetFunctionConcurrency" => self.get_concurrency(&reference()?.unqualified()?),
+            "DeleteFunctionConcurrency" => self.delete_concurrency(&reference()?.unqualified()?),
+            "TagResource" => self.tag_resource(&request, subject),
+            "UntagResource" => self.untag_resource(&request, subject),
+            "ListTags" => self.list_tags(&request, subject),
+            _ => Err(routes::unknown(&request)),
+        }
+    }
+}
+
+#[async_trait]
+impl Functions for Lambda {
+    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+        self.invoke_arn(function_arn, payload).await
+    }
+
+    fn exists(&self, function_arn: &str) -> bool {
+        Reference::from_arn(function_arn)
+            .is_some_and(|reference| self.registry.read(|state| state.version(&reference).is_ok()))
+    }
+
+    fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool {
+        let Some(reference) = Reference::from_arn(function_arn) else { return false };
+        self.registry.read(|state| {
+            let policies = state.function(&reference.id).ok().map(|function| &function.policies);
+            policies
+                .and_then(|policies| policies.get(reference.policy()))
+                .is_some_and(|policy| policy.permits(service, source_arn))
+        })
+    }
+}
+
+impl Reference {
+    /// The key of the policy that speaks for this reference: the function's own, unless it is of a version or an alias.
+    fn policy(&self) -> &str {
+        self.qualifier.as_deref().filter(|qualifier| *qualifier != LATEST).unwrap_or_default()
+    }
+}

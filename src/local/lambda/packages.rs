@@ -1,0 +1,231 @@
+//! Functions' code: the archives as they were uploaded, and each one's contents in a folder to run from.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zip::ZipArchive;
+use zip::read::ExtractOptions;
+
+use super::error;
+use crate::local::store::write_atomically;
+use crate::local::wire::ApiError;
+
+/// The longest archive that can be uploaded directly, and the most that it may unpack to (Lambda quotas), in bytes.
+const LONGEST_ARCHIVE: usize = 52_428_800;
+const LARGEST_CONTENTS: u64 = 262_144_000;
+
+/// An archive that Lambda holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// base64 of the archive's SHA-256, as `CodeSha256` shows it.
+    pub sha256: String,
+    /// The archive's length in bytes.
+    pub size: u64,
+}
+
+impl Code {
+    fn of(archive: &[u8]) -> Self {
+        Self { sha256: BASE64_STANDARD.encode(Sha256::digest(archive)), size: archive.len() as u64 }
+    }
+
+    /// The SHA-256 in hexadecimal: base64 has slashes, which neither files nor URLs take.
+    pub fn hex(&self) -> String {
+        hex::encode(BASE64_STANDARD.decode(&self.sha256).unwrap_or_default())
+    }
+}
+
+/// All archives, by their SHA-256: two functions with one code share it.
+#[derive(Debug, Clone)]
+pub struct Packages {
+    archives: PathBuf,
+    contents: PathBuf,
+}
+
+impl Packages {
+    /// Opens the store in `folder`, making it where it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let packages = Self { archives: folder.join("archives"), contents: folder.join("contents") };
+        fs::create_dir_all(&packages.archives)?;
+        fs::create_dir_all(&packages.contents)?;
+        Ok(packages)
+    }
+
+    /// What `keep` would make of an archive, without keeping it.
+    ///
+    /// # Errors
+    /// Lambda's refusal of what is no archive, or one over the limits.
+    pub fn check(archive: &[u8]) -> Result<Code, ApiError> {
+        read(archive)?;
+        Ok(Code::of(archive))
+    }
+
+    /// Keeps an archive and unpacks it. Blocks.
+    ///
+    /// # Errors
+    /// Lambda's refusal of what is no archive, or one over the limits; `ServiceException` where the disk fails.
+    pub fn keep(&self, archive: &[u8]) -> Result<Code, ApiError> {
+        let mut contents = read(archive)?;
+        let code = Code::of(archive);
+        let folder = self.folder(&code);
+        if folder.is_dir() {
+            return Ok(code);
+        }
+        let failed = |error: io::Error| error::service(format!("cannot keep the function's code: {error}"));
+        write_atomically(&self.archive(&code), archive).map_err(failed)?;
+        // Unpacked beside and renamed, so that a folder of that name is always whole.
+        let beside = self.contents.join(Uuid::new_v4().to_string());
+        if contents.extract_with_options(&beside, ExtractOptions::default().with_size_limit(LARGEST_CONTENTS)).is_err()
+        {
+            // What was unpacked so far is swept at the next start at the latest.
+            let _ = fs::remove_dir_all(&beside);
+            return Err(unreadable());
+        }
+        match fs::rename(&beside, &folder) {
+            // Another upload of the same archive was first.
+            Err(_) if folder.is_dir() => fs::remove_dir_all(&beside).map_err(failed)?,
+            renamed => renamed.map_err(failed)?,
+        }
+        Ok(code)
+    }
+
+    /// Where an archive's contents are.
+    pub fn folder(&self, code: &Code) -> PathBuf {
+        self.contents.join(code.hex())
+    }
+
+    /// The archive itself, by its SHA-256 in hexadecimal.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn read(&self, hex: &str) -> io::Result<Vec<u8>> {
+        if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        fs::read(self.archives.join(format!("{hex}.zip")))
+    }
+
+    /// Removes everything but the code of `used`. Only at the start, when nothing runs out of these folders.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file not removed.
+    pub fn sweep(&self, used: &HashSet<String>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.archives)? {
+            let path = entry?.path();
+            if !path.file_stem().is_some_and(|stem| used.contains(&*stem.to_string_lossy())) {
+                fs::remove_file(path)?;
+            }
+        }
+        for entry in fs::read_dir(&self.contents)? {
+            let entry = entry?;
+            if !used.contains(&*entry.file_name().to_string_lossy()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn archive(&self, code: &Code) -> PathBuf {
+        self.archives.join(format!("{}.zip", code.hex()))
+    }
+}
+
+fn read(archive: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ApiError> {
+    if archive.len() > LONGEST_ARCHIVE {
+        return Err(error::zip_too_long(LONGEST_ARCHIVE));
+    }
+    let contents = ZipArchive::new(Cursor::new(archive)).map_err(|_| unreadable())?;
+    if contents.is_empty() {
+        return Err(error::invalid("Uploaded file must be a non-empty zip"));
+    }
+    if contents.decompressed_size().is_none_or(|size| size > u128::from(LARGEST_CONTENTS)) {
+        return Err(error::invalid(format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes")));
+    }
+    Ok(contents)
+}
+
+fn unreadable() -> ApiError {
+    error::invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn archive(files: &[(&str, &str, u32)]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, text, mode) in files {
+            writer.start_file(*name, SimpleFileOptions::default().unix_permissions(*mode)).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn contents_keep_their_modes_and_their_sha256() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        let archive = archive(&[("bootstrap", "#!/bin/sh", 0o755), ("lib/data.txt", "data", 0o644)]);
+        let code = packages.keep(&archive).unwrap();
+        assert_eq!(code.sha256, BASE64_STANDARD.encode(Sha256::digest(&archive)));
+        assert_eq!(packages.keep(&archive).unwrap(), code, "the same archive again is the same code");
+        let mode = fs::metadata(packages.folder(&code).join("bootstrap")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        assert_eq!(fs::read_to_string(packages.folder(&code).join("lib/data.txt")).unwrap(), "data");
+        assert_eq!(packages.read(&code.hex()).unwrap(), archive);
+    }
+
+    #[test]
+    fn nothing_is_written_outside_the_folder() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(&store.path().join("lambda")).unwrap();
+        for name in ["../../escaped", "/tmp/../escaped-from-root"] {
+            let _ = packages.keep(&archive(&[(name, "x", 0o644)]));
+        }
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.add_symlink("out", "../../..", SimpleFileOptions::default()).unwrap();
+        writer.start_file("out/escaped", SimpleFileOptions::default()).unwrap();
+        let through_a_link = writer.finish().unwrap().into_inner();
+        assert!(packages.keep(&through_a_link).is_err());
+        let outside: Vec<_> = fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(outside, ["lambda"]);
+    }
+
+    #[test]
+    fn what_is_no_archive_is_refused() {
+        for (archive, message) in [
+            (b"not a zip".to_vec(), "Could not unzip uploaded file."),
+            (archive(&[]), "Uploaded file must be a non-empty zip"),
+            (vec![0; LONGEST_ARCHIVE + 1], "Zipped size must be smaller than 52428800 bytes"),
+        ] {
+            let refusal = Packages::check(&archive).unwrap_err();
+            assert!(refusal.message.starts_with(message), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn sweeping_leaves_what_is_used() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        let used = packages.keep(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
+        let unused = packages.keep(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
+        packages.sweep(&HashSet::from([used.hex()])).unwrap();
+        assert!(packages.folder(&used).is_dir() && packages.read(&used.hex()).is_ok());
+        assert!(!packages.folder(&unused).exists() && packages.read(&unused.hex()).is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Who may invoke a function, and how often at once: its resource policy and its reserved concurrency.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Lambda;
+use super::error::{self, constraint};
+use super::execution::ACCOUNT_CONCURRENCY;
+use super::name::{FunctionId, LATEST, Reference};
+use super::policy::Permission;
+use super::state::State;
+use crate::local::wire::{ApiError, Request, Response};
+
+/// What must be left for functions without a reservation (Lambda quotas).
+const LEAST_UNRESERVED: u32 = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Concurrency {
+    reserved_concurrent_executions: i64,
+}
+
+impl Lambda {
+    pub(super) fn add_permission(&self, request: &Request, reference: &Reference) -> Result<Response, ApiError> {
+        let permission: Permission = request.json()?;
+        if reference.qualifier.as_deref() == Some(LATEST) {
+            return Err(error::invalid("We currently do not support adding policies for $LATEST."));
+        }
+        self.registry.change(|state| {
+            state.version(reference)?;
+            check_revision(state, reference, permission.revision_id.as_deref())?;
+            let function = state.function_mut(&reference.id)?;
+            // A refused permission must not leave an empty policy behind.
+            let mut policy = function.policies.get(reference.policy()).cloned().unwrap_or_default();
+            let statement = policy.add(&reference.arn(), permission)?;
+            function.policies.insert(reference.policy().to_owned(), policy);
+            Ok(Response::json(201, &json!({ "Statement": statement })))
+        })
+    }
+
+    pub(super) fn get_policy(&self, reference: &Reference) -> Result<Response, ApiError> {
+        self.registry.read(|state| {
+            let policy = state.function(&reference.id)?.policies.get(reference.policy());
+            let policy = policy.ok_or_else(|| error::not_found("The resource you requested does not exist."))?;
+            Ok(Response::json(200, &json!({ "Policy": policy.document(), "RevisionId": policy.revision_id })))
+        })
+    }
+
+    pub(super) fn remove_permission(
+        &self,
+        request: &Request,
+        reference: &Reference,
+        statement_id: &str,
+    ) -> Result<Response, ApiError> {
+        self.registry.change(|state| {
+            check_revision(state, reference, request.query("RevisionId"))?;
+            let function = state.function_mut(&reference.id)?;
+            let policy = function
+                .policies
+                .get_mut(reference.policy())
+                .ok_or_else(|| error::not_found("No policy is associated with the given resource."))?;
+            policy.remove(statement_id)?;
+            if policy.is_empty() {
+                function.policies.remove(reference.policy());
+            }
+            Ok(Response::empty(204))
+        })
+    }
+
+    pub(super) fn put_concurrency(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+        let reserved = request.json::<Concurrency>()?.reserved_concurrent_executions;
+        let Ok(reserved) = u32::try_from(reserved) else {
+            let rule = "Member must have value greater than or equal to 0";
+            return Err(error::validation(&[constraint(&reserved.to_string(), "reservedConcurrentExecutions", rule)]));
+        };
+        self.registry.change(|state| {
+            state.function(id)?;
+            let others = state.functions(&id.region).filter(|(other, _)| other != id);
+            let taken: u32 = others.filter_map(|(_, function)| function.reserved_concurrency).sum();
+            if reserved > (ACCOUNT_CONCURRENCY - LEAST_UNRESERVED).saturating_sub(taken) {
+                return Err(error::invalid(format!(
+                    "Specified ReservedConcurrentExecutions for function decreases account's \
+                     UnreservedConcurrentExecution below its minimum value of [{LEAST_UNRESERVED}]."
+                )));
+            }
+            state.function_mut(id)?.reserved_concurrency = Some(reserved);
+            Ok(Response::json(200, &json!({ "ReservedConcurrentExecutions": reserved })))
+        })
+    }
+
+    pub(super) fn get_concurrency(&self, id: &FunctionId) -> Result<Response, ApiError> {
+        self.registry.read(|state| {
+            let shown = match state.function(id)?.reserved_concurrency {
+                Some(reserved) => json!({ "ReservedConcurrentExecutions": reserved }),
+                None => json!({}),
+            };
+            Ok(Response::json(200, &shown))
+        })
+    }
+
+    pub(super) fn delete_concurrency(&self, id: &FunctionId) -> Result<Response, ApiError> {
+        self.registry.change(|state| {
+            state.function_mut(id)?.reserved_concurrency = None;
+            Ok(Response::empty(204))
+        })
+    }
+}
+
+/// Refuses a change by a caller who knows an older policy.
+fn check_revision(state: &State, reference: &Reference, revision_id: Option<&str>) -> Result<(), ApiError> {
+    let policy = state.function(&reference.id)?.policies.get(reference.policy());
+    let current = policy.map(|policy| policy.revision_id.as_str());
+    match revision_id {
+        Some(given) if current != Some(given) => Err(error::stale_revision("GetPolicy")),
+        _ => Ok(()),
+    }
+}

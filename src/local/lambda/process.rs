@@ -1,0 +1,173 @@
+//! A function's process: in a group of its own, so that all it started ends with it, and with what it writes going to
+//! the function's log.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::task::AbortHandle;
+
+use super::journal::Journal;
+use crate::local::conditions::lock;
+
+/// The longest log event, in bytes (CloudWatch Logs quotas); longer lines are cut into several.
+const LONGEST_LINE: usize = 1024 * 1024;
+
+/// A running process. Dropped, it and all of its group are killed.
+pub struct Process {
+    child: Child,
+    group: Option<Pid>,
+    output: Arc<Output>,
+    pump: AbortHandle,
+}
+
+impl Process {
+    /// Starts `command`, its output going to `journal`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start(command: &mut Command, journal: Arc<Journal>) -> io::Result<Self> {
+        // One pipe for both, so that the log has lines in the order in which they were written.
+        let (reader, writer) = io::pipe()?;
+        // Makes the pipe non-blocking, for the reader too: the two are one open file.
+        let watched = pipe::Receiver::from_owned_fd(OwnedFd::from(reader.try_clone()?))?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0).kill_on_drop(true);
+        let child = spawn(command).await?;
+        // The command holds the pipe's writing end; with it open, the end of the output would never be seen.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let group = child.id().and_then(|id| Pid::from_raw(id as i32));
+        let output = Arc::new(Output { pipe: reader, line: Mutex::default(), journal });
+        let pump = tokio::spawn(pump(watched, output.clone())).abort_handle();
+        Ok(Self { child, group, output, pump })
+    }
+
+    /// Waits for its end. Cancel safe.
+    pub async fn exit(&mut self) -> ExitStatus {
+        // `wait` fails only for what is no child of ours.
+        self.child.wait().await.unwrap_or_default()
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Brings to the log what it has written until now, an unfinished line too.
+    pub fn flush(&self) {
+        // Asked directly, not through the reactor: what was written before an answer must be seen even where the
+        // reactor has not heard of it yet.
+        self.output.drain(|buffer| (&self.output.pipe).read(buffer));
+        self.output.flush();
+    }
+
+    /// The most memory it has used so far, in MB; `None` where the system does not tell.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kilobytes: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes.div_ceil(1024))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // It fails where all of the group are gone, which is as well.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        self.flush();
+        self.pump.abort();
+    }
+}
+
+/// Starts a process whose executable was written a moment ago. While another thread is between fork and exec, its
+/// child still holds that file open for writing and the kernel answers "text file busy".
+async fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..50 {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            started => return started,
+        }
+    }
+    command.spawn()
+}
+
+struct Output {
+    pipe: io::PipeReader,
+    /// The line that is not finished yet.
+    line: Mutex<Vec<u8>>,
+    journal: Arc<Journal>,
+}
+
+/// Brings output to the log as it comes, until the pipe is closed.
+async fn pump(watched: pipe::Receiver, output: Arc<Output>) {
+    while watched.readable().await.is_ok() {
+        if !output.drain(|buffer| watched.try_read(buffer)) {
+            return;
+        }
+    }
+}
+
+impl Output {
+    /// Reads what is there, without waiting, and logs its full lines. At most `LONGEST_LINE` at once, so that nobody
+    /// who waits for this waits for a process that never stops writing. Gives whether more can come.
+    fn drain(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
+        let mut line = lock(&self.line);
+        let mut chunk = [0; 16 * 1024];
+        let mut open = true;
+        let mut total = 0;
+        while total < LONGEST_LINE {
+            match read(&mut chunk) {
+                Ok(0) => {
+                    open = false;
+                    break;
+                }
+                Ok(length) => {
+                    total += length;
+                    line.extend_from_slice(&chunk[..length]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    open = false;
+                    break;
+                }
+            }
+        }
+        let mut lines = Vec::new();
+        if let Some(last) = line.iter().rposition(|byte| *byte == b'\n') {
+            let rest = line.split_off(last + 1);
+            let full = std::mem::replace(&mut *line, rest);
+            lines.extend(full[..last].split(|byte| *byte == b'\n').map(text));
+        }
+        while line.len() > LONGEST_LINE {
+            lines.push(text(&line[..LONGEST_LINE]));
+            line.drain(..LONGEST_LINE);
+        }
+        if !open && !line.is_empty() {
+            lines.push(text(&std::mem::take(&mut *line)));
+        }
+        if !lines.is_empty() {
+            self.journal.write(lines);
+        }
+        open
+    }
+
+    fn flush(&self) {
+        let mut line = lock(&self.line);
+        if !line.is_empty() {
+            self.journal.write(vec![text(&std::mem::take(&mut *line))]);
+        }
+    }
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned()
+}

@@ -1,0 +1,64 @@
+//! From paths and verbs to operations.
+
+use super::error;
+use crate::local::wire::{ApiError, Request};
+
+/// Verb, path and operation (service model, botocore). A `*` stands for one segment.
+const ROUTES: &[(&str, &str, &str)] = &[
+    ("POST", "/2015-03-31/functions", "CreateFunction"),
+    ("GET", "/2015-03-31/functions", "ListFunctions"),
+    ("GET", "/2015-03-31/functions/*", "GetFunction"),
+    ("DELETE", "/2015-03-31/functions/*", "DeleteFunction"),
+    ("GET", "/2015-03-31/functions/*/configuration", "GetFunctionConfiguration"),
+    ("PUT", "/2015-03-31/functions/*/configuration", "UpdateFunctionConfiguration"),
+    ("PUT", "/2015-03-31/functions/*/code", "UpdateFunctionCode"),
+    // Where GetFunction says that the code is. On AWS that is a presigned URL of S3.
+    ("GET", "/2015-03-31/functions/*/code/*", "DownloadFunctionCode"),
+    ("POST", "/2015-03-31/functions/*/invocations", "Invoke"),
+    ("POST", "/2015-03-31/functions/*/versions", "PublishVersion"),
+    ("GET", "/2015-03-31/functions/*/versions", "ListVersionsByFunction"),
+    ("POST", "/2015-03-31/functions/*/aliases", "CreateAlias"),
+    ("GET", "/2015-03-31/functions/*/aliases", "ListAliases"),
+    ("GET", "/2015-03-31/functions/*/aliases/*", "GetAlias"),
+    ("PUT", "/2015-03-31/functions/*/aliases/*", "UpdateAlias"),
+    ("DELETE", "/2015-03-31/functions/*/aliases/*", "DeleteAlias"),
+    ("POST", "/2015-03-31/functions/*/policy", "AddPermission"),
+    ("GET", "/2015-03-31/functions/*/policy", "GetPolicy"),
+    ("DELETE", "/2015-03-31/functions/*/policy/*", "RemovePermission"),
+    ("PUT", "/2017-10-31/functions/*/concurrency", "PutFunctionConcurrency"),
+    ("GET", "/2019-09-30/functions/*/concurrency", "GetFunctionConcurrency"),
+    ("DELETE", "/2017-10-31/functions/*/concurrency", "DeleteFunctionConcurrency"),
+    ("POST", "/2017-03-31/tags/*", "TagResource"),
+    ("DELETE", "/2017-03-31/tags/*", "UntagResource"),
+    ("GET", "/2017-03-31/tags/*", "ListTags"),
+];
+
+/// The longest requests, in bytes: what is uploaded is base64 in JSON (AWS's own messages name the numbers).
+const LONGEST: &[(&str, usize)] =
+    &[("CreateFunction", 70_167_211), ("UpdateFunctionCode", 69_905_067), ("UpdateFunctionConfiguration", 5_120)];
+
+/// The operation that a request asks for.
+///
+/// # Errors
+/// `UnknownOperationException` where there is none; `RequestEntityTooLargeException` for one that is too long.
+pub fn operation(request: &Request) -> Result<&'static str, ApiError> {
+    let segments: Vec<&str> = request.path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let found = ROUTES.iter().find(|(method, path, _)| request.method == *method && matches(path, &segments));
+    let (_, _, operation) = found.ok_or_else(|| unknown(request))?;
+    match LONGEST.iter().find(|(name, limit)| name == operation && request.body.len() > *limit) {
+        Some((_, limit)) => Err(error::request_too_long(*limit, operation)),
+        None => Ok(operation),
+    }
+}
+
+/// The refusal of a request for something else.
+pub fn unknown(request: &Request) -> ApiError {
+    let message = format!("The local cloud's Lambda has no operation {} {}", request.method, request.path);
+    ApiError::new(404, "UnknownOperationException", message)
+}
+
+fn matches(path: &str, segments: &[&str]) -> bool {
+    let pattern = path.split('/').skip(1);
+    pattern.clone().count() == segments.len()
+        && pattern.zip(segments).all(|(expected, given)| expected == "*" || expected == *given)
+}

@@ -1,0 +1,271 @@
+//! The Lambda Runtime API (2018-06-01), over which a function's process fetches its invocations and answers them:
+//! one loopback listener an execution environment, as on AWS.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::failure::Failure;
+use crate::local::conditions::lock;
+
+/// The longest result, in bytes: 6 MB and what the envelope takes (Lambda quotas; its own message names the number).
+const LONGEST_RESULT: usize = 6 * 1024 * 1024 + 100;
+
+/// One invocation, as the runtime gets it.
+#[derive(Debug)]
+pub struct Invocation {
+    pub request_id: String,
+    /// Milliseconds since the epoch.
+    pub deadline: i64,
+    pub function_arn: String,
+    pub trace_id: String,
+    /// JSON that the caller handed over beside the payload.
+    pub client_context: Option<String>,
+    pub payload: Bytes,
+}
+
+/// What the runtime did.
+#[derive(Debug)]
+pub enum Event {
+    /// It asked for an invocation, for the first time or after it had answered the last.
+    Ready,
+    /// It answered the invocation.
+    Answered(Result<Bytes, Failure>),
+    /// It could not start.
+    InitFailed(Failure),
+}
+
+/// The server side of one environment's Runtime API. Dropped, it closes every connection.
+#[derive(Debug)]
+pub struct RuntimeApi {
+    pub address: SocketAddr,
+    pub events: mpsc::UnboundedReceiver<Event>,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    server: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    phase: Mutex<Phase>,
+    invocations: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+/// What the runtime may do next.
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Waiting,
+    /// It works on the invocation with this request id.
+    Invoked(String),
+    Answered,
+}
+
+impl RuntimeApi {
+    /// Listens on a free port.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn listen() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (invocations, inbox) = mpsc::unbounded_channel();
+        let (outbox, events) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            phase: Mutex::new(Phase::Starting),
+            invocations: tokio::sync::Mutex::new(inbox),
+            events: outbox,
+        });
+        let server = tokio::spawn(serve(listener, shared)).abort_handle();
+        Ok(Self { address, events, invocations, server })
+    }
+
+    /// Hands the runtime its next invocation.
+    pub fn invoke(&self, invocation: Invocation) {
+        // The receiver lives as long as the server, and the server as long as this.
+        let _ = self.invocations.send(invocation);
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        // Answers are small and awaited: holding them back for more would cost every invocation 40 ms.
+        let _ = stream.set_nodelay(true);
+        let shared = shared.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| {
+                let shared = shared.clone();
+                async move { Ok::<_, Infallible>(shared.answer(request).await) }
+            });
+            // A runtime that hangs up in the middle has died or will say so again.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let Some(path) = head.uri.path().strip_prefix("/2018-06-01/runtime/") else {
+            return error(StatusCode::NOT_FOUND, "NotFound", "404 page not found");
+        };
+        let segments: Vec<&str> = path.split('/').collect();
+        match (&head.method, &segments[..]) {
+            (&Method::GET, ["invocation", "next"]) => self.next().await,
+            (&Method::POST, ["invocation", request_id, "response"]) => self.response(request_id, body).await,
+            (&Method::POST, ["invocation", request_id, "error"]) => self.error(request_id, &head.headers, body).await,
+            (&Method::POST, ["init", "error"]) => self.init_error(&head.headers, body).await,
+            _ => error(StatusCode::NOT_FOUND, "NotFound", "404 page not found"),
+        }
+    }
+
+    async fn next(&self) -> Response<Full<Bytes>> {
+        {
+            let mut phase = lock(&self.phase);
+            match *phase {
+                Phase::Starting | Phase::Answered => {
+                    *phase = Phase::Waiting;
+                    self.tell(Event::Ready);
+                }
+                // A client that gave up waiting and asks again.
+                Phase::Waiting => {}
+                Phase::Invoked(_) => return bad_transition("Ready"),
+            }
+        }
+        let Some(invocation) = self.invocations.lock().await.recv().await else {
+            return error(StatusCode::GONE, "Gone", "The execution environment has ended");
+        };
+        *lock(&self.phase) = Phase::Invoked(invocation.request_id.clone());
+        let mut response = Response::new(Full::new(invocation.payload));
+        for (name, value) in [
+            ("content-type", Some("application/json")),
+            ("lambda-runtime-aws-request-id", Some(invocation.request_id.as_str())),
+            ("lambda-runtime-deadline-ms", Some(invocation.deadline.to_string().as_str())),
+            ("lambda-runtime-invoked-function-arn", Some(invocation.function_arn.as_str())),
+            ("lambda-runtime-trace-id", Some(invocation.trace_id.as_str())),
+            ("lambda-runtime-client-context", invocation.client_context.as_deref()),
+        ] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+
+    async fn response(&self, request_id: &str, body: Incoming) -> Response<Full<Bytes>> {
+        if let Some(refusal) = self.refuse(request_id, "InvocationResponse") {
+            return refusal;
+        }
+        match read(body).await {
+            Ok(payload) => self.answered(Ok(payload)),
+            Err(Unread::TooLong) => {
+                self.answered(Err(Failure::response_too_long(LONGEST_RESULT)));
+                let message = format!("Exceeded maximum allowed payload size ({LONGEST_RESULT} bytes).");
+                error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+            }
+            Err(Unread::Cut) => cut(),
+        }
+    }
+
+    async fn error(&self, request_id: &str, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
+        if let Some(refusal) = self.refuse(request_id, "InvocationErrorResponse") {
+            return refusal;
+        }
+        match read(body).await {
+            Ok(document) => self.answered(Err(Failure::reported(document, error_type(headers)))),
+            Err(_) => cut(),
+        }
+    }
+
+    async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
+        if *lock(&self.phase) != Phase::Starting {
+            return bad_transition("InitError");
+        }
+        let Ok(document) = read(body).await else { return cut() };
+        self.tell(Event::InitFailed(Failure::reported(document, error_type(headers))));
+        accepted()
+    }
+
+    fn answered(&self, answer: Result<Bytes, Failure>) -> Response<Full<Bytes>> {
+        *lock(&self.phase) = Phase::Answered;
+        self.tell(Event::Answered(answer));
+        accepted()
+    }
+
+    /// Why the runtime may not answer this invocation now, if so.
+    fn refuse(&self, request_id: &str, to: &str) -> Option<Response<Full<Bytes>>> {
+        match &*lock(&self.phase) {
+            Phase::Invoked(current) if current == request_id => None,
+            Phase::Invoked(_) => Some(error(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")),
+            _ => Some(bad_transition(to)),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more where the environment is about to end.
+        let _ = self.events.send(event);
+    }
+}
+
+enum Unread {
+    TooLong,
+    Cut,
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Unread> {
+    match Limited::new(body, LONGEST_RESULT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
+        Err(_) => Err(Unread::Cut),
+    }
+}
+
+fn error_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get("lambda-runtime-function-error-type")?.to_str().ok()
+}
+
+fn accepted() -> Response<Full<Bytes>> {
+    json_response(StatusCode::ACCEPTED, json!({ "status": "OK" }).to_string())
+}
+
+fn bad_transition(to: &str) -> Response<Full<Bytes>> {
+    let message = format!("State transition to {to} failed for runtime. Error: State transition is not allowed");
+    error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
+}
+
+fn cut() -> Response<Full<Bytes>> {
+    error(StatusCode::BAD_REQUEST, "BadRequest", "The request's body could not be read")
+}
+
+fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
+    json_response(status, json!({ "errorMessage": message, "errorType": error_type }).to_string())
+}
+
+fn json_response(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}

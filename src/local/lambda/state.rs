@@ -1,0 +1,292 @@
+//! What this Lambda knows of every function, and what of it survives a restart: all of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use uuid::Uuid;
+
+use super::error;
+use super::name::{FunctionId, LATEST, Reference};
+use super::packages::Code;
+use super::policy::Policy;
+use super::settings::Settings;
+use crate::local::conditions::lock;
+use crate::local::store::Store;
+use crate::local::wire::ApiError;
+
+/// The name of the state's file.
+const FILE: &str = "lambda";
+
+/// All functions: by region, then by name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    regions: BTreeMap<String, BTreeMap<String, Function>>,
+}
+
+/// One function with everything that hangs on it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Function {
+    pub latest: Version,
+    /// Published versions.
+    pub versions: BTreeMap<u64, Version>,
+    /// The newest number given to a version: numbers are never given twice.
+    pub last_version: u64,
+    pub aliases: BTreeMap<String, Alias>,
+    /// Resource policies by qualifier; the function's own is under the empty one.
+    pub policies: BTreeMap<String, Policy>,
+    pub tags: BTreeMap<String, String>,
+    pub reserved_concurrency: Option<u32>,
+}
+
+/// `$LATEST` or a published version. Its states follow from the clock, so they need no timers and survive a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Version {
+    pub deployment: Deployment,
+    /// What is run while an update is in progress.
+    previous: Option<Box<Deployment>>,
+    /// When `Pending` ends and when the last update is through, in milliseconds since the epoch.
+    active_at: i64,
+    updated_at: i64,
+}
+
+/// Code and settings that belong together: what an execution environment is made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub settings: Settings,
+    pub code: Code,
+    /// Changes with every change, so it tells deployments apart.
+    pub revision_id: String,
+    pub last_modified: String,
+}
+
+/// A name for a version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Alias {
+    pub function_version: String,
+    pub description: String,
+    /// The one other version that gets a share of the invocations, and its share between 0 and 1.
+    pub additional: Option<(String, f64)>,
+    pub revision_id: String,
+}
+
+impl State {
+    pub fn function(&self, id: &FunctionId) -> Result<&Function, ApiError> {
+        self.regions
+            .get(&id.region)
+            .and_then(|functions| functions.get(&id.name))
+            .ok_or_else(|| error::no_function(&id.arn()))
+    }
+
+    pub fn function_mut(&mut self, id: &FunctionId) -> Result<&mut Function, ApiError> {
+        self.regions
+            .get_mut(&id.region)
+            .and_then(|functions| functions.get_mut(&id.name))
+            .ok_or_else(|| error::no_function(&id.arn()))
+    }
+
+    /// The functions of a region, by name.
+    pub fn functions(&self, region: &str) -> impl Iterator<Item = (FunctionId, &Function)> {
+        let functions = self.regions.get(region).into_iter().flatten();
+        functions.map(move |(name, function)| (FunctionId { region: region.to_owned(), name: name.clone() }, function))
+    }
+
+    pub fn insert(&mut self, id: &FunctionId, function: Function) {
+        self.regions.entry(id.region.clone()).or_default().insert(id.name.clone(), function);
+    }
+
+    pub fn remove(&mut self, id: &FunctionId) -> Option<Function> {
+        self.regions.get_mut(&id.region)?.remove(&id.name)
+    }
+
+    /// The version that a caller means, with its number.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` for an unknown function, version or alias.
+    pub fn version(&self, reference: &Reference) -> Result<(&Function, String, &Version), ApiError> {
+        let missing = || error::no_function(&reference.arn());
+        let function = self.function(&reference.id).map_err(|_| missing())?;
+        let number = match reference.qualifier.as_deref() {
+            None => LATEST,
+            Some(name) => function.aliases.get(name).map_or(name, |alias| &alias.function_version),
+        };
+        let version = function.version(number).ok_or_else(missing)?;
+        Ok((function, number.to_owned(), version))
+    }
+
+    /// The SHA-256 of all code in use, in hexadecimal.
+    pub fn code_in_use(&self) -> HashSet<String> {
+        let functions = self.regions.values().flat_map(BTreeMap::values);
+        let versions =
+            functions.flat_map(|function| std::iter::once(&function.latest).chain(function.versions.values()));
+        let deployments =
+            versions.flat_map(|version| version.previous.as_deref().into_iter().chain([&version.deployment]));
+        deployments.map(|deployment| deployment.code.hex()).collect()
+    }
+}
+
+impl Function {
+    /// `$LATEST` or a published version, by its number.
+    pub fn version(&self, number: &str) -> Option<&Version> {
+        if number == LATEST { Some(&self.latest) } else { self.versions.get(&number.parse().ok()?) }
+    }
+
+    /// Whether any version still runs the deployment with this revision id.
+    pub fn serves(&self, revision_id: &str) -> bool {
+        let now = now();
+        std::iter::once(&self.latest)
+            .chain(self.versions.values())
+            .any(|version| version.serving(now).revision_id == revision_id)
+    }
+}
+
+impl Version {
+    /// A version that is `Pending` for the given time.
+    pub fn new(deployment: Deployment, pending: Duration) -> Self {
+        let active_at = now() + pending.as_millis() as i64;
+        Self { deployment, previous: None, active_at, updated_at: 0 }
+    }
+
+    /// Puts a new deployment in the place of this one; until `updating` has passed, the old one serves.
+    pub fn update(&mut self, deployment: Deployment, updating: Duration) {
+        let old = std::mem::replace(&mut self.deployment, deployment);
+        self.previous = Some(Box::new(old));
+        self.updated_at = now() + updating.as_millis() as i64;
+    }
+
+    /// What an invocation at `now` runs.
+    pub fn serving(&self, now: i64) -> &Deployment {
+        match &self.previous {
+            Some(previous) if now < self.updated_at => previous,
+            _ => &self.deployment,
+        }
+    }
+
+    /// # Errors
+    /// `ResourceConflictException` while the function is `Pending`.
+    pub fn must_be_active(&self) -> Result<(), ApiError> {
+        if now() < self.active_at {
+            return Err(error::conflict(
+                "The operation cannot be performed at this time. The function is currently in the following state: Pending",
+            ));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// `ResourceConflictException` while the function is `Pending` or an update is in progress.
+    pub fn must_be_settled(&self, id: &FunctionId) -> Result<(), ApiError> {
+        self.must_be_active()?;
+        if now() < self.updated_at {
+            let message = format!(
+                "The operation cannot be performed at this time. An update is in progress for resource: {}",
+                id.arn()
+            );
+            return Err(error::conflict(message));
+        }
+        Ok(())
+    }
+
+    /// `FunctionConfiguration` but for the members that only single functions show, as `ListFunctions` answers it.
+    /// `arn` is the ARN that the caller asked for.
+    pub fn listed(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
+        let deployment = &self.deployment;
+        let mut members = json!({
+            "FunctionName": id.name,
+            "FunctionArn": arn,
+            "CodeSize": deployment.code.size,
+            "CodeSha256": deployment.code.sha256,
+            "LastModified": deployment.last_modified,
+            "Version": number,
+            "RevisionId": deployment.revision_id,
+        });
+        if let (Value::Object(all), Value::Object(settings)) = (&mut members, deployment.settings.members(&id.region)) {
+            all.extend(settings);
+            all.shift_remove("RuntimeVersionConfig");
+        }
+        members
+    }
+
+    /// `FunctionConfiguration`.
+    pub fn configuration(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
+        let mut members = self.listed(id, arn, number);
+        members["RuntimeVersionConfig"] = self.deployment.settings.members(&id.region)["RuntimeVersionConfig"].take();
+        let now = now();
+        let creating = [("Reason", "The function is being created."), ("ReasonCode", "Creating")];
+        if now < self.active_at {
+            members["State"] = json!("Pending");
+            for (suffix, text) in creating {
+                members[format!("State{suffix}")] = json!(text);
+            }
+        } else {
+            members["State"] = json!("Active");
+            members["LastUpdateStatus"] = json!("Successful");
+        }
+        if now < self.updated_at {
+            members["LastUpdateStatus"] = json!("InProgress");
+            for (suffix, text) in creating {
+                members[format!("LastUpdateStatus{suffix}")] = json!(text);
+            }
+        }
+        members
+    }
+}
+
+impl Deployment {
+    /// A deployment made now.
+    pub fn new(settings: Settings, code: Code) -> Self {
+        Self { settings, code, revision_id: Uuid::new_v4().to_string(), last_modified: lambda_date() }
+    }
+}
+
+/// The state in memory and on disk.
+#[derive(Debug)]
+pub struct Registry {
+    store: Store,
+    state: Mutex<State>,
+}
+
+impl Registry {
+    /// Loads what was last saved.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn open(store: Store) -> io::Result<Self> {
+        let state = Mutex::new(store.load(FILE)?);
+        Ok(Self { store, state })
+    }
+
+    /// Looks something up.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&lock(&self.state))
+    }
+
+    /// Makes one change and saves it. A change that fails must leave the state as it was.
+    ///
+    /// # Errors
+    /// The change's own; `ServiceException` where the state cannot be saved.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let mut state = lock(&self.state);
+        let changed = change(&mut state)?;
+        self.store
+            .save(FILE, &*state)
+            .map_err(|error| error::service(format!("cannot save Lambda's state: {error}")))?;
+        Ok(changed)
+    }
+}
+
+/// Milliseconds since the epoch.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as i64)
+}
+
+/// The time as `LastModified` shows it: `2026-01-02T03:04:05.678+0000`.
+fn lambda_date() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+0000");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}

@@ -1,0 +1,83 @@
+//! The tags of functions.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Lambda;
+use super::error;
+use super::name::{FunctionId, Reference};
+use crate::local::wire::{ApiError, Request, Response};
+
+/// How many tags a resource can have (Lambda developer guide, tags).
+const MOST: usize = 50;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tags {
+    tags: BTreeMap<String, String>,
+}
+
+impl Lambda {
+    pub(super) fn tag_resource(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
+        let given: Tags = request.json()?;
+        let id = tagged(request, arn)?;
+        self.registry.change(|state| {
+            let function = state.function_mut(&id)?;
+            let mut tags = function.tags.clone();
+            tags.extend(given.tags);
+            check(&tags)?;
+            function.tags = tags;
+            Ok(Response::empty(204))
+        })
+    }
+
+    pub(super) fn untag_resource(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
+        let id = tagged(request, arn)?;
+        let keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key);
+        self.registry.change(|state| {
+            let function = state.function_mut(&id)?;
+            for key in keys {
+                function.tags.remove(key);
+            }
+            Ok(Response::empty(204))
+        })
+    }
+
+    pub(super) fn list_tags(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
+        let id = tagged(request, arn)?;
+        self.registry.read(|state| Ok(Response::json(200, &json!({ "Tags": state.function(&id)?.tags }))))
+    }
+}
+
+/// Whether a resource may have these tags.
+///
+/// # Errors
+/// `InvalidParameterValueException` where they are too many, too long or not the caller's to give.
+pub fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    if tags.len() > MOST {
+        return Err(error::invalid("Number of tags exceeds resource tag limit."));
+    }
+    for (key, value) in tags {
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 || key.starts_with("aws:") {
+            return Err(error::invalid(format!("Tag {key} is invalid. Please check the key and the value.")));
+        }
+    }
+    Ok(())
+}
+
+/// The function that an ARN names.
+fn tagged(request: &Request, arn: &str) -> Result<FunctionId, ApiError> {
+    if !arn.starts_with("arn:") {
+        let rule = r"Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})";
+        return Err(error::validation(&[error::constraint(arn, "resource", rule)]));
+    }
+    let reference = Reference::read(arn, None, &request.caller.region)?;
+    if reference.qualifier.is_some() {
+        return Err(error::invalid(
+            "Tags on function aliases and versions are not supported. Please specify a function ARN.",
+        ));
+    }
+    Ok(reference.id)
+}

@@ -1,0 +1,456 @@
+//! Execution, with real processes.
+
+use super::*;
+use crate::local::seams::Functions;
+
+#[tokio::test]
+async fn an_event_comes_in_and_a_result_goes_out() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let event = json!({ "text": "Grüße", "list": [1, null] });
+    let response = cloud.invoke(event.clone()).await.unwrap();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.headers["x-amz-executed-version"], "$LATEST");
+    assert_eq!(serde_json::from_slice::<Value>(&response.body).unwrap(), event);
+    let nothing = cloud.send(Method::POST, "/2015-03-31/functions/chat/invocations", &[], Vec::new()).await.unwrap();
+    assert_eq!(nothing.body, "{}");
+    let invoked = Functions::invoke(&*cloud.lambda, ARN, "\"hello\"".into()).await.unwrap();
+    assert_eq!(
+        (invoked.payload, invoked.function_error, invoked.version),
+        ("\"hello\"".into(), None, "$LATEST".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn one_environment_takes_one_invocation_at_a_time() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    let first = cloud.result(json!({ "do": "pid" })).await;
+    for _ in 0..5 {
+        assert_eq!(cloud.result(json!({ "do": "pid" })).await, first, "a warm environment is used again");
+    }
+    let (slept, other) = tokio::join!(
+        cloud.result(json!({ "do": "sleep", "seconds": 1 })),
+        // Polled second, so the warm environment is taken.
+        cloud.result(json!({ "do": "pid" })),
+    );
+    assert_eq!(slept, "slept");
+    assert_ne!(other, first);
+}
+
+#[tokio::test]
+async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Environment": { "Variables": { "TABLE": "connections" } } })).await.unwrap();
+    let variables = cloud.result(json!({ "do": "env" })).await;
+    for (name, value) in [
+        ("TABLE", "connections"),
+        ("_HANDLER", "bootstrap"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "chat"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/chat"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_ACCESS_KEY_ID", "key of arn:aws:iam::000000000000:role/chat"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "session chat"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:4321"),
+        ("TZ", ":UTC"),
+    ] {
+        assert_eq!(variables[name], value, "{name}");
+    }
+    let bundle = cloud.shell.ca_bundle.display().to_string();
+    for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+        assert_eq!(variables[name], bundle, "{name}");
+    }
+    for name in ["HOME", "CARGO", "CARGO_MANIFEST_DIR", "USER", "AWS_EXECUTION_ENV"] {
+        assert!(variables.get(name).is_none(), "{name}");
+    }
+    let folder_and_mode = cloud.result(json!({ "do": "folder" })).await;
+    assert_eq!(folder_and_mode, json!([variables["LAMBDA_TASK_ROOT"], 0o755]));
+}
+
+#[tokio::test]
+async fn an_invocation_comes_with_lambdas_headers() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    let context = BASE64_STANDARD.encode(r#"{"client":{}}"#);
+    let headers = [("x-amz-client-context", context.as_str())];
+    let target = "/2015-03-31/functions/chat:$LATEST/invocations";
+    let response = cloud.send(Method::POST, target, &headers, br#"{"do":"head"}"#.to_vec()).await.unwrap();
+    let head: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(head["lambda-runtime-aws-request-id"], response.headers["x-amzn-requestid"].to_str().unwrap());
+    assert_eq!(head["lambda-runtime-invoked-function-arn"], format!("{ARN}:$LATEST"));
+    assert_eq!(head["lambda-runtime-client-context"], r#"{"client":{}}"#);
+    assert!(head["lambda-runtime-trace-id"].as_str().unwrap().starts_with("Root=1-"));
+    let deadline: i64 = head["lambda-runtime-deadline-ms"].as_str().unwrap().parse().unwrap();
+    let left = deadline - super::super::state::now();
+    assert!((1..=30_000).contains(&left), "{left} ms left of 30 s");
+}
+
+#[tokio::test]
+async fn time_runs_out() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 1 })).await.unwrap();
+    let before = cloud.result(json!({ "do": "pid" })).await;
+    let response = cloud.invoke(json!({ "do": "sleep", "seconds": 30 })).await.unwrap();
+    let request_id = response.headers["x-amzn-requestid"].to_str().unwrap().to_owned();
+    let message = format!("RequestId: {request_id} Error: Task timed out after 1.00 seconds");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&response.body).unwrap(),
+        json!({ "errorType": "Sandbox.Timedout", "errorMessage": message })
+    );
+    assert_ne!(cloud.result(json!({ "do": "pid" })).await, before, "the process was killed");
+    let logged = cloud.logged();
+    assert!(
+        logged.iter().any(|line| line.ends_with(&format!("{request_id} Task timed out after 1.00 seconds\n\n"))),
+        "{logged:?}"
+    );
+    assert!(logged.iter().any(|line| line.starts_with("REPORT") && line.contains("Status: timeout")), "{logged:?}");
+}
+
+#[tokio::test]
+async fn a_handler_reports_its_error_and_goes_on() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let before = cloud.result(json!({ "do": "pid" })).await;
+    let failure = cloud.failure(json!({ "do": "fail" })).await;
+    assert_eq!(failure, json!({ "errorType": "Handler.Failed", "errorMessage": "as asked" }));
+    assert_eq!(cloud.result(json!({ "do": "pid" })).await, before);
+}
+
+#[tokio::test]
+async fn a_process_that_ends_is_an_exit_error() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    for (status, message) in
+        [(1, "Runtime exited with error: exit status 1"), (0, "Runtime exited without providing a reason")]
+    {
+        let failure = cloud.failure(json!({ "do": "exit", "status": status })).await;
+        assert_eq!(failure["errorType"], "Runtime.ExitError");
+        assert!(failure["errorMessage"].as_str().unwrap().ends_with(&format!(" Error: {message}")), "{failure}");
+    }
+    let logged = cloud.logged();
+    let last_words = logged.iter().position(|line| line == "last words\n").unwrap();
+    let end = logged.iter().position(|line| line.starts_with("END RequestId: ")).unwrap();
+    assert!(last_words < end, "{logged:?}");
+    assert_eq!(cloud.result(json!({})).await, json!({}), "the next invocation gets a new environment");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_is_tried_twice_and_told() {
+    for (init, error_type, message) in
+        [("exit", "Runtime.ExitError", "Runtime exited with error: exit status 7"), ("error", "Init.Broken", "no luck")]
+    {
+        let cloud = Cloud::new();
+        cloud.create(json!({ "Environment": { "Variables": { "INIT": init } } })).await.unwrap();
+        let failure = cloud.failure(json!({})).await;
+        assert_eq!(failure["errorType"], error_type);
+        assert!(failure["errorMessage"].as_str().unwrap().ends_with(message), "{failure}");
+        let logged = cloud.logged();
+        let reports = |phase: &str| {
+            let text = format!("\tPhase: {phase}\tStatus: error\tError Type: {error_type}\n");
+            logged
+                .iter()
+                .filter(|line| line.starts_with("INIT_REPORT Init Duration: ") && line.ends_with(&text))
+                .count()
+        };
+        assert_eq!((reports("init"), reports("invoke")), (1, 1), "{logged:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_hangs_is_given_the_invocations_time() {
+    let pace = Pace { init_limit: Duration::from_millis(100), ..Pace::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    cloud.create(json!({ "Timeout": 1, "Environment": { "Variables": { "INIT": "hang" } } })).await.unwrap();
+    let failure = cloud.failure(json!({})).await;
+    assert_eq!(failure["errorType"], "Sandbox.Timedout");
+    assert!(failure["errorMessage"].as_str().unwrap().ends_with("Task timed out after 1.00 seconds"), "{failure}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_is_said() {
+    for (runtime, name, text, mode, message) in [
+        (
+            "provided.al2023",
+            "other",
+            "",
+            0o755,
+            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+        ),
+        ("provided.al2023", "bootstrap", "no program", 0o755, "fork/exec /var/task/bootstrap: exec format error"),
+        (
+            "provided.al2",
+            "bootstrap",
+            "#!/no/such/interpreter\n",
+            0o755,
+            "fork/exec /var/task/bootstrap: no such file or directory",
+        ),
+        ("provided.al2", "bootstrap", "#!/bin/sh\n", 0o644, "fork/exec /var/task/bootstrap: permission denied"),
+        (
+            "java21",
+            "Main.class",
+            "",
+            0o644,
+            "The local cloud does not run java21. It runs provided.al2023 and provided.al2.",
+        ),
+    ] {
+        let cloud = Cloud::new();
+        let code = json!({ "ZipFile": BASE64_STANDARD.encode(archive(name, text, mode)) });
+        cloud.create(json!({ "Runtime": runtime, "Code": code })).await.unwrap();
+        let failure = cloud.failure(json!({})).await;
+        assert_eq!(failure["errorType"], "Runtime.InvalidEntrypoint");
+        assert!(failure["errorMessage"].as_str().unwrap().ends_with(message), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_reads_as_lambdas() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "LoggingConfig": { "LogGroup": "/chat/logs" } })).await.unwrap();
+    let headers = [("x-amz-log-type", "Tail")];
+    let event = json!({ "do": "print", "text": "one\ntwo" }).to_string().into_bytes();
+    let target = "/2015-03-31/functions/chat/invocations";
+    let response = cloud.send(Method::POST, target, &headers, event).await.unwrap();
+    let id = response.headers["x-amzn-requestid"].to_str().unwrap();
+    let logged = cloud.logged();
+    let stable: Vec<String> = logged.iter().map(|line| without_numbers(&line.replace(id, "ID"))).collect();
+    assert!(stable[0].starts_with(
+        "INIT_START Runtime Version: provided:al#.v#\tRuntime Version ARN: arn:aws:lambda:us-east-#::runtime:"
+    ));
+    let expected = [
+        "START RequestId: ID Version: $LATEST\n",
+        "one\n",
+        "two\n",
+        "to stderr\n",
+        "unfinished\n",
+        "END RequestId: ID\n",
+    ];
+    // Python writes the two streams in an order of its own.
+    let mut lines = stable[1..7].to_vec();
+    lines[1..5].sort();
+    let mut sorted = expected.to_vec();
+    sorted[1..5].sort();
+    assert_eq!(lines, sorted);
+    let report = stable[7].replace("Max Memory Used: # MB\t", "");
+    assert_eq!(
+        report,
+        "REPORT RequestId: ID\tDuration: #.# ms\tBilled Duration: # ms\tMemory Size: # MB\tInit Duration: #.# ms\t\n"
+    );
+    let tail = BASE64_STANDARD.decode(response.headers["x-amz-log-result"].as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(tail).unwrap(), logged[1..].concat());
+    let (group, stream, _) = lock(&cloud.logs.0)[0].clone();
+    assert_eq!(group, "/chat/logs");
+    let (date, rest) = stream.split_once("/[$LATEST]").unwrap();
+    assert_eq!((without_numbers(date), rest.len()), ("#/#/#".to_owned(), 32));
+}
+
+#[tokio::test]
+async fn json_logs_are_json() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "LoggingConfig": { "LogFormat": "JSON", "ApplicationLogLevel": "DEBUG" } })).await.unwrap();
+    let variables = cloud.result(json!({ "do": "env" })).await;
+    assert_eq!(
+        (&variables["AWS_LAMBDA_LOG_FORMAT"], &variables["AWS_LAMBDA_LOG_LEVEL"]),
+        (&json!("JSON"), &json!("DEBUG"))
+    );
+    let kinds: Vec<Value> =
+        cloud.logged().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].take()).collect();
+    assert_eq!(kinds, ["platform.initStart", "platform.start", "platform.report"]);
+}
+
+#[tokio::test]
+async fn new_code_retires_the_old_environment() {
+    let updating = Duration::from_millis(300);
+    let cloud = Cloud::with(Duration::ZERO, updating, Pace::default());
+    cloud.create(json!({})).await.unwrap();
+    assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
+    let target = "/2015-03-31/functions/chat/code";
+    cloud.call(Method::PUT, target, json!({ "ZipFile": code("two") })).await.unwrap();
+    while cloud.get("/2015-03-31/functions/chat/configuration").await.unwrap()["LastUpdateStatus"] != "Successful" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(cloud.result(json!({ "do": "version" })).await, "two");
+    // The old process is gone as well: one environment is left.
+    cloud.environments(1).await;
+}
+
+#[tokio::test]
+async fn an_update_in_progress_is_not_served_yet() {
+    let cloud = Cloud::with(Duration::ZERO, Duration::from_secs(3600), Pace::default());
+    cloud.create(json!({})).await.unwrap();
+    cloud.call(Method::PUT, "/2015-03-31/functions/chat/code", json!({ "ZipFile": code("two") })).await.unwrap();
+    assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
+}
+
+#[tokio::test]
+async fn versions_and_aliases_are_run() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Publish": true })).await.unwrap();
+    cloud.call(Method::PUT, "/2015-03-31/functions/chat/code", json!({ "ZipFile": code("two") })).await.unwrap();
+    let alias = json!({ "Name": "live", "FunctionVersion": "1" });
+    cloud.call(Method::POST, "/2015-03-31/functions/chat/aliases", alias).await.unwrap();
+    for (qualifier, version, executed) in [("live", "one", "1"), ("1", "one", "1"), ("$LATEST", "two", "$LATEST")] {
+        let target = format!("/2015-03-31/functions/chat/invocations?Qualifier={qualifier}");
+        let response = cloud.send(Method::POST, &target, &[], br#"{"do":"version"}"#.to_vec()).await.unwrap();
+        assert_eq!(response.body, format!("\"{version}\""));
+        assert_eq!(response.headers["x-amz-executed-version"], executed);
+    }
+}
+
+#[tokio::test]
+async fn concurrency_is_limited_where_it_is_reserved() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    let target = "/2017-10-31/functions/chat/concurrency";
+    for (reserved, events, throttled) in [(0, 1, 1), (1, 2, 1)] {
+        cloud.call(Method::PUT, target, json!({ "ReservedConcurrentExecutions": reserved })).await.unwrap();
+        let sleeps = (0..events).map(|_| cloud.invoke(json!({ "do": "sleep", "seconds": 0.5 })));
+        let refused: Vec<ApiError> =
+            futures_util::future::join_all(sleeps).await.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused.len(), throttled);
+        for refusal in refused {
+            assert_eq!(
+                (refusal.status, &*refusal.code, refusal.message.as_str()),
+                (429, "TooManyRequestsException", "Rate Exceeded.")
+            );
+            assert_eq!(refusal.fields["Reason"], "ReservedFunctionConcurrentInvocationLimitExceeded");
+        }
+    }
+    let too_many = cloud.call(Method::PUT, target, json!({ "ReservedConcurrentExecutions": 901 })).await;
+    assert!(refused(too_many).2.ends_with("below its minimum value of [100]."));
+    cloud.call(Method::DELETE, target, Value::Null).await.unwrap();
+    assert_eq!(cloud.get("/2019-09-30/functions/chat/concurrency").await.unwrap(), json!({}));
+}
+
+#[tokio::test]
+async fn payloads_have_limits() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    let target = "/2015-03-31/functions/chat/invocations";
+    let mut long = vec![b'x'; 6 * 1024 * 1024 + 1];
+    long[0] = b'"';
+    *long.last_mut().unwrap() = b'"';
+    assert_eq!(
+        refused(cloud.send(Method::POST, target, &[], long.clone()).await),
+        (
+            413,
+            "RequestTooLargeException".to_owned(),
+            "6291457 byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+                .to_owned()
+        )
+    );
+    let event = [("x-amz-invocation-type", "Event")];
+    assert_eq!(refused(cloud.send(Method::POST, target, &event, long).await).0, 413);
+    assert_eq!(
+        refused(cloud.send(Method::POST, target, &[], b"{not json".to_vec()).await).1,
+        "InvalidRequestContentException"
+    );
+    let failure = cloud.failure(json!({ "do": "big", "length": 6 * 1024 * 1024 + 200 })).await;
+    assert_eq!(failure["errorType"], "Function.ResponseSizeTooLarge");
+    let fitting = cloud.result(json!({ "do": "big", "length": 6 * 1024 * 1024 })).await;
+    assert_eq!(fitting.as_str().unwrap().len(), 6 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn a_runtime_that_breaks_the_rules_is_told_so() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    assert_eq!(cloud.result(json!({ "do": "rude" })).await, 400);
+    assert_eq!(cloud.result(json!({ "do": "impatient" })).await, 403);
+}
+
+#[tokio::test]
+async fn events_are_queued_and_tried_three_times() {
+    let pace = Pace { retries: [Duration::from_millis(10); 2], ..Pace::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    cloud.create(json!({})).await.unwrap();
+    let headers = [("x-amz-invocation-type", "Event")];
+    let target = "/2015-03-31/functions/chat/invocations";
+    let response = cloud.send(Method::POST, target, &headers, br#"{"do":"fail"}"#.to_vec()).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.body.len()), (202, 0));
+    let id = response.headers["x-amzn-requestid"].to_str().unwrap();
+    let ended = format!("END RequestId: {id}\n");
+    while cloud.logged().iter().filter(|line| **line == ended).count() < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // An event behind it shows that there is no fourth.
+    cloud.result(json!({})).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(cloud.logged().iter().filter(|line| **line == ended).count(), 3);
+}
+
+#[tokio::test]
+async fn a_rehearsal_runs_nothing() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let headers = [("x-amz-invocation-type", "DryRun")];
+    let target = "/2015-03-31/functions/chat/invocations";
+    let response = cloud.send(Method::POST, target, &headers, Vec::new()).await.unwrap();
+    assert_eq!(response.status, 204);
+    assert_eq!(cloud.logged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn idle_environments_end() {
+    let pace = Pace { idle: Duration::from_millis(50), ..Pace::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    cloud.create(json!({})).await.unwrap();
+    cloud.result(json!({})).await;
+    cloud.environments(0).await;
+}
+
+#[tokio::test]
+async fn a_deleted_functions_environments_end() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    cloud.result(json!({})).await;
+    cloud.environments(1).await;
+    cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
+    cloud.environments(0).await;
+}
+
+#[tokio::test]
+async fn shutdown_leaves_no_process() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 60 })).await.unwrap();
+    let warm = cloud.result(json!({ "do": "pid" })).await;
+    let (busy, ()) = tokio::join!(cloud.invoke(json!({ "do": "sleep", "seconds": 60 })), async {
+        while cloud.logged().iter().filter(|line| line.starts_with("START")).count() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cloud.lambda.shutdown().await;
+    });
+    assert_eq!(refused(busy).1, "ServiceException");
+    let status = format!("/proc/{warm}/cmdline");
+    for _ in 0..500 {
+        if std::fs::read(&status).unwrap_or_default().is_empty() {
+            return assert_eq!(refused(cloud.invoke(json!({})).await).1, "ServiceException");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("process {warm} is still there");
+}
+
+impl Cloud {
+    /// Waits until there are this many environments.
+    async fn environments(&self, count: usize) {
+        self.lambda.executor.live().wait_for(|live| *live == count).await.unwrap();
+    }
+}
+
+/// The text with every number in it as `#`.
+fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '0'..='9' if out.ends_with('#') => {}
+            '0'..='9' => out.push('#'),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,189 @@
+//! Lambda as a caller sees it: requests in, answers out, with a fake IAM and a fake CloudWatch Logs.
+
+mod control;
+mod execution;
+
+use std::io::{Cursor, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, HeaderName, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::Lambda;
+use super::execution::Pace;
+use crate::local::conditions::{Conditions, lock};
+use crate::local::seams::{Credentials, LogEvent, LogSink, Roles};
+use crate::local::shell::Shell;
+use crate::local::store::Store;
+use crate::local::wire::{ApiError, Caller, Request, Response, Service};
+
+const ROLE: &str = "arn:aws:iam::000000000000:role/chat";
+const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:chat";
+
+/// One Lambda with a store of its own.
+struct Cloud {
+    lambda: Arc<Lambda>,
+    shell: Shell,
+    logs: Arc<Logs>,
+    pace: Pace,
+    _folder: TempDir,
+}
+
+/// Knows one role.
+struct OneRole;
+
+impl Roles for OneRole {
+    fn assumable(&self, role_arn: &str, service: &str) -> bool {
+        role_arn == ROLE && service == "lambda.amazonaws.com"
+    }
+
+    fn issue(&self, role_arn: &str, session_name: &str) -> Credentials {
+        Credentials {
+            access_key_id: format!("key of {role_arn}"),
+            secret_access_key: "secret".to_owned(),
+            session_token: format!("session {session_name}"),
+        }
+    }
+}
+
+/// Group, stream and message of all that was logged.
+#[derive(Default)]
+struct Logs(Mutex<Vec<(String, String, String)>>);
+
+impl LogSink for Logs {
+    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
+        assert_eq!(region, "us-east-1");
+        let entries = events.into_iter().map(|event| (group.to_owned(), stream.to_owned(), event.message));
+        lock(&self.0).extend(entries);
+    }
+}
+
+impl Cloud {
+    /// Functions are active, and updates through, at once.
+    fn new() -> Self {
+        Self::with(Duration::ZERO, Duration::ZERO, Pace::default())
+    }
+
+    fn with(pending: Duration, updating: Duration, pace: Pace) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conditions = Conditions::default();
+        conditions.eventual.function_pending = pending;
+        conditions.eventual.function_updating = updating;
+        let shell = Shell {
+            port: 4321,
+            store: Store::open(folder.path()).unwrap(),
+            conditions: Arc::new(conditions),
+            ca_bundle: folder.path().join("ca.pem"),
+        };
+        let logs = Arc::new(Logs::default());
+        let lambda = Lambda::open_at(&shell, Arc::new(OneRole), logs.clone(), pace).unwrap();
+        Self { lambda, shell, logs, pace, _folder: folder }
+    }
+
+    /// The same store, opened by another process.
+    fn restart(&mut self) {
+        self.lambda = Lambda::open_at(&self.shell, Arc::new(OneRole), self.logs.clone(), self.pace).unwrap();
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Response, ApiError> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let headers = headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
+        let request = Request {
+            method,
+            path: path.to_owned(),
+            query: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: headers.collect::<HeaderMap>(),
+            body: body.into(),
+            caller: Caller { access_key: None, region: "us-east-1".to_owned() },
+        };
+        let operation = self.lambda.operation(&request)?;
+        self.lambda.call(operation, request).await
+    }
+
+    /// A control plane call: its answer's body.
+    async fn call(&self, method: Method, target: &str, body: Value) -> Result<Value, ApiError> {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let response = self.send(method, target, &[], body).await?;
+        if response.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        Ok(serde_json::from_slice(&response.body).unwrap())
+    }
+
+    async fn get(&self, target: &str) -> Result<Value, ApiError> {
+        self.call(Method::GET, target, Value::Null).await
+    }
+
+    /// Creates the function `chat` with members of `more` in its request.
+    async fn create(&self, more: Value) -> Result<Value, ApiError> {
+        self.call(Method::POST, "/2015-03-31/functions", creation(more)).await
+    }
+
+    async fn invoke(&self, event: Value) -> Result<Response, ApiError> {
+        self.send(Method::POST, "/2015-03-31/functions/chat/invocations", &[], event.to_string().into_bytes()).await
+    }
+
+    /// What an invocation returns that must not fail.
+    async fn result(&self, event: Value) -> Value {
+        let response = self.invoke(event).await.unwrap();
+        let body = serde_json::from_slice(&response.body).unwrap();
+        assert!(!response.headers.contains_key("x-amz-function-error"), "{body}");
+        body
+    }
+
+    /// The error document of an invocation that must fail.
+    async fn failure(&self, event: Value) -> Value {
+        let response = self.invoke(event).await.unwrap();
+        assert_eq!(response.headers["x-amz-function-error"], "Unhandled");
+        serde_json::from_slice(&response.body).unwrap()
+    }
+
+    fn logged(&self) -> Vec<String> {
+        lock(&self.logs.0).iter().map(|(_, _, message)| message.clone()).collect()
+    }
+}
+
+fn creation(more: Value) -> Value {
+    let mut members = json!({
+        "FunctionName": "chat",
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "Role": ROLE,
+        "Code": { "ZipFile": code("one") },
+    });
+    members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    members
+}
+
+/// The code of a function that calls itself `version`, as requests carry it.
+fn code(version: &str) -> String {
+    let script = include_str!("bootstrap.py").replace("\"one\"", &format!("\"{version}\""));
+    BASE64_STANDARD.encode(archive("bootstrap", &script, 0o755))
+}
+
+fn archive(name: &str, text: &str, mode: u32) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file(name, SimpleFileOptions::default().unix_permissions(mode)).unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+/// Status, code and message of a refusal.
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> (u16, String, String) {
+    let refusal = result.unwrap_err();
+    (refusal.status, refusal.code.into_owned(), refusal.message)
+}
