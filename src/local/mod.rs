@@ -12,6 +12,7 @@
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
+pub mod apigateway;
 pub mod call_log;
 pub mod clock;
 pub mod cloud;

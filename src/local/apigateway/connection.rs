@@ -1,0 +1,345 @@
+//! One open WebSocket: its task, its outgoing queue, its limits, its end.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use time::OffsetDateTime;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::ApiGateway;
+use super::event::Origin;
+
+/// The largest frame a client may send, in bytes (WebSocket quotas).
+const MAXIMUM_FRAME: usize = 32 * 1024;
+/// The largest message in either direction, in bytes (WebSocket quotas).
+pub const MAXIMUM_MESSAGE: usize = 128 * 1024;
+/// Bytes that may wait for a client that reads slowly; beyond, posting to it is refused.
+const OUTGOING_BUDGET: usize = 1024 * 1024;
+/// What a waiting message costs beside its bytes, so that empty ones are bounded too.
+const MESSAGE_COST: usize = 256;
+/// Messages of one client that may wait for their turn; beyond, its socket is not read.
+const BACKLOG: usize = 16;
+/// How long a client may take to answer a close frame.
+const CLOSING: Duration = Duration::from_secs(2);
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// How long a connection may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Without a frame in either direction (AWS: 10 minutes).
+    pub idle: Duration,
+    /// In all (AWS: 2 hours).
+    pub life: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(10 * 60), life: Duration::from_secs(2 * 60 * 60) }
+    }
+}
+
+/// The open connections, by id.
+#[derive(Debug, Default)]
+pub struct Connections(RwLock<HashMap<String, Arc<Connection>>>);
+
+impl Connections {
+    pub fn find(&self, id: &str) -> Option<Arc<Connection>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub fn add(&self, connection: Arc<Connection>) {
+        let id = connection.origin.connection_id.clone();
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, connection);
+    }
+
+    pub fn remove(&self, id: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// Closes those of which `gone` is true.
+    pub fn close_where(&self, gone: impl Fn(&Origin) -> bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|_, connection| {
+            let gone = gone(&connection.origin);
+            if gone {
+                connection.close();
+            }
+            !gone
+        });
+    }
+}
+
+/// An open connection, as others see it.
+#[derive(Debug)]
+pub struct Connection {
+    pub origin: Origin,
+    opened: Instant,
+    /// Milliseconds after `opened` at which the last frame went through.
+    active: AtomicU64,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    budget: Arc<Semaphore>,
+    closing: mpsc::Sender<Ending>,
+}
+
+/// What a connection's task receives from others.
+#[derive(Debug)]
+pub struct Mailbox {
+    outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    closing: mpsc::Receiver<Ending>,
+}
+
+#[derive(Debug)]
+enum Outgoing {
+    /// The permit is the message's share of the budget; it comes back when the message is written.
+    Message(Message, OwnedSemaphorePermit),
+    Close(Option<CloseFrame>),
+}
+
+/// How a connection ended: what `$disconnect` is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    pub code: u16,
+    pub reason: String,
+    /// Whether the gateway ended it, and the client is to be told.
+    ours: bool,
+}
+
+impl Ending {
+    fn ours(code: CloseCode, reason: &str) -> Self {
+        Self { code: code.into(), reason: reason.to_owned(), ours: true }
+    }
+
+    /// The client's close frame; without one, the code and the words that AWS puts there.
+    fn of_client(frame: Option<CloseFrame>) -> Self {
+        match frame {
+            Some(frame) => Self { code: frame.code.into(), reason: frame.reason.to_string(), ours: false },
+            None => Self { code: 1005, reason: "Client-side close frame status not set".to_owned(), ours: false },
+        }
+    }
+
+    /// The connection broke off without a close frame.
+    pub fn broken() -> Self {
+        Self { code: 1006, reason: String::new(), ours: false }
+    }
+}
+
+/// The client's outgoing queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+impl Connection {
+    pub fn new(origin: Origin) -> (Arc<Self>, Mailbox) {
+        let (outgoing, outgoing_queue) = mpsc::unbounded_channel();
+        let (closing, closing_queue) = mpsc::channel(1);
+        let connection = Arc::new(Self {
+            origin,
+            opened: Instant::now(),
+            active: AtomicU64::new(0),
+            outgoing,
+            budget: Arc::new(Semaphore::new(OUTGOING_BUDGET)),
+            closing,
+        });
+        (connection, Mailbox { outgoing: outgoing_queue, closing: closing_queue })
+    }
+
+    /// Queues a message for the client; never waits for it.
+    ///
+    /// # Errors
+    /// [`Full`] while the client has too much to read already.
+    pub fn send(&self, message: Message) -> Result<(), Full> {
+        let cost = u32::try_from(message.len() + MESSAGE_COST).map_err(|_| Full)?;
+        let permit = Arc::clone(&self.budget).try_acquire_many_owned(cost).map_err(|_| Full)?;
+        // A queue without a reader is that of a connection which has just ended: as if lost on the way.
+        let _ = self.outgoing.send(Outgoing::Message(message, permit));
+        self.touch();
+        Ok(())
+    }
+
+    /// Asks the connection's task to close it; the first to ask decides how.
+    pub fn close(&self) {
+        let _ = self.closing.try_send(Ending::ours(CloseCode::Normal, "Connection Closed Normally"));
+    }
+
+    /// When the last frame went through.
+    pub fn last_active_at(&self) -> OffsetDateTime {
+        let connected_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.origin.connected_at) * 1_000_000);
+        connected_at.unwrap_or(OffsetDateTime::UNIX_EPOCH) + self.active_after()
+    }
+
+    fn active_after(&self) -> Duration {
+        Duration::from_millis(self.active.load(Ordering::Relaxed))
+    }
+
+    fn touch(&self) {
+        let milliseconds = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.active.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// When the connection has to be closed, as things stand.
+    fn deadline(&self, limits: Limits) -> Instant {
+        self.opened + limits.life.min(self.active_after() + limits.idle)
+    }
+}
+
+/// Serves a connection until it ends, then tells `$disconnect`.
+pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbox: Mailbox, upgraded: Upgraded) {
+    let config = WebSocketConfig::default()
+        .max_frame_size(Some(MAXIMUM_FRAME))
+        .max_message_size(Some(MAXIMUM_MESSAGE))
+        // Small buffers: there may be thousands of connections, and their messages are short.
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0);
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let (sink, mut stream) = socket.split();
+    let Mailbox { outgoing, mut closing } = mailbox;
+    let writer = tokio::spawn(write(sink, outgoing));
+    let mut work = Work { gateway: &gateway, connection: &connection, backlog: VecDeque::new(), running: None };
+
+    let ending = loop {
+        let deadline = connection.deadline(gateway.limits);
+        tokio::select! {
+            frame = stream.next(), if work.backlog.len() < BACKLOG => {
+                connection.touch();
+                match received(frame) {
+                    Received::Text(text) => work.backlog.push_back(text),
+                    Received::Control => {}
+                    Received::End(ending) => break ending,
+                }
+            }
+            () = work.step(), if work.pending() => {}
+            Some(ending) = closing.recv() => break ending,
+            () = tokio::time::sleep_until(deadline) => {
+                if Instant::now() >= connection.deadline(gateway.limits) {
+                    break Ending::ours(CloseCode::Away, "Going away");
+                }
+            }
+        }
+    };
+
+    gateway.connections.remove(&connection.origin.connection_id);
+    // What the client sent before the end still takes its turn, and before `$disconnect`.
+    let rest = async {
+        while work.pending() {
+            work.step().await;
+        }
+    };
+    tokio::join!(rest, close(&connection, stream, writer, &ending));
+    gateway.disconnected(&connection.origin, &ending).await;
+}
+
+/// The messages of one client: one at a time, in the order sent.
+struct Work<'a> {
+    gateway: &'a ApiGateway,
+    connection: &'a Connection,
+    backlog: VecDeque<Utf8Bytes>,
+    /// Kept across turns of the task's loop: an integration, once begun, is not begun again.
+    running: Option<Pin<Box<dyn Future<Output = Option<Message>> + Send + 'a>>>,
+}
+
+impl<'a> Work<'a> {
+    fn pending(&self) -> bool {
+        self.running.is_some() || !self.backlog.is_empty()
+    }
+
+    /// Goes on with the message whose turn it is; loses nothing when dropped.
+    async fn step(&mut self) {
+        if self.running.is_none() {
+            let Some(text) = self.backlog.pop_front() else { return };
+            let (gateway, connection): (&'a ApiGateway, &'a Connection) = (self.gateway, self.connection);
+            self.running = Some(Box::pin(async move { gateway.message(&connection.origin, &text).await }));
+        }
+        let Some(running) = &mut self.running else { return };
+        let answer = running.await;
+        self.running = None;
+        if let Some(answer) = answer
+            && self.connection.send(answer).is_err()
+        {
+            tracing::warn!(
+                connection = self.connection.origin.connection_id,
+                "the client reads too slowly: answer dropped"
+            );
+        }
+    }
+}
+
+enum Received {
+    Text(Utf8Bytes),
+    /// Ping, pong: the socket answers by itself.
+    Control,
+    End(Ending),
+}
+
+fn received(frame: Option<Result<Message, Error>>) -> Received {
+    match frame {
+        Some(Ok(Message::Text(text))) => Received::Text(text),
+        Some(Ok(Message::Binary(_))) => {
+            Received::End(Ending::ours(CloseCode::Unsupported, "Binary frames are not supported"))
+        }
+        Some(Ok(Message::Close(frame))) => Received::End(Ending::of_client(frame)),
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
+        Some(Err(Error::Capacity(_))) => Received::End(Ending::ours(CloseCode::Size, "Message too long")),
+        Some(Err(Error::Utf8(_))) => Received::End(Ending::ours(CloseCode::Invalid, "Invalid UTF-8")),
+        Some(Err(_)) | None => Received::End(Ending::broken()),
+    }
+}
+
+/// Writes what is queued, in order, until told to close; gives the sink back for the end of the socket.
+async fn write(
+    mut sink: SplitSink<Socket, Message>,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+) -> SplitSink<Socket, Message> {
+    while let Some(outgoing) = queue.recv().await {
+        let written = match outgoing {
+            Outgoing::Message(message, _share) => sink.send(message).await,
+            Outgoing::Close(Some(frame)) => {
+                let _ = sink.send(Message::Close(Some(frame))).await;
+                break;
+            }
+            Outgoing::Close(None) => {
+                // Flushes the answer to the client's close frame.
+                let _ = sink.close().await;
+                break;
+            }
+        };
+        if written.is_err() {
+            break;
+        }
+    }
+    sink
+}
+
+/// Takes leave of the client. What it still sends is read and dropped: a socket closed over unread bytes is reset, and
+/// the client would never see why.
+async fn close(
+    connection: &Connection,
+    stream: SplitStream<Socket>,
+    writer: tokio::task::JoinHandle<SplitSink<Socket, Message>>,
+    ending: &Ending,
+) {
+    let frame = ending.ours.then(|| CloseFrame { code: ending.code.into(), reason: ending.reason.as_str().into() });
+    let _ = connection.outgoing.send(Outgoing::Close(frame));
+    let stop = writer.abort_handle();
+    let leave = async {
+        let Ok(sink) = writer.await else { return };
+        let Ok(mut socket) = stream.reunite(sink) else { return };
+        let raw = socket.get_mut();
+        let _ = raw.shutdown().await;
+        let _ = tokio::io::copy(raw, &mut tokio::io::sink()).await;
+    };
+    let _ = tokio::time::timeout(CLOSING, leave).await;
+    stop.abort();
+}

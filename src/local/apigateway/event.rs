@@ -1,0 +1,337 @@
+//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, field for field as AWS sends
+//! them: recorded events in powertools-lambda-python and typelevel/feral, and AWS-FACTS.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use bytes::Bytes;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::model::Strings;
+
+/// Header or query parameter names with their values, in the order sent.
+pub type Pairs = Vec<(String, String)>;
+
+/// What every event says of the connection it belongs to.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub api_id: String,
+    pub stage: String,
+    pub connection_id: String,
+    pub domain_name: String,
+    pub source_ip: String,
+    pub user_agent: Option<String>,
+    /// Milliseconds since the epoch.
+    pub connected_at: i64,
+}
+
+/// When an event happened and under which id it is logged.
+#[derive(Debug, Clone)]
+pub struct Occasion {
+    pub request_id: String,
+    pub at: OffsetDateTime,
+}
+
+impl Occasion {
+    /// Now, under a new id.
+    pub fn now() -> Self {
+        Self { request_id: new_id(), at: OffsetDateTime::now_utc() }
+    }
+}
+
+/// An id in the form of AWS's connection, message and request ids: 11 bytes in base64 (`L0SM9cOFvHcCIhw=`).
+pub fn new_id() -> String {
+    URL_SAFE.encode(rand::random::<[u8; 11]>())
+}
+
+/// Milliseconds since the epoch.
+pub fn milliseconds(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// A client asks to connect: with the headers and the query string of its handshake.
+pub fn connect(origin: &Origin, occasion: &Occasion, headers: &Pairs, query: &Pairs, variables: &Strings) -> Bytes {
+    let has_query = !query.is_empty();
+    Event {
+        headers: Some(single(headers)),
+        multi_value_headers: Some(multiple(headers)),
+        query_string_parameters: has_query.then(|| single(query)),
+        multi_value_query_string_parameters: has_query.then(|| multiple(query)),
+        ..Event::new(origin, occasion, variables, "$connect", "CONNECT")
+    }
+    .bytes()
+}
+
+/// A client sent a message.
+pub fn message(origin: &Origin, occasion: &Occasion, route_key: &str, body: &str, variables: &Strings) -> Bytes {
+    let mut event = Event::new(origin, occasion, variables, route_key, "MESSAGE");
+    event.request_context.message_id = Some(new_id());
+    event.body = Some(body);
+    event.bytes()
+}
+
+/// A connection has ended, with this close code and reason.
+pub fn disconnect(origin: &Origin, occasion: &Occasion, code: u16, reason: &str, variables: &Strings) -> Bytes {
+    let headers: Pairs =
+        [("Host", origin.domain_name.as_str()), ("x-api-key", ""), ("X-Forwarded-For", ""), ("x-restapi", "")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    let mut event = Event::new(origin, occasion, variables, "$disconnect", "DISCONNECT");
+    event.headers = Some(single(&headers));
+    event.multi_value_headers = Some(multiple(&headers));
+    event.request_context.disconnect_status_code = Some(code);
+    event.request_context.disconnect_reason = Some(reason);
+    event.bytes()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<BTreeMap<&'a str, &'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multi_value_headers: Option<BTreeMap<&'a str, Vec<&'a str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_string_parameters: Option<BTreeMap<&'a str, &'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multi_value_query_string_parameters: Option<BTreeMap<&'a str, Vec<&'a str>>>,
+    #[serde(skip_serializing_if = "Strings::is_empty")]
+    stage_variables: &'a Strings,
+    request_context: RequestContext<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    is_base64_encoded: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext<'a> {
+    route_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disconnect_status_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    event_type: &'static str,
+    extended_request_id: &'a str,
+    request_time: String,
+    message_direction: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disconnect_reason: Option<&'a str>,
+    stage: &'a str,
+    connected_at: i64,
+    request_time_epoch: i64,
+    identity: Identity<'a>,
+    request_id: &'a str,
+    domain_name: &'a str,
+    connection_id: &'a str,
+    api_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+    source_ip: &'a str,
+}
+
+impl<'a> Event<'a> {
+    fn new(
+        origin: &'a Origin,
+        occasion: &'a Occasion,
+        stage_variables: &'a Strings,
+        route_key: &'a str,
+        event_type: &'static str,
+    ) -> Self {
+        let request_time = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+        Self {
+            headers: None,
+            multi_value_headers: None,
+            query_string_parameters: None,
+            multi_value_query_string_parameters: None,
+            stage_variables,
+            request_context: RequestContext {
+                route_key,
+                disconnect_status_code: None,
+                message_id: None,
+                event_type,
+                extended_request_id: &occasion.request_id,
+                request_time: occasion.at.format(request_time).unwrap_or_default(),
+                message_direction: "IN",
+                disconnect_reason: None,
+                stage: &origin.stage,
+                connected_at: origin.connected_at,
+                request_time_epoch: milliseconds(occasion.at),
+                identity: Identity { user_agent: origin.user_agent.as_deref(), source_ip: &origin.source_ip },
+                request_id: &occasion.request_id,
+                domain_name: &origin.domain_name,
+                connection_id: &origin.connection_id,
+                api_id: &origin.api_id,
+            },
+            body: None,
+            is_base64_encoded: false,
+        }
+    }
+
+    fn bytes(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+/// A name that was sent more than once has its last value.
+fn single(pairs: &Pairs) -> BTreeMap<&str, &str> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn multiple(pairs: &Pairs) -> BTreeMap<&str, Vec<&str>> {
+    let mut values = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, value) in pairs {
+        values.entry(name).or_default().push(value);
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin {
+            api_id: "asasasas".to_owned(),
+            stage: "prod".to_owned(),
+            connection_id: "BFAaJdsHPHcCHQg=".to_owned(),
+            domain_name: "localhost:4566".to_owned(),
+            source_ip: "127.0.0.1".to_owned(),
+            user_agent: None,
+            connected_at: 1_731_332_746_514,
+        }
+    }
+
+    fn occasion() -> Occasion {
+        Occasion { request_id: "BFAaKFG7vHcFv6Q=".to_owned(), at: datetime!(2024-11-11 13:45:46.514 UTC) }
+    }
+
+    fn json(event: &Bytes) -> Value {
+        serde_json::from_slice(event).unwrap()
+    }
+
+    #[test]
+    fn a_connect_event_carries_the_handshake() {
+        let headers = vec![("Host".to_owned(), "h".to_owned()), ("X-A".to_owned(), "1".to_owned())];
+        let query = vec![("room".to_owned(), "a".to_owned()), ("room".to_owned(), "b".to_owned())];
+        let origin = Origin { user_agent: Some("wscat".to_owned()), ..origin() };
+        let event = connect(&origin, &occasion(), &headers, &query, &Strings::new());
+        insta::assert_json_snapshot!(json(&event), @r#"
+        {
+          "headers": {
+            "Host": "h",
+            "X-A": "1"
+          },
+          "multiValueHeaders": {
+            "Host": [
+              "h"
+            ],
+            "X-A": [
+              "1"
+            ]
+          },
+          "queryStringParameters": {
+            "room": "b"
+          },
+          "multiValueQueryStringParameters": {
+            "room": [
+              "a",
+              "b"
+            ]
+          },
+          "requestContext": {
+            "routeKey": "$connect",
+            "eventType": "CONNECT",
+            "extendedRequestId": "BFAaKFG7vHcFv6Q=",
+            "requestTime": "11/Nov/2024:13:45:46 +0000",
+            "messageDirection": "IN",
+            "stage": "prod",
+            "connectedAt": 1731332746514,
+            "requestTimeEpoch": 1731332746514,
+            "identity": {
+              "userAgent": "wscat",
+              "sourceIp": "127.0.0.1"
+            },
+            "requestId": "BFAaKFG7vHcFv6Q=",
+            "domainName": "localhost:4566",
+            "connectionId": "BFAaJdsHPHcCHQg=",
+            "apiId": "asasasas"
+          },
+          "isBase64Encoded": false
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_connect_event_without_a_query_has_no_query_members() {
+        let event = json(&connect(&origin(), &occasion(), &Pairs::new(), &Pairs::new(), &Strings::new()));
+        assert!(event.get("queryStringParameters").is_none());
+        assert!(event.get("multiValueQueryStringParameters").is_none());
+        assert!(event.get("body").is_none());
+    }
+
+    #[test]
+    fn a_message_event_has_a_body_and_no_headers() {
+        let variables = [("color".to_owned(), "blue".to_owned())].into();
+        let event = json(&message(&origin(), &occasion(), "$default", "hello", &variables));
+        insta::assert_json_snapshot!(event, { ".requestContext.messageId" => "[messageId]" }, @r#"
+        {
+          "stageVariables": {
+            "color": "blue"
+          },
+          "requestContext": {
+            "routeKey": "$default",
+            "messageId": "[messageId]",
+            "eventType": "MESSAGE",
+            "extendedRequestId": "BFAaKFG7vHcFv6Q=",
+            "requestTime": "11/Nov/2024:13:45:46 +0000",
+            "messageDirection": "IN",
+            "stage": "prod",
+            "connectedAt": 1731332746514,
+            "requestTimeEpoch": 1731332746514,
+            "identity": {
+              "sourceIp": "127.0.0.1"
+            },
+            "requestId": "BFAaKFG7vHcFv6Q=",
+            "domainName": "localhost:4566",
+            "connectionId": "BFAaJdsHPHcCHQg=",
+            "apiId": "asasasas"
+          },
+          "body": "hello",
+          "isBase64Encoded": false
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_disconnect_event_says_how_the_connection_ended() {
+        let reason = "Client-side close frame status not set";
+        let event = json(&disconnect(&origin(), &occasion(), 1005, reason, &Strings::new()));
+        assert_eq!(event["requestContext"]["eventType"], "DISCONNECT");
+        assert_eq!(event["requestContext"]["disconnectStatusCode"], 1005);
+        assert_eq!(event["requestContext"]["disconnectReason"], reason);
+        let headers = serde_json::json!(
+            { "Host": "localhost:4566", "X-Forwarded-For": "", "x-api-key": "", "x-restapi": "" }
+        );
+        assert_eq!(event["headers"], headers);
+        assert!(event.get("body").is_none());
+    }
+
+    #[test]
+    fn ids_look_like_those_of_aws() {
+        let id = new_id();
+        assert_eq!(id.len(), 16);
+        assert!(id.ends_with('='), "{id}");
+    }
+}

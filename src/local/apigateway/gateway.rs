@@ -1,0 +1,327 @@
+//! The WebSocket gateway: who may connect, what a message sets off, what is said at the end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::connection::{self, Connection, Ending};
+use super::event::{self, Occasion, Origin, Pairs};
+use super::integration::{self, Failure, Returned};
+use super::model::{FrozenRoute, Stage, State};
+use super::rules::Members;
+use super::selection;
+use super::{ApiGateway, connection::MAXIMUM_MESSAGE};
+use crate::local::shell::ACCOUNT;
+
+/// The longest URL of a handshake, in characters (WebSocket quotas).
+const MAXIMUM_URL: usize = 4096;
+
+type HttpResponse = hyper::Response<Full<Bytes>>;
+
+impl ApiGateway {
+    /// Answers a WebSocket handshake. `$connect` runs first: only if it lets the client in is the answer 101, and the
+    /// socket is then served in a task of its own. Everything else is an ordinary HTTP refusal.
+    ///
+    /// The server must drive the HTTP connection `with_upgrades`.
+    pub async fn upgrade(self: &Arc<Self>, mut request: hyper::Request<Incoming>, peer: SocketAddr) -> HttpResponse {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let path: Vec<String> = segments(request.uri().path());
+        let state = self.state();
+        let target = target(host, &path).filter(|(api_id, stage)| serves(&state, api_id, stage));
+        let Some((api_id, stage_name)) = target else {
+            return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
+        };
+        if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAXIMUM_URL) {
+            return refusal(StatusCode::URI_TOO_LONG, &json!({ "message": "Request-URI Too Long" }));
+        }
+        let Some(accept) = accept_key(request.headers()) else {
+            return refusal(StatusCode::BAD_REQUEST, &json!({ "message": "Bad Request" }));
+        };
+        let user_agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let origin = Origin {
+            api_id,
+            stage: stage_name,
+            connection_id: event::new_id(),
+            domain_name: self.shell.authority(),
+            source_ip: peer.ip().to_string(),
+            user_agent: user_agent.map(str::to_owned),
+            connected_at: event::milliseconds(OffsetDateTime::now_utc()),
+        };
+        let headers = forwarded_headers(request.headers(), peer, self.shell.port);
+        let query = query(request.uri().query().unwrap_or_default());
+        let sub_protocol = match self.connect(&state, &origin, &headers, &query).await {
+            Ok(returned) => chosen_protocol(&returned.headers),
+            Err(refused) => return refused,
+        };
+        // A listed connection can be posted to: only now, when $connect has let it in.
+        let (connection, mailbox) = Connection::new(origin);
+        self.connections.add(Arc::clone(&connection));
+        let upgrade = hyper::upgrade::on(&mut request);
+        let gateway = Arc::clone(self);
+        tokio::spawn(async move {
+            match upgrade.await {
+                Ok(upgraded) => connection::serve(gateway, connection, mailbox, upgraded).await,
+                Err(_) => {
+                    gateway.connections.remove(&connection.origin.connection_id);
+                    gateway.disconnected(&connection.origin, &Ending::broken()).await;
+                }
+            }
+        });
+        switching(accept, sub_protocol)
+    }
+
+    /// Asks `$connect`; without such a route everybody is let in.
+    async fn connect(
+        &self,
+        state: &State,
+        origin: &Origin,
+        headers: &Pairs,
+        query: &Pairs,
+    ) -> Result<Returned, HttpResponse> {
+        let occasion = Occasion::now();
+        let refuse = |status: StatusCode, message: &str| refusal(status, &error_body(message, origin, &occasion));
+        let Some((region, stage, routes)) = served(state, origin) else {
+            return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
+        };
+        if stage.config.denies("$connect") {
+            return Err(refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
+        }
+        let Some(route) = routes.routes.get("$connect") else {
+            return Ok(Returned { status: 200, headers: Members::new(), body: None });
+        };
+        let event = event::connect(origin, &occasion, headers, query, &stage.config.stage_variables);
+        match self.integrate(region, stage, origin, "$connect", route, event).await {
+            Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
+            Ok(returned) => {
+                let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let message = match status.canonical_reason() {
+                    Some(reason) if !status.is_server_error() => reason,
+                    _ => Failure::Function.message(),
+                };
+                Err(refuse(status, message))
+            }
+            Err(failure) => {
+                let status = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Err(refuse(status, failure.message()))
+            }
+        }
+    }
+
+    /// Runs the route that a client's message takes; what is to be sent back, if anything.
+    pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
+        let occasion = Occasion::now();
+        let error = |message: &str| Some(Message::text(error_body(message, origin, &occasion).to_string()));
+        let state = self.state();
+        let Some((region, stage, snapshot)) = served(&state, origin) else { return error("Forbidden") };
+        let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
+        let Some((route_key, route)) = selected else { return error("Forbidden") };
+        if stage.config.denies(route_key) {
+            return error("Too Many Requests");
+        }
+        let event = event::message(origin, &occasion, route_key, body, &stage.config.stage_variables);
+        match self.integrate(region, stage, origin, route_key, route, event).await {
+            Err(failure) => error(failure.message()),
+            Ok(Returned { body: Some(body), .. }) if route.responds && body.len() <= MAXIMUM_MESSAGE => {
+                data(body.into())
+            }
+            Ok(Returned { body: Some(_), .. }) if route.responds => error(Failure::Function.message()),
+            Ok(_) => None,
+        }
+    }
+
+    /// Tells `$disconnect`, as well as may be: nobody is left to hear of a failure.
+    pub(super) async fn disconnected(&self, origin: &Origin, ending: &Ending) {
+        let state = self.state();
+        let Some((region, stage, snapshot)) = served(&state, origin) else { return };
+        let Some(route) = snapshot.routes.get("$disconnect") else { return };
+        let variables = &stage.config.stage_variables;
+        let event = event::disconnect(origin, &Occasion::now(), ending.code, &ending.reason, variables);
+        if let Err(failure) = self.integrate(region, stage, origin, "$disconnect", route, event).await {
+            tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
+        }
+    }
+
+    async fn integrate(
+        &self,
+        region: &str,
+        stage: &Stage,
+        origin: &Origin,
+        route_key: &str,
+        route: &FrozenRoute,
+        event: Bytes,
+    ) -> Result<Returned, Failure> {
+        let (api_id, stage_name) = (&origin.api_id, &origin.stage);
+        let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
+        let variables = &stage.config.stage_variables;
+        integration::run(route.integration.as_ref(), self.functions.as_ref(), variables, &source_arn, event).await
+    }
+}
+
+/// What the stage of a connection serves now: the API's region, the stage, the deployed snapshot.
+fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s super::model::Snapshot)> {
+    let api = state.apis.get(&origin.api_id)?;
+    let (stage, snapshot) = api.served(&origin.stage)?;
+    Some((&api.region, stage, snapshot))
+}
+
+fn serves(state: &State, api_id: &str, stage: &str) -> bool {
+    let api = state.apis.get(api_id).filter(|api| !api.config.disable_execute_api_endpoint);
+    api.is_some_and(|api| api.served(stage).is_some())
+}
+
+/// The API and the stage that an address names: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.
+fn target(host: &str, path: &[String]) -> Option<(String, String)> {
+    match (api_of_host(host), path) {
+        (Some(api), [stage]) => Some((api.to_owned(), stage.clone())),
+        (None, [api, stage]) => Some((api.clone(), stage.clone())),
+        _ => None,
+    }
+}
+
+/// The API in a host of the form `{apiId}.execute-api.HOST`.
+pub(super) fn api_of_host(host: &str) -> Option<&str> {
+    host.split_once(".execute-api.").map(|(api, _)| api)
+}
+
+/// A path's segments, decoded, without empty ones.
+pub(super) fn segments(path: &str) -> Vec<String> {
+    path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
+}
+
+fn decode(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+fn query(text: &str) -> Pairs {
+    let decoded = |text: &str| decode(&text.replace('+', " "));
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
+}
+
+/// The answer to the handshake's key; `None` where the request is no handshake of RFC 6455.
+fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|sent| sent.as_bytes() == value.as_bytes());
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
+    if !is(header::SEC_WEBSOCKET_VERSION, "13") {
+        return None;
+    }
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+/// The handshake's headers as a `$connect` event shows them: without those of the hop, with those that AWS adds.
+///
+/// HTTP/1 keeps a name's case and AWS shows it; the parser below us does not, so the usual spelling stands for it.
+fn forwarded_headers(headers: &HeaderMap, peer: SocketAddr, port: u16) -> Pairs {
+    let hop = [header::CONNECTION, header::UPGRADE];
+    let sent = headers
+        .iter()
+        .filter(|(name, _)| !hop.contains(name))
+        .map(|(name, value)| (usual_case(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let trace = hex::encode(rand::random::<[u8; 16]>());
+    let added = [
+        ("X-Amzn-Trace-Id", format!("Root=1-{}-{}", &trace[..8], &trace[8..])),
+        ("X-Forwarded-For", peer.ip().to_string()),
+        ("X-Forwarded-Port", port.to_string()),
+        // As on AWS, where there is no other; this port speaks TLS as well.
+        ("X-Forwarded-Proto", "https".to_owned()),
+    ];
+    sent.chain(added.map(|(name, value)| (name.to_owned(), value))).collect()
+}
+
+/// `sec-websocket-key` as `Sec-WebSocket-Key`.
+fn usual_case(name: &str) -> String {
+    let word = |word: &str| match word {
+        "websocket" => "WebSocket".to_owned(),
+        _ => word[..1].to_ascii_uppercase() + &word[1..],
+    };
+    name.split('-').map(|part| if part.is_empty() { String::new() } else { word(part) }).collect::<Vec<_>>().join("-")
+}
+
+/// The sub-protocol that `$connect` chose: AWS echoes none by itself.
+fn chosen_protocol(headers: &Members) -> Option<HeaderValue> {
+    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))?;
+    HeaderValue::from_str(value.as_str()?).ok()
+}
+
+fn switching(accept: HeaderValue, sub_protocol: Option<HeaderValue>) -> HttpResponse {
+    let mut response = HttpResponse::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(sub_protocol) = sub_protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, sub_protocol);
+    }
+    response
+}
+
+fn refusal(status: StatusCode, body: &Value) -> HttpResponse {
+    let mut response = HttpResponse::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The shape of the gateway's errors, in frames and in refused handshakes alike.
+fn error_body(message: &str, origin: &Origin, occasion: &Occasion) -> Value {
+    json!({ "message": message, "connectionId": origin.connection_id, "requestId": occasion.request_id })
+}
+
+/// Bytes for a client: a text frame if they are text.
+pub(super) fn message_of(bytes: Bytes) -> Message {
+    match bytes.clone().try_into() {
+        Ok(text) => Message::Text(text),
+        Err(_) => Message::Binary(bytes),
+    }
+}
+
+fn data(bytes: Bytes) -> Option<Message> {
+    (!bytes.is_empty()).then(|| message_of(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_an_api_and_a_stage() {
+        for (host, path, expected) in [
+            ("localhost:4566", "/abc/prod", Some(("abc", "prod"))),
+            ("localhost:4566", "/abc/prod/", Some(("abc", "prod"))),
+            ("abc.execute-api.us-east-1.amazonaws.com", "/prod", Some(("abc", "prod"))),
+            ("abc.execute-api.localhost:4566", "/prod", Some(("abc", "prod"))),
+            ("localhost:4566", "/prod", None),
+            ("localhost:4566", "/abc/prod/more", None),
+            ("abc.execute-api.localhost", "/", None),
+        ] {
+            let found = target(host, &segments(path));
+            let found = found.as_ref().map(|(api, stage)| (api.as_str(), stage.as_str()));
+            assert_eq!(found, expected, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn header_names_are_spelled_as_usual() {
+        assert_eq!(usual_case("sec-websocket-key"), "Sec-WebSocket-Key");
+        assert_eq!(usual_case("host"), "Host");
+        assert_eq!(usual_case("x--y"), "X--Y");
+    }
+
+    #[test]
+    fn queries_are_decoded() {
+        let expected = [("a", "1 2"), ("b", ""), ("ü", "&")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(query("a=1+2&b&%C3%BC=%26"), expected);
+    }
+}

@@ -1,0 +1,183 @@
+//! Carrying out a route's integration: who may, for how long, and what came of it.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::model::{IntegrationConfig, Strings};
+use super::rules::Members;
+use crate::local::seams::Functions;
+
+/// What a Lambda proxy integration returned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Returned {
+    /// 200 to 599.
+    pub status: u16,
+    pub headers: Members,
+    /// Decoded where the handler said that it is base64.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Why an integration brought nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// There is none, the function's policy does not let the gateway in, or Lambda refused the call.
+    Configuration,
+    /// The function failed, or returned what is not a proxy response.
+    Function,
+    Timeout,
+}
+
+impl Failure {
+    /// The status of the refused handshake.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Configuration => 500,
+            Self::Function => 502,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// The message of the error frame.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Configuration | Self::Function => "Internal server error",
+            Self::Timeout => "Endpoint request timed out",
+        }
+    }
+}
+
+/// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form in
+/// which a WebSocket API's integration names it.
+pub fn function_arn(uri: &str) -> Option<&str> {
+    let (service, function) = uri.split_once(":lambda:path/2015-03-31/functions/")?;
+    let function = function.strip_suffix("/invocations")?;
+    (service.starts_with("arn:aws:apigateway:") && function.starts_with("arn:aws:lambda:")).then_some(function)
+}
+
+/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
+///
+/// # Errors
+/// [`Failure`], where the client is to be told that it failed.
+pub async fn run(
+    integration: Option<&IntegrationConfig>,
+    functions: &dyn Functions,
+    variables: &Strings,
+    source_arn: &str,
+    event: Bytes,
+) -> Result<Returned, Failure> {
+    let integration = integration.ok_or(Failure::Configuration)?;
+    if integration.integration_type == "MOCK" {
+        return Ok(Returned { status: 200, headers: Members::new(), body: None });
+    }
+    let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
+    let function = function_arn(&uri).ok_or(Failure::Configuration)?;
+    // With credentials the gateway invokes under that role, and the function's own policy is not asked.
+    let permitted =
+        integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
+    if !permitted {
+        tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
+        return Err(Failure::Configuration);
+    }
+    let limit = Duration::from_millis(integration.timeout_in_millis.into());
+    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, event)).await else {
+        tracing::warn!(function, ?limit, "the integration timed out");
+        return Err(Failure::Timeout);
+    };
+    let invoked = answer.map_err(|error| {
+        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
+        Failure::Configuration
+    })?;
+    if invoked.function_error.is_some() {
+        tracing::warn!(function, "the function failed: {}", String::from_utf8_lossy(&invoked.payload));
+        return Err(Failure::Function);
+    }
+    read(&invoked.payload).ok_or_else(|| {
+        tracing::warn!(function, "malformed Lambda proxy response: {}", String::from_utf8_lossy(&invoked.payload));
+        Failure::Function
+    })
+}
+
+fn with_variables(uri: &str, variables: &Strings) -> String {
+    variables
+        .iter()
+        .fold(uri.to_owned(), |uri, (name, value)| uri.replace(&format!("${{stageVariables.{name}}}"), value))
+}
+
+/// Reads a proxy response; `None` where it is none.
+fn read(payload: &[u8]) -> Option<Returned> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct ProxyResponse {
+        #[serde(default)]
+        status_code: Value,
+        #[serde(default)]
+        headers: Option<Members>,
+        #[serde(default)]
+        body: Option<String>,
+        #[serde(default)]
+        is_base64_encoded: bool,
+    }
+    // A sequence would read as a struct too; a proxy response is an object.
+    let object: Members = serde_json::from_slice(payload).ok()?;
+    let response: ProxyResponse = serde_json::from_value(Value::Object(object)).ok()?;
+    let status = match &response.status_code {
+        Value::Null => 200,
+        Value::Number(number) => u16::try_from(number.as_u64()?).ok()?,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    if !(200..600).contains(&status) {
+        return None;
+    }
+    let body = match response.body {
+        Some(text) if response.is_base64_encoded => Some(STANDARD.decode(text).ok()?),
+        text => text.map(String::into_bytes),
+    };
+    Some(Returned { status, headers: response.headers.unwrap_or_default(), body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_function_is_read_from_the_invocation_uri() {
+        let function = "arn:aws:lambda:us-east-1:000000000000:function:f";
+        let uri = format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations");
+        assert_eq!(function_arn(&uri), Some(function));
+        assert_eq!(function_arn(function), None);
+        assert_eq!(function_arn("https://example.com"), None);
+    }
+
+    #[test]
+    fn stage_variables_choose_the_function() {
+        let variables = [("fn".to_owned(), "blue".to_owned())].into();
+        assert_eq!(with_variables("function:${stageVariables.fn}/x", &variables), "function:blue/x");
+    }
+
+    #[test]
+    fn proxy_responses_are_read_as_aws_reads_them() {
+        for (payload, expected) in [
+            (r#"{"statusCode":200}"#, Some((200, None))),
+            (r#"{"statusCode":"403","body":"no"}"#, Some((403, Some("no")))),
+            (r#"{"body":"x","headers":null}"#, Some((200, Some("x")))),
+            (r#"{"statusCode":200,"body":"aGk=","isBase64Encoded":true}"#, Some((200, Some("hi")))),
+            ("{}", Some((200, None))),
+            ("null", None),
+            ("[200]", None),
+            (r#""done""#, None),
+            ("", None),
+            (r#"{"statusCode":101}"#, None),
+            (r#"{"statusCode":200,"body":{"a":1}}"#, None),
+        ] {
+            let returned = read(payload.as_bytes());
+            let seen = returned.as_ref().map(|it| (it.status, it.body.as_deref().map(|b| str::from_utf8(b).unwrap())));
+            assert_eq!(seen, expected, "{payload}");
+        }
+    }
+}

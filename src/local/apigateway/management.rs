@@ -1,0 +1,144 @@
+//! `@connections`: what a backend does with open connections (the service `execute-api`).
+//!
+//! Addresses: `/{stage}/@connections/{id}` (what handlers build from an event's `domainName` and `stage`),
+//! `/{apiId}/{stage}/@connections/{id}`, and `{apiId}.execute-api.HOST/{stage}/@connections/{id}`. In the first the
+//! connection tells the API: connection ids are unique across all of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::ApiGateway;
+use super::connection::{Connection, MAXIMUM_MESSAGE};
+use super::gateway::{api_of_host, message_of};
+use super::rules::{bad_request, iso8601};
+use crate::local::wire::{ApiError, Protocol, Request, Response, Service};
+
+/// The service behind `@connections`.
+pub struct Management {
+    gateway: Arc<ApiGateway>,
+}
+
+/// The connection that a request speaks of.
+struct Address {
+    api_id: Option<String>,
+    stage: String,
+    connection_id: String,
+}
+
+impl Management {
+    pub fn new(gateway: Arc<ApiGateway>) -> Self {
+        Self { gateway }
+    }
+
+    /// The open connection at an address.
+    fn connection(&self, address: &Address) -> Result<Arc<Connection>, ApiError> {
+        let found = self.gateway.connections.find(&address.connection_id);
+        let state = self.gateway.state();
+        let api_of_connection = || found.as_ref().map(|connection| connection.origin.api_id.clone());
+        let api_id = address.api_id.clone().or_else(api_of_connection);
+        let stage_exists = match &api_id {
+            Some(id) => state.apis.get(id).is_some_and(|api| api.stages.contains_key(&address.stage)),
+            None => state.apis.values().any(|api| api.stages.contains_key(&address.stage)),
+        };
+        if !stage_exists {
+            return Err(forbidden());
+        }
+        if !well_formed(&address.connection_id) {
+            return Err(bad_request(format!("Invalid connectionId: {}", address.connection_id)));
+        }
+        found
+            .filter(|connection| connection.origin.stage == address.stage)
+            .filter(|connection| api_id.is_none_or(|id| id == connection.origin.api_id))
+            .ok_or_else(gone)
+    }
+}
+
+#[async_trait]
+impl Service for Management {
+    fn name(&self) -> &'static str {
+        "execute-api"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::RestJson { capital_message: false }
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        address(request)?;
+        match request.method.as_str() {
+            "POST" => Ok("PostToConnection"),
+            "GET" => Ok("GetConnection"),
+            "DELETE" => Ok("DeleteConnection"),
+            _ => Err(unknown()),
+        }
+    }
+
+    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
+        let connection = self.connection(&address(&request)?)?;
+        match operation {
+            "PostToConnection" => {
+                if request.body.len() > MAXIMUM_MESSAGE {
+                    return Err(ApiError::new(413, "PayloadTooLargeException", "Message too long"));
+                }
+                connection
+                    .send(message_of(request.body))
+                    .map_err(|_| ApiError::new(429, "LimitExceededException", "The client side buffer is full"))?;
+                Ok(Response::empty(200))
+            }
+            "GetConnection" => Ok(Response::json(200, &information(&connection))),
+            "DeleteConnection" => {
+                self.gateway.connections.remove(&connection.origin.connection_id);
+                connection.close();
+                Ok(Response::empty(204))
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn address(request: &Request) -> Result<Address, ApiError> {
+    let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let api = api_of_host(host).map(str::to_owned);
+    match (api, &request.segments()[..]) {
+        (api_id, [stage, at, id]) if at == "@connections" => {
+            Ok(Address { api_id, stage: stage.clone(), connection_id: id.clone() })
+        }
+        (None, [api, stage, at, id]) if at == "@connections" => {
+            Ok(Address { api_id: Some(api.clone()), stage: stage.clone(), connection_id: id.clone() })
+        }
+        (_, [at, _]) if at == "@connections" => Err(forbidden()),
+        _ => Err(unknown()),
+    }
+}
+
+/// Whether text has the form of a connection id: 11 bytes in base64.
+fn well_formed(id: &str) -> bool {
+    let letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '+' | '/');
+    id.len() == 16 && id.strip_suffix('=').is_some_and(|digits| digits.chars().all(letter))
+}
+
+fn information(connection: &Connection) -> serde_json::Value {
+    let origin = &connection.origin;
+    let connected_at = OffsetDateTime::from_unix_timestamp(origin.connected_at / 1000);
+    json!({
+        "connectedAt": iso8601(connected_at.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+        "identity": { "sourceIp": origin.source_ip, "userAgent": origin.user_agent.as_deref().unwrap_or_default() },
+        "lastActiveAt": iso8601(connection.last_active_at()),
+    })
+}
+
+/// AWS says no more than that.
+fn gone() -> ApiError {
+    ApiError::new(410, "GoneException", "")
+}
+
+fn forbidden() -> ApiError {
+    ApiError::new(403, "ForbiddenException", "Forbidden")
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+}

@@ -1,0 +1,266 @@
+//! API Gateway v2 for WebSocket APIs: the control plane, the gateway itself, and `@connections`.
+//!
+//! ```text
+//! control plane   OPERATIONS --> apis, integrations, routes, deployments, stages, tags --> model::State
+//!                                                    |                                       |
+//!                                      a deployment freezes (Api::snapshot)       the stage serves that snapshot
+//!                                                                                            |
+//! data plane      gateway ($connect, 101) --> connection (one task a socket) --> selection --> integration --> Lambda
+//!                                                  ^                               event
+//!                 management (@connections) -------+
+//! ```
+//!
+//! The state is replaced as a whole, once it is on disk: readers hold the one they began with and never wait.
+
+pub mod connection;
+pub mod event;
+pub mod gateway;
+pub mod integration;
+pub mod management;
+pub mod model;
+pub mod selection;
+
+mod apis;
+mod deployments;
+mod integrations;
+mod routes;
+mod rules;
+mod stages;
+mod tags;
+
+#[cfg(test)]
+mod gateway_tests;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+
+use self::connection::{Connections, Limits};
+use self::model::State;
+use self::rules::Answer;
+use super::conditions::lock;
+use super::seams::Functions;
+use super::shell::Shell;
+use super::wire::{ApiError, Protocol, Request, Response, Service};
+
+/// The name of the state's file in the store, and of the service.
+const NAME: &str = "apigatewayv2";
+
+/// API Gateway: the service `apigatewayv2`, and the sockets that its APIs serve.
+pub struct ApiGateway {
+    shell: Shell,
+    functions: Arc<dyn Functions>,
+    limits: Limits,
+    state: RwLock<Arc<State>>,
+    /// Held by whoever makes the next state.
+    writing: Mutex<()>,
+    connections: Connections,
+}
+
+impl ApiGateway {
+    /// Opens what the store has of earlier runs, under AWS's limits.
+    ///
+    /// # Errors
+    /// When the saved state cannot be read.
+    pub fn open(shell: &Shell, functions: Arc<dyn Functions>) -> io::Result<Arc<Self>> {
+        Self::open_with(shell, functions, Limits::default())
+    }
+
+    /// As [`ApiGateway::open`], with other limits to a connection's life.
+    ///
+    /// # Errors
+    /// When the saved state cannot be read.
+    pub fn open_with(shell: &Shell, functions: Arc<dyn Functions>, limits: Limits) -> io::Result<Arc<Self>> {
+        let state = shell.store.load::<State>(NAME)?;
+        Ok(Arc::new(Self {
+            shell: shell.clone(),
+            functions,
+            limits,
+            state: RwLock::new(Arc::new(state)),
+            writing: Mutex::new(()),
+            connections: Connections::default(),
+        }))
+    }
+
+    /// The state as it is now.
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the next state, saves it, and only then lets it be seen: a change that fails has not happened.
+    fn change(&self, change: impl FnOnce(&mut State) -> Answer) -> Answer {
+        let _writing = lock(&self.writing);
+        let mut next = State::clone(&self.state());
+        let answer = change(&mut next)?;
+        self.shell.store.save(NAME, &next).map_err(|error| {
+            ApiError::new(500, "InternalServerErrorException", format!("cannot save the state: {error}"))
+        })?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(answer)
+    }
+
+    /// Closes the connections whose API or stage is no more.
+    fn close_orphans(&self) {
+        let state = self.state();
+        self.connections.close_where(|origin| {
+            state.apis.get(&origin.api_id).is_none_or(|api| !api.stages.contains_key(&origin.stage))
+        });
+    }
+}
+
+/// One call of the control plane, as the operations see it.
+struct Call<'a> {
+    request: &'a Request,
+    /// What stands in the path for the operation's placeholders, in order.
+    ids: Vec<String>,
+    functions: &'a dyn Functions,
+    shell: &'a Shell,
+}
+
+impl Call<'_> {
+    fn id(&self, position: usize) -> &str {
+        self.ids.get(position).map_or("", String::as_str)
+    }
+
+    fn region(&self) -> &str {
+        &self.request.caller.region
+    }
+}
+
+/// An operation of the control plane.
+struct Operation {
+    name: &'static str,
+    method: &'static str,
+    /// `{}` stands for one id, a final `{+}` for all the rest.
+    path: &'static str,
+    run: Run,
+}
+
+enum Run {
+    Read(fn(&State, &Call<'_>) -> Answer),
+    Write(fn(&mut State, &Call<'_>) -> Answer),
+    /// Writes what deployments freeze: stages with AutoDeploy follow.
+    Configure(fn(&mut State, &Call<'_>) -> Answer),
+}
+
+const fn operation(name: &'static str, method: &'static str, path: &'static str, run: Run) -> Operation {
+    Operation { name, method, path, run }
+}
+
+/// Everything the control plane does; what is not here is refused as unknown.
+#[rustfmt::skip]
+const OPERATIONS: [Operation; 35] = [
+    operation("CreateApi", "POST", "apis", Run::Write(apis::create)),
+    operation("GetApis", "GET", "apis", Run::Read(apis::list)),
+    operation("GetApi", "GET", "apis/{}", Run::Read(apis::get)),
+    operation("UpdateApi", "PATCH", "apis/{}", Run::Configure(apis::update)),
+    operation("DeleteApi", "DELETE", "apis/{}", Run::Write(apis::delete)),
+    operation("CreateIntegration", "POST", "apis/{}/integrations", Run::Configure(integrations::create)),
+    operation("GetIntegrations", "GET", "apis/{}/integrations", Run::Read(integrations::list)),
+    operation("GetIntegration", "GET", "apis/{}/integrations/{}", Run::Read(integrations::get)),
+    operation("UpdateIntegration", "PATCH", "apis/{}/integrations/{}", Run::Configure(integrations::update)),
+    operation("DeleteIntegration", "DELETE", "apis/{}/integrations/{}", Run::Configure(integrations::delete)),
+    operation("CreateRoute", "POST", "apis/{}/routes", Run::Configure(routes::create)),
+    operation("GetRoutes", "GET", "apis/{}/routes", Run::Read(routes::list)),
+    operation("GetRoute", "GET", "apis/{}/routes/{}", Run::Read(routes::get)),
+    operation("UpdateRoute", "PATCH", "apis/{}/routes/{}", Run::Configure(routes::update)),
+    operation("DeleteRoute", "DELETE", "apis/{}/routes/{}", Run::Configure(routes::delete)),
+    operation("CreateRouteResponse", "POST", "apis/{}/routes/{}/routeresponses", Run::Configure(routes::create_response)),
+    operation("GetRouteResponses", "GET", "apis/{}/routes/{}/routeresponses", Run::Read(routes::list_responses)),
+    operation("GetRouteResponse", "GET", "apis/{}/routes/{}/routeresponses/{}", Run::Read(routes::get_response)),
+    operation("UpdateRouteResponse", "PATCH", "apis/{}/routes/{}/routeresponses/{}", Run::Configure(routes::update_response)),
+    operation("DeleteRouteResponse", "DELETE", "apis/{}/routes/{}/routeresponses/{}", Run::Configure(routes::delete_response)),
+    operation("CreateDeployment", "POST", "apis/{}/deployments", Run::Write(deployments::create)),
+    operation("GetDeployments", "GET", "apis/{}/deployments", Run::Read(deployments::list)),
+    operation("GetDeployment", "GET", "apis/{}/deployments/{}", Run::Read(deployments::get)),
+    operation("UpdateDeployment", "PATCH", "apis/{}/deployments/{}", Run::Write(deployments::update)),
+    operation("DeleteDeployment", "DELETE", "apis/{}/deployments/{}", Run::Write(deployments::delete)),
+    operation("CreateStage", "POST", "apis/{}/stages", Run::Write(stages::create)),
+    operation("GetStages", "GET", "apis/{}/stages", Run::Read(stages::list)),
+    operation("GetStage", "GET", "apis/{}/stages/{}", Run::Read(stages::get)),
+    operation("UpdateStage", "PATCH", "apis/{}/stages/{}", Run::Write(stages::update)),
+    operation("DeleteStage", "DELETE", "apis/{}/stages/{}", Run::Write(stages::delete)),
+    operation("DeleteAccessLogSettings", "DELETE", "apis/{}/stages/{}/accesslogsettings", Run::Write(stages::delete_access_log_settings)),
+    operation("DeleteRouteSettings", "DELETE", "apis/{}/stages/{}/routesettings/{}", Run::Write(stages::delete_route_settings)),
+    operation("GetTags", "GET", "tags/{+}", Run::Read(tags::get)),
+    operation("TagResource", "POST", "tags/{+}", Run::Write(tags::tag)),
+    operation("UntagResource", "DELETE", "tags/{+}", Run::Write(tags::untag)),
+];
+
+impl Operation {
+    /// The ids in a path if it is this operation's.
+    fn ids(&self, method: &str, path: &[String]) -> Option<Vec<String>> {
+        if method != self.method {
+            return None;
+        }
+        let mut ids = Vec::new();
+        let mut given = path.iter();
+        for expected in self.path.split('/') {
+            match expected {
+                "{+}" => {
+                    ids.extend(given.by_ref().cloned());
+                    return (!ids.is_empty()).then_some(ids);
+                }
+                "{}" => ids.push(given.next()?.clone()),
+                text => (given.next()? == text).then_some(())?,
+            }
+        }
+        given.next().is_none().then_some(ids)
+    }
+}
+
+/// The operation that a request asks for, with the ids in its path.
+fn find(request: &Request) -> Option<(&'static Operation, Vec<String>)> {
+    let segments = request.segments();
+    let (version, path) = segments.split_first()?;
+    if version != "v2" {
+        return None;
+    }
+    OPERATIONS.iter().find_map(|operation| Some((operation, operation.ids(request.method.as_str(), path)?)))
+}
+
+fn unknown_operation() -> ApiError {
+    ApiError::new(404, "UnknownOperationException", "Unknown operation")
+}
+
+#[async_trait]
+impl Service for ApiGateway {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::RestJson { capital_message: false }
+    }
+
+    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
+        find(request).map(|(operation, _)| operation.name).ok_or_else(unknown_operation)
+    }
+
+    fn contended(&self, _operation: &str, request: &Request) -> Option<String> {
+        let (operation, ids) = find(request)?;
+        let mutates = !matches!(operation.run, Run::Read(_)) && operation.path.starts_with("apis/");
+        mutates.then(|| ids.into_iter().next())?
+    }
+
+    async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {
+        let (operation, ids) = find(&request).ok_or_else(unknown_operation)?;
+        let call = Call { request: &request, ids, functions: self.functions.as_ref(), shell: &self.shell };
+        let answer = match operation.run {
+            Run::Read(run) => run(&self.state(), &call),
+            Run::Write(run) => self.change(|state| run(state, &call)),
+            Run::Configure(run) => self.change(|state| {
+                let answer = run(state, &call)?;
+                deployments::follow(state.api_mut(&call)?);
+                Ok(answer)
+            }),
+        }?;
+        if matches!(operation.name, "DeleteApi" | "DeleteStage") {
+            self.close_orphans();
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,289 @@
+//! What API Gateway keeps of an API: its configuration as last written, and what its deployments froze of it.
+//!
+//! The `*Config` types hold the members that callers write; their JSON is AWS's, on the wire and on disk alike.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Names to values: tags, stage variables, request parameters.
+pub type Strings = BTreeMap<String, String>;
+
+/// Everything the service remembers, by api id.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct State {
+    pub apis: BTreeMap<String, Api>,
+}
+
+/// One WebSocket API with all that is below it, by the ids AWS would mint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Api {
+    pub region: String,
+    pub created_date: String,
+    pub config: ApiConfig,
+    pub tags: Strings,
+    pub integrations: BTreeMap<String, IntegrationConfig>,
+    pub routes: BTreeMap<String, Route>,
+    pub deployments: BTreeMap<String, Deployment>,
+    /// By stage name.
+    pub stages: BTreeMap<String, Stage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiConfig {
+    pub name: String,
+    pub protocol_type: String,
+    #[serde(default)]
+    pub route_selection_expression: String,
+    #[serde(default = "default_api_key_selection")]
+    pub api_key_selection_expression: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    #[serde(default)]
+    pub disable_execute_api_endpoint: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disable_schema_validation: Option<bool>,
+    #[serde(default = "default_ip_address_type")]
+    pub ip_address_type: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrationConfig {
+    pub integration_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration_method: Option<String>,
+    #[serde(default = "default_connection_type")]
+    pub connection_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_handling_strategy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default = "default_passthrough_behavior")]
+    pub passthrough_behavior: String,
+    #[serde(default = "default_payload_format_version")]
+    pub payload_format_version: String,
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub request_parameters: Strings,
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub request_templates: Strings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_selection_expression: Option<String>,
+    /// 50 to 29,000.
+    #[serde(default = "default_timeout")]
+    pub timeout_in_millis: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    pub config: RouteConfig,
+    pub responses: BTreeMap<String, RouteResponseConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteConfig {
+    pub route_key: String,
+    #[serde(default)]
+    pub api_key_required: bool,
+    #[serde(default = "default_authorization_type")]
+    pub authorization_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_selection_expression: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_response_selection_expression: Option<String>,
+    /// `integrations/{integrationId}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteResponseConfig {
+    pub route_response_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_selection_expression: Option<String>,
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub response_models: Strings,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Deployment {
+    pub created_date: String,
+    pub description: String,
+    pub auto_deployed: bool,
+    #[serde(with = "shared")]
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// What a deployment froze: a stage serves this, whatever becomes of the API afterwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub route_selection_expression: String,
+    /// By route key.
+    pub routes: BTreeMap<String, FrozenRoute>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrozenRoute {
+    pub integration: Option<IntegrationConfig>,
+    /// Whether the route has a `$default` route response: only then does the client see what a handler returns.
+    pub responds: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stage {
+    pub created_date: String,
+    pub last_updated_date: String,
+    pub last_deployment_status_message: Option<String>,
+    pub config: StageConfig,
+    pub tags: Strings,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageConfig {
+    pub stage_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_id: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_deploy: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default)]
+    pub stage_variables: Strings,
+    #[serde(default = "default_route_settings")]
+    pub default_route_settings: RouteSettings,
+    /// By route key.
+    #[serde(default)]
+    pub route_settings: BTreeMap<String, RouteSettings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log_settings: Option<AccessLogSettings>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteSettings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_trace_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detailed_metrics_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging_level: Option<String>,
+    /// Requests; 0 denies everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling_burst_limit: Option<u32>,
+    /// Requests a second; 0 denies everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling_rate_limit: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessLogSettings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+}
+
+impl Api {
+    /// Freezes the routes with their integrations as they are now.
+    pub fn snapshot(&self) -> Snapshot {
+        let routes = self.routes.values().map(|route| {
+            let integration = route.config.integration_id().and_then(|id| self.integrations.get(id)).cloned();
+            let responds = route.responses.values().any(|response| response.route_response_key == "$default");
+            (route.config.route_key.clone(), FrozenRoute { integration, responds })
+        });
+        Snapshot {
+            route_selection_expression: self.config.route_selection_expression.clone(),
+            routes: routes.collect(),
+        }
+    }
+
+    /// A stage with what it serves; `None` where the stage is unknown or nothing was ever deployed to it.
+    pub fn served(&self, stage_name: &str) -> Option<(&Stage, &Arc<Snapshot>)> {
+        let stage = self.stages.get(stage_name)?;
+        let deployment = self.deployments.get(stage.config.deployment_id.as_ref()?)?;
+        Some((stage, &deployment.snapshot))
+    }
+}
+
+impl RouteConfig {
+    /// The integration that the target names.
+    pub fn integration_id(&self) -> Option<&str> {
+        self.target.as_deref()?.strip_prefix("integrations/")
+    }
+}
+
+impl StageConfig {
+    /// Whether the stage's throttling denies every request of a route: AWS reads 0 as "none", not as "default".
+    pub fn denies(&self, route_key: &str) -> bool {
+        let settings = self.route_settings.get(route_key);
+        let default = &self.default_route_settings;
+        let burst = settings.and_then(|own| own.throttling_burst_limit).or(default.throttling_burst_limit);
+        let rate = settings.and_then(|own| own.throttling_rate_limit).or(default.throttling_rate_limit);
+        burst == Some(0) || rate == Some(0.0)
+    }
+}
+
+/// Snapshots are shared with the connections that are being served; on disk they are plain.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Snapshot;
+
+    pub fn serialize<S: Serializer>(snapshot: &Arc<Snapshot>, serializer: S) -> Result<S::Ok, S::Error> {
+        snapshot.as_ref().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Snapshot>, D::Error> {
+        Snapshot::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+// The defaults as AWS gives them: the API reference of apigatewayv2.
+
+fn default_api_key_selection() -> String {
+    "$request.header.x-api-key".to_owned()
+}
+
+fn default_ip_address_type() -> String {
+    "ipv4".to_owned()
+}
+
+fn default_connection_type() -> String {
+    "INTERNET".to_owned()
+}
+
+fn default_passthrough_behavior() -> String {
+    "WHEN_NO_MATCH".to_owned()
+}
+
+fn default_payload_format_version() -> String {
+    "1.0".to_owned()
+}
+
+fn default_timeout() -> u32 {
+    29_000
+}
+
+fn default_authorization_type() -> String {
+    "NONE".to_owned()
+}
+
+fn default_route_settings() -> RouteSettings {
+    RouteSettings { data_trace_enabled: Some(false), detailed_metrics_enabled: Some(false), ..RouteSettings::default() }
+}

@@ -1,0 +1,146 @@
+//! Routes and route responses: Create, Get, list, Update, Delete.
+
+use super::Call;
+use super::model::{Api, Route, RouteConfig, RouteResponseConfig, State};
+use super::rules::{self, Answer, Members, bad_request};
+use crate::local::wire::{ApiError, Response};
+
+/// Routes an API may have (WebSocket quotas).
+const MAXIMUM: usize = 300;
+
+pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+    let api = state.api_mut(call)?;
+    let config: RouteConfig = rules::parse(rules::members(call.request)?)?;
+    check(api, None, &config)?;
+    if api.routes.len() >= MAXIMUM {
+        return Err(rules::full("Routes"));
+    }
+    let id = rules::new_id(7);
+    let answer = Response::json(201, &representation(&id, &config));
+    api.routes.insert(id, Route { config, responses: Default::default() });
+    Ok(answer)
+}
+
+pub fn get(state: &State, call: &Call<'_>) -> Answer {
+    Ok(Response::json(200, &representation(call.id(1), &route(state, call)?.config)))
+}
+
+pub fn list(state: &State, call: &Call<'_>) -> Answer {
+    let routes = state.api(call)?.routes.iter();
+    rules::page(call.request, routes.map(|(id, route)| (id.clone(), representation(id, &route.config))))
+}
+
+pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+    let config = rules::merge(&route(state, call)?.config, rules::members(call.request)?)?;
+    check(state.api(call)?, Some(call.id(1)), &config)?;
+    let answer = Response::json(200, &representation(call.id(1), &config));
+    route_mut(state, call)?.config = config;
+    Ok(answer)
+}
+
+pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+    state.api_mut(call)?.routes.remove(call.id(1)).ok_or_else(|| unknown(call))?;
+    Ok(Response::empty(204))
+}
+
+pub fn create_response(state: &mut State, call: &Call<'_>) -> Answer {
+    let route = route_mut(state, call)?;
+    let config: RouteResponseConfig = rules::parse(rules::members(call.request)?)?;
+    check_response(&config)?;
+    if !route.responses.is_empty() {
+        let key = &config.route_response_key;
+        return Err(rules::conflict(format!("RouteResponse with key {key} already exists for this Route")));
+    }
+    let id = rules::new_id(7);
+    let answer = Response::json(201, &response_representation(&id, &config));
+    route.responses.insert(id, config);
+    Ok(answer)
+}
+
+pub fn get_response(state: &State, call: &Call<'_>) -> Answer {
+    let response = route(state, call)?.responses.get(call.id(2)).ok_or_else(|| unknown_response(call))?;
+    Ok(Response::json(200, &response_representation(call.id(2), response)))
+}
+
+pub fn list_responses(state: &State, call: &Call<'_>) -> Answer {
+    let responses = route(state, call)?.responses.iter();
+    rules::page(call.request, responses.map(|(id, config)| (id.clone(), response_representation(id, config))))
+}
+
+pub fn update_response(state: &mut State, call: &Call<'_>) -> Answer {
+    let patch = rules::members(call.request)?;
+    let response = route_mut(state, call)?.responses.get_mut(call.id(2)).ok_or_else(|| unknown_response(call))?;
+    let config = rules::merge(response, patch)?;
+    check_response(&config)?;
+    *response = config;
+    Ok(Response::json(200, &response_representation(call.id(2), response)))
+}
+
+pub fn delete_response(state: &mut State, call: &Call<'_>) -> Answer {
+    route_mut(state, call)?.responses.remove(call.id(2)).ok_or_else(|| unknown_response(call))?;
+    Ok(Response::empty(204))
+}
+
+/// Whether a route with `config` may stand in the API; `own` is its id where it is there already.
+fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiError> {
+    let key = &config.route_key;
+    rules::length("routeKey", key, 1, 128)?;
+    rules::one_of("authorizationType", &config.authorization_type, &["NONE", "AWS_IAM", "CUSTOM", "JWT"])?;
+    if config.authorization_type != "NONE" {
+        return Err(rules::not_local(&format!("The authorization type {}", config.authorization_type)));
+    }
+    if config.api_key_required {
+        return Err(rules::not_local("A route that requires an API key"));
+    }
+    if let Some(expression) = &config.route_response_selection_expression
+        && expression != "$default"
+    {
+        return Err(bad_request("Invalid RouteResponseSelectionExpression specified. Must be $default"));
+    }
+    if let Some(target) = &config.target {
+        let known = config.integration_id().is_some_and(|id| api.integrations.contains_key(id));
+        if !known {
+            let id = target.strip_prefix("integrations/").unwrap_or(target);
+            return Err(bad_request(format!("Invalid Integration identifier specified {id}")));
+        }
+    }
+    if api.routes.iter().any(|(id, route)| route.config.route_key == *key && own != Some(id)) {
+        return Err(rules::conflict(format!("Route with key {key} already exists for this API")));
+    }
+    Ok(())
+}
+
+fn check_response(config: &RouteResponseConfig) -> Result<(), ApiError> {
+    if config.route_response_key == "$default" {
+        return Ok(());
+    }
+    Err(bad_request("Invalid RouteResponseKey specified. Must be $default"))
+}
+
+fn route<'s>(state: &'s State, call: &Call<'_>) -> Result<&'s Route, ApiError> {
+    state.api(call)?.routes.get(call.id(1)).ok_or_else(|| unknown(call))
+}
+
+fn route_mut<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Route, ApiError> {
+    state.api_mut(call)?.routes.get_mut(call.id(1)).ok_or_else(|| unknown(call))
+}
+
+fn representation(id: &str, config: &RouteConfig) -> Members {
+    let mut members = rules::object(config);
+    members.insert("routeId".to_owned(), id.into());
+    members
+}
+
+fn response_representation(id: &str, config: &RouteResponseConfig) -> Members {
+    let mut members = rules::object(config);
+    members.insert("routeResponseId".to_owned(), id.into());
+    members
+}
+
+fn unknown(call: &Call<'_>) -> ApiError {
+    rules::not_found("Route", call.id(1))
+}
+
+fn unknown_response(call: &Call<'_>) -> ApiError {
+    rules::not_found("RouteResponse", call.id(2))
+}

@@ -1,0 +1,90 @@
+//! Which route a message takes: the API's route selection expression, read against the message.
+//!
+//! The rules are the developer guide's (websocket-api-develop-routes): `$request.body.action` and deeper paths, several
+//! of them as `${request.body.service}/${request.body.action}`, or fixed text. Bodies that are not JSON, members that
+//! are missing and values that name no route all go to `$default`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The predefined routes, which no message may name.
+const LIFECYCLE: [&str; 2] = ["$connect", "$disconnect"];
+
+/// The route that a message takes: the one it names, `$default` otherwise; `None` where there is not even that.
+pub fn select<'a, R>(expression: &str, body: &str, routes: &'a BTreeMap<String, R>) -> Option<(&'a String, &'a R)> {
+    route_key(expression, body)
+        .filter(|key| !LIFECYCLE.contains(&key.as_str()))
+        .and_then(|key| routes.get_key_value(&key))
+        .or_else(|| routes.get_key_value("$default"))
+}
+
+/// What the expression evaluates to; `None` where a member that it reads is not in the message.
+fn route_key(expression: &str, body: &str) -> Option<String> {
+    if let Some(reference) = expression.strip_prefix('$').filter(|rest| !rest.starts_with('{')) {
+        return member(reference, &serde_json::from_str(body).ok()?);
+    }
+    let mut body_json = None;
+    let mut key = String::new();
+    let mut rest = expression;
+    while let Some((text, after)) = rest.split_once("${") {
+        let (reference, after) = after.split_once('}')?;
+        let body_json = match &body_json {
+            Some(json) => json,
+            None => body_json.insert(serde_json::from_str(body).ok()?),
+        };
+        key.push_str(text);
+        key.push_str(&member(reference, body_json)?);
+        rest = after;
+    }
+    key.push_str(rest);
+    Some(key)
+}
+
+/// The value at `request.body.a.b`, as text.
+fn member(reference: &str, body: &Value) -> Option<String> {
+    let path = reference.strip_prefix("request.body.")?;
+    let value = path.split('.').try_fold(body, |value, name| value.get(name))?;
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_takes_the_route_that_the_developer_guide_says() {
+        let routes: BTreeMap<String, ()> =
+            ["$connect", "$default", "sendmessage", "chat/join", "7", "fixed"].map(|key| (key.to_owned(), ())).into();
+        for (expression, body, expected) in [
+            ("$request.body.action", r#"{"action":"sendmessage"}"#, "sendmessage"),
+            ("${request.body.action}", r#"{"action":"sendmessage"}"#, "sendmessage"),
+            ("$request.body.action", r#"{"action":"SendMessage"}"#, "$default"),
+            ("$request.body.action", r#"{"action":7}"#, "7"),
+            ("$request.body.action", r#"{"action":null}"#, "$default"),
+            ("$request.body.action", r#"{"other":1}"#, "$default"),
+            ("$request.body.action", "hello", "$default"),
+            ("$request.body.action", "[1]", "$default"),
+            ("$request.body.action", "", "$default"),
+            ("$request.body.action", r#"{"action":"$connect"}"#, "$default"),
+            ("$request.body.message.action", r#"{"message":{"action":"sendmessage"}}"#, "sendmessage"),
+            ("${request.body.service}/${request.body.action}", r#"{"service":"chat","action":"join"}"#, "chat/join"),
+            ("${request.body.service}/${request.body.action}", r#"{"service":"chat"}"#, "$default"),
+            ("fixed", "not json", "fixed"),
+            ("${broken", "{}", "$default"),
+        ] {
+            let taken = select(expression, body, &routes).map(|(key, ())| key.as_str());
+            assert_eq!(taken, Some(expected), "{expression} of {body}");
+        }
+    }
+
+    #[test]
+    fn without_a_default_route_nothing_is_taken() {
+        let routes: BTreeMap<String, ()> = [("sendmessage".to_owned(), ())].into();
+        assert_eq!(select("$request.body.action", "hello", &routes), None);
+    }
+}

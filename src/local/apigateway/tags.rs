@@ -1,0 +1,91 @@
+//! TagResource, UntagResource, GetTags: of APIs and of stages.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Call;
+use super::model::{State, Strings};
+use super::rules::{self, Answer, Members};
+use crate::local::wire::{ApiError, Response};
+
+/// Tags a resource may carry (AWS: 50).
+const MAXIMUM: usize = 50;
+
+pub fn get(state: &State, call: &Call<'_>) -> Answer {
+    let (api_id, stage) = resource(call)?;
+    let api = state.apis.get(&api_id).filter(|api| api.region == call.region());
+    let tags = match stage {
+        None => api.map(|api| &api.tags),
+        Some(stage) => api.and_then(|api| api.stages.get(&stage)).map(|stage| &stage.tags),
+    };
+    let tags = tags.ok_or_else(|| unknown(call))?;
+    Ok(Response::json(200, &json!({ "tags": tags })))
+}
+
+pub fn tag(state: &mut State, call: &Call<'_>) -> Answer {
+    let given = given(&rules::members(call.request)?)?;
+    let tags = tags_mut(state, call)?;
+    tags.extend(given);
+    check(tags)?;
+    Ok(Response::json(201, &Members::new()))
+}
+
+pub fn untag(state: &mut State, call: &Call<'_>) -> Answer {
+    let keys = call.request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key);
+    let tags = tags_mut(state, call)?;
+    for key in keys {
+        tags.remove(key);
+    }
+    Ok(Response::empty(204))
+}
+
+/// The tags that the body of a create or of TagResource carries.
+pub fn given(members: &Members) -> Result<Strings, ApiError> {
+    let tags = match members.get("tags") {
+        None => Strings::new(),
+        Some(tags) => Strings::deserialize(tags).map_err(|error| rules::bad_request(error.to_string()))?,
+    };
+    check(&tags)?;
+    Ok(tags)
+}
+
+fn check(tags: &Strings) -> Result<(), ApiError> {
+    if tags.len() > MAXIMUM {
+        return Err(rules::bad_request(format!("Number of tags exceeds the limit of {MAXIMUM}")));
+    }
+    for (key, value) in tags {
+        rules::length("tags", key, 1, 128)?;
+        rules::length("tags", value, 0, 256)?;
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(rules::bad_request("aws: prefixed tag key names are not allowed for external use."));
+        }
+    }
+    Ok(())
+}
+
+fn tags_mut<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Strings, ApiError> {
+    let (api_id, stage) = resource(call)?;
+    let api = state.apis.get_mut(&api_id).filter(|api| api.region == call.region());
+    match stage {
+        None => api.map(|api| &mut api.tags),
+        Some(stage) => api.and_then(|api| api.stages.get_mut(&stage)).map(|stage| &mut stage.tags),
+    }
+    .ok_or_else(|| unknown(call))
+}
+
+/// The API id and the stage's name in `arn:aws:apigateway:REGION::/apis/ID/stages/NAME`.
+fn resource(call: &Call<'_>) -> Result<(String, Option<String>), ApiError> {
+    // Clients that leave the slashes of the ARN unescaped send it as several segments.
+    let arn = call.ids.join("/");
+    let path: Vec<&str> =
+        arn.split(':').nth(5).unwrap_or_default().split('/').filter(|part| !part.is_empty()).collect();
+    match path[..] {
+        ["apis", api] => Ok((api.to_owned(), None)),
+        ["apis", api, "stages", stage] => Ok((api.to_owned(), Some(stage.to_owned()))),
+        _ => Err(unknown(call)),
+    }
+}
+
+fn unknown(call: &Call<'_>) -> ApiError {
+    rules::not_found("resource", &call.ids.join("/"))
+}
