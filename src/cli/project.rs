@@ -13,6 +13,7 @@ use crate::ui::Ui;
 
 /// Which template, with which parameters.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The template; without one, template.yaml, template.yml or template.json here, or the one in templates/
     #[arg(long, short, value_name = "FILE")]

@@ -12,6 +12,7 @@ use crate::ui::Ui;
 
 /// Which stack, and where.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The stack's name; without one, the current folder's
     #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
