@@ -305,13 +305,12 @@ async fn read_status(
 ) -> std::io::Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut pending = Vec::new();
-    let mut open = true;
-    while open {
-        open = stderr.read_buf(&mut pending).await? > 0;
-        while let Some(end) = pending.iter().position(|byte| matches!(byte, b'\n' | b'\r')).or_else(|| {
-            // What the last line lacks is its end.
-            (!open && !pending.is_empty()).then_some(pending.len() - 1)
-        }) {
+    loop {
+        let ended = stderr.read_buf(&mut pending).await? == 0;
+        if ended {
+            pending.push(b'\n');
+        }
+        while let Some(end) = pending.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let line: Vec<u8> = pending.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             if let Some(bar) = bar(&line) {
@@ -321,8 +320,10 @@ async fn read_status(
                 lines.push(line);
             }
         }
+        if ended {
+            return Ok(lines);
+        }
     }
-    Ok(lines)
 }
 
 /// `Building [====>     ] 12/345: serde, tokio(build)`.

@@ -161,3 +161,6 @@ fn symbol_of(
     let name = symbol.map(|(_, symbol)| symbol.name(endian, symbols.strings())).transpose()?;
     Ok(name.map(|name| String::from_utf8_lossy(name).into_owned()))
 }
+
+#[cfg(test)]
+mod tests;
