@@ -183,3 +183,6 @@ impl Token {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
