@@ -102,13 +102,14 @@ impl Problem {
         self
     }
 
-    /// The same problem, with the known name nearest to `given` as advice; all of them where none is near.
+    /// The same problem, with the known name nearest to `given` as advice; all of them where none is near and there are
+    /// few enough to read.
     pub fn suggest<'a>(self, given: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let mut known: Vec<&str> = known.into_iter().collect();
         known.sort_unstable();
         match nearest(given, &known) {
             Some(name) => self.help(format!("did you mean \"{name}\"?")),
-            None if known.is_empty() => self,
+            None if known.is_empty() || known.len() > 20 => self,
             None => self.help(format!("known here: {}", known.join(", "))),
         }
     }

@@ -184,3 +184,6 @@ impl Token {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,15 +246,14 @@ impl<'a> Resolver<'a> {
         let naming = kind.naming()?;
         match self.names.get(logical_id) {
             Some(Progress::Done(name)) => return name.clone(),
-            Some(Progress::Begun) => {
-                return self.own_name(logical_id);
-            }
+            // A name that is made from itself: a circle of references, which is reported as such.
+            Some(Progress::Begun) => return None,
             None => {}
         }
         self.names.insert(logical_id.to_owned(), Progress::Begun);
         let Some(evaluated) = self.properties(logical_id) else {
             self.names.remove(logical_id);
-            return self.own_name(logical_id);
+            return None;
         };
         let given = evaluated.properties.get(naming.property).map(|given| self.settle(given));
         let name = match given {
@@ -277,13 +276,6 @@ impl<'a> Resolver<'a> {
         };
         self.names.insert(logical_id.to_owned(), Progress::Done(name.clone()));
         name
-    }
-
-    /// Reports that a name is made from itself.
-    fn own_name(&mut self, logical_id: &str) -> Option<String> {
-        let what = format!("the name of {logical_id} is made from properties that speak of this very name");
-        self.problems.push(Problem::of_key(path_of(logical_id), what));
-        None
     }
 
     /// `value` with the tokens replaced whose values are known before anything exists.

@@ -27,7 +27,7 @@ const FROZEN: &[&str] =
 /// Adds the edges that nobody needs to write and reports what no stack may have.
 pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
     freeze(resources, edges);
-    parents(resources, problems);
+    parents(resources, edges, problems);
     names(resources, problems);
     cycles(edges, problems);
 }
@@ -52,28 +52,42 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     }
 }
 
-/// Parts of something that is not in this template are nobody's to manage.
-fn parents(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+/// Parts of something that is not in this template are nobody's to manage. Those that call their parent by its name, and
+/// do not refer to it, wait for it all the same.
+fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
+    let mut waits = Vec::new();
     for resource in resources.values() {
         let type_name = resource.kind.type_name();
         let Some((_, property, parent)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
-        let Some(given) = resource.properties.get(*property).and_then(|given| given.as_str()) else { continue };
-        let of_parent =
-            |logical_id: &str| resources.get(logical_id).is_some_and(|resource| resource.kind.type_name() == *parent);
-        let by_token = match Token::find(given).as_slice() {
-            [token] => of_parent(&token.logical_id) && *given == Token::text(&token.logical_id, &token.attribute),
-            _ => false,
-        };
-        // A function goes by its name and by its ARN.
-        let by_name = resources.values().filter(|resource| resource.kind.type_name() == *parent).any(|resource| {
-            resource.name.as_deref().is_some_and(|name| given == name || given.ends_with(&format!(":function:{name}")))
-        });
-        // Unresolved references are empty here, and reported.
-        if !by_token && !by_name && !given.is_empty() {
-            let path = resource.path.key("Properties").key(property);
-            let what = format!("{property} of {type_name} must refer to an {parent} of this template");
-            problems.push(Problem::new(path, what));
+        // Unresolved references are empty, and reported.
+        let given = resource.properties.get(*property).and_then(|given| given.as_str()).unwrap_or_default();
+        if given.is_empty() {
+            continue;
         }
+        let path = resource.path.key("Properties").key(property);
+        let mut parents = resources.values().filter(|resource| resource.kind.type_name() == *parent);
+        match parents.find(|parent| is_called(parent, given)) {
+            Some(parent) => waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path)),
+            None => {
+                let what = format!("{property} of {type_name} must refer to an {parent} of this template");
+                problems.push(Problem::new(path, what));
+            }
+        }
+    }
+    for (from, to, path) in waits {
+        let Some(child) = resources.get_mut(&from) else { continue };
+        child.soft.remove(&to);
+        if child.hard.insert(to.clone()) {
+            edges.push(Edge { from, to, path });
+        }
+    }
+}
+
+/// Whether `given` is what `Ref` gives for `resource`, or its ARN.
+fn is_called(resource: &Resource, given: &str) -> bool {
+    match &resource.name {
+        Some(name) => given == name || given.ends_with(&format!(":{name}")),
+        None => given == Token::text(&resource.logical_id, "Ref"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The template itself carries no positions; when a problem is to be shown, and before anything is read at all (to see
 //! how large a text is once its aliases are followed), the text is scanned here by YAML events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScanError, Span as Scanned};
 
@@ -55,13 +55,15 @@ struct Open {
     node: usize,
     /// The key whose value comes next.
     key: Option<(String, Span)>,
+    /// The keys so far.
+    keys: HashSet<String>,
 }
 
 impl SourceMap {
     /// Scans `text`.
     ///
     /// # Errors
-    /// Text that is no YAML, and aliases inside what they stand for.
+    /// Text that is no YAML, keys given twice, and aliases inside what they stand for.
     pub fn scan(text: &str) -> Result<Self, Problem> {
         let mut map = Self::default();
         let mut open: Vec<Open> = Vec::new();
@@ -71,9 +73,13 @@ impl SourceMap {
             let span = span(scanned);
             let (anchor, tag, content, weight) = match event {
                 Event::Scalar(text, _, anchor, tag) => {
-                    if let Some(Open { key: key @ None, node }) = open.last_mut()
+                    if let Some(Open { key: key @ None, node, keys }) = open.last_mut()
                         && matches!(map.nodes[*node].content, Content::Map(_))
                     {
+                        if !keys.insert(text.to_string()) {
+                            let what = format!("duplicate key \"{text}\"");
+                            return Err(Problem::of_text(Some(span.start), what));
+                        }
                         *key = Some((text.into_owned(), span));
                         continue;
                     }
@@ -97,6 +103,12 @@ impl SourceMap {
                         map.nodes[parent.node].weight = map.nodes[parent.node].weight.saturating_add(weight);
                     }
                     continue;
+                }
+                Event::DocumentStart(_) if map.root.is_some() => {
+                    return Err(Problem::of_text(
+                        Some(span.start),
+                        "a template is one YAML document, and here begins another",
+                    ));
                 }
                 _ => continue,
             };
@@ -126,7 +138,7 @@ impl SourceMap {
                 }
             }
             if container {
-                open.push(Open { node, key: None });
+                open.push(Open { node, key: None, keys: HashSet::new() });
             }
         }
         Ok(map)
@@ -160,8 +172,13 @@ impl SourceMap {
             node = if steps.peek().is_some() { self.follow(value) } else { value };
         }
         let value = &self.nodes[node];
-        let below = matches!(value.content, Content::List(_) | Content::Map(_));
-        key.filter(|_| at_key || below).or(Some(value.span))
+        Some(match (&value.content, key) {
+            (_, Some(key)) if at_key => key,
+            (Content::List(_) | Content::Map(_), Some(key)) => key,
+            // An element of a list that is a map: its first key.
+            (Content::Map(entries), None) => entries.first().map_or(value.span, |entry| entry.span),
+            _ => value.span,
+        })
     }
 
     fn follow(&self, node: usize) -> usize {

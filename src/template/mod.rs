@@ -136,3 +136,6 @@ impl Template {
         place
     }
 }
+
+#[cfg(test)]
+mod tests;

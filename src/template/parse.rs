@@ -172,12 +172,14 @@ impl Template {
         read
     }
 
-    /// A problem of a member's own shape, with the member named.
+    /// A problem of a member's own shape, with the member named: what the reader of properties calls properties are
+    /// attributes here.
     fn of_member(mut problem: Problem, path: &Path, member: &str) -> Problem {
-        let own = problem.path.0.len() <= 1;
-        if own && problem.what.starts_with("unknown property") || problem.path.0.is_empty() {
-            problem.what = problem.what.replacen("property", "attribute", 1).replacen("Properties", "it", 1);
-            problem.what = format!("{} of {member}", problem.what);
+        let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
+        if let Some(rest) = problem.what.strip_prefix("Properties must").filter(|_| own) {
+            problem.what = format!("{member} must{rest}");
+        } else if own {
+            problem.what = format!("{} of {member}", problem.what.replacen("property", "attribute", 1));
         }
         problem.below(path)
     }

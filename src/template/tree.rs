@@ -56,8 +56,7 @@ fn unreadable(error: &serde_yaml::Error) -> Problem {
     let sentence = error.to_string();
     // The position is shown with the source line; the sentence need not repeat it.
     let sentence = sentence.split(" at line ").next().unwrap_or_default();
-    let problem = Problem::of_text(position, sentence);
-    if sentence.contains("duplicate") { problem.help("a key can be given once only") } else { problem }
+    Problem::of_text(position, sentence)
 }
 
 /// `yaml` in the internal form. Problems leave a null behind.
@@ -94,7 +93,7 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
                 }
                 let value = convert(value, &below, problems);
                 if map.insert(key.clone(), value).is_some() {
-                    problems.push(Problem::of_key(below, format!("duplicate entry with key \"{key}\"")));
+                    problems.push(Problem::of_key(below, format!("duplicate key \"{key}\"")));
                 }
             }
             Value::Object(map)

@@ -21,6 +21,7 @@ const PASSED: &[&str] = &[
     "Layers",
     "LoggingConfig",
     "MemorySize",
+    "PackageType",
     "RecursiveLoop",
     "ReservedConcurrentExecutions",
     "Role",
@@ -60,7 +61,6 @@ const LATER: &[&str] = &[
     "FunctionUrlConfig",
     "ImageConfig",
     "ImageUri",
-    "PackageType",
     "ProvisionedConcurrencyConfig",
     "PublishToLatestPublished",
     "SourceKMSKeyArn",
@@ -172,11 +172,7 @@ impl Expansion<'_> {
     }
 
     fn refuse(&mut self) {
-        for (name, value) in self.written {
-            // The one value of PackageType that says nothing new.
-            if name == "PackageType" && value == "Zip" {
-                continue;
-            }
+        for name in self.written.keys() {
             let path = self.path.key(name);
             if LATER.contains(&name.as_str()) {
                 let what = format!("the property {name} of {FUNCTION} is not supported yet");
