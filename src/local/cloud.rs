@@ -1,33 +1,91 @@
 //! The services of one local cloud, opened in the order in which they lean on each other.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::apigateway::ApiGateway;
+use super::apigateway::management::Management;
 use super::cloudformation::CloudFormation;
+use super::dynamodb::DynamoDb;
 use super::iam::Iam;
+use super::lambda::Lambda;
+use super::logs::Logs;
 use super::server::WebSockets;
 use super::shell::Shell;
 use super::sts::Sts;
 use super::wire::Service;
 
+/// How long clients may take to hear that their sockets close, and `$disconnect` to run for them.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
+
+/// How long execution environments may take to end.
+const LAST_INVOCATIONS: Duration = Duration::from_secs(2);
+
 /// All services, open.
 pub struct Cloud {
-    pub services: Vec<Arc<dyn Service>>,
-    pub sockets: Option<Arc<dyn WebSockets>>,
+    services: Vec<Arc<dyn Service>>,
+    lambda: Arc<Lambda>,
+    gateway: Arc<ApiGateway>,
 }
 
 impl Cloud {
-    /// Opens every service with what it kept.
+    /// Opens every service with what it kept. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When what a service kept cannot be read.
     pub fn open(shell: &Shell) -> io::Result<Self> {
         let iam = Iam::open(shell)?;
-        let sts = Sts::open(shell, Arc::clone(&iam))?;
-        let cloudformation = CloudFormation::open(shell)?;
-        Ok(Self { services: vec![iam, sts, cloudformation], sockets: None })
+        let logs = Logs::open(shell)?;
+        let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
+        let gateway = ApiGateway::open(shell, lambda.clone())?;
+        let services: Vec<Arc<dyn Service>> = vec![
+            gateway.clone(),
+            CloudFormation::open(shell)?,
+            DynamoDb::open(shell)?,
+            Arc::new(Management::new(gateway.clone())),
+            iam.clone(),
+            lambda.clone(),
+            logs,
+            Sts::open(shell, iam)?,
+        ];
+        Ok(Self { services, lambda, gateway })
     }
 
-    /// Ends what runs outside this process.
-    pub async fn shutdown(&self) {}
+    /// Every service, to be put behind the port.
+    pub fn services(&self) -> Vec<Arc<dyn Service>> {
+        self.services.clone()
+    }
+
+    /// Who takes upgrade requests.
+    pub fn sockets(&self) -> Arc<dyn WebSockets> {
+        Arc::new(Gateway(Arc::clone(&self.gateway)))
+    }
+
+    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` is a call.
+    /// Takes three seconds at most.
+    pub async fn shutdown(&self) {
+        if timeout(LAST_MESSAGES, self.gateway.shutdown()).await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+        if timeout(LAST_INVOCATIONS, self.lambda.shutdown()).await.is_err() {
+            tracing::warn!("some execution environments did not end in time");
+        }
+    }
+}
+
+struct Gateway(Arc<ApiGateway>);
+
+#[async_trait]
+impl WebSockets for Gateway {
+    async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+        self.0.upgrade(request, peer).await
+    }
 }
