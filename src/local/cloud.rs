@@ -1,8 +1,19 @@
 //! The services of one local cloud, opened in the order in which they lean on each other.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+<<<<<<< HEAD
+=======
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+>>>>>>> server
 use super::apigateway::ApiGateway;
 use super::apigateway::management::Management;
 use super::cloudformation::CloudFormation;
@@ -15,20 +26,33 @@ use super::shell::Shell;
 use super::sts::Sts;
 use super::wire::Service;
 
+/// How long clients may take to hear that their sockets close, and `$disconnect` to run for them.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
+
+/// How long execution environments may take to end.
+const LAST_INVOCATIONS: Duration = Duration::from_secs(2);
+
 /// All services, open.
 pub struct Cloud {
+<<<<<<< HEAD
     pub services: Vec<Arc<dyn Service>>,
     pub sockets: Option<Arc<dyn WebSockets>>,
     lambda: Arc<Lambda>,
+=======
+    services: Vec<Arc<dyn Service>>,
+    lambda: Arc<Lambda>,
+    gateway: Arc<ApiGateway>,
+>>>>>>> server
 }
 
 impl Cloud {
-    /// Opens every service with what it kept.
+    /// Opens every service with what it kept. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When what a service kept cannot be read.
     pub fn open(shell: &Shell) -> io::Result<Self> {
         let iam = Iam::open(shell)?;
+<<<<<<< HEAD
         let sts = Sts::open(shell, Arc::clone(&iam))?;
         let cloudformation = CloudFormation::open(shell)?;
         let logs = Logs::open(shell)?;
@@ -45,11 +69,49 @@ impl Cloud {
     /// Ends what runs outside this process.
     pub async fn shutdown(&self) {
         self.lambda.shutdown().await;
+=======
+        let logs = Logs::open(shell)?;
+        let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
+        let gateway = ApiGateway::open(shell, lambda.clone())?;
+        let services: Vec<Arc<dyn Service>> = vec![
+            gateway.clone(),
+            CloudFormation::open(shell)?,
+            DynamoDb::open(shell)?,
+            Arc::new(Management::new(gateway.clone())),
+            iam.clone(),
+            lambda.clone(),
+            logs,
+            Sts::open(shell, iam)?,
+        ];
+        Ok(Self { services, lambda, gateway })
+    }
+
+    /// Every service, to be put behind the port.
+    pub fn services(&self) -> Vec<Arc<dyn Service>> {
+        self.services.clone()
+    }
+
+    /// Who takes upgrade requests.
+    pub fn sockets(&self) -> Arc<dyn WebSockets> {
+        Arc::new(Gateway(Arc::clone(&self.gateway)))
+    }
+
+    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` is a call.
+    /// Takes three seconds at most.
+    pub async fn shutdown(&self) {
+        if timeout(LAST_MESSAGES, self.gateway.shutdown()).await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+        if timeout(LAST_INVOCATIONS, self.lambda.shutdown()).await.is_err() {
+            tracing::warn!("some execution environments did not end in time");
+        }
+>>>>>>> server
     }
 }
 
 struct Gateway(Arc<ApiGateway>);
 
+<<<<<<< HEAD
 #[async_trait::async_trait]
 impl WebSockets for Gateway {
     async fn upgrade(
@@ -57,6 +119,11 @@ impl WebSockets for Gateway {
         request: hyper::Request<hyper::body::Incoming>,
         peer: std::net::SocketAddr,
     ) -> hyper::Response<http_body_util::Full<bytes::Bytes>> {
+=======
+#[async_trait]
+impl WebSockets for Gateway {
+    async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+>>>>>>> server
         self.0.upgrade(request, peer).await
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::RngExt;
 use time::OffsetDateTime;
@@ -22,9 +21,6 @@ use super::tls;
 
 /// The port where nothing else is asked for or remembered.
 pub const DEFAULT_PORT: u16 = 4579;
-
-/// How long environments may take to end.
-const LAST_INVOCATIONS: Duration = Duration::from_secs(3);
 
 /// Serves the cloud of a data folder in this process, until SIGTERM, SIGINT or a request to stop. Where another
 /// process serves the folder already, it returns at once: that one is as good.
@@ -61,8 +57,8 @@ pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
     let server = Arc::new(Server {
-        router: Arc::new(Router::new(cloud.services.clone(), conditions, calls)),
-        sockets: cloud.sockets.clone(),
+        router: Arc::new(Router::new(cloud.services(), conditions, calls)),
+        sockets: cloud.sockets(),
         tls: tls.acceptor,
         health: Health {
             name: "wschat".to_owned(),
@@ -89,9 +85,7 @@ pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) 
     server.run(listeners).await;
 
     tracing::info!("stopping");
-    if tokio::time::timeout(LAST_INVOCATIONS, cloud.shutdown()).await.is_err() {
-        tracing::warn!("some environments did not end in time");
-    }
+    cloud.shutdown().await;
     folder.forget()
 }
 

@@ -90,7 +90,7 @@ impl Listeners {
 /// Everything behind the port.
 pub struct Server {
     pub router: Arc<Router>,
-    pub sockets: Option<Arc<dyn WebSockets>>,
+    pub sockets: Arc<dyn WebSockets>,
     pub tls: TlsAcceptor,
     pub health: Health,
     /// What `/_wschat/stop` must be sent.
@@ -195,10 +195,9 @@ impl Server {
     }
 
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
-        let Some(sockets) = &self.sockets else { return on_wire(Response::empty(426)) };
         let (parts, body) = request.into_parts();
         let entry = Entry::new(&head(&parts));
-        let response = sockets.upgrade(hyper::Request::from_parts(parts, body), peer).await;
+        let response = self.sockets.upgrade(hyper::Request::from_parts(parts, body), peer).await;
         self.router.record("execute-api", "Connect", entry, response.status().as_u16());
         response
     }

@@ -71,6 +71,13 @@ impl Connections {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
+    /// Tells every connection that the gateway goes away.
+    pub fn go_away(&self) {
+        for connection in self.0.read().unwrap_or_else(PoisonError::into_inner).values() {
+            connection.go_away();
+        }
+    }
+
     /// Closes those of which `gone` is true.
     pub fn close_where(&self, gone: impl Fn(&Origin) -> bool) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|_, connection| {
@@ -172,6 +179,11 @@ impl Connection {
     /// Asks the connection's task to close it; the first to ask decides how.
     pub fn close(&self) {
         let _ = self.closing.try_send(Ending::ours(CloseCode::Normal, "Connection Closed Normally"));
+    }
+
+    /// Asks the connection's task to close it because the gateway goes away.
+    fn go_away(&self) {
+        let _ = self.closing.try_send(Ending::ours(CloseCode::Away, "Going away"));
     }
 
     /// When the last frame went through.

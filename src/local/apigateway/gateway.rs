@@ -67,6 +67,7 @@ impl ApiGateway {
         let upgrade = hyper::upgrade::on(&mut request);
         let gateway = Arc::clone(self);
         tokio::spawn(async move {
+            let _serving = Arc::clone(&gateway.serving).read_owned().await;
             match upgrade.await {
                 Ok(upgraded) => connection::serve(gateway, connection, mailbox, upgraded).await,
                 Err(_) => {

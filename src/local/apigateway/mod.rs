@@ -58,6 +58,8 @@ pub struct ApiGateway {
     /// Held by whoever makes the next state.
     writing: Mutex<()>,
     connections: Connections,
+    /// Held, shared, by the task of every socket.
+    serving: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl ApiGateway {
@@ -82,7 +84,14 @@ impl ApiGateway {
             state: RwLock::new(Arc::new(state)),
             writing: Mutex::new(()),
             connections: Connections::default(),
+            serving: Arc::default(),
         }))
+    }
+
+    /// Closes every socket with 1001 and waits until `$disconnect` was told of each.
+    pub async fn shutdown(&self) {
+        self.connections.go_away();
+        let _none_left = self.serving.write().await;
     }
 
     /// The state as it is now.

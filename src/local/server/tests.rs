@@ -67,7 +67,7 @@ impl Running {
         let calls = CallLog::open(&store).unwrap();
         let server = Arc::new(Server {
             router: Arc::new(Router::new(vec![Arc::new(Sts)], Arc::new(Conditions::default()), calls)),
-            sockets: Some(Arc::new(Refusing)),
+            sockets: Arc::new(Refusing),
             tls: tls::open(&store).unwrap().acceptor,
             health: Health {
                 name: "wschat".to_owned(),
