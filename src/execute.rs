@@ -22,15 +22,32 @@ use crate::stack::Token;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    Started { step: usize },
+    Started {
+        step: usize,
+    },
     /// What the step is waiting for.
-    Waiting { step: usize, text: String },
+    Waiting {
+        step: usize,
+        text: String,
+    },
     /// AWS would not go on before others are there: the step starts again when they are.
-    PutBack { step: usize, error: String },
+    PutBack {
+        step: usize,
+        error: String,
+    },
     /// It exists; what depends on its existence goes on.
-    Made { step: usize, physical_id: String },
-    Done { step: usize, milliseconds: u64 },
-    Failed { step: usize, error: String },
+    Made {
+        step: usize,
+        physical_id: String,
+    },
+    Done {
+        step: usize,
+        milliseconds: u64,
+    },
+    Failed {
+        step: usize,
+        error: String,
+    },
 }
 
 /// How a run ended.
@@ -85,11 +102,7 @@ pub async fn run(
         plan,
         code,
         events,
-        states: plan
-            .steps
-            .iter()
-            .map(|step| if step.action.acts() { State::Waiting } else { State::Done })
-            .collect(),
+        states: plan.steps.iter().map(|step| if step.action.acts() { State::Waiting } else { State::Done }).collect(),
         put_back: BTreeSet::new(),
         begun: BTreeMap::new(),
         outcome: Outcome { known: plan.known.clone(), ..Outcome::default() },
@@ -199,7 +212,8 @@ impl Run<'_> {
     /// when, is nowhere written down: so the answer decides, once.
     fn may_be_too_early(&self, index: usize, error: &ResourceError) -> bool {
         let step = &self.plan.steps[index];
-        let refused = matches!(error, ResourceError::Call(call) if call.is(Meaning::Refused) || call.is(Meaning::NotFound));
+        let refused =
+            matches!(error, ResourceError::Call(call) if call.is(Meaning::Refused) || call.is(Meaning::NotFound));
         refused
             && !self.put_back.contains(&index)
             && step.if_refused.iter().any(|before| self.states[*before] != State::Done)
@@ -244,7 +258,8 @@ impl Run<'_> {
     }
 
     fn broken(&mut self, error: &tokio::task::JoinError) {
-        let running = (0..self.states.len()).find(|index| matches!(self.states[*index], State::Running | State::Settling));
+        let running =
+            (0..self.states.len()).find(|index| matches!(self.states[*index], State::Running | State::Settling));
         if let Some(index) = running {
             self.failed(index, ResourceError::Failed(format!("a defect of wschat's: {error}")));
         }

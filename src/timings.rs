@@ -96,11 +96,7 @@ fn longest(plan: &Plan, durations: &BTreeMap<usize, Duration>) -> Vec<Link> {
         if let Some((total, _)) = best.get(&step) {
             return *total;
         }
-        let before = plan.steps[step]
-            .after
-            .iter()
-            .map(|before| (visit(plan, durations, best, *before), *before))
-            .max();
+        let before = plan.steps[step].after.iter().map(|before| (visit(plan, durations, best, *before), *before)).max();
         let own = durations.get(&step).copied().unwrap_or_default();
         let total = own + before.map_or(Duration::ZERO, |(total, _)| total);
         best.insert(step, (total, before.map(|(_, before)| before)));

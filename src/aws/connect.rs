@@ -47,7 +47,9 @@ pub struct Aws {
 pub enum ConnectError {
     #[error("no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile")]
     NoRegion,
-    #[error("no usable AWS credentials: {0}\n  log in (`aws sso login`), set AWS_PROFILE or --profile, or run with --local for no account at all")]
+    #[error(
+        "no usable AWS credentials: {0}\n  log in (`aws sso login`), set AWS_PROFILE or --profile, or run with --local for no account at all"
+    )]
     NoCredentials(String),
     #[error("cannot reach {endpoint}: {error}")]
     Unreachable { endpoint: String, error: CallError },
@@ -65,12 +67,7 @@ impl Aws {
         let region = config.region().map(ToString::to_string).ok_or(ConnectError::NoRegion)?;
         let sts = aws_sdk_sts::Client::new(&config);
         let mut aws = Self {
-            scope: Scope {
-                stack: stack.to_owned(),
-                account: String::new(),
-                region,
-                partition: "aws".to_owned(),
-            },
+            scope: Scope { stack: stack.to_owned(), account: String::new(), region, partition: "aws".to_owned() },
             caller: String::new(),
             apigateway: aws_sdk_apigatewayv2::Client::new(&config),
             cloudformation: aws_sdk_cloudformation::Client::new(&config),

@@ -92,13 +92,22 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
     };
     match code {
         // Throttles come as HTTP 400 and 429 alike, under these names.
-        "TooManyRequestsException" | "ThrottlingException" | "Throttling" | "ThrottledException"
-        | "RequestLimitExceeded" | "RequestThrottled" | "RequestThrottledException" | "SlowDown"
+        "TooManyRequestsException"
+        | "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
         | "PriorRequestNotComplete" => Meaning::Throttled,
         // For DynamoDB: too many control-plane operations at once. Elsewhere a quota that waiting does not lift.
         "LimitExceededException" if service == "dynamodb" || says(&["rate exceeded"]) => Meaning::Throttled,
-        "ConcurrentModification" | "ConcurrentModificationException" | "OperationAbortedException"
-        | "EntityTemporarilyUnmodifiable" | "TransactionInProgressException" => Meaning::Busy,
+        "ConcurrentModification"
+        | "ConcurrentModificationException"
+        | "OperationAbortedException"
+        | "EntityTemporarilyUnmodifiable"
+        | "TransactionInProgressException" => Meaning::Busy,
         "ResourceInUseException" if operation == "CreateTable" && !says(&["being deleted", "deleting"]) => {
             Meaning::Exists
         }
@@ -107,7 +116,13 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
             Meaning::Exists
         }
         "ConflictException" | "ResourceConflictException"
-            if says(&["concurrent", "in progress", "state: pending", "currently in the following state", "try again"]) =>
+            if says(&[
+                "concurrent",
+                "in progress",
+                "state: pending",
+                "currently in the following state",
+                "try again",
+            ]) =>
         {
             Meaning::Busy
         }
@@ -115,9 +130,16 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" => {
             Meaning::NotFound
         }
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "InvalidClientTokenId"
-        | "SignatureDoesNotMatch" | "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
-        | "MissingAuthenticationToken" | "InvalidSignatureException" => Meaning::Denied,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "MissingAuthenticationToken"
+        | "InvalidSignatureException" => Meaning::Denied,
         _ if says(&["rate exceeded"]) => Meaning::Throttled,
         _ if status >= 500 => Meaning::Unknown,
         _ if status == 429 => Meaning::Throttled,
@@ -127,9 +149,16 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
 
 fn never_connected(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["tcp connect error", "connection refused", "dns error", "failed to lookup", "connect timeout", "error trying to connect"]
-        .iter()
-        .any(|words| message.contains(words))
+    [
+        "tcp connect error",
+        "connection refused",
+        "dns error",
+        "failed to lookup",
+        "connect timeout",
+        "error trying to connect",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// An error and what caused it, in one line.
@@ -173,7 +202,14 @@ mod tests {
             ("lambda", "CreateFunction", 429, "TooManyRequestsException", "Rate exceeded", Meaning::Throttled),
             ("iam", "CreateRole", 400, "Throttling", "Rate exceeded", Meaning::Throttled),
             ("dynamodb", "CreateTable", 400, "LimitExceededException", "Subscriber limit exceeded", Meaning::Throttled),
-            ("iam", "CreateRole", 409, "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000", Meaning::Refused),
+            (
+                "iam",
+                "CreateRole",
+                409,
+                "LimitExceeded",
+                "Cannot exceed quota for RolesPerAccount: 1000",
+                Meaning::Refused,
+            ),
             (
                 "apigatewayv2",
                 "CreateRoute",
@@ -190,7 +226,14 @@ mod tests {
                 "Route with key $connect already exists for this API",
                 Meaning::Exists,
             ),
-            ("lambda", "CreateFunction", 409, "ResourceConflictException", "Function already exist: chat", Meaning::Exists),
+            (
+                "lambda",
+                "CreateFunction",
+                409,
+                "ResourceConflictException",
+                "Function already exist: chat",
+                Meaning::Exists,
+            ),
             (
                 "lambda",
                 "UpdateFunctionCode",

@@ -56,7 +56,8 @@ async fn interrupt(stop: watch::Sender<bool>) {
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }
-    Ui::default().say("\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
+    Ui::default()
+        .say("\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
     let _ = stop.send(true);
     if tokio::signal::ctrl_c().await.is_ok() {
         exit::now();

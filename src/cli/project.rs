@@ -177,7 +177,8 @@ impl Project {
             if let Some(compiler) = &error.compiler {
                 ui.say(compiler.trim_end());
             }
-            let help = error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default();
+            let help =
+                error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default();
             format!("{error}{help}").into()
         })
     }

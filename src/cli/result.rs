@@ -51,9 +51,9 @@ pub fn live_uris(live: &[Live]) -> Vec<String> {
     let stages = live.iter().filter(|one| one.type_name == stage::TYPE);
     stages
         .filter_map(|stage| {
-            let api = live.iter().find(|one| {
-                one.type_name == api::TYPE && Some(one.physical_id.as_str()) == stage.parent.as_deref()
-            })?;
+            let api = live
+                .iter()
+                .find(|one| one.type_name == api::TYPE && Some(one.physical_id.as_str()) == stage.parent.as_deref())?;
             Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
         })
         .collect()

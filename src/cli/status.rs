@@ -36,12 +36,17 @@ impl Args {
         let live = live::read(&aws, &search).await?;
         let name = &aws.scope.stack;
         if !live.iter().any(|one| one.owner == Owner::Stack) {
-            ui.say(format_args!("There is nothing of stack {name} in account {} ({}).", aws.scope.account, aws.scope.region));
+            ui.say(format_args!(
+                "There is nothing of stack {name} in account {} ({}).",
+                aws.scope.account, aws.scope.region
+            ));
             return Ok(Exit::NotThere);
         }
         let plan = match &stack {
             // Whether code is new only a build could tell; that is `up`'s business.
-            Some(stack) => plan::diff(stack, &live, &plan::Options::default()).map_err(|errors| result::all(&errors))?,
+            Some(stack) => {
+                plan::diff(stack, &live, &plan::Options::default()).map_err(|errors| result::all(&errors))?
+            }
             None => described(&live),
         };
         let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(step)).collect();

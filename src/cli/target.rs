@@ -92,12 +92,8 @@ impl Args {
         } else {
             self.endpoint_url.clone()
         };
-        let target = Target {
-            region: self.region.clone(),
-            profile: self.profile.clone(),
-            endpoint_url,
-            local: self.local,
-        };
+        let target =
+            Target { region: self.region.clone(), profile: self.profile.clone(), endpoint_url, local: self.local };
         Ok(Arc::new(Aws::connect(&self.stack()?, &target).await?))
     }
 

@@ -75,10 +75,9 @@ impl Args {
             color: ui.colour(),
         };
         let search = live::search(&stack);
-        let (artifacts, live) = tokio::try_join!(
-            project.build(project.code(&stack)?, place, &options, ui),
-            async { live::read(&aws, &search).await.map_err(Failure::from) },
-        )?;
+        let (artifacts, live) = tokio::try_join!(project.build(project.code(&stack)?, place, &options, ui), async {
+            live::read(&aws, &search).await.map_err(Failure::from)
+        },)?;
         let options = plan::Options {
             allow_data_loss: self.allow_data_loss.iter().cloned().collect(),
             code: artifacts.iter().map(|(id, artifact)| (id.clone(), artifact.code_sha256.clone())).collect(),

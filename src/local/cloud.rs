@@ -5,15 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-<<<<<<< HEAD
-=======
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
->>>>>>> server
 use super::apigateway::ApiGateway;
 use super::apigateway::management::Management;
 use super::cloudformation::CloudFormation;
@@ -34,15 +31,9 @@ const LAST_INVOCATIONS: Duration = Duration::from_secs(2);
 
 /// All services, open.
 pub struct Cloud {
-<<<<<<< HEAD
-    pub services: Vec<Arc<dyn Service>>,
-    pub sockets: Option<Arc<dyn WebSockets>>,
-    lambda: Arc<Lambda>,
-=======
     services: Vec<Arc<dyn Service>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
->>>>>>> server
 }
 
 impl Cloud {
@@ -52,24 +43,6 @@ impl Cloud {
     /// When what a service kept cannot be read.
     pub fn open(shell: &Shell) -> io::Result<Self> {
         let iam = Iam::open(shell)?;
-<<<<<<< HEAD
-        let sts = Sts::open(shell, Arc::clone(&iam))?;
-        let cloudformation = CloudFormation::open(shell)?;
-        let logs = Logs::open(shell)?;
-        let dynamodb = DynamoDb::open(shell)?;
-        let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
-        let gateway = ApiGateway::open(shell, lambda.clone())?;
-        let management = Arc::new(Management::new(gateway.clone()));
-        let sockets = Some(Arc::new(Gateway(gateway.clone())) as Arc<dyn WebSockets>);
-        let services: Vec<Arc<dyn Service>> =
-            vec![iam, sts, cloudformation, logs, dynamodb, lambda.clone(), gateway, management];
-        Ok(Self { services, sockets, lambda })
-    }
-
-    /// Ends what runs outside this process.
-    pub async fn shutdown(&self) {
-        self.lambda.shutdown().await;
-=======
         let logs = Logs::open(shell)?;
         let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
         let gateway = ApiGateway::open(shell, lambda.clone())?;
@@ -105,25 +78,14 @@ impl Cloud {
         if timeout(LAST_INVOCATIONS, self.lambda.shutdown()).await.is_err() {
             tracing::warn!("some execution environments did not end in time");
         }
->>>>>>> server
     }
 }
 
 struct Gateway(Arc<ApiGateway>);
 
-<<<<<<< HEAD
-#[async_trait::async_trait]
-impl WebSockets for Gateway {
-    async fn upgrade(
-        &self,
-        request: hyper::Request<hyper::body::Incoming>,
-        peer: std::net::SocketAddr,
-    ) -> hyper::Response<http_body_util::Full<bytes::Bytes>> {
-=======
 #[async_trait]
 impl WebSockets for Gateway {
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
->>>>>>> server
         self.0.upgrade(request, peer).await
     }
 }

@@ -12,8 +12,8 @@ pub use diff::{Change, shown};
 
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, deployment, function, inline_policy, integration, log_group,
-    permission, role, route, route_response, stage, table, tags,
+    self, Health, Live, Owner, Provider, Want, deployment, function, inline_policy, integration, log_group, permission,
+    role, route, route_response, stage, table, tags,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
@@ -146,7 +146,8 @@ pub struct Options {
 /// # Errors
 /// What stands in the way; all of it.
 pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec<PlanError>> {
-    let mut planner = Planner { stack, live, options, plan: Plan::default(), taken: BTreeSet::new(), errors: Vec::new() };
+    let mut planner =
+        Planner { stack, live, options, plan: Plan::default(), taken: BTreeSet::new(), errors: Vec::new() };
     let mut step_of = BTreeMap::new();
     for resource in in_order(stack) {
         step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
@@ -258,7 +259,10 @@ impl Planner<'_> {
                 let differing = changes(provider, &old.properties, &want.properties);
                 let properties: Vec<String> = differing
                     .into_iter()
-                    .filter(|change| change.create_only && Some(change.property.as_str()) != provider.naming().map(|naming| naming.property))
+                    .filter(|change| {
+                        change.create_only
+                            && Some(change.property.as_str()) != provider.naming().map(|naming| naming.property)
+                    })
                     .map(|change| change.property)
                     .collect();
                 self.errors.push(PlanError::DataLoss {
@@ -331,7 +335,9 @@ impl Planner<'_> {
     fn find(&self, provider: &'static dyn Provider, want: &Want) -> Option<usize> {
         let candidates: Vec<usize> = (0..self.live.len())
             .filter(|index| !self.taken.contains(index))
-            .filter(|index| self.live[*index].type_name == provider.type_name() && provider.is(want, &self.live[*index]))
+            .filter(|index| {
+                self.live[*index].type_name == provider.type_name() && provider.is(want, &self.live[*index])
+            })
             .collect();
         // Integrations of equal content are told apart by the routes that use them.
         let used = || {

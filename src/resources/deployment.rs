@@ -10,8 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Provider, ResourceError, Search, Want, api, canonical, to_value,
-    gone_is_fine, wait,
+    Attribute, Context, Created, Health, Kind, Live, Provider, ResourceError, Search, Want, api, canonical,
+    gone_is_fine, to_value, wait,
 };
 use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
@@ -53,8 +53,10 @@ fn sorted(value: &Value) -> String {
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(key, _)| key.as_str());
-            let members: Vec<_> =
-                members.into_iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), sorted(value))).collect();
+            let members: Vec<_> = members
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), sorted(value)))
+                .collect();
             format!("{{{}}}", members.join(","))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(",")),
@@ -218,9 +220,7 @@ fn live(api: &str, deployment: sdk::Deployment) -> Live {
         properties[DIGEST] = Value::from(digest);
     }
     let health = match deployment.deployment_status {
-        Some(sdk::DeploymentStatus::Failed) => {
-            Health::Failed(deployment.deployment_status_message.unwrap_or_default())
-        }
+        Some(sdk::DeploymentStatus::Failed) => Health::Failed(deployment.deployment_status_message.unwrap_or_default()),
         Some(sdk::DeploymentStatus::Pending) => Health::Busy("PENDING".to_owned()),
         _ => Health::Ready,
     };

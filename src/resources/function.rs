@@ -137,14 +137,12 @@ fn x86_64() -> Vec<Architecture> {
 impl Props {
     /// Whether something `UpdateFunctionConfiguration` sets differs.
     fn configuration_differs(&self, other: &Self) -> bool {
-        let configuration = |props: &Self| {
-            Self {
-                code_sha256: None,
-                architectures: Vec::new(),
-                reserved_concurrent_executions: None,
-                tags: Tags::new(),
-                ..props.clone()
-            }
+        let configuration = |props: &Self| Self {
+            code_sha256: None,
+            architectures: Vec::new(),
+            reserved_concurrent_executions: None,
+            tags: Tags::new(),
+            ..props.clone()
         };
         configuration(self) != configuration(other)
     }
@@ -434,7 +432,11 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
         },
         layers: configuration.layers.unwrap_or_default().into_iter().filter_map(|layer| layer.arn).collect(),
         logging_config: logging.map_or_else(Logging::default, |logging| Logging {
-            log_format: if logging.log_format == Some(sdk::LogFormat::Json) { LogFormat::Json } else { LogFormat::Text },
+            log_format: if logging.log_format == Some(sdk::LogFormat::Json) {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
             log_group: logging.log_group.filter(|group| *group != own_group),
             application_log_level: logging.application_log_level.map(|level| level.as_str().to_owned()),
             system_log_level: logging.system_log_level.map(|level| level.as_str().to_owned()),
@@ -453,7 +455,9 @@ async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), ResourceErr
             .await?;
         match answer.configuration.as_ref().map(health) {
             Some(Health::Busy(_)) => Ok(None),
-            Some(Health::Failed(reason)) => Err(ResourceError::Failed(format!("Lambda reports {name} as failed: {reason}"))),
+            Some(Health::Failed(reason)) => {
+                Err(ResourceError::Failed(format!("Lambda reports {name} as failed: {reason}")))
+            }
             _ => Ok(Some(())),
         }
     })
@@ -492,9 +496,7 @@ fn upload_time() -> aws_sdk_lambda::config::Builder {
 }
 
 fn environment(props: &Props) -> sdk::Environment {
-    sdk::Environment::builder()
-        .set_variables(Some(props.environment.variables.clone().into_iter().collect()))
-        .build()
+    sdk::Environment::builder().set_variables(Some(props.environment.variables.clone().into_iter().collect())).build()
 }
 
 fn architectures(props: &Props) -> Vec<sdk::Architecture> {
@@ -505,9 +507,7 @@ fn architectures(props: &Props) -> Vec<sdk::Architecture> {
     props.architectures.iter().map(one).collect()
 }
 
-fn ephemeral_storage(
-    props: &Props,
-) -> Result<sdk::EphemeralStorage, aws_smithy_types::error::operation::BuildError> {
+fn ephemeral_storage(props: &Props) -> Result<sdk::EphemeralStorage, aws_smithy_types::error::operation::BuildError> {
     sdk::EphemeralStorage::builder().size(props.ephemeral_storage.size).build()
 }
 

@@ -8,9 +8,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::role::{self, Policy};
-use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, to_value,
-};
+use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, to_value};
 use crate::aws::Aws;
 use crate::diagnostic::Problem;
 use crate::stack::Scope;

@@ -198,7 +198,8 @@ async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
 }
 
 fn live(api: &str, integration: sdk::Integration) -> Live {
-    let filled = |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
+    let filled =
+        |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
     let id = integration.integration_id.unwrap_or_default();
     let props = Props {
         api_id: api.to_owned(),

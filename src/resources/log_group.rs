@@ -106,7 +106,11 @@ impl Provider for LogGroup {
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
         let name = want.name()?;
         let search = Search { names: [(TYPE, vec![name.to_owned()])].into(), ..Search::default() };
-        match describe(cx.aws, Some(name)).await?.into_iter().find(|group| group.log_group_name.as_deref() == Some(name)) {
+        match describe(cx.aws, Some(name))
+            .await?
+            .into_iter()
+            .find(|group| group.log_group_name.as_deref() == Some(name))
+        {
             Some(group) => live(cx.aws, &search, group).await,
             None => Ok(None),
         }
@@ -198,14 +202,11 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
     let name = group.log_group_name.clone().unwrap_or_default();
     let wanted = search.wants(TYPE, &name);
     let of_function = name.strip_prefix(LAMBDA).is_some_and(|function| {
-        tags::is_generated_name(&aws.scope.stack, function)
-            || search.wants(super::function::TYPE, function)
+        tags::is_generated_name(&aws.scope.stack, function) || search.wants(super::function::TYPE, function)
     });
     let arn = arn(&aws.scope, &name);
     let answer = aws
-        .call(Call::new("logs", "ListTagsForResource"), || {
-            aws.logs.list_tags_for_resource().resource_arn(&arn).send()
-        })
+        .call(Call::new("logs", "ListTagsForResource"), || aws.logs.list_tags_for_resource().resource_arn(&arn).send())
         .await;
     let tags: Tags = match answer {
         Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),

@@ -6,9 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::function;
-use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, gone_is_fine, to_value,
-};
+use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, gone_is_fine, to_value};
 use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
@@ -161,7 +159,11 @@ fn live(function: &str, statement: &Value) -> Live {
     let conditions = statement["Condition"].as_object();
     let condition = |key: &str| {
         conditions?.values().find_map(|operands| {
-            operands.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).and_then(|(_, value)| text(value))
+            operands
+                .as_object()?
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key))
+                .and_then(|(_, value)| text(value))
         })
     };
     let props = Props {

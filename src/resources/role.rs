@@ -191,8 +191,7 @@ impl Provider for Role {
             .set_role_policy_list(Some(policies))
             .set_attached_managed_policies(Some(attached))
             .build();
-        let properties =
-            properties(&Search::default(), &detail, &tags, role.description, role.max_session_duration)?;
+        let properties = properties(&Search::default(), &detail, &tags, role.description, role.max_session_duration)?;
         let owner = tags::owner(&tags, &aws.scope.stack);
         Ok(Some(assemble(aws, &detail, &tags, owner, &properties)))
     }
@@ -292,8 +291,9 @@ impl Provider for Role {
                 aws.iam.list_attached_role_policies().role_name(name).send()
             })
             .await;
-        let inline =
-            aws.call(Call::new("iam", "ListRolePolicies"), || aws.iam.list_role_policies().role_name(name).send()).await;
+        let inline = aws
+            .call(Call::new("iam", "ListRolePolicies"), || aws.iam.list_role_policies().role_name(name).send())
+            .await;
         let (attached, inline) = match (attached, inline) {
             (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(()),
             (attached, inline) => (attached?.attached_policies.unwrap_or_default(), inline?.policy_names),
@@ -304,9 +304,7 @@ impl Provider for Role {
         for policy in inline {
             delete_policy(aws, name, &policy).await?;
         }
-        gone_is_fine(
-            aws.call(Call::new("iam", "DeleteRole"), || aws.iam.delete_role().role_name(name).send()).await,
-        )?;
+        gone_is_fine(aws.call(Call::new("iam", "DeleteRole"), || aws.iam.delete_role().role_name(name).send()).await)?;
         Ok(())
     }
 }

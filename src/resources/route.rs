@@ -83,7 +83,8 @@ impl Provider for Route {
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties["ApiId"] == live.properties["ApiId"] && want.properties["RouteKey"] == live.properties["RouteKey"]
+        want.properties["ApiId"] == live.properties["ApiId"]
+            && want.properties["RouteKey"] == live.properties["RouteKey"]
     }
 
     async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
@@ -130,7 +131,11 @@ impl Provider for Route {
                 .target(to.target.as_deref().unwrap_or_default())
                 .authorization_type(to.authorization_type.sdk())
                 .api_key_required(to.api_key_required)
-                .set_model_selection_expression(cleared(live, "ModelSelectionExpression", &to.model_selection_expression))
+                .set_model_selection_expression(cleared(
+                    live,
+                    "ModelSelectionExpression",
+                    &to.model_selection_expression,
+                ))
                 .set_operation_name(cleared(live, "OperationName", &to.operation_name))
                 .set_route_response_selection_expression(cleared(
                     live,

@@ -64,9 +64,9 @@ impl Provider for RouteResponse {
 
     async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         // Only a route that selects responses has any.
-        let selecting = parents.iter().filter(|route| route.properties.get("RouteResponseSelectionExpression").is_some());
-        let routes =
-            selecting.map(|route| list(aws, route.parent.as_deref().unwrap_or_default(), &route.physical_id));
+        let selecting =
+            parents.iter().filter(|route| route.properties.get("RouteResponseSelectionExpression").is_some());
+        let routes = selecting.map(|route| list(aws, route.parent.as_deref().unwrap_or_default(), &route.physical_id));
         Ok(futures_util::future::try_join_all(routes).await?.into_iter().flatten().collect())
     }
 
@@ -101,7 +101,11 @@ impl Provider for RouteResponse {
                 .api_id(&to.api_id)
                 .route_id(&to.route_id)
                 .route_response_id(&live.physical_id)
-                .set_model_selection_expression(cleared(live, "ModelSelectionExpression", &to.model_selection_expression))
+                .set_model_selection_expression(cleared(
+                    live,
+                    "ModelSelectionExpression",
+                    &to.model_selection_expression,
+                ))
                 .send()
         })
         .await?;

@@ -85,11 +85,7 @@ impl Kind for Stage {
     }
 
     fn any_if_absent(&self) -> &'static [&'static str] {
-        &[
-            "Description",
-            "DefaultRouteSettings.ThrottlingBurstLimit",
-            "DefaultRouteSettings.ThrottlingRateLimit",
-        ]
+        &["Description", "DefaultRouteSettings.ThrottlingBurstLimit", "DefaultRouteSettings.ThrottlingRateLimit"]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -132,7 +128,8 @@ impl Provider for Stage {
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
         let aws = cx.aws;
         let props: Props = want.read()?;
-        let settings = |settings: &RouteSettings| (*settings != RouteSettings::default()).then(|| sdk_settings(settings));
+        let settings =
+            |settings: &RouteSettings| (*settings != RouteSettings::default()).then(|| sdk_settings(settings));
         aws.call(Call::new("apigatewayv2", "CreateStage").once().lane(&props.api_id), || {
             let routes = props.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
             aws.apigateway

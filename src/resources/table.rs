@@ -405,7 +405,8 @@ fn table_changes(
         if !kept.iter().any(|(_, kept)| kept.index_name == index.index_name) {
             let delete = built(sdk::DeleteGlobalSecondaryIndexAction::builder().index_name(&index.index_name).build())?;
             changes.push(
-                update().global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().delete(delete).build()),
+                update()
+                    .global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().delete(delete).build()),
             );
         }
     }
@@ -451,9 +452,12 @@ fn table_changes(
     }
     if from.stream_specification != to.stream_specification {
         if from.stream_specification.is_some() {
-            changes.push(update().set_stream_specification(stream_specification(None)?.or(Some(built(
-                sdk::StreamSpecification::builder().stream_enabled(false).build(),
-            )?))));
+            changes.push(
+                update().set_stream_specification(
+                    stream_specification(None)?
+                        .or(Some(built(sdk::StreamSpecification::builder().stream_enabled(false).build())?)),
+                ),
+            );
         }
         if to.stream_specification.is_some() {
             changes.push(update().set_stream_specification(stream_specification(to.stream_specification)?));
@@ -489,8 +493,7 @@ async fn read_if_ours(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceErr
 }
 
 async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
-    let (table, tags, settings) =
-        tokio::join!(read_table(aws, name), read_tags(aws, name), read_settings(aws, name));
+    let (table, tags, settings) = tokio::join!(read_table(aws, name), read_tags(aws, name), read_settings(aws, name));
     let (Some(table), Some(tags)) = (table?, tags?) else { return Ok(None) };
     let (time_to_live, recovery) = settings?;
     let status = table.table_status.clone();
@@ -512,26 +515,19 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     }))
 }
 
-fn properties(
-    table: &sdk::TableDescription,
-    time_to_live: Option<String>,
-    recovery: bool,
-    tags: Tags,
-) -> Props {
+fn properties(table: &sdk::TableDescription, time_to_live: Option<String>, recovery: bool, tags: Tags) -> Props {
     let billing_mode = match table.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.clone()) {
         Some(sdk::BillingMode::PayPerRequest) => BillingMode::PayPerRequest,
         _ => BillingMode::Provisioned,
     };
     // An on-demand table reports units of zero, which cannot be asked for.
     let units = |units: Option<&sdk::ProvisionedThroughputDescription>| {
-        units
-            .filter(|_| billing_mode == BillingMode::Provisioned)
-            .and_then(|units| {
-                Some(Throughput {
-                    read_capacity_units: units.read_capacity_units?,
-                    write_capacity_units: units.write_capacity_units?,
-                })
+        units.filter(|_| billing_mode == BillingMode::Provisioned).and_then(|units| {
+            Some(Throughput {
+                read_capacity_units: units.read_capacity_units?,
+                write_capacity_units: units.write_capacity_units?,
             })
+        })
     };
     Props {
         table_name: table.table_name.clone(),
@@ -706,7 +702,8 @@ async fn set_time_to_live(
     }
     // Another attribute: the old one is switched off first.
     for (attribute, enabled) in from.map(|name| (name, false)).into_iter().chain(to.map(|name| (name, true))) {
-        let specification = built(sdk::TimeToLiveSpecification::builder().attribute_name(attribute).enabled(enabled).build())?;
+        let specification =
+            built(sdk::TimeToLiveSpecification::builder().attribute_name(attribute).enabled(enabled).build())?;
         aws.call(Call::new("dynamodb", "UpdateTimeToLive"), || {
             aws.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(specification.clone()).send()
         })
@@ -823,10 +820,7 @@ fn stream_specification(stream: Option<Stream>) -> Result<Option<sdk::StreamSpec
 
 /// `SSEEnabled` is the API's `Enabled`; leaving it out would silently lower the encryption.
 fn sse_specification(sse: Sse) -> sdk::SseSpecification {
-    sdk::SseSpecification::builder()
-        .enabled(sse.enabled)
-        .set_sse_type(sse.sse_type.map(|_| sdk::SseType::Kms))
-        .build()
+    sdk::SseSpecification::builder().enabled(sse.enabled).set_sse_type(sse.sse_type.map(|_| sdk::SseType::Kms)).build()
 }
 
 fn billing_mode(mode: BillingMode) -> sdk::BillingMode {

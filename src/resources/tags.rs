@@ -48,15 +48,14 @@ pub fn deletion_policy(tags: &Tags) -> DeletionPolicy {
 /// Whether `name` is one that wschat gave in `stack`: `{stack}-{LogicalId}-{8 hex}`. Logical ids have no hyphen, so a
 /// stack whose name begins with another's is not mistaken for it.
 pub fn is_generated_name(stack: &str, name: &str) -> bool {
-    name.strip_prefix(stack)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .and_then(|rest| rest.split_once('-'))
-        .is_some_and(|(logical_id, hash)| {
+    name.strip_prefix(stack).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-')).is_some_and(
+        |(logical_id, hash)| {
             !logical_id.is_empty()
                 && logical_id.chars().all(|c| c.is_ascii_alphanumeric())
                 && hash.len() == 8
                 && hash.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
-        })
+        },
+    )
 }
 
 /// What to set and what to remove to turn `from` into `to`.
@@ -136,10 +135,7 @@ mod tests {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
         assert_eq!(owner(&tags(&[(STACK, "chat")]), "chat"), Owner::Stack);
-        assert_eq!(
-            owner(&tags(&[(STACK, "other")]), "chat"),
-            Owner::Other("the wschat stack \"other\"".to_owned())
-        );
+        assert_eq!(owner(&tags(&[(STACK, "other")]), "chat"), Owner::Other("the wschat stack \"other\"".to_owned()));
         assert_eq!(
             owner(&tags(&[("aws:cloudformation:stack-name", "sam-app")]), "chat"),
             Owner::Other("the CloudFormation stack \"sam-app\"".to_owned())

@@ -28,7 +28,8 @@ impl Build {
                 let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let bar = bar.get_or_insert_with(|| {
                     let bar = ProgressBar::new(0);
-                    let style = ProgressStyle::with_template("{spinner} building handlers {pos}/{len} {wide_msg}  {elapsed}");
+                    let style =
+                        ProgressStyle::with_template("{spinner} building handlers {pos}/{len} {wide_msg}  {elapsed}");
                     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                     bar.enable_steady_tick(Duration::from_millis(100));
                     bar

@@ -75,5 +75,8 @@ pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
 
 /// `text` with every secret in it made unreadable.
 fn masked(text: &str, secrets: &BTreeSet<String>) -> String {
-    secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "****"))
+    secrets
+        .iter()
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "****"))
 }

@@ -124,7 +124,8 @@ impl Terminal {
             bar
         });
         let width = self.width;
-        let text = |state: &str| format!("{} {:width$}  {:30}  {state}", step.action.glyph(), step.name, step.type_name);
+        let text =
+            |state: &str| format!("{} {:width$}  {:30}  {state}", step.action.glyph(), step.name, step.type_name);
         match event {
             Event::Started { .. } => bar.set_message(text(present(step))),
             Event::Waiting { text: waiting, .. } => bar.set_message(text(waiting)),
