@@ -29,6 +29,11 @@ impl Path {
         Self(self.0.iter().chain(&below.0).cloned().collect())
     }
 
+    /// Whether `other` is this path or leads below it.
+    pub fn is_above(&self, other: &Path) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
     fn with(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -52,10 +57,21 @@ impl fmt::Display for Path {
     }
 }
 
+/// A place in the text of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+}
+
 /// One problem of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub path: Path,
+    /// The place, where the text could not be read far enough to have paths.
+    pub position: Option<Position>,
     /// Whether `path`'s last key itself is wrong (an unknown property), not the value under it.
     pub at_key: bool,
     /// What is wrong and why: one sentence, no full stop.
@@ -67,7 +83,12 @@ pub struct Problem {
 impl Problem {
     /// A problem with the value at `path`.
     pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self { path, at_key: false, what: what.into(), help: None }
+        Self { path, position: None, at_key: false, what: what.into(), help: None }
+    }
+
+    /// A problem of the text itself.
+    pub fn of_text(position: Option<Position>, what: impl Into<String>) -> Self {
+        Self { position, ..Self::new(Path::default(), what) }
     }
 
     /// A problem with the key that `path` ends in.
@@ -81,13 +102,14 @@ impl Problem {
         self
     }
 
-    /// The same problem, with the known name nearest to `given` as advice; all of them where none is near.
+    /// The same problem, with the known name nearest to `given` as advice; all of them where none is near and there are
+    /// few enough to read.
     pub fn suggest<'a>(self, given: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let mut known: Vec<&str> = known.into_iter().collect();
         known.sort_unstable();
         match nearest(given, &known) {
             Some(name) => self.help(format!("did you mean \"{name}\"?")),
-            None if known.is_empty() => self,
+            None if known.is_empty() || known.len() > 20 => self,
             None => self.help(format!("known here: {}", known.join(", "))),
         }
     }

@@ -12,9 +12,16 @@
 //! so through `resources`, where one resource type is one file, and `aws`, where every call is made. `package` builds
 //! handler code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb.
 
+pub mod aws;
 pub mod cli;
 pub mod diagnostic;
+pub mod execute;
+pub mod live;
 pub mod local;
+pub mod package;
+pub mod plan;
 pub mod resources;
 pub mod stack;
+pub mod template;
+pub mod timings;
 pub mod ui;

@@ -1,8 +1,12 @@
 //! What people see. Nothing else prints.
 
+pub mod build;
+pub mod plan;
+pub mod progress;
+
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// The terminal, or whatever stands in its place. Whoever stops reading misses the rest: writes that fail are no
 /// error of ours.
@@ -13,6 +17,21 @@ impl Ui {
     /// A line of the command's result, on stdout.
     pub fn line(&self, text: impl Display) {
         let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// A line that goes with the result and is not it, on stderr.
+    pub fn say(&self, text: impl Display) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Whether stderr shows colours.
+    pub fn colour(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// The build, as it goes on.
+    pub fn build(&self) -> build::Build {
+        build::Build::new()
     }
 
     /// An error and what caused it, on stderr.

@@ -7,12 +7,20 @@ use std::process::ExitCode;
 pub enum Exit {
     Ok = 0,
     Failed = 1,
-    /// What was asked about does not run (LSB's code for `status`).
-    NotRunning = 3,
+    /// What is there differs from what shall be there.
+    Differs = 2,
+    /// There is nothing of what was asked about (LSB's code for `status`).
+    NotThere = 3,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Ends the process at once, as a second Ctrl-C asks: 128 and the signal's number, as shells have it.
+#[expect(clippy::exit, reason = "nothing else ends a process whose threads are at work")]
+pub fn now() -> ! {
+    std::process::exit(130)
 }

@@ -1,14 +1,23 @@
 //! The command line: one verb, one file, with its arguments and what it does. The help texts are the doc comments.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::sync::watch;
 
 use crate::ui::Ui;
 use exit::Exit;
 
+mod down;
 mod exit;
 pub mod local;
+mod project;
+mod result;
+mod status;
+mod target;
+mod up;
+mod url;
 
 /// A SAM or CloudFormation template to a running serverless WebSocket stack: on AWS, or on your machine.
 #[derive(Debug, Parser)]
@@ -20,12 +29,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Up(up::Args),
+    Status(status::Args),
+    Url(url::Args),
+    Down(down::Args),
     Local(local::Args),
 }
 
 impl Verb {
     async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         match self {
+            Self::Up(args) => args.run(ui).await,
+            Self::Status(args) => args.run(ui).await,
+            Self::Url(args) => args.run(ui).await,
+            Self::Down(args) => args.run(ui).await,
             Self::Local(args) => args.run(ui).await,
         }
     }
@@ -33,6 +50,24 @@ impl Verb {
 
 /// Why a verb could not do its work: a sentence that says what was being done and what to do next.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Turns `stop` on at the first Ctrl-C, so that what runs is finished; a second one ends the process at once.
+async fn interrupt(stop: watch::Sender<bool>) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return;
+    }
+    Ui::default()
+        .say("\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
+    let _ = stop.send(true);
+    if tokio::signal::ctrl_c().await.is_ok() {
+        exit::now();
+    }
+}
+
+/// The cargo that builds handlers: the one that runs us, if one does.
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {

@@ -1,1 +1,24 @@
-fn main() {}
+//! `$default`: whatever no route was made for is answered with a hint and what the gateway knows of the sender.
+
+mod hint;
+
+use chat::{Answer, Error, Event, Gateway};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let aws = chat::init()?;
+    chat::run(async |event| answer(&Gateway::new(&aws, &event.endpoint), &event).await).await
+}
+
+async fn answer(gateway: &Gateway, event: &Event) -> Result<Answer, Error> {
+    match gateway.info(&event.connection_id).await? {
+        Some(info) => {
+            gateway.post(&event.connection_id, &hint::hint(&event.connection_id, &info)).await?;
+        }
+        None => tracing::info!("the sender left before it could be answered"),
+    }
+    Ok(Answer::OK)
+}
+
+#[cfg(test)]
+mod tests;

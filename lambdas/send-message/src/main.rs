@@ -1,1 +1,27 @@
-fn main() {}
+//! `sendmessage`: what one connection says reaches all the others.
+
+mod broadcast;
+mod message;
+
+use broadcast::broadcast;
+use chat::{Answer, Connections, Error, Event, Gateway};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let aws = chat::init()?;
+    let connections = Connections::new(&aws, chat::table()?);
+    chat::run(async |event| send(&connections, &Gateway::new(&aws, &event.endpoint), &event).await).await
+}
+
+async fn send(connections: &Connections, gateway: &Gateway, event: &Event) -> Result<Answer, Error> {
+    match message::read(event.body.as_deref()) {
+        Ok(message) => broadcast(connections, gateway, event, &message).await?,
+        Err(malformed) => {
+            gateway.post(&event.connection_id, &malformed.to_string()).await?;
+        }
+    }
+    Ok(Answer::OK)
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ impl Args {
         match process::state(data).await {
             State::Stopped => {
                 ui.line(format!("The local cloud in {} is not running.", data.display()));
-                Ok(Exit::NotRunning)
+                Ok(Exit::NotThere)
             }
             State::Silent => {
                 let log = data.join(LOG);

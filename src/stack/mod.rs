@@ -5,12 +5,20 @@
 //! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and whoever has the value
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
+mod intrinsics;
+mod naming;
+mod parameters;
+mod resolve;
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::diagnostic::Path;
 use crate::resources::Kind;
+pub use naming::check_stack;
+pub use resolve::resolve;
 
 /// Whose stack, where: what names and ARNs are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub struct Stack {
     /// By logical id.
     pub resources: BTreeMap<String, Resource>,
     pub outputs: BTreeMap<String, Output>,
+    /// Values of `NoEcho` parameters, which nobody may print.
+    pub secrets: BTreeSet<String>,
 }
 
 /// One desired resource.
@@ -61,12 +71,21 @@ pub struct Resource {
     pub hard: BTreeSet<String>,
     /// Resources whose name this one speaks of; waited for only when AWS refuses to go on without them.
     pub soft: BTreeSet<String>,
+    /// What becomes of the resource when the template has it no more.
     pub deletion_policy: DeletionPolicy,
+    /// What becomes of the old resource when another takes its place.
+    pub update_replace_policy: DeletionPolicy,
     /// Where the template describes it.
     pub path: Path,
-    /// The folder, crate or zip file that a function's code comes from, relative to the template.
+    /// The folder, crate or zip file that a function's code comes from, relative to the template. Then `Code` in
+    /// `properties` is `LOCAL_CODE`: where code comes from makes no difference to what is deployed.
     pub code: Option<String>,
+    /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
+    pub binary: Option<String>,
 }
+
+/// The one key of `Code` of a function whose code is local; its value is `true`.
+pub const LOCAL_CODE: &str = "Local";
 
 /// What becomes of a resource that is no longer wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,3 +184,6 @@ impl Token {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The gateway's side of the connections: `@connections` of one API's stage.
+
+use std::time::Duration;
+
+use aws_sdk_apigatewaymanagement::operation::get_connection::GetConnectionOutput;
+use aws_sdk_apigatewaymanagement::primitives::Blob;
+use aws_sdk_apigatewaymanagement::{Client, config};
+use aws_types::SdkConfig;
+
+use crate::Error;
+
+/// The longest that one call may take with its retries: a connection that hangs must not hold up the others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `@connections`.
+#[derive(Debug)]
+pub struct Gateway {
+    client: Client,
+}
+
+/// What became of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Delivered,
+    /// The connection is closed, or not open yet.
+    Gone,
+}
+
+impl Gateway {
+    /// The gateway at `endpoint` (`Event::endpoint`). Cheap: the connections to it belong to the HTTP client in `aws`.
+    pub fn new(aws: &SdkConfig, endpoint: &str) -> Self {
+        let timeouts = config::timeout::TimeoutConfig::builder().operation_timeout(PATIENCE).build();
+        let config = config::Builder::from(aws).endpoint_url(endpoint).timeout_config(timeouts).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    /// Sends a text frame to a connection.
+    ///
+    /// # Errors
+    /// What the gateway refused with, except that the connection is gone.
+    pub async fn post(&self, connection_id: &str, text: &str) -> Result<Delivery, Error> {
+        let posted = self.client.post_to_connection().connection_id(connection_id).data(Blob::new(text)).send().await;
+        match posted {
+            Ok(_) => Ok(Delivery::Delivered),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_gone_exception()) => Ok(Delivery::Gone),
+            Err(error) => Err(Error::new(format!("post to the connection {connection_id}"), error)),
+        }
+    }
+
+    /// What the gateway knows of a connection; `None` where it is gone.
+    ///
+    /// # Errors
+    /// What else the gateway refused with.
+    pub async fn info(&self, connection_id: &str) -> Result<Option<GetConnectionOutput>, Error> {
+        match self.client.get_connection().connection_id(connection_id).send().await {
+            Ok(info) => Ok(Some(info)),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_gone_exception()) => Ok(None),
+            Err(error) => Err(Error::new(format!("ask about the connection {connection_id}"), error)),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What AWS answered when it did not do what was asked, sorted by what that means for the caller.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// A call that did not succeed.
+#[derive(Debug, Clone)]
+pub struct CallError {
+    /// `lambda.CreateFunction`.
+    pub operation: String,
+    pub meaning: Meaning,
+    /// AWS's error code; empty where no answer came.
+    pub code: String,
+    pub message: String,
+    pub request_id: Option<String>,
+    /// How long AWS asks to wait before the next try.
+    pub retry_after: Option<Duration>,
+}
+
+/// What a failed call means for what to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Too many calls: nothing happened, the same call will do later.
+    Throttled,
+    /// Another change to the same resource is under way: nothing happened, the same call will do soon.
+    Busy,
+    /// Nothing answers to that name or id.
+    NotFound,
+    /// Something already has that name.
+    Exists,
+    /// The credentials do not suffice.
+    Denied,
+    /// No answer, or one that says nothing (5xx): it may have happened or not.
+    Unknown,
+    /// The endpoint could not be reached: nothing happened.
+    Unreachable,
+    /// AWS will not do this.
+    Refused,
+}
+
+impl CallError {
+    /// Sorts an SDK error of `service.operation`.
+    pub fn of<E>(service: &str, operation: &str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let header = |name: &str| Some(error.raw_response()?.headers().get(name)?.to_owned());
+        let (code, message) = match error.as_service_error() {
+            Some(refusal) => (
+                refusal.code().unwrap_or_default().to_owned(),
+                refusal.message().map_or_else(|| refusal.to_string(), str::to_owned),
+            ),
+            None => (String::new(), chain(error)),
+        };
+        let meaning = match error {
+            SdkError::ConstructionFailure(_) => Meaning::Refused,
+            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Meaning::Unknown,
+            // A connection that never stood carried nothing; one that broke may have carried the whole request.
+            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+                Some(error) if error.is_user() => Meaning::Refused,
+                _ if never_connected(&message) => Meaning::Unreachable,
+                _ => Meaning::Unknown,
+            },
+            _ => classify(service, operation, status.unwrap_or(0), &code, &message),
+        };
+        Self {
+            operation: format!("{service}.{operation}"),
+            meaning,
+            code,
+            message,
+            request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
+            retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
+        }
+    }
+
+    pub fn is(&self, meaning: Meaning) -> bool {
+        self.meaning == meaning
+    }
+}
+
+/// What a refusal means, by its code; the message decides where AWS uses one code for several things.
+fn classify(service: &str, operation: &str, status: u16, code: &str, message: &str) -> Meaning {
+    let says = |words: &[&str]| {
+        let message = message.to_lowercase();
+        words.iter().any(|word| message.contains(word))
+    };
+    match code {
+        // Throttles come as HTTP 400 and 429 alike, under these names.
+        "TooManyRequestsException"
+        | "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "PriorRequestNotComplete" => Meaning::Throttled,
+        // For DynamoDB: too many control-plane operations at once. Elsewhere a quota that waiting does not lift.
+        "LimitExceededException" if service == "dynamodb" || says(&["rate exceeded"]) => Meaning::Throttled,
+        "ConcurrentModification"
+        | "ConcurrentModificationException"
+        | "OperationAbortedException"
+        | "EntityTemporarilyUnmodifiable"
+        | "TransactionInProgressException" => Meaning::Busy,
+        "ResourceInUseException" if operation == "CreateTable" && !says(&["being deleted", "deleting"]) => {
+            Meaning::Exists
+        }
+        "ResourceInUseException" => Meaning::Busy,
+        "ConflictException" | "ResourceConflictException" if says(&["already exist", "provided already exists"]) => {
+            Meaning::Exists
+        }
+        "ConflictException" | "ResourceConflictException"
+            if says(&[
+                "concurrent",
+                "in progress",
+                "state: pending",
+                "currently in the following state",
+                "try again",
+            ]) =>
+        {
+            Meaning::Busy
+        }
+        "EntityAlreadyExists" | "EntityAlreadyExistsException" | "ResourceAlreadyExistsException" => Meaning::Exists,
+        "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" => {
+            Meaning::NotFound
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "MissingAuthenticationToken"
+        | "InvalidSignatureException" => Meaning::Denied,
+        _ if says(&["rate exceeded"]) => Meaning::Throttled,
+        _ if status >= 500 => Meaning::Unknown,
+        _ if status == 429 => Meaning::Throttled,
+        _ => Meaning::Refused,
+    }
+}
+
+fn never_connected(message: &str) -> bool {
+    let message = message.to_lowercase();
+    [
+        "tcp connect error",
+        "connection refused",
+        "dns error",
+        "failed to lookup",
+        "connect timeout",
+        "error trying to connect",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.code.is_empty() {
+            write!(f, "{}: {}", self.operation, self.message)?;
+        } else {
+            write!(f, "{}: {}: {}", self.operation, self.code, self.message)?;
+        }
+        match &self.request_id {
+            Some(id) => write!(f, " (request id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for CallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_sorted_by_what_they_mean() {
+        let table = [
+            ("lambda", "CreateFunction", 429, "TooManyRequestsException", "Rate exceeded", Meaning::Throttled),
+            ("iam", "CreateRole", 400, "Throttling", "Rate exceeded", Meaning::Throttled),
+            ("dynamodb", "CreateTable", 400, "LimitExceededException", "Subscriber limit exceeded", Meaning::Throttled),
+            (
+                "iam",
+                "CreateRole",
+                409,
+                "LimitExceeded",
+                "Cannot exceed quota for RolesPerAccount: 1000",
+                Meaning::Refused,
+            ),
+            (
+                "apigatewayv2",
+                "CreateRoute",
+                409,
+                "ConflictException",
+                "Unable to complete operation due to concurrent modification. Please try again later.",
+                Meaning::Busy,
+            ),
+            (
+                "apigatewayv2",
+                "CreateRoute",
+                409,
+                "ConflictException",
+                "Route with key $connect already exists for this API",
+                Meaning::Exists,
+            ),
+            (
+                "lambda",
+                "CreateFunction",
+                409,
+                "ResourceConflictException",
+                "Function already exist: chat",
+                Meaning::Exists,
+            ),
+            (
+                "lambda",
+                "UpdateFunctionCode",
+                409,
+                "ResourceConflictException",
+                "The operation cannot be performed at this time. An update is in progress for resource: arn",
+                Meaning::Busy,
+            ),
+            (
+                "lambda",
+                "AddPermission",
+                409,
+                "ResourceConflictException",
+                "The statement id (a) provided already exists. Please provide a new statement id.",
+                Meaning::Exists,
+            ),
+            ("dynamodb", "CreateTable", 400, "ResourceInUseException", "Table already exists: chat", Meaning::Exists),
+            ("dynamodb", "CreateTable", 400, "ResourceInUseException", "Table is being deleted: chat", Meaning::Busy),
+            ("dynamodb", "DeleteTable", 400, "ResourceInUseException", "Table is being created: chat", Meaning::Busy),
+            ("iam", "GetRole", 404, "NoSuchEntity", "The role with name x cannot be found.", Meaning::NotFound),
+            ("sts", "GetCallerIdentity", 403, "ExpiredToken", "The security token is expired", Meaning::Denied),
+            ("lambda", "CreateFunction", 500, "ServiceException", "An error occurred", Meaning::Unknown),
+            ("lambda", "CreateFunction", 400, "InvalidParameterValueException", "The role defined…", Meaning::Refused),
+        ];
+        for (service, operation, status, code, message, meaning) in table {
+            assert_eq!(classify(service, operation, status, code, message), meaning, "{code}: {message}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Every call to AWS is made here: who calls, how fast, how often again, and what it took.
+
+mod call;
+mod connect;
+mod error;
+mod pace;
+
+pub use call::{Call, Record, STEP};
+pub use connect::{Aws, ConnectError, Target};
+pub use error::{CallError, Meaning};

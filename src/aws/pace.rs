@@ -1,0 +1,112 @@
+//! How fast AWS may be called: a token bucket for each documented quota, and a lane for each API.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+
+/// One quota: what it covers, calls a second, and how many at once.
+struct Quota {
+    service: &'static str,
+    /// `*` for all operations that have no line of their own.
+    operation: &'static str,
+    rate: f64,
+    burst: f64,
+}
+
+/// The control-plane quotas that a deploy meets.
+/// API Gateway: <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html> (10 requests a second with
+/// a burst of 40 for all operations together; CreateDeployment one in five seconds).
+/// Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html> (15 a second for the control
+/// plane, 100 for GetFunction).
+const QUOTAS: &[Quota] = &[
+    Quota { service: "apigatewayv2", operation: "CreateDeployment", rate: 0.2, burst: 1.0 },
+    Quota { service: "apigatewayv2", operation: "*", rate: 10.0, burst: 40.0 },
+    Quota { service: "lambda", operation: "GetFunction", rate: 100.0, burst: 100.0 },
+    Quota { service: "lambda", operation: "*", rate: 15.0, burst: 15.0 },
+];
+
+/// Paces the calls of one process.
+#[derive(Default)]
+pub struct Pace {
+    /// For each quota in use, when its next call may go: the generic cell rate algorithm's one number.
+    next: Mutex<HashMap<(&'static str, &'static str), Instant>>,
+    lanes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Pace {
+    /// Waits until `service.operation` may be called.
+    pub async fn permit(&self, service: &str, operation: &str) {
+        let quota = QUOTAS
+            .iter()
+            .find(|quota| quota.service == service && (quota.operation == operation || quota.operation == "*"));
+        if let Some(quota) = quota {
+            let wait = self.reserve(quota, Instant::now());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// Waits for its turn in a lane: mutations of one API collide (409 "concurrent modification"), so they queue.
+    pub async fn turn(&self, lane: &str) -> OwnedMutexGuard<()> {
+        let lane = lock(&self.lanes).entry(lane.to_owned()).or_default().clone();
+        lane.lock_owned().await
+    }
+
+    fn reserve(&self, quota: &Quota, now: Instant) -> Duration {
+        let spacing = Duration::from_secs_f64(1.0 / quota.rate);
+        let slack = spacing.mul_f64(quota.burst - 1.0);
+        let mut next = lock(&self.next);
+        let due = next.entry((quota.service, quota.operation)).or_insert(now);
+        let at = (*due).max(now);
+        *due = at + spacing;
+        (at - now).saturating_sub(slack)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
+        let pace = Pace::default();
+        let start = Instant::now();
+        for _ in 0..40 {
+            pace.permit("apigatewayv2", "CreateRoute").await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        for _ in 0..10 {
+            pace.permit("apigatewayv2", "CreateRoute").await;
+        }
+        assert_eq!(start.elapsed().as_millis(), 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deployments_have_a_quota_of_their_own() {
+        let pace = Pace::default();
+        let start = Instant::now();
+        pace.permit("apigatewayv2", "CreateDeployment").await;
+        pace.permit("apigatewayv2", "CreateStage").await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        pace.permit("apigatewayv2", "CreateDeployment").await;
+        assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_without_a_documented_quota_is_not_held() {
+        let pace = Pace::default();
+        let start = Instant::now();
+        for _ in 0..1000 {
+            pace.permit("iam", "GetRole").await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,89 @@
+//! `wschat down`: everything that is the stack's goes, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal};
+
+use tokio::sync::{mpsc, watch};
+
+use super::exit::Exit;
+use super::{Failure, target};
+use crate::execute;
+use crate::live;
+use crate::plan;
+use crate::resources::Search;
+use crate::ui::Ui;
+use crate::ui::progress::{self, Style};
+
+/// Removes the stack, with all its data; it needs no template
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: target::Args,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Print what happens as JSON, a line an event
+    #[arg(long)]
+    json: bool,
+}
+
+/// How often it is looked whether something came back: a function's last lines may make its log group anew.
+const ROUNDS: u32 = 3;
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let aws = self.target.connect(ui).await?;
+        let name = &aws.scope.stack;
+        let mut asked = self.yes;
+        let mut removed = false;
+        let no_code = BTreeMap::new();
+        for _ in 0..ROUNDS {
+            let plan = plan::teardown(&live::read(&aws, &Search::default()).await?);
+            if plan.is_empty() {
+                for kept in &plan.steps {
+                    let id = kept.physical_id.as_deref().unwrap_or_default();
+                    ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
+                }
+                ui.say(if removed {
+                    format!("Stack {name} is gone.")
+                } else {
+                    format!("There is nothing of stack {name} in account {} ({}).", aws.scope.account, aws.scope.region)
+                });
+                return Ok(Exit::Ok);
+            }
+            if self.json {
+                ui.line(crate::ui::plan::json(&plan, &BTreeSet::new()));
+            } else {
+                ui.say(crate::ui::plan::text(&plan, &BTreeSet::new()));
+            }
+            if !asked {
+                if !io::stdin().is_terminal() {
+                    return Err("this would delete all of it; say --yes if that is what you want".into());
+                }
+                if !ui.confirm(format_args!("Delete all of stack {name}?")) {
+                    return Err("nothing was deleted".into());
+                }
+                asked = true;
+            }
+            let (events, heard) = mpsc::unbounded_channel();
+            let (stop, stopped) = watch::channel(false);
+            let interrupt = tokio::spawn(super::interrupt(stop));
+            let (outcome, ()) = tokio::join!(
+                execute::run(aws.clone(), &plan, &no_code, events, stopped),
+                progress::show(&plan, Style::of(self.json), heard)
+            );
+            interrupt.abort();
+            if !outcome.is_complete() {
+                for (step, error) in &outcome.failed {
+                    let step = &plan.steps[*step];
+                    ui.say(format_args!("{} ({}) failed: {error}", step.name, step.type_name));
+                }
+                let left = outcome.not_started.len() + outcome.failed.len();
+                let again = self.target.flags();
+                return Err(format!("{left} are left of stack {name}\n  go on with: wschat down{again}").into());
+            }
+            removed = true;
+        }
+        Err(format!("something of stack {name} keeps coming back; run wschat down again").into())
+    }
+}

@@ -1,0 +1,185 @@
+//! The template of a run, from its file to a stack; and the code that it names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::diagnostic::Problem;
+use crate::package::{self, Architecture, Code};
+use crate::resources::{self, function};
+use crate::stack::{self, Scope, Stack};
+use crate::template::{self, Template};
+use crate::ui::Ui;
+
+/// Which template, with which parameters.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// The template; without one, template.yaml, template.yml or template.json here, or the one in templates/
+    #[arg(long, short, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// A parameter of the template
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    parameters: Vec<(String, String)>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must be NAME=VALUE".to_owned()),
+    }
+}
+
+/// A template's file, read.
+#[derive(Debug)]
+pub struct Project {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    parameters: BTreeMap<String, String>,
+}
+
+/// The template has problems; they have been shown.
+#[derive(Debug, thiserror::Error)]
+#[error("the template {file} cannot be used: {count}")]
+struct BadTemplate {
+    file: String,
+    count: String,
+}
+
+impl Args {
+    /// Finds and reads the template.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn read(&self) -> Result<Project, Failure> {
+        let path = match &self.template {
+            Some(path) => path.clone(),
+            None => find()?,
+        };
+        let bytes =
+            std::fs::read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
+        Ok(Project { path, bytes, parameters: self.parameters.iter().cloned().collect() })
+    }
+
+    /// Whether a template was named, or one can be found.
+    pub fn exists(&self) -> bool {
+        self.template.is_some() || find().is_ok()
+    }
+}
+
+fn find() -> Result<PathBuf, Failure> {
+    let names = ["template.yaml", "template.yml", "template.json"];
+    if let Some(path) = names.iter().map(PathBuf::from).find(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let is_template = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+    };
+    let mut found: Vec<PathBuf> = std::fs::read_dir("templates")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_template)
+        .collect();
+    found.sort();
+    match found.as_slice() {
+        [path] => Ok(path.clone()),
+        [] => Err("there is no template here (template.yaml, or one in templates/); name it with --template".into()),
+        several => {
+            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            Err(format!("templates/ holds several templates ({}); name one with --template", names.join(", ")).into())
+        }
+    }
+}
+
+impl Project {
+    /// The stack that the template describes in `scope`.
+    ///
+    /// # Errors
+    /// When the template has problems: they are shown, each with its place.
+    pub fn stack(&self, scope: &Scope, ui: &Ui) -> Result<Stack, Failure> {
+        self.resolve(scope).map_err(|problems| {
+            let file = self.path.display().to_string();
+            let text = String::from_utf8_lossy(&self.bytes);
+            let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
+            ui.say(template::render::render(&problems, rendering));
+            let count = match problems.len() {
+                1 => "it has a problem".to_owned(),
+                count => format!("it has {count} problems"),
+            };
+            BadTemplate { file, count }.into()
+        })
+    }
+
+    /// The stack as it would be in some account: enough to tell whether the template is sound before anybody is asked.
+    ///
+    /// # Errors
+    /// When the template has problems: they are shown, each with its place.
+    pub fn check(&self, stack: &str, region: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+        let scope = Scope {
+            stack: stack.to_owned(),
+            account: "000000000000".to_owned(),
+            region: region.unwrap_or("us-east-1").to_owned(),
+            partition: "aws".to_owned(),
+        };
+        self.stack(&scope, ui).map(drop)
+    }
+
+    fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
+        let template: Template = template::parse(&self.bytes)?;
+        let context = template::expand::Context { partition: &scope.partition, parameters: &self.parameters };
+        let template = template::expand::expand(template, context);
+        stack::resolve(&template, &self.parameters, scope, &resources::kinds())
+    }
+
+    /// The code that the stack's functions come from.
+    ///
+    /// # Errors
+    /// When the template's folder cannot be told.
+    pub fn code(&self, stack: &Stack) -> Result<Vec<Code>, Failure> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let functions = stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE);
+        Ok(functions
+            .filter_map(|resource| {
+                let text = |name: &str| resource.properties[name].as_str().unwrap_or_default().to_owned();
+                let architecture = match resource.properties["Architectures"][0].as_str() {
+                    Some("arm64") => Architecture::Arm64,
+                    _ => Architecture::X86_64,
+                };
+                Some(Code {
+                    logical_id: resource.logical_id.clone(),
+                    path: folder.join(resource.code.as_ref()?),
+                    runtime: text("Runtime"),
+                    handler: text("Handler"),
+                    architecture,
+                    binary: resource.binary.clone(),
+                })
+            })
+            .collect())
+    }
+
+    /// Builds the code.
+    ///
+    /// # Errors
+    /// What the compiler said, and what else went wrong.
+    pub async fn build(
+        &self,
+        code: Vec<Code>,
+        target: package::Target,
+        options: &package::Options,
+        ui: &Ui,
+    ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
+        let progress = ui.build();
+        let result = package::build(code, target, options, |step| progress.show(step)).await;
+        progress.end();
+        result.map_err(|error| {
+            if let Some(compiler) = &error.compiler {
+                ui.say(compiler.trim_end());
+            }
+            let help =
+                error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default();
+            format!("{error}{help}").into()
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What a run comes to: URIs, outputs, or all that stands in its way.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use super::Failure;
+use crate::resources::{Live, api, stage};
+use crate::stack::{Stack, Token};
+
+/// The outputs, with what AWS minted put in.
+pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeMap<String, String> {
+    let endpoints = endpoints(stack, known);
+    let value = |text: &str| {
+        let text = Token::substitute_text(text, &|token| known.get(token).cloned());
+        // Many templates spell an API's address out as AWS would make it. Where the API says itself where it is, that
+        // is what counts; on AWS the two are the same.
+        endpoints.iter().fold(text, |text, (spelled, endpoint)| text.replace(spelled, endpoint))
+    };
+    stack.outputs.iter().map(|(name, output)| (name.clone(), value(&output.value))).collect()
+}
+
+/// The address of each API as templates spell it, and as the API gives it.
+fn endpoints(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<(String, String)> {
+    let apis = stack.resources.values().filter(|resource| resource.kind.type_name() == api::TYPE);
+    apis.filter_map(|resource| {
+        let attribute = |name: &str| {
+            let token = Token { logical_id: resource.logical_id.clone(), attribute: name.to_owned() };
+            known.get(&token).cloned()
+        };
+        let id = attribute("Ref")?;
+        let scope = &stack.scope;
+        Some((format!("wss://{id}.execute-api.{}.{}", scope.region, scope.url_suffix()), attribute(api::ENDPOINT)?))
+    })
+    .collect()
+}
+
+/// The URI of every stage of the stack.
+pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
+    let stages = stack.resources.values().filter(|resource| resource.kind.type_name() == stage::TYPE);
+    stages
+        .filter_map(|resource| {
+            let api = Token::find(resource.properties["ApiId"].as_str()?).into_iter().next()?;
+            let endpoint = known.get(&Token { attribute: api::ENDPOINT.to_owned(), ..api })?;
+            Some(uri(endpoint, resource.properties["StageName"].as_str()?))
+        })
+        .collect()
+}
+
+/// The URI of every stage that is there.
+pub fn live_uris(live: &[Live]) -> Vec<String> {
+    let stages = live.iter().filter(|one| one.type_name == stage::TYPE);
+    stages
+        .filter_map(|stage| {
+            let api = live
+                .iter()
+                .find(|one| one.type_name == api::TYPE && Some(one.physical_id.as_str()) == stage.parent.as_deref())?;
+            Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
+        })
+        .collect()
+}
+
+fn uri(endpoint: &str, stage: &str) -> String {
+    format!("{}/{stage}", endpoint.trim_end_matches('/'))
+}
+
+/// Several errors as one.
+pub fn all(errors: &[impl Display]) -> Failure {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\nerror: ").into()
+}

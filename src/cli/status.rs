@@ -1,0 +1,137 @@
+//! `wschat status`: what there is of a stack, how it is, and how it differs from its template.
+
+use serde_json::json;
+
+use super::exit::Exit;
+use super::{Failure, project, result, target};
+use crate::live;
+use crate::plan::{self, Action, Plan, Step, shown};
+use crate::resources::{Health, Live, Owner, Search};
+use crate::ui::Ui;
+
+/// Shows every resource: its physical id, its state, and how it differs from the template, if there is one
+///
+/// Ends with 0 when all is well, with 2 when something is missing, changed, under way or broken, and with 3 when there
+/// is nothing of the stack.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: target::Args,
+    #[command(flatten)]
+    project: project::Args,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let project = if self.project.exists() { Some(self.project.read()?) } else { None };
+        if let Some(project) = &project {
+            project.check(&self.target.stack()?, self.target.region(), ui)?;
+        }
+        let aws = self.target.connect(ui).await?;
+        let stack = project.map(|project| project.stack(&aws.scope, ui)).transpose()?;
+        let search = stack.as_ref().map_or_else(Search::default, live::search);
+        let live = live::read(&aws, &search).await?;
+        let name = &aws.scope.stack;
+        if !live.iter().any(|one| one.owner == Owner::Stack) {
+            ui.say(format_args!(
+                "There is nothing of stack {name} in account {} ({}).",
+                aws.scope.account, aws.scope.region
+            ));
+            return Ok(Exit::NotThere);
+        }
+        let plan = match &stack {
+            // Whether code is new only a build could tell; that is `up`'s business.
+            Some(stack) => {
+                plan::diff(stack, &live, &plan::Options::default()).map_err(|errors| result::all(&errors))?
+            }
+            None => described(&live),
+        };
+        let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(step)).collect();
+        let uris = result::live_uris(&live);
+        let well = lines.iter().all(|line| line.well);
+        if self.json {
+            let resources = lines.iter().map(|line| {
+                json!({"resource": line.name, "type": line.type_name, "physical_id": line.physical_id,
+                    "state": line.state, "drift": line.drift})
+            });
+            ui.line(json!({"stack": name, "account": aws.scope.account, "region": aws.scope.region, "well": well,
+                "uris": uris, "resources": resources.collect::<Vec<_>>()}));
+        } else {
+            ui.line(format_args!("Stack {name} in account {} ({})", aws.scope.account, aws.scope.region));
+            let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
+            for line in &lines {
+                let mark = if line.well { '✓' } else { '✗' };
+                ui.line(format_args!(
+                    "  {mark} {:width$}  {:32}  {:10}  {}",
+                    line.name, line.type_name, line.state, line.physical_id
+                ));
+                for drift in &line.drift {
+                    ui.line(format_args!("      {drift}"));
+                }
+            }
+            for uri in &uris {
+                ui.line(format_args!("  {uri}"));
+            }
+            ui.line(if well { "All is well." } else { "Not all is well: `wschat up` repairs what differs." });
+        }
+        Ok(if well { Exit::Ok } else { Exit::Differs })
+    }
+}
+
+/// Without a template, everything that is there is as it shall be.
+fn described(live: &[Live]) -> Plan {
+    let steps = live.iter().filter(|one| one.owner == Owner::Stack).map(|one| Step {
+        action: Action::Keep,
+        type_name: one.type_name,
+        name: one.logical_id.clone().unwrap_or_else(|| one.physical_id.clone()),
+        physical_id: Some(one.physical_id.clone()),
+        changes: Vec::new(),
+        reason: None,
+        want: None,
+        live: Some(one.clone()),
+        after: [].into(),
+        if_refused: [].into(),
+    });
+    Plan { steps: steps.collect(), ..Plan::default() }
+}
+
+/// One resource, as it is shown.
+struct Line {
+    name: String,
+    type_name: &'static str,
+    physical_id: String,
+    state: String,
+    drift: Vec<String>,
+    well: bool,
+}
+
+impl Line {
+    fn of(step: &Step) -> Self {
+        let health = step.live.as_ref().map(|live| &live.health);
+        let (state, mut drift) = match (step.action, health) {
+            (Action::Create, _) => ("missing".to_owned(), Vec::new()),
+            (Action::Delete, _) => ("unwanted".to_owned(), Vec::new()),
+            (Action::Retain, _) => ("retained".to_owned(), Vec::new()),
+            (_, Some(Health::Failed(why))) => ("failed".to_owned(), vec![why.clone()]),
+            (_, Some(Health::Busy(state))) => (state.clone(), Vec::new()),
+            (Action::Update | Action::Replace, _) => ("drifted".to_owned(), Vec::new()),
+            _ => ("ready".to_owned(), Vec::new()),
+        };
+        drift.extend(step.reason.clone().filter(|_| step.action == Action::Delete));
+        drift.extend(step.changes.iter().map(|change| {
+            let (is, shall) = (shown(change.old.as_ref()), shown(change.new.as_ref()));
+            format!("{} is {is}, the template says {shall}", change.property)
+        }));
+        Self {
+            name: step.name.clone(),
+            type_name: step.type_name,
+            physical_id: step.physical_id.clone().unwrap_or_default(),
+            well: matches!(step.action, Action::Keep | Action::Retain) && matches!(health, None | Some(Health::Ready)),
+            state,
+            drift,
+        }
+    }
+}

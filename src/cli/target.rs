@@ -1,0 +1,117 @@
+//! What all verbs that have to do with a stack take: which stack, and where.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Failure;
+use super::local::DataFolder;
+use crate::aws::{Aws, Target};
+use crate::local::process;
+use crate::stack::check_stack;
+use crate::ui::Ui;
+
+/// Which stack, and where.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// The stack's name; without one, the current folder's
+    #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
+    stack: Option<String>,
+    /// The AWS region
+    #[arg(long)]
+    region: Option<String>,
+    /// The AWS profile whose credentials and region are used
+    #[arg(long)]
+    profile: Option<String>,
+    /// Another endpoint than AWS's, for all services
+    #[arg(long, value_name = "URL", conflicts_with = "local")]
+    endpoint_url: Option<String>,
+    /// The local cloud on this machine instead of AWS; it is started when it is not running
+    #[arg(long)]
+    local: bool,
+    #[command(flatten)]
+    data: DataFolder,
+}
+
+impl Args {
+    /// The stack's name.
+    ///
+    /// # Errors
+    /// When it cannot be a stack's name.
+    pub fn stack(&self) -> Result<String, Failure> {
+        let name = match &self.stack {
+            Some(name) => name.clone(),
+            None => from_folder()?,
+        };
+        check_stack(&name).map_err(|problem| {
+            let help = problem.help.map(|help| format!("\n  {help}")).unwrap_or_default();
+            format!("{}{help}", problem.what)
+        })?;
+        Ok(name)
+    }
+
+    /// Whether the stack is in the local cloud.
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// The region as far as it is given here.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// The flags that lead another command to the same stack, for messages.
+    pub fn flags(&self) -> String {
+        let mut flags = String::new();
+        let mut flag = |name: &str, value: Option<&String>| {
+            if let Some(value) = value {
+                flags.push_str(&format!(" --{name} {value}"));
+            }
+        };
+        flag("stack", self.stack.as_ref());
+        flag("region", self.region.as_ref());
+        flag("profile", self.profile.as_ref());
+        flag("endpoint-url", self.endpoint_url.as_ref());
+        if self.local {
+            flags.push_str(" --local");
+        }
+        flags
+    }
+
+    /// Connects; with `--local`, to the local cloud, which is started when it is not running.
+    ///
+    /// # Errors
+    /// No credentials, no region, no answer; a local cloud that does not start.
+    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+        let endpoint_url = if self.local {
+            let running = process::ensure(&self.data.path, &process::Options::default()).await?;
+            if running.origin != process::Origin::Found {
+                ui.say(format_args!("The local cloud is up on port {}.", running.port));
+            }
+            Some(format!("http://127.0.0.1:{}", running.port))
+        } else {
+            self.endpoint_url.clone()
+        };
+        let target =
+            Target { region: self.region.clone(), profile: self.profile.clone(), endpoint_url, local: self.local };
+        Ok(Arc::new(Aws::connect(&self.stack()?, &target).await?))
+    }
+
+    /// Where things are kept between runs that can be made again at any time.
+    pub fn cache(&self) -> PathBuf {
+        self.data.path.parent().unwrap_or_else(|| Path::new(".")).join("build")
+    }
+}
+
+/// The current folder's name, as a stack may be named.
+fn from_folder() -> Result<String, Failure> {
+    let folder = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let name = name.trim_matches('-');
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("the folder's name ({}) cannot name a stack; give one with --stack", folder.display()).into())
+    }
+}

@@ -1,0 +1,39 @@
+//! `wschat url`: the URI alone, for scripts.
+
+use super::exit::Exit;
+use super::{Failure, result, target};
+use crate::resources::{Live, Search, api, provider, stage};
+use crate::ui::Ui;
+
+/// Prints the URI to connect to, and nothing else
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: target::Args,
+}
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let aws = self.target.connect(ui).await?;
+        let mut live: Vec<Live> = Vec::new();
+        for type_name in [api::TYPE, stage::TYPE] {
+            if let Some(provider) = provider(type_name) {
+                live.extend(provider.list(&aws, &Search::default(), &live.clone()).await?);
+            }
+        }
+        let uris = result::live_uris(&live);
+        if uris.is_empty() {
+            return Err(format!(
+                "stack {} has no URI{}\n  bring it up with: wschat up{}",
+                aws.scope.stack,
+                if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
+                self.target.flags()
+            )
+            .into());
+        }
+        for uri in uris {
+            ui.line(uri);
+        }
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,362 @@
+//! Carries out a plan: everything side by side that nothing holds back.
+//!
+//! One owner holds the run's state. Each step is a task that reports to it; only the owner starts steps, and only when
+//! all they wait for is done. Whoever shows the run (the terminal, `--json`) gets the same events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::aws::{Aws, Meaning, STEP};
+use crate::plan::{Action, Plan, Step};
+use crate::resources::{Context, Created, Owner, Provider, ResourceError, Want, permission, table};
+use crate::stack::Token;
+
+/// What happens while a plan is carried out. Steps are indexes into the plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Started {
+        step: usize,
+    },
+    /// What the step is waiting for.
+    Waiting {
+        step: usize,
+        text: String,
+    },
+    /// AWS would not go on before others are there: the step starts again when they are.
+    PutBack {
+        step: usize,
+        error: String,
+    },
+    /// It exists; what depends on its existence goes on.
+    Made {
+        step: usize,
+        physical_id: String,
+    },
+    Done {
+        step: usize,
+        milliseconds: u64,
+    },
+    Failed {
+        step: usize,
+        error: String,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// All attributes that are known in the end.
+    pub known: BTreeMap<Token, String>,
+    pub done: BTreeSet<usize>,
+    pub failed: BTreeMap<usize, ResourceError>,
+    /// Steps that were never started.
+    pub not_started: BTreeSet<usize>,
+    /// When each step ran, from its start to its end.
+    pub times: BTreeMap<usize, (Instant, Instant)>,
+}
+
+impl Outcome {
+    /// Whether everything that was planned has been done.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.not_started.is_empty()
+    }
+}
+
+/// Where a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not started, or put back to wait for what it named only.
+    Waiting,
+    Running,
+    /// Made, not ready yet.
+    Settling,
+    Done,
+    Failed,
+}
+
+/// What a task reports to the owner.
+enum Report {
+    Made(usize, Result<Created, ResourceError>),
+    Settled(usize, Result<(), ResourceError>),
+}
+
+/// Carries out `plan`. `code` holds functions' zips by logical id. When `stop` turns true, what runs is finished and
+/// nothing more is started; the same after a failure.
+pub async fn run(
+    aws: Arc<Aws>,
+    plan: &Plan,
+    code: &BTreeMap<String, Bytes>,
+    events: mpsc::UnboundedSender<Event>,
+    mut stop: watch::Receiver<bool>,
+) -> Outcome {
+    let mut run = Run {
+        aws,
+        plan,
+        code,
+        events,
+        states: plan.steps.iter().map(|step| if step.action.acts() { State::Waiting } else { State::Done }).collect(),
+        put_back: BTreeSet::new(),
+        begun: BTreeMap::new(),
+        outcome: Outcome { known: plan.known.clone(), ..Outcome::default() },
+        tasks: JoinSet::new(),
+    };
+    loop {
+        let stopping = *stop.borrow() || !run.outcome.failed.is_empty();
+        if !stopping {
+            run.start_what_can();
+        }
+        if run.tasks.is_empty() {
+            break;
+        }
+        tokio::select! {
+            report = run.tasks.join_next() => match report {
+                Some(Ok(report)) => run.hear(report),
+                // A task that panicked: a bug of ours, told as such, and the run ends without losing the others.
+                Some(Err(error)) => run.broken(&error),
+                None => break,
+            },
+            () = told_to_stop(&mut stop), if !stopping => {}
+        }
+    }
+    run.finish()
+}
+
+/// Returns when `stop` is true; never, when nobody is left who could say so.
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+struct Run<'a> {
+    aws: Arc<Aws>,
+    plan: &'a Plan,
+    code: &'a BTreeMap<String, Bytes>,
+    events: mpsc::UnboundedSender<Event>,
+    states: Vec<State>,
+    /// Steps that AWS refused before what they name was there.
+    put_back: BTreeSet<usize>,
+    begun: BTreeMap<usize, Instant>,
+    outcome: Outcome,
+    tasks: JoinSet<Report>,
+}
+
+impl Run<'_> {
+    fn start_what_can(&mut self) {
+        for index in 0..self.states.len() {
+            if self.states[index] == State::Waiting && self.is_free(index) {
+                self.start(index);
+            }
+        }
+    }
+
+    fn is_free(&self, index: usize) -> bool {
+        let step = &self.plan.steps[index];
+        step.after.iter().all(|before| self.is_there(*before, step))
+            && (!self.put_back.contains(&index)
+                || step.if_refused.iter().all(|before| self.states[*before] == State::Done))
+    }
+
+    /// Whether `before` is far enough for `step`: made is enough where only existence counts.
+    fn is_there(&self, before: usize, step: &Step) -> bool {
+        match self.states[before] {
+            State::Done => true,
+            // A permission can be added to a function that is still Pending.
+            State::Settling => step.type_name == permission::TYPE || self.plan.steps[before].type_name != table::TYPE,
+            _ => false,
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let step = self.plan.steps[index].clone();
+        let Some(provider) = step.provider() else { return };
+        self.states[index] = State::Running;
+        self.begun.entry(index).or_insert_with(Instant::now);
+        self.tell(Event::Started { step: index });
+        let want = step.want.as_ref().map(|want| self.resolve(want));
+        let aws = Arc::clone(&self.aws);
+        let events = self.events.clone();
+        self.tasks.spawn(STEP.scope(index, async move {
+            let note = move |text| drop(events.send(Event::Waiting { step: index, text }));
+            let cx = Context { aws: &aws, note: &note };
+            Report::Made(index, carry_out(cx, provider, &step, want.as_ref()).await)
+        }));
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Made(index, Ok(created)) => self.made(index, created),
+            Report::Made(index, Err(error)) => {
+                if self.may_be_too_early(index, &error) {
+                    self.put_back.insert(index);
+                    self.states[index] = State::Waiting;
+                    self.tell(Event::PutBack { step: index, error: error.to_string() });
+                } else {
+                    self.failed(index, error);
+                }
+            }
+            Report::Settled(index, Ok(())) => self.done(index),
+            Report::Settled(index, Err(error)) => self.failed(index, error),
+        }
+    }
+
+    /// Whether a refusal may be because something that is only named is not there yet. Which services look, and
+    /// when, is nowhere written down: so the answer decides, once.
+    fn may_be_too_early(&self, index: usize, error: &ResourceError) -> bool {
+        let step = &self.plan.steps[index];
+        let refused =
+            matches!(error, ResourceError::Call(call) if call.is(Meaning::Refused) || call.is(Meaning::NotFound));
+        refused
+            && !self.put_back.contains(&index)
+            && step.if_refused.iter().any(|before| self.states[*before] != State::Done)
+    }
+
+    fn made(&mut self, index: usize, created: Created) {
+        let step = &self.plan.steps[index];
+        for (attribute, value) in created.attributes {
+            self.outcome.known.insert(Token { logical_id: step.name.clone(), attribute }, value);
+        }
+        self.tell(Event::Made { step: index, physical_id: created.physical_id.clone() });
+        let (Some(provider), Some(want), true) =
+            (step.provider(), &step.want, matches!(step.action, Action::Create | Action::Replace))
+        else {
+            self.done(index);
+            return;
+        };
+        self.states[index] = State::Settling;
+        let want = self.resolve(want);
+        let aws = Arc::clone(&self.aws);
+        let events = self.events.clone();
+        self.tasks.spawn(STEP.scope(index, async move {
+            let note = move |text| drop(events.send(Event::Waiting { step: index, text }));
+            let cx = Context { aws: &aws, note: &note };
+            Report::Settled(index, provider.settle(cx, &want, &created.physical_id).await)
+        }));
+    }
+
+    fn done(&mut self, index: usize) {
+        self.states[index] = State::Done;
+        self.outcome.done.insert(index);
+        let begun = self.end(index);
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tell(Event::Done { step: index, milliseconds });
+    }
+
+    fn failed(&mut self, index: usize, error: ResourceError) {
+        self.states[index] = State::Failed;
+        self.end(index);
+        self.tell(Event::Failed { step: index, error: error.to_string() });
+        self.outcome.failed.insert(index, error);
+    }
+
+    fn broken(&mut self, error: &tokio::task::JoinError) {
+        let running =
+            (0..self.states.len()).find(|index| matches!(self.states[*index], State::Running | State::Settling));
+        if let Some(index) = running {
+            self.failed(index, ResourceError::Failed(format!("a defect of wschat's: {error}")));
+        }
+    }
+
+    fn end(&mut self, index: usize) -> Instant {
+        let begun = self.begun.get(&index).copied().unwrap_or_else(Instant::now);
+        self.outcome.times.insert(index, (begun, Instant::now()));
+        begun
+    }
+
+    fn finish(mut self) -> Outcome {
+        self.outcome.not_started =
+            (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting).collect();
+        self.outcome
+    }
+
+    fn resolve(&self, want: &Want) -> Want {
+        let known = |token: &Token| self.outcome.known.get(token).cloned();
+        Want {
+            properties: Token::substitute(&want.properties, &known),
+            code: self.code.get(&want.logical_id).cloned(),
+            ..want.clone()
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listening is no reason to stop.
+        let _ = self.events.send(event);
+    }
+}
+
+async fn carry_out(
+    cx: Context<'_>,
+    provider: &'static dyn Provider,
+    step: &Step,
+    want: Option<&Want>,
+) -> Result<Created, ResourceError> {
+    match (step.action, &step.live, want) {
+        (Action::Create, _, Some(want)) => create(cx, provider, want).await,
+        (Action::Update, Some(live), Some(want)) => {
+            provider.update(cx, live, want).await?;
+            Ok(Created::from(live.clone()))
+        }
+        (Action::Replace, Some(live), Some(want)) => {
+            provider.delete(cx, live).await?;
+            create(cx, provider, want).await
+        }
+        (Action::Delete, Some(live), _) => {
+            provider.delete(cx, live).await?;
+            Ok(Created { physical_id: live.physical_id.clone(), ..Created::default() })
+        }
+        _ => Ok(Created::default()),
+    }
+}
+
+/// How often a resource whose create left no answer is looked for before it is created again: readings lag behind.
+const LOOKS: u32 = 4;
+
+/// Creates a resource exactly once, whatever happens to the answer: before a create is sent again, it is looked
+/// whether the first one did its work.
+async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -> Result<Created, ResourceError> {
+    let mut attempts = 0;
+    loop {
+        let error = match provider.create(cx, want).await {
+            Err(ResourceError::Call(error)) if error.is(Meaning::Unknown) || error.is(Meaning::Exists) => error,
+            result => return result,
+        };
+        attempts += 1;
+        for look in 0..LOOKS {
+            if let Some(live) = provider.find(cx, want).await? {
+                return adopt(cx, provider, want, live).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100 << (2 * look))).await;
+        }
+        if attempts >= 5 {
+            return Err(error.into());
+        }
+    }
+}
+
+/// Takes what is there under the name that was to be created, if it is ours, and makes it what it shall be.
+async fn adopt(
+    cx: Context<'_>,
+    provider: &'static dyn Provider,
+    want: &Want,
+    live: crate::resources::Live,
+) -> Result<Created, ResourceError> {
+    if let Owner::Other(owner) = &live.owner {
+        return Err(ResourceError::Failed(format!(
+            "{} \"{}\" exists already and belongs to {owner}",
+            provider.type_name(),
+            live.physical_id
+        )));
+    }
+    if !crate::plan::changes(provider, &live.properties, &want.properties).is_empty() {
+        provider.update(cx, &live, want).await?;
+    }
+    Ok(live.into())
+}

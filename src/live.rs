@@ -1,0 +1,66 @@
+//! Reads what AWS has of a stack: the one stage that does.
+//!
+//! All types are listed side by side; what lives inside something (an API's routes, a function's permissions) is read
+//! as soon as that is known. So a reading is two round trips deep, however many resources there are.
+
+use futures_util::future::{BoxFuture, try_join_all};
+
+use crate::aws::Aws;
+use crate::resources::{self, Live, Owner, PROVIDERS, Provider, ResourceError, Search};
+use crate::stack::Stack;
+
+/// What could not be read, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the stack's {type_name}: {error}")]
+pub struct ReadError {
+    pub type_name: &'static str,
+    #[source]
+    pub error: ResourceError,
+}
+
+/// Reads everything that belongs to the stack, and everything of others that has a name the stack wants.
+///
+/// # Errors
+/// The first type that could not be read.
+pub async fn read(aws: &Aws, search: &Search) -> Result<Vec<Live>, ReadError> {
+    let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
+    let found = try_join_all(roots.map(|provider| read_below(aws, search, *provider, &[]))).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn read_below<'a>(
+    aws: &'a Aws,
+    search: &'a Search,
+    provider: &'static dyn Provider,
+    parents: &'a [Live],
+) -> BoxFuture<'a, Result<Vec<Live>, ReadError>> {
+    Box::pin(async move {
+        let mut found = provider
+            .list(aws, search, parents)
+            .await
+            .map_err(|error| ReadError { type_name: provider.type_name(), error })?;
+        let ours: Vec<Live> = found.iter().filter(|live| live.owner == Owner::Stack).cloned().collect();
+        if !ours.is_empty() {
+            let children = PROVIDERS.iter().filter(|child| child.parent() == Some(provider.type_name()));
+            let below = try_join_all(children.map(|child| read_below(aws, search, *child, &ours))).await?;
+            found.extend(below.into_iter().flatten());
+        }
+        Ok(found)
+    })
+}
+
+/// What to look for on behalf of a template.
+pub fn search(stack: &Stack) -> Search {
+    let mut search = Search::default();
+    for resource in stack.resources.values() {
+        if let Some(name) = &resource.name {
+            search.names.entry(resource.kind.type_name()).or_default().push(name.clone());
+        }
+        if resource.kind.type_name() == resources::inline_policy::TYPE {
+            let policy = resource.properties["PolicyName"].as_str().unwrap_or_default();
+            let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());
+            search.inline_policies.extend(roles.map(|role| (role.to_owned(), policy.to_owned())));
+        }
+    }
+    search
+}

@@ -1,0 +1,359 @@
+//! Rust crates to executables: one `cargo build` for all handlers of a workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use cargo_metadata::diagnostic::DiagnosticLevel;
+use cargo_metadata::{Message, Metadata, MetadataCommand, PackageId, TargetKind};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::Command;
+
+use super::backend::Method;
+use super::place::Place;
+use super::{Code, Options, PackageError, Progress};
+
+const DOING: &str = "compile the code";
+
+/// Binaries that one run of cargo can make: of one workspace, for one place, no two of one name (cargo would put
+/// both into the same file).
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// The workspace's root.
+    pub root: PathBuf,
+    pub place: Place,
+    pub binaries: Vec<Binary>,
+}
+
+/// One binary that functions run.
+#[derive(Debug)]
+pub(super) struct Binary {
+    pub package: PackageId,
+    pub package_name: String,
+    pub name: String,
+    /// Logical ids.
+    pub functions: BTreeSet<String>,
+}
+
+impl Batch {
+    /// The logical ids of everything that it makes.
+    pub fn functions(&self) -> BTreeSet<String> {
+        self.binaries.iter().flat_map(|binary| binary.functions.clone()).collect()
+    }
+}
+
+/// A cargo command (or one of its companions) in `folder`, free of what a surrounding `cargo run` put into the
+/// environment: build scripts that watch those variables (ring's does) would rebuild half the graph each time.
+pub(super) fn command(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    for variable in OUTER_CARGO {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// What cargo sets for the programs that it runs (The Cargo Book, environment variables cargo sets for crates).
+const OUTER_CARGO: &[&str] = &[
+    "CARGO_BIN_NAME",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_AUTHORS",
+    "CARGO_PKG_DESCRIPTION",
+    "CARGO_PKG_HOMEPAGE",
+    "CARGO_PKG_LICENSE",
+    "CARGO_PKG_LICENSE_FILE",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_README",
+    "CARGO_PKG_REPOSITORY",
+    "CARGO_PKG_RUST_VERSION",
+    "CARGO_PKG_VERSION",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_TARGET_TMPDIR",
+    "OUT_DIR",
+];
+
+/// Finds the workspace and the binary of every crate, in as few batches as can be.
+pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, Place)>) -> Result<Vec<Batch>, PackageError> {
+    let mut workspaces: Vec<Metadata> = Vec::new();
+    let mut batches: Vec<Batch> = Vec::new();
+    for (code, place) in crates {
+        let found = locate_one(cargo, &code, &mut workspaces).await;
+        let (root, binary) = found.map_err(|error| error.of([&code.logical_id]))?;
+        let fits = |batch: &&mut Batch| {
+            batch.root == root
+                && batch.place == place
+                && batch.binaries.iter().all(|other| other.name != binary.name || other.package == binary.package)
+        };
+        match batches.iter_mut().find(fits) {
+            Some(batch) => batch.add(binary),
+            None => batches.push(Batch { root, place, binaries: vec![binary] }),
+        }
+    }
+    Ok(batches)
+}
+
+impl Batch {
+    fn add(&mut self, binary: Binary) {
+        let same = |other: &&mut Binary| other.package == binary.package && other.name == binary.name;
+        match self.binaries.iter_mut().find(same) {
+            Some(known) => known.functions.extend(binary.functions),
+            None => self.binaries.push(binary),
+        }
+    }
+}
+
+/// The workspace's root and the binary of one crate; workspaces read on the way are added to `workspaces`.
+async fn locate_one(
+    cargo: &Path,
+    code: &Code,
+    workspaces: &mut Vec<Metadata>,
+) -> Result<(PathBuf, Binary), PackageError> {
+    let manifest = fs::canonicalize(code.path.join("Cargo.toml"))
+        .map_err(|error| PackageError::new("find the code", format!("{}: {error}", code.path.display())))?;
+    let known = workspaces
+        .iter()
+        .position(|workspace| workspace.workspace_packages().iter().any(|package| package.manifest_path == *manifest));
+    let index = match known {
+        Some(index) => index,
+        None => {
+            workspaces.push(read_workspace(cargo, &manifest).await?);
+            workspaces.len() - 1
+        }
+    };
+    let workspace = &workspaces[index];
+    Ok((workspace.workspace_root.clone().into_std_path_buf(), choose_binary(workspace, &manifest, code)?))
+}
+
+/// `cargo metadata` without dependencies: it reads the members' manifests and nothing else.
+async fn read_workspace(cargo: &Path, manifest: &Path) -> Result<Metadata, PackageError> {
+    let folder = manifest.parent().unwrap_or(manifest);
+    let output = command(cargo, folder)
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .await
+        .map_err(|error| cannot_run(cargo, &error))?;
+    if !output.status.success() {
+        let mut error = PackageError::new("find the code", format!("cargo cannot read {}", manifest.display()));
+        error.compiler = Some(String::from_utf8_lossy(&output.stderr).into_owned());
+        return Err(error);
+    }
+    MetadataCommand::parse(String::from_utf8_lossy(&output.stdout))
+        .map_err(|error| PackageError::new("find the code", format!("cargo's metadata cannot be read: {error}")))
+}
+
+fn cannot_run(cargo: &Path, error: &std::io::Error) -> PackageError {
+    PackageError::new(DOING, format!("{} cannot be started: {error}", cargo.display()))
+        .help("install Rust: https://rustup.rs")
+}
+
+/// The binary that the code names; otherwise the package's only one, or the one named like the package.
+fn choose_binary(workspace: &Metadata, manifest: &Path, code: &Code) -> Result<Binary, PackageError> {
+    let members = workspace.workspace_packages();
+    // A manifest without a package of its own (a bare workspace) stands for all its members.
+    let own: Vec<_> = members.iter().copied().filter(|package| package.manifest_path == *manifest).collect();
+    let packages = if own.is_empty() { members } else { own };
+    let binaries: Vec<Binary> = packages
+        .into_iter()
+        .flat_map(|package| package.targets.iter().map(move |target| (package, target)))
+        .filter(|(_, target)| target.kind.contains(&TargetKind::Bin))
+        .map(|(package, target)| Binary {
+            package: package.id.clone(),
+            package_name: package.name.to_string(),
+            name: target.name.clone(),
+            functions: BTreeSet::from([code.logical_id.clone()]),
+        })
+        .collect();
+    let names: Vec<String> = binaries.iter().map(|binary| format!("`{}`", binary.name)).collect();
+    let mut fitting = binaries.into_iter().filter(|binary| match &code.binary {
+        Some(name) => binary.name == *name,
+        None => names.len() == 1 || binary.name == binary.package_name,
+    });
+    match (fitting.next(), fitting.next()) {
+        (Some(binary), None) => Ok(binary),
+        _ => {
+            let what = match &code.binary {
+                _ if names.is_empty() => "has no binary".to_owned(),
+                Some(name) => format!("has no single binary `{name}`, but {}", names.join(", ")),
+                None => format!("has several binaries: {}", names.join(", ")),
+            };
+            Err(PackageError::new("find the code", format!("{} {what}", manifest.display()))
+                .help("a function names its binary with Metadata: { BuildProperties: { Binary: NAME } }"))
+        }
+    }
+}
+
+/// Makes a batch's executables; their paths are in the order of its binaries.
+pub(super) async fn compile(
+    options: &Options,
+    batch: &Batch,
+    method: &Method,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<Vec<PathBuf>, PackageError> {
+    let mut cargo = command(&options.cargo, &batch.root);
+    cargo.args(arguments(batch, method, options.color)?);
+    // Its bar tells how many units there are, which nothing else does; it is read, not shown.
+    cargo.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "120");
+    cargo.env("CARGO_TERM_COLOR", "never");
+    cargo.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let failed = |error: PackageError| error.of(batch.functions());
+    let mut child = cargo.spawn().map_err(|error| failed(cannot_run(&options.cargo, &error)))?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(failed(PackageError::new(DOING, "cargo's output cannot be read")));
+    };
+    let ran = tokio::try_join!(read_messages(stdout, progress), read_status(stderr, progress), child.wait());
+    let (messages, status_lines, status) =
+        ran.map_err(|error| failed(PackageError::new(DOING, format!("{method}: {error}"))))?;
+
+    if !status.success() {
+        return Err(refused(batch, method, messages, &status_lines));
+    }
+    let path = |binary: &Binary| {
+        let made = messages.executables.get(&(binary.package.clone(), binary.name.clone()));
+        made.cloned().ok_or_else(|| {
+            failed(PackageError::new(DOING, format!("{method} made no executable of `{}`", binary.name)))
+        })
+    };
+    batch.binaries.iter().map(path).collect()
+}
+
+/// What stands after `cargo` on the command line.
+fn arguments(batch: &Batch, method: &Method, color: bool) -> Result<Vec<String>, PackageError> {
+    let mut arguments = method.arguments();
+    let format = if color { "json-diagnostic-rendered-ansi" } else { "json" };
+    arguments.push(format!("--message-format={format}"));
+    match batch.place {
+        Place::Host => {
+            arguments.push("--profile=dev".to_owned());
+            // Most of a dev executable is debug info. Dropped for the handlers alone: an override for the whole
+            // profile would give every dependency another fingerprint, and build each of them once more.
+            for name in distinct(batch, |binary| &binary.package_name) {
+                arguments.push("--config".to_owned());
+                arguments.push(format!("profile.dev.package.\"{name}\".strip=\"debuginfo\""));
+            }
+        }
+        Place::Lambda { .. } => arguments.push(format!("--profile={}", lambda_profile(&batch.root)?)),
+    }
+    arguments.extend(distinct(batch, |binary| &binary.package.repr).map(|package| format!("--package={package}")));
+    arguments.extend(distinct(batch, |binary| &binary.name).map(|name| format!("--bin={name}")));
+    Ok(arguments)
+}
+
+fn distinct<'a>(batch: &'a Batch, of: impl Fn(&'a Binary) -> &'a String) -> impl Iterator<Item = &'a String> {
+    batch.binaries.iter().map(of).collect::<BTreeSet<_>>().into_iter()
+}
+
+/// The profile for what is deployed: the workspace's own `lambda`, if it has one.
+fn lambda_profile(root: &Path) -> Result<&'static str, PackageError> {
+    let manifest = root.join("Cargo.toml");
+    let failed = |error: String| PackageError::new(DOING, format!("{}: {error}", manifest.display()));
+    let text = fs::read_to_string(&manifest).map_err(|error| failed(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+    let own = table.get("profile").and_then(|profiles| profiles.get("lambda")).is_some();
+    Ok(if own { "lambda" } else { "release" })
+}
+
+/// What a run of cargo said on its standard output.
+#[derive(Default)]
+struct Messages {
+    executables: BTreeMap<(PackageId, String), PathBuf>,
+    /// Errors, rendered, and whose they are.
+    errors: Vec<(PackageId, String)>,
+}
+
+async fn read_messages(
+    stdout: impl AsyncRead + Unpin,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> std::io::Result<Messages> {
+    let mut messages = Messages::default();
+    let mut lines = BufReader::new(stdout).lines();
+    while let Some(line) = lines.next_line().await? {
+        // A compiler plug-in may print what it likes here; what is not cargo's is nobody's.
+        match serde_json::from_str(&line) {
+            Ok(Message::CompilerArtifact(artifact)) if artifact.target.is_bin() => {
+                if let Some(executable) = artifact.executable {
+                    let whose = (artifact.package_id, artifact.target.name);
+                    messages.executables.insert(whose, executable.into_std_path_buf());
+                }
+            }
+            Ok(Message::CompilerMessage(said)) => {
+                let Some(rendered) = said.message.rendered else { continue };
+                match said.message.level {
+                    DiagnosticLevel::Error | DiagnosticLevel::Ice => messages.errors.push((said.package_id, rendered)),
+                    DiagnosticLevel::Warning => progress(Progress::Warning(rendered)),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(messages)
+}
+
+/// Cargo's status lines; its progress bar, which ends in carriage returns, becomes `Progress::Compiling`.
+async fn read_status(
+    mut stderr: impl AsyncRead + Unpin,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> std::io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut pending = Vec::new();
+    loop {
+        let ended = stderr.read_buf(&mut pending).await? == 0;
+        if ended {
+            pending.push(b'\n');
+        }
+        while let Some(end) = pending.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if let Some(bar) = bar(&line) {
+                progress(bar);
+            } else if !line.is_empty() {
+                progress(Progress::Cargo(line.trim_start().to_owned()));
+                lines.push(line);
+            }
+        }
+        if ended {
+            return Ok(lines);
+        }
+    }
+}
+
+/// `Building [====>     ] 12/345: serde, tokio(build)`.
+fn bar(line: &str) -> Option<Progress> {
+    let (_, rest) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
+    let (units, current) = rest.split_once(':').unwrap_or((rest, ""));
+    let (done, total) = units.split_once('/')?;
+    Some(Progress::Compiling {
+        done: done.parse().ok()?,
+        total: total.parse().ok()?,
+        current: current.trim().to_owned(),
+    })
+}
+
+/// The error for a run of cargo that failed: of the functions whose own code is wrong, where that is all that is.
+fn refused(batch: &Batch, method: &Method, messages: Messages, status_lines: &[String]) -> PackageError {
+    let guilty = |binary: &&Binary| messages.errors.iter().any(|(package, _)| *package == binary.package);
+    let mut functions: BTreeSet<String> =
+        batch.binaries.iter().filter(guilty).flat_map(|binary| binary.functions.clone()).collect();
+    if functions.is_empty() {
+        functions = batch.functions();
+    }
+    let compiler = if messages.errors.is_empty() {
+        // Cargo itself gave up: a version that cannot be had, a build script that failed.
+        let first = status_lines.iter().position(|line| line.starts_with("error")).unwrap_or(0);
+        status_lines[first..].join("\n")
+    } else {
+        messages.errors.into_iter().map(|(_, rendered)| rendered).collect::<Vec<_>>().join("\n")
+    };
+    let mut error = PackageError::new(DOING, format!("`{method}` failed")).of(functions);
+    error.compiler = Some(compiler);
+    error
+}

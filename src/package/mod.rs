@@ -1,0 +1,236 @@
+//! Handler code to zips that Lambda takes.
+//!
+//! ```text
+//! Code --source--> crate    --cargo (one build a workspace, by the backend that fits)--> executable --+
+//!                  folder   ------------------------------------------------------------------------+-> elf: can it
+//!                  zip file -----------------------------------------------------------------------+    run there?
+//!                                                                       Artifact <--zip, cache-----+
+//! ```
+//!
+//! Nothing here prints: what happens goes to a callback, what fails is a `PackageError`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+mod backend;
+mod cache;
+mod cargo;
+mod elf;
+mod error;
+mod folder;
+mod place;
+#[cfg(test)]
+mod tests;
+mod zip;
+
+use cache::Cache;
+use cargo::Batch;
+pub use error::PackageError;
+use place::Place;
+pub use place::{Architecture, Target};
+
+/// One function's code, as its template describes it.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// The function's logical id.
+    pub logical_id: String,
+    /// Absolute: the folder of a Rust crate (it holds `Cargo.toml`), a folder made ready (it holds `bootstrap`), or a
+    /// `.zip` file.
+    pub path: PathBuf,
+    /// Lambda's name for it: `provided.al2023`.
+    pub runtime: String,
+    /// What the template says; custom runtimes give it no meaning.
+    pub handler: String,
+    pub architecture: Architecture,
+    /// Which of a crate's binaries (SAM's `Metadata.BuildProperties.Binary`).
+    pub binary: Option<String>,
+}
+
+/// How to build.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub backend: Backend,
+    /// The cargo to run: what the environment's `CARGO` says, or just `cargo`.
+    pub cargo: PathBuf,
+    /// The folder where zips are kept from one run to the next (`.wschat/build`); made when it is missing.
+    pub cache: PathBuf,
+    /// Whether the compiler's messages come in colour.
+    pub color: bool,
+}
+
+/// What makes Rust code for Lambda. The local cloud runs what cargo makes for this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// Plain cargo where this machine is like Lambda's; if the result could not run there, or the machine differs,
+    /// whichever of zigbuild and musl is installed.
+    #[default]
+    Auto,
+    /// `cargo build`, and nothing else.
+    Cargo,
+    /// `cargo zigbuild`, which links against the very glibc the runtime has.
+    Zigbuild,
+    /// `cargo build` for the musl target: a static executable.
+    Musl,
+}
+
+/// What a build tells while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Cargo has `done` of `total` units behind it and is at work on `current` (`serde, tokio(build)`).
+    Compiling { done: usize, total: usize, current: String },
+    /// A status line of cargo's (`Compiling serde v1.0.228`, `Blocking waiting for file lock on build directory`).
+    Cargo(String),
+    /// A compiler warning, rendered, over several lines.
+    Warning(String),
+    /// A decision worth knowing: one sentence.
+    Note(String),
+}
+
+/// Code as Lambda takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    pub zip: Bytes,
+    /// Base64 of the zip's SHA-256, which Lambda answers as `CodeSha256`.
+    pub code_sha256: String,
+    /// Bytes, zipped.
+    pub size: u64,
+    /// Bytes, unzipped.
+    pub unzipped: u64,
+}
+
+/// Builds and zips the code of `functions` for `target`; equal code gives equal bytes. The answer is by logical id.
+///
+/// # Errors
+/// The first thing that went wrong: what was being done, for which functions, why, and what to do about it.
+pub async fn build(
+    functions: Vec<Code>,
+    target: Target,
+    options: &Options,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Result<BTreeMap<String, Artifact>, PackageError> {
+    let mut crates = Vec::new();
+    let mut packing = Packing::default();
+    for code in functions {
+        let place = Place::of(&code, target)?;
+        match Source::of(&code)? {
+            Source::Crate => crates.push((code, place)),
+            source @ (Source::Folder | Source::Zip) => packing.start([code.logical_id], move || match source {
+                Source::Zip => zip::adopt(&code.path, &place),
+                _ => folder::pack(&code.path, &place),
+            }),
+        }
+    }
+
+    let cache = Arc::new(Cache::open(&options.cache));
+    let mut artifacts = BTreeMap::new();
+    for batch in cargo::locate(&options.cargo, crates).await? {
+        artifacts.extend(build_batch(&batch, options, &cache, &progress).await?);
+    }
+    artifacts.extend(packing.finish().await?);
+    Ok(artifacts)
+}
+
+/// Where a function's code comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Crate,
+    Folder,
+    Zip,
+}
+
+impl Source {
+    fn of(code: &Code) -> Result<Self, PackageError> {
+        let path = &code.path;
+        let shown = path.display();
+        let problem = if path.is_file() {
+            if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
+                return Ok(Self::Zip);
+            }
+            format!("{shown} is a file, and not a .zip")
+        } else if path.join("Cargo.toml").is_file() {
+            return Ok(Self::Crate);
+        } else if path.join("bootstrap").is_file() {
+            return Ok(Self::Folder);
+        } else if path.is_dir() {
+            format!("{shown} holds neither Cargo.toml nor bootstrap")
+        } else {
+            format!("there is no {shown}")
+        };
+        Err(PackageError::new("find the code", problem)
+            .help("CodeUri is relative to the template; it names a Rust crate's folder, a folder with an executable `bootstrap`, or a .zip")
+            .of([&code.logical_id]))
+    }
+}
+
+/// Builds one batch, by another backend if what the first one made could not run where it is to run.
+async fn build_batch(
+    batch: &Batch,
+    options: &Options,
+    cache: &Arc<Cache>,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<BTreeMap<String, Artifact>, PackageError> {
+    let mut method = backend::choose(options, batch).await.map_err(|error| error.of(batch.functions()))?;
+    loop {
+        let executables = cargo::compile(options, batch, &method, progress).await?;
+        let mut packing = Packing::default();
+        for (binary, executable) in batch.binaries.iter().zip(executables) {
+            let (cache, place) = (Arc::clone(cache), batch.place.clone());
+            packing.start(binary.functions.clone(), move || cache.pack(&executable, &place));
+        }
+        let error = match packing.finish().await {
+            Ok(artifacts) => return Ok(artifacts),
+            Err(error) => error,
+        };
+        method = match backend::instead(options, batch, &method).await {
+            Some(other) if error.unfit => {
+                progress(Progress::Note(format!("{}; building it with {other} instead", error.why)));
+                other
+            }
+            _ if error.unfit => return Err(backend::advise(error, &batch.place)),
+            _ => return Err(error),
+        };
+    }
+}
+
+/// Zips in the making, each for one or more functions, side by side on blocking threads.
+#[derive(Default)]
+struct Packing(JoinSet<Result<BTreeMap<String, Artifact>, PackageError>>);
+
+impl Packing {
+    fn start(
+        &mut self,
+        functions: impl IntoIterator<Item = String>,
+        pack: impl FnOnce() -> Result<Artifact, PackageError> + Send + 'static,
+    ) {
+        let functions: BTreeSet<String> = functions.into_iter().collect();
+        self.0.spawn_blocking(move || match pack() {
+            Ok(artifact) => Ok(functions.into_iter().map(|function| (function, artifact.clone())).collect()),
+            Err(error) => Err(error.of(functions)),
+        });
+    }
+
+    /// All of them; of several errors, the one of the first function by name.
+    async fn finish(self) -> Result<BTreeMap<String, Artifact>, PackageError> {
+        let mut artifacts = BTreeMap::new();
+        let mut errors = Vec::new();
+        for packed in self.0.join_all().await {
+            match packed {
+                Ok(packed) => artifacts.extend(packed),
+                Err(error) => errors.push(error),
+            }
+        }
+        match errors.into_iter().min_by(|one, other| one.functions.cmp(&other.functions)) {
+            Some(error) => Err(error),
+            None => Ok(artifacts),
+        }
+    }
+}
+
+/// A path from where its folder is, as messages name it.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}

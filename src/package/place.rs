@@ -1,0 +1,106 @@
+//! Where code is to run, and what there is there.
+
+use std::fmt;
+
+use super::{Code, PackageError};
+
+/// Whom the code is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The local cloud: this machine runs it, whatever architecture the template names. Built with the `dev` profile
+    /// (without debug info in the handlers), so that a change is there in seconds.
+    Host,
+    /// AWS. Built with the workspace's `lambda` profile; where it has none, with `release`.
+    Lambda,
+}
+
+/// A processor that Lambda offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Architecture {
+    X86_64,
+    Arm64,
+}
+
+impl Architecture {
+    /// As Lambda's `Architectures` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// As Rust's targets and `std::env::consts::ARCH` spell it.
+    pub(super) fn rust(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+
+    /// The dynamic loader that glibc's ABI fixes for it; Amazon Linux has no other.
+    pub(super) fn loader(self) -> &'static str {
+        match self {
+            Self::X86_64 => "/lib64/ld-linux-x86-64.so.2",
+            Self::Arm64 => "/lib/ld-linux-aarch64.so.1",
+        }
+    }
+}
+
+/// A version of glibc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Glibc(pub u32, pub u32);
+
+impl fmt::Display for Glibc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// A runtime for which executables are made, and its glibc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Runtime {
+    pub name: &'static str,
+    pub glibc: Glibc,
+}
+
+/// From the Amazon Linux 2 and 2023 release notes; what happens to newer binaries there is told in
+/// awslabs/aws-lambda-rust-runtime#932 and cargo-lambda/cargo-lambda#654.
+const RUNTIMES: &[Runtime] =
+    &[Runtime { name: "provided.al2023", glibc: Glibc(2, 34) }, Runtime { name: "provided.al2", glibc: Glibc(2, 26) }];
+
+/// Where one function's code is to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Place {
+    Host,
+    Lambda { runtime: Runtime, architecture: Architecture },
+}
+
+impl Place {
+    /// Where `code` runs when it is built for `target`.
+    pub fn of(code: &Code, target: Target) -> Result<Self, PackageError> {
+        // Interpreted runtimes get their own arm here and their own `Source`; they need no place to fit.
+        let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.name == code.runtime) else {
+            let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).collect();
+            return Err(PackageError::new(
+                "package the code",
+                format!("runtime {} is not supported yet", code.runtime),
+            )
+            .help(format!("supported: {}", names.join(", ")))
+            .of([&code.logical_id]));
+        };
+        Ok(match target {
+            Target::Host => Self::Host,
+            Target::Lambda => Self::Lambda { runtime: *runtime, architecture: code.architecture },
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => write!(f, "this machine ({} {})", std::env::consts::ARCH, std::env::consts::OS),
+            Self::Lambda { runtime, architecture } => write!(f, "{} on {}", runtime.name, architecture.as_str()),
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Whole builds, of crates without dependencies that are written for the test.
+
+use std::fs;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use ::zip::ZipArchive;
+use tempfile::TempDir;
+
+use super::*;
+
+const CARGO: &str = env!("CARGO");
+
+/// A folder with code in it and a cache beside it.
+struct Fixture {
+    folder: TempDir,
+    functions: Vec<Code>,
+    options: Options,
+    told: Mutex<Vec<Progress>>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            backend: Backend::Auto,
+            cargo: PathBuf::from(CARGO),
+            cache: folder.path().join("cache"),
+            color: false,
+        };
+        Self { folder, functions: Vec::new(), options, told: Mutex::default() }
+    }
+
+    /// A workspace of packages, each with the binaries named.
+    fn workspace(packages: &[(&str, &[&str])]) -> Self {
+        let mut fixture = Self::new();
+        fixture.options.cargo = fixture.tool("cargo", &format!("unset CARGO_TARGET_DIR\nexec {CARGO} \"$@\""));
+        let members: Vec<&str> = packages.iter().map(|(package, _)| *package).collect();
+        fixture.write("Cargo.toml", &format!("[workspace]\nmembers = {members:?}\nresolver = \"3\"\n"));
+        for (package, binaries) in packages {
+            let mut manifest = format!("[package]\nname = \"{package}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+            for binary in *binaries {
+                manifest += &format!("[[bin]]\nname = \"{binary}\"\npath = \"{binary}.rs\"\n");
+                let source = format!("fn main() {{ println!(\"{package}/{binary}\"); }}\n");
+                fixture.write(&format!("{package}/{binary}.rs"), &source);
+            }
+            fixture.write(&format!("{package}/Cargo.toml"), &manifest);
+        }
+        fixture
+    }
+
+    /// A shell script in the fixture's own `bin`, to stand in for a tool.
+    fn tool(&self, name: &str, script: &str) -> PathBuf {
+        let path = self.path("bin").join(name);
+        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+        make_executable(&path);
+        path
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn function(mut self, logical_id: &str, path: &str) -> Self {
+        self.functions.push(Code {
+            logical_id: logical_id.to_owned(),
+            path: self.path(path),
+            runtime: "provided.al2023".to_owned(),
+            handler: "bootstrap".to_owned(),
+            architecture: this_architecture(),
+            binary: None,
+        });
+        self
+    }
+
+    fn last(mut self, change: impl FnOnce(&mut Code)) -> Self {
+        change(self.functions.last_mut().unwrap());
+        self
+    }
+
+    async fn build(&self, target: Target) -> Result<BTreeMap<String, Artifact>, PackageError> {
+        build(self.functions.clone(), target, &self.options, |told| self.told.lock().unwrap().push(told)).await
+    }
+}
+
+fn this_architecture() -> Architecture {
+    if std::env::consts::ARCH == "aarch64" { Architecture::Arm64 } else { Architecture::X86_64 }
+}
+
+fn other_architecture() -> Architecture {
+    match this_architecture() {
+        Architecture::X86_64 => Architecture::Arm64,
+        Architecture::Arm64 => Architecture::X86_64,
+    }
+}
+
+/// What the one executable in a zip prints.
+fn run(artifact: &Artifact) -> String {
+    let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
+    assert_eq!(archive.file_names().map(Result::unwrap).collect::<Vec<_>>(), ["bootstrap"]);
+    let folder = tempfile::tempdir().unwrap();
+    archive.extract(folder.path()).unwrap();
+    let output = std::process::Command::new(folder.path().join("bootstrap")).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_workspace_is_built_once_and_every_function_gets_its_binary() {
+    let fixture = Fixture::workspace(&[("one", &["one"]), ("two", &["extra", "two"]), ("three", &["extra"])])
+        .function("One", "one")
+        .function("Two", "two")
+        .function("TwoExtra", "two")
+        .last(|code| code.binary = Some("extra".to_owned()))
+        .function("Three", "three")
+        .function("OneAgain", "one");
+    let built = fixture.build(Target::Host).await.unwrap();
+    let printed: BTreeMap<&str, String> = built.iter().map(|(id, artifact)| (id.as_str(), run(artifact))).collect();
+    // `extra` of two packages: cargo gives both one path, and each function still gets its own.
+    let expected = [
+        ("One", "one/one"),
+        ("OneAgain", "one/one"),
+        ("Three", "three/extra"),
+        ("Two", "two/two"),
+        ("TwoExtra", "two/extra"),
+    ];
+    assert_eq!(printed, expected.map(|(id, text)| (id, text.to_owned())).into());
+
+    let told = fixture.told.lock().unwrap();
+    assert!(told.iter().any(|told| matches!(told, Progress::Compiling { total, .. } if *total >= 3)), "{told:?}");
+    let finished = told.iter().filter(|told| matches!(told, Progress::Cargo(line) if line.starts_with("Finished")));
+    assert_eq!(finished.count(), 2, "one build, and one for the second `extra`: {told:?}");
+}
+
+#[tokio::test]
+async fn what_has_not_changed_comes_from_the_cache_and_what_has_does_not() {
+    let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
+    let first = fixture.build(Target::Host).await.unwrap();
+    let kept = |fixture: &Fixture| -> Vec<PathBuf> {
+        fs::read_dir(&fixture.options.cache).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let zips = kept(&fixture);
+    assert_eq!(zips.len(), 1);
+    assert_eq!(fixture.build(Target::Host).await.unwrap(), first);
+    assert_eq!(kept(&fixture), zips);
+
+    // A zip that was cut off is made again.
+    fs::write(&zips[0], &first["One"].zip[..100]).unwrap();
+    assert_eq!(fixture.build(Target::Host).await.unwrap(), first);
+
+    fixture.write("one/one.rs", "fn main() { println!(\"changed\"); }\n");
+    let changed = fixture.build(Target::Host).await.unwrap();
+    assert_eq!(run(&changed["One"]), "changed");
+    assert_eq!(kept(&fixture).len(), 1, "the old zip is gone");
+    assert_ne!(kept(&fixture), zips);
+
+    // What nobody has built for long goes away.
+    let stale = fixture.options.cache.join("gone-0-0.zip");
+    fs::write(&stale, "").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(30 * 24 * 60 * 60);
+    fs::File::options().write(true).open(&stale).unwrap().set_modified(long_ago).unwrap();
+    fixture.build(Target::Host).await.unwrap();
+    assert!(!stale.exists());
+}
+
+#[tokio::test]
+async fn a_compilers_error_reaches_the_user_under_the_name_of_the_function() {
+    let fixture =
+        Fixture::workspace(&[("good", &["good"]), ("bad", &["bad"])]).function("Good", "good").function("Bad", "bad");
+    fixture.write("bad/bad.rs", "fn main() { let x: u8 = \"text\"; }\n");
+    let error = fixture.build(Target::Host).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot compile the code of Bad: `cargo build` failed");
+    let compiler = error.compiler.unwrap();
+    assert!(compiler.contains("error[E0308]: mismatched types"), "{compiler}");
+    assert!(compiler.contains("bad/bad.rs:1"), "{compiler}");
+
+    // Where cargo itself gives up, its words are all there is.
+    fixture.write("bad/bad.rs", "fn main() {}\n");
+    fixture.write("bad/build.rs", "fn main() { panic!(\"no such library\") }\n");
+    let error = fixture.build(Target::Host).await.unwrap_err();
+    assert_eq!(error.functions, ["Bad", "Good"]);
+    assert!(error.compiler.unwrap().contains("no such library"));
+}
+
+#[tokio::test]
+async fn code_that_cannot_be_found_is_refused_before_anything_is_built() {
+    let cases: &[(&str, fn(Fixture) -> Fixture, &str)] = &[
+        ("missing", |fixture| fixture.function("F", "nowhere"), "cannot find the code of F: there is no "),
+        ("neither", |fixture| fixture.function("F", "two/.."), " holds neither Cargo.toml nor bootstrap"),
+        ("file", |fixture| fixture.function("F", "two/a.rs"), "a.rs is a file, and not a .zip"),
+        ("several", |fixture| fixture.function("F", "two"), "two/Cargo.toml has several binaries: `a`, `b`"),
+        (
+            "unknown",
+            |fixture| fixture.function("F", "two").last(|code| code.binary = Some("c".to_owned())),
+            "has no single binary `c`, but `a`, `b`",
+        ),
+        (
+            "node",
+            |fixture| fixture.function("F", "two").last(|code| code.runtime = "nodejs22.x".to_owned()),
+            "cannot package the code of F: runtime nodejs22.x is not supported yet",
+        ),
+    ];
+    for (name, prepare, expected) in cases {
+        let fixture = Fixture::workspace(&[("two", &["a", "b"])]);
+        if *name == "neither" {
+            fs::remove_file(fixture.path("Cargo.toml")).unwrap();
+        }
+        let fixture = prepare(fixture);
+        let error = fixture.build(Target::Host).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+        assert!(!fixture.path("target").exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_cargo_refuses_is_shown_in_cargos_words() {
+    let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
+    fixture.write("one/Cargo.toml", "[package]\nname = 5\n");
+    let error = fixture.build(Target::Host).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot find the code of One: cargo cannot read "), "{error}");
+    assert!(error.compiler.unwrap().contains("invalid type: integer `5`"));
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn deployed_code_is_built_with_the_lambda_profile_where_there_is_one() {
+    let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
+    // Whatever glibc the test's machine has, nothing here may need a newer one than Lambda's.
+    let link =
+        "fn main() { println!(\"cargo:rustc-link-arg=-nostartfiles\"); println!(\"cargo:rustc-link-arg=-static\"); }";
+    fixture.write("one/build.rs", link);
+    fixture.write(
+        "one/one.rs",
+        "#![no_std]\n#![no_main]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n\
+         #[unsafe(no_mangle)]\npub extern \"C\" fn _start() -> ! { loop {} }\n",
+    );
+    let manifest = fs::read_to_string(fixture.path("Cargo.toml")).unwrap();
+    fixture.write("Cargo.toml", &format!("{manifest}[profile.release]\npanic = \"abort\"\n"));
+    fixture.build(Target::Lambda).await.unwrap();
+    assert!(fixture.path("target/release/one").exists());
+
+    fixture.write("Cargo.toml", &format!("{manifest}[profile.lambda]\ninherits = \"release\"\npanic = \"abort\"\n"));
+    let one = fixture.build(Target::Lambda).await.unwrap();
+    assert!(fixture.path("target/lambda/one").exists());
+    assert_eq!(one["One"].size, one["One"].zip.len() as u64);
+    assert_eq!(one["One"].unzipped, fs::metadata(fixture.path("target/lambda/one")).unwrap().len());
+}
+
+#[tokio::test]
+async fn a_backend_that_is_asked_for_and_missing_says_what_to_install() {
+    let mut fixture = Fixture::workspace(&[("one", &["one"])])
+        .function("One", "one")
+        .last(|code| code.architecture = other_architecture());
+    // A toolchain without cross targets, whatever this one has: its rustc knows no folder for any.
+    fixture.options.cargo = fixture.tool("cargo", &format!("[ \"$1\" = zigbuild ] && exit 101\nexec {CARGO} \"$@\""));
+    fixture.tool("rustc", "echo /nowhere");
+    let arch = other_architecture().rust();
+    let cases = [
+        (Backend::Cargo, format!("Rust's target {arch}-unknown-linux-gnu is not installed"), "rustup target add"),
+        (Backend::Musl, format!("Rust's target {arch}-unknown-linux-musl is not installed"), "rustup target add"),
+        (Backend::Zigbuild, "cargo-zigbuild is not installed".to_owned(), "cargo install cargo-zigbuild"),
+        (Backend::Auto, format!("cannot make code for provided.al2023 on {}", other_architecture().as_str()), "-musl"),
+    ];
+    for (backend, why, help) in cases {
+        fixture.options.backend = backend;
+        let error = fixture.build(Target::Lambda).await.unwrap_err();
+        assert_eq!(error.functions, ["One"]);
+        assert!(error.why.contains(&why), "{backend:?}: {error}");
+        assert!(error.help.as_ref().is_some_and(|text| text.contains(help)), "{backend:?}: {:?}", error.help);
+        assert!(!fixture.path("target").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_folder_gives_the_same_zip_whatever_the_order_and_the_times_of_its_files() {
+    let files = ["bootstrap", "lib/b.txt", "lib/a.txt", "z.sh", "Ä.txt"];
+    let make = |names: Vec<&str>, time: SystemTime| {
+        let fixture = Fixture::new();
+        for name in names {
+            let path = fixture.path(&format!("code/{name}"));
+            fixture.write(&format!("code/{name}"), &format!("#!/bin/sh\n# {name}\n"));
+            fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        }
+        make_executable(&fixture.path("code/z.sh"));
+        fixture.function("F", "code")
+    };
+    let now = SystemTime::now();
+    let one = make(files.to_vec(), now).build(Target::Lambda).await.unwrap().remove("F").unwrap();
+    let two = make(files.iter().rev().copied().collect(), now - Duration::from_secs(1_000_000));
+    assert_eq!(two.build(Target::Lambda).await.unwrap()["F"], one);
+
+    let mut archive = ZipArchive::new(Cursor::new(&one.zip)).unwrap();
+    let mut read = Vec::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        let name = file.name().unwrap().into_owned();
+        assert_eq!(text, format!("#!/bin/sh\n# {name}\n"));
+        read.push((name, file.unix_mode().unwrap() & 0o777, file.last_modified().unwrap().to_string()));
+    }
+    let expected =
+        [("bootstrap", 0o755), ("lib/a.txt", 0o644), ("lib/b.txt", 0o644), ("z.sh", 0o755), ("Ä.txt", 0o644)];
+    assert_eq!(read, expected.map(|(name, mode)| (name.to_owned(), mode, "1980-01-01 00:00:00".to_owned())));
+    // The first local header's last field: the length of its extra fields.
+    assert_eq!(&one.zip[28..30], [0, 0]);
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn links_inside_a_folder_are_followed_and_others_refused() {
+    use std::os::unix::fs::symlink;
+    let fixture = Fixture::new().function("F", "code");
+    fixture.write("secret", "outside");
+    fixture.write("code/bootstrap", "#!/bin/sh\n");
+    fixture.write("code/real/data", "inside");
+    symlink("real", fixture.path("code/alias")).unwrap();
+    let built = fixture.build(Target::Host).await.unwrap();
+    let archive = ZipArchive::new(Cursor::new(&built["F"].zip)).unwrap();
+    assert_eq!(archive.file_names().map(Result::unwrap).collect::<Vec<_>>(), ["alias/data", "bootstrap", "real/data"]);
+
+    symlink("..", fixture.path("code/real/loop")).unwrap();
+    let error = fixture.build(Target::Host).await.unwrap_err().to_string();
+    assert!(error.ends_with("is a link to a folder that it is in itself"), "{error}");
+    fs::remove_file(fixture.path("code/real/loop")).unwrap();
+
+    symlink("../secret", fixture.path("code/leak")).unwrap();
+    let error = fixture.build(Target::Host).await.unwrap_err().to_string();
+    assert!(error.contains("code/leak is a link to "), "{error}");
+    assert!(error.ends_with("outside of the code's folder"), "{error}");
+}
+
+#[tokio::test]
+async fn a_zip_is_taken_as_it_is_or_refused() {
+    let zip_of = |name: &str, mode: u32| {
+        let mut zip = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = ::zip::write::SimpleFileOptions::default().unix_permissions(mode);
+        zip.start_file(name, options).unwrap();
+        std::io::Write::write_all(&mut zip, b"#!/bin/sh\n").unwrap();
+        zip.finish().unwrap().into_inner()
+    };
+    let fixture = Fixture::new().function("F", "code.zip");
+    let given = zip_of("bootstrap", 0o755);
+    fs::write(fixture.path("code.zip"), &given).unwrap();
+    assert_eq!(fixture.build(Target::Lambda).await.unwrap()["F"].zip, given);
+
+    let cases = [
+        (zip_of("code/bootstrap", 0o755), "there is no `bootstrap` at its top"),
+        (zip_of("bootstrap", 0o644), "`bootstrap` is not marked executable in it, so Lambda could not start it"),
+        (b"no zip at all".to_vec(), "invalid Zip archive: Could not find EOCD"),
+    ];
+    for (content, expected) in cases {
+        fs::write(fixture.path("code.zip"), content).unwrap();
+        let error = fixture.build(Target::Lambda).await.unwrap_err();
+        assert!(error.why.ends_with(expected), "{error}");
+        assert_eq!(error.functions, ["F"]);
+    }
+}
+
+#[tokio::test]
+async fn code_over_a_limit_is_refused_with_its_heaviest_files() {
+    let fixture = Fixture::new().function("F", "code");
+    fixture.write("code/bootstrap", "#!/bin/sh\n");
+    for (name, megabytes) in [("a", 60), ("b", 100), ("c", 90), ("d", 1), ("e", 2), ("f", 3)] {
+        // Sparse: only their sizes count, they are never read.
+        fixture.write(&format!("code/{name}"), "");
+        fs::File::options()
+            .write(true)
+            .open(fixture.path(&format!("code/{name}")))
+            .unwrap()
+            .set_len(megabytes << 20)
+            .unwrap();
+    }
+    let error = fixture.build(Target::Lambda).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot zip the code of F: it has 256.0 MB unzipped, and Lambda takes at most 250.0 MB"
+    );
+    assert_eq!(
+        error.help.unwrap(),
+        "the heaviest files in it:\n 100.0 MB  b\n  90.0 MB  c\n  60.0 MB  a\n   3.0 MB  f\n   2.0 MB  e"
+    );
+}
+
+fn make_executable(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}

@@ -1,0 +1,527 @@
+//! The difference between what a template wants and what AWS has, as steps in an order that can be carried out.
+//!
+//! Pure: the same stack and the same reading give the same plan. `up` carries out exactly the plan that it showed.
+
+mod diff;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+pub use diff::{Change, shown};
+
+use crate::resources::deployment::FREEZES;
+use crate::resources::{
+    self, Health, Live, Owner, Provider, Want, deployment, function, inline_policy, integration, log_group, permission,
+    role, route, route_response, stage, table, tags,
+};
+use crate::stack::{DeletionPolicy, Resource, Stack, Token};
+
+/// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
+pub fn changes(provider: &dyn Provider, old: &Value, new: &Value) -> Vec<Change> {
+    let mut changes = diff::changes(provider, old, new);
+    // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
+    changes.retain(|change| !change.property.starts_with(FREEZES) && change.property != deployment::DIGEST);
+    changes
+}
+
+/// What happens to one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    Keep,
+    Create,
+    Update,
+    /// Deleted and made again under the same name.
+    Replace,
+    Delete,
+    /// No longer wanted, and left where it is because its deletion policy says so.
+    Retain,
+}
+
+impl Action {
+    /// One character for the margin of a plan.
+    pub fn glyph(self) -> char {
+        match self {
+            Self::Keep => '=',
+            Self::Create => '+',
+            Self::Update => '~',
+            Self::Replace => '!',
+            Self::Delete => '-',
+            Self::Retain => '·',
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Retain => "retain",
+        }
+    }
+
+    /// Whether anything is called that changes something.
+    pub fn acts(self) -> bool {
+        !matches!(self, Self::Keep | Self::Retain)
+    }
+}
+
+/// One resource's part in a plan.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub action: Action,
+    pub type_name: &'static str,
+    /// The logical id; for what has none, what it is called in AWS.
+    pub name: String,
+    /// Where it exists already, or its name is known.
+    pub physical_id: Option<String>,
+    pub changes: Vec<Change>,
+    /// Why, where the changes do not say it.
+    pub reason: Option<String>,
+    /// What it shall be, tokens inside; `None` for what goes.
+    pub want: Option<Want>,
+    pub live: Option<Live>,
+    /// Steps that must be done before, as indexes into the plan.
+    pub after: BTreeSet<usize>,
+    /// Steps to wait for only if AWS will not go on without them.
+    pub if_refused: BTreeSet<usize>,
+}
+
+impl Step {
+    /// The provider of the step's type.
+    ///
+    /// # Panics
+    /// Never: steps are made of registered types only.
+    pub fn provider(&self) -> Option<&'static dyn Provider> {
+        resources::provider(self.type_name)
+    }
+}
+
+/// All steps of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// Attributes that are known already, by token.
+    pub known: BTreeMap<Token, String>,
+}
+
+impl Plan {
+    /// Whether there is anything to do.
+    pub fn is_empty(&self) -> bool {
+        !self.steps.iter().any(|step| step.action.acts())
+    }
+
+    /// The steps that take something away or interrupt it.
+    pub fn destructive(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| matches!(step.action, Action::Delete | Action::Replace))
+    }
+}
+
+/// Why there can be no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error(
+        "{type_name} \"{name}\" exists already and belongs to {owner}\n  give {logical_id} another name, or remove that one yourself: wschat never touches what is not its own"
+    )]
+    Foreign { type_name: &'static str, logical_id: String, name: String, owner: String },
+    #[error(
+        "{logical_id} would have to be replaced ({properties} cannot be changed), and \"{name}\" with all its data would be lost\n  to replace it all the same: --allow-data-loss {logical_id}"
+    )]
+    DataLoss { logical_id: String, name: String, properties: String },
+}
+
+/// What the user lets a plan do, and what the plan is to know beside the template.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Logical ids whose data may be lost.
+    pub allow_data_loss: BTreeSet<String>,
+    /// The digests of functions' code, by logical id. A function without one keeps the code it has.
+    pub code: BTreeMap<String, String>,
+}
+
+/// The plan that turns `live` into `stack`.
+///
+/// # Errors
+/// What stands in the way; all of it.
+pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec<PlanError>> {
+    let mut planner =
+        Planner { stack, live, options, plan: Plan::default(), taken: BTreeSet::new(), errors: Vec::new() };
+    let mut step_of = BTreeMap::new();
+    for resource in in_order(stack) {
+        step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
+        planner.want(resource);
+    }
+    planner.leftovers();
+    if !planner.errors.is_empty() {
+        return Err(planner.errors);
+    }
+    let mut plan = planner.plan;
+    order(&mut plan, stack, &step_of);
+    Ok(plan)
+}
+
+/// The plan that removes `live`.
+pub fn teardown(live: &[Live]) -> Plan {
+    let mut plan = Plan::default();
+    for one in live.iter().filter(|one| one.owner == Owner::Stack) {
+        let goes_with_parent = resources::provider(one.type_name).is_some_and(|provider| provider.parent().is_some());
+        if !goes_with_parent {
+            plan.steps.push(leaving(one, None));
+        }
+    }
+    order_deletes(&mut plan);
+    plan
+}
+
+struct Planner<'a> {
+    stack: &'a Stack,
+    live: &'a [Live],
+    options: &'a Options,
+    plan: Plan,
+    /// Indexes into `live` of what some desired resource is.
+    taken: BTreeSet<usize>,
+    errors: Vec<PlanError>,
+}
+
+impl Planner<'_> {
+    /// Plans one desired resource.
+    fn want(&mut self, resource: &Resource) {
+        let Some(provider) = resources::provider(resource.kind.type_name()) else { return };
+        let want = self.wanted(resource, provider);
+        let Some(index) = self.find(provider, &want) else {
+            self.create(resource, provider, want);
+            return;
+        };
+        let live = &self.live[index];
+        if let Owner::Other(owner) = &live.owner {
+            self.errors.push(PlanError::Foreign {
+                type_name: provider.type_name(),
+                logical_id: resource.logical_id.clone(),
+                name: live.physical_id.clone(),
+                owner: owner.clone(),
+            });
+            return;
+        }
+        self.taken.insert(index);
+        let changes = changes(provider, &live.properties, &want.properties);
+        let replaced: Vec<&str> =
+            changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
+        let broken = match &live.health {
+            Health::Failed(why) => Some(format!("it has failed: {why}")),
+            _ => None,
+        };
+        let action = if !replaced.is_empty() || broken.is_some() {
+            if provider.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+                self.errors.push(PlanError::DataLoss {
+                    logical_id: resource.logical_id.clone(),
+                    name: live.physical_id.clone(),
+                    properties: replaced.join(", "),
+                });
+            }
+            Action::Replace
+        } else if changes.is_empty() {
+            Action::Keep
+        } else {
+            Action::Update
+        };
+        if action != Action::Replace {
+            for (attribute, value) in &live.attributes {
+                let token = Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
+                self.plan.known.insert(token, value.clone());
+            }
+        }
+        self.plan.steps.push(Step {
+            action,
+            type_name: provider.type_name(),
+            name: resource.logical_id.clone(),
+            physical_id: Some(live.physical_id.clone()),
+            changes,
+            reason: broken,
+            want: Some(want),
+            live: Some(live.clone()),
+            after: BTreeSet::new(),
+            if_refused: BTreeSet::new(),
+        });
+    }
+
+    fn create(&mut self, resource: &Resource, provider: &'static dyn Provider, want: Want) {
+        // One that has the same logical id and another name is what this one replaces.
+        let replaces = self.live.iter().enumerate().find(|(index, live)| {
+            !self.taken.contains(index)
+                && live.owner == Owner::Stack
+                && live.type_name == provider.type_name()
+                && live.logical_id.as_deref() == Some(&resource.logical_id)
+        });
+        let reason = replaces.map(|(_, old)| {
+            if provider.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+                let differing = changes(provider, &old.properties, &want.properties);
+                let properties: Vec<String> = differing
+                    .into_iter()
+                    .filter(|change| {
+                        change.create_only
+                            && Some(change.property.as_str()) != provider.naming().map(|naming| naming.property)
+                    })
+                    .map(|change| change.property)
+                    .collect();
+                self.errors.push(PlanError::DataLoss {
+                    logical_id: resource.logical_id.clone(),
+                    name: old.physical_id.clone(),
+                    properties: properties.join(", "),
+                });
+            }
+            format!("in place of {}, which cannot be changed into it", old.physical_id)
+        });
+        self.plan.steps.push(Step {
+            action: Action::Create,
+            type_name: provider.type_name(),
+            name: resource.logical_id.clone(),
+            physical_id: want.name.clone(),
+            changes: Vec::new(),
+            reason,
+            want: Some(want),
+            live: None,
+            after: BTreeSet::new(),
+            if_refused: BTreeSet::new(),
+        });
+    }
+
+    /// What a desired resource shall be, with everything put in that is known by now.
+    fn wanted(&self, resource: &Resource, provider: &'static dyn Provider) -> Want {
+        let mut properties = resource.properties.clone();
+        if provider.taggable() {
+            let ownership = tags::ownership(&self.stack.scope.stack, &resource.logical_id, resource.deletion_policy);
+            for (key, value) in ownership {
+                properties["Tags"][key] = Value::from(value);
+            }
+        }
+        if provider.type_name() == function::TYPE {
+            match self.options.code.get(&resource.logical_id) {
+                Some(digest) => properties["CodeSha256"] = Value::from(digest.as_str()),
+                // No code was built: what is there is as good as any.
+                None => {
+                    let live = self.live.iter().find(|live| Some(&live.physical_id) == resource.name.as_ref());
+                    if let Some(digest) = live.and_then(|live| live.properties.get("CodeSha256")) {
+                        properties["CodeSha256"] = digest.clone();
+                    }
+                }
+            }
+        }
+        if provider.type_name() == deployment::TYPE {
+            properties[FREEZES] = self.frozen(resource);
+        }
+        let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
+        Want { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
+    }
+
+    /// What a deployment freezes: all it waits for, as those are to be.
+    fn frozen(&self, resource: &Resource) -> Value {
+        let api = &resource.properties["ApiId"];
+        let below = |other: &&Resource| {
+            [route::TYPE, integration::TYPE, route_response::TYPE].contains(&other.kind.type_name())
+                && other.properties["ApiId"] == *api
+        };
+        let selection = self
+            .stack
+            .resources
+            .values()
+            .find(|other| *api == Value::from(Token::text(&other.logical_id, "Ref")))
+            .map(|api| api.properties["RouteSelectionExpression"].clone());
+        let parts = self.stack.resources.values().filter(below).map(|part| part.properties.clone());
+        json!([selection, parts.collect::<Vec<_>>()])
+    }
+
+    fn find(&self, provider: &'static dyn Provider, want: &Want) -> Option<usize> {
+        let candidates: Vec<usize> = (0..self.live.len())
+            .filter(|index| !self.taken.contains(index))
+            .filter(|index| {
+                self.live[*index].type_name == provider.type_name() && provider.is(want, &self.live[*index])
+            })
+            .collect();
+        // Integrations of equal content are told apart by the routes that use them.
+        let used = || {
+            let token = Token::text(&want.logical_id, "Ref");
+            let uses = self.stack.resources.values().filter(|resource| {
+                resource.kind.type_name() == route::TYPE
+                    && resource.properties["Target"].as_str().is_some_and(|target| target.contains(&token))
+            });
+            let keys: Vec<&Value> = uses.map(|route| &route.properties["RouteKey"]).collect();
+            let targets: Vec<&str> = self
+                .live
+                .iter()
+                .filter(|live| live.type_name == route::TYPE && keys.contains(&&live.properties["RouteKey"]))
+                .filter_map(|live| live.properties["Target"].as_str()?.strip_prefix("integrations/"))
+                .collect();
+            candidates.iter().copied().find(|index| targets.contains(&self.live[*index].physical_id.as_str()))
+        };
+        if provider.type_name() == integration::TYPE && candidates.len() > 1 {
+            return used().or_else(|| candidates.first().copied());
+        }
+        candidates.first().copied()
+    }
+
+    /// Plans what is there and not wanted.
+    fn leftovers(&mut self) {
+        let leaves = |index: usize| !self.taken.contains(&index) && self.live[index].owner == Owner::Stack;
+        let functions: BTreeSet<&str> = self
+            .stack
+            .resources
+            .values()
+            .filter(|resource| resource.kind.type_name() == function::TYPE)
+            .filter_map(|resource| resource.name.as_deref())
+            .collect();
+        let gone: BTreeSet<(&str, &str)> = (0..self.live.len())
+            .filter(|index| leaves(*index))
+            .map(|index| (self.live[index].type_name, self.live[index].physical_id.as_str()))
+            .collect();
+        let mut steps = Vec::new();
+        for index in (0..self.live.len()).filter(|index| leaves(*index)) {
+            let live = &self.live[index];
+            let provider = resources::provider(live.type_name);
+            let parent = provider.and_then(|provider| provider.parent());
+            if let (Some(type_name), Some(id)) = (parent, live.parent.as_deref()) {
+                if gone.contains(&(type_name, id)) {
+                    continue;
+                }
+            }
+            // Lambda made it for a function that stays.
+            let made_by_lambda = live.logical_id.is_none()
+                && live.type_name == log_group::TYPE
+                && live.physical_id.strip_prefix(log_group::LAMBDA).is_some_and(|name| functions.contains(name));
+            if made_by_lambda {
+                continue;
+            }
+            let still_wanted = live.logical_id.as_ref().is_some_and(|id| self.stack.resources.contains_key(id));
+            let reason = if still_wanted {
+                "another takes its place"
+            } else if live.logical_id.is_none() && provider.is_some_and(|provider| provider.parent().is_some()) {
+                "the template does not describe it: it was added by hand, or is what a changed one leaves behind"
+            } else {
+                "the template no longer describes it"
+            };
+            steps.push(leaving(live, Some(reason.to_owned())));
+        }
+        self.plan.steps.extend(steps);
+    }
+}
+
+/// The step of something that is no longer wanted.
+fn leaving(live: &Live, reason: Option<String>) -> Step {
+    let retained = live.deletion_policy == DeletionPolicy::Retain;
+    Step {
+        action: if retained { Action::Retain } else { Action::Delete },
+        type_name: live.type_name,
+        name: live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone()),
+        physical_id: Some(live.physical_id.clone()),
+        changes: Vec::new(),
+        reason,
+        want: None,
+        live: Some(live.clone()),
+        after: BTreeSet::new(),
+        if_refused: BTreeSet::new(),
+    }
+}
+
+/// The desired resources, each after those it must wait for. The template stage has refused cycles.
+fn in_order(stack: &Stack) -> Vec<&Resource> {
+    fn visit<'a>(stack: &'a Stack, id: &'a str, seen: &mut BTreeSet<&'a str>, order: &mut Vec<&'a Resource>) {
+        if !seen.insert(id) {
+            return;
+        }
+        if let Some(resource) = stack.resources.get(id) {
+            for before in &resource.hard {
+                visit(stack, before, seen, order);
+            }
+            order.push(resource);
+        }
+    }
+    let mut order = Vec::new();
+    let mut seen = BTreeSet::new();
+    for id in stack.resources.keys() {
+        visit(stack, id, &mut seen, &mut order);
+    }
+    order
+}
+
+/// Puts the order into a plan.
+fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
+    let acts: Vec<bool> = plan.steps.iter().map(|step| step.action.acts()).collect();
+    let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
+        ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
+    };
+    for resource in stack.resources.values() {
+        let Some(&index) = step_of.get(&resource.logical_id) else { continue };
+        let mut after = acting(&resource.hard);
+        let mut if_refused = acting(&resource.soft);
+        if resource.kind.type_name() == function::TYPE {
+            // A function first run right after its policies came may keep credentials without them for minutes.
+            after.extend(policies_of(stack, resource).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
+        }
+        if_refused.retain(|step| !after.contains(step) && *step != index);
+        plan.steps[index].after = after;
+        plan.steps[index].if_refused = if_refused;
+    }
+    // A snapshot is taken when what shall not be in it is gone.
+    let before_snapshot: BTreeSet<usize> = (0..plan.steps.len())
+        .filter(|index| plan.steps[*index].action == Action::Delete)
+        .filter(|index| [route::TYPE, route_response::TYPE].contains(&plan.steps[*index].type_name))
+        .collect();
+    let made: BTreeSet<usize> = (0..plan.steps.len())
+        .filter(|index| matches!(plan.steps[*index].action, Action::Create | Action::Update | Action::Replace))
+        .collect();
+    for index in 0..plan.steps.len() {
+        let step = &mut plan.steps[index];
+        if step.type_name == deployment::TYPE && step.action == Action::Create {
+            step.after.extend(&before_snapshot);
+        }
+        // What goes, goes when nothing uses it any more: when all that takes its place is there.
+        if step.action == Action::Delete && !before_snapshot.contains(&index) {
+            step.after.extend(&made);
+        }
+    }
+    order_deletes(plan);
+}
+
+/// The inline policies that stand apart from the role that a function has.
+fn policies_of<'a>(stack: &'a Stack, function: &'a Resource) -> impl Iterator<Item = &'a String> {
+    let role = function.properties["Role"].as_str().unwrap_or_default();
+    stack
+        .resources
+        .values()
+        .filter(|resource| resource.kind.type_name() == inline_policy::TYPE)
+        .filter(move |policy| {
+            let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
+        })
+        .map(|policy| &policy.logical_id)
+}
+
+/// What must be gone before something of this type goes.
+fn gone_before(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        route::TYPE => &[route_response::TYPE],
+        deployment::TYPE => &[stage::TYPE],
+        integration::TYPE => &[route::TYPE],
+        // A call that is still under way may need the function, and a function that is still there its log group: a
+        // last line would make it anew.
+        function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        log_group::TYPE | table::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
+        _ => &[],
+    }
+}
+
+fn order_deletes(plan: &mut Plan) {
+    let deletes: Vec<(usize, &'static str)> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| step.action == Action::Delete)
+        .map(|(index, step)| (index, step.type_name))
+        .collect();
+    for (index, type_name) in &deletes {
+        let before = gone_before(type_name);
+        let first = deletes.iter().filter(|(_, other)| before.contains(other)).map(|(other, _)| *other);
+        plan.steps[*index].after.extend(first);
+    }
+}

@@ -1,0 +1,237 @@
+//! `AWS::ApiGatewayV2::Api`, for WebSocket APIs.
+
+use async_trait::async_trait;
+use aws_sdk_apigatewayv2::types as sdk;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tags::{self, Tags};
+use super::{
+    Attribute, Context, Created, Kind, Live, Owner, Provider, ResourceError, Search, Want, canonical, gone_is_fine,
+    to_value,
+};
+use crate::aws::{Aws, Call, CallError};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Api";
+
+/// The attribute that holds the URI which clients reach the API's stages under.
+pub const ENDPOINT: &str = "ApiEndpoint";
+
+/// A WebSocket API.
+pub struct Api;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    name: String,
+    protocol_type: ProtocolType,
+    route_selection_expression: String,
+    #[serde(default = "from_header")]
+    api_key_selection_expression: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    disable_execute_api_endpoint: bool,
+    #[serde(default)]
+    disable_schema_validation: bool,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    tags: Tags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum ProtocolType {
+    #[serde(rename = "WEBSOCKET")]
+    WebSocket,
+}
+
+fn from_header() -> String {
+    "$request.header.x-api-key".to_owned()
+}
+
+impl Kind for Api {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ProtocolType"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("ApiId" | "ApiEndpoint") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["ApiId", ENDPOINT]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Api {
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        live.logical_id.as_deref() == Some(&want.logical_id)
+    }
+
+    async fn list(&self, aws: &Aws, _: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let mut apis = Vec::new();
+        let mut from = None;
+        loop {
+            let page = aws
+                .call(Call::new("apigatewayv2", "GetApis"), || {
+                    aws.apigateway.get_apis().max_results("500").set_next_token(from.clone()).send()
+                })
+                .await?;
+            apis.extend(page.items.unwrap_or_default());
+            from = page.next_token.filter(|token| !token.is_empty());
+            if from.is_none() {
+                break;
+            }
+        }
+        // The oldest first: where a lost answer left two, that one is kept. Ids break a tie.
+        let age = |api: &sdk::Api| api.created_date.map_or((0, 0), |date| (date.secs(), date.subsec_nanos()));
+        apis.sort_by(|one, other| (age(one), &one.api_id).cmp(&(age(other), &other.api_id)));
+        Ok(apis.into_iter().map(|api| live(aws, api)).filter(|live| live.owner == Owner::Stack).collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let apis = self.list(cx.aws, &Search::default(), &[]).await?;
+        Ok(apis.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let answer = aws
+            .call(Call::new("apigatewayv2", "CreateApi").once(), || {
+                aws.apigateway
+                    .create_api()
+                    .name(&props.name)
+                    .protocol_type(sdk::ProtocolType::Websocket)
+                    .route_selection_expression(&props.route_selection_expression)
+                    .api_key_selection_expression(&props.api_key_selection_expression)
+                    .set_description(text(&props.description))
+                    .set_version(text(&props.version))
+                    .disable_execute_api_endpoint(props.disable_execute_api_endpoint)
+                    .disable_schema_validation(props.disable_schema_validation)
+                    .set_tags(Some(props.tags.clone().into_iter().collect()))
+                    .send()
+            })
+            .await?;
+        Ok(created(answer.api_id.unwrap_or_default(), answer.api_endpoint))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let id = live.physical_id.as_str();
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        let untagged = |props: &Props| Props { tags: Tags::new(), ..props.clone() };
+        if untagged(&from) != untagged(&to) {
+            aws.call(Call::new("apigatewayv2", "UpdateApi").lane(id), || {
+                aws.apigateway
+                    .update_api()
+                    .api_id(id)
+                    .name(&to.name)
+                    .route_selection_expression(&to.route_selection_expression)
+                    .api_key_selection_expression(&to.api_key_selection_expression)
+                    // An empty text clears, an absent one leaves.
+                    .description(&to.description)
+                    .version(&to.version)
+                    .disable_execute_api_endpoint(to.disable_execute_api_endpoint)
+                    .disable_schema_validation(to.disable_schema_validation)
+                    .send()
+            })
+            .await?;
+        }
+        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        set_tags(aws, id, &arn(&aws.scope, id), set, removed).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let id = live.physical_id.as_str();
+        gone_is_fine(
+            aws.call(Call::new("apigatewayv2", "DeleteApi").lane(id), || aws.apigateway.delete_api().api_id(id).send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// Sets and removes tags of something below API Gateway.
+pub(super) async fn set_tags(
+    aws: &Aws,
+    lane: &str,
+    arn: &str,
+    set: Tags,
+    removed: Vec<String>,
+) -> Result<(), CallError> {
+    if !set.is_empty() {
+        aws.call(Call::new("apigatewayv2", "TagResource").lane(lane), || {
+            aws.apigateway.tag_resource().resource_arn(arn).set_tags(Some(set.clone().into_iter().collect())).send()
+        })
+        .await?;
+    }
+    if !removed.is_empty() {
+        aws.call(Call::new("apigatewayv2", "UntagResource").lane(lane), || {
+            aws.apigateway.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+fn live(aws: &Aws, api: sdk::Api) -> Live {
+    let tags: Tags = api.tags.unwrap_or_default().into_iter().collect();
+    let id = api.api_id.unwrap_or_default();
+    let props = Props {
+        name: api.name.unwrap_or_default(),
+        protocol_type: ProtocolType::WebSocket,
+        route_selection_expression: api.route_selection_expression.unwrap_or_default(),
+        api_key_selection_expression: api
+            .api_key_selection_expression
+            .filter(|expression| !expression.is_empty())
+            .unwrap_or_else(from_header),
+        description: api.description.unwrap_or_default(),
+        version: api.version.unwrap_or_default(),
+        disable_execute_api_endpoint: api.disable_execute_api_endpoint.unwrap_or(false),
+        disable_schema_validation: api.disable_schema_validation.unwrap_or(false),
+        tags: tags::settable(tags.clone()),
+    };
+    Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner: tags::owner(&tags, &aws.scope.stack),
+        deletion_policy: tags::deletion_policy(&tags),
+        attributes: created(id.clone(), api.api_endpoint).attributes,
+        ..Live::new(TYPE, id, to_value(&props))
+    }
+}
+
+fn created(id: String, endpoint: Option<String>) -> Created {
+    let attributes = [("Ref".to_owned(), id.clone()), ("ApiId".to_owned(), id.clone())]
+        .into_iter()
+        .chain(endpoint.map(|endpoint| (ENDPOINT.to_owned(), endpoint)))
+        .collect();
+    Created { physical_id: id, attributes }
+}
+
+fn arn(scope: &Scope, id: &str) -> String {
+    format!("arn:{}:apigateway:{}::/apis/{id}", scope.partition, scope.region)
+}

@@ -1,0 +1,263 @@
+//! `AWS::ApiGatewayV2::Deployment`: an immutable snapshot of an API's routes and integrations.
+//!
+//! A changed route does nothing until a new deployment has frozen it and the stage points there. So a deployment is
+//! known by a digest of what it froze, kept at the end of its description: the one thing about it that can be written.
+
+use async_trait::async_trait;
+use aws_sdk_apigatewayv2::types as sdk;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Attribute, Context, Created, Health, Kind, Live, Provider, ResourceError, Search, Want, api, canonical,
+    gone_is_fine, to_value, wait,
+};
+use crate::aws::{Aws, Call, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
+
+/// The property that the plan puts in: canonical properties of all routes, integrations and route responses.
+pub const FREEZES: &str = "Freezes";
+
+/// Where in a live deployment's properties the digest of what it froze stands.
+pub const DIGEST: &str = "Digest";
+
+/// What comes before the digest in a description.
+const MARK: &str = "wschat:";
+
+/// A snapshot of an API.
+pub struct Deployment;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    api_id: String,
+    #[serde(default)]
+    description: String,
+    freezes: Option<Value>,
+}
+
+/// The digest of a deployment's content. Its own logical id is part of it, so that two deployments of one API stay two.
+fn digest(want: &Want) -> String {
+    let frozen = want.properties.get(FREEZES).unwrap_or(&Value::Null);
+    let digest = Sha256::digest(format!("{}\n{}", want.logical_id, sorted(frozen)));
+    hex::encode(&digest[..8])
+}
+
+/// JSON text with its members in one order.
+fn sorted(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(key, _)| key.as_str());
+            let members: Vec<_> = members
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), sorted(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+fn description(props: &Props, digest: &str) -> String {
+    [props.description.as_str(), MARK].join(if props.description.is_empty() { "" } else { " " }) + digest
+}
+
+/// A description without the mark, and the digest in it.
+fn split(description: &str) -> (&str, Option<&str>) {
+    match description.rsplit_once(MARK) {
+        Some((text, digest)) if digest.len() == 16 => (text.trim_end(), Some(digest)),
+        _ => (description, None),
+    }
+}
+
+impl Kind for Deployment {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("DeploymentId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["DeploymentId"]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Deployment {
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.properties["ApiId"] == live.properties["ApiId"]
+            && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(want))
+    }
+
+    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let description = description(&props, &digest(want));
+        let answer = aws
+            .call(Call::new("apigatewayv2", "CreateDeployment").once().lane(&props.api_id), || {
+                aws.apigateway.create_deployment().api_id(&props.api_id).description(&description).send()
+            })
+            .await?;
+        let id = answer.deployment_id.unwrap_or_default();
+        if answer.deployment_status == Some(sdk::DeploymentStatus::Pending) {
+            wait_until_deployed(cx, &props.api_id, &id).await?;
+        }
+        Ok(created(id))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let description = description(&props, &digest(want));
+        aws.call(Call::new("apigatewayv2", "UpdateDeployment").lane(&props.api_id), || {
+            aws.apigateway
+                .update_deployment()
+                .api_id(&props.api_id)
+                .deployment_id(&live.physical_id)
+                .description(&description)
+                .send()
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let api = live.parent.as_deref().unwrap_or_default();
+        gone_is_fine(
+            aws.call(Call::new("apigatewayv2", "DeleteDeployment").lane(api), || {
+                aws.apigateway.delete_deployment().api_id(api).deployment_id(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+async fn wait_until_deployed(cx: Context<'_>, api: &str, id: &str) -> Result<(), ResourceError> {
+    let aws = cx.aws;
+    wait::until(cx, wait::FUNCTION, "PENDING", || async {
+        let answer = aws
+            .call(Call::new("apigatewayv2", "GetDeployment"), || {
+                aws.apigateway.get_deployment().api_id(api).deployment_id(id).send()
+            })
+            .await?;
+        match answer.deployment_status {
+            Some(sdk::DeploymentStatus::Pending) => Ok(None),
+            Some(sdk::DeploymentStatus::Failed) => {
+                Err(ResourceError::Failed(answer.deployment_status_message.unwrap_or_default()))
+            }
+            _ => Ok(Some(())),
+        }
+    })
+    .await
+}
+
+async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+    let mut found = Vec::new();
+    let mut from = None;
+    loop {
+        let answer = aws
+            .call(Call::new("apigatewayv2", "GetDeployments"), || {
+                aws.apigateway.get_deployments().api_id(api).max_results("500").set_next_token(from.clone()).send()
+            })
+            .await;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
+            Err(error) => return Err(error.into()),
+        };
+        // Those that AutoDeploy makes are the service's own.
+        let ours = page.items.unwrap_or_default().into_iter().filter(|one| one.auto_deployed != Some(true));
+        found.extend(ours.map(|deployment| live(api, deployment)));
+        from = page.next_token.filter(|token| !token.is_empty());
+        if from.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+fn live(api: &str, deployment: sdk::Deployment) -> Live {
+    let id = deployment.deployment_id.unwrap_or_default();
+    let text = deployment.description.unwrap_or_default();
+    let (description, digest) = split(&text);
+    let props = Props { api_id: api.to_owned(), description: description.to_owned(), freezes: None };
+    let mut properties = to_value(&props);
+    if let Some(digest) = digest {
+        properties[DIGEST] = Value::from(digest);
+    }
+    let health = match deployment.deployment_status {
+        Some(sdk::DeploymentStatus::Failed) => Health::Failed(deployment.deployment_status_message.unwrap_or_default()),
+        Some(sdk::DeploymentStatus::Pending) => Health::Busy("PENDING".to_owned()),
+        _ => Health::Ready,
+    };
+    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, properties).below(api).health(health) }
+}
+
+fn created(id: String) -> Created {
+    let attributes = [("Ref".to_owned(), id.clone()), ("DeploymentId".to_owned(), id.clone())];
+    Created { physical_id: id, attributes: attributes.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn want(logical_id: &str, properties: Value) -> Want {
+        Want { logical_id: logical_id.to_owned(), name: None, properties, code: None }
+    }
+
+    #[test]
+    fn the_digest_is_of_what_is_frozen_in_any_order() {
+        let one = want("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/1"}]}));
+        let same = want("D", json!({FREEZES: [{"Target": "integrations/1", "RouteKey": "x"}], "ApiId": "a"}));
+        let other = want("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/2"}]}));
+        assert_eq!(digest(&one), digest(&same));
+        assert_ne!(digest(&one), digest(&other));
+        assert_ne!(digest(&one), digest(&want("E", one.properties.clone())));
+    }
+
+    #[test]
+    fn a_description_keeps_the_users_words_and_the_digest() {
+        for words in ["", "the first one", "ends in wschat: or so"] {
+            let props = Props { api_id: "a".to_owned(), description: words.to_owned(), freezes: None };
+            let text = description(&props, "0123456789abcdef");
+            assert_eq!(split(&text), (words, Some("0123456789abcdef")), "{text}");
+        }
+        assert_eq!(split("made by hand"), ("made by hand", None));
+    }
+}

@@ -1,0 +1,543 @@
+//! `AWS::Lambda::Function`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types as sdk;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::tags::{self, Tags};
+use super::{
+    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want, canonical,
+    gone_is_fine, to_value, wait,
+};
+use crate::aws::{Aws, Call, CallError, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::Lambda::Function";
+
+/// How long a role that this run made may take until Lambda can assume it: 8 to 12 s as a rule, minutes at worst.
+const ROLE_PATIENCE: Duration = Duration::from_secs(180);
+
+/// A Lambda function.
+pub struct Function;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    function_name: Option<String>,
+    role: String,
+    runtime: String,
+    handler: String,
+    /// Where the code comes from makes no difference to what is deployed: that is its digest.
+    #[serde(default, skip_serializing)]
+    code: Option<Value>,
+    /// Put in by the plan, from the code that was built: base64 of the zip's SHA-256, as Lambda reports it.
+    code_sha256: Option<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(default = "three_seconds")]
+    timeout: i32,
+    #[serde(default = "mebibytes")]
+    memory_size: i32,
+    #[serde(default)]
+    environment: Environment,
+    #[serde(default = "x86_64")]
+    architectures: Vec<Architecture>,
+    #[serde(default)]
+    ephemeral_storage: EphemeralStorage,
+    #[serde(default)]
+    tracing_config: Tracing,
+    #[serde(default)]
+    layers: Vec<String>,
+    #[serde(default)]
+    logging_config: Logging,
+    reserved_concurrent_executions: Option<i32>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    tags: Tags,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Environment {
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Architecture {
+    #[serde(rename = "x86_64")]
+    X86,
+    #[serde(rename = "arm64")]
+    Arm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EphemeralStorage {
+    size: i32,
+}
+
+impl Default for EphemeralStorage {
+    fn default() -> Self {
+        Self { size: 512 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tracing {
+    mode: TracingMode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+enum TracingMode {
+    #[default]
+    PassThrough,
+    Active,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Logging {
+    #[serde(default)]
+    log_format: LogFormat,
+    /// None for `/aws/lambda/` and the function's name.
+    log_group: Option<String>,
+    application_log_level: Option<String>,
+    system_log_level: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+enum LogFormat {
+    #[default]
+    Text,
+    #[serde(rename = "JSON")]
+    Json,
+}
+
+fn three_seconds() -> i32 {
+    3
+}
+
+fn mebibytes() -> i32 {
+    128
+}
+
+fn x86_64() -> Vec<Architecture> {
+    vec![Architecture::X86]
+}
+
+impl Props {
+    /// Whether something `UpdateFunctionConfiguration` sets differs.
+    fn configuration_differs(&self, other: &Self) -> bool {
+        let configuration = |props: &Self| Self {
+            code_sha256: None,
+            architectures: Vec::new(),
+            reserved_concurrent_executions: None,
+            tags: Tags::new(),
+            ..props.clone()
+        };
+        configuration(self) != configuration(other)
+    }
+}
+
+impl Kind for Function {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "FunctionName", longest: 64 })
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["Role"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        let name = name.unwrap_or_default();
+        match attribute {
+            None => Attribute::Known(name.to_owned()),
+            Some("Arn") => Attribute::Known(arn(scope, name)),
+            Some(_) => Attribute::Unknown(&["Arn"]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Function {
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let mut names = Vec::new();
+        let mut marker = None;
+        loop {
+            let page = aws
+                .call(Call::new("lambda", "ListFunctions"), || {
+                    aws.lambda.list_functions().set_marker(marker.clone()).send()
+                })
+                .await?;
+            names.extend(page.functions.unwrap_or_default().into_iter().filter_map(|function| function.function_name));
+            marker = page.next_marker.filter(|marker| !marker.is_empty());
+            if marker.is_none() {
+                break;
+            }
+        }
+        stream::iter(names)
+            .map(|name| async move {
+                // GetFunction tells tags and configuration at once, and has the widest quota of all.
+                let found = read(aws, &name).await?;
+                Ok(found.filter(|live| live.owner == Owner::Stack || search.wants(TYPE, &name)))
+            })
+            .buffer_unordered(16)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        read(cx.aws, want.name()?).await
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let name = want.name()?;
+        let props: Props = want.read()?;
+        let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+        let request = aws
+            .lambda
+            .create_function()
+            .function_name(name)
+            .role(&props.role)
+            .runtime(sdk::Runtime::from(props.runtime.as_str()))
+            .handler(&props.handler)
+            .code(sdk::FunctionCode::builder().zip_file(Blob::new(code)).build())
+            .set_description((!props.description.is_empty()).then(|| props.description.clone()))
+            .timeout(props.timeout)
+            .memory_size(props.memory_size)
+            .environment(environment(&props))
+            .set_architectures(Some(architectures(&props)))
+            .ephemeral_storage(super::built(ephemeral_storage(&props))?)
+            .tracing_config(tracing_config(&props))
+            .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
+            .logging_config(logging_config(name, &props))
+            .set_tags(Some(props.tags.clone().into_iter().collect()));
+        when_assumable(cx, || {
+            aws.call(Call::new("lambda", "CreateFunction").once(), || {
+                request.clone().customize().config_override(upload_time()).send()
+            })
+        })
+        .await?;
+        if let Some(executions) = props.reserved_concurrent_executions {
+            set_concurrency(aws, name, Some(executions)).await?;
+        }
+        Ok(created(&aws.scope, name))
+    }
+
+    async fn settle(&self, cx: Context<'_>, _: &Want, id: &str) -> Result<(), ResourceError> {
+        wait_until_ready(cx, id).await
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let name = live.physical_id.as_str();
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        if live.health != Health::Ready {
+            wait_until_ready(cx, name).await?;
+        }
+        if from.configuration_differs(&to) {
+            let request = aws
+                .lambda
+                .update_function_configuration()
+                .function_name(name)
+                .role(&to.role)
+                .runtime(sdk::Runtime::from(to.runtime.as_str()))
+                .handler(&to.handler)
+                // Leaving a member out means "no change": what the template does not say goes back to its default.
+                .description(&to.description)
+                .timeout(to.timeout)
+                .memory_size(to.memory_size)
+                .environment(environment(&to))
+                .ephemeral_storage(super::built(ephemeral_storage(&to))?)
+                .tracing_config(tracing_config(&to))
+                .set_layers(Some(to.layers.clone()))
+                .logging_config(logging_config(name, &to));
+            when_assumable(cx, || {
+                aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
+            })
+            .await?;
+            wait_until_ready(cx, name).await?;
+        }
+        if from.code_sha256 != to.code_sha256 || from.architectures != to.architectures {
+            let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+            let request = aws
+                .lambda
+                .update_function_code()
+                .function_name(name)
+                .zip_file(Blob::new(code))
+                .set_architectures(Some(architectures(&to)));
+            aws.call(Call::new("lambda", "UpdateFunctionCode"), || {
+                request.clone().customize().config_override(upload_time()).send()
+            })
+            .await?;
+            wait_until_ready(cx, name).await?;
+        }
+        if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
+            set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
+        }
+        let arn = arn(&aws.scope, name);
+        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        if !set.is_empty() {
+            aws.call(Call::new("lambda", "TagResource"), || {
+                aws.lambda.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
+            })
+            .await?;
+        }
+        if !removed.is_empty() {
+            aws.call(Call::new("lambda", "UntagResource"), || {
+                aws.lambda.untag_resource().resource(&arn).set_tag_keys(Some(removed.clone())).send()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        gone_is_fine(
+            aws.call(Call::new("lambda", "DeleteFunction"), || {
+                aws.lambda.delete_function().function_name(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// Tries again while Lambda cannot assume the role yet: IAM tells the world of a new role only after a while.
+async fn when_assumable<T, F>(cx: Context<'_>, attempt: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let begun = Instant::now();
+    let mut waits = [0.25, 0.5, 1.0].into_iter();
+    loop {
+        match attempt().await {
+            Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < ROLE_PATIENCE => {
+                let left = ROLE_PATIENCE.saturating_sub(begun.elapsed());
+                (cx.note)(format!(
+                    "waiting for Lambda to be able to assume the role, {} s (giving up in {} s)",
+                    begun.elapsed().as_secs(),
+                    left.as_secs()
+                ));
+                tokio::time::sleep(Duration::from_secs_f64(waits.next().unwrap_or(2.0))).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
+    let answer =
+        aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send()).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) if error.is(Meaning::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(configuration) = answer.configuration else { return Ok(None) };
+    let tags: Tags = answer.tags.unwrap_or_default().into_iter().collect();
+    let concurrency = answer.concurrency.and_then(|concurrency| concurrency.reserved_concurrent_executions);
+    let health = health(&configuration);
+    let props = properties(configuration, tags::settable(tags.clone()), concurrency);
+    Ok(Some(Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner: tags::owner(&tags, &aws.scope.stack),
+        deletion_policy: tags::deletion_policy(&tags),
+        attributes: created(&aws.scope, name).attributes,
+        ..Live::new(TYPE, name, to_value(&props)).health(health)
+    }))
+}
+
+fn health(configuration: &sdk::FunctionConfiguration) -> Health {
+    let reason = configuration.state_reason.clone().unwrap_or_default();
+    match (&configuration.state, &configuration.last_update_status) {
+        (Some(sdk::State::Failed), _) => Health::Failed(reason),
+        (Some(sdk::State::Pending), _) => Health::Busy("Pending".to_owned()),
+        (_, Some(sdk::LastUpdateStatus::InProgress)) => Health::Busy("an update is in progress".to_owned()),
+        (_, Some(sdk::LastUpdateStatus::Failed)) => {
+            Health::Failed(configuration.last_update_status_reason.clone().unwrap_or_default())
+        }
+        _ => Health::Ready,
+    }
+}
+
+fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency: Option<i32>) -> Props {
+    let name = configuration.function_name.unwrap_or_default();
+    let own_group = format!("{}{name}", super::log_group::LAMBDA);
+    let logging = configuration.logging_config;
+    Props {
+        role: configuration.role.unwrap_or_default(),
+        runtime: configuration.runtime.map(|runtime| runtime.as_str().to_owned()).unwrap_or_default(),
+        handler: configuration.handler.unwrap_or_default(),
+        code: None,
+        code_sha256: configuration.code_sha256,
+        description: configuration.description.unwrap_or_default(),
+        timeout: configuration.timeout.unwrap_or_else(three_seconds),
+        memory_size: configuration.memory_size.unwrap_or_else(mebibytes),
+        environment: Environment {
+            variables: configuration
+                .environment
+                .and_then(|environment| environment.variables)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+        },
+        architectures: configuration.architectures.map_or_else(x86_64, |architectures| {
+            let one = |one: sdk::Architecture| {
+                if one == sdk::Architecture::Arm64 { Architecture::Arm } else { Architecture::X86 }
+            };
+            architectures.into_iter().map(one).collect()
+        }),
+        ephemeral_storage: configuration
+            .ephemeral_storage
+            .map_or_else(EphemeralStorage::default, |storage| EphemeralStorage { size: storage.size }),
+        tracing_config: Tracing {
+            mode: match configuration.tracing_config.and_then(|tracing| tracing.mode) {
+                Some(sdk::TracingMode::Active) => TracingMode::Active,
+                _ => TracingMode::PassThrough,
+            },
+        },
+        layers: configuration.layers.unwrap_or_default().into_iter().filter_map(|layer| layer.arn).collect(),
+        logging_config: logging.map_or_else(Logging::default, |logging| Logging {
+            log_format: if logging.log_format == Some(sdk::LogFormat::Json) {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
+            log_group: logging.log_group.filter(|group| *group != own_group),
+            application_log_level: logging.application_log_level.map(|level| level.as_str().to_owned()),
+            system_log_level: logging.system_log_level.map(|level| level.as_str().to_owned()),
+        }),
+        reserved_concurrent_executions: concurrency,
+        function_name: Some(name),
+        tags,
+    }
+}
+
+async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), ResourceError> {
+    let aws = cx.aws;
+    wait::until(cx, wait::FUNCTION, "Pending", || async {
+        let answer = aws
+            .call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send())
+            .await?;
+        match answer.configuration.as_ref().map(health) {
+            Some(Health::Busy(_)) => Ok(None),
+            Some(Health::Failed(reason)) => {
+                Err(ResourceError::Failed(format!("Lambda reports {name} as failed: {reason}")))
+            }
+            _ => Ok(Some(())),
+        }
+    })
+    .await
+}
+
+async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Result<(), CallError> {
+    match executions {
+        Some(executions) => aws
+            .call(Call::new("lambda", "PutFunctionConcurrency"), || {
+                aws.lambda
+                    .put_function_concurrency()
+                    .function_name(name)
+                    .reserved_concurrent_executions(executions)
+                    .send()
+            })
+            .await
+            .map(drop),
+        None => gone_is_fine(
+            aws.call(Call::new("lambda", "DeleteFunctionConcurrency"), || {
+                aws.lambda.delete_function_concurrency().function_name(name).send()
+            })
+            .await,
+        ),
+    }
+}
+
+/// An upload of 50 MB may take longer than other calls.
+fn upload_time() -> aws_sdk_lambda::config::Builder {
+    aws_sdk_lambda::config::Builder::new().timeout_config(
+        aws_sdk_lambda::config::timeout::TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(600))
+            .build(),
+    )
+}
+
+fn environment(props: &Props) -> sdk::Environment {
+    sdk::Environment::builder().set_variables(Some(props.environment.variables.clone().into_iter().collect())).build()
+}
+
+fn architectures(props: &Props) -> Vec<sdk::Architecture> {
+    let one = |one: &Architecture| match one {
+        Architecture::X86 => sdk::Architecture::X8664,
+        Architecture::Arm => sdk::Architecture::Arm64,
+    };
+    props.architectures.iter().map(one).collect()
+}
+
+fn ephemeral_storage(props: &Props) -> Result<sdk::EphemeralStorage, aws_smithy_types::error::operation::BuildError> {
+    sdk::EphemeralStorage::builder().size(props.ephemeral_storage.size).build()
+}
+
+fn tracing_config(props: &Props) -> sdk::TracingConfig {
+    let mode = match props.tracing_config.mode {
+        TracingMode::PassThrough => sdk::TracingMode::PassThrough,
+        TracingMode::Active => sdk::TracingMode::Active,
+    };
+    sdk::TracingConfig::builder().mode(mode).build()
+}
+
+fn logging_config(name: &str, props: &Props) -> sdk::LoggingConfig {
+    let logging = &props.logging_config;
+    let own_group = || format!("{}{name}", super::log_group::LAMBDA);
+    sdk::LoggingConfig::builder()
+        .log_format(match logging.log_format {
+            LogFormat::Text => sdk::LogFormat::Text,
+            LogFormat::Json => sdk::LogFormat::Json,
+        })
+        .log_group(logging.log_group.clone().unwrap_or_else(own_group))
+        .set_application_log_level(logging.application_log_level.as_deref().map(sdk::ApplicationLogLevel::from))
+        .set_system_log_level(logging.system_log_level.as_deref().map(sdk::SystemLogLevel::from))
+        .build()
+}
+
+pub(super) fn arn(scope: &Scope, name: &str) -> String {
+    scope.arn("lambda", &format!("function:{name}"))
+}
+
+fn created(scope: &Scope, name: &str) -> Created {
+    let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn(scope, name))];
+    Created { physical_id: name.to_owned(), attributes: attributes.into() }
+}

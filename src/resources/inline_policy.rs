@@ -1,0 +1,123 @@
+//! `AWS::IAM::Policy`: an inline policy on one or more roles.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::document::Document;
+use super::role::{self, Policy};
+use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, to_value};
+use crate::aws::Aws;
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::IAM::Policy";
+
+/// An inline policy that the template describes apart from its roles.
+pub struct InlinePolicy;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    policy_name: String,
+    policy_document: Document,
+    roles: BTreeSet<String>,
+}
+
+impl Kind for InlinePolicy {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["PolicyName"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["Roles"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&[]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for InlinePolicy {
+    fn parent(&self) -> Option<&'static str> {
+        Some(role::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.properties["PolicyName"] == live.properties["PolicyName"]
+            && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
+    }
+
+    async fn list(&self, _: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let mut found: Vec<Props> = Vec::new();
+        for (role, name) in &search.inline_policies {
+            let document = parents
+                .iter()
+                .find(|parent| parent.physical_id == *role)
+                .and_then(|parent| parent.attributes.get(&role::policy_attribute(name)));
+            let Some(document) = document else { continue };
+            let document = Document::from_url_encoded(document)?;
+            match found.iter_mut().find(|known| known.policy_name == *name && known.policy_document == document) {
+                Some(known) => {
+                    known.roles.insert(role.clone());
+                }
+                None => found.push(Props {
+                    policy_name: name.clone(),
+                    policy_document: document,
+                    roles: [role.clone()].into(),
+                }),
+            }
+        }
+        Ok(found.iter().map(live).collect())
+    }
+
+    async fn find(&self, _: Context<'_>, _: &Want) -> Result<Option<Live>, ResourceError> {
+        // Putting a policy again puts it once: there is nothing to look for.
+        Ok(None)
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let props: Props = want.read()?;
+        let policy = Policy { policy_name: props.policy_name.clone(), policy_document: props.policy_document.clone() };
+        for role in &props.roles {
+            role::put_policy(cx.aws, role, &policy).await?;
+        }
+        Ok(Created::from(live(&props)))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        self.create(cx, want).await?;
+        for role in from.roles.difference(&to.roles) {
+            role::delete_policy(cx.aws, role, &from.policy_name).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let props: Props = live.read()?;
+        for role in &props.roles {
+            role::delete_policy(cx.aws, role, &props.policy_name).await?;
+        }
+        Ok(())
+    }
+}
+
+fn live(props: &Props) -> Live {
+    Live::new(TYPE, &props.policy_name, to_value(props)).attribute("Ref", &props.policy_name)
+}

@@ -1,0 +1,180 @@
+//! `AWS::Lambda::Permission`: a statement in a function's resource policy.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::function;
+use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, gone_is_fine, to_value};
+use crate::aws::{Aws, Call, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::Lambda::Permission";
+
+/// A right to invoke a function.
+pub struct Permission;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    /// The function's name or ARN, as written.
+    function_name: String,
+    action: String,
+    principal: String,
+    source_arn: Option<String>,
+    source_account: Option<String>,
+}
+
+impl Props {
+    /// The function's bare name: AWS takes an ARN too.
+    fn function(&self) -> &str {
+        let name = self.function_name.rsplit_once("function:").map_or(self.function_name.as_str(), |(_, name)| name);
+        name.split(':').next().unwrap_or(name)
+    }
+
+    /// One spelling for the function.
+    fn canonical(mut self) -> Self {
+        self.function_name = self.function().to_owned();
+        self
+    }
+}
+
+/// The statement's id: the logical id, and what it says, because a statement cannot be changed. A changed one stands
+/// beside the old until that is removed. AWS takes letters, digits, hyphens and underscores, 100 at most.
+fn statement_id(want: &Want) -> Result<String, ResourceError> {
+    let props: Props = want.read()?;
+    let digest = hex::encode(Sha256::digest(to_value(&props).to_string()));
+    let logical_id: String = want.logical_id.chars().take(90).collect();
+    Ok(format!("{logical_id}-{}", &digest[..8]))
+}
+
+impl Kind for Permission {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let props: Props = super::properties::read(properties)?;
+        Ok(to_value(&props.canonical()))
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FunctionName", "Action", "Principal", "SourceArn", "SourceAccount"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&[]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Permission {
+    fn parent(&self) -> Option<&'static str> {
+        Some(function::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        statement_id(want).is_ok_and(|id| id == live.physical_id)
+            && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
+    }
+
+    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let policies = parents.iter().map(|function| statements(aws, &function.physical_id));
+        Ok(futures_util::future::try_join_all(policies).await?.into_iter().flatten().collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        Ok(statements(cx.aws, props.function()).await?.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let id = statement_id(want)?;
+        aws.call(Call::new("lambda", "AddPermission").once(), || {
+            aws.lambda
+                .add_permission()
+                .function_name(props.function())
+                .statement_id(&id)
+                .action(&props.action)
+                .principal(&props.principal)
+                .set_source_arn(props.source_arn.clone())
+                .set_source_account(props.source_account.clone())
+                .send()
+        })
+        .await?;
+        Ok(Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id })
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        // All it says is in its id, so this one was changed by hand under an id of ours.
+        self.delete(cx, live).await?;
+        self.create(cx, want).await.map(drop)
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let function = live.parent.as_deref().unwrap_or_default();
+        gone_is_fine(
+            aws.call(Call::new("lambda", "RemovePermission"), || {
+                aws.lambda.remove_permission().function_name(function).statement_id(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+async fn statements(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
+    let answer =
+        aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(function).send()).await;
+    let policy = match answer {
+        Ok(answer) => answer.policy.unwrap_or_default(),
+        Err(error) if error.is(Meaning::NotFound) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let policy: Value = serde_json::from_str(&policy)
+        .map_err(|error| ResourceError::Failed(format!("the policy of {function} is not JSON: {error}")))?;
+    let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
+    Ok(statements.iter().map(|statement| live(function, statement)).collect())
+}
+
+fn live(function: &str, statement: &Value) -> Live {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let id = text(&statement["Sid"]).unwrap_or_default();
+    let principal = match &statement["Principal"] {
+        Value::Object(kinds) => kinds.values().next().and_then(text),
+        other => text(other),
+    };
+    let conditions = statement["Condition"].as_object();
+    let condition = |key: &str| {
+        conditions?.values().find_map(|operands| {
+            operands
+                .as_object()?
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key))
+                .and_then(|(_, value)| text(value))
+        })
+    };
+    let props = Props {
+        function_name: function.to_owned(),
+        action: text(&statement["Action"]).unwrap_or_default(),
+        principal: principal.unwrap_or_default(),
+        source_arn: condition("AWS:SourceArn"),
+        source_account: condition("AWS:SourceAccount"),
+    };
+    Live {
+        logical_id: id.rsplit_once('-').map(|(logical_id, _)| logical_id.to_owned()),
+        ..Live::new(TYPE, &id, to_value(&props)).below(function).attribute("Ref", &id)
+    }
+}

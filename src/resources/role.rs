@@ -1,0 +1,469 @@
+//! `AWS::IAM::Role`.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use aws_sdk_iam::types as sdk;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::document::Document;
+use super::tags::{self, Tags};
+use super::{
+    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want, built, gone_is_fine,
+    to_value,
+};
+use crate::aws::{Aws, Call, CallError, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::IAM::Role";
+
+/// An IAM role with its inline policies and attachments.
+pub struct Role;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    role_name: Option<String>,
+    assume_role_policy_document: Document,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    managed_policy_arns: BTreeSet<String>,
+    #[serde(default = "an_hour")]
+    max_session_duration: i32,
+    #[serde(default = "root")]
+    path: String,
+    permissions_boundary: Option<String>,
+    #[serde(default)]
+    policies: Vec<Policy>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    tags: Tags,
+}
+
+/// An inline policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Policy {
+    pub policy_name: String,
+    pub policy_document: Document,
+}
+
+fn an_hour() -> i32 {
+    3600
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+impl Kind for Role {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let mut props: Props = super::properties::read(properties)?;
+        props.policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
+        Ok(to_value(&props))
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "RoleName", longest: 64 })
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["RoleName", "Path"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        let name = name.unwrap_or_default();
+        match attribute {
+            None => Attribute::Known(name.to_owned()),
+            Some("Arn") => Attribute::Known(scope.arn("iam", &format!("role/{name}"))),
+            Some("RoleId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["Arn", "RoleId"]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Role {
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        // One call tells of all roles what four calls would tell of each: tags, trust, inline policies, attachments.
+        let mut found = Vec::new();
+        let mut marker = None;
+        loop {
+            let page = aws
+                .call(Call::new("iam", "GetAccountAuthorizationDetails"), || {
+                    aws.iam
+                        .get_account_authorization_details()
+                        .filter(sdk::EntityType::Role)
+                        .max_items(1000)
+                        .set_marker(marker.clone())
+                        .send()
+                })
+                .await?;
+            for role in page.role_detail_list.unwrap_or_default() {
+                let name = role.role_name.clone().unwrap_or_default();
+                let tags = sdk_tags(role.tags());
+                let owner = tags::owner(&tags, &aws.scope.stack);
+                if owner == Owner::Stack || search.wants(TYPE, &name) {
+                    found.push(live(aws, search, &role, &tags, owner).await?);
+                }
+            }
+            marker = page.marker.filter(|_| page.is_truncated);
+            if marker.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let aws = cx.aws;
+        let name = want.name()?;
+        let role = match aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await {
+            Ok(answer) => answer.role,
+            Err(error) if error.is(Meaning::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(role) = role else { return Ok(None) };
+        let mut policies = Vec::new();
+        let mut marker = None;
+        loop {
+            let page = aws
+                .call(Call::new("iam", "ListRolePolicies"), || {
+                    aws.iam.list_role_policies().role_name(name).set_marker(marker.clone()).send()
+                })
+                .await?;
+            for policy in &page.policy_names {
+                let answer = aws
+                    .call(Call::new("iam", "GetRolePolicy"), || {
+                        aws.iam.get_role_policy().role_name(name).policy_name(policy).send()
+                    })
+                    .await?;
+                policies.push(
+                    sdk::PolicyDetail::builder()
+                        .policy_name(answer.policy_name)
+                        .policy_document(answer.policy_document)
+                        .build(),
+                );
+            }
+            marker = page.marker.filter(|_| page.is_truncated);
+            if marker.is_none() {
+                break;
+            }
+        }
+        let mut attached = Vec::new();
+        let mut marker = None;
+        loop {
+            let page = aws
+                .call(Call::new("iam", "ListAttachedRolePolicies"), || {
+                    aws.iam.list_attached_role_policies().role_name(name).set_marker(marker.clone()).send()
+                })
+                .await?;
+            attached.extend(page.attached_policies.unwrap_or_default());
+            marker = page.marker.filter(|_| page.is_truncated);
+            if marker.is_none() {
+                break;
+            }
+        }
+        let tags = sdk_tags(role.tags());
+        let detail = sdk::RoleDetail::builder()
+            .role_name(role.role_name)
+            .role_id(role.role_id)
+            .path(role.path)
+            .set_assume_role_policy_document(role.assume_role_policy_document)
+            .set_permissions_boundary(role.permissions_boundary)
+            .set_role_policy_list(Some(policies))
+            .set_attached_managed_policies(Some(attached))
+            .build();
+        let properties = properties(&Search::default(), &detail, &tags, role.description, role.max_session_duration)?;
+        let owner = tags::owner(&tags, &aws.scope.stack);
+        Ok(Some(assemble(aws, &detail, &tags, owner, &properties)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let name = want.name()?;
+        let props: Props = want.read()?;
+        let request = aws
+            .iam
+            .create_role()
+            .role_name(name)
+            .path(&props.path)
+            .assume_role_policy_document(props.assume_role_policy_document.text())
+            .max_session_duration(props.max_session_duration)
+            .set_description((!props.description.is_empty()).then(|| props.description.clone()))
+            .set_permissions_boundary(props.permissions_boundary.clone())
+            .set_tags(Some(iam_tags(&props.tags)?));
+        let answer = aws.call(Call::new("iam", "CreateRole").once(), || request.clone().send()).await?;
+        let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
+        let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
+        tokio::try_join!(
+            futures_util::future::try_join_all(policies),
+            futures_util::future::try_join_all(attachments)
+        )?;
+        let role_id = answer.role.map(|role| role.role_id);
+        Ok(created(&aws.scope, name, &props.path, role_id))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let name = live.physical_id.as_str();
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        if from.assume_role_policy_document != to.assume_role_policy_document {
+            aws.call(Call::new("iam", "UpdateAssumeRolePolicy"), || {
+                aws.iam
+                    .update_assume_role_policy()
+                    .role_name(name)
+                    .policy_document(to.assume_role_policy_document.text())
+                    .send()
+            })
+            .await?;
+        }
+        if from.description != to.description || from.max_session_duration != to.max_session_duration {
+            aws.call(Call::new("iam", "UpdateRole"), || {
+                aws.iam
+                    .update_role()
+                    .role_name(name)
+                    .description(&to.description)
+                    .max_session_duration(to.max_session_duration)
+                    .send()
+            })
+            .await?;
+        }
+        if from.permissions_boundary != to.permissions_boundary {
+            set_boundary(aws, name, to.permissions_boundary.as_deref()).await?;
+        }
+        // What a role gains comes before what it loses: nothing that uses it stands without rights in between.
+        for policy in to.policies.iter().filter(|policy| !from.policies.contains(policy)) {
+            put_policy(aws, name, policy).await?;
+        }
+        for arn in to.managed_policy_arns.difference(&from.managed_policy_arns) {
+            attach(aws, name, arn).await?;
+        }
+        for policy in &from.policies {
+            if !to.policies.iter().any(|kept| kept.policy_name == policy.policy_name) {
+                delete_policy(aws, name, &policy.policy_name).await?;
+            }
+        }
+        for arn in from.managed_policy_arns.difference(&to.managed_policy_arns) {
+            detach(aws, name, arn).await?;
+        }
+        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        if !set.is_empty() {
+            let tags = iam_tags(&set)?;
+            aws.call(Call::new("iam", "TagRole"), || {
+                aws.iam.tag_role().role_name(name).set_tags(Some(tags.clone())).send()
+            })
+            .await?;
+        }
+        if !removed.is_empty() {
+            aws.call(Call::new("iam", "UntagRole"), || {
+                aws.iam.untag_role().role_name(name).set_tag_keys(Some(removed.clone())).send()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let name = live.physical_id.as_str();
+        // Read again: policies may have come since, and a role goes only without any.
+        let attached = aws
+            .call(Call::new("iam", "ListAttachedRolePolicies"), || {
+                aws.iam.list_attached_role_policies().role_name(name).send()
+            })
+            .await;
+        let inline = aws
+            .call(Call::new("iam", "ListRolePolicies"), || aws.iam.list_role_policies().role_name(name).send())
+            .await;
+        let (attached, inline) = match (attached, inline) {
+            (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(()),
+            (attached, inline) => (attached?.attached_policies.unwrap_or_default(), inline?.policy_names),
+        };
+        for policy in attached {
+            detach(aws, name, policy.policy_arn.as_deref().unwrap_or_default()).await?;
+        }
+        for policy in inline {
+            delete_policy(aws, name, &policy).await?;
+        }
+        gone_is_fine(aws.call(Call::new("iam", "DeleteRole"), || aws.iam.delete_role().role_name(name).send()).await)?;
+        Ok(())
+    }
+}
+
+/// Puts an inline policy on a role, over one of the same name.
+pub(super) async fn put_policy(aws: &Aws, role: &str, policy: &Policy) -> Result<(), CallError> {
+    aws.call(Call::new("iam", "PutRolePolicy"), || {
+        aws.iam
+            .put_role_policy()
+            .role_name(role)
+            .policy_name(&policy.policy_name)
+            .policy_document(policy.policy_document.text())
+            .send()
+    })
+    .await
+    .map(drop)
+}
+
+/// Takes an inline policy off a role; one that is gone is no error.
+pub(super) async fn delete_policy(aws: &Aws, role: &str, policy: &str) -> Result<(), CallError> {
+    gone_is_fine(
+        aws.call(Call::new("iam", "DeleteRolePolicy"), || {
+            aws.iam.delete_role_policy().role_name(role).policy_name(policy).send()
+        })
+        .await,
+    )
+}
+
+async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
+    aws.call(Call::new("iam", "AttachRolePolicy"), || {
+        aws.iam.attach_role_policy().role_name(role).policy_arn(arn).send()
+    })
+    .await
+    .map(drop)
+}
+
+async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
+    gone_is_fine(
+        aws.call(Call::new("iam", "DetachRolePolicy"), || {
+            aws.iam.detach_role_policy().role_name(role).policy_arn(arn).send()
+        })
+        .await,
+    )
+}
+
+async fn set_boundary(aws: &Aws, role: &str, boundary: Option<&str>) -> Result<(), CallError> {
+    match boundary {
+        Some(arn) => aws
+            .call(Call::new("iam", "PutRolePermissionsBoundary"), || {
+                aws.iam.put_role_permissions_boundary().role_name(role).permissions_boundary(arn).send()
+            })
+            .await
+            .map(drop),
+        None => gone_is_fine(
+            aws.call(Call::new("iam", "DeleteRolePermissionsBoundary"), || {
+                aws.iam.delete_role_permissions_boundary().role_name(role).send()
+            })
+            .await,
+        ),
+    }
+}
+
+/// A role as the account's details show it; they leave out what `GetRole` alone tells.
+async fn live(
+    aws: &Aws,
+    search: &Search,
+    detail: &sdk::RoleDetail,
+    tags: &Tags,
+    owner: Owner,
+) -> Result<Live, ResourceError> {
+    let name = detail.role_name.as_deref().unwrap_or_default();
+    let (description, duration) = if owner == Owner::Stack {
+        let answer = aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await;
+        match answer {
+            Ok(answer) => answer.role.map_or((None, None), |role| (role.description, role.max_session_duration)),
+            Err(error) if error.is(Meaning::NotFound) => (None, None),
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        (None, None)
+    };
+    let properties = properties(search, detail, tags, description, duration)?;
+    Ok(assemble(aws, detail, tags, owner, &properties))
+}
+
+fn properties(
+    search: &Search,
+    detail: &sdk::RoleDetail,
+    tags: &Tags,
+    description: Option<String>,
+    max_session_duration: Option<i32>,
+) -> Result<Props, ResourceError> {
+    let name = detail.role_name.clone().unwrap_or_default();
+    let mut policies = Vec::new();
+    for policy in detail.role_policy_list() {
+        let policy_name = policy.policy_name.clone().unwrap_or_default();
+        // Those that the template describes as resources of their own are read there.
+        if !search.inline_policies.contains(&(name.clone(), policy_name.clone())) {
+            let policy_document = Document::from_url_encoded(policy.policy_document.as_deref().unwrap_or_default())?;
+            policies.push(Policy { policy_name, policy_document });
+        }
+    }
+    policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
+    Ok(Props {
+        role_name: Some(name),
+        assume_role_policy_document: Document::from_url_encoded(
+            detail.assume_role_policy_document.as_deref().unwrap_or_default(),
+        )?,
+        description: description.unwrap_or_default(),
+        managed_policy_arns: detail
+            .attached_managed_policies()
+            .iter()
+            .filter_map(|policy| policy.policy_arn.clone())
+            .collect(),
+        max_session_duration: max_session_duration.unwrap_or_else(an_hour),
+        path: detail.path.clone().unwrap_or_else(root),
+        permissions_boundary: detail
+            .permissions_boundary
+            .as_ref()
+            .and_then(|boundary| boundary.permissions_boundary_arn.clone()),
+        policies,
+        tags: tags::settable(tags.clone()),
+    })
+}
+
+/// The attribute of a live role that holds the document of one of its inline policies.
+pub(super) fn policy_attribute(policy: &str) -> String {
+    format!("Policies/{policy}")
+}
+
+fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
+    let name = detail.role_name.as_deref().unwrap_or_default();
+    let mut attributes = created(&aws.scope, name, &properties.path, detail.role_id.clone()).attributes;
+    for policy in detail.role_policy_list() {
+        let document = policy.policy_document.clone().unwrap_or_default();
+        attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);
+    }
+    Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner,
+        deletion_policy: tags::deletion_policy(tags),
+        attributes,
+        ..Live::new(TYPE, name, to_value(properties))
+    }
+}
+
+fn created(scope: &Scope, name: &str, path: &str, role_id: Option<String>) -> Created {
+    let arn = scope.arn("iam", &format!("role{path}{name}"));
+    let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn)]
+        .into_iter()
+        .chain(role_id.map(|id| ("RoleId".to_owned(), id)))
+        .collect();
+    Created { physical_id: name.to_owned(), attributes }
+}
+
+fn sdk_tags(tags: &[sdk::Tag]) -> Tags {
+    tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
+}
+
+fn iam_tags(tags: &Tags) -> Result<Vec<sdk::Tag>, ResourceError> {
+    tags.iter().map(|(key, value)| built(sdk::Tag::builder().key(key).value(value).build())).collect()
+}

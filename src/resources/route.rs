@@ -1,0 +1,214 @@
+//! `AWS::ApiGatewayV2::Route`.
+
+use async_trait::async_trait;
+use aws_sdk_apigatewayv2::types as sdk;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, api, canonical, gone_is_fine,
+    to_value,
+};
+use crate::aws::{Aws, Call, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Route";
+
+/// Which messages go to which integration.
+pub struct Route;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    api_id: String,
+    route_key: String,
+    target: Option<String>,
+    #[serde(default)]
+    authorization_type: AuthorizationType,
+    #[serde(default)]
+    api_key_required: bool,
+    model_selection_expression: Option<String>,
+    operation_name: Option<String>,
+    route_response_selection_expression: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+enum AuthorizationType {
+    #[default]
+    #[serde(rename = "NONE")]
+    None,
+    #[serde(rename = "AWS_IAM")]
+    AwsIam,
+}
+
+impl AuthorizationType {
+    fn sdk(self) -> sdk::AuthorizationType {
+        match self {
+            Self::None => sdk::AuthorizationType::None,
+            Self::AwsIam => sdk::AuthorizationType::AwsIam,
+        }
+    }
+}
+
+impl Kind for Route {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteKey"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId", "Target"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("RouteId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["RouteId"]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Route {
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.properties["ApiId"] == live.properties["ApiId"]
+            && want.properties["RouteKey"] == live.properties["RouteKey"]
+    }
+
+    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let answer = aws
+            .call(Call::new("apigatewayv2", "CreateRoute").once().lane(&props.api_id), || {
+                aws.apigateway
+                    .create_route()
+                    .api_id(&props.api_id)
+                    .route_key(&props.route_key)
+                    .set_target(props.target.clone())
+                    .authorization_type(props.authorization_type.sdk())
+                    .api_key_required(props.api_key_required)
+                    .set_model_selection_expression(props.model_selection_expression.clone())
+                    .set_operation_name(props.operation_name.clone())
+                    .set_route_response_selection_expression(props.route_response_selection_expression.clone())
+                    .send()
+            })
+            .await?;
+        Ok(created(answer.route_id.unwrap_or_default()))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let to: Props = want.read()?;
+        // Updates merge. An empty text clears what the template no longer says.
+        aws.call(Call::new("apigatewayv2", "UpdateRoute").lane(&to.api_id), || {
+            aws.apigateway
+                .update_route()
+                .api_id(&to.api_id)
+                .route_id(&live.physical_id)
+                .route_key(&to.route_key)
+                .target(to.target.as_deref().unwrap_or_default())
+                .authorization_type(to.authorization_type.sdk())
+                .api_key_required(to.api_key_required)
+                .set_model_selection_expression(cleared(
+                    live,
+                    "ModelSelectionExpression",
+                    &to.model_selection_expression,
+                ))
+                .set_operation_name(cleared(live, "OperationName", &to.operation_name))
+                .set_route_response_selection_expression(cleared(
+                    live,
+                    "RouteResponseSelectionExpression",
+                    &to.route_response_selection_expression,
+                ))
+                .send()
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let api = live.parent.as_deref().unwrap_or_default();
+        gone_is_fine(
+            aws.call(Call::new("apigatewayv2", "DeleteRoute").lane(api), || {
+                aws.apigateway.delete_route().api_id(api).route_id(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// What to send for a property that may have gone: the value, nothing where there never was one, or an empty text
+/// that clears it.
+pub(super) fn cleared(live: &Live, property: &str, to: &Option<String>) -> Option<String> {
+    to.clone().or_else(|| live.properties.get(property).map(|_| String::new()))
+}
+
+async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+    let mut found = Vec::new();
+    let mut from = None;
+    loop {
+        let answer = aws
+            .call(Call::new("apigatewayv2", "GetRoutes"), || {
+                aws.apigateway.get_routes().api_id(api).max_results("500").set_next_token(from.clone()).send()
+            })
+            .await;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
+            Err(error) => return Err(error.into()),
+        };
+        found.extend(page.items.unwrap_or_default().into_iter().map(|route| live(api, route)));
+        from = page.next_token.filter(|token| !token.is_empty());
+        if from.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+fn live(api: &str, route: sdk::Route) -> Live {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let id = route.route_id.unwrap_or_default();
+    let props = Props {
+        api_id: api.to_owned(),
+        route_key: route.route_key.unwrap_or_default(),
+        target: text(route.target),
+        authorization_type: match route.authorization_type {
+            Some(sdk::AuthorizationType::AwsIam) => AuthorizationType::AwsIam,
+            _ => AuthorizationType::None,
+        },
+        api_key_required: route.api_key_required.unwrap_or(false),
+        model_selection_expression: text(route.model_selection_expression),
+        operation_name: text(route.operation_name),
+        route_response_selection_expression: text(route.route_response_selection_expression),
+    };
+    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, to_value(&props)).below(api) }
+}
+
+fn created(id: String) -> Created {
+    let attributes = [("Ref".to_owned(), id.clone()), ("RouteId".to_owned(), id.clone())];
+    Created { physical_id: id, attributes: attributes.into() }
+}

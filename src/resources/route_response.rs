@@ -1,0 +1,169 @@
+//! `AWS::ApiGatewayV2::RouteResponse`: what makes a route answer its caller.
+
+use async_trait::async_trait;
+use aws_sdk_apigatewayv2::types as sdk;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::route::{self, cleared};
+use super::{
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, gone_is_fine, to_value,
+};
+use crate::aws::{Aws, Call, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
+
+/// The answer of a route.
+pub struct RouteResponse;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    api_id: String,
+    route_id: String,
+    route_response_key: String,
+    model_selection_expression: Option<String>,
+}
+
+impl Kind for RouteResponse {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteId", "RouteResponseKey"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteId"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("RouteResponseId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["RouteResponseId"]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for RouteResponse {
+    fn parent(&self) -> Option<&'static str> {
+        Some(route::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
+    }
+
+    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        // Only a route that selects responses has any.
+        let selecting =
+            parents.iter().filter(|route| route.properties.get("RouteResponseSelectionExpression").is_some());
+        let routes = selecting.map(|route| list(aws, route.parent.as_deref().unwrap_or_default(), &route.physical_id));
+        Ok(futures_util::future::try_join_all(routes).await?.into_iter().flatten().collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        Ok(list(cx.aws, &props.api_id, &props.route_id).await?.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let answer = aws
+            .call(Call::new("apigatewayv2", "CreateRouteResponse").once().lane(&props.api_id), || {
+                aws.apigateway
+                    .create_route_response()
+                    .api_id(&props.api_id)
+                    .route_id(&props.route_id)
+                    .route_response_key(&props.route_response_key)
+                    .set_model_selection_expression(props.model_selection_expression.clone())
+                    .send()
+            })
+            .await?;
+        Ok(created(answer.route_response_id.unwrap_or_default()))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let to: Props = want.read()?;
+        aws.call(Call::new("apigatewayv2", "UpdateRouteResponse").lane(&to.api_id), || {
+            aws.apigateway
+                .update_route_response()
+                .api_id(&to.api_id)
+                .route_id(&to.route_id)
+                .route_response_id(&live.physical_id)
+                .set_model_selection_expression(cleared(
+                    live,
+                    "ModelSelectionExpression",
+                    &to.model_selection_expression,
+                ))
+                .send()
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let props: Props = live.read()?;
+        gone_is_fine(
+            aws.call(Call::new("apigatewayv2", "DeleteRouteResponse").lane(&props.api_id), || {
+                aws.apigateway
+                    .delete_route_response()
+                    .api_id(&props.api_id)
+                    .route_id(&props.route_id)
+                    .route_response_id(&live.physical_id)
+                    .send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+async fn list(aws: &Aws, api: &str, route: &str) -> Result<Vec<Live>, ResourceError> {
+    let mut found = Vec::new();
+    let mut from = None;
+    loop {
+        let answer = aws
+            .call(Call::new("apigatewayv2", "GetRouteResponses"), || {
+                aws.apigateway.get_route_responses().api_id(api).route_id(route).set_next_token(from.clone()).send()
+            })
+            .await;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
+            Err(error) => return Err(error.into()),
+        };
+        found.extend(page.items.unwrap_or_default().into_iter().map(|response| live(api, route, response)));
+        from = page.next_token.filter(|token| !token.is_empty());
+        if from.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+fn live(api: &str, route: &str, response: sdk::RouteResponse) -> Live {
+    let id = response.route_response_id.unwrap_or_default();
+    let props = Props {
+        api_id: api.to_owned(),
+        route_id: route.to_owned(),
+        route_response_key: response.route_response_key.unwrap_or_default(),
+        model_selection_expression: response.model_selection_expression.filter(|text| !text.is_empty()),
+    };
+    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, to_value(&props)).below(route) }
+}
+
+fn created(id: String) -> Created {
+    let attributes = [("Ref".to_owned(), id.clone()), ("RouteResponseId".to_owned(), id.clone())];
+    Created { physical_id: id, attributes: attributes.into() }
+}

@@ -1,0 +1,144 @@
+//! The tags by which a stack's resources are known.
+
+use std::collections::BTreeMap;
+
+use super::Owner;
+use crate::stack::DeletionPolicy;
+
+pub const STACK: &str = "wschat:stack";
+pub const LOGICAL_ID: &str = "wschat:logical-id";
+pub const DELETION_POLICY: &str = "wschat:deletion-policy";
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The tags that make a resource a stack's.
+pub fn ownership(stack: &str, logical_id: &str, policy: DeletionPolicy) -> Tags {
+    [(STACK, stack), (LOGICAL_ID, logical_id), (DELETION_POLICY, policy.as_str())]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Tags that are not AWS's own (`aws:…` can be neither set nor removed).
+pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
+    tags.into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
+}
+
+/// Whose a resource with these tags is, for `stack`.
+pub fn owner(tags: &Tags, stack: &str) -> Owner {
+    match tags.get(STACK) {
+        Some(owner) if owner == stack => Owner::Stack,
+        Some(other) => Owner::Other(format!("the wschat stack \"{other}\"")),
+        None => match tags.get("aws:cloudformation:stack-name") {
+            Some(other) => Owner::Other(format!("the CloudFormation stack \"{other}\"")),
+            None => Owner::Other("somebody else (it carries no tag of wschat's)".to_owned()),
+        },
+    }
+}
+
+/// The deletion policy that a resource was tagged with.
+pub fn deletion_policy(tags: &Tags) -> DeletionPolicy {
+    match tags.get(DELETION_POLICY).map(String::as_str) {
+        Some("Retain") => DeletionPolicy::Retain,
+        _ => DeletionPolicy::Delete,
+    }
+}
+
+/// Whether `name` is one that wschat gave in `stack`: `{stack}-{LogicalId}-{8 hex}`. Logical ids have no hyphen, so a
+/// stack whose name begins with another's is not mistaken for it.
+pub fn is_generated_name(stack: &str, name: &str) -> bool {
+    name.strip_prefix(stack).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-')).is_some_and(
+        |(logical_id, hash)| {
+            !logical_id.is_empty()
+                && logical_id.chars().all(|c| c.is_ascii_alphanumeric())
+                && hash.len() == 8
+                && hash.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+        },
+    )
+}
+
+/// What to set and what to remove to turn `from` into `to`.
+pub fn difference(from: &Tags, to: &Tags) -> (Tags, Vec<String>) {
+    let set = to.iter().filter(|(key, value)| from.get(*key) != Some(value));
+    let removed = from.keys().filter(|key| !to.contains_key(*key));
+    (set.map(|(key, value)| (key.clone(), value.clone())).collect(), removed.cloned().collect())
+}
+
+/// Reads `Tags` as templates write them, a list of `Key` and `Value` or a map, and keeps them as a map.
+///
+/// # Errors
+/// When it is neither.
+pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Tags, D::Error> {
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Tag {
+        key: String,
+        value: String,
+    }
+
+    struct Either;
+
+    impl<'de> serde::de::Visitor<'de> for Either {
+        type Value = Tags;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list of Key and Value, or a map")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Tags, A::Error> {
+            let mut tags = Tags::new();
+            while let Some(Tag { key, value }) = items.next_element()? {
+                tags.insert(key, value);
+            }
+            Ok(tags)
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<Tags, A::Error> {
+            let mut tags = Tags::new();
+            while let Some((key, value)) = entries.next_entry::<String, String>()? {
+                tags.insert(key, value);
+            }
+            Ok(tags)
+        }
+    }
+
+    deserializer.deserialize_any(Either)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_belong_to_one_stack_only() {
+        let table = [
+            ("chat", "chat-Table-0a1b2c3d", true),
+            ("chat", "chat-two-Table-0a1b2c3d", false),
+            ("chat-two", "chat-two-Table-0a1b2c3d", true),
+            ("chat", "chat-Table-0a1b2c3", false),
+            ("chat", "chat-Table-0a1b2c3g", false),
+            ("chat", "chat-Table", false),
+            ("chat", "chatTable-0a1b2c3d", false),
+            ("chat", "chat--0a1b2c3d", false),
+        ];
+        for (stack, name, expected) in table {
+            assert_eq!(is_generated_name(stack, name), expected, "{name} in {stack}");
+        }
+    }
+
+    #[test]
+    fn the_owner_is_told_from_tags() {
+        let tags = |pairs: &[(&str, &str)]| -> Tags {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(owner(&tags(&[(STACK, "chat")]), "chat"), Owner::Stack);
+        assert_eq!(owner(&tags(&[(STACK, "other")]), "chat"), Owner::Other("the wschat stack \"other\"".to_owned()));
+        assert_eq!(
+            owner(&tags(&[("aws:cloudformation:stack-name", "sam-app")]), "chat"),
+            Owner::Other("the CloudFormation stack \"sam-app\"".to_owned())
+        );
+    }
+}

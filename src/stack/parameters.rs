@@ -1,0 +1,150 @@
+//! The values of a template's parameters: given or default, checked against what the template allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex_lite::Regex;
+use serde_json::Value;
+
+use crate::diagnostic::{Path, Problem};
+use crate::template::{Parameter, Template};
+
+/// Parameter values, as `Ref` gives them: text, or a list of texts.
+#[derive(Debug, Default)]
+pub struct Parameters {
+    pub values: BTreeMap<String, Value>,
+    /// The values that must not be shown.
+    pub secrets: BTreeSet<String>,
+}
+
+/// The values of `template`'s parameters where the user gave `given`; what is wrong with them goes to `problems`.
+pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Parameters {
+    let mut parameters = Parameters::default();
+    for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.broken.contains(*name))
+    {
+        let problem = Problem::of_text(None, format!("the template has no parameter \"{name}\""));
+        problems.push(problem.suggest(name, template.parameters.keys().map(String::as_str)));
+    }
+    for (name, parameter) in &template.parameters {
+        let path = Path::default().key("Parameters").key(name);
+        let checked = Checked { name, parameter, path };
+        match checked.value(given.get(name)) {
+            Ok(value) => {
+                if parameter.no_echo {
+                    parameters
+                        .secrets
+                        .extend(texts(&value).into_iter().filter(|text| !text.is_empty()).map(str::to_owned));
+                }
+                parameters.values.insert(name.clone(), value);
+            }
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    parameters
+}
+
+/// The text or texts of a value.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    }
+}
+
+struct Checked<'a> {
+    name: &'a str,
+    parameter: &'a Parameter,
+    path: Path,
+}
+
+impl Checked<'_> {
+    fn value(&self, given: Option<&String>) -> Result<Value, Box<Problem>> {
+        let list = self.is_list()?;
+        let text = match (given, &self.parameter.default) {
+            (Some(given), _) => given.clone(),
+            (None, Some(Value::String(text))) => text.clone(),
+            (None, Some(scalar @ (Value::Number(_) | Value::Bool(_)))) => scalar.to_string(),
+            (None, Some(_)) => {
+                // CloudFormation's words.
+                let what = "Every Default member must be a string.";
+                return Err(Box::new(Problem::new(self.path.key("Default"), what)));
+            }
+            (None, None) => {
+                let problem = Problem::of_key(self.path.clone(), format!("the parameter {} has no value", self.name));
+                return Err(Box::new(problem.help(format!("give it: --parameter {}=VALUE", self.name))));
+            }
+        };
+        let texts: Vec<&str> = match (list, text.is_empty()) {
+            (true, true) => Vec::new(),
+            (true, false) => text.split(',').map(str::trim).collect(),
+            (false, _) => vec![&text],
+        };
+        for text in &texts {
+            self.check(text)?;
+        }
+        Ok(if list { Value::from(texts) } else { Value::from(text.as_str()) })
+    }
+
+    /// Whether the parameter is a list of texts.
+    fn is_list(&self) -> Result<bool, Box<Problem>> {
+        match self.parameter.type_name.as_str() {
+            "String" | "Number" => Ok(false),
+            "CommaDelimitedList" => Ok(true),
+            list if list.starts_with("List<") && list.ends_with('>') => Ok(true),
+            stored if stored.starts_with("AWS::SSM::") => {
+                let what = format!("parameters of type {stored} are not supported yet");
+                Err(Box::new(Problem::new(self.path.key("Type"), what)))
+            }
+            // Ids of existing things (`AWS::EC2::VPC::Id`): AWS will say whether they exist.
+            id if id.starts_with("AWS::") => Ok(false),
+            unknown => {
+                let problem = Problem::new(self.path.key("Type"), format!("unknown parameter type \"{unknown}\""));
+                Err(Box::new(problem.suggest(unknown, ["String", "Number", "CommaDelimitedList", "List<Number>"])))
+            }
+        }
+    }
+
+    fn check(&self, text: &str) -> Result<(), Box<Problem>> {
+        let parameter = self.parameter;
+        if !parameter.allowed_values.is_empty() && !parameter.allowed_values.iter().any(|allowed| allowed == text) {
+            return Err(self.refuse(&format!("must be one of {}", parameter.allowed_values.join(", ")), text));
+        }
+        if matches!(parameter.type_name.as_str(), "Number" | "List<Number>") {
+            let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite()) else {
+                return Err(self.refuse("must be a number", text));
+            };
+            if let Some(least) = parameter.min_value.filter(|least| number < *least) {
+                return Err(self.refuse(&format!("must be at least {least}"), text));
+            }
+            if let Some(most) = parameter.max_value.filter(|most| number > *most) {
+                return Err(self.refuse(&format!("must be at most {most}"), text));
+            }
+        }
+        let length = text.chars().count();
+        if let Some(least) = parameter.min_length.filter(|least| length < *least) {
+            return Err(self.refuse(&format!("must have at least {least} characters"), text));
+        }
+        if let Some(most) = parameter.max_length.filter(|most| length > *most) {
+            return Err(self.refuse(&format!("must have at most {most} characters"), text));
+        }
+        if let Some(pattern) = &parameter.allowed_pattern {
+            // The whole value must match.
+            let Ok(regex) = Regex::new(&format!("^(?:{pattern})$")) else {
+                let what = format!("AllowedPattern \"{pattern}\" is not a regular expression that wschat can read");
+                return Err(Box::new(Problem::new(self.path.key("AllowedPattern"), what)));
+            };
+            if !regex.is_match(text) {
+                return Err(self.refuse(&format!("must match {pattern}"), text));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, rule: &str, text: &str) -> Box<Problem> {
+        let not = if self.parameter.no_echo { String::new() } else { format!(", not \"{text}\"") };
+        let problem = Problem::of_key(self.path.clone(), format!("the parameter {} {rule}{not}", self.name));
+        Box::new(match &self.parameter.constraint_description {
+            Some(description) => problem.help(description.clone()),
+            None => problem,
+        })
+    }
+}

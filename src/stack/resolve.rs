@@ -1,0 +1,422 @@
+//! From what a template declares to the stack that is wanted.
+//!
+//! The properties of a resource are evaluated once, and every attribute of another resource in them is a token, whether
+//! its value could be known or not. That alone says what is wrong and who refers to whom, and needs no order. Then the
+//! resources get their names, each when it is asked for: a name hangs on the create-only properties, which may speak of
+//! other names. With all names known, the tokens that can be replaced are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+
+use super::naming::{Identity, check_stack};
+use super::parameters::{self, Parameters};
+use super::{DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
+use crate::diagnostic::{Path, Problem, Step};
+use crate::resources::{Attribute, Kind};
+use crate::template::{Template, expand};
+
+/// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
+/// `scope`; `kinds` are the resource types there are.
+///
+/// # Errors
+/// Everything that is wrong with the template and the parameters, in the order of the text.
+pub fn resolve(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    scope: &Scope,
+    kinds: &[&'static dyn Kind],
+) -> Result<Stack, Vec<Problem>> {
+    let mut problems = template.problems.clone();
+    problems.extend(check_stack(&scope.stack).err());
+    let parameters = parameters::read(template, given, &mut problems);
+    let mut resolver = Resolver {
+        template,
+        scope,
+        parameters: &parameters,
+        kinds: BTreeMap::new(),
+        conditions: BTreeMap::new(),
+        evaluated: BTreeMap::new(),
+        names: BTreeMap::new(),
+        references: Vec::new(),
+        failed: Vec::new(),
+        problems,
+    };
+    resolver.declare(kinds);
+    let logical_ids: Vec<&str> = resolver.kinds.keys().copied().collect();
+    let mut resources = BTreeMap::new();
+    let mut edges = Vec::new();
+    for logical_id in logical_ids {
+        let (resource, from_here) = resolver.resource(logical_id);
+        resources.insert(logical_id.to_owned(), resource);
+        edges.extend(from_here);
+    }
+    let outputs = resolver.outputs();
+    let mut problems = resolver.problems;
+    rules::apply(&mut resources, &mut edges, &mut problems);
+    if problems.is_empty() {
+        Ok(Stack { scope: scope.clone(), resources, outputs, secrets: parameters.secrets })
+    } else {
+        Err(template.report(problems))
+    }
+}
+
+/// A reference to a resource, found while something was evaluated.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub target: String,
+    pub path: Path,
+    /// Whether AWS mints what is referred to.
+    pub minted: bool,
+}
+
+/// That one resource refers to another.
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub from: String,
+    pub to: String,
+    /// Where.
+    pub path: Path,
+}
+
+/// The properties of a resource, evaluated, with tokens for all attributes of others.
+#[derive(Debug, Default)]
+struct Evaluated {
+    properties: Map<String, Value>,
+    code: Option<String>,
+    references: Vec<Reference>,
+    /// Of those properties that AWS cannot change, as `Kind::canonical` has them.
+    create_only: Map<String, Value>,
+}
+
+/// What is asked for once and may ask for itself.
+#[derive(Debug, Clone)]
+enum Progress<T> {
+    Begun,
+    Done(T),
+}
+
+pub(super) struct Resolver<'a> {
+    pub template: &'a Template,
+    pub scope: &'a Scope,
+    pub parameters: &'a Parameters,
+    /// By logical id: the resources that the stack has, that is without those whose condition is false.
+    pub kinds: BTreeMap<&'a str, &'static dyn Kind>,
+    /// Conditions by name; `None` while one is evaluated.
+    pub conditions: BTreeMap<String, Option<bool>>,
+    evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
+    names: BTreeMap<String, Progress<Option<String>>>,
+    /// Found since somebody last took them.
+    pub references: Vec<Reference>,
+    /// Paths of values that could not be evaluated: what is there now is no basis for further complaints.
+    pub failed: Vec<Path>,
+    pub problems: Vec<Problem>,
+}
+
+/// Where a resource is declared.
+fn path_of(logical_id: &str) -> Path {
+    Path::default().key("Resources").key(logical_id)
+}
+
+impl<'a> Resolver<'a> {
+    /// Finds which resources there are, and of which kind.
+    fn declare(&mut self, kinds: &[&'static dyn Kind]) {
+        let template = self.template;
+        for name in template.conditions.keys() {
+            let path = Path::default().key("Conditions").key(name);
+            self.holds(Some(name), &path);
+        }
+        for (logical_id, resource) in &template.resources {
+            let path = path_of(logical_id);
+            let type_name = resource.type_name.as_str();
+            let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
+                let known = kinds.iter().map(|kind| kind.type_name()).chain([expand::FUNCTION]);
+                let problem = Problem::new(path.key("Type"), format!("resource type \"{type_name}\" is not supported"));
+                self.problems.push(problem.suggest(type_name, known));
+                continue;
+            };
+            if self.holds(resource.condition.as_deref(), &path.key("Condition")) {
+                self.kinds.insert(logical_id, *kind);
+            }
+        }
+    }
+
+    /// Whether a condition holds; what has none, or a wrong one, is there.
+    fn holds(&mut self, condition: Option<&str>, path: &Path) -> bool {
+        let Some(name) = condition else { return true };
+        match self.condition(name, path) {
+            Ok(truth) => truth,
+            Err(failure) => {
+                self.problems.extend(failure.into_problem());
+                true
+            }
+        }
+    }
+
+    /// The properties of a resource; `None` if they are just being evaluated.
+    fn properties(&mut self, logical_id: &str) -> Option<Rc<Evaluated>> {
+        match self.evaluated.get(logical_id) {
+            Some(Progress::Done(evaluated)) => return Some(Rc::clone(evaluated)),
+            Some(Progress::Begun) => return None,
+            None => {}
+        }
+        self.evaluated.insert(logical_id.to_owned(), Progress::Begun);
+        let kind = self.kinds[logical_id];
+        let path = path_of(logical_id).key("Properties");
+        // This may happen in the middle of another resource, whose references wait meanwhile.
+        let waiting = std::mem::take(&mut self.references);
+        let mut properties = Map::new();
+        for (name, value) in &self.template.resources[logical_id].properties {
+            if let Some(value) = self.evaluate(value, &path.key(name)) {
+                properties.insert(name.clone(), value);
+            }
+        }
+        let code = self.take_code(kind, &mut properties, &path);
+        let canonical = self.canonical(kind, &properties, &path);
+        let mut create_only = Map::new();
+        for name in kind.create_only() {
+            let naming = kind.naming().is_some_and(|naming| naming.property == *name);
+            if let Some(value) = canonical.get(*name).filter(|value| !naming && !value.is_null()) {
+                create_only.insert((*name).to_owned(), value.clone());
+            }
+        }
+        let references = std::mem::replace(&mut self.references, waiting);
+        let evaluated = Rc::new(Evaluated { properties, code, references, create_only });
+        self.evaluated.insert(logical_id.to_owned(), Progress::Done(Rc::clone(&evaluated)));
+        Some(evaluated)
+    }
+
+    /// The properties in their kind's canonical form; what is wrong with them is reported.
+    fn canonical(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> Value {
+        let properties = Value::Object(properties.clone());
+        match kind.canonical(&properties) {
+            Ok(canonical) => canonical,
+            Err(problems) => {
+                for mut problem in problems {
+                    // The reader of properties does not know whose they are.
+                    let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
+                    if own
+                        && (problem.what.starts_with("unknown property")
+                            || problem.what.starts_with("missing property"))
+                    {
+                        problem.what = format!("{} of {}", problem.what, kind.type_name());
+                    }
+                    let problem = problem.below(path);
+                    let below = |failed: &Path| {
+                        problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path)
+                    };
+                    if !self.failed.iter().any(below) {
+                        self.problems.push(problem);
+                    }
+                }
+                properties
+            }
+        }
+    }
+
+    /// Takes the path of local code out of a function's properties.
+    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<String> {
+        if kind.type_name() != "AWS::Lambda::Function" {
+            return None;
+        }
+        let path = path.key("Code");
+        match properties.get("Code")? {
+            Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
+                let local = local.clone();
+                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                Some(local)
+            }
+            Value::Object(code) if code.contains_key("ZipFile") => None,
+            Value::Object(code) if code.contains_key("ImageUri") => {
+                self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
+                None
+            }
+            _ => {
+                let problem = Problem::new(path, "code in S3 is not supported yet");
+                self.problems.push(problem.help("give the local folder, crate or zip file instead"));
+                None
+            }
+        }
+    }
+
+    /// The physical name of a resource, if it has one that is ours to give.
+    fn name(&mut self, logical_id: &str) -> Option<String> {
+        let kind = *self.kinds.get(logical_id)?;
+        let naming = kind.naming()?;
+        match self.names.get(logical_id) {
+            Some(Progress::Done(name)) => return name.clone(),
+            // A name that is made from itself: a circle of references, which is reported as such.
+            Some(Progress::Begun) => return None,
+            None => {}
+        }
+        self.names.insert(logical_id.to_owned(), Progress::Begun);
+        let Some(evaluated) = self.properties(logical_id) else {
+            self.names.remove(logical_id);
+            return None;
+        };
+        let given = evaluated.properties.get(naming.property).map(|given| self.settle(given));
+        let name = match given {
+            Some(given) => {
+                let path = path_of(logical_id).key("Properties").key(naming.property);
+                if !Token::find_all(&given).is_empty() {
+                    self.problems.push(Problem::new(path, "a name must be known before anything exists"));
+                }
+                given.as_str().map(str::to_owned)
+            }
+            None => {
+                let create_only = match self.settle(&Value::Object(evaluated.create_only.clone())) {
+                    Value::Object(create_only) => create_only,
+                    _ => Map::new(),
+                };
+                let type_name = kind.type_name();
+                let identity = Identity { scope: self.scope, type_name, logical_id, create_only: &create_only };
+                Some(identity.name(naming.longest))
+            }
+        };
+        self.names.insert(logical_id.to_owned(), Progress::Done(name.clone()));
+        name
+    }
+
+    /// `value` with the tokens replaced whose values are known before anything exists.
+    pub(super) fn settle(&mut self, value: &Value) -> Value {
+        let mut known = BTreeMap::new();
+        for token in Token::find_all(value) {
+            let Some(kind) = self.kinds.get(token.logical_id.as_str()).copied() else { continue };
+            let name = self.name(&token.logical_id);
+            let attribute = (token.attribute != "Ref").then_some(token.attribute.as_str());
+            if kind.naming().is_some() && name.is_none() {
+                continue;
+            }
+            if let Attribute::Known(value) = kind.attribute(self.scope, name.as_deref(), attribute) {
+                known.insert(token, value);
+            }
+        }
+        Token::substitute(value, &|token| known.get(token).cloned())
+    }
+
+    /// A resource as it is wanted, and its references.
+    fn resource(&mut self, logical_id: &'a str) -> (Resource, Vec<Edge>) {
+        let kind = self.kinds[logical_id];
+        let declared = &self.template.resources[logical_id];
+        let path = path_of(logical_id);
+        let evaluated = self.properties(logical_id).unwrap_or_default();
+        let name = self.name(logical_id);
+        let named_by_user = kind.naming().is_some_and(|naming| evaluated.properties.contains_key(naming.property));
+        let mut properties = match self.settle(&Value::Object(evaluated.properties.clone())) {
+            Value::Object(properties) => properties,
+            _ => Map::new(),
+        };
+        if let (Some(naming), Some(name)) = (kind.naming(), &name) {
+            properties.insert(naming.property.to_owned(), name.as_str().into());
+        }
+        let problems = self.problems.len();
+        let properties = self.canonical(kind, &properties, &path.key("Properties"));
+        // Whatever is wrong was found in the first round; with names in place it could only read differently.
+        if self.problems[..problems].iter().any(|problem| path.is_above(&problem.path)) {
+            self.problems.truncate(problems);
+        }
+
+        let mut edges = Vec::new();
+        let mut hard = BTreeSet::new();
+        let mut soft = BTreeSet::new();
+        for Reference { target, path, minted } in &evaluated.references {
+            let property = path.0.get(3).and_then(|step| match step {
+                Step::Key(property) => Some(property.as_str()),
+                Step::Index(_) => None,
+            });
+            let waits = *minted || property.is_some_and(|property| kind.hard().contains(&property));
+            if waits { &mut hard } else { &mut soft }.insert(target.clone());
+            edges.push(Edge { from: logical_id.to_owned(), to: target.clone(), path: path.clone() });
+        }
+        for (target, path) in self.depends_on(declared.depends_on.as_ref(), &path.key("DependsOn")) {
+            hard.insert(target.clone());
+            edges.push(Edge { from: logical_id.to_owned(), to: target, path });
+        }
+        soft.retain(|target| !hard.contains(target));
+        let resource = Resource {
+            logical_id: logical_id.to_owned(),
+            kind,
+            name,
+            named_by_user,
+            properties,
+            hard,
+            soft,
+            deletion_policy: self.policy(declared.deletion_policy.as_deref(), "DeletionPolicy", &path),
+            update_replace_policy: self.policy(declared.update_replace_policy.as_deref(), "UpdateReplacePolicy", &path),
+            path,
+            code: evaluated.code.clone(),
+            binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
+        };
+        (resource, edges)
+    }
+
+    /// The resources that `DependsOn` names.
+    fn depends_on(&mut self, declared: Option<&Value>, path: &Path) -> Vec<(String, Path)> {
+        let names: Vec<(Option<&str>, Path)> = match declared {
+            None => return Vec::new(),
+            Some(Value::Array(names)) => {
+                names.iter().enumerate().map(|(index, name)| (name.as_str(), path.index(index))).collect()
+            }
+            Some(name) => vec![(name.as_str(), path.clone())],
+        };
+        let mut targets = Vec::new();
+        for (name, path) in names {
+            match name {
+                Some(name) if self.kinds.contains_key(name) => targets.push((name.to_owned(), path)),
+                // Left out by its condition, or reported already.
+                Some(name) if self.template.resources.contains_key(name) || self.template.broken.contains(name) => {}
+                Some(name) => {
+                    let problem = Problem::new(path, format!("there is no resource \"{name}\""));
+                    self.problems.push(problem.suggest(name, self.kinds.keys().copied()));
+                }
+                None => self.problems.push(Problem::new(path, "DependsOn takes logical ids")),
+            }
+        }
+        targets
+    }
+
+    /// What `DeletionPolicy` or `UpdateReplacePolicy` says.
+    fn policy(&mut self, written: Option<&str>, attribute: &str, path: &Path) -> DeletionPolicy {
+        let path = path.key(attribute);
+        let problem = match written {
+            None | Some("Delete") => return DeletionPolicy::Delete,
+            Some("Retain") => return DeletionPolicy::Retain,
+            Some(later @ ("RetainExceptOnCreate" | "Snapshot")) => {
+                Problem::new(path, format!("{attribute}: {later} is not supported yet"))
+            }
+            Some(unknown) => {
+                Problem::new(path, format!("unknown {attribute} \"{unknown}\"")).suggest(unknown, ["Delete", "Retain"])
+            }
+        };
+        self.problems.push(problem);
+        DeletionPolicy::default()
+    }
+
+    /// The outputs whose condition holds.
+    fn outputs(&mut self) -> BTreeMap<String, Output> {
+        let template = self.template;
+        let mut outputs = BTreeMap::new();
+        for (name, declared) in &template.outputs {
+            let path = Path::default().key("Outputs").key(name);
+            if !self.holds(declared.condition.as_deref(), &path.key("Condition")) {
+                continue;
+            }
+            let path = path.key("Value");
+            let failed = self.failed.len();
+            let value = self.evaluate(&declared.value, &path).map(|value| self.settle(&value));
+            let value = match value {
+                Some(Value::String(value)) => value,
+                Some(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),
+                _ => {
+                    if self.failed.len() == failed {
+                        self.problems.push(Problem::new(path, "the value of an output must be a string"));
+                    }
+                    continue;
+                }
+            };
+            outputs.insert(name.clone(), Output { description: declared.description.clone(), value });
+        }
+        outputs
+    }
+}

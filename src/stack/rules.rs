@@ -1,0 +1,148 @@
+//! Rules that hold between resources.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::resolve::Edge;
+use super::{Resource, Token};
+use crate::diagnostic::Problem;
+
+const API: &str = "AWS::ApiGatewayV2::Api";
+const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
+const FUNCTION: &str = "AWS::Lambda::Function";
+
+/// Types whose resources are parts of another one: type, property that names the parent, the parent's type.
+const CHILDREN: &[(&str, &str, &str)] = &[
+    ("AWS::ApiGatewayV2::Deployment", "ApiId", API),
+    ("AWS::ApiGatewayV2::Integration", "ApiId", API),
+    ("AWS::ApiGatewayV2::Route", "ApiId", API),
+    ("AWS::ApiGatewayV2::RouteResponse", "ApiId", API),
+    ("AWS::ApiGatewayV2::Stage", "ApiId", API),
+    ("AWS::Lambda::Permission", "FunctionName", FUNCTION),
+];
+
+/// What a deployment freezes, and so must come after.
+const FROZEN: &[&str] =
+    &["AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::RouteResponse"];
+
+/// Adds the edges that nobody needs to write and reports what no stack may have.
+pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
+    freeze(resources, edges);
+    parents(resources, edges, problems);
+    names(resources, problems);
+    cycles(edges, problems);
+}
+
+/// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or not.
+fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
+    let api = |resource: &Resource| resource.properties.get("ApiId").cloned();
+    let frozen: Vec<_> = resources
+        .values()
+        .filter(|resource| FROZEN.contains(&resource.kind.type_name()))
+        .map(|resource| (resource.logical_id.clone(), api(resource)))
+        .collect();
+    for deployment in resources.values_mut().filter(|resource| resource.kind.type_name() == DEPLOYMENT) {
+        let own = api(deployment);
+        for (logical_id, _) in frozen.iter().filter(|(_, of)| own.is_some() && *of == own) {
+            deployment.soft.remove(logical_id);
+            if deployment.hard.insert(logical_id.clone()) {
+                let path = deployment.path.clone();
+                edges.push(Edge { from: deployment.logical_id.clone(), to: logical_id.clone(), path });
+            }
+        }
+    }
+}
+
+/// Parts of something that is not in this template are nobody's to manage. Those that call their parent by its name, and
+/// do not refer to it, wait for it all the same.
+fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
+    let mut waits = Vec::new();
+    for resource in resources.values() {
+        let type_name = resource.kind.type_name();
+        let Some((_, property, parent)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
+        // Unresolved references are empty, and reported.
+        let given = resource.properties.get(*property).and_then(|given| given.as_str()).unwrap_or_default();
+        if given.is_empty() {
+            continue;
+        }
+        let path = resource.path.key("Properties").key(property);
+        let mut parents = resources.values().filter(|resource| resource.kind.type_name() == *parent);
+        match parents.find(|parent| is_called(parent, given)) {
+            Some(parent) => waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path)),
+            None => {
+                let what = format!("{property} of {type_name} must refer to an {parent} of this template");
+                problems.push(Problem::new(path, what));
+            }
+        }
+    }
+    for (from, to, path) in waits {
+        let Some(child) = resources.get_mut(&from) else { continue };
+        child.soft.remove(&to);
+        if child.hard.insert(to.clone()) {
+            edges.push(Edge { from, to, path });
+        }
+    }
+}
+
+/// Whether `given` is what `Ref` gives for `resource`, or its ARN.
+fn is_called(resource: &Resource, given: &str) -> bool {
+    match &resource.name {
+        Some(name) => given == name || given.ends_with(&format!(":{name}")),
+        None => given == Token::text(&resource.logical_id, "Ref"),
+    }
+}
+
+/// Two resources of one type cannot have one name.
+fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for resource in resources.values() {
+        let Some(name) = &resource.name else { continue };
+        if let Some(owner) = owners.insert((resource.kind.type_name(), name), &resource.logical_id) {
+            let property = resource.kind.naming().map_or("", |naming| naming.property);
+            let path = resource.path.key("Properties").key(property);
+            problems.push(Problem::new(path, format!("{owner} has the name \"{name}\" already")));
+        }
+    }
+}
+
+/// CloudFormation refuses every circle of references, also those that need only names, and so does wschat: a template
+/// that works here shall work there.
+fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
+    let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), problems };
+    for edge in edges {
+        search.edges.entry(&edge.from).or_default().push(edge);
+    }
+    let starts: Vec<&str> = search.edges.keys().copied().collect();
+    for start in starts {
+        search.visit(start);
+    }
+}
+
+struct Search<'a> {
+    edges: BTreeMap<&'a str, Vec<&'a Edge>>,
+    done: BTreeSet<&'a str>,
+    /// The way from the start to where the search is.
+    trail: Vec<&'a str>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Search<'a> {
+    fn visit(&mut self, at: &'a str) {
+        if self.done.contains(at) {
+            return;
+        }
+        self.trail.push(at);
+        for edge in self.edges.get(at).cloned().unwrap_or_default() {
+            match self.trail.iter().position(|passed| *passed == edge.to) {
+                Some(begin) => {
+                    let circle: Vec<&str> = self.trail[begin..].iter().copied().chain([edge.to.as_str()]).collect();
+                    let what = format!("circular dependency between resources: {}", circle.join(" -> "));
+                    let problem = Problem::new(edge.path.clone(), what);
+                    self.problems.push(problem);
+                }
+                None => self.visit(&edge.to),
+            }
+        }
+        self.trail.pop();
+        self.done.insert(at);
+    }
+}

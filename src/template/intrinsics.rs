@@ -1,0 +1,41 @@
+//! The names of the language's intrinsic functions, and their short forms.
+
+/// All intrinsic functions of the language, in their long form.
+pub const NAMES: &[&str] = &[
+    "Condition",
+    "Fn::And",
+    "Fn::Base64",
+    "Fn::Cidr",
+    "Fn::Equals",
+    "Fn::FindInMap",
+    "Fn::GetAZs",
+    "Fn::GetAtt",
+    "Fn::If",
+    "Fn::ImportValue",
+    "Fn::Join",
+    "Fn::Length",
+    "Fn::Not",
+    "Fn::Or",
+    "Fn::Select",
+    "Fn::Split",
+    "Fn::Sub",
+    "Fn::ToJsonString",
+    "Fn::Transform",
+    "Ref",
+];
+
+/// The long form of the tag `!NAME`: `Ref` and `Condition` keep their names, all others are in `Fn::`.
+pub fn long_form(tag: &str) -> String {
+    match tag {
+        "Ref" | "Condition" => tag.to_owned(),
+        _ => format!("Fn::{tag}"),
+    }
+}
+
+/// The function and its argument, if `value` is a call of one: a map with nothing but the function's name.
+///
+/// `Condition` is no call here: outside of conditions it is an ordinary key (policy statements have one).
+pub fn call(value: &serde_json::Value) -> Option<(&str, &serde_json::Value)> {
+    let (name, argument) = value.as_object().filter(|entries| entries.len() == 1)?.iter().next()?;
+    (name == "Ref" || name.starts_with("Fn::")).then_some((name.as_str(), argument))
+}

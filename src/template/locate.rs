@@ -1,0 +1,201 @@
+//! Where in the text the parts of a template stand.
+//!
+//! The template itself carries no positions; when a problem is to be shown, and before anything is read at all (to see
+//! how large a text is once its aliases are followed), the text is scanned here by YAML events.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Parser, ScanError, Span as Scanned};
+
+use super::intrinsics;
+use crate::diagnostic::{Path, Position, Problem, Step};
+
+/// Characters of the text in one line: where they begin, how many they are at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub start: Position,
+    /// In characters; it may reach past the end of the line where the value goes on in the next.
+    pub width: usize,
+}
+
+/// The places of all keys and values of one text.
+#[derive(Debug, Default)]
+pub struct SourceMap {
+    nodes: Vec<Node>,
+    root: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Node {
+    span: Span,
+    /// The long form of the intrinsic function that the value's tag names.
+    intrinsic: Option<String>,
+    content: Content,
+    /// How many values there are here and below, aliases followed.
+    weight: u64,
+}
+
+#[derive(Debug)]
+enum Content {
+    Scalar,
+    List(Vec<usize>),
+    Map(Vec<Entry>),
+    Alias(usize),
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: String,
+    span: Span,
+    value: usize,
+}
+
+/// A list or map whose end has not come yet.
+struct Open {
+    node: usize,
+    /// The key whose value comes next.
+    key: Option<(String, Span)>,
+    /// The keys so far.
+    keys: HashSet<String>,
+}
+
+impl SourceMap {
+    /// Scans `text`.
+    ///
+    /// # Errors
+    /// Text that is no YAML, keys given twice, and aliases inside what they stand for.
+    pub fn scan(text: &str) -> Result<Self, Problem> {
+        let mut map = Self::default();
+        let mut open: Vec<Open> = Vec::new();
+        let mut anchors: HashMap<usize, usize> = HashMap::new();
+        for event in Parser::new_from_str(text) {
+            let (event, scanned) = event.map_err(|error| syntax(&error))?;
+            let span = span(scanned);
+            let (anchor, tag, content, weight) = match event {
+                Event::Scalar(text, _, anchor, tag) => {
+                    if let Some(Open { key: key @ None, node, keys }) = open.last_mut()
+                        && matches!(map.nodes[*node].content, Content::Map(_))
+                    {
+                        if !keys.insert(text.to_string()) {
+                            let what = format!("duplicate key \"{text}\"");
+                            return Err(Problem::of_text(Some(span.start), what));
+                        }
+                        *key = Some((text.into_owned(), span));
+                        continue;
+                    }
+                    (anchor, tag, Content::Scalar, 1)
+                }
+                Event::SequenceStart(anchor, tag) => (anchor, tag, Content::List(Vec::new()), 1),
+                Event::MappingStart(anchor, tag) => (anchor, tag, Content::Map(Vec::new()), 1),
+                Event::Alias(anchor) => {
+                    let target = anchors.get(&anchor).copied();
+                    let inside = open.iter().any(|open| Some(open.node) == target);
+                    let Some(target) = target.filter(|_| !inside) else {
+                        return Err(Problem::of_text(Some(span.start), "an alias inside what it stands for"));
+                    };
+                    (0, None, Content::Alias(target), map.nodes[target].weight)
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    if let Some(closed) = open.pop()
+                        && let Some(parent) = open.last()
+                    {
+                        let weight = map.nodes[closed.node].weight;
+                        map.nodes[parent.node].weight = map.nodes[parent.node].weight.saturating_add(weight);
+                    }
+                    continue;
+                }
+                Event::DocumentStart(_) if map.root.is_some() => {
+                    return Err(Problem::of_text(
+                        Some(span.start),
+                        "a template is one YAML document, and here begins another",
+                    ));
+                }
+                _ => continue,
+            };
+            let container = matches!(content, Content::List(_) | Content::Map(_));
+            let node = map.nodes.len();
+            let intrinsic = tag.filter(|tag| tag.handle == "!").map(|tag| intrinsics::long_form(&tag.suffix));
+            map.nodes.push(Node { span, intrinsic, content, weight });
+            if anchor > 0 {
+                anchors.insert(anchor, node);
+            }
+            match open.last_mut() {
+                None => map.root = map.root.or(Some(node)),
+                Some(parent) => {
+                    match &mut map.nodes[parent.node].content {
+                        Content::List(items) => items.push(node),
+                        Content::Map(entries) => {
+                            // A key that is itself a list or a map: the reader refuses it, here it has no name.
+                            let (key, span) = parent.key.take().unwrap_or((String::new(), span));
+                            entries.push(Entry { key, span, value: node });
+                        }
+                        Content::Scalar | Content::Alias(_) => {}
+                    }
+                    if !container {
+                        let sum = map.nodes[parent.node].weight.saturating_add(weight);
+                        map.nodes[parent.node].weight = sum;
+                    }
+                }
+            }
+            if container {
+                open.push(Open { node, key: None, keys: HashSet::new() });
+            }
+        }
+        Ok(map)
+    }
+
+    /// How many values the text stands for once its aliases are followed.
+    pub fn weight(&self) -> u64 {
+        self.root.map_or(0, |root| self.nodes[root].weight)
+    }
+
+    /// Where `path` leads: to the key it ends in (`at_key`, and for lists and maps, which begin on the next line), or
+    /// to the value. Where the text has no such path, where its nearest ancestor stands.
+    pub fn span(&self, path: &Path, at_key: bool) -> Option<Span> {
+        let mut node = self.follow(self.root?);
+        let mut key = None;
+        let mut steps = path.0.iter().peekable();
+        while let Some(step) = steps.next() {
+            let found = match (&self.nodes[node].content, step) {
+                (_, Step::Key(name)) if self.nodes[node].intrinsic.as_ref() == Some(name) => {
+                    continue;
+                }
+                (Content::Map(entries), Step::Key(name)) => {
+                    entries.iter().find(|entry| entry.key == *name).map(|entry| (entry.value, Some(entry.span)))
+                }
+                (Content::List(items), Step::Index(index)) => items.get(*index).map(|item| (*item, None)),
+                _ => None,
+            };
+            let Some((value, span)) = found else { break };
+            key = span;
+            // An anchor's text is shown where the path goes on into it, the alias where it ends.
+            node = if steps.peek().is_some() { self.follow(value) } else { value };
+        }
+        let value = &self.nodes[node];
+        Some(match (&value.content, key) {
+            (_, Some(key)) if at_key => key,
+            (Content::List(_) | Content::Map(_), Some(key)) => key,
+            // An element of a list that is a map: its first key.
+            (Content::Map(entries), None) => entries.first().map_or(value.span, |entry| entry.span),
+            _ => value.span,
+        })
+    }
+
+    fn follow(&self, node: usize) -> usize {
+        match self.nodes[node].content {
+            Content::Alias(target) => target,
+            _ => node,
+        }
+    }
+}
+
+fn span(scanned: Scanned) -> Span {
+    let start = Position { line: scanned.start.line(), column: scanned.start.col() + 1 };
+    Span { start, width: scanned.end.index().saturating_sub(scanned.start.index()).max(1) }
+}
+
+fn syntax(error: &ScanError) -> Problem {
+    let position = Position { line: error.marker().line(), column: error.marker().col() + 1 };
+    let problem = Problem::of_text(Some(position), format!("this is not YAML: {}", error.info()));
+    if error.info().contains("tab") { problem.help("indent with spaces: YAML allows no tabs there") } else { problem }
+}

@@ -1,0 +1,141 @@
+//! Templates: from text to what they declare, SAM's resources expanded into CloudFormation's.
+//!
+//! ```text
+//! bytes --tree--> values --parse--> Template --expand--> Template without SAM
+//! ```
+//!
+//! A template with mistakes is still read as far as it goes: its problems travel with it, so that one run shows them
+//! all. `locate` finds places in the text again, `render` shows problems there.
+
+pub mod expand;
+pub mod intrinsics;
+pub mod locate;
+mod origins;
+mod parse;
+pub mod render;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::diagnostic::{Path, Problem, Step};
+use origins::Origins;
+pub use parse::parse;
+
+/// What a template declares, with every intrinsic function in its long form and none of them evaluated.
+#[derive(Debug, Default)]
+pub struct Template {
+    pub description: Option<String>,
+    /// Whether `Transform` asks for SAM.
+    pub sam: bool,
+    pub parameters: BTreeMap<String, Parameter>,
+    /// Map, first-level key, second-level key, value.
+    pub mappings: Map<String, Value>,
+    pub conditions: Map<String, Value>,
+    /// By SAM resource type without its prefix (`Function`).
+    pub globals: Map<String, Value>,
+    pub resources: BTreeMap<String, Resource>,
+    pub outputs: BTreeMap<String, Output>,
+    /// Logical ids and names of parameters that are declared, but so that nothing can be done with them. What refers to
+    /// them is no further mistake.
+    pub broken: BTreeSet<String>,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+    /// The whole template as it was written.
+    pub tree: Value,
+    origins: Origins,
+}
+
+/// One parameter of a template.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Parameter {
+    #[serde(rename = "Type")]
+    pub type_name: String,
+    /// A string, number or list, as written.
+    pub default: Option<Value>,
+    pub description: Option<String>,
+    #[serde(default)]
+    pub allowed_values: Vec<String>,
+    pub allowed_pattern: Option<String>,
+    pub constraint_description: Option<String>,
+    pub min_length: Option<usize>,
+    pub max_length: Option<usize>,
+    pub min_value: Option<f64>,
+    pub max_value: Option<f64>,
+    /// Whether the value is a secret.
+    #[serde(default)]
+    pub no_echo: bool,
+}
+
+/// One resource as it is declared.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resource {
+    #[serde(rename = "Type")]
+    pub type_name: String,
+    #[serde(default)]
+    pub properties: Map<String, Value>,
+    /// A logical id or a list of them.
+    pub depends_on: Option<Value>,
+    /// The name of a condition.
+    pub condition: Option<String>,
+    pub deletion_policy: Option<String>,
+    pub update_replace_policy: Option<String>,
+    #[serde(default)]
+    pub metadata: Value,
+    /// SAM: `*`, or the names of the properties that `Globals` gives in vain.
+    pub ignore_globals: Option<Value>,
+    creation_policy: Option<Value>,
+    update_policy: Option<Value>,
+    connectors: Option<Value>,
+}
+
+/// One output as it is declared.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Output {
+    pub value: Value,
+    pub description: Option<String>,
+    pub condition: Option<String>,
+    export: Option<Value>,
+}
+
+impl Template {
+    /// `problems` for the user: about what the user wrote, each once, in the order of the text.
+    pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
+        let mut report: Vec<Problem> = Vec::new();
+        for mut problem in problems {
+            problem.path = self.origins.trace(&problem.path);
+            if !report.contains(&problem) {
+                report.push(problem);
+            }
+        }
+        report.sort_by_cached_key(|problem| self.place(&problem.path));
+        report
+    }
+
+    /// Where in the text `path` stands, as something that sorts: the ordinal of each step in its map or list.
+    fn place(&self, path: &Path) -> Vec<usize> {
+        let mut place = Vec::new();
+        let mut value = &self.tree;
+        for step in &path.0 {
+            let found = match (step, value) {
+                (Step::Key(key), Value::Object(entries)) => {
+                    entries.iter().enumerate().find(|(_, (name, _))| *name == key).map(|(at, (_, below))| (at, below))
+                }
+                (Step::Index(index), Value::Array(items)) => items.get(*index).map(|item| (*index, item)),
+                _ => None,
+            };
+            let Some((at, below)) = found else { break };
+            place.push(at);
+            value = below;
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests;

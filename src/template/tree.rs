@@ -1,0 +1,131 @@
+//! From the text of a template to one tree of values, in which every intrinsic function has its long form.
+
+use serde_json::{Map, Number, Value};
+use serde_yaml::Value as Yaml;
+
+use super::intrinsics;
+use super::locate::SourceMap;
+use crate::diagnostic::{Path, Position, Problem};
+
+/// The longest text that is read, in bytes: what CloudFormation takes from S3 (its quota "Template body size in an S3
+/// object for a template"). Everything after this point works in memory, so there must be some end.
+const LONGEST: usize = 1_048_576;
+
+/// The most values that a text may stand for once its aliases are followed. A megabyte of template without aliases
+/// stays well below; the limit is against texts of a few lines that stand for billions.
+const HEAVIEST: u64 = 200_000;
+
+/// Reads `bytes` as YAML or JSON, which is YAML too.
+///
+/// # Errors
+/// One problem for text that cannot be read; else all values that no template may contain.
+pub fn read(bytes: &[u8]) -> Result<Value, Vec<Problem>> {
+    let text = decode(bytes).map_err(|problem| vec![problem])?;
+    let source = SourceMap::scan(text).map_err(|problem| vec![problem])?;
+    if source.weight() > HEAVIEST {
+        let what = format!("the template stands for more than {HEAVIEST} values once its aliases are followed");
+        return Err(vec![Problem::of_text(None, what)]);
+    }
+    let yaml: Yaml = serde_yaml::from_str(text).map_err(|error| vec![unreadable(&error)])?;
+    let mut problems = Vec::new();
+    let tree = convert(yaml, &Path::default(), &mut problems);
+    if problems.is_empty() { Ok(tree) } else { Err(problems) }
+}
+
+/// The bytes as text, without a byte order mark.
+fn decode(bytes: &[u8]) -> Result<&str, Problem> {
+    if bytes.len() > LONGEST {
+        let what = format!("the template has {} bytes; the limit is {LONGEST}", bytes.len());
+        return Err(Problem::of_text(None, what));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let problem = Problem::of_text(Some(Position { line, column }), "the template is not UTF-8");
+            let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+            Err(if utf16 { problem.help("it looks like UTF-16: save it as UTF-8") } else { problem })
+        }
+    }
+}
+
+fn unreadable(error: &serde_yaml::Error) -> Problem {
+    let position = error.location().map(|at| Position { line: at.line(), column: at.column() });
+    let sentence = error.to_string();
+    // The position is shown with the source line; the sentence need not repeat it.
+    let sentence = sentence.split(" at line ").next().unwrap_or_default();
+    Problem::of_text(position, sentence)
+}
+
+/// `yaml` in the internal form. Problems leave a null behind.
+fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
+    match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(truth) => Value::Bool(truth),
+        Yaml::String(text) => Value::String(text),
+        Yaml::Number(number) => {
+            let exact = number.as_i64().map(Number::from).or_else(|| number.as_u64().map(Number::from));
+            match exact.or_else(|| number.as_f64().and_then(Number::from_f64)) {
+                Some(number) => Value::Number(number),
+                None => {
+                    problems.push(Problem::new(path.clone(), format!("{number} is not a number in a template")));
+                    Value::Null
+                }
+            }
+        }
+        Yaml::Sequence(items) => {
+            let items = items.into_iter().enumerate();
+            items.map(|(index, item)| convert(item, &path.index(index), problems)).collect()
+        }
+        Yaml::Mapping(entries) => {
+            let mut map = Map::new();
+            for (key, value) in entries {
+                let Some(key) = key_text(&key) else {
+                    problems.push(Problem::new(path.clone(), "a key must be text").help("quote it"));
+                    continue;
+                };
+                let below = path.key(&key);
+                if key == "<<" {
+                    problems.push(Problem::of_key(below, "CloudFormation has no YAML merge keys"));
+                    continue;
+                }
+                let value = convert(value, &below, problems);
+                if map.insert(key.clone(), value).is_some() {
+                    problems.push(Problem::of_key(below, format!("duplicate key \"{key}\"")));
+                }
+            }
+            Value::Object(map)
+        }
+        Yaml::Tagged(tagged) => {
+            let tag = tagged.tag.to_string();
+            let tag = tag.trim_start_matches('!');
+            let name = intrinsics::long_form(tag);
+            if !intrinsics::NAMES.contains(&name.as_str()) {
+                let tags = intrinsics::NAMES.iter().map(|name| name.trim_start_matches("Fn::"));
+                problems.push(Problem::new(path.clone(), format!("unknown tag \"!{tag}\"")).suggest(tag, tags));
+                return Value::Null;
+            }
+            let argument = convert(tagged.value, &path.key(&name), problems);
+            let argument = match argument {
+                Value::String(text) if name == "Fn::GetAtt" => match text.split_once('.') {
+                    Some((logical_id, attribute)) => Value::from(vec![logical_id, attribute]),
+                    None => Value::String(text),
+                },
+                other => other,
+            };
+            Value::Object(Map::from_iter([(name, argument)]))
+        }
+    }
+}
+
+/// A key as text: accounts and years are often left unquoted.
+fn key_text(key: &Yaml) -> Option<String> {
+    match key {
+        Yaml::String(text) => Some(text.clone()),
+        Yaml::Number(number) => Some(number.to_string()),
+        Yaml::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! A plan as text, and as JSON.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::plan::{Action, Plan, Step, shown};
+
+/// The plan as a person reads it: what changes, property by property, and a line that counts.
+pub fn text(plan: &Plan, secrets: &BTreeSet<String>) -> String {
+    let mut out = String::new();
+    let acting: Vec<&Step> = plan.steps.iter().filter(|step| step.action != Action::Keep).collect();
+    let width = acting.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    for step in acting {
+        let id = step.physical_id.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "  {} {:width$}  {:32}  {id}", step.action.glyph(), step.name, step.type_name);
+        if let Some(reason) = &step.reason {
+            let _ = writeln!(out, "      {reason}");
+        }
+        for change in &step.changes {
+            let value = |value: Option<&Value>| masked(&shown(value), secrets);
+            let _ = writeln!(
+                out,
+                "      {}: {} -> {}{}",
+                change.property,
+                value(change.old.as_ref()),
+                value(change.new.as_ref()),
+                if change.create_only { "  (cannot be changed in place)" } else { "" }
+            );
+        }
+    }
+    out + &counts(plan)
+}
+
+/// `Plan: 3 to create, 1 to update, 24 unchanged.`
+fn counts(plan: &Plan) -> String {
+    let count = |action| plan.steps.iter().filter(|step| step.action == action).count();
+    let parts: Vec<String> = [
+        (Action::Create, "to create"),
+        (Action::Update, "to update"),
+        (Action::Replace, "to replace"),
+        (Action::Delete, "to delete"),
+        (Action::Retain, "to leave behind"),
+        (Action::Keep, "unchanged"),
+    ]
+    .into_iter()
+    .filter(|(action, _)| count(*action) > 0)
+    .map(|(action, words)| format!("{} {words}", count(action)))
+    .collect();
+    if parts.is_empty() { "Plan: nothing at all.".to_owned() } else { format!("Plan: {}.", parts.join(", ")) }
+}
+
+/// The plan for programs: the same facts.
+pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
+    let steps = plan.steps.iter().map(|step| {
+        let value = |value: Option<&Value>| value.map(|value| masked(&shown(Some(value)), secrets));
+        json!({
+            "action": step.action.word(),
+            "type": step.type_name,
+            "resource": step.name,
+            "physical_id": step.physical_id,
+            "reason": step.reason,
+            "changes": step.changes.iter().map(|change| json!({
+                "property": change.property,
+                "old": value(change.old.as_ref()),
+                "new": value(change.new.as_ref()),
+                "create_only": change.create_only,
+            })).collect::<Vec<_>>(),
+            "after": step.after,
+        })
+    });
+    json!({"event": "plan", "steps": steps.collect::<Vec<_>>()})
+}
+
+/// `text` with every secret in it made unreadable.
+fn masked(text: &str, secrets: &BTreeSet<String>) -> String {
+    secrets
+        .iter()
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "****"))
+}
