@@ -254,6 +254,18 @@ async fn deployed_code_is_built_with_the_lambda_profile_where_there_is_one() {
 }
 
 #[tokio::test]
+async fn cargo_sees_nothing_of_the_cargo_that_runs_us() {
+    let mut fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
+    let seen = fixture.path("seen");
+    fixture.options.cargo = fixture.tool("cargo", &format!("env >> {}\nexec false", seen.display()));
+    fixture.build(Target::Host).await.unwrap_err();
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH="), "{seen}");
+    // `cargo test` has set both for this very process.
+    assert!(!seen.contains("CARGO_MANIFEST_DIR=") && !seen.contains("CARGO_PKG_NAME="), "{seen}");
+}
+
+#[tokio::test]
 async fn a_backend_that_is_asked_for_and_missing_says_what_to_install() {
     let mut fixture = Fixture::workspace(&[("one", &["one"])])
         .function("One", "one")
