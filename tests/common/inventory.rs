@@ -3,6 +3,8 @@
 //!
 //! What services answer as JSON is taken whole and not through the SDK's types, so that no property is forgotten.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -12,8 +14,37 @@ use tokio::net::TcpStream;
 
 use super::Cloud;
 
-/// What there is: one line of JSON each, sorted.
-pub type Inventory = Vec<String>;
+/// What there is, by what it is: `"table app-Rows-fc7fc51e"`.
+pub type Inventory = BTreeMap<String, Value>;
+
+/// What differs between two inventories, as text; empty where nothing does.
+pub fn differences(left: &Inventory, right: &Inventory) -> Vec<String> {
+    let whole = |inventory: &Inventory| inventory.iter().map(|(name, one)| (name.clone(), one.clone())).collect();
+    let mut found = Vec::new();
+    compare("", Some(&Value::Object(whole(left))), Some(&Value::Object(whole(right))), &mut found);
+    found
+}
+
+fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, found: &mut Vec<String>) {
+    match (left, right) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            for name in names {
+                compare(&format!("{path}/{name}"), left.get(name), right.get(name), found);
+            }
+        }
+        (Some(Value::Array(left)), Some(Value::Array(right))) => {
+            for position in 0..left.len().max(right.len()) {
+                compare(&format!("{path}/{position}"), left.get(position), right.get(position), found);
+            }
+        }
+        _ if left == right => {}
+        _ => {
+            let shown = |value: Option<&Value>| value.map_or_else(|| "-".to_owned(), ToString::to_string);
+            found.push(format!("{path}: {} | {}", shown(left), shown(right)));
+        }
+    }
+}
 
 impl Cloud {
     /// Lists every service.
@@ -27,15 +58,13 @@ impl Cloud {
         for one in &all {
             name_minted(one, &mut minted);
         }
-        let mut lines: Vec<String> = all
-            .into_iter()
+        all.into_iter()
             .map(|one| {
-                let line = minted.iter().fold(timeless(one).to_string(), |line, (id, name)| line.replace(id, name));
-                digestless(&line)
+                let text = minted.iter().fold(timeless(one).to_string(), |text, (id, name)| text.replace(id, name));
+                let one: Value = serde_json::from_str(&digestless(&text)).unwrap();
+                (format!("{} {}", one["kind"].as_str().unwrap(), one["name"].as_str().unwrap()), one)
             })
-            .collect();
-        lines.sort();
-        lines
+            .collect()
     }
 
     async fn tables(&self) -> Vec<Value> {
@@ -45,7 +74,8 @@ impl Cloud {
             let table = self.dynamodb("DescribeTable", json!({"TableName": name})).await["Table"].take();
             let tags = self.dynamodb("ListTagsOfResource", json!({"ResourceArn": table["TableArn"]})).await;
             tables.push(json!({
-                "table": name,
+                "kind": "table",
+                "name": name,
                 "description": table,
                 "expiry": self.dynamodb("DescribeTimeToLive", json!({"TableName": name})).await,
                 "recovery": self.dynamodb("DescribeContinuousBackups", json!({"TableName": name})).await,
@@ -63,7 +93,8 @@ impl Cloud {
             let policy = self.get("lambda", &format!("/2015-03-31/functions/{name}/policy")).await;
             let policy = policy["Policy"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
             functions.push(json!({
-                "function": name,
+                "kind": "function",
+                "name": name,
                 "description": self.get("lambda", &format!("/2015-03-31/functions/{name}")).await,
                 "policy": sorted(list(&policy, "Statement")),
             }));
@@ -77,7 +108,8 @@ impl Cloud {
         for group in list(&all, "logGroups") {
             let arn = group["arn"].as_str().unwrap().trim_end_matches(":*");
             let tags = self.logs("ListTagsForResource", json!({"resourceArn": arn})).await;
-            groups.push(json!({"log group": group["logGroupName"], "description": group, "tags": tags}));
+            groups
+                .push(json!({"kind": "log group", "name": group["logGroupName"], "description": group, "tags": tags}));
         }
         groups
     }
@@ -102,7 +134,8 @@ impl Cloud {
             let attached = role.attached_managed_policies().iter().map(|policy| json!(policy.policy_arn()));
             let tags = role.tags().iter().map(|tag| json!({"Key": tag.key(), "Value": tag.value()}));
             roles.push(json!({
-                "role": name,
+                "kind": "role",
+                "name": name,
                 "path": role.path(),
                 "trust": document(role.assume_role_policy_document()),
                 "description": more.description(),
@@ -130,7 +163,8 @@ impl Cloud {
                 route["responses"] = responses.into();
             }
             apis.push(json!({
-                "api": api["name"],
+                "kind": "api",
+                "name": api["name"],
                 "routes": sorted_by(routes, "routeKey"),
                 "integrations": sorted_by(below("integrations").await, "integrationUri"),
                 "deployments": below("deployments").await,
@@ -198,7 +232,7 @@ fn sorted_by(mut values: Vec<Value>, member: &str) -> Vec<Value> {
 /// Names for the ids of an API and of all in it, by what they are.
 fn name_minted(one: &Value, minted: &mut Vec<(String, String)>) {
     let mut name = |id: &Value, name: String| minted.push((id.as_str().unwrap().to_owned(), name));
-    if one.get("api").is_none() {
+    if one["kind"] != "api" {
         return;
     }
     name(&one["description"]["apiId"], "API".to_owned());
@@ -232,7 +266,9 @@ fn timeless(value: Value) -> Value {
     ];
     match value {
         Value::Object(members) => {
-            let mut members: Vec<_> = members.into_iter().filter(|(name, _)| !PASSING.contains(&&**name)).collect();
+            // An empty text is how services are told that there shall be none.
+            let stays = |(name, value): &(String, Value)| !PASSING.contains(&name.as_str()) && value != "";
+            let mut members: Vec<_> = members.into_iter().filter(stays).collect();
             members.sort_by(|one, other| one.0.cmp(&other.0));
             members.into_iter().map(|(name, value)| (name, timeless(value))).collect()
         }
@@ -241,14 +277,14 @@ fn timeless(value: Value) -> Value {
     }
 }
 
-/// Without digests over what holds ids: those of deployments and of statements. Without the port, which is the cloud's.
+/// Without digests over what holds ids (those of deployments and of statements), the ids of keys, and the port.
 fn digestless(line: &str) -> String {
-    let digest =
-        Regex::new(r#"wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|localhost:\d+|127\.0\.0\.1:\d+"#).unwrap();
+    let passing = r#"wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|localhost:\d+|127\.0\.0\.1:\d+"#;
     let replaced = |found: &Captures<'_>| match &found[0] {
         sid if sid.starts_with("\"Sid\"") => format!("{}…\"", &sid[..sid.len() - 9]),
         deployment if deployment.starts_with("wschat") => "wschat:…".to_owned(),
+        key if key.starts_with("key/") => "key/…".to_owned(),
         _ => "HERE".to_owned(),
     };
-    digest.replace_all(line, replaced).into_owned()
+    Regex::new(passing).unwrap().replace_all(line, replaced).into_owned()
 }

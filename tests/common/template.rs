@@ -36,6 +36,10 @@ impl Template {
         *self.get(path) = value;
     }
 
+    pub fn set_depends_on(&mut self, resource: &str, others: &[&str]) {
+        self.get(resource)["DependsOn"] = json!(others);
+    }
+
     /// Takes out what is there.
     pub fn remove(&mut self, path: &str) -> Value {
         let (above, key) = match path.split_once('.') {
