@@ -7,7 +7,7 @@
 mod common;
 
 use common::client::Client;
-use common::inventory::{Inventory, differences};
+use common::inventory::{Inventory, same};
 use common::template::{self, Template, tags};
 use common::{Cloud, Run};
 use serde_json::json;
@@ -46,10 +46,6 @@ async fn from_nothing(template: &Template) -> Inventory {
     template.save(&cloud);
     cloud.up();
     cloud.inventory().await
-}
-
-fn same(is: &Inventory, shall: &Inventory) {
-    assert_eq!(differences(is, shall), [""; 0], "what is there | what shall be there");
 }
 
 /// Neither `up` nor `status` sees anything to do.
