@@ -9,7 +9,8 @@ pub mod template;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -22,6 +23,9 @@ pub const STACK: &str = "app";
 /// The access key of the deployer in a local cloud, and that of the tests themselves.
 const DEPLOYER: &str = "local";
 const TESTER: &str = "tester";
+
+/// How often to look whether something has happened.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// A running local cloud and a folder to work in. Dropped, the cloud stops and all is gone.
 #[must_use]
@@ -84,8 +88,10 @@ impl Cloud {
     pub fn begin<'a>(&'a self, arguments: &[&str]) -> Running<'a> {
         let before = self.calls().len();
         let mut command = self.command(arguments);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Running { cloud: self, child, before, arguments: arguments.join(" ") }
+        // Into files: they can be read while it runs, and never fill up.
+        let (stdout, stderr) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        command.stdout(stdout.reopen().unwrap()).stderr(stderr.reopen().unwrap());
+        Running { cloud: self, child: command.spawn().unwrap(), stdout, stderr, before, arguments: arguments.join(" ") }
     }
 
     /// `wschat up --local --yes`, which must succeed.
@@ -171,19 +177,21 @@ impl Drop for Cloud {
 pub struct Running<'a> {
     cloud: &'a Cloud,
     child: Child,
+    stdout: tempfile::NamedTempFile,
+    stderr: tempfile::NamedTempFile,
     before: usize,
     arguments: String,
 }
 
 impl Running<'_> {
     /// Waits for its end.
-    pub fn end(self) -> Run {
-        let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
+    pub fn end(mut self) -> Run {
+        let status = self.child.wait().unwrap();
         let calls = self.cloud.calls().split_off(self.before);
         Run {
             command: self.arguments,
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
+            stdout: fs::read_to_string(self.stdout.path()).unwrap(),
+            stderr: fs::read_to_string(self.stderr.path()).unwrap(),
             code: status.code(),
             calls: calls.into_iter().filter(|call| call.access_key.as_deref() == Some(DEPLOYER)).collect(),
         }
@@ -198,7 +206,16 @@ impl Running<'_> {
             if self.cloud.calls().len() >= self.before + count {
                 return true;
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Waits until it has said this on stderr, or has ended.
+    pub fn until_said(&mut self, words: &str) {
+        while !fs::read_to_string(self.stderr.path()).unwrap().contains(words)
+            && self.child.try_wait().unwrap().is_none()
+        {
+            std::thread::sleep(GLANCE);
         }
     }
 
