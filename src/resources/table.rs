@@ -645,6 +645,11 @@ async fn read_tags(aws: &Aws, name: &str) -> Result<Option<Tags>, ResourceError>
         let page = match answer {
             Ok(page) => page,
             Err(error) if error.is(Meaning::NotFound) => return Ok(None),
+            // So it answers for a table that is not there, or no longer.
+            Err(error) if error.is(Meaning::Denied) => match read_table(aws, name).await? {
+                Some(_) => return Err(error.into()),
+                None => return Ok(None),
+            },
             Err(error) => return Err(error.into()),
         };
         tags.extend(page.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)));
