@@ -14,7 +14,7 @@ use crate::ui::Ui;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// The stack's name; without one, the current folder's
+    /// The stack's name [default: the current folder's]
     #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
     stack: Option<String>,
     /// The AWS region
@@ -23,10 +23,10 @@ pub struct Args {
     /// The AWS profile whose credentials and region are used
     #[arg(long)]
     profile: Option<String>,
-    /// Another endpoint than AWS's, for all services
+    /// Call this endpoint instead of AWS's, for all services
     #[arg(long, value_name = "URL", conflicts_with = "local")]
     endpoint_url: Option<String>,
-    /// The local cloud on this machine instead of AWS; it is started when it is not running
+    /// Use the local cloud on this machine instead of AWS; it is started if it is not running
     #[arg(long)]
     local: bool,
     #[command(flatten)]

@@ -15,7 +15,7 @@ mod start;
 mod status;
 mod stop;
 
-/// The local cloud: AWS's protocols on a loopback port, served by a background process.
+/// Manage the local cloud: AWS's protocols on a loopback port, served by a background process
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub struct Args {
 /// Where the local cloud keeps what it knows: for every verb that has to do with it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataFolder {
-    /// The local cloud's data folder.
+    /// The local cloud's data folder
     #[arg(long = "data", value_name = "DIR", env = "WSCHAT_LOCAL_DIR", default_value = ".wschat/local", global = true)]
     pub path: PathBuf,
 }
