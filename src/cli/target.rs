@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
-use super::local::DataFolder;
+use super::local::{DATA_FOLDER, DataFolder};
 use crate::aws::{Aws, Target};
 use crate::local::process;
 use crate::stack::check_stack;
@@ -74,6 +74,9 @@ impl Args {
         flag("endpoint-url", self.endpoint_url.as_ref());
         if self.local {
             flags.push_str(" --local");
+            if self.data.path != Path::new(DATA_FOLDER) {
+                flags.push_str(&format!(" --data {}", self.data.path.display()));
+            }
         }
         flags
     }
