@@ -1,0 +1,28 @@
+import uuid
+
+import pytest
+
+from harness import WSCHAT, Endpoint, LocalCloud
+
+
+def pytest_configure():
+    assert WSCHAT.is_file(), f"{WSCHAT} is not there: build it, or name another with WSCHAT_BIN"
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """A local cloud that tests share; each makes what it needs under names of its own."""
+    with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=["plain", "tls"])
+def aws(cloud, request) -> Endpoint:
+    """The local cloud as boto3 sees it, over HTTP and over TLS."""
+    return getattr(cloud, request.param)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that nothing else has."""
+    return f"t-{uuid.uuid4().hex[:12]}"
