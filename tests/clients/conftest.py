@@ -2,11 +2,14 @@ import uuid
 
 import pytest
 
+pytest.register_assert_rewrite("harness", "readback")
+
 from harness import WSCHAT, Endpoint, LocalCloud
 
 
 def pytest_configure():
-    assert WSCHAT.is_file(), f"{WSCHAT} is not there: build it, or name another with WSCHAT_BIN"
+    if not WSCHAT.is_file():
+        raise pytest.UsageError(f"{WSCHAT} is not there: build it, or name another with WSCHAT_BIN")
 
 
 @pytest.fixture(scope="session")

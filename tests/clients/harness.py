@@ -35,12 +35,19 @@ def environment() -> dict[str, str]:
 
 def wschat(*arguments, expect: int = 0, timeout: float = PATIENCE, cwd: Path = ROOT) -> str:
     """Runs the binary, which must end with `expect`, and gives its stdout."""
-    done = subprocess.run(
+    process = subprocess.Popen(
         [WSCHAT, *map(str, arguments)],
-        capture_output=True, cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, text=True, timeout=timeout,
+        cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
-    assert done.returncode == expect, f"wschat {arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    try:
+        out, err = process.communicate(timeout=timeout)
+        how = f"ended with {process.returncode}"
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        how = f"did not end within {timeout} s"
+    assert process.returncode == expect, f"wschat {' '.join(map(str, arguments))} {how}\n{out}\n{err}"
+    return out
 
 
 class Endpoint:
