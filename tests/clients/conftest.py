@@ -1,3 +1,4 @@
+import signal
 import uuid
 
 import pytest
@@ -10,6 +11,8 @@ from harness import WSCHAT, Endpoint, LocalCloud
 def pytest_configure():
     if not WSCHAT.is_file():
         raise pytest.UsageError(f"{WSCHAT} is not there: build it, or name another with WSCHAT_BIN")
+    # Whoever ends the run ends the processes that it started, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
