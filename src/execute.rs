@@ -59,8 +59,16 @@ pub struct Outcome {
     pub failed: BTreeMap<usize, ResourceError>,
     /// Steps that were never started.
     pub not_started: BTreeSet<usize>,
-    /// When each step ran, from its start to its end.
-    pub times: BTreeMap<usize, (Instant, Instant)>,
+    pub times: BTreeMap<usize, Times>,
+}
+
+/// When a step ran.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub started: Instant,
+    /// It existed, and what depends on its existence could go on.
+    pub made: Option<Instant>,
+    pub ended: Instant,
 }
 
 impl Outcome {
@@ -105,6 +113,7 @@ pub async fn run(
         states: plan.steps.iter().map(|step| if step.action.acts() { State::Waiting } else { State::Done }).collect(),
         put_back: BTreeSet::new(),
         begun: BTreeMap::new(),
+        made: BTreeMap::new(),
         outcome: Outcome { known: plan.known.clone(), ..Outcome::default() },
         tasks: JoinSet::new(),
     };
@@ -145,6 +154,7 @@ struct Run<'a> {
     /// Steps that AWS refused before what they name was there.
     put_back: BTreeSet<usize>,
     begun: BTreeMap<usize, Instant>,
+    made: BTreeMap<usize, Instant>,
     outcome: Outcome,
     tasks: JoinSet<Report>,
 }
@@ -232,6 +242,7 @@ impl Run<'_> {
             return;
         };
         self.states[index] = State::Settling;
+        self.made.insert(index, Instant::now());
         let want = self.resolve(want);
         let aws = Arc::clone(&self.aws);
         let events = self.events.clone();
@@ -267,7 +278,8 @@ impl Run<'_> {
 
     fn end(&mut self, index: usize) -> Instant {
         let begun = self.begun.get(&index).copied().unwrap_or_else(Instant::now);
-        self.outcome.times.insert(index, (begun, Instant::now()));
+        let times = Times { started: begun, made: self.made.get(&index).copied(), ended: Instant::now() };
+        self.outcome.times.insert(index, times);
         begun
     }
 

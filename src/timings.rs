@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::aws::Record;
-use crate::execute::Outcome;
+use crate::execute::{Outcome, Times};
 use crate::plan::Plan;
 
 /// When a run passed from one phase into the next.
@@ -46,14 +46,12 @@ pub struct Timings {
 impl Timings {
     /// The account of a run of `plan`.
     pub fn new(plan: &Plan, outcome: &Outcome, records: &[Record], phases: Phases) -> Self {
-        let durations: BTreeMap<usize, Duration> =
-            outcome.times.iter().map(|(step, (start, end))| (*step, busy(*step, *start, *end, records))).collect();
         Self {
             makespan: phases.ended - phases.begun,
             connect: phases.connected - phases.begun,
             plan: phases.planned - phases.connected,
             execute: phases.ended - phases.planned,
-            critical: longest(plan, &durations),
+            critical: Chains { plan, times: &outcome.times, records, best: BTreeMap::new() }.longest(),
             calls: records.len(),
         }
     }
@@ -69,50 +67,69 @@ impl Timings {
     }
 }
 
-/// How long AWS was at work for a step: its time from start to end, without what passed before its first call (its
-/// turn in a lane, its place under a quota) and without the pause between the last refusal and the call that
-/// succeeded (AWS may have been ready all that time; we were not asking).
-fn busy(step: usize, start: Instant, end: Instant, records: &[Record]) -> Duration {
-    let mut calls: Vec<&Record> = records.iter().filter(|record| record.step == Some(step)).collect();
-    calls.sort_by_key(|record| record.started);
-    let idle_first = calls.first().map_or(Duration::ZERO, |first| first.started.saturating_duration_since(start));
-    let idle_after_refusals: Duration = calls
-        .windows(2)
-        .filter(|pair| pair[0].refused.is_some() && pair[1].refused.is_none())
-        .map(|pair| pair[1].started.saturating_duration_since(pair[0].ended))
-        .sum();
-    (end - start).saturating_sub(idle_first).saturating_sub(idle_after_refusals)
+/// The chains of a plan's steps, each waiting for the one before.
+struct Chains<'a> {
+    plan: &'a Plan,
+    times: &'a BTreeMap<usize, Times>,
+    records: &'a [Record],
+    /// For each step, the longest chain of what comes before it, and the last link of that.
+    best: BTreeMap<usize, (Duration, Option<usize>)>,
 }
 
-/// The chain of steps, each waiting for the one before, whose times add up to the most.
-fn longest(plan: &Plan, durations: &BTreeMap<usize, Duration>) -> Vec<Link> {
-    let mut best: BTreeMap<usize, (Duration, Option<usize>)> = BTreeMap::new();
-    fn visit(
-        plan: &Plan,
-        durations: &BTreeMap<usize, Duration>,
-        best: &mut BTreeMap<usize, (Duration, Option<usize>)>,
-        step: usize,
-    ) -> Duration {
-        if let Some((total, _)) = best.get(&step) {
+impl Chains<'_> {
+    fn longest(mut self) -> Vec<Link> {
+        let whole = |chains: &mut Self, step: usize| chains.before(step) + chains.busy(step, None);
+        let last = (0..self.plan.steps.len()).map(|step| (whole(&mut self, step), step)).max();
+        let mut chain = Vec::new();
+        let mut at = last.map(|(_, step)| step);
+        let mut next = None;
+        while let Some(step) = at {
+            if self.times.contains_key(&step) {
+                chain.push(Link { name: self.plan.steps[step].name.clone(), time: self.busy(step, next) });
+            }
+            next = Some(step);
+            at = self.best.get(&step).and_then(|(_, before)| *before);
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// The longest chain of what `step` waited for.
+    fn before(&mut self, step: usize) -> Duration {
+        if let Some((total, _)) = self.best.get(&step) {
             return *total;
         }
-        let before = plan.steps[step].after.iter().map(|before| (visit(plan, durations, best, *before), *before)).max();
-        let own = durations.get(&step).copied().unwrap_or_default();
-        let total = own + before.map_or(Duration::ZERO, |(total, _)| total);
-        best.insert(step, (total, before.map(|(_, before)| before)));
+        let after = self.plan.steps[step].after.clone();
+        let longest = after.into_iter().map(|before| (self.before(before) + self.busy(before, Some(step)), before)).max();
+        let total = longest.map_or(Duration::ZERO, |(total, _)| total);
+        self.best.insert(step, (total, longest.map(|(_, before)| before)));
         total
     }
-    let last = (0..plan.steps.len()).map(|step| (visit(plan, durations, &mut best, step), step)).max();
-    let mut chain = Vec::new();
-    let mut at = last.map(|(_, step)| step);
-    while let Some(step) = at {
-        if let Some(time) = durations.get(&step) {
-            chain.push(Link { name: plan.steps[step].name.clone(), time: *time });
-        }
-        at = best.get(&step).and_then(|(_, before)| *before);
+
+    /// How long AWS was at work for a step until `next` could go on: without what passed before its first call (its
+    /// turn in a lane, its place under a quota) and without the pause between the last refusal and the call that
+    /// succeeded (AWS may have been ready all that time; we were not asking).
+    fn busy(&self, step: usize, next: Option<usize>) -> Duration {
+        let Some(times) = self.times.get(&step) else { return Duration::ZERO };
+        // One that did not wait for it to be ready waited only until it was made.
+        let end = match (times.made, next.and_then(|next| self.times.get(&next))) {
+            (Some(made), Some(next)) if next.started < times.ended => made,
+            _ => times.ended,
+        };
+        let mut calls: Vec<&Record> =
+            self.records.iter().filter(|record| record.step == Some(step) && record.started < end).collect();
+        calls.sort_by_key(|record| record.started);
+        let idle_first =
+            calls.first().map_or(Duration::ZERO, |first| first.started.saturating_duration_since(times.started));
+        let idle_after_refusals: Duration = calls
+            .windows(2)
+            .filter(|pair| pair[0].refused.is_some() && pair[1].refused.is_none())
+            .map(|pair| pair[1].started.saturating_duration_since(pair[0].ended))
+            .sum();
+        end.saturating_duration_since(times.started)
+            .saturating_sub(idle_first)
+            .saturating_sub(idle_after_refusals)
     }
-    chain.reverse();
-    chain
 }
 
 impl fmt::Display for Timings {

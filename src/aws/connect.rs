@@ -14,6 +14,7 @@ use aws_smithy_types::retry::RetryConfig;
 use super::call::{Call, Record};
 use super::error::{CallError, Meaning};
 use super::pace::Pace;
+use super::propagation::Propagation;
 use crate::stack::Scope;
 
 /// Where to deploy to.
@@ -38,6 +39,7 @@ pub struct Aws {
     pub iam: aws_sdk_iam::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    pub propagation: Propagation,
     pub(super) pace: Pace,
     records: Mutex<Vec<Record>>,
 }
@@ -75,6 +77,7 @@ impl Aws {
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            propagation: Propagation::default(),
             pace: Pace::default(),
             records: Mutex::default(),
         };

@@ -4,6 +4,7 @@ mod call;
 mod connect;
 mod error;
 mod pace;
+mod propagation;
 
 pub use call::{Call, Record, STEP};
 pub use connect::{Aws, ConnectError, Target};

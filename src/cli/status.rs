@@ -49,7 +49,7 @@ impl Args {
             }
             None => described(&live),
         };
-        let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(step)).collect();
+        let lines: Vec<Line> = plan.steps.iter().map(Line::of).collect();
         let uris = result::live_uris(&live);
         let well = lines.iter().all(|line| line.well);
         if self.json {

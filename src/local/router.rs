@@ -124,7 +124,11 @@ impl Router {
         let protocol = service.protocol();
         let (mut response, code) = match result {
             Ok(response) => (response, None),
-            Err(error) => (protocol.error(&error, &entry.request_id), Some(error.code.into_owned())),
+            Err(error) => {
+                // Some services put a namespace before the code: com.amazonaws.dynamodb.v20120810#ResourceInUseException.
+                let code = error.code.rsplit('#').next().map(str::to_owned);
+                (protocol.error(&error, &entry.request_id), code)
+            }
         };
         if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) {
             let content_type = HeaderValue::from_static(protocol.content_type());

@@ -104,12 +104,12 @@ pub struct ApiError {
     pub code: Cow<'static, str>,
     pub message: String,
     /// Further members of the error's body (`Type`, `Reason`, `retryAfterSeconds`, …).
-    pub fields: Box<Map<String, Value>>,
+    pub fields: Map<String, Value>,
 }
 
 impl ApiError {
     pub fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into(), fields: Box::default() }
+        Self { status, code: code.into(), message: message.into(), fields: Map::new() }
     }
 
     /// The same error with one more member in its body.

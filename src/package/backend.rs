@@ -108,10 +108,17 @@ async fn first_available(options: &Options, batch: &Batch) -> Option<Method> {
 /// Whether what a method needs is installed, asked before it runs: cargo's own complaint is that `std` is missing.
 async fn check(options: &Options, method: &Method, root: &Path) -> Result<(), PackageError> {
     if matches!(method, Method::Zigbuild { .. }) {
-        let found = cargo::command(&options.cargo, root).args(["zigbuild", "--version"]).output().await;
-        if !found.is_ok_and(|output| output.status.success()) {
+        // Asked for its help, not its version: it has a version only under the name `cargo-zigbuild`.
+        let itself = cargo::command(&options.cargo, root).args(["zigbuild", "--help"]).output().await;
+        if !itself.is_ok_and(|output| output.status.success()) {
             return Err(PackageError::new(DOING, "cargo-zigbuild is not installed")
                 .help("cargo install cargo-zigbuild && pip install ziglang"));
+        }
+        let compiler = ["zig", "cc", "--", "--version"];
+        let zig = cargo::command(Path::new("cargo-zigbuild"), root).args(compiler).output().await;
+        if zig.is_ok_and(|output| !output.status.success()) {
+            return Err(PackageError::new(DOING, "cargo-zigbuild is installed, and finds no zig")
+                .help("pip install ziglang, for the python3 that is first in PATH; or https://ziglang.org/download"));
         }
     }
     let Some(triple) = method.triple() else { return Ok(()) };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -51,11 +52,13 @@ impl Fixture {
         fixture
     }
 
-    /// A shell script in the fixture's own `bin`, to stand in for a tool.
+    /// A shell script in the fixture's own `bin`, to stand in for a tool. Another process writes it: a file that this
+    /// one holds open may be held by a child of another test's too, and then cannot be executed.
     fn tool(&self, name: &str, script: &str) -> PathBuf {
         let path = self.path("bin").join(name);
-        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
-        make_executable(&path);
+        let write = "mkdir -p \"${0%/*}\" && printf '%s\n' '#!/bin/sh' \"$1\" > \"$0\" && chmod +x \"$0\"";
+        let written = Command::new("sh").args(["-c", write]).arg(&path).arg(script).status().unwrap();
+        assert!(written.success());
         path
     }
 
@@ -108,7 +111,9 @@ fn run(artifact: &Artifact) -> String {
     assert_eq!(archive.file_names().map(Result::unwrap).collect::<Vec<_>>(), ["bootstrap"]);
     let folder = tempfile::tempdir().unwrap();
     archive.extract(folder.path()).unwrap();
-    let output = std::process::Command::new(folder.path().join("bootstrap")).output().unwrap();
+    // A copy that another process made, for the reason that `Fixture::tool` gives.
+    let copy_and_run = "cp \"$0\" \"$0.copy\" && exec \"$0.copy\"";
+    let output = Command::new("sh").args(["-c", copy_and_run]).arg(folder.path().join("bootstrap")).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -191,7 +196,8 @@ async fn a_compilers_error_reaches_the_user_under_the_name_of_the_function() {
 
 #[tokio::test]
 async fn code_that_cannot_be_found_is_refused_before_anything_is_built() {
-    let cases: &[(&str, fn(Fixture) -> Fixture, &str)] = &[
+    type Prepare = fn(Fixture) -> Fixture;
+    let cases: &[(&str, Prepare, &str)] = &[
         ("missing", |fixture| fixture.function("F", "nowhere"), "cannot find the code of F: there is no "),
         ("neither", |fixture| fixture.function("F", "two/.."), " holds neither Cargo.toml nor bootstrap"),
         ("file", |fixture| fixture.function("F", "two/a.rs"), "a.rs is a file, and not a .zip"),
@@ -251,6 +257,18 @@ async fn deployed_code_is_built_with_the_lambda_profile_where_there_is_one() {
     assert!(fixture.path("target/lambda/one").exists());
     assert_eq!(one["One"].size, one["One"].zip.len() as u64);
     assert_eq!(one["One"].unzipped, fs::metadata(fixture.path("target/lambda/one")).unwrap().len());
+}
+
+#[tokio::test]
+async fn cargo_sees_nothing_of_the_cargo_that_runs_us() {
+    let mut fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
+    let seen = fixture.path("seen");
+    fixture.options.cargo = fixture.tool("cargo", &format!("env >> {}\nexec false", seen.display()));
+    fixture.build(Target::Host).await.unwrap_err();
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH="), "{seen}");
+    // `cargo test` has set both for this very process.
+    assert!(!seen.contains("CARGO_MANIFEST_DIR=") && !seen.contains("CARGO_PKG_NAME="), "{seen}");
 }
 
 #[tokio::test]

@@ -326,7 +326,7 @@ impl Planner<'_> {
             .stack
             .resources
             .values()
-            .find(|other| *api == Value::from(Token::text(&other.logical_id, "Ref")))
+            .find(|other| api.as_str() == Some(&Token::text(&other.logical_id, "Ref")))
             .map(|api| api.properties["RouteSelectionExpression"].clone());
         let parts = self.stack.resources.values().filter(below).map(|part| part.properties.clone());
         json!([selection, parts.collect::<Vec<_>>()])
@@ -380,10 +380,11 @@ impl Planner<'_> {
             let live = &self.live[index];
             let provider = resources::provider(live.type_name);
             let parent = provider.and_then(|provider| provider.parent());
-            if let (Some(type_name), Some(id)) = (parent, live.parent.as_deref()) {
-                if gone.contains(&(type_name, id)) {
-                    continue;
-                }
+            let goes_with_parent = parent
+                .zip(live.parent.as_deref())
+                .is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
+            if goes_with_parent {
+                continue;
             }
             // Lambda made it for a function that stays.
             let made_by_lambda = live.logical_id.is_none()

@@ -23,7 +23,8 @@ use crate::stack::Scope;
 pub const TYPE: &str = "AWS::Lambda::Function";
 
 /// How long a role that this run made may take until Lambda can assume it: 8 to 12 s as a rule, minutes at worst.
-const ROLE_PATIENCE: Duration = Duration::from_secs(180);
+const FRESH_ROLE_PATIENCE: Duration = Duration::from_secs(180);
+const OLD_ROLE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A Lambda function.
 pub struct Function;
@@ -243,7 +244,7 @@ impl Provider for Function {
             .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
             .logging_config(logging_config(name, &props))
             .set_tags(Some(props.tags.clone().into_iter().collect()));
-        when_assumable(cx, || {
+        when_assumable(cx, &props.role, || {
             aws.call(Call::new("lambda", "CreateFunction").once(), || {
                 request.clone().customize().config_override(upload_time()).send()
             })
@@ -284,7 +285,7 @@ impl Provider for Function {
                 .tracing_config(tracing_config(&to))
                 .set_layers(Some(to.layers.clone()))
                 .logging_config(logging_config(name, &to));
-            when_assumable(cx, || {
+            when_assumable(cx, &to.role, || {
                 aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
             })
             .await?;
@@ -337,24 +338,35 @@ impl Provider for Function {
 }
 
 /// Tries again while Lambda cannot assume the role yet: IAM tells the world of a new role only after a while.
-async fn when_assumable<T, F>(cx: Context<'_>, attempt: impl Fn() -> F) -> Result<T, CallError>
+async fn when_assumable<T, F>(cx: Context<'_>, role: &str, attempt: impl Fn() -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
+    let propagation = &cx.aws.propagation;
+    let fresh = propagation.is_fresh(role);
+    // A role that an earlier run made and did not live to use may be young as well; an old one will not get better.
+    let patience = if fresh { FRESH_ROLE_PATIENCE } else { OLD_ROLE_PATIENCE };
     let begun = Instant::now();
-    let mut waits = [0.25, 0.5, 1.0].into_iter();
+    let mut pause = Duration::from_millis(20);
     loop {
+        let turn = if fresh { propagation.turn().await } else { None };
         match attempt().await {
-            Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < ROLE_PATIENCE => {
-                let left = ROLE_PATIENCE.saturating_sub(begun.elapsed());
+            Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < patience => {
+                let waited = begun.elapsed().as_secs();
                 (cx.note)(format!(
-                    "waiting for Lambda to be able to assume the role, {} s (giving up in {} s)",
-                    begun.elapsed().as_secs(),
-                    left.as_secs()
+                    "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
+                    patience.as_secs().saturating_sub(waited)
                 ));
-                tokio::time::sleep(Duration::from_secs_f64(waits.next().unwrap_or(2.0))).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(250));
             }
-            result => return result,
+            result => {
+                if result.is_ok() {
+                    propagation.arrive();
+                }
+                drop(turn);
+                return result;
+            }
         }
     }
 }

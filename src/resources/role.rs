@@ -211,6 +211,7 @@ impl Provider for Role {
             .set_permissions_boundary(props.permissions_boundary.clone())
             .set_tags(Some(iam_tags(&props.tags)?));
         let answer = aws.call(Call::new("iam", "CreateRole").once(), || request.clone().send()).await?;
+        aws.propagation.made(&aws.scope.arn("iam", &format!("role{}{name}", props.path)));
         let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
         let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
         tokio::try_join!(

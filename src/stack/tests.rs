@@ -231,7 +231,7 @@ fn a_chat_app_resolves() {
                 "soft": resource.soft,
                 "policy": resource.deletion_policy.as_str(),
                 "code": resource.code,
-                "build": resource.build_method,
+                "binary": resource.binary,
                 "properties": properties,
             });
             (logical_id.clone(), shown)

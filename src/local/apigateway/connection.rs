@@ -243,14 +243,15 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     };
 
     gateway.connections.remove(&connection.origin.connection_id);
-    // What the client sent before the end still takes its turn, and before `$disconnect`.
+    // What the client sent before the end still takes its turn, and before `$disconnect`; neither waits for a client
+    // that is slow to take leave.
     let rest = async {
         while work.pending() {
             work.step().await;
         }
+        gateway.disconnected(&connection.origin, &ending).await;
     };
     tokio::join!(rest, close(&connection, stream, writer, &ending));
-    gateway.disconnected(&connection.origin, &ending).await;
 }
 
 /// The messages of one client: one at a time, in the order sent.

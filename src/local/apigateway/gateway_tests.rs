@@ -1,1 +1,547 @@
+//! The data plane, over real sockets: a small server in front of the gateway, stock clients before it.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::management::Management;
+use super::*;
+use crate::local::conditions::Conditions;
+use crate::local::seams::Invoked;
+use crate::local::store::Store;
+use crate::local::wire::Caller;
+
+type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Handler = dyn Fn(&Value) -> Result<Value, &'static str> + Send + Sync;
+
+/// Lambda as these tests need it: one handler for every function; its events are told.
+struct Lambda {
+    handler: Box<Handler>,
+    /// What an invocation with the body `wait` waits for.
+    released: Arc<Notify>,
+    events: mpsc::UnboundedSender<Value>,
+}
+
+#[async_trait]
+impl Functions for Lambda {
+    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+        let event: Value = serde_json::from_slice(&payload).unwrap();
+        match event["body"].as_str() {
+            Some("wait") => self.released.notified().await,
+            Some("sleep") => tokio::time::sleep(Duration::from_millis(200)).await,
+            _ => {}
+        }
+        let outcome = if function_arn.ends_with(":silent") { Ok(json!({})) } else { (self.handler)(&event) };
+        let _ = self.events.send(event);
+        let (payload, function_error) = match outcome {
+            Ok(value) => (value.to_string(), None),
+            Err(message) => (json!({ "errorMessage": message }).to_string(), Some("Unhandled")),
+        };
+        Ok(Invoked { payload: payload.into(), function_error, log_tail: String::new(), version: "$LATEST".to_owned() })
+    }
+
+    fn exists(&self, _function_arn: &str) -> bool {
+        true
+    }
+
+    fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool {
+        assert_eq!(service, "apigateway.amazonaws.com");
+        assert!(source_arn.starts_with("arn:aws:execute-api:us-east-1:000000000000:"), "{source_arn}");
+        !function_arn.ends_with(":forbidden")
+    }
+}
+
+/// A route: its key, its function, whether it has a route response.
+type RouteOf<'a> = (&'a str, &'a str, bool);
+
+struct Cloud {
+    gateway: Arc<ApiGateway>,
+    management: Management,
+    address: SocketAddr,
+    api: String,
+    released: Arc<Notify>,
+    events: mpsc::UnboundedReceiver<Value>,
+    _folder: tempfile::TempDir,
+}
+
+impl Cloud {
+    async fn new(
+        routes: &[RouteOf<'_>],
+        handler: impl Fn(&Value) -> Result<Value, &'static str> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_limits(Limits::default(), routes, handler).await
+    }
+
+    async fn with_limits(
+        limits: Limits,
+        routes: &[RouteOf<'_>],
+        handler: impl Fn(&Value) -> Result<Value, &'static str> + Send + Sync + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shell = Shell {
+            port: address.port(),
+            store: Store::open(folder.path()).unwrap(),
+            conditions: Arc::new(Conditions::default()),
+            ca_bundle: folder.path().join("ca.pem"),
+        };
+        let (told, events) = mpsc::unbounded_channel();
+        let released = Arc::new(Notify::new());
+        let lambda = Arc::new(Lambda { handler: Box::new(handler), released: Arc::clone(&released), events: told });
+        let gateway = ApiGateway::open_with(&shell, lambda, limits).unwrap();
+        tokio::spawn(serve(listener, Arc::clone(&gateway)));
+        let management = Management::new(Arc::clone(&gateway));
+        let mut cloud = Self { gateway, management, address, api: String::new(), released, events, _folder: folder };
+        let api =
+            json!({ "name": "chat", "protocolType": "WEBSOCKET", "routeSelectionExpression": "$request.body.action" });
+        cloud.api = text(&cloud.control("POST", "apis", api).await["apiId"]);
+        for (key, function, responds) in routes {
+            cloud.route(key, function, *responds).await;
+        }
+        if !routes.is_empty() {
+            let deployment = cloud.deploy().await;
+            let stage = json!({ "stageName": "prod", "deploymentId": deployment });
+            cloud.control("POST", &cloud.below("stages"), stage).await;
+        }
+        cloud
+    }
+
+    fn below(&self, path: &str) -> String {
+        format!("apis/{}/{path}", self.api)
+    }
+
+    async fn route(&self, key: &str, function: &str, responds: bool) {
+        let uri = format!(
+            "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/\
+             arn:aws:lambda:us-east-1:000000000000:function:{function}/invocations"
+        );
+        let integration = json!({ "integrationType": "AWS_PROXY", "integrationUri": uri, "timeoutInMillis": 5000 });
+        let integration = self.control("POST", &self.below("integrations"), integration).await;
+        let target = format!("integrations/{}", text(&integration["integrationId"]));
+        let route = self.control("POST", &self.below("routes"), json!({ "routeKey": key, "target": target })).await;
+        if responds {
+            let path = self.below(&format!("routes/{}/routeresponses", text(&route["routeId"])));
+            self.control("POST", &path, json!({ "routeResponseKey": "$default" })).await;
+        }
+    }
+
+    async fn deploy(&self) -> String {
+        text(&self.control("POST", &self.below("deployments"), json!({})).await["deploymentId"])
+    }
+
+    async fn control(&self, method: &str, path: &str, body: Value) -> Value {
+        let request = request(method, &format!("/v2/{path}"), body.to_string().into());
+        let response = self.gateway.call("", request).await.unwrap();
+        serde_json::from_slice(&response.body).unwrap_or_default()
+    }
+
+    /// What `@connections` answers: its status, and the body or the error's code.
+    async fn manage(&self, method: &str, stage: &str, id: &str, body: impl Into<Bytes>) -> (u16, Value) {
+        let path = format!("/{stage}/@connections/{}", id.replace('=', "%3D"));
+        let request = request(method, &path, body.into());
+        let operation = self.management.operation(&request).unwrap();
+        match self.management.call(operation, request).await {
+            Ok(response) => (response.status.as_u16(), serde_json::from_slice(&response.body).unwrap_or_default()),
+            Err(error) => (error.status, json!(error.code)),
+        }
+    }
+
+    async fn connect(&self) -> Client {
+        self.try_connect("prod", None).await.unwrap()
+    }
+
+    async fn try_connect(&self, stage: &str, sub_protocol: Option<&str>) -> Result<Client, Error> {
+        let url = format!("ws://{}/{}/{stage}?room=a", self.address, self.api);
+        let mut request = url.into_client_request().unwrap();
+        if let Some(sub_protocol) = sub_protocol {
+            request.headers_mut().insert("Sec-WebSocket-Protocol", sub_protocol.parse().unwrap());
+        }
+        tokio_tungstenite::connect_async(request).await.map(|(client, _)| client)
+    }
+
+    /// The status and the body of a refused handshake.
+    async fn refused(&self, stage: &str) -> (u16, Value) {
+        match self.try_connect(stage, None).await {
+            Err(Error::Http(response)) => {
+                let body = response.body().as_deref().unwrap_or_default();
+                (response.status().as_u16(), serde_json::from_slice(body).unwrap_or_default())
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    async fn event(&mut self) -> Value {
+        within(self.events.recv()).await.unwrap()
+    }
+}
+
+async fn serve(listener: TcpListener, gateway: Arc<ApiGateway>) {
+    while let Ok((socket, peer)) = listener.accept().await {
+        let gateway = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |request| {
+                let gateway = Arc::clone(&gateway);
+                async move { Ok::<_, std::convert::Infallible>(gateway.upgrade(request, peer).await) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
+                .with_upgrades()
+                .await;
+        });
+    }
+}
+
+fn request(method: &str, path: &str, body: Bytes) -> Request {
+    Request {
+        method: method.parse().unwrap(),
+        path: path.to_owned(),
+        query: Vec::new(),
+        headers: http::HeaderMap::new(),
+        body,
+        caller: Caller { access_key: None, region: "us-east-1".to_owned() },
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Nothing here takes long; a test that waits for what never comes is to fail, not to hang.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("nothing came")
+}
+
+async fn next(client: &mut Client) -> Message {
+    within(client.next()).await.unwrap().unwrap()
+}
+
+async fn next_json(client: &mut Client) -> Value {
+    serde_json::from_str(next(client).await.to_text().unwrap()).unwrap()
+}
+
+async fn close_frame(client: &mut Client) -> (u16, String) {
+    loop {
+        if let Message::Close(frame) = next(client).await {
+            let frame = frame.unwrap();
+            return (frame.code.into(), frame.reason.to_string());
+        }
+    }
+}
+
+fn echo(event: &Value) -> Result<Value, &'static str> {
+    match event["body"].as_str() {
+        Some("fail") => Err("failed"),
+        Some("nothing") => Ok(Value::Null),
+        body => Ok(json!({ "statusCode": 200, "body": body })),
+    }
+}
+
+const ALL: [RouteOf<'static>; 3] = [("$connect", "f", false), ("$default", "f", true), ("$disconnect", "f", false)];
+
+#[tokio::test]
+async fn a_connection_lives_and_every_step_is_an_event() {
+    let mut cloud = Cloud::new(&ALL, echo).await;
+    let mut client = cloud.connect().await;
+    let connect = cloud.event().await;
+    assert_eq!(connect["requestContext"]["eventType"], "CONNECT");
+    assert_eq!(connect["requestContext"]["domainName"], format!("localhost:{}", cloud.address.port()));
+    assert_eq!(connect["queryStringParameters"], json!({ "room": "a" }));
+    assert_eq!(connect["headers"]["Sec-WebSocket-Version"], "13");
+    let id = text(&connect["requestContext"]["connectionId"]);
+
+    client.send(Message::text("hello")).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text("hello"));
+    let message = cloud.event().await;
+    assert_eq!(message["requestContext"]["routeKey"], "$default");
+    assert_eq!(message["requestContext"]["connectionId"], id.as_str());
+    assert_eq!(message["requestContext"]["connectedAt"], connect["requestContext"]["connectedAt"]);
+
+    client.close(Some(CloseFrame { code: CloseCode::Library(4001), reason: "bye".into() })).await.unwrap();
+    let disconnect = cloud.event().await;
+    assert_eq!(disconnect["requestContext"]["eventType"], "DISCONNECT");
+    assert_eq!(disconnect["requestContext"]["disconnectStatusCode"], 4001);
+    assert_eq!(disconnect["requestContext"]["disconnectReason"], "bye");
+    assert_eq!(cloud.manage("POST", "prod", &id, "late").await, (410, json!("GoneException")));
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_told_as_it_came() {
+    let mut cloud = Cloud::new(&ALL, echo).await;
+    let mut client = cloud.connect().await;
+    cloud.event().await;
+    client.close(None).await.unwrap();
+    let context = cloud.event().await["requestContext"].take();
+    assert_eq!(context["disconnectStatusCode"], 1005);
+    assert_eq!(context["disconnectReason"], "Client-side close frame status not set");
+
+    let client = cloud.connect().await;
+    cloud.event().await;
+    drop(client);
+    assert_eq!(cloud.event().await["requestContext"]["disconnectStatusCode"], 1006);
+}
+
+#[tokio::test]
+async fn connect_decides_before_the_upgrade() {
+    for (function, answer, status, message) in [
+        ("f", Ok(json!({ "statusCode": 401 })), 401, "Unauthorized"),
+        ("f", Ok(json!({ "statusCode": 403, "body": "no" })), 403, "Forbidden"),
+        ("f", Ok(json!({ "statusCode": 500 })), 500, "Internal server error"),
+        ("f", Ok(Value::Null), 502, "Internal server error"),
+        ("f", Err("failed"), 502, "Internal server error"),
+        ("forbidden", Ok(json!({ "statusCode": 200 })), 500, "Internal server error"),
+    ] {
+        let given = answer.clone();
+        let cloud = Cloud::new(&[("$connect", function, false)], move |_| given.clone()).await;
+        let (seen, body) = cloud.refused("prod").await;
+        assert_eq!((seen, body["message"].as_str()), (status, Some(message)), "{function}: {answer:?}");
+        assert_eq!(text(&body["connectionId"]).len(), 16);
+    }
+}
+
+#[tokio::test]
+async fn unknown_stages_are_forbidden_and_no_connect_route_lets_everybody_in() {
+    let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
+    assert_eq!(cloud.refused("none").await, (403, json!({ "message": "Forbidden" })));
+    let mut client = cloud.connect().await;
+    client.send(Message::text("hi")).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text("hi"));
+}
+
+#[tokio::test]
+async fn the_sub_protocol_is_the_one_that_connect_chose() {
+    let choose = |event: &Value| {
+        assert_eq!(event["headers"]["Sec-WebSocket-Protocol"], "a, b");
+        Ok(json!({ "statusCode": 200, "headers": { "sec-websocket-protocol": "b" } }))
+    };
+    let cloud = Cloud::new(&[("$connect", "f", false)], choose).await;
+    let mut request = format!("ws://{}/{}/prod", cloud.address, cloud.api).into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "a, b".parse().unwrap());
+    let (_client, response) = tokio_tungstenite::connect_async(request).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "b");
+}
+
+#[tokio::test]
+async fn failures_are_told_in_frames_of_aws_shape() {
+    let routes = [("join", "forbidden", false), ("$default", "f", false)];
+    let cloud = Cloud::new(&routes, echo).await;
+    let mut client = cloud.connect().await;
+    for sent in ["fail", "nothing", r#"{"action":"join"}"#] {
+        client.send(Message::text(sent)).await.unwrap();
+        let frame = next_json(&mut client).await;
+        assert_eq!(frame["message"], "Internal server error", "{sent}");
+        assert_eq!((text(&frame["connectionId"]).len(), text(&frame["requestId"]).len()), (16, 16));
+    }
+    let cloud = Cloud::new(&[("join", "f", false)], echo).await;
+    let mut client = cloud.connect().await;
+    client.send(Message::text("hello")).await.unwrap();
+    assert_eq!(next_json(&mut client).await["message"], "Forbidden");
+}
+
+#[tokio::test]
+async fn an_integration_has_its_time() {
+    let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
+    let integrations = cloud.control("GET", &cloud.below("integrations"), Value::Null).await;
+    let path = cloud.below(&format!("integrations/{}", text(&integrations["items"][0]["integrationId"])));
+    cloud.control("PATCH", &path, json!({ "timeoutInMillis": 50 })).await;
+    let deployment = cloud.deploy().await;
+    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "deploymentId": deployment })).await;
+    let mut client = cloud.connect().await;
+    client.send(Message::text("wait")).await.unwrap();
+    assert_eq!(next_json(&mut client).await["message"], "Endpoint request timed out");
+}
+
+#[tokio::test]
+async fn answers_come_only_through_a_route_response_and_in_order() {
+    let cloud = Cloud::new(&[("quiet", "f", false), ("$default", "f", true)], echo).await;
+    let mut client = cloud.connect().await;
+    for sent in ["sleep", r#"{"action":"quiet"}"#, "one", "two", "three"] {
+        client.send(Message::text(sent)).await.unwrap();
+    }
+    for expected in ["sleep", "one", "two", "three"] {
+        assert_eq!(next(&mut client).await, Message::text(expected));
+    }
+}
+
+#[tokio::test]
+async fn pings_are_answered_while_an_integration_runs() {
+    let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
+    let mut client = cloud.connect().await;
+    client.send(Message::text("wait")).await.unwrap();
+    client.send(Message::Ping("p".into())).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::Pong("p".into()));
+    cloud.released.notify_one();
+    assert_eq!(next(&mut client).await, Message::text("wait"));
+}
+
+#[tokio::test]
+async fn messages_sent_before_the_close_still_take_their_turn() {
+    let mut cloud = Cloud::new(&ALL, echo).await;
+    let mut client = cloud.connect().await;
+    for sent in ["sleep", "two"] {
+        client.send(Message::text(sent)).await.unwrap();
+    }
+    client.close(None).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let event = cloud.event().await;
+        seen.push(event["body"].as_str().map_or_else(|| text(&event["requestContext"]["eventType"]), str::to_owned));
+    }
+    assert_eq!(seen, ["CONNECT", "sleep", "two", "DISCONNECT"]);
+}
+
+#[tokio::test]
+async fn what_may_not_be_sent_closes_the_connection() {
+    let cloud = Cloud::new(&[("$default", "silent", false)], echo).await;
+    for (message, code) in [
+        (Message::binary(vec![1, 2, 3]), 1003),
+        (Message::text("x".repeat(32 * 1024 + 1)), 1009),
+        (Message::text("x".repeat(3 * 1024 * 1024)), 1009),
+    ] {
+        let mut client = cloud.connect().await;
+        // A client that is told before it has sent all may find the socket closed; what counts is the frame.
+        let _ = client.send(message).await;
+        assert_eq!(close_frame(&mut client).await.0, code);
+    }
+    let mut client = cloud.connect().await;
+    client.send(Message::text("x".repeat(32 * 1024))).await.unwrap();
+    client.send(Message::Ping("still there".into())).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::Pong("still there".into()));
+}
+
+#[tokio::test]
+async fn idle_and_old_connections_are_sent_away() {
+    let (soon, never) = (Duration::from_millis(50), Duration::from_secs(3600));
+    for limits in [Limits { idle: soon, life: never }, Limits { idle: never, life: soon }] {
+        let mut cloud = Cloud::with_limits(limits, &ALL, echo).await;
+        let mut client = cloud.connect().await;
+        assert_eq!(close_frame(&mut client).await, (1001, "Going away".to_owned()));
+        cloud.event().await;
+        let context = cloud.event().await["requestContext"].take();
+        assert_eq!(
+            (&context["disconnectStatusCode"], &context["disconnectReason"]),
+            (&json!(1001), &json!("Going away"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stage_serves_its_new_deployment_to_the_sockets_it_has() {
+    let mut cloud = Cloud::new(&[("$connect", "f", false), ("$default", "f", true)], echo).await;
+    let mut client = cloud.connect().await;
+    cloud.event().await;
+    cloud.route("join", "f", false).await;
+    client.send(Message::text(r#"{"action":"join"}"#)).await.unwrap();
+    assert_eq!(cloud.event().await["requestContext"]["routeKey"], "$default");
+    let deployment = cloud.deploy().await;
+    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "deploymentId": deployment })).await;
+    client.send(Message::text(r#"{"action":"join"}"#)).await.unwrap();
+    assert_eq!(cloud.event().await["requestContext"]["routeKey"], "join");
+}
+
+#[tokio::test]
+async fn backends_post_look_and_delete() {
+    let mut cloud = Cloud::new(&ALL, echo).await;
+    let mut client = cloud.connect().await;
+    let id = text(&cloud.event().await["requestContext"]["connectionId"]);
+
+    assert_eq!(cloud.manage("POST", "prod", &id, "hello").await.0, 200);
+    assert_eq!(next(&mut client).await, Message::text("hello"));
+    let with_api = format!("{}/prod", cloud.api);
+    assert_eq!(cloud.manage("POST", &with_api, &id, vec![0xff]).await.0, 200);
+    assert_eq!(next(&mut client).await, Message::binary(vec![0xff]));
+
+    let (status, seen) = cloud.manage("GET", "prod", &id, "").await;
+    assert_eq!((status, &seen["identity"]), (200, &json!({ "sourceIp": "127.0.0.1", "userAgent": "" })));
+    assert!(text(&seen["connectedAt"]).ends_with('Z') && text(&seen["lastActiveAt"]).ends_with('Z'));
+
+    for (stage, id, body, expected) in [
+        ("prod", "AAAAAAAAAAAAAAA=", 1, (410, "GoneException")),
+        ("prod", "nonsense", 1, (400, "BadRequestException")),
+        ("none", id.as_str(), 1, (403, "ForbiddenException")),
+        ("prod", id.as_str(), 128 * 1024 + 1, (413, "PayloadTooLargeException")),
+    ] {
+        let answer = cloud.manage("POST", stage, id, vec![b'x'; body]).await;
+        assert_eq!(answer, (expected.0, json!(expected.1)), "{stage} {id}");
+    }
+    assert_eq!(cloud.manage("POST", "prod", &id, vec![b'x'; 128 * 1024]).await.0, 200);
+    assert_eq!(next(&mut client).await.len(), 128 * 1024);
+
+    assert_eq!(cloud.manage("DELETE", "prod", &id, "").await.0, 204);
+    assert_eq!(cloud.manage("POST", "prod", &id, "late").await.0, 410);
+    assert_eq!(close_frame(&mut client).await.0, 1000);
+    assert_eq!(cloud.event().await["requestContext"]["disconnectStatusCode"], 1000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_gone_while_its_own_connect_runs() {
+    let (told, mut asked) = mpsc::unbounded_channel();
+    let (answer, answered) = std::sync::mpsc::channel::<()>();
+    let answered = Mutex::new(answered);
+    let hold = move |event: &Value| {
+        told.send(text(&event["requestContext"]["connectionId"])).unwrap();
+        let _ = tokio::task::block_in_place(|| lock(&answered).recv());
+        Ok(json!({ "statusCode": 200 }))
+    };
+    let cloud = Cloud::new(&[("$connect", "f", false)], hold).await;
+    let inside = async {
+        let id = within(asked.recv()).await.unwrap();
+        let seen = cloud.manage("POST", "prod", &id, "early").await;
+        answer.send(()).unwrap();
+        (id, seen)
+    };
+    let (client, (id, seen)) = tokio::join!(cloud.connect(), inside);
+    assert_eq!(seen, (410, json!("GoneException")));
+    assert_eq!(cloud.manage("POST", "prod", &id, "now").await.0, 200);
+    drop(client);
+}
+
+#[tokio::test]
+async fn posting_to_a_client_that_does_not_read_is_refused_in_the_end() {
+    let mut cloud = Cloud::new(&ALL, echo).await;
+    let _deaf = cloud.connect().await;
+    let deaf = text(&cloud.event().await["requestContext"]["connectionId"]);
+    let mut hearing = cloud.connect().await;
+    let id = text(&cloud.event().await["requestContext"]["connectionId"]);
+    let mut status = 200;
+    for _ in 0..1000 {
+        status = cloud.manage("POST", "prod", &deaf, vec![b'x'; 128 * 1024]).await.0;
+        if status != 200 {
+            break;
+        }
+    }
+    assert_eq!(status, 429);
+    assert_eq!(cloud.manage("POST", "prod", &id, "hello").await.0, 200);
+    assert_eq!(next(&mut hearing).await, Message::text("hello"));
+}
+
+#[tokio::test]
+async fn deleting_the_api_closes_its_sockets() {
+    let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
+    let mut client = cloud.connect().await;
+    cloud.control("DELETE", &format!("apis/{}", cloud.api), Value::Null).await;
+    assert_eq!(close_frame(&mut client).await.0, 1000);
+    assert_eq!(cloud.refused("prod").await.0, 403);
+}
+
+#[tokio::test]
+async fn a_throttle_of_zero_denies_everything() {
+    let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
+    let mut client = cloud.connect().await;
+    let settings = json!({ "defaultRouteSettings": { "throttlingRateLimit": 0.0 } });
+    cloud.control("PATCH", &cloud.below("stages/prod"), settings).await;
+    assert_eq!(cloud.refused("prod").await.0, 429);
+    client.send(Message::text("hello")).await.unwrap();
+    assert_eq!(next_json(&mut client).await["message"], "Too Many Requests");
+}

@@ -95,7 +95,7 @@ fn refused(operation: &str, error: DynoxideError) -> ApiError {
         fields.shift_remove(member);
     }
     let mut refusal = ApiError::new(error.status_code(), error.error_type(), error.to_string());
-    refusal.fields = Box::new(fields);
+    refusal.fields = fields;
     refusal
 }
 

@@ -292,7 +292,7 @@ async fn refusals_are_those_of_aws() {
     let error = call(&db, "PutItem", input.clone()).await.unwrap_err();
     assert_eq!(error.code, "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException");
     assert_eq!(error.message, "The conditional request failed");
-    assert_eq!(Value::Object(*error.fields), json!({ "Item": item("a") }));
+    assert_eq!(Value::Object(error.fields), json!({ "Item": item("a") }));
 
     let error = call(&db, "TransactWriteItems", json!({ "TransactItems": [{ "Put": input }] })).await.unwrap_err();
     assert_eq!(error.code, "com.amazonaws.dynamodb.v20120810#TransactionCanceledException");

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Lambda;
+use super::change::Change;
 use super::error::{self, constraint};
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::{Code, Packages};
-use super::settings::{Change, Settings, architecture};
+use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
 use crate::local::wire::{ApiError, Request, Response};

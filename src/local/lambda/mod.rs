@@ -10,6 +10,7 @@
 //!
 //! How a runtime is started is `launch`'s to know; how it fails is worded in `failure`.
 
+mod change;
 mod environment;
 mod error;
 mod execution;

@@ -6,9 +6,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -175,10 +175,11 @@ impl Shared {
     }
 
     async fn response(&self, request_id: &str, body: Incoming) -> Response<Full<Bytes>> {
+        let body = read(body).await;
         if let Some(refusal) = self.refuse(request_id, "InvocationResponse") {
             return refusal;
         }
-        match read(body).await {
+        match body {
             Ok(payload) => self.answered(Ok(payload)),
             Err(Unread::TooLong) => {
                 self.answered(Err(Failure::response_too_long(LONGEST_RESULT)));
@@ -190,20 +191,21 @@ impl Shared {
     }
 
     async fn error(&self, request_id: &str, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
+        let body = read(body).await;
         if let Some(refusal) = self.refuse(request_id, "InvocationErrorResponse") {
             return refusal;
         }
-        match read(body).await {
+        match body {
             Ok(document) => self.answered(Err(Failure::reported(document, error_type(headers)))),
             Err(_) => cut(),
         }
     }
 
     async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
+        let Ok(document) = read(body).await else { return cut() };
         if *lock(&self.phase) != Phase::Starting {
             return bad_transition("InitError");
         }
-        let Ok(document) = read(body).await else { return cut() };
         self.tell(Event::InitFailed(Failure::reported(document, error_type(headers))));
         accepted()
     }
@@ -234,12 +236,19 @@ enum Unread {
     Cut,
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Unread> {
-    match Limited::new(body, LONGEST_RESULT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
-        Err(_) => Err(Unread::Cut),
+/// Reads a body to its end, even where it is too long or will be refused: a connection with an unread body would have
+/// to be closed, and the runtime would hear of that rather than of the refusal.
+async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
+    let mut bytes = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else { continue };
+        length += data.len();
+        if length <= LONGEST_RESULT {
+            bytes.extend_from_slice(&data);
+        }
     }
+    if length > LONGEST_RESULT { Err(Unread::TooLong) } else { Ok(bytes.freeze()) }
 }
 
 fn error_type(headers: &HeaderMap) -> Option<&str> {

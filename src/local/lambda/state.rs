@@ -124,8 +124,8 @@ impl State {
         let functions = self.regions.values().flat_map(BTreeMap::values);
         let versions =
             functions.flat_map(|function| std::iter::once(&function.latest).chain(function.versions.values()));
-        let deployments =
-            versions.flat_map(|version| version.previous.as_deref().into_iter().chain([&version.deployment]));
+        let now = now();
+        let deployments = versions.flat_map(|version| [version.serving(now), &version.deployment]);
         deployments.map(|deployment| deployment.code.hex()).collect()
     }
 }

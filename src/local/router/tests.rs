@@ -35,7 +35,7 @@ impl Service for Fake {
     }
 
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        let known = ["CreateThing", "GetThing", "Refuse", "Panic", "Wait"];
+        let known = ["CreateThing", "GetThing", "Refuse", "RefuseAtLength", "Panic", "Wait"];
         let asked = request.query("op").unwrap_or("GetThing");
         let unknown = || ApiError::new(404, "UnknownOperationException", "");
         known.into_iter().find(|operation| *operation == asked).ok_or_else(unknown)
@@ -48,6 +48,7 @@ impl Service for Fake {
     async fn call(&self, operation: &str, _request: Request) -> Result<Response, ApiError> {
         match operation {
             "Refuse" => Err(ApiError::new(404, "NotFoundException", "No such thing.").with("Type", "User")),
+            "RefuseAtLength" => Err(ApiError::new(400, "com.amazon.coral.validate#ValidationException", "No.")),
             "Panic" => panic!("the fake panics"),
             "Wait" => {
                 self.go.notified().await;
@@ -210,7 +211,7 @@ async fn answers_and_errors_are_in_the_services_protocol() {
 async fn every_call_is_logged_as_it_was_answered() {
     let house = House::new("");
     let mut ids = Vec::new();
-    for uri in ["/", "/?op=CreateThing", "/?op=Refuse", "/?op=Nonsense"] {
+    for uri in ["/", "/?op=CreateThing", "/?op=Refuse", "/?op=RefuseAtLength", "/?op=Nonsense"] {
         let answer = house.router.answer(signed("lambda", uri)).await;
         ids.push(answer.headers[REQUEST_ID].to_str().unwrap().to_owned());
     }
@@ -223,6 +224,7 @@ async fn every_call_is_logged_as_it_was_answered() {
             ("GetThing", 200, None, false),
             ("CreateThing", 200, None, true),
             ("Refuse", 404, Some("NotFoundException"), true),
+            ("RefuseAtLength", 400, Some("ValidationException"), true),
             ("", 404, Some("UnknownOperationException"), true),
         ]
     );

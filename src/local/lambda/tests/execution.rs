@@ -349,8 +349,10 @@ async fn payloads_have_limits() {
         refused(cloud.send(Method::POST, target, &[], b"{not json".to_vec()).await).1,
         "InvalidRequestContentException"
     );
+    let before = cloud.result(json!({ "do": "pid" })).await;
     let failure = cloud.failure(json!({ "do": "big", "length": 6 * 1024 * 1024 + 200 })).await;
     assert_eq!(failure["errorType"], "Function.ResponseSizeTooLarge");
+    assert_eq!(cloud.result(json!({ "do": "pid" })).await, before, "the runtime was told, not cut off");
     let fitting = cloud.result(json!({ "do": "big", "length": 6 * 1024 * 1024 })).await;
     assert_eq!(fitting.as_str().unwrap().len(), 6 * 1024 * 1024);
 }

@@ -1,0 +1,386 @@
+//! What a request changes of a function's settings: the members of `CreateFunction` and
+//! `UpdateFunctionConfiguration`, and their limits.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::{self, constraint};
+use crate::local::wire::ApiError;
+
+/// The runtimes that functions can still be created for (Lambda developer guide, runtimes).
+const RUNTIMES: &[&str] = &[
+    "nodejs18.x",
+    "nodejs20.x",
+    "nodejs22.x",
+    "nodejs24.x",
+    "python3.9",
+    "python3.10",
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "python3.14",
+    "java8.al2",
+    "java11",
+    "java17",
+    "java21",
+    "java25",
+    "dotnet8",
+    "dotnet10",
+    "ruby3.2",
+    "ruby3.3",
+    "ruby3.4",
+    "ruby4.0",
+    "provided.al2",
+    "provided.al2023",
+];
+
+/// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
+const RESERVED_VARIABLES: &[&str] = &[
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+];
+
+/// The most that all variables together may take, as JSON, in bytes.
+const LONGEST_ENVIRONMENT: usize = 4096;
+
+/// The settings that a request gives. An absent member changes nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Change {
+    pub runtime: Option<String>,
+    pub role: Option<String>,
+    pub handler: Option<String>,
+    pub description: Option<String>,
+    pub timeout: Option<i64>,
+    pub memory_size: Option<i64>,
+    pub environment: Option<Environment>,
+    pub ephemeral_storage: Option<Size>,
+    pub tracing_config: Option<Mode>,
+    pub logging_config: Option<LoggingChange>,
+    snap_start: Option<ApplyOn>,
+    // What cannot be had on one machine, or is not served: refused where it asks for anything.
+    vpc_config: Option<Value>,
+    layers: Option<Value>,
+    dead_letter_config: Option<Value>,
+    file_system_configs: Option<Value>,
+    image_config: Option<Value>,
+    #[serde(rename = "KMSKeyArn")]
+    kms_key_arn: Option<Value>,
+    code_signing_config_arn: Option<Value>,
+    capacity_provider_config: Option<Value>,
+    durable_config: Option<Value>,
+    tenancy_config: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Environment {
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Size {
+    pub size: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Mode {
+    pub mode: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ApplyOn {
+    pub apply_on: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LoggingChange {
+    pub log_format: Option<String>,
+    pub application_log_level: Option<String>,
+    pub system_log_level: Option<String>,
+    pub log_group: Option<String>,
+}
+
+impl Change {
+    /// Whether every member is one that Lambda takes.
+    ///
+    /// # Errors
+    /// Lambda's refusal of what is outside its limits, or of what the local cloud does not have.
+    pub fn check(&self) -> Result<(), ApiError> {
+        self.check_bounds()?;
+        self.refuse_unserved()?;
+        if let Some(runtime) = self.runtime.as_deref().filter(|runtime| !RUNTIMES.contains(runtime)) {
+            let message = format!(
+                "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or \
+                 be a valid ARN",
+                RUNTIMES.join(", ")
+            );
+            return Err(error::invalid(message));
+        }
+        // The service model goes further than Lambda does.
+        if self.memory_size.is_some_and(|megabytes| megabytes > 10_240) {
+            return Err(error::invalid(
+                "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240",
+            ));
+        }
+        match &self.environment {
+            Some(environment) => check_variables(&environment.variables),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks what the service model bounds; all that is out of bounds is told at once.
+    fn check_bounds(&self) -> Result<(), ApiError> {
+        let mut broken = Vec::new();
+        let mut range = |value: Option<i64>, member: &str, least: i64, most: i64| match value {
+            Some(value) if value < least => {
+                let rule = format!("Member must have value greater than or equal to {least}");
+                broken.push(constraint(&value.to_string(), member, &rule));
+            }
+            Some(value) if value > most => {
+                let rule = format!("Member must have value less than or equal to {most}");
+                broken.push(constraint(&value.to_string(), member, &rule));
+            }
+            _ => {}
+        };
+        range(self.memory_size, "memorySize", 128, 32_768);
+        range(self.timeout, "timeout", 1, 900);
+        range(self.ephemeral_storage.as_ref().map(|storage| storage.size), "ephemeralStorage.size", 512, 10_240);
+        let mut rule = |value: Option<&str>, member: &str, holds: fn(&str) -> bool, rule: &str| {
+            if let Some(value) = value.filter(|value| !holds(value)) {
+                broken.push(constraint(value, member, rule));
+            }
+        };
+        rule(
+            self.description.as_deref(),
+            "description",
+            |text| text.chars().count() <= 256,
+            "Member must have length less than or equal to 256",
+        );
+        rule(
+            self.handler.as_deref(),
+            "handler",
+            |text| text.chars().count() <= 128,
+            "Member must have length less than or equal to 128",
+        );
+        rule(
+            self.handler.as_deref(),
+            "handler",
+            |text| !text.is_empty() && !text.contains(char::is_whitespace),
+            "Member must satisfy regular expression pattern: [^\\s]+",
+        );
+        rule(
+            self.role.as_deref(),
+            "role",
+            is_role_arn,
+            r"Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+",
+        );
+        rule(
+            self.tracing_config.as_ref().and_then(|config| config.mode.as_deref()),
+            "tracingConfig.mode",
+            |mode| ["Active", "PassThrough"].contains(&mode),
+            "Member must satisfy enum value set: [Active, PassThrough]",
+        );
+        if let Some(logging) = &self.logging_config {
+            rule(
+                logging.log_format.as_deref(),
+                "loggingConfig.logFormat",
+                |format| ["JSON", "Text"].contains(&format),
+                "Member must satisfy enum value set: [JSON, Text]",
+            );
+            rule(
+                logging.application_log_level.as_deref(),
+                "loggingConfig.applicationLogLevel",
+                |level| ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].contains(&level),
+                "Member must satisfy enum value set: [TRACE, DEBUG, INFO, WARN, ERROR, FATAL]",
+            );
+            rule(
+                logging.system_log_level.as_deref(),
+                "loggingConfig.systemLogLevel",
+                |level| ["DEBUG", "INFO", "WARN"].contains(&level),
+                "Member must satisfy enum value set: [DEBUG, INFO, WARN]",
+            );
+            rule(
+                logging.log_group.as_deref(),
+                "loggingConfig.logGroup",
+                is_log_group,
+                r"Member must satisfy regular expression pattern: [\.\-_/#A-Za-z0-9]+",
+            );
+        }
+        if broken.is_empty() { Ok(()) } else { Err(error::validation(&broken)) }
+    }
+
+    /// Refuses what AWS has and the local cloud has not, rather than to pretend.
+    fn refuse_unserved(&self) -> Result<(), ApiError> {
+        let unserved = [
+            ("VpcConfig", &self.vpc_config),
+            ("Layers", &self.layers),
+            ("DeadLetterConfig", &self.dead_letter_config),
+            ("FileSystemConfigs", &self.file_system_configs),
+            ("ImageConfig", &self.image_config),
+            ("KMSKeyArn", &self.kms_key_arn),
+            ("CodeSigningConfigArn", &self.code_signing_config_arn),
+            ("CapacityProviderConfig", &self.capacity_provider_config),
+            ("DurableConfig", &self.durable_config),
+            ("TenancyConfig", &self.tenancy_config),
+        ];
+        let snap_start =
+            self.snap_start.as_ref().and_then(|start| start.apply_on.as_deref()).unwrap_or("None") != "None";
+        let asked = unserved.iter().find(|(_, value)| value.as_ref().is_some_and(asks));
+        match asked.map(|(member, _)| *member).or(snap_start.then_some("SnapStart")) {
+            Some(member) => Err(error::invalid(format!("{member} is not available in the local cloud."))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a member asks for something: empty lists, strings and structures reset what nobody set.
+fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(asks),
+        Value::Object(members) => members.values().any(asks),
+        Value::Number(_) => true,
+    }
+}
+
+fn is_role_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, resource] = parts[..] else { return false };
+    let named = resource.strip_prefix("role").map(|name| name.strip_prefix('/').unwrap_or(name));
+    arn == "arn"
+        && partition.starts_with("aws")
+        && service == "iam"
+        && region.is_empty()
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+        && named.is_some_and(|name| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-/".contains(c))
+        })
+}
+
+fn is_log_group(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 512 && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_/#".contains(c))
+}
+
+fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let is_name = |name: &String| {
+        name.len() >= 2
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let reserved: Vec<&str> =
+        variables.keys().map(String::as_str).filter(|name| RESERVED_VARIABLES.contains(name)).collect();
+    if !reserved.is_empty() {
+        let message = format!(
+            "Lambda was unable to configure your environment variables because the environment variables you have \
+             provided contains reserved keys that are currently not supported for modification. Reserved keys used in \
+             this request: {}",
+            reserved.join(", ")
+        );
+        return Err(error::invalid(message));
+    }
+    if !variables.keys().all(is_name) {
+        let broken = "Value at 'environment.variables' failed to satisfy constraint: Map keys must satisfy constraint: \
+                      [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]";
+        return Err(error::validation(&[broken.to_owned()]));
+    }
+    let measured = serde_json::to_string(variables).unwrap_or_default();
+    if measured.len() > LONGEST_ENVIRONMENT {
+        let message = format!(
+            "Lambda was unable to configure your environment variables because the environment variables you have \
+             provided exceeded the 4KB limit. String measured: {measured}"
+        );
+        return Err(error::invalid(message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(change: &Value) -> Result<(), ApiError> {
+        serde_json::from_value::<Change>(change.clone()).unwrap().check()
+    }
+
+    #[test]
+    fn what_is_outside_the_limits_is_refused_in_lambdas_words() {
+        for (change, code, message) in [
+            (
+                json!({ "MemorySize": 64 }),
+                "ValidationException",
+                "1 validation error detected: Value '64' at 'memorySize' failed to satisfy constraint: Member must have \
+                 value greater than or equal to 128",
+            ),
+            (json!({ "MemorySize": 10241 }), "InvalidParameterValueException", "'MemorySize' value failed"),
+            (json!({ "Timeout": 901, "MemorySize": 1 }), "ValidationException", "2 validation errors detected: "),
+            (json!({ "Timeout": 0 }), "ValidationException", "1 validation error detected: Value '0' at 'timeout'"),
+            (json!({ "EphemeralStorage": { "Size": 511 } }), "ValidationException", "1 validation error detected"),
+            (json!({ "Description": "x".repeat(257) }), "ValidationException", "1 validation error detected"),
+            (json!({ "Role": "chat" }), "ValidationException", "1 validation error detected: Value 'chat' at 'role'"),
+            (json!({ "Runtime": "rust" }), "InvalidParameterValueException", "Value rust at 'runtime' failed"),
+            (
+                json!({ "Environment": { "Variables": { "AWS_REGION": "x", "_HANDLER": "y", "FINE": "z" } } }),
+                "InvalidParameterValueException",
+                "Lambda was unable to configure your environment variables because the environment variables you have \
+                 provided contains reserved keys that are currently not supported for modification. Reserved keys used \
+                 in this request: AWS_REGION, _HANDLER",
+            ),
+            (json!({ "Environment": { "Variables": { "1X": "" } } }), "ValidationException", "1 validation error"),
+            (
+                json!({ "Environment": { "Variables": { "LONG": "x".repeat(4096) } } }),
+                "InvalidParameterValueException",
+                "Lambda was unable to configure your environment variables because the environment variables you have \
+                 provided exceeded the 4KB limit.",
+            ),
+            (
+                json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }),
+                "InvalidParameterValueException",
+                "VpcConfig is not available in the local cloud.",
+            ),
+            (
+                json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }),
+                "InvalidParameterValueException",
+                "SnapStart is not available in the local cloud.",
+            ),
+        ] {
+            let refusal = check(&change).unwrap_err();
+            assert_eq!((refusal.status, &*refusal.code), (400, code), "{change}");
+            assert!(refusal.message.starts_with(message), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn what_only_resets_is_taken() {
+        let resets = json!({ "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [] }, "Layers": [], "KMSKeyArn": "" });
+        check(&resets).unwrap();
+    }
+}
