@@ -100,7 +100,8 @@ impl Chains<'_> {
             return *total;
         }
         let after = self.plan.steps[step].after.clone();
-        let longest = after.into_iter().map(|before| (self.before(before) + self.busy(before, Some(step)), before)).max();
+        let longest =
+            after.into_iter().map(|before| (self.before(before) + self.busy(before, Some(step)), before)).max();
         let total = longest.map_or(Duration::ZERO, |(total, _)| total);
         self.best.insert(step, (total, longest.map(|(_, before)| before)));
         total
@@ -126,9 +127,7 @@ impl Chains<'_> {
             .filter(|pair| pair[0].refused.is_some() && pair[1].refused.is_none())
             .map(|pair| pair[1].started.saturating_duration_since(pair[0].ended))
             .sum();
-        end.saturating_duration_since(times.started)
-            .saturating_sub(idle_first)
-            .saturating_sub(idle_after_refusals)
+        end.saturating_duration_since(times.started).saturating_sub(idle_first).saturating_sub(idle_after_refusals)
     }
 }
 

@@ -50,6 +50,13 @@ pub fn statement_id(want: &Want) -> Result<String, ResourceError> {
     Ok(format!("{logical_id}-{}", &digest[..8]))
 }
 
+/// The logical id in a statement's id; none where somebody else gave it.
+fn logical_id(statement_id: &str) -> Option<&str> {
+    let (logical_id, digest) = statement_id.rsplit_once('-')?;
+    let is_ours = digest.len() == 8 && digest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    is_ours.then_some(logical_id)
+}
+
 impl Kind for Permission {
     fn type_name(&self) -> &'static str {
         TYPE
@@ -178,7 +185,7 @@ fn live(function: &str, statement: &Value) -> Live {
         source_account: condition("AWS:SourceAccount"),
     };
     Live {
-        logical_id: id.rsplit_once('-').map(|(logical_id, _)| logical_id.to_owned()),
+        logical_id: logical_id(&id).map(str::to_owned),
         ..Live::new(TYPE, &id, to_value(&props)).below(function).attribute("Ref", &id)
     }
 }

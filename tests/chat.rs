@@ -1,0 +1,138 @@
+//! The chat app itself, with its real handlers: it goes up, talks, outlives its cloud's restart and comes down.
+
+mod common;
+
+use common::client::Client;
+use common::inventory::{Inventory, same};
+use common::{Cloud, STACK, repository};
+use serde_json::Value;
+
+/// Where the handlers' build is the repository's own, so that it is made once.
+const TEMPLATE: &str = "templates/chat.yaml";
+
+fn up(cloud: &Cloud) -> common::Run {
+    let template = repository().join(TEMPLATE);
+    cloud.wschat(&["up", "--local", "--yes", "--template", template.to_str().unwrap()]).ok()
+}
+
+/// The rows of the connections table.
+async fn connections(cloud: &Cloud) -> usize {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk());
+    let table = dynamodb.list_tables().send().await.unwrap().table_names()[0].clone();
+    dynamodb.scan().table_name(table).send().await.unwrap().items().len()
+}
+
+/// The hint that `$default` answers with, and the caller's connection info in it.
+fn info(hint: &str) -> Value {
+    let info = hint.strip_prefix("Use the sendmessage route to send a message. Your info:").unwrap_or_else(|| {
+        panic!("not the hint: {hint}");
+    });
+    serde_json::from_str(info).unwrap()
+}
+
+#[tokio::test]
+async fn it_goes_up_talks_and_comes_down() {
+    let cloud = Cloud::start().go();
+    let status = cloud.status().exits(3);
+    assert_eq!(status.stderr, format!("There is nothing of stack {STACK} in account 000000000000 (us-east-1).\n"));
+    let no_url = cloud.wschat(&["url", "--local"]).exits(1);
+    assert_eq!(no_url.stdout, "");
+    assert_eq!(
+        no_url.stderr,
+        "error: stack app has no URI: it has no API\n  bring it up with: wschat up --stack app --local\n"
+    );
+
+    let run = up(&cloud);
+    assert!(run.stderr.contains("Plan: 28 to create."), "{}", run.stderr);
+    let uri = run.uri();
+    assert!(run.stderr.contains(&format!("WebSocketURI = {uri}\n")), "{}", run.stderr);
+    assert_eq!(cloud.wschat(&["url", "--local"]).ok().stdout, format!("{uri}\n"));
+    assert!(cloud.status().ok().stdout.ends_with("All is well.\n"));
+
+    let (mut alice, mut bob) = (Client::connect(&uri).await, Client::connect(&uri).await);
+    assert_eq!(connections(&cloud).await, 2);
+
+    alice.say(r#"{"action":"sendmessage","message":"hello, everyone!"}"#).await;
+    assert_eq!(bob.hear().await, "hello, everyone!");
+
+    // A connection's messages are answered in order: had Alice's own come back, she would hear it first.
+    alice.say("hello?").await;
+    let hint = info(&alice.hear().await);
+    assert_eq!(hint["Identity"]["SourceIp"], "127.0.0.1");
+    assert!(hint["connectionID"].is_string() && hint["ConnectedAt"].is_string(), "{hint}");
+    bob.say(r#"{"action":"dance"}"#).await;
+    let other = info(&bob.hear().await);
+    assert_ne!(hint["connectionID"], other["connectionID"]);
+
+    alice.say(r#"{"action":"sendmessage"}"#).await;
+    assert_eq!(
+        alice.hear().await,
+        r#"Not sent: "message" is missing. Send {"action":"sendmessage","message":"hello, everyone!"}."#
+    );
+    bob.say(r#"{"action":"sendmessage","message":"Grüße, 世界 🌍"}"#).await;
+    assert_eq!(alice.hear().await, "Grüße, 世界 🌍");
+
+    bob.close().await;
+    while connections(&cloud).await != 1 {
+        tokio::task::yield_now().await;
+    }
+
+    cloud.down();
+    assert!(alice.closed().await.is_some(), "a deleted API closes its sockets");
+    same(&cloud.inventory().await, &Inventory::new());
+    let again = cloud.down();
+    again.changes_nothing();
+    assert_eq!(again.stderr, format!("There is nothing of stack {STACK} in account 000000000000 (us-east-1).\n"));
+    assert!(Client::try_connect(&uri).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_is_forgotten() {
+    let cloud = Cloud::start().go();
+    let uri = up(&cloud).uri();
+    let (mut alice, bob) = (Client::connect(&uri).await, Client::connect(&uri).await);
+    let mut carol = Client::connect(&uri).await;
+    assert_eq!(connections(&cloud).await, 3);
+    bob.vanish();
+    alice.say(r#"{"action":"sendmessage","message":"still there?"}"#).await;
+    assert_eq!(carol.hear().await, "still there?");
+    while connections(&cloud).await != 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_of_the_local_cloud_keeps_the_stack() {
+    let cloud = Cloud::start().go();
+    let uri = up(&cloud).uri();
+    let before = cloud.inventory().await;
+    let mut alice = Client::connect(&uri).await;
+    cloud.wschat(&["local", "stop"]).ok();
+    // Going away: RFC 6455, 7.4.1.
+    assert_eq!(alice.closed().await.map(|frame| u16::from(frame.code)), Some(1001));
+    assert!(Client::try_connect(&uri).await.is_err());
+
+    cloud.wschat(&["local", "start"]).ok();
+    same(&cloud.inventory().await, &before);
+    assert_eq!(cloud.wschat(&["url", "--local"]).ok().uri(), uri);
+    up(&cloud).changes_nothing();
+    assert_eq!(connections(&cloud).await, 0, "who was connected is not any more");
+    let (mut alice, mut bob) = (Client::connect(&uri).await, Client::connect(&uri).await);
+    alice.say(r#"{"action":"sendmessage","message":"here again"}"#).await;
+    assert_eq!(bob.hear().await, "here again");
+}
+
+#[tokio::test]
+async fn down_asks_first() {
+    let cloud = Cloud::start().go();
+    common::template::echo(&cloud);
+    cloud.up();
+    let run = cloud.wschat(&["down", "--local"]).exits(1);
+    run.changes_nothing();
+    assert!(
+        run.stderr.ends_with("error: this would delete all of it; say --yes if that is what you want\n"),
+        "{}",
+        run.stderr
+    );
+    cloud.status().ok();
+}

@@ -1,0 +1,76 @@
+//! A stock WebSocket client.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// Far longer than anything takes here; what is not there by then is not coming.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One end of a WebSocket connection.
+pub struct Client(WebSocketStream<TcpStream>);
+
+impl Client {
+    pub async fn connect(uri: &str) -> Self {
+        Self::try_connect(uri).await.unwrap_or_else(|error| panic!("{uri}: {error}"))
+    }
+
+    /// Connects to loopback under the URI's name, which not every machine's resolver knows to be loopback.
+    pub async fn try_connect(uri: &str) -> Result<Self, Error> {
+        let authority = uri.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap();
+        let port: u16 = authority.rsplit(':').next().unwrap().parse().unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let (client, _) = tokio::time::timeout(PATIENCE, client_async(uri, stream)).await.unwrap()?;
+        Ok(Self(client))
+    }
+
+    pub async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// The next message.
+    pub async fn hear(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Some(Message::Text(text)) => return text.to_string(),
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("not a message: {other:?}"),
+            }
+        }
+    }
+
+    /// Waits for the end of the connection and gives what the close frame said.
+    pub async fn closed(&mut self) -> Option<CloseFrame> {
+        loop {
+            match self.next().await {
+                Some(Message::Close(frame)) => return frame,
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                None => return None,
+                other => panic!("not the end: {other:?}"),
+            }
+        }
+    }
+
+    /// Says goodbye and waits for the answer.
+    pub async fn close(mut self) {
+        self.0.close(None).await.unwrap();
+        while let Some(Ok(_)) = self.0.next().await {}
+    }
+
+    /// Goes away without a word: the connection is reset, not closed.
+    pub fn vanish(self) {
+        let stream = self.0.into_inner();
+        stream.set_zero_linger().unwrap();
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("nothing came") {
+            Some(Ok(message)) => Some(message),
+            _ => None,
+        }
+    }
+}

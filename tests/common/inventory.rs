@@ -1,0 +1,298 @@
+//! Everything that a cloud holds, as its services tell it, in a form in which two clouds can be compared: without
+//! times, and with names in place of the ids that AWS mints.
+//!
+//! What services answer as JSON is taken whole and not through the SDK's types, so that no property is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use regex_lite::{Captures, Regex};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use super::Cloud;
+
+/// What there is, by what it is: `"table app-Rows-fc7fc51e"`.
+pub type Inventory = BTreeMap<String, Value>;
+
+/// Both must hold the same.
+pub fn same(is: &Inventory, shall: &Inventory) {
+    assert_eq!(differences(is, shall), [""; 0], "what is there | what shall be there");
+}
+
+/// What differs between two inventories, as text; empty where nothing does.
+fn differences(left: &Inventory, right: &Inventory) -> Vec<String> {
+    let whole = |inventory: &Inventory| inventory.iter().map(|(name, one)| (name.clone(), one.clone())).collect();
+    let mut found = Vec::new();
+    compare("", Some(&Value::Object(whole(left))), Some(&Value::Object(whole(right))), &mut found);
+    found
+}
+
+fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, found: &mut Vec<String>) {
+    match (left, right) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            for name in names {
+                compare(&format!("{path}/{name}"), left.get(name), right.get(name), found);
+            }
+        }
+        (Some(Value::Array(left)), Some(Value::Array(right))) => {
+            for position in 0..left.len().max(right.len()) {
+                compare(&format!("{path}/{position}"), left.get(position), right.get(position), found);
+            }
+        }
+        _ if left == right => {}
+        _ => {
+            let shown = |value: Option<&Value>| value.map_or_else(|| "-".to_owned(), ToString::to_string);
+            found.push(format!("{path}: {} | {}", shown(left), shown(right)));
+        }
+    }
+}
+
+impl Cloud {
+    /// Lists every service.
+    pub async fn inventory(&self) -> Inventory {
+        let mut all = self.tables().await;
+        all.extend(self.functions().await);
+        all.extend(self.log_groups().await);
+        all.extend(self.roles().await);
+        all.extend(self.apis().await);
+        let mut minted = Vec::new();
+        for one in &all {
+            name_minted(one, &mut minted);
+        }
+        all.into_iter()
+            .map(|one| {
+                let text = minted.iter().fold(timeless(one).to_string(), |text, (id, name)| text.replace(id, name));
+                let one: Value = serde_json::from_str(&digestless(&text)).unwrap();
+                (format!("{} {}", one["kind"].as_str().unwrap(), one["name"].as_str().unwrap()), one)
+            })
+            .collect()
+    }
+
+    async fn tables(&self) -> Vec<Value> {
+        let names = self.dynamodb("ListTables", json!({})).await;
+        let mut tables = Vec::new();
+        for name in list(&names, "TableNames") {
+            let table = self.dynamodb("DescribeTable", json!({"TableName": name})).await["Table"].take();
+            let tags = self.dynamodb("ListTagsOfResource", json!({"ResourceArn": table["TableArn"]})).await;
+            tables.push(json!({
+                "kind": "table",
+                "name": name,
+                "description": table,
+                "expiry": self.dynamodb("DescribeTimeToLive", json!({"TableName": name})).await,
+                "recovery": self.dynamodb("DescribeContinuousBackups", json!({"TableName": name})).await,
+                "tags": sorted(list(&tags, "Tags")),
+            }));
+        }
+        tables
+    }
+
+    async fn functions(&self) -> Vec<Value> {
+        let all = self.get("lambda", "/2015-03-31/functions").await;
+        let mut functions = Vec::new();
+        for function in list(&all, "Functions") {
+            let name = function["FunctionName"].as_str().unwrap();
+            let policy = self.get("lambda", &format!("/2015-03-31/functions/{name}/policy")).await;
+            let policy = policy["Policy"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+            functions.push(json!({
+                "kind": "function",
+                "name": name,
+                "description": self.get("lambda", &format!("/2015-03-31/functions/{name}")).await,
+                "policy": sorted(list(&policy, "Statement")),
+            }));
+        }
+        functions
+    }
+
+    async fn log_groups(&self) -> Vec<Value> {
+        let all = self.logs("DescribeLogGroups", json!({})).await;
+        let mut groups = Vec::new();
+        for group in list(&all, "logGroups") {
+            let arn = group["arn"].as_str().unwrap().trim_end_matches(":*");
+            let tags = self.logs("ListTagsForResource", json!({"resourceArn": arn})).await;
+            groups
+                .push(json!({"kind": "log group", "name": group["logGroupName"], "description": group, "tags": tags}));
+        }
+        groups
+    }
+
+    /// IAM speaks XML: here the SDK reads it.
+    async fn roles(&self) -> Vec<Value> {
+        let iam = aws_sdk_iam::Client::new(&self.sdk());
+        let details = iam.get_account_authorization_details().send().await.unwrap();
+        let document = |text: Option<&str>| {
+            let text = percent_encoding::percent_decode_str(text.unwrap()).decode_utf8().unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()
+        };
+        let mut roles = Vec::new();
+        for role in details.role_detail_list() {
+            let name = role.role_name().unwrap();
+            // What the details do not tell.
+            let more = iam.get_role().role_name(name).send().await.unwrap().role.unwrap();
+            let policies = role
+                .role_policy_list()
+                .iter()
+                .map(|policy| json!({"name": policy.policy_name(), "document": document(policy.policy_document())}));
+            let attached = role.attached_managed_policies().iter().map(|policy| json!(policy.policy_arn()));
+            let tags = role.tags().iter().map(|tag| json!({"Key": tag.key(), "Value": tag.value()}));
+            roles.push(json!({
+                "kind": "role",
+                "name": name,
+                "path": role.path(),
+                "trust": document(role.assume_role_policy_document()),
+                "description": more.description(),
+                "longest": more.max_session_duration(),
+                "boundary": role.permissions_boundary().and_then(|it| it.permissions_boundary_arn()),
+                "policies": sorted(policies.collect()),
+                "attached": sorted(attached.collect()),
+                "tags": sorted(tags.collect()),
+            }));
+        }
+        roles
+    }
+
+    async fn apis(&self) -> Vec<Value> {
+        let mut apis = Vec::new();
+        for api in list(&self.get("apigateway", "/v2/apis?maxResults=500").await, "items") {
+            let id = api["apiId"].as_str().unwrap();
+            let below = async |what: &str| {
+                let path = format!("/v2/apis/{id}/{what}?maxResults=500");
+                list(&self.get("apigateway", &path).await, "items")
+            };
+            let mut routes = below("routes").await;
+            for route in &mut routes {
+                let responses = below(&format!("routes/{}/routeresponses", route["routeId"].as_str().unwrap())).await;
+                route["responses"] = responses.into();
+            }
+            apis.push(json!({
+                "kind": "api",
+                "name": api["name"],
+                "routes": sorted_by(routes, "routeKey"),
+                "integrations": sorted_by(below("integrations").await, "integrationUri"),
+                "deployments": below("deployments").await,
+                "stages": sorted_by(below("stages").await, "stageName"),
+                "description": api,
+            }));
+        }
+        apis
+    }
+
+    async fn dynamodb(&self, operation: &str, body: Value) -> Value {
+        let headers =
+            [("x-amz-target", format!("DynamoDB_20120810.{operation}")), ("content-type", JSON_1_0.to_owned())];
+        self.ask("dynamodb", "POST", "/", &headers, body.to_string()).await
+    }
+
+    async fn logs(&self, operation: &str, body: Value) -> Value {
+        let headers = [("x-amz-target", format!("Logs_20140328.{operation}")), ("content-type", JSON_1_1.to_owned())];
+        self.ask("logs", "POST", "/", &headers, body.to_string()).await
+    }
+
+    async fn get(&self, service: &str, path: &str) -> Value {
+        self.ask(service, "GET", path, &[], String::new()).await
+    }
+
+    async fn ask(&self, service: &str, method: &str, path: &str, headers: &[(&str, String)], body: String) -> Value {
+        let stream = TcpStream::connect(("127.0.0.1", self.port())).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let scope = format!("tester/20260101/us-east-1/{service}/aws4_request");
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", format!("127.0.0.1:{}", self.port()))
+            // The local cloud reads who calls, and believes it.
+            .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let answer = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        connection.abort();
+        serde_json::from_slice(&answer).unwrap_or_default()
+    }
+}
+
+const JSON_1_0: &str = "application/x-amz-json-1.0";
+const JSON_1_1: &str = "application/x-amz-json-1.1";
+
+fn list(answer: &Value, member: &str) -> Vec<Value> {
+    answer[member].as_array().cloned().unwrap_or_default()
+}
+
+fn sorted(mut values: Vec<Value>) -> Vec<Value> {
+    values.sort_by_key(ToString::to_string);
+    values
+}
+
+/// Sorted by what the user gave: ids come in no order.
+fn sorted_by(mut values: Vec<Value>, member: &str) -> Vec<Value> {
+    values.sort_by_key(|value| (value[member].to_string(), value["description"].to_string()));
+    values
+}
+
+/// Names for the ids of an API and of all in it, by what they are.
+fn name_minted(one: &Value, minted: &mut Vec<(String, String)>) {
+    let mut name = |id: &Value, name: String| minted.push((id.as_str().unwrap().to_owned(), name));
+    if one["kind"] != "api" {
+        return;
+    }
+    name(&one["description"]["apiId"], "API".to_owned());
+    for (kind, id) in [("routes", "routeId"), ("integrations", "integrationId"), ("deployments", "deploymentId")] {
+        for (position, part) in one[kind].as_array().unwrap().iter().enumerate() {
+            name(&part[id], format!("{kind}/{position}"));
+            for response in list(part, "responses") {
+                name(&response["routeResponseId"], "RESPONSE".to_owned());
+            }
+        }
+    }
+}
+
+/// Without what differs from one run to the next although nothing else does.
+fn timeless(value: Value) -> Value {
+    const PASSING: &[&str] = &[
+        // What a table holds is not what it is.
+        "ItemCount",
+        "TableSizeBytes",
+        "CreationDateTime",
+        "EarliestRestorableDateTime",
+        "LastUpdateToPayPerRequestDateTime",
+        "LatestRestorableDateTime",
+        "LastDecreaseDateTime",
+        "LastIncreaseDateTime",
+        "LastModified",
+        "Location",
+        "RevisionId",
+        "TableId",
+        "createdDate",
+        "creationTime",
+        "lastUpdatedDate",
+        "storedBytes",
+    ];
+    match value {
+        Value::Object(members) => {
+            // An empty text is how services are told that there shall be none.
+            let stays = |(name, value): &(String, Value)| !PASSING.contains(&name.as_str()) && value != "";
+            let mut members: Vec<_> = members.into_iter().filter(stays).collect();
+            members.sort_by(|one, other| one.0.cmp(&other.0));
+            members.into_iter().map(|(name, value)| (name, timeless(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(timeless).collect(),
+        other => other,
+    }
+}
+
+/// Without digests over what holds ids (those of deployments and of statements), the ids of keys, and the port.
+fn digestless(line: &str) -> String {
+    let passing = r#"wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|localhost:\d+|127\.0\.0\.1:\d+"#;
+    let replaced = |found: &Captures<'_>| match &found[0] {
+        sid if sid.starts_with("\"Sid\"") => format!("{}…\"", &sid[..sid.len() - 9]),
+        deployment if deployment.starts_with("wschat") => "wschat:…".to_owned(),
+        key if key.starts_with("key/") => "key/…".to_owned(),
+        _ => "HERE".to_owned(),
+    };
+    Regex::new(passing).unwrap().replace_all(line, replaced).into_owned()
+}

@@ -1,0 +1,262 @@
+//! What the end-to-end tests share: a local cloud of one's own, the built binary run against it as people run it, and
+//! the log of the calls that it made.
+
+#![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
+
+pub mod client;
+pub mod inventory;
+pub mod template;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use rustix::process::{Pid, Signal, kill_process};
+use wschat::local::call_log::Call;
+
+/// The stack that a cloud's verbs are about, where they name no other.
+pub const STACK: &str = "app";
+
+/// The access key of the deployer in a local cloud, and that of the tests themselves.
+const DEPLOYER: &str = "local";
+const TESTER: &str = "tester";
+
+/// A running local cloud and a folder to work in. Dropped, the cloud stops and all is gone.
+#[must_use]
+pub struct Cloud {
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+/// A local cloud about to start.
+#[must_use]
+pub struct Start {
+    folder: tempfile::TempDir,
+    conditions: Option<String>,
+}
+
+impl Cloud {
+    /// A cloud without conditions: `Cloud::start().go()`.
+    pub fn start() -> Start {
+        Start { folder: tempfile::tempdir().unwrap(), conditions: None }
+    }
+
+    /// The folder in which commands run.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    /// The local cloud's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("local")
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A command that is not run yet, in an environment without any AWS.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wschat"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .current_dir(self.folder())
+            .env("WSCHAT_STACK", STACK)
+            .env("WSCHAT_LOCAL_DIR", self.data())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", self.folder.path().join("no-config"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", self.folder.path().join("no-credentials"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn wschat(&self, arguments: &[&str]) -> Run {
+        self.begin(arguments).end()
+    }
+
+    /// Starts a command.
+    pub fn begin<'a>(&'a self, arguments: &[&str]) -> Running<'a> {
+        let before = self.calls().len();
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running { cloud: self, child, before, arguments: arguments.join(" ") }
+    }
+
+    /// `wschat up --local --yes`, which must succeed.
+    pub fn up(&self) -> Run {
+        self.wschat(&["up", "--local", "--yes"]).ok()
+    }
+
+    /// `wschat down --local --yes`, which must succeed.
+    pub fn down(&self) -> Run {
+        self.wschat(&["down", "--local", "--yes"]).ok()
+    }
+
+    /// `wschat status --local`.
+    pub fn status(&self) -> Run {
+        self.wschat(&["status", "--local"])
+    }
+
+    /// Every call that the cloud has answered.
+    pub fn calls(&self) -> Vec<Call> {
+        // The last line may be in the making.
+        let log = fs::read_to_string(self.data().join("calls.jsonl")).unwrap_or_default();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What the SDK's clients need to speak to this cloud.
+    pub fn sdk(&self) -> aws_config::SdkConfig {
+        self.sdk_as(TESTER)
+    }
+
+    fn sdk_as(&self, access_key: &str) -> aws_config::SdkConfig {
+        let credentials = Credentials::new(access_key, "secret", None, None, "tests");
+        aws_config::SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(aws_config::Region::from_static("us-east-1"))
+            .endpoint_url(format!("http://127.0.0.1:{}", self.port))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build()
+    }
+}
+
+impl Start {
+    /// The same cloud under these conditions: the text of a conditions file.
+    pub fn conditions(self, text: &str) -> Self {
+        Self { conditions: Some(text.to_owned()), ..self }
+    }
+
+    /// Starts it.
+    pub fn go(self) -> Cloud {
+        let mut cloud = Cloud { folder: self.folder, port: 0 };
+        fs::create_dir(cloud.folder()).unwrap();
+        let mut command = cloud.command(&["local", "start", "--port", "0"]);
+        if let Some(text) = self.conditions {
+            let file = cloud.folder.path().join("conditions.toml");
+            fs::write(&file, text).unwrap();
+            command.arg("--conditions").arg(file);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        cloud.port = cloud.read_port();
+        cloud
+    }
+}
+
+impl Cloud {
+    fn read_port(&self) -> u16 {
+        let record = fs::read(self.data().join("process.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        record["port"].as_u64().unwrap().try_into().unwrap()
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let stopped = self.command(&["local", "stop"]).output();
+        if !std::thread::panicking() {
+            assert!(stopped.unwrap().status.success());
+        }
+    }
+}
+
+/// A command that runs.
+pub struct Running<'a> {
+    cloud: &'a Cloud,
+    child: Child,
+    before: usize,
+    arguments: String,
+}
+
+impl Running<'_> {
+    /// Waits for its end.
+    pub fn end(self) -> Run {
+        let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
+        let calls = self.cloud.calls().split_off(self.before);
+        Run {
+            command: self.arguments,
+            stdout: String::from_utf8(stdout).unwrap(),
+            stderr: String::from_utf8(stderr).unwrap(),
+            code: status.code(),
+            calls: calls.into_iter().filter(|call| call.access_key.as_deref() == Some(DEPLOYER)).collect(),
+        }
+    }
+
+    /// Waits until it has had `count` calls answered, or has ended. Gives whether it still runs.
+    pub fn until_calls(&mut self, count: usize) -> bool {
+        loop {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if self.cloud.calls().len() >= self.before + count {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+/// A command that has ended.
+pub struct Run {
+    command: String,
+    pub stdout: String,
+    pub stderr: String,
+    /// `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// The calls that the deployer made meanwhile.
+    pub calls: Vec<Call>,
+}
+
+impl Run {
+    /// It must have succeeded.
+    pub fn ok(self) -> Self {
+        self.exits(0)
+    }
+
+    /// It must have ended so.
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "wschat {}\n{}\n{}", self.command, self.stdout, self.stderr);
+        self
+    }
+
+    /// It must have made calls that read, and no others.
+    pub fn changes_nothing(&self) {
+        let changes = self.mutations();
+        assert!(changes.is_empty(), "wschat {} made {changes:?}\n{}", self.command, self.stderr);
+    }
+
+    /// The mutating calls in order: `lambda.CreateFunction`.
+    pub fn mutations(&self) -> Vec<String> {
+        let mutating = self.calls.iter().filter(|call| call.mutating);
+        mutating.map(|call| format!("{}.{}", call.service, call.operation)).collect()
+    }
+
+    /// How often this was called.
+    pub fn count(&self, service_and_operation: &str) -> usize {
+        self.mutations().iter().filter(|call| *call == service_and_operation).count()
+    }
+
+    /// The only line on stdout: the URI.
+    pub fn uri(&self) -> String {
+        let lines: Vec<&str> = self.stdout.lines().collect();
+        let [uri] = lines[..] else { panic!("not one line: {:?}", self.stdout) };
+        uri.to_owned()
+    }
+}
+
+/// The repository that these tests are part of.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

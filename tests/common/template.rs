@@ -1,0 +1,130 @@
+//! Templates to deploy in tests, as data that a test can change, and code for their functions.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use super::{Cloud, repository};
+
+/// A template as data.
+#[derive(Clone)]
+pub struct Template(pub Value);
+
+impl Template {
+    /// One of each type, with a function that answers: `tests/fixtures/echo`.
+    pub fn echo() -> Self {
+        let text = fs::read_to_string(repository().join("tests/fixtures/echo/template.yaml")).unwrap();
+        Self(serde_yaml::from_str(&text).unwrap())
+    }
+
+    /// `Echo.MemorySize` is the function's property, `Echo` the resource.
+    pub fn get(&mut self, path: &str) -> &mut Value {
+        path.split('.').enumerate().fold(&mut self.0["Resources"], |value, (depth, key)| {
+            let value = if depth == 1 { &mut value["Properties"] } else { value };
+            match key.parse::<usize>() {
+                Ok(index) => &mut value[index],
+                Err(_) => &mut value[key],
+            }
+        })
+    }
+
+    pub fn set(&mut self, path: &str, value: Value) {
+        *self.get(path) = value;
+    }
+
+    pub fn set_depends_on(&mut self, resource: &str, others: &[&str]) {
+        self.get(resource)["DependsOn"] = json!(others);
+    }
+
+    /// Takes out what is there.
+    pub fn remove(&mut self, path: &str) -> Value {
+        let (above, key) = match path.split_once('.') {
+            None => (&mut self.0["Resources"], path),
+            Some((resource, property)) if !property.contains('.') => {
+                (&mut self.0["Resources"][resource]["Properties"], property)
+            }
+            Some(_) => {
+                let (above, key) = path.rsplit_once('.').unwrap();
+                (self.get(above), key)
+            }
+        };
+        above.as_object_mut().unwrap().shift_remove(key).unwrap_or_else(|| panic!("there is no {path}"))
+    }
+
+    /// Gives a resource another logical id, everywhere.
+    pub fn rename(&mut self, old: &str, new: &str) {
+        let text = self.0.to_string();
+        assert!(text.contains(old));
+        self.0 = serde_json::from_str(&text.replace(old, new)).unwrap();
+    }
+
+    /// Writes it to where `wschat up` finds it.
+    pub fn save(&self, cloud: &Cloud) {
+        fs::write(cloud.folder().join("template.json"), self.0.to_string()).unwrap();
+    }
+}
+
+/// Puts the echo template and its code into a cloud's folder.
+pub fn echo(cloud: &Cloud) -> Template {
+    let template = Template::echo();
+    template.save(cloud);
+    echo_code(cloud, "hello");
+    template
+}
+
+/// Writes the code of the echo template's function, which greets so.
+pub fn echo_code(cloud: &Cloud, greeting: &str) {
+    let folder = cloud.folder().join("echo");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(echo_binary(), folder.join("bootstrap")).unwrap();
+    fs::write(folder.join("greeting"), greeting).unwrap();
+}
+
+/// The chat template whole, with handlers that are only uploaded: for tests in which nobody connects.
+pub fn chat_without_handlers(cloud: &Cloud) {
+    let template = cloud.folder().join("templates/chat.yaml");
+    fs::create_dir_all(template.parent().unwrap()).unwrap();
+    fs::copy(repository().join("templates/chat.yaml"), template).unwrap();
+    for handler in ["connect", "disconnect", "send-message", "default"] {
+        script(&cloud.folder().join("lambdas").join(handler), &format!("#!/bin/sh\n# {handler}\nexit 1\n"));
+    }
+}
+
+/// Makes a folder with a `bootstrap` that is this script.
+pub fn script(folder: &Path, text: &str) {
+    fs::create_dir_all(folder).unwrap();
+    let path = folder.join("bootstrap");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The handler in `tests/fixtures/echo`, compiled once a process.
+fn echo_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let scratch = tempfile::tempdir_in(folder).unwrap();
+        let made = scratch.path().join("echo");
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let status = Command::new(rustc)
+            .args(["--edition=2024", "-Copt-level=1", "-Cstrip=symbols", "-o"])
+            .arg(&made)
+            .arg(repository().join("tests/fixtures/echo/echo.rs"))
+            .status()
+            .unwrap();
+        assert!(status.success());
+        // Other test processes may be at it too: whoever is last wins, and all have the same.
+        let path = folder.join("echo");
+        fs::rename(made, &path).unwrap();
+        path
+    })
+}
+
+/// `[{"Key": .., "Value": ..}]`.
+pub fn tags(tags: &[(&str, &str)]) -> Value {
+    tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
+}

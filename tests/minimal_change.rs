@@ -1,0 +1,465 @@
+//! What changes in a template, and nothing else, changes in AWS.
+//!
+//! Every change is made to a stack that stands. It must take just the calls that are listed; a second `up` must find
+//! nothing to do; what is there then must be what the changed template would have made from nothing; and changed back,
+//! it must be what it was before.
+
+mod common;
+
+use common::client::Client;
+use common::inventory::{Inventory, same};
+use common::template::{self, Template, tags};
+use common::{Cloud, Run};
+use serde_json::json;
+
+/// A change to the echo template and the mutating calls that it takes, sorted.
+type Change = (&'static str, fn(&mut Template), &'static [&'static str]);
+
+async fn check(changes: &[Change]) {
+    let cloud = Cloud::start().go();
+    template::echo(&cloud);
+    cloud.up();
+    let original = cloud.inventory().await;
+    for (what, change, calls) in changes {
+        println!("{what}");
+        let mut template = template::echo(&cloud);
+        change(&mut template);
+        template.save(&cloud);
+        let run = cloud.up();
+        assert_eq!(sorted(run.mutations()), *calls, "{what}\n{}", run.stderr);
+        settled(&cloud);
+        let changed = cloud.inventory().await;
+        assert_ne!(changed, original, "{what}: nothing has changed");
+        same(&changed, &from_nothing(&template).await);
+
+        template::echo(&cloud);
+        cloud.up();
+        settled(&cloud);
+        same(&cloud.inventory().await, &original);
+    }
+}
+
+/// What the template makes where nothing is.
+async fn from_nothing(template: &Template) -> Inventory {
+    let cloud = Cloud::start().go();
+    template::echo(&cloud);
+    template.save(&cloud);
+    cloud.up();
+    cloud.inventory().await
+}
+
+/// Neither `up` nor `status` sees anything to do.
+fn settled(cloud: &Cloud) {
+    cloud.up().changes_nothing();
+    cloud.status().ok();
+}
+
+fn sorted(mut calls: Vec<String>) -> Vec<String> {
+    calls.sort();
+    calls
+}
+
+/// What a change of routes or integrations takes besides, in this order: the stage moves, the old snapshot goes.
+fn moves_the_stage_once(run: &Run) {
+    let moves = ["apigatewayv2.CreateDeployment", "apigatewayv2.UpdateStage", "apigatewayv2.DeleteDeployment"];
+    let made: Vec<String> = run.mutations().into_iter().filter(|call| moves.contains(&call.as_str())).collect();
+    assert_eq!(made, moves, "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_function() {
+    check(&[
+        ("memory", |it| it.set("Echo.MemorySize", json!(512)), &["lambda.UpdateFunctionConfiguration"]),
+        (
+            "a variable changed, one added",
+            |it| it.set("Echo.Environment.Variables", json!({"MARK": "?", "TABLE": {"Ref": "Rows"}, "NEW": "1"})),
+            &["lambda.UpdateFunctionConfiguration"],
+        ),
+        (
+            "a variable removed",
+            |it| drop(it.remove("Echo.Environment.Variables.MARK")),
+            &["lambda.UpdateFunctionConfiguration"],
+        ),
+        (
+            "every optional property removed",
+            |it| {
+                let optional =
+                    ["Architectures", "Description", "MemorySize", "Timeout", "Environment", "EphemeralStorage"];
+                for property in optional.iter().chain(&["TracingConfig", "LoggingConfig"]) {
+                    it.remove(&format!("Echo.{property}"));
+                }
+            },
+            &["lambda.UpdateFunctionConfiguration"],
+        ),
+        (
+            "concurrency changed",
+            |it| it.set("Echo.ReservedConcurrentExecutions", json!(3)),
+            &["lambda.PutFunctionConcurrency"],
+        ),
+        (
+            "concurrency removed",
+            |it| drop(it.remove("Echo.ReservedConcurrentExecutions")),
+            &["lambda.DeleteFunctionConcurrency"],
+        ),
+        (
+            "one tag changed, one removed",
+            |it| it.set("Echo.Tags", tags(&[("crew", "red")])),
+            &["lambda.TagResource", "lambda.UntagResource"],
+        ),
+        ("tags removed", |it| drop(it.remove("Echo.Tags")), &["lambda.UntagResource"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_table() {
+    check(&[
+        (
+            "recovery removed",
+            |it| drop(it.remove("Rows.PointInTimeRecoverySpecification")),
+            &["dynamodb.UpdateContinuousBackups"],
+        ),
+        ("encryption removed", |it| drop(it.remove("Rows.SSESpecification")), &["dynamodb.UpdateTable"]),
+        ("protected", |it| it.set("Rows.DeletionProtectionEnabled", json!(true)), &["dynamodb.UpdateTable"]),
+        (
+            "provisioned",
+            |it| {
+                it.set("Rows.BillingMode", json!("PROVISIONED"));
+                it.set("Rows.ProvisionedThroughput", json!({"ReadCapacityUnits": 2, "WriteCapacityUnits": 1}));
+            },
+            &["dynamodb.UpdateTable"],
+        ),
+        ("a tag changed", |it| it.set("Rows.Tags", tags(&[("team", "red")])), &["dynamodb.TagResource"]),
+        ("tags removed", |it| drop(it.remove("Rows.Tags")), &["dynamodb.UntagResource"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn roles_and_policies() {
+    check(&[
+        (
+            "what is optional removed",
+            |it| {
+                it.remove("Role.Description");
+                it.remove("Role.MaxSessionDuration");
+            },
+            &["iam.UpdateRole"],
+        ),
+        (
+            "a policy narrowed",
+            |it| it.set("Role.Policies.0.PolicyDocument.Statement.0.Action", json!("dynamodb:GetItem")),
+            &["iam.PutRolePolicy"],
+        ),
+        ("a policy removed", |it| drop(it.remove("Role.Policies")), &["iam.DeleteRolePolicy"]),
+        (
+            "a policy renamed",
+            |it| it.set("Role.Policies.0.PolicyName", json!("cells")),
+            &["iam.DeleteRolePolicy", "iam.PutRolePolicy"],
+        ),
+        (
+            "trust widened",
+            |it| {
+                let trusted = json!({"Service": ["lambda.amazonaws.com", "edgelambda.amazonaws.com"]});
+                it.set("Role.AssumeRolePolicyDocument.Statement.0.Principal", trusted);
+            },
+            &["iam.UpdateAssumeRolePolicy"],
+        ),
+        ("role tags removed", |it| drop(it.remove("Role.Tags")), &["iam.UntagRole"]),
+        (
+            "a policy of its own narrowed",
+            |it| it.set("Logging.PolicyDocument.Statement.0.Action", json!("logs:PutLogEvents")),
+            &["iam.PutRolePolicy"],
+        ),
+        ("a policy of its own removed", |it| drop(it.remove("Logging")), &["iam.DeleteRolePolicy"]),
+        (
+            "a permission narrowed",
+            |it| {
+                let stage = json!({"Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/*"});
+                it.set("EchoPermission.SourceArn", stage);
+            },
+            &["lambda.AddPermission", "lambda.RemovePermission"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn logs_apis_and_stages() {
+    check(&[
+        ("retention changed", |it| it.set("EchoLogs.RetentionInDays", json!(30)), &["logs.PutRetentionPolicy"]),
+        ("retention removed", |it| drop(it.remove("EchoLogs.RetentionInDays")), &["logs.DeleteRetentionPolicy"]),
+        ("group tags removed", |it| drop(it.remove("EchoLogs.Tags")), &["logs.UntagResource"]),
+        ("an API's description removed", |it| drop(it.remove("Api.Description")), &["apigatewayv2.UpdateApi"]),
+        ("an API's tags changed", |it| it.set("Api.Tags", json!({"team": "red"})), &["apigatewayv2.TagResource"]),
+        ("an API's tags removed", |it| drop(it.remove("Api.Tags")), &["apigatewayv2.UntagResource"]),
+        (
+            "stage variables: one changed, one removed, one added",
+            |it| it.set("Stage.StageVariables", json!({"colour": "red", "shape": "round"})),
+            &["apigatewayv2.UpdateStage"],
+        ),
+        ("stage variables removed", |it| drop(it.remove("Stage.StageVariables")), &["apigatewayv2.UpdateStage"]),
+        (
+            "throttles changed",
+            |it| it.set("Stage.DefaultRouteSettings.ThrottlingBurstLimit", json!(60)),
+            &["apigatewayv2.UpdateStage"],
+        ),
+        (
+            "settings of one route",
+            |it| it.set("Stage.RouteSettings", json!({"ping": {"ThrottlingBurstLimit": 2, "ThrottlingRateLimit": 1}})),
+            &["apigatewayv2.UpdateStage"],
+        ),
+        (
+            "a stage's description changed",
+            |it| it.set("Stage.Description", json!("elsewhere")),
+            &["apigatewayv2.UpdateStage"],
+        ),
+        ("a stage's tags removed", |it| drop(it.remove("Stage.Tags")), &["apigatewayv2.UntagResource"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn routes_and_integrations() {
+    check(&[
+        (
+            "another operation name",
+            |it| it.set("PingRoute.OperationName", json!("Pong")),
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.UpdateRoute",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+        (
+            "the operation name removed",
+            |it| drop(it.remove("PingRoute.OperationName")),
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.UpdateRoute",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+        (
+            "another key",
+            |it| it.set("PingRoute.RouteKey", json!("pong")),
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.CreateRoute",
+                "apigatewayv2.CreateRouteResponse",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.DeleteRoute",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+        (
+            "another integration",
+            |it| it.set("PingIntegration.TimeoutInMillis", json!(6000)),
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.CreateIntegration",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.DeleteIntegration",
+                "apigatewayv2.UpdateRoute",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+        (
+            "a route removed",
+            |it| {
+                for gone in ["PingIntegration", "PingRoute", "PingResponse"] {
+                    it.remove(gone);
+                }
+                it.set_depends_on("Deployment", &["DefaultRoute", "DefaultResponse"]);
+            },
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.DeleteIntegration",
+                "apigatewayv2.DeleteRoute",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+        (
+            "a route added",
+            |it| {
+                let mut route = it.get("PingRoute").clone();
+                route["Properties"]["RouteKey"] = json!("sing");
+                it.set("SingRoute", route);
+                it.set_depends_on("Deployment", &["SingRoute", "PingRoute", "PingResponse", "DefaultResponse"]);
+            },
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.CreateRoute",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+        (
+            "another way to choose a route",
+            |it| it.set("Api.RouteSelectionExpression", json!("$request.body.kind")),
+            &[
+                "apigatewayv2.CreateDeployment",
+                "apigatewayv2.DeleteDeployment",
+                "apigatewayv2.UpdateApi",
+                "apigatewayv2.UpdateStage",
+            ],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_route_serves_and_the_old_one_does_not() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    let uri = cloud.up().uri();
+    let mut client = Client::connect(&uri).await;
+    client.say(r#"{"action":"ping"}"#).await;
+    assert_eq!(client.hear().await, "hello! from ping");
+
+    template.set("PingRoute.RouteKey", json!("pong"));
+    template.save(&cloud);
+    let run = cloud.up();
+    moves_the_stage_once(&run);
+    assert_eq!(run.uri(), uri);
+    // The connection that was open stays, and its next message takes the new routes.
+    client.say(r#"{"action":"pong"}"#).await;
+    assert_eq!(client.hear().await, "hello! from pong");
+    client.say(r#"{"action":"ping"}"#).await;
+    assert_eq!(client.hear().await, "hello! from $default");
+}
+
+#[tokio::test]
+async fn changed_code_is_one_update_of_that_code() {
+    let cloud = Cloud::start().go();
+    template::echo(&cloud);
+    let uri = cloud.up().uri();
+    let mut client = Client::connect(&uri).await;
+    client.say("?").await;
+    assert_eq!(client.hear().await, "hello! from $default");
+
+    template::echo_code(&cloud, "goodbye");
+    assert_eq!(cloud.up().mutations(), ["lambda.UpdateFunctionCode"]);
+    client.say("?").await;
+    assert_eq!(client.hear().await, "goodbye! from $default");
+    settled(&cloud);
+
+    // Written anew, and the same.
+    template::echo_code(&cloud, "goodbye");
+    cloud.up().changes_nothing();
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_plan_and_keeps_to_reading() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    let dry = |cloud: &Cloud| cloud.wschat(&["up", "--local", "--dry-run"]).ok();
+    let run = dry(&cloud);
+    run.changes_nothing();
+    assert!(run.stderr.contains("Plan: 15 to create."), "{}", run.stderr);
+    cloud.up();
+    template.set("Echo.MemorySize", json!(512));
+    template.save(&cloud);
+    let run = dry(&cloud);
+    run.changes_nothing();
+    assert!(run.stderr.contains("MemorySize: 256 -> 512"), "{}", run.stderr);
+    assert!(run.stderr.contains("Plan: 1 to update, 14 unchanged."), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+}
+
+#[tokio::test]
+async fn a_key_schema_is_changed_only_with_leave_to_lose_the_data() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    cloud.up();
+    let before = cloud.inventory().await;
+    template.set("Rows.KeySchema", json!([{"AttributeName": "key", "KeyType": "HASH"}]));
+    template.set("Rows.AttributeDefinitions", json!([{"AttributeName": "key", "AttributeType": "S"}]));
+    template.save(&cloud);
+
+    let refused = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    let table = before.keys().find_map(|name| name.strip_prefix("table ")).unwrap();
+    let expected = format!(
+        "error: Rows would have to be replaced (KeySchema cannot be changed), and \"{table}\" with all its data would be lost\n  to replace it all the same: --allow-data-loss Rows\n"
+    );
+    assert!(refused.stderr.ends_with(&expected), "{}", refused.stderr);
+    assert_eq!(cloud.inventory().await, before);
+
+    // Leave for another table is no leave for this one.
+    cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Role"]).exits(1).changes_nothing();
+    let run = cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Rows"]).ok();
+    let calls = run.mutations();
+    let position = |call: &str| calls.iter().position(|made| made == call).unwrap();
+    assert!(position("dynamodb.CreateTable") < position("dynamodb.DeleteTable"), "{calls:?}");
+    settled(&cloud);
+    same(&cloud.inventory().await, &from_nothing(&template).await);
+}
+
+#[tokio::test]
+async fn a_renamed_logical_id_is_another_resource() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    cloud.up();
+    template.rename("EchoLogs", "Journal");
+    template.rename("DefaultIntegration", "Integration");
+    template.rename("DefaultRoute\"", "Route\"");
+    template.rename("EchoPermission", "Permission");
+    template.save(&cloud);
+    cloud.up();
+    settled(&cloud);
+    same(&cloud.inventory().await, &from_nothing(&template).await);
+}
+
+#[tokio::test]
+async fn expiry_changes_as_often_as_dynamodb_lets_it() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    let expiry = template.remove("Rows.TimeToLiveSpecification");
+    template.save(&cloud);
+    cloud.up();
+    template.set("Rows.TimeToLiveSpecification", expiry);
+    template.save(&cloud);
+    assert_eq!(cloud.up().mutations(), ["dynamodb.UpdateTimeToLive"]);
+    settled(&cloud);
+    same(&cloud.inventory().await, &from_nothing(&template).await);
+
+    // Once an hour, that is. Another attribute takes two changes: off under the old one, on under the new.
+    template.set("Rows.TimeToLiveSpecification.AttributeName", json!("until"));
+    template.save(&cloud);
+    let refused = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    assert!(refused.stderr.contains("Time to live has been modified multiple times"), "{}", refused.stderr);
+    let status = cloud.status().exits(2);
+    assert!(status.stdout.contains("TimeToLiveSpecification"), "{}", status.stdout);
+}
+
+#[tokio::test]
+async fn nothing_goes_unasked() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    cloud.up();
+    template.remove("EchoLogs");
+    template.save(&cloud);
+    let run = cloud.wschat(&["up", "--local"]).exits(1);
+    run.changes_nothing();
+    let asked = "error: this would delete or replace EchoLogs; say --yes if that is what you want\n";
+    assert!(run.stderr.ends_with(asked), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn what_is_to_be_retained_stays() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    template.get("Rows")["DeletionPolicy"] = json!("Retain");
+    template.save(&cloud);
+    cloud.up();
+    settled(&cloud);
+    let mut table = cloud.inventory().await;
+    table.retain(|name, _| name.starts_with("table "));
+    let run = cloud.down();
+    assert!(run.stderr.contains("stays: its deletion policy is Retain"), "{}", run.stderr);
+    assert_eq!(cloud.inventory().await, table);
+}
