@@ -5,8 +5,8 @@
 
 use futures_util::future::{BoxFuture, try_join_all};
 
-use crate::aws::Aws;
-use crate::resources::{self, Live, Owner, PROVIDERS, Provider, ResourceError, Search};
+use crate::aws::{Aws, Call};
+use crate::resources::{self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, tags};
 use crate::stack::Stack;
 
 /// What could not be read, and why.
@@ -25,7 +25,22 @@ pub struct ReadError {
 pub async fn read(aws: &Aws, search: &Search) -> Result<Vec<Live>, ReadError> {
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
     let found = try_join_all(roots.map(|provider| read_below(aws, search, *provider, &[]))).await?;
-    Ok(found.into_iter().flatten().collect())
+    let mut found: Vec<Live> = found.into_iter().flatten().collect();
+    for live in found.iter_mut().filter(|live| live.owner == Owner::Other(tags::UNTAGGED.to_owned())) {
+        if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
+            live.owner = Owner::Other(format!("the CloudFormation stack \"{stack}\""));
+        }
+    }
+    Ok(found)
+}
+
+/// The CloudFormation stack that manages a resource, if one does. Not every resource is tagged by CloudFormation; who
+/// may not ask does without the answer.
+async fn cloudformation_stack(aws: &Aws, physical_id: &str) -> Option<String> {
+    let answer = aws.call(Call::new("cloudformation", "DescribeStackResources"), || {
+        aws.cloudformation.describe_stack_resources().physical_resource_id(physical_id).send()
+    });
+    answer.await.ok()?.stack_resources.unwrap_or_default().into_iter().find_map(|resource| resource.stack_name)
 }
 
 fn read_below<'a>(

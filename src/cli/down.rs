@@ -14,7 +14,7 @@ use crate::resources::Search;
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
-/// Removes the stack, with all its data; it needs no template
+/// Remove the stack with all its data; needs no template
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

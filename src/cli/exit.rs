@@ -20,7 +20,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Ends the process at once, as a second Ctrl-C asks: 128 and the signal's number, as shells have it.
-#[expect(clippy::exit, reason = "nothing else ends a process whose threads are at work")]
+#[expect(clippy::exit, clippy::disallowed_methods, reason = "nothing else ends a process whose threads are at work")]
 pub fn now() -> ! {
     std::process::exit(130)
 }

@@ -19,7 +19,7 @@ mod target;
 mod up;
 mod url;
 
-/// A SAM or CloudFormation template to a running serverless WebSocket stack: on AWS, or on your machine.
+/// From a SAM or CloudFormation template to a running serverless WebSocket stack: on AWS, or on your machine
 #[derive(Debug, Parser)]
 #[command(name = "wschat", version)]
 struct Cli {
@@ -65,6 +65,7 @@ async fn interrupt(stop: watch::Sender<bool>) {
 }
 
 /// The cargo that builds handlers: the one that runs us, if one does.
+#[expect(clippy::disallowed_methods, reason = "nobody types it: `cargo run` sets it")]
 fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }

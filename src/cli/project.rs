@@ -15,10 +15,10 @@ use crate::ui::Ui;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// The template; without one, template.yaml, template.yml or template.json here, or the one in templates/
+    /// The template [default: template.yaml, template.yml or template.json here, or the one in templates/]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// A parameter of the template
+    /// The value of a parameter of the template; may be given several times
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_and_value)]
     parameters: Vec<(String, String)>,
 }

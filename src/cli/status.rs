@@ -9,17 +9,17 @@ use crate::plan::{self, Action, Plan, Step, shown};
 use crate::resources::{Health, Live, Owner, Search};
 use crate::ui::Ui;
 
-/// Shows every resource: its physical id, its state, and how it differs from the template, if there is one
+/// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
-/// Ends with 0 when all is well, with 2 when something is missing, changed, under way or broken, and with 3 when there
-/// is nothing of the stack.
+/// The exit code is 0 when all is well, 2 when something is missing, changed, under way or broken, and 3 when there is
+/// nothing of the stack.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: target::Args,
     #[command(flatten)]
     project: project::Args,
-    /// Print it as JSON
+    /// Print all of it as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
-use super::local::DataFolder;
+use super::local::{DATA_FOLDER, DataFolder};
 use crate::aws::{Aws, Target};
 use crate::local::process;
 use crate::stack::check_stack;
@@ -14,7 +14,7 @@ use crate::ui::Ui;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// The stack's name; without one, the current folder's
+    /// The stack's name [default: the current folder's]
     #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
     stack: Option<String>,
     /// The AWS region
@@ -23,10 +23,10 @@ pub struct Args {
     /// The AWS profile whose credentials and region are used
     #[arg(long)]
     profile: Option<String>,
-    /// Another endpoint than AWS's, for all services
+    /// Call this endpoint instead of AWS's, for all services
     #[arg(long, value_name = "URL", conflicts_with = "local")]
     endpoint_url: Option<String>,
-    /// The local cloud on this machine instead of AWS; it is started when it is not running
+    /// Use the local cloud on this machine instead of AWS; it is started if it is not running
     #[arg(long)]
     local: bool,
     #[command(flatten)]
@@ -74,6 +74,9 @@ impl Args {
         flag("endpoint-url", self.endpoint_url.as_ref());
         if self.local {
             flags.push_str(" --local");
+            if self.data.path != Path::new(DATA_FOLDER) {
+                flags.push_str(&format!(" --data {}", self.data.path.display()));
+            }
         }
         flags
     }

@@ -17,7 +17,7 @@ use crate::timings::{Phases, Timings};
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
-/// Builds the handlers, provisions what the template describes, and prints the URI to connect to.
+/// Build the handlers, provision what the template describes, print the URI to connect to
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -30,26 +30,29 @@ pub struct Args {
     /// Do not ask before something is deleted or replaced
     #[arg(long, short)]
     yes: bool,
-    /// Let this resource be replaced although its data is lost
+    /// Let this resource be replaced although its data is lost; may be given several times
     #[arg(long, value_name = "LOGICAL-ID")]
     allow_data_loss: Vec<String>,
-    /// What builds Rust handlers for AWS
-    #[arg(long, value_enum, default_value = "auto")]
+    /// What builds Rust handlers for AWS; for the local cloud it is always cargo
+    #[arg(long, value_enum, value_name = "TOOL", default_value = "auto")]
     build_with: BuildWith,
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
-    /// Print how long everything took, and the longest chain of what had to wait for each other
+    /// Print how long the run took, and the longest chain of steps that had to wait for each other
     #[arg(long)]
     timings: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum BuildWith {
-    /// cargo where that runs on Lambda, else zigbuild or the musl target
+    /// cargo where its result runs on Lambda, else zigbuild or musl, whichever is installed
     Auto,
+    /// cargo build
     Cargo,
+    /// cargo zigbuild, linked against the glibc of the runtime
     Zigbuild,
+    /// cargo build for the musl target, linked statically
     Musl,
 }
 

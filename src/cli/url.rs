@@ -5,7 +5,7 @@ use super::{Failure, result, target};
 use crate::resources::{Live, Search, api, provider, stage};
 use crate::ui::Ui;
 
-/// Prints the URI to connect to, and nothing else
+/// Print the URI to connect to, and nothing else
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

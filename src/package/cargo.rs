@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
-use cargo_metadata::{Message, Metadata, MetadataCommand, PackageId, TargetKind};
+use cargo_metadata::{Package, Message, Metadata, MetadataCommand, PackageId, TargetKind};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
@@ -32,6 +32,8 @@ pub(super) struct Binary {
     pub package: PackageId,
     pub package_name: String,
     pub name: String,
+    /// Whether no other package of the workspace has a binary of that name.
+    pub unique: bool,
     /// Logical ids.
     pub functions: BTreeSet<String>,
 }
@@ -158,17 +160,18 @@ fn cannot_run(cargo: &Path, error: &std::io::Error) -> PackageError {
 /// The binary that the code names; otherwise the package's only one, or the one named like the package.
 fn choose_binary(workspace: &Metadata, manifest: &Path, code: &Code) -> Result<Binary, PackageError> {
     let members = workspace.workspace_packages();
+    let all: Vec<String> = members.iter().flat_map(|package| binary_names(package)).collect();
     // A manifest without a package of its own (a bare workspace) stands for all its members.
     let own: Vec<_> = members.iter().copied().filter(|package| package.manifest_path == *manifest).collect();
     let packages = if own.is_empty() { members } else { own };
     let binaries: Vec<Binary> = packages
         .into_iter()
-        .flat_map(|package| package.targets.iter().map(move |target| (package, target)))
-        .filter(|(_, target)| target.kind.contains(&TargetKind::Bin))
-        .map(|(package, target)| Binary {
+        .flat_map(|package| binary_names(package).map(move |name| (package, name)))
+        .map(|(package, name)| Binary {
             package: package.id.clone(),
             package_name: package.name.to_string(),
-            name: target.name.clone(),
+            unique: all.iter().filter(|other| **other == name).count() == 1,
+            name,
             functions: BTreeSet::from([code.logical_id.clone()]),
         })
         .collect();
@@ -189,6 +192,11 @@ fn choose_binary(workspace: &Metadata, manifest: &Path, code: &Code) -> Result<B
                 .help("a function names its binary with Metadata: { BuildProperties: { Binary: NAME } }"))
         }
     }
+}
+
+fn binary_names(package: &Package) -> impl Iterator<Item = String> {
+    let binaries = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
+    binaries.map(|target| target.name.clone())
 }
 
 /// Makes a batch's executables; their paths are in the order of its binaries.
@@ -242,7 +250,14 @@ fn arguments(batch: &Batch, method: &Method, color: bool) -> Result<Vec<String>,
         }
         Place::Lambda { .. } => arguments.push(format!("--profile={}", lambda_profile(&batch.root)?)),
     }
-    arguments.extend(distinct(batch, |binary| &binary.package.repr).map(|package| format!("--package={package}")));
+    // With all packages selected, dependencies get the features that `cargo build` in the workspace gives them, and
+    // what that has built serves here too. What is deployed gets no feature that it does not ask for.
+    if batch.place == Place::Host && batch.binaries.iter().all(|binary| binary.unique) {
+        arguments.push("--workspace".to_owned());
+    } else {
+        let packages = distinct(batch, |binary| &binary.package.repr);
+        arguments.extend(packages.map(|package| format!("--package={package}")));
+    }
     arguments.extend(distinct(batch, |binary| &binary.name).map(|name| format!("--bin={name}")));
     Ok(arguments)
 }

@@ -3,6 +3,8 @@
 //! Pure: the same stack and the same reading give the same plan. `up` carries out exactly the plan that it showed.
 
 mod diff;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

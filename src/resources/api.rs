@@ -61,6 +61,10 @@ impl Kind for Api {
         canonical::<Props>(properties)
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["BasePath", "Body", "BodyS3Location", "CorsConfiguration", "CredentialsArn", "FailOnWarnings", "IpAddressType", "RouteKey", "Target"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ProtocolType"]
     }

@@ -41,7 +41,7 @@ struct Props {
 }
 
 /// The digest of a deployment's content. Its own logical id is part of it, so that two deployments of one API stay two.
-fn digest(want: &Want) -> String {
+pub fn digest(want: &Want) -> String {
     let frozen = want.properties.get(FREEZES).unwrap_or(&Value::Null);
     let digest = Sha256::digest(format!("{}\n{}", want.logical_id, sorted(frozen)));
     hex::encode(&digest[..8])
@@ -83,6 +83,10 @@ impl Kind for Deployment {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["StageName"]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

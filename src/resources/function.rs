@@ -39,6 +39,8 @@ struct Props {
     /// Where the code comes from makes no difference to what is deployed: that is its digest.
     #[serde(default, skip_serializing)]
     code: Option<Value>,
+    #[serde(default)]
+    package_type: PackageType,
     /// Put in by the plan, from the code that was built: base64 of the zip's SHA-256, as Lambda reports it.
     code_sha256: Option<String>,
     #[serde(default)]
@@ -69,6 +71,12 @@ struct Props {
 struct Environment {
     #[serde(default)]
     variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+enum PackageType {
+    #[default]
+    Zip,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -162,8 +170,12 @@ impl Kind for Function {
         Some(Naming { property: "FunctionName", longest: 64 })
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["CapacityProviderConfig", "CodeSigningConfigArn", "DeadLetterConfig", "DurableConfig", "FileSystemConfigs", "FunctionScalingConfig", "ImageConfig", "KmsKeyArn", "PublishToLatestPublished", "RecursiveLoop", "RuntimeManagementConfig", "SnapStart", "TenancyConfig", "VpcConfig"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
-        &["FunctionName"]
+        &["FunctionName", "PackageType"]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -415,6 +427,7 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
         runtime: configuration.runtime.map(|runtime| runtime.as_str().to_owned()).unwrap_or_default(),
         handler: configuration.handler.unwrap_or_default(),
         code: None,
+        package_type: PackageType::Zip,
         code_sha256: configuration.code_sha256,
         description: configuration.description.unwrap_or_default(),
         timeout: configuration.timeout.unwrap_or_else(three_seconds),

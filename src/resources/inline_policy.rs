@@ -35,6 +35,10 @@ impl Kind for InlinePolicy {
         canonical::<Props>(properties)
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["Groups", "Users"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["PolicyName"]
     }

@@ -87,6 +87,10 @@ impl Kind for Integration {
         canonical::<Props>(properties)
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["ConnectionId", "IntegrationSubtype", "ResponseParameters", "TlsConfig"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ApiId"]
     }

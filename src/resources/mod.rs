@@ -70,6 +70,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Every unknown, missing or ill-typed property, its path relative to `Properties`.
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>>;
 
+    /// Properties of the type in CloudFormation that wschat does not take yet.
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How a resource of this type is named, where its name is ours to give.
     fn naming(&self) -> Option<Naming> {
         None

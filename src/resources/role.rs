@@ -33,8 +33,6 @@ struct Props {
     managed_policy_arns: BTreeSet<String>,
     #[serde(default = "an_hour")]
     max_session_duration: i32,
-    #[serde(default = "root")]
-    path: String,
     permissions_boundary: Option<String>,
     #[serde(default)]
     policies: Vec<Policy>,
@@ -54,10 +52,6 @@ fn an_hour() -> i32 {
     3600
 }
 
-fn root() -> String {
-    "/".to_owned()
-}
-
 impl Kind for Role {
     fn type_name(&self) -> &'static str {
         TYPE
@@ -73,8 +67,12 @@ impl Kind for Role {
         Some(Naming { property: "RoleName", longest: 64 })
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["Path"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
-        &["RoleName", "Path"]
+        &["RoleName"]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -185,7 +183,6 @@ impl Provider for Role {
         let detail = sdk::RoleDetail::builder()
             .role_name(role.role_name)
             .role_id(role.role_id)
-            .path(role.path)
             .set_assume_role_policy_document(role.assume_role_policy_document)
             .set_permissions_boundary(role.permissions_boundary)
             .set_role_policy_list(Some(policies))
@@ -204,14 +201,13 @@ impl Provider for Role {
             .iam
             .create_role()
             .role_name(name)
-            .path(&props.path)
             .assume_role_policy_document(props.assume_role_policy_document.text())
             .max_session_duration(props.max_session_duration)
             .set_description((!props.description.is_empty()).then(|| props.description.clone()))
             .set_permissions_boundary(props.permissions_boundary.clone())
             .set_tags(Some(iam_tags(&props.tags)?));
         let answer = aws.call(Call::new("iam", "CreateRole").once(), || request.clone().send()).await?;
-        aws.propagation.made(&aws.scope.arn("iam", &format!("role{}{name}", props.path)));
+        aws.propagation.made(&aws.scope.arn("iam", &format!("role/{name}")));
         let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
         let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
         tokio::try_join!(
@@ -219,7 +215,7 @@ impl Provider for Role {
             futures_util::future::try_join_all(attachments)
         )?;
         let role_id = answer.role.map(|role| role.role_id);
-        Ok(created(&aws.scope, name, &props.path, role_id))
+        Ok(created(&aws.scope, name, role_id))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -421,7 +417,6 @@ fn properties(
             .filter_map(|policy| policy.policy_arn.clone())
             .collect(),
         max_session_duration: max_session_duration.unwrap_or_else(an_hour),
-        path: detail.path.clone().unwrap_or_else(root),
         permissions_boundary: detail
             .permissions_boundary
             .as_ref()
@@ -438,7 +433,7 @@ pub(super) fn policy_attribute(policy: &str) -> String {
 
 fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
     let name = detail.role_name.as_deref().unwrap_or_default();
-    let mut attributes = created(&aws.scope, name, &properties.path, detail.role_id.clone()).attributes;
+    let mut attributes = created(&aws.scope, name, detail.role_id.clone()).attributes;
     for policy in detail.role_policy_list() {
         let document = policy.policy_document.clone().unwrap_or_default();
         attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);
@@ -452,8 +447,8 @@ fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, prop
     }
 }
 
-fn created(scope: &Scope, name: &str, path: &str, role_id: Option<String>) -> Created {
-    let arn = scope.arn("iam", &format!("role{path}{name}"));
+fn created(scope: &Scope, name: &str, role_id: Option<String>) -> Created {
+    let arn = scope.arn("iam", &format!("role/{name}"));
     let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn)]
         .into_iter()
         .chain(role_id.map(|id| ("RoleId".to_owned(), id)))

@@ -60,6 +60,10 @@ impl Kind for Route {
         canonical::<Props>(properties)
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["AuthorizationScopes", "AuthorizerId", "RequestModels", "RequestParameters"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ApiId", "RouteKey"]
     }

@@ -36,6 +36,10 @@ impl Kind for RouteResponse {
         canonical::<Props>(properties)
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["ResponseModels", "ResponseParameters"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ApiId", "RouteId", "RouteResponseKey"]
     }

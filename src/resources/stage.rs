@@ -80,6 +80,10 @@ impl Kind for Stage {
         canonical::<Props>(properties)
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["AccessPolicyId", "ClientCertificateId"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ApiId", "StageName"]
     }

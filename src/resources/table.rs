@@ -225,6 +225,10 @@ impl Kind for Table {
         Some(Naming { property: "TableName", longest: 255 })
     }
 
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["ContributorInsightsSpecification", "ImportSourceSpecification", "KinesisStreamSpecification", "OnDemandThroughput", "ResourcePolicy", "WarmThroughput"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["TableName", "KeySchema", "LocalSecondaryIndexes"]
     }

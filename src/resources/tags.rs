@@ -25,6 +25,9 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
     tags.into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
 }
 
+/// Who owns what carries no tag that tells.
+pub const UNTAGGED: &str = "somebody else (it carries no tag of wschat's)";
+
 /// Whose a resource with these tags is, for `stack`.
 pub fn owner(tags: &Tags, stack: &str) -> Owner {
     match tags.get(STACK) {
@@ -32,7 +35,7 @@ pub fn owner(tags: &Tags, stack: &str) -> Owner {
         Some(other) => Owner::Other(format!("the wschat stack \"{other}\"")),
         None => match tags.get("aws:cloudformation:stack-name") {
             Some(other) => Owner::Other(format!("the CloudFormation stack \"{other}\"")),
-            None => Owner::Other("somebody else (it carries no tag of wschat's)".to_owned()),
+            None => Owner::Other(UNTAGGED.to_owned()),
         },
     }
 }

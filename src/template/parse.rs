@@ -201,7 +201,7 @@ impl Template {
             if output.export.is_some() {
                 let path = Path::default().key("Outputs").key(name).key("Export");
                 let problem = Problem::of_key(path, "exports are not supported: no stack could import them");
-                self.problems.push(problem.help("print the output with `wschat status`, or pass it on as a parameter"));
+                self.problems.push(problem.help("`wschat up` prints the output; pass it on as a parameter"));
             }
         }
     }

@@ -250,7 +250,7 @@ Outputs:
        |
     16 |   Out: { Value: x, Export: { Name: y } }
        |                    ^^^^^^
-       = help: print the output with `wschat status`, or pass it on as a parameter
+       = help: `wschat up` prints the output; pass it on as a parameter
     "#);
 }
 

@@ -38,6 +38,7 @@ impl Style {
 pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>) {
     let begun = Instant::now();
     let mut terminal = (style == Style::Terminal).then(|| Terminal::new(plan));
+    let mut waiting = BTreeMap::new();
     while let Some(event) = events.recv().await {
         match (&mut terminal, style) {
             (Some(terminal), _) => terminal.show(plan, &event),
@@ -50,6 +51,13 @@ pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver
                 let _ = writeln!(io::stdout(), "{line}");
             }
             (None, _) => {
+                // Lines that differ only in their seconds are one line.
+                if let Event::Waiting { step, text } = &event {
+                    let words: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+                    if waiting.insert(*step, words.clone()) == Some(words) {
+                        continue;
+                    }
+                }
                 if let Some(text) = line(plan, &event) {
                     let _ = writeln!(io::stderr(), "{:>7.2} s  {text}", begun.elapsed().as_secs_f64());
                 }

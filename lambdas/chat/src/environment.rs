@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
 
+#![expect(clippy::disallowed_methods, reason = "this is the file that may")]
+
 use std::env;
 
 use aws_credential_types::Credentials;

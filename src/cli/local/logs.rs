@@ -9,13 +9,13 @@ use crate::local::call_log::{self, Call};
 use crate::local::process;
 use crate::ui::Ui;
 
-/// Show the local cloud's own log, or the calls it answered.
+/// Show the local cloud's own log, or the calls it answered
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The AWS calls it answered instead.
+    /// Show the AWS calls it answered, instead of its log
     #[arg(long)]
     calls: bool,
-    /// Go on showing what is added, until interrupted.
+    /// Go on showing what is added, until interrupted
     #[arg(long, short)]
     follow: bool,
 }

@@ -15,7 +15,7 @@ mod start;
 mod status;
 mod stop;
 
-/// The local cloud: AWS's protocols on a loopback port, served by a background process.
+/// Manage the local cloud: AWS's protocols on a loopback port, served by a background process
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -24,11 +24,14 @@ pub struct Args {
     verb: Verb,
 }
 
+/// Where the local cloud keeps what it knows, unless something else is asked for.
+pub const DATA_FOLDER: &str = ".wschat/local";
+
 /// Where the local cloud keeps what it knows: for every verb that has to do with it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataFolder {
-    /// The local cloud's data folder.
-    #[arg(long = "data", value_name = "DIR", env = "WSCHAT_LOCAL_DIR", default_value = ".wschat/local", global = true)]
+    /// The local cloud's data folder
+    #[arg(long = "data", value_name = "DIR", env = "WSCHAT_LOCAL_DIR", default_value = DATA_FOLDER, global = true)]
     pub path: PathBuf,
 }
 

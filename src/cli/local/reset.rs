@@ -5,10 +5,10 @@ use crate::cli::exit::Exit;
 use crate::local::process;
 use crate::ui::Ui;
 
-/// Stop the local cloud and delete everything it holds.
+/// Stop the local cloud and delete everything it holds
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Do not ask.
+    /// Do not ask
     #[arg(long, short)]
     yes: bool,
 }

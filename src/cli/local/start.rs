@@ -5,13 +5,13 @@ use crate::cli::exit::Exit;
 use crate::local::process::{self, Options, Origin};
 use crate::ui::Ui;
 
-/// Start the local cloud, unless it runs already.
+/// Start the local cloud, unless it runs already
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The port on loopback; 0 for any free one [default: the one used last, else 4579].
+    /// The port on loopback; 0 for any free one [default: the one used last, else 4579]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
-    /// Behave as this file says: latency, throttles, conflicts (see docs/aws-conditions.toml).
+    /// Behave as this file says: latency, throttles, conflicts (see docs/aws-conditions.toml)
     #[arg(long, value_name = "FILE")]
     conditions: Option<PathBuf>,
 }

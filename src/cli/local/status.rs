@@ -5,7 +5,9 @@ use crate::cli::exit::Exit;
 use crate::local::process::{self, LOG, State};
 use crate::ui::Ui;
 
-/// Say whether the local cloud runs, and where. The exit code is 0 if it does, 3 if not.
+/// Show whether the local cloud runs, and where
+///
+/// The exit code is 0 if it runs, 1 if it does not answer, 3 if it does not run.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

@@ -5,7 +5,7 @@ use crate::cli::exit::Exit;
 use crate::local::process;
 use crate::ui::Ui;
 
-/// Stop the local cloud. What it holds is kept.
+/// Stop the local cloud; what it holds is kept
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

@@ -1,5 +1,5 @@
 //! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, field for field as AWS sends
-//! them: recorded events in powertools-lambda-python and typelevel/feral, and AWS-FACTS.
+//! them: recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
 
 use std::collections::BTreeMap;
 

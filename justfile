@@ -1,0 +1,34 @@
+# `just` alone lists these. Nothing here does more than it says.
+
+_default:
+    @just --list --unsorted
+
+# Build the binary
+build:
+    cargo build
+
+# Run all tests
+test:
+    cargo test --workspace
+
+# Bring the chat app up on the local cloud
+up *ARGS:
+    cargo run --quiet -- up --local {{ARGS}}
+
+# Chat: one client, on stdin and stdout
+chat:
+    npx --yes wscat --connect "$(cargo run --quiet -- url --local)"
+
+# Take the chat app down
+down:
+    cargo run --quiet -- down --local
+
+# Format, lint, and look at the walls
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- --deny warnings
+    .ci/walls
+
+# All that is checked before a change is taken in
+ci:
+    .ci/run

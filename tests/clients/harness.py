@@ -1,0 +1,185 @@
+"""What the tests share: the binary, local clouds, clients, and code that Lambda can run."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+WSCHAT = Path(os.environ.get("WSCHAT_BIN", ROOT / "target/debug/wschat")).resolve()
+REGION = "us-east-1"
+# Nothing here takes longer; whatever does is stuck.
+PATIENCE = 60
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def environment() -> dict[str, str]:
+    """The environment of every process: no setting of the user's has a part in it, and only loopback is asked."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WSCHAT_"))}
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        kept.pop(name, None)
+        kept.pop(name.upper(), None)
+    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return kept | CREDENTIALS | nowhere | {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+def wschat(*arguments, expect: int = 0, timeout: float = PATIENCE, cwd: Path = ROOT) -> str:
+    """Runs the binary, which must end with `expect`, and gives its stdout."""
+    process = subprocess.Popen(
+        [WSCHAT, *map(str, arguments)],
+        cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        out, err = process.communicate(timeout=timeout)
+        how = f"ended with {process.returncode}"
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        how = f"did not end within {timeout} s"
+    assert process.returncode == expect, f"wschat {' '.join(map(str, arguments))} {how}\n{out}\n{err}"
+    return out
+
+
+class Endpoint:
+    """AWS's protocols on a loopback port, and boto3's clients for it."""
+
+    def __init__(self, url: str, ca: Path | None = None):
+        self.url = url
+        self.ca = ca
+        self.clients = {}
+
+    @property
+    def secure(self) -> bool:
+        return self.url.startswith("https")
+
+    def client(self, service: str, url: str | None = None):
+        """A client for `service`, at this endpoint or, on this endpoint's port, at `url`."""
+        key = (service, url)
+        if key not in self.clients:
+            self.clients[key] = boto3.client(
+                service,
+                endpoint_url=url or self.url,
+                verify=str(self.ca) if self.ca else None,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE, proxies={}),
+            )
+        return self.clients[key]
+
+
+class LocalCloud:
+    """A local cloud of its own, in `folder`. A context manager."""
+
+    def __init__(self, folder: Path):
+        self.data = folder / "local"
+
+    def __enter__(self):
+        wschat("local", "start", "--port", 0, "--data", self.data)
+        self.port = json.loads((self.data / "process.json").read_text())["port"]
+        self.plain = Endpoint(f"http://127.0.0.1:{self.port}")
+        self.tls = Endpoint(f"https://localhost:{self.port}", self.data / "ca.pem")
+        return self
+
+    def __exit__(self, *_):
+        wschat("local", "stop", "--data", self.data)
+
+
+class Ministack:
+    """The emulator `ministack`, in a process of its own. A context manager."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.python = os.environ.get("MINISTACK_PYTHON", sys.executable)
+
+    def __enter__(self):
+        self.port = free_port()
+        own = {"GATEWAY_PORT": str(self.port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(self.folder)}
+        with open(self.folder / "ministack.log", "wb") as log:
+            self.process = subprocess.Popen(
+                [str(Path(self.python).absolute()), "-m", "ministack"],
+                cwd=self.folder, env=environment() | own, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )
+        wait_until(self.listens, "ministack listens")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def listens(self):
+        assert self.process.poll() is None, (self.folder / "ministack.log").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what: str):
+    """Asks until it is so, and gives what it is."""
+    deadline = time.monotonic() + PATIENCE
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"it never came that {what}"
+        time.sleep(0.05)
+    return result
+
+
+def code(version: str = "one") -> bytes:
+    """A zip with `function.py` as its bootstrap, which answers to this version."""
+    text = (HERE / "function.py").read_text()
+    # This very interpreter: none other need be on the machine's path.
+    text = text.replace("#!/usr/bin/env python3", f"#!{sys.executable}").replace('VERSION = "one"', f'VERSION = "{version}"')
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
+        entry.external_attr = 0o100755 << 16
+        archive.writestr(entry, text)
+    return packed.getvalue()
+
+
+class Project:
+    """A template of the chat app whose handlers are ready-made folders, so that nothing is compiled.
+
+    `path` is the template's file. What is provisioned is what `templates/chat.yaml` says, the code apart.
+    """
+
+    FUNCTIONS = {"connect": "Connect", "disconnect": "Disconnect", "send-message": "SendMessage", "default": "Default"}
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.path = folder / "template.yaml"
+        self.text = (ROOT / "templates/chat.yaml").read_text()
+        for handler in self.FUNCTIONS:
+            self.edit(f"CodeUri: ../lambdas/{handler}\n", f"CodeUri: code/{handler}\n")
+            self.write_code(handler, "one")
+
+    def write_code(self, handler: str, version: str):
+        bootstrap = self.folder / "code" / handler / "bootstrap"
+        bootstrap.parent.mkdir(parents=True, exist_ok=True)
+        bootstrap.write_text(f"#!/bin/sh\necho {handler}, version {version}\nexit 1\n")
+        bootstrap.chmod(0o755)
+
+    def edit(self, old: str, new: str):
+        """Replaces text that stands in the template just once."""
+        count = self.text.count(old)
+        assert count == 1, f"{old!r} stands {count} times in the template"
+        self.text = self.text.replace(old, new)
+        self.path.write_text(self.text)
