@@ -37,10 +37,11 @@ async fn it_goes_up_talks_and_comes_down() {
     assert_eq!(status.stderr, format!("There is nothing of stack {STACK} in account 000000000000 (us-east-1).\n"));
     let no_url = cloud.wschat(&["url", "--local"]).exits(1);
     assert_eq!(no_url.stdout, "");
-    assert_eq!(
-        no_url.stderr,
-        "error: stack app has no URI: it has no API\n  bring it up with: wschat up --stack app --local\n"
+    let expected = format!(
+        "error: stack app has no URI: it has no API\n  bring it up with: wschat up --stack app --local --data {}\n",
+        cloud.data().display()
     );
+    assert_eq!(no_url.stderr, expected);
 
     let run = up(&cloud);
     assert!(run.stderr.contains("Plan: 28 to create."), "{}", run.stderr);

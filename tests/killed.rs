@@ -151,8 +151,11 @@ async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
         "{}",
         run.stderr
     );
-    let last = "\n  run it again to go on from here, or take everything down with: wschat down --stack app --local\n";
-    assert!(run.stderr.contains("error: stopped: ") && run.stderr.ends_with(last), "{}", run.stderr);
+    let last = format!(
+        "\n  run it again to go on from here, or take everything down with: wschat down --stack app --local --data {}\n",
+        cloud.data().display()
+    );
+    assert!(run.stderr.contains("error: stopped: ") && run.stderr.ends_with(&last), "{}", run.stderr);
     assert_eq!(run.stdout, "");
     cloud.up();
     same(&cloud.inventory().await, &whole);

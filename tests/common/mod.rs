@@ -85,13 +85,17 @@ impl Cloud {
     }
 
     /// Starts a command.
-    pub fn begin<'a>(&'a self, arguments: &[&str]) -> Running<'a> {
+    pub fn begin(&self, arguments: &[&str]) -> Running<'_> {
+        self.begin_command(&mut self.command(arguments))
+    }
+
+    /// Starts a command that was made to measure.
+    pub fn begin_command(&self, command: &mut Command) -> Running<'_> {
         let before = self.calls().len();
-        let mut command = self.command(arguments);
         // Into files: they can be read while it runs, and never fill up.
         let (stdout, stderr) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
-        command.stdout(stdout.reopen().unwrap()).stderr(stderr.reopen().unwrap());
-        Running { cloud: self, child: command.spawn().unwrap(), stdout, stderr, before, arguments: arguments.join(" ") }
+        let child = command.stdout(stdout.reopen().unwrap()).stderr(stderr.reopen().unwrap()).spawn().unwrap();
+        Running { cloud: self, child, stdout, stderr, before, command: format!("{command:?}") }
     }
 
     /// `wschat up --local --yes`, which must succeed.
@@ -180,7 +184,7 @@ pub struct Running<'a> {
     stdout: tempfile::NamedTempFile,
     stderr: tempfile::NamedTempFile,
     before: usize,
-    arguments: String,
+    command: String,
 }
 
 impl Running<'_> {
@@ -189,7 +193,7 @@ impl Running<'_> {
         let status = self.child.wait().unwrap();
         let calls = self.cloud.calls().split_off(self.before);
         Run {
-            command: self.arguments,
+            command: self.command,
             stdout: fs::read_to_string(self.stdout.path()).unwrap(),
             stderr: fs::read_to_string(self.stderr.path()).unwrap(),
             code: status.code(),
@@ -244,14 +248,14 @@ impl Run {
 
     /// It must have ended so.
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "wschat {}\n{}\n{}", self.command, self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{}\n{}\n{}", self.command, self.stdout, self.stderr);
         self
     }
 
     /// It must have made calls that read, and no others.
     pub fn changes_nothing(&self) {
         let changes = self.mutations();
-        assert!(changes.is_empty(), "wschat {} made {changes:?}\n{}", self.command, self.stderr);
+        assert!(changes.is_empty(), "{} made {changes:?}\n{}", self.command, self.stderr);
     }
 
     /// The mutating calls in order: `lambda.CreateFunction`.

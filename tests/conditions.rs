@@ -1,0 +1,128 @@
+//! Under AWS-like conditions (late, slow, throttled, in each other's way) everything comes out the same.
+
+mod common;
+
+use common::inventory::{Inventory, same};
+use common::{Cloud, repository, template};
+use serde_json::Value;
+
+/// The project's conditions file, its times shortened and its quotas widened by this factor: the order of things and
+/// the chances stay.
+fn conditions(hurry: f64) -> toml::Table {
+    let text = std::fs::read_to_string(repository().join("docs/aws-conditions.toml")).unwrap();
+    let mut file: toml::Table = text.parse().unwrap();
+    for section in ["latency_ms", "eventual_s"] {
+        for (_, time) in file[section].as_table_mut().unwrap() {
+            let seconds = time.as_float().or_else(|| time.as_integer().map(|time| time as f64)).unwrap();
+            *time = (seconds / hurry).into();
+        }
+    }
+    file
+}
+
+fn set(file: &mut toml::Table, section: &str, key: &str, value: impl Into<toml::Value>) {
+    file[section].as_table_mut().unwrap().insert(key.to_owned(), value.into());
+}
+
+async fn without_conditions() -> Inventory {
+    let cloud = Cloud::start().go();
+    template::chat_without_handlers(&cloud);
+    cloud.up();
+    cloud.inventory().await
+}
+
+/// A stack goes up under these conditions, whole; stays; and goes, wholly. Gives the refusals on its way up.
+async fn comes_and_goes(conditions: &toml::Table) -> Vec<String> {
+    let cloud = Cloud::start().conditions(&conditions.to_string()).go();
+    template::chat_without_handlers(&cloud);
+    let run = cloud.up();
+    same(&cloud.inventory().await, &without_conditions().await);
+    cloud.up().changes_nothing();
+    cloud.status().ok();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+    run.calls.into_iter().filter_map(|call| Some(format!("{} {}", call.operation, call.code?))).collect()
+}
+
+#[tokio::test]
+async fn under_the_projects_conditions() {
+    let refusals = comes_and_goes(&conditions(5.0)).await;
+    let too_early = "CreateFunction InvalidParameterValueException";
+    assert!(refusals.iter().any(|refusal| refusal == too_early), "roles spread at once: {refusals:?}");
+}
+
+#[tokio::test]
+async fn where_integrations_need_their_functions() {
+    let mut conditions = conditions(5.0);
+    set(&mut conditions, "strict", "integration_needs_function", true);
+    let refusals = comes_and_goes(&conditions).await;
+    assert!(refusals.iter().any(|refusal| refusal.starts_with("CreateIntegration ")), "{refusals:?}");
+}
+
+#[tokio::test]
+async fn where_everything_collides_and_is_throttled() {
+    let mut conditions = conditions(50.0);
+    set(&mut conditions, "conflict", "apigatewayv2_same_api", 0.9);
+    let throttle = conditions["throttle"].as_table_mut().unwrap();
+    for service in ["apigatewayv2", "dynamodb", "iam", "lambda", "logs"] {
+        let rate: toml::Table = "rate = 8.0\nburst = 2".parse().unwrap();
+        throttle.insert(format!("{service}.*"), rate.into());
+    }
+    throttle.remove("apigatewayv2.CreateDeployment");
+    let refusals = comes_and_goes(&conditions).await;
+    for code in ["Throttling", "ThrottlingException", "TooManyRequestsException"] {
+        assert!(refusals.iter().any(|refusal| refusal.ends_with(&format!(" {code}"))), "no {code}: {refusals:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_stacks_do_not_touch_each_other() {
+    let cloud = Cloud::start().go();
+    template::chat_without_handlers(&cloud);
+    // One name begins with the other, so that whoever looks at beginnings alone takes both.
+    let run = |verb: &str, stack: &str| cloud.wschat(&[verb, "--local", "--yes", "--stack", stack]).ok();
+    run("up", "chat");
+    let one = cloud.inventory().await;
+    let (longer, again) = (cloud.begin(&["up", "--local", "--yes", "--stack", "chat-Connect"]), run("up", "chat"));
+    longer.end().ok();
+    again.changes_nothing();
+    let both = cloud.inventory().await;
+    assert_eq!(both.len(), 2 * one.len());
+    for stack in ["chat", "chat-Connect"] {
+        cloud.wschat(&["status", "--local", "--stack", stack]).ok();
+    }
+    run("down", "chat-Connect");
+    same(&cloud.inventory().await, &one);
+    cloud.wschat(&["status", "--local", "--stack", "chat-Connect"]).exits(3);
+    cloud.wschat(&["status", "--local", "--stack", "chat"]).ok();
+    run("up", "chat-Connect");
+    run("down", "chat");
+    cloud.wschat(&["status", "--local", "--stack", "chat-Connect"]).ok();
+    run("down", "chat-Connect");
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn json_is_a_line_an_event() {
+    let cloud = Cloud::start().go();
+    template::echo(&cloud);
+    let lines = |arguments: &[&str]| -> Vec<Value> {
+        let run = cloud.wschat(&[arguments, &["--local", "--json"]].concat()).ok();
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let events = lines(&["up", "--yes"]);
+    assert_eq!(events[0]["event"], "plan");
+    let created = events.iter().filter(|event| event["event"] == "done" && event["action"] == "create");
+    assert_eq!(created.count(), events[0]["steps"].as_array().unwrap().len());
+    let result = events.last().unwrap();
+    assert_eq!(result["event"], "result");
+    assert_eq!(result["uris"][0], result["outputs"]["Uri"]);
+
+    let [status] = &lines(&["status"])[..] else { panic!("status is one line") };
+    assert_eq!(status["well"], true);
+    assert_eq!(status["uris"], result["uris"]);
+    assert_eq!(status["resources"].as_array().unwrap().len(), 15);
+
+    let events = lines(&["down", "--yes"]);
+    assert!(events.iter().any(|event| event["event"] == "done" && event["action"] == "delete"), "{events:?}");
+}

@@ -1,0 +1,327 @@
+//! What people get wrong is told in full, with its place and what to do, before anything is touched.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+
+use aws_sdk_dynamodb::types::Tag;
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use common::inventory::same;
+use common::{Cloud, Run, template};
+use serde_json::json;
+
+const TEMPLATE: &str = "\
+Parameters:
+  Size: { Type: Number, Default: 128, MaxValue: 1024 }
+Resources:
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties:
+      Name: !Ref AWS::StackName
+      ProtocolType: WEBSOCKET
+      RouteSelectionExpression: $request.body.action
+  Connect:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      ApiId: !Ref Api
+      RouteKey: $connect
+Outputs:
+  Uri:
+    Value: !Sub ${Api.ApiEndpoint}/live
+";
+
+/// `up` must fail with just this on stderr, and must have asked AWS nothing.
+fn refused(cloud: &Cloud, arguments: &[&str], stderr: &str) {
+    let before = cloud.calls().len();
+    let run = cloud.wschat(&[&["up", "--local", "--yes"], arguments].concat()).exits(1);
+    assert_eq!(run.stderr, stderr);
+    assert_eq!(run.stdout, "");
+    assert_eq!(cloud.calls().len(), before, "it was asked");
+}
+
+#[test]
+fn a_template_is_checked_before_anybody_is_asked() {
+    let cloud = Cloud::start().go();
+    let mistakes = [
+        (
+            "RouteKey:",
+            "RouteKye:",
+            r#"error: missing property "RouteKey" of AWS::ApiGatewayV2::Route
+  --> template.yaml:12:5
+   |
+12 |     Properties:
+   |     ^^^^^^^^^^
+
+error: unknown property "RouteKye" of AWS::ApiGatewayV2::Route
+  --> template.yaml:14:7
+   |
+14 |       RouteKye: $connect
+   |       ^^^^^^^^
+   = help: did you mean "RouteKey"?
+
+error: the template template.yaml cannot be used: it has 2 problems
+"#,
+        ),
+        (
+            "V2::Route",
+            "V2::Rout",
+            r#"error: resource type "AWS::ApiGatewayV2::Rout" is not supported
+  --> template.yaml:11:11
+   |
+11 |     Type: AWS::ApiGatewayV2::Rout
+   |           ^^^^^^^^^^^^^^^^^^^^^^^
+   = help: did you mean "AWS::ApiGatewayV2::Route"?
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+        (
+            "!Sub",
+            "!Subb",
+            r#"error: unknown tag "!Subb"
+  --> template.yaml:17:12
+   |
+17 |     Value: !Subb ${Api.ApiEndpoint}/live
+   |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   = help: did you mean "Sub"?
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+        (
+            "ApiEndpoint",
+            "Endpoint",
+            r#"error: AWS::ApiGatewayV2::Api has no attribute "Endpoint"
+  --> template.yaml:17:12
+   |
+17 |     Value: !Sub ${Api.Endpoint}/live
+   |            ^^^^^^^^^^^^^^^^^^^^^^^^^
+   = help: known here: ApiEndpoint, ApiId
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+        (
+            "ApiId: !Ref Api",
+            "ApiId: !Ref Connection",
+            r#"error: there is no resource or parameter "Connection"
+  --> template.yaml:13:14
+   |
+13 |       ApiId: !Ref Connection
+   |              ^^^^^^^^^^^^^^^
+   = help: did you mean "Connect"?
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+        (
+            "WEBSOCKET",
+            "WEBSOKET",
+            r#"error: ProtocolType cannot be "WEBSOKET"
+ --> template.yaml:8:21
+  |
+8 |       ProtocolType: WEBSOKET
+  |                     ^^^^^^^^
+  = help: did you mean "WEBSOCKET"?
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+        (
+            "Outputs",
+            "Output",
+            r#"error: unknown section "Output"
+  --> template.yaml:15:1
+   |
+15 | Output:
+   | ^^^^^^
+   = help: did you mean "Outputs"?
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+        (
+            "Name: !Ref",
+            "Name: [!Ref",
+            r#"error: this is not YAML: illegal placement of ':' indicator
+ --> template.yaml:8:19
+  |
+8 |       ProtocolType: WEBSOCKET
+  |                   ^
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+        ),
+    ];
+    for (right, wrong, stderr) in mistakes {
+        assert_eq!(TEMPLATE.matches(right).count(), 1, "{right}");
+        fs::write(cloud.folder().join("template.yaml"), TEMPLATE.replace(right, wrong)).unwrap();
+        refused(&cloud, &[], stderr);
+    }
+}
+
+#[test]
+fn parameters_and_files() {
+    let cloud = Cloud::start().go();
+    refused(
+        &cloud,
+        &[],
+        "error: there is no template here (template.yaml, or one in templates/); name it with --template\n",
+    );
+    refused(
+        &cloud,
+        &["--template", "app.yaml"],
+        "error: cannot read the template app.yaml: No such file or directory (os error 2)\n",
+    );
+    refused(
+        &cloud,
+        &["--stack", "9lives", "--template", "app.yaml"],
+        "error: \"9lives\" cannot be the name of a stack\n  letters, digits and hyphens, a letter first, at most 40 characters\n",
+    );
+    fs::write(cloud.folder().join("template.yaml"), TEMPLATE).unwrap();
+    refused(
+        &cloud,
+        &["--parameter", "Sise=3"],
+        r#"error: the template has no parameter "Sise"
+  = help: did you mean "Size"?
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+    );
+    refused(
+        &cloud,
+        &["--parameter", "Size=2000"],
+        r#"error: the parameter Size must be at most 1024, not "2000"
+ --> template.yaml:2:3
+  |
+2 |   Size: { Type: Number, Default: 128, MaxValue: 1024 }
+  |   ^^^^
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+    );
+}
+
+/// Runs `up` for AWS itself, as far as it gets.
+fn up_on_aws(cloud: &Cloud, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    fs::write(cloud.folder().join("template.yaml"), TEMPLATE).unwrap();
+    let variables = variables.iter().copied();
+    cloud.begin_command(cloud.command(&[&["up", "--yes"], arguments].concat()).envs(variables)).end().exits(1)
+}
+
+#[test]
+fn without_a_region_or_credentials_it_says_how_to_get_them() {
+    let cloud = Cloud::start().go();
+    let run = up_on_aws(&cloud, &[], &[]);
+    let stderr = "error: no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile\n";
+    assert_eq!(run.stderr, stderr);
+
+    let run = up_on_aws(&cloud, &["--region", "eu-central-1"], &[]);
+    assert!(run.stderr.starts_with("error: no usable AWS credentials: "), "{}", run.stderr);
+    let remedy =
+        "  log in (`aws sso login`), set AWS_PROFILE or --profile, or run with --local for no account at all\n";
+    assert!(run.stderr.ends_with(remedy), "{}", run.stderr);
+}
+
+#[test]
+fn an_endpoint_where_nothing_listens_is_named() {
+    let cloud = Cloud::start().go();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let endpoint = format!("http://{closed}");
+    let run = up_on_aws(&cloud, &["--region", "eu-central-1", "--endpoint-url", &endpoint], &keys);
+    let expected = format!("error: cannot reach {endpoint}: sts.GetCallerIdentity: ");
+    assert!(run.stderr.starts_with(&expected) && run.stderr.contains("Connection refused"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_name_that_is_somebody_elses_stops_it() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    template.set("Rows.TableName", json!("rows"));
+    template.save(&cloud);
+    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk());
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
+    let attribute = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+    let create = dynamodb.create_table().table_name("rows").key_schema(key).billing_mode(BillingMode::PayPerRequest);
+    let table = create.attribute_definitions(attribute.build().unwrap()).send().await.unwrap();
+    while cloud.inventory().await["table rows"]["description"]["TableStatus"] != "ACTIVE" {
+        tokio::task::yield_now().await;
+    }
+
+    let owners = [(None, "somebody else (it carries no tag of wschat's)"), (Some("shop"), "the wschat stack \"shop\"")];
+    for (stack, owner) in owners {
+        if let Some(stack) = stack {
+            let arn = table.table_description().unwrap().table_arn().unwrap();
+            let tag = Tag::builder().key("wschat:stack").value(stack).build().unwrap();
+            dynamodb.tag_resource().resource_arn(arn).tags(tag).send().await.unwrap();
+        }
+        let before = cloud.inventory().await;
+        let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+        run.changes_nothing();
+        let expected = format!(
+            "error: AWS::DynamoDB::Table \"rows\" exists already and belongs to {owner}\n  give Rows another name, or remove that one yourself: wschat never touches what is not its own\n"
+        );
+        assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
+        cloud.down().changes_nothing();
+        same(&cloud.inventory().await, &before);
+    }
+}
+
+#[test]
+fn code_that_does_not_compile_is_shown_as_the_compiler_shows_it() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    template.set("Echo.Code", json!("handler"));
+    template.save(&cloud);
+    let folder = cloud.folder().join("handler");
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let manifest = "[package]\nname = \"wrong-handler\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n";
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("src/main.rs"), "fn main() {\n    let number: u8 = \"seven\";\n}\n").unwrap();
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    for words in ["error[E0308]: mismatched types", "src/main.rs:2:22", "expected `u8`, found `&str`"] {
+        assert!(run.stderr.contains(words), "no {words:?} in\n{}", run.stderr);
+    }
+    let last = run.stderr.lines().last().unwrap();
+    assert!(last.starts_with("error: cannot compile the code of Echo: "), "{last}");
+}
+
+#[test]
+fn code_that_cannot_run_is_refused_before_it_is_sent() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    let path = cloud.folder().join("echo/bootstrap");
+    let mut executable = fs::read(&path).unwrap();
+    // ELF's e_machine: the one of the two that this machine is not.
+    let (machine, other, mine) = match std::env::consts::ARCH {
+        "x86_64" => (183, "aarch64", "x86_64"),
+        _ => (62, "x86_64", "aarch64"),
+    };
+    executable[18] = machine;
+    fs::write(&path, &executable).unwrap();
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    let expected = format!("bootstrap cannot run: it was built for {other}, and {mine} is wanted\n");
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+
+    let mut zip = zip::ZipWriter::new(fs::File::create(cloud.folder().join("echo.zip")).unwrap());
+    zip.start_file("bootstrap", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+    zip.write_all(&executable).unwrap();
+    zip.finish().unwrap();
+    template.set("Echo.Code", json!("echo.zip"));
+    template.save(&cloud);
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    assert!(run.stderr.contains(&format!("it was built for {other}, and {mine} is wanted")), "{}", run.stderr);
+
+    template.set("Echo.Code", json!("nowhere"));
+    template.save(&cloud);
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    let expected = format!("there is no {}", cloud.folder().join("nowhere").display());
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+}
