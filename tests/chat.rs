@@ -4,7 +4,7 @@ mod common;
 
 use common::client::Client;
 use common::inventory::{Inventory, same};
-use common::{Cloud, STACK, repository};
+use common::{Cloud, STACK, eventually, repository};
 use serde_json::Value;
 
 /// Where the handlers' build is the repository's own, so that it is made once.
@@ -74,9 +74,7 @@ async fn it_goes_up_talks_and_comes_down() {
     assert_eq!(alice.hear().await, "Grüße, 世界 🌍");
 
     bob.close().await;
-    while connections(&cloud).await != 1 {
-        tokio::task::yield_now().await;
-    }
+    eventually("Bob is forgotten", async || connections(&cloud).await == 1).await;
 
     cloud.down();
     assert!(alice.closed().await.is_some(), "a deleted API closes its sockets");
@@ -97,9 +95,7 @@ async fn a_client_that_vanishes_is_forgotten() {
     bob.vanish();
     alice.say(r#"{"action":"sendmessage","message":"still there?"}"#).await;
     assert_eq!(carol.hear().await, "still there?");
-    while connections(&cloud).await != 2 {
-        tokio::task::yield_now().await;
-    }
+    eventually("Bob is forgotten", async || connections(&cloud).await == 2).await;
 }
 
 #[tokio::test]
@@ -120,10 +116,6 @@ async fn a_restart_of_the_local_cloud_keeps_the_stack() {
     let (mut alice, mut bob) = (Client::connect(&uri).await, Client::connect(&uri).await);
     alice.say(r#"{"action":"sendmessage","message":"here again"}"#).await;
     assert_eq!(bob.hear().await, "here again");
-    // Who was connected before is forgotten by now, if not when the cloud stopped.
-    while connections(&cloud).await != 2 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod common;
 use aws_sdk_apigatewayv2::types::RouteSettings;
 use aws_sdk_lambda::types::Environment;
 use common::inventory::{Inventory, same};
-use common::{Cloud, Run, template};
+use common::{Cloud, Run, eventually, template};
 
 /// A stack that stands, and the clients of somebody who meddles with it.
 struct Meddled {
@@ -206,9 +206,8 @@ async fn tables_and_log_groups() {
     it.repaired(&["DeletionProtectionEnabled is true, the template says false"]).await;
 
     it.dynamodb.delete_table().table_name(&table).send().await.unwrap();
-    while it.dynamodb.describe_table().table_name(&table).send().await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let gone = async || it.dynamodb.describe_table().table_name(&table).send().await.is_err();
+    eventually("the table is gone", gone).await;
     it.repaired(&["✗ Rows", "missing"]).await;
 
     let group = it.name("log group");

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use aws_sdk_dynamodb::types::Tag;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use common::inventory::same;
-use common::{Cloud, Run, template};
+use common::{Cloud, Run, eventually, template};
 use serde_json::json;
 
 const TEMPLATE: &str = "\
@@ -247,9 +247,8 @@ async fn a_name_that_is_somebody_elses_stops_it() {
     let attribute = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
     let create = dynamodb.create_table().table_name("rows").key_schema(key).billing_mode(BillingMode::PayPerRequest);
     let table = create.attribute_definitions(attribute.build().unwrap()).send().await.unwrap();
-    while cloud.inventory().await["table rows"]["description"]["TableStatus"] != "ACTIVE" {
-        tokio::task::yield_now().await;
-    }
+    let active = async || cloud.inventory().await["table rows"]["description"]["TableStatus"] == "ACTIVE";
+    eventually("the table is active", active).await;
 
     let owners = [(None, "somebody else (it carries no tag of wschat's)"), (Some("shop"), "the wschat stack \"shop\"")];
     for (stack, owner) in owners {

@@ -1,15 +1,12 @@
 //! A stock WebSocket client.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-/// Far longer than anything takes here; what is not there by then is not coming.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::PATIENCE;
 
 /// One end of a WebSocket connection.
 pub struct Client(WebSocketStream<TcpStream>);

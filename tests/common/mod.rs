@@ -27,6 +27,19 @@ const TESTER: &str = "tester";
 /// How often to look whether something has happened.
 const GLANCE: Duration = Duration::from_millis(1);
 
+/// Far longer than anything takes here: what is not so by then will not be.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until it is so.
+pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(10 * GLANCE).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "not so: {what}");
+}
+
 /// A running local cloud and a folder to work in. Dropped, the cloud stops and all is gone.
 #[must_use]
 pub struct Cloud {

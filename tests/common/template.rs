@@ -110,13 +110,13 @@ fn echo_binary() -> &'static Path {
         let scratch = tempfile::tempdir_in(folder).unwrap();
         let made = scratch.path().join("echo");
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let status = Command::new(rustc)
+        let output = Command::new(rustc)
             .args(["--edition=2024", "-Copt-level=1", "-Cstrip=symbols", "-o"])
             .arg(&made)
             .arg(repository().join("tests/fixtures/echo/echo.rs"))
-            .status()
+            .output()
             .unwrap();
-        assert!(status.success());
+        assert!(output.status.success(), "{output:?}");
         // Other test processes may be at it too: whoever is last wins, and all have the same.
         let path = folder.join("echo");
         fs::rename(made, &path).unwrap();
