@@ -54,7 +54,8 @@ impl Pace {
 
     /// Takes a place under the quota of `service.operation`: how long to wait for it from `now` on.
     fn wait(&self, service: &str, operation: &str, now: Instant) -> Duration {
-        let covers = |quota: &&Quota| quota.service == service && (quota.operation == operation || quota.operation == "*");
+        let covers =
+            |quota: &&Quota| quota.service == service && (quota.operation == operation || quota.operation == "*");
         let Some(quota) = QUOTAS.iter().find(covers) else { return Duration::ZERO };
         let spacing = Duration::from_secs_f64(1.0 / quota.rate);
         let slack = spacing.mul_f64(quota.burst - 1.0);

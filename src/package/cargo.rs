@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
-use cargo_metadata::{Package, Message, Metadata, MetadataCommand, PackageId, TargetKind};
+use cargo_metadata::{Message, Metadata, MetadataCommand, Package, PackageId, TargetKind};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 

@@ -382,9 +382,8 @@ impl Planner<'_> {
             let live = &self.live[index];
             let provider = resources::provider(live.type_name);
             let parent = provider.and_then(|provider| provider.parent());
-            let goes_with_parent = parent
-                .zip(live.parent.as_deref())
-                .is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
+            let goes_with_parent =
+                parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
             if goes_with_parent {
                 continue;
             }

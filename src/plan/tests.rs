@@ -92,9 +92,8 @@ fn up(stack: &Stack) -> Vec<Live> {
         };
         let mut one = Live::new(step.type_name, &id, properties.clone());
         one.parent = properties[parent].as_str().map(str::to_owned).filter(|parent| *parent != id);
-        one.logical_id = Some(step.name.clone()).filter(|_| {
-            ![route::TYPE, integration::TYPE, deployment::TYPE].contains(&step.type_name)
-        });
+        one.logical_id = Some(step.name.clone())
+            .filter(|_| ![route::TYPE, integration::TYPE, deployment::TYPE].contains(&step.type_name));
         one.attributes = known
             .iter()
             .filter(|(token, _)| token.logical_id == step.name)
@@ -187,7 +186,8 @@ fn a_route_that_goes_is_gone_before_the_snapshot() {
         + "  Permission:"
         + CHAT.split("  Permission:").nth(1).unwrap();
     let plan = planned(&without, &live);
-    let gone = plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
+    let gone =
+        plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
     assert!(waits(&plan, index(&plan, "+ Deployment"), gone));
 }
 
@@ -206,9 +206,8 @@ fn what_was_added_by_hand_goes_and_nothing_else_happens() {
 #[test]
 fn what_is_gone_or_changed_is_repaired() {
     let whole = up(&stack(CHAT));
-    let without = |type_name: &str| -> Vec<Live> {
-        whole.iter().filter(|live| live.type_name != type_name).cloned().collect()
-    };
+    let without =
+        |type_name: &str| -> Vec<Live> { whole.iter().filter(|live| live.type_name != type_name).cloned().collect() };
     assert_eq!(acts(&planned(CHAT, &without(table::TYPE))), ["+ Table"]);
     assert_eq!(acts(&planned(CHAT, &without(stage::TYPE))), ["+ Stage"]);
     assert_eq!(acts(&planned(CHAT, &without(permission::TYPE))), ["+ Permission"]);
@@ -291,7 +290,8 @@ fn a_log_group_that_lambda_made_lives_as_long_as_its_function() {
 
 #[test]
 fn what_is_retained_stays() {
-    let kept = CHAT.replace("    Type: AWS::DynamoDB::Table", "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain");
+    let kept =
+        CHAT.replace("    Type: AWS::DynamoDB::Table", "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain");
     let mut live = up(&stack(&kept));
     for one in live.iter_mut().filter(|live| live.type_name == table::TYPE) {
         one.deletion_policy = DeletionPolicy::Retain;

@@ -62,7 +62,17 @@ impl Kind for Api {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["BasePath", "Body", "BodyS3Location", "CorsConfiguration", "CredentialsArn", "FailOnWarnings", "IpAddressType", "RouteKey", "Target"]
+        &[
+            "BasePath",
+            "Body",
+            "BodyS3Location",
+            "CorsConfiguration",
+            "CredentialsArn",
+            "FailOnWarnings",
+            "IpAddressType",
+            "RouteKey",
+            "Target",
+        ]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

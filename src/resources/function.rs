@@ -171,7 +171,22 @@ impl Kind for Function {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["CapacityProviderConfig", "CodeSigningConfigArn", "DeadLetterConfig", "DurableConfig", "FileSystemConfigs", "FunctionScalingConfig", "ImageConfig", "KmsKeyArn", "PublishToLatestPublished", "RecursiveLoop", "RuntimeManagementConfig", "SnapStart", "TenancyConfig", "VpcConfig"]
+        &[
+            "CapacityProviderConfig",
+            "CodeSigningConfigArn",
+            "DeadLetterConfig",
+            "DurableConfig",
+            "FileSystemConfigs",
+            "FunctionScalingConfig",
+            "ImageConfig",
+            "KmsKeyArn",
+            "PublishToLatestPublished",
+            "RecursiveLoop",
+            "RuntimeManagementConfig",
+            "SnapStart",
+            "TenancyConfig",
+            "VpcConfig",
+        ]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

@@ -61,7 +61,14 @@ impl Kind for LogGroup {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["BearerTokenAuthenticationEnabled", "DataProtectionPolicy", "DeletionProtectionEnabled", "FieldIndexPolicies", "KmsKeyId", "ResourcePolicyDocument"]
+        &[
+            "BearerTokenAuthenticationEnabled",
+            "DataProtectionPolicy",
+            "DeletionProtectionEnabled",
+            "FieldIndexPolicies",
+            "KmsKeyId",
+            "ResourcePolicyDocument",
+        ]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

@@ -226,7 +226,14 @@ impl Kind for Table {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["ContributorInsightsSpecification", "ImportSourceSpecification", "KinesisStreamSpecification", "OnDemandThroughput", "ResourcePolicy", "WarmThroughput"]
+        &[
+            "ContributorInsightsSpecification",
+            "ImportSourceSpecification",
+            "KinesisStreamSpecification",
+            "OnDemandThroughput",
+            "ResourcePolicy",
+            "WarmThroughput",
+        ]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
