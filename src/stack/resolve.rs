@@ -233,7 +233,11 @@ impl<'a> Resolver<'a> {
                 properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
                 Some(local)
             }
-            Value::Object(code) if code.contains_key("ZipFile") => None,
+            Value::Object(code) if code.contains_key("ZipFile") => {
+                let problem = Problem::new(path, "inline code is not supported yet");
+                self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
+                None
+            }
             Value::Object(code) if code.contains_key("ImageUri") => {
                 self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
                 None
