@@ -17,7 +17,7 @@ fn up(cloud: &Cloud) -> common::Run {
 
 /// The rows of the connections table.
 async fn connections(cloud: &Cloud) -> usize {
-    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk());
+    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk().await);
     let table = dynamodb.list_tables().send().await.unwrap().table_names()[0].clone();
     dynamodb.scan().table_name(table).send().await.unwrap().items().len()
 }

@@ -23,7 +23,7 @@ impl Meddled {
         let cloud = Cloud::start().go();
         template::echo(&cloud);
         cloud.up();
-        let sdk = cloud.sdk();
+        let sdk = cloud.sdk().await;
         Self {
             before: cloud.inventory().await,
             apigateway: aws_sdk_apigatewayv2::Client::new(&sdk),

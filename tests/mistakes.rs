@@ -242,7 +242,7 @@ async fn a_name_that_is_somebody_elses_stops_it() {
     let mut template = template::echo(&cloud);
     template.set("Rows.TableName", json!("rows"));
     template.save(&cloud);
-    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk());
+    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk().await);
     let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
     let attribute = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
     let create = dynamodb.create_table().table_name("rows").key_schema(key).billing_mode(BillingMode::PayPerRequest);

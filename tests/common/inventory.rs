@@ -4,6 +4,7 @@
 //! What services answer as JSON is taken whole and not through the SDK's types, so that no property is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -12,7 +13,7 @@ use regex_lite::{Captures, Regex};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::Cloud;
+use super::{Cloud, TESTER};
 
 /// What there is, by what it is: `"table app-Rows-fc7fc51e"`.
 pub type Inventory = BTreeMap<String, Value>;
@@ -121,7 +122,7 @@ impl Cloud {
 
     /// IAM speaks XML: here the SDK reads it.
     async fn roles(&self) -> Vec<Value> {
-        let iam = aws_sdk_iam::Client::new(&self.sdk());
+        let iam = aws_sdk_iam::Client::new(&self.sdk().await);
         let details = iam.get_account_authorization_details().send().await.unwrap();
         let document = |text: Option<&str>| {
             let text = percent_encoding::percent_decode_str(text.unwrap()).decode_utf8().unwrap();
@@ -196,10 +197,31 @@ impl Cloud {
     }
 
     async fn ask(&self, service: &str, method: &str, path: &str, headers: &[(&str, String)], body: String) -> Value {
+        loop {
+            let (status, answer) = self.ask_once(service, method, path, headers, &body).await;
+            match status {
+                200 => return serde_json::from_str(&answer).unwrap(),
+                404 => return Value::Null,
+                429 => {}
+                400 if answer.contains("Throttling") => {}
+                _ => panic!("{service} {method} {path}: {status} {answer}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: &str,
+    ) -> (u16, String) {
         let stream = TcpStream::connect(("127.0.0.1", self.port())).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
-        let scope = format!("tester/20260101/us-east-1/{service}/aws4_request");
+        let scope = format!("{TESTER}/20260101/us-east-1/{service}/aws4_request");
         let mut request = hyper::Request::builder()
             .method(method)
             .uri(path)
@@ -209,10 +231,12 @@ impl Cloud {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Full::new(Bytes::from(body))).unwrap();
-        let answer = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let answer = answer.into_body().collect().await.unwrap().to_bytes();
         connection.abort();
-        serde_json::from_slice(&answer).unwrap_or_default()
+        (status, String::from_utf8(answer.into()).unwrap())
     }
 }
 

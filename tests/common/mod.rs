@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_types::retry::RetryConfig;
 use rustix::process::{Pid, Signal, kill_process};
 use wschat::local::call_log::Call;
 
@@ -121,19 +121,16 @@ impl Cloud {
     }
 
     /// What the SDK's clients need to speak to this cloud.
-    pub fn sdk(&self) -> aws_config::SdkConfig {
-        self.sdk_as(TESTER)
-    }
-
-    fn sdk_as(&self, access_key: &str) -> aws_config::SdkConfig {
-        let credentials = Credentials::new(access_key, "secret", None, None, "tests");
-        aws_config::SdkConfig::builder()
-            .behavior_version(aws_config::BehaviorVersion::latest())
-            .region(aws_config::Region::from_static("us-east-1"))
+    pub async fn sdk(&self) -> aws_config::SdkConfig {
+        aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .region("us-east-1")
             .endpoint_url(format!("http://127.0.0.1:{}", self.port))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .credentials_provider(Credentials::new(TESTER, "secret", None, None, "tests"))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build()
+            // Tests look at clouds that throttle.
+            .retry_config(RetryConfig::standard().with_max_attempts(50))
+            .load()
+            .await
     }
 }
 
