@@ -202,11 +202,11 @@ impl<'a> Resolver<'a> {
                     {
                         problem.what = format!("{} of {}", problem.what, kind.type_name());
                     }
-                    if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key) {
-                        if kind.not_yet().contains(&property.as_str()) {
-                            problem.what = format!("{property} of {} is not supported yet", kind.type_name());
-                            problem.help = None;
-                        }
+                    if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key)
+                        && kind.not_yet().contains(&property.as_str())
+                    {
+                        problem.what = format!("{property} of {} is not supported yet", kind.type_name());
+                        problem.help = None;
                     }
                     let problem = problem.below(path);
                     let below = |failed: &Path| {
