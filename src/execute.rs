@@ -135,7 +135,8 @@ pub async fn run(
             () = told_to_stop(&mut stop), if !stopping => {}
         }
     }
-    run.finish()
+    let stopped = *stop.borrow();
+    run.finish(stopped)
 }
 
 /// Returns when `stop` is true; never, when nobody is left who could say so.
@@ -192,6 +193,12 @@ impl Run<'_> {
         self.begun.entry(index).or_insert_with(Instant::now);
         self.tell(Event::Started { step: index });
         let want = step.want.as_ref().map(|want| self.resolve(want));
+        let unknown = want.as_ref().and_then(|want| Token::find_all(&want.properties).into_iter().next());
+        if let Some(token) = unknown {
+            let text = format!("{} of {} is not known", token.attribute, token.logical_id);
+            self.failed(index, ResourceError::Failed(text));
+            return;
+        }
         let aws = Arc::clone(&self.aws);
         let events = self.events.clone();
         self.tasks.spawn(STEP.scope(index, async move {
@@ -283,7 +290,15 @@ impl Run<'_> {
         begun
     }
 
-    fn finish(mut self) -> Outcome {
+    fn finish(mut self, stopped: bool) -> Outcome {
+        let waiting: Vec<usize> =
+            (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting).collect();
+        if !stopped && self.outcome.failed.is_empty() {
+            for index in &waiting {
+                let error = "a defect of wschat's: it waits for what waits for it";
+                self.failed(*index, ResourceError::Failed(error.to_owned()));
+            }
+        }
         self.outcome.not_started =
             (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting).collect();
         self.outcome
@@ -336,13 +351,18 @@ const LOOKS: u32 = 4;
 async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -> Result<Created, ResourceError> {
     let mut attempts = 0;
     loop {
+        attempts += 1;
         let error = match provider.create(cx, want).await {
             Err(ResourceError::Call(error)) if error.is(Meaning::Unknown) || error.is(Meaning::Exists) => error,
+            // What this run has just made may not be known everywhere yet.
+            Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) && attempts < LOOKS => {
+                tokio::time::sleep(Duration::from_millis(100 << (2 * attempts))).await;
+                continue;
+            }
             result => return result,
         };
-        attempts += 1;
         for look in 0..LOOKS {
-            if let Some(live) = provider.find(cx, want).await? {
+            if let Some(live) = provider.find(cx, want).await?.filter(|live| !live.is_leaving()) {
                 return adopt(cx, provider, want, live).await;
             }
             tokio::time::sleep(Duration::from_millis(100 << (2 * look))).await;

@@ -71,6 +71,7 @@ pub fn search(stack: &Stack) -> Search {
         if let Some(name) = &resource.name {
             search.names.entry(resource.kind.type_name()).or_default().push(name.clone());
         }
+        search.route_responses |= resource.kind.type_name() == resources::route_response::TYPE;
         if resource.kind.type_name() == resources::inline_policy::TYPE {
             let policy = resource.properties["PolicyName"].as_str().unwrap_or_default();
             let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());

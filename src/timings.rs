@@ -99,6 +99,8 @@ impl Chains<'_> {
         if let Some((total, _)) = self.best.get(&step) {
             return *total;
         }
+        // A circle would end here, not in a stack overflow.
+        self.best.insert(step, (Duration::ZERO, None));
         let after = self.plan.steps[step].after.clone();
         let longest =
             after.into_iter().map(|before| (self.before(before) + self.busy(before, Some(step)), before)).max();

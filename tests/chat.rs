@@ -1,5 +1,7 @@
 //! The chat app itself, with its real handlers: it goes up, talks, outlives its cloud's restart and comes down.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod common;
 
 use common::client::Client;

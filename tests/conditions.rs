@@ -1,5 +1,7 @@
 //! Under AWS-like conditions (late, slow, throttled, in each other's way) everything comes out the same.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod common;
 
 use common::inventory::{Inventory, same};

@@ -1,5 +1,7 @@
 //! What somebody changed by hand is seen by `status` and set right by `up`.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod common;
 
 use aws_sdk_apigatewayv2::types::RouteSettings;

@@ -3,6 +3,8 @@
 //!
 //! Moments are told by how many calls the cloud has answered, not by time.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod common;
 
 use common::inventory::{Inventory, same};

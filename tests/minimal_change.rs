@@ -4,6 +4,8 @@
 //! nothing to do; what is there then must be what the changed template would have made from nothing; and changed back,
 //! it must be what it was before.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod common;
 
 use common::client::Client;

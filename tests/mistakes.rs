@@ -1,5 +1,7 @@
 //! What people get wrong is told in full, with its place and what to do, before anything is touched.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod common;
 
 use std::fs;

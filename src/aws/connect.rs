@@ -85,10 +85,8 @@ impl Aws {
             .call(Call::new("sts", "GetCallerIdentity"), || sts.get_caller_identity().send())
             .await
             .map_err(|error| match error.meaning {
+                Meaning::Denied if error.code.is_empty() => ConnectError::NoCredentials(error.message),
                 Meaning::Denied => ConnectError::NoCredentials(format!("{}: {}", error.code, error.message)),
-                _ if error.code.is_empty() && error.message.contains("credential") => {
-                    ConnectError::NoCredentials(error.message)
-                }
                 Meaning::Unreachable | Meaning::Unknown => ConnectError::Unreachable {
                     endpoint: target.endpoint_url.clone().unwrap_or_else(|| format!("AWS in {}", aws.scope.region)),
                     error,

@@ -65,6 +65,12 @@ impl CallError {
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(error) if error.is_user() => Meaning::Refused,
                 _ if never_connected(&message) => Meaning::Unreachable,
+                // The chain of credential providers comes to nothing before anything is sent.
+                Some(error)
+                    if error.is_other() && ["credential", "identity"].iter().any(|word| message.contains(word)) =>
+                {
+                    Meaning::Denied
+                }
                 _ => Meaning::Unknown,
             },
             _ => classify(service, operation, status.unwrap_or(0), &code, &message),
@@ -107,6 +113,7 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         | "ConcurrentModificationException"
         | "OperationAbortedException"
         | "EntityTemporarilyUnmodifiable"
+        | "ContinuousBackupsUnavailableException"
         | "TransactionInProgressException" => Meaning::Busy,
         "ResourceInUseException" if operation == "CreateTable" && !says(&["being deleted", "deleting"]) => {
             Meaning::Exists

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -28,7 +29,10 @@ pub struct Args {
 }
 
 /// How often it is looked whether something came back: a function's last lines may make its log group anew.
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 6;
+
+/// What later rounds wait longer and longer by: what AWS lists lags behind what it has.
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
@@ -37,14 +41,23 @@ impl Args {
         let mut asked = self.yes;
         let mut removed = false;
         let no_code = BTreeMap::new();
-        for _ in 0..ROUNDS {
+        let (stop, stopped) = watch::channel(false);
+        let interrupt = tokio::spawn(super::interrupt(stop));
+        for round in 0..ROUNDS {
+            if round > 0 && *stopped.borrow() {
+                break;
+            }
+            tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let plan = plan::teardown(&live::read(&aws, &Search::default()).await?);
             if plan.is_empty() {
                 for kept in &plan.steps {
                     let id = kept.physical_id.as_deref().unwrap_or_default();
                     ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
                 }
-                ui.say(if removed {
+                interrupt.abort();
+                ui.say(if !plan.steps.is_empty() {
+                    format!("All else of stack {name} is gone.")
+                } else if removed {
                     format!("Stack {name} is gone.")
                 } else {
                     format!("There is nothing of stack {name} in account {} ({}).", aws.scope.account, aws.scope.region)
@@ -66,13 +79,10 @@ impl Args {
                 asked = true;
             }
             let (events, heard) = mpsc::unbounded_channel();
-            let (stop, stopped) = watch::channel(false);
-            let interrupt = tokio::spawn(super::interrupt(stop));
             let (outcome, ()) = tokio::join!(
-                execute::run(aws.clone(), &plan, &no_code, events, stopped),
+                execute::run(aws.clone(), &plan, &no_code, events, stopped.clone()),
                 progress::show(&plan, Style::of(self.json), heard)
             );
-            interrupt.abort();
             if !outcome.is_complete() {
                 for (step, error) in &outcome.failed {
                     let step = &plan.steps[*step];

@@ -98,17 +98,19 @@ impl Project {
     /// # Errors
     /// When the template has problems: they are shown, each with its place.
     pub fn stack(&self, scope: &Scope, ui: &Ui) -> Result<Stack, Failure> {
-        self.resolve(scope).map_err(|problems| {
-            let file = self.path.display().to_string();
-            let text = String::from_utf8_lossy(&self.bytes);
-            let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
-            ui.say(template::render::render(&problems, rendering));
-            let count = match problems.len() {
-                1 => "it has a problem".to_owned(),
-                count => format!("it has {count} problems"),
-            };
-            BadTemplate { file, count }.into()
-        })
+        self.resolve(scope).map_err(|problems| self.show(&problems, ui))
+    }
+
+    fn show(&self, problems: &[Problem], ui: &Ui) -> Failure {
+        let file = self.path.display().to_string();
+        let text = String::from_utf8_lossy(&self.bytes);
+        let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
+        ui.say(template::render::render(problems, rendering));
+        let count = match problems.len() {
+            1 => "it has a problem".to_owned(),
+            count => format!("it has {count} problems"),
+        };
+        BadTemplate { file, count }.into()
     }
 
     /// The stack as it would be in some account: enough to tell whether the template is sound before anybody is asked.
@@ -122,7 +124,17 @@ impl Project {
             region: region.unwrap_or("us-east-1").to_owned(),
             partition: "aws".to_owned(),
         };
-        self.stack(&scope, ui).map(drop)
+        match self.resolve(&scope) {
+            Err(problems) if !self.hangs_on_scope() => Err(self.show(&problems, ui)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is wrong in one account and region may be right in another.
+    fn hangs_on_scope(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.bytes);
+        ["FindInMap", "Conditions"].iter().any(|word| text.contains(word))
+            && ["AWS::AccountId", "AWS::Region", "AWS::Partition"].iter().any(|word| text.contains(word))
     }
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {

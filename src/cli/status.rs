@@ -1,13 +1,16 @@
 //! `wschat status`: what there is of a stack, how it is, and how it differs from its template.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::exit::Exit;
 use super::{Failure, project, result, target};
 use crate::live;
-use crate::plan::{self, Action, Plan, Step, shown};
+use crate::plan::{self, Action, Plan, Step};
 use crate::resources::{Health, Live, Owner, Search};
 use crate::ui::Ui;
+use crate::ui::plan::values;
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
@@ -49,7 +52,8 @@ impl Args {
             }
             None => described(&live),
         };
-        let lines: Vec<Line> = plan.steps.iter().map(Line::of).collect();
+        let secrets = stack.as_ref().map(|stack| stack.secrets.clone()).unwrap_or_default();
+        let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(step, &secrets)).collect();
         let uris = result::live_uris(&live);
         let well = lines.iter().all(|line| line.well);
         if self.json {
@@ -109,20 +113,21 @@ struct Line {
 }
 
 impl Line {
-    fn of(step: &Step) -> Self {
+    fn of(step: &Step, secrets: &BTreeSet<String>) -> Self {
         let health = step.live.as_ref().map(|live| &live.health);
         let (state, mut drift) = match (step.action, health) {
             (Action::Create, _) => ("missing".to_owned(), Vec::new()),
             (Action::Delete, _) => ("unwanted".to_owned(), Vec::new()),
             (Action::Retain, _) => ("retained".to_owned(), Vec::new()),
-            (_, Some(Health::Failed(why))) => ("failed".to_owned(), vec![why.clone()]),
+            (_, Some(Health::Failed(why) | Health::Outdated(why))) => ("failed".to_owned(), vec![why.clone()]),
             (_, Some(Health::Busy(state))) => (state.clone(), Vec::new()),
             (Action::Update | Action::Replace, _) => ("drifted".to_owned(), Vec::new()),
             _ => ("ready".to_owned(), Vec::new()),
         };
         drift.extend(step.reason.clone().filter(|_| step.action == Action::Delete));
         drift.extend(step.changes.iter().map(|change| {
-            let (is, shall) = (shown(change.old.as_ref()), shown(change.new.as_ref()));
+            let (is, shall) = values(change, secrets);
+            let (is, shall) = (is.as_deref().unwrap_or("not there"), shall.as_deref().unwrap_or("nothing"));
             format!("{} is {is}, the template says {shall}", change.property)
         }));
         Self {

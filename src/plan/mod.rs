@@ -207,6 +207,16 @@ impl Planner<'_> {
             return;
         }
         self.taken.insert(index);
+        // What lives inside something that is made anew goes with it.
+        let parent = provider.parent().zip(live.parent.as_deref());
+        let replaced_with_parent = self.plan.steps.iter().any(|step| {
+            step.action == Action::Replace
+                && parent == Some((step.type_name, step.physical_id.as_deref().unwrap_or_default()))
+        });
+        if replaced_with_parent {
+            self.create(resource, provider, want);
+            return;
+        }
         let changes = changes(provider, &live.properties, &want.properties);
         let replaced: Vec<&str> =
             changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
@@ -214,16 +224,20 @@ impl Planner<'_> {
             Health::Failed(why) => Some(format!("it has failed: {why}")),
             _ => None,
         };
+        let outdated = match &live.health {
+            Health::Outdated(why) => Some(format!("its last change failed: {why}")),
+            _ => None,
+        };
         let action = if !replaced.is_empty() || broken.is_some() {
             if provider.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
                 self.errors.push(PlanError::DataLoss {
                     logical_id: resource.logical_id.clone(),
                     name: live.physical_id.clone(),
-                    properties: replaced.join(", "),
+                    properties: if replaced.is_empty() { "it has failed, and".to_owned() } else { replaced.join(", ") },
                 });
             }
             Action::Replace
-        } else if changes.is_empty() {
+        } else if changes.is_empty() && outdated.is_none() {
             Action::Keep
         } else {
             Action::Update
@@ -240,7 +254,7 @@ impl Planner<'_> {
             name: resource.logical_id.clone(),
             physical_id: Some(live.physical_id.clone()),
             changes,
-            reason: broken,
+            reason: broken.or(outdated),
             want: Some(want),
             live: Some(live.clone()),
             after: BTreeSet::new(),
@@ -257,7 +271,8 @@ impl Planner<'_> {
                 && live.logical_id.as_deref() == Some(&resource.logical_id)
         });
         let reason = replaces.map(|(_, old)| {
-            if provider.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+            let lost = provider.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
+            if lost && !self.options.allow_data_loss.contains(&resource.logical_id) {
                 let differing = changes(provider, &old.properties, &want.properties);
                 let properties: Vec<String> = differing
                     .into_iter()
@@ -267,6 +282,8 @@ impl Planner<'_> {
                     })
                     .map(|change| change.property)
                     .collect();
+                // Where nothing else differs, it is the name.
+                let properties = if properties.is_empty() { vec!["its name".to_owned()] } else { properties };
                 self.errors.push(PlanError::DataLoss {
                     logical_id: resource.logical_id.clone(),
                     name: old.physical_id.clone(),
@@ -293,7 +310,7 @@ impl Planner<'_> {
     fn wanted(&self, resource: &Resource, provider: &'static dyn Provider) -> Want {
         let mut properties = resource.properties.clone();
         if provider.taggable() {
-            let ownership = tags::ownership(&self.stack.scope.stack, &resource.logical_id, resource.deletion_policy);
+            let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
             for (key, value) in ownership {
                 properties["Tags"][key] = Value::from(value);
             }
@@ -338,7 +355,8 @@ impl Planner<'_> {
         let candidates: Vec<usize> = (0..self.live.len())
             .filter(|index| !self.taken.contains(index))
             .filter(|index| {
-                self.live[*index].type_name == provider.type_name() && provider.is(want, &self.live[*index])
+                let live = &self.live[*index];
+                live.type_name == provider.type_name() && !live.is_leaving() && provider.is(want, live)
             })
             .collect();
         // Integrations of equal content are told apart by the routes that use them.
@@ -365,7 +383,10 @@ impl Planner<'_> {
 
     /// Plans what is there and not wanted.
     fn leftovers(&mut self) {
-        let leaves = |index: usize| !self.taken.contains(&index) && self.live[index].owner == Owner::Stack;
+        let leaves = |index: usize| {
+            let live = &self.live[index];
+            !self.taken.contains(&index) && live.owner == Owner::Stack && !live.is_leaving()
+        };
         let functions: BTreeSet<&str> = self
             .stack
             .resources
@@ -402,7 +423,11 @@ impl Planner<'_> {
             } else {
                 "the template no longer describes it"
             };
-            steps.push(leaving(live, Some(reason.to_owned())));
+            let mut step = leaving(live, Some(reason.to_owned()));
+            if let Some(wanted) = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id)) {
+                step.action = gone_or_left(wanted.update_replace_policy);
+            }
+            steps.push(step);
         }
         self.plan.steps.extend(steps);
     }
@@ -410,9 +435,8 @@ impl Planner<'_> {
 
 /// The step of something that is no longer wanted.
 fn leaving(live: &Live, reason: Option<String>) -> Step {
-    let retained = live.deletion_policy == DeletionPolicy::Retain;
     Step {
-        action: if retained { Action::Retain } else { Action::Delete },
+        action: gone_or_left(live.deletion_policy),
         type_name: live.type_name,
         name: live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone()),
         physical_id: Some(live.physical_id.clone()),
@@ -422,6 +446,13 @@ fn leaving(live: &Live, reason: Option<String>) -> Step {
         live: Some(live.clone()),
         after: BTreeSet::new(),
         if_refused: BTreeSet::new(),
+    }
+}
+
+fn gone_or_left(policy: DeletionPolicy) -> Action {
+    match policy {
+        DeletionPolicy::Delete => Action::Delete,
+        DeletionPolicy::Retain => Action::Retain,
     }
 }
 
@@ -458,7 +489,8 @@ fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
         let mut if_refused = acting(&resource.soft);
         if resource.kind.type_name() == function::TYPE {
             // A function first run right after its policies came may keep credentials without them for minutes.
-            after.extend(policies_of(stack, resource).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
+            let policies = policies_of(stack, resource).filter(|id| !reaches(stack, id, &resource.logical_id));
+            after.extend(policies.filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
         }
         if_refused.retain(|step| !after.contains(step) && *step != index);
         plan.steps[index].after = after;
@@ -483,6 +515,21 @@ fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
         }
     }
     order_deletes(plan);
+}
+
+/// Whether `from` waits for `to`, directly or through others.
+fn reaches(stack: &Stack, from: &str, to: &str) -> bool {
+    let mut ahead = vec![from];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = ahead.pop() {
+        if id == to {
+            return true;
+        }
+        if seen.insert(id) {
+            ahead.extend(stack.resources.get(id).into_iter().flat_map(|resource| &resource.hard).map(String::as_str));
+        }
+    }
+    false
 }
 
 /// The inline policies that stand apart from the role that a function has.

@@ -231,7 +231,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
     };
     Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope.stack),
+        owner: tags::owner(&tags, &aws.scope),
         deletion_policy: tags::deletion_policy(&tags),
         attributes: created(id.clone(), api.api_endpoint).attributes,
         ..Live::new(TYPE, id, to_value(&props))

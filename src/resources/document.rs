@@ -17,7 +17,6 @@ impl From<Value> for Document {
             let statements = list(statements).into_iter().map(statement).collect();
             document.insert("Statement".to_owned(), Value::Array(statements));
         }
-        // A date written without quotes is a date all the same.
         Self(Value::Object(document))
     }
 }
@@ -47,8 +46,8 @@ fn statement(statement: Value) -> Value {
             "Action" | "NotAction" | "Resource" | "NotResource" => Value::Array(list(value)),
             "Principal" | "NotPrincipal" => match value {
                 Value::Object(kinds) => {
-                    let kinds: Map<_, _> =
-                        kinds.into_iter().map(|(kind, who)| (kind, Value::Array(list(who)))).collect();
+                    let who = |who| list(who).into_iter().map(principal).collect();
+                    let kinds: Map<_, _> = kinds.into_iter().map(|(kind, of)| (kind, Value::Array(who(of)))).collect();
                     Value::Object(kinds)
                 }
                 other => other,
@@ -58,6 +57,19 @@ fn statement(statement: Value) -> Value {
         (key, value)
     };
     Value::Object(members.into_iter().map(member).collect())
+}
+
+fn principal(who: Value) -> Value {
+    who.as_str().and_then(account_id).map_or(who.clone(), Value::from)
+}
+
+/// The id of the account that `principal` stands for, if it does: AWS gives an account's id back as its root's ARN.
+pub(super) fn account_id(principal: &str) -> Option<String> {
+    let id = match principal.strip_prefix("arn:") {
+        Some(arn) => arn.split_once(":iam::")?.1.strip_suffix(":root")?,
+        None => principal,
+    };
+    (id.len() == 12 && id.chars().all(|c| c.is_ascii_digit())).then(|| id.to_owned())
 }
 
 fn list(value: Value) -> Vec<Value> {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want, canonical,
+    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want,
     gone_is_fine, to_value, wait,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
@@ -24,7 +24,7 @@ pub const TYPE: &str = "AWS::Lambda::Function";
 
 /// How long a role that this run made may take until Lambda can assume it: 8 to 12 s as a rule, minutes at worst.
 const FRESH_ROLE_PATIENCE: Duration = Duration::from_secs(180);
-const OLD_ROLE_PATIENCE: Duration = Duration::from_secs(30);
+const OLD_ROLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Lambda function.
 pub struct Function;
@@ -143,6 +143,16 @@ fn x86_64() -> Vec<Architecture> {
     vec![Architecture::X86]
 }
 
+impl Logging {
+    /// With JSON, AWS reports a level where none was given.
+    fn fill_in(&mut self) {
+        if self.log_format == LogFormat::Json {
+            self.application_log_level.get_or_insert_with(|| "INFO".to_owned());
+            self.system_log_level.get_or_insert_with(|| "INFO".to_owned());
+        }
+    }
+}
+
 impl Props {
     /// Whether something `UpdateFunctionConfiguration` sets differs.
     fn configuration_differs(&self, other: &Self) -> bool {
@@ -163,7 +173,9 @@ impl Kind for Function {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        canonical::<Props>(properties)
+        let mut props: Props = super::properties::read(properties)?;
+        props.logging_config.fill_in();
+        Ok(to_value(&props))
     }
 
     fn naming(&self) -> Option<Naming> {
@@ -235,7 +247,11 @@ impl Provider for Function {
         stream::iter(names)
             .map(|name| async move {
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
-                let found = read(aws, &name).await?;
+                let found = match read(aws, &name).await {
+                    // Whoever may not see a function has not made it.
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !search.wants(TYPE, &name) => None,
+                    found => found?,
+                };
                 Ok(found.filter(|live| live.owner == Owner::Stack || search.wants(TYPE, &name)))
             })
             .buffer_unordered(16)
@@ -292,10 +308,11 @@ impl Provider for Function {
         let name = live.physical_id.as_str();
         let from: Props = live.read()?;
         let to: Props = want.read()?;
-        if live.health != Health::Ready {
+        if let Health::Busy(_) = live.health {
             wait_until_ready(cx, name).await?;
         }
-        if from.configuration_differs(&to) {
+        let again = matches!(live.health, Health::Outdated(_));
+        if again || from.configuration_differs(&to) {
             let request = aws
                 .lambda
                 .update_function_configuration()
@@ -318,7 +335,7 @@ impl Provider for Function {
             .await?;
             wait_until_ready(cx, name).await?;
         }
-        if from.code_sha256 != to.code_sha256 || from.architectures != to.architectures {
+        if again || from.code_sha256 != to.code_sha256 || from.architectures != to.architectures {
             let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
             let request = aws
                 .lambda
@@ -398,6 +415,15 @@ where
     }
 }
 
+/// Whether there is a function of this name and it belongs to the stack.
+pub(super) async fn is_ours(aws: &Aws, name: &str) -> Result<bool, ResourceError> {
+    match read(aws, name).await {
+        Ok(found) => Ok(found.is_some_and(|live| live.owner == Owner::Stack)),
+        Err(ResourceError::Call(error)) if error.is(Meaning::Denied) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let answer =
         aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send()).await;
@@ -413,7 +439,7 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let props = properties(configuration, tags::settable(tags.clone()), concurrency);
     Ok(Some(Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope.stack),
+        owner: tags::owner(&tags, &aws.scope),
         deletion_policy: tags::deletion_policy(&tags),
         attributes: created(&aws.scope, name).attributes,
         ..Live::new(TYPE, name, to_value(&props)).health(health)
@@ -426,8 +452,9 @@ fn health(configuration: &sdk::FunctionConfiguration) -> Health {
         (Some(sdk::State::Failed), _) => Health::Failed(reason),
         (Some(sdk::State::Pending), _) => Health::Busy("Pending".to_owned()),
         (_, Some(sdk::LastUpdateStatus::InProgress)) => Health::Busy("an update is in progress".to_owned()),
+        // It lives, and runs what it ran before.
         (_, Some(sdk::LastUpdateStatus::Failed)) => {
-            Health::Failed(configuration.last_update_status_reason.clone().unwrap_or_default())
+            Health::Outdated(configuration.last_update_status_reason.clone().unwrap_or_default())
         }
         _ => Health::Ready,
     }
@@ -495,7 +522,7 @@ async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), ResourceErr
             .await?;
         match answer.configuration.as_ref().map(health) {
             Some(Health::Busy(_)) => Ok(None),
-            Some(Health::Failed(reason)) => {
+            Some(Health::Failed(reason) | Health::Outdated(reason)) => {
                 Err(ResourceError::Failed(format!("Lambda reports {name} as failed: {reason}")))
             }
             _ => Ok(Some(())),

@@ -170,6 +170,11 @@ impl Live {
         Self { health, ..self }
     }
 
+    /// Whether it is being deleted: it is there, and it is nothing to build on.
+    pub fn is_leaving(&self) -> bool {
+        matches!(&self.health, Health::Busy(state) if state == "DELETING")
+    }
+
     /// The properties as the type's own struct.
     ///
     /// # Errors
@@ -196,6 +201,8 @@ pub enum Health {
     Busy(String),
     /// Broken, and why. It is replaced by the next `up`.
     Failed(String),
+    /// It works as it did before its last change, which failed: why. The next `up` makes that change again.
+    Outdated(String),
 }
 
 /// What a resource shall be, everything known.
@@ -273,6 +280,8 @@ pub struct Search {
     pub names: BTreeMap<&'static str, Vec<String>>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     pub inline_policies: Vec<(String, String)>,
+    /// Whether the template has route responses: routes that have them need not show it.
+    pub route_responses: bool,
 }
 
 impl Search {

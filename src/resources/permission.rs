@@ -37,6 +37,7 @@ impl Props {
     /// One spelling for the function.
     fn canonical(mut self) -> Self {
         self.function_name = self.function().to_owned();
+        self.principal = super::document::account_id(&self.principal).unwrap_or(self.principal);
         self
     }
 }
@@ -180,7 +181,7 @@ fn live(function: &str, statement: &Value) -> Live {
     let props = Props {
         function_name: function.to_owned(),
         action: text(&statement["Action"]).unwrap_or_default(),
-        principal: principal.unwrap_or_default(),
+        principal: principal.map(|who| super::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
         source_arn: condition("AWS:SourceArn"),
         source_account: condition("AWS:SourceAccount"),
     };

@@ -115,14 +115,17 @@ impl Provider for Role {
                         .send()
                 })
                 .await?;
+            let mut wanted = Vec::new();
             for role in page.role_detail_list.unwrap_or_default() {
                 let name = role.role_name.clone().unwrap_or_default();
                 let tags = sdk_tags(role.tags());
-                let owner = tags::owner(&tags, &aws.scope.stack);
+                let owner = tags::owner(&tags, &aws.scope);
                 if owner == Owner::Stack || search.wants(TYPE, &name) {
-                    found.push(live(aws, search, &role, &tags, owner).await?);
+                    wanted.push((role, tags, owner));
                 }
             }
+            let reads = wanted.iter().map(|(role, tags, owner)| live(aws, search, role, tags, owner));
+            found.extend(futures_util::future::try_join_all(reads).await?.into_iter().flatten());
             marker = page.marker.filter(|_| page.is_truncated);
             if marker.is_none() {
                 return Ok(found);
@@ -189,7 +192,7 @@ impl Provider for Role {
             .set_attached_managed_policies(Some(attached))
             .build();
         let properties = properties(&Search::default(), &detail, &tags, role.description, role.max_session_duration)?;
-        let owner = tags::owner(&tags, &aws.scope.stack);
+        let owner = tags::owner(&tags, &aws.scope);
         Ok(Some(assemble(aws, &detail, &tags, owner, &properties)))
     }
 
@@ -370,21 +373,22 @@ async fn live(
     search: &Search,
     detail: &sdk::RoleDetail,
     tags: &Tags,
-    owner: Owner,
-) -> Result<Live, ResourceError> {
+    owner: &Owner,
+) -> Result<Option<Live>, ResourceError> {
     let name = detail.role_name.as_deref().unwrap_or_default();
-    let (description, duration) = if owner == Owner::Stack {
+    let (description, duration) = if *owner == Owner::Stack {
         let answer = aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await;
         match answer {
             Ok(answer) => answer.role.map_or((None, None), |role| (role.description, role.max_session_duration)),
-            Err(error) if error.is(Meaning::NotFound) => (None, None),
+            // The details lag behind: it is gone.
+            Err(error) if error.is(Meaning::NotFound) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     } else {
         (None, None)
     };
     let properties = properties(search, detail, tags, description, duration)?;
-    Ok(assemble(aws, detail, tags, owner, &properties))
+    Ok(Some(assemble(aws, detail, tags, owner.clone(), &properties)))
 }
 
 fn properties(

@@ -66,10 +66,11 @@ impl Provider for RouteResponse {
         ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
     }
 
-    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        // Only a route that selects responses has any.
-        let selecting =
-            parents.iter().filter(|route| route.properties.get("RouteResponseSelectionExpression").is_some());
+    async fn list(&self, aws: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        // Without a template, only routes that select responses are asked for them: they go with their routes anyway.
+        let selecting = parents.iter().filter(|route| {
+            search.route_responses || route.properties.get("RouteResponseSelectionExpression").is_some()
+        });
         let routes = selecting.map(|route| list(aws, route.parent.as_deref().unwrap_or_default(), &route.physical_id));
         Ok(futures_util::future::try_join_all(routes).await?.into_iter().flatten().collect())
     }

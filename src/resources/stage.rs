@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, api, canonical, gone_is_fine,
-    to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, api, gone_is_fine, to_value,
 };
 use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
@@ -77,7 +76,12 @@ impl Kind for Stage {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        canonical::<Props>(properties)
+        let mut props: Props = super::properties::read(properties)?;
+        // A log group's ARN ends in `:*`, which API Gateway leaves out.
+        if let Some(arn) = props.access_log_settings.as_mut().and_then(|log| log.destination_arn.as_mut()) {
+            *arn = arn.trim_end_matches(":*").to_owned();
+        }
+        Ok(to_value(&props))
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
@@ -89,7 +93,12 @@ impl Kind for Stage {
     }
 
     fn any_if_absent(&self) -> &'static [&'static str] {
-        &["Description", "DefaultRouteSettings.ThrottlingBurstLimit", "DefaultRouteSettings.ThrottlingRateLimit"]
+        &[
+            "DeploymentId",
+            "Description",
+            "DefaultRouteSettings.ThrottlingBurstLimit",
+            "DefaultRouteSettings.ThrottlingRateLimit",
+        ]
     }
 
     fn hard(&self) -> &'static [&'static str] {

@@ -68,6 +68,8 @@ enum AttributeType {
 struct KeyElement {
     attribute_name: String,
     key_type: KeyType,
+    /// Put in from the definitions: a key of another type is another key.
+    attribute_type: Option<AttributeType>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -194,6 +196,16 @@ impl Props {
     /// One spelling for what AWS treats alike.
     fn canonical(mut self) -> Self {
         self.attribute_definitions.sort();
+        let definitions = &self.attribute_definitions;
+        let keys = self
+            .key_schema
+            .iter_mut()
+            .chain(self.global_secondary_indexes.iter_mut().flat_map(|index| &mut index.key_schema))
+            .chain(self.local_secondary_indexes.iter_mut().flat_map(|index| &mut index.key_schema));
+        for key in keys {
+            let definition = definitions.iter().find(|definition| definition.attribute_name == key.attribute_name);
+            key.attribute_type = definition.map(|definition| definition.attribute_type);
+        }
         self.global_secondary_indexes.sort_by(|one, other| one.index_name.cmp(&other.index_name));
         self.local_secondary_indexes.sort_by(|one, other| one.index_name.cmp(&other.index_name));
         for index in &mut self.global_secondary_indexes {
@@ -497,8 +509,13 @@ fn index_units(name: &str, units: Throughput) -> Result<sdk::GlobalSecondaryInde
 }
 
 async fn read_if_ours(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
-    match read_tags(aws, name).await? {
-        Some(found) if tags::owner(&found, &aws.scope.stack) == Owner::Stack => read(aws, name).await,
+    let found = match read_tags(aws, name).await {
+        // Whoever may not see a table's tags has not made it.
+        Err(ResourceError::Call(error)) if error.is(Meaning::Denied) => None,
+        found => found?,
+    };
+    match found {
+        Some(found) if tags::owner(&found, &aws.scope) == Owner::Stack => read(aws, name).await,
         _ => Ok(None),
     }
 }
@@ -519,7 +536,7 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let created = created(&aws.scope, name, table.latest_stream_arn);
     Ok(Some(Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope.stack),
+        owner: tags::owner(&tags, &aws.scope),
         deletion_policy: tags::deletion_policy(&tags),
         attributes: created.attributes,
         ..Live::new(TYPE, name, to_value(&props.canonical())).health(health)
@@ -614,6 +631,7 @@ fn keys(elements: &[sdk::KeySchemaElement]) -> Vec<KeyElement> {
         .map(|element| KeyElement {
             attribute_name: element.attribute_name.clone(),
             key_type: if element.key_type == sdk::KeyType::Range { KeyType::Range } else { KeyType::Hash },
+            attribute_type: None,
         })
         .collect()
 }
@@ -745,7 +763,7 @@ async fn set_point_in_time_recovery(aws: &Aws, name: &str, enabled: bool) -> Res
 async fn wait_until_active(cx: Context<'_>, name: &str) -> Result<(), ResourceError> {
     poll(cx, "CREATING or UPDATING", || async {
         match read_table(cx.aws, name).await? {
-            None => Ok(None),
+            None => Err(ResourceError::Failed(format!("the table {name} is gone"))),
             Some(table) => {
                 let indexes_done = table
                     .global_secondary_indexes()

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Owner;
-use crate::stack::DeletionPolicy;
+use crate::stack::{DeletionPolicy, Scope};
 
 pub const STACK: &str = "wschat:stack";
+/// IAM is one for all regions: a role belongs to the stack of one.
+pub const REGION: &str = "wschat:region";
 pub const LOGICAL_ID: &str = "wschat:logical-id";
 pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 
@@ -13,11 +15,16 @@ pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 pub type Tags = BTreeMap<String, String>;
 
 /// The tags that make a resource a stack's.
-pub fn ownership(stack: &str, logical_id: &str, policy: DeletionPolicy) -> Tags {
-    [(STACK, stack), (LOGICAL_ID, logical_id), (DELETION_POLICY, policy.as_str())]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+pub fn ownership(scope: &Scope, logical_id: &str, policy: DeletionPolicy) -> Tags {
+    [
+        (STACK, scope.stack.as_str()),
+        (REGION, &scope.region),
+        (LOGICAL_ID, logical_id),
+        (DELETION_POLICY, policy.as_str()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }
 
 /// Tags that are not AWS's own (`aws:…` can be neither set nor removed).
@@ -28,10 +35,15 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
 /// Who owns what carries no tag that tells.
 pub const UNTAGGED: &str = "somebody else (it carries no tag of wschat's)";
 
-/// Whose a resource with these tags is, for `stack`.
-pub fn owner(tags: &Tags, stack: &str) -> Owner {
+/// Whose a resource with these tags is, for the stack in `scope`.
+pub fn owner(tags: &Tags, scope: &Scope) -> Owner {
     match tags.get(STACK) {
-        Some(owner) if owner == stack => Owner::Stack,
+        Some(owner) if *owner == scope.stack => match tags.get(REGION) {
+            Some(region) if *region != scope.region => {
+                Owner::Other(format!("the wschat stack \"{owner}\" in {region}"))
+            }
+            _ => Owner::Stack,
+        },
         Some(other) => Owner::Other(format!("the wschat stack \"{other}\"")),
         None => match tags.get("aws:cloudformation:stack-name") {
             Some(other) => Owner::Other(format!("the CloudFormation stack \"{other}\"")),
@@ -137,11 +149,22 @@ mod tests {
         let tags = |pairs: &[(&str, &str)]| -> Tags {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        assert_eq!(owner(&tags(&[(STACK, "chat")]), "chat"), Owner::Stack);
-        assert_eq!(owner(&tags(&[(STACK, "other")]), "chat"), Owner::Other("the wschat stack \"other\"".to_owned()));
-        assert_eq!(
-            owner(&tags(&[("aws:cloudformation:stack-name", "sam-app")]), "chat"),
-            Owner::Other("the CloudFormation stack \"sam-app\"".to_owned())
-        );
+        let scope = Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        let other = |text: &str| Owner::Other(text.to_owned());
+        let table = [
+            (tags(&[(STACK, "chat"), (REGION, "eu-west-1")]), Owner::Stack),
+            (tags(&[(STACK, "chat"), (REGION, "us-east-1")]), other("the wschat stack \"chat\" in us-east-1")),
+            (tags(&[(STACK, "other")]), other("the wschat stack \"other\"")),
+            (tags(&[("aws:cloudformation:stack-name", "sam")]), other("the CloudFormation stack \"sam\"")),
+            (tags(&[("team", "chat")]), other(UNTAGGED)),
+        ];
+        for (tags, expected) in table {
+            assert_eq!(owner(&tags, &scope), expected, "{tags:?}");
+        }
     }
 }

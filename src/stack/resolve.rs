@@ -202,11 +202,11 @@ impl<'a> Resolver<'a> {
                     {
                         problem.what = format!("{} of {}", problem.what, kind.type_name());
                     }
-                    if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key) {
-                        if kind.not_yet().contains(&property.as_str()) {
-                            problem.what = format!("{property} of {} is not supported yet", kind.type_name());
-                            problem.help = None;
-                        }
+                    if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key)
+                        && kind.not_yet().contains(&property.as_str())
+                    {
+                        problem.what = format!("{property} of {} is not supported yet", kind.type_name());
+                        problem.help = None;
                     }
                     let problem = problem.below(path);
                     let below = |failed: &Path| {
@@ -233,7 +233,11 @@ impl<'a> Resolver<'a> {
                 properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
                 Some(local)
             }
-            Value::Object(code) if code.contains_key("ZipFile") => None,
+            Value::Object(code) if code.contains_key("ZipFile") => {
+                let problem = Problem::new(path, "inline code is not supported yet");
+                self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
+                None
+            }
             Value::Object(code) if code.contains_key("ImageUri") => {
                 self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
                 None

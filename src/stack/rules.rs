@@ -8,6 +8,8 @@ use crate::diagnostic::Problem;
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
+const POLICY: &str = "AWS::IAM::Policy";
+const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
 
 /// Types whose resources are parts of another one: type, property that names the parent, the parent's type.
@@ -28,6 +30,7 @@ const FROZEN: &[&str] =
 pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
     freeze(resources, edges);
     parents(resources, edges, problems);
+    policies(resources, problems);
     names(resources, problems);
     cycles(edges, problems);
 }
@@ -79,6 +82,23 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
         child.soft.remove(&to);
         if child.hard.insert(to.clone()) {
             edges.push(Edge { from, to, path });
+        }
+    }
+}
+
+/// An inline policy on a role that is not in this template would change what is not ours.
+fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    let ours: Vec<&str> = resources
+        .values()
+        .filter(|resource| resource.kind.type_name() == ROLE)
+        .filter_map(|role| role.name.as_deref())
+        .collect();
+    for policy in resources.values().filter(|resource| resource.kind.type_name() == POLICY) {
+        let roles = policy.properties.get("Roles").and_then(|roles| roles.as_array()).into_iter().flatten();
+        let foreign = roles.filter_map(|role| role.as_str()).find(|role| !role.is_empty() && !ours.contains(role));
+        if let Some(role) = foreign {
+            let path = policy.path.key("Properties").key("Roles");
+            problems.push(Problem::new(path, format!("the role \"{role}\" is not an {ROLE} of this template")));
         }
     }
 }

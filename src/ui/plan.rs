@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::plan::{Action, Plan, Step, shown};
+use crate::plan::{Action, Change, Plan, Step, shown};
 
 /// The plan as a person reads it: what changes, property by property, and a line that counts.
 pub fn text(plan: &Plan, secrets: &BTreeSet<String>) -> String {
@@ -19,13 +19,13 @@ pub fn text(plan: &Plan, secrets: &BTreeSet<String>) -> String {
             let _ = writeln!(out, "      {reason}");
         }
         for change in &step.changes {
-            let value = |value: Option<&Value>| masked(&shown(value), secrets);
+            let (old, new) = values(change, secrets);
             let _ = writeln!(
                 out,
                 "      {}: {} -> {}{}",
                 change.property,
-                value(change.old.as_ref()),
-                value(change.new.as_ref()),
+                old.unwrap_or_else(none),
+                new.unwrap_or_else(none),
                 if change.create_only { "  (cannot be changed in place)" } else { "" }
             );
         }
@@ -54,29 +54,37 @@ fn counts(plan: &Plan) -> String {
 /// The plan for programs: the same facts.
 pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
     let steps = plan.steps.iter().map(|step| {
-        let value = |value: Option<&Value>| value.map(|value| masked(&shown(Some(value)), secrets));
+        let changes = step.changes.iter().map(|change| {
+            let (old, new) = values(change, secrets);
+            json!({"property": change.property, "old": old, "new": new, "create_only": change.create_only})
+        });
         json!({
             "action": step.action.word(),
             "type": step.type_name,
             "resource": step.name,
             "physical_id": step.physical_id,
             "reason": step.reason,
-            "changes": step.changes.iter().map(|change| json!({
-                "property": change.property,
-                "old": value(change.old.as_ref()),
-                "new": value(change.new.as_ref()),
-                "create_only": change.create_only,
-            })).collect::<Vec<_>>(),
+            "changes": changes.collect::<Vec<_>>(),
             "after": step.after,
         })
     });
     json!({"event": "plan", "steps": steps.collect::<Vec<_>>()})
 }
 
-/// `text` with every secret in it made unreadable.
-fn masked(text: &str, secrets: &BTreeSet<String>) -> String {
-    secrets
-        .iter()
-        .filter(|secret| !secret.is_empty())
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "****"))
+/// What stands for nothing.
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// A change's old and new value as they may be shown. A value that holds a secret is not, nor is the one before it,
+/// which was a secret then.
+pub fn values(change: &Change, secrets: &BTreeSet<String>) -> (Option<String>, Option<String>) {
+    let is_secret = |value: &Option<Value>| {
+        let text = shown(value.as_ref());
+        value.is_some() && secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret.as_str()))
+    };
+    let secret = is_secret(&change.old) || is_secret(&change.new);
+    let value =
+        |value: &Option<Value>| value.as_ref().map(|value| if secret { "****".to_owned() } else { shown(Some(value)) });
+    (value(&change.old), value(&change.new))
 }

@@ -2,6 +2,7 @@
 //! the log of the calls that it made.
 
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "clippy takes only test functions for tests")]
 
 pub mod client;
 pub mod inventory;
