@@ -45,7 +45,8 @@ impl Args {
         let interrupt = tokio::spawn(super::interrupt(stop));
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
-                break;
+                let again = self.target.flags();
+                return Err(format!("stopped: what may have come back of stack {name} was not looked for\n  go on with: wschat down{again}").into());
             }
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let plan = plan::teardown(&live::read(&aws, &Search::default()).await?);
