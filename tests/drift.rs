@@ -165,7 +165,7 @@ async fn functions() {
     assert_eq!(run.mutations(), ["lambda.UpdateFunctionConfiguration"]);
 
     it.lambda.delete_function_concurrency().function_name(&function).send().await.unwrap();
-    it.repaired(&["ReservedConcurrentExecutions is -, the template says 5"]).await;
+    it.repaired(&["ReservedConcurrentExecutions is not there, the template says 5"]).await;
 
     it.lambda.delete_function().function_name(&function).send().await.unwrap();
     let run = it.repaired(&["✗ Echo ", "✗ EchoPermission", "missing"]).await;
@@ -201,7 +201,7 @@ async fn tables_and_log_groups() {
     let table = it.name("table");
     let arn = it.before[&format!("table {table}")]["description"]["TableArn"].as_str().unwrap();
     it.dynamodb.untag_resource().resource_arn(arn).tag_keys("team").send().await.unwrap();
-    let run = it.repaired(&["✗ Rows", "Tags.team is -, the template says blue"]).await;
+    let run = it.repaired(&["✗ Rows", "Tags.team is not there, the template says blue"]).await;
     assert_eq!(run.mutations(), ["dynamodb.TagResource"]);
 
     it.dynamodb.update_table().table_name(&table).deletion_protection_enabled(true).send().await.unwrap();
@@ -214,7 +214,7 @@ async fn tables_and_log_groups() {
 
     let group = it.name("log group");
     it.logs.delete_retention_policy().log_group_name(&group).send().await.unwrap();
-    it.repaired(&["✗ EchoLogs", "RetentionInDays is -, the template says 14"]).await;
+    it.repaired(&["✗ EchoLogs", "RetentionInDays is not there, the template says 14"]).await;
     it.logs.delete_log_group().log_group_name(&group).send().await.unwrap();
     it.repaired(&["✗ EchoLogs", "missing"]).await;
     // Made anew by Lambda when the function spoke: it bears the name, and none of our tags.

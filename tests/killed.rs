@@ -164,7 +164,8 @@ async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
 
     let run = cut_off(&cloud, "down", 40, Signal::INT);
     if run.code != Some(0) {
-        assert!(run.exits(1).stderr.contains("go on with: wschat down"));
+        let run = run.exits(1);
+        assert!(run.stderr.contains("go on with: wschat down"), "{}", run.stderr);
     }
     cloud.down();
     same(&cloud.inventory().await, &Inventory::new());
