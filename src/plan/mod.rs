@@ -115,9 +115,14 @@ impl Plan {
         !self.steps.iter().any(|step| step.action.acts())
     }
 
-    /// The steps that take something away or interrupt it.
+    /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing
+    /// serves any more, is not missed.
     pub fn destructive(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| matches!(step.action, Action::Delete | Action::Replace))
+        let left_behind = [deployment::TYPE, integration::TYPE, permission::TYPE];
+        self.steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Delete | Action::Replace))
+            .filter(move |step| !left_behind.contains(&step.type_name))
     }
 }
 
