@@ -241,11 +241,11 @@ fn arguments(batch: &Batch, method: &Method, color: bool) -> Result<Vec<String>,
     match batch.place {
         Place::Host => {
             arguments.push("--profile=dev".to_owned());
-            // Most of a dev executable is debug info. Dropped for the handlers alone: an override for the whole
+            // Most of a dev executable is debug info and symbols. Dropped for the handlers alone: an override for the whole
             // profile would give every dependency another fingerprint, and build each of them once more.
             for name in distinct(batch, |binary| &binary.package_name) {
                 arguments.push("--config".to_owned());
-                arguments.push(format!("profile.dev.package.\"{name}\".strip=\"debuginfo\""));
+                arguments.push(format!("profile.dev.package.\"{name}\".strip=\"symbols\""));
             }
         }
         Place::Lambda { .. } => arguments.push(format!("--profile={}", lambda_profile(&batch.root)?)),

@@ -8,7 +8,7 @@ use super::{Code, PackageError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The local cloud: this machine runs it, whatever architecture the template names. Built with the `dev` profile
-    /// (without debug info in the handlers), so that a change is there in seconds.
+    /// (without symbols and debug info in the handlers), so that a change is there in seconds.
     Host,
     /// AWS. Built with the workspace's `lambda` profile; where it has none, with `release`.
     Lambda,
