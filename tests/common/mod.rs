@@ -234,9 +234,12 @@ impl Running<'_> {
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+    /// Sends it a signal, if it still runs: the pid of one that was waited for may be another's by now.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.child.try_wait().unwrap().is_none() {
+            let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+            kill_process(pid, signal).unwrap();
+        }
     }
 }
 
