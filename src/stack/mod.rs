@@ -63,8 +63,6 @@ pub struct Resource {
     pub kind: &'static dyn Kind,
     /// The physical id, where it is ours to give: given by the template or made from stack and logical id.
     pub name: Option<String>,
-    /// Whether the template gave the name: then a replacement cannot stand beside the old one.
-    pub named_by_user: bool,
     /// Canonical properties (AWS's defaults filled in), tokens inside.
     pub properties: Value,
     /// Other resources that must be done first, by logical id.

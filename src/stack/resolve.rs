@@ -312,7 +312,6 @@ impl<'a> Resolver<'a> {
         let path = path_of(logical_id);
         let evaluated = self.properties(logical_id).unwrap_or_default();
         let name = self.name(logical_id);
-        let named_by_user = kind.naming().is_some_and(|naming| evaluated.properties.contains_key(naming.property));
         let mut properties = match self.settle(&Value::Object(evaluated.properties.clone())) {
             Value::Object(properties) => properties,
             _ => Map::new(),
@@ -348,7 +347,6 @@ impl<'a> Resolver<'a> {
             logical_id: logical_id.to_owned(),
             kind,
             name,
-            named_by_user,
             properties,
             hard,
             soft,
