@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types as sdk;
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,8 +14,8 @@ use tokio::time::Instant;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want,
-    gone_is_fine, to_value, wait,
+    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Sought, Want,
+    gone_is_fine, pages, to_value, wait,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
@@ -229,30 +230,35 @@ impl Provider for Function {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let mut names = Vec::new();
-        let mut marker = None;
-        loop {
-            let page = aws
-                .call(Call::new("lambda", "ListFunctions"), || {
-                    aws.lambda.list_functions().set_marker(marker.clone()).send()
-                })
-                .await?;
-            names.extend(page.functions.unwrap_or_default().into_iter().filter_map(|function| function.function_name));
-            marker = page.next_marker.filter(|marker| !marker.is_empty());
-            if marker.is_none() {
-                break;
-            }
-        }
-        stream::iter(names)
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let functions = pages::all(|from| async move {
+            let page =
+                aws.call(Call::new("lambda", "ListFunctions"), || aws.lambda.list_functions().set_marker(from.clone()).send());
+            let page = page.await?;
+            Ok((page.functions, page.next_marker))
+        })
+        .await?;
+        let search = sought.wait().await;
+        stream::iter(functions.into_iter().filter_map(|function| function.function_name))
             .map(|name| async move {
+                let wanted = search.wants(TYPE, &name);
+                // Whose it is, only its tags tell. Where its name says that it is ours, its permissions are asked for at
+                // once and not in another round trip.
+                let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
-                let found = match read(aws, &name).await {
+                let (found, policy) = tokio::join!(read(aws, &name), async {
+                    if likely { Some(policy(aws, &name).await) } else { None }
+                });
+                let found = match found {
                     // Whoever may not see a function has not made it.
-                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !search.wants(TYPE, &name) => None,
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !wanted => None,
                     found => found?,
                 };
-                Ok(found.filter(|live| live.owner == Owner::Stack || search.wants(TYPE, &name)))
+                let found = found.filter(|live| live.owner == Owner::Stack || wanted);
+                Ok(match (found, policy) {
+                    (Some(live), Some(policy)) if live.owner == Owner::Stack => Some(live.attribute(POLICY, policy?)),
+                    (found, _) => found,
+                })
             })
             .buffer_unordered(16)
             .try_filter_map(|found| async move { Ok(found) })
@@ -296,7 +302,7 @@ impl Provider for Function {
         if let Some(executions) = props.reserved_concurrent_executions {
             set_concurrency(aws, name, Some(executions)).await?;
         }
-        Ok(created(&aws.scope, name))
+        Ok(created(aws.scope(), name))
     }
 
     async fn settle(&self, cx: Context<'_>, _: &Want, id: &str) -> Result<(), ResourceError> {
@@ -352,7 +358,7 @@ impl Provider for Function {
         if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
         }
-        let arn = arn(&aws.scope, name);
+        let arn = arn(aws.scope(), name);
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             aws.call(Call::new("lambda", "TagResource"), || {
@@ -367,6 +373,18 @@ impl Provider for Function {
             .await?;
         }
         Ok(())
+    }
+
+    async fn backup(&self, cx: Context<'_>, live: &Live, want: &Want) -> Option<Bytes> {
+        if live.properties.get("CodeSha256") == want.properties.get("CodeSha256") {
+            return None;
+        }
+        let aws = cx.aws;
+        let name = live.physical_id.as_str();
+        let answer =
+            aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send());
+        let url = answer.await.ok()?.code?.location?;
+        aws.download(&url).await.inspect_err(|error| tracing::debug!("the code of {name}: {error}")).ok()
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -415,11 +433,15 @@ where
     }
 }
 
-/// Whether there is a function of this name and it belongs to the stack.
-pub(super) async fn is_ours(aws: &Aws, name: &str) -> Result<bool, ResourceError> {
-    match read(aws, name).await {
-        Ok(found) => Ok(found.is_some_and(|live| live.owner == Owner::Stack)),
-        Err(ResourceError::Call(error)) if error.is(Meaning::Denied) => Ok(false),
+/// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
+pub(super) const POLICY: &str = "Policy";
+
+/// A function's resource policy, JSON; empty where it has none.
+pub(super) async fn policy(aws: &Aws, name: &str) -> Result<String, CallError> {
+    let answer = aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(name).send()).await;
+    match answer {
+        Ok(answer) => Ok(answer.policy.unwrap_or_default()),
+        Err(error) if error.is(Meaning::NotFound) => Ok(String::new()),
         Err(error) => Err(error),
     }
 }
@@ -439,9 +461,9 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let props = properties(configuration, tags::settable(tags.clone()), concurrency);
     Ok(Some(Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope),
+        owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(&aws.scope, name).attributes,
+        attributes: created(aws.scope(), name).attributes,
         ..Live::new(TYPE, name, to_value(&props)).health(health)
     }))
 }
