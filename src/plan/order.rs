@@ -90,7 +90,9 @@ fn gone_before(type_name: &str) -> &'static [&'static str] {
         // A call that is still under way may need the function, and a function that is still there its log group: a
         // last line would make it anew.
         function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
-        log_group::TYPE | table::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
+        log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
+        // Once the API is gone no message comes; a table takes the longest to go.
+        table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
         _ => &[],
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Sought, Want,
     gone_is_fine, pages, to_value, wait,
 };
-use crate::aws::{Aws, Call, CallError, Meaning};
+use crate::aws::{Aws, Call, CallError, Meaning, Trial};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -293,8 +293,12 @@ impl Provider for Function {
             .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
             .logging_config(logging_config(name, &props))
             .set_tags(Some(props.tags.clone().into_iter().collect()));
-        when_assumable(cx, &props.role, || {
-            aws.call(Call::new("lambda", "CreateFunction").once(), || {
+        when_assumable(cx, &props.role, |trial| {
+            let request = match trial {
+                Trial::Whole => request.clone(),
+                Trial::Probe => request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new("-")).build()),
+            };
+            aws.call(Call::new("lambda", "CreateFunction").once(), move || {
                 request.clone().customize().config_override(upload_time()).send()
             })
         })
@@ -335,7 +339,8 @@ impl Provider for Function {
                 .tracing_config(tracing_config(&to))
                 .set_layers(Some(to.layers.clone()))
                 .logging_config(logging_config(name, &to));
-            when_assumable(cx, &to.role, || {
+            // Without code a try costs nothing: there is nothing to probe with.
+            when_assumable(cx, &to.role, |_| {
                 aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
             })
             .await?;
@@ -400,20 +405,28 @@ impl Provider for Function {
 }
 
 /// Tries again while Lambda cannot assume the role yet: IAM tells the world of a new role only after a while.
-async fn when_assumable<T, F>(cx: Context<'_>, role: &str, attempt: impl Fn() -> F) -> Result<T, CallError>
+async fn when_assumable<T, F>(cx: Context<'_>, role: &str, attempt: impl Fn(Trial) -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
     let propagation = &cx.aws.propagation;
-    let fresh = propagation.is_fresh(role);
+    let fresh = propagation.age(role).is_some();
     // A role that an earlier run made and did not live to use may be young as well; an old one will not get better.
     let patience = if fresh { FRESH_ROLE_PATIENCE } else { OLD_ROLE_PATIENCE };
     let begun = Instant::now();
     let mut pause = Duration::from_millis(20);
+    let mut passed = false;
     loop {
         let turn = if fresh { propagation.turn().await } else { None };
-        match attempt().await {
+        let trial = match propagation.age(role).filter(|_| turn.is_some() && !passed) {
+            Some(age) => propagation.trial(age),
+            None => Trial::Whole,
+        };
+        match attempt(trial).await {
             Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < patience => {
+                if std::mem::take(&mut passed) {
+                    propagation.probes_tell_nothing();
+                }
                 let waited = begun.elapsed().as_secs();
                 (cx.note)(format!(
                     "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
@@ -422,6 +435,8 @@ where
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(250));
             }
+            // Whatever else a probe is answered, the call itself will tell.
+            _ if trial == Trial::Probe => passed = true,
             result => {
                 if result.is_ok() {
                     propagation.arrive();
