@@ -414,7 +414,10 @@ async fn carry_out(
         }
         (Action::Delete, Some(live), _) => {
             provider.delete(cx, live).await?;
-            Ok(Done { created: Created { physical_id: live.physical_id.clone(), ..Created::default() }, ..Done::default() })
+            Ok(Done {
+                created: Created { physical_id: live.physical_id.clone(), ..Created::default() },
+                ..Done::default()
+            })
         }
         _ => Ok(Done::default()),
     }

@@ -84,12 +84,7 @@ impl Aws {
         let region = config.region().map(ToString::to_string).ok_or(ConnectError::NoRegion)?;
         Ok(Self {
             endpoint: target.endpoint_url.clone().unwrap_or_else(|| format!("AWS in {region}")),
-            anonymous: Scope {
-                stack: stack.to_owned(),
-                account: String::new(),
-                region,
-                partition: "aws".to_owned(),
-            },
+            anonymous: Scope { stack: stack.to_owned(), account: String::new(), region, partition: "aws".to_owned() },
             identity: SetOnce::new(),
             sts: aws_sdk_sts::Client::new(&config),
             apigateway: aws_sdk_apigatewayv2::Client::new(&config),
@@ -176,9 +171,7 @@ fn ring() -> tls::Provider {
 }
 
 async fn configure(target: &Target) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(ring())
-        .build_https();
+    let http = aws_smithy_http_client::Builder::new().tls_provider(ring()).build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
         .retry_config(RetryConfig::disabled())

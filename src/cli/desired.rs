@@ -1,6 +1,8 @@
 //! From a template and what AWS has to a plan: what `plan` shows and `up` carries out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
@@ -52,6 +54,14 @@ pub enum When {
     /// code. Then the compiler and AWS work side by side.
     Known,
 }
+
+/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at once.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// There is no plan, because there is no code; the build has its own error.
+#[derive(Debug, thiserror::Error)]
+#[error("the code could not be built")]
+struct NoCode;
 
 /// A plan, and what it was made from.
 pub struct Desired<'a> {
@@ -105,23 +115,44 @@ impl Args {
             let (connected, live) = target::read(&aws, &sought, identified).await?;
             let allow_data_loss = &self.allow_data_loss;
             let stack = stack.wait().await;
-            let mut desired =
-                Desired { aws: &aws, stack, live, plan: Plan::default(), code, connected, sought: &sought, allow_data_loss };
+            let mut desired = Desired {
+                aws: &aws,
+                stack,
+                live,
+                plan: Plan::default(),
+                code,
+                connected,
+                sought: &sought,
+                allow_data_loss,
+            };
             let is_function = |live: &Live| live.type_name == function::TYPE && live.owner == Owner::Stack;
-            desired.make_plan(when == When::Built || desired.live.iter().any(is_function)).await?;
+            // The local cloud is faster than any compiler.
+            let wait = when == When::Built || self.target.is_local() || desired.live.iter().any(is_function);
+            let wait = wait || tokio::time::timeout(HEAD_START, desired.code.all()).await.is_ok();
+            desired.make_plan(wait).await?;
             then(desired).await
         };
         tokio::pin!(building, planning);
         let mut built = Some(built);
-        loop {
+        let mut failure = None;
+        let end = loop {
             tokio::select! {
-                end = &mut planning => return end,
+                end = &mut planning => break end,
                 artifacts = &mut building, if built.is_some() => match (artifacts, built.take()) {
                     (Ok(zips), Some(built)) => drop(built.send(Some(Arc::new(zips)))),
                     // Whoever waits for the code hears that it never comes.
-                    (Err(error), _) => ui.error(&*error),
+                    (Err(error), _) => failure = Some(error),
                     (Ok(_), None) => {}
                 },
+            }
+        };
+        match (end, failure) {
+            (Err(end), Some(failure)) if end.is::<NoCode>() => Err(failure),
+            (end, failure) => {
+                if let Some(failure) = failure {
+                    ui.error(&*failure);
+                }
+                end
             }
         }
     }
@@ -131,7 +162,7 @@ impl Args {
         project: &project::Project,
         stack: &Stack,
         ui: &Ui,
-    ) -> Result<std::collections::BTreeMap<String, package::Artifact>, Failure> {
+    ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
         let place = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
         let options = package::Options {
             backend: self.build_with.backend(),
@@ -163,7 +194,7 @@ impl Desired<'_> {
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), Failure> {
         let code = match with_code {
-            true => self.code.all().await.ok_or("nothing was changed")?,
+            true => self.code.all().await.ok_or(NoCode)?,
             false => Arc::default(),
         };
         let options = plan::Options {

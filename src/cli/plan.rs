@@ -1,8 +1,8 @@
 //! `wschat plan`: what `up` would do, and why.
 
+use super::Failure;
 use super::desired::{self, When};
 use super::exit::Exit;
-use super::Failure;
 use crate::ui::{self, Ui};
 
 /// Show what `up` would do: every property that changes, why, what it interrupts, and who may do more than before

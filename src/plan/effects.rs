@@ -34,8 +34,9 @@ fn lost(text: impl Into<String>) -> Effects {
 
 /// Whether the plan makes another resource under the same logical id.
 fn has_successor(plan: &Plan, step: &Step) -> bool {
-    let is_successor =
-        |other: &&Step| other.action == Action::Create && (other.type_name, &other.name) == (step.type_name, &step.name);
+    let is_successor = |other: &&Step| {
+        other.action == Action::Create && (other.type_name, &other.name) == (step.type_name, &step.name)
+    };
     plan.steps.iter().any(|other| is_successor(&other))
 }
 
@@ -61,7 +62,9 @@ fn going(plan: &Plan, step: &Step) -> Effects {
                 _ => interrupted(format!("messages of \"{key}\" go to $default, if there is one")),
             }
         }
-        permission::TYPE if step.live.as_ref().is_some_and(|live| live.logical_id.is_some()) && !has_successor(plan, step) => {
+        permission::TYPE
+            if step.live.as_ref().is_some_and(|live| live.logical_id.is_some()) && !has_successor(plan, step) =>
+        {
             let property = |name: &str| {
                 step.live.as_ref().and_then(|live| live.properties[name].as_str()).unwrap_or_default().to_owned()
             };

@@ -11,7 +11,6 @@ use crate::resources::{
 };
 use crate::stack::{Resource, Stack};
 
-
 /// Puts the order into a plan.
 pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
     let acts: Vec<bool> = plan.steps.iter().map(|step| step.action.acts()).collect();

@@ -8,10 +8,10 @@ use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, deployment, function, integration, log_group, route, route_response, tags,
+    self, Health, Live, Owner, Provider, Want, deployment, function, integration, log_group, route, route_response,
+    tags,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
-
 
 /// The plan that turns `live` into `stack`.
 ///
@@ -328,7 +328,6 @@ fn gone_or_left(policy: DeletionPolicy) -> Action {
         DeletionPolicy::Retain => Action::Retain,
     }
 }
-
 
 /// The desired resources, each after those it must wait for. The template stage has refused cycles.
 fn in_order(stack: &Stack) -> Vec<&Resource> {

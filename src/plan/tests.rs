@@ -314,10 +314,8 @@ fn a_teardown_takes_roots_alone_and_functions_before_their_logs() {
 
 /// The way back of a run of which all steps were begun that `begun` picks, with `now` there.
 fn undone(plan: &Plan, before: &[Live], now: &[Live], begun: impl Fn(&Step) -> bool) -> Undo {
-    let did = Did {
-        begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(),
-        ..Did::default()
-    };
+    let did =
+        Did { begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(), ..Did::default() };
     undo(plan, &did, &plan.known, before, now)
 }
 
@@ -378,7 +376,8 @@ fn a_deleted_route_comes_again_and_other_losses_are_told() {
     let before = up(&stack(CHAT));
     let without = CHAT.replace("  SendRoute:", "  OtherRoute:").replace("RouteKey: send", "RouteKey: other");
     let plan = planned(&without, &before);
-    let route = plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
+    let route =
+        plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
     let id = plan.steps[route].physical_id.clone().unwrap();
     let now: Vec<Live> = before.iter().filter(|live| live.physical_id != id).cloned().collect();
     let undo = undone(&plan, &before, &now, |step| step.action == Action::Delete && step.type_name == route::TYPE);

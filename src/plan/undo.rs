@@ -171,9 +171,9 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
         lost.push(format!("{} ({}) was deleted and cannot be brought back", step.name, step.type_name));
         return Vec::new();
     }
-    let inside = before.iter().filter(|live| {
-        live.type_name == route_response::TYPE && live.parent.as_deref() == Some(&gone.physical_id)
-    });
+    let inside = before
+        .iter()
+        .filter(|live| live.type_name == route_response::TYPE && live.parent.as_deref() == Some(&gone.physical_id));
     std::iter::once(gone)
         .chain(inside.filter(|_| step.type_name == route::TYPE))
         .map(|gone| {

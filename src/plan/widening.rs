@@ -71,7 +71,10 @@ fn of_role(old: &Value, new: &Value) -> Vec<String> {
     for grant in trust(new).into_iter().filter(|grant| !trusted.iter().any(|known| known.covers(grant))) {
         found.push(format!("may be assumed by {}", grant.principal));
     }
-    if !old.is_null() && old["PermissionsBoundary"] != new["PermissionsBoundary"] && !old["PermissionsBoundary"].is_null() {
+    if !old.is_null()
+        && old["PermissionsBoundary"] != new["PermissionsBoundary"]
+        && !old["PermissionsBoundary"].is_null()
+    {
         let boundary = |role: &Value| role["PermissionsBoundary"].as_str().unwrap_or("none").to_owned();
         found.push(format!("is bounded by {} instead of {}", boundary(new), boundary(old)));
     }

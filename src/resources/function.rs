@@ -232,8 +232,9 @@ impl Provider for Function {
 
     async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let functions = pages::all(|from| async move {
-            let page =
-                aws.call(Call::new("lambda", "ListFunctions"), || aws.lambda.list_functions().set_marker(from.clone()).send());
+            let page = aws.call(Call::new("lambda", "ListFunctions"), || {
+                aws.lambda.list_functions().set_marker(from.clone()).send()
+            });
             let page = page.await?;
             Ok((page.functions, page.next_marker))
         })
@@ -453,7 +454,8 @@ pub(super) const POLICY: &str = "Policy";
 
 /// A function's resource policy, JSON; empty where it has none.
 pub(super) async fn policy(aws: &Aws, name: &str) -> Result<String, CallError> {
-    let answer = aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(name).send()).await;
+    let answer =
+        aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(name).send()).await;
     match answer {
         Ok(answer) => Ok(answer.policy.unwrap_or_default()),
         Err(error) if error.is(Meaning::NotFound) => Ok(String::new()),

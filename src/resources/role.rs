@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::document::Document;
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, built, gone_is_fine,
-    pages, to_value,
+    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, built,
+    gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::route::{self, cleared};
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, gone_is_fine, pages, to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, gone_is_fine, pages,
+    to_value,
 };
 use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;

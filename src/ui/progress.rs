@@ -9,8 +9,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::execute::Event;
 use super::Ui;
+use crate::execute::Event;
 use crate::plan::{Action, Plan, Step};
 
 /// How a run is shown.
