@@ -53,6 +53,11 @@ fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, found: &mut 
 }
 
 impl Cloud {
+    /// The same for who is not in a runtime.
+    pub fn inventory_now(&self) -> Inventory {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.inventory())
+    }
+
     /// Lists every service.
     pub async fn inventory(&self) -> Inventory {
         let mut all = self.tables().await;
