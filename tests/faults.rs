@@ -20,7 +20,7 @@ use common::proxy::{Fault, Made, Trial, What};
 use common::{Cloud, template};
 
 /// How many clouds stand side by side: runs that meet faults mostly wait.
-const CLOUDS: usize = 6;
+const CLOUDS: usize = 8;
 
 /// Every state is passed through and holds up nothing.
 const SWIFT: &str = r#"
