@@ -733,10 +733,14 @@ async fn set_time_to_live(
     for (attribute, enabled) in from.map(|name| (name, false)).into_iter().chain(to.map(|name| (name, true))) {
         let specification =
             built(sdk::TimeToLiveSpecification::builder().attribute_name(attribute).enabled(enabled).build())?;
-        aws.call(Call::new("dynamodb", "UpdateTimeToLive"), || {
+        let answer = aws.call(Call::new("dynamodb", "UpdateTimeToLive"), || {
             aws.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(specification.clone()).send()
-        })
-        .await?;
+        });
+        match answer.await {
+            // "TimeToLive is already enabled": an earlier try did it, and its answer was lost.
+            Err(error) if !error.message.contains("is already") => return Err(error.into()),
+            _ => {}
+        }
     }
     Ok(())
 }
