@@ -86,7 +86,7 @@ impl Aws {
             .await
             .map_err(|error| match error.meaning {
                 Meaning::Denied if error.code.is_empty() => ConnectError::NoCredentials(error.message),
-                Meaning::Denied => ConnectError::NoCredentials(format!("{}: {}", error.code, error.message)),
+                Meaning::Denied => ConnectError::NoCredentials(error.to_string()),
                 Meaning::Unreachable | Meaning::Unknown => ConnectError::Unreachable {
                     endpoint: target.endpoint_url.clone().unwrap_or_else(|| format!("AWS in {}", aws.scope.region)),
                     error,

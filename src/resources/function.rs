@@ -248,8 +248,14 @@ impl Provider for Function {
             .map(|name| async move {
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
                 let found = match read(aws, &name).await {
-                    // Whoever may not see a function has not made it.
-                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !search.wants(TYPE, &name) => None,
+                    // Whoever may not see a function has not made it, unless it is called like one of ours.
+                    Err(ResourceError::Call(error))
+                        if error.is(Meaning::Denied)
+                            && !search.wants(TYPE, &name)
+                            && !tags::is_generated_name(&aws.scope.stack, &name) =>
+                    {
+                        None
+                    }
                     found => found?,
                 };
                 Ok(found.filter(|live| live.owner == Owner::Stack || search.wants(TYPE, &name)))
