@@ -406,7 +406,7 @@ fn a_down_that_is_refused_something_is_finished_by_the_next() {
     });
 }
 
-/// The one test with a real timeout, half a minute: that of a single attempt.
+/// The one test with a real timeout, half a minute: that of a single attempt. (Code on its way up is given longer.)
 #[test]
 fn an_answer_that_never_comes_is_not_waited_for_forever() {
     let forever = || What::Silence(Duration::from_secs(600));
@@ -416,7 +416,7 @@ fn an_answer_that_never_comes_is_not_waited_for_forever() {
     };
     let cases = [
         ("GetApis", Fault::before(forever())),
-        ("CreateFunction", Fault::before(forever())),
+        ("CreateRole", Fault::before(forever())),
         ("CreateApi", Fault::after(forever())),
     ];
     let cases = cases.map(|(operation, fault)| Case { deed: Deed::Up, call: call(operation), fault });

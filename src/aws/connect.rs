@@ -109,7 +109,7 @@ impl Aws {
             .await
             .map_err(|error| match error.meaning {
                 Meaning::Denied if error.code.is_empty() => ConnectError::NoCredentials(error.message),
-                Meaning::Denied => ConnectError::NoCredentials(format!("{}: {}", error.code, error.message)),
+                Meaning::Denied => ConnectError::NoCredentials(error.to_string()),
                 Meaning::Unreachable | Meaning::Unknown => {
                     ConnectError::Unreachable { endpoint: self.endpoint.clone(), error }
                 }

@@ -148,29 +148,31 @@ impl Args {
         let making = |step: &usize| plan.steps[*step].action != Action::Delete;
         if !outcome.failed.keys().any(making) && !outcome.not_started.iter().any(making) {
             let uris = result::uris(desired.stack, &outcome.known).join(", ");
-            return format!("the stack is up{}, but not all that is no longer wanted could be removed: {counts}\n  run it again to remove the rest", if uris.is_empty() { uris } else { format!(" ({uris})") }).into();
+            return format!(
+                "the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}\n  run it again to remove the rest"
+            )
+            .into();
         }
         if self.keep_on_failure {
             return format!("not finished: {counts}, and kept as --keep-on-failure asks\n{again}").into();
         }
-        let what = "what this run did";
-        match self.undo(desired, outcome, ui).await {
-            Ok(left) if left.is_empty() && !stopped => {
-                "nothing has changed: what this run did is undone\n  put right what is said above and run it again (with --keep-on-failure to keep what succeeds)".into()
-            }
-            Ok(left) if left.is_empty() => format!("stopped, and {what} is undone").into(),
-            Ok(left) => format!("not all of {what} could be undone:\n  {}\n{again}", left.join("\n  ")).into(),
-            Err(error) => format!("{what} could not be undone: {error}\n{again}").into(),
+        let left = self.undo(desired, outcome, ui).await;
+        if left.is_empty() {
+            let how = if stopped { "stopped" } else { "nothing has changed" };
+            return format!("{how}: what this run did is undone\n  put right what is said above and run it again; --keep-on-failure keeps what succeeds").into();
         }
+        format!("not all of what this run did could be undone:\n  {}\n{again}", left.join("\n  ")).into()
     }
 
     /// Takes back what the run did; gives what could not be, a sentence each.
-    async fn undo(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Result<Vec<String>, Failure> {
-        let now = desired.read().await?;
-        let undo = plan::undo(&desired.plan, &outcome.did, &outcome.known, &desired.live, &now);
+    async fn undo(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Vec<String> {
+        let (did, known, before) = (&outcome.did, &outcome.known, &desired.live);
+        // Who may make a thing need not be let look at it.
+        let now = desired.read().await.unwrap_or_else(|_| plan::believed(&desired.plan, did, known, before));
+        let undo = plan::undo(&desired.plan, did, known, before, &now);
         let mut left = undo.lost;
         if undo.plan.is_empty() {
-            return Ok(left);
+            return left;
         }
         if self.json {
             let mut line = crate::ui::plan::json(&undo.plan, &desired.stack.secrets);
@@ -194,6 +196,6 @@ impl Args {
         };
         left.extend(undone.failed.iter().map(|(index, error)| format!("{}: {error}", step(index))));
         left.extend(undone.not_started.iter().map(|index| format!("{}: not tried", step(index))));
-        Ok(left)
+        left
     }
 }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use diff::{Change, shown};
 pub use planner::{diff, teardown};
-pub use undo::{Did, Undo, undo};
+pub use undo::{Did, Undo, believed, undo};
 
 use crate::resources::deployment::FREEZES;
 use crate::resources::{self, Live, Provider, Want, deployment, integration, permission};

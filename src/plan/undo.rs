@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::order::order_deletes;
 use super::{Action, Plan, Step, changes};
-use crate::resources::{Live, Owner, Want, function, log_group, route, route_response};
+use crate::resources::{Live, Owner, Want, function, log_group, permission, route, route_response};
 use crate::stack::Token;
 
 /// What a run did of its plan. Steps are indexes into that plan.
@@ -88,6 +88,37 @@ fn goes_with_parent(step: &Step, leaving: &BTreeSet<(&str, String)>) -> bool {
     let parent = step.provider().and_then(|provider| provider.parent());
     let id = step.live.as_ref().and_then(|live| live.parent.clone());
     parent.zip(id).is_some_and(|parent| leaving.contains(&parent))
+}
+
+/// What AWS has after a run, as far as the run itself can tell: for one that may not read what it has made.
+pub fn believed(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[Live]) -> Vec<Live> {
+    let mut now = before.to_vec();
+    for index in did.begun.iter().copied() {
+        let step = &plan.steps[index];
+        let want = step.want.as_ref();
+        let want = want.map(|want| Token::substitute(&want.properties, &|token| known.get(token).cloned()));
+        match (step.action, &step.live, want) {
+            (Action::Create, _, Some(properties)) => {
+                let id = did.created.get(&index).or(step.physical_id.as_ref());
+                let above = match step.type_name {
+                    permission::TYPE => "FunctionName",
+                    route_response::TYPE => "RouteId",
+                    _ => "ApiId",
+                };
+                let parent = properties[above].as_str().map(str::to_owned);
+                let made = id.map(|id| Live::new(step.type_name, id, properties));
+                now.extend(made.map(|live| Live { logical_id: Some(step.name.clone()), parent, ..live }));
+            }
+            (Action::Update, Some(live), Some(properties)) => {
+                for is in now.iter_mut().filter(|is| same(is, live)) {
+                    is.properties.clone_from(&properties);
+                }
+            }
+            (Action::Delete, Some(live), _) => now.retain(|is| !same(is, live)),
+            _ => {}
+        }
+    }
+    now
 }
 
 /// What a create has left.

@@ -216,6 +216,7 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
     let name = group.log_group_name.clone().unwrap_or_default();
     let wanted = search.wants(TYPE, &name);
     let function = name.strip_prefix(LAMBDA);
+    let generated = tags::is_generated_name(&aws.scope().stack, function.unwrap_or(&name));
     let arn = arn(aws.scope(), &name);
     let answer = aws
         .call(Call::new("logs", "ListTagsForResource"), || aws.logs.list_tags_for_resource().resource_arn(&arn).send())
@@ -223,14 +224,12 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
     let tags: Tags = match answer {
         Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
         Err(error) if error.is(Meaning::NotFound) => return Ok(None),
-        // Whoever may not see a group's tags has not made it.
-        Err(error) if error.is(Meaning::Denied) && !wanted => return Ok(None),
+        // Whoever may not see a group's tags has not made it, unless it is called like one of ours.
+        Err(error) if error.is(Meaning::Denied) && !wanted && !generated => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let mut owner = tags::owner(&tags, aws.scope());
-    if owner == Owner::Other(tags::UNTAGGED.to_owned())
-        && function.is_some_and(|function| tags::is_generated_name(&aws.scope().stack, function))
-    {
+    if owner == Owner::Other(tags::UNTAGGED.to_owned()) && function.is_some() && generated {
         owner = Owner::Stack;
     }
     if owner != Owner::Stack && !wanted && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned())) {

@@ -58,6 +58,18 @@ impl Client {
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
+    /// Says goodbye and gives what is heard until the end: what nobody has listened to.
+    pub async fn leave(mut self) -> Vec<String> {
+        self.0.close(None).await.unwrap();
+        let mut unheard = Vec::new();
+        while let Some(message) = self.next().await {
+            if let Message::Text(text) = message {
+                unheard.push(text.to_string());
+            }
+        }
+        unheard
+    }
+
     /// Goes away without a word: the connection is reset, not closed.
     pub fn vanish(self) {
         let stream = self.0.into_inner();
