@@ -507,7 +507,7 @@ async fn read_if_ours(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceErr
     let found = match read_tags(aws, name).await {
         // Whoever may not see a table's tags has not made it, unless it is called like one of ours.
         Err(ResourceError::Call(error))
-            if error.is(Meaning::Denied) && !tags::is_generated_name(&aws.scope.stack, name) =>
+            if error.is(Meaning::Denied) && !tags::is_generated_name(&aws.scope().stack, name) =>
         {
             None
         }
