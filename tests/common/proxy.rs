@@ -242,7 +242,7 @@ struct State {
     doomed: HashMap<Asked, Fault>,
 }
 
-/// What tells one request from another: method, path and query, body.
+/// What tells one request from another: operation, path and query, body.
 type Asked = (String, String, Bytes);
 
 /// The line breaks.
@@ -309,7 +309,7 @@ impl Shared {
     fn name(&self, head: &Parts, body: &Bytes) -> (usize, Name, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         let name = state.namer.name(head, body);
-        let asked = (head.method.to_string(), head.uri.to_string(), body.clone());
+        let asked = (format!("{}.{}", name.service, name.operation), head.uri.to_string(), body.clone());
         let again = state.doomed.remove(&asked);
         let fault = again.or_else(|| {
             let fault = (self.script)(&name)?;
