@@ -78,34 +78,6 @@ async fn where_everything_collides_and_is_throttled() {
 }
 
 #[tokio::test]
-async fn two_stacks_do_not_touch_each_other() {
-    let cloud = Cloud::start().go();
-    template::chat_without_handlers(&cloud);
-    // One name begins with the other, so that whoever looks at beginnings alone takes both.
-    let run = |verb: &str, stack: &str| cloud.wschat(&[verb, "--local", "--yes", "--stack", stack]).ok();
-    run("up", "chat");
-    let one = cloud.inventory().await;
-    let longer = cloud.begin(&["up", "--local", "--yes", "--stack", "chat-Connect"]);
-    let again = run("up", "chat");
-    assert!(again.stderr.contains("Plan: 28 unchanged."), "{}", again.stderr);
-    longer.end().ok();
-    let both = cloud.inventory().await;
-    assert_eq!(both.len(), 2 * one.len());
-    for stack in ["chat", "chat-Connect"] {
-        cloud.wschat(&["status", "--local", "--stack", stack]).ok();
-    }
-    run("down", "chat-Connect");
-    same(&cloud.inventory().await, &one);
-    cloud.wschat(&["status", "--local", "--stack", "chat-Connect"]).exits(3);
-    cloud.wschat(&["status", "--local", "--stack", "chat"]).ok();
-    run("up", "chat-Connect");
-    run("down", "chat");
-    cloud.wschat(&["status", "--local", "--stack", "chat-Connect"]).ok();
-    run("down", "chat-Connect");
-    same(&cloud.inventory().await, &Inventory::new());
-}
-
-#[tokio::test]
 async fn json_is_a_line_an_event() {
     let cloud = Cloud::start().go();
     template::echo(&cloud);

@@ -1,7 +1,6 @@
 //! What stands between wschat and its cloud in these tests: it sees every call by its name, and where a test says so
 //! something befalls one: an answer that is not the cloud's, a line that breaks, an end of wschat itself.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
 use wschat::local::wire::{ApiError, Protocol};
@@ -239,11 +239,31 @@ struct State {
     namer: Namer,
     calls: Vec<Made>,
     /// Requests whose fault stays.
-    doomed: HashMap<Asked, Fault>,
+    doomed: Vec<(Asked, Fault)>,
 }
 
-/// What tells one request from another: method, path and query, body.
-type Asked = (String, String, Bytes);
+/// What tells one request from another. Members of JSON come in any order.
+#[derive(PartialEq)]
+struct Asked {
+    service: String,
+    operation: String,
+    uri: String,
+    form: Bytes,
+    json: Option<Value>,
+}
+
+impl Asked {
+    fn new(name: &Name, head: &Parts, body: &Bytes) -> Self {
+        let json = serde_json::from_slice(body).ok();
+        Self {
+            service: name.service.clone(),
+            operation: name.operation.clone(),
+            uri: head.uri.to_string(),
+            form: if json.is_some() { Bytes::new() } else { body.clone() },
+            json,
+        }
+    }
+}
 
 /// The line breaks.
 #[derive(Debug, thiserror::Error)]
@@ -309,15 +329,17 @@ impl Shared {
     fn name(&self, head: &Parts, body: &Bytes) -> (usize, Name, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         let name = state.namer.name(head, body);
-        let asked = (head.method.to_string(), head.uri.to_string(), body.clone());
-        let again = state.doomed.remove(&asked);
-        let fault = again.or_else(|| {
-            let fault = (self.script)(&name)?;
-            if fault.stays {
-                state.doomed.insert(asked, fault.clone());
-            }
-            Some(fault)
-        });
+        let asked = Asked::new(&name, head, body);
+        let doomed = state.doomed.iter().position(|(doomed, _)| *doomed == asked);
+        let fault = match doomed {
+            Some(position) => Some(state.doomed.swap_remove(position).1),
+            None => (self.script)(&name),
+        };
+        if let (None, Some(fault)) = (doomed, &fault)
+            && fault.stays
+        {
+            state.doomed.push((asked, fault.clone()));
+        }
         state.calls.push(Made { name: name.clone(), fault: fault.clone(), request_id: None });
         (state.calls.len() - 1, name, fault)
     }

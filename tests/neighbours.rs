@@ -1,0 +1,306 @@
+//! Several stacks and other people's things in one account: nobody's are touched but the stack's own.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::PathBuf;
+
+use aws_sdk_apigatewayv2::types::ProtocolType;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use common::inventory::{Inventory, same};
+use common::proxy::{Fault, Trial, What};
+use common::template::{self, Template};
+use common::{Cloud, Run, Running, STACK, eventually, repository};
+use serde_json::json;
+
+/// A project's folder of its own on a cloud that others use as well.
+struct Checkout<'a> {
+    cloud: &'a Cloud,
+    folder: PathBuf,
+    stack: &'static str,
+}
+
+impl<'a> Checkout<'a> {
+    fn new(cloud: &'a Cloud, stack: &'static str) -> Self {
+        let folder = cloud.data().with_file_name(format!("checkout-of-{stack}"));
+        fs::create_dir(&folder).unwrap();
+        Self { cloud, folder, stack }
+    }
+
+    /// The echo template, and code that is this checkout's.
+    fn echo(self) -> Self {
+        self.save(&Template::echo());
+        template::script(&self.folder.join("echo"), &format!("#!/bin/sh\n# {}\nexit 1\n", self.stack));
+        self
+    }
+
+    fn chat(self) -> Self {
+        fs::copy(repository().join("templates/chat.yaml"), self.folder.join("template.yaml")).unwrap();
+        for handler in ["connect", "disconnect", "send-message", "default"] {
+            // The template looks for its code beside the folder that it is in.
+            template::script(
+                &self.folder.join("../lambdas").join(handler),
+                &format!("#!/bin/sh\n# {handler}\nexit 1\n"),
+            );
+        }
+        self
+    }
+
+    fn save(&self, template: &Template) {
+        fs::write(self.folder.join("template.json"), template.0.to_string()).unwrap();
+    }
+
+    fn begin(&self, verb: &str) -> Running<'a> {
+        let agreed: &[&str] = if verb == "status" { &[] } else { &["--yes"] };
+        let mut command = self.cloud.command(&[&[verb, "--local"], agreed].concat());
+        self.cloud.begin_command(command.current_dir(&self.folder).env("WSCHAT_STACK", self.stack))
+    }
+
+    fn run(&self, verb: &str) -> Run {
+        self.begin(verb).end().ok()
+    }
+}
+
+/// Both at once.
+fn together(one: (&Checkout<'_>, &str), other: (&Checkout<'_>, &str)) -> (Run, Run) {
+    let [one, other] = [one, other].map(|(checkout, verb)| checkout.begin(verb));
+    (one.end().ok(), other.end().ok())
+}
+
+fn both(one: &Inventory, other: &Inventory) -> Inventory {
+    let all: Inventory = one.iter().chain(other).map(|(name, value)| (name.clone(), value.clone())).collect();
+    assert_eq!(all.len(), one.len() + other.len(), "they share a name");
+    all
+}
+
+/// One stack's name begins with the other's, and goes on with a logical id of its template: whoever looks at beginnings
+/// takes both for one.
+#[tokio::test]
+async fn two_checkouts_do_not_touch_each_other() {
+    let cloud = Cloud::start().go();
+    let (shop, echo) = (Checkout::new(&cloud, "shop").echo(), Checkout::new(&cloud, "shop-Echo").chat());
+    let nothing = Inventory::new();
+    shop.run("up");
+    let shop_alone = cloud.inventory().await;
+    shop.run("down");
+    same(&cloud.inventory().await, &nothing);
+    echo.run("up");
+    let echo_alone = cloud.inventory().await;
+
+    let (_, unchanged) = together((&shop, "up"), (&echo, "up"));
+    assert!(unchanged.stderr.contains("Plan: 28 unchanged."), "{}", unchanged.stderr);
+    same(&cloud.inventory().await, &both(&shop_alone, &echo_alone));
+    together((&shop, "down"), (&echo, "up"));
+    same(&cloud.inventory().await, &echo_alone);
+    together((&shop, "up"), (&echo, "down"));
+    same(&cloud.inventory().await, &shop_alone);
+    shop.run("status");
+    echo.begin("status").end().exits(3);
+    echo.run("up");
+
+    let mut changed = Template::echo();
+    changed.set("Echo.MemorySize", 512.into());
+    changed.set("PingRoute.RouteKey", "pong".into());
+    changed.remove("Logging");
+    shop.save(&changed);
+    together((&shop, "up"), (&echo, "up"));
+    let all = cloud.inventory().await;
+    let of_echo = |all: &Inventory| -> Inventory {
+        let theirs = all.iter().filter(|(name, _)| echo_alone.contains_key(*name));
+        theirs.map(|(name, one)| (name.clone(), one.clone())).collect()
+    };
+    same(&of_echo(&all), &echo_alone);
+    assert_eq!(all.len(), shop_alone.len() + echo_alone.len());
+    shop.run("status");
+    echo.run("status");
+
+    together((&shop, "down"), (&echo, "down"));
+    same(&cloud.inventory().await, &nothing);
+}
+
+/// The same logical ids, the same code but for a comment, one build cache.
+#[tokio::test]
+async fn two_checkouts_of_one_template_are_two_stacks() {
+    let cloud = Cloud::start().go();
+    let (left, right) = (Checkout::new(&cloud, "left").echo(), Checkout::new(&cloud, "right").echo());
+    together((&left, "up"), (&right, "up"));
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let functions = lambda.list_functions().send().await.unwrap();
+    let codes: Vec<_> = functions.functions().iter().map(|function| function.code_sha256().unwrap()).collect();
+    assert!(codes.len() == 2 && codes[0] != codes[1], "one got the other's code: {codes:?}");
+    left.run("down");
+    right.run("status");
+    right.run("down");
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+const NAME: &str = "taken";
+
+/// The echo template with names that somebody else may have.
+fn named(cloud: &Cloud) -> Template {
+    let mut template = template::echo_without_handler(cloud);
+    for property in ["Rows.TableName", "Role.RoleName", "Echo.FunctionName", "EchoLogs.LogGroupName"] {
+        template.set(property, NAME.into());
+    }
+    template.save(cloud);
+    template
+}
+
+async fn make_table(cloud: &Cloud) {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk().await);
+    let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);
+    let create = dynamodb.create_table().table_name(NAME).billing_mode(BillingMode::PayPerRequest);
+    let create = create.attribute_definitions(id.build().unwrap()).key_schema(key.build().unwrap());
+    create.send().await.unwrap();
+    let is_active = async || {
+        let table = dynamodb.describe_table().table_name(NAME).send().await.unwrap().table.unwrap();
+        table.table_status == Some(TableStatus::Active)
+    };
+    eventually("the table is ready", is_active).await;
+}
+
+async fn make_role(cloud: &Cloud, name: &str) -> String {
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ]});
+    let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
+    let role = iam.create_role().role_name(name).assume_role_policy_document(trust.to_string()).send().await.unwrap();
+    role.role.unwrap().arn
+}
+
+async fn make_function(cloud: &Cloud) {
+    let role = make_role(cloud, "of-a-hand").await;
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("bootstrap", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+    zip.write_all(b"#!/bin/sh\nexit 1\n").unwrap();
+    let code = FunctionCode::builder().zip_file(Blob::new(zip.finish().unwrap().into_inner())).build();
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let create = lambda.create_function().function_name(NAME).role(role).code(code).handler("bootstrap");
+    let create = create.runtime(Runtime::Providedal2023);
+    // Until the role can be assumed.
+    eventually("there is a function", async || create.clone().send().await.is_ok()).await;
+}
+
+async fn make_log_group(cloud: &Cloud) {
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&cloud.sdk().await);
+    logs.create_log_group().log_group_name(NAME).send().await.unwrap();
+}
+
+async fn make_api(cloud: &Cloud) {
+    let apis = aws_sdk_apigatewayv2::Client::new(&cloud.sdk().await);
+    let create = apis.create_api().name(STACK).protocol_type(ProtocolType::Websocket);
+    create.route_selection_expression("$request.body.action").send().await.unwrap();
+}
+
+/// `up` stops before it does anything, and says what is in its way and whose that is.
+async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
+    let before = cloud.inventory().await;
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    assert_eq!(run.stdout, "");
+    for name in types {
+        let line = run.stderr.lines().find(|line| line.starts_with("error: ") && line.contains(name));
+        let line = line.unwrap_or_else(|| panic!("nothing is said of the {name}:\n{}", run.stderr));
+        assert!(line.ends_with(&format!("exists already and belongs to {owner}")), "{line}");
+    }
+    assert_eq!(run.stderr.matches("error: ").count(), types.len(), "{}", run.stderr);
+    same(&cloud.inventory().await, &before);
+    // Nor does what has been left alone go with the stack.
+    cloud.down();
+    same(&cloud.inventory().await, &before);
+}
+
+const NOBODY: &str = "somebody else (it carries no tag of wschat's)";
+
+#[tokio::test]
+async fn things_made_by_hand_are_in_the_way() {
+    let start = || {
+        let cloud = Cloud::start().go();
+        named(&cloud);
+        cloud
+    };
+    let cloud = start();
+    make_table(&cloud).await;
+    stops(&cloud, &["AWS::DynamoDB::Table \"taken\""], NOBODY).await;
+    make_role(&cloud, NAME).await;
+    stops(&cloud, &["AWS::DynamoDB::Table \"taken\"", "AWS::IAM::Role \"taken\""], NOBODY).await;
+
+    let cloud = start();
+    make_function(&cloud).await;
+    stops(&cloud, &["AWS::Lambda::Function \"taken\""], NOBODY).await;
+    make_log_group(&cloud).await;
+    stops(&cloud, &["AWS::Lambda::Function \"taken\"", "AWS::Logs::LogGroup \"taken\""], NOBODY).await;
+}
+
+/// An API's name is nobody's alone in AWS; but two of one name, and one of them without an owner, is what an
+/// interrupted move from another tool looks like.
+#[tokio::test]
+async fn an_api_made_by_hand_is_in_the_way() {
+    let cloud = Cloud::start().go();
+    template::echo_without_handler(&cloud);
+    make_api(&cloud).await;
+    let before = cloud.inventory().await;
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    assert!(run.stderr.contains("AWS::ApiGatewayV2::Api") && run.stderr.contains(STACK), "{}", run.stderr);
+    same(&cloud.inventory().await, &before);
+    cloud.down();
+    same(&cloud.inventory().await, &before);
+}
+
+#[tokio::test]
+async fn what_another_stack_has_is_in_the_way() {
+    let cloud = Cloud::start().go();
+    named(&cloud);
+    cloud.wschat(&["up", "--local", "--yes", "--stack", "theirs"]).ok();
+    let types = [
+        "AWS::DynamoDB::Table \"taken\"",
+        "AWS::IAM::Role \"taken\"",
+        "AWS::Lambda::Function \"taken\"",
+        "AWS::Logs::LogGroup \"taken\"",
+    ];
+    stops(&cloud, &types, "the wschat stack \"theirs\"").await;
+}
+
+/// Not all that CloudFormation manages carries its tags: it is asked.
+#[tokio::test]
+async fn what_cloudformation_manages_is_told_as_such() {
+    let cloud = Cloud::start().go();
+    named(&cloud);
+    make_table(&cloud).await;
+    let before = cloud.inventory().await;
+    let answer = "<DescribeStackResourcesResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">\
+        <DescribeStackResourcesResult><StackResources><member><StackName>sam-app</StackName>\
+        <LogicalResourceId>Connections</LogicalResourceId><PhysicalResourceId>taken</PhysicalResourceId>\
+        <ResourceType>AWS::DynamoDB::Table</ResourceType><Timestamp>2026-01-01T00:00:00Z</Timestamp>\
+        <ResourceStatus>CREATE_COMPLETE</ResourceStatus></member></StackResources></DescribeStackResourcesResult>\
+        <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></DescribeStackResourcesResponse>";
+    let managed = |call: &common::call_name::Name| {
+        let asked = call.operation == "DescribeStackResources" && call.about == NAME;
+        asked.then(|| Fault::before(What::Answer("text/xml", answer.to_owned())))
+    };
+    let Trial { run, .. } = cloud.through().script(managed).run(&["up", "--yes"]);
+    let run = run.exits(1);
+    run.changes_nothing();
+    let expected =
+        "error: AWS::DynamoDB::Table \"taken\" exists already and belongs to the CloudFormation stack \"sam-app\"\n";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    same(&cloud.inventory().await, &before);
+
+    // Who may not ask, does without the answer.
+    let denied = |call: &common::call_name::Name| {
+        let message = "User: me is not authorized to perform: cloudformation:DescribeStackResources";
+        (call.operation == "DescribeStackResources").then(|| Fault::refuse(403, "AccessDenied", message))
+    };
+    let Trial { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
+    let run = run.exits(1);
+    assert!(run.stderr.contains(&format!("belongs to {NOBODY}")), "{}", run.stderr);
+}
