@@ -17,13 +17,16 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
         ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
     };
+    let of_inline_policies = |resource: &&Resource| resource.kind.type_name() == inline_policy::TYPE;
+    let inline_policies: Vec<&Resource> = stack.resources.values().filter(of_inline_policies).collect();
     for resource in stack.resources.values() {
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         let mut after = acting(&resource.hard);
         let mut if_refused = acting(&resource.soft);
         if resource.kind.type_name() == function::TYPE {
             // A function first run right after its policies came may keep credentials without them for minutes.
-            let policies = policies_of(stack, resource).filter(|id| !reaches(stack, id, &resource.logical_id));
+            let policies =
+                policies_of(&inline_policies, resource).filter(|id| !reaches(stack, id, &resource.logical_id));
             after.extend(policies.filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
         }
         if_refused.retain(|step| !after.contains(step) && *step != index);
@@ -67,17 +70,13 @@ fn reaches(stack: &Stack, from: &str, to: &str) -> bool {
 }
 
 /// The inline policies that stand apart from the role that a function has.
-fn policies_of<'a>(stack: &'a Stack, function: &'a Resource) -> impl Iterator<Item = &'a String> {
+fn policies_of<'a>(inline_policies: &'a [&Resource], function: &'a Resource) -> impl Iterator<Item = &'a String> {
     let role = function.properties["Role"].as_str().unwrap_or_default();
-    stack
-        .resources
-        .values()
-        .filter(|resource| resource.kind.type_name() == inline_policy::TYPE)
-        .filter(move |policy| {
-            let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
-        })
-        .map(|policy| &policy.logical_id)
+    let on_role = move |policy: &&&Resource| {
+        let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
+    };
+    inline_policies.iter().filter(on_role).map(|policy| &policy.logical_id)
 }
 
 /// What must be gone before something of this type goes.

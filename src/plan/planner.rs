@@ -18,8 +18,20 @@ use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 /// # Errors
 /// What stands in the way; all of it.
 pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec<PlanError>> {
-    let mut planner =
-        Planner { stack, live, options, plan: Plan::default(), taken: BTreeSet::new(), errors: Vec::new() };
+    let mut by_type: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, live) in live.iter().enumerate() {
+        by_type.entry(live.type_name).or_default().push(index);
+    }
+    let mut planner = Planner {
+        stack,
+        live,
+        by_type,
+        options,
+        plan: Plan::default(),
+        taken: BTreeSet::new(),
+        replaced: BTreeSet::new(),
+        errors: Vec::new(),
+    };
     let mut step_of = BTreeMap::new();
     for resource in in_order(stack) {
         step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
@@ -50,10 +62,14 @@ pub fn teardown(live: &[Live]) -> Plan {
 struct Planner<'a> {
     stack: &'a Stack,
     live: &'a [Live],
+    /// Indexes into `live`.
+    by_type: BTreeMap<&'a str, Vec<usize>>,
     options: &'a Options,
     plan: Plan,
     /// Indexes into `live` of what some desired resource is.
     taken: BTreeSet<usize>,
+    /// Types and physical ids of what is made anew under its name.
+    replaced: BTreeSet<(&'static str, String)>,
     errors: Vec<PlanError>,
 }
 
@@ -79,12 +95,8 @@ impl Planner<'_> {
         }
         self.taken.insert(index);
         // What lives inside something that is made anew goes with it.
-        let parent = provider.parent().zip(live.parent.as_deref());
-        let replaced_with_parent = self.plan.steps.iter().any(|step| {
-            step.action == Action::Replace
-                && parent == Some((step.type_name, step.physical_id.as_deref().unwrap_or_default()))
-        });
-        if replaced_with_parent {
+        let parent = provider.parent().zip(live.parent.clone());
+        if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
             self.create(resource, provider, want);
             return;
         }
@@ -119,6 +131,9 @@ impl Planner<'_> {
                 self.plan.known.insert(token, value.clone());
             }
         }
+        if action == Action::Replace {
+            self.replaced.insert((provider.type_name(), live.physical_id.clone()));
+        }
         self.plan.steps.push(Step {
             action,
             type_name: provider.type_name(),
@@ -135,13 +150,14 @@ impl Planner<'_> {
 
     fn create(&mut self, resource: &Resource, provider: &'static dyn Provider, want: Want) {
         // One that has the same logical id and another name is what this one replaces.
-        let replaces = self.live.iter().enumerate().find(|(index, live)| {
+        let replaces = self.of_type(provider).find(|index| {
+            let live = &self.live[*index];
             !self.taken.contains(index)
                 && live.owner == Owner::Stack
-                && live.type_name == provider.type_name()
                 && live.logical_id.as_deref() == Some(&resource.logical_id)
         });
-        let reason = replaces.map(|(_, old)| {
+        let reason = replaces.map(|index| {
+            let old = &self.live[index];
             let lost = provider.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
             if lost && !self.options.allow_data_loss.contains(&resource.logical_id) {
                 let differing = changes(provider, &old.properties, &want.properties);
@@ -191,7 +207,8 @@ impl Planner<'_> {
                 Some(digest) => properties["CodeSha256"] = Value::from(digest.as_str()),
                 // No code was built: what is there is as good as any.
                 None => {
-                    let live = self.live.iter().find(|live| Some(&live.physical_id) == resource.name.as_ref());
+                    let mut functions = self.of_type(provider).map(|index| &self.live[index]);
+                    let live = functions.find(|live| Some(&live.physical_id) == resource.name.as_ref());
                     if let Some(digest) = live.and_then(|live| live.properties.get("CodeSha256")) {
                         properties["CodeSha256"] = digest.clone();
                     }
@@ -222,13 +239,16 @@ impl Planner<'_> {
         json!([selection, parts.collect::<Vec<_>>()])
     }
 
+    /// Indexes of what is there of a type.
+    fn of_type(&self, provider: &'static dyn Provider) -> impl Iterator<Item = usize> {
+        self.by_type.get(provider.type_name()).into_iter().flatten().copied()
+    }
+
     fn find(&self, provider: &'static dyn Provider, want: &Want) -> Option<usize> {
-        let mut candidates: Vec<usize> = (0..self.live.len())
+        let mut candidates: Vec<usize> = self
+            .of_type(provider)
             .filter(|index| !self.taken.contains(index))
-            .filter(|index| {
-                let live = &self.live[*index];
-                live.type_name == provider.type_name() && !live.is_leaving() && provider.is(want, live)
-            })
+            .filter(|index| !self.live[*index].is_leaving() && provider.is(want, &self.live[*index]))
             .collect();
         // One of others stands in the way only where there is none of ours.
         candidates.sort_by_key(|index| self.live[*index].owner != Owner::Stack);

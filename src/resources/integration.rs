@@ -114,7 +114,8 @@ impl Provider for Integration {
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties == live.properties
+        // Most differ in this, and it is asked for every pair.
+        want.properties["IntegrationUri"] == live.properties["IntegrationUri"] && want.properties == live.properties
     }
 
     async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {

@@ -1,0 +1,226 @@
+"""Measures wschat under docs/aws-conditions.toml: the chat stack, a sequential script beside it, and growing stacks.
+
+Prints Markdown. Every cloud is started for its measurement and stopped after it; nothing leaves loopback.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONDITIONS = REPOSITORY / "docs/aws-conditions.toml"
+BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
+HANDLERS = ["connect", "disconnect", "send-message", "default"]
+
+
+class Cloud:
+    """A local cloud under the project's conditions, with a folder to work in."""
+
+    def __init__(self, scratch):
+        self.data = Path(scratch) / "local"
+
+    def __enter__(self):
+        # Where builds are cached stands beside the data folder: it may be there already, and stays.
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        self.verb("local", "start", "--port", "0", "--conditions", str(CONDITIONS))
+        self.port = json.loads((self.data / "process.json").read_text())["port"]
+        return self
+
+    def __exit__(self, *_):
+        self.verb("local", "stop")
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def verb(self, *arguments, folder=REPOSITORY, expected=(0,)):
+        """Runs wschat, which must end with one of the expected exit codes; gives its stderr, the seconds it took, and the largest memory it had, in bytes."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment |= {
+            "WSCHAT_LOCAL_DIR": str(self.data),
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": "us-east-1",
+        }
+        with tempfile.TemporaryFile("w+") as output:
+            begun = time.monotonic()
+            child = subprocess.Popen(
+                [BINARY, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            seconds = time.monotonic() - begun
+            output.seek(0)
+            text = output.read()
+        if child.returncode not in expected:
+            sys.exit(f"wschat {' '.join(arguments)} ended with {child.returncode}:\n{text}")
+        return text, seconds, usage.ru_maxrss * 1024
+
+    def stack(self, verb, *arguments, **options):
+        return self.verb(verb, "--stack", "bench", "--endpoint-url", self.endpoint, *arguments, **options)
+
+    def calls(self):
+        lines = (self.data / "calls.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+def account(text):
+    """What --timings printed: makespan, critical path, ratio."""
+    number = lambda words: float(re.search(words + r" ([0-9.]+)", text).group(1))
+    return number("Makespan"), number("Critical path"), number("Ratio")
+
+
+def middle(values, digits=2):
+    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{statistics.median(values):.{digits}f}{spread}"
+
+
+def chat(scratch, times):
+    rows = {name: [] for name in ["cold `up`", "`up` with nothing to do", "`status`", "`down`"]}
+    yardstick = []
+    for _ in range(times):
+        with Cloud(scratch) as cloud:
+            rows["cold `up`"].append(account(cloud.stack("up", "--yes", "--timings")[0]))
+            rows["`up` with nothing to do"].append((cloud.stack("up", "--yes")[1],))
+            rows["`status`"].append((cloud.stack("status")[1],))
+            rows["`down`"].append(account(cloud.stack("down", "--yes", "--timings")[0]))
+        zips = Path(scratch) / "zips"
+        zips.mkdir(exist_ok=True)
+        for handler in HANDLERS:
+            built = sorted((Path(scratch) / "build").glob(f"{handler}-*.zip"), key=lambda path: path.stat().st_mtime)
+            shutil.copy(built[-1], zips / f"{handler}.zip")
+        with Cloud(scratch) as cloud:
+            script = [sys.executable, str(Path(__file__).parent / "sequential.py"), cloud.endpoint, str(zips)]
+            yardstick.append(json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout))
+    print("| the chat stack, 28 resources | makespan, s | critical path, s | ratio | the sequential script, s |")
+    print("|---|---|---|---|---|")
+    script = {"cold `up`": "up", "`down`": "down"}
+    for name, found in rows.items():
+        columns = [middle([one[0] for one in found])]
+        columns += [middle([one[index] for one in found]) if len(found[0]) == 3 else "" for index in (1, 2)]
+        columns.append(middle([one[script[name]] for one in yardstick]) if name in script else "")
+        print(f"| {name} | {' | '.join(columns)} |")
+
+
+def grown(folder, count):
+    """A template with so many routes, each with a function of its own."""
+    bootstrap = folder / "code/bootstrap"
+    bootstrap.parent.mkdir(parents=True)
+    bootstrap.write_text("#!/bin/sh\nexit 1\n")
+    bootstrap.chmod(0o755)
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    resources = {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": trust}}},
+        "Api": {
+            "Type": "AWS::ApiGatewayV2::Api",
+            "Properties": {
+                "Name": "bench",
+                "ProtocolType": "WEBSOCKET",
+                "RouteSelectionExpression": "$request.body.action",
+            },
+        },
+    }
+    api = {"ApiId": {"Ref": "Api"}}
+    for number in range(count):
+        resources[f"F{number}"] = {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Role": {"Fn::GetAtt": "Role.Arn"},
+                "Runtime": "provided.al2023",
+                "Handler": "bootstrap",
+                "Code": "code",
+            },
+        }
+        uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${F%d.Arn}/invocations" % number
+        resources[f"I{number}"] = {
+            "Type": "AWS::ApiGatewayV2::Integration",
+            "Properties": {**api, "IntegrationType": "AWS_PROXY", "IntegrationUri": {"Fn::Sub": uri}},
+        }
+        target = {"Fn::Sub": "integrations/${I%d}" % number}
+        resources[f"R{number}"] = {
+            "Type": "AWS::ApiGatewayV2::Route",
+            "Properties": {**api, "RouteKey": f"key{number}", "Target": target},
+        }
+        source = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/key%d" % number
+        resources[f"P{number}"] = {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": {"Ref": f"F{number}"},
+                "Principal": "apigateway.amazonaws.com",
+                "SourceArn": {"Fn::Sub": source},
+            },
+        }
+    resources["Deployment"] = {"Type": "AWS::ApiGatewayV2::Deployment", "Properties": api}
+    resources["Stage"] = {
+        "Type": "AWS::ApiGatewayV2::Stage",
+        "Properties": {**api, "StageName": "live", "DeploymentId": {"Ref": "Deployment"}},
+    }
+    (folder / "template.json").write_text(json.dumps({"Resources": resources}))
+
+
+def floor(count):
+    """The least seconds that the quotas and the role leave: no deployer that keeps to them can be faster.
+
+    API Gateway takes an API, an integration and a route for each of `count`, a deployment and a stage; Lambda a function
+    and a permission for each. A quota lets its burst through at once and the rest at its rate. The functions wait for
+    the role, one function's latency and its Pending come after the last call.
+    """
+    conditions = tomllib.loads(CONDITIONS.read_text())
+    throttle, latency = conditions["throttle"], conditions["latency_ms"]
+
+    def quota(name, calls):
+        return max(0, calls - throttle[name]["burst"]) / throttle[name]["rate"]
+
+    gateway = quota("apigatewayv2.*", 2 * count + 3)
+    role = latency["iam.CreateRole"] / 1000 + conditions["eventual_s"]["iam_role_assumable"]
+    functions = quota("lambda.*", 2 * count) + latency["lambda.CreateFunction"] / 1000
+    return max(gateway, role + functions + conditions["eventual_s"]["function_pending"])
+
+
+def growth(scratch, sizes):
+    print()
+    print("| routes and functions | resources | calls | makespan, s | quota's floor, s | ratio | memory, MB |")
+    print("|---|---|---|---|---|---|---|")
+    for count in sizes:
+        folder = Path(scratch) / f"grown-{count}"
+        folder.mkdir()
+        grown(folder, count)
+        with Cloud(Path(scratch) / f"cloud-{count}") as cloud:
+            text, _, memory = cloud.stack("up", "--yes", "--timings", folder=folder)
+            calls = len(cloud.calls())
+        makespan, least = account(text)[0], floor(count)
+        print(
+            f"| {count} | {4 * count + 4} | {calls} | {makespan:.1f} | {least:.1f} | {makespan / least:.2f} |"
+            f" {math.ceil(memory / 1e6)} |",
+            flush=True,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=3, help="how often the chat stack goes up and down (3)")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10, 50, 200], help="of the growing stack (10 50 200)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        if arguments.times:
+            # Handlers are built before the clock runs.
+            with Cloud(scratch) as cloud:
+                cloud.stack("plan", expected=(2,))
+            chat(scratch, arguments.times)
+        growth(scratch, arguments.sizes)
+
+
+if __name__ == "__main__":
+    main()

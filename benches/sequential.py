@@ -1,0 +1,135 @@
+"""The yardstick: the chat stack made by a plain script, one call after the other, as a careful person would write it.
+
+It makes what templates/chat.yaml describes and takes it down again, with boto3's own waiters and retries. Usage:
+
+    sequential.py ENDPOINT FOLDER-WITH-ZIPS
+
+prints the seconds that each took. The zips are named connect.zip, disconnect.zip, send-message.zip and default.zip.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+REGION = "us-east-1"
+STACK = "sequential"
+# Handler, route key, what it may do beside writing its log.
+HANDLERS = [
+    ("connect", "$connect", ["dynamodb:PutItem"]),
+    ("disconnect", "$disconnect", ["dynamodb:DeleteItem"]),
+    ("send-message", "sendmessage", ["dynamodb:Scan", "dynamodb:DeleteItem"]),
+    ("default", "$default", ["execute-api:ManageConnections"]),
+]
+
+
+def clients(endpoint):
+    # The standard mode waits out throttles and does not send again what may have happened.
+    config = Config(retries={"mode": "standard", "max_attempts": 20})
+    session = boto3.Session("local", "local", region_name=REGION)
+    names = ["sts", "dynamodb", "iam", "lambda", "logs", "apigatewayv2"]
+    return {name: session.client(name, endpoint_url=endpoint, config=config) for name in names}
+
+
+def retried(call, code, pause):
+    """Makes a call again as long as it is refused with this code."""
+    while True:
+        try:
+            return call()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != code:
+                raise
+            time.sleep(pause)
+
+
+def up(aws, zips):
+    account = aws["sts"].get_caller_identity()["Account"]
+    table = f"{STACK}-connections"
+    aws["dynamodb"].create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "connectionId", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "connectionId", "AttributeType": "S"}],
+        SSESpecification={"Enabled": True},
+    )
+    aws["dynamodb"].get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
+    aws["dynamodb"].update_time_to_live(
+        TableName=table, TimeToLiveSpecification={"AttributeName": "expiresAt", "Enabled": True}
+    )
+    api = aws["apigatewayv2"].create_api(
+        Name=STACK, ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action"
+    )["ApiId"]
+    gateway = {"ApiId": api}
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    for handler, key, actions in HANDLERS:
+        name = f"{STACK}-{handler}"
+        role = aws["iam"].create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        )["Role"]["Arn"]
+        actions = actions + ["logs:CreateLogStream", "logs:PutLogEvents"]
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+        aws["iam"].put_role_policy(RoleName=name, PolicyName=handler, PolicyDocument=json.dumps(policy))
+        code = (zips / f"{handler}.zip").read_bytes()
+        function = retried(
+            lambda: aws["lambda"].create_function(
+                FunctionName=name,
+                Role=role,
+                Runtime="provided.al2023",
+                Handler="bootstrap",
+                Code={"ZipFile": code},
+                MemorySize=256,
+                Timeout=10,
+                Environment={"Variables": {"table": table}},
+            ),
+            # The role cannot be assumed yet.
+            "InvalidParameterValueException",
+            2,
+        )["FunctionArn"]
+        aws["lambda"].get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        aws["logs"].create_log_group(logGroupName=f"/aws/lambda/{name}")
+        aws["logs"].put_retention_policy(logGroupName=f"/aws/lambda/{name}", retentionInDays=14)
+        integration = aws["apigatewayv2"].create_integration(
+            IntegrationType="AWS_PROXY",
+            IntegrationUri=f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations",
+            **gateway,
+        )["IntegrationId"]
+        aws["apigatewayv2"].create_route(RouteKey=key, Target=f"integrations/{integration}", **gateway)
+        aws["lambda"].add_permission(
+            FunctionName=name,
+            StatementId=handler,
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+            SourceArn=f"arn:aws:execute-api:{REGION}:{account}:{api}/*/{key}",
+        )
+    deployment = aws["apigatewayv2"].create_deployment(**gateway)["DeploymentId"]
+    aws["apigatewayv2"].create_stage(StageName="production", DeploymentId=deployment, **gateway)
+    return api, table
+
+
+def down(aws, api, table):
+    aws["apigatewayv2"].delete_api(ApiId=api)
+    for handler, _, _ in HANDLERS:
+        name = f"{STACK}-{handler}"
+        aws["lambda"].delete_function(FunctionName=name)
+        aws["logs"].delete_log_group(logGroupName=f"/aws/lambda/{name}")
+        aws["iam"].delete_role_policy(RoleName=name, PolicyName=handler)
+        aws["iam"].delete_role(RoleName=name)
+    aws["dynamodb"].delete_table(TableName=table)
+    aws["dynamodb"].get_waiter("table_not_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
+
+
+def main():
+    aws, zips = clients(sys.argv[1]), Path(sys.argv[2])
+    begun = time.monotonic()
+    made = up(aws, zips)
+    risen = time.monotonic()
+    down(aws, *made)
+    print(json.dumps({"up": risen - begun, "down": time.monotonic() - risen}))
+
+
+if __name__ == "__main__":
+    main()
