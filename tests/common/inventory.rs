@@ -24,7 +24,7 @@ pub fn same(is: &Inventory, shall: &Inventory) {
 }
 
 /// What differs between two inventories, as text; empty where nothing does.
-fn differences(left: &Inventory, right: &Inventory) -> Vec<String> {
+pub fn differences(left: &Inventory, right: &Inventory) -> Vec<String> {
     let whole = |inventory: &Inventory| inventory.iter().map(|(name, one)| (name.clone(), one.clone())).collect();
     let mut found = Vec::new();
     compare("", Some(&Value::Object(whole(left))), Some(&Value::Object(whole(right))), &mut found);
