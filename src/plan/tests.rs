@@ -380,10 +380,18 @@ fn a_deleted_route_comes_again_and_other_losses_are_told() {
         plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
     let id = plan.steps[route].physical_id.clone().unwrap();
     let now: Vec<Live> = before.iter().filter(|live| live.physical_id != id).cloned().collect();
-    let undo = undone(&plan, &before, &now, |step| step.action == Action::Delete && step.type_name == route::TYPE);
+    let gone = |step: &Step| step.action == Action::Delete && step.type_name == route::TYPE;
+    let undo = undone(&plan, &before, &now, gone);
     let [back] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
     assert_eq!(back.action, Action::Create);
     assert_eq!(back.want.as_ref().unwrap().properties["RouteKey"], "send");
+    // What was inside it went with it, and comes again after it, under its new id.
+    let inside = json!({"ApiId": "api", "RouteId": id, "RouteResponseKey": "$default"});
+    let response = Live::new(resources::route_response::TYPE, "response", inside).below(&id);
+    let undo = undone(&plan, &[before.clone(), vec![response]].concat(), &now, gone);
+    let [route, response] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
+    assert_eq!((&route.after, &response.after), (&[].into(), &[0].into()));
+    assert_eq!(response.want.as_ref().unwrap().properties["RouteId"], Token::text(&route.name, "Ref"));
 
     let plan = teardown(&before);
     let undo = undone(&plan, &before, &[], |step| step.type_name == table::TYPE);

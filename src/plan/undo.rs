@@ -75,7 +75,8 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
     for later in 0..origins.len() {
         for earlier in 0..origins.len() {
             // What waited for it goes back first.
-            if later != earlier && reaches(plan, origins[earlier], origins[later]) {
+            let (first, then) = (origins[earlier], origins[later]);
+            if first != then && reaches(plan, first, then) {
                 steps[later].after.insert(earlier);
             }
         }
