@@ -96,7 +96,7 @@ impl Namer {
         let mut about: Vec<&str> =
             below.map(|segment| self.minted.get(*segment).map_or(*segment, String::as_str)).collect();
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        if path.len() % 2 == 0 {
+        if path.len().is_multiple_of(2) {
             // What has no id yet, or none that is told.
             let given = ["routeKey", "routeResponseKey", "stageName", "name", "description", "integrationType"];
             about.extend(given.iter().find_map(|member| body[*member].as_str()));
@@ -133,7 +133,7 @@ fn apigateway_operation(method: &str, path: &[&str]) -> String {
         "POST" => format!("Create{one}"),
         "PATCH" => format!("Update{one}"),
         "DELETE" => format!("Delete{one}"),
-        _ if path.len() % 2 == 0 => format!("Get{one}s"),
+        _ if path.len().is_multiple_of(2) => format!("Get{one}s"),
         _ => format!("Get{one}"),
     }
 }

@@ -1,0 +1,37 @@
+//! How deep a reading is: how often it must wait for an answer before it can ask on.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::proxy::Trial;
+use common::{Cloud, template};
+
+/// Nothing asks for longer than this before its next question.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// All calls of a round are answered together, so there are as many rounds as there are round trips one after the other.
+fn is_read_in(deepest: usize, put_template: impl Fn(&Cloud)) {
+    let cloud = Cloud::start().go();
+    put_template(&cloud);
+    cloud.through().run(&["up", "--yes"]).run.ok();
+    for verb in [&["up", "--yes"] as &[&str], &["status"]] {
+        let Trial { run, calls, rounds } = cloud.through().in_rounds(QUIET).run(verb);
+        run.ok().changes_nothing();
+        let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
+        assert!(rounds <= deepest, "{verb:?} is {rounds} round trips deep: {names:#?}");
+    }
+}
+
+#[test]
+fn the_chat_stack_is_read_in_two_round_trips() {
+    is_read_in(2, template::chat_without_handlers);
+}
+
+/// AWS tells the responses of a route only to who knows the route's id, and that only to who knows the API's.
+#[test]
+fn route_responses_take_a_third() {
+    is_read_in(3, |cloud| drop(template::echo_without_handler(cloud)));
+}
