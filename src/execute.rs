@@ -4,7 +4,7 @@
 //! all they wait for is done. Whoever shows the run (the terminal, `--json`) gets the same events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::aws::{Aws, Meaning, STEP};
-use crate::plan::{Action, Plan, Step};
-use crate::resources::{Context, Created, Owner, Provider, ResourceError, Want, permission, table};
+use crate::plan::{Action, Did, Plan, Step};
+use crate::resources::{Context, Created, Owner, Provider, ResourceError, Want, function, permission, table};
 use crate::stack::Token;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
@@ -50,9 +50,54 @@ pub enum Event {
     },
 }
 
+/// Functions' zips by logical id.
+pub type Zips = BTreeMap<String, Zip>;
+
+/// A function's code, as Lambda takes it.
+#[derive(Debug, Clone)]
+pub struct Zip {
+    pub bytes: Bytes,
+    /// Base64 of its SHA-256, as Lambda reports it.
+    pub sha256: String,
+}
+
+/// Functions' code, which may still be in the making.
+#[derive(Debug, Clone)]
+pub struct Code(watch::Receiver<Option<Arc<Zips>>>);
+
+impl Code {
+    /// Code that is there.
+    pub fn ready(zips: Zips) -> Self {
+        Self(watch::channel(Some(Arc::new(zips))).1)
+    }
+
+    /// Code that is there as soon as it is sent; never, if the sender is dropped before.
+    pub fn pending() -> (watch::Sender<Option<Arc<Zips>>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// All of it, when it is there; `None` when it never will be.
+    pub async fn all(&self) -> Option<Arc<Zips>> {
+        self.0.clone().wait_for(Option::is_some).await.ok().and_then(|zips| zips.clone())
+    }
+
+    /// The zip of a function, if it has one here; waits for the build.
+    async fn of(&self, logical_id: &str) -> Result<Option<Zip>, ResourceError> {
+        match self.all().await {
+            Some(zips) => Ok(zips.get(logical_id).cloned()),
+            None => Err(ResourceError::Failed("its code could not be built".to_owned())),
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// What was begun and made: what it takes to go back.
+    pub did: Did,
+    /// Code that updates wrote over.
+    pub backups: Zips,
     /// All attributes that are known in the end.
     pub known: BTreeMap<Token, String>,
     pub done: BTreeSet<usize>,
@@ -92,16 +137,16 @@ enum State {
 
 /// What a task reports to the owner.
 enum Report {
-    Made(usize, Result<Created, ResourceError>),
+    Made(usize, Result<Done, ResourceError>),
     Settled(usize, Result<(), ResourceError>),
 }
 
-/// Carries out `plan`. `code` holds functions' zips by logical id. When `stop` turns true, what runs is finished and
-/// nothing more is started; the same after a failure.
+/// Carries out `plan`. When `stop` turns true, what runs is finished and nothing more is started; the same after a
+/// failure.
 pub async fn run(
     aws: Arc<Aws>,
     plan: &Plan,
-    code: &BTreeMap<String, Bytes>,
+    code: Code,
     events: mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Outcome {
@@ -109,6 +154,7 @@ pub async fn run(
         aws,
         plan,
         code,
+        backups: Backups::default(),
         events,
         states: plan.steps.iter().map(|step| if step.action.acts() { State::Waiting } else { State::Done }).collect(),
         put_back: BTreeSet::new(),
@@ -149,7 +195,8 @@ async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
 struct Run<'a> {
     aws: Arc<Aws>,
     plan: &'a Plan,
-    code: &'a BTreeMap<String, Bytes>,
+    code: Code,
+    backups: Backups,
     events: mpsc::UnboundedSender<Event>,
     states: Vec<State>,
     /// Steps that AWS refused before what they name was there.
@@ -191,6 +238,7 @@ impl Run<'_> {
         let Some(provider) = step.provider() else { return };
         self.states[index] = State::Running;
         self.begun.entry(index).or_insert_with(Instant::now);
+        self.outcome.did.begun.insert(index);
         self.tell(Event::Started { step: index });
         let want = step.want.as_ref().map(|want| self.resolve(want));
         let unknown = want.as_ref().and_then(|want| Token::find_all(&want.properties).into_iter().next());
@@ -201,10 +249,11 @@ impl Run<'_> {
         }
         let aws = Arc::clone(&self.aws);
         let events = self.events.clone();
+        let (code, backups) = (self.code.clone(), Arc::clone(&self.backups));
         self.tasks.spawn(STEP.scope(index, async move {
             let note = move |text| drop(events.send(Event::Waiting { step: index, text }));
             let cx = Context { aws: &aws, note: &note };
-            Report::Made(index, carry_out(cx, provider, &step, want.as_ref()).await)
+            Report::Made(index, carry_out(cx, provider, &step, want, &code, &backups).await)
         }));
     }
 
@@ -236,8 +285,14 @@ impl Run<'_> {
             && step.if_refused.iter().any(|before| self.states[*before] != State::Done)
     }
 
-    fn made(&mut self, index: usize, created: Created) {
+    fn made(&mut self, index: usize, done: Done) {
+        let Done { created, adopted } = done;
         let step = &self.plan.steps[index];
+        if adopted {
+            self.outcome.did.adopted.insert(index);
+        } else if step.action == Action::Create {
+            self.outcome.did.created.insert(index, created.physical_id.clone());
+        }
         for (attribute, value) in created.attributes {
             self.outcome.known.insert(Token { logical_id: step.name.clone(), attribute }, value);
         }
@@ -301,16 +356,13 @@ impl Run<'_> {
         }
         self.outcome.not_started =
             (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting).collect();
+        self.outcome.backups = std::mem::take(&mut *self.backups.lock().unwrap_or_else(PoisonError::into_inner));
         self.outcome
     }
 
     fn resolve(&self, want: &Want) -> Want {
         let known = |token: &Token| self.outcome.known.get(token).cloned();
-        Want {
-            properties: Token::substitute(&want.properties, &known),
-            code: self.code.get(&want.logical_id).cloned(),
-            ..want.clone()
-        }
+        Want { properties: Token::substitute(&want.properties, &known), ..want.clone() }
     }
 
     fn tell(&self, event: Event) {
@@ -319,17 +371,42 @@ impl Run<'_> {
     }
 }
 
+/// What became of a step.
+#[derive(Default)]
+struct Done {
+    created: Created,
+    /// Another run had made it.
+    adopted: bool,
+}
+
+/// Code that updates wrote over.
+type Backups = Arc<Mutex<Zips>>;
+
 async fn carry_out(
     cx: Context<'_>,
     provider: &'static dyn Provider,
     step: &Step,
-    want: Option<&Want>,
-) -> Result<Created, ResourceError> {
-    match (step.action, &step.live, want) {
+    mut want: Option<Want>,
+    code: &Code,
+    backups: &Backups,
+) -> Result<Done, ResourceError> {
+    if let Some(want) = want.as_mut().filter(|_| step.type_name == function::TYPE) {
+        if let Some(zip) = code.of(&want.logical_id).await? {
+            // A plan that did not wait for the build did not know it.
+            want.properties["CodeSha256"] = zip.sha256.into();
+            want.code = Some(zip.bytes);
+        }
+    }
+    match (step.action, &step.live, &want) {
         (Action::Create, _, Some(want)) => create(cx, provider, want).await,
         (Action::Update, Some(live), Some(want)) => {
+            if let Some(bytes) = provider.backup(cx, live, want).await {
+                let sha256 = live.properties["CodeSha256"].as_str().unwrap_or_default().to_owned();
+                let zip = Zip { bytes, sha256 };
+                backups.lock().unwrap_or_else(PoisonError::into_inner).insert(step.name.clone(), zip);
+            }
             provider.update(cx, live, want).await?;
-            Ok(Created::from(live.clone()))
+            Ok(Done { created: Created::from(live.clone()), adopted: false })
         }
         (Action::Replace, Some(live), Some(want)) => {
             provider.delete(cx, live).await?;
@@ -337,9 +414,12 @@ async fn carry_out(
         }
         (Action::Delete, Some(live), _) => {
             provider.delete(cx, live).await?;
-            Ok(Created { physical_id: live.physical_id.clone(), ..Created::default() })
+            Ok(Done {
+                created: Created { physical_id: live.physical_id.clone(), ..Created::default() },
+                ..Done::default()
+            })
         }
-        _ => Ok(Created::default()),
+        _ => Ok(Done::default()),
     }
 }
 
@@ -348,8 +428,9 @@ const LOOKS: u32 = 4;
 
 /// Creates a resource exactly once, whatever happens to the answer: before a create is sent again, it is looked
 /// whether the first one did its work.
-async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -> Result<Created, ResourceError> {
+async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -> Result<Done, ResourceError> {
     let mut attempts = 0;
+    let mut unheard = false;
     loop {
         attempts += 1;
         let error = match provider.create(cx, want).await {
@@ -359,11 +440,14 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -
                 tokio::time::sleep(Duration::from_millis(100 << (2 * attempts))).await;
                 continue;
             }
-            result => return result,
+            result => return result.map(|created| Done { created, adopted: false }),
         };
+        unheard |= error.is(Meaning::Unknown);
         for look in 0..LOOKS {
             if let Some(live) = provider.find(cx, want).await?.filter(|live| !live.is_leaving()) {
-                return adopt(cx, provider, want, live).await;
+                let created = adopt(cx, provider, want, live).await?;
+                // An earlier try of ours may have made it without our hearing of it.
+                return Ok(Done { created, adopted: !unheard });
             }
             tokio::time::sleep(Duration::from_millis(100 << (2 * look))).await;
         }

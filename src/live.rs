@@ -1,12 +1,17 @@
 //! Reads what AWS has of a stack: the one stage that does.
 //!
-//! All types are listed side by side; what lives inside something (an API's routes, a function's permissions) is read
-//! as soon as that is known. So a reading is two round trips deep, however many resources there are.
+//! All types are listed side by side, even before it is known whose account it is; then everything is asked of each that
+//! may be the stack's: an API's routes, a function's tags and permissions. So a reading is two round trips deep, however many
+//! resources there are. (Three for route responses, whose routes must be known first.)
+
+use std::collections::BTreeSet;
 
 use futures_util::future::{BoxFuture, try_join_all};
 
 use crate::aws::{Aws, Call};
-use crate::resources::{self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, tags};
+use crate::resources::{
+    self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, function, log_group, tags,
+};
 use crate::stack::Stack;
 
 /// What could not be read, and why.
@@ -22,16 +27,32 @@ pub struct ReadError {
 ///
 /// # Errors
 /// The first type that could not be read.
-pub async fn read(aws: &Aws, search: &Search) -> Result<Vec<Live>, ReadError> {
+pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
-    let found = try_join_all(roots.map(|provider| read_below(aws, search, *provider, &[]))).await?;
+    let found = try_join_all(roots.map(|provider| read_below(aws, sought, *provider, &[]))).await?;
     let mut found: Vec<Live> = found.into_iter().flatten().collect();
+    logs_of_functions(&mut found, sought.wait().await);
     for live in found.iter_mut().filter(|live| live.owner == Owner::Other(tags::UNTAGGED.to_owned())) {
         if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
             live.owner = Owner::Other(format!("the CloudFormation stack \"{stack}\""));
         }
     }
     Ok(found)
+}
+
+/// Settles whose the log groups without tags are that Lambda made: whose the function is.
+fn logs_of_functions(found: &mut Vec<Live>, search: &Search) {
+    let ours: BTreeSet<String> = found
+        .iter()
+        .filter(|live| live.type_name == function::TYPE && live.owner == Owner::Stack)
+        .map(|live| live.physical_id.clone())
+        .collect();
+    for live in found.iter_mut() {
+        if log_group::function_of(live).is_some_and(|function| ours.contains(function)) {
+            live.owner = Owner::Stack;
+        }
+    }
+    found.retain(|live| log_group::function_of(live).is_none() || search.wants(log_group::TYPE, &live.physical_id));
 }
 
 /// The CloudFormation stack that manages a resource, if one does. Not every resource is tagged by CloudFormation; who
@@ -45,19 +66,19 @@ async fn cloudformation_stack(aws: &Aws, physical_id: &str) -> Option<String> {
 
 fn read_below<'a>(
     aws: &'a Aws,
-    search: &'a Search,
+    sought: &'a Sought,
     provider: &'static dyn Provider,
     parents: &'a [Live],
 ) -> BoxFuture<'a, Result<Vec<Live>, ReadError>> {
     Box::pin(async move {
         let mut found = provider
-            .list(aws, search, parents)
+            .list(aws, sought, parents)
             .await
             .map_err(|error| ReadError { type_name: provider.type_name(), error })?;
         let ours: Vec<Live> = found.iter().filter(|live| live.owner == Owner::Stack).cloned().collect();
         if !ours.is_empty() {
             let children = PROVIDERS.iter().filter(|child| child.parent() == Some(provider.type_name()));
-            let below = try_join_all(children.map(|child| read_below(aws, search, *child, &ours))).await?;
+            let below = try_join_all(children.map(|child| read_below(aws, sought, *child, &ours))).await?;
             found.extend(below.into_iter().flatten());
         }
         Ok(found)
@@ -68,8 +89,12 @@ fn read_below<'a>(
 pub fn search(stack: &Stack) -> Search {
     let mut search = Search::default();
     for resource in stack.resources.values() {
-        if let Some(name) = &resource.name {
-            search.names.entry(resource.kind.type_name()).or_default().push(name.clone());
+        let name = match resource.kind.type_name() {
+            resources::api::TYPE => resource.properties["Name"].as_str(),
+            _ => resource.name.as_deref(),
+        };
+        if let Some(name) = name {
+            search.names.entry(resource.kind.type_name()).or_default().push(name.to_owned());
         }
         search.route_responses |= resource.kind.type_name() == resources::route_response::TYPE;
         if resource.kind.type_name() == resources::inline_policy::TYPE {

@@ -8,20 +8,25 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use indicatif::MultiProgress;
+
 /// The terminal, or whatever stands in its place. Whoever stops reading misses the rest: writes that fail are no
 /// error of ours.
-#[derive(Debug, Default)]
-pub struct Ui {}
+#[derive(Debug, Clone, Default)]
+pub struct Ui {
+    /// All lines that change in place: one owner, so that a build and a run can be shown at once.
+    moving: MultiProgress,
+}
 
 impl Ui {
     /// A line of the command's result, on stdout.
     pub fn line(&self, text: impl Display) {
-        let _ = writeln!(io::stdout(), "{text}");
+        self.moving.suspend(|| drop(writeln!(io::stdout(), "{text}")));
     }
 
     /// A line that goes with the result and is not it, on stderr.
     pub fn say(&self, text: impl Display) {
-        let _ = writeln!(io::stderr(), "{text}");
+        self.moving.suspend(|| drop(writeln!(io::stderr(), "{text}")));
     }
 
     /// Whether stderr shows colours.
@@ -31,7 +36,7 @@ impl Ui {
 
     /// The build, as it goes on.
     pub fn build(&self) -> build::Build {
-        build::Build::new()
+        build::Build::new(self.clone())
     }
 
     /// An error and what caused it, on stderr.
@@ -48,7 +53,7 @@ impl Ui {
             }
             cause = error.source();
         }
-        let _ = writeln!(io::stderr(), "{text}");
+        self.say(text);
     }
 
     /// Asks a question that `y` or `yes` affirms; no answer is a no.

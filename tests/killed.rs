@@ -1,18 +1,174 @@
 //! A run that ends before its time, at whatever moment, is made good by the next one: one healthy stack, no orphan, no
 //! duplicate.
 //!
-//! Moments are told by how many calls the cloud has answered, not by time.
+//! wschat is killed at every call that it makes: before the call has reached AWS, and when AWS has done what it asks and
+//! the answer is still on its way.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 
+use std::fmt;
+
+use common::call_name::Name;
 use common::inventory::{Inventory, same};
+use common::pool::on_clouds;
+use common::proxy::{Fault, Trial, What, When};
 use common::{Cloud, Run, template};
 use rustix::process::Signal;
 
-/// How many moments there are, spread over the whole run.
-const MOMENTS: usize = 10;
+/// How many clouds stand side by side. Runs wait more than they work.
+const CLOUDS: usize = 3;
+
+const UP: &[&str] = &["up", "--yes"];
+const DOWN: &[&str] = &["down", "--yes"];
+
+/// Every state is passed through and holds up nothing.
+const SWIFT: &str = r#"
+    [eventual_s]
+    iam_role_assumable = 0.001
+    table_creating = 0.002
+    table_deleting = 0.002
+    function_pending = 0.002
+    function_updating = 0.002
+"#;
+
+/// A cloud with the echo template in its folder, and nothing deployed.
+fn echo() -> Cloud {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    template::echo_without_handler(&cloud);
+    cloud
+}
+
+/// Where a run is cut off.
+struct Cut {
+    name: Name,
+    when: When,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "killed {:?} {}", self.when, self.name)
+    }
+}
+
+impl Cut {
+    /// Before and after every one of these calls.
+    fn everywhere(calls: Vec<Name>) -> Vec<Self> {
+        let both = |name: Name| [When::Before, When::After].map(|when| Self { name: name.clone(), when });
+        calls.into_iter().flat_map(both).collect()
+    }
+
+    /// Runs `wschat` and kills it there.
+    fn run(&self, cloud: &Cloud, arguments: &[&str]) {
+        let fault = Fault { when: self.when, what: What::Kill, stays: false };
+        let Trial { run, calls, .. } = cloud.through().fault(&self.name, &fault).run(arguments);
+        if calls.iter().any(|call| call.fault.is_some()) {
+            assert_eq!(run.code, None, "{self} and yet it went on\n{}", run.stderr);
+        } else {
+            // How often a state is asked for, and how often AWS says "not yet", no two runs have in common.
+            assert!(self.name.nth > 1 || !self.name.mutating(), "there was no {}", self.name);
+            run.ok();
+        }
+    }
+}
+
+fn up(cloud: &Cloud) -> Trial {
+    succeeds(cloud, UP)
+}
+
+fn down(cloud: &Cloud) -> Trial {
+    let trial = succeeds(cloud, DOWN);
+    same(&cloud.inventory_now(), &Inventory::new());
+    trial
+}
+
+fn succeeds(cloud: &Cloud, arguments: &[&str]) -> Trial {
+    let trial = cloud.through().run(arguments);
+    Trial { run: trial.run.ok(), ..trial }
+}
+
+/// The next `up` makes it whole, and the one after that finds nothing to do.
+fn goes_on(cloud: &Cloud, whole: &Inventory) {
+    up(cloud);
+    same(&cloud.inventory_now(), whole);
+    up(cloud).run.changes_nothing();
+}
+
+#[test]
+fn up_is_killed_at_every_call() {
+    let cloud = echo();
+    let cuts = Cut::everywhere(up(&cloud).names());
+    let whole = cloud.inventory_now();
+    on_clouds(CLOUDS, echo, &cuts, |cloud, cut| {
+        cut.run(cloud, UP);
+        goes_on(cloud, &whole);
+        down(cloud);
+        // And somebody may think better of it.
+        cut.run(cloud, UP);
+        down(cloud);
+    });
+}
+
+#[test]
+fn an_update_is_killed_at_every_call() {
+    let cloud = echo();
+    up(&cloud);
+    let before = cloud.inventory_now();
+    template::echo_changed(&cloud);
+    let cuts = Cut::everywhere(up(&cloud).names());
+    let whole = cloud.inventory_now();
+    let start = || {
+        let cloud = echo();
+        up(&cloud);
+        cloud
+    };
+    on_clouds(CLOUDS, start, &cuts, |cloud, cut| {
+        template::echo_changed(cloud);
+        cut.run(cloud, UP);
+        goes_on(cloud, &whole);
+        template::echo_without_handler(cloud);
+        up(cloud);
+        same(&cloud.inventory_now(), &before);
+    });
+}
+
+#[test]
+fn down_is_killed_at_every_call() {
+    let cloud = echo();
+    up(&cloud);
+    let whole = cloud.inventory_now();
+    let cuts = Cut::everywhere(down(&cloud).names());
+    on_clouds(CLOUDS, echo, &cuts, |cloud, cut| {
+        up(cloud);
+        cut.run(cloud, DOWN);
+        down(cloud);
+        // And somebody may think better of it.
+        up(cloud);
+        cut.run(cloud, DOWN);
+        goes_on(cloud, &whole);
+        down(cloud);
+    });
+}
+
+/// Four functions and three tables of them: here and there, since every type has been everywhere above.
+#[test]
+fn the_chat_stack_is_killed_here_and_there() {
+    let start = || {
+        let cloud = Cloud::start().conditions(SWIFT).go();
+        template::chat_without_handlers(&cloud);
+        cloud
+    };
+    let cloud = start();
+    let calls = up(&cloud).names();
+    let whole = cloud.inventory_now();
+    let cuts: Vec<Cut> = Cut::everywhere(calls).into_iter().step_by(7).collect();
+    on_clouds(CLOUDS, start, &cuts, |cloud, cut| {
+        cut.run(cloud, UP);
+        goes_on(cloud, &whole);
+        down(cloud);
+    });
+}
 
 /// Slow enough that something is under way whenever a run is cut off.
 const MILD: &str = r#"
@@ -33,21 +189,11 @@ fn chat() -> Cloud {
     cloud
 }
 
-/// The stack as it is when nothing goes wrong, and how many calls an `up` and a `down` take.
-async fn undisturbed() -> (Inventory, usize, usize) {
+/// The stack as it is when nothing goes wrong, and how many calls an `up` takes.
+async fn undisturbed() -> (Inventory, usize) {
     let cloud = chat();
-    let before = cloud.calls().len();
-    cloud.up();
-    let up = cloud.calls().len() - before;
-    let inventory = cloud.inventory().await;
-    let before = cloud.calls().len();
-    cloud.down();
-    (inventory, up, cloud.calls().len() - before)
-}
-
-/// The moments to cut off a run of `calls` calls: after the first, before the last, and evenly between.
-fn moments(calls: usize) -> impl Iterator<Item = usize> {
-    (0..MOMENTS).map(move |moment| 1 + moment * (calls - 2) / (MOMENTS - 1))
+    let calls = cloud.up().calls.len();
+    (cloud.inventory().await, calls)
 }
 
 /// Runs `verb` and sends it `signal` after so many calls.
@@ -60,90 +206,8 @@ fn cut_off(cloud: &Cloud, verb: &str, calls: usize, signal: Signal) -> Run {
 }
 
 #[tokio::test]
-async fn up_that_was_killed_goes_on_where_it_was() {
-    let (whole, calls, _) = undisturbed().await;
-    let cloud = chat();
-    let mut killed = 0;
-    for moment in moments(calls) {
-        println!("killed after {moment} of {calls} calls");
-        killed += usize::from(cut_off(&cloud, "up", moment, Signal::KILL).code.is_none());
-        cloud.up();
-        same(&cloud.inventory().await, &whole);
-        cloud.up().changes_nothing();
-        cloud.status().ok();
-        cloud.down();
-        same(&cloud.inventory().await, &Inventory::new());
-    }
-    assert!(killed >= MOMENTS - 2, "only {killed} runs were cut off");
-}
-
-#[tokio::test]
-async fn down_that_was_killed_goes_on_where_it_was() {
-    let (whole, _, calls) = undisturbed().await;
-    let cloud = chat();
-    let mut killed = 0;
-    for moment in moments(calls) {
-        println!("killed after {moment} of {calls} calls");
-        cloud.up();
-        killed += usize::from(cut_off(&cloud, "down", moment, Signal::KILL).code.is_none());
-        // Every other time somebody thinks better of it.
-        if moment % 2 == 0 {
-            cloud.up();
-            same(&cloud.inventory().await, &whole);
-        }
-        cloud.down();
-        same(&cloud.inventory().await, &Inventory::new());
-    }
-    assert!(killed >= MOMENTS - 2, "only {killed} runs were cut off");
-}
-
-#[tokio::test]
-async fn what_a_killed_up_left_comes_down() {
-    let (_, calls, _) = undisturbed().await;
-    let cloud = chat();
-    for moment in moments(calls) {
-        println!("killed after {moment} of {calls} calls");
-        cut_off(&cloud, "up", moment, Signal::KILL);
-        cloud.down();
-        same(&cloud.inventory().await, &Inventory::new());
-    }
-}
-
-#[tokio::test]
-async fn an_update_that_was_killed_goes_on_where_it_was() {
-    let changed = |cloud: &Cloud| {
-        let mut template = template::echo(cloud);
-        template.set("PingRoute.RouteKey", "pong".into());
-        template.set("PingIntegration.TimeoutInMillis", 6000.into());
-        template.set("Echo.MemorySize", 512.into());
-        template
-            .set("EchoPermission.SourceArn", serde_json::json!({"Fn::Sub": "arn:aws:execute-api:*:*:${Api}/live/*"}));
-        template.save(cloud);
-        template::echo_code(cloud, "goodbye");
-    };
-    let cloud = Cloud::start().conditions(MILD).go();
-    template::echo(&cloud);
-    cloud.up();
-    changed(&cloud);
-    let before = cloud.calls().len();
-    cloud.up();
-    let calls = cloud.calls().len() - before;
-    let whole = cloud.inventory().await;
-    for moment in moments(calls) {
-        println!("killed after {moment} of {calls} calls");
-        template::echo(&cloud);
-        cloud.up();
-        changed(&cloud);
-        cut_off(&cloud, "up", moment, Signal::KILL);
-        cloud.up();
-        same(&cloud.inventory().await, &whole);
-        cloud.up().changes_nothing();
-    }
-}
-
-#[tokio::test]
 async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
-    let (whole, calls, _) = undisturbed().await;
+    let (whole, calls) = undisturbed().await;
     let cloud = chat();
     let run = cut_off(&cloud, "up", calls / 2, Signal::INT).exits(1);
     assert!(
@@ -173,7 +237,7 @@ async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
 
 #[tokio::test]
 async fn a_second_interrupt_ends_it_at_once() {
-    let (whole, calls, _) = undisturbed().await;
+    let (whole, calls) = undisturbed().await;
     let cloud = chat();
     let mut running = cloud.begin(&["up", "--local", "--yes"]);
     assert!(running.until_calls(calls / 2));
@@ -189,7 +253,7 @@ async fn a_second_interrupt_ends_it_at_once() {
 
 #[tokio::test]
 async fn eight_at_once_make_one_stack() {
-    let (whole, _, _) = undisturbed().await;
+    let (whole, _) = undisturbed().await;
     let cloud = chat();
     let racers: Vec<_> = (0..8).map(|_| cloud.begin(&["up", "--local", "--yes"])).collect();
     let ends: Vec<Run> = racers.into_iter().map(common::Running::end).collect();

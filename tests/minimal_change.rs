@@ -50,10 +50,11 @@ async fn from_nothing(template: &Template) -> Inventory {
     cloud.inventory().await
 }
 
-/// Neither `up` nor `status` sees anything to do.
+/// None of `up`, `status` and `plan` sees anything to do.
 fn settled(cloud: &Cloud) {
     cloud.up().changes_nothing();
     cloud.status().ok();
+    cloud.wschat(&["plan", "--local"]).ok();
 }
 
 fn sorted(mut calls: Vec<String>) -> Vec<String> {
@@ -355,21 +356,46 @@ async fn changed_code_is_one_update_of_that_code() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_plan_and_keeps_to_reading() {
+async fn a_plan_is_shown_whole_and_kept_to() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
-    let dry = |cloud: &Cloud| cloud.wschat(&["up", "--local", "--dry-run"]).ok();
-    let run = dry(&cloud);
-    run.changes_nothing();
-    assert!(run.stderr.contains("Plan: 15 to create."), "{}", run.stderr);
+    let plan = |arguments: &[&str]| {
+        let run = cloud.wschat(&[arguments, &["--local"]].concat());
+        run.changes_nothing();
+        run
+    };
+    for verb in [&["plan"][..], &["up", "--dry-run"]] {
+        let run = plan(verb).exits(2);
+        assert!(run.stdout.contains("Plan: 15 to create."), "{}", run.stdout);
+        assert!(run.stdout.contains("permissions widen: may be assumed by lambda.amazonaws.com"), "{}", run.stdout);
+    }
     cloud.up();
+    let run = plan(&["plan"]).ok();
+    assert!(run.stdout.contains("Plan: 15 unchanged."), "{}", run.stdout);
+
     template.set("Echo.MemorySize", json!(512));
     template.save(&cloud);
-    let run = dry(&cloud);
-    run.changes_nothing();
-    assert!(run.stderr.contains("MemorySize: 256 -> 512"), "{}", run.stderr);
-    assert!(run.stderr.contains("Plan: 1 to update, 14 unchanged."), "{}", run.stderr);
-    assert_eq!(run.stdout, "");
+    let run = plan(&["plan"]).exits(2);
+    assert!(run.stdout.contains("MemorySize: 256 -> 512"), "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 1 to update, 14 unchanged."), "{}", run.stdout);
+    let json = plan(&["plan", "--json"]).exits(2).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let digest = json["digest"].as_str().unwrap();
+    assert!(run.stdout.contains(digest), "{}", run.stdout);
+    let step = json["steps"].as_array().unwrap().iter().find(|step| step["action"] == "update").unwrap();
+    assert_eq!(step["changes"][0]["new"], "512");
+    assert_eq!(step["reason"], "it differs from the template");
+
+    // Something comes between: then it is not that plan any more.
+    template.set("Echo.MemorySize", json!(1024));
+    template.save(&cloud);
+    let stopped = cloud.wschat(&["up", "--local", "--yes", "--plan", digest]).exits(1);
+    stopped.changes_nothing();
+    assert!(stopped.stderr.contains(&format!("this is not the plan {digest}")), "{}", stopped.stderr);
+    template.set("Echo.MemorySize", json!(512));
+    template.save(&cloud);
+    let run = cloud.wschat(&["up", "--local", "--yes", "--plan", digest]).ok();
+    assert_eq!(run.mutations(), ["lambda.UpdateFunctionConfiguration"]);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         words.iter().any(|word| message.contains(word))
     };
     match code {
-        // Throttles come as HTTP 400 and 429 alike, under these names.
+        // Throttles come as HTTP 400, 429 and 503 alike, under these names (smithy-rs and botocore have the same list).
         "TooManyRequestsException"
         | "ThrottlingException"
         | "Throttling"
@@ -106,6 +106,9 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         | "RequestThrottled"
         | "RequestThrottledException"
         | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "EC2ThrottledException"
+        | "ProvisionedThroughputExceededException"
         | "PriorRequestNotComplete" => Meaning::Throttled,
         // For DynamoDB: too many control-plane operations at once. Elsewhere a quota that waiting does not lift.
         "LimitExceededException" if service == "dynamodb" || says(&["rate exceeded"]) => Meaning::Throttled,

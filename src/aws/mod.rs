@@ -9,3 +9,4 @@ mod propagation;
 pub use call::{Call, Record, STEP};
 pub use connect::{Aws, ConnectError, Target};
 pub use error::{CallError, Meaning};
+pub use propagation::Trial;

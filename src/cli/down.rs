@@ -1,17 +1,17 @@
 //! `wschat down`: everything that is the stack's goes, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::exit::Exit;
-use super::{Failure, target};
-use crate::execute;
+use super::{Failure, result, target};
+use crate::execute::{self, Code, Zips};
 use crate::live;
 use crate::plan;
-use crate::resources::Search;
+use crate::resources::{Search, Sought};
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
@@ -36,20 +36,32 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        let aws = self.target.connect(ui).await?;
-        let name = &aws.scope.stack;
+        let aws = self.target.open(ui).await?;
+        let sought = Sought::new();
+        let identified = async {
+            aws.identify().await?;
+            let _ = sought.set(Search::default());
+            Ok(())
+        };
+        let ((), live) = target::read(&aws, &sought, identified).await?;
+        let mut live = Some(live);
+        let scope = aws.scope();
+        let name = &scope.stack;
         let mut asked = self.yes;
         let mut removed = false;
-        let no_code = BTreeMap::new();
         let (stop, stopped) = watch::channel(false);
-        let interrupt = tokio::spawn(super::interrupt(stop));
+        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
                 let again = self.target.flags();
                 return Err(format!("stopped: what may have come back of stack {name} was not looked for\n  go on with: wschat down{again}").into());
             }
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
-            let plan = plan::teardown(&live::read(&aws, &Search::default()).await?);
+            let live = match live.take() {
+                Some(live) => live,
+                None => live::read(&aws, &sought).await?,
+            };
+            let plan = plan::teardown(&live);
             if plan.is_empty() {
                 for kept in &plan.steps {
                     let id = kept.physical_id.as_deref().unwrap_or_default();
@@ -61,7 +73,7 @@ impl Args {
                 } else if removed {
                     format!("Stack {name} is gone.")
                 } else {
-                    format!("There is nothing of stack {name} in account {} ({}).", aws.scope.account, aws.scope.region)
+                    format!("There is nothing of stack {name} in account {} ({}).", scope.account, scope.region)
                 });
                 return Ok(Exit::Ok);
             }
@@ -81,14 +93,11 @@ impl Args {
             }
             let (events, heard) = mpsc::unbounded_channel();
             let (outcome, ()) = tokio::join!(
-                execute::run(aws.clone(), &plan, &no_code, events, stopped.clone()),
-                progress::show(&plan, Style::of(self.json), heard)
+                execute::run(aws.clone(), &plan, Code::ready(Zips::new()), events, stopped.clone()),
+                progress::show(&plan, Style::of(self.json), heard, ui)
             );
             if !outcome.is_complete() {
-                for (step, error) in &outcome.failed {
-                    let step = &plan.steps[*step];
-                    ui.say(format_args!("{} ({}) failed: {error}", step.name, step.type_name));
-                }
+                result::failures(&plan, &outcome, self.json, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
                 let again = self.target.flags();
                 return Err(format!("{left} are left of stack {name}\n  go on with: wschat down{again}").into());

@@ -9,9 +9,11 @@ use tokio::sync::watch;
 use crate::ui::Ui;
 use exit::Exit;
 
+mod desired;
 mod down;
 mod exit;
 pub mod local;
+mod plan;
 mod project;
 mod result;
 mod status;
@@ -30,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Up(up::Args),
+    Plan(plan::Args),
     Status(status::Args),
     Url(url::Args),
     Down(down::Args),
@@ -40,6 +43,7 @@ impl Verb {
     async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         match self {
             Self::Up(args) => args.run(ui).await,
+            Self::Plan(args) => args.run(ui).await,
             Self::Status(args) => args.run(ui).await,
             Self::Url(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
@@ -52,12 +56,11 @@ impl Verb {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Turns `stop` on at the first Ctrl-C, so that what runs is finished; a second one ends the process at once.
-async fn interrupt(stop: watch::Sender<bool>) {
+async fn interrupt(stop: watch::Sender<bool>, ui: Ui) {
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }
-    Ui::default()
-        .say("\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
+    ui.say("\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
     let _ = stop.send(true);
     if tokio::signal::ctrl_c().await.is_ok() {
         exit::now();

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use serde_json::json;
+
 use super::Failure;
-use crate::resources::{Live, api, stage};
+use crate::execute::Outcome;
+use crate::plan::Plan;
+use crate::resources::{Live, ResourceError, api, stage};
 use crate::stack::{Stack, Token};
+use crate::ui::Ui;
 
 /// The outputs, with what AWS minted put in.
 pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeMap<String, String> {
@@ -61,6 +66,24 @@ pub fn live_uris(live: &[Live]) -> Vec<String> {
 
 fn uri(endpoint: &str, stage: &str) -> String {
     format!("{}/{stage}", endpoint.trim_end_matches('/'))
+}
+
+/// Says what failed: which resource, and what AWS answered.
+pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
+    for (step, error) in &outcome.failed {
+        let step = &plan.steps[*step];
+        if json {
+            let call = match error {
+                ResourceError::Call(call) => json!({"operation": call.operation, "code": call.code,
+                    "message": call.message, "request_id": call.request_id}),
+                ResourceError::Failed(message) => json!({"message": message}),
+            };
+            ui.line(json!({"event": "failure", "resource": step.name, "type": step.type_name,
+                "action": step.action.word(), "error": call}));
+        } else {
+            ui.say(format_args!("{} ({}) failed: {error}", step.name, step.type_name));
+        }
+    }
 }
 
 /// Several errors as one.

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::{Failure, project, result, target};
 use crate::live;
 use crate::plan::{self, Action, Plan, Step};
-use crate::resources::{Health, Live, Owner, Search};
+use crate::resources::{Health, Live, Owner, Search, Sought};
 use crate::ui::Ui;
 use crate::ui::plan::values;
 
@@ -33,38 +33,46 @@ impl Args {
         if let Some(project) = &project {
             project.check(&self.target.stack()?, self.target.region(), ui)?;
         }
-        let aws = self.target.connect(ui).await?;
-        let stack = project.map(|project| project.stack(&aws.scope, ui)).transpose()?;
-        let search = stack.as_ref().map_or_else(Search::default, live::search);
-        let live = live::read(&aws, &search).await?;
-        let name = &aws.scope.stack;
+        let aws = self.target.open(ui).await?;
+        let sought = Sought::new();
+        let identified = async {
+            let scope = aws.identify().await?;
+            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
+            let _ = sought.set(stack.as_ref().map_or_else(Search::default, live::search));
+            Ok(stack)
+        };
+        let (stack, live) = target::read(&aws, &sought, identified).await?;
+        let scope = aws.scope();
+        let name = &scope.stack;
         if !live.iter().any(|one| one.owner == Owner::Stack) {
-            ui.say(format_args!(
-                "There is nothing of stack {name} in account {} ({}).",
-                aws.scope.account, aws.scope.region
-            ));
+            ui.say(format_args!("There is nothing of stack {name} in account {} ({}).", scope.account, scope.region));
+            if self.json {
+                ui.line(json!({"stack": name, "account": scope.account, "region": scope.region, "well": false,
+                    "uris": [], "resources": [], "problems": []}));
+            }
             return Ok(Exit::NotThere);
         }
-        let plan = match &stack {
-            // Whether code is new only a build could tell; that is `up`'s business.
-            Some(stack) => {
-                plan::diff(stack, &live, &plan::Options::default()).map_err(|errors| result::all(&errors))?
-            }
-            None => described(&live),
+        // Whether code is new only a build could tell; that is `up`'s business.
+        let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::Options::default()));
+        let (plan, problems) = match planned {
+            Some(Ok(plan)) => (plan, Vec::new()),
+            Some(Err(problems)) => (described(&live), problems),
+            None => (described(&live), Vec::new()),
         };
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let secrets = stack.as_ref().map(|stack| stack.secrets.clone()).unwrap_or_default();
         let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(step, &secrets)).collect();
         let uris = result::live_uris(&live);
-        let well = lines.iter().all(|line| line.well);
+        let well = problems.is_empty() && lines.iter().all(|line| line.well);
         if self.json {
             let resources = lines.iter().map(|line| {
                 json!({"resource": line.name, "type": line.type_name, "physical_id": line.physical_id,
                     "state": line.state, "drift": line.drift})
             });
-            ui.line(json!({"stack": name, "account": aws.scope.account, "region": aws.scope.region, "well": well,
-                "uris": uris, "resources": resources.collect::<Vec<_>>()}));
+            ui.line(json!({"stack": name, "account": scope.account, "region": scope.region, "well": well,
+                "uris": uris, "resources": resources.collect::<Vec<_>>(), "problems": problems}));
         } else {
-            ui.line(format_args!("Stack {name} in account {} ({})", aws.scope.account, aws.scope.region));
+            ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
             let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
             for line in &lines {
                 let mark = if line.well { '✓' } else { '✗' };
@@ -78,6 +86,9 @@ impl Args {
             }
             for uri in &uris {
                 ui.line(format_args!("  {uri}"));
+            }
+            for problem in &problems {
+                ui.line(format_args!("  ✗ {problem}"));
             }
             ui.line(if well { "All is well." } else { "Not all is well: `wschat up` repairs what differs." });
         }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::Failure;
 use super::local::{DATA_FOLDER, DataFolder};
 use crate::aws::{Aws, Target};
+use crate::live;
 use crate::local::process;
+use crate::resources::{Live, Sought};
 use crate::stack::check_stack;
 use crate::ui::Ui;
 
@@ -81,11 +83,12 @@ impl Args {
         flags
     }
 
-    /// Connects; with `--local`, to the local cloud, which is started when it is not running.
+    /// Finds out where to call, and calls nobody yet; with `--local` it is the local cloud, which is started when it is
+    /// not running.
     ///
     /// # Errors
-    /// No credentials, no region, no answer; a local cloud that does not start.
-    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    /// No region; a local cloud that does not start.
+    pub async fn open(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
         let endpoint_url = if self.local {
             let running = process::ensure(&self.data.path, &process::Options::default()).await?;
             if running.origin != process::Origin::Found {
@@ -97,7 +100,17 @@ impl Args {
         };
         let target =
             Target { region: self.region.clone(), profile: self.profile.clone(), endpoint_url, local: self.local };
-        Ok(Arc::new(Aws::connect(&self.stack()?, &target).await?))
+        Ok(Arc::new(Aws::open(&self.stack()?, &target).await?))
+    }
+
+    /// The same, and asks who is calling.
+    ///
+    /// # Errors
+    /// No credentials, no region, no answer; a local cloud that does not start.
+    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+        let aws = self.open(ui).await?;
+        aws.identify().await?;
+        Ok(aws)
     }
 
     /// Where things are kept between runs that can be made again at any time.
@@ -117,4 +130,30 @@ fn from_folder() -> Result<String, Failure> {
     } else {
         Err(format!("the folder's name ({}) cannot name a stack; give one with --stack", folder.display()).into())
     }
+}
+
+/// Reads a stack while it is still being asked whose account it is. `identified` asks, and tells `sought` what to look
+/// for; its own answer comes back with the reading.
+///
+/// # Errors
+/// Who is calling cannot be told, or AWS cannot be read: the first says more.
+pub async fn read<T>(
+    aws: &Aws,
+    sought: &Sought,
+    identified: impl Future<Output = Result<T, Failure>>,
+) -> Result<(T, Vec<Live>), Failure> {
+    let reading = live::read(aws, sought);
+    tokio::pin!(reading, identified);
+    let mut ended_early = None;
+    let answer = loop {
+        tokio::select! {
+            answer = &mut identified => break answer?,
+            end = &mut reading, if ended_early.is_none() => ended_early = Some(end),
+        }
+    };
+    let live = match ended_early {
+        Some(end) => end?,
+        None => reading.await?,
+    };
+    Ok((answer, live))
 }

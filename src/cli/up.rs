@@ -1,41 +1,39 @@
 //! `wschat up`: from a template to a URI.
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::desired::{self, Desired, When};
 use super::exit::Exit;
-use super::{Failure, project, result, target};
-use crate::execute::{self, Outcome};
-use crate::live;
-use crate::package;
-use crate::plan::{self, Plan};
+use super::{Failure, result};
+use crate::execute::{self, Code, Outcome};
+use crate::plan::{self, Action, Plan};
 use crate::timings::{Phases, Timings};
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
 /// Build the handlers, provision what the template describes, print the URI to connect to
+///
+/// When something fails, what this run did is undone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    #[command(flatten)]
-    project: project::Args,
-    /// Show what would be done, and do nothing
+    desired: desired::Args,
+    /// Show what would be done, and do nothing: `wschat plan`
     #[arg(long)]
     dry_run: bool,
+    /// Do exactly this plan, which `wschat plan` showed, or stop
+    #[arg(long, value_name = "DIGEST")]
+    plan: Option<String>,
     /// Do not ask before something is deleted or replaced
     #[arg(long, short)]
     yes: bool,
-    /// Let this resource be replaced although its data is lost; may be given several times
-    #[arg(long, value_name = "LOGICAL-ID")]
-    allow_data_loss: Vec<String>,
-    /// What builds Rust handlers for AWS; for the local cloud it is always cargo
-    #[arg(long, value_enum, value_name = "TOOL", default_value = "auto")]
-    build_with: BuildWith,
+    /// When something fails, leave what is done for the next run
+    #[arg(long)]
+    keep_on_failure: bool,
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
@@ -44,88 +42,71 @@ pub struct Args {
     timings: bool,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum BuildWith {
-    /// cargo where its result runs on Lambda, else zigbuild or musl, whichever is installed
-    Auto,
-    /// cargo build
-    Cargo,
-    /// cargo zigbuild, linked against the glibc of the runtime
-    Zigbuild,
-    /// cargo build for the musl target, linked statically
-    Musl,
-}
+/// How often a run that meets another one at the same stack reads and goes on.
+const ROUNDS: u32 = 10;
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        let begun = Instant::now();
-        let name = self.target.stack()?;
-        let project = self.project.read()?;
-        // Nobody is asked anything about a template that is not sound.
-        project.check(&name, self.target.region(), ui)?;
-        let aws = self.target.connect(ui).await?;
-        let connected = Instant::now();
-        let scope = &aws.scope;
-        ui.say(format_args!("Stack {name} in account {} ({}), as {}", scope.account, scope.region, aws.caller));
-        let stack = project.stack(scope, ui)?;
-
-        // The compiler and AWS do not wait for each other.
-        let place = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
-        let options = package::Options {
-            backend: self.build_with.backend(),
-            cargo: super::cargo(),
-            cache: self.target.cache(),
-            color: ui.colour(),
-        };
-        let search = live::search(&stack);
-        let (artifacts, live) = tokio::try_join!(project.build(project.code(&stack)?, place, &options, ui), async {
-            live::read(&aws, &search).await.map_err(Failure::from)
-        },)?;
-        let options = plan::Options {
-            allow_data_loss: self.allow_data_loss.iter().cloned().collect(),
-            code: artifacts.iter().map(|(id, artifact)| (id.clone(), artifact.code_sha256.clone())).collect(),
-        };
-        let plan = plan::diff(&stack, &live, &options).map_err(|errors| result::all(&errors))?;
-        show(ui, &plan, &stack.secrets, self.json);
         if self.dry_run {
-            return Ok(Exit::Ok);
+            return super::plan::show(&self.desired, self.json, ui).await;
         }
-        self.agree(ui, &plan)?;
+        let begun = Instant::now();
+        // Who holds the run to a plan waits until all of it is known.
+        let when = if self.plan.is_some() { When::Built } else { When::Known };
+        self.desired.plan(ui, when, async |desired| self.carry_out(desired, begun, ui).await).await
+    }
 
-        let planned = Instant::now();
-        let code = artifacts.into_iter().map(|(id, artifact)| (id, artifact.zip)).collect();
-        let (events, heard) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
-        let interrupt = tokio::spawn(super::interrupt(stop));
-        let (outcome, ()) = tokio::join!(
-            execute::run(aws.clone(), &plan, &code, events, stopped.clone()),
-            progress::show(&plan, Style::of(self.json), heard)
-        );
-        interrupt.abort();
-        if self.timings {
-            let phases = Phases { begun, connected, planned, ended: Instant::now() };
-            ui.say(Timings::new(&plan, &outcome, &aws.records(), phases));
+    async fn carry_out(&self, mut desired: Desired<'_>, begun: Instant, ui: &Ui) -> Result<Exit, Failure> {
+        for round in 1..=ROUNDS {
+            self.show(&desired, ui);
+            self.agree(ui, &desired.plan)?;
+            let planned = Instant::now();
+            let (stop, stopped) = watch::channel(false);
+            let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
+            let (events, heard) = mpsc::unbounded_channel();
+            let (outcome, ()) = tokio::join!(
+                execute::run(desired.aws.clone(), &desired.plan, desired.code.clone(), events, stopped.clone()),
+                progress::show(&desired.plan, Style::of(self.json), heard, ui)
+            );
+            interrupt.abort();
+            if self.timings {
+                let phases = Phases { begun, connected: desired.connected, planned, ended: Instant::now() };
+                ui.say(Timings::new(&desired.plan, &outcome, &desired.aws.records(), phases));
+            }
+            let stopped = *stopped.borrow();
+            // What is there by now may be of two runs' making.
+            let in_company = !outcome.did.adopted.is_empty() && !stopped;
+            if outcome.is_complete() && !in_company {
+                return Ok(self.succeed(&desired, &outcome, ui));
+            }
+            if !in_company || round == ROUNDS || self.plan.is_some() {
+                return Err(self.fail(&desired, &outcome, stopped, ui).await);
+            }
+            ui.say("Another run is at work on this stack: reading again what is there.");
+            desired.again().await?;
         }
-        if !outcome.is_complete() {
-            return Err(self.incomplete(ui, &plan, &outcome, *stopped.borrow()));
-        }
-        let outputs = result::outputs(&stack, &outcome.known);
-        let uris = result::uris(&stack, &outcome.known);
+        Err("another run is at work on this stack; try again when it is done".into())
+    }
+
+    fn show(&self, desired: &Desired<'_>, ui: &Ui) {
+        let (plan, secrets) = (&desired.plan, &desired.stack.secrets);
         if self.json {
-            ui.line(json!({"event": "result", "uris": uris, "outputs": outputs}));
+            ui.line(crate::ui::plan::json(plan, secrets));
         } else {
-            for (name, value) in &outputs {
-                ui.say(format_args!("{name} = {value}"));
-            }
-            for uri in &uris {
-                ui.line(uri);
-            }
+            ui.say(crate::ui::plan::text(plan, secrets));
         }
-        Ok(Exit::Ok)
     }
 
     /// Asks before anything is taken away.
     fn agree(&self, ui: &Ui, plan: &Plan) -> Result<(), Failure> {
+        if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
+            return Err(format!(
+                "this is not the plan {digest} but {}: what is there, or what shall be, has changed since\n  look at it with: wschat plan{}",
+                plan.digest(),
+                self.desired.target.flags()
+            )
+            .into());
+        }
         let doomed: Vec<&str> = plan.destructive().map(|step| step.name.as_str()).collect();
         if doomed.is_empty() || self.yes {
             return Ok(());
@@ -137,38 +118,82 @@ impl Args {
         if ui.confirm(format_args!("Delete or replace {what}?")) { Ok(()) } else { Err("nothing was changed".into()) }
     }
 
-    fn incomplete(&self, ui: &Ui, plan: &Plan, outcome: &Outcome, stopped: bool) -> Failure {
-        for (step, error) in &outcome.failed {
-            let step = &plan.steps[*step];
-            ui.say(format_args!("{} ({}) failed: {error}", step.name, step.type_name));
+    fn succeed(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Exit {
+        let outputs = result::outputs(desired.stack, &outcome.known);
+        let uris = result::uris(desired.stack, &outcome.known);
+        if self.json {
+            ui.line(json!({"event": "result", "uris": uris, "outputs": outputs}));
+        } else {
+            for (name, value) in &outputs {
+                ui.say(format_args!("{name} = {value}"));
+            }
+            for uri in &uris {
+                ui.line(uri);
+            }
         }
+        Exit::Ok
+    }
+
+    /// Says what failed, and takes the run back.
+    async fn fail(&self, desired: &Desired<'_>, outcome: &Outcome, stopped: bool, ui: &Ui) -> Failure {
+        let plan = &desired.plan;
+        let flags = self.desired.target.flags();
+        result::failures(plan, outcome, self.json, ui);
         let done = outcome.done.len();
-        let left = outcome.not_started.len();
-        let why = if stopped && outcome.failed.is_empty() { "stopped" } else { "not finished" };
-        format!(
-            "{why}: {done} done, {} failed, {left} not started\n  run it again to go on from here, or take everything down with: wschat down{}",
-            outcome.failed.len(),
-            self.target.flags()
-        )
-        .into()
-    }
-}
-
-fn show(ui: &Ui, plan: &Plan, secrets: &BTreeSet<String>, json: bool) {
-    if json {
-        ui.line(crate::ui::plan::json(plan, secrets));
-    } else {
-        ui.say(crate::ui::plan::text(plan, secrets));
-    }
-}
-
-impl BuildWith {
-    fn backend(self) -> package::Backend {
-        match self {
-            Self::Auto => package::Backend::Auto,
-            Self::Cargo => package::Backend::Cargo,
-            Self::Zigbuild => package::Backend::Zigbuild,
-            Self::Musl => package::Backend::Musl,
+        let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
+        let again = format!("  run it again to go on from here, or take everything down with: wschat down{flags}");
+        if outcome.failed.is_empty() {
+            return format!("stopped: {counts}\n{again}").into();
         }
+        let making = |step: &usize| plan.steps[*step].action != Action::Delete;
+        if !outcome.failed.keys().any(making) && !outcome.not_started.iter().any(making) {
+            let uris = result::uris(desired.stack, &outcome.known).join(", ");
+            return format!("the stack is up{}, but not all that is no longer wanted could be removed: {counts}\n  run it again to remove the rest", if uris.is_empty() { uris } else { format!(" ({uris})") }).into();
+        }
+        if self.keep_on_failure {
+            return format!("not finished: {counts}, and kept as --keep-on-failure asks\n{again}").into();
+        }
+        let what = "what this run did";
+        match self.undo(desired, outcome, ui).await {
+            Ok(left) if left.is_empty() && !stopped => {
+                "nothing has changed: what this run did is undone\n  put right what is said above and run it again (with --keep-on-failure to keep what succeeds)".into()
+            }
+            Ok(left) if left.is_empty() => format!("stopped, and {what} is undone").into(),
+            Ok(left) => format!("not all of {what} could be undone:\n  {}\n{again}", left.join("\n  ")).into(),
+            Err(error) => format!("{what} could not be undone: {error}\n{again}").into(),
+        }
+    }
+
+    /// Takes back what the run did; gives what could not be, a sentence each.
+    async fn undo(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Result<Vec<String>, Failure> {
+        let now = desired.read().await?;
+        let undo = plan::undo(&desired.plan, &outcome.did, &outcome.known, &desired.live, &now);
+        let mut left = undo.lost;
+        if undo.plan.is_empty() {
+            return Ok(left);
+        }
+        if self.json {
+            let mut line = crate::ui::plan::json(&undo.plan, &desired.stack.secrets);
+            line["event"] = json!("undo");
+            ui.line(line);
+        } else {
+            ui.say("Undoing what this run did:");
+        }
+        let (stop, stopped) = watch::channel(false);
+        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
+        let (events, heard) = mpsc::unbounded_channel();
+        let code = Code::ready(outcome.backups.clone());
+        let (undone, ()) = tokio::join!(
+            execute::run(desired.aws.clone(), &undo.plan, code, events, stopped),
+            progress::show(&undo.plan, Style::of(self.json), heard, ui)
+        );
+        interrupt.abort();
+        let step = |index: &usize| {
+            let step = &undo.plan.steps[*index];
+            format!("{} ({})", step.name, step.type_name)
+        };
+        left.extend(undone.failed.iter().map(|(index, error)| format!("{}: {error}", step(index))));
+        left.extend(undone.not_started.iter().map(|index| format!("{}: not tried", step(index))));
+        Ok(left)
     }
 }

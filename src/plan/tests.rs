@@ -1,7 +1,8 @@
 //! Plans, as tables: a template, what is there, and what follows.
 
 use super::*;
-use crate::stack::{Scope, resolve};
+use crate::resources::{Health, Owner, function, log_group, role, route, stage, table};
+use crate::stack::{DeletionPolicy, Scope, Stack, resolve};
 use crate::template;
 
 /// A small chat: one table, one role, one function, and an API with two routes.
@@ -309,4 +310,135 @@ fn a_teardown_takes_roots_alone_and_functions_before_their_logs() {
     assert!(!gone.iter().any(|act| act.contains("Route") || act.contains("Permission")), "{gone:?}");
     assert!(waits(&plan, index(&plan, "- /aws/lambda/chat-Send-01234567"), index(&plan, "- Send")));
     assert!(waits(&plan, index(&plan, "- Send"), index(&plan, "- Api")));
+}
+
+/// The way back of a run of which all steps were begun that `begun` picks, with `now` there.
+fn undone(plan: &Plan, before: &[Live], now: &[Live], begun: impl Fn(&Step) -> bool) -> Undo {
+    let did =
+        Did { begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(), ..Did::default() };
+    undo(plan, &did, &plan.known, before, now)
+}
+
+#[test]
+fn what_a_failed_run_made_goes_in_reverse() {
+    let whole = up(&stack(CHAT));
+    let plan = planned(CHAT, &[]);
+    let now: Vec<Live> = whole.iter().filter(|live| live.type_name != stage::TYPE).cloned().collect();
+    let undo = undone(&plan, &[], &now, |step| step.action.acts());
+    assert!(undo.lost.is_empty());
+    let mut gone = acts(&undo.plan);
+    gone.sort();
+    assert_eq!(gone, ["- Api", "- Role", "- Send", "- Table"], "what is inside goes with it");
+    assert!(waits(&undo.plan, index(&undo.plan, "- Role"), index(&undo.plan, "- Send")));
+    assert!(waits(&undo.plan, index(&undo.plan, "- Send"), index(&undo.plan, "- Api")));
+}
+
+#[test]
+fn what_was_there_or_is_of_another_run_is_not_undone() {
+    let whole = up(&stack(CHAT));
+    let before: Vec<Live> = whole.iter().filter(|live| live.type_name != table::TYPE).cloned().collect();
+    let plan = planned(CHAT, &before);
+    assert_eq!(acts(&undone(&plan, &before, &whole, |_| true).plan), ["- Table"]);
+    let table = index(&plan, "+ Table");
+    let did = Did { begun: [table].into(), adopted: [table].into(), ..Did::default() };
+    assert!(undo(&plan, &did, &plan.known, &before, &whole).plan.is_empty());
+}
+
+#[test]
+fn a_changed_stage_moves_back_before_the_new_deployment_goes() {
+    let before = up(&stack(CHAT));
+    let plan = planned(&CHAT.replace("RouteKey: send,", "RouteKey: send, OperationName: Send,"), &before);
+    let mut now = before.clone();
+    let deployment = now.iter().find(|live| live.type_name == deployment::TYPE).unwrap().clone();
+    for live in &mut now {
+        match live.type_name {
+            stage::TYPE => live.properties["DeploymentId"] = json!("new"),
+            route::TYPE if live.properties["RouteKey"] == "send" => live.properties["OperationName"] = json!("Send"),
+            _ => {}
+        }
+    }
+    let digest = deployment::digest(plan.steps[index(&plan, "+ Deployment")].want.as_ref().unwrap());
+    let mut made = Live { physical_id: "new".to_owned(), ..deployment };
+    made.properties["Digest"] = json!(digest);
+    now.push(made);
+    let undo = undone(&plan, &before, &now, |step| step.action != Action::Delete);
+    let (stage, route) = (index(&undo.plan, "~ Stage"), index(&undo.plan, "~ SendRoute"));
+    let gone = undo.plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
+    assert_eq!(undo.plan.steps[gone].physical_id.as_deref(), Some("new"));
+    assert!(waits(&undo.plan, gone, stage));
+    assert!(waits(&undo.plan, route, gone));
+    let old = &before.iter().find(|live| live.type_name == stage::TYPE).unwrap().properties["DeploymentId"];
+    assert_eq!(undo.plan.steps[stage].want.as_ref().unwrap().properties["DeploymentId"], *old);
+}
+
+#[test]
+fn a_deleted_route_comes_again_and_other_losses_are_told() {
+    let before = up(&stack(CHAT));
+    let without = CHAT.replace("  SendRoute:", "  OtherRoute:").replace("RouteKey: send", "RouteKey: other");
+    let plan = planned(&without, &before);
+    let route =
+        plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
+    let id = plan.steps[route].physical_id.clone().unwrap();
+    let now: Vec<Live> = before.iter().filter(|live| live.physical_id != id).cloned().collect();
+    let undo = undone(&plan, &before, &now, |step| step.action == Action::Delete && step.type_name == route::TYPE);
+    let [back] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
+    assert_eq!(back.action, Action::Create);
+    assert_eq!(back.want.as_ref().unwrap().properties["RouteKey"], "send");
+
+    let plan = teardown(&before);
+    let undo = undone(&plan, &before, &[], |step| step.type_name == table::TYPE);
+    assert_eq!(undo.lost, ["Table (AWS::DynamoDB::Table) was deleted and cannot be brought back"]);
+}
+
+#[test]
+fn a_plan_says_what_it_interrupts_and_loses() {
+    let whole = up(&stack(CHAT));
+    let plan = teardown(&whole);
+    let of = |name: &str| effects::of(&plan, &plan.steps[index(&plan, name)]);
+    assert!(of("- Table").lost[0].starts_with("every row of chat-Table-"));
+    assert_eq!(of("- Api").interrupted, ["every connection closes"]);
+    let mut broken = whole.clone();
+    for live in broken.iter_mut().filter(|live| live.type_name == function::TYPE) {
+        live.health = Health::Failed("it is".to_owned());
+    }
+    let plan = planned(CHAT, &broken);
+    let effects = effects::of(&plan, &plan.steps[index(&plan, "! Send")]);
+    assert_eq!(effects.interrupted, ["whatever invokes it is refused until it is there again"]);
+    let plan = planned(CHAT, &whole);
+    assert!(plan.steps.iter().all(|step| effects::of(&plan, step) == effects::Effects::default()));
+}
+
+#[test]
+fn a_plan_says_who_may_do_more() {
+    let policy = |actions: &str, resource: &str| {
+        let policies = format!(
+            "      Policies: [{{PolicyName: p, PolicyDocument: {{Statement: {{Effect: Allow, Action: {actions}, Resource: {resource}}}}}}}]\n  Send:"
+        );
+        CHAT.replacen("  Send:", &policies, 1)
+    };
+    let before = up(&stack(&policy("[dynamodb:Get*]", "\"arn:t*\"")));
+    let gained = |text: &str| -> Vec<String> { planned(text, &before).steps.iter().flat_map(widening::of).collect() };
+    for (text, expected) in [
+        (policy("[dynamodb:Get*]", "\"arn:t*\""), vec![]),
+        (policy("[dynamodb:GetItem]", "\"arn:table\""), vec![]),
+        (policy("[dynamodb:GetItem, dynamodb:PutItem]", "\"arn:t*\""), vec!["may dynamodb:PutItem on arn:t*"]),
+        (policy("[dynamodb:Get*]", "\"*\""), vec!["may dynamodb:Get* on *"]),
+        (CHAT.to_owned(), vec![]),
+        (
+            policy("[dynamodb:Get*]", "\"arn:t*\"").replace("Service: lambda", "Service: edgelambda"),
+            vec!["may be assumed by edgelambda.amazonaws.com"],
+        ),
+    ] {
+        assert_eq!(gained(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn equal_plans_have_equal_digests() {
+    let whole = up(&stack(CHAT));
+    let mut reversed = whole.clone();
+    reversed.reverse();
+    let other = CHAT.replace("RouteKey: send,", "RouteKey: send, OperationName: Send,");
+    assert_eq!(planned(&other, &whole).digest(), planned(&other, &reversed).digest());
+    assert_ne!(planned(&other, &whole).digest(), planned(CHAT, &whole).digest());
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Owner, Provider, ResourceError, Search, Want, canonical, gone_is_fine,
-    to_value,
+    Attribute, Context, Created, Kind, Live, Owner, Provider, ResourceError, Sought, Want, canonical, gone_is_fine,
+    pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError};
 use crate::diagnostic::Problem;
@@ -98,33 +98,27 @@ impl Provider for Api {
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {
-        live.logical_id.as_deref() == Some(&want.logical_id)
+        match live.owner {
+            Owner::Stack => live.logical_id.as_deref() == Some(&want.logical_id),
+            Owner::Other(_) => live.properties["Name"] == want.properties["Name"],
+        }
     }
 
-    async fn list(&self, aws: &Aws, _: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let mut apis = Vec::new();
-        let mut from = None;
-        loop {
-            let page = aws
-                .call(Call::new("apigatewayv2", "GetApis"), || {
-                    aws.apigateway.get_apis().max_results("500").set_next_token(from.clone()).send()
-                })
-                .await?;
-            apis.extend(page.items.unwrap_or_default());
-            from = page.next_token.filter(|token| !token.is_empty());
-            if from.is_none() {
-                break;
-            }
-        }
-        // The oldest first: where a lost answer left two, that one is kept. Ids break a tie.
-        let age = |api: &sdk::Api| api.created_date.map_or((0, 0), |date| (date.secs(), date.subsec_nanos()));
-        apis.sort_by(|one, other| (age(one), &one.api_id).cmp(&(age(other), &other.api_id)));
-        Ok(apis.into_iter().map(|api| live(aws, api)).filter(|live| live.owner == Owner::Stack).collect())
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let found = list(aws).await?;
+        let search = sought.wait().await;
+        // APIs need not have names of their own. One that nobody of wschat's made and that is called as this one shall
+        // be is another deployer's of the same application, or a leftover that somebody forgot.
+        let in_the_way = |live: &Live| {
+            live.properties["Tags"].get(tags::STACK).is_none()
+                && live.properties["Name"].as_str().is_some_and(|name| search.wants(TYPE, name))
+        };
+        Ok(found.into_iter().filter(|live| live.owner == Owner::Stack || in_the_way(live)).collect())
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let apis = self.list(cx.aws, &Search::default(), &[]).await?;
-        Ok(apis.into_iter().find(|live| self.is(want, live)))
+        let ours = list(cx.aws).await?.into_iter().filter(|live| live.owner == Owner::Stack);
+        Ok(ours.into_iter().find(|live| self.is(want, live)))
     }
 
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
@@ -174,7 +168,7 @@ impl Provider for Api {
             .await?;
         }
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        set_tags(aws, id, &arn(&aws.scope, id), set, removed).await?;
+        set_tags(aws, id, &arn(aws.scope(), id), set, removed).await?;
         Ok(())
     }
 
@@ -187,6 +181,22 @@ impl Provider for Api {
         )?;
         Ok(())
     }
+}
+
+/// All APIs, the oldest first: where a lost answer left two, that one is kept. Ids break a tie.
+async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
+    let mut apis = pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("apigatewayv2", "GetApis"), || {
+                aws.apigateway.get_apis().max_results("500").set_next_token(from.clone()).send()
+            })
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    let age = |api: &sdk::Api| api.created_date.map_or((0, 0), |date| (date.secs(), date.subsec_nanos()));
+    apis.sort_by(|one, other| (age(one), &one.api_id).cmp(&(age(other), &other.api_id)));
+    Ok(apis.into_iter().map(|api| live(aws, api)).collect())
 }
 
 /// Sets and removes tags of something below API Gateway.
@@ -231,7 +241,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
     };
     Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope),
+        owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
         attributes: created(id.clone(), api.api_endpoint).attributes,
         ..Live::new(TYPE, id, to_value(&props))

@@ -10,10 +10,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Provider, ResourceError, Search, Want, api, canonical,
-    gone_is_fine, to_value, wait,
+    Attribute, Context, Created, Health, Kind, Live, Provider, ResourceError, Sought, Want, api, canonical,
+    gone_is_fine, pages, to_value, wait,
 };
-use crate::aws::{Aws, Call, Meaning};
+use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -116,7 +116,7 @@ impl Provider for Deployment {
             && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(want))
     }
 
-    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
@@ -191,27 +191,18 @@ async fn wait_until_deployed(cx: Context<'_>, api: &str, id: &str) -> Result<(),
 }
 
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
-    let mut found = Vec::new();
-    let mut from = None;
-    loop {
-        let answer = aws
+    let items = pages::below(|from| async move {
+        let page = aws
             .call(Call::new("apigatewayv2", "GetDeployments"), || {
                 aws.apigateway.get_deployments().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
-            .await;
-        let page = match answer {
-            Ok(page) => page,
-            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
-            Err(error) => return Err(error.into()),
-        };
-        // Those that AutoDeploy makes are the service's own.
-        let ours = page.items.unwrap_or_default().into_iter().filter(|one| one.auto_deployed != Some(true));
-        found.extend(ours.map(|deployment| live(api, deployment)));
-        from = page.next_token.filter(|token| !token.is_empty());
-        if from.is_none() {
-            return Ok(found);
-        }
-    }
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    // Those that AutoDeploy makes are the service's own.
+    let ours = items.into_iter().filter(|one| one.auto_deployed != Some(true));
+    Ok(ours.map(|deployment| live(api, deployment)).collect())
 }
 
 fn live(api: &str, deployment: sdk::Deployment) -> Live {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types as sdk;
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,10 +14,10 @@ use tokio::time::Instant;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want,
-    gone_is_fine, to_value, wait,
+    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Sought, Want,
+    gone_is_fine, pages, to_value, wait,
 };
-use crate::aws::{Aws, Call, CallError, Meaning};
+use crate::aws::{Aws, Call, CallError, Meaning, Trial};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -229,30 +230,36 @@ impl Provider for Function {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let mut names = Vec::new();
-        let mut marker = None;
-        loop {
-            let page = aws
-                .call(Call::new("lambda", "ListFunctions"), || {
-                    aws.lambda.list_functions().set_marker(marker.clone()).send()
-                })
-                .await?;
-            names.extend(page.functions.unwrap_or_default().into_iter().filter_map(|function| function.function_name));
-            marker = page.next_marker.filter(|marker| !marker.is_empty());
-            if marker.is_none() {
-                break;
-            }
-        }
-        stream::iter(names)
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let functions = pages::all(|from| async move {
+            let page = aws.call(Call::new("lambda", "ListFunctions"), || {
+                aws.lambda.list_functions().set_marker(from.clone()).send()
+            });
+            let page = page.await?;
+            Ok((page.functions, page.next_marker))
+        })
+        .await?;
+        let search = sought.wait().await;
+        stream::iter(functions.into_iter().filter_map(|function| function.function_name))
             .map(|name| async move {
+                let wanted = search.wants(TYPE, &name);
+                // Whose it is, only its tags tell. Where its name says that it is ours, its permissions are asked for at
+                // once and not in another round trip.
+                let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
-                let found = match read(aws, &name).await {
+                let (found, policy) = tokio::join!(read(aws, &name), async {
+                    if likely { Some(policy(aws, &name).await) } else { None }
+                });
+                let found = match found {
                     // Whoever may not see a function has not made it.
-                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !search.wants(TYPE, &name) => None,
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !wanted => None,
                     found => found?,
                 };
-                Ok(found.filter(|live| live.owner == Owner::Stack || search.wants(TYPE, &name)))
+                let found = found.filter(|live| live.owner == Owner::Stack || wanted);
+                Ok(match (found, policy) {
+                    (Some(live), Some(policy)) if live.owner == Owner::Stack => Some(live.attribute(POLICY, policy?)),
+                    (found, _) => found,
+                })
             })
             .buffer_unordered(16)
             .try_filter_map(|found| async move { Ok(found) })
@@ -287,8 +294,12 @@ impl Provider for Function {
             .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
             .logging_config(logging_config(name, &props))
             .set_tags(Some(props.tags.clone().into_iter().collect()));
-        when_assumable(cx, &props.role, || {
-            aws.call(Call::new("lambda", "CreateFunction").once(), || {
+        when_assumable(cx, &props.role, |trial| {
+            let request = match trial {
+                Trial::Whole => request.clone(),
+                Trial::Probe => request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new("-")).build()),
+            };
+            aws.call(Call::new("lambda", "CreateFunction").once(), move || {
                 request.clone().customize().config_override(upload_time()).send()
             })
         })
@@ -296,7 +307,7 @@ impl Provider for Function {
         if let Some(executions) = props.reserved_concurrent_executions {
             set_concurrency(aws, name, Some(executions)).await?;
         }
-        Ok(created(&aws.scope, name))
+        Ok(created(aws.scope(), name))
     }
 
     async fn settle(&self, cx: Context<'_>, _: &Want, id: &str) -> Result<(), ResourceError> {
@@ -329,7 +340,8 @@ impl Provider for Function {
                 .tracing_config(tracing_config(&to))
                 .set_layers(Some(to.layers.clone()))
                 .logging_config(logging_config(name, &to));
-            when_assumable(cx, &to.role, || {
+            // Without code a try costs nothing: there is nothing to probe with.
+            when_assumable(cx, &to.role, |_| {
                 aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
             })
             .await?;
@@ -352,7 +364,7 @@ impl Provider for Function {
         if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
         }
-        let arn = arn(&aws.scope, name);
+        let arn = arn(aws.scope(), name);
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             aws.call(Call::new("lambda", "TagResource"), || {
@@ -369,6 +381,18 @@ impl Provider for Function {
         Ok(())
     }
 
+    async fn backup(&self, cx: Context<'_>, live: &Live, want: &Want) -> Option<Bytes> {
+        if live.properties.get("CodeSha256") == want.properties.get("CodeSha256") {
+            return None;
+        }
+        let aws = cx.aws;
+        let name = live.physical_id.as_str();
+        let answer =
+            aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send());
+        let url = answer.await.ok()?.code?.location?;
+        aws.download(&url).await.inspect_err(|error| tracing::debug!("the code of {name}: {error}")).ok()
+    }
+
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         gone_is_fine(
@@ -382,20 +406,28 @@ impl Provider for Function {
 }
 
 /// Tries again while Lambda cannot assume the role yet: IAM tells the world of a new role only after a while.
-async fn when_assumable<T, F>(cx: Context<'_>, role: &str, attempt: impl Fn() -> F) -> Result<T, CallError>
+async fn when_assumable<T, F>(cx: Context<'_>, role: &str, attempt: impl Fn(Trial) -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
     let propagation = &cx.aws.propagation;
-    let fresh = propagation.is_fresh(role);
+    let fresh = propagation.age(role).is_some();
     // A role that an earlier run made and did not live to use may be young as well; an old one will not get better.
     let patience = if fresh { FRESH_ROLE_PATIENCE } else { OLD_ROLE_PATIENCE };
     let begun = Instant::now();
     let mut pause = Duration::from_millis(20);
+    let mut passed = false;
     loop {
         let turn = if fresh { propagation.turn().await } else { None };
-        match attempt().await {
+        let trial = match propagation.age(role).filter(|_| turn.is_some() && !passed) {
+            Some(age) => propagation.trial(age),
+            None => Trial::Whole,
+        };
+        match attempt(trial).await {
             Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < patience => {
+                if std::mem::take(&mut passed) {
+                    propagation.probes_tell_nothing();
+                }
                 let waited = begun.elapsed().as_secs();
                 (cx.note)(format!(
                     "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
@@ -404,6 +436,8 @@ where
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(250));
             }
+            // Whatever else a probe is answered, the call itself will tell.
+            _ if trial == Trial::Probe => passed = true,
             result => {
                 if result.is_ok() {
                     propagation.arrive();
@@ -415,11 +449,16 @@ where
     }
 }
 
-/// Whether there is a function of this name and it belongs to the stack.
-pub(super) async fn is_ours(aws: &Aws, name: &str) -> Result<bool, ResourceError> {
-    match read(aws, name).await {
-        Ok(found) => Ok(found.is_some_and(|live| live.owner == Owner::Stack)),
-        Err(ResourceError::Call(error)) if error.is(Meaning::Denied) => Ok(false),
+/// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
+pub(super) const POLICY: &str = "Policy";
+
+/// A function's resource policy, JSON; empty where it has none.
+pub(super) async fn policy(aws: &Aws, name: &str) -> Result<String, CallError> {
+    let answer =
+        aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(name).send()).await;
+    match answer {
+        Ok(answer) => Ok(answer.policy.unwrap_or_default()),
+        Err(error) if error.is(Meaning::NotFound) => Ok(String::new()),
         Err(error) => Err(error),
     }
 }
@@ -439,9 +478,9 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let props = properties(configuration, tags::settable(tags.clone()), concurrency);
     Ok(Some(Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope),
+        owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(&aws.scope, name).attributes,
+        attributes: created(aws.scope(), name).attributes,
         ..Live::new(TYPE, name, to_value(&props)).health(health)
     }))
 }

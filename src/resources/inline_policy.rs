@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::role::{self, Policy};
-use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, to_value};
+use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, to_value};
 use crate::aws::Aws;
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
@@ -66,7 +66,8 @@ impl Provider for InlinePolicy {
             && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
     }
 
-    async fn list(&self, _: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, _: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = sought.wait().await;
         let mut found: Vec<Props> = Vec::new();
         for (role, name) in &search.inline_policies {
             let document = parents

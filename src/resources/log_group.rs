@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want, canonical,
-    gone_is_fine, to_value,
+    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, canonical,
+    gone_is_fine, pages, to_value,
 };
-use crate::aws::{Aws, Call, Meaning};
+use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -104,8 +104,9 @@ impl Provider for LogGroup {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let groups = describe(aws, None).await?;
+        let search = sought.wait().await;
         stream::iter(groups)
             .map(|group| async move { live(aws, search, group).await })
             .buffer_unordered(8)
@@ -147,7 +148,7 @@ impl Provider for LogGroup {
         if let Some(days) = props.retention_in_days {
             set_retention(aws, name, Some(days)).await?;
         }
-        Ok(created(&aws.scope, name))
+        Ok(created(aws.scope(), name))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -157,7 +158,7 @@ impl Provider for LogGroup {
         if from.retention_in_days != to.retention_in_days {
             set_retention(aws, &live.physical_id, to.retention_in_days).await?;
         }
-        let arn = arn(&aws.scope, &live.physical_id);
+        let arn = arn(aws.scope(), &live.physical_id);
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             aws.call(Call::new("logs", "TagResource"), || {
@@ -186,10 +187,8 @@ impl Provider for LogGroup {
     }
 }
 
-async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>, ResourceError> {
-    let mut groups = Vec::new();
-    let mut from = None;
-    loop {
+async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>, CallError> {
+    pages::all(|from| async move {
         let page = aws
             .call(Call::new("logs", "DescribeLogGroups"), || {
                 aws.logs
@@ -199,21 +198,25 @@ async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>,
                     .send()
             })
             .await?;
-        groups.extend(page.log_groups.unwrap_or_default());
-        from = page.next_token;
-        if from.is_none() {
-            return Ok(groups);
-        }
-    }
+        Ok((page.log_groups, page.next_token))
+    })
+    .await
 }
 
-/// The group, if the stack wants or owns it. One without tags that Lambda made for a function of the stack is the
-/// stack's: no deployer deletes those, so we do.
+/// Whether a group without tags may be one that Lambda made for a function of this name: then it is whose the function
+/// is.
+pub(crate) fn function_of(live: &Live) -> Option<&str> {
+    let untagged = live.owner == Owner::Other(tags::UNTAGGED.to_owned());
+    live.physical_id.strip_prefix(LAMBDA).filter(|_| untagged && live.type_name == TYPE)
+}
+
+/// The group, if the stack wants or owns it, or if it may be one that Lambda made for a function of the stack: no
+/// deployer deletes those, so we do.
 async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option<Live>, ResourceError> {
     let name = group.log_group_name.clone().unwrap_or_default();
     let wanted = search.wants(TYPE, &name);
     let function = name.strip_prefix(LAMBDA);
-    let arn = arn(&aws.scope, &name);
+    let arn = arn(aws.scope(), &name);
     let answer = aws
         .call(Call::new("logs", "ListTagsForResource"), || aws.logs.list_tags_for_resource().resource_arn(&arn).send())
         .await;
@@ -224,14 +227,13 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         Err(error) if error.is(Meaning::Denied) && !wanted => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut owner = tags::owner(&tags, &aws.scope);
+    let mut owner = tags::owner(&tags, aws.scope());
     if owner == Owner::Other(tags::UNTAGGED.to_owned())
-        && let Some(function) = function
-        && (tags::is_generated_name(&aws.scope.stack, function) || super::function::is_ours(aws, function).await?)
+        && function.is_some_and(|function| tags::is_generated_name(&aws.scope().stack, function))
     {
         owner = Owner::Stack;
     }
-    if owner != Owner::Stack && !wanted {
+    if owner != Owner::Stack && !wanted && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned())) {
         return Ok(None);
     }
     let props = Props {
@@ -247,7 +249,7 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner,
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(&aws.scope, &name).attributes,
+        attributes: created(aws.scope(), &name).attributes,
         ..Live::new(TYPE, &name, to_value(&props))
     }))
 }

@@ -10,6 +10,7 @@ pub mod function;
 pub mod inline_policy;
 pub mod integration;
 pub mod log_group;
+mod pages;
 pub mod permission;
 pub mod properties;
 pub mod role;
@@ -284,6 +285,10 @@ pub struct Search {
     pub route_responses: bool,
 }
 
+/// What to look for, which becomes known while a reading is already under way: first everything is listed, for which
+/// it takes no template and no account.
+pub type Sought = tokio::sync::SetOnce<Search>;
+
 impl Search {
     /// Whether the template wants a resource of this type by this name.
     pub fn wants(&self, type_name: &str, name: &str) -> bool {
@@ -313,11 +318,11 @@ pub trait Provider: Kind {
     fn is(&self, want: &Want, live: &Live) -> bool;
 
     /// All resources of this type that belong to the stack, and those of others whose names it wants. For types with
-    /// a parent: those inside `parents`.
+    /// a parent: those inside `parents`. Before `sought` is known, `aws` has no account to make ARNs with.
     ///
     /// # Errors
     /// When AWS cannot be read.
-    async fn list(&self, aws: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError>;
+    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError>;
 
     /// Looks again for one resource, after a create whose answer was lost or that was told "already exists".
     ///
@@ -337,6 +342,12 @@ pub trait Provider: Kind {
     /// When it does not become ready.
     async fn settle(&self, _cx: Context<'_>, _want: &Want, _id: &str) -> Result<(), ResourceError> {
         Ok(())
+    }
+
+    /// What an update of `live` into `want` writes over and no reading tells: a function's code. `None` where there is
+    /// nothing, or it cannot be had: then the update cannot be undone.
+    async fn backup(&self, _cx: Context<'_>, _live: &Live, _want: &Want) -> Option<Bytes> {
+        None
     }
 
     /// Changes `live` into `want`, in place.

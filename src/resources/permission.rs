@@ -6,8 +6,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::function;
-use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, gone_is_fine, to_value};
-use crate::aws::{Aws, Call, Meaning};
+use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, gone_is_fine, to_value};
+use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -99,8 +99,13 @@ impl Provider for Permission {
             && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
     }
 
-    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let policies = parents.iter().map(|function| statements(aws, &function.physical_id));
+    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let policies = parents.iter().map(|function| async move {
+            match function.attributes.get(function::POLICY) {
+                Some(policy) => read_policy(&function.physical_id, policy),
+                None => statements(aws, &function.physical_id).await,
+            }
+        });
         Ok(futures_util::future::try_join_all(policies).await?.into_iter().flatten().collect())
     }
 
@@ -148,14 +153,14 @@ impl Provider for Permission {
 }
 
 async fn statements(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
-    let answer =
-        aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(function).send()).await;
-    let policy = match answer {
-        Ok(answer) => answer.policy.unwrap_or_default(),
-        Err(error) if error.is(Meaning::NotFound) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let policy: Value = serde_json::from_str(&policy)
+    read_policy(function, &function::policy(aws, function).await?)
+}
+
+fn read_policy(function: &str, policy: &str) -> Result<Vec<Live>, ResourceError> {
+    if policy.is_empty() {
+        return Ok(Vec::new());
+    }
+    let policy: Value = serde_json::from_str(policy)
         .map_err(|error| ResourceError::Failed(format!("the policy of {function} is not JSON: {error}")))?;
     let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
     Ok(statements.iter().map(|statement| live(function, statement)).collect())

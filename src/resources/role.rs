@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::document::Document;
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want, built, gone_is_fine,
-    to_value,
+    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, built,
+    gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
@@ -100,37 +100,30 @@ impl Provider for Role {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         // One call tells of all roles what four calls would tell of each: tags, trust, inline policies, attachments.
-        let mut found = Vec::new();
-        let mut marker = None;
-        loop {
+        let roles = pages::all(|from| async move {
             let page = aws
                 .call(Call::new("iam", "GetAccountAuthorizationDetails"), || {
                     aws.iam
                         .get_account_authorization_details()
                         .filter(sdk::EntityType::Role)
                         .max_items(1000)
-                        .set_marker(marker.clone())
+                        .set_marker(from.clone())
                         .send()
                 })
                 .await?;
-            let mut wanted = Vec::new();
-            for role in page.role_detail_list.unwrap_or_default() {
-                let name = role.role_name.clone().unwrap_or_default();
-                let tags = sdk_tags(role.tags());
-                let owner = tags::owner(&tags, &aws.scope);
-                if owner == Owner::Stack || search.wants(TYPE, &name) {
-                    wanted.push((role, tags, owner));
-                }
-            }
-            let reads = wanted.iter().map(|(role, tags, owner)| live(aws, search, role, tags, owner));
-            found.extend(futures_util::future::try_join_all(reads).await?.into_iter().flatten());
-            marker = page.marker.filter(|_| page.is_truncated);
-            if marker.is_none() {
-                return Ok(found);
-            }
-        }
+            Ok((page.role_detail_list, page.marker.filter(|_| page.is_truncated)))
+        })
+        .await?;
+        let search = sought.wait().await;
+        let reads = roles.iter().filter_map(|role| {
+            let tags = sdk_tags(role.tags());
+            let owner = tags::owner(&tags, aws.scope());
+            let wanted = search.wants(TYPE, role.role_name.as_deref().unwrap_or_default());
+            (owner == Owner::Stack || wanted).then(|| live(aws, search, role, tags, owner))
+        });
+        Ok(futures_util::future::try_join_all(reads).await?.into_iter().flatten().collect())
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
@@ -142,6 +135,8 @@ impl Provider for Role {
             Err(error) => return Err(error.into()),
         };
         let Some(role) = role else { return Ok(None) };
+        let wanted: Props = want.read()?;
+        let described: BTreeSet<&str> = wanted.policies.iter().map(|policy| policy.policy_name.as_str()).collect();
         let mut policies = Vec::new();
         let mut marker = None;
         loop {
@@ -150,7 +145,8 @@ impl Provider for Role {
                     aws.iam.list_role_policies().role_name(name).set_marker(marker.clone()).send()
                 })
                 .await?;
-            for policy in &page.policy_names {
+            // Others may be described apart from the role.
+            for policy in page.policy_names.iter().filter(|name| described.contains(name.as_str())) {
                 let answer = aws
                     .call(Call::new("iam", "GetRolePolicy"), || {
                         aws.iam.get_role_policy().role_name(name).policy_name(policy).send()
@@ -192,7 +188,7 @@ impl Provider for Role {
             .set_attached_managed_policies(Some(attached))
             .build();
         let properties = properties(&Search::default(), &detail, &tags, role.description, role.max_session_duration)?;
-        let owner = tags::owner(&tags, &aws.scope);
+        let owner = tags::owner(&tags, aws.scope());
         Ok(Some(assemble(aws, &detail, &tags, owner, &properties)))
     }
 
@@ -210,7 +206,7 @@ impl Provider for Role {
             .set_permissions_boundary(props.permissions_boundary.clone())
             .set_tags(Some(iam_tags(&props.tags)?));
         let answer = aws.call(Call::new("iam", "CreateRole").once(), || request.clone().send()).await?;
-        aws.propagation.made(&aws.scope.arn("iam", &format!("role/{name}")));
+        aws.propagation.made(&aws.scope().arn("iam", &format!("role/{name}")));
         let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
         let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
         tokio::try_join!(
@@ -218,7 +214,7 @@ impl Provider for Role {
             futures_util::future::try_join_all(attachments)
         )?;
         let role_id = answer.role.map(|role| role.role_id);
-        Ok(created(&aws.scope, name, role_id))
+        Ok(created(aws.scope(), name, role_id))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -372,11 +368,11 @@ async fn live(
     aws: &Aws,
     search: &Search,
     detail: &sdk::RoleDetail,
-    tags: &Tags,
-    owner: &Owner,
+    tags: Tags,
+    owner: Owner,
 ) -> Result<Option<Live>, ResourceError> {
     let name = detail.role_name.as_deref().unwrap_or_default();
-    let (description, duration) = if *owner == Owner::Stack {
+    let (description, duration) = if owner == Owner::Stack {
         let answer = aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await;
         match answer {
             Ok(answer) => answer.role.map_or((None, None), |role| (role.description, role.max_session_duration)),
@@ -387,8 +383,8 @@ async fn live(
     } else {
         (None, None)
     };
-    let properties = properties(search, detail, tags, description, duration)?;
-    Ok(Some(assemble(aws, detail, tags, owner.clone(), &properties)))
+    let properties = properties(search, detail, &tags, description, duration)?;
+    Ok(Some(assemble(aws, detail, &tags, owner, &properties)))
 }
 
 fn properties(
@@ -437,7 +433,7 @@ pub(super) fn policy_attribute(policy: &str) -> String {
 
 fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
     let name = detail.role_name.as_deref().unwrap_or_default();
-    let mut attributes = created(&aws.scope, name, detail.role_id.clone()).attributes;
+    let mut attributes = created(aws.scope(), name, detail.role_id.clone()).attributes;
     for policy in detail.role_policy_list() {
         let document = policy.policy_document.clone().unwrap_or_default();
         attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, api, canonical, gone_is_fine,
-    to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, canonical, gone_is_fine,
+    pages, to_value,
 };
-use crate::aws::{Aws, Call, Meaning};
+use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -91,7 +91,7 @@ impl Provider for Route {
             && want.properties["RouteKey"] == live.properties["RouteKey"]
     }
 
-    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
@@ -172,25 +172,16 @@ pub(super) fn cleared(live: &Live, property: &str, to: &Option<String>) -> Optio
 }
 
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
-    let mut found = Vec::new();
-    let mut from = None;
-    loop {
-        let answer = aws
+    let items = pages::below(|from| async move {
+        let page = aws
             .call(Call::new("apigatewayv2", "GetRoutes"), || {
                 aws.apigateway.get_routes().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
-            .await;
-        let page = match answer {
-            Ok(page) => page,
-            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
-            Err(error) => return Err(error.into()),
-        };
-        found.extend(page.items.unwrap_or_default().into_iter().map(|route| live(api, route)));
-        from = page.next_token.filter(|token| !token.is_empty());
-        if from.is_none() {
-            return Ok(found);
-        }
-    }
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    Ok(items.into_iter().map(|route| live(api, route)).collect())
 }
 
 fn live(api: &str, route: sdk::Route) -> Live {

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::route::{self, cleared};
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, canonical, gone_is_fine, to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, gone_is_fine, pages,
+    to_value,
 };
-use crate::aws::{Aws, Call, Meaning};
+use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -66,7 +67,8 @@ impl Provider for RouteResponse {
         ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = sought.wait().await;
         // Without a template, only routes that select responses are asked for them: they go with their routes anyway.
         let selecting = parents.iter().filter(|route| {
             search.route_responses || route.properties.get("RouteResponseSelectionExpression").is_some()
@@ -136,25 +138,16 @@ impl Provider for RouteResponse {
 }
 
 async fn list(aws: &Aws, api: &str, route: &str) -> Result<Vec<Live>, ResourceError> {
-    let mut found = Vec::new();
-    let mut from = None;
-    loop {
-        let answer = aws
+    let items = pages::below(|from| async move {
+        let page = aws
             .call(Call::new("apigatewayv2", "GetRouteResponses"), || {
                 aws.apigateway.get_route_responses().api_id(api).route_id(route).set_next_token(from.clone()).send()
             })
-            .await;
-        let page = match answer {
-            Ok(page) => page,
-            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
-            Err(error) => return Err(error.into()),
-        };
-        found.extend(page.items.unwrap_or_default().into_iter().map(|response| live(api, route, response)));
-        from = page.next_token.filter(|token| !token.is_empty());
-        if from.is_none() {
-            return Ok(found);
-        }
-    }
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    Ok(items.into_iter().map(|response| live(api, route, response)).collect())
 }
 
 fn live(api: &str, route: &str, response: sdk::RouteResponse) -> Live {

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Search, Want, api, gone_is_fine, to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, gone_is_fine, pages, to_value,
 };
-use crate::aws::{Aws, Call, Meaning};
+use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -128,7 +128,7 @@ impl Provider for Stage {
             && want.properties["StageName"] == live.properties["StageName"]
     }
 
-    async fn list(&self, aws: &Aws, _: &Search, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
@@ -214,7 +214,7 @@ impl Provider for Stage {
             )?;
         }
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        api::set_tags(aws, api, &arn(&aws.scope, api, stage), set, removed).await?;
+        api::set_tags(aws, api, &arn(aws.scope(), api, stage), set, removed).await?;
         Ok(())
     }
 
@@ -232,25 +232,16 @@ impl Provider for Stage {
 }
 
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
-    let mut found = Vec::new();
-    let mut from = None;
-    loop {
-        let answer = aws
+    let items = pages::below(|from| async move {
+        let page = aws
             .call(Call::new("apigatewayv2", "GetStages"), || {
                 aws.apigateway.get_stages().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
-            .await;
-        let page = match answer {
-            Ok(page) => page,
-            Err(error) if error.is(Meaning::NotFound) => return Ok(found),
-            Err(error) => return Err(error.into()),
-        };
-        found.extend(page.items.unwrap_or_default().into_iter().map(|stage| live(api, stage)));
-        from = page.next_token.filter(|token| !token.is_empty());
-        if from.is_none() {
-            return Ok(found);
-        }
-    }
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    Ok(items.into_iter().map(|stage| live(api, stage)).collect())
 }
 
 fn live(api: &str, stage: sdk::Stage) -> Live {

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Want, built,
-    gone_is_fine, to_value,
+    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Sought, Want, built,
+    gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, Meaning};
 use crate::diagnostic::Problem;
@@ -281,24 +281,19 @@ impl Provider for Table {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
-    async fn list(&self, aws: &Aws, search: &Search, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let mut names = Vec::new();
-        let mut from = None;
-        loop {
-            let page = aws
-                .call(Call::new("dynamodb", "ListTables"), || {
-                    aws.dynamodb.list_tables().set_exclusive_start_table_name(from.clone()).send()
-                })
-                .await?;
-            names.extend(page.table_names.unwrap_or_default());
-            from = page.last_evaluated_table_name;
-            if from.is_none() {
-                break;
-            }
-        }
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let names = pages::all(|from| async move {
+            let page = aws.call(Call::new("dynamodb", "ListTables"), || {
+                aws.dynamodb.list_tables().set_exclusive_start_table_name(from.clone()).send()
+            });
+            let page = page.await?;
+            Ok((page.table_names, page.last_evaluated_table_name))
+        })
+        .await?;
+        let search = sought.wait().await;
         stream::iter(names)
             .map(|name| async move {
-                let known = search.wants(TYPE, &name) || tags::is_generated_name(&aws.scope.stack, &name);
+                let known = search.wants(TYPE, &name) || tags::is_generated_name(&aws.scope().stack, &name);
                 if known { read(aws, &name).await } else { read_if_ours(aws, &name).await }
             })
             .buffer_unordered(16)
@@ -351,7 +346,7 @@ impl Provider for Table {
         }
         let answer = aws.call(Call::new("dynamodb", "CreateTable").once(), || request.clone().send()).await?;
         let stream = answer.table_description.and_then(|table| table.latest_stream_arn);
-        Ok(created(&aws.scope, name, stream))
+        Ok(created(aws.scope(), name, stream))
     }
 
     async fn settle(&self, cx: Context<'_>, want: &Want, id: &str) -> Result<(), ResourceError> {
@@ -372,7 +367,7 @@ impl Provider for Table {
         let name = &live.physical_id;
         let from: Props = live.read()?;
         let to: Props = want.read()?;
-        let arn = aws.scope.arn("dynamodb", &format!("table/{name}"));
+        let arn = aws.scope().arn("dynamodb", &format!("table/{name}"));
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = sdk_tags(&set)?;
@@ -515,7 +510,7 @@ async fn read_if_ours(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceErr
         found => found?,
     };
     match found {
-        Some(found) if tags::owner(&found, &aws.scope) == Owner::Stack => read(aws, name).await,
+        Some(found) if tags::owner(&found, aws.scope()) == Owner::Stack => read(aws, name).await,
         _ => Ok(None),
     }
 }
@@ -533,10 +528,10 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
         }
         Some(other) => Health::Busy(other.as_str().to_owned()),
     };
-    let created = created(&aws.scope, name, table.latest_stream_arn);
+    let created = created(aws.scope(), name, table.latest_stream_arn);
     Ok(Some(Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, &aws.scope),
+        owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
         attributes: created.attributes,
         ..Live::new(TYPE, name, to_value(&props.canonical())).health(health)
@@ -662,7 +657,7 @@ async fn read_status(aws: &Aws, name: &str) -> Result<Option<sdk::TableStatus>, 
 }
 
 async fn read_tags(aws: &Aws, name: &str) -> Result<Option<Tags>, ResourceError> {
-    let arn = aws.scope.arn("dynamodb", &format!("table/{name}"));
+    let arn = aws.scope().arn("dynamodb", &format!("table/{name}"));
     let mut tags = Tags::new();
     let mut from = None;
     loop {
@@ -738,10 +733,14 @@ async fn set_time_to_live(
     for (attribute, enabled) in from.map(|name| (name, false)).into_iter().chain(to.map(|name| (name, true))) {
         let specification =
             built(sdk::TimeToLiveSpecification::builder().attribute_name(attribute).enabled(enabled).build())?;
-        aws.call(Call::new("dynamodb", "UpdateTimeToLive"), || {
+        let answer = aws.call(Call::new("dynamodb", "UpdateTimeToLive"), || {
             aws.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(specification.clone()).send()
-        })
-        .await?;
+        });
+        match answer.await {
+            // "TimeToLive is already enabled": an earlier try did it, and its answer was lost.
+            Err(error) if !error.message.contains("is already") => return Err(error.into()),
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -6,27 +6,25 @@ use tokio::time::Instant;
 
 use super::{Context, ResourceError};
 
-/// How often to look, and for how long.
+/// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Rhythm {
-    pub first: Duration,
+    /// The longest pause between two looks.
     pub longest: Duration,
     pub patience: Duration,
 }
 
 /// Tables take seconds; a change of billing mode or an index takes minutes.
-pub const TABLE: Rhythm = Rhythm {
-    first: Duration::from_millis(25),
-    longest: Duration::from_secs(1),
-    patience: Duration::from_secs(30 * 60),
-};
+pub const TABLE: Rhythm = Rhythm { longest: Duration::from_secs(2), patience: Duration::from_secs(30 * 60) };
 
 /// Functions take a second or two; one in a VPC takes a minute.
-pub const FUNCTION: Rhythm = Rhythm {
-    first: Duration::from_millis(25),
-    longest: Duration::from_millis(500),
-    patience: Duration::from_secs(5 * 60),
-};
+pub const FUNCTION: Rhythm = Rhythm { longest: Duration::from_secs(1), patience: Duration::from_secs(5 * 60) };
+
+/// The shortest pause between two looks.
+const SHORTEST: Duration = Duration::from_millis(25);
+
+/// How much longer than it had to be a wait may become, as a part of it: the pause grows with what was waited.
+const OVERSHOOT: f64 = 0.05;
 
 /// Asks `ready` again and again until it gives something.
 ///
@@ -42,7 +40,6 @@ where
     F: Future<Output = Result<Option<T>, ResourceError>>,
 {
     let begun = Instant::now();
-    let mut wait = rhythm.first;
     loop {
         if let Some(value) = ready().await? {
             return Ok(value);
@@ -54,7 +51,6 @@ where
         if waited > Duration::from_secs(1) {
             (cx.note)(format!("{state}, {} s", waited.as_secs()));
         }
-        tokio::time::sleep(wait).await;
-        wait = wait.mul_f64(1.5).min(rhythm.longest);
+        tokio::time::sleep(waited.mul_f64(OVERSHOOT).clamp(SHORTEST, rhythm.longest)).await;
     }
 }

@@ -5,32 +5,74 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::plan::{Action, Change, Plan, Step, shown};
+use crate::plan::{Action, Change, Plan, Step, effects, shown, widening};
 
-/// The plan as a person reads it: what changes, property by property, and a line that counts.
+/// The plan as a person reads it before `up` goes on: what changes, property by property, what that interrupts, and a
+/// line that counts. What is created is only named.
 pub fn text(plan: &Plan, secrets: &BTreeSet<String>) -> String {
     let mut out = String::new();
     let acting: Vec<&Step> = plan.steps.iter().filter(|step| step.action != Action::Keep).collect();
     let width = acting.iter().map(|step| step.name.len()).max().unwrap_or(0);
     for step in acting {
-        let id = step.physical_id.as_deref().unwrap_or_default();
-        let _ = writeln!(out, "  {} {:width$}  {:32}  {id}", step.action.glyph(), step.name, step.type_name);
+        headline(&mut out, step, width);
         if let Some(reason) = &step.reason {
             let _ = writeln!(out, "      {reason}");
         }
-        for change in &step.changes {
-            let (old, new) = values(change, secrets);
-            let _ = writeln!(
-                out,
-                "      {}: {} -> {}{}",
-                change.property,
-                old.unwrap_or_else(none),
-                new.unwrap_or_else(none),
-                if change.create_only { "  (cannot be changed in place)" } else { "" }
-            );
+        if step.action != Action::Create {
+            changes(&mut out, step, secrets);
         }
+        effects(&mut out, plan, step);
     }
     out + &counts(plan)
+}
+
+/// The plan whole: every resource, every property, and who may do more than before.
+pub fn details(plan: &Plan, secrets: &BTreeSet<String>) -> String {
+    let mut out = String::new();
+    let width = plan.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    for step in &plan.steps {
+        headline(&mut out, step, width);
+        let _ = writeln!(out, "      {}", step.why());
+        changes(&mut out, step, secrets);
+        effects(&mut out, plan, step);
+        for gained in widening::of(step) {
+            let _ = writeln!(out, "      permissions widen: {}", masked(&gained, secrets));
+        }
+    }
+    let _ = write!(out, "{}", counts(plan));
+    if !plan.is_empty() {
+        let _ = write!(out, "\nTo do exactly this: wschat up --plan {}", plan.digest());
+    }
+    out
+}
+
+fn headline(out: &mut String, step: &Step, width: usize) {
+    let id = step.physical_id.as_deref().unwrap_or_default();
+    let _ = writeln!(out, "  {} {:width$}  {:32}  {id}", step.action.glyph(), step.name, step.type_name);
+}
+
+fn changes(out: &mut String, step: &Step, secrets: &BTreeSet<String>) {
+    for change in &step.changes {
+        let (old, new) = values(change, secrets);
+        let _ = writeln!(
+            out,
+            "      {}: {} -> {}{}",
+            change.property,
+            old.unwrap_or_else(none),
+            new.unwrap_or_else(none),
+            if change.create_only && step.action != Action::Create { "  (cannot be changed in place)" } else { "" }
+        );
+    }
+}
+
+fn effects(out: &mut String, plan: &Plan, step: &Step) {
+    let effects = effects::of(plan, step);
+    for text in effects.interrupted {
+        let _ = writeln!(out, "      interrupts: {text}");
+    }
+    for text in effects.lost {
+        let _ = writeln!(out, "      loses: {text}");
+    }
 }
 
 /// `Plan: 3 to create, 1 to update, 24 unchanged.`
@@ -54,6 +96,7 @@ fn counts(plan: &Plan) -> String {
 /// The plan for programs: the same facts.
 pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
     let steps = plan.steps.iter().map(|step| {
+        let effects = effects::of(plan, step);
         let changes = step.changes.iter().map(|change| {
             let (old, new) = values(change, secrets);
             json!({"property": change.property, "old": old, "new": new, "create_only": change.create_only})
@@ -63,12 +106,21 @@ pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
             "type": step.type_name,
             "resource": step.name,
             "physical_id": step.physical_id,
-            "reason": step.reason,
+            "reason": step.why(),
             "changes": changes.collect::<Vec<_>>(),
+            "interrupts": effects.interrupted,
+            "loses": effects.lost,
+            "permissions": widening::of(step).iter().map(|text| masked(text, secrets)).collect::<Vec<_>>(),
             "after": step.after,
         })
     });
-    json!({"event": "plan", "steps": steps.collect::<Vec<_>>()})
+    json!({"event": "plan", "digest": plan.digest(), "steps": steps.collect::<Vec<_>>()})
+}
+
+/// A text without the secrets that it may hold.
+fn masked(text: &str, secrets: &BTreeSet<String>) -> String {
+    let real = secrets.iter().filter(|secret| !secret.is_empty());
+    real.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "****"))
 }
 
 /// What stands for nothing.

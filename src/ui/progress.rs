@@ -1,7 +1,7 @@
 //! A run as it goes on: a line a resource with its state and its time, and a total.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Ui;
 use crate::execute::Event;
 use crate::plan::{Action, Plan, Step};
 
@@ -35,9 +36,9 @@ impl Style {
 }
 
 /// Shows events until the run is over.
-pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>) {
+pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>, ui: &Ui) {
     let begun = Instant::now();
-    let mut terminal = (style == Style::Terminal).then(|| Terminal::new(plan));
+    let mut terminal = (style == Style::Terminal).then(|| Terminal::new(plan, ui));
     let mut waiting = BTreeMap::new();
     while let Some(event) = events.recv().await {
         match (&mut terminal, style) {
@@ -48,7 +49,7 @@ pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver
                 line["resource"] = json!(step.name);
                 line["type"] = json!(step.type_name);
                 line["action"] = json!(step.action.word());
-                let _ = writeln!(io::stdout(), "{line}");
+                ui.line(line);
             }
             (None, _) => {
                 // Lines that differ only in their seconds are one line.
@@ -59,7 +60,7 @@ pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver
                     }
                 }
                 if let Some(text) = line(plan, &event) {
-                    let _ = writeln!(io::stderr(), "{:>7.2} s  {text}", begun.elapsed().as_secs_f64());
+                    ui.say(format_args!("{:>7.2} s  {text}", begun.elapsed().as_secs_f64()));
                 }
             }
         }
@@ -113,9 +114,9 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, ui: &Ui) -> Self {
         let acting = || plan.steps.iter().filter(|step| step.action.acts());
-        let lines = MultiProgress::new();
+        let lines = ui.moving.clone();
         let total = lines.add(ProgressBar::new(acting().count() as u64));
         total.set_style(style("  {pos} of {len} done  {elapsed}"));
         total.enable_steady_tick(Duration::from_millis(100));

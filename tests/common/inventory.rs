@@ -53,6 +53,11 @@ fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, found: &mut 
 }
 
 impl Cloud {
+    /// The same for who is not in a runtime.
+    pub fn inventory_now(&self) -> Inventory {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.inventory())
+    }
+
     /// Lists every service.
     pub async fn inventory(&self) -> Inventory {
         let mut all = self.tables().await;
@@ -64,13 +69,18 @@ impl Cloud {
         for one in &all {
             name_minted(one, &mut minted);
         }
-        all.into_iter()
-            .map(|one| {
-                let text = minted.iter().fold(timeless(one).to_string(), |text, (id, name)| text.replace(id, name));
-                let one: Value = serde_json::from_str(&digestless(&text)).unwrap();
-                (format!("{} {}", one["kind"].as_str().unwrap(), one["name"].as_str().unwrap()), one)
-            })
-            .collect()
+        let mut inventory = Inventory::new();
+        for one in all {
+            let text = minted.iter().fold(timeless(one).to_string(), |text, (id, name)| text.replace(id, name));
+            let one: Value = serde_json::from_str(&digestless(&text)).unwrap();
+            let mut name = format!("{} {}", one["kind"].as_str().unwrap(), one["name"].as_str().unwrap());
+            // Two APIs may have one name, and must not pass for one.
+            while inventory.contains_key(&name) {
+                name.push_str(", another");
+            }
+            inventory.insert(name, one);
+        }
+        inventory
     }
 
     async fn tables(&self) -> Vec<Value> {

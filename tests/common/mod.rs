@@ -4,8 +4,11 @@
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "clippy takes only test functions for tests")]
 
+pub mod call_name;
 pub mod client;
 pub mod inventory;
+pub mod pool;
+pub mod proxy;
 pub mod template;
 
 use std::fs;
@@ -105,7 +108,7 @@ impl Cloud {
 
     /// Starts a command that was made to measure.
     pub fn begin_command(&self, command: &mut Command) -> Running<'_> {
-        let before = self.calls().len();
+        let before = self.logged().len();
         // Into files: they can be read while it runs, and never fill up.
         let (stdout, stderr) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
         let child = command.stdout(stdout.reopen().unwrap()).stderr(stderr.reopen().unwrap()).spawn().unwrap();
@@ -129,9 +132,17 @@ impl Cloud {
 
     /// Every call that the cloud has answered.
     pub fn calls(&self) -> Vec<Call> {
+        self.calls_after(0)
+    }
+
+    /// The calls in the log from this byte on.
+    fn calls_after(&self, byte: usize) -> Vec<Call> {
         // The last line may be in the making.
-        let log = fs::read_to_string(self.data().join("calls.jsonl")).unwrap_or_default();
-        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.logged()[byte..].lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn logged(&self) -> String {
+        fs::read_to_string(self.data().join("calls.jsonl")).unwrap_or_default()
     }
 
     /// What the SDK's clients need to speak to this cloud.
@@ -194,6 +205,7 @@ pub struct Running<'a> {
     child: Child,
     stdout: tempfile::NamedTempFile,
     stderr: tempfile::NamedTempFile,
+    /// How long the log of calls was, in bytes.
     before: usize,
     command: String,
 }
@@ -202,7 +214,7 @@ impl Running<'_> {
     /// Waits for its end.
     pub fn end(mut self) -> Run {
         let status = self.child.wait().unwrap();
-        let calls = self.cloud.calls().split_off(self.before);
+        let calls = self.cloud.calls_after(self.before);
         Run {
             command: self.command,
             stdout: fs::read_to_string(self.stdout.path()).unwrap(),
@@ -212,13 +224,17 @@ impl Running<'_> {
         }
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it has had `count` calls answered, or has ended. Gives whether it still runs.
     pub fn until_calls(&mut self, count: usize) -> bool {
         loop {
-            if self.child.try_wait().unwrap().is_some() {
+            if self.has_ended() {
                 return false;
             }
-            if self.cloud.calls().len() >= self.before + count {
+            if self.cloud.calls_after(self.before).len() >= count {
                 return true;
             }
             std::thread::sleep(GLANCE);
@@ -227,16 +243,14 @@ impl Running<'_> {
 
     /// Waits until it has said this on stderr, or has ended.
     pub fn until_said(&mut self, words: &str) {
-        while !fs::read_to_string(self.stderr.path()).unwrap().contains(words)
-            && self.child.try_wait().unwrap().is_none()
-        {
+        while !fs::read_to_string(self.stderr.path()).unwrap().contains(words) && !self.has_ended() {
             std::thread::sleep(GLANCE);
         }
     }
 
     /// Sends it a signal, if it still runs: the pid of one that was waited for may be another's by now.
     pub fn signal(&mut self, signal: Signal) {
-        if self.child.try_wait().unwrap().is_none() {
+        if !self.has_ended() {
             let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
             kill_process(pid, signal).unwrap();
         }

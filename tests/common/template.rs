@@ -76,6 +76,27 @@ pub fn echo(cloud: &Cloud) -> Template {
     template
 }
 
+/// Puts the echo template into a cloud's folder with code that is only uploaded: for tests in which nobody connects,
+/// and wherever the local cloud is deployed to as if it were AWS, where code must fit Lambda's machine.
+pub fn echo_without_handler(cloud: &Cloud) -> Template {
+    let template = Template::echo();
+    template.save(cloud);
+    script(&cloud.folder().join("echo"), "#!/bin/sh\nexit 1\n");
+    template
+}
+
+/// Changes the echo template in a cloud's folder, and its code: a route, an integration, a function, a permission.
+pub fn echo_changed(cloud: &Cloud) -> Template {
+    let mut template = Template::echo();
+    template.set("PingRoute.RouteKey", "pong".into());
+    template.set("PingIntegration.TimeoutInMillis", 6000.into());
+    template.set("Echo.MemorySize", 512.into());
+    template.set("EchoPermission.SourceArn", json!({"Fn::Sub": "arn:aws:execute-api:*:*:${Api}/live/*"}));
+    template.save(cloud);
+    script(&cloud.folder().join("echo"), "#!/bin/sh\n# changed\nexit 1\n");
+    template
+}
+
 /// Writes the code of the echo template's function, which greets so.
 pub fn echo_code(cloud: &Cloud, greeting: &str) {
     let folder = cloud.folder().join("echo");

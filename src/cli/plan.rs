@@ -1,0 +1,39 @@
+//! `wschat plan`: what `up` would do, and why.
+
+use super::Failure;
+use super::desired::{self, When};
+use super::exit::Exit;
+use crate::ui::{self, Ui};
+
+/// Show what `up` would do: every property that changes, why, what it interrupts, and who may do more than before
+///
+/// Reads and changes nothing. The exit code is 0 when there is nothing to do, and 2 when there is.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    desired: desired::Args,
+    /// Print the plan as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        show(&self.desired, self.json, ui).await
+    }
+}
+
+/// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
+pub(super) async fn show(desired: &desired::Args, json: bool, ui: &Ui) -> Result<Exit, Failure> {
+    desired
+        .plan(ui, When::Built, async |desired| {
+            let (plan, secrets) = (&desired.plan, &desired.stack.secrets);
+            if json {
+                ui.line(ui::plan::json(plan, secrets));
+            } else {
+                ui.line(ui::plan::details(plan, secrets));
+            }
+            Ok(if plan.is_empty() { Exit::Ok } else { Exit::Differs })
+        })
+        .await
+}

@@ -1,0 +1,113 @@
+//! Which steps wait for which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Action, Plan};
+use crate::resources::{
+    self, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response, stage,
+    table,
+};
+use crate::stack::{Resource, Stack};
+
+/// Puts the order into a plan.
+pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
+    let acts: Vec<bool> = plan.steps.iter().map(|step| step.action.acts()).collect();
+    let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
+        ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
+    };
+    for resource in stack.resources.values() {
+        let Some(&index) = step_of.get(&resource.logical_id) else { continue };
+        let mut after = acting(&resource.hard);
+        let mut if_refused = acting(&resource.soft);
+        if resource.kind.type_name() == function::TYPE {
+            // A function first run right after its policies came may keep credentials without them for minutes.
+            let policies = policies_of(stack, resource).filter(|id| !reaches(stack, id, &resource.logical_id));
+            after.extend(policies.filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
+        }
+        if_refused.retain(|step| !after.contains(step) && *step != index);
+        plan.steps[index].after = after;
+        plan.steps[index].if_refused = if_refused;
+    }
+    // A snapshot is taken when what shall not be in it is gone.
+    let before_snapshot: BTreeSet<usize> = (0..plan.steps.len())
+        .filter(|index| plan.steps[*index].action == Action::Delete)
+        .filter(|index| [route::TYPE, route_response::TYPE].contains(&plan.steps[*index].type_name))
+        .collect();
+    let made: BTreeSet<usize> = (0..plan.steps.len())
+        .filter(|index| matches!(plan.steps[*index].action, Action::Create | Action::Update | Action::Replace))
+        .collect();
+    for index in 0..plan.steps.len() {
+        let step = &mut plan.steps[index];
+        if step.type_name == deployment::TYPE && step.action == Action::Create {
+            step.after.extend(&before_snapshot);
+        }
+        // What goes, goes when nothing uses it any more: when all that takes its place is there.
+        if step.action == Action::Delete && !before_snapshot.contains(&index) {
+            step.after.extend(&made);
+        }
+    }
+    order_deletes(plan);
+}
+
+/// Whether `from` waits for `to`, directly or through others.
+fn reaches(stack: &Stack, from: &str, to: &str) -> bool {
+    let mut ahead = vec![from];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = ahead.pop() {
+        if id == to {
+            return true;
+        }
+        if seen.insert(id) {
+            ahead.extend(stack.resources.get(id).into_iter().flat_map(|resource| &resource.hard).map(String::as_str));
+        }
+    }
+    false
+}
+
+/// The inline policies that stand apart from the role that a function has.
+fn policies_of<'a>(stack: &'a Stack, function: &'a Resource) -> impl Iterator<Item = &'a String> {
+    let role = function.properties["Role"].as_str().unwrap_or_default();
+    stack
+        .resources
+        .values()
+        .filter(|resource| resource.kind.type_name() == inline_policy::TYPE)
+        .filter(move |policy| {
+            let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
+        })
+        .map(|policy| &policy.logical_id)
+}
+
+/// What must be gone before something of this type goes.
+fn gone_before(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        route::TYPE => &[route_response::TYPE],
+        deployment::TYPE => &[stage::TYPE],
+        integration::TYPE => &[route::TYPE],
+        // A call that is still under way may need the function, and a function that is still there its log group: a
+        // last line would make it anew.
+        function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
+        // Once the API is gone no message comes; a table takes the longest to go.
+        table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        _ => &[],
+    }
+}
+
+/// Puts the order of what goes into a plan.
+pub(super) fn order_deletes(plan: &mut Plan) {
+    let deletes: Vec<(usize, &'static str)> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| step.action == Action::Delete)
+        .map(|(index, step)| (index, step.type_name))
+        .collect();
+    for (index, type_name) in &deletes {
+        let before = gone_before(type_name);
+        let first = deletes.iter().filter(|(_, other)| before.contains(other)).map(|(other, _)| *other);
+        plan.steps[*index].after.extend(first);
+    }
+}

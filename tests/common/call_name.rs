@@ -1,0 +1,185 @@
+//! What a call is called: the same in every run, whatever ids AWS mints and in whatever order calls come.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use form_urlencoded::parse;
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use wschat::local::call_log::is_mutating;
+use wschat::local::router::scope;
+
+/// `apigatewayv2.CreateRoute ping 1`: a service, its operation, what it is about, and which of its name this is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    pub service: String,
+    pub operation: String,
+    pub about: String,
+    pub nth: usize,
+}
+
+impl Name {
+    pub fn mutating(&self) -> bool {
+        is_mutating(&self.operation)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} {} {}", self.service, self.operation, self.about, self.nth)
+    }
+}
+
+/// Names the calls of one run.
+#[derive(Default)]
+pub struct Namer {
+    /// What the ids stand for that API Gateway has minted, as far as it has told this client.
+    minted: HashMap<String, String>,
+    /// How many calls were named so.
+    seen: HashMap<(String, String, String), usize>,
+}
+
+impl Namer {
+    /// Names a request of the deployer.
+    pub fn name(&mut self, head: &Parts, body: &Bytes) -> Name {
+        let service = scope(&head.headers, &[]).map(|scope| scope.service).unwrap_or_default();
+        let path: Vec<String> = head
+            .uri
+            .path()
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+            .collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let method = head.method.as_str();
+        let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let (service, operation, about) = match (service.as_str(), target) {
+            (_, Some(target)) => (service, target.rsplit('.').next().unwrap().to_owned(), about_json(body)),
+            ("apigateway", _) => {
+                ("apigatewayv2".to_owned(), apigateway_operation(method, &path), self.about_apigateway(&path, body))
+            }
+            ("lambda", _) => (service, lambda_operation(method, &path).to_owned(), about_lambda(&path, body)),
+            _ => {
+                let (action, about) = about_form(body);
+                (service, action, about)
+            }
+        };
+        let nth = self.seen.entry((service.clone(), operation.clone(), about.clone())).or_default();
+        *nth += 1;
+        Name { service, operation, about, nth: *nth }
+    }
+
+    /// Learns from an answer of API Gateway's what its ids stand for.
+    pub fn learn(&mut self, answer: &Bytes) {
+        const TOLD_BY: [(&str, &[&str]); 5] = [
+            ("apiId", &["name"]),
+            ("routeId", &["routeKey"]),
+            ("integrationId", &["description", "integrationType"]),
+            ("deploymentId", &["deploymentStatus"]),
+            ("routeResponseId", &["routeResponseKey"]),
+        ];
+        let Ok(answer) = serde_json::from_slice::<Value>(answer) else { return };
+        for one in answer["items"].as_array().unwrap_or(&vec![answer.clone()]) {
+            for (id, told_by) in TOLD_BY {
+                let told = told_by.iter().find_map(|member| one[*member].as_str().filter(|text| !text.is_empty()));
+                if let (Some(id), Some(told)) = (one[id].as_str(), told) {
+                    self.minted.insert(id.to_owned(), told.to_owned());
+                }
+            }
+        }
+    }
+
+    fn about_apigateway(&self, path: &[&str], body: &Bytes) -> String {
+        let below = path.iter().skip(2).filter(|segment| !COLLECTIONS.iter().any(|(plural, _)| plural == *segment));
+        let mut about: Vec<&str> =
+            below.map(|segment| self.minted.get(*segment).map_or(*segment, String::as_str)).collect();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        if path.len() % 2 == 0 {
+            // What has no id yet, or none that is told.
+            let given = ["routeKey", "routeResponseKey", "stageName", "name", "description", "integrationType"];
+            about.extend(given.iter().find_map(|member| body[*member].as_str()));
+        }
+        // A digest is over what holds ids.
+        let about = about.join(" ");
+        about.split("wschat:").next().unwrap().trim_end().to_owned()
+    }
+}
+
+const COLLECTIONS: [(&str, &str); 7] = [
+    ("apis", "Api"),
+    ("deployments", "Deployment"),
+    ("integrations", "Integration"),
+    ("routeresponses", "RouteResponse"),
+    ("routes", "Route"),
+    ("routesettings", "RouteSettings"),
+    ("stages", "Stage"),
+];
+
+/// `/v2/apis/ID/routes`: every other segment is a collection.
+fn apigateway_operation(method: &str, path: &[&str]) -> String {
+    if path[1] == "tags" {
+        return match method {
+            "POST" => "TagResource",
+            "DELETE" => "UntagResource",
+            _ => "GetTags",
+        }
+        .to_owned();
+    }
+    let collection = path.iter().rev().find_map(|segment| COLLECTIONS.iter().find(|(plural, _)| plural == segment));
+    let (_, one) = collection.unwrap_or_else(|| panic!("not of API Gateway: {path:?}"));
+    match method {
+        "POST" => format!("Create{one}"),
+        "PATCH" => format!("Update{one}"),
+        "DELETE" => format!("Delete{one}"),
+        _ if path.len() % 2 == 0 => format!("Get{one}s"),
+        _ => format!("Get{one}"),
+    }
+}
+
+/// `/2015-03-31/functions/NAME/policy`.
+fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
+    match (method, path[1], path.get(3).copied()) {
+        ("POST", "functions", None) => "CreateFunction",
+        ("GET", "functions", None) if path.len() == 2 => "ListFunctions",
+        ("GET", "functions", None) => "GetFunction",
+        ("DELETE", "functions", None) => "DeleteFunction",
+        ("PUT", _, Some("code")) => "UpdateFunctionCode",
+        ("PUT", _, Some("configuration")) => "UpdateFunctionConfiguration",
+        ("PUT", _, Some("concurrency")) => "PutFunctionConcurrency",
+        ("DELETE", _, Some("concurrency")) => "DeleteFunctionConcurrency",
+        ("POST", _, Some("policy")) => "AddPermission",
+        ("GET", _, Some("policy")) => "GetPolicy",
+        ("DELETE", _, Some("policy")) => "RemovePermission",
+        ("POST", "tags", _) => "TagResource",
+        ("DELETE", "tags", _) => "UntagResource",
+        ("GET", "tags", _) => "ListTags",
+        _ => panic!("not of Lambda: {method} {path:?}"),
+    }
+}
+
+fn about_lambda(path: &[&str], body: &Bytes) -> String {
+    match path.get(2) {
+        // A function's ARN, where tags are meant.
+        Some(name) => name.rsplit(':').next().unwrap().to_owned(),
+        None => {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            body["FunctionName"].as_str().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+fn about_json(body: &Bytes) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let given = ["TableName", "ResourceArn", "logGroupName", "logGroupNamePrefix", "resourceArn"];
+    let given = given.iter().find_map(|member| body[*member].as_str()).unwrap_or_default();
+    given.rsplit([':', '/']).next().unwrap().to_owned()
+}
+
+/// The action of a form, and what it is about.
+fn about_form(body: &Bytes) -> (String, String) {
+    let value = |name: &str| parse(body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let about = ["RoleName", "PolicyName", "PolicyArn", "PhysicalResourceId"].iter().filter_map(|name| value(name));
+    (value("Action").unwrap_or_default(), about.collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,387 @@
+//! What stands between wschat and its cloud in these tests: it sees every call by its name, and where a test says so
+//! something befalls one: an answer that is not the cloud's, a line that breaks, an end of wschat itself.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustix::process::Signal;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot, watch};
+use wschat::local::wire::{ApiError, Protocol};
+
+use super::call_name::{Name, Namer};
+use super::{Cloud, DEPLOYER, GLANCE, Run};
+
+/// What befalls a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    pub when: When,
+    pub what: What,
+    /// Whether it befalls the very same request once more: what is final stays so if it is tried again.
+    pub stays: bool,
+}
+
+/// Whether the cloud has done what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// wschat is killed.
+    Kill,
+    /// The connection breaks.
+    Cut,
+    /// Nothing is heard for this long, then the connection breaks.
+    Silence(Duration),
+    /// The service refuses, in its protocol.
+    Refuse { status: u16, code: String, message: String, retry_after: Option<u64> },
+    /// A load balancer's page: no code, no request id.
+    Page(u16),
+    /// Another answer than the cloud's, of status 200.
+    Answer(&'static str, String),
+}
+
+impl Fault {
+    pub fn before(what: What) -> Self {
+        Self { when: When::Before, what, stays: false }
+    }
+
+    pub fn after(what: What) -> Self {
+        Self { when: When::After, what, stays: false }
+    }
+
+    /// The same, and again if the same is asked again.
+    pub fn stays(self) -> Self {
+        Self { stays: true, ..self }
+    }
+
+    /// A refusal without an effect.
+    pub fn refuse(status: u16, code: &str, message: &str) -> Self {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        Self::before(What::Refuse { status, code, message, retry_after: None })
+    }
+
+    /// The same refusal, with a `Retry-After` of so many seconds.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        if let What::Refuse { retry_after, .. } = &mut self.what {
+            *retry_after = Some(seconds);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::Refuse { status, code, message, retry_after } => {
+                write!(f, "{status} {code}: {message}")?;
+                if let Some(seconds) = retry_after {
+                    write!(f, " (Retry-After {seconds})")?;
+                }
+            }
+            What::Answer(..) => f.write_str("another answer")?,
+            what => write!(f, "{what:?}")?,
+        }
+        write!(f, " {:?} the effect", self.when)
+    }
+}
+
+/// A call that wschat made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    pub name: Name,
+    /// What befell it.
+    pub fault: Option<Fault>,
+    /// The request id of a refusal that the proxy made up.
+    pub request_id: Option<String>,
+}
+
+/// A run through the proxy, and what came of it.
+pub struct Trial {
+    pub run: Run,
+    /// Every call, in the order of arrival.
+    pub calls: Vec<Made>,
+    /// How many rounds of calls there were, if they were counted.
+    pub rounds: usize,
+}
+
+impl Trial {
+    /// The names of all calls.
+    pub fn names(&self) -> Vec<Name> {
+        self.calls.iter().map(|call| call.name.clone()).collect()
+    }
+
+    /// Whether anything befell a call.
+    pub fn was_hit(&self) -> bool {
+        self.calls.iter().any(|call| call.fault.is_some())
+    }
+}
+
+/// Says what befalls a call of this name.
+pub type Script = Arc<dyn Fn(&Name) -> Option<Fault> + Send + Sync>;
+
+/// A run about to start.
+#[must_use]
+pub struct Through<'a> {
+    cloud: &'a Cloud,
+    script: Script,
+    rounds_after: Option<Duration>,
+}
+
+impl Cloud {
+    /// A command that will speak to this cloud through a proxy of its own.
+    pub fn through(&self) -> Through<'_> {
+        Through { cloud: self, script: Arc::new(|_| None), rounds_after: None }
+    }
+}
+
+impl Through<'_> {
+    /// What befalls which call.
+    pub fn script(self, script: impl Fn(&Name) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        Self { script: Arc::new(script), ..self }
+    }
+
+    /// This befalls the call of this name.
+    pub fn fault(self, name: &Name, fault: &Fault) -> Self {
+        let (name, fault) = (name.clone(), fault.clone());
+        self.script(move |call| (*call == name).then(|| fault.clone()))
+    }
+
+    /// Holds all calls back until no further one comes for `quiet`, lets them go together, and counts these rounds.
+    pub fn in_rounds(self, quiet: Duration) -> Self {
+        Self { rounds_after: Some(quiet), ..self }
+    }
+
+    /// Runs `wschat` with these arguments to its end, which the script may hasten.
+    pub fn run(self, arguments: &[&str]) -> Trial {
+        let (kill, killing) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            upstream: self.cloud.port(),
+            script: self.script,
+            kill,
+            state: Mutex::default(),
+            held: watch::Sender::new(0),
+            arrived: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            rounds: AtomicUsize::new(0),
+            holds: self.rounds_after.is_some(),
+        });
+        let (tell_port, port) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+                tell_port.send(listener.local_addr().unwrap().port()).unwrap();
+                if let Some(quiet) = self.rounds_after {
+                    tokio::spawn(Arc::clone(&served).let_go(quiet));
+                }
+                tokio::select! {
+                    () = serve(served, listener) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let endpoint = format!("http://127.0.0.1:{}", port.recv().unwrap());
+        let mut command = self.cloud.command(arguments);
+        command.args(["--endpoint-url", &endpoint]).envs([
+            ("AWS_ACCESS_KEY_ID", DEPLOYER),
+            ("AWS_SECRET_ACCESS_KEY", DEPLOYER),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        let mut running = self.cloud.begin_command(&mut command);
+        while !running.has_ended() {
+            if killing.recv_timeout(GLANCE).is_ok() {
+                running.signal(Signal::KILL);
+                break;
+            }
+        }
+        let run = running.end();
+        drop(stop);
+        thread.join().unwrap();
+        let calls = std::mem::take(&mut shared.state.lock().unwrap().calls);
+        Trial { run, calls, rounds: shared.rounds.load(Ordering::Relaxed) }
+    }
+}
+
+/// What all connections of a run share.
+struct Shared {
+    upstream: u16,
+    script: Script,
+    kill: mpsc::Sender<()>,
+    state: Mutex<State>,
+    holds: bool,
+    /// Rounds let go so far: a held call waits for the next one.
+    held: watch::Sender<usize>,
+    arrived: Notify,
+    /// How many calls are held.
+    waiting: AtomicUsize,
+    rounds: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    namer: Namer,
+    calls: Vec<Made>,
+    /// Requests whose fault stays.
+    doomed: HashMap<Asked, Fault>,
+}
+
+/// What tells one request from another: method, path and query, body.
+type Asked = (String, String, Bytes);
+
+/// The line breaks.
+#[derive(Debug, thiserror::Error)]
+#[error("cut")]
+struct Cut;
+
+async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| Arc::clone(&shared).answer(request));
+            // An error here is a line that was cut, by either side.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+impl Shared {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        if self.holds {
+            let mut held = self.held.subscribe();
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.arrived.notify_one();
+            held.changed().await.map_err(|_| Cut)?;
+        }
+        let (index, name, fault) = self.name(&head, &body);
+        let service = name.service.clone();
+        let Some(fault) = fault else {
+            return self.forward(head, body, &service).await;
+        };
+        if fault.when == When::After {
+            self.forward(head, body, &service).await?;
+        }
+        match fault.what {
+            What::Kill => {
+                let _ = self.kill.send(());
+                // The connection ends with its other end.
+                std::future::pending::<Infallible>().await;
+                Err(Cut)
+            }
+            What::Cut => Err(Cut),
+            What::Silence(time) => {
+                tokio::time::sleep(time).await;
+                Err(Cut)
+            }
+            What::Refuse { status, code, message, retry_after } => {
+                let id = uuid::Uuid::new_v4().to_string();
+                self.state.lock().unwrap().calls[index].request_id = Some(id.clone());
+                Ok(refusal(&service, status, code, message, retry_after, &id))
+            }
+            What::Page(status) => {
+                let page = "<html><body><h1>Http/1.1 Service Unavailable</h1></body></html>";
+                Ok(response(status, "text/html", page.into()))
+            }
+            What::Answer(content_type, body) => Ok(response(200, content_type, body.into())),
+        }
+    }
+
+    /// Names a call, and tells what befalls it.
+    fn name(&self, head: &Parts, body: &Bytes) -> (usize, Name, Option<Fault>) {
+        let mut state = self.state.lock().unwrap();
+        let name = state.namer.name(head, body);
+        let asked = (head.method.to_string(), head.uri.to_string(), body.clone());
+        let again = state.doomed.remove(&asked);
+        let fault = again.or_else(|| {
+            let fault = (self.script)(&name)?;
+            if fault.stays {
+                state.doomed.insert(asked, fault.clone());
+            }
+            Some(fault)
+        });
+        state.calls.push(Made { name: name.clone(), fault: fault.clone(), request_id: None });
+        (state.calls.len() - 1, name, fault)
+    }
+
+    /// Has a call answered by the cloud.
+    async fn forward(&self, head: Parts, body: Bytes, service: &str) -> Result<Response<Full<Bytes>>, Cut> {
+        let stream = TcpStream::connect(("127.0.0.1", self.upstream)).await.map_err(|_| Cut)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Cut)?;
+        tokio::spawn(connection);
+        let request = Request::from_parts(head, Full::new(body));
+        let (mut head, body) = sender.send_request(request).await.map_err(|_| Cut)?.into_parts();
+        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        head.headers.remove(TRANSFER_ENCODING);
+        head.headers.remove(CONTENT_LENGTH);
+        if service == "apigatewayv2" {
+            self.state.lock().unwrap().namer.learn(&body);
+        }
+        Ok(Response::from_parts(head, Full::new(body)))
+    }
+
+    /// Lets calls go in rounds.
+    async fn let_go(self: Arc<Self>, quiet: Duration) {
+        loop {
+            self.arrived.notified().await;
+            while tokio::time::timeout(quiet, self.arrived.notified()).await.is_ok() {}
+            if self.waiting.swap(0, Ordering::Relaxed) > 0 {
+                self.rounds.fetch_add(1, Ordering::Relaxed);
+                self.held.send_modify(|round| *round += 1);
+            }
+        }
+    }
+}
+
+/// A refusal as `service` puts it on the wire.
+fn refusal(
+    service: &str,
+    status: u16,
+    code: String,
+    message: String,
+    retry_after: Option<u64>,
+    id: &str,
+) -> Response<Full<Bytes>> {
+    let protocol = match service {
+        "dynamodb" => Protocol::AwsJson10,
+        "logs" => Protocol::AwsJson11,
+        "lambda" => Protocol::RestJson { capital_message: true },
+        "apigatewayv2" => Protocol::RestJson { capital_message: false },
+        _ => Protocol::Query("https://iam.amazonaws.com/doc/2010-05-08/"),
+    };
+    let refused = protocol.error(&ApiError::new(status, code, message), id);
+    let mut answer = response(status, protocol.content_type(), refused.body);
+    answer.headers_mut().extend(refused.headers);
+    answer.headers_mut().insert("x-amzn-requestid", id.parse().unwrap());
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+fn response(status: u16, content_type: &str, body: Bytes) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap())
+        .header("content-type", content_type)
+        .body(Full::new(body))
+        .unwrap()
+}

@@ -1,0 +1,427 @@
+//! Whatever AWS answers, and where it answers nothing: what passes is waited out and leaves no trace, what is final
+//! ends in one clear error, and what was done until then is undone.
+//!
+//! Every call of an `up` from nothing, of an update and of a `down`, as an undisturbed run makes them, meets every
+//! fault. What certainly has no effect (throttles, collisions) meets all calls of a run together, a run a wording; what
+//! may have had one, or is final, meets each call alone.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use common::call_name::Name;
+use common::inventory::{Inventory, same};
+use common::pool::on_clouds;
+use common::proxy::{Fault, Made, Trial, What};
+use common::{Cloud, template};
+
+/// How many clouds stand side by side: runs that meet faults mostly wait.
+const CLOUDS: usize = 8;
+
+/// Every state is passed through and holds up nothing.
+const SWIFT: &str = r#"
+    [eventual_s]
+    iam_role_assumable = 0.001
+    table_creating = 0.002
+    table_deleting = 0.002
+    function_pending = 0.002
+    function_updating = 0.002
+"#;
+
+/// A cloud with the echo template in its folder, and nothing deployed.
+fn echo() -> Cloud {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    template::echo_without_handler(&cloud);
+    cloud
+}
+
+/// What wschat is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// The echo stack from nothing.
+    Up,
+    /// Its changes.
+    Update,
+    Down,
+}
+
+/// How each deed goes when nothing goes wrong.
+struct Undisturbed {
+    deed: Deed,
+    calls: Vec<Name>,
+    before: Inventory,
+    after: Inventory,
+}
+
+static UNDISTURBED: LazyLock<[Undisturbed; 3]> = LazyLock::new(|| {
+    let cloud = echo();
+    [Deed::Up, Deed::Update, Deed::Down].map(|deed| {
+        let before = cloud.inventory_now();
+        let Trial { run, calls, .. } = deed.prepare(&cloud).run(deed.arguments());
+        run.ok();
+        // How often a state is asked for, no two runs have in common.
+        let calls = calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1 || name.mutating());
+        Undisturbed { deed, calls: calls.collect(), before, after: cloud.inventory_now() }
+    })
+});
+
+impl Deed {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Up | Self::Update => &["up", "--yes"],
+            Self::Down => &["down", "--yes"],
+        }
+    }
+
+    fn prepare(self, cloud: &Cloud) -> common::proxy::Through<'_> {
+        match self {
+            Self::Up => template::echo_without_handler(cloud),
+            Self::Update | Self::Down => template::echo_changed(cloud),
+        };
+        cloud.through()
+    }
+
+    fn undisturbed(self) -> &'static Undisturbed {
+        UNDISTURBED.iter().find(|one| one.deed == self).unwrap()
+    }
+
+    /// Brings a cloud to where this deed begins, if it is not there.
+    fn begin(self, cloud: &Cloud) {
+        let earlier = match self {
+            Self::Up => return,
+            Self::Update => Self::Up,
+            Self::Down => Self::Update,
+        };
+        earlier.prepare(cloud).run(earlier.arguments()).run.ok();
+    }
+
+    /// Takes everything down.
+    fn clear(cloud: &Cloud) {
+        Self::Down.prepare(cloud).run(Self::Down.arguments()).run.ok();
+        same(&cloud.inventory_now(), &Inventory::new());
+    }
+}
+
+/// One call of a deed, and what befalls it.
+struct Case {
+    deed: Deed,
+    call: Name,
+    fault: Fault,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}: {}", self.deed, self.call, self.fault)
+    }
+}
+
+impl Case {
+    /// Every call of every deed with each of what `faults` gives for it.
+    fn all(faults: impl Fn(&Name) -> Vec<Fault>) -> Vec<Self> {
+        let calls = UNDISTURBED.iter().flat_map(|one| one.calls.iter().map(|call| (one.deed, call)));
+        calls
+            .flat_map(|(deed, call)| {
+                let case = move |fault| Self { deed, call: call.clone(), fault };
+                faults(call).into_iter().map(case)
+            })
+            .collect()
+    }
+
+    /// Does the deed on a cloud where it can begin; `None` if the call did not come up, which reading ones and a
+    /// second try may do.
+    fn run(&self, cloud: &Cloud) -> Option<(Trial, Made)> {
+        let trial = self.deed.prepare(cloud).fault(&self.call, &self.fault).run(self.deed.arguments());
+        let hit = trial.calls.iter().find(|call| call.fault.is_some()).cloned();
+        assert!(hit.is_some() || self.call.nth > 1 || !self.call.mutating(), "there was no {}", self.call);
+        Some((trial, hit?))
+    }
+}
+
+/// What may have happened or not.
+fn uncertain(call: &Name) -> Vec<Fault> {
+    let internal = match call.service.as_str() {
+        "dynamodb" => "InternalServerError",
+        "lambda" => "ServiceException",
+        "iam" => "ServiceFailure",
+        _ => "InternalFailure",
+    };
+    let internal = Fault::refuse(500, internal, "The request processing has failed because of an unknown error.");
+    let silence = What::Silence(Duration::from_millis(300));
+    let mut faults = vec![internal.clone(), Fault::after(What::Cut)];
+    if call.mutating() {
+        faults.extend([
+            Fault::after(internal.what),
+            Fault::before(What::Page(503)),
+            Fault::after(What::Page(504)),
+            Fault::before(What::Cut),
+            Fault::before(silence.clone()),
+            Fault::after(silence),
+        ]);
+    }
+    faults
+}
+
+#[test]
+fn a_lost_answer_and_one_that_says_nothing_leave_no_trace() {
+    let cases = Case::all(uncertain);
+    on_clouds(CLOUDS, echo, &cases, |cloud, case| {
+        case.deed.begin(cloud);
+        if let Some((trial, _)) = case.run(cloud) {
+            trial.run.ok();
+        }
+        same(&cloud.inventory_now(), &case.deed.undisturbed().after);
+        Deed::clear(cloud);
+    });
+}
+
+/// All wordings of "too fast" that AWS's services have, and what the SDKs take for one (botocore's and smithy-rs's
+/// lists of throttling codes).
+fn throttles() -> Vec<Fault> {
+    let rate = "Rate exceeded";
+    vec![
+        Fault::refuse(400, "ThrottlingException", rate),
+        Fault::refuse(400, "ThrottlingException", rate).retry_after(1),
+        Fault::refuse(400, "Throttling", rate),
+        Fault::refuse(429, "TooManyRequestsException", rate),
+        Fault::refuse(429, "TooManyRequestsException", "Too Many Requests").retry_after(1),
+        Fault::refuse(400, "ThrottledException", "Request was throttled"),
+        Fault::refuse(400, "RequestThrottled", "Request was throttled"),
+        Fault::refuse(400, "RequestThrottledException", "Request was throttled"),
+        Fault::refuse(503, "RequestLimitExceeded", "Request limit exceeded."),
+        Fault::refuse(503, "SlowDown", "Please reduce your request rate."),
+        Fault::refuse(503, "BandwidthLimitExceeded", "Please reduce your request rate."),
+        Fault::refuse(503, "EC2ThrottledException", "Request limit exceeded."),
+        Fault::refuse(400, "LimitExceededException", rate),
+        Fault::refuse(
+            400,
+            "ProvisionedThroughputExceededException",
+            "The level of configured provisioned throughput for the table was exceeded.",
+        ),
+        Fault::refuse(400, "ClientError", rate),
+        Fault::before(What::Page(429)),
+    ]
+}
+
+/// How each service says that another change to the same thing is under way.
+fn busy(call: &Name) -> Vec<Fault> {
+    if !call.mutating() {
+        return Vec::new();
+    }
+    match (call.service.as_str(), call.operation.as_str()) {
+        ("apigatewayv2", _) => vec![Fault::refuse(
+            409,
+            "ConflictException",
+            "Unable to complete operation due to concurrent modification. Please try again later.",
+        )],
+        // A function that is being made has nothing yet that could be under way.
+        ("lambda", "CreateFunction") => Vec::new(),
+        ("lambda", _) => [
+            "The operation cannot be performed at this time. An update is in progress for resource: app",
+            "The operation cannot be performed at this time. The function is currently in the following state: Pending",
+        ]
+        .map(|message| Fault::refuse(409, "ResourceConflictException", message))
+        .to_vec(),
+        ("iam", _) => vec![
+            Fault::refuse(
+                409,
+                "ConcurrentModification",
+                "The request was rejected because multiple requests to change this object were submitted simultaneously.",
+            ),
+            Fault::refuse(409, "EntityTemporarilyUnmodifiable", "The role is being changed. Please try again."),
+        ],
+        ("logs", _) => vec![Fault::refuse(
+            400,
+            "OperationAbortedException",
+            "A conflicting operation is currently in progress against this resource. Please try again.",
+        )],
+        ("dynamodb", "CreateTable") => vec![Fault::refuse(
+            400,
+            "LimitExceededException",
+            "Subscriber limit exceeded: Only 10 tables can be created, updated, or deleted simultaneously",
+        )],
+        ("dynamodb", _) => vec![
+            Fault::refuse(
+                400,
+                "ResourceInUseException",
+                "Attempt to change a resource which is still in use: Table is being updated: app",
+            ),
+            Fault::refuse(
+                400,
+                "LimitExceededException",
+                "Subscriber limit exceeded: Only 10 tables can be created, updated, or deleted simultaneously",
+            ),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// A deed whose every call, the first time, is refused for a while.
+struct Storm {
+    deed: Deed,
+    wording: Wording,
+}
+
+enum Wording {
+    Throttled(Fault),
+    /// The n-th of each service's wordings.
+    Busy(usize),
+}
+
+impl fmt::Display for Storm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.wording {
+            Wording::Throttled(fault) => write!(f, "{:?}: every call: {fault}", self.deed),
+            Wording::Busy(nth) => write!(f, "{:?}: every call collides, wording {nth}", self.deed),
+        }
+    }
+}
+
+#[test]
+fn throttles_and_collisions_are_waited_out() {
+    let storms = || throttles().into_iter().map(Wording::Throttled).chain([Wording::Busy(0), Wording::Busy(1)]);
+    let deeds = [Deed::Up, Deed::Update, Deed::Down];
+    let storms: Vec<Storm> =
+        deeds.into_iter().flat_map(|deed| storms().map(move |wording| Storm { deed, wording })).collect();
+    on_clouds(CLOUDS, echo, &storms, |cloud, storm| {
+        storm.deed.begin(cloud);
+        let fault = match &storm.wording {
+            Wording::Throttled(fault) => {
+                let fault = fault.clone();
+                Box::new(move |_: &Name| Some(fault.clone())) as Box<dyn Fn(&Name) -> Option<Fault> + Send + Sync>
+            }
+            Wording::Busy(nth) => {
+                let nth = *nth;
+                Box::new(move |call: &Name| {
+                    let wordings = busy(call);
+                    wordings.get(nth % wordings.len().max(1)).cloned()
+                })
+            }
+        };
+        let run = storm.deed.prepare(cloud).script(move |call| fault(call).filter(|_| call.nth == 1));
+        let trial = run.run(storm.deed.arguments());
+        assert!(trial.was_hit());
+        trial.run.ok();
+        same(&cloud.inventory_now(), &storm.deed.undisturbed().after);
+        Deed::clear(cloud);
+    });
+}
+
+/// What no waiting changes: the permission that is missing, and a request that AWS does not understand.
+fn final_ones(call: &Name) -> Vec<Fault> {
+    let Name { service, operation, about, .. } = call;
+    let action = format!("{}:{operation}", if service == "apigatewayv2" { "apigateway" } else { service });
+    let denied = format!(
+        "User: arn:aws:iam::000000000000:user/local is not authorized to perform: {action} on resource: {about} because \
+         no identity-based policy allows the {action} action"
+    );
+    let invalid = "1 validation error detected: Value 'x' at 'y' failed to satisfy constraint: Member must not be null";
+    match service.as_str() {
+        // Nobody needs a permission to ask who he is; the key itself may be no good.
+        "sts" => {
+            vec![Fault::refuse(403, "InvalidClientTokenId", "The security token included in the request is invalid.")]
+        }
+        "iam" => vec![Fault::refuse(403, "AccessDenied", &denied), Fault::refuse(400, "ValidationError", invalid)],
+        "dynamodb" => vec![
+            Fault::refuse(400, "AccessDeniedException", &denied),
+            Fault::refuse(400, "ValidationException", invalid),
+        ],
+        "logs" => vec![
+            Fault::refuse(400, "AccessDeniedException", &denied),
+            Fault::refuse(400, "InvalidParameterException", invalid),
+        ],
+        "lambda" => vec![
+            Fault::refuse(403, "AccessDeniedException", &denied),
+            Fault::refuse(400, "ValidationException", invalid),
+        ],
+        _ => vec![
+            Fault::refuse(403, "AccessDeniedException", &denied),
+            Fault::refuse(400, "BadRequestException", invalid),
+        ],
+    }
+    .into_iter()
+    .map(Fault::stays)
+    .collect()
+}
+
+/// The message says what was being done, to which resource, and all that AWS answered; in one place.
+fn tells(stderr: &str, made: &Made) {
+    let What::Refuse { code, message, .. } = &made.fault.as_ref().unwrap().what else { panic!("not a refusal") };
+    let Name { service, operation, .. } = &made.name;
+    let id = made.request_id.as_ref().unwrap();
+    let all = [format!("{service}.{operation}"), code.clone(), message.clone(), id.clone()];
+    let line = stderr.lines().find(|line| all.iter().all(|words| line.contains(words.as_str())));
+    let line = line.unwrap_or_else(|| panic!("no line tells all of {all:?}:\n{stderr}"));
+    let family = match service.as_str() {
+        // Asked before anything of the stack is looked at.
+        "sts" => return,
+        "apigatewayv2" => "AWS::ApiGatewayV2::",
+        "dynamodb" => "AWS::DynamoDB::",
+        "iam" => "AWS::IAM::",
+        "lambda" => "AWS::Lambda::",
+        _ => "AWS::Logs::",
+    };
+    assert!(line.contains(family), "it does not say which resource: {line}");
+    let errors = stderr.lines().filter(|line| line.starts_with("error: ")).count();
+    assert_eq!(errors, 1, "{stderr}");
+}
+
+#[test]
+fn what_is_final_is_told_and_undone() {
+    let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed != Deed::Down).collect();
+    let start = |deed: Deed| {
+        move || {
+            let cloud = echo();
+            deed.begin(&cloud);
+            cloud
+        }
+    };
+    for deed in [Deed::Up, Deed::Update] {
+        let cases: Vec<&Case> = cases.iter().filter(|case| case.deed == deed).collect();
+        on_clouds(CLOUDS, start(deed), &cases, |cloud, case| {
+            let Some((trial, hit)) = case.run(cloud) else {
+                Deed::clear(cloud);
+                return deed.begin(cloud);
+            };
+            let run = trial.run.exits(1);
+            assert_eq!(run.stdout, "");
+            tells(&run.stderr, &hit);
+            same(&cloud.inventory_now(), &deed.undisturbed().before);
+        });
+    }
+}
+
+#[test]
+fn a_down_that_is_refused_something_is_finished_by_the_next() {
+    let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == Deed::Down).collect();
+    on_clouds(CLOUDS, echo, &cases, |cloud, case| {
+        case.deed.begin(cloud);
+        if let Some((trial, hit)) = case.run(cloud) {
+            tells(&trial.run.exits(1).stderr, &hit);
+        }
+        Deed::clear(cloud);
+    });
+}
+
+/// The one test with a real timeout, half a minute: that of a single attempt.
+#[test]
+fn an_answer_that_never_comes_is_not_waited_for_forever() {
+    let forever = || What::Silence(Duration::from_secs(600));
+    let call = |operation: &str| {
+        let mut calls = Deed::Up.undisturbed().calls.iter();
+        calls.find(|call| call.operation == operation && call.nth == 1).unwrap().clone()
+    };
+    let cases = [
+        ("GetApis", Fault::before(forever())),
+        ("CreateFunction", Fault::before(forever())),
+        ("CreateApi", Fault::after(forever())),
+    ];
+    let cases = cases.map(|(operation, fault)| Case { deed: Deed::Up, call: call(operation), fault });
+    on_clouds(cases.len(), echo, &cases, |cloud, case| {
+        case.run(cloud).unwrap().0.run.ok();
+        same(&cloud.inventory_now(), &Deed::Up.undisturbed().after);
+    });
+}
