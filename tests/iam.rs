@@ -108,13 +108,12 @@ fn refusals(cloud: &Cloud, before: usize) -> Vec<String> {
     denied.map(|call| format!("{}.{}", call.service, call.operation)).collect()
 }
 
-/// A verb with just these rights: it must succeed, and with one statement less it must be refused something.
-async fn suffices(cloud: &Cloud, verb: &str, policy: &Value) -> Run {
+/// A verb with just these rights: it must succeed, and be refused nothing on its way.
+async fn suffices(cloud: &Cloud, verb: &str, policy: &Value) {
     grant(cloud, policy).await;
     let before = cloud.calls().len();
-    let run = as_deployer(cloud, &[verb, "--yes"]).await.ok();
+    as_deployer(cloud, &[verb, "--yes"]).await.ok();
     assert_eq!(refusals(cloud, before), [""; 0], "{verb} under {policy:#}");
-    run
 }
 
 /// With any one statement less, `up` of what is not there yet fails, and says who refused.
@@ -158,6 +157,7 @@ async fn comes_and_goes(cloud: &Cloud) {
 
     let removing = policy(cloud, &["--down"]);
     all_is_needed_to_go(cloud, &removing).await;
+    // Its ids are others by now.
     suffices(cloud, "down", &policy(cloud, &["--down"])).await;
     same(&inventory(cloud).await, &Inventory::new());
 }
@@ -222,8 +222,7 @@ async fn every_change_is_made_with_the_rights_it_needs() {
         change(&mut template);
         template.save(&cloud);
         println!("{what}");
-        let run = suffices(&cloud, "up", &policy(&cloud, &[])).await;
-        assert!(!run.stderr.contains("is as the template says"), "{what}");
+        suffices(&cloud, "up", &policy(&cloud, &[])).await;
         as_administrator(&cloud, &["status"]).ok();
     }
     template::echo_code(&cloud, "good day");

@@ -32,6 +32,9 @@ Resources:
     Properties: {ApiId: !Ref Api, StageName: live, AutoDeploy: true}
 "#;
 
+/// Actions by resource.
+type Writes<'a> = &'a [(&'a str, &'a [&'a str])];
+
 fn stack() -> Stack {
     let scope = Scope {
         stack: "chat".to_owned(),
@@ -147,7 +150,7 @@ fn what_stays_is_read_and_what_changes_is_changed_alone() {
     let tags = "arn:aws:apigateway:eu-west-1::/tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Fapis%2Fabc";
     let all = [&table, function, api, inside, tags, "arn:aws:iam::123456789012:role/send"];
 
-    let cases: [(&str, &str, Value, &[(&str, &[&str])]); 8] = [
+    let cases: [(&str, &str, Value, Writes<'_>); 8] = [
         ("", "", Value::Null, &[]),
         ("Table", "Tags/team", json!("red"), &[(&table, &["dynamodb:TagResource", "dynamodb:UntagResource"])]),
         ("Table", "DeletionProtectionEnabled", json!(true), &[(&table, &["dynamodb:UpdateTable"])]),

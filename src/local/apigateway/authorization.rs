@@ -53,9 +53,12 @@ pub fn needs(request: &Request) -> Vec<Need> {
 mod tests {
     use super::*;
 
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn operations_need_their_verb_on_their_path() {
-        let cases: &[(&str, &str, &str, &[(&str, &str)])] = &[
+        let cases: &[(&str, &str, &str, Pairs<'_>)] = &[
             ("POST", "/v2/apis", "{}", &[("apigateway:POST", "/apis")]),
             (
                 "POST",

@@ -103,9 +103,12 @@ fn tags(body: &Value) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn operations_need_their_action_on_their_tables() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[(&str, &str, Pairs<'_>)] = &[
             ("ListTables", "{}", &[("ListTables", "*")]),
             ("CreateTable", r#"{"TableName":"t"}"#, &[("CreateTable", "t")]),
             (

@@ -141,6 +141,9 @@ mod tests {
     use crate::local::store::Store;
     use crate::local::wire::Caller;
 
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     const ALL: &str = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 
     fn open(folder: &tempfile::TempDir) -> Arc<Iam> {
@@ -275,7 +278,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let iam = open(&folder);
         create_role(&iam).await;
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[(&str, &str, Pairs<'_>)] = &[
             ("GetRole", "RoleName=worker", &[("GetRole", "role/team/worker")]),
             ("CreateRole", "RoleName=new&Path=/a/", &[("CreateRole", "role/a/new")]),
             (

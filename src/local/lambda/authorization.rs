@@ -58,6 +58,9 @@ mod tests {
     use super::super::routes;
     use super::*;
 
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn operations_need_their_action_on_their_function() {
         const ROLE: &str = "arn:aws:iam::000000000000:role/r";
@@ -67,7 +70,7 @@ mod tests {
         let configure = format!(r#"{{"Role":"{ROLE}","Layers":["arn:aws:lambda:eu-west-1:1:layer:l:1"]}}"#);
         let live = format!("{FUNCTION}:live");
         let tags = format!("/2017-03-31/tags/{}", FUNCTION.replace(':', "%3A"));
-        let cases: &[(&str, &str, &str, &[(&str, &str)])] = &[
+        let cases: &[(&str, &str, &str, Pairs<'_>)] = &[
             (
                 "POST",
                 "/2015-03-31/functions",

@@ -31,9 +31,12 @@ pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
 mod tests {
     use super::*;
 
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn operations_need_their_action_on_their_group() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[(&str, &str, Pairs<'_>)] = &[
             ("DescribeLogGroups", "{}", &[("DescribeLogGroups", ":log-stream:")]),
             ("CreateLogGroup", r#"{"logGroupName":"/a"}"#, &[("CreateLogGroup", "/a:log-stream:")]),
             (
