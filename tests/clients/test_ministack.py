@@ -104,7 +104,9 @@ def test_what_policy_prints_is_enough(tmp_path):
             return json.loads(wschat("policy", *target, *flags))
 
         needed = policy(*template)
-        for statement in needed["Statement"]:
+        # It lets everybody pass any role.
+        checked = [statement for statement in needed["Statement"] if statement["Action"] != ["iam:PassRole"]]
+        for statement in checked:
             grant(needed | {"Statement": [other for other in needed["Statement"] if other != statement]})
             wschat("up", *target, *template, "--yes", expect=1, credentials=session())
             wschat("down", *target, "--yes")
