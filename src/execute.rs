@@ -390,12 +390,12 @@ async fn carry_out(
     code: &Code,
     backups: &Backups,
 ) -> Result<Done, ResourceError> {
-    if let Some(want) = want.as_mut().filter(|_| step.type_name == function::TYPE) {
-        if let Some(zip) = code.of(&want.logical_id).await? {
-            // A plan that did not wait for the build did not know it.
-            want.properties["CodeSha256"] = zip.sha256.into();
-            want.code = Some(zip.bytes);
-        }
+    if let Some(want) = want.as_mut().filter(|_| step.type_name == function::TYPE)
+        && let Some(zip) = code.of(&want.logical_id).await?
+    {
+        // A plan that did not wait for the build did not know it.
+        want.properties["CodeSha256"] = zip.sha256.into();
+        want.code = Some(zip.bytes);
     }
     match (step.action, &step.live, &want) {
         (Action::Create, _, Some(want)) => create(cx, provider, want).await,
@@ -444,12 +444,14 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -
         };
         unheard |= error.is(Meaning::Unknown);
         for look in 0..LOOKS {
+            if look > 0 {
+                tokio::time::sleep(Duration::from_millis(25 << (2 * look))).await;
+            }
             if let Some(live) = provider.find(cx, want).await?.filter(|live| !live.is_leaving()) {
                 let created = adopt(cx, provider, want, live).await?;
                 // An earlier try of ours may have made it without our hearing of it.
                 return Ok(Done { created, adopted: !unheard });
             }
-            tokio::time::sleep(Duration::from_millis(100 << (2 * look))).await;
         }
         if attempts >= 5 {
             return Err(error.into());

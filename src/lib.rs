@@ -8,7 +8,7 @@
 //! (Stack, Live) --plan::diff-------> Plan     --execute--------------------> events --> ui, outputs
 //! ```
 //!
-//! `template`, `stack` and `plan` are pure: no I/O, no clock, no AWS. `live` reads AWS, `execute` writes it; both do
+//! `template`, `stack`, `plan` and `policy` (what rights a plan takes) are pure: no I/O, no clock, no AWS. `live` reads AWS, `execute` writes it; both do
 //! so through `resources`, where one resource type is one file, and `aws`, where every call is made. `package` builds
 //! handler code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb.
 
@@ -20,6 +20,7 @@ pub mod live;
 pub mod local;
 pub mod package;
 pub mod plan;
+pub mod policy;
 pub mod resources;
 pub mod stack;
 pub mod template;

@@ -14,6 +14,7 @@ mod down;
 mod exit;
 pub mod local;
 mod plan;
+mod policy;
 mod project;
 mod result;
 mod status;
@@ -33,6 +34,7 @@ struct Cli {
 enum Verb {
     Up(up::Args),
     Plan(plan::Args),
+    Policy(policy::Args),
     Status(status::Args),
     Url(url::Args),
     Down(down::Args),
@@ -44,6 +46,7 @@ impl Verb {
         match self {
             Self::Up(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
+            Self::Policy(args) => args.run(ui).await,
             Self::Status(args) => args.run(ui).await,
             Self::Url(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::apigateway::ApiGateway;
 use super::apigateway::management::Management;
+use super::authorization::Authorizer;
 use super::cloudformation::CloudFormation;
 use super::dynamodb::DynamoDb;
 use super::iam::Iam;
@@ -34,6 +35,7 @@ pub struct Cloud {
     services: Vec<Arc<dyn Service>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
+    authorizer: Option<Arc<dyn Authorizer>>,
 }
 
 impl Cloud {
@@ -46,6 +48,7 @@ impl Cloud {
         let logs = Logs::open(shell)?;
         let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
         let gateway = ApiGateway::open(shell, lambda.clone())?;
+        let authorizer = shell.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
         let services: Vec<Arc<dyn Service>> = vec![
             gateway.clone(),
             CloudFormation::open(shell)?,
@@ -56,12 +59,17 @@ impl Cloud {
             logs,
             Sts::open(shell, iam)?,
         ];
-        Ok(Self { services, lambda, gateway })
+        Ok(Self { services, lambda, gateway, authorizer })
     }
 
     /// Every service, to be put behind the port.
     pub fn services(&self) -> Vec<Arc<dyn Service>> {
         self.services.clone()
+    }
+
+    /// Who decides on calls, under conditions that ask for it.
+    pub fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
+        self.authorizer.clone()
     }
 
     /// Who takes upgrade requests.

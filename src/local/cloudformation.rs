@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::authorization::Need;
 use super::query::{Query, Xml, answer};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
@@ -38,6 +39,16 @@ impl Service for CloudFormation {
 
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
         Query::read(request).operation(OPERATIONS)
+    }
+
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
+        let query = Query::read(request);
+        let resource = match query.get("StackName") {
+            // A stack's ARN ends in an id that its name does not tell.
+            Some(name) => Shell::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
+            None => "*".to_owned(),
+        };
+        vec![Need::new(format!("cloudformation:{operation}"), resource)]
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -50,13 +50,18 @@ pub struct Eventual {
     pub function_updating: Duration,
 }
 
-/// Where nobody could ask AWS: both answers are on offer.
+/// What is looked at more closely than a local cloud has to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Strict {
-    /// Whether `CreateIntegration` refuses a Lambda function that does not exist yet.
+    /// Whether `CreateIntegration` refuses a Lambda function that does not exist yet. Nobody could ask AWS: both
+    /// answers are on offer.
     #[serde(default)]
     pub integration_needs_function: bool,
+    /// Whether calls signed with a role's credentials need that role's policies to allow them. With any other key one
+    /// is the account's administrator.
+    #[serde(default)]
+    pub iam: bool,
 }
 
 /// The file as written; see `docs/aws-conditions.toml`. What it leaves out is as without a file.

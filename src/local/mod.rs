@@ -7,12 +7,14 @@
 //! socket --server (HTTP or TLS, one port)--> wire::Request --router (who signed it for which service)--> Service
 //!            |                                                  |
 //!            |                                                  +-- conditions: uplink, latency, throttles, conflicts
+//!            |                                                  +-- authorization: the caller's policies, if asked for
 //!            +-- a WebSocket upgrade ---> apigateway::gateway ---> lambda ---> the handler's process
 //! ```
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
 pub mod apigateway;
+pub mod authorization;
 pub mod call_log;
 pub mod clock;
 pub mod cloud;

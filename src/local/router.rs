@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::authorization::Authorizer;
 use super::call_log::{Call, CallLog, is_mutating, timestamp};
 use super::conditions::Conditions;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
@@ -25,6 +26,8 @@ const BODY: usize = 16 << 20;
 pub struct Router {
     services: Vec<Arc<dyn Service>>,
     conditions: Arc<Conditions>,
+    /// Who decides on calls; without one, everything is allowed.
+    authorizer: Option<Arc<dyn Authorizer>>,
     calls: CallLog,
 }
 
@@ -38,8 +41,14 @@ pub struct Scope {
 }
 
 impl Router {
+    /// A router without anybody who decides on calls.
     pub fn new(services: Vec<Arc<dyn Service>>, conditions: Arc<Conditions>, calls: CallLog) -> Self {
-        Self { services, conditions, calls }
+        Self { services, conditions, authorizer: None, calls }
+    }
+
+    /// The same, with somebody who decides on calls.
+    pub fn guarded(self, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
+        Self { authorizer, ..self }
     }
 
     /// The most bytes that a request may carry, judged by its head.
@@ -96,13 +105,17 @@ impl Router {
         let name = service.name();
         let api = service.contended(operation, &request);
         let admitted = self.conditions.before(name, operation, size(&request)).await;
+        let admitted = admitted.and_then(|()| match &self.authorizer {
+            Some(authorizer) => authorizer.authorize(name, &request, &service.needs(operation, &request)),
+            None => Ok(()),
+        });
         // Held until the answer goes out: for that long another mutation can run into this one.
         let contended = match (&admitted, &api) {
             (Ok(()), Some(api)) => Some(self.conditions.contend(api)),
             _ => None,
         };
         let result = match (admitted, &contended) {
-            (Err(throttled), _) => Err(throttled),
+            (Err(refused), _) => Err(refused),
             (Ok(()), Some(None)) => Err(ApiError::new(
                 409,
                 "ConflictException",

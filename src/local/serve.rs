@@ -57,7 +57,7 @@ pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
     let server = Arc::new(Server {
-        router: Arc::new(Router::new(cloud.services(), conditions, calls)),
+        router: Arc::new(Router::new(cloud.services(), conditions, calls).guarded(cloud.authorizer())),
         sockets: cloud.sockets(),
         tls: tls.acceptor,
         health: Health {

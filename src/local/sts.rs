@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::authorization::Need;
 use super::clock::{iso8601, now_millis};
 use super::iam::{Iam, temporary_credentials};
 use super::query::{Query, Xml, answer};
@@ -42,6 +43,16 @@ impl Sts {
         Ok(Xml::new().element("AssumedRoleUser", user).element("Credentials", written(&credentials, seconds)))
     }
 
+    /// Credentials for the caller itself, which needs no remembering: a key nobody knows is the local user's.
+    fn session_token(&self, query: &Query) -> Result<Xml, ApiError> {
+        if self.iam.identity(&query.caller).role.is_some() {
+            let message = "Cannot call GetSessionToken with session credentials";
+            return Err(ApiError::new(403, "AccessDenied", message));
+        }
+        let seconds = query.number("DurationSeconds", 900..=129_600)?.unwrap_or(43_200);
+        Ok(Xml::new().element("Credentials", written(&temporary_credentials(), seconds)))
+    }
+
     fn get_caller_identity(&self, query: &Query) -> Xml {
         let caller = self.iam.identity(&query.caller);
         Xml::new().text("Arn", caller.arn).text("UserId", caller.user_id).text("Account", ACCOUNT)
@@ -62,21 +73,23 @@ impl Service for Sts {
         Query::read(request).operation(OPERATIONS)
     }
 
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
+        match (operation, Query::read(request).get("RoleArn")) {
+            ("AssumeRole", Some(role)) => vec![Need::new("sts:AssumeRole", role)],
+            // Everybody may ask who he is (STS API reference, GetCallerIdentity), and get a token for himself.
+            _ => Vec::new(),
+        }
+    }
+
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
         let query = Query::read(&request);
         let result = match operation {
             "AssumeRole" => self.assume_role(&query)?,
-            "GetSessionToken" => session_token(&query)?,
+            "GetSessionToken" => self.session_token(&query)?,
             _ => self.get_caller_identity(&query),
         };
         Ok(answer(NAMESPACE, operation, result))
     }
-}
-
-/// Credentials for the caller itself, which needs no remembering: a key nobody knows is the local user's.
-fn session_token(query: &Query) -> Result<Xml, ApiError> {
-    let seconds = query.number("DurationSeconds", 900..=129_600)?.unwrap_or(43_200);
-    Ok(Xml::new().element("Credentials", written(&temporary_credentials(), seconds)))
 }
 
 fn written(credentials: &Credentials, seconds: u32) -> Xml {
@@ -174,5 +187,15 @@ mod tests {
         let key = texts(&xml, "AccessKeyId").remove(0);
         let xml = call(&*sts, Some(&key), "GetCallerIdentity", &[]).await.unwrap();
         assert_eq!(texts(&xml, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
+    }
+
+    #[tokio::test]
+    async fn a_session_gets_no_token_of_somebody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (iam, sts) = open(&folder);
+        create_role(&iam, "worker", r#"{"Service":"lambda.amazonaws.com"}"#).await;
+        let issued = iam.issue("arn:aws:iam::000000000000:role/worker", "fn");
+        let error = call(&*sts, Some(&issued.access_key_id), "GetSessionToken", &[]).await.unwrap_err();
+        assert_eq!((error.status, &*error.code), (403, "AccessDenied"));
     }
 }

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::authorization::Need;
+
 /// One AWS API call as it came over the wire.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -152,7 +154,7 @@ impl Protocol {
             Self::RestJson { capital_message } => {
                 let mut body = error.fields.clone();
                 // Some shapes of a service spell it otherwise than the rest; those bring it along.
-                if !body.contains_key("message") {
+                if !body.contains_key("message") && !body.contains_key("Message") {
                     let key = if capital_message { "Message" } else { "message" };
                     body.insert(key.to_owned(), json!(error.message));
                 }
@@ -201,6 +203,10 @@ pub trait Service: Send + Sync {
     fn contended(&self, _operation: &str, _request: &Request) -> Option<String> {
         None
     }
+
+    /// Every permission that a call of `operation` needs, after AWS's Service Authorization Reference. A request that
+    /// cannot be read needs what can be told of it: the service refuses it anyway.
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need>;
 
     /// Carries out `operation`.
     ///

@@ -74,7 +74,7 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
     new_ids(steps);
     for later in 0..origins.len() {
         for earlier in 0..origins.len() {
-            // What waited for it goes back first.
+            // What waited for it goes back first. (A route and its responses take the same step back.)
             let (first, then) = (origins[earlier], origins[later]);
             if first != then && reaches(plan, first, then) {
                 steps[later].after.insert(earlier);
@@ -246,12 +246,12 @@ fn new_ids(steps: &mut [Step]) {
         .filter(|(_, step)| step.action == Action::Create)
         .filter_map(|(index, step)| Some((index, step.name.clone(), step.want.as_ref()?.name.clone()?)))
         .collect();
-    for index in 0..steps.len() {
+    for (index, step) in steps.iter_mut().enumerate() {
         for (parent, name, old) in &returning {
-            let Some(want) = steps[index].want.as_mut().filter(|_| *parent != index) else { continue };
+            let Some(want) = step.want.as_mut().filter(|_| *parent != index) else { continue };
             if let Some(named) = want.properties.get_mut("RouteId").filter(|id| id.as_str() == Some(old)) {
                 *named = Value::from(Token::text(name, "Ref"));
-                steps[index].after.insert(*parent);
+                step.after.insert(*parent);
             }
         }
     }

@@ -276,6 +276,7 @@ impl Provider for Function {
         let name = want.name()?;
         let props: Props = want.read()?;
         let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+        let code = Blob::new(code);
         let request = aws
             .lambda
             .create_function()
@@ -283,7 +284,7 @@ impl Provider for Function {
             .role(&props.role)
             .runtime(sdk::Runtime::from(props.runtime.as_str()))
             .handler(&props.handler)
-            .code(sdk::FunctionCode::builder().zip_file(Blob::new(code)).build())
+            .code(sdk::FunctionCode::builder().zip_file(code.clone()).build())
             .set_description((!props.description.is_empty()).then(|| props.description.clone()))
             .timeout(props.timeout)
             .memory_size(props.memory_size)
@@ -299,8 +300,9 @@ impl Provider for Function {
                 Trial::Whole => request.clone(),
                 Trial::Probe => request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new("-")).build()),
             };
+            let time = upload_time(&code);
             aws.call(Call::new("lambda", "CreateFunction").once(), move || {
-                request.clone().customize().config_override(upload_time()).send()
+                request.clone().customize().config_override(time.clone()).send()
             })
         })
         .await?;
@@ -349,14 +351,16 @@ impl Provider for Function {
         }
         if again || from.code_sha256 != to.code_sha256 || from.architectures != to.architectures {
             let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+            let code = Blob::new(code);
+            let time = upload_time(&code);
             let request = aws
                 .lambda
                 .update_function_code()
                 .function_name(name)
-                .zip_file(Blob::new(code))
+                .zip_file(code)
                 .set_architectures(Some(architectures(&to)));
             aws.call(Call::new("lambda", "UpdateFunctionCode"), || {
-                request.clone().customize().config_override(upload_time()).send()
+                request.clone().customize().config_override(time.clone()).send()
             })
             .await?;
             wait_until_ready(cx, name).await?;
@@ -592,12 +596,14 @@ async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Resu
     }
 }
 
-/// An upload of 50 MB may take longer than other calls.
-fn upload_time() -> aws_sdk_lambda::config::Builder {
+/// How long an attempt with this code may take: as long as any other call, and what the upload takes over a line of a
+/// megabit a second (base64 makes four bytes of three).
+fn upload_time(code: &Blob) -> aws_sdk_lambda::config::Builder {
+    let upload = Duration::from_secs_f64(code.as_ref().len() as f64 * 8.0 / 1e6 * 4.0 / 3.0);
     aws_sdk_lambda::config::Builder::new().timeout_config(
         aws_sdk_lambda::config::timeout::TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(600))
+            .operation_attempt_timeout(Duration::from_secs(30) + upload)
             .build(),
     )
 }

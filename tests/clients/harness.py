@@ -33,11 +33,11 @@ def environment() -> dict[str, str]:
     return kept | CREDENTIALS | nowhere | {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def wschat(*arguments, expect: int = 0, timeout: float = PATIENCE, cwd: Path = ROOT) -> str:
-    """Runs the binary, which must end with `expect`, and gives its stdout."""
+def wschat(*arguments, expect: int = 0, timeout: float = PATIENCE, cwd: Path = ROOT, credentials: dict = {}) -> str:
+    """Runs the binary, with these variables of its own, which must end with `expect`, and gives its stdout."""
     process = subprocess.Popen(
         [WSCHAT, *map(str, arguments)],
-        cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, env=environment() | credentials, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
     try:
         out, err = process.communicate(timeout=timeout)
@@ -96,15 +96,20 @@ class LocalCloud:
 
 
 class Ministack:
-    """The emulator `ministack`, in a process of its own. A context manager."""
+    """The emulator `ministack`, in a process of its own. A context manager.
 
-    def __init__(self, folder: Path):
+    With `auth` it verifies signatures and holds calls against IAM policies; the key "test" is the account's root.
+    """
+
+    def __init__(self, folder: Path, auth: bool = False):
         self.folder = folder
+        self.auth = auth
         self.python = os.environ.get("MINISTACK_PYTHON", sys.executable)
 
     def __enter__(self):
         self.port = free_port()
         own = {"GATEWAY_PORT": str(self.port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(self.folder)}
+        own["AUTH"] = str(self.auth).lower()
         with open(self.folder / "ministack.log", "wb") as log:
             self.process = subprocess.Popen(
                 [str(Path(self.python).absolute()), "-m", "ministack"],

@@ -1,5 +1,7 @@
 """wschat against an AWS emulator that nobody here wrote: it provisions what the template says, and no call too much."""
 
+import json
+
 import pytest
 
 from harness import Endpoint, LocalCloud, Ministack, Project, wschat
@@ -64,3 +66,61 @@ def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
     wschat("down", *target, "--yes")
     assert mutations(emulator) == []
     wschat("status", *target, *template, expect=3)
+
+
+def test_what_policy_prints_is_enough(tmp_path):
+    """With ministack's own check of policies on, and a role that has just what `wschat policy` printed."""
+    with Ministack(tmp_path, auth=True) as ministack:
+        url = f"http://127.0.0.1:{ministack.port}"
+        aws = Endpoint(url)
+        account = aws.client("sts").get_caller_identity()["Account"]
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+        trust = {"Version": "2012-10-17", "Statement": [trust]}
+        iam = aws.client("iam")
+        role = iam.create_role(RoleName="deployer", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        folder = tmp_path / "project"
+        folder.mkdir()
+        project = Project(folder)
+        target = ("--stack", STACK, "--endpoint-url", url, "--data", tmp_path / ".wschat/local")
+        template = ("--template", project.path)
+
+        # ministack asks for these on all resources, where AWS asks for them on the one at hand.
+        unscoped = ["dynamodb:ListTagsOfResource", "lambda:CreateFunction"]
+        unscoped = {"Effect": "Allow", "Action": unscoped, "Resource": "*"}
+
+        def grant(policy):
+            document = policy | {"Statement": [*policy["Statement"], unscoped]}
+            iam.put_role_policy(RoleName="deployer", PolicyName="all", PolicyDocument=json.dumps(document))
+
+        def session():
+            keys = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+            return {
+                "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+                "AWS_SESSION_TOKEN": keys["SessionToken"],
+            }
+
+        def policy(*flags):
+            return json.loads(wschat("policy", *target, *flags))
+
+        needed = policy(*template)
+        # It lets everybody pass any role.
+        checked = [statement for statement in needed["Statement"] if statement["Action"] != ["iam:PassRole"]]
+        for statement in checked:
+            grant(needed | {"Statement": [other for other in needed["Statement"] if other != statement]})
+            wschat("up", *target, *template, "--yes", expect=1, credentials=session())
+            wschat("down", *target, "--yes")
+
+        grant(needed)
+        wschat("up", *target, *template, "--yes", credentials=session())
+        grant(policy(*template))
+        wschat("up", *target, *template, "--yes", credentials=session())
+
+        project.edit("RouteKey: sendmessage", "RouteKey: say")
+        project.write_code("connect", "two")
+        grant(policy(*template))
+        wschat("up", *target, *template, "--yes", credentials=session())
+
+        grant(policy("--down"))
+        wschat("down", *target, "--yes", credentials=session())
+        wschat("status", *target, *template, expect=3)

@@ -14,6 +14,8 @@ use super::ApiGateway;
 use super::connection::{Connection, MAXIMUM_MESSAGE};
 use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
+use crate::local::authorization::Need;
+use crate::local::shell::Shell;
 use crate::local::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// The service behind `@connections`.
@@ -74,6 +76,22 @@ impl Service for Management {
             "DELETE" => Ok("DeleteConnection"),
             _ => Err(unknown()),
         }
+    }
+
+    fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
+        // A request that leads nowhere is refused as such.
+        let Ok(address) = address(request) else { return Vec::new() };
+        let api = address
+            .api_id
+            .or_else(|| Some(self.gateway.connections.find(&address.connection_id)?.origin.api_id.clone()));
+        let resource = format!(
+            "{}/{}/{}/@connections/{}",
+            api.as_deref().unwrap_or_default(),
+            address.stage,
+            request.method,
+            address.connection_id
+        );
+        vec![Need::new("execute-api:ManageConnections", Shell::arn("execute-api", &request.caller.region, &resource))]
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -21,6 +21,7 @@ pub mod model;
 pub mod selection;
 
 mod apis;
+mod authorization;
 mod deployments;
 mod integrations;
 mod routes;
@@ -41,6 +42,7 @@ use async_trait::async_trait;
 use self::connection::{Connections, Limits};
 use self::model::State;
 use self::rules::Answer;
+use super::authorization::Need;
 use super::conditions::lock;
 use super::seams::Functions;
 use super::shell::Shell;
@@ -253,6 +255,10 @@ impl Service for ApiGateway {
         let (operation, ids) = find(request)?;
         let mutates = !matches!(operation.run, Run::Read(_)) && operation.path.starts_with("apis/");
         mutates.then(|| ids.into_iter().next())?
+    }
+
+    fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
+        authorization::needs(request)
     }
 
     async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -9,7 +9,7 @@ fn the_documented_file_is_one() {
     let read = conditions(include_str!("../../../docs/aws-conditions.toml"));
     assert_eq!(read.eventual.iam_role_assumable, Duration::from_secs(9));
     assert_eq!(read.eventual.function_pending, Duration::from_millis(1500));
-    assert_eq!(read.strict, Strict { integration_needs_function: false });
+    assert_eq!(read.strict, Strict { integration_needs_function: false, iam: false });
     assert_eq!(read.latency("iam", "CreateRole"), Duration::from_millis(300));
     assert_eq!(read.latency("iam", "GetRole"), Duration::from_millis(220));
     assert_eq!(read.latency("logs", "CreateLogGroup"), Duration::from_millis(80));

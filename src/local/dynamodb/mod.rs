@@ -5,6 +5,7 @@
 //! table passes through, the caller's region in ARNs, ARNs in the place of names, encryption changed by `UpdateTable`,
 //! point-in-time recovery, and deletion of expired items by the clock.
 
+mod authorization;
 mod engine;
 mod region;
 mod tables;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::authorization::Need;
 use super::conditions::lock;
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
@@ -102,6 +104,10 @@ impl Service for DynamoDb {
         let name = TARGETS.iter().find_map(|prefix| target.strip_prefix(prefix)).unwrap_or_default();
         let mut known = engine::OPERATIONS.iter().chain(&BEYOND_ENGINE).copied();
         known.find(|known| *known == name).ok_or_else(engine::unknown_operation)
+    }
+
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
+        authorization::needs(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -103,7 +103,10 @@ fn trusts(document: &str, matches: impl Fn(&Value) -> bool) -> bool {
 }
 
 /// A document's statements, each of which has an effect.
-fn statements(document: &Value) -> Result<Vec<&Value>, ApiError> {
+///
+/// # Errors
+/// `MalformedPolicyDocument` (400).
+pub fn statements(document: &Value) -> Result<Vec<&Value>, ApiError> {
     let statements = match document.get("Statement") {
         Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
         Some(statement @ Value::Object(_)) => vec![statement],
@@ -120,7 +123,7 @@ fn statements(document: &Value) -> Result<Vec<&Value>, ApiError> {
 }
 
 /// A string, or a list of strings.
-fn one_or_more(value: Option<&Value>) -> Vec<&str> {
+pub fn one_or_more(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(more)) => more.iter().filter_map(Value::as_str).collect(),

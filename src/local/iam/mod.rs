@@ -1,9 +1,12 @@
 //! IAM: roles, their trust, their policies, and the credentials that were issued for them.
 //!
-//! `roles` and `policies` hold the operations; `documents` reads policy documents as IAM does. Refusals are worded as
-//! AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
+//! `roles` and `policies` hold the operations; `documents` reads policy documents as IAM does, `evaluate` and
+//! `authorization` hold calls against them. Refusals are worded as AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
 
+mod authorization;
 mod documents;
+mod evaluate;
+mod managed;
 mod policies;
 mod roles;
 #[cfg(test)]
@@ -17,6 +20,7 @@ use async_trait::async_trait;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::authorization::Need;
 use super::clock::{iso8601, now_millis};
 use super::conditions::lock;
 use super::query::{Query, Xml, answer};
@@ -261,6 +265,10 @@ impl Service for Iam {
 
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
         Query::read(request).operation(OPERATIONS.iter().map(|(name, _)| *name))
+    }
+
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
+        self.needs_of(operation, &Query::read(request))
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

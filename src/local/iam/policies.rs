@@ -14,7 +14,7 @@ const MANAGED_CHARACTERS: usize = 6_144;
 const ATTACHED: usize = 10;
 
 /// What the ARNs of AWS's own policies begin with. All of them are taken to exist.
-const AWS_MANAGED: &str = "arn:aws:iam::aws:policy/";
+pub const AWS_MANAGED: &str = "arn:aws:iam::aws:policy/";
 
 pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
     let role = role_mut(state, query)?;

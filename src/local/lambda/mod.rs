@@ -10,6 +10,7 @@
 //!
 //! How a runtime is started is `launch`'s to know; how it fails is worded in `failure`.
 
+mod authorization;
 mod change;
 mod environment;
 mod error;
@@ -44,6 +45,7 @@ use self::execution::{Executor, Pace};
 use self::name::{LATEST, Reference};
 use self::packages::Packages;
 use self::state::Registry;
+use super::authorization::Need;
 use super::seams::{Functions, Invoked, LogSink, Roles};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
@@ -94,6 +96,10 @@ impl Service for Lambda {
 
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
         routes::operation(request)
+    }
+
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
+        authorization::needs(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

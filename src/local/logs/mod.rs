@@ -3,6 +3,7 @@
 //! `groups` and `events` hold the operations, `journal` the file in which a group's events are kept, `pattern` the
 //! filter patterns. Refusals are worded as AWS words them.
 
+mod authorization;
 mod events;
 mod groups;
 mod journal;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::authorization::Need;
 use super::clock::now_millis;
 use super::conditions::lock;
 use super::seams::{LogEvent, LogSink};
@@ -276,6 +278,10 @@ impl Service for Logs {
             .map(|(known, _)| *known)
             .find(|known| *known == name)
             .ok_or_else(|| ApiError::new(400, "UnknownOperationException", ""))
+    }
+
+    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
+        authorization::needs(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

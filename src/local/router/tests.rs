@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::Notify;
 
+use super::super::authorization::Need;
 use super::super::call_log;
 use super::super::store::Store;
 use super::*;
@@ -43,6 +44,10 @@ impl Service for Fake {
 
     fn contended(&self, operation: &str, _request: &Request) -> Option<String> {
         (operation == "CreateThing").then(|| "api".to_owned())
+    }
+
+    fn needs(&self, _operation: &str, _request: &Request) -> Vec<Need> {
+        vec![Need::new("fake:Do", "*")]
     }
 
     async fn call(&self, operation: &str, _request: Request) -> Result<Response, ApiError> {
@@ -304,4 +309,27 @@ fn only_lambda_takes_large_bodies() {
         answer.body,
         r#"{"Message":"Request must be smaller than 70167211 bytes for the CreateThing operation"}"#
     );
+}
+
+/// Refuses everything that is called for things, and counts on what a call needs.
+struct Nobody;
+
+impl Authorizer for Nobody {
+    fn authorize(&self, service: &str, _request: &Request, needs: &[Need]) -> Result<(), ApiError> {
+        assert_eq!(needs, [Need::new("fake:Do", "*")]);
+        Err(ApiError::new(403, "AccessDeniedException", format!("Nobody calls {service}.")))
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_does_not_reach_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = CallLog::open(&Store::open(folder.path()).unwrap()).unwrap();
+    let services: Vec<Arc<dyn Service>> =
+        vec![Arc::new(Fake::new("lambda", Protocol::RestJson { capital_message: true }))];
+    let router = Router::new(services, Arc::default(), calls).guarded(Some(Arc::new(Nobody)));
+    let response = Arc::new(router).answer(request(Method::POST, "/2015-03-31/functions?op=Panic", &[], "")).await;
+    assert_eq!(response.status, 403);
+    assert_eq!(response.headers["x-amzn-errortype"], "AccessDeniedException");
+    assert_eq!(&response.body[..], br#"{"Message":"Nobody calls lambda."}"#);
 }

@@ -6,6 +6,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
+use super::super::authorization::Need;
 use super::super::call_log::CallLog;
 use super::super::conditions::Conditions;
 use super::super::store::Store;
@@ -28,6 +29,10 @@ impl Service for Sts {
 
     fn operation(&self, _request: &Request) -> Result<&'static str, ApiError> {
         Ok("GetCallerIdentity")
+    }
+
+    fn needs(&self, _operation: &str, _request: &Request) -> Vec<Need> {
+        Vec::new()
     }
 
     async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -1,0 +1,52 @@
+//! `wschat policy`: the rights that the next run needs.
+
+use super::exit::Exit;
+use super::{Failure, project, result, target};
+use crate::live;
+use crate::plan;
+use crate::policy;
+use crate::resources::{Search, Sought};
+use crate::ui::Ui;
+
+/// Print the IAM policy that the next `up` needs: to do what it would do now, and to take it back
+///
+/// Reads what is there and changes nothing; nothing is built, so the policy allows every function new code.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: target::Args,
+    #[command(flatten)]
+    project: project::Args,
+    /// Print what the next `down` needs instead; takes no template
+    #[arg(long)]
+    down: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let project = if self.down { None } else { Some(self.project.read()?) };
+        if let Some(project) = &project {
+            project.check(&self.target.stack()?, self.target.region(), ui)?;
+        }
+        let aws = self.target.open(ui).await?;
+        let sought = Sought::new();
+        let identified = async {
+            let scope = aws.identify().await?;
+            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
+            let _ = sought.set(stack.as_ref().map_or_else(Search::default, live::search));
+            Ok(stack)
+        };
+        let (stack, live) = target::read(&aws, &sought, identified).await?;
+        let plan = match stack {
+            None => plan::teardown(&live),
+            Some(stack) => {
+                // Whoever loses data is asked when it comes to that.
+                let allow_data_loss = stack.resources.keys().cloned().collect();
+                let options = plan::Options { allow_data_loss, ..plan::Options::default() };
+                plan::diff(&stack, &live, &options).map_err(|errors| result::all(&errors))?
+            }
+        };
+        ui.line(serde_json::to_string_pretty(&policy::needed(&plan, aws.scope()))?);
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,99 @@
+//! What the control plane's operations need (Service Authorization Reference, "Amazon API Gateway Management V2"): the
+//! verb as an action, on the path as a resource.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::model::Strings;
+use crate::local::authorization::{Need, pass_role};
+use crate::local::wire::Request;
+
+/// RFC 3986: what stands for itself in a path's segment.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// What of a request's body bears on permissions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Body {
+    tags: Strings,
+    credentials_arn: Option<String>,
+}
+
+/// What a call needs: its verb on its path, and beside it to tag and to pass the role that it hands over.
+pub fn needs(request: &Request) -> Vec<Need> {
+    let region = &request.caller.region;
+    let arn = |path: &str| format!("arn:aws:apigateway:{region}::/{path}");
+    let verb = format!("apigateway:{}", request.method);
+    let body: Body = request.json().unwrap_or_default();
+    let path = request.segments().split_off(1);
+    if path.first().is_some_and(|first| first == "tags") {
+        // Tags are a resource of their own, below which the ARN of what carries them is one segment (developer guide,
+        // "Using tags to control access"). What carries them is asked about by the action's own name, too.
+        let subject = path[1..].join("/");
+        let tags = Need::new(verb, arn(&format!("tags/{}", utf8_percent_encode(&subject, SEGMENT))));
+        let named = match request.method.as_str() {
+            "POST" => Some("apigateway:TagResource"),
+            "DELETE" => Some("apigateway:UntagResource"),
+            _ => None,
+        };
+        let named = named.map(|action| Need::new(action, subject));
+        return [Some(tags), named].into_iter().flatten().map(|need| need.with_tags(&body.tags)).collect();
+    }
+    let resource = arn(&path.join("/"));
+    let mut needs = vec![Need::new(verb, resource.as_str()).with_tags(&body.tags)];
+    if !body.tags.is_empty() {
+        // On what it is made below, for it has no id yet (AWS's refusals name /apis and /apis/ID/stages).
+        needs.push(Need::new("apigateway:TagResource", resource).with_tags(&body.tags));
+    }
+    needs.extend(body.credentials_arn.iter().map(|role| pass_role(role, "apigateway.amazonaws.com")));
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    #[test]
+    fn operations_need_their_verb_on_their_path() {
+        let cases: &[(&str, &str, &str, Pairs<'_>)] = &[
+            ("POST", "/v2/apis", "{}", &[("apigateway:POST", "/apis")]),
+            (
+                "POST",
+                "/v2/apis",
+                r#"{"tags":{"a":"b"}}"#,
+                &[("apigateway:POST", "/apis"), ("apigateway:TagResource", "/apis")],
+            ),
+            ("GET", "/v2/apis", "", &[("apigateway:GET", "/apis")]),
+            ("PATCH", "/v2/apis/x/routes/y", "{}", &[("apigateway:PATCH", "/apis/x/routes/y")]),
+            ("DELETE", "/v2/apis/x/stages/dev", "", &[("apigateway:DELETE", "/apis/x/stages/dev")]),
+            (
+                "POST",
+                "/v2/tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Fapis%2Fx",
+                r#"{"tags":{"a":"b"}}"#,
+                &[
+                    ("apigateway:POST", "/tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Fapis%2Fx"),
+                    ("apigateway:TagResource", "/apis/x"),
+                ],
+            ),
+        ];
+        for (method, path, body, expected) in cases {
+            let request = Request {
+                method: method.parse().unwrap(),
+                path: (*path).to_owned(),
+                query: Vec::new(),
+                headers: http::HeaderMap::new(),
+                body: body.as_bytes().to_vec().into(),
+                caller: crate::local::wire::Caller { access_key: None, region: "eu-west-1".to_owned() },
+            };
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(action, path)| ((*action).to_owned(), format!("arn:aws:apigateway:eu-west-1::{path}")))
+                .collect();
+            let needs: Vec<_> = needs(&request).into_iter().map(|need| (need.action, need.resource)).collect();
+            assert_eq!(needs, expected, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What DynamoDB's operations need (Service Authorization Reference, "Amazon DynamoDB").
+
+use serde_json::Value;
+
+use crate::local::authorization::{Need, creation};
+use crate::local::shell::Shell;
+use crate::local::wire::Request;
+
+/// What a call needs: the operation on each table that it is about, or on the index.
+pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+    let body: Value = request.json().unwrap_or_default();
+    let region = &request.caller.region;
+    let need = |action: &str, resource: String| Need::new(format!("dynamodb:{action}"), resource);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match operation {
+        "ListTables" => vec![need(operation, table(region, "*"))],
+        "ListStreams" => vec![need(operation, "*".to_owned())],
+        // The iterator tells nobody but the service what it iterates over; who got it was asked then.
+        "GetRecords" => Vec::new(),
+        "DescribeStream" | "GetShardIterator" => vec![need(operation, text(&body["StreamArn"]))],
+        "ListTagsOfResource" | "TagResource" | "UntagResource" => {
+            vec![need(operation, text(&body["ResourceArn"])).with_tags(tags(&body))]
+        }
+        "CreateTable" => {
+            let table = table(region, &text(&body["TableName"]));
+            creation("dynamodb:CreateTable", "dynamodb:TagResource", table, &tags(&body))
+        }
+        "BatchGetItem" | "BatchWriteItem" => {
+            let tables = body["RequestItems"].as_object().into_iter().flatten();
+            tables.map(|(name, _)| need(operation, table(region, name))).collect()
+        }
+        // A transaction needs what each of its parts needs; it is no action itself.
+        "TransactGetItems" | "TransactWriteItems" => {
+            let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
+            parts
+                .map(|(kind, part)| {
+                    let action = match kind.as_str() {
+                        "Get" => "GetItem",
+                        "Put" => "PutItem",
+                        "Update" => "UpdateItem",
+                        "Delete" => "DeleteItem",
+                        _ => "ConditionCheckItem",
+                    };
+                    need(action, table(region, &text(&part["TableName"])))
+                })
+                .collect()
+        }
+        "ExecuteStatement" => vec![statement(region, &text(&body["Statement"]))],
+        "BatchExecuteStatement" | "ExecuteTransaction" => {
+            let member = if operation == "ExecuteTransaction" { "TransactStatements" } else { "Statements" };
+            let statements = body[member].as_array().into_iter().flatten();
+            statements.map(|one| statement(region, &text(&one["Statement"]))).collect()
+        }
+        _ => {
+            let table = table(region, &text(&body["TableName"]));
+            let resource = match body["IndexName"].as_str() {
+                Some(index) => format!("{table}/index/{index}"),
+                None => table,
+            };
+            vec![need(operation, resource)]
+        }
+    }
+}
+
+/// A table's ARN; an ARN may stand in the place of a name.
+fn table(region: &str, name: &str) -> String {
+    if name.starts_with("arn:") {
+        return name.to_owned();
+    }
+    Shell::arn("dynamodb", region, &format!("table/{name}"))
+}
+
+/// What a PartiQL statement needs: an action by its first word, on the table, which stands after INTO or FROM, or after
+/// UPDATE.
+fn statement(region: &str, text: &str) -> Need {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let verb = words.first().map_or(String::new(), |word| word.to_ascii_uppercase());
+    let after = |word: &str| words.iter().position(|one| one.eq_ignore_ascii_case(word)).map(|at| at + 1);
+    let (action, at) = match verb.as_str() {
+        "INSERT" => ("PartiQLInsert", after("INTO")),
+        "UPDATE" => ("PartiQLUpdate", Some(1)),
+        "DELETE" => ("PartiQLDelete", after("FROM")),
+        _ => ("PartiQLSelect", after("FROM")),
+    };
+    let name = at.and_then(|at| words.get(at)).copied().unwrap_or_default();
+    // "table"."index"
+    let parts: Vec<&str> = name.split('"').filter(|part| !part.is_empty() && *part != ".").collect();
+    let resource = match parts[..] {
+        [name, index, ..] => format!("{}/index/{index}", table(region, name)),
+        [name] => table(region, name),
+        [] => table(region, ""),
+    };
+    Need::new(format!("dynamodb:{action}"), resource)
+}
+
+fn tags(body: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let tags = body["Tags"].as_array().into_iter().flatten();
+    tags.filter_map(|tag| Some((text(&tag["Key"])?, text(&tag["Value"])?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Actions and resources.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    #[test]
+    fn operations_need_their_action_on_their_tables() {
+        let cases: &[(&str, &str, Pairs<'_>)] = &[
+            ("ListTables", "{}", &[("ListTables", "*")]),
+            ("CreateTable", r#"{"TableName":"t"}"#, &[("CreateTable", "t")]),
+            (
+                "CreateTable",
+                r#"{"TableName":"t","Tags":[{"Key":"a","Value":"b"}]}"#,
+                &[("CreateTable", "t"), ("TagResource", "t")],
+            ),
+            ("DescribeContinuousBackups", r#"{"TableName":"t"}"#, &[("DescribeContinuousBackups", "t")]),
+            (
+                "TagResource",
+                r#"{"ResourceArn":"arn:aws:dynamodb:eu-west-1:000000000000:table/t"}"#,
+                &[("TagResource", "t")],
+            ),
+            ("GetItem", r#"{"TableName":"arn:aws:dynamodb:eu-west-1:000000000000:table/t"}"#, &[("GetItem", "t")]),
+            ("Query", r#"{"TableName":"t","IndexName":"i"}"#, &[("Query", "t/index/i")]),
+            (
+                "BatchWriteItem",
+                r#"{"RequestItems":{"a":[],"b":[]}}"#,
+                &[("BatchWriteItem", "a"), ("BatchWriteItem", "b")],
+            ),
+            (
+                "TransactWriteItems",
+                r#"{"TransactItems":[{"Put":{"TableName":"a"}},{"ConditionCheck":{"TableName":"b"}}]}"#,
+                &[("PutItem", "a"), ("ConditionCheckItem", "b")],
+            ),
+            (
+                "ExecuteStatement",
+                r#"{"Statement":"SELECT * FROM \"t\".\"i\" WHERE x=1"}"#,
+                &[("PartiQLSelect", "t/index/i")],
+            ),
+            ("ExecuteStatement", r#"{"Statement":"insert into t value {'a':1}"}"#, &[("PartiQLInsert", "t")]),
+            ("ExecuteStatement", r#"{"Statement":"UPDATE \"t\" SET a=1"}"#, &[("PartiQLUpdate", "t")]),
+        ];
+        for (operation, body, expected) in cases {
+            let request = Request {
+                method: http::Method::POST,
+                path: "/".to_owned(),
+                query: Vec::new(),
+                headers: http::HeaderMap::new(),
+                body: body.as_bytes().to_vec().into(),
+                caller: crate::local::wire::Caller { access_key: None, region: "eu-west-1".to_owned() },
+            };
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(action, name)| (format!("dynamodb:{action}"), table("eu-west-1", name)))
+                .collect();
+            let needs: Vec<_> =
+                needs(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
+            assert_eq!(needs, expected, "{operation} {body}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! A local cloud that asks whether a role may: handlers and deployers with the rights they need, and without them.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use common::client::Client;
+use common::inventory::{Inventory, same};
+use common::template::{Template, tags};
+use common::{Cloud, Run, repository, template};
+use serde_json::{Value, json};
+use wschat::local::shell::ACCOUNT;
+
+const STRICT: &str = "[strict]\niam = true\n";
+
+const DEPLOYER: &str = "deployer";
+
+/// How AWS says no.
+const REFUSED: &str = "is not authorized to perform: ";
+
+/// A cloud that asks, with a role that nobody gave anything yet.
+async fn cloud() -> Cloud {
+    let cloud = Cloud::start().conditions(STRICT).go();
+    let trust = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}});
+    let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
+    iam.create_role().role_name(DEPLOYER).assume_role_policy_document(trust.to_string()).send().await.unwrap();
+    cloud
+}
+
+/// Makes this the role's only policy.
+async fn grant(cloud: &Cloud, policy: &Value) {
+    let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
+    iam.put_role_policy()
+        .role_name(DEPLOYER)
+        .policy_name("all")
+        .policy_document(policy.to_string())
+        .send()
+        .await
+        .unwrap();
+}
+
+/// What is there beside the deployer's own role.
+async fn inventory(cloud: &Cloud) -> Inventory {
+    let mut inventory = cloud.inventory().await;
+    inventory.retain(|name, _| name != &format!("role {DEPLOYER}"));
+    inventory
+}
+
+async fn session(cloud: &Cloud) -> aws_sdk_sts::types::Credentials {
+    let sts = aws_sdk_sts::Client::new(&cloud.sdk().await);
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/{DEPLOYER}");
+    sts.assume_role().role_arn(role).role_session_name("me").send().await.unwrap().credentials.unwrap()
+}
+
+/// Runs a verb with the role's rights alone.
+async fn as_deployer(cloud: &Cloud, verb: &[&str]) -> Run {
+    let credentials = session(cloud).await;
+    run(
+        cloud,
+        verb,
+        [
+            ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+            ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+            ("AWS_SESSION_TOKEN", credentials.session_token()),
+        ],
+    )
+}
+
+/// Runs a verb with all rights.
+fn as_administrator(cloud: &Cloud, verb: &[&str]) -> Run {
+    let nobody = ("AWS_SESSION_TOKEN", "");
+    run(cloud, verb, [("AWS_ACCESS_KEY_ID", "administrator"), ("AWS_SECRET_ACCESS_KEY", "x"), nobody])
+}
+
+fn run(cloud: &Cloud, verb: &[&str], credentials: [(&str, &str); 3]) -> Run {
+    let endpoint = format!("http://127.0.0.1:{}", cloud.port());
+    let mut command = cloud.command(verb);
+    command.args(["--endpoint-url", &endpoint]).env("AWS_REGION", "us-east-1");
+    command.envs(credentials.into_iter().filter(|(_, value)| !value.is_empty()));
+    cloud.begin_command(&mut command).end()
+}
+
+/// What `wschat policy` prints.
+fn policy(cloud: &Cloud, flags: &[&str]) -> Value {
+    let run = as_administrator(cloud, &[&["policy"], flags].concat()).ok();
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// The same policy without one of its statements, for each.
+fn each_without_one(policy: &Value) -> Vec<(Value, Value)> {
+    let statements = policy["Statement"].as_array().unwrap();
+    (0..statements.len())
+        .map(|index| {
+            let mut rest = statements.clone();
+            let one = rest.remove(index);
+            (one, json!({"Version": "2012-10-17", "Statement": rest}))
+        })
+        .collect()
+}
+
+/// What was just refused, by the cloud's log: a verb that may not see something can take it for not being there.
+fn refusals(cloud: &Cloud, before: usize) -> Vec<String> {
+    let denied = cloud
+        .calls()
+        .split_off(before)
+        .into_iter()
+        .filter(|call| call.code.as_deref().is_some_and(|code| code.starts_with("AccessDenied")));
+    denied.map(|call| format!("{}.{}", call.service, call.operation)).collect()
+}
+
+/// A verb with just these rights: it must succeed, and be refused nothing on its way.
+async fn suffices(cloud: &Cloud, verb: &str, policy: &Value) {
+    grant(cloud, policy).await;
+    let before = cloud.calls().len();
+    as_deployer(cloud, &[verb, "--yes"]).await.ok();
+    assert_eq!(refusals(cloud, before), [""; 0], "{verb} under {policy:#}");
+}
+
+/// With any one statement less, `up` of what is not there yet fails, and says who refused.
+async fn nothing_is_superfluous(cloud: &Cloud, policy: &Value) {
+    for (one, rest) in each_without_one(policy) {
+        grant(cloud, &rest).await;
+        let run = as_deployer(cloud, &["up", "--yes"]).await.exits(1);
+        assert!(run.stderr.contains(REFUSED) && run.stderr.contains("AccessDenied"), "without {one:#}\n{}", run.stderr);
+        // Without the right to remove, a run cannot go all the way back.
+        as_administrator(cloud, &["down", "--yes"]).ok();
+        same(&inventory(cloud).await, &Inventory::new());
+    }
+}
+
+/// With any one statement less, `down` either fails or leaves something.
+async fn all_is_needed_to_go(cloud: &Cloud, policy: &Value) {
+    for (one, rest) in each_without_one(policy) {
+        grant(cloud, &rest).await;
+        let before = cloud.calls().len();
+        let run = as_deployer(cloud, &["down", "--yes"]).await;
+        assert!(!refusals(cloud, before).is_empty(), "without {one:#}\n{}", run.stderr);
+        let left = inventory(cloud).await;
+        assert!(run.code != Some(0) || !left.is_empty(), "without {one:#}\n{}", run.stderr);
+        as_administrator(cloud, &["up", "--yes"]).ok();
+    }
+}
+
+/// A stack comes, stays and goes with the rights that `policy` names, and no fewer.
+async fn comes_and_goes(cloud: &Cloud) {
+    let making = policy(cloud, &[]);
+    nothing_is_superfluous(cloud, &making).await;
+    suffices(cloud, "up", &making).await;
+
+    let keeping = policy(cloud, &[]);
+    suffices(cloud, "up", &keeping).await;
+    for (one, rest) in each_without_one(&keeping) {
+        grant(cloud, &rest).await;
+        let run = as_deployer(cloud, &["up", "--yes"]).await;
+        assert_ne!(run.code, Some(0), "without {one:#}\n{}", run.stderr);
+    }
+
+    let removing = policy(cloud, &["--down"]);
+    all_is_needed_to_go(cloud, &removing).await;
+    // Its ids are others by now.
+    suffices(cloud, "down", &policy(cloud, &["--down"])).await;
+    same(&inventory(cloud).await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn the_chat_stack_comes_and_goes_with_the_rights_it_needs() {
+    let cloud = cloud().await;
+    template::chat_without_handlers(&cloud);
+    comes_and_goes(&cloud).await;
+}
+
+#[tokio::test]
+async fn one_of_each_type_comes_and_goes_with_the_rights_it_needs() {
+    let cloud = cloud().await;
+    template::echo(&cloud);
+    comes_and_goes(&cloud).await;
+}
+
+/// Changes to the echo template, each of which takes other calls.
+const CHANGES: &[(&str, fn(&mut Template))] = &[
+    ("memory", |it| it.set("Echo.MemorySize", json!(512))),
+    ("concurrency", |it| it.set("Echo.ReservedConcurrentExecutions", json!(3))),
+    ("no concurrency", |it| drop(it.remove("Echo.ReservedConcurrentExecutions"))),
+    ("a function's tags", |it| it.set("Echo.Tags", tags(&[("crew", "red")]))),
+    ("a table's tags", |it| it.set("Rows.Tags", tags(&[("crew", "red")]))),
+    ("protected", |it| it.set("Rows.DeletionProtectionEnabled", json!(true))),
+    ("unprotected", |it| drop(it.remove("Rows.DeletionProtectionEnabled"))),
+    ("no time to live", |it| drop(it.remove("Rows.TimeToLiveSpecification"))),
+    ("no recovery", |it| drop(it.remove("Rows.PointInTimeRecoverySpecification"))),
+    ("a role's description", |it| it.set("Role.Description", json!("another"))),
+    ("a role's policy", |it| it.set("Role.Policies.0.PolicyName", json!("cells"))),
+    ("a managed policy", |it| {
+        it.set("Role.ManagedPolicyArns", json!(["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]));
+    }),
+    ("a boundary", |it| it.set("Role.PermissionsBoundary", json!("arn:aws:iam::aws:policy/AdministratorAccess"))),
+    ("no boundary", |it| drop(it.remove("Role.PermissionsBoundary"))),
+    ("a role's tags", |it| it.set("Role.Tags", tags(&[("crew", "red")]))),
+    ("an inline policy", |it| it.set("Logging.PolicyDocument.Statement.0.Action", json!("logs:PutLogEvents"))),
+    ("retention", |it| it.set("EchoLogs.RetentionInDays", json!(30))),
+    ("no retention", |it| drop(it.remove("EchoLogs.RetentionInDays"))),
+    ("a log group's tags", |it| it.set("EchoLogs.Tags", tags(&[("crew", "red")]))),
+    ("a permission", |it| {
+        it.set("EchoPermission.SourceArn", json!({"Fn::Sub": "arn:aws:execute-api:*:*:${Api}/live/*"}));
+    }),
+    ("an API's description", |it| it.set("Api.Description", json!("another"))),
+    ("an API's tags", |it| it.set("Api.Tags", json!({"crew": "red"}))),
+    ("a stage's tags", |it| it.set("Stage.Tags", json!({"crew": "red"}))),
+    ("a stage's variables", |it| it.set("Stage.StageVariables", json!({"colour": "red"}))),
+    ("a route's settings", |it| it.set("Stage.RouteSettings", json!({"ping": {"ThrottlingBurstLimit": 2}}))),
+    ("no route's settings", |it| drop(it.remove("Stage.RouteSettings"))),
+    ("an integration", |it| it.set("PingIntegration.TimeoutInMillis", json!(6000))),
+    ("a route's key", |it| it.set("PingRoute.RouteKey", json!("pong"))),
+    ("another table", |it| it.rename("Rows", "Lines")),
+];
+
+#[tokio::test]
+async fn every_change_is_made_with_the_rights_it_needs() {
+    let cloud = cloud().await;
+    let mut template = template::echo(&cloud);
+    as_administrator(&cloud, &["up", "--yes"]).ok();
+    for (what, change) in CHANGES {
+        change(&mut template);
+        template.save(&cloud);
+        println!("{what}");
+        suffices(&cloud, "up", &policy(&cloud, &[])).await;
+        as_administrator(&cloud, &["status"]).ok();
+    }
+    template::echo_code(&cloud, "good day");
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+}
+
+/// The policy, and a statement that stops a run on its way.
+fn and_a_wall(policy: &Value, action: &str, resource: &str) -> Value {
+    let mut policy = policy.clone();
+    let wall = json!({"Effect": "Deny", "Action": action, "Resource": resource});
+    policy["Statement"].as_array_mut().unwrap().push(wall);
+    policy
+}
+
+#[tokio::test]
+async fn a_run_that_fails_goes_back_with_the_rights_it_has() {
+    let cloud = cloud().await;
+    let mut template = template::echo(&cloud);
+    let stages = "arn:aws:apigateway:*::/apis/*/stages";
+    grant(&cloud, &and_a_wall(&policy(&cloud, &[]), "apigateway:POST", stages)).await;
+    let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
+    assert!(run.stderr.contains("with an explicit deny in an identity-based policy"), "{}", run.stderr);
+    assert!(run.stderr.contains("nothing has changed"), "{}", run.stderr);
+    same(&inventory(&cloud).await, &Inventory::new());
+
+    as_administrator(&cloud, &["up", "--yes"]).ok();
+    let before = inventory(&cloud).await;
+    template.set("Echo.MemorySize", json!(512));
+    template.set("Echo.Tags", tags(&[("crew", "red")]));
+    template.set("Rows.Tags", tags(&[("crew", "red")]));
+    template.set("Role.Policies.0.PolicyName", json!("cells"));
+    template.set("EchoLogs.RetentionInDays", json!(30));
+    template.set("PingRoute.RouteKey", json!("pong"));
+    template.set("PingIntegration.TimeoutInMillis", json!(6000));
+    template.save(&cloud);
+    template::echo_code(&cloud, "good day");
+    let stages = "arn:aws:apigateway:*::/apis/*/stages/*";
+    grant(&cloud, &and_a_wall(&policy(&cloud, &[]), "apigateway:PATCH", stages)).await;
+    let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
+    assert!(run.stderr.contains("nothing has changed"), "{}", run.stderr);
+    same(&inventory(&cloud).await, &before);
+}
+
+#[tokio::test]
+async fn a_session_may_do_what_its_role_is_granted() {
+    let cloud = cloud().await;
+    let credentials = session(&cloud).await;
+    let credentials = aws_credential_types::Credentials::new(
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        Some(credentials.session_token().to_owned()),
+        None,
+        "tests",
+    );
+    let config = cloud.sdk().await.to_builder();
+    let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config.credentials_provider(provider).build());
+    let item =
+        || dynamodb.get_item().table_name("rows").key("id", aws_sdk_dynamodb::types::AttributeValue::S("1".into()));
+
+    let refusal = item().send().await.unwrap_err().into_service_error();
+    let refusal = refusal.meta();
+    assert_eq!(refusal.code(), Some("AccessDeniedException"));
+    let table = format!("arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/rows");
+    assert_eq!(
+        refusal.message().unwrap(),
+        format!(
+            "User: arn:aws:sts::{ACCOUNT}:assumed-role/{DEPLOYER}/me {REFUSED}dynamodb:GetItem on resource: {table} because \
+             no identity-based policy allows the dynamodb:GetItem action"
+        )
+    );
+
+    grant(&cloud, &json!({"Statement": {"Effect": "Allow", "Action": "dynamodb:Get*", "Resource": table}})).await;
+    let answer = item().send().await.unwrap_err().into_service_error();
+    assert!(answer.is_resource_not_found_exception(), "it does not reach the service: {answer:?}");
+}
+
+#[tokio::test]
+async fn handlers_have_the_rights_of_their_roles() {
+    let cloud = Cloud::start().conditions(STRICT).go();
+    let template = repository().join("templates/chat.yaml");
+    let up = ["up", "--local", "--yes", "--template", template.to_str().unwrap()];
+    let uri = cloud.wschat(&up).ok().uri();
+    let (mut alice, mut bob) = (Client::connect(&uri).await, Client::connect(&uri).await);
+    alice.say(r#"{"action":"sendmessage","message":"hello"}"#).await;
+    assert_eq!(bob.hear().await, "hello");
+    alice.say("hello?").await;
+    assert!(alice.hear().await.starts_with("Use the sendmessage route"));
+
+    // Without its policy, the handler of $connect cannot write a connection down: nobody gets in.
+    let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
+    let roles = iam.list_roles().send().await.unwrap().roles;
+    let role = roles.iter().find(|role| role.role_name.starts_with("app-ConnectRole-")).unwrap();
+    iam.delete_role_policy().role_name(&role.role_name).policy_name("connect").send().await.unwrap();
+    assert!(Client::try_connect(&uri).await.is_err());
+}
