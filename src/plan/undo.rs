@@ -74,8 +74,8 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
     new_ids(steps);
     for later in 0..origins.len() {
         for earlier in 0..origins.len() {
-            // What waited for it goes back first. (A route and its responses take the same step back.)
-            if origins[later] != origins[earlier] && reaches(plan, origins[earlier], origins[later]) {
+            // What waited for it goes back first.
+            if later != earlier && reaches(plan, origins[earlier], origins[later]) {
                 steps[later].after.insert(earlier);
             }
         }
