@@ -255,8 +255,7 @@ async fn a_run_that_fails_goes_back_with_the_rights_it_has() {
     template.set("Rows.Tags", tags(&[("crew", "red")]));
     template.set("Role.Policies.0.PolicyName", json!("cells"));
     template.set("EchoLogs.RetentionInDays", json!(30));
-    template.set("PingRoute.RouteKey", json!("pong"));
-    template.set("PingIntegration.TimeoutInMillis", json!(6000));
+    template.set("Stage.StageVariables", json!({"colour": "red"}));
     template.save(&cloud);
     template::echo_code(&cloud, "good day");
     let stages = "arn:aws:apigateway:*::/apis/*/stages/*";

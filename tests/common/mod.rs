@@ -2,7 +2,12 @@
 //! the log of the calls that it made.
 
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "clippy takes only test functions for tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "clippy takes only test functions for tests"
+)]
 
 pub mod call_name;
 pub mod client;
