@@ -176,8 +176,11 @@ async fn one_of_each_type_comes_and_goes_with_the_rights_it_needs() {
     comes_and_goes(&cloud).await;
 }
 
+/// What is changed, and how.
+type Change = (&'static str, fn(&mut Template));
+
 /// Changes to the echo template, each of which takes other calls.
-const CHANGES: &[(&str, fn(&mut Template))] = &[
+const CHANGES: &[Change] = &[
     ("memory", |it| it.set("Echo.MemorySize", json!(512))),
     ("concurrency", |it| it.set("Echo.ReservedConcurrentExecutions", json!(3))),
     ("no concurrency", |it| drop(it.remove("Echo.ReservedConcurrentExecutions"))),
