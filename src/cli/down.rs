@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::exit::Exit;
 use super::{Failure, result, target};
@@ -12,6 +13,7 @@ use crate::execute::{self, Code, Zips};
 use crate::live;
 use crate::plan;
 use crate::resources::{Search, Sought};
+use crate::timings::{Phases, Timings};
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
@@ -26,6 +28,9 @@ pub struct Args {
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
+    /// Print how long the run took, and the longest chain of steps that had to wait for each other
+    #[arg(long)]
+    timings: bool,
 }
 
 /// How often it is looked whether something came back: a function's last lines may make its log group anew.
@@ -36,10 +41,13 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let mut begun = Instant::now();
+        let mut connected = begun;
         let aws = self.target.open(ui).await?;
         let sought = Sought::new();
         let identified = async {
             aws.identify().await?;
+            connected = Instant::now();
             let _ = sought.set(Search::default());
             Ok(())
         };
@@ -59,7 +67,12 @@ impl Args {
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let live = match live.take() {
                 Some(live) => live,
-                None => live::read(&aws, &sought).await?,
+                None => {
+                    // A round of its own: it is connected already.
+                    begun = Instant::now();
+                    connected = begun;
+                    live::read(&aws, &sought).await?
+                }
             };
             let plan = plan::teardown(&live);
             if plan.is_empty() {
@@ -91,11 +104,19 @@ impl Args {
                 }
                 asked = true;
             }
+            let planned = Instant::now();
             let (events, heard) = mpsc::unbounded_channel();
             let (outcome, ()) = tokio::join!(
                 execute::run(aws.clone(), &plan, Code::ready(Zips::new()), events, stopped.clone()),
                 progress::show(&plan, Style::of(self.json), heard, ui)
             );
+            if self.timings {
+                // An earlier round's steps had the same numbers.
+                let mut records = aws.records();
+                records.retain(|record| record.started >= begun);
+                let phases = Phases { begun, connected, planned, ended: Instant::now() };
+                ui.say(Timings::new(&plan, &outcome, &records, phases));
+            }
             if !outcome.is_complete() {
                 result::failures(&plan, &outcome, self.json, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
