@@ -198,7 +198,7 @@ impl<'a> Page<'a> {
             let made = times.made.unwrap_or(times.ended);
             self.bar(f, &format!("wait{on_path}"), 0, (times.started, times.ended), lane.name, "")?;
             if made < times.ended {
-                self.bar(f, "settle", 0, (made, times.ended), lane.name, "made, not ready yet")?;
+                self.bar(f, &format!("settle{on_path}"), 0, (made, times.ended), lane.name, "made, not ready yet")?;
             }
         }
         for (row, call) in placed {
@@ -228,9 +228,13 @@ impl<'a> Page<'a> {
         if !more.is_empty() {
             write!(f, "\n{}", Text(more))?;
         }
-        let shown = if class.starts_with("wait") || class == "settle" { "" } else { what };
-        let code = if class.contains("refused") { format!(": {more}") } else { String::new() };
-        write!(f, "\"><span>{}{}</span></div>", Text(shown), Text(code))
+        let label = match class {
+            "call refused" => more,
+            // What lies beneath the calls is silent.
+            _ if class.starts_with("wait") || class.starts_with("settle") => "",
+            _ => what,
+        };
+        write!(f, "\"><span>{}</span></div>", Text(label))
     }
 
     /// All calls as a table: for who cannot hover.
@@ -295,7 +299,7 @@ impl Display for Page<'_> {
         let tick = self.scale.share(self.scale.mark());
         writeln!(f, "<div class=\"chart\" style=\"--tick:{tick:.3}%;--bands:{}\">", self.bands())?;
         self.head(f)?;
-        f.write_str("<h2>For no step</h2>\n")?;
+        f.write_str("<h2>Connecting and reading</h2>\n")?;
         self.beside().iter().try_for_each(|lane| self.lane(f, lane))?;
         for round in 0..self.run.rounds.len() {
             let lanes = self.steps(round);

@@ -2,6 +2,8 @@
 
 mod critical;
 mod html;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
