@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Link, PLAN, Run, Timings, seconds};
+use super::{CONNECT, EXECUTE, Link, PLAN, Run, Timings, seconds};
 use crate::aws::Record;
 use crate::execute::Times;
 use crate::plan::Action;
@@ -142,7 +142,7 @@ impl<'a> Page<'a> {
         f.write_str("<dl class=\"sums\">")?;
         sums.iter().try_for_each(|(name, value)| write!(f, "<div><dt>{name}</dt><dd>{value}</dd></div>"))?;
         f.write_str("</dl>\n<ol class=\"path\" aria-label=\"Critical path\">")?;
-        for (name, time) in [("connect", connect), ("build, read and plan", plan)] {
+        for (name, time) in [(CONNECT, connect), (PLAN, plan)] {
             write!(f, "<li class=\"before\"><b>{name}</b> {}</li>", seconds(*time))?;
         }
         for link in critical {
@@ -150,8 +150,8 @@ impl<'a> Page<'a> {
         }
         f.write_str("</ol>\n<div class=\"legend\">")?;
         for (class, meaning) in [
-            ("connect", "connect"),
-            ("plan", "build, read and plan"),
+            (CONNECT, "connect"),
+            (PLAN, "plan (code, reading)"),
             ("call", "call"),
             ("refused", "refused call"),
             ("wait", "step without a call"),
@@ -172,9 +172,8 @@ impl<'a> Page<'a> {
             write!(f, "<span style=\"--x:{:.3}%\">{:.digits$} s</span>", self.scale.share(at), at.as_secs_f64())?;
         }
         f.write_str("</div><div class=\"name\">Critical path</div><div class=\"track\" style=\"--rows:1\">")?;
-        for phase in self.run.phases().iter().filter(|phase| phase.name != super::EXECUTE) {
-            let name = if phase.name == PLAN { "build, read and plan" } else { phase.name };
-            self.bar(f, phase.name, 0, (phase.started, phase.ended), name, "")?;
+        for phase in self.run.phases().iter().filter(|phase| phase.name != EXECUTE) {
+            self.bar(f, phase.name, 0, (phase.started, phase.ended), phase.name, "")?;
         }
         for link in &self.timings.critical {
             let spent = format!("AWS at work for {}", seconds(link.time));
