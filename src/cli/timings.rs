@@ -14,7 +14,6 @@ pub struct Args {
     /// Print how long the run took, and the longest chain of steps that had to wait for each other; with a file, also draw
     /// it there as an HTML timeline
     #[arg(long, value_name = "FILE.html", num_args = 0..=1)]
-    #[expect(clippy::option_option, reason = "clap's form of a flag that may have a value")]
     timings: Option<Option<PathBuf>>,
 }
 
