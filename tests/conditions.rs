@@ -5,7 +5,7 @@
 mod common;
 
 use common::inventory::{Inventory, same};
-use common::{Cloud, repository, template};
+use common::{Cloud, Run, repository, template};
 use serde_json::Value;
 
 /// The project's conditions file, its times shortened and its quotas widened by this factor: the order of things and
@@ -74,6 +74,32 @@ async fn where_everything_collides_and_is_throttled() {
     let refusals = comes_and_goes(&conditions).await;
     for code in ["Throttling", "ThrottlingException", "TooManyRequestsException"] {
         assert!(refusals.iter().any(|refusal| refusal.ends_with(&format!(" {code}"))), "no {code}: {refusals:?}");
+    }
+}
+
+/// The text of the timeline that a verb drew: of a whole run, every call in it.
+fn timeline(cloud: &Cloud, verb: &str) -> String {
+    let file = format!("{verb}.html");
+    let run = cloud.wschat(&[verb, "--local", "--yes", "--timings", &file]).ok();
+    let page = std::fs::read_to_string(cloud.folder().join(file)).unwrap();
+    assert!(run.stderr.contains("Makespan ") && run.stderr.contains(&format!("Timeline: {verb}.html")));
+    assert_eq!(page.matches("<div class=\"call").count(), run.calls.len(), "a bar a call");
+    page
+}
+
+#[tokio::test]
+async fn runs_are_drawn() {
+    let cloud = Cloud::start().go();
+    template::echo_without_handler(&cloud);
+    for verb in ["up", "down"] {
+        let page = timeline(&cloud, verb);
+        assert!(page.contains("<div class=\"lane on-path\"><div class=\"name\""), "no critical path in {page}");
+        assert!(!page.contains("http"), "it needs something else: {page}");
+    }
+    // The run counts, not its picture.
+    let written_nowhere = |run: Run| assert!(run.stderr.contains("cannot write the timeline to missing/x.html"));
+    for verb in ["up", "down"] {
+        written_nowhere(cloud.wschat(&[verb, "--local", "--yes", "--timings", "missing/x.html"]).ok());
     }
 }
 

@@ -5,13 +5,15 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::exit::Exit;
-use super::{Failure, result, target};
-use crate::execute::{self, Code, Zips};
+use super::{Failure, result, target, timings};
+use crate::execute::{self, Code, Outcome, Zips};
 use crate::live;
 use crate::plan;
 use crate::resources::{Search, Sought};
+use crate::timings::{Round, Run};
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
@@ -26,6 +28,8 @@ pub struct Args {
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    timings: timings::Args,
 }
 
 /// How often it is looked whether something came back: a function's last lines may make its log group anew.
@@ -36,15 +40,17 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let begun = Instant::now();
         let aws = self.target.open(ui).await?;
         let sought = Sought::new();
         let identified = async {
             aws.identify().await?;
             let _ = sought.set(Search::default());
-            Ok(())
+            Ok(Instant::now())
         };
-        let ((), live) = target::read(&aws, &sought, identified).await?;
+        let (connected, live) = target::read(&aws, &sought, identified).await?;
         let mut live = Some(live);
+        let mut run = Run { begun, connected, rounds: Vec::new() };
         let scope = aws.scope();
         let name = &scope.stack;
         let mut asked = self.yes;
@@ -68,6 +74,8 @@ impl Args {
                     ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
                 }
                 interrupt.abort();
+                run.rounds.push(Round::new(&plan, &Outcome::default(), Instant::now()));
+                self.timings.tell("down", &run, &aws, ui);
                 ui.say(if !plan.steps.is_empty() {
                     format!("All else of stack {name} is gone.")
                 } else if removed {
@@ -91,12 +99,15 @@ impl Args {
                 }
                 asked = true;
             }
+            let planned = Instant::now();
             let (events, heard) = mpsc::unbounded_channel();
             let (outcome, ()) = tokio::join!(
                 execute::run(aws.clone(), &plan, Code::ready(Zips::new()), events, stopped.clone()),
                 progress::show(&plan, Style::of(self.json), heard, ui)
             );
+            run.rounds.push(Round::new(&plan, &outcome, planned));
             if !outcome.is_complete() {
+                self.timings.tell("down", &run, &aws, ui);
                 result::failures(&plan, &outcome, self.json, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
                 let again = self.target.flags();

@@ -19,6 +19,7 @@ mod project;
 mod result;
 mod status;
 mod target;
+mod timings;
 mod up;
 mod url;
 

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::desired::{self, Desired, When};
 use super::exit::Exit;
-use super::{Failure, result};
+use super::{Failure, result, timings};
 use crate::execute::{self, Code, Outcome};
 use crate::plan::{self, Action, Plan};
-use crate::timings::{Phases, Timings};
+use crate::timings::{Round, Run};
 use crate::ui::Ui;
 use crate::ui::progress::{self, Style};
 
@@ -37,9 +37,8 @@ pub struct Args {
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
-    /// Print how long the run took, and the longest chain of steps that had to wait for each other
-    #[arg(long)]
-    timings: bool,
+    #[command(flatten)]
+    timings: timings::Args,
 }
 
 /// How often a run that meets another one at the same stack reads and goes on.
@@ -57,6 +56,7 @@ impl Args {
     }
 
     async fn carry_out(&self, mut desired: Desired<'_>, begun: Instant, ui: &Ui) -> Result<Exit, Failure> {
+        let mut run = Run { begun, connected: desired.connected, rounds: Vec::new() };
         for round in 1..=ROUNDS {
             self.show(&desired, ui);
             self.agree(ui, &desired.plan)?;
@@ -69,17 +69,18 @@ impl Args {
                 progress::show(&desired.plan, Style::of(self.json), heard, ui)
             );
             interrupt.abort();
-            if self.timings {
-                let phases = Phases { begun, connected: desired.connected, planned, ended: Instant::now() };
-                ui.say(Timings::new(&desired.plan, &outcome, &desired.aws.records(), phases));
-            }
+            run.rounds.push(Round::new(&desired.plan, &outcome, planned));
             let stopped = *stopped.borrow();
             // What is there by now may be of two runs' making.
             let in_company = !outcome.did.adopted.is_empty() && !stopped;
+            let goes_on = in_company && round < ROUNDS && self.plan.is_none();
+            if !goes_on {
+                self.timings.tell("up", &run, desired.aws, ui);
+            }
             if outcome.is_complete() && !in_company {
                 return Ok(self.succeed(&desired, &outcome, ui));
             }
-            if !in_company || round == ROUNDS || self.plan.is_some() {
+            if !goes_on {
                 return Err(self.fail(&desired, &outcome, stopped, ui).await);
             }
             ui.say("Another run is at work on this stack: reading again what is there.");

@@ -1,0 +1,173 @@
+//! How long a run took, and how long it had to take: the longest chain of steps that wait for each other.
+
+mod critical;
+mod html;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use html::page;
+
+use crate::aws::Record;
+use crate::execute::{Outcome, Times};
+use crate::plan::Plan;
+
+/// What is noted of a run as it goes on.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub begun: Instant,
+    /// AWS has said who is calling.
+    pub connected: Instant,
+    /// One, unless it was looked again at what is there.
+    pub rounds: Vec<Round>,
+}
+
+/// A plan, and how it was carried out.
+#[derive(Debug, Clone)]
+pub struct Round {
+    pub plan: Plan,
+    pub times: BTreeMap<usize, Times>,
+    /// What the steps that failed died of.
+    pub failed: BTreeMap<usize, String>,
+    /// The code is built, AWS is read, the plan is made.
+    pub planned: Instant,
+    pub ended: Instant,
+}
+
+impl Round {
+    /// A round that ends now.
+    pub fn new(plan: &Plan, outcome: &Outcome, planned: Instant) -> Self {
+        Self {
+            plan: plan.clone(),
+            times: outcome.times.clone(),
+            failed: outcome.failed.iter().map(|(step, error)| (*step, error.to_string())).collect(),
+            planned,
+            ended: Instant::now(),
+        }
+    }
+
+    /// Whether a call was made while the plan was carried out.
+    fn made(&self, record: &Record) -> bool {
+        (self.planned..=self.ended).contains(&record.started)
+    }
+}
+
+/// What a run did between two moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Phase {
+    name: &'static str,
+    started: Instant,
+    ended: Instant,
+}
+
+impl Phase {
+    fn time(&self) -> Duration {
+        self.ended.saturating_duration_since(self.started)
+    }
+}
+
+impl Run {
+    fn ended(&self) -> Instant {
+        self.rounds.last().map_or(self.connected, |round| round.ended)
+    }
+
+    /// The phases, each beginning where the one before ended.
+    fn phases(&self) -> Vec<Phase> {
+        let mut phases = vec![Phase { name: CONNECT, started: self.begun, ended: self.connected }];
+        let mut started = self.connected;
+        for round in &self.rounds {
+            phases.push(Phase { name: PLAN, started, ended: round.planned });
+            phases.push(Phase { name: EXECUTE, started: round.planned, ended: round.ended });
+            started = round.ended;
+        }
+        phases
+    }
+}
+
+const CONNECT: &str = "connect";
+/// Building, reading and planning.
+const PLAN: &str = "plan";
+const EXECUTE: &str = "execute";
+
+/// One step of the longest chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its plan, as an index into the run's rounds, and itself in that.
+    pub round: usize,
+    pub step: usize,
+    pub name: String,
+    /// What AWS took for it: its calls, and the states they waited for.
+    pub time: Duration,
+    /// When AWS began with it.
+    pub started: Instant,
+    /// When the next one could go on.
+    pub ended: Instant,
+}
+
+/// The account of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timings {
+    /// From the command to the URI.
+    pub makespan: Duration,
+    pub connect: Duration,
+    /// Building, reading and planning.
+    pub plan: Duration,
+    pub execute: Duration,
+    /// The longest chain, in order.
+    pub critical: Vec<Link>,
+    pub calls: usize,
+}
+
+impl Timings {
+    /// The account of a run that made these calls.
+    pub fn new(run: &Run, records: &[Record]) -> Self {
+        let phases = run.phases();
+        let time = |name: &str| phases.iter().filter(|phase| phase.name == name).map(Phase::time).sum();
+        Self {
+            makespan: run.ended().saturating_duration_since(run.begun),
+            connect: time(CONNECT),
+            plan: time(PLAN),
+            execute: time(EXECUTE),
+            critical: (0..run.rounds.len()).flat_map(|round| critical::path(run, round, records)).collect(),
+            calls: records.len(),
+        }
+    }
+
+    /// What the run could not have been shorter than: what comes before the plan is carried out, and the chain.
+    pub fn critical_path(&self) -> Duration {
+        self.connect + self.plan + self.critical.iter().map(|link| link.time).sum::<Duration>()
+    }
+
+    /// The makespan as a multiple of the critical path.
+    pub fn ratio(&self) -> f64 {
+        self.makespan.as_secs_f64() / self.critical_path().as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+}
+
+/// A time as people read it.
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+impl fmt::Display for Timings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "Makespan {} (connect {}, plan {}, execute {}), {} calls",
+            seconds(self.makespan),
+            seconds(self.connect),
+            seconds(self.plan),
+            seconds(self.execute),
+            self.calls
+        )?;
+        let chain: Vec<String> =
+            self.critical.iter().map(|link| format!("{} {}", link.name, seconds(link.time))).collect();
+        writeln!(f, "Critical path {}: {}", seconds(self.critical_path()), chain.join(" -> "))?;
+        write!(f, "Ratio {:.2}", self.ratio())
+    }
+}
