@@ -77,7 +77,7 @@ impl Args {
             if !goes_on {
                 self.timings.tell("up", &run, desired.aws, ui);
             }
-            if outcome.is_complete() && !in_company {
+            if outcome.is_complete() && !goes_on {
                 return Ok(self.succeed(&desired, &outcome, ui));
             }
             if !goes_on {
