@@ -13,14 +13,18 @@ use crate::resources::function;
 pub(super) fn path(run: &Run, round: usize, records: &[Record]) -> Vec<Link> {
     let at = &run.rounds[round];
     let records: Vec<&Record> = records.iter().filter(|record| at.made(record)).collect();
-    let assumable = records.iter().filter(|record| refused_for_its_role(record)).map(|record| record.ended).max();
-    Chains { index: round, round: at, records, assumable, best: BTreeMap::new() }.longest()
+    let refused = records.iter().any(|record| refused_for_its_role(record));
+    Chains { index: round, round: at, records, refused, best: BTreeMap::new() }.longest()
+}
+
+/// Whether a call has Lambda assume a role: its answer tells all functions how far the news of the role has spread.
+fn asks_for_its_role(record: &Record) -> bool {
+    matches!(record.operation, "CreateFunction" | "UpdateFunctionConfiguration")
 }
 
 /// Lambda's code for a role that it cannot assume yet (and for other invalid values, which end a run).
 fn refused_for_its_role(record: &Record) -> bool {
-    matches!(record.operation, "CreateFunction" | "UpdateFunctionConfiguration")
-        && record.refused.as_deref() == Some("InvalidParameterValueException")
+    asks_for_its_role(record) && record.refused.as_deref() == Some("InvalidParameterValueException")
 }
 
 /// The chains of a plan's steps, each waiting for the one before.
@@ -28,8 +32,8 @@ struct Chains<'a> {
     index: usize,
     round: &'a Round,
     records: Vec<&'a Record>,
-    /// When Lambda last said that it cannot assume a fresh role, if it ever did.
-    assumable: Option<Instant>,
+    /// Whether Lambda could not assume a fresh role at first.
+    refused: bool,
     /// For each step, the longest chain of what comes before it, and the last link of that.
     best: BTreeMap<usize, (Duration, Option<usize>)>,
 }
@@ -108,12 +112,14 @@ impl Chains<'_> {
         })
     }
 
-    /// Until when a function's role was on its way through AWS: to the last refusal that any function got for it, or
-    /// to the function's own first success. Few functions ask on behalf of all (`aws::propagation`): one that is silent
-    /// meanwhile waits for AWS all the same.
+    /// Until when a function's role was on its way through AWS, as far as anybody knew: to the last answer that any
+    /// function got before this one's own call was accepted. Few functions ask on behalf of all (`aws::propagation`), for
+    /// all code takes one line: one that is silent meanwhile waits for AWS all the same.
     fn role_spread_until(&self, step: usize, calls: &[&Record]) -> Option<Instant> {
-        let assumable = self.assumable.filter(|_| self.round.plan.steps[step].type_name == function::TYPE)?;
+        let is_function = self.round.plan.steps[step].type_name == function::TYPE;
         let accepted = calls.iter().find(|record| record.refused.is_none()).map(|record| record.started);
-        Some(accepted.map_or(assumable, |accepted| assumable.min(accepted)))
+        let answers = self.records.iter().filter(|record| asks_for_its_role(record)).map(|record| record.ended);
+        let known = answers.filter(|answered| accepted.is_none_or(|accepted| *answered <= accepted)).max();
+        known.filter(|_| is_function && self.refused)
     }
 }
