@@ -421,12 +421,17 @@ where
     let begun = Instant::now();
     let mut pause = Duration::from_millis(20);
     let mut passed = false;
+    let mut before = Trial::Probe;
     loop {
         let turn = if fresh { propagation.turn().await } else { None };
         let trial = match propagation.age(role).filter(|_| turn.is_some() && !passed) {
             Some(age) => propagation.trial(age),
             None => Trial::Whole,
         };
+        if std::mem::replace(&mut before, trial) != trial {
+            // Whole code takes its time on the way: the line need not rest as well.
+            pause = Duration::from_millis(20);
+        }
         match attempt(trial).await {
             Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < patience => {
                 if std::mem::take(&mut passed) {

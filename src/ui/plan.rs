@@ -54,13 +54,22 @@ fn headline(out: &mut String, step: &Step, width: usize) {
 fn changes(out: &mut String, step: &Step, secrets: &BTreeSet<String>) {
     for change in &step.changes {
         let (old, new) = values(change, secrets);
+        if step.action == Action::Create {
+            // Whose it is goes without saying, and so does what is empty.
+            let own = |key: &String| key.starts_with("wschat:");
+            let tags = change.new.as_ref().and_then(Value::as_object).filter(|_| change.property == "Tags");
+            if let Some(new) = new.filter(|new| !new.is_empty() && tags.is_none_or(|tags| !tags.keys().all(own))) {
+                let _ = writeln!(out, "      {}: {new}", change.property);
+            }
+            continue;
+        }
         let _ = writeln!(
             out,
             "      {}: {} -> {}{}",
             change.property,
             old.unwrap_or_else(none),
             new.unwrap_or_else(none),
-            if change.create_only && step.action != Action::Create { "  (cannot be changed in place)" } else { "" }
+            if change.create_only { "  (cannot be changed in place)" } else { "" }
         );
     }
 }
