@@ -260,7 +260,7 @@ async fn eight_at_once_make_one_stack() {
     for run in &ends {
         println!("{:?} {}", run.code, run.stderr.lines().rev().take(3).collect::<Vec<_>>().join(" / "));
     }
-    cloud.up();
+    // Who meets another reads again and goes on: whoever is last leaves one stack.
     same(&cloud.inventory().await, &whole);
     cloud.up().changes_nothing();
 }

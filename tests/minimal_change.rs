@@ -399,6 +399,28 @@ async fn a_plan_is_shown_whole_and_kept_to() {
 }
 
 #[tokio::test]
+async fn a_plan_keeps_secrets() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    template.0["Parameters"] = json!({"Secret": {"Type": "String", "NoEcho": true}});
+    template.set("Echo.Environment.Variables.MARK", json!({"Fn::Sub": "key=${Secret}"}));
+    template.save(&cloud);
+    let tells = |verb: &[&str], secret: &str, code: i32| {
+        let parameter = format!("Secret={secret}");
+        let run = cloud.wschat(&[verb, &["--local", "--parameter", &parameter]].concat()).exits(code);
+        assert!(!run.stdout.contains("tops3cret") && !run.stderr.contains("tops3cret"), "{}{}", run.stdout, run.stderr);
+        run.stdout
+    };
+    assert!(tells(&["plan"], "tops3cret-1", 2).contains("****"));
+    tells(&["up", "--yes"], "tops3cret-1", 0);
+    for verb in [&["plan"][..], &["plan", "--json"]] {
+        let told = tells(verb, "tops3cret-2", 2);
+        assert!(told.contains("Environment.Variables.MARK") && told.contains("****"), "{told}");
+    }
+    tells(&["up", "--yes", "--json"], "tops3cret-2", 0);
+}
+
+#[tokio::test]
 async fn a_key_schema_is_changed_only_with_leave_to_lose_the_data() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);

@@ -41,9 +41,12 @@ def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
 
     emulator.take()
     assert wschat("up", *target, *template).strip() == uri
-    assert mutations(emulator) == [], "a second up changes nothing"
+    wschat("plan", *target, *template)
+    assert mutations(emulator) == [], "a second up changes nothing, and plan sees nothing to change"
 
     project.edit("RouteKey: sendmessage", "RouteKey: say")
+    wschat("plan", *target, *template, expect=2)
+    assert mutations(emulator) == [], "a plan reads"
     wschat("up", *target, *template, "--yes")
     changed = mutations(emulator)
     assert changed.count("CreateDeployment") == 1
@@ -52,6 +55,7 @@ def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
     assert_as_described(aws, project.path, STACK, uri)
     emulator.take()
     wschat("up", *target, *template)
+    wschat("plan", *target, *template)
     assert mutations(emulator) == [], "and the next one has nothing to do again"
 
     project.write_code("connect", "two")
