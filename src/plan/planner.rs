@@ -245,11 +245,15 @@ impl Planner<'_> {
     }
 
     fn find(&self, provider: &'static dyn Provider, want: &Want) -> Option<usize> {
-        let mut candidates: Vec<usize> = self
+        let mut fitting = self
             .of_type(provider)
             .filter(|index| !self.taken.contains(index))
-            .filter(|index| !self.live[*index].is_leaving() && provider.is(want, &self.live[*index]))
-            .collect();
+            .filter(|index| !self.live[*index].is_leaving() && provider.is(want, &self.live[*index]));
+        // Only of these two may several fit, and one better than another.
+        if ![resources::api::TYPE, integration::TYPE].contains(&provider.type_name()) {
+            return fitting.next();
+        }
+        let mut candidates: Vec<usize> = fitting.collect();
         // One of others stands in the way only where there is none of ours.
         candidates.sort_by_key(|index| self.live[*index].owner != Owner::Stack);
         // Integrations of equal content are told apart by the routes that use them.

@@ -87,8 +87,9 @@ impl Provider for Route {
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties["ApiId"] == live.properties["ApiId"]
-            && want.properties["RouteKey"] == live.properties["RouteKey"]
+        // Most differ in their key, and it is asked for every pair.
+        want.properties["RouteKey"] == live.properties["RouteKey"]
+            && want.properties["ApiId"] == live.properties["ApiId"]
     }
 
     async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
