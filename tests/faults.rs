@@ -22,23 +22,6 @@ use common::{Cloud, template};
 /// How many clouds stand side by side: runs that meet faults mostly wait.
 const CLOUDS: usize = 8;
 
-/// Every state is passed through and holds up nothing.
-const SWIFT: &str = r#"
-    [eventual_s]
-    iam_role_assumable = 0.001
-    table_creating = 0.002
-    table_deleting = 0.002
-    function_pending = 0.002
-    function_updating = 0.002
-"#;
-
-/// A cloud with the echo template in its folder, and nothing deployed.
-fn echo() -> Cloud {
-    let cloud = Cloud::start().conditions(SWIFT).go();
-    template::echo_without_handler(&cloud);
-    cloud
-}
-
 /// What wschat is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
@@ -58,7 +41,7 @@ struct Undisturbed {
 }
 
 static UNDISTURBED: LazyLock<[Undisturbed; 3]> = LazyLock::new(|| {
-    let cloud = echo();
+    let cloud = template::swift_echo();
     [Deed::Up, Deed::Update, Deed::Down].map(|deed| {
         let before = cloud.inventory_now();
         let Trial { run, calls, .. } = deed.prepare(&cloud).run(deed.arguments());
@@ -165,7 +148,7 @@ fn uncertain(call: &Name) -> Vec<Fault> {
 #[test]
 fn a_lost_answer_and_one_that_says_nothing_leave_no_trace() {
     let cases = Case::all(uncertain);
-    on_clouds(CLOUDS, echo, &cases, |cloud, case| {
+    on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, _)) = case.run(cloud) {
             trial.run.ok();
@@ -283,7 +266,7 @@ fn throttles_and_collisions_are_waited_out() {
     let deeds = [Deed::Up, Deed::Update, Deed::Down];
     let storms: Vec<Storm> =
         deeds.into_iter().flat_map(|deed| storms().map(move |wording| Storm { deed, wording })).collect();
-    on_clouds(CLOUDS, echo, &storms, |cloud, storm| {
+    on_clouds(CLOUDS, template::swift_echo, &storms, |cloud, storm| {
         storm.deed.begin(cloud);
         let fault = match &storm.wording {
             Wording::Throttled(fault) => {
@@ -376,7 +359,7 @@ fn is_tidying(call: &Name) -> bool {
 fn ends_in_an_error_and_is_undone(deed: Deed) {
     let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == deed).collect();
     let start = || {
-        let cloud = echo();
+        let cloud = template::swift_echo();
         deed.begin(&cloud);
         cloud
     };
@@ -412,7 +395,7 @@ fn an_update_that_is_refused_something_is_told_and_undone() {
 #[test]
 fn a_down_that_is_refused_something_is_finished_by_the_next() {
     let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == Deed::Down).collect();
-    on_clouds(CLOUDS, echo, &cases, |cloud, case| {
+    on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, hit)) = case.run(cloud) {
             tells(&trial.run.exits(1).stderr, &hit);
@@ -435,7 +418,7 @@ fn an_answer_that_never_comes_is_not_waited_for_forever() {
         ("CreateApi", Fault::after(forever())),
     ];
     let cases = cases.map(|(operation, fault)| Case { deed: Deed::Up, call: call(operation), fault });
-    on_clouds(cases.len(), echo, &cases, |cloud, case| {
+    on_clouds(cases.len(), template::swift_echo, &cases, |cloud, case| {
         case.run(cloud).unwrap().0.run.ok();
         same(&cloud.inventory_now(), &Deed::Up.undisturbed().after);
     });

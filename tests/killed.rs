@@ -23,23 +23,6 @@ const CLOUDS: usize = 3;
 const UP: &[&str] = &["up", "--yes"];
 const DOWN: &[&str] = &["down", "--yes"];
 
-/// Every state is passed through and holds up nothing.
-const SWIFT: &str = r#"
-    [eventual_s]
-    iam_role_assumable = 0.001
-    table_creating = 0.002
-    table_deleting = 0.002
-    function_pending = 0.002
-    function_updating = 0.002
-"#;
-
-/// A cloud with the echo template in its folder, and nothing deployed.
-fn echo() -> Cloud {
-    let cloud = Cloud::start().conditions(SWIFT).go();
-    template::echo_without_handler(&cloud);
-    cloud
-}
-
 /// Where a run is cut off.
 struct Cut {
     name: Name,
@@ -97,10 +80,10 @@ fn goes_on(cloud: &Cloud, whole: &Inventory) {
 
 #[test]
 fn up_is_killed_at_every_call() {
-    let cloud = echo();
+    let cloud = template::swift_echo();
     let cuts = Cut::everywhere(up(&cloud).names());
     let whole = cloud.inventory_now();
-    on_clouds(CLOUDS, echo, &cuts, |cloud, cut| {
+    on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
         cut.run(cloud, UP);
         goes_on(cloud, &whole);
         down(cloud);
@@ -112,14 +95,14 @@ fn up_is_killed_at_every_call() {
 
 #[test]
 fn an_update_is_killed_at_every_call() {
-    let cloud = echo();
+    let cloud = template::swift_echo();
     up(&cloud);
     let before = cloud.inventory_now();
     template::echo_changed(&cloud);
     let cuts = Cut::everywhere(up(&cloud).names());
     let whole = cloud.inventory_now();
     let start = || {
-        let cloud = echo();
+        let cloud = template::swift_echo();
         up(&cloud);
         cloud
     };
@@ -135,11 +118,11 @@ fn an_update_is_killed_at_every_call() {
 
 #[test]
 fn down_is_killed_at_every_call() {
-    let cloud = echo();
+    let cloud = template::swift_echo();
     up(&cloud);
     let whole = cloud.inventory_now();
     let cuts = Cut::everywhere(down(&cloud).names());
-    on_clouds(CLOUDS, echo, &cuts, |cloud, cut| {
+    on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
         up(cloud);
         cut.run(cloud, DOWN);
         down(cloud);
@@ -155,7 +138,7 @@ fn down_is_killed_at_every_call() {
 #[test]
 fn the_chat_stack_is_killed_here_and_there() {
     let start = || {
-        let cloud = Cloud::start().conditions(SWIFT).go();
+        let cloud = Cloud::start().conditions(template::SWIFT).go();
         template::chat_without_handlers(&cloud);
         cloud
     };

@@ -2,10 +2,8 @@
 
 use super::exit::Exit;
 use super::{Failure, project, result, target};
-use crate::live;
 use crate::plan;
 use crate::policy;
-use crate::resources::{Search, Sought};
 use crate::ui::Ui;
 
 /// Print the IAM policy that the next `up` needs: to do what it would do now, and to take it back
@@ -25,18 +23,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         let project = if self.down { None } else { Some(self.project.read()?) };
-        if let Some(project) = &project {
-            project.check(&self.target.stack()?, self.target.region(), ui)?;
-        }
-        let aws = self.target.open(ui).await?;
-        let sought = Sought::new();
-        let identified = async {
-            let scope = aws.identify().await?;
-            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
-            let _ = sought.set(stack.as_ref().map_or_else(Search::default, live::search));
-            Ok(stack)
-        };
-        let (stack, live) = target::read(&aws, &sought, identified).await?;
+        let (aws, stack, live) = self.target.read(project, ui).await?;
         let plan = match stack {
             None => plan::teardown(&live),
             Some(stack) => {

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::{Failure, project, result, target};
-use crate::live;
 use crate::plan::{self, Action, Plan, Step};
-use crate::resources::{Health, Live, Owner, Search, Sought};
+use crate::resources::{Health, Live, Owner};
 use crate::ui::Ui;
 use crate::ui::plan::values;
 
@@ -30,18 +29,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
-        if let Some(project) = &project {
-            project.check(&self.target.stack()?, self.target.region(), ui)?;
-        }
-        let aws = self.target.open(ui).await?;
-        let sought = Sought::new();
-        let identified = async {
-            let scope = aws.identify().await?;
-            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
-            let _ = sought.set(stack.as_ref().map_or_else(Search::default, live::search));
-            Ok(stack)
-        };
-        let (stack, live) = target::read(&aws, &sought, identified).await?;
+        let (aws, stack, live) = self.target.read(project, ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
         if !live.iter().any(|one| one.owner == Owner::Stack) {
@@ -98,18 +86,7 @@ impl Args {
 
 /// Without a template, everything that is there is as it shall be.
 fn described(live: &[Live]) -> Plan {
-    let steps = live.iter().filter(|one| one.owner == Owner::Stack).map(|one| Step {
-        action: Action::Keep,
-        type_name: one.type_name,
-        name: one.logical_id.clone().unwrap_or_else(|| one.physical_id.clone()),
-        physical_id: Some(one.physical_id.clone()),
-        changes: Vec::new(),
-        reason: None,
-        want: None,
-        live: Some(one.clone()),
-        after: [].into(),
-        if_refused: [].into(),
-    });
+    let steps = live.iter().filter(|one| one.owner == Owner::Stack).map(|one| Step::on(one, Action::Keep));
     Plan { steps: steps.collect(), ..Plan::default() }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::local::{DATA_FOLDER, DataFolder};
+use super::project::Project;
 use crate::aws::{Aws, Target};
 use crate::live;
 use crate::local::process;
-use crate::resources::{Live, Sought};
-use crate::stack::check_stack;
+use crate::resources::{Live, Search, Sought};
+use crate::stack::{Stack, check_stack};
 use crate::ui::Ui;
 
 /// Which stack, and where.
@@ -111,6 +112,30 @@ impl Args {
         let aws = self.open(ui).await?;
         aws.identify().await?;
         Ok(aws)
+    }
+
+    /// Reads a stack, with the one that a template describes, if there is a template.
+    ///
+    /// # Errors
+    /// When the template has problems, it cannot be told who is calling, or AWS cannot be read.
+    pub async fn read(
+        &self,
+        project: Option<Project>,
+        ui: &Ui,
+    ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), Failure> {
+        if let Some(project) = &project {
+            project.check(&self.stack()?, self.region(), ui)?;
+        }
+        let aws = self.open(ui).await?;
+        let sought = Sought::new();
+        let identified = async {
+            let scope = aws.identify().await?;
+            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
+            let _ = sought.set(stack.as_ref().map_or_else(Search::default, live::search));
+            Ok(stack)
+        };
+        let (stack, live) = read(&aws, &sought, identified).await?;
+        Ok((aws, stack, live))
     }
 
     /// Where things are kept between runs that can be made again at any time.

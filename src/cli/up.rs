@@ -1,6 +1,7 @@
 //! `wschat up`: from a template to a URI.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use super::desired::{self, Desired, When};
 use super::exit::Exit;
 use super::{Failure, result, timings};
+use crate::aws::Aws;
 use crate::execute::{self, Code, Outcome};
 use crate::plan::{self, Action, Plan};
 use crate::timings::{Round, Run};
@@ -61,16 +63,8 @@ impl Args {
             self.show(&desired, ui);
             self.agree(ui, &desired.plan)?;
             let planned = Instant::now();
-            let (stop, stopped) = watch::channel(false);
-            let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
-            let (events, heard) = mpsc::unbounded_channel();
-            let (outcome, ()) = tokio::join!(
-                execute::run(desired.aws.clone(), &desired.plan, desired.code.clone(), events, stopped.clone()),
-                progress::show(&desired.plan, Style::of(self.json), heard, ui)
-            );
-            interrupt.abort();
+            let (outcome, stopped) = self.execute(desired.aws, &desired.plan, desired.code.clone(), ui).await;
             run.rounds.push(Round::new(&desired.plan, &outcome, planned));
-            let stopped = *stopped.borrow();
             // What is there by now may be of two runs' making.
             let in_company = !outcome.did.adopted.is_empty() && !stopped;
             let goes_on = in_company && round < ROUNDS && self.plan.is_none();
@@ -87,6 +81,19 @@ impl Args {
             desired.again().await?;
         }
         Err("another run is at work on this stack; try again when it is done".into())
+    }
+
+    /// Carries out a plan, shown as it goes on; gives whether somebody stopped it, too.
+    async fn execute(&self, aws: &Arc<Aws>, plan: &Plan, code: Code, ui: &Ui) -> (Outcome, bool) {
+        let (stop, stopped) = watch::channel(false);
+        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
+        let (events, heard) = mpsc::unbounded_channel();
+        let (outcome, ()) = tokio::join!(
+            execute::run(Arc::clone(aws), plan, code, events, stopped.clone()),
+            progress::show(plan, Style::of(self.json), heard, ui)
+        );
+        interrupt.abort();
+        (outcome, *stopped.borrow())
     }
 
     fn show(&self, desired: &Desired<'_>, ui: &Ui) {
@@ -182,15 +189,8 @@ impl Args {
         } else {
             ui.say("Undoing what this run did:");
         }
-        let (stop, stopped) = watch::channel(false);
-        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
-        let (events, heard) = mpsc::unbounded_channel();
         let code = Code::ready(outcome.backups.clone());
-        let (undone, ()) = tokio::join!(
-            execute::run(desired.aws.clone(), &undo.plan, code, events, stopped),
-            progress::show(&undo.plan, Style::of(self.json), heard, ui)
-        );
-        interrupt.abort();
+        let (undone, _) = self.execute(desired.aws, &undo.plan, code, ui).await;
         let step = |index: &usize| {
             let step = &undo.plan.steps[*index];
             format!("{} ({})", step.name, step.type_name)

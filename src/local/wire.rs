@@ -33,6 +33,19 @@ pub struct Caller {
 }
 
 impl Request {
+    /// A request from Ireland by nobody in particular, for tests.
+    #[cfg(test)]
+    pub fn in_test(method: &str, path: &str, body: &str) -> Self {
+        Self {
+            method: method.parse().unwrap(),
+            path: path.to_owned(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec().into(),
+            caller: Caller { access_key: None, region: "eu-west-1".to_owned() },
+        }
+    }
+
     /// The first value of a query parameter.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

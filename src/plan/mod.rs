@@ -97,6 +97,22 @@ pub struct Step {
 }
 
 impl Step {
+    /// A step about what is there, under the name that it goes by.
+    pub fn on(live: &Live, action: Action) -> Self {
+        Self {
+            action,
+            type_name: live.type_name,
+            name: live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone()),
+            physical_id: Some(live.physical_id.clone()),
+            changes: Vec::new(),
+            reason: None,
+            want: None,
+            live: Some(live.clone()),
+            after: BTreeSet::new(),
+            if_refused: BTreeSet::new(),
+        }
+    }
+
     /// The provider of the step's type.
     ///
     /// # Panics

@@ -19,6 +19,10 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     };
     let of_inline_policies = |resource: &&Resource| resource.kind.type_name() == inline_policy::TYPE;
     let inline_policies: Vec<&Resource> = stack.resources.values().filter(of_inline_policies).collect();
+    let hard = |id: &str| {
+        let resource = stack.resources.get(id);
+        resource.into_iter().flat_map(|resource| &resource.hard).map(String::as_str)
+    };
     for resource in stack.resources.values() {
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         let mut after = acting(&resource.hard);
@@ -26,7 +30,7 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
         if resource.kind.type_name() == function::TYPE {
             // A function first run right after its policies came may keep credentials without them for minutes.
             let policies =
-                policies_of(&inline_policies, resource).filter(|id| !reaches(stack, id, &resource.logical_id));
+                policies_of(&inline_policies, resource).filter(|id| !reaches(id.as_str(), &resource.logical_id, hard));
             after.extend(policies.filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
         }
         if_refused.retain(|step| !after.contains(step) && *step != index);
@@ -54,16 +58,16 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     order_deletes(plan);
 }
 
-/// Whether `from` waits for `to`, directly or through others.
-fn reaches(stack: &Stack, from: &str, to: &str) -> bool {
+/// Whether `from` waits for `to`, directly or through others; `after` tells what one waits for.
+pub(super) fn reaches<T: Copy + Ord, I: Iterator<Item = T>>(from: T, to: T, after: impl Fn(T) -> I) -> bool {
     let mut ahead = vec![from];
     let mut seen = BTreeSet::new();
-    while let Some(id) = ahead.pop() {
-        if id == to {
+    while let Some(one) = ahead.pop() {
+        if one == to {
             return true;
         }
-        if seen.insert(id) {
-            ahead.extend(stack.resources.get(id).into_iter().flat_map(|resource| &resource.hard).map(String::as_str));
+        if seen.insert(one) {
+            ahead.extend(after(one));
         }
     }
     false

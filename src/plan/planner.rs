@@ -332,18 +332,7 @@ impl Planner<'_> {
 
 /// The step of something that is no longer wanted.
 fn leaving(live: &Live, reason: Option<String>) -> Step {
-    Step {
-        action: gone_or_left(live.deletion_policy),
-        type_name: live.type_name,
-        name: live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone()),
-        physical_id: Some(live.physical_id.clone()),
-        changes: Vec::new(),
-        reason,
-        want: None,
-        live: Some(live.clone()),
-        after: BTreeSet::new(),
-        if_refused: BTreeSet::new(),
-    }
+    Step { reason, ..Step::on(live, gone_or_left(live.deletion_policy)) }
 }
 
 fn gone_or_left(policy: DeletionPolicy) -> Action {

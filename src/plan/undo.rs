@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::order::order_deletes;
+use super::order::{order_deletes, reaches};
 use super::{Action, Plan, Step, changes};
 use crate::resources::{Live, Owner, Want, function, log_group, permission, route, route_response};
 use crate::stack::Token;
@@ -36,8 +36,8 @@ pub struct Undo {
 /// end.
 pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[Live], now: &[Live]) -> Undo {
     let mut undo = Undo::default();
-    // Of each step of the way back, which step it takes back.
-    let mut origins: Vec<usize> = Vec::new();
+    // Each step of the way back, with the one that it takes back.
+    let mut way: Vec<(usize, Step)> = Vec::new();
     for index in did.begun.iter().copied() {
         let step = &plan.steps[index];
         let back = match step.action {
@@ -54,29 +54,26 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
             }
             Action::Keep | Action::Retain => Vec::new(),
         };
-        origins.extend(back.iter().map(|_| index));
-        undo.plan.steps.extend(back);
+        way.extend(back.into_iter().map(|back| (index, back)));
     }
-    let steps = &mut undo.plan.steps;
     // What goes with its parent needs no step of its own.
-    let leaving: BTreeSet<(&str, String)> = steps
+    let leaving: BTreeSet<(&str, String)> = way
         .iter()
-        .filter(|step| step.action == Action::Delete)
-        .filter_map(|step| Some((step.type_name, step.physical_id.clone()?)))
+        .filter(|(_, step)| step.action == Action::Delete)
+        .filter_map(|(_, step)| Some((step.type_name, step.physical_id.clone()?)))
         .collect();
-    let stays: Vec<bool> = steps.iter().map(|step| !goes_with_parent(step, &leaving)).collect();
-    let mut keep = stays.iter();
-    steps.retain(|_| *keep.next().unwrap_or(&true));
-    let mut keep = stays.iter();
-    origins.retain(|_| *keep.next().unwrap_or(&true));
+    way.retain(|(_, step)| !goes_with_parent(step, &leaving));
+    let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
 
+    undo.plan.steps = back;
+    let steps = &mut undo.plan.steps;
     steps.extend(logs_of(steps, before, now));
     new_ids(steps);
     for later in 0..origins.len() {
         for earlier in 0..origins.len() {
             // What waited for it goes back first. (A route and its responses take the same step back.)
             let (first, then) = (origins[earlier], origins[later]);
-            if first != then && reaches(plan, first, then) {
+            if first != then && reaches(first, then, |step| plan.steps[step].after.iter().copied()) {
                 steps[later].after.insert(earlier);
             }
         }
@@ -147,24 +144,8 @@ fn same(one: &Live, other: &Live) -> bool {
     (one.type_name, &one.physical_id, &one.parent) == (other.type_name, &other.physical_id, &other.parent)
 }
 
-fn step_for(live: &Live, action: Action, name: String) -> Step {
-    Step {
-        action,
-        type_name: live.type_name,
-        name,
-        physical_id: Some(live.physical_id.clone()),
-        changes: Vec::new(),
-        reason: None,
-        want: None,
-        live: Some(live.clone()),
-        after: BTreeSet::new(),
-        if_refused: BTreeSet::new(),
-    }
-}
-
 fn gone(live: &Live) -> Step {
-    let name = live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone());
-    Step { reason: Some("this run made it".to_owned()), ..step_for(live, Action::Delete, name) }
+    Step { reason: Some("this run made it".to_owned()), ..Step::on(live, Action::Delete) }
 }
 
 /// A resource as it was read, as something to want again.
@@ -189,7 +170,7 @@ fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
     }
     let reason = Some("this run changed it".to_owned());
     let want = Some(as_it_was(&step.name, before));
-    Some(Step { changes, reason, want, ..step_for(live, Action::Update, step.name.clone()) })
+    Some(Step { name: step.name.clone(), changes, reason, want, ..Step::on(live, Action::Update) })
 }
 
 /// Routes and what belongs to them go before the new deployment is made; everything else goes when the run has
@@ -211,11 +192,12 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
         .map(|gone| {
             let name = if same(gone, step.live.as_ref().unwrap_or(gone)) { &step.name } else { &gone.physical_id };
             Step {
+                name: name.clone(),
                 reason: Some("this run deleted it".to_owned()),
                 physical_id: None,
                 want: Some(as_it_was(name, gone)),
                 live: None,
-                ..step_for(gone, Action::Create, name.clone())
+                ..Step::on(gone, Action::Create)
             }
         })
         .collect()
@@ -255,19 +237,4 @@ fn new_ids(steps: &mut [Step]) {
             }
         }
     }
-}
-
-/// Whether `from` waited for `to`, directly or through others.
-fn reaches(plan: &Plan, from: usize, to: usize) -> bool {
-    let mut ahead = vec![from];
-    let mut seen = BTreeSet::new();
-    while let Some(step) = ahead.pop() {
-        if step == to {
-            return true;
-        }
-        if seen.insert(step) {
-            ahead.extend(&plan.steps[step].after);
-        }
-    }
-    false
 }

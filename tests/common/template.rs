@@ -97,6 +97,23 @@ pub fn echo_changed(cloud: &Cloud) -> Template {
     template
 }
 
+/// Conditions under which every state is passed through and holds up nothing.
+pub const SWIFT: &str = r#"
+    [eventual_s]
+    iam_role_assumable = 0.001
+    table_creating = 0.002
+    table_deleting = 0.002
+    function_pending = 0.002
+    function_updating = 0.002
+"#;
+
+/// A swift cloud with the echo template in its folder, and nothing deployed.
+pub fn swift_echo() -> Cloud {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    echo_without_handler(&cloud);
+    cloud
+}
+
 /// Writes the code of the echo template's function, which greets so.
 pub fn echo_code(cloud: &Cloud, greeting: &str) {
     let folder = cloud.folder().join("echo");

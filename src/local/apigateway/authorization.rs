@@ -80,14 +80,7 @@ mod tests {
             ),
         ];
         for (method, path, body, expected) in cases {
-            let request = Request {
-                method: method.parse().unwrap(),
-                path: (*path).to_owned(),
-                query: Vec::new(),
-                headers: http::HeaderMap::new(),
-                body: body.as_bytes().to_vec().into(),
-                caller: crate::local::wire::Caller { access_key: None, region: "eu-west-1".to_owned() },
-            };
+            let request = Request::in_test(method, path, body);
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(action, path)| ((*action).to_owned(), format!("arn:aws:apigateway:eu-west-1::{path}")))

@@ -143,14 +143,7 @@ mod tests {
             ("ExecuteStatement", r#"{"Statement":"UPDATE \"t\" SET a=1"}"#, &[("PartiQLUpdate", "t")]),
         ];
         for (operation, body, expected) in cases {
-            let request = Request {
-                method: http::Method::POST,
-                path: "/".to_owned(),
-                query: Vec::new(),
-                headers: http::HeaderMap::new(),
-                body: body.as_bytes().to_vec().into(),
-                caller: crate::local::wire::Caller { access_key: None, region: "eu-west-1".to_owned() },
-            };
+            let request = Request::in_test("POST", "/", body);
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(action, name)| (format!("dynamodb:{action}"), table("eu-west-1", name)))

@@ -97,14 +97,8 @@ mod tests {
         ];
         for (method, uri, body, expected) in cases {
             let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-            let request = Request {
-                method: method.parse().unwrap(),
-                path: path.to_owned(),
-                query: crate::local::router::decode_query(query.as_bytes()),
-                headers: http::HeaderMap::new(),
-                body: body.as_bytes().to_vec().into(),
-                caller: crate::local::wire::Caller { access_key: None, region: "eu-west-1".to_owned() },
-            };
+            let query = crate::local::router::decode_query(query.as_bytes());
+            let request = Request { query, ..Request::in_test(method, path, body) };
             let needs = needs(routes::operation(&request).unwrap(), &request);
             let pairs: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.resource.as_str())).collect();
             assert_eq!(pairs, *expected, "{method} {uri}");

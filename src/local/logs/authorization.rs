@@ -56,14 +56,7 @@ mod tests {
             ),
         ];
         for (operation, body, expected) in cases {
-            let request = Request {
-                method: http::Method::POST,
-                path: "/".to_owned(),
-                query: Vec::new(),
-                headers: http::HeaderMap::new(),
-                body: body.as_bytes().to_vec().into(),
-                caller: crate::local::wire::Caller { access_key: None, region: "eu-west-1".to_owned() },
-            };
+            let request = Request::in_test("POST", "/", body);
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(action, rest)| (format!("logs:{action}"), groups::arn("eu-west-1", rest)))
