@@ -1,15 +1,17 @@
-//! The intrinsic functions: one table, and one function each.
+//! The intrinsic functions that give values: one table, and one function each.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::conditions::LOGIC;
 use super::resolve::{Reference, Resolver};
-use super::{Scope, Token};
+use super::substitution::{self, Piece, Substitution};
+use super::{Scope, Token, network};
 use crate::diagnostic::{Path, Problem};
 use crate::resources::Attribute;
-use crate::template::intrinsics;
+use crate::template::{LANGUAGE_EXTENSIONS, intrinsics};
 
 /// Why a function has no value: a problem that is still to be reported, or one that was already.
 pub enum Failure {
@@ -42,7 +44,9 @@ type Function = fn(&mut Resolver<'_>, &Value, &Path) -> Outcome;
 /// All intrinsic functions that give values.
 const FUNCTIONS: &[(&str, Function)] = &[
     ("Fn::Base64", base64),
+    ("Fn::Cidr", cidr),
     ("Fn::FindInMap", find_in_map),
+    ("Fn::GetAZs", get_azs),
     ("Fn::GetAtt", get_att),
     ("Fn::If", if_),
     ("Fn::Join", join),
@@ -54,8 +58,31 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("Ref", ref_),
 ];
 
-/// Functions that only conditions may use.
-const LOGIC: &[&str] = &["Fn::And", "Fn::Equals", "Fn::Not", "Fn::Or"];
+/// Functions of the language that ask CloudFormation for something, and why nobody answers here; what to do.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "Fn::ImportValue",
+        "Fn::ImportValue takes what another stack of CloudFormation's exports, and wschat's stacks are none",
+        "make it a parameter: --parameter NAME=VALUE",
+    ),
+    (
+        "Fn::Transform",
+        "Fn::Transform runs a macro inside CloudFormation, and wschat does without CloudFormation",
+        "write out what the macro would make",
+    ),
+    ("Fn::RefAll", "Fn::RefAll lists what an account has of a kind, and nobody is asked for that here", LIST_THEM),
+    ("Fn::ValueOf", "Fn::ValueOf looks at what a parameter names, and nobody is asked for that here", LIST_THEM),
+    ("Fn::ValueOfAll", "Fn::ValueOfAll looks at what parameters name, and nobody is asked for that here", LIST_THEM),
+];
+
+const LIST_THEM: &str = "write out the values that are allowed";
+
+/// How deep values may stand in each other, conditions on conditions and names on names taken together: all of them are
+/// followed by recursion.
+const DEEPEST: usize = 400;
+
+/// Functions that a template has only with the transform `AWS::LanguageExtensions`.
+const EXTENSIONS: &[&str] = &["Fn::Length", "Fn::ToJsonString"];
 
 /// The names that start with `AWS::`.
 const PSEUDO: &[&str] = &[
@@ -72,16 +99,38 @@ impl Resolver<'_> {
     /// `value` with all intrinsic functions in it evaluated; `None` is `AWS::NoValue`. What fails is reported and leaves
     /// an empty string behind.
     pub(super) fn evaluate(&mut self, value: &Value, path: &Path) -> Option<Value> {
-        if let Some((name, argument)) = intrinsics::call(value) {
-            return match self.call(name, argument, path) {
-                Ok(value) => value,
-                Err(failure) => {
-                    self.problems.extend(failure.into_problem());
-                    self.failed.push(path.clone());
-                    Some(Value::from(""))
-                }
-            };
+        let evaluated = self.deeper(path, |resolver| match intrinsics::call(value) {
+            Some((name, argument)) => resolver.call(name, argument, path),
+            None => Ok(resolver.ordinary(value, path)),
+        });
+        match evaluated {
+            Ok(value) => value,
+            Err(failure) => {
+                self.problems.extend(failure.into_problem());
+                self.failed.push(path.clone());
+                Some(Value::from(""))
+            }
         }
+    }
+
+    /// What `next` gives, one step deeper, if that is not too deep.
+    pub(super) fn deeper<T>(
+        &mut self,
+        path: &Path,
+        next: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if self.depth == DEEPEST {
+            let what = format!("values are built on each other here, more than {DEEPEST} deep");
+            return Err(Problem::new(path.clone(), what).into());
+        }
+        self.depth += 1;
+        let outcome = next(self);
+        self.depth -= 1;
+        outcome
+    }
+
+    /// A value that is no function, with all functions below it evaluated.
+    fn ordinary(&mut self, value: &Value, path: &Path) -> Option<Value> {
         match value {
             Value::Array(items) => {
                 let items = items.iter().enumerate();
@@ -113,13 +162,20 @@ impl Resolver<'_> {
 
     fn call(&mut self, name: &str, argument: &Value, path: &Path) -> Outcome {
         let below = path.key(name);
+        if EXTENSIONS.contains(&name) && !self.template.language_extensions {
+            return Err(needs_extensions(below, name).into());
+        }
         if let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) {
             return function(self, argument, &below);
         }
         let problem = if LOGIC.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in conditions only"))
-        } else if intrinsics::NAMES.contains(&name) {
-            Problem::of_key(below, format!("{name} is not supported yet"))
+        } else if let Some((_, what, help)) = ELSEWHERE.iter().find(|(elsewhere, ..)| *elsewhere == name) {
+            Problem::of_key(below, *what).help(*help)
+        } else if intrinsics::OF_RULES.contains(&name) {
+            Problem::of_key(below, format!("{name} can be used in rules only"))
+        } else if name.starts_with("Fn::ForEach") {
+            Problem::of_key(below, "Fn::ForEach is not supported yet").help("write the loop out")
         } else {
             let known = intrinsics::NAMES.iter().copied().filter(|known| known.starts_with("Fn::"));
             Problem::of_key(below, format!("unknown intrinsic function \"{name}\"")).suggest(name, known)
@@ -142,9 +198,23 @@ impl Resolver<'_> {
     }
 
     /// An argument that must be text which is known now.
-    fn known_text(&mut self, value: &Value, path: &Path) -> Result<String, Failure> {
+    pub(super) fn known_text(&mut self, value: &Value, path: &Path) -> Result<String, Failure> {
         let text = self.text(value, path)?;
         self.known(&Value::from(text), path).map(|text| text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// An argument that must be a list of texts which are known now.
+    pub(super) fn known_texts(&mut self, value: &Value, path: &Path) -> Result<Vec<String>, Failure> {
+        let list = Value::from(self.list(value, path)?);
+        let list = self.known(&list, path)?;
+        let texts = list.as_array().into_iter().flatten().map(scalar).collect::<Option<_>>();
+        texts.ok_or_else(|| Problem::new(path.clone(), "this must be a list of strings").into())
+    }
+
+    /// An argument that must be a whole number which is known now.
+    fn known_number(&mut self, value: &Value, path: &Path) -> Result<u32, Failure> {
+        let text = self.known_text(value, path)?;
+        text.parse().map_err(|_| Problem::new(path.clone(), format!("\"{text}\" is not a whole number")).into())
     }
 
     /// `value` with the attributes that are known before anything exists; no others may be in it.
@@ -170,32 +240,40 @@ impl Resolver<'_> {
 
     /// What `Ref` (no attribute) or `Fn::GetAtt` of a resource gives: a token, for now.
     fn attribute(&mut self, logical_id: &str, attribute: Option<&str>, path: &Path) -> Outcome {
-        if self.template.broken.contains(logical_id) {
-            return Err(Failure::Reported);
+        let minted = self.is_minted(logical_id, attribute, path)?;
+        if self.absent.contains_key(logical_id) && !self.pretending {
+            // CloudFormation's words.
+            let what = format!("Unresolved resource dependencies [{logical_id}]: its condition is false");
+            return Err(Problem::new(path.clone(), what).into());
         }
-        let Some(kind) = self.kinds.get(logical_id).copied() else {
-            if self.template.resources.contains_key(logical_id) {
-                // CloudFormation's words, for a resource that its condition leaves out.
-                let what = format!("Unresolved resource dependencies [{logical_id}]: its condition is false");
-                return Err(Problem::new(path.clone(), what).into());
-            }
-            let what = format!("there is no resource \"{logical_id}\"");
-            return Err(Problem::new(path.clone(), what).suggest(logical_id, self.kinds.keys().copied()).into());
-        };
-        // Whether there is such an attribute does not depend on the name.
-        let name = kind.naming().map(|_| logical_id);
-        let minted = match kind.attribute(self.scope, name, attribute) {
-            Attribute::Known(_) => false,
-            Attribute::Minted => true,
-            Attribute::Unknown(known) => {
-                let given = attribute.unwrap_or("Ref");
-                let what = format!("{} has no attribute \"{given}\"", kind.type_name());
-                return Err(Problem::new(path.clone(), what).suggest(given, known.iter().copied()).into());
-            }
-        };
         let target = logical_id.to_owned();
         self.references.push(Reference { target, path: path.clone(), minted });
         Ok(Some(Token::text(logical_id, attribute.unwrap_or("Ref")).into()))
+    }
+
+    /// Whether AWS mints an attribute of a resource; there must be both.
+    pub(super) fn is_minted(&self, logical_id: &str, attribute: Option<&str>, path: &Path) -> Result<bool, Failure> {
+        if self.template.broken.contains(logical_id) {
+            return Err(Failure::Reported);
+        }
+        let Some(kind) = self.kinds.get(logical_id).or_else(|| self.absent.get(logical_id)) else {
+            if self.template.resources.contains_key(logical_id) {
+                // Of no type that there is, which is reported.
+                return Err(Failure::Reported);
+            }
+            let problem = Problem::new(path.clone(), format!("there is no resource \"{logical_id}\""));
+            return Err(problem.suggest(logical_id, self.template.resources.keys().map(String::as_str)).into());
+        };
+        // Whether there is such an attribute does not depend on the name.
+        match kind.attribute(self.scope, kind.naming().map(|_| logical_id), attribute) {
+            Attribute::Known(_) => Ok(false),
+            Attribute::Minted => Ok(true),
+            Attribute::Unknown(known) => {
+                let given = attribute.unwrap_or("Ref");
+                let what = format!("{} has no attribute \"{given}\"", kind.type_name());
+                Err(Problem::new(path.clone(), what).suggest(given, known.iter().copied()).into())
+            }
+        }
     }
 
     /// What `Ref` of a name gives.
@@ -215,75 +293,20 @@ impl Resolver<'_> {
         if self.template.resources.contains_key(name) {
             return self.attribute(name, None, path);
         }
+        Err(self.no_name(name, path).into())
+    }
+
+    /// Whether `name` is a parameter's, one of AWS's own among them; one that has no value counts.
+    pub(super) fn is_parameter(&self, name: &str) -> bool {
+        self.template.parameters.contains_key(name) || self.template.broken.contains(name) || PSEUDO.contains(&name)
+    }
+
+    /// What is wrong where `name` is referred to and nothing has it.
+    pub(super) fn no_name(&self, name: &str, path: &Path) -> Problem {
         let parameters = self.template.parameters.keys().map(String::as_str);
         let known = parameters.chain(self.template.resources.keys().map(String::as_str)).chain(PSEUDO.iter().copied());
         let problem = Problem::new(path.clone(), format!("there is no resource or parameter \"{name}\""));
-        Err(problem.suggest(name, known).into())
-    }
-
-    /// Whether the condition `name` holds.
-    pub(super) fn condition(&mut self, name: &str, path: &Path) -> Result<bool, Failure> {
-        match self.conditions.get(name) {
-            Some(Some(truth)) => return Ok(*truth),
-            Some(None) => {
-                let what = format!("the condition {name} depends on itself");
-                return Err(Problem::new(path.clone(), what).into());
-            }
-            None => {}
-        }
-        let template = self.template;
-        let Some(condition) = template.conditions.get(name) else {
-            let problem = Problem::new(path.clone(), format!("there is no condition \"{name}\""));
-            return Err(problem.suggest(name, template.conditions.keys().map(String::as_str)).into());
-        };
-        self.conditions.insert(name.to_owned(), None);
-        let truth = self.logic(condition, &Path::default().key("Conditions").key(name));
-        match truth {
-            Ok(truth) => {
-                self.conditions.insert(name.to_owned(), Some(truth));
-            }
-            Err(_) => {
-                self.conditions.remove(name);
-            }
-        }
-        truth
-    }
-
-    /// A condition's expression.
-    fn logic(&mut self, expression: &Value, path: &Path) -> Result<bool, Failure> {
-        let single = expression.as_object().filter(|entries| entries.len() == 1);
-        let Some((name, argument)) = single.and_then(|entries| entries.iter().next()) else {
-            let problem = Problem::new(path.clone(), "a condition must be a function");
-            return Err(problem.help("Fn::And, Fn::Equals, Fn::Not, Fn::Or or Condition").into());
-        };
-        let path = path.key(name);
-        let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
-        let wrong = |what: &str| Err(Problem::new(path.clone(), what).into());
-        match (name.as_str(), parts) {
-            ("Condition", _) => match argument.as_str() {
-                Some(name) => self.condition(name, &path),
-                None => wrong("this must be the name of a condition"),
-            },
-            ("Fn::Equals", [one, other]) => {
-                let one = self.known_text(one, &path.index(0))?;
-                Ok(one == self.known_text(other, &path.index(1))?)
-            }
-            ("Fn::Equals", _) => wrong("Fn::Equals takes a list of two values"),
-            ("Fn::Not", [part]) => Ok(!self.logic(part, &path.index(0))?),
-            ("Fn::Not", _) => wrong("Fn::Not takes a list of one condition"),
-            ("Fn::And" | "Fn::Or", parts) if (2..=10).contains(&parts.len()) => {
-                let mut truths = Vec::new();
-                for (index, part) in parts.iter().enumerate() {
-                    truths.push(self.logic(part, &path.index(index))?);
-                }
-                Ok(if name == "Fn::And" { truths.iter().all(|truth| *truth) } else { truths.contains(&true) })
-            }
-            ("Fn::And" | "Fn::Or", _) => wrong("this takes a list of two to ten conditions"),
-            _ => {
-                let problem = Problem::of_key(path.clone(), format!("{name} is no condition"));
-                Err(problem.suggest(name, LOGIC.iter().copied().chain(["Condition"])).into())
-            }
-        }
+        problem.suggest(name, known)
     }
 }
 
@@ -315,6 +338,12 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         _ => None,
     }
+}
+
+/// What is wrong where a part of the language is used without the transform that brings it.
+fn needs_extensions(path: Path, part: &str) -> Problem {
+    Problem::of_key(path, format!("{part} needs the transform {LANGUAGE_EXTENSIONS}"))
+        .help(format!("add \"Transform: {LANGUAGE_EXTENSIONS}\", before SAM's if there is one"))
 }
 
 /// The argument's parts, if it is a list of `N` of them.
@@ -350,55 +379,30 @@ fn get_att(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcom
 }
 
 fn sub(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
-    let (text, text_path, variables) = match argument {
-        Value::String(text) => (text.as_str(), path.clone(), None),
-        Value::Array(parts) => match parts.as_slice() {
-            [Value::String(text)] => (text.as_str(), path.index(0), None),
-            [Value::String(text), Value::Object(variables)] => (text.as_str(), path.index(0), Some(variables)),
-            _ => {
-                let what = "Fn::Sub takes a string, or a list of a string and a map of variables";
-                return Err(Problem::new(path.clone(), what).into());
-            }
-        },
-        _ => return Err(Problem::new(path.clone(), "Fn::Sub takes a string").into()),
+    let Some(call) = Substitution::read(argument, path) else {
+        let what = "Fn::Sub takes a string, or a list of a string and a map of variables";
+        return Err(Problem::new(path.clone(), what).into());
     };
     let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        out.push_str(before);
-        let Some((name, after)) = after.split_once('}') else {
-            out.push_str("${");
-            rest = after;
-            break;
+    for piece in substitution::pieces(call.text) {
+        let name = match piece {
+            Piece::Literal(literal) => {
+                out.push_str(literal);
+                continue;
+            }
+            Piece::Variable(name) => name,
+            Piece::Invalid(name) => return Err(substitution::invalid(name, &call.path).into()),
         };
-        rest = after;
-        if let Some(literal) = name.strip_prefix('!') {
-            out.push_str("${");
-            out.push_str(literal);
-            out.push('}');
-            continue;
-        }
-        let name = name.trim();
-        let allowed = |character: char| character.is_ascii_alphanumeric() || "_.:".contains(character);
-        if name.is_empty() || !name.chars().all(allowed) {
-            // CloudFormation's words.
-            let what = "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, \
-                        underscores, periods, and colons";
-            return Err(Problem::new(text_path, what)
-                .help(format!("for a literal ${{{name}}} write ${{!{name}}}"))
-                .into());
-        }
-        let value = match (variables.and_then(|variables| variables.get(name)), name.split_once('.')) {
+        let value = match (call.variable(name), name.split_once('.')) {
             (Some(variable), _) => resolver.argument(variable, &path.index(1).key(name))?,
-            (None, Some((logical_id, attribute))) => resolver.attribute(logical_id, Some(attribute), &text_path)?,
-            (None, None) => resolver.reference(name, &text_path)?,
+            (None, Some((logical_id, attribute))) => resolver.attribute(logical_id, Some(attribute), &call.path)?,
+            (None, None) => resolver.reference(name, &call.path)?,
         };
         match value.as_ref().and_then(scalar) {
             Some(text) => out.push_str(&text),
-            None => return Err(Problem::new(text_path, format!("${{{name}}} is not a string")).into()),
+            None => return Err(Problem::new(call.path, format!("${{{name}}} is not a string")).into()),
         }
     }
-    out.push_str(rest);
     Ok(Some(out.into()))
 }
 
@@ -447,31 +451,68 @@ fn if_(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let Some(condition) = condition.as_str() else {
         return Err(Problem::new(path.index(0), "this must be the name of a condition").into());
     };
-    if resolver.condition(condition, &path.index(0))? {
-        resolver.argument(yes, &path.index(1))
-    } else {
-        resolver.argument(no, &path.index(2))
-    }
+    let truth = resolver.condition(condition, &path.index(0))?;
+    let ((taken, at), (left, aside)) = if truth { ((yes, 1), (no, 2)) } else { ((no, 2), (yes, 1)) };
+    resolver.check_names(left, &path.index(aside));
+    resolver.argument(taken, &path.index(at))
 }
 
 fn find_in_map(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
-    let [map, first, second] = parts(argument, path, "the name of a map, and two keys")?;
+    let (keys, default) = match argument.as_array().map(Vec::as_slice) {
+        Some([map, first, second]) => ([map, first, second], None),
+        Some([map, first, second, Value::Object(options)]) if options.contains_key("DefaultValue") => {
+            if !resolver.template.language_extensions {
+                return Err(needs_extensions(path.index(3).key("DefaultValue"), "DefaultValue of Fn::FindInMap").into());
+            }
+            ([map, first, second], options.get("DefaultValue"))
+        }
+        _ => return Err(Problem::new(path.clone(), "this takes a list: the name of a map, and two keys").into()),
+    };
     let mut place = resolver.template.tree.get("Mappings").unwrap_or(&Value::Null);
-    let mut keys = Vec::new();
-    for (index, key) in [map, first, second].into_iter().enumerate() {
+    let mut passed = Vec::new();
+    for (index, key) in keys.into_iter().enumerate() {
         let key = resolver.known_text(key, &path.index(index))?;
-        place = match place.get(&key) {
-            Some(below) => below,
-            None => {
-                let of = keys.last().map_or_else(|| "Mappings".to_owned(), String::clone);
+        place = match (place.get(&key), default) {
+            (Some(below), _) => below,
+            (None, Some(default)) => return resolver.argument(default, &path.index(3).key("DefaultValue")),
+            (None, None) => {
+                let of = passed.last().map_or_else(|| "Mappings".to_owned(), String::clone);
                 let known = place.as_object().into_iter().flat_map(|entries| entries.keys().map(String::as_str));
                 let problem = Problem::new(path.index(index), format!("{of} has no key \"{key}\""));
                 return Err(problem.suggest(&key, known).into());
             }
         };
-        keys.push(key);
+        passed.push(key);
     }
     Ok(Some(place.clone()))
+}
+
+/// Zones of the region, or of the one that is named.
+fn get_azs(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
+    let region = match resolver.known_text(argument, path)? {
+        own if own.is_empty() => resolver.scope.region.clone(),
+        named => named,
+    };
+    match network::zones(&region) {
+        Some(zones) => Ok(Some(zones.into())),
+        None => {
+            let problem =
+                Problem::new(path.clone(), format!("the zones of the region \"{region}\" are not known here"));
+            Err(problem.help("write the list of zones out, or make it a parameter").into())
+        }
+    }
+}
+
+fn cidr(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
+    let [block, count, bits] =
+        parts(argument, path, "a block of addresses, how many blocks to cut from it, the bits of each")?;
+    let block = resolver.known_text(block, &path.index(0))?;
+    let count = resolver.known_number(count, &path.index(1))?;
+    let bits = resolver.known_number(bits, &path.index(2))?;
+    match network::cut(&block, count, bits) {
+        Ok(blocks) => Ok(Some(blocks.into())),
+        Err(why) => Err(Problem::new(path.clone(), why).into()),
+    }
 }
 
 fn base64(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
@@ -497,7 +538,7 @@ mod tests {
 
     #[test]
     fn every_function_has_a_name_of_the_language() {
-        for name in FUNCTIONS.iter().map(|(name, _)| name).chain(LOGIC) {
+        for name in FUNCTIONS.iter().map(|(name, _)| name).chain(LOGIC).chain(intrinsics::OF_RULES) {
             assert!(intrinsics::NAMES.contains(name), "{name}");
         }
     }

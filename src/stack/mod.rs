@@ -5,11 +5,15 @@
 //! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and whoever has the value
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
+mod conditions;
 mod intrinsics;
+mod names;
 mod naming;
+mod network;
 mod parameters;
 mod resolve;
 mod rules;
+mod substitution;
 
 use std::collections::{BTreeMap, BTreeSet};
 

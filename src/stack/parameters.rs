@@ -90,9 +90,10 @@ impl Checked<'_> {
             "String" | "Number" => Ok(false),
             "CommaDelimitedList" => Ok(true),
             list if list.starts_with("List<") && list.ends_with('>') => Ok(true),
-            stored if stored.starts_with("AWS::SSM::") => {
-                let what = format!("parameters of type {stored} are not supported yet");
-                Err(Box::new(Problem::new(self.path.key("Type"), what)))
+            stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
+                let what = format!("a parameter of type {stored} is looked up inside CloudFormation, and not here");
+                let problem = Problem::new(self.path.key("Type"), what);
+                Err(Box::new(problem.help("make it a String, and give its value: --parameter NAME=VALUE")))
             }
             // Ids of existing things (`AWS::EC2::VPC::Id`): AWS will say whether they exist.
             id if id.starts_with("AWS::") => Ok(false),

@@ -10,11 +10,12 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+use super::conditions::Truth;
 use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
 use super::{DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
 use crate::diagnostic::{Path, Problem, Step};
-use crate::resources::{Attribute, Kind};
+use crate::resources::{Attribute, Kind, Naming};
 use crate::template::{Template, expand};
 
 /// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
@@ -36,6 +37,9 @@ pub fn resolve(
         scope,
         parameters: &parameters,
         kinds: BTreeMap::new(),
+        absent: BTreeMap::new(),
+        pretending: false,
+        depth: 0,
         conditions: BTreeMap::new(),
         evaluated: BTreeMap::new(),
         names: BTreeMap::new(),
@@ -43,7 +47,9 @@ pub fn resolve(
         failed: Vec::new(),
         problems,
     };
+    resolver.rules();
     resolver.declare(kinds);
+    resolver.look_at_absent();
     let logical_ids: Vec<&str> = resolver.kinds.keys().copied().collect();
     let mut resources = BTreeMap::new();
     let mut edges = Vec::new();
@@ -103,8 +109,13 @@ pub(super) struct Resolver<'a> {
     pub parameters: &'a Parameters,
     /// By logical id: the resources that the stack has, that is without those whose condition is false.
     pub kinds: BTreeMap<&'a str, &'static dyn Kind>,
-    /// Conditions by name; `None` while one is evaluated.
-    pub conditions: BTreeMap<String, Option<bool>>,
+    /// The resources whose condition is false.
+    pub absent: BTreeMap<&'a str, &'static dyn Kind>,
+    /// Whether what is absent is spoken of as if it were there.
+    pub pretending: bool,
+    /// How many values, conditions and names wait for what is evaluated now.
+    pub depth: usize,
+    pub conditions: BTreeMap<String, Truth>,
     evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
     names: BTreeMap<String, Progress<Option<String>>>,
     /// Found since somebody last took them.
@@ -136,9 +147,63 @@ impl<'a> Resolver<'a> {
                 self.problems.push(problem.suggest(type_name, known));
                 continue;
             };
-            if self.holds(resource.condition.as_deref(), &path.key("Condition")) {
-                self.kinds.insert(logical_id, *kind);
+            let there = self.holds(resource.condition.as_deref(), &path.key("Condition"));
+            if there { &mut self.kinds } else { &mut self.absent }.insert(logical_id, *kind);
+        }
+    }
+
+    /// Finds what is wrong with the resources whose condition is false, as far as that hangs on no value: they may be there
+    /// with other parameters.
+    fn look_at_absent(&mut self) {
+        self.pretending = true;
+        for (logical_id, kind) in self.absent.clone() {
+            let path = path_of(logical_id).key("Properties");
+            let declared = &self.template.resources[logical_id];
+            for (name, value) in &declared.properties {
+                self.check_names(value, &path.key(name));
             }
+            let reported = self.problems.len();
+            let mut properties = self.evaluate_all(&declared.properties, &path);
+            self.problems.truncate(reported);
+            self.take_code(kind, &mut properties, &path);
+            self.canonical(kind, &properties, &path);
+        }
+        self.references.clear();
+        self.pretending = false;
+    }
+
+    fn evaluate_all(&mut self, properties: &Map<String, Value>, path: &Path) -> Map<String, Value> {
+        let mut evaluated = Map::new();
+        for (name, value) in properties {
+            let path = path.key(name);
+            if let Some(value) = self.evaluate(value, &path) {
+                self.refuse_dynamic(&value, &path);
+                evaluated.insert(name.clone(), value);
+            }
+        }
+        evaluated
+    }
+
+    /// `{{resolve:...}}` is looked up by CloudFormation on its way to the service; no service knows it.
+    fn refuse_dynamic(&mut self, value: &Value, path: &Path) {
+        match value {
+            Value::String(text) if text.contains("{{resolve:") => {
+                let what =
+                    "dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation";
+                let problem = Problem::new(path.clone(), what);
+                self.problems.push(problem.help("make it a parameter with NoEcho: --parameter NAME=VALUE"));
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.refuse_dynamic(item, &path.index(index));
+                }
+            }
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    self.refuse_dynamic(value, &path.key(key));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -166,12 +231,7 @@ impl<'a> Resolver<'a> {
         let path = path_of(logical_id).key("Properties");
         // This may happen in the middle of another resource, whose references wait meanwhile.
         let waiting = std::mem::take(&mut self.references);
-        let mut properties = Map::new();
-        for (name, value) in &self.template.resources[logical_id].properties {
-            if let Some(value) = self.evaluate(value, &path.key(name)) {
-                properties.insert(name.clone(), value);
-            }
-        }
+        let mut properties = self.evaluate_all(&self.template.resources[logical_id].properties, &path);
         let code = self.take_code(kind, &mut properties, &path);
         let canonical = self.canonical(kind, &properties, &path);
         let mut create_only = Map::new();
@@ -261,15 +321,32 @@ impl<'a> Resolver<'a> {
             None => {}
         }
         self.names.insert(logical_id.to_owned(), Progress::Begun);
-        let Some(evaluated) = self.properties(logical_id) else {
-            self.names.remove(logical_id);
-            return None;
-        };
+        let path = path_of(logical_id);
+        match self.deeper(&path, |resolver| Ok(resolver.make_name(logical_id, kind, naming))) {
+            Ok(Some(name)) => name,
+            Ok(None) => {
+                self.names.remove(logical_id);
+                None
+            }
+            Err(failure) => {
+                self.problems.extend(failure.into_problem());
+                None
+            }
+        }
+    }
+
+    /// The name of a resource, given or made; `None` while its properties are being evaluated.
+    fn make_name(&mut self, logical_id: &str, kind: &'static dyn Kind, naming: Naming) -> Option<Option<String>> {
+        let evaluated = self.properties(logical_id)?;
         let given = evaluated.properties.get(naming.property).map(|given| self.settle(given));
         let name = match given {
             Some(given) => {
                 let path = path_of(logical_id).key("Properties").key(naming.property);
-                if !Token::find_all(&given).is_empty() {
+                // Names that hang on each other in a circle, or too deep, are reported as that.
+                let minted = |token: &Token| {
+                    self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
+                };
+                if Token::find_all(&given).iter().any(minted) {
                     self.problems.push(Problem::new(path, "a name must be known before anything exists"));
                 }
                 given.as_str().map(str::to_owned)
@@ -285,7 +362,7 @@ impl<'a> Resolver<'a> {
             }
         };
         self.names.insert(logical_id.to_owned(), Progress::Done(name.clone()));
-        name
+        Some(name)
     }
 
     /// `value` with the tokens replaced whose values are known before anything exists.
@@ -407,12 +484,15 @@ impl<'a> Resolver<'a> {
         let mut outputs = BTreeMap::new();
         for (name, declared) in &template.outputs {
             let path = Path::default().key("Outputs").key(name);
-            if !self.holds(declared.condition.as_deref(), &path.key("Condition")) {
+            let there = self.holds(declared.condition.as_deref(), &path.key("Condition"));
+            let path = path.key("Value");
+            if !there {
+                self.check_names(&declared.value, &path);
                 continue;
             }
-            let path = path.key("Value");
             let failed = self.failed.len();
             let value = self.evaluate(&declared.value, &path).map(|value| self.settle(&value));
+            self.refuse_dynamic(value.as_ref().unwrap_or(&Value::Null), &path);
             let value = match value {
                 Some(Value::String(value)) => value,
                 Some(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),

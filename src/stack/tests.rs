@@ -247,6 +247,7 @@ fn a_chat_app_resolves() {
 #[test]
 fn functions_are_evaluated() {
     let sections = "
+Transform: AWS::LanguageExtensions
 Parameters:
   Word: { Type: String, Default: hello }
   List: { Type: CommaDelimitedList, Default: 'a, b,c' }
@@ -285,7 +286,7 @@ Conditions:
         ("!Select [5, !Split [':', !GetAtt Table.Arn]]", "table/rows"),
         ("!Select ['0', [!Ref Api]]", "<Api>"),
         ("!If [Yes, a, b]", "a"),
-        ("!If [No, !Ref Nothing, b]", "b"),
+        ("!If [No, !Ref Word, b]", "b"),
         ("!If [Both, a, b]", "b"),
         ("!If [Either, a, b]", "a"),
         ("!FindInMap [Sizes, prod, memory]", "512"),
@@ -293,6 +294,11 @@ Conditions:
         ("!Base64 hello", "aGVsbG8="),
         ("!Base64 { 'Fn::Sub': '${Table}' }", "cm93cw=="),
         ("{ 'Fn::Length': !Ref List }", "3"),
+        ("!FindInMap [Sizes, test, memory, { DefaultValue: !Ref Count }]", "3"),
+        ("!Join [' ', !Cidr [10.0.0.0/16, 2, !Select [0, ['8']]]]", "10.0.0.0/24 10.0.1.0/24"),
+        ("!Select [1, !GetAZs '']", "eu-west-1b"),
+        ("!Select [0, { 'Fn::GetAZs': !Ref AWS::Region }]", "eu-west-1a"),
+        ("!Join ['', !GetAZs us-west-1]", "us-west-1aus-west-1c"),
         ("{ 'Fn::ToJsonString': { a: [1, !Ref Api] } }", r#"{"a":[1,"<Api>"]}"#),
     ] {
         assert_eq!(evaluated(sections, value), expected, "{value}");
@@ -325,6 +331,15 @@ fn a_wrong_use_of_a_function_says_what_is_right() {
         "!FindInMap [Sizes, prd, memory]",
         "!FindInMap [Size, prod, memory]",
         "!ImportValue other",
+        "!Cidr [10.0.0.0/16, 2]",
+        "!Cidr [10.0.0.0/16, 2, 20]",
+        "!Cidr [10.0.0.0/16, two, 8]",
+        "!GetAZs nowhere-1",
+        "!FindInMap [Sizes, prod, memory, 512]",
+        "!Transform { Name: AWS::Include }",
+        "!Contains [[a], a]",
+        "{ 'Fn::ForEach::Loop': [A, [b], { c: d }] }",
+        "'{{resolve:ssm:/password}}'",
         "!Equals [a, b]",
         "{ 'Fn::Jion': [',', []] }",
         "{ 'Fn::Join': [',', []], Other: 1 }",
@@ -332,41 +347,50 @@ fn a_wrong_use_of_a_function_says_what_is_right() {
         "[a, b]",
     ];
     let mut text = format!(
-        "Parameters:\n  List: {{ Type: CommaDelimitedList, Default: a }}\nMappings:\n  Sizes: {{ prod: {{ memory: 512 }} }}\n\
+        "Transform: AWS::LanguageExtensions\nParameters:\n  List: {{ Type: CommaDelimitedList, Default: a }}\nMappings:\n  Sizes: {{ prod: {{ memory: 512 }} }}\n\
          Resources:\n{TABLE}\nOutputs:\n"
     );
     for (number, value) in values.iter().enumerate() {
         text.push_str(&format!("  O{number}: {{ Value: {value} }}\n"));
     }
     insta::assert_snapshot!(problems(&text), @r#"
-    15:16 there is no resource or parameter "Tabel" [did you mean "Table"?]
-    16:9 Ref takes the name of a resource or parameter
-    17:16 there is no resource or parameter "AWS::Regoin" [did you mean "AWS::Region"?]
-    18:16 AWS::DynamoDB::Table has no attribute "Ar" [did you mean "Arn"?]
-    19:16 Fn::GetAtt takes a logical id and an attribute
-    20:16 there is no resource "Nowhere" [known here: Api, Table]
-    21:16 there is no resource or parameter "Tabl" [did you mean "Table"?]
-    22:16 AWS::DynamoDB::Table has no attribute "Name" [known here: Arn]
-    23:16 Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons [for a literal ${Table Arn} write ${!Table Arn}]
-    24:16 ${List} is not a string
-    25:10 Fn::Sub takes a string, or a list of a string and a map of variables
-    26:10 this takes a list: a delimiter and the list of what to join
-    27:29 this must be a list
-    28:29 Fn::Join joins strings only
-    29:10 Fn::Select cannot select nonexistent value at index 3 [the list has 2 values, and the first is 0]
-    30:26 "x" is not an index
-    31:30 <Api> is not known before it exists, so nothing can be computed from it
-    32:25 the delimiter of Fn::Split cannot be empty
-    33:22 there is no condition "Never"
-    34:10 this takes a list: a condition's name, the value if it holds, the value if not
-    35:36 Sizes has no key "prd" [did you mean "prod"?]
-    36:29 Mappings has no key "Size" [did you mean "Sizes"?]
-    37:10 Fn::ImportValue is not supported yet
-    38:10 Fn::Equals can be used in conditions only
-    39:19 unknown intrinsic function "Fn::Jion" [did you mean "Fn::Join"?]
-    40:19 Fn::Join must stand alone in its map
-    41:39 Fn::ToJsonString takes a map or a list
-    42:10 the value of an output must be a string
+    16:16 there is no resource or parameter "Tabel" [did you mean "Table"?]
+    17:9 Ref takes the name of a resource or parameter
+    18:16 there is no resource or parameter "AWS::Regoin" [did you mean "AWS::Region"?]
+    19:16 AWS::DynamoDB::Table has no attribute "Ar" [did you mean "Arn"?]
+    20:16 Fn::GetAtt takes a logical id and an attribute
+    21:16 there is no resource "Nowhere" [known here: Api, Table]
+    22:16 there is no resource or parameter "Tabl" [did you mean "Table"?]
+    23:16 AWS::DynamoDB::Table has no attribute "Name" [known here: Arn]
+    24:16 Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons [for a literal ${Table Arn} write ${!Table Arn}]
+    25:16 ${List} is not a string
+    26:10 Fn::Sub takes a string, or a list of a string and a map of variables
+    27:10 this takes a list: a delimiter and the list of what to join
+    28:29 this must be a list
+    29:29 Fn::Join joins strings only
+    30:10 Fn::Select cannot select nonexistent value at index 3 [the list has 2 values, and the first is 0]
+    31:26 "x" is not an index
+    32:30 <Api> is not known before it exists, so nothing can be computed from it
+    33:25 the delimiter of Fn::Split cannot be empty
+    34:22 there is no condition "Never"
+    35:10 this takes a list: a condition's name, the value if it holds, the value if not
+    36:36 Sizes has no key "prd" [did you mean "prod"?]
+    37:29 Mappings has no key "Size" [did you mean "Sizes"?]
+    38:10 Fn::ImportValue takes what another stack of CloudFormation's exports, and wschat's stacks are none [make it a parameter: --parameter NAME=VALUE]
+    39:10 this takes a list: a block of addresses, how many blocks to cut from it, the bits of each
+    40:10 10.0.0.0/16 has no 2 blocks of 20 bits each
+    41:37 "two" is not a whole number
+    42:17 the zones of the region "nowhere-1" are not known here [write the list of zones out, or make it a parameter]
+    43:10 this takes a list: the name of a map, and two keys
+    44:10 Fn::Transform runs a macro inside CloudFormation, and wschat does without CloudFormation [write out what the macro would make]
+    45:10 Fn::Contains can be used in rules only
+    46:19 Fn::ForEach is not supported yet [write the loop out]
+    47:17 dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation [make it a parameter with NoEcho: --parameter NAME=VALUE]
+    48:10 Fn::Equals can be used in conditions only
+    49:19 unknown intrinsic function "Fn::Jion" [did you mean "Fn::Join"?]
+    50:19 Fn::Join must stand alone in its map
+    51:39 Fn::ToJsonString takes a map or a list
+    52:10 the value of an output must be a string
     "#);
 }
 
@@ -381,12 +405,13 @@ fn parameters_are_checked() {
   Secret: {{ Type: String, NoEcho: true, MinLength: 4, Default: none }}
   Odd: {{ Type: Strng, Default: x }}
   Stored: {{ Type: 'AWS::SSM::Parameter::Value<String>', Default: x }}
+  Key: {{ Type: 'AWS::SSM::Parameter::Name', Default: /a/b, MinLength: '3', MaxLength: 4 }}
 Resources:\n{TABLE}\n"
     );
     insta::assert_snapshot!(problems(&text), @r#"
     3:3 the parameter Name has no value [give it: --parameter Name=VALUE]
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 parameters of type AWS::SSM::Parameter::Value<String> are not supported yet
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter NAME=VALUE]
     "#);
     let parameters =
         [("Stage", "test"), ("Name", "A1"), ("Size", "11"), ("Sizes", "1,x"), ("Secret", "abc"), ("Stag", "dev")];
@@ -398,7 +423,7 @@ Resources:\n{TABLE}\n"
     5:3 the parameter Sizes must be a number, not "x"
     6:3 the parameter Secret must have at least 4 characters
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 parameters of type AWS::SSM::Parameter::Value<String> are not supported yet
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter NAME=VALUE]
     "#);
 }
 
@@ -557,4 +582,134 @@ fn a_stack_name_begins_names() {
         let scope = Scope { stack: stack.to_owned(), ..scope() };
         assert_eq!(resolve(&template, &BTreeMap::new(), &scope, KINDS).is_ok(), fine, "{stack}");
     }
+}
+
+#[test]
+fn parts_of_the_language_need_their_transform() {
+    let text = "Mappings:\n  M: { a: { b: c } }\nResources:\n  Api: { Type: AWS::ApiGatewayV2::Api, Properties: { Name: api, \
+                ProtocolType: WEBSOCKET } }\nOutputs:\n  A: { Value: { 'Fn::Length': [a] } }\n  B: { Value: { \
+                'Fn::ToJsonString': [a] } }\n  C: { Value: !FindInMap [M, a, x, { DefaultValue: d }] }\n";
+    insta::assert_snapshot!(problems(text), @r#"
+    6:17 Fn::Length needs the transform AWS::LanguageExtensions [add "Transform: AWS::LanguageExtensions", before SAM's if there is one]
+    7:17 Fn::ToJsonString needs the transform AWS::LanguageExtensions [add "Transform: AWS::LanguageExtensions", before SAM's if there is one]
+    8:38 DefaultValue of Fn::FindInMap needs the transform AWS::LanguageExtensions [add "Transform: AWS::LanguageExtensions", before SAM's if there is one]
+    "#);
+}
+
+#[test]
+fn rules_are_kept() {
+    let text = format!(
+        "Parameters:
+  Stage: {{ Type: String, Default: dev }}
+  Size: {{ Type: String, Default: small }}
+  Zones: {{ Type: CommaDelimitedList, Default: 'a, b' }}
+Conditions:
+  IsProd: !Equals [!Ref Stage, prod]
+Rules:
+  ProdIsLarge:
+    RuleCondition: !Equals [!Ref Stage, prod]
+    Assertions:
+      - Assert: !Contains [[large, huge], !Ref Size]
+        AssertDescription: production takes a large one
+      - Assert: !Not [!Contains [!Ref Zones, c]]
+  Zones:
+    Assertions:
+      - Assert: !EachMemberIn [!Ref Zones, [a, b, c]]
+      - Assert: {{ 'Fn::Or': [!EachMemberEquals [!Ref Zones, a], !Contains [!Ref Zones, b]] }}
+Resources:\n{TABLE}\n"
+    );
+    assert!(resolve_with(&text, &[]).is_ok());
+    assert!(resolve_with(&text, &[("Stage", "prod"), ("Size", "huge")]).is_ok());
+    insta::assert_snapshot!(problems_with(&text, &[("Stage", "prod"), ("Zones", "c,x")]), @"
+    11:9 the parameters do not keep the rule ProdIsLarge [production takes a large one]
+    13:9 the parameters do not keep the rule ProdIsLarge
+    16:9 the parameters do not keep the rule Zones
+    17:9 the parameters do not keep the rule Zones
+    ");
+
+    let wrong = text
+        .replace("!Contains [!Ref Zones, b]", "{ Condition: IsProd }")
+        .replace("!EachMemberIn [!Ref Zones, [a, b, c]]", "!EachMemberIn [!Ref Zones, !RefAll 'AWS::EC2::VPC::Id']")
+        .replace("!Contains [!Ref Zones, c]", "!Contans [!Ref Zones, c]")
+        .replace("!Contains [[large, huge], !Ref Size]", "!Contains [[!Ref Nobody], !Ref Api]");
+    let parse_problem = problems(&wrong);
+    insta::assert_snapshot!(parse_problem, @r#"13:23 unknown tag "!Contans" [did you mean "Contains"?]"#);
+    let wrong =
+        wrong.replace("!Contans", "!Contains").replace("[!Ref Stage, prod]\n    Ass", "[!Ref Stage, dev]\n    Ass");
+    insta::assert_snapshot!(problems(&wrong), @r#"
+    11:29 there is no resource or parameter "Nobody" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Api, Size, Stage, Table, Zones]
+    16:44 Fn::RefAll lists what an account has of a kind, and nobody is asked for that here [write out the values that are allowed]
+    17:78 a rule speaks of parameters alone: conditions are not known to it
+    "#);
+}
+
+#[test]
+fn names_are_checked_where_nothing_is_evaluated() {
+    let text = format!(
+        "Conditions:
+  Never: !Equals [a, b]
+Resources:
+{TABLE}
+  Other:
+    Type: AWS::DynamoDB::Table
+    Condition: Never
+    Properties:
+      TableNam: x
+      KeySchema: !If [Nevr, !Ref Tabel, !Sub ['${{X}}${{Y}}', {{ X: !GetAtt Other.Ar }}]]
+  More:
+    Type: AWS::DynamoDB::Table
+    Condition: Never
+    Properties:
+      TableName: !Sub '${{Other}}-${{Api}}-${{AWS::Region}}'
+      KeySchema: [{{ AttributeName: id, KeyType: HASH }}]
+Outputs:
+  A: {{ Condition: Never, Value: !GetAtt Tble.Arn }}
+  B: {{ Value: !If [Never, !GetAtt Other.Arn, !Ref Table] }}
+  C: {{ Value: !If [Never, !Ref Othr, !Ref Table] }}
+"
+    );
+    insta::assert_snapshot!(problems(&text), @r#"
+    16:7 unknown property "TableNam" of AWS::DynamoDB::Table [did you mean "TableName"?]
+    17:23 there is no condition "Nevr" [did you mean "Never"?]
+    17:29 there is no resource or parameter "Tabel" [did you mean "Table"?]
+    17:47 there is no resource or parameter "Y" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Api, More, Other, Table]
+    17:64 AWS::DynamoDB::Table has no attribute "Ar" [did you mean "Arn"?]
+    25:33 there is no resource "Tble" [did you mean "Table"?]
+    27:27 there is no resource or parameter "Othr" [did you mean "Other"?]
+    "#);
+}
+
+/// Whether a template is refused for its depth.
+fn is_too_deep(text: &str) -> bool {
+    let deep = |problem: &Problem| problem.what == "values are built on each other here, more than 400 deep";
+    resolve_with(text, &[]).is_err_and(|problems| problems.iter().any(deep))
+}
+
+#[test]
+fn circles_are_shown_and_depth_has_an_end() {
+    let text = format!(
+        "Conditions:
+  A: !Not [!Condition B]
+  B: !Or [!Condition D, !Condition C]
+  C: !And [!Condition D, !Condition B]
+  D: !Equals [a, b]
+Resources:\n{TABLE}\n"
+    );
+    insta::assert_snapshot!(problems(&text), @"4:26 circular dependency between conditions: B -> C -> B");
+
+    let conditions: String = (0..1_999).map(|at| format!("  C{at}: !Not [!Condition C{}]\n", at + 1)).collect();
+    let text = format!("Conditions:\n{conditions}  C1999: !Equals [a, b]\nResources:\n{TABLE}\n");
+    assert!(is_too_deep(&text));
+
+    let tables: String = (0..1_900)
+        .map(|at| {
+            format!(
+                "  T{at}: {{ Type: AWS::DynamoDB::Table, Properties: {{ TableName: !Sub 'a${{T{}}}', KeySchema: [] }} }}\n",
+                at + 1
+            )
+        })
+        .collect();
+    let text =
+        format!("Resources:\n{tables}  T1900: {{ Type: AWS::DynamoDB::Table, Properties: {{ KeySchema: [] }} }}\n");
+    assert!(is_too_deep(&text));
 }

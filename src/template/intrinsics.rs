@@ -6,6 +6,9 @@ pub const NAMES: &[&str] = &[
     "Fn::And",
     "Fn::Base64",
     "Fn::Cidr",
+    "Fn::Contains",
+    "Fn::EachMemberEquals",
+    "Fn::EachMemberIn",
     "Fn::Equals",
     "Fn::FindInMap",
     "Fn::GetAZs",
@@ -16,13 +19,20 @@ pub const NAMES: &[&str] = &[
     "Fn::Length",
     "Fn::Not",
     "Fn::Or",
+    "Fn::RefAll",
     "Fn::Select",
     "Fn::Split",
     "Fn::Sub",
     "Fn::ToJsonString",
     "Fn::Transform",
+    "Fn::ValueOf",
+    "Fn::ValueOfAll",
     "Ref",
 ];
+
+/// Those that only `Rules` have, beside what conditions have.
+pub const OF_RULES: &[&str] =
+    &["Fn::Contains", "Fn::EachMemberEquals", "Fn::EachMemberIn", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"];
 
 /// The long form of the tag `!NAME`: `Ref` and `Condition` keep their names, all others are in `Fn::`.
 pub fn long_form(tag: &str) -> String {

@@ -30,7 +30,10 @@ pub struct Template {
     pub description: Option<String>,
     /// Whether `Transform` asks for SAM.
     pub sam: bool,
+    /// Whether `Transform` asks for `LANGUAGE_EXTENSIONS`.
+    pub language_extensions: bool,
     pub parameters: BTreeMap<String, Parameter>,
+    pub rules: BTreeMap<String, Rule>,
     /// Map, first-level key, second-level key, value.
     pub mappings: Map<String, Value>,
     pub conditions: Map<String, Value>,
@@ -47,6 +50,9 @@ pub struct Template {
     pub tree: Value,
     origins: Origins,
 }
+
+/// The transform that brings some functions into the language: `Fn::Length`, `Fn::ToJsonString`.
+pub const LANGUAGE_EXTENSIONS: &str = "AWS::LanguageExtensions";
 
 /// One parameter of a template.
 #[derive(Debug, Clone, Deserialize)]
@@ -68,6 +74,24 @@ pub struct Parameter {
     /// Whether the value is a secret.
     #[serde(default)]
     pub no_echo: bool,
+}
+
+/// What must hold of the parameters.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Rule {
+    /// When the assertions are made; always if there is none.
+    pub rule_condition: Option<Value>,
+    pub assertions: Vec<Assertion>,
+}
+
+/// One thing that a rule demands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Assertion {
+    pub assert: Value,
+    /// What the user is told when it does not hold.
+    pub assert_description: Option<String>,
 }
 
 /// One resource as it is declared.
@@ -100,7 +124,7 @@ pub struct Output {
     pub value: Value,
     pub description: Option<String>,
     pub condition: Option<String>,
-    export: Option<Value>,
+    pub export: Option<Value>,
 }
 
 impl Template {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Template, tree};
+use super::{LANGUAGE_EXTENSIONS, Template, tree};
 use crate::diagnostic::{Path, Problem};
 use crate::resources::properties;
 
@@ -20,14 +20,19 @@ const SECTIONS: &[&str] = &[
     "Outputs",
     "Parameters",
     "Resources",
+    "Rules",
     "Transform",
 ];
 
-/// Sections and macros that CloudFormation has and wschat has not yet.
-const LATER: &[&str] = &["Hooks", "Rules"];
-
-/// The most resources of a template, four times CloudFormation's quota: references are followed by recursion.
-const MOST_RESOURCES: usize = 2_000;
+/// The most members of each section: four times CloudFormation's quota, where it has one.
+const MOST: &[(&str, usize)] = &[
+    ("Conditions", 2_000),
+    ("Mappings", 800),
+    ("Outputs", 800),
+    ("Parameters", 800),
+    ("Resources", 2_000),
+    ("Rules", 800),
+];
 
 /// SAM's macro.
 const SAM: &str = "AWS::Serverless-2016-10-31";
@@ -45,8 +50,12 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
     let mut template = Template { tree: tree.clone(), ..Template::default() };
     for (name, section) in sections {
         let path = Path::default().key(name);
-        if LATER.contains(&name.as_str()) {
-            template.problems.push(Problem::of_key(path, format!("the section {name} is not supported yet")));
+        if name == "Hooks" {
+            let what = "Hooks are CloudFormation's own: it makes blue/green deployments of containers with them";
+            template.problems.push(Problem::of_key(path, what).help("leave the section out"));
+        } else if name.starts_with("Fn::") {
+            let what = format!("{name} makes sections inside CloudFormation, and wschat does without CloudFormation");
+            template.problems.push(Problem::of_key(path, what).help("write the sections out"));
         } else if !SECTIONS.contains(&name.as_str()) {
             let problem = Problem::of_key(path, format!("unknown section \"{name}\""));
             template.problems.push(problem.suggest(name, SECTIONS.iter().copied()));
@@ -56,6 +65,7 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
     }
     template.header(sections)?;
     template.parameters = template.section(sections, "Parameters");
+    template.rules = template.section(sections, "Rules");
     template.outputs = template.section(sections, "Outputs");
     template.mappings = template.map(sections, "Mappings");
     template.conditions = template.map(sections, "Conditions");
@@ -87,7 +97,7 @@ impl Template {
     /// Reads what the sections without members say.
     ///
     /// # Errors
-    /// More resources than anything here is made for.
+    /// More members of a section than anything here is made for.
     fn header(&mut self, sections: &Map<String, Value>) -> Result<(), Vec<Problem>> {
         let root = Path::default();
         if let Some(version) = sections.get("AWSTemplateFormatVersion")
@@ -109,11 +119,16 @@ impl Template {
         for transform in transforms {
             if transform == SAM {
                 self.sam = true;
+            } else if transform == LANGUAGE_EXTENSIONS {
+                self.language_extensions = true;
             } else if !transform.is_null() {
                 let shown =
                     transform.as_str().map_or_else(|| "this transform".to_owned(), |name| format!("\"{name}\""));
-                let problem = Problem::new(root.key("Transform"), format!("{shown} is not supported yet"));
-                self.problems.push(problem.help(format!("supported: {SAM}")));
+                let what = format!(
+                    "{shown} is a macro that runs inside CloudFormation, and wschat does without CloudFormation"
+                );
+                let problem = Problem::new(root.key("Transform"), what);
+                self.problems.push(problem.help(format!("known here: {SAM}, {LANGUAGE_EXTENSIONS}")));
             }
         }
         if !self.sam && sections.contains_key("Globals") {
@@ -121,11 +136,14 @@ impl Template {
                 Problem::of_key(root.key("Globals"), "Globals are SAM's, and this template does not ask for SAM");
             self.problems.push(problem.help(format!("add \"Transform: {SAM}\"")));
         }
-        match sections.get("Resources") {
-            Some(Value::Object(resources)) if resources.len() > MOST_RESOURCES => {
-                let what = format!("the template has {} resources; the limit is {MOST_RESOURCES}", resources.len());
-                return Err(vec![Problem::of_key(root.key("Resources"), what)]);
+        for (section, most) in MOST {
+            let count = sections.get(*section).and_then(Value::as_object).map_or(0, Map::len);
+            if count > *most {
+                let what = format!("{section} has {count} members; the limit is {most}");
+                return Err(vec![Problem::of_key(root.key(section), what)]);
             }
+        }
+        match sections.get("Resources") {
             Some(Value::Object(resources)) if !resources.is_empty() => {}
             // CloudFormation's words.
             _ => self.problems.push(Problem::of_text(None, "At least one Resources member must be defined.")),
@@ -151,6 +169,12 @@ impl Template {
         let mut read = BTreeMap::new();
         for (member, value) in self.map(sections, name) {
             let path = Path::default().key(name).key(&member);
+            if member.starts_with("Fn::") {
+                let function = member.split("::").take(2).collect::<Vec<_>>().join("::");
+                let problem = Problem::of_key(path, format!("{function} is not supported among {name}"));
+                self.problems.push(problem.help("write out what it would make"));
+                continue;
+            }
             // CloudFormation's rule for logical ids of all kinds.
             if !member.chars().all(|character| character.is_ascii_alphanumeric()) {
                 let what = format!("the name \"{member}\" may have letters and digits only");
@@ -195,13 +219,6 @@ impl Template {
             ];
             for (name, _) in attributes.iter().filter(|(_, attribute)| attribute.is_some()) {
                 self.problems.push(Problem::of_key(path.key(name), format!("{name} is not supported yet")));
-            }
-        }
-        for (name, output) in &self.outputs {
-            if output.export.is_some() {
-                let path = Path::default().key("Outputs").key(name).key("Export");
-                let problem = Problem::of_key(path, "exports are not supported: no stack could import them");
-                self.problems.push(problem.help("`wschat up` prints the output; pass it on as a parameter"));
             }
         }
     }
