@@ -1,6 +1,8 @@
 //! The template of a run, from its file to a stack; and the code that it names.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -56,8 +58,7 @@ impl Args {
             Some(path) => path.clone(),
             None => find()?,
         };
-        let bytes =
-            std::fs::read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
+        let bytes = read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
         Ok(Project { path, bytes, parameters: self.parameters.iter().cloned().collect() })
     }
 
@@ -65,6 +66,13 @@ impl Args {
     pub fn exists(&self) -> bool {
         self.template.is_some() || find().is_ok()
     }
+}
+
+/// What a file has, or just too much of it: it may have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(template::LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn find() -> Result<PathBuf, Failure> {

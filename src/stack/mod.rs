@@ -122,7 +122,7 @@ pub struct Token {
     pub attribute: String,
 }
 
-/// Brackets that no template text contains: private-use characters.
+/// Brackets that no template text contains: private-use characters, which are refused there.
 const OPEN: char = '\u{F0000}';
 const CLOSE: char = '\u{F0001}';
 
@@ -130,6 +130,11 @@ impl Token {
     /// The token as text, to be put into a string.
     pub fn text(logical_id: &str, attribute: &str) -> String {
         format!("{OPEN}{logical_id}.{attribute}{CLOSE}")
+    }
+
+    /// Whether `text` has anything of a token in it.
+    pub fn is_in(text: &str) -> bool {
+        text.contains([OPEN, CLOSE])
     }
 
     /// The tokens in `text`, in order.
@@ -165,10 +170,19 @@ impl Token {
 
     /// `text` with every token that `known` knows replaced; the others stay.
     pub fn substitute_text(text: &str, known: &dyn Fn(&Token) -> Option<String>) -> String {
-        let mut out = text.to_owned();
-        for token in Self::find(text) {
-            if let Some(value) = known(&token) {
-                out = out.replace(&Self::text(&token.logical_id, &token.attribute), &value);
+        let mut parts = text.split(OPEN);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (token, after) = part.split_once(CLOSE).unwrap_or((part, ""));
+            let value = token.split_once('.').and_then(|(logical_id, attribute)| {
+                known(&Self { logical_id: logical_id.to_owned(), attribute: attribute.to_owned() })
+            });
+            match value {
+                Some(value) => out.extend([value.as_str(), after]),
+                None => {
+                    out.push(OPEN);
+                    out.push_str(part);
+                }
             }
         }
         out

@@ -40,6 +40,7 @@ pub fn resolve(
         absent: BTreeMap::new(),
         pretending: false,
         depth: 0,
+        produced: 0,
         conditions: BTreeMap::new(),
         evaluated: BTreeMap::new(),
         names: BTreeMap::new(),
@@ -115,6 +116,8 @@ pub(super) struct Resolver<'a> {
     pub pretending: bool,
     /// How many values, conditions and names wait for what is evaluated now.
     pub depth: usize,
+    /// How many bytes functions have given.
+    pub produced: usize,
     pub conditions: BTreeMap<String, Truth>,
     evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
     names: BTreeMap<String, Progress<Option<String>>>,
@@ -347,9 +350,14 @@ impl<'a> Resolver<'a> {
                     self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
                 };
                 if Token::find_all(&given).iter().any(minted) {
-                    self.problems.push(Problem::new(path, "a name must be known before anything exists"));
+                    self.problems.push(Problem::new(path.clone(), "a name must be known before anything exists"));
                 }
-                given.as_str().map(str::to_owned)
+                let given = given.as_str();
+                if given.is_some_and(|given| given.chars().nth(naming.longest).is_some()) {
+                    let what = format!("{} may have {} characters at most", naming.property, naming.longest);
+                    self.problems.push(Problem::new(path, what));
+                }
+                given.map(|given| given.chars().take(naming.longest).collect())
             }
             None => {
                 let create_only = match self.settle(&Value::Object(evaluated.create_only.clone())) {

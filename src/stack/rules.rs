@@ -127,7 +127,7 @@ fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
 /// CloudFormation refuses every circle of references, also those that need only names, and so does wschat: a template
 /// that works here shall work there.
 fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
-    let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), problems };
+    let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), circles: 0, problems };
     for edge in edges {
         search.edges.entry(&edge.from).or_default().push(edge);
     }
@@ -137,23 +137,29 @@ fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
     }
 }
 
+/// How many circles are shown: a template with more has other worries.
+const MOST_CIRCLES: usize = 20;
+
 struct Search<'a> {
     edges: BTreeMap<&'a str, Vec<&'a Edge>>,
     done: BTreeSet<&'a str>,
     /// The way from the start to where the search is.
     trail: Vec<&'a str>,
+    circles: usize,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Search<'a> {
     fn visit(&mut self, at: &'a str) {
-        if self.done.contains(at) {
+        if self.done.contains(at) || self.circles == MOST_CIRCLES {
             return;
         }
         self.trail.push(at);
         for edge in self.edges.get(at).cloned().unwrap_or_default() {
             match self.trail.iter().position(|passed| *passed == edge.to) {
+                Some(_) if self.circles == MOST_CIRCLES => return,
                 Some(begin) => {
+                    self.circles += 1;
                     let circle: Vec<&str> = self.trail[begin..].iter().copied().chain([edge.to.as_str()]).collect();
                     let what = format!("circular dependency between resources: {}", circle.join(" -> "));
                     let problem = Problem::new(edge.path.clone(), what);
