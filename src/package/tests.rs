@@ -28,6 +28,8 @@ impl Fixture {
         let options = Options {
             backend: Backend::Auto,
             cargo: PathBuf::from(CARGO),
+            tools: None,
+            sdk: folder.path().join("sdk"),
             cache: folder.path().join("cache"),
             color: false,
         };
@@ -75,9 +77,10 @@ impl Fixture {
     fn function(mut self, logical_id: &str, path: &str) -> Self {
         self.functions.push(Code {
             logical_id: logical_id.to_owned(),
-            path: self.path(path),
+            source: Source::Path(self.path(path)),
             runtime: "provided.al2023".to_owned(),
             handler: "bootstrap".to_owned(),
+            layers: false,
             architecture: this_architecture(),
             binary: None,
         });
