@@ -240,3 +240,6 @@ fn check_handler(
     }
     handler::check(language, &code.handler, names, left_out, place)
 }
+
+#[cfg(test)]
+mod tests;
