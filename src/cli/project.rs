@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 use crate::diagnostic::Problem;
-use crate::package::{self, Architecture, Code};
+use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
 use crate::stack::{self, Scope, Stack};
 use crate::template::{self, Template};
@@ -167,11 +167,16 @@ impl Project {
                     Some("arm64") => Architecture::Arm64,
                     _ => Architecture::X86_64,
                 };
+                let source = match resource.code.as_ref()? {
+                    stack::Code::Local(path) => Source::Path(folder.join(path)),
+                    stack::Code::Inline(text) => Source::Inline(text.clone()),
+                };
                 Some(Code {
                     logical_id: resource.logical_id.clone(),
-                    path: folder.join(resource.code.as_ref()?),
+                    source,
                     runtime: text("Runtime"),
                     handler: text("Handler"),
+                    layers: resource.properties["Layers"].as_array().is_some_and(|layers| !layers.is_empty()),
                     architecture,
                     binary: resource.binary.clone(),
                 })

@@ -79,11 +79,20 @@ pub struct Resource {
     pub update_replace_policy: DeletionPolicy,
     /// Where the template describes it.
     pub path: Path,
-    /// The folder, crate or zip file that a function's code comes from, relative to the template. Then `Code` in
-    /// `properties` is `LOCAL_CODE`: where code comes from makes no difference to what is deployed.
-    pub code: Option<String>,
+    /// Where a function's code comes from. Then `Code` in `properties` is `LOCAL_CODE`: where code comes from makes no
+    /// difference to what is deployed.
+    pub code: Option<Code>,
     /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
     pub binary: Option<String>,
+}
+
+/// Where a function's code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// A folder, crate or zip file, relative to the template.
+    Local(String),
+    /// The template holds it: the text of one file.
+    Inline(String),
 }
 
 /// The one key of `Code` of a function whose code is local; its value is `true`.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::conditions::Truth;
 use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
-use super::{DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
 use crate::diagnostic::{Path, Problem, Step};
 use crate::resources::{Attribute, Kind, Naming};
 use crate::template::{Template, expand};
@@ -91,7 +91,7 @@ pub(super) struct Edge {
 #[derive(Debug, Default)]
 struct Evaluated {
     properties: Map<String, Value>,
-    code: Option<String>,
+    code: Option<Code>,
     references: Vec<Reference>,
     /// Of those properties that AWS cannot change, as `Kind::canonical` has them.
     create_only: Map<String, Value>,
@@ -284,8 +284,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Takes the path of local code out of a function's properties.
-    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<String> {
+    /// Takes local and inline code out of a function's properties.
+    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
         if kind.type_name() != "AWS::Lambda::Function" {
             return None;
         }
@@ -294,12 +294,23 @@ impl<'a> Resolver<'a> {
             Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
                 let local = local.clone();
                 properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
-                Some(local)
+                Some(Code::Local(local))
             }
             Value::Object(code) if code.contains_key("ZipFile") => {
-                let problem = Problem::new(path, "inline code is not supported yet");
-                self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
-                None
+                let path = path.key("ZipFile");
+                let runtime = properties.get("Runtime").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let Some(text) = code["ZipFile"].as_str().map(str::to_owned) else {
+                    self.problems.push(Problem::new(path, "inline code must be a string"));
+                    return None;
+                };
+                // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
+                if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
+                    let problem = Problem::new(path, format!("inline code is for nodejs and python, not for {runtime}"));
+                    self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
+                    return None;
+                }
+                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                Some(Code::Inline(text))
             }
             Value::Object(code) if code.contains_key("ImageUri") => {
                 self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
@@ -311,6 +322,19 @@ impl<'a> Resolver<'a> {
                 None
             }
         }
+    }
+
+    /// Code with all that it speaks of put in: it is zipped before anything exists.
+    fn settle_code(&mut self, code: Code, path: &Path) -> Code {
+        let Code::Inline(text) = code else { return code };
+        let settled = self.settle(&Value::from(text));
+        if let Some(token) = Token::find_all(&settled).first() {
+            let path = path.key("Properties").key("Code").key("ZipFile");
+            let what = Token::readable(&Token::text(&token.logical_id, &token.attribute));
+            let problem = Problem::new(path, format!("inline code must be known before anything exists, and {what} is not"));
+            self.problems.push(problem.help("hand it over in a variable: Environment: { Variables: { NAME: ... } }"));
+        }
+        Code::Inline(settled.as_str().unwrap_or_default().to_owned())
     }
 
     /// The physical name of a resource, if it has one that is ours to give.
@@ -428,6 +452,7 @@ impl<'a> Resolver<'a> {
             edges.push(Edge { from: logical_id.to_owned(), to: target, path });
         }
         soft.retain(|target| !hard.contains(target));
+        let code = evaluated.code.clone().map(|code| self.settle_code(code, &path));
         let resource = Resource {
             logical_id: logical_id.to_owned(),
             kind,
@@ -438,7 +463,7 @@ impl<'a> Resolver<'a> {
             deletion_policy: self.policy(declared.deletion_policy.as_deref(), "DeletionPolicy", &path),
             update_replace_policy: self.policy(declared.update_replace_policy.as_deref(), "UpdateReplacePolicy", &path),
             path,
-            code: evaluated.code.clone(),
+            code,
             binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
         };
         (resource, edges)

@@ -230,7 +230,11 @@ fn a_chat_app_resolves() {
                 "hard": resource.hard,
                 "soft": resource.soft,
                 "policy": resource.deletion_policy.as_str(),
-                "code": resource.code,
+                "code": match &resource.code {
+                    Some(Code::Local(path)) => json!(path),
+                    Some(Code::Inline(text)) => json!({ "inline": text }),
+                    None => json!(null),
+                },
                 "binary": resource.binary,
                 "properties": properties,
             });
