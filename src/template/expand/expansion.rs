@@ -88,8 +88,13 @@ impl<'a> Expansion<'a> {
 
     /// The resource itself, as one of CloudFormation's.
     pub fn make(&mut self, type_name: &str, properties: Map<String, Value>) {
-        let resource =
-            Resource { type_name: type_name.to_owned(), properties, ignore_globals: None, ..self.resource.clone() };
+        let resource = Resource {
+            type_name: type_name.to_owned(),
+            properties,
+            depends_on: self.resource.depends_on.clone().filter(truthy),
+            ignore_globals: None,
+            ..self.resource.clone()
+        };
         self.made.push((self.logical_id.to_owned(), resource));
     }
 

@@ -14,6 +14,7 @@ mod shape;
 mod sub;
 mod table;
 mod versions;
+mod websocket;
 
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ struct Type {
 }
 
 /// The types that are expanded.
-const TYPES: &[Type] = &[function::TYPE, table::TYPE];
+const TYPES: &[Type] = &[function::TYPE, table::TYPE, websocket::TYPE];
 
 /// Those that SAM has and wschat has not yet.
 const LATER: &[&str] = &[
@@ -58,7 +59,6 @@ const LATER: &[&str] = &[
     "NetworkConnector",
     "StateMachine",
     "WebFunction",
-    "WebSocketApi",
 ];
 
 /// The names of the SAM resource types that are expanded.
