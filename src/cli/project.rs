@@ -147,7 +147,11 @@ impl Project {
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
         let template: Template = template::parse(&self.bytes)?;
-        let context = template::expand::Context { partition: &scope.partition, parameters: &self.parameters };
+        let context = template::expand::Context {
+            partition: &scope.partition,
+            region: &scope.region,
+            parameters: &self.parameters,
+        };
         let template = template::expand::expand(template, context);
         stack::resolve(&template, &self.parameters, scope, &resources::kinds())
     }

@@ -145,7 +145,7 @@ impl<'a> Resolver<'a> {
             let path = path_of(logical_id);
             let type_name = resource.type_name.as_str();
             let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
-                let known = kinds.iter().map(|kind| kind.type_name()).chain([expand::FUNCTION]);
+                let known = kinds.iter().map(|kind| kind.type_name()).chain(expand::types());
                 let problem = Problem::new(path.key("Type"), format!("resource type \"{type_name}\" is not supported"));
                 self.problems.push(problem.suggest(type_name, known));
                 continue;

@@ -169,7 +169,7 @@ fn given(parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn resolve_with(text: &str, parameters: &[(&str, &str)]) -> Result<Stack, Vec<Problem>> {
     let parameters = given(parameters);
-    let context = expand::Context { partition: "aws", parameters: &parameters };
+    let context = expand::Context { partition: "aws", region: "eu-west-1", parameters: &parameters };
     let template = expand::expand(parse(text.as_bytes())?, context);
     resolve(&template, &parameters, &scope(), KINDS)
 }
