@@ -186,7 +186,7 @@ impl Resolver<'_> {
         let name = kind.naming().map(|_| logical_id);
         let minted = match kind.attribute(self.scope, name, attribute) {
             Attribute::Known(_) => false,
-            Attribute::Minted => true,
+            Attribute::Minted | Attribute::Ref => true,
             Attribute::Unknown(known) => {
                 let given = attribute.unwrap_or("Ref");
                 let what = format!("{} has no attribute \"{given}\"", kind.type_name());
