@@ -275,7 +275,7 @@ impl Resolver<'_> {
         // Whether there is such an attribute does not depend on the name.
         match kind.attribute(self.scope, kind.naming().map(|_| logical_id), attribute) {
             Attribute::Known(_) => Ok(false),
-            Attribute::Minted => Ok(true),
+            Attribute::Minted | Attribute::Ref => Ok(true),
             Attribute::Unknown(known) => {
                 let given = attribute.unwrap_or("Ref");
                 let what = format!("{} has no attribute \"{given}\"", kind.type_name());

@@ -104,6 +104,9 @@ pub enum DeletionPolicy {
     #[default]
     Delete,
     Retain,
+    /// As `Retain`. What a failed run has made goes again, whatever its policy, because nobody has used it yet; so the
+    /// exception holds for both.
+    RetainExceptOnCreate,
 }
 
 impl DeletionPolicy {
@@ -111,7 +114,13 @@ impl DeletionPolicy {
         match self {
             Self::Delete => "Delete",
             Self::Retain => "Retain",
+            Self::RetainExceptOnCreate => "RetainExceptOnCreate",
         }
+    }
+
+    /// The policy of this name.
+    pub fn read(name: &str) -> Option<Self> {
+        [Self::Delete, Self::Retain, Self::RetainExceptOnCreate].into_iter().find(|policy| policy.as_str() == name)
     }
 }
 

@@ -15,7 +15,7 @@ use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
 use crate::diagnostic::{Path, Problem, Step};
-use crate::resources::{Attribute, Kind, Naming};
+use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
 
 /// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
@@ -393,6 +393,16 @@ impl<'a> Resolver<'a> {
                 Some(identity.name(naming.longest))
             }
         };
+        let name = match naming.within {
+            None => name,
+            Some(property) => {
+                let above = evaluated.properties.get(property).map(|above| self.settle(above));
+                let above = above.as_ref().and_then(Value::as_str).map(|above| function::name_and_qualifier(above).0);
+                // A function whose name is not known by now is none of this template's, which is reported.
+                let above = above.filter(|above| Token::find(above).is_empty());
+                above.zip(name).map(|(above, name)| format!("{above}:{name}"))
+            }
+        };
         self.names.insert(logical_id.to_owned(), Progress::Done(name.clone()));
         Some(name)
     }
@@ -407,9 +417,14 @@ impl<'a> Resolver<'a> {
             if kind.naming().is_some() && name.is_none() {
                 continue;
             }
-            if let Attribute::Known(value) = kind.attribute(self.scope, name.as_deref(), attribute) {
-                known.insert(token, value);
-            }
+            match kind.attribute(self.scope, name.as_deref(), attribute) {
+                Attribute::Known(value) => known.insert(token, value),
+                Attribute::Ref => {
+                    let same = Token::text(&token.logical_id, "Ref");
+                    known.insert(token, same)
+                }
+                Attribute::Minted | Attribute::Unknown(_) => None,
+            };
         }
         Token::substitute(value, &|token| known.get(token).cloned())
     }
@@ -425,7 +440,7 @@ impl<'a> Resolver<'a> {
             Value::Object(properties) => properties,
             _ => Map::new(),
         };
-        if let (Some(naming), Some(name)) = (kind.naming(), &name) {
+        if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
             properties.insert(naming.property.to_owned(), name.as_str().into());
         }
         let problems = self.problems.len();
@@ -496,15 +511,25 @@ impl<'a> Resolver<'a> {
 
     /// What `DeletionPolicy` or `UpdateReplacePolicy` says.
     fn policy(&mut self, written: Option<&str>, attribute: &str, path: &Path) -> DeletionPolicy {
-        let path = path.key(attribute);
+        let Some(written) = written else { return DeletionPolicy::default() };
+        // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatereplacepolicy.html>
+        let replaces = attribute == "UpdateReplacePolicy";
+        let read = DeletionPolicy::read(written);
+        if let Some(policy) = read.filter(|policy| !(replaces && *policy == DeletionPolicy::RetainExceptOnCreate)) {
+            return policy;
+        }
         let problem = match written {
-            None | Some("Delete") => return DeletionPolicy::Delete,
-            Some("Retain") => return DeletionPolicy::Retain,
-            Some(later @ ("RetainExceptOnCreate" | "Snapshot")) => {
-                Problem::new(path, format!("{attribute}: {later} is not supported yet"))
+            "Snapshot" => {
+                let what = format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
+                Problem::new(path.key(attribute), what).help("Retain leaves the resource itself where it is")
             }
-            Some(unknown) => {
-                Problem::new(path, format!("unknown {attribute} \"{unknown}\"")).suggest(unknown, ["Delete", "Retain"])
+            "RetainExceptOnCreate" => {
+                let what = format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
+                Problem::new(path.key(attribute), what).help("write Retain")
+            }
+            _ => {
+                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
+                problem.suggest(written, ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }))
             }
         };
         self.problems.push(problem);

@@ -11,15 +11,19 @@ const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
 const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
+const ALIAS: &str = "AWS::Lambda::Alias";
+const VERSION: &str = "AWS::Lambda::Version";
 
-/// Types whose resources are parts of another one: type, property that names the parent, the parent's type.
-const CHILDREN: &[(&str, &str, &str)] = &[
-    ("AWS::ApiGatewayV2::Deployment", "ApiId", API),
-    ("AWS::ApiGatewayV2::Integration", "ApiId", API),
-    ("AWS::ApiGatewayV2::Route", "ApiId", API),
-    ("AWS::ApiGatewayV2::RouteResponse", "ApiId", API),
-    ("AWS::ApiGatewayV2::Stage", "ApiId", API),
-    ("AWS::Lambda::Permission", "FunctionName", FUNCTION),
+/// Types whose resources are parts of another one: type, property that names the parent, what the parent may be.
+const CHILDREN: &[(&str, &str, &[&str])] = &[
+    ("AWS::ApiGatewayV2::Deployment", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::Integration", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::Route", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::RouteResponse", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::Stage", "ApiId", &[API]),
+    (ALIAS, "FunctionName", &[FUNCTION]),
+    ("AWS::Lambda::Permission", "FunctionName", &[FUNCTION, ALIAS]),
+    (VERSION, "FunctionName", &[FUNCTION]),
 ];
 
 /// What a deployment freezes, and so must come after.
@@ -31,6 +35,7 @@ pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<
     freeze(resources, edges);
     parents(resources, edges, problems);
     policies(resources, problems);
+    versions(resources, problems);
     names(resources, problems);
     cycles(edges, problems);
 }
@@ -61,18 +66,19 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
     let mut waits = Vec::new();
     for resource in resources.values() {
         let type_name = resource.kind.type_name();
-        let Some((_, property, parent)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
+        let Some((_, property, above)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
         // Unresolved references are empty, and reported.
         let given = resource.properties.get(*property).and_then(|given| given.as_str()).unwrap_or_default();
         if given.is_empty() {
             continue;
         }
         let path = resource.path.key("Properties").key(property);
-        let mut parents = resources.values().filter(|resource| resource.kind.type_name() == *parent);
+        let mut parents = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
         match parents.find(|parent| is_called(parent, given)) {
             Some(parent) => waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path)),
             None => {
-                let what = format!("{property} of {type_name} must refer to an {parent} of this template");
+                let above = above.join(" or ");
+                let what = format!("{property} of {type_name} must refer to an {above} of this template");
                 problems.push(Problem::new(path, what));
             }
         }
@@ -82,6 +88,20 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
         child.soft.remove(&to);
         if child.hard.insert(to.clone()) {
             edges.push(Edge { from, to, path });
+        }
+    }
+}
+
+/// A version is what its function is now, so there is one: older ones need nobody to describe them.
+fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    let mut published: BTreeMap<&str, &str> = BTreeMap::new();
+    for version in resources.values().filter(|resource| resource.kind.type_name() == VERSION) {
+        let function = version.properties.get("FunctionName").and_then(|function| function.as_str());
+        if let Some(other) = function.filter(|name| !name.is_empty()).and_then(|function| published.insert(function, &version.logical_id)) {
+            let path = version.path.key("Properties").key("FunctionName");
+            let what = format!("{other} is a version of this function already");
+            let help = "leave one: it is published anew whenever the function changes";
+            problems.push(Problem::new(path, what).help(help));
         }
     }
 }
