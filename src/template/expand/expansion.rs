@@ -103,10 +103,9 @@ impl<'a> Expansion<'a> {
         let made = Path::default().key("Resources").key(id);
         let written = property.map_or(self.path(), |property| self.place(property));
         self.note(made, &written);
-        let Value::Object(properties) = properties else { return Resource::default() };
         Resource {
             type_name: type_name.to_owned(),
-            properties,
+            properties: properties.as_object().cloned().unwrap_or_default(),
             condition: self.resource.condition.clone(),
             deletion_policy: self.resource.deletion_policy.clone(),
             update_replace_policy: self.resource.update_replace_policy.clone(),
@@ -144,4 +143,9 @@ impl<'a> Expansion<'a> {
             self.note(made.index(index), &written);
         }
     }
+}
+
+/// Where the properties of the made resource `id` are.
+pub fn made(id: &str) -> Path {
+    Path::default().key("Resources").key(id).key("Properties")
 }

@@ -26,6 +26,10 @@ const SECTIONS: &[&str] = &[
 /// The one list that a resource's own value replaces; SAM appends to all others.
 const REPLACED: &str = "Architectures";
 
+/// The most bytes, as JSON, that `Globals` may come to in all the resources that get them: many times what any template
+/// needs, and little enough to be held in memory.
+const LARGEST: usize = 16 * 1_048_576;
+
 /// What `Globals` gives, by type and property.
 pub type Globals = BTreeMap<&'static str, Map<String, Value>>;
 
@@ -50,10 +54,21 @@ pub fn read(template: &mut Template) -> Globals {
             let what = format!("\"{name}\" cannot be set in Globals for {section}");
             template.problems.push(Problem::of_key(path.key(name), what).suggest(name, allowed()));
         }
+        let resources = template.resources.values().filter(|resource| resource.type_name == known.name).count();
+        if section_size(given).saturating_mul(resources) > LARGEST {
+            let what = format!("Globals for {section} are too large to be repeated in {resources} resources");
+            template.problems.push(Problem::of_key(path, what));
+            continue;
+        }
         let taken = given.iter().filter(|(name, _)| allowed().any(|property| property == name.as_str()));
         globals.insert(known.name, taken.map(|(name, value)| (name.clone(), value.clone())).collect());
     }
     globals
+}
+
+/// How long a section is as JSON.
+fn section_size(section: &Map<String, Value>) -> usize {
+    section.iter().map(|(name, value)| name.len() + value.to_string().len()).sum()
 }
 
 /// The name of a type's section: without SAM's prefix.

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::super::Template;
 use super::{Context, sub};
 
+/// The longest value that CloudFormation takes, in bytes (its quota "Parameter values").
+const LONGEST: usize = 4096;
+
 /// The values that SAM knows: those given, the defaults, and where it runs.
 #[derive(Clone, Copy)]
 pub struct Parameters<'a> {
@@ -14,14 +17,20 @@ pub struct Parameters<'a> {
 
 impl Parameters<'_> {
     fn value(self, name: &str) -> Option<Value> {
-        match self.context.parameters.get(name) {
+        let value = match self.context.parameters.get(name) {
             Some(given) => Some(given.as_str().into()),
             None => match name {
                 "AWS::Region" => Some(self.context.region.into()),
                 "AWS::Partition" => Some(self.context.partition.into()),
                 _ => self.template.parameters.get(name)?.default.clone(),
             },
-        }
+        };
+        // What no value can be is refused elsewhere, but here it would do harm: a map can refer to itself, and text
+        // without end be put in without end.
+        value.filter(|value| match value {
+            Value::String(text) => text.len() <= LONGEST,
+            value => !value.is_array() && !value.is_object(),
+        })
     }
 
     /// `value` with parameters put in wherever `Ref` or `Fn::Sub` names them.

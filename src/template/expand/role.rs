@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::Resource;
-use super::expansion::Expansion;
+use super::expansion::{Expansion, made};
 use super::policies::{self, Kind};
 use super::policy_templates;
 use crate::diagnostic::{Path, Problem, nearest};
@@ -13,7 +13,7 @@ use crate::diagnostic::{Path, Problem, nearest};
 /// It is made even where the function has a role of its own: SAM looks at `Policies` in any case.
 pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced: bool) -> Resource {
     let partition = expansion.context.partition;
-    let properties = Path::default().key("Resources").key(role_id).key("Properties");
+    let properties = made(role_id);
     let basic = if expansion.given("DurableConfig").is_some() {
         "AWSLambdaBasicDurableExecutionRolePolicy"
     } else {
@@ -59,9 +59,9 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
             }
             Kind::Document | Kind::Template => {
                 let name = format!("{role_id}Policy{index}");
-                let made = properties.key("Policies").index(documents.len());
-                expansion.note(made.key("PolicyDocument"), &written);
-                expansion.note(made, &written);
+                let place = properties.key("Policies").index(documents.len());
+                expansion.note(place.key("PolicyDocument"), &written);
+                expansion.note(place, &written);
                 documents.push(policies::branches(policy, |policy, branch| {
                     let document = if kind == Kind::Template {
                         let written = branch.map_or(written.clone(), |at| written.key("Fn::If").index(at));

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::super::parse;
 use super::*;
 use crate::template::render::{Rendering, render};
@@ -48,6 +50,36 @@ Resources:
       |              ^^^^^^^^^^^^^^^^^^^^^^^^
       = help: did you mean "AWS::Serverless::Function"?
     "#);
+}
+
+/// Texts of a few lines that stand for ever more.
+#[test]
+fn hostile_templates_end_soon() {
+    let function = "{ Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: h, Runtime: r } }\n";
+    let many: String = (0..1500).map(|number| format!("  F{number}: {function}")).collect();
+    let large = "x".repeat(100_000);
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31\nGlobals: {{ Function: {{ Description: {large} }} }}\nResources:\n{many}"
+    );
+    let template = expanded(&text, &[]);
+    let problems: Vec<&str> = template.problems.iter().map(|problem| problem.what.as_str()).collect();
+    assert_eq!(problems, ["Globals for Function are too large to be repeated in 1500 resources"]);
+
+    let references = vec!["!Ref Own, !Ref Large"; 10_000].join(", ");
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Own: {{ Type: String, Default: {{ a: !Ref Own, b: !Ref Own }} }}
+  Large: {{ Type: String, Default: {large} }}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {{ InlineCode: !Join [\"\", [{references}]], Handler: h, Runtime: r, AutoPublishAlias: live }}
+"
+    );
+    let template = expanded(&text, &[]);
+    let code = &template.resources["F"].properties["Code"]["ZipFile"]["Fn::Join"][1];
+    assert_eq!((&code[0], &code[1]), (&json!({ "Ref": "Own" }), &json!({ "Ref": "Large" })));
 }
 
 /// Whatever is wrong with what SAM makes is shown where the user wrote what it is made from.

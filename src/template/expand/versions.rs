@@ -5,104 +5,121 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
-use super::expansion::Expansion;
+use super::super::Resource;
+use super::expansion::{Expansion, made};
 use super::shape::truthy;
 use crate::diagnostic::Problem;
 
 /// Makes a version and an alias of `function` (its properties so far), if the resource asks for them. What SAM puts into
 /// the function on that way is put in.
 pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
-    for (property, needed) in [("VersionDeletionPolicy", false), ("ProvisionedConcurrencyConfig", true)] {
-        let given = if needed { expansion.given(property) } else { expansion.get(property) };
-        if given.is_some() && expansion.given("AutoPublishAlias").is_none() {
+    let named = expansion.get("AutoPublishAlias").is_some();
+    let published = expansion.given("AutoPublishAlias").is_some();
+    for (property, missing) in [
+        ("VersionDeletionPolicy", expansion.get("VersionDeletionPolicy").is_some() && !named),
+        ("ProvisionedConcurrencyConfig", expansion.given("ProvisionedConcurrencyConfig").is_some() && !published),
+    ] {
+        if missing {
             let what = format!("{property} says something about versions, so it requires AutoPublishAlias");
             expansion.report(Problem::of_key(expansion.place(property), what));
         }
     }
-    let Some(alias) = expansion.given("AutoPublishAlias") else { return };
-    let alias = expansion.inline("AutoPublishAlias", &mut alias.clone());
-    let Value::String(alias) = alias else {
-        expansion.problem("AutoPublishAlias", "'AutoPublishAlias' must be a string or a Ref to a template parameter");
-        return;
-    };
-    if alias.is_empty() {
-        expansion.problem("AutoPublishAlias", "the name of the alias is empty");
+    if !published {
         return;
     }
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-    if !alias.chars().all(allowed) || alias.chars().all(|letter| letter.is_ascii_digit()) {
-        let what =
-            format!("the AutoPublishAlias name ('{alias}') may have letters, digits, hyphens and underscores, and");
-        expansion.problem("AutoPublishAlias", format!("{what} not digits alone"));
+    let Some((name, hash)) = alias_name(expansion).and_then(|name| Some((name, given_hash(expansion)?))) else {
+        // Who refers to them makes no mistake.
+        for property in ["Alias", "Version"] {
+            expansion.template.broken.insert(format!("{}.{property}", expansion.logical_id));
+        }
         return;
-    }
-    let given_hash = match given_hash(expansion) {
-        Ok(hash) => hash,
-        Err(()) => return,
     };
-    if let Some(hash) = &given_hash {
+    if let Some(hash) = &hash {
         describe(expansion, function, hash);
     }
-    let suffix = suffix(expansion, function, given_hash.as_deref());
+    let suffix = suffix(expansion, function, hash.as_deref());
     let version_id = format!("{}Version{suffix}", expansion.logical_id);
-    let alias_id = format!("{}Alias{}", expansion.logical_id, alias.replace('-', "D").replace('_', "U"));
-
-    let name = json!({ "Ref": expansion.logical_id });
-    let mut properties = json!({ "FunctionName": name });
-    if let Some(description) = expansion.get("VersionDescription") {
-        properties["Description"] = description.clone();
-    }
-    let mut version = expansion.beside(Some("AutoPublishAlias"), &version_id, "AWS::Lambda::Version", properties);
-    let policy = expansion.get("VersionDeletionPolicy");
-    if policy.is_some_and(Value::is_object) {
-        let what = "VersionDeletionPolicy must be Delete or Retain itself, no function that gives it";
-        expansion.problem("VersionDeletionPolicy", what);
-    }
-    version.deletion_policy =
-        version.deletion_policy.or_else(|| Some(policy.and_then(Value::as_str).unwrap_or("Retain").to_owned()));
-
-    let mut properties = json!({
-        "Name": alias,
-        "FunctionName": name,
-        "FunctionVersion": { "Fn::GetAtt": [version_id, "Version"] },
-    });
-    if let Some(config) = expansion.given("ProvisionedConcurrencyConfig") {
-        properties["ProvisionedConcurrencyConfig"] = config.clone();
-    }
-    let alias = expansion.beside(Some("AutoPublishAlias"), &alias_id, "AWS::Lambda::Alias", properties);
-    for (id, property) in [(&alias_id, "ProvisionedConcurrencyConfig"), (&version_id, "Description")] {
-        let written = if property == "Description" { "VersionDescription" } else { property };
-        let made = crate::diagnostic::Path::default().key("Resources").key(id).key("Properties").key(property);
-        expansion.note(made, &expansion.place(written));
-    }
+    let alias_id = format!("{}Alias{}", expansion.logical_id, name.replace('-', "D").replace('_', "U"));
+    let version = version(expansion, &version_id);
+    let alias = alias(expansion, &alias_id, &name, &version_id);
     for (property, id, resource) in [("Version", version_id, version), ("Alias", alias_id, alias)] {
         expansion.references.insert((expansion.logical_id.to_owned(), property.to_owned()), id.clone());
         expansion.made.push((id, resource));
     }
 }
 
-/// The hash that the user gives for the code.
-fn given_hash(expansion: &mut Expansion<'_>) -> Result<Option<String>, ()> {
-    const PROPERTY: &str = "AutoPublishCodeSha256";
-    let Some(given) = expansion.given(PROPERTY) else { return Ok(None) };
-    match expansion.inline(PROPERTY, &mut given.clone()) {
-        Value::String(hash) if hash.is_empty() => Ok(None),
-        // It becomes part of a logical id.
-        Value::String(hash) if hash.chars().take(HASH_LENGTH).all(|letter| letter.is_ascii_alphanumeric()) => {
-            Ok(Some(hash))
-        }
-        Value::String(_) => {
-            let what = format!(
-                "the first {HASH_LENGTH} characters of {PROPERTY} become part of a logical id: they must be alphanumeric"
-            );
-            expansion.problem(PROPERTY, what);
-            Err(())
-        }
-        _ => {
-            expansion.problem(PROPERTY, format!("{PROPERTY} must be a string"));
-            Err(())
-        }
+/// What the alias is to be called.
+fn alias_name(expansion: &mut Expansion<'_>) -> Option<String> {
+    const PROPERTY: &str = "AutoPublishAlias";
+    let mut name = expansion.get(PROPERTY)?.clone();
+    let Value::String(name) = expansion.inline(PROPERTY, &mut name) else {
+        expansion.problem(PROPERTY, "'AutoPublishAlias' must be a string or a Ref to a template parameter");
+        return None;
+    };
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    let what = if name.is_empty() {
+        "the name of the alias is empty".to_owned()
+    } else if !name.chars().all(allowed) {
+        format!("the AutoPublishAlias name ('{name}') may have letters, digits, hyphens and underscores only")
+    } else if name.chars().all(|letter| letter.is_ascii_digit()) {
+        format!("the AutoPublishAlias name ('{name}') may not be digits alone, as versions are")
+    } else {
+        return Some(name);
+    };
+    expansion.problem(PROPERTY, what);
+    None
+}
+
+/// The version.
+fn version(expansion: &mut Expansion<'_>, id: &str) -> Resource {
+    let mut properties = json!({ "FunctionName": { "Ref": expansion.logical_id } });
+    if let Some(description) = expansion.get("VersionDescription") {
+        properties["Description"] = description.clone();
     }
+    let mut version = expansion.beside(Some("AutoPublishAlias"), id, "AWS::Lambda::Version", properties);
+    expansion.note(made(id).key("Description"), &expansion.place("VersionDescription"));
+    let policy = expansion.get("VersionDeletionPolicy");
+    if policy.is_some_and(Value::is_object) {
+        let what = "VersionDeletionPolicy must be Delete or Retain itself, no function that gives it";
+        expansion.problem("VersionDeletionPolicy", what);
+    }
+    let policy = policy.and_then(Value::as_str).unwrap_or("Retain");
+    version.deletion_policy.get_or_insert_with(|| policy.to_owned());
+    version
+}
+
+/// The alias, which points to the version `version_id`.
+fn alias(expansion: &mut Expansion<'_>, id: &str, name: &str, version_id: &str) -> Resource {
+    let mut properties = json!({
+        "Name": name,
+        "FunctionName": { "Ref": expansion.logical_id },
+        "FunctionVersion": { "Fn::GetAtt": [version_id, "Version"] },
+    });
+    if let Some(config) = expansion.given("ProvisionedConcurrencyConfig") {
+        properties["ProvisionedConcurrencyConfig"] = config.clone();
+    }
+    let alias = expansion.beside(Some("AutoPublishAlias"), id, "AWS::Lambda::Alias", properties);
+    let provisioned = expansion.place("ProvisionedConcurrencyConfig");
+    expansion.note(made(id).key("ProvisionedConcurrencyConfig"), &provisioned);
+    alias
+}
+
+/// The hash that the user gives for the code, if any; nothing if it is wrong.
+fn given_hash(expansion: &mut Expansion<'_>) -> Option<Option<String>> {
+    const PROPERTY: &str = "AutoPublishCodeSha256";
+    let Some(given) = expansion.given(PROPERTY) else { return Some(None) };
+    let what = match expansion.inline(PROPERTY, &mut given.clone()) {
+        Value::String(hash) if hash.is_empty() => return Some(None),
+        Value::String(hash) if hash.chars().take(HASH_LENGTH).all(|letter| letter.is_ascii_alphanumeric()) => {
+            return Some(Some(hash));
+        }
+        Value::String(_) => format!(
+            "the first {HASH_LENGTH} characters of {PROPERTY} become part of a logical id: they must be alphanumeric"
+        ),
+        _ => format!("{PROPERTY} must be a string"),
+    };
+    expansion.problem(PROPERTY, what);
+    None
 }
 
 /// Puts the code's hash into the function's description: Lambda makes no version of what has not changed.
@@ -138,15 +155,12 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
                 hashed[key] = value.clone();
             }
         }
-        for (name, value) in
-            [("MemorySize", expansion.given("MemorySize")), ("SnapStart", expansion.given("SnapStart"))]
-        {
-            match value {
-                Some(value) if name == "MemorySize" || value.get("ApplyOn").is_some_and(|on| on != "None") => {
-                    hashed[name] = value.clone();
-                }
-                _ => {}
-            }
+        if let Some(size) = expansion.given("MemorySize") {
+            hashed["MemorySize"] = size.clone();
+        }
+        let snap_start = expansion.given("SnapStart");
+        if let Some(snap_start) = snap_start.filter(|snap| snap.get("ApplyOn").is_some_and(|on| on != "None")) {
+            hashed["SnapStart"] = snap_start.clone();
         }
         hashed
     };

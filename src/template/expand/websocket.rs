@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Type;
-use super::expansion::Expansion;
+use super::expansion::{Expansion, made};
 use super::shape::{Property, Shape, truthy};
 use crate::diagnostic::{Path, Problem};
 
@@ -322,11 +322,6 @@ fn permission(expansion: &mut Expansion<'_>, id: &str, function: &Value, source:
 fn beside(expansion: &mut Expansion<'_>, id: &str, type_name: &str, properties: Value, written: &Path) {
     let resource = expansion.beside(None, id, type_name, properties);
     expansion.note(Path::default().key("Resources").key(id), written);
-    expansion.note(Path::default().key("Resources").key(id).key("Properties"), written);
+    expansion.note(made(id), written);
     expansion.made.push((id.to_owned(), resource));
-}
-
-/// Where the properties of the made resource `id` are.
-fn made(id: &str) -> Path {
-    Path::default().key("Resources").key(id).key("Properties")
 }
