@@ -52,8 +52,8 @@ pub(super) fn pack(root: &Path, place: &Place) -> Result<Artifact, PackageError>
 /// All files at and below `root` that `judge` and the .gitignore files let in. `judge` is given the name in the zip and
 /// the path. Links are followed as long as they stay inside; empty folders are left out.
 pub(super) fn read(root: &Path, judge: &dyn Fn(&str, &Path) -> Verdict) -> Result<Contents, PackageError> {
-    let home = fs::canonicalize(root)
-        .map_err(|error| PackageError::new(DOING, format!("{}: {error}", root.display())))?;
+    let home =
+        fs::canonicalize(root).map_err(|error| PackageError::new(DOING, format!("{}: {error}", root.display())))?;
     let mut walk = Walk {
         judge,
         excludes: Excludes::above(&home),
@@ -121,8 +121,8 @@ impl Walk<'_> {
             self.contents.left_out.insert(name, rule);
             return Ok(());
         }
-        let real = fs::canonicalize(path)
-            .map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
+        let real =
+            fs::canonicalize(path).map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
         if !real.starts_with(self.home) {
             let why = format!("{} is a link to {}, outside of the code's folder", path.display(), real.display());
             return Err(PackageError::new(DOING, why).help("put a copy of it in the folder"));

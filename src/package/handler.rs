@@ -38,13 +38,16 @@ pub(super) fn check(
     if let Some(name) = candidates.iter().find(is_left_out) {
         let rule = left_out.iter().find(|(out, _)| *out == name || name.starts_with(&format!("{out}/")));
         let rule = rule.map(|(_, rule)| rule.display().to_string()).unwrap_or_default();
-        return Err(failed(format!("Handler {handler} is in {name}, which {rule} leaves out"))
-            .help(format!("take it in there again with a line !{name}, or name in CodeUri a folder that only a build writes")));
+        return Err(failed(format!("Handler {handler} is in {name}, which {rule} leaves out")).help(format!(
+            "take it in there again with a line !{name}, or name in CodeUri a folder that only a build writes"
+        )));
     }
     let error = failed(format!("Handler {handler} means {}, and {place} holds {}", listed(&candidates), top(names)));
     let script = ["ts", "mts", "cts"].map(|extension| format!("{base}.{extension}"));
     Err(match script.iter().find(|name| names.contains(name.as_str())) {
-        Some(name) => error.help(format!("{name} is TypeScript: compile it, and name in CodeUri the folder with the result")),
+        Some(name) => {
+            error.help(format!("{name} is TypeScript: compile it, and name in CodeUri the folder with the result"))
+        }
         None => error.help(form),
     })
 }

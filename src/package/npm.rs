@@ -11,7 +11,8 @@ use super::place::Architecture;
 use super::{Options, PackageError, Target};
 use crate::interpreter;
 
-pub(super) const WITHOUT_NPM: &str = "install Node.js, which brings npm (https://nodejs.org), and run the same command again";
+pub(super) const WITHOUT_NPM: &str =
+    "install Node.js, which brings npm (https://nodejs.org), and run the same command again";
 
 /// Options for every npm: say what is wrong, and nothing else.
 pub(super) const QUIET: &[&str] = &["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
@@ -47,9 +48,12 @@ pub(super) fn wanted(
         for (name, version) in manifest.get(kind).and_then(Value::as_object).into_iter().flatten() {
             declared += 1;
             let version = version.as_str().unwrap_or_default();
-            if ["file:", "link:", "workspace:", "portal:", ".", "/", "~/"].iter().any(|form| version.starts_with(form)) {
+            if ["file:", "link:", "workspace:", "portal:", ".", "/", "~/"].iter().any(|form| version.starts_with(form))
+            {
                 let help = "publish it, or bundle it into the code and name the bundle's folder in CodeUri";
-                return Err(failed(format!("{name} is {version}, and only registries are installed from yet")).help(help));
+                return Err(
+                    failed(format!("{name} is {version}, and only registries are installed from yet")).help(help)
+                );
             }
         }
     }
@@ -63,7 +67,10 @@ pub(super) fn wanted(
     let lock = LOCKS.iter().find_map(|name| Some((*name, fs::read(folder.join(name)).ok()?)));
     let other = OTHER_LOCKS.iter().find(|name| folder.join(name).is_file());
     let note = other.filter(|_| lock.is_none()).map(|other| {
-        format!("npm does not read {}: it takes the newest versions that package.json allows", folder.join(other).display())
+        format!(
+            "npm does not read {}: it takes the newest versions that package.json allows",
+            folder.join(other).display()
+        )
     });
     let verb = if lock.is_some() { "ci" } else { "install" };
     files.extend(lock);

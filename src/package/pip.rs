@@ -13,8 +13,14 @@ pub(super) const WITHOUT_PIP: &str =
     "install pip for it (python3 -m ensurepip, or your system's python3-pip), and run the same command again";
 
 /// Options for every pip: say what is wrong, and nothing else; and leave bytecode to the first start.
-pub(super) const QUIET: &[&str] =
-    &["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-warn-script-location", "--no-compile"];
+pub(super) const QUIET: &[&str] = &[
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-input",
+    "--progress-bar=off",
+    "--no-warn-script-location",
+    "--no-compile",
+];
 
 /// What is to be installed for the code in `folder`; `None` where nothing is asked for. `python` is the interpreter whose
 /// pip does it, and its version.
@@ -34,16 +40,21 @@ pub(super) fn wanted(
     }
     let text = fs::read_to_string(&path)
         .map_err(|error| PackageError::new("install the dependencies", format!("{}: {error}", path.display())))?;
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     if lines.is_empty() {
         return Ok(None);
     }
     // Other files that count, and may change without this one.
     let elsewhere = |line: &&str| {
-        line.starts_with(['.', '/']) || line.starts_with("-r") || line.starts_with("-c") || line.starts_with("-e")
+        line.starts_with(['.', '/'])
+            || line.starts_with("-r")
+            || line.starts_with("-c")
+            || line.starts_with("-e")
             || ["--requirement", "--constraint", "--editable", "file:"].iter().any(|form| line.contains(form))
     };
-    let mut arguments: Vec<String> = ["-m", "pip", "install", "--requirement", "requirements.txt"].map(str::to_owned).to_vec();
+    let mut arguments: Vec<String> =
+        ["-m", "pip", "install", "--requirement", "requirements.txt"].map(str::to_owned).to_vec();
     arguments.extend(QUIET.iter().map(|&flag| flag.to_owned()));
     let mut also = text.clone();
     match target {
@@ -73,11 +84,8 @@ fn platform(runtime: &str, architecture: Architecture) -> Vec<String> {
     let minor: u32 = release.trim_start_matches("3.").parse().unwrap_or_default();
     let glibc = if minor >= 12 { 34 } else { 26 };
     let machine = architecture.rust();
-    let mut flags = vec![
-        "--only-binary=:all:".to_owned(),
-        "--implementation=cp".to_owned(),
-        format!("--python-version={release}"),
-    ];
+    let mut flags =
+        vec!["--only-binary=:all:".to_owned(), "--implementation=cp".to_owned(), format!("--python-version={release}")];
     flags.extend((17..=glibc).rev().map(|minor| format!("--platform=manylinux_2_{minor}_{machine}")));
     flags.push(format!("--platform=manylinux2014_{machine}"));
     flags

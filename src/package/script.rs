@@ -49,18 +49,24 @@ pub(super) async fn build(
     for (code, language) in scripts {
         let cache = Arc::clone(cache);
         let dependencies = installed.get(&code.logical_id).cloned();
-        packing.start([code.logical_id.clone()], move || pack(&code, language, target, dependencies.as_deref(), &cache));
+        packing
+            .start([code.logical_id.clone()], move || pack(&code, language, target, dependencies.as_deref(), &cache));
     }
     let packed = packing.finish().await?;
-    for note in packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| format!("{function}: {note}"))) {
+    for note in
+        packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| format!("{function}: {note}")))
+    {
         progress(Progress::Note(note));
     }
     if target == Target::Host {
         for (runtime, interpreter) in &interpreters {
-            let users = || packed.iter().filter(|(function, packed)| runtimes[*function] == *runtime && !packed.sdk.is_empty());
+            let users =
+                || packed.iter().filter(|(function, packed)| runtimes[*function] == *runtime && !packed.sdk.is_empty());
             let wanted: BTreeSet<String> = users().flat_map(|(_, packed)| packed.sdk.clone()).collect();
             let functions: Vec<&String> = users().map(|(function, _)| function).collect();
-            sdk::provide(runtime, interpreter, &wanted, options, progress).await.map_err(|error| error.of(functions))?;
+            sdk::provide(runtime, interpreter, &wanted, options, progress)
+                .await
+                .map_err(|error| error.of(functions))?;
         }
     }
     Ok(packed.into_iter().map(|(function, packed)| (function, packed.artifact)).collect())
@@ -75,7 +81,8 @@ async fn interpreters(
     let mut found = BTreeMap::new();
     for runtime in scripts.iter().map(|(code, _)| &code.runtime).collect::<BTreeSet<_>>() {
         let interpreter = interpreter::find(runtime, options.tools.as_deref()).await.map_err(|missing| {
-            let functions = scripts.iter().filter(|(code, _)| code.runtime == *runtime).map(|(code, _)| &code.logical_id);
+            let functions =
+                scripts.iter().filter(|(code, _)| code.runtime == *runtime).map(|(code, _)| &code.logical_id);
             PackageError::new("run the code", &missing).help(missing.help()).of(functions)
         })?;
         if !interpreter.is_of(runtime) {
@@ -144,10 +151,8 @@ fn pack(
     cache: &Cache,
 ) -> Result<Packed, PackageError> {
     let missing = |why: String| {
-        PackageError::new("find the code", why).help(format!(
-            "CodeUri is relative to the template; for {} it names a folder or a .zip",
-            code.runtime
-        ))
+        PackageError::new("find the code", why)
+            .help(format!("CodeUri is relative to the template; for {} it names a folder or a .zip", code.runtime))
     };
     let path = match &code.source {
         Source::Inline(text) => return inline(code, language, target, text),

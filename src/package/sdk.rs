@@ -38,7 +38,8 @@ pub(super) fn used(
     sources: impl Iterator<Item = Vec<u8>>,
 ) -> (BTreeSet<String>, Vec<String>) {
     static NODE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let import = r#"\b(?:from\s*|import\s*\(?\s*|require\s*\(\s*)["'`](@(?:aws-sdk|smithy)/[a-z0-9-]+|aws-sdk)["'`/]"#;
+        let import =
+            r#"\b(?:from\s*|import\s*\(?\s*|require\s*\(\s*)["'`](@(?:aws-sdk|smithy)/[a-z0-9-]+|aws-sdk)["'`/]"#;
         Regex::new(import).ok()
     });
     static PYTHON: LazyLock<Option<Regex>> =
@@ -56,7 +57,9 @@ pub(super) fn used(
     found.retain(|package| !names.iter().any(|name| name.contains(&format!("{place}{package}/"))));
     let mut notes = Vec::new();
     if found.remove("aws-sdk") {
-        notes.push(format!("it uses aws-sdk, which {runtime} does not bring; declare it in a package.json: npm install aws-sdk"));
+        notes.push(format!(
+            "it uses aws-sdk, which {runtime} does not bring; declare it in a package.json: npm install aws-sdk"
+        ));
     }
     if language == Language::Python && !found.is_empty() {
         found = BTreeSet::from(["boto3".to_owned()]);
@@ -112,12 +115,18 @@ pub(super) async fn provide(
                 fs::write(&manifest, "{\"private\":true}\n").map_err(failed)?;
             }
             let mut command = Command::new(interpreter::within(options.tools.as_deref(), "npm"));
-            command.arg("install").args(npm::QUIET).args(missing.iter().map(|name| format!("{name}@3"))).current_dir(&folder);
+            command
+                .arg("install")
+                .args(npm::QUIET)
+                .args(missing.iter().map(|name| format!("{name}@3")))
+                .current_dir(&folder);
             run(command, DOING, "npm install", npm::WITHOUT_NPM).await
         }
     };
     installed.map_err(|error| match error.help {
-        None => error.help("it is needed once, from a package registry; code that declares and brings it needs nothing"),
+        None => {
+            error.help("it is needed once, from a package registry; code that declares and brings it needs nothing")
+        }
         Some(_) => error,
     })
 }
@@ -149,7 +158,8 @@ mod tests {
             const late = await import(`@aws-sdk/client-s3/dist-cjs`);
             const text = "@aws-sdk/is-only-text";
         "#;
-        let expected = ["@aws-sdk/client-dynamodb", "@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb", "@smithy/protocol-http"];
+        let expected =
+            ["@aws-sdk/client-dynamodb", "@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb", "@smithy/protocol-http"];
         assert_eq!(used_by(Language::Node, &["index.mjs"], source).0, expected);
         let brought = ["node_modules/@aws-sdk/client-dynamodb/package.json", "node_modules/@smithy/protocol-http/a.js"];
         assert_eq!(used_by(Language::Node, &brought, source).0, ["@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb"]);

@@ -305,7 +305,8 @@ impl<'a> Resolver<'a> {
                 };
                 // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
                 if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
-                    let problem = Problem::new(path, format!("inline code is for nodejs and python, not for {runtime}"));
+                    let problem =
+                        Problem::new(path, format!("inline code is for nodejs and python, not for {runtime}"));
                     self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
                     return None;
                 }
@@ -331,7 +332,8 @@ impl<'a> Resolver<'a> {
         if let Some(token) = Token::find_all(&settled).first() {
             let path = path.key("Properties").key("Code").key("ZipFile");
             let what = Token::readable(&Token::text(&token.logical_id, &token.attribute));
-            let problem = Problem::new(path, format!("inline code must be known before anything exists, and {what} is not"));
+            let problem =
+                Problem::new(path, format!("inline code must be known before anything exists, and {what} is not"));
             self.problems.push(problem.help("hand it over in a variable: Environment: { Variables: { NAME: ... } }"));
         }
         Code::Inline(settled.as_str().unwrap_or_default().to_owned())

@@ -529,6 +529,23 @@ fn circles_are_shown() {
 }
 
 #[test]
+fn inline_code_speaks_of_names_and_of_nothing_that_aws_mints() {
+    let text = |runtime: &str, code: &str| {
+        format!(
+            "Resources:\n{TABLE}\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      Role: r\n      Runtime: {runtime}\n      \
+             Code: {{ ZipFile: {code} }}\n"
+        )
+    };
+    let resolved = stack(&text("nodejs22.x", "!Sub \"use ${Table}, ${!literally}\""));
+    assert_eq!(resolved.resources["F"].code, Some(Code::Inline("use rows, ${literally}".to_owned())));
+    assert_eq!(resolved.resources["F"].properties["Code"], json!({ LOCAL_CODE: true }));
+    assert!(resolved.resources["F"].soft.contains("Table"));
+    insta::assert_snapshot!(problems(&text("python3.13", "!Sub \"${Api}\"")), @"15:24 inline code must be known before anything exists, and <Api> is not [hand it over in a variable: Environment: { Variables: { NAME: ... } }]");
+    insta::assert_snapshot!(problems(&text("provided.al2023", "text")), @"15:24 inline code is for nodejs and python, not for provided.al2023 [put it into a folder and name that in CodeUri]");
+    insta::assert_snapshot!(problems(&text("nodejs22.x", "{ a: b }")), @"15:15 inline code must be a string");
+}
+
+#[test]
 fn conditions_leave_things_out() {
     let text = "Parameters:
   Mode: { Type: String, Default: small }

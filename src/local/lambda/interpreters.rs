@@ -51,7 +51,10 @@ impl Interpreters {
             Some(interpreter) => interpreter.clone(),
             None => {
                 let interpreter = interpreter::find(runtime, None).await.map_err(|missing| {
-                    format!("{missing} on this machine: {} of the local cloud (`wschat local stop` first)", missing.help())
+                    format!(
+                        "{missing} on this machine: {} of the local cloud (`wschat local stop` first)",
+                        missing.help()
+                    )
                 })?;
                 if !interpreter.is_of(runtime) {
                     tracing::warn!("{runtime} is run by version {} of this machine", interpreter.version);

@@ -25,8 +25,9 @@ pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command,
         ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder)?,
         (_, Some(language)) => interpreters.command(language, runtime).await.map_err(Failure::no_entrypoint)?,
         _ => {
-            let message =
-                format!("The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2.");
+            let message = format!(
+                "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."
+            );
             return Err(Failure::no_entrypoint(message));
         }
     };

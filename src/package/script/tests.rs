@@ -129,7 +129,9 @@ async fn package_json_without_dependencies_installs_nothing() {
 #[tokio::test]
 async fn gitignore_files_count_from_the_repositorys_root_to_the_files_own_folder() {
     let fixture = fixture().script("repository/app/code", "python3.12", "app.handler");
-    for name in ["app.py", "secret.env", "notes.txt", "keep.txt", "lib/a.tmp", "lib/b.py", "tmp/c.py", "sub/.git/config"] {
+    for name in
+        ["app.py", "secret.env", "notes.txt", "keep.txt", "lib/a.tmp", "lib/b.py", "tmp/c.py", "sub/.git/config"]
+    {
         fixture.write(&format!("repository/app/code/{name}"), "");
     }
     for name in [".wschat/data", "__pycache__/app.pyc", ".venv/pyvenv.cfg", ".venv/lib/d.py"] {
@@ -205,7 +207,8 @@ async fn equal_code_gives_equal_bytes_wherever_and_whenever_it_is_packed() {
     let mut zips = Vec::new();
     for (folder, age) in [("one", 0), ("elsewhere/two", 1_000_000)] {
         let fixture = fixture().script(folder, "nodejs20.x", "index.handler");
-        for (name, text) in [("b/b.js", "b"), ("index.js", "code"), ("package.json", r#"{"dependencies":{"dep":"1"}}"#)] {
+        for (name, text) in [("b/b.js", "b"), ("index.js", "code"), ("package.json", r#"{"dependencies":{"dep":"1"}}"#)]
+        {
             fixture.write(&format!("{folder}/{name}"), text);
             let file = fs::File::options().write(true).open(fixture.path(&format!("{folder}/{name}"))).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
@@ -312,9 +315,12 @@ async fn what_is_missing_on_this_machine_is_told() {
     ];
     for (runtime, target, prepare, expected, help) in cases {
         let fixture = fixture().script("code", runtime, "index.handler");
-        for (name, text) in
-            [("index.js", ""), ("index.py", ""), ("package.json", r#"{"dependencies":{"dep":"1"}}"#), ("requirements.txt", "dep")]
-        {
+        for (name, text) in [
+            ("index.js", ""),
+            ("index.py", ""),
+            ("package.json", r#"{"dependencies":{"dep":"1"}}"#),
+            ("requirements.txt", "dep"),
+        ] {
             fixture.write(&format!("code/{name}"), text);
         }
         prepare(&fixture);

@@ -180,14 +180,22 @@ function isModule(folder) {
   return above !== folder && isModule(above);
 }
 
+// The folders around the local cloud's are a project's: what is installed there is not there in AWS.
+function hideSurroundings() {
+  const root = path.dirname(__dirname) + path.sep;
+  const above = Module._nodeModulePaths;
+  Module._nodeModulePaths = (from) => above(from).filter((folder) => !from.startsWith(root) || folder.startsWith(root));
+}
+
 // Version 2 of the AWS SDK does not know AWS_ENDPOINT_URL. Its global configuration is given the endpoint as soon as it
 // is loaded; a client that is made with an endpoint of its own keeps that.
 function pointSdk2(endpoint) {
-  const core = path.join("node_modules", "aws-sdk", "lib", "core.js");
+  // Whatever of the SDK is asked for, this comes first and makes the global configuration.
+  const loader = path.join("node_modules", "aws-sdk", "lib", "node_loader.js");
   const loadFile = Module._extensions[".js"];
   Module._extensions[".js"] = function (module, filename) {
     loadFile.call(this, module, filename);
-    if (filename.endsWith(core)) module.exports.config.update({ endpoint });
+    if (filename.endsWith(loader)) module.require("./core").config.update({ endpoint });
   };
 }
 
@@ -295,6 +303,7 @@ async function main() {
       throw new Error("the local cloud does not stream responses");
     },
   };
+  hideSurroundings();
   if (process.env.AWS_ENDPOINT_URL) pointSdk2(process.env.AWS_ENDPOINT_URL);
   let handler;
   try {
