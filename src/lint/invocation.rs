@@ -154,13 +154,11 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
         let (id, key) = (&function.logical_id, text(route, "RouteKey"));
         let what =
             format!("no permission lets API Gateway invoke {id} for the route {key}: clients would get an error");
-        let pattern = format!("execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api}}}/*/{key}");
-        let help = match list(&outside) {
-            none if none.is_empty() => format!(
-                "add an {} for {id}: Principal {GATEWAY}, SourceArn !Sub arn:${{AWS::Partition}}:{pattern}",
-                permission::TYPE
-            ),
-            names => format!("the SourceArn of {names} does not match arn:${{AWS::Partition}}:{pattern}"),
+        let pattern = format!("${{{api}}}/*/{key}");
+        let help = if outside.is_empty() {
+            format!("add an {} for it, whose SourceArn ends in {pattern}", permission::TYPE)
+        } else {
+            format!("the SourceArn of {} does not match {pattern}", list(&outside))
         };
         problems.push(Problem::new(route.path.key("Properties").key("Target"), what).help(help));
     }

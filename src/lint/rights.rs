@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::names::names_in;
-use super::{SAM, Scene, target, text};
+use super::{Scene, list, target, text};
 use crate::diagnostic::{Path, Problem};
 use crate::local::iam::evaluate::glob;
 use crate::local::iam::managed;
@@ -19,21 +19,13 @@ struct Statement<'a> {
     path: Path,
 }
 
-impl Statement<'_> {
-    fn texts(&self, member: &str) -> Vec<&str> {
-        one_or_more(&self.evaluated[member]).into_iter().filter_map(Value::as_str).collect()
-    }
+/// The texts of a statement's element, one or several.
+fn texts<'v>(statement: &'v Value, element: &str) -> Vec<&'v str> {
+    one_or_more(&statement[element]).into_iter().filter_map(Value::as_str).collect()
+}
 
-    fn allows(&self) -> bool {
-        self.evaluated["Effect"] == "Allow"
-    }
-
-    /// The parts of its resources' ARNs after the region and the account, which are taken to fit. Policy variables stand
-    /// for anything.
-    fn resources(&self) -> Vec<String> {
-        let texts = self.texts("Resource");
-        texts.into_iter().map(after_account).collect()
-    }
+fn allows(statement: &Value) -> bool {
+    statement["Effect"] == "Allow"
 }
 
 /// `SERVICE:RESOURCE` of an ARN, or a pattern of it.
@@ -66,15 +58,10 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     let mut add = |declared: Option<&'a Value>, evaluated: &'a Value, path: Path| {
         let Some(declared) = declared.and_then(|document| document.get("Statement")) else { return };
         let path = path.key("Statement");
-        for (index, (declared, evaluated)) in
-            one_or_more(declared).into_iter().zip(one_or_more(&evaluated["Statement"])).enumerate()
-        {
-            let path = if evaluated.is_object() && !matches!(declared, Value::Array(_)) {
-                path.index(index)
-            } else {
-                path.clone()
-            };
-            found.push(Statement { declared, evaluated, path });
+        let pairs = one_or_more(declared).into_iter().zip(one_or_more(&evaluated["Statement"]));
+        for (index, (one, evaluated)) in pairs.enumerate() {
+            let path = if declared.is_array() { path.index(index) } else { path.clone() };
+            found.push(Statement { declared: one, evaluated, path });
         }
     };
     if let Some(Value::Array(policies)) =
@@ -117,25 +104,23 @@ fn role_of<'a>(scene: &Scene<'a>, function: &Resource) -> Option<&'a Resource> {
 
 /// Whether a role may allow something of a service on a resource, `SERVICE:RESOURCE`.
 fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) -> bool {
-    let of_service = |statement: &Statement<'_>| {
-        let actions = statement.texts("Action");
+    let grants = |statement: &Value| {
         let speaks = |action: &&str| glob(action.split(':').next().unwrap_or_default(), service);
-        statement.evaluated.get("NotAction").is_some() || actions.iter().any(speaks)
+        // Below a table are its indexes and its stream.
+        let fits = |arn: &&str| {
+            let pattern = after_account(arn);
+            glob(&pattern, resource) || pattern.starts_with(&format!("{resource}/"))
+        };
+        allows(statement)
+            && (statement.get("NotAction").is_some() || texts(statement, "Action").iter().any(speaks))
+            && (statement.get("NotResource").is_some() || texts(statement, "Resource").iter().any(fits))
     };
-    let of_resource = |statement: &Statement<'_>| {
-        statement.evaluated.get("NotResource").is_some()
-            || statement.resources().iter().any(|pattern| {
-                // Below a table are its indexes and its stream.
-                glob(pattern, resource) || pattern.starts_with(&format!("{resource}/"))
-            })
+    let managed = |arn: &str| match managed::document(arn).map(serde_json::from_str::<Value>) {
+        Some(Ok(document)) => one_or_more(&document["Statement"]).into_iter().any(grants),
+        _ => true,
     };
-    let own = statements(scene, role);
-    let managed = one_or_more(&role.properties["ManagedPolicyArns"]);
-    own.iter().any(|one| one.allows() && of_service(one) && of_resource(one))
-        || managed.into_iter().filter_map(Value::as_str).any(|arn| match managed::document(arn) {
-            Some(document) => document.contains(&format!("\"{service}:")) || document.contains("\"*\""),
-            None => true,
-        })
+    statements(scene, role).iter().any(|statement| grants(statement.evaluated))
+        || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
 }
 
 /// The tables that a function's environment speaks of, each with where.
@@ -200,7 +185,7 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
         if functions.is_empty() || is_known_elsewhere(scene, &role.logical_id) {
             continue;
         }
-        for statement in statements(scene, role).iter().filter(|statement| statement.allows()) {
+        for statement in statements(scene, role).iter().filter(|statement| allows(statement.evaluated)) {
             let Some(table) = sole_table(scene, statement) else { continue };
             // A name that the template gives may stand in the code.
             let is_given = scene.declared(&table.logical_id).is_none_or(|one| one.properties.contains_key("TableName"));
@@ -215,7 +200,7 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
             }
             let ids: Vec<&str> = functions.iter().map(|function| function.logical_id.as_str()).collect();
             let (table, which) = (&table.logical_id, if ids.len() == 1 { "is" } else { "are" });
-            let what = format!("nobody uses this right: {} {which} not told the name of {table}", super::list(&ids));
+            let what = format!("nobody uses this right: {} {which} not told the name of {table}", list(&ids));
             let help = format!("remove it, or give the function an environment variable \"!Ref {table}\"");
             problems.push(Problem::new(statement.path.key("Resource"), what).help(help));
         }
@@ -225,7 +210,7 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
 
 /// The one table that a statement speaks of, if it speaks of nothing else.
 fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Resource> {
-    let actions = statement.texts("Action");
+    let actions = texts(statement.evaluated, "Action");
     if actions.is_empty() || !actions.iter().all(|action| action.to_ascii_lowercase().starts_with("dynamodb:")) {
         return None;
     }
@@ -244,11 +229,10 @@ fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Re
 
 /// Whether anything but functions and policies speaks of a role.
 fn is_known_elsewhere(scene: &Scene<'_>, role: &str) -> bool {
-    let elsewhere = scene.template.resources.values().filter(|one| {
-        ![function::TYPE, inline_policy::TYPE].contains(&one.type_name.as_str()) && !one.type_name.starts_with(SAM)
-    });
-    elsewhere.flat_map(|one| one.properties.values()).any(|value| names_in(value).contains(role))
-        || is_in_outputs(scene, role)
+    let own = [function::TYPE, inline_policy::TYPE];
+    let elsewhere = scene.template.resources.values().filter(|one| !own.contains(&one.type_name.as_str()));
+    let mut names = elsewhere.flat_map(|one| one.properties.values());
+    names.any(|value| names_in(value).contains(role)) || is_in_outputs(scene, role)
 }
 
 fn is_in_outputs(scene: &Scene<'_>, name: &str) -> bool {
@@ -263,51 +247,45 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
         return Vec::new();
     }
     let mut problems: Vec<Problem> = Vec::new();
-    for role in scene.sound(role::TYPE) {
-        for statement in statements(scene, role).into_iter().filter(Statement::allows) {
-            let actions = statement.texts("Action");
-            if actions.is_empty()
-                || !actions.iter().all(|action| action.eq_ignore_ascii_case("execute-api:ManageConnections"))
-            {
+    let of_connections = |statement: &Statement<'_>| {
+        let actions = texts(statement.evaluated, "Action");
+        let manages = |action: &&str| action.eq_ignore_ascii_case("execute-api:ManageConnections");
+        allows(statement.evaluated) && !actions.is_empty() && actions.iter().all(manages)
+    };
+    for statement in scene.sound(role::TYPE).flat_map(|role| statements(scene, role)).filter(of_connections) {
+        let path = statement.path.key("Resource");
+        let arns = texts(statement.evaluated, "Resource");
+        let written = statement.declared["Resource"].as_array();
+        // Where an element is left out, the others have moved.
+        if written.is_some_and(|written| written.len() != arns.len()) {
+            continue;
+        }
+        for (index, arn) in arns.into_iter().enumerate() {
+            let pattern = after_account(arn);
+            let Some((id, stages)) = stages_of(scene, &pattern) else { continue };
+            let fits = |stage: &&str| {
+                let stage = format!("execute-api:{}/{stage}", Token::text(id, "Ref"));
+                METHODS.iter().any(|method| glob(&pattern, &format!("{stage}/{method}/@connections/id")))
+            };
+            if stages.is_empty() || stages.iter().any(fits) {
                 continue;
             }
-            for (index, (pattern, written)) in
-                statement.resources().iter().zip(one_or_more(&statement.declared["Resource"])).enumerate()
-            {
-                let Some(api) = scene.sound(api::TYPE).find(|api| {
-                    let token = Token::text(&api.logical_id, "Ref");
-                    pattern.strip_prefix("execute-api:").is_some_and(|rest| rest.split('/').next() == Some(&token))
-                }) else {
-                    continue;
-                };
-                let id = &api.logical_id;
-                let stages: Vec<&str> = scene
-                    .of(stage::TYPE)
-                    .filter(|stage| target(stage, "ApiId").as_ref() == Some(id))
-                    .map(|stage| text(stage, "StageName"))
-                    .collect();
-                let fits = |stage: &&str| {
-                    let api = Token::text(id, "Ref");
-                    METHODS
-                        .iter()
-                        .any(|method| glob(pattern, &format!("execute-api:{api}/{stage}/{method}/@connections/id")))
-                };
-                // An element that is left out would shift the others.
-                let is_sure = matches!(statement.declared["Resource"], Value::Array(_)) == written.is_array()
-                    || one_or_more(&statement.declared["Resource"]).len() == statement.texts("Resource").len();
-                if stages.is_empty() || stages.iter().any(fits) || !is_sure {
-                    continue;
-                }
-                let path = statement.path.key("Resource");
-                let path = if statement.declared["Resource"].is_array() { path.index(index) } else { path };
-                let what = format!("this matches no connection of {id}, whose stage is {}", super::list(&stages));
-                let help = format!("${{{id}}}/{}/POST/@connections/*", stages[0]);
-                let problem = Problem::new(path, what).help(help);
-                if !problems.contains(&problem) {
-                    problems.push(problem);
-                }
+            let path = if written.is_some() { path.index(index) } else { path.clone() };
+            let what = format!("this matches no connection of {id}, whose stage is {}", list(&stages));
+            let problem = Problem::new(path, what).help(format!("${{{id}}}/{}/POST/@connections/*", stages[0]));
+            // A policy may be on several roles.
+            if !problems.contains(&problem) {
+                problems.push(problem);
             }
         }
     }
     problems
+}
+
+/// The API of the template that a pattern begins with, and its stages' names.
+fn stages_of<'a>(scene: &Scene<'a>, pattern: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let first = pattern.strip_prefix("execute-api:")?.split('/').next()?;
+    let api = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref"))?;
+    let stages = scene.of(stage::TYPE).filter(|stage| target(stage, "ApiId").as_ref() == Some(&api.logical_id));
+    Some((&api.logical_id, stages.map(|stage| text(stage, "StageName")).collect()))
 }

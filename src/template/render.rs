@@ -190,6 +190,6 @@ mod tests {
         let text = "Resources: {\"\\e[2J\": 1}\n";
         let shown = shown(text);
         assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");
-        assert!(shown.contains("the name \"\u{fffd}2J\""), "{shown}");
+        assert!(shown.contains("the name \"\u{fffd}[2J\""), "{shown}");
     }
 }
