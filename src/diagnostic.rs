@@ -78,12 +78,15 @@ pub struct Problem {
     pub what: String,
     /// What to do: `did you mean "RouteKey"?`
     pub help: Option<String>,
+    /// The rule of the lint that this breaks, and then it is a warning; without one it is an error, and nothing can be
+    /// done with the template.
+    pub rule: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem with the value at `path`.
     pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self { path, position: None, at_key: false, what: what.into(), help: None }
+        Self { path, position: None, at_key: false, what: what.into(), help: None, rule: None }
     }
 
     /// A problem of the text itself.
@@ -121,12 +124,48 @@ impl Problem {
     }
 }
 
-/// The name that `given` was most likely meant to be, if any is near enough.
+/// The name that `given` was most likely meant to be, if any is near enough: one slip of the finger away (a letter too
+/// many, too few, another, or two that changed places), or alike as a whole.
 pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    let rank = |name: &&'a str| {
+        let name = name.to_lowercase();
+        // In a name of two letters one slip is half of it.
+        let slip = name.chars().count() > 2 && given.chars().count() > 1 && strsim::osa_distance(&given, &name) <= 1;
+        let likeness = strsim::jaro_winkler(&given, &name);
+        (slip || likeness > 0.85).then_some((slip, likeness))
+    };
     known
         .iter()
-        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), &name.to_lowercase()), *name))
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .filter_map(|name| Some((rank(name)?, *name)))
+        .max_by(|((slip, likeness), _), ((other_slip, other), _)| slip.cmp(other_slip).then(likeness.total_cmp(other)))
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_one_slip_away_or_alike() {
+        let names = ["Api", "Arn", "ConnectInteg", "ConnectRoute", "Ref", "Sub", "Tags", "Id"];
+        let cases = [
+            ("Ann", Some("Arn")),
+            ("Aip", Some("Api")),
+            ("APi", Some("Api")),
+            ("Su", Some("Sub")),
+            ("Subs", Some("Sub")),
+            ("Tag", Some("Tags")),
+            ("ConectInteg", Some("ConnectInteg")),
+            ("ConnectIntegration", Some("ConnectInteg")),
+            ("ConnectRoutes", Some("ConnectRoute")),
+            ("Is", None),
+            ("R", None),
+            ("Table", None),
+            ("", None),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(nearest(given, &names), expected, "{given}");
+        }
+    }
 }

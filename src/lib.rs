@@ -17,6 +17,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod execute;
 mod interpreter;
+pub mod lint;
 pub mod live;
 pub mod local;
 pub mod package;

@@ -31,7 +31,12 @@ impl Ui {
 
     /// Whether stderr shows colours.
     pub fn colour(&self) -> bool {
-        io::stderr().is_terminal()
+        io::stderr().is_terminal() && wants_colour()
+    }
+
+    /// Whether stdout shows colours.
+    pub fn colour_of_result(&self) -> bool {
+        io::stdout().is_terminal() && wants_colour()
     }
 
     /// The build, as it goes on.
@@ -63,4 +68,10 @@ impl Ui {
         let read = io::stdin().read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
+}
+
+/// Whether the user wants colours where a terminal shows them (<https://no-color.org>).
+#[expect(clippy::disallowed_methods, reason = "every program reads it; it is no option of ours")]
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -22,6 +22,7 @@ mod target;
 mod timings;
 mod up;
 mod url;
+mod validate;
 
 /// From a SAM or CloudFormation template to a running serverless WebSocket stack: on AWS, or on your machine
 #[derive(Debug, Parser)]
@@ -35,6 +36,7 @@ struct Cli {
 enum Verb {
     Up(up::Args),
     Plan(plan::Args),
+    Validate(validate::Args),
     Policy(policy::Args),
     Status(status::Args),
     Url(url::Args),
@@ -47,6 +49,7 @@ impl Verb {
         match self {
             Self::Up(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
+            Self::Validate(args) => args.run(ui),
             Self::Policy(args) => args.run(ui).await,
             Self::Status(args) => args.run(ui).await,
             Self::Url(args) => args.run(ui).await,

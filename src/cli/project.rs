@@ -1,12 +1,16 @@
 //! The template of a run, from its file to a stack; and the code that it names.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use time::Date;
+
 use super::Failure;
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Problem, nearest};
+use crate::lint;
 use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
 use crate::stack::{self, Scope, Stack};
@@ -110,8 +114,7 @@ impl Project {
     }
 
     fn show(&self, problems: &[Problem], ui: &Ui) -> Failure {
-        let file = self.path.display().to_string();
-        let text = String::from_utf8_lossy(&self.bytes);
+        let (file, text) = (self.file(), self.text());
         let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
         ui.say(template::render::render(problems, rendering));
         let count = match problems.len() {
@@ -138,22 +141,70 @@ impl Project {
         }
     }
 
+    /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text. Nobody
+    /// is asked: what hangs on the account, the region and parameters without a value is left out.
+    pub fn inspect(&self, today: Date) -> Vec<Problem> {
+        let mut template: Template = match template::parse(&self.bytes) {
+            Ok(template) => template,
+            Err(problems) => return problems,
+        };
+        let (assumed, scope) = lint::Assumed::make(&mut template, &self.parameters);
+        let template = template::expand::expand(template, self.context(&scope));
+        let survey = stack::survey(&template, &self.parameters, &scope, &resources::kinds());
+        let warnings = lint::check(&template, &survey, today);
+        let missing = self.missing_code(&survey.stack);
+        let mut problems = template.report(survey.problems.into_iter().chain(missing).chain(warnings));
+        problems.retain(|problem| !assumed.explain(&template, problem));
+        problems
+    }
+
+    /// The code of functions that is not there.
+    fn missing_code(&self, stack: &Stack) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for resource in stack.resources.values() {
+            let Some(stack::Code::Local(code)) = &resource.code else { continue };
+            let path = self.path.with_file_name(code);
+            if path.exists() {
+                continue;
+            }
+            let what = format!("there is no {}", path.display());
+            let problem = Problem::new(resource.path.key("Properties").key("Code"), what);
+            let neighbours = path.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
+            let names: Vec<String> = neighbours.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let given = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            problems.push(match nearest(&given, &names) {
+                Some(name) => problem.help(format!("did you mean \"{name}\"?")),
+                None => problem.help("code is looked for beside the template"),
+            });
+        }
+        problems
+    }
+
+    /// The template's file, as the user named it.
+    pub fn file(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The template's text, as far as it is text.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
+
     /// Whether what is wrong in one account and region may be right in another.
     fn hangs_on_scope(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.bytes);
+        let text = self.text();
         ["FindInMap", "Conditions"].iter().any(|word| text.contains(word))
             && ["AWS::AccountId", "AWS::Region", "AWS::Partition"].iter().any(|word| text.contains(word))
     }
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
-        let template: Template = template::parse(&self.bytes)?;
-        let context = template::expand::Context {
-            partition: &scope.partition,
-            region: &scope.region,
-            parameters: &self.parameters,
-        };
-        let template = template::expand::expand(template, context);
+        let template = template::expand::expand(template::parse(&self.bytes)?, self.context(scope));
         stack::resolve(&template, &self.parameters, scope, &resources::kinds())
+    }
+
+    fn context<'a>(&'a self, scope: &'a Scope) -> template::expand::Context<'a> {
+        template::expand::Context { partition: &scope.partition, region: &scope.region, parameters: &self.parameters }
     }
 
     /// The code that the stack's functions come from.

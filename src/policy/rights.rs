@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Rights;
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response,
-    stage, table, version,
+    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route,
+    route_response, stage, table, version,
 };
 use crate::stack::{Scope, Token};
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::diagnostic::Path;
 use crate::resources::Kind;
 pub use naming::check_stack;
-pub use resolve::resolve;
+pub use resolve::{Survey, resolve, survey};
 
 /// Whose stack, where: what names and ARNs are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,15 @@ use crate::diagnostic::{Path, Problem, Step};
 use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
 
+/// A template, resolved as far as it goes.
+#[derive(Debug)]
+pub struct Survey {
+    /// What could be resolved. In what a problem is with, properties may be missing, empty or not canonical.
+    pub stack: Stack,
+    /// What is wrong, as it was found: paths are those of the expanded template.
+    pub problems: Vec<Problem>,
+}
+
 /// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
 /// `scope`; `kinds` are the resource types there are.
 ///
@@ -29,6 +38,17 @@ pub fn resolve(
     scope: &Scope,
     kinds: &[&'static dyn Kind],
 ) -> Result<Stack, Vec<Problem>> {
+    let Survey { stack, problems } = survey(template, given, scope, kinds);
+    if problems.is_empty() { Ok(stack) } else { Err(template.report(problems)) }
+}
+
+/// Does what `resolve` does, and goes on where something is wrong.
+pub fn survey(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    scope: &Scope,
+    kinds: &[&'static dyn Kind],
+) -> Survey {
     let mut problems = template.problems.clone();
     problems.extend(check_stack(&scope.stack).err());
     let parameters = parameters::read(template, given, &mut problems);
@@ -62,11 +82,7 @@ pub fn resolve(
     let outputs = resolver.outputs();
     let mut problems = resolver.problems;
     rules::apply(&mut resources, &mut edges, &mut problems);
-    if problems.is_empty() {
-        Ok(Stack { scope: scope.clone(), resources, outputs, secrets: parameters.secrets })
-    } else {
-        Err(template.report(problems))
-    }
+    Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets: parameters.secrets }, problems }
 }
 
 /// A reference to a resource, found while something was evaluated.
@@ -522,16 +538,21 @@ impl<'a> Resolver<'a> {
         }
         let problem = match written {
             "Snapshot" => {
-                let what = format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
+                let what =
+                    format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
                 Problem::new(path.key(attribute), what).help("Retain leaves the resource itself where it is")
             }
             "RetainExceptOnCreate" => {
-                let what = format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
+                let what =
+                    format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
                 Problem::new(path.key(attribute), what).help("write Retain")
             }
             _ => {
                 let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
-                problem.suggest(written, ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }))
+                problem.suggest(
+                    written,
+                    ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }),
+                )
             }
         };
         self.problems.push(problem);

@@ -152,6 +152,11 @@ impl Template {
         report
     }
 
+    /// What the user wrote for `path`: the same, where nothing was made of it.
+    pub fn written(&self, path: &Path) -> Path {
+        self.origins.trace(path)
+    }
+
     /// Where in the text `path` stands, as something that sorts: the ordinal of each step in its map or list.
     fn place(&self, path: &Path) -> Vec<usize> {
         let mut place = Vec::new();

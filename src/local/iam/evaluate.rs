@@ -145,7 +145,7 @@ fn arn_like(pattern: &str, arn: &str) -> bool {
 }
 
 /// Whether text matches a pattern in which `*` is any text and `?` any one character.
-fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut from) = (0, 0);
     // Where to go on when what follows the last `*` does not match: it takes one character more.

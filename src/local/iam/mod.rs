@@ -5,8 +5,8 @@
 
 mod authorization;
 mod documents;
-mod evaluate;
-mod managed;
+pub mod evaluate;
+pub mod managed;
 mod policies;
 mod roles;
 #[cfg(test)]

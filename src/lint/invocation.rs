@@ -1,0 +1,225 @@
+//! Rules about who may invoke functions: API Gateway asks a function's resource policy, and most templates get that wrong.
+
+use super::{Scene, about, list, target, text};
+use crate::diagnostic::Problem;
+use crate::local::iam::evaluate::glob;
+use crate::resources::{api, function, integration, permission, route, stage};
+use crate::stack::{Resource, Token};
+
+const GATEWAY: &str = "apigateway.amazonaws.com";
+
+/// A function as an integration or a permission names it.
+#[derive(Debug, PartialEq)]
+struct Named {
+    name: String,
+    /// A version or an alias.
+    qualifier: Option<String>,
+}
+
+impl Named {
+    /// Reads `NAME`, `NAME:QUALIFIER` or an ARN; none where AWS has yet to mint a part of it.
+    fn read(text: &str) -> Option<Self> {
+        let text = text.rsplit_once(":function:").map_or(text, |(_, name)| name);
+        if text.is_empty() || !Token::find(text).is_empty() || text.contains("${") {
+            return None;
+        }
+        let (name, qualifier) = match text.split_once(':') {
+            Some((name, qualifier)) => (name, Some(qualifier.to_owned())),
+            None => (text, None),
+        };
+        Some(Self { name: name.to_owned(), qualifier })
+    }
+}
+
+/// A route that calls a function of the template.
+struct Call<'a> {
+    route: &'a Resource,
+    api: String,
+    function: &'a Resource,
+    named: Named,
+}
+
+/// The routes that call functions of the template and need a permission for it.
+fn calls<'a>(scene: &Scene<'a>) -> Vec<Call<'a>> {
+    let call = |route| {
+        let integration = scene.get(integration::TYPE, &target(route, "Target")?)?;
+        // With credentials the gateway invokes under that role, and the function's own policy is not asked.
+        if text(integration, "IntegrationType") != "AWS_PROXY" || integration.properties.get("CredentialsArn").is_some()
+        {
+            return None;
+        }
+        let (function, named) = invoked(scene, integration)?;
+        Some(Call { route, api: target(route, "ApiId")?, function, named })
+    };
+    scene.sound(route::TYPE).filter_map(call).collect()
+}
+
+/// The function of the template that an integration invokes.
+fn invoked<'a>(scene: &Scene<'a>, integration: &Resource) -> Option<(&'a Resource, Named)> {
+    let (_, function) = text(integration, "IntegrationUri").split_once("/functions/")?;
+    let named = Named::read(function.strip_suffix("/invocations")?)?;
+    let function = scene.of(function::TYPE).find(|function| function.name.as_ref() == Some(&named.name))?;
+    Some((function, named))
+}
+
+/// The functions that routes call, each with the routes.
+pub(super) fn called<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
+    calls(scene).into_iter().map(|call| (call.function, call.route)).collect()
+}
+
+/// The permissions that let API Gateway in, from a route or from anywhere.
+fn of_gateway<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
+    let invokes = |one: &&Resource| {
+        let action = text(one, "Action").to_ascii_lowercase();
+        ["*", "lambda:*", "lambda:invokefunction"].contains(&action.as_str())
+    };
+    scene.sound(permission::TYPE).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
+}
+
+/// What a SourceArn says, as far as it can be told here: region, account and partition are taken to fit.
+enum Source {
+    Any,
+    /// `API/STAGE/ROUTE`, with wildcards.
+    Pattern(String),
+    /// An ARN of another service than API Gateway's.
+    Foreign,
+}
+
+fn source(permission: &Resource) -> Source {
+    let arn = text(permission, "SourceArn");
+    if arn.is_empty() {
+        return Source::Any;
+    }
+    match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        [_, _, service, _, _, resource] if glob(service, "execute-api") => Source::Pattern(plain(resource)),
+        // A wildcard that stands for several parts.
+        _ if arn.contains('*') && !arn.starts_with("arn:") => Source::Any,
+        _ => Source::Foreign,
+    }
+}
+
+/// `text` with one spelling for an API's id.
+fn plain(text: &str) -> String {
+    let api_id = |token: &Token| (token.attribute == "ApiId").then(|| Token::text(&token.logical_id, "Ref"));
+    Token::substitute_text(text, &api_id)
+}
+
+/// The names of an API's stages; one that stands for all where the template has none.
+fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
+    let names: Vec<&str> = scene
+        .of(stage::TYPE)
+        .filter(|stage| target(stage, "ApiId").as_deref() == Some(api))
+        .map(|stage| text(stage, "StageName"))
+        .collect();
+    if names.is_empty() { vec!["*"] } else { names }
+}
+
+/// Whether a permission's pattern lets a route in, at every stage (`all`) or at one.
+fn lets_in(scene: &Scene<'_>, source: &Source, api: &str, route: &Resource, all: bool) -> bool {
+    let Source::Pattern(pattern) = source else { return matches!(source, Source::Any) };
+    let key = text(route, "RouteKey");
+    let stages = stages(scene, api);
+    let mut at = stages.iter().map(|stage| {
+        let api = Token::text(api, "Ref");
+        if *stage != "*" {
+            return glob(pattern, &format!("{api}/{stage}/{key}"));
+        }
+        // Any stage will do.
+        let named = pattern.split('/').nth(1).unwrap_or_default();
+        glob(pattern, &format!("{api}/{named}/{key}"))
+    });
+    if all { at.all(|fits| fits) } else { at.any(|fits| fits) }
+}
+
+pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
+    if !scene.knows_all(permission::TYPE) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for Call { route, api, function, named } in calls(scene) {
+        let mut outside = Vec::new();
+        let covered = of_gateway(scene).any(|permission| {
+            let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
+            // A permission for the function itself may have lost its qualifier on the way here.
+            let same = of.name == named.name && (of.qualifier == named.qualifier || of.qualifier.is_none());
+            let covers = same && lets_in(scene, &source(permission), &api, route, true);
+            if same && !covers {
+                outside.push(permission.logical_id.as_str());
+            }
+            covers
+        });
+        if covered {
+            continue;
+        }
+        let (id, key) = (&function.logical_id, text(route, "RouteKey"));
+        let what =
+            format!("no permission lets API Gateway invoke {id} for the route {key}: clients would get an error");
+        let pattern = format!("${{{api}}}/*/{key}");
+        let help = if outside.is_empty() {
+            format!("add an {} for it, whose SourceArn ends in {pattern}", permission::TYPE)
+        } else {
+            format!("the SourceArn of {} does not match {pattern}", list(&outside))
+        };
+        problems.push(Problem::new(route.path.key("Properties").key("Target"), what).help(help));
+    }
+    problems
+}
+
+pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
+    let calls = calls(scene);
+    let open = scene.sound(permission::TYPE).filter(|permission| {
+        text(permission, "Principal") == GATEWAY
+            && ["SourceArn", "SourceAccount"].iter().all(|key| permission.properties.get(*key).is_none())
+    });
+    open.map(|permission| {
+        let named = Named::read(text(permission, "FunctionName"));
+        let own: Vec<&Call<'_>> =
+            calls.iter().filter(|call| named.as_ref().is_some_and(|named| named.name == call.named.name)).collect();
+        let function = own.first().map_or("the function", |call| call.function.logical_id.as_str());
+        let what = format!("{} lets every API of every AWS account invoke {function}", permission.logical_id);
+        let (api, key) = match own.as_slice() {
+            [call] => (call.api.as_str(), text(call.route, "RouteKey")),
+            [call, ..] => (call.api.as_str(), "*"),
+            [] => ("Api", "*"),
+        };
+        about(permission, what).help(format!(
+            "add \"SourceArn: !Sub arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api}}}/*/{key}\""
+        ))
+    })
+    .collect()
+}
+
+pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for permission in scene.sound(permission::TYPE).filter(|one| text(one, "Principal") == GATEWAY) {
+        let path = permission.path.key("Properties").key("SourceArn");
+        let source = source(permission);
+        if matches!(source, Source::Foreign) {
+            let what = "API Gateway never invokes with this SourceArn: its own are of the service execute-api";
+            problems.push(Problem::new(path, what).help(
+                "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:API-ID/STAGE/ROUTE-KEY, * for any",
+            ));
+            continue;
+        }
+        let Source::Pattern(pattern) = &source else { continue };
+        // Where the API's id is not one of the template's, or a pattern itself, nothing can be told of its routes.
+        let (first, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
+        let Some(api) = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
+            continue;
+        };
+        if rest.starts_with("authorizers/") || !scene.knows_all(route::TYPE) || !scene.knows_all(stage::TYPE) {
+            continue;
+        }
+        let id = api.logical_id.as_str();
+        let routes: Vec<&Resource> =
+            scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
+        if routes.is_empty() || routes.iter().any(|route| lets_in(scene, &source, id, route, false)) {
+            continue;
+        }
+        let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
+        let keys: Vec<&str> = routes.iter().map(|route| text(route, "RouteKey")).collect();
+        let help = format!("it ends in STAGE/ROUTE-KEY: {} and {}", stages(scene, id).join(", "), keys.join(", "));
+        problems.push(Problem::new(path, what).help(help));
+    }
+    problems
+}

@@ -1,0 +1,345 @@
+//! When Lambda's runtimes end.
+
+use time::Date;
+use time::macros::date;
+
+/// The days on which a runtime's life ends, step by step.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    pub name: &'static str,
+    /// No more security patches from here on.
+    pub deprecated: Date,
+    /// No new functions.
+    pub no_create: Date,
+    /// No changes of functions that have it.
+    pub no_update: Date,
+}
+
+/// The end of a runtime, where it is known.
+pub fn end(runtime: &str) -> Option<End> {
+    ENDS.iter().find(|end| end.name == runtime).copied()
+}
+
+/// The newest runtime of the same language, by when it ends.
+pub fn newest(runtime: &str) -> Option<&'static str> {
+    let language = |name: &'static str| name.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or(name);
+    let own = match language(end(runtime)?.name) {
+        // Go has no runtime of its own any more.
+        "go" => "provided",
+        "dotnetcore" => "dotnet",
+        other => other,
+    };
+    ENDS.iter().filter(|end| language(end.name) == own).max_by_key(|end| end.deprecated).map(|end| end.name)
+}
+
+/// From AWS's Lambda developer guide, "Lambda runtimes" and "Runtime deprecation", as cfn-lint 1.58.0 has collected it
+/// (`LmbdRuntimeLifecycle.json`). AWS moves these days now and then, as a rule to later ones. `dotnet9` is for container
+/// images alone and has no such days.
+const ENDS: &[End] = &[
+    End {
+        name: "dotnet6",
+        deprecated: date!(2024 - 12 - 20),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "dotnet8",
+        deprecated: date!(2026 - 11 - 10),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "dotnet10",
+        deprecated: date!(2028 - 11 - 14),
+        no_create: date!(2028 - 12 - 14),
+        no_update: date!(2029 - 01 - 15),
+    },
+    End {
+        name: "dotnetcore1.0",
+        deprecated: date!(2019 - 06 - 27),
+        no_create: date!(2019 - 06 - 30),
+        no_update: date!(2019 - 07 - 30),
+    },
+    End {
+        name: "dotnetcore2.0",
+        deprecated: date!(2019 - 05 - 30),
+        no_create: date!(2019 - 04 - 30),
+        no_update: date!(2019 - 05 - 30),
+    },
+    End {
+        name: "dotnetcore2.1",
+        deprecated: date!(2022 - 01 - 05),
+        no_create: date!(2022 - 01 - 05),
+        no_update: date!(2022 - 04 - 13),
+    },
+    End {
+        name: "dotnetcore3.1",
+        deprecated: date!(2023 - 04 - 03),
+        no_create: date!(2023 - 04 - 03),
+        no_update: date!(2023 - 05 - 03),
+    },
+    End {
+        name: "go1.x",
+        deprecated: date!(2024 - 01 - 08),
+        no_create: date!(2024 - 02 - 08),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "java8",
+        deprecated: date!(2024 - 01 - 08),
+        no_create: date!(2024 - 02 - 08),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "java8.al2",
+        deprecated: date!(2027 - 06 - 30),
+        no_create: date!(2027 - 07 - 31),
+        no_update: date!(2027 - 08 - 31),
+    },
+    End {
+        name: "java11",
+        deprecated: date!(2027 - 06 - 30),
+        no_create: date!(2027 - 07 - 31),
+        no_update: date!(2027 - 08 - 31),
+    },
+    End {
+        name: "java17",
+        deprecated: date!(2027 - 06 - 30),
+        no_create: date!(2027 - 07 - 31),
+        no_update: date!(2027 - 08 - 31),
+    },
+    End {
+        name: "java21",
+        deprecated: date!(2029 - 06 - 30),
+        no_create: date!(2029 - 07 - 31),
+        no_update: date!(2029 - 08 - 31),
+    },
+    End {
+        name: "java25",
+        deprecated: date!(2029 - 06 - 30),
+        no_create: date!(2029 - 07 - 31),
+        no_update: date!(2029 - 08 - 31),
+    },
+    End {
+        name: "nodejs",
+        deprecated: date!(2016 - 08 - 30),
+        no_create: date!(2016 - 09 - 30),
+        no_update: date!(2016 - 10 - 31),
+    },
+    End {
+        name: "nodejs4.3",
+        deprecated: date!(2020 - 03 - 05),
+        no_create: date!(2020 - 02 - 03),
+        no_update: date!(2020 - 03 - 05),
+    },
+    End {
+        name: "nodejs6.10",
+        deprecated: date!(2019 - 08 - 12),
+        no_create: date!(2019 - 07 - 12),
+        no_update: date!(2019 - 08 - 12),
+    },
+    End {
+        name: "nodejs8.10",
+        deprecated: date!(2020 - 03 - 06),
+        no_create: date!(2020 - 02 - 04),
+        no_update: date!(2020 - 03 - 06),
+    },
+    End {
+        name: "nodejs10.x",
+        deprecated: date!(2021 - 07 - 30),
+        no_create: date!(2021 - 07 - 30),
+        no_update: date!(2022 - 02 - 14),
+    },
+    End {
+        name: "nodejs12.x",
+        deprecated: date!(2023 - 03 - 31),
+        no_create: date!(2023 - 03 - 31),
+        no_update: date!(2023 - 04 - 30),
+    },
+    End {
+        name: "nodejs14.x",
+        deprecated: date!(2023 - 12 - 04),
+        no_create: date!(2024 - 01 - 09),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "nodejs16.x",
+        deprecated: date!(2024 - 06 - 12),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "nodejs18.x",
+        deprecated: date!(2025 - 09 - 01),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "nodejs20.x",
+        deprecated: date!(2026 - 04 - 30),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "nodejs22.x",
+        deprecated: date!(2027 - 04 - 30),
+        no_create: date!(2027 - 06 - 01),
+        no_update: date!(2027 - 07 - 01),
+    },
+    End {
+        name: "nodejs24.x",
+        deprecated: date!(2028 - 04 - 30),
+        no_create: date!(2028 - 06 - 01),
+        no_update: date!(2028 - 07 - 01),
+    },
+    End {
+        name: "provided",
+        deprecated: date!(2024 - 01 - 08),
+        no_create: date!(2024 - 02 - 08),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "provided.al2",
+        deprecated: date!(2026 - 07 - 31),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "provided.al2023",
+        deprecated: date!(2029 - 06 - 30),
+        no_create: date!(2029 - 07 - 31),
+        no_update: date!(2029 - 08 - 31),
+    },
+    End {
+        name: "python2.7",
+        deprecated: date!(2021 - 07 - 15),
+        no_create: date!(2021 - 07 - 15),
+        no_update: date!(2022 - 05 - 30),
+    },
+    End {
+        name: "python3.6",
+        deprecated: date!(2022 - 07 - 18),
+        no_create: date!(2022 - 07 - 18),
+        no_update: date!(2022 - 08 - 29),
+    },
+    End {
+        name: "python3.7",
+        deprecated: date!(2023 - 12 - 04),
+        no_create: date!(2024 - 01 - 09),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "python3.8",
+        deprecated: date!(2024 - 10 - 14),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "python3.9",
+        deprecated: date!(2025 - 12 - 15),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "python3.10",
+        deprecated: date!(2026 - 10 - 31),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "python3.11",
+        deprecated: date!(2027 - 06 - 30),
+        no_create: date!(2027 - 07 - 31),
+        no_update: date!(2027 - 08 - 31),
+    },
+    End {
+        name: "python3.12",
+        deprecated: date!(2028 - 10 - 31),
+        no_create: date!(2028 - 11 - 30),
+        no_update: date!(2029 - 01 - 10),
+    },
+    End {
+        name: "python3.13",
+        deprecated: date!(2029 - 06 - 30),
+        no_create: date!(2029 - 07 - 31),
+        no_update: date!(2029 - 08 - 31),
+    },
+    End {
+        name: "python3.14",
+        deprecated: date!(2029 - 06 - 30),
+        no_create: date!(2029 - 07 - 31),
+        no_update: date!(2029 - 08 - 31),
+    },
+    End {
+        name: "ruby2.5",
+        deprecated: date!(2021 - 07 - 30),
+        no_create: date!(2021 - 07 - 30),
+        no_update: date!(2022 - 03 - 31),
+    },
+    End {
+        name: "ruby2.7",
+        deprecated: date!(2023 - 12 - 07),
+        no_create: date!(2024 - 01 - 09),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "ruby3.2",
+        deprecated: date!(2026 - 03 - 31),
+        no_create: date!(2027 - 02 - 01),
+        no_update: date!(2027 - 03 - 03),
+    },
+    End {
+        name: "ruby3.3",
+        deprecated: date!(2027 - 03 - 31),
+        no_create: date!(2027 - 04 - 30),
+        no_update: date!(2027 - 05 - 31),
+    },
+    End {
+        name: "ruby3.4",
+        deprecated: date!(2028 - 03 - 31),
+        no_create: date!(2028 - 04 - 30),
+        no_update: date!(2028 - 05 - 31),
+    },
+    End {
+        name: "ruby4.0",
+        deprecated: date!(2029 - 03 - 31),
+        no_create: date!(2029 - 04 - 30),
+        no_update: date!(2029 - 05 - 31),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtime_that_ends_has_one_to_go_to() {
+        for end in ENDS {
+            assert!(
+                newest(end.name).and_then(super::end).is_some_and(|newest| newest.deprecated >= end.deprecated),
+                "{}",
+                end.name
+            );
+        }
+        let cases = [
+            ("nodejs12.x", "nodejs24.x"),
+            ("python2.7", "python3.14"),
+            ("dotnetcore3.1", "dotnet10"),
+            ("go1.x", "provided.al2023"),
+            ("provided", "provided.al2023"),
+            ("java8.al2", "java25"),
+        ];
+        for (old, new) in cases {
+            assert_eq!(newest(old), Some(new), "{old}");
+        }
+        assert_eq!(newest("cobol85"), None);
+    }
+
+    #[test]
+    fn a_runtime_ends_step_by_step() {
+        for End { name, deprecated, no_create, no_update } in ENDS {
+            // AWS stopped the creation of a few of the first ones before it gave them up.
+            assert!(no_create <= no_update && deprecated <= no_update, "{name}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use time::macros::date;
+
+use super::*;
+use crate::stack::survey;
+use crate::template::expand;
+use crate::template::render::{Rendering, render};
+
+/// A template that no rule has anything against, with something for each of them to look at.
+const SOUND: &str = include_str!("tests/sound.yaml");
+
+/// All that is said of a template, on a day when nodejs20.x and older runtimes had not all ended yet.
+fn problems(text: &str, given: &[(&str, &str)]) -> Vec<Problem> {
+    let given: BTreeMap<String, String> =
+        given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut template = template::parse(text.as_bytes()).unwrap();
+    let (assumed, scope) = Assumed::make(&mut template, &given);
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: &given };
+    let template = expand::expand(template, context);
+    let survey = survey(&template, &given, &scope, &resources::kinds());
+    let warnings = check(&template, &survey, date!(2026 - 01 - 15));
+    let mut problems = template.report(survey.problems.into_iter().chain(warnings));
+    problems.retain(|problem| !assumed.explain(&template, problem));
+    problems
+}
+
+fn shown(text: &str) -> String {
+    render(&problems(text, &[]), Rendering { file: "t.yaml", text, colour: false })
+}
+
+/// The names of what breaks, and `error` for errors.
+fn broken(text: &str) -> Vec<&'static str> {
+    problems(text, &[]).iter().map(|problem| problem.rule.unwrap_or("error")).collect()
+}
+
+/// `SOUND` with each `from` replaced.
+fn with(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(SOUND.to_owned(), |text, (from, to)| {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text.replace(from, to)
+    })
+}
+
+#[test]
+fn a_sound_template_has_no_warnings() {
+    assert_eq!(shown(SOUND), "");
+}
+
+/// For every rule, what breaks it.
+const BREAKS: &[(&str, &[(&str, &str)])] = &[
+    ("unused-integration", &[("Target: !Sub integrations/${SendInteg}", "OperationName: send")]),
+    ("missing-permission", &[("FunctionName: !GetAtt Send.Arn", "FunctionName: !GetAtt Connect.Arn")]),
+    ("missing-permission", &[("${Api}/*/sendmessage", "${Api}/*/sendMessage")]),
+    (
+        "missing-permission",
+        &[(
+            "FunctionName: !GetAtt Send.Arn\n      Principal: apigateway.",
+            "FunctionName: !GetAtt Send.Arn\n      Principal: events.",
+        )],
+    ),
+    (
+        "permission-without-source",
+        &[("      SourceArn: !Sub arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/$connect\n", "")],
+    ),
+    ("unmatched-source-arn", &[("${Api.ApiId}/live/*", "${Api.ApiId}/prod/*")]),
+    ("unmatched-source-arn", &[("arn:aws:execute-api:*:*:${Api.ApiId}/live/*", "arn:aws:apigateway:*::/apis/${Api}")]),
+    ("deployment-before-routes", &[("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: ConnectRoute")]),
+    ("deployment-before-routes", &[("    DependsOn: [ConnectRoute, SendRoute]\n", "")]),
+    ("stage-without-deployment", &[("      DeploymentId: !Ref Deployment\n", "")]),
+    (
+        "stage-without-deployment",
+        &[("      DeploymentId: !Ref Deployment\n", "      DeploymentId: !Ref Deployment\n      AutoDeploy: true\n")],
+    ),
+    ("throttle-zero", &[("ThrottlingRateLimit: 100", "ThrottlingRateLimit: 0")]),
+    ("throttle-zero", &[("ThrottlingBurstLimit: 50", "ThrottlingBurstLimit: \"0\"")]),
+    ("throttle-zero", &[("ThrottlingRateLimit: 100, ", "")]),
+    ("one-way-route", &[("      RouteResponseSelectionExpression: $default\n", "")]),
+    (
+        "one-way-route",
+        &[(
+            "  SendResponse:\n    Type: AWS::ApiGatewayV2::RouteResponse\n    Properties: { ApiId: !Ref Api, RouteId: !Ref SendRoute, RouteResponseKey: $default }\n",
+            "",
+        )],
+    ),
+    ("integration-method", &[("IntegrationMethod: POST", "IntegrationMethod: GET")]),
+    ("gateway-timeout", &[("    Timeout: 29\n", "    Timeout: 60\n")]),
+    ("gateway-timeout", &[("TimeoutInMillis: 29000", "TimeoutInMillis: 30000")]),
+    ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: python3.9")]),
+    ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: nodejs14.x")]),
+    ("deprecated-runtime", &[("Runtime: nodejs24.x", "Runtime: nodejs12.x")]),
+    ("table-without-grant", &[("Action: dynamodb:PutItem", "Action: sqs:SendMessage")]),
+    ("table-without-grant", &[("Resource: !GetAtt Rows.Arn\n", "Resource: !GetAtt Other.Arn\n")]),
+    (
+        "table-without-grant",
+        &[(
+            "      Policies:\n        - Statement:\n            - { Effect: Allow, Action: dynamodb:Scan, Resource: !GetAtt Rows.Arn }\n",
+            "",
+        )],
+    ),
+    ("unused-grant", &[("      Environment: { Variables: { TABLE: !Ref Rows } }\n      Role:", "      Role:")]),
+    ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/prod/POST/@connections/*")]),
+    ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/POST/@connections/*")]),
+    ("visible-secret", &[("Secret: { Type: String, NoEcho: true }", "Secret: { Type: String }")]),
+    ("output-export", &[("  Uri: { Value", "  Uri: { Export: { Name: uri }, Value")]),
+    ("unused-parameter", &[("SECRET: !Ref Secret", "SECRET: none")]),
+    ("unused-mapping", &[("!FindInMap [Sizes, small, memory]", "256")]),
+    ("unused-condition", &[("    Condition: Wide\n", "")]),
+];
+
+#[test]
+fn every_rule_speaks_where_it_is_broken() {
+    let mut all = String::new();
+    for (rule, changes) in BREAKS {
+        let text = with(changes);
+        let _ = writeln!(all, "{}", shown(&text));
+        let broken = broken(&text);
+        assert!(broken.contains(rule), "{rule}: {broken:?} after {changes:?}");
+    }
+    for rule in RULES {
+        assert!(BREAKS.iter().any(|(broken, _)| *broken == rule.name), "{} is never broken", rule.name);
+    }
+    insta::assert_snapshot!(all);
+}
+
+/// Changes that look like what breaks a rule, and why they do not.
+const KEEPS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "a route that another stack's condition leaves out uses it all the same",
+        &[
+            (
+                "  SendRoute:\n    Type: AWS::ApiGatewayV2::Route\n",
+                "  Later:\n    Type: AWS::ApiGatewayV2::Route\n    Condition: Wide\n    Properties: { ApiId: !Ref Api, RouteKey: later, Target: !If [Wide, !Sub \"integrations/${SendInteg}\", none] }\n  SendRoute:\n    Type: AWS::ApiGatewayV2::Route\n",
+            ),
+            ("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: [ConnectRoute, SendRoute, Later]"),
+            ("${Api}/*/sendmessage", "${Api}/*"),
+        ],
+    ),
+    (
+        "the gateway has a role of its own",
+        &[
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Connect"),
+            (
+                "      IntegrationType: AWS_PROXY\n      IntegrationUri: !Sub arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Send.Arn}",
+                "      IntegrationType: AWS_PROXY\n      CredentialsArn: arn:aws:iam::123456789012:role/gateway\n      IntegrationUri: !Sub arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Send.Arn}",
+            ),
+        ],
+    ),
+    (
+        "the function is somebody else's",
+        &[
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Connect"),
+            ("functions/${Send.Arn}", "functions/arn:aws:lambda:us-east-1:123456789012:function:other"),
+        ],
+    ),
+    (
+        "the stage says which function",
+        &[
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Connect"),
+            (
+                "functions/${Send.Arn}",
+                "functions/arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.function}",
+            ),
+        ],
+    ),
+    ("every route and stage", &[("${Api}/*/sendmessage", "${Api}/*")]),
+    ("one letter of the stage left open", &[("${Api}/*/sendmessage", "${Api}/liv?/sendmessage")]),
+    (
+        "an account is a source, too",
+        &[(
+            "      SourceArn: !Sub arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/$connect\n",
+            "      SourceAccount: !Ref AWS::AccountId\n",
+        )],
+    ),
+    ("a permission for an authorizer", &[("${Api.ApiId}/live/*", "${Api.ApiId}/authorizers/abcdef")]),
+    ("another API", &[("${Api.ApiId}/live/*", "abcdef1234/live/*")]),
+    (
+        "it waits for one route by way of the other",
+        &[
+            ("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: ConnectRoute"),
+            (
+                "  ConnectRoute:\n    Type: AWS::ApiGatewayV2::Route\n",
+                "  ConnectRoute:\n    Type: AWS::ApiGatewayV2::Route\n    DependsOn: SendRoute\n",
+            ),
+        ],
+    ),
+    ("deployments by themselves", &[("      DeploymentId: !Ref Deployment\n", "      AutoDeploy: true\n")]),
+    (
+        "no limits of its own",
+        &[("{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }", "{ DetailedMetricsEnabled: true }")],
+    ),
+    (
+        "nobody waits for it",
+        &[(
+            "  Api:\n    Type: AWS::ApiGatewayV2::Api\n",
+            "  Nightly:\n    Type: AWS::Serverless::Function\n    Properties: { CodeUri: nightly/, Handler: index.handler, Runtime: nodejs24.x, Timeout: 900 }\n  Api:\n    Type: AWS::ApiGatewayV2::Api\n",
+        )],
+    ),
+    ("nobody knows when it ends", &[("Runtime: python3.13", "Runtime: python3.99")]),
+    ("it ends later this year", &[("Runtime: python3.13", "Runtime: python3.10")]),
+    (
+        "what the managed policy grants is not known",
+        &[
+            ("Action: dynamodb:PutItem", "Action: sqs:SendMessage"),
+            (
+                "      Policies:\n        - PolicyName: rows",
+                "      ManagedPolicyArns: [arn:aws:iam::123456789012:policy/mine]\n      Policies:\n        - PolicyName: rows",
+            ),
+        ],
+    ),
+    ("everything", &[("Resource: !GetAtt Rows.Arn\n", "Resource: \"*\"\n")]),
+    (
+        "all tables of a region",
+        &[("Resource: !GetAtt Rows.Arn\n", "Resource: arn:aws:dynamodb:eu-west-1:123456789012:table/*\n")],
+    ),
+    (
+        "all tables of the stack",
+        &[(
+            "Resource: !GetAtt Rows.Arn\n",
+            "Resource: !Sub arn:aws:dynamodb:${AWS::Region}:*:table/${AWS::StackName}-*\n",
+        )],
+    ),
+    ("everything but one thing", &[("Action: dynamodb:PutItem", "NotAction: iam:*")]),
+    ("indexes alone", &[("Resource: !GetAtt Rows.Arn }", "Resource: !Sub \"${Rows.Arn}/index/*\" }")]),
+    (
+        "a role from elsewhere",
+        &[
+            ("Role: !GetAtt Role.Arn", "Role: arn:aws:iam::123456789012:role/mine"),
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Send"),
+        ],
+    ),
+    (
+        "code may know a name that the template gives",
+        &[(
+            "        - Statement:\n",
+            "        - Statement:\n            - { Effect: Allow, Action: dynamodb:Scan, Resource: !If [Wide, !GetAtt Other.Arn, !Ref AWS::NoValue] }\n",
+        )],
+    ),
+    ("a grant for all stages", &[("${Api}/live/POST/@connections/*", "${Api}/*")]),
+    ("one method of one stage", &[("${Api}/live/POST/@connections/*", "${Api}/li*/DELETE/@connections/*")]),
+    (
+        "where a secret lies is none",
+        &[
+            ("TokenTable: {", "SecretArn: { Type: String, Default: a }\n  TokenTable: {"),
+            ("TOKENS: !Ref TokenTable", "TOKENS: !Sub \"${TokenTable}${SecretArn}\""),
+        ],
+    ),
+    ("a map by a computed name", &[("[Sizes, small, memory]", "[!Select [0, [Sizes]], small, memory]")]),
+    (
+        "a condition of a condition",
+        &[
+            ("    Condition: Wide\n", "    Condition: Wider\n"),
+            ("  Wide: ", "  Wider: !Not [Condition: Wide]\n  Wide: "),
+        ],
+    ),
+];
+
+#[test]
+fn no_rule_speaks_where_it_cannot_be_certain() {
+    for (why, changes) in KEEPS {
+        assert_eq!(shown(&with(changes)), "", "{why}");
+    }
+}
+
+#[test]
+fn mistakes_bring_no_warnings_after_them() {
+    let mistakes = [
+        ("Target: !Sub integrations/${SendInteg}", "Traget: !Sub integrations/${SendInteg}"),
+        ("Target: !Sub integrations/${SendInteg}", "Target: !Sub integrations/${SendInt}"),
+        ("FunctionName: !GetAtt Send.Arn", "FunctionNam: !GetAtt Send.Arn"),
+        ("FunctionName: !GetAtt Send.Arn", "FunctionName: !GetAtt Sned.Arn"),
+        (
+            "Type: AWS::Lambda::Permission\n    Properties:\n      Action: lambda:InvokeFunction\n      FunctionName: !GetAtt Send.Arn",
+            "Type: AWS::Lambda::Permision\n    Properties:\n      Action: lambda:InvokeFunction\n      FunctionName: !GetAtt Send.Arn",
+        ),
+        ("StageName: live", "StagName: live"),
+        ("ThrottlingRateLimit: 100", "ThrottlingRateLimit: many"),
+        ("Action: dynamodb:PutItem", "Action: !Ref Acton"),
+        ("PolicyName: rows", "PolicName: rows"),
+        ("Resource: !GetAtt Rows.Arn }", "Resource: !GetAtt Rows.Ann }"),
+        ("Runtime: nodejs24.x", "Runtime: [nodejs12.x]"),
+        ("Type: AWS::ApiGatewayV2::RouteResponse", "Type: AWS::ApiGatewayV2::RouteRespons"),
+    ];
+    for mistake in mistakes {
+        let text = with(&[mistake]);
+        let broken = broken(&text);
+        assert!(!broken.is_empty() && broken.iter().all(|rule| *rule == "error"), "{mistake:?}: {}", shown(&text));
+    }
+}
+
+#[test]
+fn one_mistake_hides_no_warning_about_another_property() {
+    let text = with(&[
+        ("MemorySize: !FindInMap [Sizes, small, memory]", "MemorySizee: !FindInMap [Sizes, small, memory]"),
+        ("Runtime: nodejs24.x", "Runtime: nodejs12.x"),
+    ]);
+    assert_eq!(broken(&text), ["deprecated-runtime", "error"]);
+}
+
+/// A template whose parameters have no values.
+const ASKING: &str = "\
+Parameters:
+  Stage: { Type: String, AllowedPattern: '[a-z]+', MinLength: 7 }
+  Mode: { Type: String, AllowedValues: [PAY_PER_REQUEST, PROVISIONED] }
+  Kind: { Type: String }
+  Memory: { Type: Number, MinValue: 128, MaxValue: 1024 }
+  Odd: { Type: String, AllowedPattern: 'xyz[0-9]{3}-q' }
+  Key: { Type: String, NoEcho: true }
+  Limits: { Type: List<Number> }
+  Vpc: { Type: AWS::EC2::VPC::Id }
+Rules:
+  Fits: { Assertions: [{ Assert: !Equals [!Ref Stage, live] }] }
+Mappings:
+  Regions: { eu-west-1: { size: 512 } }
+Conditions:
+  European: !Equals [!Ref AWS::Region, eu-west-1]
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Condition: European
+    Properties:
+      BillingMode: !Ref Mode
+      KeySchema: [{ AttributeName: id, KeyType: !Ref Kind }]
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+  Function:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: code/
+      Handler: index.handler
+      Runtime: !Ref Kind
+      Role: !Ref Key
+      MemorySize: !FindInMap [Regions, !Ref AWS::Region, size]
+      Timeout: !Select [0, !Ref Limits]
+      Environment:
+        Variables: { STAGE: !Ref Stage, ODD: !Ref Odd, VPC: !Ref Vpc, MEMORY: !Ref Memory }
+  Logs:
+    Type: AWS::Logs::LogGroup
+    Properties: { RetentionInDays: !Ref Kind }
+Outputs:
+  Table: { Value: !Ref Table }
+";
+
+#[test]
+fn what_nobody_was_asked_is_no_mistake() {
+    assert_eq!(shown(ASKING), "");
+    // What would be wrong whatever the answers is.
+    for (from, to) in [
+        ("!Ref Limits]", "!Ref Limit]"),
+        ("[Regions, !Ref AWS::Region, size]", "[Regions, eu-west-1, sise]"),
+        ("Handler:", "Handlr:"),
+        ("{ Type: AWS::EC2::VPC::Id }", "{ Type: Strng }"),
+        ("'[a-z]+'", "'[a-z'"),
+        ("Type: String, NoEcho: true", "Type: String, NoEcho: true, Default: a, MinLength: 2"),
+    ] {
+        assert_eq!(ASKING.matches(from).count(), 1, "{from}");
+        let text = ASKING.replace(from, to);
+        assert!(broken(&text).contains(&"error"), "{to}");
+    }
+    // What was given is held to what is asked.
+    let given = [("Memory", "64"), ("Mode", "FREE")];
+    let problems: Vec<String> = problems(ASKING, &given).into_iter().map(|problem| problem.what).collect();
+    assert_eq!(
+        problems,
+        [
+            "the parameter Mode must be one of PAY_PER_REQUEST, PROVISIONED, not \"FREE\"",
+            "the parameter Memory must be at least 128, not \"64\""
+        ]
+    );
+}

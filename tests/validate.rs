@@ -1,0 +1,159 @@
+//! `wschat validate`: every problem of a template at once, for people, for CI and for machines.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// Runs `wschat validate` in `folder`, with nothing of AWS's in sight; gives its exit code, stdout and stderr.
+fn validate(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_wschat"))
+        .arg("validate")
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A folder with a template of these words, and the code of its functions.
+fn project(template: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("template.yaml"), template).unwrap();
+    for code in ["connect", "send"] {
+        fs::create_dir(folder.path().join(code)).unwrap();
+    }
+    folder
+}
+
+/// The five mistakes that README.md shows.
+const FIVE: &str = include_str!("fixtures/five-mistakes.yaml");
+
+#[test]
+fn five_mistakes_are_shown_at_once() {
+    let folder = project(FIVE);
+    let (code, stdout, stderr) = validate(folder.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    insta::assert_snapshot!(stdout);
+}
+
+#[test]
+fn machines_get_the_same_as_json() {
+    let folder = project(FIVE);
+    let (code, stdout, stderr) = validate(folder.path(), &["--json"]);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    insta::assert_json_snapshot!(report);
+    // The places are those that people are shown.
+    let lines: Vec<&str> = FIVE.lines().collect();
+    for problem in report["problems"].as_array().unwrap() {
+        let place = |name: &str| usize::try_from(problem[name].as_u64().unwrap()).unwrap();
+        let marked = &lines[place("line") - 1][place("column") - 1..place("end_column") - 1];
+        assert!(!marked.trim().is_empty(), "{problem}");
+    }
+}
+
+#[test]
+fn the_projects_own_template_has_nothing_to_complain_about() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (code, stdout, stderr) = validate(folder, &[]);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "templates/chat.yaml: nothing to complain about\n", ""));
+    let (code, stdout, _) = validate(folder, &["--json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let nothing = json!({ "file": "templates/chat.yaml", "errors": 0, "warnings": 0, "problems": [] });
+    assert_eq!((code, report), (0, nothing));
+}
+
+#[test]
+fn warnings_alone_are_no_failure() {
+    let template = "\
+Parameters:
+  Password: { Type: String }
+Resources:
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: { Name: !Ref Password, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action }
+";
+    let folder = project(template);
+    let (code, stdout, _) = validate(folder.path(), &[]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("warning[visible-secret]: Password looks like a secret"), "{stdout}");
+    assert!(stdout.ends_with("\ntemplate.yaml: 1 warning\n"), "{stdout}");
+}
+
+#[test]
+fn code_that_is_not_there_is_shown_where_it_is_named() {
+    let template = "\
+Transform: AWS::Serverless-2016-10-31
+Globals: { Function: { Handler: index.handler, Runtime: nodejs24.x } }
+Resources:
+  One: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect/ } }
+  Two:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: conect/
+  Three:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: build/handler.zip
+";
+    let folder = project(template);
+    let (code, stdout, _) = validate(folder.path(), &[]);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(stdout);
+}
+
+#[test]
+fn parameters_are_taken_from_the_command_line() {
+    let template = "\
+Parameters:
+  Size: { Type: Number, MaxValue: 512 }
+Resources:
+  One:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: connect/
+      Role: arn:aws:iam::123456789012:role/one
+      Handler: index.handler
+      Runtime: nodejs24.x
+      MemorySize: !Ref Size
+";
+    let folder = project(template);
+    for (arguments, code, words) in [
+        (&[][..], 0, "nothing to complain about"),
+        (&["--parameter", "Size=512"][..], 0, "nothing to complain about"),
+        (&["--parameter", "Size=1024"][..], 1, "the parameter Size must be at most 512, not \"1024\""),
+        (&["--parameter", "Sise=512"][..], 1, "did you mean \"Size\"?"),
+    ] {
+        let (exit, stdout, stderr) = validate(folder.path(), arguments);
+        assert_eq!((exit, stderr.as_str()), (code, ""), "{stdout}");
+        assert!(stdout.contains(words), "{stdout}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_too() {
+    let folder = project("Resources: [");
+    let (code, stdout, stderr) = validate(folder.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    assert!(stdout.starts_with("error: this is not YAML: "), "{stdout}");
+    assert!(stdout.ends_with("\ntemplate.yaml: 1 error\n"), "{stdout}");
+    let (code, stdout, stderr) = validate(folder.path(), &["--template", "other.yaml"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert_eq!(stderr, "error: cannot read the template other.yaml: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn the_help_names_every_rule() {
+    let (code, stdout, _) = validate(Path::new("."), &["--help"]);
+    assert_eq!(code, 0);
+    for (rule, _) in wschat::lint::rules() {
+        assert!(stdout.contains(&format!("\n  {rule}: ")), "{rule}");
+    }
+}
