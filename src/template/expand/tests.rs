@@ -52,6 +52,28 @@ Resources:
     "#);
 }
 
+/// What the translator drops or passes over in silence, where that can only be a mistake.
+#[test]
+fn what_sam_would_pass_over_is_refused() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Resources:
+  Chat:
+    Type: AWS::Serverless::WebSocketApi
+    Condition: Here
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      Routes:
+        ping: { FunctionArn: f, IntegrationTimout: 5 }
+        Ping: { FunctionArn: f }
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: h, Runtime: r, Tags: !If [Here, { a: b }, { c: d }] }
+";
+    let template = expanded(text, &[]);
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @"");
+}
+
 /// Texts of a few lines that stand for ever more.
 #[test]
 fn hostile_templates_end_soon() {
