@@ -1,7 +1,11 @@
 //! SAM's resources, expanded into CloudFormation's as SAM's own translator (aws-sam-translator) does it.
 //!
-//! Only the local code stays as it is: where SAM wants an `s3://` address, because `sam package` has uploaded the code
-//! before, wschat leaves the path in `Code` and uploads it itself.
+//! The translator's output is the measure, down to the logical ids (`tests/sam`). On purpose it is not, where
+//! - code is local: SAM wants an `s3://` address, because `sam package` has uploaded the code before; wschat leaves the
+//!   path in `Code` and uploads the code itself. A version's logical id has the path's hash then, not the code's;
+//! - a managed policy is none that is listed here: SAM asks IAM for its ARN, here it is made from the name;
+//! - SAM passes over a mistake in silence: an unknown property of a WebSocket route, a condition on a WebSocket API;
+//! - values from `Globals` are put in for one function: the translator changes them for the next ones too.
 
 mod expansion;
 mod function;

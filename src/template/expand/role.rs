@@ -38,53 +38,7 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
         expansion.note(properties.key("Policies").index(0), &expansion.place("DeadLetterQueue"));
         documents.push(json!({ "PolicyName": "DeadLetterQueuePolicy", "PolicyDocument": document }));
     }
-    for (index, (policy, written)) in entries(expansion).into_iter().enumerate() {
-        let kind = match policies::kind(policy) {
-            Ok(kind) => kind,
-            Err(what) => {
-                expansion.report(Problem::new(written, what));
-                continue;
-            }
-        };
-        match kind {
-            Kind::Managed => {
-                let arn = policies::branches(policy, |policy, _| match policy.as_str() {
-                    Some(name) => policies::managed(name, partition).into(),
-                    None => policy.clone(),
-                });
-                if !managed.contains(&arn) {
-                    expansion.note(properties.key("ManagedPolicyArns").index(managed.len()), &written);
-                    managed.push(arn);
-                }
-            }
-            Kind::Document | Kind::Template => {
-                let name = format!("{role_id}Policy{index}");
-                let place = properties.key("Policies").index(documents.len());
-                expansion.note(place.key("PolicyDocument"), &written);
-                expansion.note(place, &written);
-                documents.push(policies::branches(policy, |policy, branch| {
-                    let document = if kind == Kind::Template {
-                        let written = branch.map_or(written.clone(), |at| written.key("Fn::If").index(at));
-                        from_template(expansion, policy, &written)
-                    } else {
-                        policy.clone()
-                    };
-                    json!({ "PolicyName": name, "PolicyDocument": document })
-                }));
-            }
-            Kind::Unknown => {
-                // SAM's words.
-                let what = format!("Policy at index {index} in the 'Policies' property is not valid");
-                let given = policy.as_object().and_then(|entries| entries.keys().next());
-                let known: Vec<&str> = policy_templates::all().map(|template| template.name).collect();
-                let problem = Problem::new(written, what);
-                expansion.report(match given.and_then(|given| nearest(given, &known)) {
-                    Some(name) => problem.help(format!("did you mean \"{name}\"?")),
-                    None => problem,
-                });
-            }
-        }
-    }
+    add_policies(expansion, role_id, &mut managed, &mut documents);
 
     let trust = json!({
         "Version": "2012-10-17",
@@ -106,6 +60,58 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
     expansion.note(properties.key("AssumeRolePolicyDocument"), &expansion.place("AssumeRolePolicyDocument"));
     expansion.note_tags(&properties.key("Tags"), tags);
     expansion.beside(None, role_id, "AWS::IAM::Role", role)
+}
+
+/// Adds what `Policies` says to the role's managed policies and its own.
+fn add_policies(expansion: &mut Expansion<'_>, role_id: &str, managed: &mut Vec<Value>, documents: &mut Vec<Value>) {
+    let partition = expansion.context.partition;
+    for (index, (policy, written)) in entries(expansion).into_iter().enumerate() {
+        let kind = match policies::kind(policy) {
+            Ok(kind) => kind,
+            Err(what) => {
+                expansion.report(Problem::new(written, what));
+                continue;
+            }
+        };
+        match kind {
+            Kind::Managed => {
+                let arn = policies::branches(policy, |policy, _| match policy.as_str() {
+                    Some(name) => policies::managed(name, partition).into(),
+                    None => policy.clone(),
+                });
+                if !managed.contains(&arn) {
+                    expansion.note(made(role_id).key("ManagedPolicyArns").index(managed.len()), &written);
+                    managed.push(arn);
+                }
+            }
+            Kind::Document | Kind::Template => {
+                let name = format!("{role_id}Policy{index}");
+                let place = made(role_id).key("Policies").index(documents.len());
+                expansion.note(place.clone(), &written);
+                documents.push(policies::branches(policy, |policy, branch| {
+                    let below = |place: &Path| branch.map_or(place.clone(), |at| place.key("Fn::If").index(at));
+                    let written = below(&written);
+                    expansion.note(below(&place).key("PolicyDocument"), &written);
+                    let document = match kind {
+                        Kind::Template => from_template(expansion, policy, &written),
+                        _ => policy.clone(),
+                    };
+                    json!({ "PolicyName": name, "PolicyDocument": document })
+                }));
+            }
+            Kind::Unknown => {
+                // SAM's words.
+                let what = format!("Policy at index {index} in the 'Policies' property is not valid");
+                let given = policy.as_object().and_then(|entries| entries.keys().next());
+                let known: Vec<&str> = policy_templates::all().map(|template| template.name).collect();
+                let problem = Problem::new(written, what);
+                expansion.report(match given.and_then(|given| nearest(given, &known)) {
+                    Some(name) => problem.help(format!("did you mean \"{name}\"?")),
+                    None => problem,
+                });
+            }
+        }
+    }
 }
 
 /// The entries of `Policies`, each with its place.

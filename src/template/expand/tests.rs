@@ -52,6 +52,53 @@ Resources:
     "#);
 }
 
+/// What the translator drops or passes over in silence, where that can only be a mistake.
+#[test]
+fn what_sam_would_pass_over_is_refused() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Resources:
+  Chat:
+    Type: AWS::Serverless::WebSocketApi
+    Condition: Here
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      Routes:
+        ping: { FunctionArn: f, IntegrationTimout: 5 }
+        Ping: { FunctionArn: f }
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: h, Runtime: r, Tags: !If [Here, { a: b }, { c: d }] }
+";
+    let template = expanded(text, &[]);
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
+    error: SAM takes no Condition for AWS::Serverless::WebSocketApi: it would be as if it were not there
+     --> t.yaml:5:5
+      |
+    5 |     Condition: Here
+      |     ^^^^^^^^^
+
+    error: unknown property "IntegrationTimout" of a route
+     --> t.yaml:9:33
+      |
+    9 |         ping: { FunctionArn: f, IntegrationTimout: 5 }
+      |                                 ^^^^^^^^^^^^^^^^^
+      = help: did you mean "IntegrationTimeout"?
+
+    error: SAM tells no route "Ping" from another of this name in other letters
+      --> t.yaml:10:9
+       |
+    10 |         Ping: { FunctionArn: f }
+       |         ^^^^
+
+    error: Tags must be a map of keys and values itself, no function that gives one
+      --> t.yaml:13:58
+       |
+    13 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Tags: !If [Here, { a: b }, { c: d }] }
+       |                                                          ^^^^
+    "#);
+}
+
 /// Texts of a few lines that stand for ever more.
 #[test]
 fn hostile_templates_end_soon() {

@@ -157,7 +157,13 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
             expansion.report(problem.suggest(name, ROUTE.iter().copied()));
         }
         let base = format!("{}{}", expansion.logical_id, capitalized(key.trim_start_matches('$')));
-        ids.push(Value::from(format!("{base}Route")));
+        let id = Value::from(format!("{base}Route"));
+        if ids.contains(&id) {
+            let what = format!("SAM tells no route \"{key}\" from another of this name in other letters");
+            expansion.report(Problem::of_key(place, what));
+            continue;
+        }
+        ids.push(id);
         one_route(expansion, key, route, &base, stage_name, auth.as_ref());
     }
     ids
