@@ -106,6 +106,9 @@ impl Install {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(self.folder.as_deref().unwrap_or(into));
         if let Some(flag) = self.target_flag {
+            // It may run elsewhere than we do.
+            let into =
+                std::path::absolute(into).map_err(|error| PackageError::new("install the dependencies", error))?;
             command.arg(flag).arg(into);
         }
         run(command, "install the dependencies", &self.what, self.without_tool).await

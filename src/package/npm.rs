@@ -1,5 +1,6 @@
 //! What a package.json declares, to be installed by npm.
 
+use std::env::consts::{ARCH, OS};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -88,6 +89,10 @@ pub(super) fn wanted(
                 Architecture::Arm64 => "arm64",
             };
             arguments.extend(["--os=linux".to_owned(), format!("--cpu={cpu}"), "--libc=glibc".to_owned()]);
+            // They would put in what runs on this machine.
+            if (OS, ARCH) != ("linux", architecture.rust()) {
+                arguments.push("--ignore-scripts".to_owned());
+            }
             String::new()
         }
     };

@@ -120,7 +120,8 @@ def answer(folder):
     """What the function `one` of the template in `folder` answers."""
     with LocalCloud(folder / ".wschat") as cloud:
         template = folder / "template.json"
-        wschat("up", "--local", "--data", cloud.data, "--stack", "chat", "--template", template, timeout=UP, cwd=folder)
+        # Where everything is by default: below the folder that the command runs in.
+        wschat("up", "--local", "--stack", "chat", "--template", template.name, timeout=UP, cwd=folder)
         invoked = cloud.plain.client("lambda").invoke(FunctionName="one")
         payload = json.loads(invoked["Payload"].read())
         assert "FunctionError" not in invoked, payload
