@@ -15,7 +15,9 @@ use tokio::time::Instant;
 
 use crate::aws::{Aws, Meaning, STEP};
 use crate::plan::{Action, Did, Plan, Step};
-use crate::resources::{Context, Created, Owner, Provider, ResourceError, Want, alias, function, permission, table, version};
+use crate::resources::{
+    Context, Created, Owner, Provider, ResourceError, Want, alias, function, permission, table, version,
+};
 use crate::stack::Token;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.

@@ -334,11 +334,13 @@ impl Planner<'_> {
                 && live.type_name == log_group::TYPE
                 && live.physical_id.strip_prefix(log_group::LAMBDA).is_some_and(|name| functions.contains(name));
             let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
-            // Older versions that shall stay are no news in any plan, nor are those that somebody published by hand.
-            let kept = live.logical_id.is_none()
-                || live.deletion_policy != DeletionPolicy::Delete
-                || wanted.is_some_and(|wanted| wanted.update_replace_policy != DeletionPolicy::Delete);
-            if made_by_lambda || (live.type_name == version::TYPE && kept) {
+            // Versions and aliases made by hand are somebody's own: nothing else of the stack is served by them.
+            let by_hand = [version::TYPE, alias::TYPE].contains(&live.type_name) && live.logical_id.is_none();
+            // Older versions that shall stay are no news in any plan.
+            let older = live.type_name == version::TYPE
+                && (live.deletion_policy != DeletionPolicy::Delete
+                    || wanted.is_some_and(|wanted| wanted.update_replace_policy != DeletionPolicy::Delete));
+            if made_by_lambda || by_hand || older {
                 continue;
             }
             let still_wanted = wanted.is_some();

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Rights;
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response,
-    stage, table, version,
+    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route,
+    route_response, stage, table, tags, version,
 };
 use crate::stack::{Scope, Token};
 
@@ -70,11 +70,6 @@ impl<'a> Subject<'a> {
     fn name(&self) -> &str {
         let wanted = || self.step.want.as_ref().and_then(|want| want.name.as_deref());
         self.step.physical_id.as_deref().or_else(wanted).unwrap_or(ANY)
-    }
-
-    /// The name of an alias, whose physical id is `FUNCTION:NAME`.
-    fn alias_name(&self) -> &str {
-        function::name_and_qualifier(self.name()).1.unwrap_or(ANY)
     }
 
     fn creates(&self) -> bool {
@@ -159,6 +154,11 @@ fn of_function(rights: &mut Rights, it: &Subject<'_>) {
     let arn = it.scope.arn("lambda", &format!("function:{name}"));
     let mut allow = |actions: &[&str]| rights.allow("lambda", actions, arn.as_str());
     allow(&["GetFunction", "GetPolicy"]);
+    if [&it.wanted, &it.live].iter().any(|side| side["Tags"].get(tags::VERSIONS).is_some()) {
+        allow(&["ListVersionsByFunction", "ListAliases"]);
+        rights.allow("lambda", &["GetPolicy"], format!("{arn}:{ANY}"));
+    }
+    let mut allow = |actions: &[&str]| rights.allow("lambda", actions, arn.as_str());
     if it.creates() {
         allow(&["CreateFunction", "TagResource", "DeleteFunction"]);
         if it.has("ReservedConcurrentExecutions") {
@@ -210,13 +210,13 @@ fn of_permission(rights: &mut Rights, it: &Subject<'_>) {
     }
 }
 
-/// A version is listed and published under its function's ARN, and is looked at and goes under its own.
+/// A version is published under its function's ARN, and is looked at and goes under its own.
 fn of_version(rights: &mut Rights, it: &Subject<'_>) {
     for function in it.texts("FunctionName") {
         let function = it.scope.arn("lambda", &format!("function:{function}"));
         let version = format!("{function}:{ANY}");
-        rights.allow("lambda", &["ListVersionsByFunction", "ListAliases"], function.as_str());
-        if it.creates() {
+        // Whether its function has another code only a build could tell.
+        if it.creates() || it.step.action == Action::Keep {
             rights.allow("lambda", &["PublishVersion"], function);
             rights.allow("lambda", &["GetFunction", "DeleteFunction"], version.as_str());
         }
@@ -226,22 +226,21 @@ fn of_version(rights: &mut Rights, it: &Subject<'_>) {
     }
 }
 
-/// What is said of an alias is said under its function's ARN, but for its policy.
+/// All that is said of an alias is said under its function's ARN.
 fn of_alias(rights: &mut Rights, it: &Subject<'_>) {
     for function in it.texts("FunctionName") {
         let function = it.scope.arn("lambda", &format!("function:{function}"));
         let mut allow = |actions: &[&str]| rights.allow("lambda", actions, function.as_str());
-        allow(&["ListVersionsByFunction", "ListAliases"]);
         if it.creates() {
             allow(&["CreateAlias", "DeleteAlias"]);
         }
         if it.deletes() {
             allow(&["DeleteAlias"]);
         }
-        if it.updates() {
+        // Another version of it comes with another code.
+        if it.updates() || it.step.action == Action::Keep {
             allow(&["UpdateAlias"]);
         }
-        rights.allow("lambda", &["GetPolicy"], format!("{function}:{}", it.alias_name()));
     }
 }
 

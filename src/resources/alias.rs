@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Attribute, Context, Created, Kind, Live, Naming, Provider, ResourceError, Sought, Want, function,
-    gone_is_fine, mark, pages, to_value,
+    Attribute, Context, Created, Kind, Live, Naming, Provider, ResourceError, Sought, Want, function, gone_is_fine,
+    mark, pages, to_value,
 };
 use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;

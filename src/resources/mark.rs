@@ -79,6 +79,9 @@ mod tests {
     #[test]
     fn what_is_too_long_for_lambda_is_refused_in_words() {
         let error = describe(&"x".repeat(250), Some("Echo")).unwrap_err().to_string();
-        assert_eq!(error, "its description is too long: wschat ends it with \"wschat:Echo\", which leaves 244 characters");
+        assert_eq!(
+            error,
+            "its description is too long: wschat ends it with \"wschat:Echo\", which leaves 244 characters"
+        );
     }
 }

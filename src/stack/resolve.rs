@@ -410,16 +410,21 @@ impl<'a> Resolver<'a> {
         }
         let problem = match written {
             "Snapshot" => {
-                let what = format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
+                let what =
+                    format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
                 Problem::new(path.key(attribute), what).help("Retain leaves the resource itself where it is")
             }
             "RetainExceptOnCreate" => {
-                let what = format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
+                let what =
+                    format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
                 Problem::new(path.key(attribute), what).help("write Retain")
             }
             _ => {
                 let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
-                problem.suggest(written, ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }))
+                problem.suggest(
+                    written,
+                    ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }),
+                )
             }
         };
         self.problems.push(problem);

@@ -97,7 +97,10 @@ fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     let mut published: BTreeMap<&str, &str> = BTreeMap::new();
     for version in resources.values().filter(|resource| resource.kind.type_name() == VERSION) {
         let function = version.properties.get("FunctionName").and_then(|function| function.as_str());
-        if let Some(other) = function.filter(|name| !name.is_empty()).and_then(|function| published.insert(function, &version.logical_id)) {
+        if let Some(other) = function
+            .filter(|name| !name.is_empty())
+            .and_then(|function| published.insert(function, &version.logical_id))
+        {
             let path = version.path.key("Properties").key("FunctionName");
             let what = format!("{other} is a version of this function already");
             let help = "leave one: it is published anew whenever the function changes";

@@ -542,9 +542,13 @@ fn policies_are_kept() {
     assert_eq!(resource.update_replace_policy, DeletionPolicy::Delete);
     let wrong = text.replace("DeletionPolicy: Retain", "DeletionPolicy: Snapshot").replace("Delete\n", "Reatin\n");
     insta::assert_snapshot!(problems(&wrong), @r#"
-    4:21 DeletionPolicy: Snapshot is not supported yet
+    4:21 DeletionPolicy: Snapshot is for volumes, caches and databases of which AWS makes snapshots [Retain leaves the resource itself where it is]
     5:26 unknown UpdateReplacePolicy "Reatin" [did you mean "Retain"?]
     "#);
+    let except = text.replace("DeletionPolicy: Retain", "DeletionPolicy: RetainExceptOnCreate");
+    assert_eq!(stack(&except).resources["Table"].deletion_policy, DeletionPolicy::RetainExceptOnCreate);
+    let misplaced = except.replace("UpdateReplacePolicy: Delete", "UpdateReplacePolicy: RetainExceptOnCreate");
+    insta::assert_snapshot!(problems(&misplaced), @"5:26 UpdateReplacePolicy cannot be RetainExceptOnCreate: what is replaced was made by an earlier run [write Retain]");
 }
 
 #[test]
