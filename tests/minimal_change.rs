@@ -368,18 +368,18 @@ async fn a_plan_is_shown_whole_and_kept_to() {
     };
     for verb in [&["plan"][..], &["up", "--dry-run"]] {
         let run = plan(verb).exits(2);
-        assert!(run.stdout.contains("Plan: 18 to create."), "{}", run.stdout);
+        assert!(run.stdout.contains("Plan: 20 to create."), "{}", run.stdout);
         assert!(run.stdout.contains("permissions widen: may be assumed by lambda.amazonaws.com"), "{}", run.stdout);
     }
     cloud.up();
     let run = plan(&["plan"]).ok();
-    assert!(run.stdout.contains("Plan: 18 unchanged."), "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 20 unchanged."), "{}", run.stdout);
 
     template.set("Echo.MemorySize", json!(512));
     template.save(&cloud);
     let run = plan(&["plan"]).exits(2);
     assert!(run.stdout.contains("MemorySize: 256 -> 512"), "{}", run.stdout);
-    assert!(run.stdout.contains("Plan: 1 to create, 2 to update, 1 to delete, 15 unchanged."), "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 1 to create, 2 to update, 1 to delete, 17 unchanged."), "{}", run.stdout);
     let json = plan(&["plan", "--json"]).exits(2).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let digest = json["digest"].as_str().unwrap();

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Rights;
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route,
-    route_response, stage, table, tags, version,
+    Health, alias, api, deployment, function, inline_policy, integration, log_group, managed_policy, permission, role,
+    route, route_response, stage, table, tags, version,
 };
 use crate::stack::{Scope, Token};
 
@@ -23,7 +23,7 @@ const ANY: &str = "*";
 /// What every run reads, whatever is there: lists, which AWS allows whole or not at all.
 pub fn reading(rights: &mut Rights, scope: &Scope) {
     rights.allow("dynamodb", &["ListTables"], "*");
-    rights.allow("iam", &["GetAccountAuthorizationDetails"], "*");
+    rights.allow("iam", &["GetAccountAuthorizationDetails", "ListPolicies"], "*");
     rights.allow("lambda", &["ListFunctions"], "*");
     rights.allow("logs", &["DescribeLogGroups"], "*");
     rights.allow("apigateway", &["GET"], apigateway(scope, "apis"));
@@ -39,7 +39,8 @@ pub fn of_step(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope) {
         version::TYPE => of_version(rights, &subject),
         alias::TYPE => of_alias(rights, &subject),
         role::TYPE => of_role(rights, &subject),
-        inline_policy::TYPE => of_inline_policy(rights, &subject),
+        inline_policy::TYPE => of_inline_policy(rights, plan, &subject),
+        managed_policy::TYPE => of_managed_policy(rights, plan, &subject),
         log_group::TYPE => of_log_group(rights, &subject),
         api::TYPE => of_api(rights, &subject),
         integration::TYPE | route::TYPE | route_response::TYPE | deployment::TYPE | stage::TYPE => {
@@ -248,7 +249,8 @@ fn of_role(rights: &mut Rights, it: &Subject<'_>) {
     // What it takes to remove one: it goes only without policies.
     const REMOVE: &[&str] =
         &["ListAttachedRolePolicies", "ListRolePolicies", "DetachRolePolicy", "DeleteRolePolicy", "DeleteRole"];
-    let arn = it.scope.arn("iam", &format!("role/{}", it.name()));
+    let path = [&it.wanted, &it.live].iter().find_map(|side| side["Path"].as_str());
+    let arn = role::arn(it.scope, path, it.name());
     let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
     allow(&["GetRole"]);
     if it.creates() {
@@ -279,9 +281,50 @@ fn of_role(rights: &mut Rights, it: &Subject<'_>) {
     }
 }
 
-fn of_inline_policy(rights: &mut Rights, it: &Subject<'_>) {
+/// The ARN of a role of the plan, which may have a path.
+fn role_arn(plan: &Plan, scope: &Scope, name: &str) -> String {
+    let is_it = |step: &&Step| step.type_name == role::TYPE && step.physical_id.as_deref() == Some(name);
+    let step = plan.steps.iter().find(is_it);
+    let sides = step.into_iter().flat_map(|step| {
+        let wanted = step.want.as_ref().map(|want| &want.properties);
+        wanted.into_iter().chain(step.live.as_ref().map(|live| &live.properties))
+    });
+    let path = sides.filter_map(|properties| properties["Path"].as_str()).next();
+    role::arn(scope, path, name)
+}
+
+fn of_managed_policy(rights: &mut Rights, plan: &Plan, it: &Subject<'_>) {
+    // What it takes to remove one: it goes only without older versions and without roles.
+    const REMOVE: &[&str] = &["ListEntitiesForPolicy", "ListPolicyVersions", "DeletePolicyVersion", "DeletePolicy"];
+    let path = [&it.wanted, &it.live].iter().find_map(|side| side["Path"].as_str());
+    let arn = managed_policy::arn(it.scope, path, it.name());
+    let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
+    allow(&["GetPolicy", "GetPolicyVersion"]);
+    let roles = it.texts("Roles");
+    if !roles.is_empty() {
+        allow(&["ListEntitiesForPolicy"]);
+    }
+    if it.creates() {
+        allow(&["CreatePolicy", "TagPolicy"]);
+        allow(REMOVE);
+    }
+    if it.deletes() {
+        allow(REMOVE);
+    }
+    if it.changes(&["PolicyDocument"]) {
+        allow(&["ListPolicyVersions", "DeletePolicyVersion", "CreatePolicyVersion"]);
+    }
+    if it.changes(&["Tags"]) {
+        allow(&["TagPolicy", "UntagPolicy"]);
+    }
+    for role in roles.iter().filter(|_| it.creates() || it.deletes() || it.changes(&["Roles"])) {
+        rights.allow("iam", &["AttachRolePolicy", "DetachRolePolicy"], role_arn(plan, it.scope, role));
+    }
+}
+
+fn of_inline_policy(rights: &mut Rights, plan: &Plan, it: &Subject<'_>) {
     for role in it.texts("Roles") {
-        let arn = it.scope.arn("iam", &format!("role/{role}"));
+        let arn = role_arn(plan, it.scope, &role);
         if it.creates() || it.updates() {
             rights.allow("iam", &["PutRolePolicy", "DeleteRolePolicy"], arn);
         } else if it.deletes() {

@@ -8,6 +8,7 @@ use crate::diagnostic::Problem;
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
+const MANAGED_POLICY: &str = "AWS::IAM::ManagedPolicy";
 const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
@@ -109,14 +110,15 @@ fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     }
 }
 
-/// An inline policy on a role that is not in this template would change what is not ours.
+/// A policy on a role that is not in this template would change what is not ours.
 fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let ours: Vec<&str> = resources
         .values()
         .filter(|resource| resource.kind.type_name() == ROLE)
         .filter_map(|role| role.name.as_deref())
         .collect();
-    for policy in resources.values().filter(|resource| resource.kind.type_name() == POLICY) {
+    let gives = |resource: &&Resource| [POLICY, MANAGED_POLICY].contains(&resource.kind.type_name());
+    for policy in resources.values().filter(gives) {
         let roles = policy.properties.get("Roles").and_then(|roles| roles.as_array()).into_iter().flatten();
         let foreign = roles.filter_map(|role| role.as_str()).find(|role| !role.is_empty() && !ours.contains(role));
         if let Some(role) = foreign {

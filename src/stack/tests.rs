@@ -125,7 +125,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::DynamoDB::Table",
         canonical: typed::<Table>,
-        naming: Some(Naming { property: "TableName", longest: 255, within: None }),
+        naming: Some(Naming { property: "TableName", longest: 255, within: None, path: None }),
         create_only: &["TableName", "KeySchema"],
         arn: Some(("dynamodb", "table/")),
         ..PLAIN
@@ -133,7 +133,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::IAM::Role",
         canonical: typed::<Role>,
-        naming: Some(Naming { property: "RoleName", longest: 64, within: None }),
+        naming: Some(Naming { property: "RoleName", longest: 64, within: None, path: None }),
         create_only: &["RoleName", "Path"],
         arn: Some(("iam", "role/")),
         ..PLAIN
@@ -141,7 +141,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::Lambda::Function",
         canonical: typed::<Function>,
-        naming: Some(Naming { property: "FunctionName", longest: 64, within: None }),
+        naming: Some(Naming { property: "FunctionName", longest: 64, within: None, path: None }),
         create_only: &["FunctionName"],
         hard: &["Role"],
         arn: Some(("lambda", "function:")),
