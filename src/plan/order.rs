@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Action, Plan};
 use crate::resources::{
-    self, alias, deployment, function, inline_policy, integration, log_group, managed_policy, permission, role, route,
-    route_response, stage, table, version,
+    self, alias, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
+    role, route, route_response, stage, table, version,
 };
 use crate::stack::{Resource, Stack};
 
@@ -88,7 +88,7 @@ fn gone_before(type_name: &str) -> &'static [&'static str] {
     match type_name {
         route::TYPE => &[route_response::TYPE],
         deployment::TYPE => &[stage::TYPE],
-        integration::TYPE => &[route::TYPE],
+        integration::TYPE | authorizer::TYPE => &[route::TYPE],
         // A call that is still under way may need the function, and a function that is still there its log group: a
         // last line would make it anew.
         function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],

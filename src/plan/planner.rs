@@ -8,8 +8,8 @@ use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, alias, deployment, function, integration, log_group, mark, route,
-    route_response, tags, version,
+    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, function, integration, log_group, mark,
+    route, route_response, tags, version,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
@@ -250,7 +250,7 @@ impl Planner<'_> {
     fn frozen(&self, resource: &Resource) -> Value {
         let api = &resource.properties["ApiId"];
         let below = |other: &&Resource| {
-            [route::TYPE, integration::TYPE, route_response::TYPE].contains(&other.kind.type_name())
+            [route::TYPE, integration::TYPE, route_response::TYPE, authorizer::TYPE].contains(&other.kind.type_name())
                 && other.properties["ApiId"] == *api
         };
         let selection = self

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Rights;
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, alias, api, deployment, function, inline_policy, integration, log_group, managed_policy, permission, role,
-    route, route_response, stage, table, tags, version,
+    Health, alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy,
+    permission, role, route, route_response, stage, table, tags, version,
 };
 use crate::stack::{Scope, Token};
 
@@ -43,7 +43,7 @@ pub fn of_step(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope) {
         managed_policy::TYPE => of_managed_policy(rights, plan, &subject),
         log_group::TYPE => of_log_group(rights, &subject),
         api::TYPE => of_api(rights, &subject),
-        integration::TYPE | route::TYPE | route_response::TYPE | deployment::TYPE | stage::TYPE => {
+        authorizer::TYPE | integration::TYPE | route::TYPE | route_response::TYPE | deployment::TYPE | stage::TYPE => {
             of_api_part(rights, &subject);
         }
         _ => {}
@@ -416,7 +416,8 @@ fn of_api_part(rights: &mut Rights, it: &Subject<'_>) {
     if it.changes(&["Tags"]) {
         tagging(rights, it.scope, &format!("{path}/stages/{}", it.name()));
     }
-    for role in it.texts("CredentialsArn").iter().filter(|_| it.creates()) {
+    let passes = it.creates() || it.changes(&["AuthorizerCredentialsArn"]);
+    for role in it.texts("CredentialsArn").union(&it.texts("AuthorizerCredentialsArn")).filter(|_| passes) {
         rights.pass(role, "apigateway.amazonaws.com");
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod api;
+pub mod authorizer;
 pub mod deployment;
 mod document;
 pub mod function;
@@ -41,6 +42,7 @@ use crate::stack::{DeletionPolicy, Scope};
 pub static PROVIDERS: &[&dyn Provider] = &[
     &alias::Alias,
     &api::Api,
+    &authorizer::Authorizer,
     &deployment::Deployment,
     &function::Function,
     &inline_policy::InlinePolicy,

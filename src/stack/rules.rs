@@ -17,6 +17,7 @@ const VERSION: &str = "AWS::Lambda::Version";
 
 /// Types whose resources are parts of another one: type, property that names the parent, what the parent may be.
 const CHILDREN: &[(&str, &str, &[&str])] = &[
+    ("AWS::ApiGatewayV2::Authorizer", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Deployment", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Integration", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Route", "ApiId", &[API]),
@@ -28,8 +29,12 @@ const CHILDREN: &[(&str, &str, &[&str])] = &[
 ];
 
 /// What a deployment freezes, and so must come after.
-const FROZEN: &[&str] =
-    &["AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::RouteResponse"];
+const FROZEN: &[&str] = &[
+    "AWS::ApiGatewayV2::Authorizer",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::RouteResponse",
+];
 
 /// Adds the edges that nobody needs to write and reports what no stack may have.
 pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {

@@ -47,6 +47,7 @@ enum Handler {
     Changes(fn(&mut State, &Query) -> Answer),
 }
 
+pub use self::evaluate::{Verdict, verdict};
 use Handler::{Changes, Reads};
 
 /// Every operation that is served.
