@@ -10,7 +10,8 @@ use futures_util::future::{BoxFuture, try_join_all};
 
 use crate::aws::{Aws, Call};
 use crate::resources::{
-    self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, alias, function, log_group, tags, version,
+    self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, alias, function, log_group, managed_policy,
+    tags, version,
 };
 use crate::stack::Stack;
 
@@ -95,6 +96,12 @@ pub fn search(stack: &Stack) -> Search {
         };
         if let Some(name) = name {
             search.names.entry(resource.kind.type_name()).or_default().push(name.to_owned());
+        }
+        if resource.kind.type_name() == managed_policy::TYPE {
+            let name = resource.name.as_deref().unwrap_or_default();
+            let arn = managed_policy::arn(&stack.scope, resource.properties["Path"].as_str(), name);
+            let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());
+            search.attachments.extend(roles.map(|role| (role.to_owned(), arn.clone())));
         }
         search.versions |= [version::TYPE, alias::TYPE].contains(&resource.kind.type_name());
         search.route_responses |= resource.kind.type_name() == resources::route_response::TYPE;

@@ -69,20 +69,20 @@ fn moves_the_stage_once(run: &Run) {
     assert_eq!(made, moves, "{}", run.stderr);
 }
 
+/// Another configuration, which the alias shall serve: another version, and the old one goes.
+const CONFIGURED: &[&str] =
+    &["lambda.DeleteFunction", "lambda.PublishVersion", "lambda.UpdateAlias", "lambda.UpdateFunctionConfiguration"];
+
 #[tokio::test]
 async fn a_function() {
     check(&[
-        ("memory", |it| it.set("Echo.MemorySize", json!(512)), &["lambda.UpdateFunctionConfiguration"]),
+        ("memory", |it| it.set("Echo.MemorySize", json!(512)), CONFIGURED),
         (
             "a variable changed, one added",
             |it| it.set("Echo.Environment.Variables", json!({"MARK": "?", "TABLE": {"Ref": "Rows"}, "NEW": "1"})),
-            &["lambda.UpdateFunctionConfiguration"],
+            CONFIGURED,
         ),
-        (
-            "a variable removed",
-            |it| drop(it.remove("Echo.Environment.Variables.MARK")),
-            &["lambda.UpdateFunctionConfiguration"],
-        ),
+        ("a variable removed", |it| drop(it.remove("Echo.Environment.Variables.MARK")), CONFIGURED),
         (
             "every optional property removed",
             |it| {
@@ -92,7 +92,7 @@ async fn a_function() {
                     it.remove(&format!("Echo.{property}"));
                 }
             },
-            &["lambda.UpdateFunctionConfiguration"],
+            CONFIGURED,
         ),
         (
             "concurrency changed",
@@ -345,7 +345,9 @@ async fn changed_code_is_one_update_of_that_code() {
     assert_eq!(client.hear().await, "hello! from $default");
 
     template::echo_code(&cloud, "goodbye");
-    assert_eq!(cloud.up().mutations(), ["lambda.UpdateFunctionCode"]);
+    let published =
+        ["lambda.UpdateFunctionCode", "lambda.PublishVersion", "lambda.UpdateAlias", "lambda.DeleteFunction"];
+    assert_eq!(cloud.up().mutations(), published);
     client.say("?").await;
     assert_eq!(client.hear().await, "goodbye! from $default");
     settled(&cloud);
@@ -366,18 +368,18 @@ async fn a_plan_is_shown_whole_and_kept_to() {
     };
     for verb in [&["plan"][..], &["up", "--dry-run"]] {
         let run = plan(verb).exits(2);
-        assert!(run.stdout.contains("Plan: 15 to create."), "{}", run.stdout);
+        assert!(run.stdout.contains("Plan: 20 to create."), "{}", run.stdout);
         assert!(run.stdout.contains("permissions widen: may be assumed by lambda.amazonaws.com"), "{}", run.stdout);
     }
     cloud.up();
     let run = plan(&["plan"]).ok();
-    assert!(run.stdout.contains("Plan: 15 unchanged."), "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 20 unchanged."), "{}", run.stdout);
 
     template.set("Echo.MemorySize", json!(512));
     template.save(&cloud);
     let run = plan(&["plan"]).exits(2);
     assert!(run.stdout.contains("MemorySize: 256 -> 512"), "{}", run.stdout);
-    assert!(run.stdout.contains("Plan: 1 to update, 14 unchanged."), "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 1 to create, 2 to update, 1 to delete, 17 unchanged."), "{}", run.stdout);
     let json = plan(&["plan", "--json"]).exits(2).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let digest = json["digest"].as_str().unwrap();
@@ -395,7 +397,7 @@ async fn a_plan_is_shown_whole_and_kept_to() {
     template.set("Echo.MemorySize", json!(512));
     template.save(&cloud);
     let run = cloud.wschat(&["up", "--local", "--yes", "--plan", digest]).ok();
-    assert_eq!(run.mutations(), ["lambda.UpdateFunctionConfiguration"]);
+    assert_eq!(sorted(run.mutations()), CONFIGURED);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Action, Plan};
 use crate::resources::{
-    self, alias, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response,
-    stage, table, version,
+    self, alias, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
+    role, route, route_response, stage, table, version,
 };
 use crate::stack::{Resource, Stack};
 
@@ -17,8 +17,9 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
         ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
     };
-    let of_inline_policies = |resource: &&Resource| resource.kind.type_name() == inline_policy::TYPE;
-    let inline_policies: Vec<&Resource> = stack.resources.values().filter(of_inline_policies).collect();
+    let of_policies =
+        |resource: &&Resource| [inline_policy::TYPE, managed_policy::TYPE].contains(&resource.kind.type_name());
+    let apart: Vec<&Resource> = stack.resources.values().filter(of_policies).collect();
     let hard = |id: &str| {
         let resource = stack.resources.get(id);
         resource.into_iter().flat_map(|resource| &resource.hard).map(String::as_str)
@@ -29,8 +30,7 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
         let mut if_refused = acting(&resource.soft);
         if resource.kind.type_name() == function::TYPE {
             // A function first run right after its policies came may keep credentials without them for minutes.
-            let policies =
-                policies_of(&inline_policies, resource).filter(|id| !reaches(id.as_str(), &resource.logical_id, hard));
+            let policies = policies_of(&apart, resource).filter(|id| !reaches(id.as_str(), &resource.logical_id, hard));
             after.extend(policies.filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
         }
         if_refused.retain(|step| !after.contains(step) && *step != index);
@@ -73,14 +73,14 @@ pub(super) fn reaches<T: Copy + Ord, I: Iterator<Item = T>>(from: T, to: T, afte
     false
 }
 
-/// The inline policies that stand apart from the role that a function has.
-fn policies_of<'a>(inline_policies: &'a [&Resource], function: &'a Resource) -> impl Iterator<Item = &'a String> {
+/// The policies that stand apart from the role that a function has.
+fn policies_of<'a>(apart: &'a [&Resource], function: &'a Resource) -> impl Iterator<Item = &'a String> {
     let role = function.properties["Role"].as_str().unwrap_or_default();
     let on_role = move |policy: &&&Resource| {
         let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
         roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
     };
-    inline_policies.iter().filter(on_role).map(|policy| &policy.logical_id)
+    apart.iter().filter(on_role).map(|policy| &policy.logical_id)
 }
 
 /// What must be gone before something of this type goes.
@@ -88,10 +88,11 @@ fn gone_before(type_name: &str) -> &'static [&'static str] {
     match type_name {
         route::TYPE => &[route_response::TYPE],
         deployment::TYPE => &[stage::TYPE],
-        integration::TYPE => &[route::TYPE],
+        integration::TYPE | authorizer::TYPE => &[route::TYPE],
         // A call that is still under way may need the function, and a function that is still there its log group: a
         // last line would make it anew.
         function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        managed_policy::TYPE => &[role::TYPE],
         // A name goes before what it names.
         version::TYPE => &[alias::TYPE],
         alias::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],

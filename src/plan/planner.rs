@@ -8,8 +8,8 @@ use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, alias, deployment, function, integration, log_group, mark, route,
-    route_response, tags, version,
+    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, function, integration, log_group, mark,
+    route, route_response, tags, version,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
@@ -250,7 +250,7 @@ impl Planner<'_> {
     fn frozen(&self, resource: &Resource) -> Value {
         let api = &resource.properties["ApiId"];
         let below = |other: &&Resource| {
-            [route::TYPE, integration::TYPE, route_response::TYPE].contains(&other.kind.type_name())
+            [route::TYPE, integration::TYPE, route_response::TYPE, authorizer::TYPE].contains(&other.kind.type_name())
                 && other.properties["ApiId"] == *api
         };
         let selection = self
@@ -334,11 +334,13 @@ impl Planner<'_> {
                 && live.type_name == log_group::TYPE
                 && live.physical_id.strip_prefix(log_group::LAMBDA).is_some_and(|name| functions.contains(name));
             let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
-            // Older versions that shall stay are no news in any plan, nor are those that somebody published by hand.
-            let kept = live.logical_id.is_none()
-                || live.deletion_policy != DeletionPolicy::Delete
-                || wanted.is_some_and(|wanted| wanted.update_replace_policy != DeletionPolicy::Delete);
-            if made_by_lambda || (live.type_name == version::TYPE && kept) {
+            // Versions and aliases made by hand are somebody's own: nothing else of the stack is served by them.
+            let by_hand = [version::TYPE, alias::TYPE].contains(&live.type_name) && live.logical_id.is_none();
+            // Older versions that shall stay are no news in any plan.
+            let older = live.type_name == version::TYPE
+                && (live.deletion_policy != DeletionPolicy::Delete
+                    || wanted.is_some_and(|wanted| wanted.update_replace_policy != DeletionPolicy::Delete));
+            if made_by_lambda || by_hand || older {
                 continue;
             }
             let still_wanted = wanted.is_some();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Action, Step, shown};
-use crate::resources::{function, inline_policy, permission, role, route};
+use crate::resources::{function, inline_policy, managed_policy, permission, role, route};
 use crate::stack::Token;
 
 /// What a step allows that was not allowed before, a sentence each.
@@ -17,7 +17,7 @@ pub fn of(step: &Step) -> Vec<String> {
     let new = &want.properties;
     match step.type_name {
         role::TYPE => of_role(old, new),
-        inline_policy::TYPE => {
+        inline_policy::TYPE | managed_policy::TYPE => {
             let roles: Vec<&str> = texts(&new["Roles"]);
             let gained = roles.iter().any(|role| !texts(&old["Roles"]).contains(role));
             let before = if gained { &none } else { &old["PolicyDocument"] };

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Rights;
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route,
-    route_response, stage, table, version,
+    Health, alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy,
+    permission, role, route, route_response, stage, table, tags, version,
 };
 use crate::stack::{Scope, Token};
 
@@ -23,7 +23,7 @@ const ANY: &str = "*";
 /// What every run reads, whatever is there: lists, which AWS allows whole or not at all.
 pub fn reading(rights: &mut Rights, scope: &Scope) {
     rights.allow("dynamodb", &["ListTables"], "*");
-    rights.allow("iam", &["GetAccountAuthorizationDetails"], "*");
+    rights.allow("iam", &["GetAccountAuthorizationDetails", "ListPolicies"], "*");
     rights.allow("lambda", &["ListFunctions"], "*");
     rights.allow("logs", &["DescribeLogGroups"], "*");
     rights.allow("apigateway", &["GET"], apigateway(scope, "apis"));
@@ -39,10 +39,11 @@ pub fn of_step(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope) {
         version::TYPE => of_version(rights, &subject),
         alias::TYPE => of_alias(rights, &subject),
         role::TYPE => of_role(rights, &subject),
-        inline_policy::TYPE => of_inline_policy(rights, &subject),
+        inline_policy::TYPE => of_inline_policy(rights, plan, &subject),
+        managed_policy::TYPE => of_managed_policy(rights, plan, &subject),
         log_group::TYPE => of_log_group(rights, &subject),
         api::TYPE => of_api(rights, &subject),
-        integration::TYPE | route::TYPE | route_response::TYPE | deployment::TYPE | stage::TYPE => {
+        authorizer::TYPE | integration::TYPE | route::TYPE | route_response::TYPE | deployment::TYPE | stage::TYPE => {
             of_api_part(rights, &subject);
         }
         _ => {}
@@ -70,11 +71,6 @@ impl<'a> Subject<'a> {
     fn name(&self) -> &str {
         let wanted = || self.step.want.as_ref().and_then(|want| want.name.as_deref());
         self.step.physical_id.as_deref().or_else(wanted).unwrap_or(ANY)
-    }
-
-    /// The name of an alias, whose physical id is `FUNCTION:NAME`.
-    fn alias_name(&self) -> &str {
-        function::name_and_qualifier(self.name()).1.unwrap_or(ANY)
     }
 
     fn creates(&self) -> bool {
@@ -159,6 +155,11 @@ fn of_function(rights: &mut Rights, it: &Subject<'_>) {
     let arn = it.scope.arn("lambda", &format!("function:{name}"));
     let mut allow = |actions: &[&str]| rights.allow("lambda", actions, arn.as_str());
     allow(&["GetFunction", "GetPolicy"]);
+    if [&it.wanted, &it.live].iter().any(|side| side["Tags"].get(tags::VERSIONS).is_some()) {
+        allow(&["ListVersionsByFunction", "ListAliases"]);
+        rights.allow("lambda", &["GetPolicy"], format!("{arn}:{ANY}"));
+    }
+    let mut allow = |actions: &[&str]| rights.allow("lambda", actions, arn.as_str());
     if it.creates() {
         allow(&["CreateFunction", "TagResource", "DeleteFunction"]);
         if it.has("ReservedConcurrentExecutions") {
@@ -210,13 +211,13 @@ fn of_permission(rights: &mut Rights, it: &Subject<'_>) {
     }
 }
 
-/// A version is listed and published under its function's ARN, and is looked at and goes under its own.
+/// A version is published under its function's ARN, and is looked at and goes under its own.
 fn of_version(rights: &mut Rights, it: &Subject<'_>) {
     for function in it.texts("FunctionName") {
         let function = it.scope.arn("lambda", &format!("function:{function}"));
         let version = format!("{function}:{ANY}");
-        rights.allow("lambda", &["ListVersionsByFunction", "ListAliases"], function.as_str());
-        if it.creates() {
+        // Whether its function has another code only a build could tell.
+        if it.creates() || it.step.action == Action::Keep {
             rights.allow("lambda", &["PublishVersion"], function);
             rights.allow("lambda", &["GetFunction", "DeleteFunction"], version.as_str());
         }
@@ -226,22 +227,21 @@ fn of_version(rights: &mut Rights, it: &Subject<'_>) {
     }
 }
 
-/// What is said of an alias is said under its function's ARN, but for its policy.
+/// All that is said of an alias is said under its function's ARN.
 fn of_alias(rights: &mut Rights, it: &Subject<'_>) {
     for function in it.texts("FunctionName") {
         let function = it.scope.arn("lambda", &format!("function:{function}"));
         let mut allow = |actions: &[&str]| rights.allow("lambda", actions, function.as_str());
-        allow(&["ListVersionsByFunction", "ListAliases"]);
         if it.creates() {
             allow(&["CreateAlias", "DeleteAlias"]);
         }
         if it.deletes() {
             allow(&["DeleteAlias"]);
         }
-        if it.updates() {
+        // Another version of it comes with another code.
+        if it.updates() || it.step.action == Action::Keep {
             allow(&["UpdateAlias"]);
         }
-        rights.allow("lambda", &["GetPolicy"], format!("{function}:{}", it.alias_name()));
     }
 }
 
@@ -249,7 +249,8 @@ fn of_role(rights: &mut Rights, it: &Subject<'_>) {
     // What it takes to remove one: it goes only without policies.
     const REMOVE: &[&str] =
         &["ListAttachedRolePolicies", "ListRolePolicies", "DetachRolePolicy", "DeleteRolePolicy", "DeleteRole"];
-    let arn = it.scope.arn("iam", &format!("role/{}", it.name()));
+    let path = [&it.wanted, &it.live].iter().find_map(|side| side["Path"].as_str());
+    let arn = role::arn(it.scope, path, it.name());
     let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
     allow(&["GetRole"]);
     if it.creates() {
@@ -280,9 +281,50 @@ fn of_role(rights: &mut Rights, it: &Subject<'_>) {
     }
 }
 
-fn of_inline_policy(rights: &mut Rights, it: &Subject<'_>) {
+/// The ARN of a role of the plan, which may have a path.
+fn role_arn(plan: &Plan, scope: &Scope, name: &str) -> String {
+    let is_it = |step: &&Step| step.type_name == role::TYPE && step.physical_id.as_deref() == Some(name);
+    let step = plan.steps.iter().find(is_it);
+    let sides = step.into_iter().flat_map(|step| {
+        let wanted = step.want.as_ref().map(|want| &want.properties);
+        wanted.into_iter().chain(step.live.as_ref().map(|live| &live.properties))
+    });
+    let path = sides.filter_map(|properties| properties["Path"].as_str()).next();
+    role::arn(scope, path, name)
+}
+
+fn of_managed_policy(rights: &mut Rights, plan: &Plan, it: &Subject<'_>) {
+    // What it takes to remove one: it goes only without older versions and without roles.
+    const REMOVE: &[&str] = &["ListEntitiesForPolicy", "ListPolicyVersions", "DeletePolicyVersion", "DeletePolicy"];
+    let path = [&it.wanted, &it.live].iter().find_map(|side| side["Path"].as_str());
+    let arn = managed_policy::arn(it.scope, path, it.name());
+    let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
+    allow(&["GetPolicy", "GetPolicyVersion"]);
+    let roles = it.texts("Roles");
+    if !roles.is_empty() {
+        allow(&["ListEntitiesForPolicy"]);
+    }
+    if it.creates() {
+        allow(&["CreatePolicy", "TagPolicy"]);
+        allow(REMOVE);
+    }
+    if it.deletes() {
+        allow(REMOVE);
+    }
+    if it.changes(&["PolicyDocument"]) {
+        allow(&["ListPolicyVersions", "DeletePolicyVersion", "CreatePolicyVersion"]);
+    }
+    if it.changes(&["Tags"]) {
+        allow(&["TagPolicy", "UntagPolicy"]);
+    }
+    for role in roles.iter().filter(|_| it.creates() || it.deletes() || it.changes(&["Roles"])) {
+        rights.allow("iam", &["AttachRolePolicy", "DetachRolePolicy"], role_arn(plan, it.scope, role));
+    }
+}
+
+fn of_inline_policy(rights: &mut Rights, plan: &Plan, it: &Subject<'_>) {
     for role in it.texts("Roles") {
-        let arn = it.scope.arn("iam", &format!("role/{role}"));
+        let arn = role_arn(plan, it.scope, &role);
         if it.creates() || it.updates() {
             rights.allow("iam", &["PutRolePolicy", "DeleteRolePolicy"], arn);
         } else if it.deletes() {
@@ -374,7 +416,8 @@ fn of_api_part(rights: &mut Rights, it: &Subject<'_>) {
     if it.changes(&["Tags"]) {
         tagging(rights, it.scope, &format!("{path}/stages/{}", it.name()));
     }
-    for role in it.texts("CredentialsArn").iter().filter(|_| it.creates()) {
+    let passes = it.creates() || it.changes(&["AuthorizerCredentialsArn"]);
+    for role in it.texts("CredentialsArn").union(&it.texts("AuthorizerCredentialsArn")).filter(|_| passes) {
         rights.pass(role, "apigateway.amazonaws.com");
     }
 }

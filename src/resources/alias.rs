@@ -71,7 +71,7 @@ impl Kind for Alias {
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "Name", longest: 128, within: Some("FunctionName") })
+        Some(Naming { property: "Name", longest: 128, within: Some("FunctionName"), path: None })
     }
 
     fn create_only(&self) -> &'static [&'static str] {

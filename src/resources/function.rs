@@ -180,7 +180,7 @@ impl Kind for Function {
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "FunctionName", longest: 64, within: None })
+        Some(Naming { property: "FunctionName", longest: 64, within: None, path: None })
     }
 
     fn not_yet(&self) -> &'static [&'static str] {

@@ -5,12 +5,14 @@
 
 pub mod alias;
 pub mod api;
+pub mod authorizer;
 pub mod deployment;
 mod document;
 pub mod function;
 pub mod inline_policy;
 pub mod integration;
 pub mod log_group;
+pub mod managed_policy;
 pub mod mark;
 mod pages;
 pub mod permission;
@@ -40,11 +42,13 @@ use crate::stack::{DeletionPolicy, Scope};
 pub static PROVIDERS: &[&dyn Provider] = &[
     &alias::Alias,
     &api::Api,
+    &authorizer::Authorizer,
     &deployment::Deployment,
     &function::Function,
     &inline_policy::InlinePolicy,
     &integration::Integration,
     &log_group::LogGroup,
+    &managed_policy::ManagedPolicy,
     &permission::Permission,
     &role::Role,
     &route::Route,
@@ -116,6 +120,8 @@ pub struct Naming {
     pub longest: usize,
     /// The property that names the function which it is a part of: then the physical name is `FUNCTION:NAME`.
     pub within: Option<&'static str>,
+    /// The property that is a path before the name in ARNs: then `Kind::attribute` gets `PATH/NAME` for a name.
+    pub path: Option<&'static str>,
 }
 
 /// What is known of an attribute before its resource exists.
@@ -290,6 +296,8 @@ pub struct Search {
     pub names: BTreeMap<&'static str, Vec<String>>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     pub inline_policies: Vec<(String, String)>,
+    /// Managed policies that the template gives to roles from the policies' side, as (role, policy ARN).
+    pub attachments: Vec<(String, String)>,
     /// Whether the template has route responses: routes that have them need not show it.
     pub route_responses: bool,
     /// Whether the template has versions or aliases: functions that are to have them need not show it.

@@ -34,6 +34,8 @@ struct Props {
     #[serde(default = "an_hour")]
     max_session_duration: i32,
     permissions_boundary: Option<String>,
+    /// None for `/`.
+    path: Option<String>,
     #[serde(default)]
     policies: Vec<Policy>,
     #[serde(default, deserialize_with = "tags::deserialize")]
@@ -60,30 +62,28 @@ impl Kind for Role {
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut props: Props = super::properties::read(properties)?;
         props.policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
+        props.path = props.path.filter(|path| path != "/");
         Ok(to_value(&props))
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "RoleName", longest: 64, within: None })
-    }
-
-    fn not_yet(&self) -> &'static [&'static str] {
-        &["Path"]
+        Some(Naming { property: "RoleName", longest: 64, within: None, path: Some("Path") })
     }
 
     fn create_only(&self) -> &'static [&'static str] {
-        &["RoleName"]
+        &["RoleName", "Path"]
     }
 
     fn hard(&self) -> &'static [&'static str] {
-        &[]
+        &["ManagedPolicyArns", "PermissionsBoundary"]
     }
 
     fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
-        let name = name.unwrap_or_default();
+        let path_and_name = name.unwrap_or_default();
+        let name = path_and_name.rsplit('/').next().unwrap_or_default();
         match attribute {
             None => Attribute::Known(name.to_owned()),
-            Some("Arn") => Attribute::Known(scope.arn("iam", &format!("role/{name}"))),
+            Some("Arn") => Attribute::Known(scope.arn("iam", &format!("role/{path_and_name}"))),
             Some("RoleId") => Attribute::Minted,
             Some(_) => Attribute::Unknown(&["Arn", "RoleId"]),
         }
@@ -182,6 +182,7 @@ impl Provider for Role {
         let detail = sdk::RoleDetail::builder()
             .role_name(role.role_name)
             .role_id(role.role_id)
+            .path(role.path)
             .set_assume_role_policy_document(role.assume_role_policy_document)
             .set_permissions_boundary(role.permissions_boundary)
             .set_role_policy_list(Some(policies))
@@ -204,9 +205,10 @@ impl Provider for Role {
             .max_session_duration(props.max_session_duration)
             .set_description((!props.description.is_empty()).then(|| props.description.clone()))
             .set_permissions_boundary(props.permissions_boundary.clone())
+            .set_path(props.path.clone())
             .set_tags(Some(iam_tags(&props.tags)?));
         let answer = aws.call(Call::new("iam", "CreateRole").once(), || request.clone().send()).await?;
-        aws.propagation.made(&aws.scope().arn("iam", &format!("role/{name}")));
+        aws.propagation.made(&arn(aws.scope(), props.path.as_deref(), name));
         let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
         let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
         tokio::try_join!(
@@ -214,7 +216,7 @@ impl Provider for Role {
             futures_util::future::try_join_all(attachments)
         )?;
         let role_id = answer.role.map(|role| role.role_id);
-        Ok(created(aws.scope(), name, role_id))
+        Ok(created(aws.scope(), props.path.as_deref(), name, role_id))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -329,7 +331,8 @@ pub(super) async fn delete_policy(aws: &Aws, role: &str, policy: &str) -> Result
     )
 }
 
-async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
+/// Gives a managed policy to a role.
+pub(super) async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
     aws.call(Call::new("iam", "AttachRolePolicy"), || {
         aws.iam.attach_role_policy().role_name(role).policy_arn(arn).send()
     })
@@ -337,7 +340,8 @@ async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
     .map(drop)
 }
 
-async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
+/// Takes a managed policy from a role; one that it has not is no error.
+pub(super) async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
     gone_is_fine(
         aws.call(Call::new("iam", "DetachRolePolicy"), || {
             aws.iam.detach_role_policy().role_name(role).policy_arn(arn).send()
@@ -406,7 +410,7 @@ fn properties(
     }
     policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
     Ok(Props {
-        role_name: Some(name),
+        role_name: Some(name.clone()),
         assume_role_policy_document: Document::from_url_encoded(
             detail.assume_role_policy_document.as_deref().unwrap_or_default(),
         )?,
@@ -415,12 +419,15 @@ fn properties(
             .attached_managed_policies()
             .iter()
             .filter_map(|policy| policy.policy_arn.clone())
+            // Those that the template gives it elsewhere are read there.
+            .filter(|arn| !search.attachments.contains(&(name.clone(), arn.clone())))
             .collect(),
         max_session_duration: max_session_duration.unwrap_or_else(an_hour),
         permissions_boundary: detail
             .permissions_boundary
             .as_ref()
             .and_then(|boundary| boundary.permissions_boundary_arn.clone()),
+        path: detail.path.clone().filter(|path| path != "/"),
         policies,
         tags: tags::settable(tags.clone()),
     })
@@ -433,7 +440,7 @@ pub(super) fn policy_attribute(policy: &str) -> String {
 
 fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
     let name = detail.role_name.as_deref().unwrap_or_default();
-    let mut attributes = created(aws.scope(), name, detail.role_id.clone()).attributes;
+    let mut attributes = created(aws.scope(), properties.path.as_deref(), name, detail.role_id.clone()).attributes;
     for policy in detail.role_policy_list() {
         let document = policy.policy_document.clone().unwrap_or_default();
         attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);
@@ -447,9 +454,13 @@ fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, prop
     }
 }
 
-fn created(scope: &Scope, name: &str, role_id: Option<String>) -> Created {
-    let arn = scope.arn("iam", &format!("role/{name}"));
-    let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn)]
+/// The ARN of a role below a path (`/team/`).
+pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
+    scope.arn("iam", &format!("role{}{name}", path.unwrap_or("/")))
+}
+
+fn created(scope: &Scope, path: Option<&str>, name: &str, role_id: Option<String>) -> Created {
+    let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn(scope, path, name))]
         .into_iter()
         .chain(role_id.map(|id| ("RoleId".to_owned(), id)))
         .collect();
@@ -460,6 +471,6 @@ fn sdk_tags(tags: &[sdk::Tag]) -> Tags {
     tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
 }
 
-fn iam_tags(tags: &Tags) -> Result<Vec<sdk::Tag>, ResourceError> {
+pub(super) fn iam_tags(tags: &Tags) -> Result<Vec<sdk::Tag>, ResourceError> {
     tags.iter().map(|(key, value)| built(sdk::Tag::builder().key(key).value(value).build())).collect()
 }

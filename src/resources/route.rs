@@ -26,6 +26,7 @@ struct Props {
     target: Option<String>,
     #[serde(default)]
     authorization_type: AuthorizationType,
+    authorizer_id: Option<String>,
     #[serde(default)]
     api_key_required: bool,
     model_selection_expression: Option<String>,
@@ -40,6 +41,8 @@ enum AuthorizationType {
     None,
     #[serde(rename = "AWS_IAM")]
     AwsIam,
+    #[serde(rename = "CUSTOM")]
+    Custom,
 }
 
 impl AuthorizationType {
@@ -47,6 +50,7 @@ impl AuthorizationType {
         match self {
             Self::None => sdk::AuthorizationType::None,
             Self::AwsIam => sdk::AuthorizationType::AwsIam,
+            Self::Custom => sdk::AuthorizationType::Custom,
         }
     }
 }
@@ -61,7 +65,7 @@ impl Kind for Route {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["AuthorizationScopes", "AuthorizerId", "RequestModels", "RequestParameters"]
+        &["AuthorizationScopes", "RequestModels", "RequestParameters"]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -69,7 +73,7 @@ impl Kind for Route {
     }
 
     fn hard(&self) -> &'static [&'static str] {
-        &["ApiId", "Target"]
+        &["ApiId", "AuthorizerId", "Target"]
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
@@ -114,6 +118,7 @@ impl Provider for Route {
                     .route_key(&props.route_key)
                     .set_target(props.target.clone())
                     .authorization_type(props.authorization_type.sdk())
+                    .set_authorizer_id(props.authorizer_id.clone())
                     .api_key_required(props.api_key_required)
                     .set_model_selection_expression(props.model_selection_expression.clone())
                     .set_operation_name(props.operation_name.clone())
@@ -136,6 +141,7 @@ impl Provider for Route {
                 .route_key(&to.route_key)
                 .target(to.target.as_deref().unwrap_or_default())
                 .authorization_type(to.authorization_type.sdk())
+                .set_authorizer_id(cleared(live, "AuthorizerId", &to.authorizer_id))
                 .api_key_required(to.api_key_required)
                 .set_model_selection_expression(cleared(
                     live,
@@ -195,8 +201,10 @@ fn live(api: &str, route: sdk::Route) -> Live {
         target: text(route.target),
         authorization_type: match route.authorization_type {
             Some(sdk::AuthorizationType::AwsIam) => AuthorizationType::AwsIam,
+            Some(sdk::AuthorizationType::Custom) => AuthorizationType::Custom,
             _ => AuthorizationType::None,
         },
+        authorizer_id: text(route.authorizer_id),
         api_key_required: route.api_key_required.unwrap_or(false),
         model_selection_expression: text(route.model_selection_expression),
         operation_name: text(route.operation_name),

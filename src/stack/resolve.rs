@@ -425,12 +425,24 @@ impl<'a> Resolver<'a> {
         Some(name)
     }
 
+    /// The physical name of a resource with the path before it, if it has one (`team/chat`).
+    fn path_and_name(&mut self, logical_id: &str) -> Option<String> {
+        let name = self.name(logical_id)?;
+        let path = self.kinds.get(logical_id).and_then(|kind| kind.naming()?.path);
+        let path = path.and_then(|property| self.properties(logical_id)?.properties.get(property).cloned());
+        let path = path.map(|path| self.settle(&path));
+        Some(match path.as_ref().and_then(Value::as_str) {
+            Some(path) => format!("{}{name}", path.trim_start_matches('/')),
+            None => name,
+        })
+    }
+
     /// `value` with the tokens replaced whose values are known before anything exists.
     pub(super) fn settle(&mut self, value: &Value) -> Value {
         let mut known = BTreeMap::new();
         for token in Token::find_all(value) {
             let Some(kind) = self.kinds.get(token.logical_id.as_str()).copied() else { continue };
-            let name = self.name(&token.logical_id);
+            let name = self.path_and_name(&token.logical_id);
             let attribute = (token.attribute != "Ref").then_some(token.attribute.as_str());
             if kind.naming().is_some() && name.is_none() {
                 continue;

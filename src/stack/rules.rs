@@ -8,6 +8,7 @@ use crate::diagnostic::Problem;
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
+const MANAGED_POLICY: &str = "AWS::IAM::ManagedPolicy";
 const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
@@ -16,6 +17,7 @@ const VERSION: &str = "AWS::Lambda::Version";
 
 /// Types whose resources are parts of another one: type, property that names the parent, what the parent may be.
 const CHILDREN: &[(&str, &str, &[&str])] = &[
+    ("AWS::ApiGatewayV2::Authorizer", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Deployment", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Integration", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Route", "ApiId", &[API]),
@@ -27,8 +29,12 @@ const CHILDREN: &[(&str, &str, &[&str])] = &[
 ];
 
 /// What a deployment freezes, and so must come after.
-const FROZEN: &[&str] =
-    &["AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::RouteResponse"];
+const FROZEN: &[&str] = &[
+    "AWS::ApiGatewayV2::Authorizer",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::RouteResponse",
+];
 
 /// Adds the edges that nobody needs to write and reports what no stack may have.
 pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
@@ -109,14 +115,15 @@ fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     }
 }
 
-/// An inline policy on a role that is not in this template would change what is not ours.
+/// A policy on a role that is not in this template would change what is not ours.
 fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let ours: Vec<&str> = resources
         .values()
         .filter(|resource| resource.kind.type_name() == ROLE)
         .filter_map(|role| role.name.as_deref())
         .collect();
-    for policy in resources.values().filter(|resource| resource.kind.type_name() == POLICY) {
+    let gives = |resource: &&Resource| [POLICY, MANAGED_POLICY].contains(&resource.kind.type_name());
+    for policy in resources.values().filter(gives) {
         let roles = policy.properties.get("Roles").and_then(|roles| roles.as_array()).into_iter().flatten();
         let foreign = roles.filter_map(|role| role.as_str()).find(|role| !role.is_empty() && !ours.contains(role));
         if let Some(role) = foreign {

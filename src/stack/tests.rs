@@ -125,7 +125,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::DynamoDB::Table",
         canonical: typed::<Table>,
-        naming: Some(Naming { property: "TableName", longest: 255, within: None }),
+        naming: Some(Naming { property: "TableName", longest: 255, within: None, path: None }),
         create_only: &["TableName", "KeySchema"],
         arn: Some(("dynamodb", "table/")),
         ..PLAIN
@@ -133,7 +133,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::IAM::Role",
         canonical: typed::<Role>,
-        naming: Some(Naming { property: "RoleName", longest: 64, within: None }),
+        naming: Some(Naming { property: "RoleName", longest: 64, within: None, path: None }),
         create_only: &["RoleName", "Path"],
         arn: Some(("iam", "role/")),
         ..PLAIN
@@ -141,7 +141,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::Lambda::Function",
         canonical: typed::<Function>,
-        naming: Some(Naming { property: "FunctionName", longest: 64, within: None }),
+        naming: Some(Naming { property: "FunctionName", longest: 64, within: None, path: None }),
         create_only: &["FunctionName"],
         hard: &["Role"],
         arn: Some(("lambda", "function:")),
@@ -588,9 +588,13 @@ fn policies_are_kept() {
     assert_eq!(resource.update_replace_policy, DeletionPolicy::Delete);
     let wrong = text.replace("DeletionPolicy: Retain", "DeletionPolicy: Snapshot").replace("Delete\n", "Reatin\n");
     insta::assert_snapshot!(problems(&wrong), @r#"
-    4:21 DeletionPolicy: Snapshot is not supported yet
+    4:21 DeletionPolicy: Snapshot is for volumes, caches and databases of which AWS makes snapshots [Retain leaves the resource itself where it is]
     5:26 unknown UpdateReplacePolicy "Reatin" [did you mean "Retain"?]
     "#);
+    let except = text.replace("DeletionPolicy: Retain", "DeletionPolicy: RetainExceptOnCreate");
+    assert_eq!(stack(&except).resources["Table"].deletion_policy, DeletionPolicy::RetainExceptOnCreate);
+    let misplaced = except.replace("UpdateReplacePolicy: Delete", "UpdateReplacePolicy: RetainExceptOnCreate");
+    insta::assert_snapshot!(problems(&misplaced), @"5:26 UpdateReplacePolicy cannot be RetainExceptOnCreate: what is replaced was made by an earlier run [write Retain]");
 }
 
 #[test]

@@ -107,8 +107,9 @@ impl Namer {
     }
 }
 
-const COLLECTIONS: [(&str, &str); 7] = [
+const COLLECTIONS: [(&str, &str); 8] = [
     ("apis", "Api"),
+    ("authorizers", "Authorizer"),
     ("deployments", "Deployment"),
     ("integrations", "Integration"),
     ("routeresponses", "RouteResponse"),
@@ -149,6 +150,12 @@ fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
         ("PUT", _, Some("configuration")) => "UpdateFunctionConfiguration",
         ("PUT", _, Some("concurrency")) => "PutFunctionConcurrency",
         ("DELETE", _, Some("concurrency")) => "DeleteFunctionConcurrency",
+        ("POST", _, Some("versions")) => "PublishVersion",
+        ("GET", _, Some("versions")) => "ListVersionsByFunction",
+        ("POST", _, Some("aliases")) => "CreateAlias",
+        ("GET", _, Some("aliases")) => "ListAliases",
+        ("PUT", _, Some("aliases")) => "UpdateAlias",
+        ("DELETE", _, Some("aliases")) => "DeleteAlias",
         ("POST", _, Some("policy")) => "AddPermission",
         ("GET", _, Some("policy")) => "GetPolicy",
         ("DELETE", _, Some("policy")) => "RemovePermission",
@@ -161,8 +168,11 @@ fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
 
 fn about_lambda(path: &[&str], body: &Bytes) -> String {
     match path.get(2) {
-        // A function's ARN, where tags are meant.
-        Some(name) => name.rsplit(':').next().unwrap().to_owned(),
+        // A function's ARN, where tags are meant, or `NAME:NUMBER`: a version's number tells nothing.
+        Some(name) => {
+            let last = name.rsplit(':').next().unwrap();
+            if last.chars().all(|c| c.is_ascii_digit()) { "version".to_owned() } else { last.to_owned() }
+        }
         None => {
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
             body["FunctionName"].as_str().unwrap_or_default().to_owned()

@@ -64,6 +64,7 @@ impl Cloud {
         all.extend(self.functions().await);
         all.extend(self.log_groups().await);
         all.extend(self.roles().await);
+        all.extend(self.policies().await);
         all.extend(self.apis().await);
         let mut minted = Vec::new();
         for one in &all {
@@ -185,6 +186,30 @@ impl Cloud {
             }));
         }
         roles
+    }
+
+    /// The customer's managed policies; what a policy said before is no part of it.
+    async fn policies(&self) -> Vec<Value> {
+        let iam = aws_sdk_iam::Client::new(&self.sdk().await);
+        let local = aws_sdk_iam::types::PolicyScopeType::Local;
+        let mut policies = Vec::new();
+        for policy in iam.list_policies().scope(local).send().await.unwrap().policies() {
+            let arn = policy.arn().unwrap();
+            let more = iam.get_policy().policy_arn(arn).send().await.unwrap().policy.unwrap();
+            let version = iam.get_policy_version().policy_arn(arn).version_id(more.default_version_id().unwrap());
+            let version = version.send().await.unwrap().policy_version.unwrap();
+            let text = percent_encoding::percent_decode_str(version.document().unwrap()).decode_utf8().unwrap();
+            let tags = more.tags().iter().map(|tag| json!({"Key": tag.key(), "Value": tag.value()}));
+            policies.push(json!({
+                "kind": "policy",
+                "name": policy.policy_name(),
+                "arn": arn,
+                "description": more.description(),
+                "document": serde_json::from_str::<Value>(&text).unwrap(),
+                "tags": sorted(tags.collect()),
+            }));
+        }
+        policies
     }
 
     async fn apis(&self) -> Vec<Value> {

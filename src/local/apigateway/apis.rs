@@ -29,6 +29,7 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
         created_date: rules::now(),
         config,
         tags,
+        authorizers: Default::default(),
         integrations: Default::default(),
         routes: Default::default(),
         deployments: Default::default(),

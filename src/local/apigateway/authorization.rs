@@ -17,6 +17,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 struct Body {
     tags: Strings,
     credentials_arn: Option<String>,
+    authorizer_credentials_arn: Option<String>,
 }
 
 /// What a call needs: its verb on its path, and beside it to tag and to pass the role that it hands over.
@@ -45,7 +46,8 @@ pub fn needs(request: &Request) -> Vec<Need> {
         // On what it is made below, for it has no id yet (AWS's refusals name /apis and /apis/ID/stages).
         needs.push(Need::new("apigateway:TagResource", resource).with_tags(&body.tags));
     }
-    needs.extend(body.credentials_arn.iter().map(|role| pass_role(role, "apigateway.amazonaws.com")));
+    let roles = body.credentials_arn.iter().chain(&body.authorizer_credentials_arn);
+    needs.extend(roles.map(|role| pass_role(role, "apigateway.amazonaws.com")));
     needs
 }
 

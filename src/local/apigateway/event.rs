@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -26,6 +27,8 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Milliseconds since the epoch.
     pub connected_at: i64,
+    /// What an authorizer said of the client, if one was asked.
+    pub authorizer: Option<Map<String, Value>>,
 }
 
 /// When an event happened and under which id it is logged.
@@ -63,6 +66,33 @@ pub fn connect(origin: &Origin, occasion: &Occasion, headers: &Pairs, query: &Pa
         ..Event::new(origin, occasion, variables, "$connect", "CONNECT")
     }
     .bytes()
+}
+
+/// An authorizer is asked about a client who wants to connect, to `method_arn`.
+pub fn authorize(
+    origin: &Origin,
+    occasion: &Occasion,
+    headers: &Pairs,
+    query: &Pairs,
+    variables: &Strings,
+    method_arn: &str,
+) -> Bytes {
+    // It sees the handshake's own headers as well.
+    let hop = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")];
+    let hop = hop.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let headers: Pairs = headers.iter().cloned().chain(hop).collect();
+    let context = Event::new(origin, occasion, variables, "$connect", "CONNECT").request_context;
+    let event = json!({
+        "type": "REQUEST",
+        "methodArn": method_arn,
+        "headers": single(&headers),
+        "multiValueHeaders": multiple(&headers),
+        "queryStringParameters": single(query),
+        "multiValueQueryStringParameters": multiple(query),
+        "stageVariables": variables,
+        "requestContext": context,
+    });
+    event.to_string().into()
 }
 
 /// A client sent a message.
@@ -128,6 +158,8 @@ struct RequestContext<'a> {
     domain_name: &'a str,
     connection_id: &'a str,
     api_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorizer: Option<&'a Map<String, Value>>,
 }
 
 #[derive(Serialize)]
@@ -170,6 +202,7 @@ impl<'a> Event<'a> {
                 domain_name: &origin.domain_name,
                 connection_id: &origin.connection_id,
                 api_id: &origin.api_id,
+                authorizer: origin.authorizer.as_ref(),
             },
             body: None,
             is_base64_encoded: false,
@@ -210,6 +243,7 @@ mod tests {
             source_ip: "127.0.0.1".to_owned(),
             user_agent: None,
             connected_at: 1_731_332_746_514,
+            authorizer: None,
         }
     }
 

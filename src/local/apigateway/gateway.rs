@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::authorizer::{self, Handshake};
 use super::connection::{self, Connection, Ending};
 use super::event::{self, Occasion, Origin, Pairs};
 use super::integration::{self, Failure, Returned};
@@ -46,7 +47,7 @@ impl ApiGateway {
             return refusal(StatusCode::BAD_REQUEST, &json!({ "message": "Bad Request" }));
         };
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let origin = Origin {
+        let mut origin = Origin {
             api_id,
             stage: stage_name,
             connection_id: event::new_id(),
@@ -54,10 +55,11 @@ impl ApiGateway {
             source_ip: peer.ip().to_string(),
             user_agent: user_agent.map(str::to_owned),
             connected_at: event::milliseconds(OffsetDateTime::now_utc()),
+            authorizer: None,
         };
         let headers = forwarded_headers(request.headers(), peer, self.shell.port);
         let query = query(request.uri().query().unwrap_or_default());
-        let sub_protocol = match self.connect(&state, &origin, &headers, &query).await {
+        let sub_protocol = match self.connect(&state, &mut origin, &headers, &query).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
         };
@@ -83,12 +85,13 @@ impl ApiGateway {
     async fn connect(
         &self,
         state: &State,
-        origin: &Origin,
+        origin: &mut Origin,
         headers: &Pairs,
         query: &Pairs,
     ) -> Result<Returned, HttpResponse> {
         let occasion = Occasion::now();
-        let refuse = |status: StatusCode, message: &str| refusal(status, &error_body(message, origin, &occasion));
+        let asked = origin.clone();
+        let refuse = |status: StatusCode, message: &str| refusal(status, &error_body(message, &asked, &occasion));
         let Some((region, stage, routes)) = served(state, origin) else {
             return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
         };
@@ -98,6 +101,18 @@ impl ApiGateway {
         let Some(route) = routes.routes.get("$connect") else {
             return Ok(Returned { status: 200, headers: Members::new(), body: None });
         };
+        if let Some((id, authorizer)) = &route.authorizer {
+            let variables = &stage.config.stage_variables;
+            let context = |name: &str| context_variable(&asked, name);
+            let handshake = Handshake { headers, query, variables, context: &context };
+            let of_api = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}", asked.api_id);
+            let source_arn = format!("{of_api}/authorizers/{id}");
+            let route_arn = format!("{of_api}/{}/$connect", asked.stage);
+            let event = event::authorize(&asked, &occasion, headers, query, variables, &route_arn);
+            let functions = self.functions.as_ref();
+            let said = authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event).await;
+            origin.authorizer = Some(said.map_err(|(status, message)| refuse(status, message))?);
+        }
         let event = event::connect(origin, &occasion, headers, query, &stage.config.stage_variables);
         match self.integrate(region, stage, origin, "$connect", route, event).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
@@ -164,6 +179,20 @@ impl ApiGateway {
         let variables = &stage.config.stage_variables;
         integration::run(route.integration.as_ref(), self.functions.as_ref(), variables, &source_arn, event).await
     }
+}
+
+/// What an identity source of the form `context.NAME` stands for.
+fn context_variable(origin: &Origin, name: &str) -> Option<String> {
+    let value = match name {
+        "apiId" => &origin.api_id,
+        "connectionId" => &origin.connection_id,
+        "domainName" => &origin.domain_name,
+        "identity.sourceIp" => &origin.source_ip,
+        "identity.userAgent" => origin.user_agent.as_ref()?,
+        "stage" => &origin.stage,
+        _ => return None,
+    };
+    Some(value.clone())
 }
 
 /// What the stage of a connection serves now: the API's region, the stage, the deployed snapshot.

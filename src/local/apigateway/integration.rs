@@ -102,7 +102,8 @@ pub async fn run(
     })
 }
 
-fn with_variables(uri: &str, variables: &Strings) -> String {
+/// A URI with the stage's variables put in.
+pub fn with_variables(uri: &str, variables: &Strings) -> String {
     variables
         .iter()
         .fold(uri.to_owned(), |uri, (name, value)| uri.replace(&format!("${{stageVariables.{name}}}"), value))

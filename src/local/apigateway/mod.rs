@@ -22,6 +22,8 @@ pub mod selection;
 
 mod apis;
 mod authorization;
+mod authorizer;
+mod authorizers;
 mod deployments;
 mod integrations;
 mod routes;
@@ -163,12 +165,17 @@ const fn operation(name: &'static str, method: &'static str, path: &'static str,
 
 /// Everything the control plane does; what is not here is refused as unknown.
 #[rustfmt::skip]
-const OPERATIONS: [Operation; 35] = [
+const OPERATIONS: [Operation; 40] = [
     operation("CreateApi", "POST", "apis", Run::Write(apis::create)),
     operation("GetApis", "GET", "apis", Run::Read(apis::list)),
     operation("GetApi", "GET", "apis/{}", Run::Read(apis::get)),
     operation("UpdateApi", "PATCH", "apis/{}", Run::Configure(apis::update)),
     operation("DeleteApi", "DELETE", "apis/{}", Run::Write(apis::delete)),
+    operation("CreateAuthorizer", "POST", "apis/{}/authorizers", Run::Configure(authorizers::create)),
+    operation("GetAuthorizers", "GET", "apis/{}/authorizers", Run::Read(authorizers::list)),
+    operation("GetAuthorizer", "GET", "apis/{}/authorizers/{}", Run::Read(authorizers::get)),
+    operation("UpdateAuthorizer", "PATCH", "apis/{}/authorizers/{}", Run::Configure(authorizers::update)),
+    operation("DeleteAuthorizer", "DELETE", "apis/{}/authorizers/{}", Run::Configure(authorizers::delete)),
     operation("CreateIntegration", "POST", "apis/{}/integrations", Run::Configure(integrations::create)),
     operation("GetIntegrations", "GET", "apis/{}/integrations", Run::Read(integrations::list)),
     operation("GetIntegration", "GET", "apis/{}/integrations/{}", Run::Read(integrations::get)),

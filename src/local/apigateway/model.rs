@@ -23,6 +23,8 @@ pub struct Api {
     pub created_date: String,
     pub config: ApiConfig,
     pub tags: Strings,
+    #[serde(default)]
+    pub authorizers: BTreeMap<String, AuthorizerConfig>,
     pub integrations: BTreeMap<String, IntegrationConfig>,
     pub routes: BTreeMap<String, Route>,
     pub deployments: BTreeMap<String, Deployment>,
@@ -49,6 +51,20 @@ pub struct ApiConfig {
     pub disable_schema_validation: Option<bool>,
     #[serde(default = "default_ip_address_type")]
     pub ip_address_type: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorizerConfig {
+    pub name: String,
+    /// `REQUEST`.
+    pub authorizer_type: String,
+    #[serde(default)]
+    pub authorizer_uri: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer_credentials_arn: Option<String>,
+    #[serde(default)]
+    pub identity_source: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +113,8 @@ pub struct RouteConfig {
     #[serde(default = "default_authorization_type")]
     pub authorization_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_selection_expression: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_name: Option<String>,
@@ -136,6 +154,9 @@ pub struct Snapshot {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrozenRoute {
+    /// Its id, and what it is.
+    #[serde(default)]
+    pub authorizer: Option<(String, AuthorizerConfig)>,
     pub integration: Option<IntegrationConfig>,
     /// Whether the route has a `$default` route response: only then does the client see what a handler returns.
     pub responds: bool,
@@ -202,8 +223,10 @@ impl Api {
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.values().map(|route| {
             let integration = route.config.integration_id().and_then(|id| self.integrations.get(id)).cloned();
+            let authorizer = route.config.authorizer_id.clone();
+            let authorizer = authorizer.and_then(|id| Some((id.clone(), self.authorizers.get(&id)?.clone())));
             let responds = route.responses.values().any(|response| response.route_response_key == "$default");
-            (route.config.route_key.clone(), FrozenRoute { integration, responds })
+            (route.config.route_key.clone(), FrozenRoute { authorizer, integration, responds })
         });
         Snapshot {
             route_selection_expression: self.config.route_selection_expression.clone(),

@@ -86,7 +86,18 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     let key = &config.route_key;
     rules::length("routeKey", key, 1, 128)?;
     rules::one_of("authorizationType", &config.authorization_type, &["NONE", "AWS_IAM", "CUSTOM", "JWT"])?;
-    if config.authorization_type != "NONE" {
+    let authorizer = config.authorizer_id.as_deref().filter(|id| !id.is_empty());
+    if config.authorization_type == "CUSTOM" {
+        if key != "$connect" {
+            return Err(bad_request("Currently, authorization is restricted to the $connect route only"));
+        }
+        if authorizer.is_none_or(|id| !api.authorizers.contains_key(id)) {
+            let id = authorizer.unwrap_or_default();
+            return Err(bad_request(format!("Invalid authorizer ID specified {id}")));
+        }
+    } else if authorizer.is_some() {
+        return Err(bad_request("Authorizer ID can be specified only with authorization type CUSTOM or JWT"));
+    } else if config.authorization_type != "NONE" {
         return Err(rules::not_local(&format!("The authorization type {}", config.authorization_type)));
     }
     if config.api_key_required {

@@ -114,8 +114,18 @@ impl Iam {
                 let name = query.get("PolicyName").unwrap_or_default();
                 creation(action, "iam:TagPolicy", Shell::arn("iam", "", &format!("policy{path}{name}")), &tags)
             }
-            "DeletePolicy" | "GetPolicy" | "GetPolicyVersion" => {
-                vec![Need::new(action, query.get("PolicyArn").unwrap_or("*"))]
+            "CreatePolicyVersion"
+            | "DeletePolicy"
+            | "DeletePolicyVersion"
+            | "GetPolicy"
+            | "GetPolicyVersion"
+            | "ListEntitiesForPolicy"
+            | "ListPolicyTags"
+            | "ListPolicyVersions"
+            | "SetDefaultPolicyVersion"
+            | "TagPolicy"
+            | "UntagPolicy" => {
+                vec![Need::new(action, query.get("PolicyArn").unwrap_or("*")).with_tags(tags)]
             }
             "GetUser" => {
                 let user = format!("user/{}", query.get("UserName").unwrap_or_default());

@@ -11,6 +11,7 @@ mod policies;
 mod roles;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -46,33 +47,42 @@ enum Handler {
     Changes(fn(&mut State, &Query) -> Answer),
 }
 
+pub use self::evaluate::{Verdict, verdict};
 use Handler::{Changes, Reads};
 
 /// Every operation that is served.
 const OPERATIONS: &[(&str, Handler)] = &[
     ("AttachRolePolicy", Changes(policies::attach_role_policy)),
     ("CreatePolicy", Changes(policies::create_policy)),
+    ("CreatePolicyVersion", Changes(versions::create_policy_version)),
     ("CreateRole", Changes(roles::create_role)),
     ("DeletePolicy", Changes(policies::delete_policy)),
+    ("DeletePolicyVersion", Changes(versions::delete_policy_version)),
     ("DeleteRole", Changes(roles::delete_role)),
     ("DeleteRolePermissionsBoundary", Changes(roles::delete_role_permissions_boundary)),
     ("DeleteRolePolicy", Changes(policies::delete_role_policy)),
     ("DetachRolePolicy", Changes(policies::detach_role_policy)),
     ("GetAccountAuthorizationDetails", Reads(roles::get_account_authorization_details)),
     ("GetPolicy", Reads(policies::get_policy)),
-    ("GetPolicyVersion", Reads(policies::get_policy_version)),
+    ("GetPolicyVersion", Reads(versions::get_policy_version)),
     ("GetRole", Reads(roles::get_role)),
     ("GetRolePolicy", Reads(policies::get_role_policy)),
     ("GetUser", Reads(get_user)),
     ("ListAttachedRolePolicies", Reads(policies::list_attached_role_policies)),
+    ("ListEntitiesForPolicy", Reads(policies::list_entities_for_policy)),
     ("ListInstanceProfilesForRole", Reads(roles::list_instance_profiles_for_role)),
     ("ListPolicies", Reads(policies::list_policies)),
+    ("ListPolicyTags", Reads(policies::list_policy_tags)),
+    ("ListPolicyVersions", Reads(versions::list_policy_versions)),
     ("ListRolePolicies", Reads(policies::list_role_policies)),
     ("ListRoleTags", Reads(roles::list_role_tags)),
     ("ListRoles", Reads(roles::list_roles)),
     ("PutRolePermissionsBoundary", Changes(roles::put_role_permissions_boundary)),
     ("PutRolePolicy", Changes(policies::put_role_policy)),
+    ("SetDefaultPolicyVersion", Changes(versions::set_default_policy_version)),
+    ("TagPolicy", Changes(policies::tag_policy)),
     ("TagRole", Changes(roles::tag_role)),
+    ("UntagPolicy", Changes(policies::untag_policy)),
     ("UntagRole", Changes(roles::untag_role)),
     ("UpdateAssumeRolePolicy", Changes(roles::update_assume_role_policy)),
     ("UpdateRole", Changes(roles::update_role)),
@@ -116,7 +126,7 @@ struct Role {
     attached: Vec<String>,
 }
 
-/// A customer's managed policy; it has one version, `v1`.
+/// A customer's managed policy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Policy {
     name: String,
@@ -126,8 +136,32 @@ struct Policy {
     /// Milliseconds since the epoch.
     created: i64,
     description: Option<String>,
+    /// The version in force, and what it says.
+    #[serde(default = "first")]
+    version: u32,
     document: String,
+    /// When the version in force was made, in milliseconds since the epoch; when the policy was, for none.
+    #[serde(default)]
+    versioned: Option<i64>,
+    /// The versions that are not in force.
+    #[serde(default)]
+    others: BTreeMap<u32, Document>,
+    /// The newest number given to a version: numbers are never given twice.
+    #[serde(default = "first")]
+    last_version: u32,
     tags: BTreeMap<String, String>,
+}
+
+/// A version of a managed policy that is not in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Document {
+    text: String,
+    /// Milliseconds since the epoch.
+    created: i64,
+}
+
+fn first() -> u32 {
+    1
 }
 
 /// Credentials that were issued for a role; kept under `iam-sessions` in the store.

@@ -4,7 +4,7 @@ use super::super::clock::{iso8601, now_millis};
 use super::super::query::{Query, Xml};
 use super::super::shell::Shell;
 use super::super::wire::ApiError;
-use super::roles::{checked_tags, is_name, path, role, role_mut};
+use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
@@ -92,9 +92,7 @@ pub fn create_policy(state: &mut State, query: &Query) -> Answer {
     let document = query.required("PolicyDocument")?;
     documents::check_permissions(document)?;
     let tags = checked_tags(query)?;
-    if characters(document) > MANAGED_CHARACTERS {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MANAGED_CHARACTERS}")));
-    }
+    check_size(document)?;
     if state.policies.values().any(|policy| policy.name.eq_ignore_ascii_case(name)) {
         let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
         return Err(ApiError::new(409, "EntityAlreadyExists", message));
@@ -104,7 +102,11 @@ pub fn create_policy(state: &mut State, query: &Query) -> Answer {
         id: unique_id("ANPA"),
         created: now_millis(),
         description: query.get("Description").map(str::to_owned),
+        version: 1,
         document: document.to_owned(),
+        versioned: None,
+        others: Default::default(),
+        last_version: 1,
         tags,
         path,
     };
@@ -127,21 +129,51 @@ pub fn get_policy(state: &State, query: &Query) -> Answer {
     Ok(Xml::new().element("Policy", result))
 }
 
-pub fn get_policy_version(state: &State, query: &Query) -> Answer {
-    let (arn, version) = (query.required("PolicyArn")?, query.required("VersionId")?);
+pub fn list_entities_for_policy(state: &State, query: &Query) -> Answer {
+    let arn = query.required("PolicyArn")?;
+    check_exists(state, arn)?;
+    let wanted = query.get("EntityFilter").is_none_or(|filter| filter == "Role");
+    let roles = state.roles.iter().filter(|(_, role)| wanted && role.attached.iter().any(|attached| attached == arn));
+    let roles = roles.map(|(name, role)| (name.as_str(), role));
+    let page =
+        page(query, roles, "PolicyRoles", |role| Xml::new().text("RoleName", &role.name).text("RoleId", &role.id))?;
+    Ok(page.list("PolicyGroups", []).list("PolicyUsers", []))
+}
+
+pub fn tag_policy(state: &mut State, query: &Query) -> Answer {
+    let tags = checked_tags(query)?;
+    let policy = policy_mut(state, query)?;
+    let added = tags.keys().filter(|key| !policy.tags.contains_key(*key)).count();
+    check_tags(policy.tags.len() + added)?;
+    policy.tags.extend(tags);
+    Ok(Xml::new())
+}
+
+pub fn untag_policy(state: &mut State, query: &Query) -> Answer {
+    let policy = policy_mut(state, query)?;
+    for key in query.list("TagKeys") {
+        policy.tags.remove(key);
+    }
+    Ok(Xml::new())
+}
+
+pub fn list_policy_tags(state: &State, query: &Query) -> Answer {
+    let tags = policy(state, query)?.tags.iter().map(|(key, value)| (key.as_str(), (key, value)));
+    page(query, tags, "Tags", |(key, value)| Xml::new().text("Key", key).text("Value", value))
+}
+
+/// The customer's policy that a call is about.
+pub fn policy<'a>(state: &'a State, query: &Query) -> Result<&'a Policy, ApiError> {
+    let arn = query.required("PolicyArn")?;
     check_arn(arn)?;
-    let Some(policy) = state.policies.get(arn).filter(|_| version == "v1") else {
-        let message = format!("Policy {arn} version {version} does not exist or is not attachable.");
-        return Err(no_such_entity(message));
-    };
-    Ok(Xml::new().element(
-        "PolicyVersion",
-        Xml::new()
-            .text("Document", documents::encoded(&policy.document))
-            .text("VersionId", "v1")
-            .text("IsDefaultVersion", true)
-            .text("CreateDate", iso8601(policy.created)),
-    ))
+    state.policies.get(arn).ok_or_else(|| no_such_entity(format!("Policy {arn} was not found.")))
+}
+
+/// The customer's policy that a call is about, to change it.
+pub fn policy_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Policy, ApiError> {
+    let arn = query.required("PolicyArn")?;
+    check_arn(arn)?;
+    state.policies.get_mut(arn).ok_or_else(|| no_such_entity(format!("Policy {arn} was not found.")))
 }
 
 /// Lists the customer's policies, and those of AWS that are attached to a role (all of AWS's are not kept here).
@@ -174,10 +206,21 @@ pub fn delete_policy(state: &mut State, query: &Query) -> Answer {
         let message = "Cannot delete a policy attached to entities.";
         return Err(ApiError::new(409, "DeleteConflict", message));
     }
-    if state.policies.remove(arn).is_none() {
-        return Err(no_such_entity(format!("Policy {arn} was not found.")));
+    if !policy(state, query)?.others.is_empty() {
+        let message = "This policy has more than one version. Before you delete a policy, you must delete the policy's \
+                       versions. The default version is deleted with the policy.";
+        return Err(ApiError::new(409, "DeleteConflict", message));
     }
+    state.policies.remove(arn);
     Ok(Xml::new())
+}
+
+/// Checks that a managed policy's document is not too long.
+pub fn check_size(document: &str) -> Result<(), ApiError> {
+    if characters(document) > MANAGED_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MANAGED_CHARACTERS}")));
+    }
+    Ok(())
 }
 
 /// Checks that a managed policy exists, so that it can be attached.
@@ -201,12 +244,12 @@ fn described(state: &State, arn: &str, policy: &Policy) -> Xml {
         .text("PolicyId", &policy.id)
         .text("Arn", arn)
         .text("Path", &policy.path)
-        .text("DefaultVersionId", "v1")
+        .text("DefaultVersionId", format!("v{}", policy.version))
         .text("AttachmentCount", attachments(state, arn))
         .text("PermissionsBoundaryUsageCount", boundaries)
         .text("IsAttachable", true)
         .text("CreateDate", iso8601(policy.created))
-        .text("UpdateDate", iso8601(policy.created))
+        .text("UpdateDate", iso8601(policy.versioned.unwrap_or(policy.created)))
 }
 
 /// What can be said of a policy of AWS without its document: its name and path.
@@ -218,7 +261,11 @@ fn managed_by_aws(arn: &str) -> Policy {
         path: resource_path(arn).to_owned(),
         created: 0,
         description: None,
+        version: 1,
         document: String::new(),
+        versioned: None,
+        others: Default::default(),
+        last_version: 1,
         tags: Default::default(),
     }
 }

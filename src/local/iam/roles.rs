@@ -103,11 +103,7 @@ pub fn tag_role(state: &mut State, query: &Query) -> Answer {
     let tags = checked_tags(query)?;
     let role = role_mut(state, query)?;
     let added = tags.keys().filter(|key| !role.tags.contains_key(*key)).count();
-    if role.tags.len() + added > TAGS {
-        return Err(limit_exceeded(format!(
-            "The number of tags has reached the maximum limit for this resource: {TAGS}."
-        )));
-    }
+    check_tags(role.tags.len() + added)?;
     role.tags.extend(tags);
     Ok(Xml::new())
 }
@@ -239,6 +235,16 @@ fn check_trust(document: &str) -> Result<(), ApiError> {
     documents::check_trust(document)?;
     if document.chars().filter(|letter| !letter.is_whitespace()).count() > TRUST_CHARACTERS {
         return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")));
+    }
+    Ok(())
+}
+
+/// Checks how many tags something is to have.
+pub fn check_tags(count: usize) -> Result<(), ApiError> {
+    if count > TAGS {
+        return Err(limit_exceeded(format!(
+            "The number of tags has reached the maximum limit for this resource: {TAGS}."
+        )));
     }
     Ok(())
 }

@@ -1,0 +1,129 @@
+//! Asking a Lambda authorizer whether a client may connect (developer guide, "Control access to WebSocket APIs with AWS
+//! Lambda REQUEST authorizers").
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::event::Pairs;
+use super::integration;
+use super::model::{AuthorizerConfig, Strings};
+use crate::local::authorization::Need;
+use crate::local::iam::{self, Verdict};
+use crate::local::seams::Functions;
+
+/// What an identity source begins with.
+pub const SOURCES: &[&str] = &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
+
+/// How long an authorizer may take: as long as any integration.
+const PATIENCE: Duration = Duration::from_secs(29);
+
+/// What an authorizer says of a client to all that the client sets off: `requestContext.authorizer`.
+pub type Context = Map<String, Value>;
+
+/// Why a client is not let in: the status of the refused handshake, and its message.
+pub type Refused = (StatusCode, &'static str);
+
+const UNAUTHORIZED: Refused = (StatusCode::UNAUTHORIZED, "Unauthorized");
+const FAILED: Refused = (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
+
+/// What a handshake brings that identity may be read from.
+pub struct Handshake<'a> {
+    pub headers: &'a Pairs,
+    pub query: &'a Pairs,
+    pub variables: &'a Strings,
+    /// Members of `requestContext`, by name.
+    pub context: &'a (dyn Fn(&str) -> Option<String> + Sync),
+}
+
+impl Handshake<'_> {
+    fn has(&self, source: &str) -> bool {
+        let found = |pairs: &Pairs, name: &str, same: fn(&str, &str) -> bool| {
+            pairs.iter().any(|(given, value)| same(given, name) && !value.is_empty())
+        };
+        if let Some(name) = source.strip_prefix("route.request.header.") {
+            found(self.headers, name, str::eq_ignore_ascii_case)
+        } else if let Some(name) = source.strip_prefix("route.request.querystring.") {
+            found(self.query, name, |given, name| given == name)
+        } else if let Some(name) = source.strip_prefix("stageVariables.") {
+            self.variables.get(name).is_some_and(|value| !value.is_empty())
+        } else {
+            source.strip_prefix("context.").and_then(self.context).is_some_and(|value| !value.is_empty())
+        }
+    }
+}
+
+/// Asks `authorizer` about a client who wants `route_arn`; `source_arn` is the authorizer's own, by which the function's
+/// policy knows it.
+///
+/// # Errors
+/// [`Refused`]: 401 where an identity source is missing or the function says `Unauthorized`, 403 where its policy does
+/// not allow the route, 500 where it fails.
+pub async fn ask(
+    authorizer: &AuthorizerConfig,
+    functions: &dyn Functions,
+    handshake: &Handshake<'_>,
+    source_arn: &str,
+    route_arn: &str,
+    event: Bytes,
+) -> Result<Context, Refused> {
+    if !authorizer.identity_source.iter().all(|source| handshake.has(source)) {
+        return Err(UNAUTHORIZED);
+    }
+    let uri = integration::with_variables(&authorizer.authorizer_uri, handshake.variables);
+    let function = integration::function_arn(&uri).ok_or(FAILED)?;
+    let permitted = authorizer.authorizer_credentials_arn.is_some()
+        || functions.permits(function, "apigateway.amazonaws.com", source_arn);
+    if !permitted {
+        tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
+        return Err(FAILED);
+    }
+    let Ok(answer) = tokio::time::timeout(PATIENCE, functions.invoke(function, event)).await else {
+        tracing::warn!(function, "the authorizer timed out");
+        return Err(FAILED);
+    };
+    let invoked = answer.map_err(|error| {
+        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to ask the authorizer");
+        FAILED
+    })?;
+    let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
+    if invoked.function_error.is_some() {
+        // A function that throws just this word means it.
+        let refused = answer["errorMessage"] == "Unauthorized";
+        tracing::warn!(function, "the authorizer failed: {answer}");
+        return Err(if refused { UNAUTHORIZED } else { FAILED });
+    }
+    let Some((principal, policy, context)) = read(&answer) else {
+        tracing::warn!(function, "malformed authorizer response: {answer}");
+        return Err(FAILED);
+    };
+    let need = Need::new("execute-api:Invoke", route_arn);
+    match iam::verdict([policy.as_str()], &need) {
+        Verdict::Allowed => Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect()),
+        Verdict::Denied => {
+            Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource with an explicit deny"))
+        }
+        Verdict::Unmentioned => Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource")),
+    }
+}
+
+/// Principal, policy document and context of an authorizer's answer. Context values are scalars, which events show as
+/// text.
+fn read(answer: &Value) -> Option<(String, String, Context)> {
+    let principal = answer["principalId"].as_str()?.to_owned();
+    let policy = answer.get("policyDocument").filter(|policy| policy.is_object())?.to_string();
+    let given = match &answer["context"] {
+        Value::Null => Map::new(),
+        Value::Object(given) => given.clone(),
+        _ => return None,
+    };
+    let text = |(name, value): (String, Value)| match value {
+        Value::String(_) | Value::Null => Some((name, value)),
+        Value::Bool(_) | Value::Number(_) => Some((name, value.to_string().into())),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    let context = given.into_iter().map(text).collect::<Option<Context>>()?;
+    Some((principal, policy, context))
+}

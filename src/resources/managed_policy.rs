@@ -1,0 +1,321 @@
+//! `AWS::IAM::ManagedPolicy`: a policy of the customer's own, which roles are given.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use aws_sdk_iam::types as sdk;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::document::Document;
+use super::tags::{self, Tags};
+use super::{
+    Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want,
+    gone_is_fine, pages, role, to_value,
+};
+use crate::aws::{Aws, Call, CallError, Meaning};
+use crate::diagnostic::Problem;
+use crate::stack::Scope;
+
+pub const TYPE: &str = "AWS::IAM::ManagedPolicy";
+
+/// So many versions IAM keeps of a policy (IAM quotas).
+const VERSIONS: usize = 5;
+
+/// A customer managed policy.
+pub struct ManagedPolicy;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Props {
+    managed_policy_name: Option<String>,
+    #[serde(default)]
+    description: String,
+    /// None for `/`.
+    path: Option<String>,
+    policy_document: Document,
+    /// Roles that are given it from here; those that ask for it themselves are not among them.
+    #[serde(default)]
+    roles: BTreeSet<String>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    tags: Tags,
+}
+
+impl Kind for ManagedPolicy {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let mut props: Props = super::properties::read(properties)?;
+        props.path = props.path.filter(|path| path != "/");
+        Ok(to_value(&props))
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "ManagedPolicyName", longest: 128, within: None, path: Some("Path") })
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["Groups", "Users"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ManagedPolicyName", "Description", "Path"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["Roles"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("PolicyArn") => {
+                Attribute::Known(scope.arn("iam", &format!("policy/{}", name.unwrap_or_default())))
+            }
+            Some("PolicyId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["PolicyArn", "PolicyId"]),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for ManagedPolicy {
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let policies = pages::all(|from| async move {
+            let page = aws
+                .call(Call::new("iam", "ListPolicies"), || {
+                    aws.iam
+                        .list_policies()
+                        .scope(sdk::PolicyScopeType::Local)
+                        .max_items(1000)
+                        .set_marker(from.clone())
+                        .send()
+                })
+                .await?;
+            Ok((page.policies, page.marker.filter(|_| page.is_truncated)))
+        })
+        .await?;
+        let search = sought.wait().await;
+        stream::iter(policies.into_iter().filter_map(|policy| Some((policy.policy_name?, policy.arn?))))
+            .map(|(name, arn)| async move {
+                let wanted = search.wants(TYPE, &name);
+                let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
+                match read(aws, &arn, &given_from_here(search, &arn)).await {
+                    // Whoever may not see a policy has not made it, unless it is called like one of ours.
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => Ok(None),
+                    found => Ok(found?.filter(|live| live.owner == Owner::Stack || wanted)),
+                }
+            })
+            .buffer_unordered(16)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        read(cx.aws, &arn(cx.aws.scope(), props.path.as_deref(), want.name()?), &props.roles).await
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let name = want.name()?;
+        let props: Props = want.read()?;
+        let tags = role::iam_tags(&props.tags)?;
+        let answer = aws
+            .call(Call::new("iam", "CreatePolicy").once(), || {
+                aws.iam
+                    .create_policy()
+                    .policy_name(name)
+                    .policy_document(props.policy_document.text())
+                    .set_path(props.path.clone())
+                    .set_description((!props.description.is_empty()).then(|| props.description.clone()))
+                    .set_tags(Some(tags.clone()))
+                    .send()
+            })
+            .await?;
+        let arn = arn(aws.scope(), props.path.as_deref(), name);
+        for role in &props.roles {
+            role::attach(aws, role, &arn).await?;
+        }
+        Ok(created(name, &arn, answer.policy.and_then(|policy| policy.policy_id)))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        let arn = arn(aws.scope(), from.path.as_deref(), &live.physical_id);
+        if from.policy_document != to.policy_document {
+            let mut older = older_versions(aws, &arn).await?;
+            if older.len() + 1 >= VERSIONS {
+                older.truncate(1);
+                delete_versions(aws, &arn, &older).await?;
+            }
+            aws.call(Call::new("iam", "CreatePolicyVersion"), || {
+                aws.iam
+                    .create_policy_version()
+                    .policy_arn(&arn)
+                    .policy_document(to.policy_document.text())
+                    .set_as_default(true)
+                    .send()
+            })
+            .await?;
+        }
+        for role in to.roles.difference(&from.roles) {
+            role::attach(aws, role, &arn).await?;
+        }
+        for role in from.roles.difference(&to.roles) {
+            role::detach(aws, role, &arn).await?;
+        }
+        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        if !set.is_empty() {
+            let tags = role::iam_tags(&set)?;
+            aws.call(Call::new("iam", "TagPolicy"), || {
+                aws.iam.tag_policy().policy_arn(&arn).set_tags(Some(tags.clone())).send()
+            })
+            .await?;
+        }
+        if !removed.is_empty() {
+            aws.call(Call::new("iam", "UntagPolicy"), || {
+                aws.iam.untag_policy().policy_arn(&arn).set_tag_keys(Some(removed.clone())).send()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let props: Props = live.read()?;
+        let arn = arn(aws.scope(), props.path.as_deref(), &live.physical_id);
+        // It goes only when no role has it and no older version is left.
+        let (roles, older) = match tokio::join!(roles(aws, &arn), older_versions(aws, &arn)) {
+            (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(()),
+            (roles, older) => (roles?, older?),
+        };
+        for role in roles {
+            role::detach(aws, &role, &arn).await?;
+        }
+        delete_versions(aws, &arn, &older).await?;
+        gone_is_fine(
+            aws.call(Call::new("iam", "DeletePolicy"), || aws.iam.delete_policy().policy_arn(&arn).send()).await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The roles that the template gives a policy from the policy's side.
+fn given_from_here(search: &Search, arn: &str) -> BTreeSet<String> {
+    search.attachments.iter().filter(|(_, policy)| policy == arn).map(|(role, _)| role.clone()).collect()
+}
+
+/// A policy as it is; of the roles that have it, those that are `given` it from here.
+async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<Live>, ResourceError> {
+    let answer = aws.call(Call::new("iam", "GetPolicy"), || aws.iam.get_policy().policy_arn(arn).send()).await;
+    let policy = match answer {
+        Ok(answer) => answer.policy,
+        Err(error) if error.is(Meaning::NotFound) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(policy) = policy else { return Ok(None) };
+    let tags: Tags = policy.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+    let owner = tags::owner(&tags, aws.scope());
+    let name = policy.policy_name.unwrap_or_default();
+    let (document, roles) = if owner == Owner::Stack {
+        let version = policy.default_version_id.unwrap_or_default();
+        let answer = aws
+            .call(Call::new("iam", "GetPolicyVersion"), || {
+                aws.iam.get_policy_version().policy_arn(arn).version_id(&version).send()
+            })
+            .await?;
+        let document = answer.policy_version.and_then(|version| version.document).unwrap_or_default();
+        let roles = if given.is_empty() { BTreeSet::new() } else { roles(aws, arn).await? };
+        (Document::from_url_encoded(&document)?, &roles & given)
+    } else {
+        (Document::from(Value::Null), BTreeSet::new())
+    };
+    let props = Props {
+        managed_policy_name: Some(name.clone()),
+        description: policy.description.unwrap_or_default(),
+        path: policy.path.filter(|path| path != "/"),
+        policy_document: document,
+        roles,
+        tags: tags::settable(tags.clone()),
+    };
+    Ok(Some(Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner,
+        deletion_policy: tags::deletion_policy(&tags),
+        attributes: created(&name, arn, policy.policy_id).attributes,
+        ..Live::new(TYPE, &name, to_value(&props))
+    }))
+}
+
+/// The roles that have a policy.
+async fn roles(aws: &Aws, arn: &str) -> Result<BTreeSet<String>, CallError> {
+    let roles = pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("iam", "ListEntitiesForPolicy"), || {
+                aws.iam
+                    .list_entities_for_policy()
+                    .policy_arn(arn)
+                    .entity_filter(sdk::EntityType::Role)
+                    .set_marker(from.clone())
+                    .send()
+            })
+            .await?;
+        Ok((page.policy_roles, page.marker.filter(|_| page.is_truncated)))
+    })
+    .await?;
+    Ok(roles.into_iter().filter_map(|role| role.role_name).collect())
+}
+
+/// The versions of a policy that are not in force, the oldest first.
+async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> {
+    let versions = pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("iam", "ListPolicyVersions"), || {
+                aws.iam.list_policy_versions().policy_arn(arn).set_marker(from.clone()).send()
+            })
+            .await?;
+        Ok((page.versions, page.marker.filter(|_| page.is_truncated)))
+    })
+    .await?;
+    let mut older: Vec<_> = versions.into_iter().filter(|version| !version.is_default_version).collect();
+    older.sort_by_key(|version| version.create_date.map(|made| made.as_nanos()));
+    Ok(older.into_iter().filter_map(|version| version.version_id).collect())
+}
+
+async fn delete_versions(aws: &Aws, arn: &str, versions: &[String]) -> Result<(), CallError> {
+    for version in versions {
+        gone_is_fine(
+            aws.call(Call::new("iam", "DeletePolicyVersion"), || {
+                aws.iam.delete_policy_version().policy_arn(arn).version_id(version).send()
+            })
+            .await,
+        )?;
+    }
+    Ok(())
+}
+
+/// The ARN of a policy below a path (`/team/`).
+pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
+    scope.arn("iam", &format!("policy{}{name}", path.unwrap_or("/")))
+}
+
+fn created(name: &str, arn: &str, id: Option<String>) -> Created {
+    let attributes =
+        [("Ref".to_owned(), arn.to_owned())].into_iter().chain(id.map(|id| ("PolicyId".to_owned(), id))).collect();
+    Created { physical_id: name.to_owned(), attributes }
+}
