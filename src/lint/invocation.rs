@@ -104,6 +104,9 @@ fn plain(text: &str) -> String {
     Token::substitute_text(text, &api_id)
 }
 
+/// What stands for the stages of an API that has none in the template.
+const ANY_STAGE: &str = "*";
+
 /// The names of an API's stages; one that stands for all where the template has none.
 fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
     let names: Vec<&str> = scene
@@ -111,24 +114,15 @@ fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
         .filter(|stage| target(stage, "ApiId").as_deref() == Some(api))
         .map(|stage| text(stage, "StageName"))
         .collect();
-    if names.is_empty() { vec!["*"] } else { names }
+    if names.is_empty() { vec![ANY_STAGE] } else { names }
 }
 
-/// Whether a permission's pattern lets a route in, at every stage (`all`) or at one.
-fn lets_in(scene: &Scene<'_>, source: &Source, api: &str, route: &Resource, all: bool) -> bool {
+/// Whether a permission lets a route in at a stage.
+fn lets_in(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
     let Source::Pattern(pattern) = source else { return matches!(source, Source::Any) };
-    let key = text(route, "RouteKey");
-    let stages = stages(scene, api);
-    let mut at = stages.iter().map(|stage| {
-        let api = Token::text(api, "Ref");
-        if *stage != "*" {
-            return glob(pattern, &format!("{api}/{stage}/{key}"));
-        }
-        // Any stage will do.
-        let named = pattern.split('/').nth(1).unwrap_or_default();
-        glob(pattern, &format!("{api}/{named}/{key}"))
-    });
-    if all { at.all(|fits| fits) } else { at.any(|fits| fits) }
+    // Where the template has no stage, any will do.
+    let stage = if stage == ANY_STAGE { pattern.split('/').nth(1).unwrap_or_default() } else { stage };
+    glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), text(route, "RouteKey")))
 }
 
 pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
@@ -137,12 +131,14 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
     }
     let mut problems = Vec::new();
     for Call { route, api, function, named } in calls(scene) {
+        let stages = stages(scene, &api);
         let mut outside = Vec::new();
         let covered = of_gateway(scene).any(|permission| {
             let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
             // A permission for the function itself may have lost its qualifier on the way here.
             let same = of.name == named.name && (of.qualifier == named.qualifier || of.qualifier.is_none());
-            let covers = same && lets_in(scene, &source(permission), &api, route, true);
+            let source = source(permission);
+            let covers = same && stages.iter().all(|stage| lets_in(&source, &api, stage, route));
             if same && !covers {
                 outside.push(permission.logical_id.as_str());
             }
@@ -213,12 +209,14 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
         let id = api.logical_id.as_str();
         let routes: Vec<&Resource> =
             scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
-        if routes.is_empty() || routes.iter().any(|route| lets_in(scene, &source, id, route, false)) {
+        let stages = stages(scene, id);
+        let matches = |route: &&Resource| stages.iter().any(|stage| lets_in(&source, id, stage, route));
+        if routes.is_empty() || routes.iter().any(matches) {
             continue;
         }
         let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
-        let keys: Vec<&str> = routes.iter().map(|route| text(route, "RouteKey")).collect();
-        let help = format!("it ends in STAGE/ROUTE-KEY: {} and {}", stages(scene, id).join(", "), keys.join(", "));
+        let ends = routes.iter().map(|route| format!("{}/{}", stages[0], text(route, "RouteKey")));
+        let help = format!("after ${{{id}}}/ follows one of these: {}", ends.collect::<Vec<_>>().join(", "));
         problems.push(Problem::new(path, what).help(help));
     }
     problems
