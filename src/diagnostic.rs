@@ -58,7 +58,7 @@ impl fmt::Display for Path {
 }
 
 /// A place in the text of a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// From 1.
     pub line: usize,
@@ -67,7 +67,7 @@ pub struct Position {
 }
 
 /// One problem of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     pub path: Path,
     /// The place, where the text could not be read far enough to have paths.

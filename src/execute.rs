@@ -15,7 +15,9 @@ use tokio::time::Instant;
 
 use crate::aws::{Aws, Meaning, STEP};
 use crate::plan::{Action, Did, Plan, Step};
-use crate::resources::{Context, Created, Owner, Provider, ResourceError, Want, function, permission, table};
+use crate::resources::{
+    Context, Created, Owner, Provider, ResourceError, Want, alias, function, permission, table, version,
+};
 use crate::stack::Token;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
@@ -228,6 +230,8 @@ impl Run<'_> {
         match self.states[before] {
             State::Done => true,
             // A permission can be added to a function that is still Pending.
+            // Only what can be invoked is published, and only what is published can be named.
+            State::Settling if [version::TYPE, alias::TYPE].contains(&step.type_name) => false,
             State::Settling => step.type_name == permission::TYPE || self.plan.steps[before].type_name != table::TYPE,
             _ => false,
         }

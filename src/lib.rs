@@ -16,6 +16,7 @@ pub mod aws;
 pub mod cli;
 pub mod diagnostic;
 pub mod execute;
+mod interpreter;
 pub mod lint;
 pub mod live;
 pub mod local;

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 
 use crate::aws::{Aws, Call};
 use crate::resources::{
-    self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, function, log_group, tags,
+    self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, alias, function, log_group, tags, version,
 };
 use crate::stack::Stack;
 
@@ -96,6 +96,7 @@ pub fn search(stack: &Stack) -> Search {
         if let Some(name) = name {
             search.names.entry(resource.kind.type_name()).or_default().push(name.to_owned());
         }
+        search.versions |= [version::TYPE, alias::TYPE].contains(&resource.kind.type_name());
         search.route_responses |= resource.kind.type_name() == resources::route_response::TYPE;
         if resource.kind.type_name() == resources::inline_policy::TYPE {
             let policy = resource.properties["PolicyName"].as_str().unwrap_or_default();

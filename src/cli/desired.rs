@@ -167,6 +167,8 @@ impl Args {
         let options = package::Options {
             backend: self.build_with.backend(),
             cargo: super::cargo(),
+            tools: None,
+            sdk: self.target.sdk(),
             cache: self.target.cache(),
             color: ui.colour(),
         };

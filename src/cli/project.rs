@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use time::Date;
@@ -9,7 +11,7 @@ use time::Date;
 use super::Failure;
 use crate::diagnostic::{Problem, nearest};
 use crate::lint;
-use crate::package::{self, Architecture, Code};
+use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
 use crate::stack::{self, Scope, Stack};
 use crate::template::{self, Template};
@@ -60,8 +62,7 @@ impl Args {
             Some(path) => path.clone(),
             None => find()?,
         };
-        let bytes =
-            std::fs::read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
+        let bytes = read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
         Ok(Project { path, bytes, parameters: self.parameters.iter().cloned().collect() })
     }
 
@@ -69,6 +70,13 @@ impl Args {
     pub fn exists(&self) -> bool {
         self.template.is_some() || find().is_ok()
     }
+}
+
+/// What a file has, or just too much of it: it may have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(template::LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn find() -> Result<PathBuf, Failure> {
@@ -94,6 +102,13 @@ fn find() -> Result<PathBuf, Failure> {
             Err(format!("templates/ holds several templates ({}); name one with --template", names.join(", ")).into())
         }
     }
+}
+
+/// The names of what is in the folder that `path` leads into.
+fn names_beside(path: &Path) -> Vec<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 impl Project {
@@ -141,8 +156,7 @@ impl Project {
             Err(problems) => return problems,
         };
         let (assumed, scope) = lint::Assumed::make(&mut template, &self.parameters);
-        let context = template::expand::Context { partition: &scope.partition, parameters: &self.parameters };
-        let template = template::expand::expand(template, context);
+        let template = self.expand(template, &scope);
         let survey = stack::survey(&template, &self.parameters, &scope, &resources::kinds());
         let warnings = lint::check(&template, &survey, today);
         let missing = self.missing_code(&survey.stack);
@@ -155,17 +169,16 @@ impl Project {
     fn missing_code(&self, stack: &Stack) -> Vec<Problem> {
         let mut problems = Vec::new();
         for resource in stack.resources.values() {
-            let Some(code) = &resource.code else { continue };
+            let Some(stack::Code::Local(code)) = &resource.code else { continue };
             let path = self.path.with_file_name(code);
             if path.exists() {
                 continue;
             }
             let what = format!("there is no {}", path.display());
             let problem = Problem::new(resource.path.key("Properties").key("Code"), what);
-            let neighbours = path.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
-            let names: Vec<String> = neighbours.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            let names = names_beside(&path);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let given = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            let given = path.file_name().unwrap_or_default().to_string_lossy();
             problems.push(match nearest(&given, &names) {
                 Some(name) => problem.help(format!("did you mean \"{name}\"?")),
                 None => problem.help("code is looked for beside the template"),
@@ -193,9 +206,17 @@ impl Project {
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
         let template: Template = template::parse(&self.bytes)?;
-        let context = template::expand::Context { partition: &scope.partition, parameters: &self.parameters };
-        let template = template::expand::expand(template, context);
+        let template = self.expand(template, scope);
         stack::resolve(&template, &self.parameters, scope, &resources::kinds())
+    }
+
+    fn expand(&self, template: Template, scope: &Scope) -> Template {
+        let context = template::expand::Context {
+            partition: &scope.partition,
+            region: &scope.region,
+            parameters: &self.parameters,
+        };
+        template::expand::expand(template, context)
     }
 
     /// The code that the stack's functions come from.
@@ -213,11 +234,16 @@ impl Project {
                     Some("arm64") => Architecture::Arm64,
                     _ => Architecture::X86_64,
                 };
+                let source = match resource.code.as_ref()? {
+                    stack::Code::Local(path) => Source::Path(folder.join(path)),
+                    stack::Code::Inline(text) => Source::Inline(text.clone()),
+                };
                 Some(Code {
                     logical_id: resource.logical_id.clone(),
-                    path: folder.join(resource.code.as_ref()?),
+                    source,
                     runtime: text("Runtime"),
                     handler: text("Handler"),
+                    layers: resource.properties["Layers"].as_array().is_some_and(|layers| !layers.is_empty()),
                     architecture,
                     binary: resource.binary.clone(),
                 })

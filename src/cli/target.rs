@@ -8,7 +8,7 @@ use super::local::{DATA_FOLDER, DataFolder};
 use super::project::Project;
 use crate::aws::{Aws, Target};
 use crate::live;
-use crate::local::process;
+use crate::local::{lambda, process};
 use crate::resources::{Live, Search, Sought};
 use crate::stack::{Stack, check_stack};
 use crate::ui::Ui;
@@ -136,6 +136,11 @@ impl Args {
         };
         let (stack, live) = read(&aws, &sought, identified).await?;
         Ok((aws, stack, live))
+    }
+
+    /// Where the local cloud's functions find the SDK that Lambda brings.
+    pub fn sdk(&self) -> PathBuf {
+        lambda::folder(&self.data.path)
     }
 
     /// Where things are kept between runs that can be made again at any time.

@@ -19,15 +19,11 @@ struct Named {
 impl Named {
     /// Reads `NAME`, `NAME:QUALIFIER` or an ARN; none where AWS has yet to mint a part of it.
     fn read(text: &str) -> Option<Self> {
-        let text = text.rsplit_once(":function:").map_or(text, |(_, name)| name);
-        if text.is_empty() || !Token::find(text).is_empty() || text.contains("${") {
+        if text.is_empty() || Token::is_in(text) || text.contains("${") {
             return None;
         }
-        let (name, qualifier) = match text.split_once(':') {
-            Some((name, qualifier)) => (name, Some(qualifier.to_owned())),
-            None => (text, None),
-        };
-        Some(Self { name: name.to_owned(), qualifier })
+        let (name, qualifier) = function::name_and_qualifier(text);
+        Some(Self { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) })
     }
 }
 
@@ -135,8 +131,8 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
         let mut outside = Vec::new();
         let covered = of_gateway(scene).any(|permission| {
             let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
-            // A permission for the function itself may have lost its qualifier on the way here.
-            let same = of.name == named.name && (of.qualifier == named.qualifier || of.qualifier.is_none());
+            // A function's permission does not hold for its aliases, each of which has a policy of its own.
+            let same = of == named;
             let source = source(permission);
             let covers = same && stages.iter().all(|stage| lets_in(&source, &api, stage, route));
             if same && !covers {

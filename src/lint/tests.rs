@@ -17,7 +17,7 @@ fn problems(text: &str, given: &[(&str, &str)]) -> Vec<Problem> {
         given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut template = template::parse(text.as_bytes()).unwrap();
     let (assumed, scope) = Assumed::make(&mut template, &given);
-    let context = expand::Context { partition: &scope.partition, parameters: &given };
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: &given };
     let template = expand::expand(template, context);
     let survey = survey(&template, &given, &scope, &resources::kinds());
     let warnings = check(&template, &survey, date!(2026 - 01 - 15));
@@ -59,6 +59,16 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
             "FunctionName: !GetAtt Send.Arn\n      Principal: apigateway.",
             "FunctionName: !GetAtt Send.Arn\n      Principal: events.",
         )],
+    ),
+    (
+        "missing-permission",
+        &[
+            (
+                "  Deployment:\n    Type",
+                "  Version: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref Send } }\n  Alias: { Type: AWS::Lambda::Alias, Properties: { FunctionName: !Ref Send, FunctionVersion: !GetAtt Version.Version, Name: live } }\n  Deployment:\n    Type",
+            ),
+            ("functions/${Send.Arn}", "functions/${Alias}"),
+        ],
     ),
     (
         "permission-without-source",
@@ -162,6 +172,17 @@ const KEEPS: &[(&str, &[(&str, &str)])] = &[
                 "functions/${Send.Arn}",
                 "functions/arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.function}",
             ),
+        ],
+    ),
+    (
+        "the alias has the permission",
+        &[
+            (
+                "  Deployment:\n    Type",
+                "  Version: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref Send } }\n  Alias: { Type: AWS::Lambda::Alias, Properties: { FunctionName: !Ref Send, FunctionVersion: !GetAtt Version.Version, Name: live } }\n  Deployment:\n    Type",
+            ),
+            ("functions/${Send.Arn}", "functions/${Alias}"),
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Alias"),
         ],
     ),
     ("every route and stage", &[("${Api}/*/sendmessage", "${Api}/*")]),

@@ -24,6 +24,11 @@ impl Store {
         Ok(Self { folder })
     }
 
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A path inside the folder, for data that is not one JSON document (SQLite files, function code).
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)

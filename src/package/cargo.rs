@@ -83,11 +83,11 @@ const OUTER_CARGO: &[&str] = &[
 ];
 
 /// Finds the workspace and the binary of every crate, in as few batches as can be.
-pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, Place)>) -> Result<Vec<Batch>, PackageError> {
+pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, PathBuf, Place)>) -> Result<Vec<Batch>, PackageError> {
     let mut workspaces: Vec<Metadata> = Vec::new();
     let mut batches: Vec<Batch> = Vec::new();
-    for (code, place) in crates {
-        let found = locate_one(cargo, &code, &mut workspaces).await;
+    for (code, folder, place) in crates {
+        let found = locate_one(cargo, &code, &folder, &mut workspaces).await;
         let (root, binary) = found.map_err(|error| error.of([&code.logical_id]))?;
         let fits = |batch: &&mut Batch| {
             batch.root == root
@@ -116,10 +116,11 @@ impl Batch {
 async fn locate_one(
     cargo: &Path,
     code: &Code,
+    folder: &Path,
     workspaces: &mut Vec<Metadata>,
 ) -> Result<(PathBuf, Binary), PackageError> {
-    let manifest = fs::canonicalize(code.path.join("Cargo.toml"))
-        .map_err(|error| PackageError::new("find the code", format!("{}: {error}", code.path.display())))?;
+    let manifest = fs::canonicalize(folder.join("Cargo.toml"))
+        .map_err(|error| PackageError::new("find the code", format!("{}: {error}", folder.display())))?;
     let known = workspaces
         .iter()
         .position(|workspace| workspace.workspace_packages().iter().any(|package| package.manifest_path == *manifest));

@@ -13,7 +13,7 @@ pub struct PackageError {
     pub why: String,
     /// What to do, a line each.
     pub help: Option<String>,
-    /// What the compiler said, rendered, to be shown before everything else.
+    /// What the compiler, npm or pip said, to be shown before everything else.
     pub compiler: Option<String>,
     /// Whether the code is there and cannot run where it is to run, so that another backend may help.
     pub(super) unfit: bool,

@@ -1,23 +1,73 @@
-//! A folder that is ready to run: everything in it goes into the zip.
+//! Folders on their way into a zip: which of their files go in.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::exclude::Excludes;
 use super::place::Place;
 use super::zip::{self, Entry, LARGEST_UNZIPPED};
 use super::{Artifact, PackageError, elf};
 
 const DOING: &str = "zip the code";
 
-/// Zips a folder that holds `bootstrap`. Links are followed as long as they stay inside; empty folders are left out.
-pub(super) fn pack(root: &Path, place: &Place) -> Result<Artifact, PackageError> {
-    let failed = |path: &Path, error: &io::Error| PackageError::new(DOING, format!("{}: {error}", path.display()));
-    let home = fs::canonicalize(root).map_err(|error| failed(root, &error))?;
-    let mut files = BTreeMap::new();
-    collect(&home, &home, "", &mut vec![home.clone()], &mut files)?;
+/// What becomes of something in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It goes in, unless a .gitignore leaves it out.
+    Take,
+    /// It goes in with all that is in it, whatever a .gitignore says.
+    Whole,
+    Leave,
+}
 
+/// Files by their name in the zip: where they really are.
+pub(super) type Files = BTreeMap<String, PathBuf>;
+
+/// A folder, read.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub files: Files,
+    /// What a .gitignore leaves out, and which: folders as a whole.
+    pub left_out: Files,
+}
+
+/// What never goes into a zip, whatever the code is.
+pub(super) fn is_foreign(name: &str) -> bool {
+    matches!(name.rsplit('/').next(), Some(".git" | ".wschat"))
+}
+
+/// Zips a folder that holds `bootstrap`: all of it, for it is what a build made.
+pub(super) fn pack(root: &Path, place: &Place) -> Result<Artifact, PackageError> {
+    let judge = |name: &str, _: &Path| if is_foreign(name) { Verdict::Leave } else { Verdict::Whole };
+    let mut entries = entries(read(root, &judge)?.files)?;
+    if let Some(bootstrap) = entries.iter_mut().find(|entry| entry.name == "bootstrap") {
+        elf::check(&bootstrap.content, place).map_err(|unfit| unfit.of(&root.join("bootstrap"), place))?;
+        bootstrap.executable = true;
+    }
+    zip::pack(entries, place.target())
+}
+
+/// All files at and below `root` that `judge` and the .gitignore files let in. `judge` is given the name in the zip and
+/// the path. Links are followed as long as they stay inside; empty folders are left out.
+pub(super) fn read(root: &Path, judge: &dyn Fn(&str, &Path) -> Verdict) -> Result<Contents, PackageError> {
+    let home =
+        fs::canonicalize(root).map_err(|error| PackageError::new(DOING, format!("{}: {error}", root.display())))?;
+    let mut walk = Walk {
+        judge,
+        excludes: Excludes::above(&home),
+        above: vec![home.clone()],
+        contents: Contents::default(),
+        home: &home,
+    };
+    walk.folder(&home, "", false)?;
+    Ok(walk.contents)
+}
+
+/// Reads `files`, if Lambda would take so much.
+pub(super) fn entries(files: Files) -> Result<Vec<Entry>, PackageError> {
+    let failed = |path: &Path, error: &io::Error| PackageError::new(DOING, format!("{}: {error}", path.display()));
     let sizes: Vec<(String, u64)> = files
         .iter()
         .map(|(name, path)| Ok((name.clone(), fs::metadata(path).map_err(|error| failed(path, &error))?.len())))
@@ -26,55 +76,69 @@ pub(super) fn pack(root: &Path, place: &Place) -> Result<Artifact, PackageError>
     if unzipped > LARGEST_UNZIPPED {
         return Err(zip::too_large(unzipped, LARGEST_UNZIPPED, "unzipped", sizes));
     }
-
-    let mut entries = Vec::new();
-    for (name, path) in files {
+    let entry = |(name, path): (String, PathBuf)| {
         let content = fs::read(&path).map_err(|error| failed(&path, &error))?;
-        let bootstrap = name == "bootstrap";
-        if bootstrap {
-            elf::check(&content, place).map_err(|unfit| unfit.of(&path, place))?;
-        }
-        let executable = bootstrap || is_executable(&path).map_err(|error| failed(&path, &error))?;
-        entries.push(Entry { name, executable, content });
-    }
-    zip::pack(entries, place)
+        let executable = is_executable(&path).map_err(|error| failed(&path, &error))?;
+        Ok(Entry { name, executable, content })
+    };
+    files.into_iter().map(entry).collect()
 }
 
-/// All files at and below `folder`: their names in the zip and where they really are. `above` are the folders that
-/// lead here, links resolved.
-fn collect(
-    home: &Path,
-    folder: &Path,
-    prefix: &str,
-    above: &mut Vec<PathBuf>,
-    files: &mut BTreeMap<String, PathBuf>,
-) -> Result<(), PackageError> {
-    let failed = |error: io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        let Ok(name) = entry.file_name().into_string() else {
-            return Err(PackageError::new(DOING, format!("the name of {} is not UTF-8", path.display())));
-        };
-        let real = fs::canonicalize(&path)
-            .map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
-        if !real.starts_with(home) {
+struct Walk<'a> {
+    home: &'a Path,
+    judge: &'a dyn Fn(&str, &Path) -> Verdict,
+    excludes: Excludes,
+    /// The folders that lead to the one that is read, links resolved.
+    above: Vec<PathBuf>,
+    contents: Contents,
+}
+
+impl Walk<'_> {
+    /// Reads a folder, which is called `prefix` in the zip; `whole` is whether all of it goes in.
+    fn folder(&mut self, folder: &Path, prefix: &str, whole: bool) -> Result<(), PackageError> {
+        self.excludes.enter(folder);
+        let failed = |error: io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            let Ok(name) = entry.file_name().into_string() else {
+                return Err(PackageError::new(DOING, format!("the name of {} is not UTF-8", path.display())));
+            };
+            self.entry(&path, format!("{prefix}{name}"), whole)?;
+        }
+        self.excludes.leave();
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &Path, name: String, whole: bool) -> Result<(), PackageError> {
+        let verdict = (self.judge)(&name, path);
+        if verdict == Verdict::Leave {
+            return Ok(());
+        }
+        let whole = whole || verdict == Verdict::Whole;
+        // A link that leads nowhere stops nobody where it is left out.
+        if !whole && let Some(rule) = self.excludes.rule(path, path.is_dir()) {
+            self.contents.left_out.insert(name, rule);
+            return Ok(());
+        }
+        let real =
+            fs::canonicalize(path).map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
+        if !real.starts_with(self.home) {
             let why = format!("{} is a link to {}, outside of the code's folder", path.display(), real.display());
             return Err(PackageError::new(DOING, why).help("put a copy of it in the folder"));
         }
-        let name = format!("{prefix}{name}");
         if !real.is_dir() {
-            files.insert(name, real);
-        } else if above.contains(&real) {
+            self.contents.files.insert(name, real);
+        } else if self.above.contains(&real) {
             let why = format!("{} is a link to a folder that it is in itself", path.display());
             return Err(PackageError::new(DOING, why).help("remove the link"));
         } else {
-            above.push(real.clone());
-            collect(home, &real, &format!("{name}/"), above, files)?;
-            above.pop();
+            self.above.push(real);
+            self.folder(path, &format!("{name}/"), whole)?;
+            self.above.pop();
         }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(unix)]

@@ -1,10 +1,12 @@
 //! Handler code to zips that Lambda takes.
 //!
 //! ```text
-//! Code --source--> crate    --cargo (one build a workspace, by the backend that fits)--> executable --+
-//!                  folder   ------------------------------------------------------------------------+-> elf: can it
-//!                  zip file -----------------------------------------------------------------------+    run there?
-//!                                                                       Artifact <--zip, cache-----+
+//! provided --form--> crate    --cargo (one build a workspace, by the backend that fits)--> executable --+
+//!                    folder   -------------------------------------------------------------------------+-> elf: can it
+//!                    zip file ------------------------------------------------------------------------+    run there?
+//! nodejs,  --script--> folder, with what npm or pip installs for it --------+                         |
+//! python3              zip file, inline code -------------------------------+-> handler: is it there? |
+//!                                                    Artifact <--zip, cache--+------------------------+
 //! ```
 //!
 //! Nothing here prints: what happens goes to a callback, what fails is a `PackageError`.
@@ -21,12 +23,20 @@ mod cache;
 mod cargo;
 mod elf;
 mod error;
+mod exclude;
 mod folder;
+mod handler;
+mod install;
+mod npm;
+mod pip;
 mod place;
+mod script;
+mod sdk;
 #[cfg(test)]
 mod tests;
 mod zip;
 
+use crate::interpreter::Language;
 use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;
@@ -38,16 +48,26 @@ pub use place::{Architecture, Target};
 pub struct Code {
     /// The function's logical id.
     pub logical_id: String,
-    /// Absolute: the folder of a Rust crate (it holds `Cargo.toml`), a folder made ready (it holds `bootstrap`), or a
-    /// `.zip` file.
-    pub path: PathBuf,
+    pub source: Source,
     /// Lambda's name for it: `provided.al2023`.
     pub runtime: String,
     /// What the template says; custom runtimes give it no meaning.
     pub handler: String,
+    /// Whether layers bring more code, so that what is not here may be there.
+    pub layers: bool,
     pub architecture: Architecture,
     /// Which of a crate's binaries (SAM's `Metadata.BuildProperties.Binary`).
     pub binary: Option<String>,
+}
+
+/// Where a function's code is.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// An absolute path: of the folder of a Rust crate (it holds `Cargo.toml`), a folder made ready (it holds `bootstrap`),
+    /// a folder with code for node or python, or a `.zip` file.
+    Path(PathBuf),
+    /// The text of the one file that it is.
+    Inline(String),
 }
 
 /// How to build.
@@ -56,6 +76,10 @@ pub struct Options {
     pub backend: Backend,
     /// The cargo to run: what the environment's `CARGO` says, or just `cargo`.
     pub cargo: PathBuf,
+    /// Where node, npm and python are; `None` for the PATH.
+    pub tools: Option<PathBuf>,
+    /// The folder whose parts are to hold the SDK that Lambda's runtimes bring, where code for this machine uses it.
+    pub sdk: PathBuf,
     /// The folder where zips are kept from one run to the next (`.wschat/build`); made when it is missing.
     pub cache: PathBuf,
     /// Whether the compiler's messages come in colour.
@@ -113,57 +137,73 @@ pub async fn build(
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {
     let mut crates = Vec::new();
+    let mut scripts = Vec::new();
     let mut packing = Packing::default();
     for code in functions {
+        if let Some(language) = Language::of(&code.runtime) {
+            scripts.push((code, language));
+            continue;
+        }
         let place = Place::of(&code, target)?;
-        match Source::of(&code)? {
-            Source::Crate => crates.push((code, place)),
-            source @ (Source::Folder | Source::Zip) => packing.start([code.logical_id], move || match source {
-                Source::Zip => zip::adopt(&code.path, &place),
-                _ => folder::pack(&code.path, &place),
-            }),
+        let (path, form) = form(&code)?;
+        match form {
+            Form::Crate => crates.push((code, path, place)),
+            Form::Folder => packing.start([code.logical_id], move || folder::pack(&path, &place)),
+            Form::Zip => packing.start([code.logical_id], move || zip::adopt(&path, &place)),
         }
     }
 
     let cache = Arc::new(Cache::open(&options.cache));
-    let mut artifacts = BTreeMap::new();
-    for batch in cargo::locate(&options.cargo, crates).await? {
-        artifacts.extend(build_batch(&batch, options, &cache, &progress).await?);
-    }
+    let executables = async {
+        let mut artifacts = BTreeMap::new();
+        for batch in cargo::locate(&options.cargo, crates).await? {
+            artifacts.extend(build_batch(&batch, options, &cache, &progress).await?);
+        }
+        Ok(artifacts)
+    };
+    let scripts = script::build(scripts, target, options, &cache, &progress);
+    let (mut artifacts, scripts) = tokio::try_join!(executables, scripts)?;
+    artifacts.extend(scripts);
     artifacts.extend(packing.finish().await?);
     Ok(artifacts)
 }
 
-/// Where a function's code comes from.
+/// What a custom runtime's code is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum Form {
     Crate,
     Folder,
     Zip,
 }
 
-impl Source {
-    fn of(code: &Code) -> Result<Self, PackageError> {
-        let path = &code.path;
-        let shown = path.display();
-        let problem = if path.is_file() {
-            if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
-                return Ok(Self::Zip);
-            }
-            format!("{shown} is a file, and not a .zip")
-        } else if path.join("Cargo.toml").is_file() {
-            return Ok(Self::Crate);
-        } else if path.join("bootstrap").is_file() {
-            return Ok(Self::Folder);
-        } else if path.is_dir() {
-            format!("{shown} holds neither Cargo.toml nor bootstrap")
-        } else {
-            format!("there is no {shown}")
-        };
-        Err(PackageError::new("find the code", problem)
-            .help("CodeUri is relative to the template; it names a Rust crate's folder, a folder with an executable `bootstrap`, or a .zip")
-            .of([&code.logical_id]))
-    }
+/// Where the code of a function with a custom runtime is, and what.
+fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
+    let failed = |why: String| PackageError::new("find the code", why).of([&code.logical_id]);
+    let path = match &code.source {
+        Source::Path(path) => path.clone(),
+        Source::Inline(_) => return Err(failed(format!("{} takes no inline code", code.runtime))),
+    };
+    let shown = path.display();
+    let problem = if path.is_file() {
+        if is_zip(&path) {
+            return Ok((path, Form::Zip));
+        }
+        format!("{shown} is a file, and not a .zip")
+    } else if path.join("Cargo.toml").is_file() {
+        return Ok((path, Form::Crate));
+    } else if path.join("bootstrap").is_file() {
+        return Ok((path, Form::Folder));
+    } else if path.is_dir() {
+        format!("{shown} holds neither Cargo.toml nor bootstrap")
+    } else {
+        format!("there is no {shown}")
+    };
+    Err(failed(problem)
+        .help("CodeUri is relative to the template; it names a Rust crate's folder, a folder with an executable `bootstrap`, or a .zip"))
+}
+
+fn is_zip(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
 }
 
 /// Builds one batch, by another backend if what the first one made could not run where it is to run.
@@ -197,35 +237,40 @@ async fn build_batch(
 }
 
 /// Zips in the making, each for one or more functions, side by side on blocking threads.
-#[derive(Default)]
-struct Packing(JoinSet<Result<BTreeMap<String, Artifact>, PackageError>>);
+struct Packing<T = Artifact>(JoinSet<Result<BTreeMap<String, T>, PackageError>>);
 
-impl Packing {
+impl<T> Default for Packing<T> {
+    fn default() -> Self {
+        Self(JoinSet::new())
+    }
+}
+
+impl<T: Clone + Send + 'static> Packing<T> {
     fn start(
         &mut self,
         functions: impl IntoIterator<Item = String>,
-        pack: impl FnOnce() -> Result<Artifact, PackageError> + Send + 'static,
+        pack: impl FnOnce() -> Result<T, PackageError> + Send + 'static,
     ) {
         let functions: BTreeSet<String> = functions.into_iter().collect();
         self.0.spawn_blocking(move || match pack() {
-            Ok(artifact) => Ok(functions.into_iter().map(|function| (function, artifact.clone())).collect()),
+            Ok(packed) => Ok(functions.into_iter().map(|function| (function, packed.clone())).collect()),
             Err(error) => Err(error.of(functions)),
         });
     }
 
     /// All of them; of several errors, the one of the first function by name.
-    async fn finish(self) -> Result<BTreeMap<String, Artifact>, PackageError> {
-        let mut artifacts = BTreeMap::new();
+    async fn finish(self) -> Result<BTreeMap<String, T>, PackageError> {
+        let mut all = BTreeMap::new();
         let mut errors = Vec::new();
         for packed in self.0.join_all().await {
             match packed {
-                Ok(packed) => artifacts.extend(packed),
+                Ok(packed) => all.extend(packed),
                 Err(error) => errors.push(error),
             }
         }
         match errors.into_iter().min_by(|one, other| one.functions.cmp(&other.functions)) {
             Some(error) => Err(error),
-            None => Ok(artifacts),
+            None => Ok(all),
         }
     }
 }

@@ -77,22 +77,31 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Where `code` runs when it is built for `target`.
+    /// Where the executable of `code` runs when it is built for `target`.
     pub fn of(code: &Code, target: Target) -> Result<Self, PackageError> {
-        // Interpreted runtimes get their own arm here and their own `Source`; they need no place to fit.
         let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.name == code.runtime) else {
             let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).collect();
             return Err(PackageError::new(
                 "package the code",
                 format!("runtime {} is not supported yet", code.runtime),
             )
-            .help(format!("supported: {}", names.join(", ")))
+            .help(format!("supported: {}, nodejs and python3", names.join(", ")))
             .of([&code.logical_id]));
         };
         Ok(match target {
             Target::Host => Self::Host,
             Target::Lambda => Self::Lambda { runtime: *runtime, architecture: code.architecture },
         })
+    }
+}
+
+impl Place {
+    /// Whom it belongs to.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Host => Target::Host,
+            Self::Lambda { .. } => Target::Lambda,
+        }
     }
 }
 

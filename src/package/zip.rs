@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
 
 use super::place::Place;
-use super::{Artifact, PackageError, elf};
+use super::{Artifact, PackageError, Target, elf};
 
 /// Lambda's limits for code that comes in the request (Lambda developer guide, quotas): 50 MB zipped, 250 MB unzipped.
 const LARGEST_ZIPPED: u64 = 50 << 20;
@@ -28,12 +28,12 @@ pub(super) struct Entry {
 }
 
 /// Zips `entries`: sorted by name, at the earliest time a zip can tell, with fixed modes and nothing else.
-pub(super) fn write(mut entries: Vec<Entry>, place: &Place) -> ZipResult<Vec<u8>> {
+pub(super) fn write(mut entries: Vec<Entry>, target: Target) -> ZipResult<Vec<u8>> {
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     // Every byte is paid for at every cold start in AWS; on loopback only the time to zip counts.
-    let level = match place {
-        Place::Host => 1,
-        Place::Lambda { .. } => 9,
+    let level = match target {
+        Target::Host => 1,
+        Target::Lambda => 9,
     };
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for entry in entries {
@@ -50,16 +50,22 @@ pub(super) fn write(mut entries: Vec<Entry>, place: &Place) -> ZipResult<Vec<u8>
 }
 
 /// A zip of these files as an artifact.
-pub(super) fn pack(entries: Vec<Entry>, place: &Place) -> Result<Artifact, PackageError> {
-    let zip = write(entries, place).map_err(|error| PackageError::new("zip the code", error))?;
+pub(super) fn pack(entries: Vec<Entry>, target: Target) -> Result<Artifact, PackageError> {
+    let zip = write(entries, target).map_err(|error| PackageError::new("zip the code", error))?;
     within_limits(artifact(zip).map_err(|error| PackageError::new("zip the code", error))?)
 }
 
-/// A zip file that the user made, as it is, if Lambda can run what is in it.
-pub(super) fn adopt(path: &Path, place: &Place) -> Result<Artifact, PackageError> {
+/// A zip file that the user made, as it is.
+pub(super) fn read(path: &Path) -> Result<Artifact, PackageError> {
     let failed = |why: String| PackageError::new("take the zip", format!("{}: {why}", path.display()));
     let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let artifact = within_limits(artifact(bytes).map_err(|error| failed(error.to_string()))?)?;
+    within_limits(artifact(bytes).map_err(|error| failed(error.to_string()))?)
+}
+
+/// The same, if a custom runtime can run what is in it.
+pub(super) fn adopt(path: &Path, place: &Place) -> Result<Artifact, PackageError> {
+    let failed = |why: String| PackageError::new("take the zip", format!("{}: {why}", path.display()));
+    let artifact = read(path)?;
 
     let open = || -> ZipResult<(Option<u32>, Vec<u8>)> {
         let mut archive = ZipArchive::new(Cursor::new(&artifact.zip))?;
@@ -102,6 +108,23 @@ fn files(zip: &[u8]) -> ZipResult<Vec<(String, u64)>> {
         files.push((file.name()?.into_owned(), file.size()));
     }
     Ok(files)
+}
+
+/// The names of the files in a zip, and the contents of those that `wanted` wants.
+pub(super) fn contents(zip: &[u8], wanted: impl Fn(&str) -> bool) -> ZipResult<Vec<(String, Option<Vec<u8>>)>> {
+    let mut archive = ZipArchive::new(Cursor::new(zip))?;
+    let mut contents = Vec::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index)?;
+        let name = file.name()?.into_owned();
+        let mut content = Vec::new();
+        let wanted = wanted(&name);
+        if wanted {
+            file.by_ref().take(LARGEST_UNZIPPED).read_to_end(&mut content)?;
+        }
+        contents.push((name, wanted.then_some(content)));
+    }
+    Ok(contents)
 }
 
 /// `artifact`, if Lambda takes one of its size.

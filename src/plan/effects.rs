@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Action, Plan, Step};
-use crate::resources::{api, function, log_group, permission, route, stage, table};
+use crate::resources::{alias, api, function, log_group, permission, route, stage, table};
 
 /// What a step does to those who use the stack meanwhile, a sentence each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn going(plan: &Plan, step: &Step) -> Effects {
         function::TYPE if step.action == Action::Replace => {
             interrupted("whatever invokes it is refused until it is there again")
         }
-        function::TYPE if !has_successor(plan, step) => interrupted("nothing can invoke it any more"),
+        function::TYPE | alias::TYPE if !has_successor(plan, step) => interrupted("nothing can invoke it any more"),
         route::TYPE => {
             let key = step.live.as_ref().and_then(|live| live.properties["RouteKey"].as_str()).unwrap_or_default();
             match key {

@@ -21,12 +21,19 @@ pub use planner::{diff, teardown};
 pub use undo::{Did, Undo, believed, undo};
 
 use crate::resources::deployment::FREEZES;
-use crate::resources::{self, Live, Provider, Want, deployment, integration, permission};
+use crate::resources::{self, Live, Provider, Want, deployment, integration, mark, permission, version};
 use crate::stack::Token;
 
 /// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
 pub fn changes(provider: &dyn Provider, old: &Value, new: &Value) -> Vec<Change> {
+    let exists = old.as_object().is_some_and(|old| !old.is_empty());
+    if provider.type_name() == version::TYPE && exists {
+        // One that froze the same is the one, whatever it was called when it was published: nothing can change it.
+        return Vec::new();
+    }
     let mut changes = diff::changes(provider, old, new);
+    // Whose something is, is worth no change where it did not say so before.
+    changes.retain(|change| change.property != mark::PROPERTY || change.old.is_some());
     // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
     changes.retain(|change| !change.property.starts_with(FREEZES) && change.property != deployment::DIGEST);
     changes
@@ -164,7 +171,7 @@ impl Plan {
     /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing
     /// serves any more, is not missed.
     pub fn destructive(&self) -> impl Iterator<Item = &Step> {
-        let left_behind = [deployment::TYPE, integration::TYPE, permission::TYPE];
+        let left_behind = [deployment::TYPE, integration::TYPE, permission::TYPE, version::TYPE];
         self.steps
             .iter()
             .filter(|step| matches!(step.action, Action::Delete | Action::Replace))

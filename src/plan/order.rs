@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Action, Plan};
 use crate::resources::{
-    self, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response, stage,
-    table,
+    self, alias, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response,
+    stage, table, version,
 };
 use crate::stack::{Resource, Stack};
 
@@ -92,6 +92,9 @@ fn gone_before(type_name: &str) -> &'static [&'static str] {
         // A call that is still under way may need the function, and a function that is still there its log group: a
         // last line would make it anew.
         function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        // A name goes before what it names.
+        version::TYPE => &[alias::TYPE],
+        alias::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
         log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
         // Once the API is gone no message comes; a table takes the longest to go.
         table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],

@@ -8,8 +8,8 @@ use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, deployment, function, integration, log_group, route, route_response,
-    tags,
+    self, Health, Live, Owner, Provider, Want, alias, deployment, function, integration, log_group, mark, route,
+    route_response, tags, version,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
@@ -202,7 +202,24 @@ impl Planner<'_> {
                 properties["Tags"][key] = Value::from(value);
             }
         }
+        if [version::TYPE, alias::TYPE].contains(&provider.type_name()) {
+            let mark = mark::of(&resource.logical_id, resource.deletion_policy);
+            properties[mark::PROPERTY] = Value::from(mark);
+        }
+        if provider.type_name() == version::TYPE
+            && let Some((function, provider)) = self.published(resource)
+        {
+            properties[FREEZES] = function::frozen(&self.wanted(function, provider).properties);
+        }
         if provider.type_name() == function::TYPE {
+            let name = resource.name.as_deref();
+            let has_versions = |other: &Resource| {
+                [version::TYPE, alias::TYPE].contains(&other.kind.type_name())
+                    && other.properties["FunctionName"].as_str() == name
+            };
+            if self.stack.resources.values().any(has_versions) {
+                properties["Tags"][tags::VERSIONS] = Value::from("true");
+            }
             match self.options.code.get(&resource.logical_id) {
                 Some(digest) => properties["CodeSha256"] = Value::from(digest.as_str()),
                 // No code was built: what is there is as good as any.
@@ -220,6 +237,13 @@ impl Planner<'_> {
         }
         let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
         Want { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
+    }
+
+    /// The function that a version is of.
+    fn published(&self, version: &Resource) -> Option<(&Resource, &'static dyn Provider)> {
+        let name = version.properties["FunctionName"].as_str();
+        let is_it = |other: &&Resource| other.kind.type_name() == function::TYPE && other.name.as_deref() == name;
+        self.stack.resources.values().find(is_it).zip(resources::provider(function::TYPE))
     }
 
     /// What a deployment freezes: all it waits for, as those are to be.
@@ -309,10 +333,15 @@ impl Planner<'_> {
             let made_by_lambda = live.logical_id.is_none()
                 && live.type_name == log_group::TYPE
                 && live.physical_id.strip_prefix(log_group::LAMBDA).is_some_and(|name| functions.contains(name));
-            if made_by_lambda {
+            let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
+            // Older versions that shall stay are no news in any plan, nor are those that somebody published by hand.
+            let kept = live.logical_id.is_none()
+                || live.deletion_policy != DeletionPolicy::Delete
+                || wanted.is_some_and(|wanted| wanted.update_replace_policy != DeletionPolicy::Delete);
+            if made_by_lambda || (live.type_name == version::TYPE && kept) {
                 continue;
             }
-            let still_wanted = live.logical_id.as_ref().is_some_and(|id| self.stack.resources.contains_key(id));
+            let still_wanted = wanted.is_some();
             let reason = if still_wanted {
                 "another takes its place"
             } else if live.logical_id.is_none() && provider.is_some_and(|provider| provider.parent().is_some()) {
@@ -321,7 +350,7 @@ impl Planner<'_> {
                 "the template no longer describes it"
             };
             let mut step = leaving(live, Some(reason.to_owned()));
-            if let Some(wanted) = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id)) {
+            if let Some(wanted) = wanted {
                 step.action = gone_or_left(wanted.update_replace_policy);
             }
             steps.push(step);
@@ -338,7 +367,7 @@ fn leaving(live: &Live, reason: Option<String>) -> Step {
 fn gone_or_left(policy: DeletionPolicy) -> Action {
     match policy {
         DeletionPolicy::Delete => Action::Delete,
-        DeletionPolicy::Retain => Action::Retain,
+        DeletionPolicy::Retain | DeletionPolicy::RetainExceptOnCreate => Action::Retain,
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::order::{order_deletes, reaches};
 use super::{Action, Plan, Step, changes};
-use crate::resources::{Live, Owner, Want, function, log_group, permission, route, route_response};
+use crate::resources::{Live, Owner, Want, alias, function, log_group, permission, route, route_response, version};
 use crate::stack::Token;
 
 /// What a run did of its plan. Steps are indexes into that plan.
@@ -99,11 +99,11 @@ pub fn believed(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before:
             (Action::Create, _, Some(properties)) => {
                 let id = did.created.get(&index).or(step.physical_id.as_ref());
                 let above = match step.type_name {
-                    permission::TYPE => "FunctionName",
+                    permission::TYPE | version::TYPE | alias::TYPE => "FunctionName",
                     route_response::TYPE => "RouteId",
                     _ => "ApiId",
                 };
-                let parent = properties[above].as_str().map(str::to_owned);
+                let parent = properties[above].as_str().map(|above| function::name_and_qualifier(above).0.to_owned());
                 let made = id.map(|id| Live::new(step.type_name, id, properties));
                 now.extend(made.map(|live| Live { logical_id: Some(step.name.clone()), parent, ..live }));
             }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Rights;
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, api, deployment, function, inline_policy, integration, log_group, permission, role, route, route_response,
-    stage, table,
+    Health, alias, api, deployment, function, inline_policy, integration, log_group, permission, role, route,
+    route_response, stage, table, version,
 };
 use crate::stack::{Scope, Token};
 
@@ -36,6 +36,8 @@ pub fn of_step(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope) {
         table::TYPE => of_table(rights, &subject),
         function::TYPE => of_function(rights, &subject),
         permission::TYPE => of_permission(rights, &subject),
+        version::TYPE => of_version(rights, &subject),
+        alias::TYPE => of_alias(rights, &subject),
         role::TYPE => of_role(rights, &subject),
         inline_policy::TYPE => of_inline_policy(rights, &subject),
         log_group::TYPE => of_log_group(rights, &subject),
@@ -68,6 +70,11 @@ impl<'a> Subject<'a> {
     fn name(&self) -> &str {
         let wanted = || self.step.want.as_ref().and_then(|want| want.name.as_deref());
         self.step.physical_id.as_deref().or_else(wanted).unwrap_or(ANY)
+    }
+
+    /// The name of an alias, whose physical id is `FUNCTION:NAME`.
+    fn alias_name(&self) -> &str {
+        function::name_and_qualifier(self.name()).1.unwrap_or(ANY)
     }
 
     fn creates(&self) -> bool {
@@ -194,13 +201,47 @@ fn of_function(rights: &mut Rights, it: &Subject<'_>) {
 /// A permission is a statement in its function's policy.
 fn of_permission(rights: &mut Rights, it: &Subject<'_>) {
     for function in it.texts("FunctionName") {
-        let name = function.rsplit_once(":function:").map_or(function.as_str(), |(_, name)| name);
-        let arn = it.scope.arn("lambda", &format!("function:{name}"));
+        let arn = it.scope.arn("lambda", &format!("function:{function}"));
         if it.creates() || it.updates() {
             rights.allow("lambda", &["GetPolicy", "AddPermission", "RemovePermission"], arn);
         } else if it.deletes() {
             rights.allow("lambda", &["RemovePermission"], arn);
         }
+    }
+}
+
+/// A version is listed and published under its function's ARN, and is looked at and goes under its own.
+fn of_version(rights: &mut Rights, it: &Subject<'_>) {
+    for function in it.texts("FunctionName") {
+        let function = it.scope.arn("lambda", &format!("function:{function}"));
+        let version = format!("{function}:{ANY}");
+        rights.allow("lambda", &["ListVersionsByFunction", "ListAliases"], function.as_str());
+        if it.creates() {
+            rights.allow("lambda", &["PublishVersion"], function);
+            rights.allow("lambda", &["GetFunction", "DeleteFunction"], version.as_str());
+        }
+        if it.deletes() {
+            rights.allow("lambda", &["DeleteFunction"], version);
+        }
+    }
+}
+
+/// What is said of an alias is said under its function's ARN, but for its policy.
+fn of_alias(rights: &mut Rights, it: &Subject<'_>) {
+    for function in it.texts("FunctionName") {
+        let function = it.scope.arn("lambda", &format!("function:{function}"));
+        let mut allow = |actions: &[&str]| rights.allow("lambda", actions, function.as_str());
+        allow(&["ListVersionsByFunction", "ListAliases"]);
+        if it.creates() {
+            allow(&["CreateAlias", "DeleteAlias"]);
+        }
+        if it.deletes() {
+            allow(&["DeleteAlias"]);
+        }
+        if it.updates() {
+            allow(&["UpdateAlias"]);
+        }
+        rights.allow("lambda", &["GetPolicy"], format!("{function}:{}", it.alias_name()));
     }
 }
 

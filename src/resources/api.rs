@@ -85,7 +85,8 @@ impl Kind for Api {
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
-            None | Some("ApiId" | "ApiEndpoint") => Attribute::Minted,
+            None | Some(ENDPOINT) => Attribute::Minted,
+            Some("ApiId") => Attribute::Ref,
             Some(_) => Attribute::Unknown(&["ApiId", ENDPOINT]),
         }
     }
@@ -249,7 +250,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
 }
 
 fn created(id: String, endpoint: Option<String>) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone()), ("ApiId".to_owned(), id.clone())]
+    let attributes = [("Ref".to_owned(), id.clone())]
         .into_iter()
         .chain(endpoint.map(|endpoint| (ENDPOINT.to_owned(), endpoint)))
         .collect();

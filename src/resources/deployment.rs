@@ -99,7 +99,8 @@ impl Kind for Deployment {
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
-            None | Some("DeploymentId") => Attribute::Minted,
+            None => Attribute::Minted,
+            Some("DeploymentId") => Attribute::Ref,
             Some(_) => Attribute::Unknown(&["DeploymentId"]),
         }
     }
@@ -223,8 +224,7 @@ fn live(api: &str, deployment: sdk::Deployment) -> Live {
 }
 
 fn created(id: String) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone()), ("DeploymentId".to_owned(), id.clone())];
-    Created { physical_id: id, attributes: attributes.into() }
+    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Sought, Want,
+    Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want,
     gone_is_fine, pages, to_value, wait,
 };
 use crate::aws::{Aws, Call, CallError, Meaning, Trial};
@@ -180,7 +180,7 @@ impl Kind for Function {
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "FunctionName", longest: 64 })
+        Some(Naming { property: "FunctionName", longest: 64, within: None })
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
@@ -204,6 +204,11 @@ impl Kind for Function {
 
     fn create_only(&self) -> &'static [&'static str] {
         &["FunctionName", "PackageType"]
+    }
+
+    fn any_if_absent(&self) -> &'static [&'static str] {
+        // It stays when the last of them has gone: until then it is what they are found by.
+        &["Tags.wschat:versions"]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -248,7 +253,7 @@ impl Provider for Function {
                 let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
                 let (found, policy) = tokio::join!(read(aws, &name), async {
-                    if likely { Some(policy(aws, &name).await) } else { None }
+                    if likely { Some(policy(aws, &name, None).await) } else { None }
                 });
                 let found = match found {
                     // Whoever may not see a function has not made it, unless it is called like one of ours.
@@ -369,7 +374,8 @@ impl Provider for Function {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
         }
         let arn = arn(aws.scope(), name);
-        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        let (set, mut removed) = tags::difference(&from.tags, &to.tags);
+        removed.retain(|key| key != tags::VERSIONS);
         if !set.is_empty() {
             aws.call(Call::new("lambda", "TagResource"), || {
                 aws.lambda.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
@@ -462,10 +468,13 @@ where
 /// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
 pub(super) const POLICY: &str = "Policy";
 
-/// A function's resource policy, JSON; empty where it has none.
-pub(super) async fn policy(aws: &Aws, name: &str) -> Result<String, CallError> {
-    let answer =
-        aws.call(Call::new("lambda", "GetPolicy"), || aws.lambda.get_policy().function_name(name).send()).await;
+/// The resource policy of a function or of one of its aliases, JSON; empty where it has none.
+pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result<String, CallError> {
+    let answer = aws
+        .call(Call::new("lambda", "GetPolicy"), || {
+            aws.lambda.get_policy().function_name(name).set_qualifier(alias.map(str::to_owned)).send()
+        })
+        .await;
     match answer {
         Ok(answer) => Ok(answer.policy.unwrap_or_default()),
         Err(error) if error.is(Meaning::NotFound) => Ok(String::new()),
@@ -563,7 +572,8 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
     }
 }
 
-async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), ResourceError> {
+/// Waits until a function, or a version of one (`FUNCTION:NUMBER`), can be invoked.
+pub(super) async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), ResourceError> {
     let aws = cx.aws;
     wait::until(cx, wait::FUNCTION, "Pending", || async {
         let answer = aws
@@ -649,6 +659,45 @@ fn logging_config(name: &str, props: &Props) -> sdk::LoggingConfig {
         .set_application_log_level(logging.application_log_level.as_deref().map(sdk::ApplicationLogLevel::from))
         .set_system_log_level(logging.system_log_level.as_deref().map(sdk::SystemLogLevel::from))
         .build()
+}
+
+/// The property that is the digest of the code.
+pub const CODE: &str = "CodeSha256";
+
+/// Of a function's canonical properties those that its versions freeze: all but what belongs to the function itself.
+pub fn frozen(properties: &Value) -> Value {
+    // A version has a description of its own.
+    const OWN: &[&str] = &["FunctionName", "Description", "ReservedConcurrentExecutions", "Tags"];
+    let mut frozen = properties.clone();
+    if let Some(members) = frozen.as_object_mut() {
+        members.retain(|name, _| !OWN.contains(&name.as_str()));
+    }
+    frozen
+}
+
+/// The canonical properties of a function, or of a version of one, that Lambda describes.
+pub(super) fn canonical_of(configuration: sdk::FunctionConfiguration) -> Value {
+    to_value(&properties(configuration, Tags::new(), None))
+}
+
+/// Whether a live function may have versions or aliases of the stack's: the template wants some, or an earlier one did.
+pub(super) fn has_versions(function: &Live, search: &Search) -> bool {
+    search.versions || function.properties["Tags"].get(tags::VERSIONS).is_some()
+}
+
+/// The bare name in what calls one function, a name or an ARN, and the version or alias that it names, if it does.
+pub fn name_and_qualifier(text: &str) -> (&str, Option<&str>) {
+    let name = text.rsplit_once("function:").map_or(text, |(_, name)| name);
+    name.split_once(':').map_or((name, None), |(name, qualifier)| (name, Some(qualifier)))
+}
+
+/// Reads what calls a function as its bare name.
+///
+/// # Errors
+/// When it is no text.
+pub(super) fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(name_and_qualifier(&text).0.to_owned())
 }
 
 pub(super) fn arn(scope: &Scope, name: &str) -> String {

@@ -101,7 +101,8 @@ impl Kind for Integration {
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
-            None | Some("IntegrationId") => Attribute::Minted,
+            None => Attribute::Minted,
+            Some("IntegrationId") => Attribute::Ref,
             Some(_) => Attribute::Unknown(&["IntegrationId"]),
         }
     }
@@ -223,6 +224,5 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
 }
 
 fn created(id: String) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone()), ("IntegrationId".to_owned(), id.clone())];
-    Created { physical_id: id, attributes: attributes.into() }
+    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
 }

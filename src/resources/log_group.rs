@@ -57,7 +57,7 @@ impl Kind for LogGroup {
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "LogGroupName", longest: 512 })
+        Some(Naming { property: "LogGroupName", longest: 512, within: None })
     }
 
     fn not_yet(&self) -> &'static [&'static str] {

@@ -3,6 +3,7 @@
 //! A type has two sides. `Kind` is what can be said of it without asking anybody: its properties, its names, its
 //! attributes. `Provider` reads and writes it in AWS.
 
+pub mod alias;
 pub mod api;
 pub mod deployment;
 mod document;
@@ -10,6 +11,7 @@ pub mod function;
 pub mod inline_policy;
 pub mod integration;
 pub mod log_group;
+pub mod mark;
 mod pages;
 pub mod permission;
 pub mod properties;
@@ -19,6 +21,7 @@ pub mod route_response;
 pub mod stage;
 pub mod table;
 pub mod tags;
+pub mod version;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -35,6 +38,7 @@ use crate::stack::{DeletionPolicy, Scope};
 
 /// All resource types that wschat provisions itself.
 pub static PROVIDERS: &[&dyn Provider] = &[
+    &alias::Alias,
     &api::Api,
     &deployment::Deployment,
     &function::Function,
@@ -47,6 +51,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &route_response::RouteResponse,
     &stage::Stage,
     &table::Table,
+    &version::Version,
 ];
 
 /// The pure side of all types.
@@ -109,6 +114,8 @@ pub struct Naming {
     pub property: &'static str,
     /// The longest name the service takes, in characters.
     pub longest: usize,
+    /// The property that names the function which it is a part of: then the physical name is `FUNCTION:NAME`.
+    pub within: Option<&'static str>,
 }
 
 /// What is known of an attribute before its resource exists.
@@ -117,6 +124,8 @@ pub enum Attribute {
     Known(String),
     /// AWS mints it: a token until then.
     Minted,
+    /// Another word for what `Ref` gives, which AWS mints: so that one thing has one token.
+    Ref,
     /// There is no such attribute; these are the ones there are.
     Unknown(&'static [&'static str]),
 }
@@ -283,6 +292,8 @@ pub struct Search {
     pub inline_policies: Vec<(String, String)>,
     /// Whether the template has route responses: routes that have them need not show it.
     pub route_responses: bool,
+    /// Whether the template has versions or aliases: functions that are to have them need not show it.
+    pub versions: bool,
 }
 
 /// What to look for, which becomes known while a reading is already under way: first everything is listed, for which

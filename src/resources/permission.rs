@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::function;
-use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, gone_is_fine, to_value};
+use super::{
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, alias, function, gone_is_fine,
+    to_value,
+};
 use crate::aws::{Aws, Call};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
@@ -19,7 +21,7 @@ pub struct Permission;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Props {
-    /// The function's name or ARN, as written.
+    /// The function's name; `FUNCTION:ALIAS` where it is about an alias.
     function_name: String,
     action: String,
     principal: String,
@@ -28,18 +30,25 @@ struct Props {
 }
 
 impl Props {
-    /// The function's bare name: AWS takes an ARN too.
     fn function(&self) -> &str {
-        let name = self.function_name.rsplit_once("function:").map_or(self.function_name.as_str(), |(_, name)| name);
-        name.split(':').next().unwrap_or(name)
+        function::name_and_qualifier(&self.function_name).0
     }
 
-    /// One spelling for the function.
+    fn alias(&self) -> Option<&str> {
+        function::name_and_qualifier(&self.function_name).1
+    }
+
+    /// One spelling for the function: AWS takes an ARN too.
     fn canonical(mut self) -> Self {
-        self.function_name = self.function().to_owned();
+        self.function_name = called(self.function(), self.alias());
         self.principal = super::document::account_id(&self.principal).unwrap_or(self.principal);
         self
     }
+}
+
+/// What a permission of a function, or of an alias of it, is on.
+fn called(function: &str, alias: Option<&str>) -> String {
+    alias.map_or_else(|| function.to_owned(), |alias| format!("{function}:{alias}"))
 }
 
 /// The statement's id: the logical id, and what it says, because a statement cannot be changed. A changed one stands
@@ -101,19 +110,30 @@ impl Provider for Permission {
             && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
     }
 
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = sought.wait().await;
         let policies = parents.iter().map(|function| async move {
-            match function.attributes.get(function::POLICY) {
-                Some(policy) => read_policy(&function.physical_id, policy),
-                None => statements(aws, &function.physical_id).await,
+            let name = function.physical_id.as_str();
+            let mut found = match function.attributes.get(function::POLICY) {
+                Some(policy) => read_policy(name, None, policy)?,
+                None => statements(aws, name, None).await?,
+            };
+            if function::has_versions(function, search) {
+                let aliases = alias::list(aws, name).await?;
+                let of_aliases = aliases.iter().map(|alias| {
+                    let (_, alias) = function::name_and_qualifier(&alias.physical_id);
+                    statements(aws, name, alias)
+                });
+                found.extend(futures_util::future::try_join_all(of_aliases).await?.into_iter().flatten());
             }
+            Ok::<_, ResourceError>(found)
         });
         Ok(futures_util::future::try_join_all(policies).await?.into_iter().flatten().collect())
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
         let props: Props = want.read()?;
-        Ok(statements(cx.aws, props.function()).await?.into_iter().find(|live| self.is(want, live)))
+        Ok(statements(cx.aws, props.function(), props.alias()).await?.into_iter().find(|live| self.is(want, live)))
     }
 
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
@@ -124,6 +144,7 @@ impl Provider for Permission {
             aws.lambda
                 .add_permission()
                 .function_name(props.function())
+                .set_qualifier(props.alias().map(str::to_owned))
                 .statement_id(&id)
                 .action(&props.action)
                 .principal(&props.principal)
@@ -143,10 +164,15 @@ impl Provider for Permission {
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
-        let function = live.parent.as_deref().unwrap_or_default();
+        let props: Props = live.read()?;
         gone_is_fine(
             aws.call(Call::new("lambda", "RemovePermission"), || {
-                aws.lambda.remove_permission().function_name(function).statement_id(&live.physical_id).send()
+                aws.lambda
+                    .remove_permission()
+                    .function_name(props.function())
+                    .set_qualifier(props.alias().map(str::to_owned))
+                    .statement_id(&live.physical_id)
+                    .send()
             })
             .await,
         )?;
@@ -154,21 +180,21 @@ impl Provider for Permission {
     }
 }
 
-async fn statements(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
-    read_policy(function, &function::policy(aws, function).await?)
+async fn statements(aws: &Aws, function: &str, alias: Option<&str>) -> Result<Vec<Live>, ResourceError> {
+    read_policy(function, alias, &function::policy(aws, function, alias).await?)
 }
 
-fn read_policy(function: &str, policy: &str) -> Result<Vec<Live>, ResourceError> {
+fn read_policy(function: &str, alias: Option<&str>, policy: &str) -> Result<Vec<Live>, ResourceError> {
     if policy.is_empty() {
         return Ok(Vec::new());
     }
     let policy: Value = serde_json::from_str(policy)
         .map_err(|error| ResourceError::Failed(format!("the policy of {function} is not JSON: {error}")))?;
     let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
-    Ok(statements.iter().map(|statement| live(function, statement)).collect())
+    Ok(statements.iter().map(|statement| live(function, alias, statement)).collect())
 }
 
-fn live(function: &str, statement: &Value) -> Live {
+fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let id = text(&statement["Sid"]).unwrap_or_default();
     let principal = match &statement["Principal"] {
@@ -186,7 +212,7 @@ fn live(function: &str, statement: &Value) -> Live {
         })
     };
     let props = Props {
-        function_name: function.to_owned(),
+        function_name: called(function, alias),
         action: text(&statement["Action"]).unwrap_or_default(),
         principal: principal.map(|who| super::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
         source_arn: condition("AWS:SourceArn"),

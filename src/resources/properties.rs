@@ -8,7 +8,7 @@
 //! Inside what serde buffers itself (untagged and internally tagged enums, `flatten`) places and conversions are lost;
 //! resource types avoid those.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -17,6 +17,9 @@ use serde_json::Value;
 
 use crate::diagnostic::{Path, Problem, Step};
 use crate::stack::Token;
+
+/// How many ill-typed values of one resource are found at once.
+const MOST_ROUNDS: usize = 100;
 
 /// Reads `properties` as a `T`.
 ///
@@ -27,15 +30,13 @@ use crate::stack::Token;
 pub fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, Vec<Problem>> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut placeholders = BTreeSet::new();
+    let mut unknown = HashSet::new();
     loop {
         let seen = std::cell::RefCell::new(Vec::new());
         let place = Place { path: Path::default(), placeholders: &placeholders, unknown: &seen };
         let result = T::deserialize(Reader { value: Some(properties), place });
-        for problem in seen.into_inner() {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
+        // Unknown keys are found in every round.
+        problems.extend(seen.into_inner().into_iter().filter(|problem| unknown.insert(problem.clone())));
         match result {
             Ok(value) if problems.is_empty() => return Ok(value),
             Ok(_) => return Err(problems),
@@ -46,6 +47,9 @@ pub fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, Vec<Problem>> 
                     return Err(problems);
                 }
                 problems.push(failure.problem());
+                if placeholders.len() == MOST_ROUNDS {
+                    return Err(problems);
+                }
             }
         }
     }

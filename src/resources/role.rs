@@ -64,7 +64,7 @@ impl Kind for Role {
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "RoleName", longest: 64 })
+        Some(Naming { property: "RoleName", longest: 64, within: None })
     }
 
     fn not_yet(&self) -> &'static [&'static str] {

@@ -74,7 +74,8 @@ impl Kind for Route {
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
-            None | Some("RouteId") => Attribute::Minted,
+            None => Attribute::Minted,
+            Some("RouteId") => Attribute::Ref,
             Some(_) => Attribute::Unknown(&["RouteId"]),
         }
     }
@@ -205,6 +206,5 @@ fn live(api: &str, route: sdk::Route) -> Live {
 }
 
 fn created(id: String) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone()), ("RouteId".to_owned(), id.clone())];
-    Created { physical_id: id, attributes: attributes.into() }
+    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
 }

@@ -51,7 +51,8 @@ impl Kind for RouteResponse {
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
-            None | Some("RouteResponseId") => Attribute::Minted,
+            None => Attribute::Minted,
+            Some("RouteResponseId") => Attribute::Ref,
             Some(_) => Attribute::Unknown(&["RouteResponseId"]),
         }
     }
@@ -162,6 +163,5 @@ fn live(api: &str, route: &str, response: sdk::RouteResponse) -> Live {
 }
 
 fn created(id: String) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone()), ("RouteResponseId".to_owned(), id.clone())];
-    Created { physical_id: id, attributes: attributes.into() }
+    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
 }

@@ -234,7 +234,7 @@ impl Kind for Table {
     }
 
     fn naming(&self) -> Option<Naming> {
-        Some(Naming { property: "TableName", longest: 255 })
+        Some(Naming { property: "TableName", longest: 255, within: None })
     }
 
     fn not_yet(&self) -> &'static [&'static str] {

@@ -9,6 +9,8 @@ pub const STACK: &str = "wschat:stack";
 /// IAM is one for all regions: a role belongs to the stack of one.
 pub const REGION: &str = "wschat:region";
 pub const LOGICAL_ID: &str = "wschat:logical-id";
+/// On functions that have had versions or aliases: they carry no tags, and are not looked for everywhere.
+pub const VERSIONS: &str = "wschat:versions";
 pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 
 /// Tags by key.
@@ -54,10 +56,7 @@ pub fn owner(tags: &Tags, scope: &Scope) -> Owner {
 
 /// The deletion policy that a resource was tagged with.
 pub fn deletion_policy(tags: &Tags) -> DeletionPolicy {
-    match tags.get(DELETION_POLICY).map(String::as_str) {
-        Some("Retain") => DeletionPolicy::Retain,
-        _ => DeletionPolicy::Delete,
-    }
+    tags.get(DELETION_POLICY).and_then(|policy| DeletionPolicy::read(policy)).unwrap_or_default()
 }
 
 /// Whether `name` is one that wschat gave in `stack`: `{stack}-{LogicalId}-{8 hex}`. Logical ids have no hyphen, so a

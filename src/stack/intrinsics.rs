@@ -11,7 +11,7 @@ use super::substitution::{self, Piece, Substitution};
 use super::{Scope, Token, network};
 use crate::diagnostic::{Path, Problem};
 use crate::resources::Attribute;
-use crate::template::{LANGUAGE_EXTENSIONS, intrinsics};
+use crate::template::{LANGUAGE_EXTENSIONS, MOST_PROBLEMS, intrinsics};
 
 /// Why a function has no value: a problem that is still to be reported, or one that was already.
 pub enum Failure {
@@ -81,6 +81,9 @@ const LIST_THEM: &str = "write out the values that are allowed";
 /// followed by recursion.
 const DEEPEST: usize = 400;
 
+/// The most that the functions of a template may give, all taken together, in bytes: each may double what another gave.
+const MOST_PRODUCED: usize = 32 << 20;
+
 /// Functions that a template has only with the transform `AWS::LanguageExtensions`.
 const EXTENSIONS: &[&str] = &["Fn::Length", "Fn::ToJsonString"];
 
@@ -119,6 +122,9 @@ impl Resolver<'_> {
         path: &Path,
         next: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if self.problems.len() > MOST_PROBLEMS {
+            return Err(Failure::Reported);
+        }
         if self.depth == DEEPEST {
             let what = format!("values are built on each other here, more than {DEEPEST} deep");
             return Err(Problem::new(path.clone(), what).into());
@@ -166,7 +172,9 @@ impl Resolver<'_> {
             return Err(needs_extensions(below, name).into());
         }
         if let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) {
-            return function(self, argument, &below);
+            let value = function(self, argument, &below)?;
+            self.produced += value.as_ref().map_or(0, size);
+            return if self.produced > MOST_PRODUCED { Err(too_much(&below)) } else { Ok(value) };
         }
         let problem = if LOGIC.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in conditions only"))
@@ -267,7 +275,7 @@ impl Resolver<'_> {
         // Whether there is such an attribute does not depend on the name.
         match kind.attribute(self.scope, kind.naming().map(|_| logical_id), attribute) {
             Attribute::Known(_) => Ok(false),
-            Attribute::Minted => Ok(true),
+            Attribute::Minted | Attribute::Ref => Ok(true),
             Attribute::Unknown(known) => {
                 let given = attribute.unwrap_or("Ref");
                 let what = format!("{} has no attribute \"{given}\"", kind.type_name());
@@ -340,6 +348,21 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+/// About how many bytes a value has.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 1 + size(item)).sum(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        _ => 1,
+    }
+}
+
+fn too_much(path: &Path) -> Failure {
+    let what = format!("the functions of the template give more than {} MB", MOST_PRODUCED >> 20);
+    Problem::new(path.clone(), what).into()
+}
+
 /// What is wrong where a part of the language is used without the transform that brings it.
 fn needs_extensions(path: Path, part: &str) -> Problem {
     Problem::of_key(path, format!("{part} needs the transform {LANGUAGE_EXTENSIONS}"))
@@ -399,6 +422,7 @@ fn sub(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
             (None, None) => resolver.reference(name, &call.path)?,
         };
         match value.as_ref().and_then(scalar) {
+            Some(text) if out.len() + text.len() > MOST_PRODUCED => return Err(too_much(&call.path)),
             Some(text) => out.push_str(&text),
             None => return Err(Problem::new(call.path, format!("${{{name}}} is not a string")).into()),
         }
@@ -412,6 +436,7 @@ fn join(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let values = resolver.list(values, &path.index(1))?;
     let texts: Option<Vec<String>> = values.iter().map(scalar).collect();
     match texts {
+        Some(texts) if texts.len().saturating_mul(delimiter.len()) > MOST_PRODUCED => Err(too_much(path)),
         Some(texts) => Ok(Some(texts.join(&delimiter).into())),
         None => Err(Problem::new(path.index(1), "Fn::Join joins strings only").into()),
     }

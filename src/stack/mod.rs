@@ -79,11 +79,20 @@ pub struct Resource {
     pub update_replace_policy: DeletionPolicy,
     /// Where the template describes it.
     pub path: Path,
-    /// The folder, crate or zip file that a function's code comes from, relative to the template. Then `Code` in
-    /// `properties` is `LOCAL_CODE`: where code comes from makes no difference to what is deployed.
-    pub code: Option<String>,
+    /// Where a function's code comes from. Then `Code` in `properties` is `LOCAL_CODE`: where code comes from makes no
+    /// difference to what is deployed.
+    pub code: Option<Code>,
     /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
     pub binary: Option<String>,
+}
+
+/// Where a function's code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// A folder, crate or zip file, relative to the template.
+    Local(String),
+    /// The template holds it: the text of one file.
+    Inline(String),
 }
 
 /// The one key of `Code` of a function whose code is local; its value is `true`.
@@ -95,6 +104,9 @@ pub enum DeletionPolicy {
     #[default]
     Delete,
     Retain,
+    /// As `Retain`. What a failed run has made goes again, whatever its policy, because nobody has used it yet; so the
+    /// exception holds for both.
+    RetainExceptOnCreate,
 }
 
 impl DeletionPolicy {
@@ -102,7 +114,13 @@ impl DeletionPolicy {
         match self {
             Self::Delete => "Delete",
             Self::Retain => "Retain",
+            Self::RetainExceptOnCreate => "RetainExceptOnCreate",
         }
+    }
+
+    /// The policy of this name.
+    pub fn read(name: &str) -> Option<Self> {
+        [Self::Delete, Self::Retain, Self::RetainExceptOnCreate].into_iter().find(|policy| policy.as_str() == name)
     }
 }
 
@@ -122,7 +140,7 @@ pub struct Token {
     pub attribute: String,
 }
 
-/// Brackets that no template text contains: private-use characters.
+/// Brackets that no template text contains: private-use characters, which are refused there.
 const OPEN: char = '\u{F0000}';
 const CLOSE: char = '\u{F0001}';
 
@@ -130,6 +148,11 @@ impl Token {
     /// The token as text, to be put into a string.
     pub fn text(logical_id: &str, attribute: &str) -> String {
         format!("{OPEN}{logical_id}.{attribute}{CLOSE}")
+    }
+
+    /// Whether `text` has anything of a token in it.
+    pub fn is_in(text: &str) -> bool {
+        text.contains([OPEN, CLOSE])
     }
 
     /// The tokens in `text`, in order.
@@ -165,10 +188,19 @@ impl Token {
 
     /// `text` with every token that `known` knows replaced; the others stay.
     pub fn substitute_text(text: &str, known: &dyn Fn(&Token) -> Option<String>) -> String {
-        let mut out = text.to_owned();
-        for token in Self::find(text) {
-            if let Some(value) = known(&token) {
-                out = out.replace(&Self::text(&token.logical_id, &token.attribute), &value);
+        let mut parts = text.split(OPEN);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (token, after) = part.split_once(CLOSE).unwrap_or((part, ""));
+            let value = token.split_once('.').and_then(|(logical_id, attribute)| {
+                known(&Self { logical_id: logical_id.to_owned(), attribute: attribute.to_owned() })
+            });
+            match value {
+                Some(value) => out.extend([value.as_str(), after]),
+                None => {
+                    out.push(OPEN);
+                    out.push_str(part);
+                }
             }
         }
         out

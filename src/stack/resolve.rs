@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use super::conditions::Truth;
 use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
-use super::{DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
 use crate::diagnostic::{Path, Problem, Step};
-use crate::resources::{Attribute, Kind, Naming};
+use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
 
 /// A template, resolved as far as it goes.
@@ -60,6 +60,7 @@ pub fn survey(
         absent: BTreeMap::new(),
         pretending: false,
         depth: 0,
+        produced: 0,
         conditions: BTreeMap::new(),
         evaluated: BTreeMap::new(),
         names: BTreeMap::new(),
@@ -106,7 +107,7 @@ pub(super) struct Edge {
 #[derive(Debug, Default)]
 struct Evaluated {
     properties: Map<String, Value>,
-    code: Option<String>,
+    code: Option<Code>,
     references: Vec<Reference>,
     /// Of those properties that AWS cannot change, as `Kind::canonical` has them.
     create_only: Map<String, Value>,
@@ -131,6 +132,8 @@ pub(super) struct Resolver<'a> {
     pub pretending: bool,
     /// How many values, conditions and names wait for what is evaluated now.
     pub depth: usize,
+    /// How many bytes functions have given.
+    pub produced: usize,
     pub conditions: BTreeMap<String, Truth>,
     evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
     names: BTreeMap<String, Progress<Option<String>>>,
@@ -158,7 +161,7 @@ impl<'a> Resolver<'a> {
             let path = path_of(logical_id);
             let type_name = resource.type_name.as_str();
             let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
-                let known = kinds.iter().map(|kind| kind.type_name()).chain([expand::FUNCTION]);
+                let known = kinds.iter().map(|kind| kind.type_name()).chain(expand::types());
                 let problem = Problem::new(path.key("Type"), format!("resource type \"{type_name}\" is not supported"));
                 self.problems.push(problem.suggest(type_name, known));
                 continue;
@@ -297,8 +300,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Takes the path of local code out of a function's properties.
-    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<String> {
+    /// Takes local and inline code out of a function's properties.
+    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
         if kind.type_name() != "AWS::Lambda::Function" {
             return None;
         }
@@ -307,12 +310,24 @@ impl<'a> Resolver<'a> {
             Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
                 let local = local.clone();
                 properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
-                Some(local)
+                Some(Code::Local(local))
             }
             Value::Object(code) if code.contains_key("ZipFile") => {
-                let problem = Problem::new(path, "inline code is not supported yet");
-                self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
-                None
+                let path = path.key("ZipFile");
+                let runtime = properties.get("Runtime").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let Some(text) = code["ZipFile"].as_str().map(str::to_owned) else {
+                    self.problems.push(Problem::new(path, "inline code must be a string"));
+                    return None;
+                };
+                // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
+                if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
+                    let problem =
+                        Problem::new(path, format!("inline code is for nodejs and python, not for {runtime}"));
+                    self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
+                    return None;
+                }
+                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                Some(Code::Inline(text))
             }
             Value::Object(code) if code.contains_key("ImageUri") => {
                 self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
@@ -324,6 +339,20 @@ impl<'a> Resolver<'a> {
                 None
             }
         }
+    }
+
+    /// Code with all that it speaks of put in: it is zipped before anything exists.
+    fn settle_code(&mut self, code: Code, path: &Path) -> Code {
+        let Code::Inline(text) = code else { return code };
+        let settled = self.settle(&Value::from(text));
+        if let Some(token) = Token::find_all(&settled).first() {
+            let path = path.key("Properties").key("Code").key("ZipFile");
+            let what = Token::readable(&Token::text(&token.logical_id, &token.attribute));
+            let problem =
+                Problem::new(path, format!("inline code must be known before anything exists, and {what} is not"));
+            self.problems.push(problem.help("hand it over in a variable: Environment: { Variables: { NAME: ... } }"));
+        }
+        Code::Inline(settled.as_str().unwrap_or_default().to_owned())
     }
 
     /// The physical name of a resource, if it has one that is ours to give.
@@ -363,9 +392,14 @@ impl<'a> Resolver<'a> {
                     self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
                 };
                 if Token::find_all(&given).iter().any(minted) {
-                    self.problems.push(Problem::new(path, "a name must be known before anything exists"));
+                    self.problems.push(Problem::new(path.clone(), "a name must be known before anything exists"));
                 }
-                given.as_str().map(str::to_owned)
+                let given = given.as_str();
+                if given.is_some_and(|given| given.chars().nth(naming.longest).is_some()) {
+                    let what = format!("{} may have {} characters at most", naming.property, naming.longest);
+                    self.problems.push(Problem::new(path, what));
+                }
+                given.map(|given| given.chars().take(naming.longest).collect())
             }
             None => {
                 let create_only = match self.settle(&Value::Object(evaluated.create_only.clone())) {
@@ -375,6 +409,16 @@ impl<'a> Resolver<'a> {
                 let type_name = kind.type_name();
                 let identity = Identity { scope: self.scope, type_name, logical_id, create_only: &create_only };
                 Some(identity.name(naming.longest))
+            }
+        };
+        let name = match naming.within {
+            None => name,
+            Some(property) => {
+                let above = evaluated.properties.get(property).map(|above| self.settle(above));
+                let above = above.as_ref().and_then(Value::as_str).map(|above| function::name_and_qualifier(above).0);
+                // A function whose name is not known by now is none of this template's, which is reported.
+                let above = above.filter(|above| Token::find(above).is_empty());
+                above.zip(name).map(|(above, name)| format!("{above}:{name}"))
             }
         };
         self.names.insert(logical_id.to_owned(), Progress::Done(name.clone()));
@@ -391,9 +435,14 @@ impl<'a> Resolver<'a> {
             if kind.naming().is_some() && name.is_none() {
                 continue;
             }
-            if let Attribute::Known(value) = kind.attribute(self.scope, name.as_deref(), attribute) {
-                known.insert(token, value);
-            }
+            match kind.attribute(self.scope, name.as_deref(), attribute) {
+                Attribute::Known(value) => known.insert(token, value),
+                Attribute::Ref => {
+                    let same = Token::text(&token.logical_id, "Ref");
+                    known.insert(token, same)
+                }
+                Attribute::Minted | Attribute::Unknown(_) => None,
+            };
         }
         Token::substitute(value, &|token| known.get(token).cloned())
     }
@@ -409,7 +458,7 @@ impl<'a> Resolver<'a> {
             Value::Object(properties) => properties,
             _ => Map::new(),
         };
-        if let (Some(naming), Some(name)) = (kind.naming(), &name) {
+        if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
             properties.insert(naming.property.to_owned(), name.as_str().into());
         }
         let problems = self.problems.len();
@@ -436,6 +485,7 @@ impl<'a> Resolver<'a> {
             edges.push(Edge { from: logical_id.to_owned(), to: target, path });
         }
         soft.retain(|target| !hard.contains(target));
+        let code = evaluated.code.clone().map(|code| self.settle_code(code, &path));
         let resource = Resource {
             logical_id: logical_id.to_owned(),
             kind,
@@ -446,7 +496,7 @@ impl<'a> Resolver<'a> {
             deletion_policy: self.policy(declared.deletion_policy.as_deref(), "DeletionPolicy", &path),
             update_replace_policy: self.policy(declared.update_replace_policy.as_deref(), "UpdateReplacePolicy", &path),
             path,
-            code: evaluated.code.clone(),
+            code,
             binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
         };
         (resource, edges)
@@ -479,15 +529,30 @@ impl<'a> Resolver<'a> {
 
     /// What `DeletionPolicy` or `UpdateReplacePolicy` says.
     fn policy(&mut self, written: Option<&str>, attribute: &str, path: &Path) -> DeletionPolicy {
-        let path = path.key(attribute);
+        let Some(written) = written else { return DeletionPolicy::default() };
+        // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatereplacepolicy.html>
+        let replaces = attribute == "UpdateReplacePolicy";
+        let read = DeletionPolicy::read(written);
+        if let Some(policy) = read.filter(|policy| !(replaces && *policy == DeletionPolicy::RetainExceptOnCreate)) {
+            return policy;
+        }
         let problem = match written {
-            None | Some("Delete") => return DeletionPolicy::Delete,
-            Some("Retain") => return DeletionPolicy::Retain,
-            Some(later @ ("RetainExceptOnCreate" | "Snapshot")) => {
-                Problem::new(path, format!("{attribute}: {later} is not supported yet"))
+            "Snapshot" => {
+                let what =
+                    format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
+                Problem::new(path.key(attribute), what).help("Retain leaves the resource itself where it is")
             }
-            Some(unknown) => {
-                Problem::new(path, format!("unknown {attribute} \"{unknown}\"")).suggest(unknown, ["Delete", "Retain"])
+            "RetainExceptOnCreate" => {
+                let what =
+                    format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
+                Problem::new(path.key(attribute), what).help("write Retain")
+            }
+            _ => {
+                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
+                problem.suggest(
+                    written,
+                    ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }),
+                )
             }
         };
         self.problems.push(problem);

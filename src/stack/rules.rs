@@ -11,15 +11,19 @@ const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
 const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
+const ALIAS: &str = "AWS::Lambda::Alias";
+const VERSION: &str = "AWS::Lambda::Version";
 
-/// Types whose resources are parts of another one: type, property that names the parent, the parent's type.
-const CHILDREN: &[(&str, &str, &str)] = &[
-    ("AWS::ApiGatewayV2::Deployment", "ApiId", API),
-    ("AWS::ApiGatewayV2::Integration", "ApiId", API),
-    ("AWS::ApiGatewayV2::Route", "ApiId", API),
-    ("AWS::ApiGatewayV2::RouteResponse", "ApiId", API),
-    ("AWS::ApiGatewayV2::Stage", "ApiId", API),
-    ("AWS::Lambda::Permission", "FunctionName", FUNCTION),
+/// Types whose resources are parts of another one: type, property that names the parent, what the parent may be.
+const CHILDREN: &[(&str, &str, &[&str])] = &[
+    ("AWS::ApiGatewayV2::Deployment", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::Integration", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::Route", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::RouteResponse", "ApiId", &[API]),
+    ("AWS::ApiGatewayV2::Stage", "ApiId", &[API]),
+    (ALIAS, "FunctionName", &[FUNCTION]),
+    ("AWS::Lambda::Permission", "FunctionName", &[FUNCTION, ALIAS]),
+    (VERSION, "FunctionName", &[FUNCTION]),
 ];
 
 /// What a deployment freezes, and so must come after.
@@ -31,6 +35,7 @@ pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<
     freeze(resources, edges);
     parents(resources, edges, problems);
     policies(resources, problems);
+    versions(resources, problems);
     names(resources, problems);
     cycles(edges, problems);
 }
@@ -61,18 +66,19 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
     let mut waits = Vec::new();
     for resource in resources.values() {
         let type_name = resource.kind.type_name();
-        let Some((_, property, parent)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
+        let Some((_, property, above)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
         // Unresolved references are empty, and reported.
         let given = resource.properties.get(*property).and_then(|given| given.as_str()).unwrap_or_default();
         if given.is_empty() {
             continue;
         }
         let path = resource.path.key("Properties").key(property);
-        let mut parents = resources.values().filter(|resource| resource.kind.type_name() == *parent);
+        let mut parents = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
         match parents.find(|parent| is_called(parent, given)) {
             Some(parent) => waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path)),
             None => {
-                let what = format!("{property} of {type_name} must refer to an {parent} of this template");
+                let above = above.join(" or ");
+                let what = format!("{property} of {type_name} must refer to an {above} of this template");
                 problems.push(Problem::new(path, what));
             }
         }
@@ -82,6 +88,23 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
         child.soft.remove(&to);
         if child.hard.insert(to.clone()) {
             edges.push(Edge { from, to, path });
+        }
+    }
+}
+
+/// A version is what its function is now, so there is one: older ones need nobody to describe them.
+fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    let mut published: BTreeMap<&str, &str> = BTreeMap::new();
+    for version in resources.values().filter(|resource| resource.kind.type_name() == VERSION) {
+        let function = version.properties.get("FunctionName").and_then(|function| function.as_str());
+        if let Some(other) = function
+            .filter(|name| !name.is_empty())
+            .and_then(|function| published.insert(function, &version.logical_id))
+        {
+            let path = version.path.key("Properties").key("FunctionName");
+            let what = format!("{other} is a version of this function already");
+            let help = "leave one: it is published anew whenever the function changes";
+            problems.push(Problem::new(path, what).help(help));
         }
     }
 }
@@ -127,7 +150,7 @@ fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
 /// CloudFormation refuses every circle of references, also those that need only names, and so does wschat: a template
 /// that works here shall work there.
 fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
-    let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), problems };
+    let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), circles: 0, problems };
     for edge in edges {
         search.edges.entry(&edge.from).or_default().push(edge);
     }
@@ -137,23 +160,29 @@ fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
     }
 }
 
+/// How many circles are shown: a template with more has other worries.
+const MOST_CIRCLES: usize = 20;
+
 struct Search<'a> {
     edges: BTreeMap<&'a str, Vec<&'a Edge>>,
     done: BTreeSet<&'a str>,
     /// The way from the start to where the search is.
     trail: Vec<&'a str>,
+    circles: usize,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Search<'a> {
     fn visit(&mut self, at: &'a str) {
-        if self.done.contains(at) {
+        if self.done.contains(at) || self.circles == MOST_CIRCLES {
             return;
         }
         self.trail.push(at);
         for edge in self.edges.get(at).cloned().unwrap_or_default() {
             match self.trail.iter().position(|passed| *passed == edge.to) {
+                Some(_) if self.circles == MOST_CIRCLES => return,
                 Some(begin) => {
+                    self.circles += 1;
                     let circle: Vec<&str> = self.trail[begin..].iter().copied().chain([edge.to.as_str()]).collect();
                     let what = format!("circular dependency between resources: {}", circle.join(" -> "));
                     let problem = Problem::new(edge.path.clone(), what);

@@ -125,7 +125,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::DynamoDB::Table",
         canonical: typed::<Table>,
-        naming: Some(Naming { property: "TableName", longest: 255 }),
+        naming: Some(Naming { property: "TableName", longest: 255, within: None }),
         create_only: &["TableName", "KeySchema"],
         arn: Some(("dynamodb", "table/")),
         ..PLAIN
@@ -133,7 +133,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::IAM::Role",
         canonical: typed::<Role>,
-        naming: Some(Naming { property: "RoleName", longest: 64 }),
+        naming: Some(Naming { property: "RoleName", longest: 64, within: None }),
         create_only: &["RoleName", "Path"],
         arn: Some(("iam", "role/")),
         ..PLAIN
@@ -141,7 +141,7 @@ static KINDS: &[&dyn Kind] = &[
     &Fake {
         type_name: "AWS::Lambda::Function",
         canonical: typed::<Function>,
-        naming: Some(Naming { property: "FunctionName", longest: 64 }),
+        naming: Some(Naming { property: "FunctionName", longest: 64, within: None }),
         create_only: &["FunctionName"],
         hard: &["Role"],
         arn: Some(("lambda", "function:")),
@@ -169,7 +169,7 @@ fn given(parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn resolve_with(text: &str, parameters: &[(&str, &str)]) -> Result<Stack, Vec<Problem>> {
     let parameters = given(parameters);
-    let context = expand::Context { partition: "aws", parameters: &parameters };
+    let context = expand::Context { partition: "aws", region: "eu-west-1", parameters: &parameters };
     let template = expand::expand(parse(text.as_bytes())?, context);
     resolve(&template, &parameters, &scope(), KINDS)
 }
@@ -230,7 +230,11 @@ fn a_chat_app_resolves() {
                 "hard": resource.hard,
                 "soft": resource.soft,
                 "policy": resource.deletion_policy.as_str(),
-                "code": resource.code,
+                "code": match &resource.code {
+                    Some(Code::Local(path)) => json!(path),
+                    Some(Code::Inline(text)) => json!({ "inline": text }),
+                    None => json!(null),
+                },
                 "binary": resource.binary,
                 "properties": properties,
             });
@@ -522,6 +526,23 @@ fn circles_are_shown() {
     4:16 circular dependency between resources: Role -> Table -> Role
     5:48 circular dependency between resources: Table -> Table
     ");
+}
+
+#[test]
+fn inline_code_speaks_of_names_and_of_nothing_that_aws_mints() {
+    let text = |runtime: &str, code: &str| {
+        format!(
+            "Resources:\n{TABLE}\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      Role: r\n      Runtime: {runtime}\n      \
+             Code: {{ ZipFile: {code} }}\n"
+        )
+    };
+    let resolved = stack(&text("nodejs22.x", "!Sub \"use ${Table}, ${!literally}\""));
+    assert_eq!(resolved.resources["F"].code, Some(Code::Inline("use rows, ${literally}".to_owned())));
+    assert_eq!(resolved.resources["F"].properties["Code"], json!({ LOCAL_CODE: true }));
+    assert!(resolved.resources["F"].soft.contains("Table"));
+    insta::assert_snapshot!(problems(&text("python3.13", "!Sub \"${Api}\"")), @"15:24 inline code must be known before anything exists, and <Api> is not [hand it over in a variable: Environment: { Variables: { NAME: ... } }]");
+    insta::assert_snapshot!(problems(&text("provided.al2023", "text")), @"15:24 inline code is for nodejs and python, not for provided.al2023 [put it into a folder and name that in CodeUri]");
+    insta::assert_snapshot!(problems(&text("nodejs22.x", "{ a: b }")), @"15:15 inline code must be a string");
 }
 
 #[test]

@@ -31,7 +31,7 @@ struct Node {
     /// The long form of the intrinsic function that the value's tag names.
     intrinsic: Option<String>,
     content: Content,
-    /// How many values there are here and below, aliases followed.
+    /// How much there is here and below, aliases followed.
     weight: u64,
 }
 
@@ -80,10 +80,11 @@ impl SourceMap {
                             let what = format!("duplicate key \"{text}\"");
                             return Err(Problem::of_text(Some(span.start), what));
                         }
+                        map.nodes[*node].weight = map.nodes[*node].weight.saturating_add(weight(&text));
                         *key = Some((text.into_owned(), span));
                         continue;
                     }
-                    (anchor, tag, Content::Scalar, 1)
+                    (anchor, tag, Content::Scalar, weight(&text))
                 }
                 Event::SequenceStart(anchor, tag) => (anchor, tag, Content::List(Vec::new()), 1),
                 Event::MappingStart(anchor, tag) => (anchor, tag, Content::Map(Vec::new()), 1),
@@ -144,7 +145,8 @@ impl SourceMap {
         Ok(map)
     }
 
-    /// How many values the text stands for once its aliases are followed.
+    /// How much the text stands for once its aliases are followed: one for each value, and one for every sixteen bytes of
+    /// text in it.
     pub fn weight(&self) -> u64 {
         self.root.map_or(0, |root| self.nodes[root].weight)
     }
@@ -187,6 +189,10 @@ impl SourceMap {
             _ => node,
         }
     }
+}
+
+fn weight(text: &str) -> u64 {
+    1 + text.len() as u64 / 16
 }
 
 fn span(scanned: Scanned) -> Span {

@@ -15,7 +15,7 @@ mod parse;
 pub mod render;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use crate::diagnostic::{Path, Problem, Step};
 use origins::Origins;
 pub use parse::parse;
+pub use tree::LONGEST;
 
 /// What a template declares, with every intrinsic function in its long form and none of them evaluated.
 #[derive(Debug, Default)]
@@ -53,6 +54,9 @@ pub struct Template {
 
 /// The transform that brings some functions into the language: `Fn::Length`, `Fn::ToJsonString`.
 pub const LANGUAGE_EXTENSIONS: &str = "AWS::LanguageExtensions";
+
+/// How many problems of one template are looked at: nobody reads more at once.
+pub const MOST_PROBLEMS: usize = 1_000;
 
 /// One parameter of a template.
 #[derive(Debug, Clone, Deserialize)]
@@ -128,16 +132,23 @@ pub struct Output {
 }
 
 impl Template {
-    /// `problems` for the user: about what the user wrote, each once, in the order of the text.
+    /// `problems` for the user: about what the user wrote, each once, in the order of the text. Of very many, the first that
+    /// were found.
     pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
+        let mut seen = HashSet::new();
         let mut report: Vec<Problem> = Vec::new();
         for mut problem in problems {
             problem.path = self.origins.trace(&problem.path);
-            if !report.contains(&problem) {
+            if seen.insert(problem.clone()) {
                 report.push(problem);
             }
         }
+        let more = report.len() > MOST_PROBLEMS;
+        report.truncate(MOST_PROBLEMS);
         report.sort_by_cached_key(|problem| self.place(&problem.path));
+        if more {
+            report.push(Problem::of_text(None, "there are more problems than these"));
+        }
         report
     }
 

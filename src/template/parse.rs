@@ -34,6 +34,9 @@ const MOST: &[(&str, usize)] = &[
     ("Rules", 800),
 ];
 
+/// The longest name of a parameter, resource or output, in characters (CloudFormation's quotas).
+const LONGEST_NAME: usize = 255;
+
 /// SAM's macro.
 const SAM: &str = "AWS::Serverless-2016-10-31";
 
@@ -176,6 +179,11 @@ impl Template {
                 continue;
             }
             // CloudFormation's rule for logical ids of all kinds.
+            if member.len() > LONGEST_NAME {
+                let what = format!("a name may have {LONGEST_NAME} characters at most");
+                self.problems.push(Problem::of_key(path, what));
+                continue;
+            }
             if !member.chars().all(|character| character.is_ascii_alphanumeric()) {
                 let what = format!("the name \"{member}\" may have letters and digits only");
                 self.problems.push(Problem::of_key(path.clone(), what));

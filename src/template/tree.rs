@@ -6,14 +6,15 @@ use serde_yaml::Value as Yaml;
 use super::intrinsics;
 use super::locate::SourceMap;
 use crate::diagnostic::{Path, Position, Problem};
+use crate::stack::Token;
 
 /// The longest text that is read, in bytes: what CloudFormation takes from S3 (its quota "Template body size in an S3
 /// object for a template"). Everything after this point works in memory, so there must be some end.
-const LONGEST: usize = 1_048_576;
+pub const LONGEST: usize = 1_048_576;
 
-/// The most values that a text may stand for once its aliases are followed. A megabyte of template without aliases
-/// stays well below; the limit is against texts of a few lines that stand for billions.
-const HEAVIEST: u64 = 200_000;
+/// The most that a text may stand for once its aliases are followed, as `SourceMap::weight` counts. A megabyte of template
+/// without aliases stays below; the limit is against texts of a few lines that stand for billions.
+const HEAVIEST: u64 = 400_000;
 
 /// Reads `bytes` as YAML or JSON, which is YAML too.
 ///
@@ -23,7 +24,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Problem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
     let source = SourceMap::scan(text).map_err(|problem| vec![problem])?;
     if source.weight() > HEAVIEST {
-        let what = format!("the template stands for more than {HEAVIEST} values once its aliases are followed");
+        let what = "the template stands for too much once its aliases are followed";
         return Err(vec![Problem::of_text(None, what)]);
     }
     let yaml: Yaml = serde_yaml::from_str(text).map_err(|error| vec![unreadable(&error)])?;
@@ -35,7 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Problem>> {
 /// The bytes as text, without a byte order mark.
 fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > LONGEST {
-        let what = format!("the template has {} bytes; the limit is {LONGEST}", bytes.len());
+        let what = format!("the template is too long; the limit is {LONGEST} bytes");
         return Err(Problem::of_text(None, what));
     }
     match std::str::from_utf8(bytes) {
@@ -64,7 +65,13 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
     match yaml {
         Yaml::Null => Value::Null,
         Yaml::Bool(truth) => Value::Bool(truth),
-        Yaml::String(text) => Value::String(text),
+        Yaml::String(text) => {
+            if Token::is_in(&text) {
+                problems
+                    .push(Problem::new(path.clone(), "the characters U+F0000 and U+F0001 may not be in a template"));
+            }
+            Value::String(text)
+        }
         Yaml::Number(number) => {
             let exact = number.as_i64().map(Number::from).or_else(|| number.as_u64().map(Number::from));
             match exact.or_else(|| number.as_f64().and_then(Number::from_f64)) {

@@ -113,9 +113,31 @@ impl Cloud {
                 "name": name,
                 "description": self.get("lambda", &format!("/2015-03-31/functions/{name}")).await,
                 "policy": sorted(list(&policy, "Statement")),
+                "aliases": self.aliases(name).await,
             }));
         }
         functions
+    }
+
+    /// A function's aliases, each with the version that it names: numbers are never given twice, and so tell nothing.
+    async fn aliases(&self, function: &str) -> Vec<Value> {
+        let path = format!("/2015-03-31/functions/{function}");
+        let mut versions = list(&self.get("lambda", &format!("{path}/versions")).await, "Versions");
+        versions.retain(|version| version["Version"] != "$LATEST");
+        let mut named = Vec::new();
+        for mut alias in list(&self.get("lambda", &format!("{path}/aliases")).await, "Aliases") {
+            let name = alias["Name"].as_str().unwrap();
+            let policy = self.get("lambda", &format!("{path}/policy?Qualifier={name}")).await;
+            let policy = policy["Policy"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+            let number = alias["FunctionVersion"].take();
+            let version = versions.iter().position(|version| version["Version"] == number).unwrap();
+            alias["version"] = numberless(versions.remove(version));
+            alias["policy"] = sorted(list(&policy, "Statement")).into();
+            named.push(alias);
+        }
+        // What no alias names is there, too.
+        named.extend(versions.into_iter().map(numberless));
+        named
     }
 
     async fn log_groups(&self) -> Vec<Value> {
@@ -255,6 +277,12 @@ const JSON_1_1: &str = "application/x-amz-json-1.1";
 
 fn list(answer: &Value, member: &str) -> Vec<Value> {
     answer[member].as_array().cloned().unwrap_or_default()
+}
+
+fn numberless(mut version: Value) -> Value {
+    version["Version"].take();
+    version["FunctionArn"].take();
+    version
 }
 
 fn sorted(mut values: Vec<Value>) -> Vec<Value> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::{self, constraint};
+use crate::interpreter::Language;
 use crate::local::wire::ApiError;
 
 /// The runtimes that functions can still be created for (Lambda developer guide, runtimes).
@@ -132,7 +133,10 @@ impl Change {
     pub fn check(&self) -> Result<(), ApiError> {
         self.check_bounds()?;
         self.refuse_unserved()?;
-        if let Some(runtime) = self.runtime.as_deref().filter(|runtime| !RUNTIMES.contains(runtime)) {
+        // Lambda refuses the releases that it has retired. Here the machine's own interpreter runs them all the same: most
+        // tutorials name one, and `wschat validate` says what AWS will say.
+        let taken = |runtime: &&str| RUNTIMES.contains(runtime) || Language::of(runtime).is_some();
+        if let Some(runtime) = self.runtime.as_deref().filter(|runtime| !taken(runtime)) {
             let message = format!(
                 "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or \
                  be a valid ARN",

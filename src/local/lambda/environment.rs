@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::failure::Failure;
+use super::interpreters::Interpreters;
 use super::journal::{Journal, Metrics};
 use super::name::FunctionId;
 use super::runtime::{Ran, Runtime};
@@ -22,6 +23,7 @@ pub struct Host {
     pub shell: Shell,
     pub roles: Arc<dyn Roles>,
     pub logs: Arc<dyn LogSink>,
+    pub interpreters: Interpreters,
     /// How long a runtime may take to come up, before an invocation waits for it in earnest.
     pub init_limit: Duration,
     /// How many environments there are.

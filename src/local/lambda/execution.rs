@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::environment::{Call, Environment, Host, Spec};
 use super::error;
+use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::state::Registry;
 use crate::local::conditions::lock;
@@ -68,10 +69,11 @@ impl Executor {
         shell: Shell,
         roles: Arc<dyn Roles>,
         logs: Arc<dyn LogSink>,
+        interpreters: Interpreters,
         registry: Arc<Registry>,
         pace: Pace,
     ) -> Arc<Self> {
-        let host = Host { shell, roles, logs, init_limit: pace.init_limit, live: watch::Sender::new(0) };
+        let host = Host { shell, roles, logs, interpreters, init_limit: pace.init_limit, live: watch::Sender::new(0) };
         let executor = Arc::new(Self {
             host: Arc::new(host),
             registry,

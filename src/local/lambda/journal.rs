@@ -13,6 +13,7 @@ use super::environment::Spec;
 use super::failure::{Failure, Status};
 use super::settings::{LogFormat, runtime_version_arn};
 use super::state::now;
+use crate::interpreter::Language;
 use crate::local::conditions::lock;
 use crate::local::seams::{LogEvent, LogSink};
 
@@ -51,8 +52,14 @@ impl Journal {
     }
 
     /// What the handler wrote, line by line.
-    pub fn write(&self, lines: Vec<String>) {
+    pub fn write(&self, mut lines: Vec<String>) {
         let timestamp = now();
+        // The clients write a message of several lines as one line, for it is one event.
+        if Language::of(&self.spec.deployment.settings.runtime).is_some() {
+            for line in lines.iter_mut().filter(|line| line.contains('\r')) {
+                *line = line.replace('\r', "\n");
+            }
+        }
         let events: Vec<LogEvent> = lines
             .into_iter()
             .map(|mut line| {

@@ -8,20 +8,26 @@ use tokio::process::Command;
 
 use super::environment::Spec;
 use super::failure::Failure;
+use super::interpreters::Interpreters;
 use super::settings::LogFormat;
+use crate::interpreter::Language;
 use crate::local::seams::Credentials;
 use crate::local::shell::Shell;
 
 /// The command for a runtime, without its environment.
 ///
 /// # Errors
-/// `Runtime.InvalidEntrypoint` where the function brings nothing to run, or asks for a runtime that is not run here.
-pub fn launch(spec: &Spec) -> Result<Command, Failure> {
+/// `Runtime.InvalidEntrypoint` where the function brings nothing to run, asks for a runtime that is not run here, or for
+/// one whose interpreter is not on this machine.
+pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command, Failure> {
     let runtime = spec.deployment.settings.runtime.as_str();
-    let mut command = match runtime {
-        "provided.al2" | "provided.al2023" => bootstrap(&spec.folder)?,
+    let mut command = match (runtime, Language::of(runtime)) {
+        ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder)?,
+        (_, Some(language)) => interpreters.command(language, runtime).await.map_err(Failure::no_entrypoint)?,
         _ => {
-            let message = format!("The local cloud does not run {runtime}. It runs provided.al2023 and provided.al2.");
+            let message = format!(
+                "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."
+            );
             return Err(Failure::no_entrypoint(message));
         }
     };
@@ -46,8 +52,12 @@ pub fn not_started(command: &Command, error: &io::Error) -> Failure {
         _ if error.raw_os_error() == Some(8) => "exec format error".to_owned(),
         _ => error.to_string(),
     };
-    let program = Path::new(command.as_std().get_program()).file_name().unwrap_or_default();
-    Failure::no_entrypoint(format!("fork/exec /var/task/{}: {reason}", program.display()))
+    let program = Path::new(command.as_std().get_program());
+    let shown = match program.file_name().filter(|name| *name == "bootstrap") {
+        Some(_) => Path::new("/var/task/bootstrap"),
+        None => program,
+    };
+    Failure::no_entrypoint(format!("fork/exec {}: {reason}", shown.display()))
 }
 
 /// What a process finds in its environment: what points the SDKs at this cloud, then the function's own variables,

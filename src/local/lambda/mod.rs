@@ -8,7 +8,8 @@
 //!                                                              +-- journal --+--> LogSink
 //! ```
 //!
-//! How a runtime is started is `launch`'s to know; how it fails is worded in `failure`.
+//! How a runtime is started is `launch`'s to know; how it fails is worded in `failure`. Node and Python code is run by the
+//! machine's own `interpreters`, through the two programs in `clients`.
 
 mod authorization;
 mod change;
@@ -17,6 +18,7 @@ mod error;
 mod execution;
 mod failure;
 mod functions;
+mod interpreters;
 mod invoke;
 mod journal;
 mod launch;
@@ -36,12 +38,14 @@ mod tests;
 mod versions;
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::execution::{Executor, Pace};
+use self::interpreters::Interpreters;
 use self::name::{LATEST, Reference};
 use self::packages::Packages;
 use self::state::Registry;
@@ -49,6 +53,12 @@ use super::authorization::Need;
 use super::seams::{Functions, Invoked, LogSink, Roles};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+
+/// Where Lambda keeps code below a local cloud's data folder. The SDK that runtimes bring belongs in here too: packages of
+/// npm's in `node_modules`, those of pip in `python3.N`.
+pub fn folder(data: &Path) -> PathBuf {
+    data.join("lambda")
+}
 
 /// Lambda. Clones are the same Lambda.
 #[derive(Clone)]
@@ -72,9 +82,11 @@ impl Lambda {
 
     fn open_at(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>, pace: Pace) -> io::Result<Arc<Self>> {
         let registry = Arc::new(Registry::open(shell.store.clone())?);
-        let packages = Packages::open(&shell.store.path("lambda"))?;
+        let folder = folder(shell.store.folder());
+        let packages = Packages::open(&folder)?;
         packages.sweep(&registry.read(state::State::code_in_use))?;
-        let executor = Executor::new(shell.clone(), roles.clone(), logs, registry.clone(), pace);
+        let interpreters = Interpreters::open(&folder)?;
+        let executor = Executor::new(shell.clone(), roles.clone(), logs, interpreters, registry.clone(), pace);
         Ok(Arc::new(Self { shell: shell.clone(), roles, registry, packages, executor, pace }))
     }
 

@@ -33,7 +33,7 @@ impl Runtime {
     /// Why it does not: it could not be started, it ended, it reported an error, or `limit` has passed.
     pub async fn start(host: &Host, spec: &Spec, journal: &Arc<Journal>, limit: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + limit;
-        let mut command = launch(spec)?;
+        let mut command = launch(spec, &host.interpreters).await?;
         let api = RuntimeApi::listen()
             .await
             .map_err(|error| Failure::no_entrypoint(format!("no port for the Runtime API: {error}")))?;

@@ -3,28 +3,68 @@
 //! Only the local code stays as it is: where SAM wants an `s3://` address, because `sam package` has uploaded the code
 //! before, wschat leaves the path in `Code` and uploads it itself.
 
+mod expansion;
 mod function;
 mod globals;
+mod parameters;
 mod policies;
+mod policy_templates;
+mod role;
+mod shape;
+mod sub;
+mod table;
+mod versions;
+mod websocket;
 
 use std::collections::BTreeMap;
 
-use super::Template;
+use super::{Resource, Template};
 use crate::diagnostic::{Path, Problem};
+use expansion::Expansion;
+use shape::{Fate, Property};
 
 /// What the expansion depends on besides the template.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// `aws`, `aws-cn`, `aws-us-gov`: SAM writes it into the ARNs of managed policies.
     pub partition: &'a str,
+    pub region: &'a str,
     /// The parameters' values as the user gave them: a few decisions hang on a parameter.
     pub parameters: &'a BTreeMap<String, String>,
 }
 
 /// The prefix of SAM's resource types.
 const PREFIX: &str = "AWS::Serverless::";
-/// The one SAM resource type that is expanded so far.
-pub const FUNCTION: &str = "AWS::Serverless::Function";
+
+/// One of SAM's resource types.
+struct Type {
+    name: &'static str,
+    properties: &'static [Property],
+    expand: fn(&mut Expansion<'_>),
+}
+
+/// The types that are expanded.
+const TYPES: &[Type] = &[function::TYPE, table::TYPE, websocket::TYPE];
+
+/// Those that SAM has and wschat has not yet.
+const LATER: &[&str] = &[
+    "Api",
+    "Application",
+    "CapacityProvider",
+    "Connector",
+    "GraphQLApi",
+    "HttpApi",
+    "LayerVersion",
+    "MicrovmImage",
+    "NetworkConnector",
+    "StateMachine",
+    "WebFunction",
+];
+
+/// The names of the SAM resource types that are expanded.
+pub fn types() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().map(|known| known.name)
+}
 
 /// Expands all SAM resources of `template`; nothing happens to a template without them.
 pub fn expand(mut template: Template, context: Context<'_>) -> Template {
@@ -35,33 +75,68 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
         .filter(|(_, resource)| resource.type_name.starts_with(PREFIX))
         .map(|(logical_id, _)| logical_id.clone())
         .collect();
+    let mut references = sub::References::new();
     for logical_id in serverless {
         let Some(mut resource) = template.resources.remove(&logical_id) else { continue };
         template.broken.insert(logical_id.clone());
         let path = Path::default().key("Resources").key(&logical_id);
         let type_path = path.key("Type");
-        if !template.sam {
-            let problem = Problem::new(
-                type_path,
-                format!("{} is SAM's, and this template does not ask for SAM", resource.type_name),
-            );
-            template.problems.push(problem.help("add \"Transform: AWS::Serverless-2016-10-31\""));
-        } else if resource.type_name != FUNCTION {
-            let problem = Problem::new(type_path, format!("{} is not supported yet", resource.type_name));
-            template.problems.push(problem.suggest(&resource.type_name, [FUNCTION]));
-        } else {
-            globals::merge(&mut template, &globals, &mut resource, &path);
-            let made = function::expand(&mut template, context, &logical_id, resource);
-            template.broken.remove(&logical_id);
-            for (logical_id, resource) in made {
-                if template.resources.insert(logical_id.clone(), resource).is_some() {
-                    let what = format!("SAM makes a resource {logical_id} of this, and there is one of that name");
-                    template.problems.push(Problem::of_key(path.clone(), what));
-                }
+        let known = TYPES.iter().find(|known| known.name == resource.type_name);
+        let Some(known) = known.filter(|_| template.sam) else {
+            let name = &resource.type_name;
+            let problem = if !template.sam {
+                let what = format!("{name} is SAM's, and this template does not ask for SAM");
+                Problem::new(type_path, what).help("add \"Transform: AWS::Serverless-2016-10-31\"")
+            } else if LATER.contains(&name.trim_start_matches(PREFIX)) {
+                Problem::new(type_path, format!("{name} is not supported yet"))
+            } else {
+                Problem::new(type_path, format!("SAM has no type {name}")).suggest(name, types())
+            };
+            template.problems.push(problem);
+            continue;
+        };
+        globals::merge(&mut template, known, &globals, &mut resource, &path);
+        check(&mut template, known, &mut resource, &path.key("Properties"));
+        let mut expansion = Expansion {
+            template: &mut template,
+            context,
+            logical_id: &logical_id,
+            resource: &resource,
+            references: &mut references,
+            made: Vec::new(),
+        };
+        (known.expand)(&mut expansion);
+        let made = expansion.made;
+        template.broken.remove(&logical_id);
+        for (logical_id, resource) in made {
+            if template.resources.insert(logical_id.clone(), resource).is_some() {
+                let what = format!("SAM makes a resource {logical_id} of this, and there is one of that name");
+                template.problems.push(Problem::of_key(path.clone(), what));
             }
         }
     }
+    sub::refer(&mut template, &references);
     template
+}
+
+/// Takes out of `resource`, whose properties are at `path`, those that its type has not or not in that shape.
+fn check(template: &mut Template, known: &Type, resource: &mut Resource, path: &Path) {
+    resource.properties.retain(|name, value| {
+        let path = path.key(name);
+        let problem = match known.properties.iter().find(|property| property.name == name) {
+            Some(property) if property.fate == Fate::Later => {
+                Problem::of_key(path, format!("the property {name} of {} is not supported yet", known.name))
+            }
+            Some(property) if property.shape.fits(value) => return true,
+            Some(property) => Problem::new(path, format!("{name} must be {}", property.shape.words())),
+            None => {
+                let problem = Problem::of_key(path, format!("unknown property \"{name}\" of {}", known.name));
+                problem.suggest(name, known.properties.iter().map(|property| property.name))
+            }
+        };
+        template.problems.push(problem);
+        false
+    });
 }
 
 #[cfg(test)]

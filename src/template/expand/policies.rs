@@ -1,8 +1,9 @@
-//! A function's `Policies`, as the role that SAM makes has them.
+//! What the entries of a function's `Policies` are.
 
 use serde_json::{Value, json};
 
 use super::super::intrinsics;
+use super::policy_templates;
 
 /// The managed policies of AWS that do not stand at the root, with their path: AWS's own list, as its
 /// `iam list-policies --scope AWS` gives it. Those of service-linked roles are left out: nobody can attach them.
@@ -17,58 +18,64 @@ pub fn managed(name: &str, partition: &str) -> String {
     format!("arn:{partition}:iam::aws:policy/{}", listed.unwrap_or(name))
 }
 
-/// One entry of `Policies`.
-#[derive(Debug, PartialEq)]
-pub enum Entry {
-    /// An ARN, or what will be one.
-    Managed(Value),
-    /// A policy document, or a choice between some.
-    Document(Value),
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A name or an ARN, or what will be one.
+    Managed,
+    /// A policy document.
+    Document,
     /// One of SAM's policy templates.
-    Template(String),
-    Invalid,
+    Template,
+    /// Nothing that SAM knows.
+    Unknown,
 }
 
-/// What kind of entry `policy` is, as SAM sees it.
-pub fn entry(policy: &Value, partition: &str) -> Entry {
+/// What kind of entry `policy` is, as SAM sees it; a choice is what its branches are.
+///
+/// # Errors
+/// A choice that is none, or between different kinds: a sentence.
+pub fn kind(policy: &Value) -> Result<Kind, &'static str> {
     match (policy, intrinsics::call(policy)) {
-        (Value::String(name), _) => Entry::Managed(managed(name, partition).into()),
-        (_, Some(("Fn::If", argument))) => choice(argument, partition),
-        (_, Some(_)) => Entry::Managed(policy.clone()),
-        (Value::Object(entries), _) if entries.contains_key("Statement") => Entry::Document(policy.clone()),
-        (Value::Object(entries), _) if entries.len() == 1 && entries.keys().all(|name| name.ends_with("Policy")) => {
-            Entry::Template(entries.keys().cloned().collect())
-        }
-        _ => Entry::Invalid,
-    }
-}
-
-/// Both branches of an `Fn::If`, which must be of one kind or nothing.
-fn choice(argument: &Value, partition: &str) -> Entry {
-    let Some([condition, yes, no]) = argument.as_array().map(Vec::as_slice) else { return Entry::Invalid };
-    let nothing = json!({ "Ref": "AWS::NoValue" });
-    let both = |yes: &Value, no: &Value| json!({ "Fn::If": [condition, yes, no] });
-    match (entry(yes, partition), entry(no, partition)) {
-        (Entry::Managed(yes), Entry::Managed(no)) => Entry::Managed(both(&yes, &no)),
-        (Entry::Document(yes), Entry::Document(no)) => Entry::Document(both(&yes, &no)),
-        (Entry::Document(yes), _) if *no == nothing => Entry::Document(both(&yes, no)),
-        (_, Entry::Document(no)) if *yes == nothing => Entry::Document(both(yes, &no)),
-        (Entry::Template(name), _) | (_, Entry::Template(name)) => Entry::Template(name),
-        _ => Entry::Invalid,
-    }
-}
-
-/// `document` under the name that SAM gives it; a choice of documents becomes a choice of named ones.
-pub fn named(document: &Value, name: &str) -> Value {
-    let wrap = |document: &Value| json!({ "PolicyName": name, "PolicyDocument": document });
-    match intrinsics::call(document) {
-        Some(("Fn::If", Value::Array(parts))) if parts.len() == 3 => {
-            let branch = |document: &Value| match intrinsics::call(document) {
-                Some(("Ref", _)) => document.clone(),
-                _ => wrap(document),
+        (Value::String(_), _) => Ok(Kind::Managed),
+        (_, Some(("Fn::If", argument))) => {
+            let Some([_, yes, no]) = argument.as_array().map(Vec::as_slice) else {
+                return Err("Fn::If requires 3 arguments: a condition, and a value for either case");
             };
-            json!({ "Fn::If": [parts[0], branch(&parts[1]), branch(&parts[2])] })
+            match (kind(yes)?, kind(no)?) {
+                (one, other) if one == other => Ok(one),
+                (_, other) if is_nothing(yes) => Ok(other),
+                (one, _) if is_nothing(no) => Ok(one),
+                _ => Err(
+                    "the branches of Fn::If are of different kinds of policies: give each kind an Fn::If of its own",
+                ),
+            }
         }
-        _ => wrap(document),
+        (_, Some(_)) => Ok(Kind::Managed),
+        (Value::Object(entries), _) if entries.contains_key("Statement") => Ok(Kind::Document),
+        (Value::Object(entries), _)
+            if entries.len() == 1 && entries.keys().all(|name| policy_templates::find(name).is_some()) =>
+        {
+            Ok(Kind::Template)
+        }
+        _ => Ok(Kind::Unknown),
+    }
+}
+
+/// `AWS::NoValue`.
+pub fn is_nothing(value: &Value) -> bool {
+    *value == json!({ "Ref": "AWS::NoValue" })
+}
+
+/// `policy` with `change` made to it; to both branches, where it is a choice. `change` gets the index of the branch.
+pub fn branches(policy: &Value, mut change: impl FnMut(&Value, Option<usize>) -> Value) -> Value {
+    match intrinsics::call(policy) {
+        Some(("Fn::If", Value::Array(parts))) if parts.len() == 3 => {
+            let mut branch = |at: usize| {
+                if is_nothing(&parts[at]) { parts[at].clone() } else { change(&parts[at], Some(at)) }
+            };
+            json!({ "Fn::If": [parts[0], branch(1), branch(2)] })
+        }
+        _ => change(policy, None),
     }
 }

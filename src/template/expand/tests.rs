@@ -1,188 +1,168 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::{Resource, parse};
+use super::super::parse;
 use super::*;
 use crate::template::render::{Rendering, render};
 
 fn expanded(text: &str, parameters: &[(&str, &str)]) -> Template {
     let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let context = Context { partition: "aws", parameters: &parameters };
+    let context = Context { partition: "aws", region: "us-east-1", parameters: &parameters };
     let template = parse(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
     expand(template, context)
 }
 
-/// The resources as SAM's translator writes them.
-fn written(template: &Template) -> Value {
-    let resource = |resource: &Resource| {
-        let attributes = [
-            ("Type", json!(resource.type_name)),
-            ("Condition", json!(resource.condition)),
-            ("DependsOn", json!(resource.depends_on)),
-            ("DeletionPolicy", json!(resource.deletion_policy)),
-            ("UpdateReplacePolicy", json!(resource.update_replace_policy)),
-            ("Metadata", resource.metadata.clone()),
-            ("Properties", json!(resource.properties)),
-        ];
-        let given = attributes.into_iter().filter(|(_, attribute)| !attribute.is_null());
-        given.map(|(name, attribute)| (name.to_owned(), attribute)).collect::<Value>()
-    };
-    template.resources.iter().map(|(logical_id, declared)| (logical_id.clone(), resource(declared))).collect()
-}
-
-/// Compared with aws-sam-translator 1.115: what is in this snapshot is what it gives for the same template.
+/// What wschat does not expand is said as such: SAM knows it.
 #[test]
-fn functions_expand_as_sam_expands_them() {
-    let template = expanded(include_str!("../../../tests/fixtures/sam-functions.yaml"), &[]);
-    assert_eq!(template.problems, []);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&written(&template)).unwrap());
-}
-
-#[test]
-fn tracing_hangs_on_a_parameter() {
+fn what_is_not_expanded_yet_is_refused() {
     let text = "Transform: AWS::Serverless-2016-10-31
-Parameters:
-  Mode: { Type: String, Default: Disabled }
 Resources:
-  F: { Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: h, Runtime: r, Tracing: !Ref Mode } }
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
+  G: { Type: AWS::Serverless::HttpApi }
+  H: { Type: AWS::Serverless::Functon }
 ";
-    assert_eq!(expanded(text, &[]).resources["F"].properties.get("TracingConfig"), None);
-    let traced = expanded(text, &[("Mode", "Active")]);
-    assert_eq!(traced.resources["F"].properties["TracingConfig"], json!({ "Mode": { "Ref": "Mode" } }));
-    assert_eq!(
-        traced.resources["FRole"].properties["ManagedPolicyArns"][1],
-        "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess"
-    );
+    let template = expanded(text, &[]);
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
+    error: the property Events of AWS::Serverless::Function is not supported yet
+     --> t.yaml:5:58
+      |
+    5 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
+      |                                                          ^^^^^^
+
+    error: the property FunctionUrlConfig of AWS::Serverless::Function is not supported yet
+     --> t.yaml:5:70
+      |
+    5 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
+      |                                                                      ^^^^^^^^^^^^^^^^^
+
+    error: AWS::Serverless::HttpApi is not supported yet
+     --> t.yaml:6:14
+      |
+    6 |   G: { Type: AWS::Serverless::HttpApi }
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: SAM has no type AWS::Serverless::Functon
+     --> t.yaml:7:14
+      |
+    7 |   H: { Type: AWS::Serverless::Functon }
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: did you mean "AWS::Serverless::Function"?
+    "#);
 }
 
+/// Texts of a few lines that stand for ever more.
 #[test]
-fn what_sam_refuses_is_refused() {
-    let function = |properties: &str| {
-        let text = format!(
-            "Transform: AWS::Serverless-2016-10-31\nResources:\n  F:\n    Type: AWS::Serverless::Function\n    \
-             Properties:\n      Handler: h\n      Runtime: r\n{properties}"
-        );
-        let template = expanded(&text, &[]);
-        let problems = template.report(template.problems.clone());
-        render(&problems, Rendering { file: "t.yaml", text: &text, colour: false })
-    };
-    let shown = [
-        "      MemorySize: 1\n",
-        "      CodeUri: { Bucket: b }\n",
-        "      CodeUri: [b]\n",
-        "      InlineCode: x\n      Policies: [{ Foo: x }]\n",
-        "      InlineCode: x\n      Policies: [!If [C, [], x]]\n",
-        "      InlineCode: x\n      Policies:\n        - DynamoDBCrudPolicy: { TableName: t }\n",
-        "      InlineCode: x\n      Tags: [{ Key: a, Value: b }]\n",
-        "      InlineCode: x\n      Tags: { 'lambda:createdBy': x }\n",
-        "      InlineCode: x\n      Hanlder: x\n      Events: {}\n",
-        "      InlineCode: x\n      Role: !If [C, a, b]\n",
-        "      InlineCode: x\n  FRole: { Type: AWS::IAM::Role }\n",
-        "      InlineCode: x\n    IgnoreGlobals: [Timeout]\n",
-        "      InlineCode: x\nGlobals:\n  Function: { Role: x, Timout: 3 }\n  Functions: {}\n",
-    ]
-    .map(function);
-    insta::assert_snapshot!(shown.join("\n"), @r#"
-    error: missing property "CodeUri" of AWS::Serverless::Function
-     --> t.yaml:5:5
-      |
-    5 |     Properties:
-      |     ^^^^^^^^^^
+fn hostile_templates_end_soon() {
+    let function = "{ Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: h, Runtime: r } }\n";
+    let many: String = (0..1500).map(|number| format!("  F{number}: {function}")).collect();
+    let large = "x".repeat(100_000);
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31\nGlobals: {{ Function: {{ Description: {large} }} }}\nResources:\n{many}"
+    );
+    let template = expanded(&text, &[]);
+    let problems: Vec<&str> = template.problems.iter().map(|problem| problem.what.as_str()).collect();
+    assert_eq!(problems, ["Globals for Function are too large to be repeated in 1500 resources"]);
 
-    error: 'CodeUri' requires Bucket and Key properties to be specified.
-     --> t.yaml:8:7
-      |
-    8 |       CodeUri: { Bucket: b }
-      |       ^^^^^^^
+    let references = vec!["!Ref Own, !Ref Large"; 10_000].join(", ");
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Own: {{ Type: String, Default: {{ a: !Ref Own, b: !Ref Own }} }}
+  Large: {{ Type: String, Default: {large} }}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {{ InlineCode: !Join [\"\", [{references}]], Handler: h, Runtime: r, AutoPublishAlias: live }}
+"
+    );
+    let template = expanded(&text, &[]);
+    let code = &template.resources["F"].properties["Code"]["ZipFile"]["Fn::Join"][1];
+    assert_eq!((&code[0], &code[1]), (&json!({ "Ref": "Own" }), &json!({ "Ref": "Large" })));
+}
 
-    error: 'CodeUri' must be of type dict or string.
-     --> t.yaml:8:7
-      |
-    8 |       CodeUri: [b]
-      |       ^^^^^^^
-
-    error: Policy at index 0 in the 'Policies' property is not valid
-     --> t.yaml:9:20
-      |
-    9 |       Policies: [{ Foo: x }]
-      |                    ^^^
-
-    error: Policy at index 0 in the 'Policies' property is not valid
-     --> t.yaml:9:18
-      |
-    9 |       Policies: [!If [C, [], x]]
-      |                  ^^^^^
-
-    error: SAM's policy template DynamoDBCrudPolicy is not supported yet
-      --> t.yaml:10:11
-       |
-    10 |         - DynamoDBCrudPolicy: { TableName: t }
-       |           ^^^^^^^^^^^^^^^^^^
-       = help: write the statements out, under "Statement"
-
-    error: Tags of a SAM resource must be a map of keys and values
-     --> t.yaml:9:7
-      |
-    9 |       Tags: [{ Key: a, Value: b }]
-      |       ^^^^
-
-    error: the tag lambda:createdBy is reserved for SAM
-     --> t.yaml:9:15
-      |
-    9 |       Tags: { 'lambda:createdBy': x }
-      |               ^^^^^^^^^^^^^^^^^^
-
-    error: unknown property "Hanlder" of AWS::Serverless::Function
-     --> t.yaml:9:7
-      |
-    9 |       Hanlder: x
-      |       ^^^^^^^
-      = help: did you mean "Handler"?
-
-    error: the property Events of AWS::Serverless::Function is not supported yet
-      --> t.yaml:10:7
-       |
-    10 |       Events: {}
-       |       ^^^^^^
-
-    error: Fn::If as the Role of a function is not supported yet
-     --> t.yaml:9:7
-      |
-    9 |       Role: !If [C, a, b]
-      |       ^^^^
-
-    error: SAM makes a resource FRole of this, and there is one of that name
-     --> t.yaml:3:3
-      |
-    3 |   F:
-      |   ^
-
-    error: Globals give no such property
-     --> t.yaml:9:21
-      |
-    9 |     IgnoreGlobals: [Timeout]
-      |                     ^^^^^^^
-
-    error: "Role" cannot be set in Globals for functions
-      --> t.yaml:10:15
-       |
-    10 |   Function: { Role: x, Timout: 3 }
-       |               ^^^^
-       = help: did you mean "RolePath"?
-
-    error: "Timout" cannot be set in Globals for functions
-      --> t.yaml:10:24
-       |
-    10 |   Function: { Role: x, Timout: 3 }
-       |                        ^^^^^^
-       = help: did you mean "Timeout"?
-
-    error: SAM has no Globals for "Functions"
-      --> t.yaml:11:3
-       |
-    11 |   Functions: {}
-       |   ^^^^^^^^^
-       = help: did you mean "Function"?
-    "#);
+/// Whatever is wrong with what SAM makes is shown where the user wrote what it is made from.
+#[test]
+fn what_is_made_leads_back_to_what_was_written() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: { Tags: { a: b }, Layers: [one], Environment: { Variables: { A: 1 } } }
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src
+      Handler: h
+      Runtime: r
+      AutoPublishAlias: live
+      VersionDescription: v
+      Tracing: Active
+      DeadLetterQueue: { Type: SQS, TargetArn: q }
+      Layers: [two]
+      Tags: { c: d }
+      PermissionsBoundary: p
+      Policies: [x, { Statement: [] }, { S3ReadPolicy: { BucketName: b } }]
+  T:
+    Type: AWS::Serverless::SimpleTable
+    Properties: { PrimaryKey: { Name: id, Type: String }, Tags: { e: f } }
+";
+    let template = expanded(text, &[]);
+    assert_eq!(template.problems, []);
+    let version = template.resources.keys().find(|id| id.starts_with("FVersion")).unwrap();
+    let made = [
+        "F/Properties/Code",
+        "F/Properties/Tags/0",
+        "F/Properties/Tags/1/Value",
+        "F/Properties/Tags/2",
+        "F/Properties/Layers/0",
+        "F/Properties/Layers/1",
+        "F/Properties/Environment/Variables/A",
+        "F/Properties/TracingConfig/Mode",
+        "F/Properties/DeadLetterConfig/TargetArn",
+        "FRole",
+        "FRole/Properties/PermissionsBoundary",
+        "FRole/Properties/ManagedPolicyArns/2",
+        "FRole/Properties/Policies/0",
+        "FRole/Properties/Policies/1/PolicyDocument/Statement",
+        "FRole/Properties/Policies/2/PolicyDocument/Statement/0",
+        "FRole/Properties/Tags/2",
+        "FAliaslive/Properties/Name",
+        &format!("{version}/Properties/Description"),
+        "T/Properties/KeySchema/0/AttributeName",
+        "T/Properties/Tags/0",
+    ];
+    let lines = made.map(|place| {
+        let path = place.split('/').fold(Path::default().key("Resources"), |path, step| match step.parse() {
+            Ok(index) => path.index(index),
+            Err(_) => path.key(step),
+        });
+        assert!(template.resources.contains_key(place.split('/').next().unwrap()), "{place}");
+        format!("{place} <- {}", template.origins.trace(&path))
+    });
+    let lines = lines.join("\n").replace(version, "FVersion");
+    insta::assert_snapshot!(lines, @r"
+    F/Properties/Code <- Resources/F/Properties/CodeUri
+    F/Properties/Tags/0 <- Resources/F/Properties/Tags/lambda:createdBy
+    F/Properties/Tags/1/Value <- Globals/Function/Tags/a/Value
+    F/Properties/Tags/2 <- Resources/F/Properties/Tags/c
+    F/Properties/Layers/0 <- Globals/Function/Layers/0
+    F/Properties/Layers/1 <- Resources/F/Properties/Layers/0
+    F/Properties/Environment/Variables/A <- Globals/Function/Environment/Variables/A
+    F/Properties/TracingConfig/Mode <- Resources/F/Properties/Tracing
+    F/Properties/DeadLetterConfig/TargetArn <- Resources/F/Properties/DeadLetterQueue/TargetArn
+    FRole <- Resources/F
+    FRole/Properties/PermissionsBoundary <- Resources/F/Properties/PermissionsBoundary
+    FRole/Properties/ManagedPolicyArns/2 <- Resources/F/Properties/Policies/0
+    FRole/Properties/Policies/0 <- Resources/F/Properties/DeadLetterQueue
+    FRole/Properties/Policies/1/PolicyDocument/Statement <- Resources/F/Properties/Policies/1/Statement
+    FRole/Properties/Policies/2/PolicyDocument/Statement/0 <- Resources/F/Properties/Policies/2/Statement/0
+    FRole/Properties/Tags/2 <- Resources/F/Properties/Tags/c
+    FAliaslive/Properties/Name <- Resources/F/Properties/AutoPublishAlias/Properties/Name
+    FVersion/Properties/Description <- Resources/F/Properties/VersionDescription
+    T/Properties/KeySchema/0/AttributeName <- Resources/T/Properties/PrimaryKey/Name
+    T/Properties/Tags/0 <- Resources/T/Properties/Tags/e
+    ");
 }
 
 #[test]

@@ -195,7 +195,7 @@ async fn what_cannot_be_run_is_said() {
             "Main.class",
             "",
             0o644,
-            "The local cloud does not run java21. It runs provided.al2023 and provided.al2.",
+            "The local cloud does not run java21. It runs nodejs, python3, provided.al2023 and provided.al2.",
         ),
     ] {
         let cloud = Cloud::new();

@@ -1,0 +1,12 @@
+"""$connect: writes down who is there."""
+
+import os
+
+import boto3
+
+connections = boto3.resource("dynamodb").Table(os.environ["table"])
+
+
+def handler(event, context):
+    connections.put_item(Item={"connectionId": event["requestContext"]["connectionId"]})
+    return {"statusCode": 200}

@@ -1,0 +1,144 @@
+//! The machine's own node and python: what runs here the code that Lambda runs with its managed runtimes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// A language that Lambda has managed runtimes for and that can be run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    Node,
+    Python,
+}
+
+impl Language {
+    /// The language of a runtime, as Lambda names runtimes: `nodejs20.x`, `python3.12`.
+    pub fn of(runtime: &str) -> Option<Self> {
+        let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(version) = runtime.strip_prefix("nodejs") {
+            return version.strip_suffix(".x").is_some_and(number).then_some(Self::Node);
+        }
+        runtime.strip_prefix("python3.").is_some_and(number).then_some(Self::Python)
+    }
+}
+
+/// An interpreter of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// The executable itself: version managers put scripts in its place, which cost every start their own time.
+    pub program: PathBuf,
+    /// `20.20.2`
+    pub version: String,
+}
+
+/// No interpreter for a runtime.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {} to run {runtime} with", self.program())]
+pub struct Missing {
+    runtime: String,
+}
+
+impl Missing {
+    fn program(&self) -> &'static str {
+        if Language::of(&self.runtime) == Some(Language::Python) { "python3" } else { "node" }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        let (what, place) = match Language::of(&self.runtime) {
+            Some(Language::Python) => ("Python", "https://www.python.org/downloads"),
+            _ => ("Node.js", "https://nodejs.org"),
+        };
+        let version = release(&self.runtime);
+        format!("install {what} {version} ({place}), so that {} is in the PATH", self.program())
+    }
+}
+
+/// The release that a runtime stands for: `20` of `nodejs20.x`, `3.12` of `python3.12`.
+fn release(runtime: &str) -> &str {
+    runtime.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(".x")
+}
+
+impl Interpreter {
+    /// Where packages for it are kept beside those for others: `python3.11`.
+    pub fn site(&self) -> String {
+        let release: Vec<&str> = self.version.split('.').take(2).collect();
+        format!("python{}", release.join("."))
+    }
+
+    /// Whether it is of the release that a runtime stands for.
+    pub fn is_of(&self, runtime: &str) -> bool {
+        self.version.strip_prefix(release(runtime)).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
+/// Finds what runs `runtime` here: of Python the very release if it is there. `folder` is where to look; without one, the
+/// PATH.
+///
+/// # Errors
+/// When there is none.
+pub async fn find(runtime: &str, folder: Option<&Path>) -> Result<Interpreter, Missing> {
+    let missing = Missing { runtime: runtime.to_owned() };
+    let (names, question) = match Language::of(runtime) {
+        Some(Language::Node) => (vec!["node"], ["-p", "process.execPath + '\\n' + process.versions.node"]),
+        Some(Language::Python) => (
+            vec![runtime, "python3"],
+            ["-c", "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))"],
+        ),
+        None => return Err(missing),
+    };
+    for name in names {
+        let mut command = Command::new(within(folder, name));
+        let answer = command.args(question).stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let Some(output) = answer.ok().filter(|output| output.status.success()) else { continue };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = text.lines();
+        if let (Some(program), Some(version)) = (lines.next(), lines.next()) {
+            return Ok(Interpreter { program: PathBuf::from(program), version: version.to_owned() });
+        }
+    }
+    Err(missing)
+}
+
+/// A program's name as a command takes it: in `folder`, or to be looked up in the PATH.
+pub fn within(folder: Option<&Path>, name: &str) -> PathBuf {
+    folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtimes_have_languages() {
+        for (runtime, language) in [
+            ("nodejs20.x", Some(Language::Node)),
+            ("nodejs8.10", None),
+            ("nodejs.x", None),
+            ("python3.12", Some(Language::Python)),
+            ("python2.7", None),
+            ("provided.al2023", None),
+        ] {
+            assert_eq!(Language::of(runtime), language, "{runtime}");
+        }
+    }
+
+    #[test]
+    fn an_interpreter_is_of_a_release_or_not() {
+        let version = |version: &str| Interpreter { program: PathBuf::new(), version: version.to_owned() };
+        assert!(version("20.20.2").is_of("nodejs20.x"));
+        assert!(!version("2.0.0").is_of("nodejs20.x"));
+        assert!(version("3.1.4").is_of("python3.1") && !version("3.11.4").is_of("python3.1"));
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_the_interpreter_is_told_what_to_install() {
+        let empty = tempfile::tempdir().unwrap();
+        let missing = find("nodejs20.x", Some(empty.path())).await.unwrap_err();
+        assert_eq!(missing.to_string(), "there is no node to run nodejs20.x with");
+        assert_eq!(missing.help(), "install Node.js 20 (https://nodejs.org), so that node is in the PATH");
+        let missing = find("python3.12", Some(empty.path())).await.unwrap_err();
+        assert_eq!(missing.to_string(), "there is no python3 to run python3.12 with");
+    }
+}

@@ -1,0 +1,250 @@
+//! Code for node and python: what is in the folder, and what npm or pip installs for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::cache::Cache;
+use super::folder::{self, Contents, Files, Verdict};
+use super::install::Install;
+use super::zip::{self, Entry};
+use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
+use super::{file_name, handler, is_zip, npm, pip, sdk};
+use crate::interpreter::{self, Interpreter, Language};
+
+/// How many installations go on side by side.
+const INSTALLATIONS: usize = 4;
+
+/// The longest inline code in bytes: 4 MB (CloudFormation template reference, `AWS::Lambda::Function Code`, `ZipFile`).
+const LONGEST_INLINE: usize = 4 << 20;
+
+/// What came of a function's code.
+#[derive(Debug, Clone)]
+struct Packed {
+    artifact: Artifact,
+    /// What it uses of the SDK that its runtime brings.
+    sdk: BTreeSet<String>,
+    notes: Vec<String>,
+}
+
+/// Packages the code of all functions that node or python runs.
+pub(super) async fn build(
+    scripts: Vec<(Code, Language)>,
+    target: Target,
+    options: &Options,
+    cache: &Arc<Cache>,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<BTreeMap<String, Artifact>, PackageError> {
+    let interpreters = match target {
+        Target::Host => interpreters(&scripts, options, progress).await?,
+        Target::Lambda => BTreeMap::new(),
+    };
+    let installed = install(&scripts, target, &interpreters, options, progress).await?;
+
+    let runtimes: BTreeMap<String, String> =
+        scripts.iter().map(|(code, _)| (code.logical_id.clone(), code.runtime.clone())).collect();
+    let mut packing = Packing::default();
+    for (code, language) in scripts {
+        let cache = Arc::clone(cache);
+        let dependencies = installed.get(&code.logical_id).cloned();
+        packing
+            .start([code.logical_id.clone()], move || pack(&code, language, target, dependencies.as_deref(), &cache));
+    }
+    let packed = packing.finish().await?;
+    for note in
+        packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| format!("{function}: {note}")))
+    {
+        progress(Progress::Note(note));
+    }
+    if target == Target::Host {
+        for (runtime, interpreter) in &interpreters {
+            let users =
+                || packed.iter().filter(|(function, packed)| runtimes[*function] == *runtime && !packed.sdk.is_empty());
+            let wanted: BTreeSet<String> = users().flat_map(|(_, packed)| packed.sdk.clone()).collect();
+            let functions: Vec<&String> = users().map(|(function, _)| function).collect();
+            sdk::provide(runtime, interpreter, &wanted, options, progress)
+                .await
+                .map_err(|error| error.of(functions))?;
+        }
+    }
+    Ok(packed.into_iter().map(|(function, packed)| (function, packed.artifact)).collect())
+}
+
+/// What runs each runtime here.
+async fn interpreters(
+    scripts: &[(Code, Language)],
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<BTreeMap<String, Interpreter>, PackageError> {
+    let mut found = BTreeMap::new();
+    for runtime in scripts.iter().map(|(code, _)| &code.runtime).collect::<BTreeSet<_>>() {
+        let interpreter = interpreter::find(runtime, options.tools.as_deref()).await.map_err(|missing| {
+            let functions =
+                scripts.iter().filter(|(code, _)| code.runtime == *runtime).map(|(code, _)| &code.logical_id);
+            PackageError::new("run the code", &missing).help(missing.help()).of(functions)
+        })?;
+        if !interpreter.is_of(runtime) {
+            progress(Progress::Note(format!("{runtime} is run with version {} here", interpreter.version)));
+        }
+        found.insert(runtime.clone(), interpreter);
+    }
+    Ok(found)
+}
+
+/// Installs what the functions declare, each thing once. Gives where it is, by function.
+async fn install(
+    scripts: &[(Code, Language)],
+    target: Target,
+    interpreters: &BTreeMap<String, Interpreter>,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<BTreeMap<String, PathBuf>, PackageError> {
+    let mut wanted: BTreeMap<String, (Install, BTreeSet<String>)> = BTreeMap::new();
+    for (code, language) in scripts {
+        let Source::Path(folder) = &code.source else { continue };
+        let of = |error: PackageError| error.of([&code.logical_id]);
+        let interpreter = interpreters.get(&code.runtime);
+        let version = interpreter.map_or("", |interpreter| interpreter.version.as_str());
+        let install = match language {
+            Language::Node => {
+                let found = npm::wanted(folder, target, code.architecture, version, options).map_err(of)?;
+                found.map(|found| {
+                    found.note.into_iter().for_each(|note| progress(Progress::Note(note)));
+                    found.install
+                })
+            }
+            Language::Python => {
+                // Whose pip it is counts only where its own packages are wanted.
+                let any = interpreter::within(options.tools.as_deref(), "python3");
+                let program = interpreter.map_or(any.as_path(), |interpreter| &interpreter.program);
+                pip::wanted(folder, &code.runtime, target, code.architecture, (program, version)).map_err(of)?
+            }
+        };
+        if let Some(install) = install {
+            wanted.entry(install.key()).or_insert((install, BTreeSet::new())).1.insert(code.logical_id.clone());
+        }
+    }
+    let made = stream::iter(wanted.values().map(|(install, functions)| async move {
+        if !install.is_made(&options.cache) {
+            let whose = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+            progress(Progress::Note(format!("installing the dependencies of {whose} ({})", install.what)));
+            install.make(&options.cache).await.map_err(|error| error.of(functions))?;
+        }
+        Ok::<_, PackageError>(())
+    }));
+    made.buffer_unordered(INSTALLATIONS).try_collect::<()>().await?;
+    let kept = |(install, functions): (Install, BTreeSet<String>)| {
+        let folder = install.kept(&options.cache);
+        functions.into_iter().map(move |function| (function, folder.clone()))
+    };
+    Ok(wanted.into_values().flat_map(kept).collect())
+}
+
+/// Makes the zip of one function's code. `dependencies` is where they are installed.
+fn pack(
+    code: &Code,
+    language: Language,
+    target: Target,
+    dependencies: Option<&Path>,
+    cache: &Cache,
+) -> Result<Packed, PackageError> {
+    let missing = |why: String| {
+        PackageError::new("find the code", why)
+            .help(format!("CodeUri is relative to the template; for {} it names a folder or a .zip", code.runtime))
+    };
+    let path = match &code.source {
+        Source::Inline(text) => return inline(code, language, target, text),
+        Source::Path(path) if path.is_dir() => path,
+        Source::Path(path) if path.is_file() && is_zip(path) => return adopt(code, language, path),
+        Source::Path(path) if path.is_file() => {
+            return Err(missing(format!("{} is a file, and not a .zip", path.display())));
+        }
+        Source::Path(path) => return Err(missing(format!("there is no {}", path.display()))),
+    };
+    let Contents { mut files, left_out } = read(path, language)?;
+    let own: BTreeSet<String> = files.keys().cloned().collect();
+    if let Some(dependencies) = dependencies.filter(|folder| folder.is_dir()) {
+        let prefix = if language == Language::Node { "node_modules/" } else { "" };
+        for (name, file) in installed(dependencies)? {
+            files.entry(format!("{prefix}{name}")).or_insert(file);
+        }
+    }
+    let names: BTreeSet<&str> = files.keys().map(String::as_str).collect();
+    check_handler(code, language, &names, &left_out, &file_name(path))?;
+    let sources = own.iter().filter(|name| sdk::is_source(language, name));
+    let sources = sources.filter_map(|name| std::fs::read(&files[name]).ok());
+    let (sdk, notes) = sdk::used(language, &code.runtime, &names, sources);
+    let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
+    Ok(Packed { artifact, sdk, notes })
+}
+
+/// A folder's own files: without dependencies that are to be installed, and without what tools leave there.
+fn read(folder: &Path, language: Language) -> Result<Contents, PackageError> {
+    let declares = folder.join("package.json").is_file();
+    folder::read(folder, &|name, path| {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        match language {
+            _ if folder::is_foreign(name) => Verdict::Leave,
+            // It may hold tokens, and is for npm alone.
+            Language::Node if last == ".npmrc" => Verdict::Leave,
+            // Either package.json says what is needed, or all that is there is.
+            Language::Node if name == "node_modules" && declares => Verdict::Leave,
+            Language::Node if name == "node_modules" => Verdict::Whole,
+            Language::Python if last == "__pycache__" || path.join("pyvenv.cfg").is_file() => Verdict::Leave,
+            _ => Verdict::Take,
+        }
+    })
+}
+
+/// What npm or pip has installed, without what is only for the tools themselves.
+fn installed(folder: &Path) -> Result<Files, PackageError> {
+    let judge = |name: &str, _: &Path| match name {
+        ".bin" | ".package-lock.json" => Verdict::Leave,
+        _ => Verdict::Whole,
+    };
+    Ok(folder::read(folder, &judge)?.files)
+}
+
+/// A zip that the user made, as it is, if the handler is in it.
+fn adopt(code: &Code, language: Language, path: &Path) -> Result<Packed, PackageError> {
+    let artifact = zip::read(path)?;
+    let contents = zip::contents(&artifact.zip, |name| sdk::is_source(language, name))
+        .map_err(|error| PackageError::new("take the zip", format!("{}: {error}", path.display())))?;
+    let names: BTreeSet<&str> = contents.iter().map(|(name, _)| name.as_str()).collect();
+    check_handler(code, language, &names, &Files::new(), &file_name(path))?;
+    let sources = contents.iter().filter_map(|(_, content)| content.clone());
+    let (sdk, notes) = sdk::used(language, &code.runtime, &names, sources);
+    Ok(Packed { artifact, sdk, notes })
+}
+
+/// Inline code in the one file that CloudFormation puts it into.
+fn inline(code: &Code, language: Language, target: Target, text: &str) -> Result<Packed, PackageError> {
+    if text.len() > LONGEST_INLINE {
+        let why = format!("it has {} bytes inline, and CloudFormation takes at most {LONGEST_INLINE}", text.len());
+        return Err(PackageError::new("package the code", why).help("put it into a folder and name that in CodeUri"));
+    }
+    let name = if language == Language::Node { "index.js" } else { "index.py" };
+    check_handler(code, language, &BTreeSet::from([name]), &Files::new(), "inline code")?;
+    let content = text.as_bytes().to_vec();
+    let (sdk, notes) = sdk::used(language, &code.runtime, &BTreeSet::from([name]), [content.clone()].into_iter());
+    let artifact = zip::pack(vec![Entry { name: name.to_owned(), executable: false, content }], target)?;
+    Ok(Packed { artifact, sdk, notes })
+}
+
+fn check_handler(
+    code: &Code,
+    language: Language,
+    names: &BTreeSet<&str>,
+    left_out: &Files,
+    place: &str,
+) -> Result<(), PackageError> {
+    if code.layers {
+        return Ok(());
+    }
+    handler::check(language, &code.handler, names, left_out, place)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! Packaging, with stand-ins for node, npm and pip that write down how they were called.
+
+use std::fs;
+use std::io::{Cursor, Read};
+use std::time::{Duration, SystemTime};
+
+use ::zip::ZipArchive;
+
+use crate::package::tests::Fixture;
+use crate::package::{Architecture, Artifact, Progress, Source, Target};
+
+/// A fixture whose tools are its own. What is installed is one package, `dep`.
+fn fixture() -> Fixture {
+    let mut fixture = Fixture::new();
+    let calls = fixture.path("calls").display().to_string();
+    fixture.tool("node", "echo /bin/node; echo 20.1.0");
+    fixture.tool(
+        "npm",
+        &format!(
+            "echo npm \"$@\" >> {calls}\ncp package.json {calls}-package.json\n\
+             mkdir -p node_modules/dep node_modules/.bin\necho code > node_modules/dep/index.js\n\
+             ln -s ../dep/index.js node_modules/.bin/dep\n\
+             echo '{{\"packages\":{{\"node_modules/@aws-sdk/client-s3\":{{}}}}}}' > node_modules/.package-lock.json"
+        ),
+    );
+    let python = format!(
+        "[ \"$1\" = -c ] && echo \"$0\" && echo 3.12.1 && exit\necho python \"$@\" >> {calls}\n\
+         while [ \"$1\" != --target ]; do shift; done\nmkdir -p \"$2\"/dep \"$2\"/bin \"$2\"/dep-1.dist-info\n\
+         echo code > \"$2\"/dep/__init__.py\necho \"#!$0\" > \"$2\"/bin/dep\n\
+         printf 'dep/__init__.py,,\\n../../bin/dep,sha256=1,9\\n' > \"$2\"/dep-1.dist-info/RECORD"
+    );
+    fixture.options.tools = fixture.tool("python3", &python).parent().map(Into::into);
+    fixture
+}
+
+trait Scripted: Sized {
+    fn script(self, path: &str, runtime: &str, handler: &str) -> Self;
+    fn calls(&self) -> Vec<String>;
+}
+
+impl Scripted for Fixture {
+    fn script(self, path: &str, runtime: &str, handler: &str) -> Self {
+        self.function("F", path).last(|code| {
+            code.runtime = runtime.to_owned();
+            code.handler = handler.to_owned();
+            code.architecture = Architecture::Arm64;
+        })
+    }
+
+    /// How npm and python were called.
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+}
+
+/// The files in a zip and what they say.
+fn files(artifact: &Artifact) -> Vec<(String, String)> {
+    let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
+    let count = archive.len();
+    let read = |index: usize| {
+        let mut file = archive.by_index(index).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        (file.name().unwrap().into_owned(), text)
+    };
+    (0..count).map(read).collect()
+}
+
+fn names(artifact: &Artifact) -> Vec<String> {
+    files(artifact).into_iter().map(|(name, _)| name).collect()
+}
+
+#[tokio::test]
+async fn what_package_json_declares_is_installed_and_the_users_folder_left_alone() {
+    let fixture = fixture().script("code", "nodejs20.x", "index.handler");
+    fixture.write("code/index.js", "");
+    fixture.write("code/package.json", r#"{"scripts":{"install":"exit 1"},"dependencies":{"dep":"^1.0.0"}}"#);
+    fixture.write("code/node_modules/dev-tool/index.js", "");
+    fixture.write("code/.npmrc", "//registry/:_authToken=secret");
+    fixture.write("code/.gitignore", "node_modules\n");
+    let first = fixture.build(Target::Lambda).await.unwrap();
+    assert_eq!(names(&first["F"]), [".gitignore", "index.js", "node_modules/dep/index.js", "package.json"]);
+    let quiet = "--omit=dev --no-audit --no-fund --no-update-notifier --loglevel=error";
+    let for_lambda = format!("npm install {quiet} --os=linux --cpu=arm64 --libc=glibc");
+    assert_eq!(fixture.calls(), [for_lambda.as_str()]);
+    assert!(!fixture.path("code/node_modules/dep").exists());
+    // The whole manifest is deployed, but scripts of the folder's cannot run where npm does.
+    assert_eq!(fs::read_to_string(fixture.path("calls-package.json")).unwrap(), r#"{"dependencies":{"dep":"^1.0.0"}}"#);
+    let told = fixture.told.lock().unwrap().clone();
+    assert_eq!(told, [Progress::Note("installing the dependencies of F (npm install)".to_owned())]);
+
+    // Nothing new is declared, so nobody is asked.
+    fixture.write("code/index.js", "// changed");
+    assert_ne!(fixture.build(Target::Lambda).await.unwrap()["F"], first["F"]);
+    assert_eq!(fixture.calls().len(), 1);
+
+    // A lock says the versions; for this machine, npm takes what runs here.
+    fixture.write("code/package-lock.json", "{}");
+    fixture.build(Target::Host).await.unwrap();
+    assert_eq!(fixture.calls(), [for_lambda, format!("npm ci {quiet}")]);
+}
+
+#[tokio::test]
+async fn without_package_json_the_node_modules_that_are_there_go_in_whatever_git_thinks() {
+    let fixture = fixture().script("code", "nodejs20.x", "index.handler");
+    fixture.write("code/index.mjs", "");
+    fixture.write("code/.gitignore", "node_modules/\n*.log\n");
+    fixture.write("code/debug.log", "");
+    fixture.write("code/node_modules/dep/npm.log", "");
+    fixture.write("code/node_modules/dep/.gitignore", "*\n");
+    let built = fixture.build(Target::Host).await.unwrap();
+    let expected = [".gitignore", "index.mjs", "node_modules/dep/.gitignore", "node_modules/dep/npm.log"];
+    assert_eq!(names(&built["F"]), expected);
+    assert!(fixture.calls().is_empty());
+}
+
+#[tokio::test]
+async fn package_json_without_dependencies_installs_nothing() {
+    let fixture = fixture().script("code", "nodejs20.x", "index.handler");
+    fixture.write("code/index.js", "");
+    fixture.write("code/package.json", r#"{"type":"commonjs","devDependencies":{"eslint":"9"}}"#);
+    fixture.write("code/node_modules/eslint/index.js", "");
+    let built = fixture.build(Target::Lambda).await.unwrap();
+    assert_eq!(names(&built["F"]), ["index.js", "package.json"]);
+    assert!(fixture.calls().is_empty());
+}
+
+#[tokio::test]
+async fn gitignore_files_count_from_the_repositorys_root_to_the_files_own_folder() {
+    let fixture = fixture().script("repository/app/code", "python3.12", "app.handler");
+    for name in
+        ["app.py", "secret.env", "notes.txt", "keep.txt", "lib/a.tmp", "lib/b.py", "tmp/c.py", "sub/.git/config"]
+    {
+        fixture.write(&format!("repository/app/code/{name}"), "");
+    }
+    for name in [".wschat/data", "__pycache__/app.pyc", ".venv/pyvenv.cfg", ".venv/lib/d.py"] {
+        fixture.write(&format!("repository/app/code/{name}"), "");
+    }
+    // What lies above the repository is nobody's business.
+    fixture.write(".gitignore", "*.py\n");
+    fixture.write("repository/.git/HEAD", "");
+    fixture.write("repository/.gitignore", "*.env\n/tmp/\n*.txt\n");
+    fixture.write("repository/app/code/.gitignore", "!keep.txt\n/tmp\n");
+    fixture.write("repository/app/code/lib/.gitignore", "*.tmp\n");
+    let built = fixture.build(Target::Host).await.unwrap();
+    assert_eq!(names(&built["F"]), [".gitignore", "app.py", "keep.txt", "lib/.gitignore", "lib/b.py"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_git_ignores_was_built_and_goes_in() {
+    let fixture = fixture().script("repository/dist/code", "nodejs20.x", "index.handler");
+    fixture.write("repository/.git/HEAD", "");
+    fixture.write("repository/.gitignore", "dist\n*.map\n");
+    fixture.write("repository/dist/code/index.js", "");
+    fixture.write("repository/dist/code/index.js.map", "");
+    let built = fixture.build(Target::Lambda).await.unwrap();
+    assert_eq!(names(&built["F"]), ["index.js", "index.js.map"]);
+}
+
+#[tokio::test]
+async fn a_handler_that_git_ignores_is_told_so() {
+    let fixture = fixture().script("code", "nodejs20.x", "index.handler");
+    fixture.write("code/index.ts", "");
+    fixture.write("code/index.js", "");
+    fixture.write("code/.gitignore", "*.js\n");
+    let error = fixture.build(Target::Lambda).await.unwrap_err();
+    let start = "cannot package the code of F: Handler index.handler is in index.js, which ";
+    assert!(error.to_string().starts_with(start), "{error}");
+    assert!(error.why.ends_with("code/.gitignore leaves out"), "{error}");
+}
+
+#[tokio::test]
+async fn requirements_are_installed_as_lambda_runs_them() {
+    let fixture = fixture().script("code", "python3.12", "app.handler");
+    fixture.write("code/app.py", "");
+    fixture.write("code/requirements.txt", "# what it needs\ndep==1\n");
+    let built = fixture.build(Target::Lambda).await.unwrap();
+    // What names this machine's python is out.
+    let record = ("dep-1.dist-info/RECORD".to_owned(), "dep/__init__.py,,\n".to_owned());
+    assert_eq!(files(&built["F"])[1], record);
+    assert_eq!(names(&built["F"]), ["app.py", "dep-1.dist-info/RECORD", "dep/__init__.py", "requirements.txt"]);
+    let [call] = &fixture.calls()[..] else { panic!("{:?}", fixture.calls()) };
+    for flag in [
+        "-m pip install --requirement requirements.txt",
+        "--only-binary=:all: --implementation=cp --python-version=3.12 --platform=manylinux_2_34_aarch64",
+        "--platform=manylinux2014_aarch64",
+    ] {
+        assert!(call.contains(flag), "{call}");
+    }
+    assert!(!fixture.path("code/dep").exists());
+
+    fixture.build(Target::Host).await.unwrap();
+    fixture.build(Target::Host).await.unwrap();
+    assert_eq!(fixture.calls().len(), 2, "the second time nothing is new");
+    assert!(!fixture.calls()[1].contains("--platform"));
+
+    // Of other files nobody knows whether they have changed.
+    fixture.write("code/requirements.txt", "-r other.txt\n");
+    fixture.build(Target::Host).await.unwrap();
+    fixture.build(Target::Host).await.unwrap();
+    assert_eq!(fixture.calls().len(), 4);
+}
+
+#[tokio::test]
+async fn equal_code_gives_equal_bytes_wherever_and_whenever_it_is_packed() {
+    let mut zips = Vec::new();
+    for (folder, age) in [("one", 0), ("elsewhere/two", 1_000_000)] {
+        let fixture = fixture().script(folder, "nodejs20.x", "index.handler");
+        for (name, text) in [("b/b.js", "b"), ("index.js", "code"), ("package.json", r#"{"dependencies":{"dep":"1"}}"#)]
+        {
+            fixture.write(&format!("{folder}/{name}"), text);
+            let file = fs::File::options().write(true).open(fixture.path(&format!("{folder}/{name}"))).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        zips.push(fixture.build(Target::Lambda).await.unwrap()["F"].clone());
+    }
+    assert_eq!(zips[0], zips[1]);
+}
+
+#[tokio::test]
+async fn inline_code_is_a_file_called_index() {
+    for (runtime, name) in [("nodejs20.x", "index.js"), ("python3.12", "index.py")] {
+        let inline = |text: &str| {
+            let source = Source::Inline(text.to_owned());
+            fixture().script("", runtime, "index.handler").last(|code| code.source = source)
+        };
+        let built = inline("the code").build(Target::Lambda).await.unwrap();
+        assert_eq!(files(&built["F"]), [(name.to_owned(), "the code".to_owned())]);
+        assert_eq!(inline("the code").build(Target::Lambda).await.unwrap(), built);
+        let too_long = inline(&" ".repeat((4 << 20) + 1)).build(Target::Lambda).await.unwrap_err();
+        assert!(too_long.why.contains("CloudFormation takes at most 4194304"), "{too_long}");
+        let elsewhere = inline("").last(|code| code.handler = "app.handler".to_owned());
+        let error = elsewhere.build(Target::Lambda).await.unwrap_err();
+        assert!(error.why.ends_with(&format!("and inline code holds {name}")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_zip_goes_as_it_is_if_the_handler_is_in_it() {
+    let fixture = fixture().script("code.zip", "python3.12", "src/app.handler");
+    let mut zip = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("src/app.py", ::zip::write::SimpleFileOptions::default()).unwrap();
+    let given = zip.finish().unwrap().into_inner();
+    fs::write(fixture.path("code.zip"), &given).unwrap();
+    assert_eq!(fixture.build(Target::Lambda).await.unwrap()["F"].zip, given);
+    let other = fixture.last(|code| code.handler = "app.handler".to_owned());
+    let error = other.build(Target::Lambda).await.unwrap_err();
+    assert!(error.why.ends_with("means app.py or app/__init__.py, and code.zip holds src/"), "{error}");
+    // Layers may bring it.
+    assert!(other.last(|code| code.layers = true).build(Target::Lambda).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_sdk_that_lambda_brings_is_installed_once_for_this_machine() {
+    let fixture = fixture().script("code", "nodejs20.x", "index.handler");
+    fixture.write("code/index.js", "const { S3Client } = require('@aws-sdk/client-s3');");
+    fixture.build(Target::Lambda).await.unwrap();
+    assert!(fixture.calls().is_empty(), "Lambda has it");
+    for _ in 0..2 {
+        let built = fixture.build(Target::Host).await.unwrap();
+        assert_eq!(names(&built["F"]), ["index.js"]);
+    }
+    let quiet = "--no-audit --no-fund --no-update-notifier --loglevel=error";
+    assert_eq!(fixture.calls(), [format!("npm install {quiet} @aws-sdk/client-s3@3")]);
+    assert!(fixture.options.sdk.join("node_modules/dep").is_dir());
+}
+
+#[tokio::test]
+async fn what_is_missing_on_this_machine_is_told() {
+    type Prepare = fn(&Fixture);
+    let cases: &[(&str, Target, Prepare, &str, &str)] = &[
+        (
+            "nodejs20.x",
+            Target::Host,
+            |fixture| fs::remove_file(fixture.path("bin/node")).unwrap(),
+            "cannot run the code of F: there is no node to run nodejs20.x with",
+            "install Node.js 20 (https://nodejs.org)",
+        ),
+        (
+            "python3.12",
+            Target::Host,
+            |fixture| fs::remove_file(fixture.path("bin/python3")).unwrap(),
+            "cannot run the code of F: there is no python3 to run python3.12 with",
+            "install Python 3.12",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| fs::remove_file(fixture.path("bin/npm")).unwrap(),
+            "bin/npm cannot be started: No such file or directory",
+            "install Node.js, which brings npm",
+        ),
+        (
+            "python3.12",
+            Target::Lambda,
+            |fixture| drop(fixture.tool("python3", "echo 'No module named pip' >&2; exit 1")),
+            "cannot install the dependencies of F: `pip install` failed",
+            "install pip for it",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| fixture.write("code/package.json", r#"{"dependencies":{"shared":"file:../shared"}}"#),
+            "package.json: shared is file:../shared, and only registries are installed from yet",
+            "bundle it into the code",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| fixture.write("code/package.json", "{"),
+            "package.json: EOF while parsing",
+            "",
+        ),
+    ];
+    for (runtime, target, prepare, expected, help) in cases {
+        let fixture = fixture().script("code", runtime, "index.handler");
+        for (name, text) in [
+            ("index.js", ""),
+            ("index.py", ""),
+            ("package.json", r#"{"dependencies":{"dep":"1"}}"#),
+            ("requirements.txt", "dep"),
+        ] {
+            fixture.write(&format!("code/{name}"), text);
+        }
+        prepare(&fixture);
+        let error = fixture.build(*target).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+        assert!(error.help.clone().unwrap_or_default().contains(help), "{error:?}");
+        assert_eq!(error.functions, ["F"]);
+    }
+}
+
+#[tokio::test]
+async fn what_npm_says_when_it_fails_is_shown_and_nothing_is_kept() {
+    let fixture = fixture().script("code", "nodejs20.x", "index.handler");
+    fixture.write("code/index.js", "");
+    fixture.write("code/package.json", r#"{"dependencies":{"dep":"1"}}"#);
+    fixture.tool("npm", "mkdir node_modules; echo 'npm error 404 dep is not in this registry' >&2; exit 1");
+    for _ in 0..2 {
+        let error = fixture.build(Target::Lambda).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot install the dependencies of F: `npm install` failed");
+        assert_eq!(error.compiler.as_deref(), Some("npm error 404 dep is not in this registry"));
+    }
+}
+
+#[tokio::test]
+async fn other_package_managers_locks_are_not_passed_over_in_silence() {
+    let fixture = fixture().script("code", "nodejs18.x", "index.handler");
+    fixture.write("code/index.js", "");
+    fixture.write("code/package.json", r#"{"dependencies":{"dep":"1"}}"#);
+    fixture.write("code/yarn.lock", "");
+    fixture.build(Target::Host).await.unwrap();
+    let told = format!("{:?}", fixture.told.lock().unwrap());
+    assert!(told.contains("nodejs18.x is run with version 20.1.0 here"), "{told}");
+    assert!(told.contains("npm does not read ") && told.contains("code/yarn.lock"), "{told}");
+}

@@ -1,0 +1,185 @@
+//! The SDK that Lambda's managed runtimes bring: handlers use it without declaring it. On this machine nobody brings it, so
+//! what is used is installed once for a local cloud, where node and python look after they have looked in the code.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::install::run;
+use super::{Options, PackageError, Progress, npm, pip};
+use crate::interpreter::{self, Interpreter, Language};
+
+const DOING: &str = "get the SDK that Lambda brings for the code";
+
+/// The oldest boto3 that knows AWS_ENDPOINT_URL (its changelog, 1.28.0).
+const BOTO3: &str = "boto3>=1.28";
+
+/// Whether a file can say what is used: code that is not a dependency's.
+pub(super) fn is_source(language: Language, name: &str) -> bool {
+    let extensions: &[&str] = match language {
+        Language::Node => &[".js", ".mjs", ".cjs"],
+        Language::Python => &[".py"],
+    };
+    !name.contains("node_modules/") && extensions.iter().any(|extension| name.ends_with(extension))
+}
+
+/// What the sources import of the runtime's SDK that is not among `names`, the files of the whole code; and what is to be
+/// said about it.
+pub(super) fn used(
+    language: Language,
+    runtime: &str,
+    names: &BTreeSet<&str>,
+    sources: impl Iterator<Item = Vec<u8>>,
+) -> (BTreeSet<String>, Vec<String>) {
+    static NODE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let import =
+            r#"\b(?:from\s*|import\s*\(?\s*|require\s*\(\s*)["'`](@(?:aws-sdk|smithy)/[a-z0-9-]+|aws-sdk)["'`/]"#;
+        Regex::new(import).ok()
+    });
+    static PYTHON: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?m)^\s*(?:import|from)\s+(?:[\w.]+\s*,\s*)*(boto3|botocore)\b").ok());
+    let (pattern, place) = match language {
+        Language::Node => (&NODE, "node_modules/"),
+        Language::Python => (&PYTHON, ""),
+    };
+    let mut found = BTreeSet::new();
+    for source in sources {
+        let text = String::from_utf8_lossy(&source).into_owned();
+        let imports = pattern.iter().flat_map(|pattern| pattern.captures_iter(&text));
+        found.extend(imports.filter_map(|import| Some(import.get(1)?.as_str().to_owned())));
+    }
+    found.retain(|package| !names.iter().any(|name| name.contains(&format!("{place}{package}/"))));
+    let mut notes = Vec::new();
+    if found.remove("aws-sdk") {
+        notes.push(format!(
+            "it uses aws-sdk, which {runtime} does not bring; declare it in a package.json: npm install aws-sdk"
+        ));
+    }
+    if language == Language::Python && !found.is_empty() {
+        found = BTreeSet::from(["boto3".to_owned()]);
+    }
+    (found, notes)
+}
+
+/// Installs `packages` where code of `runtime` finds them, unless they are there.
+pub(super) async fn provide(
+    runtime: &str,
+    interpreter: &Interpreter,
+    packages: &BTreeSet<String>,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<(), PackageError> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let failed = |error: io::Error| PackageError::new(DOING, error);
+    fs::create_dir_all(&options.sdk).map_err(failed)?;
+    let folder = fs::canonicalize(&options.sdk).map_err(failed)?;
+    // Of two runs at the same time, the second finds what the first has installed.
+    let lock = File::create(folder.join("sdk.lock")).map_err(failed)?;
+    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
+    let _lock = lock.await.map_err(io::Error::other).and_then(|lock| lock).map_err(failed)?;
+
+    let missing: Vec<&String> = match Language::of(runtime) {
+        Some(Language::Python) => {
+            let place = folder.join(interpreter.site());
+            packages.iter().filter(|package| !place.join(package).is_dir()).collect()
+        }
+        _ => {
+            let there = installed(&folder);
+            packages.iter().filter(|package| !there.contains(*package)).collect()
+        }
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    progress(Progress::Note(format!("installing {names} for the local cloud; in AWS, {runtime} brings it")));
+    let installed = match Language::of(runtime) {
+        Some(Language::Python) => {
+            let beside = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
+            let mut command = Command::new(&interpreter.program);
+            command.args(["-m", "pip", "install"]).args(pip::QUIET).arg("--target").arg(&beside).arg(BOTO3);
+            let done = run(command, DOING, "pip install boto3", pip::WITHOUT_PIP).await;
+            done.and_then(|()| fs::rename(&beside, folder.join(interpreter.site())).map_err(failed))
+        }
+        _ => {
+            let manifest = folder.join("package.json");
+            if !manifest.is_file() {
+                fs::write(&manifest, "{\"private\":true}\n").map_err(failed)?;
+            }
+            let mut command = Command::new(interpreter::within(options.tools.as_deref(), "npm"));
+            command
+                .arg("install")
+                .args(npm::QUIET)
+                .args(missing.iter().map(|name| format!("{name}@3")))
+                .current_dir(&folder);
+            run(command, DOING, "npm install", npm::WITHOUT_NPM).await
+        }
+    };
+    installed.map_err(|error| match error.help {
+        None => {
+            error.help("it is needed once, from a package registry; code that declares and brings it needs nothing")
+        }
+        Some(_) => error,
+    })
+}
+
+/// The packages that npm has finished installing in `folder`, by the record that it writes at the end.
+fn installed(folder: &Path) -> BTreeSet<String> {
+    let record = fs::read(folder.join("node_modules/.package-lock.json")).unwrap_or_default();
+    let record: Value = serde_json::from_slice(&record).unwrap_or_default();
+    let packages = record["packages"].as_object().into_iter().flatten();
+    packages.filter_map(|(path, _)| Some(path.strip_prefix("node_modules/")?.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used_by(language: Language, names: &[&str], source: &str) -> (Vec<String>, Vec<String>) {
+        let sources = [source.as_bytes().to_vec()].into_iter();
+        let (found, notes) = used(language, "nodejs20.x", &names.iter().copied().collect(), sources);
+        (found.into_iter().collect(), notes)
+    }
+
+    #[test]
+    fn imports_of_the_sdk_are_found_in_every_form() {
+        let source = r#"
+            import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+            import '@smithy/protocol-http';
+            const { X } = require ( '@aws-sdk/lib-dynamodb' );
+            const late = await import(`@aws-sdk/client-s3/dist-cjs`);
+            const text = "@aws-sdk/is-only-text";
+        "#;
+        let expected =
+            ["@aws-sdk/client-dynamodb", "@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb", "@smithy/protocol-http"];
+        assert_eq!(used_by(Language::Node, &["index.mjs"], source).0, expected);
+        let brought = ["node_modules/@aws-sdk/client-dynamodb/package.json", "node_modules/@smithy/protocol-http/a.js"];
+        assert_eq!(used_by(Language::Node, &brought, source).0, ["@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb"]);
+    }
+
+    #[test]
+    fn version_2_is_nobodys_but_the_codes() {
+        let (found, notes) = used_by(Language::Node, &[], "const AWS = require('aws-sdk');");
+        assert!(found.is_empty());
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        let brought = ["node_modules/aws-sdk/package.json"];
+        assert_eq!(used_by(Language::Node, &brought, "require('aws-sdk/clients/dynamodb')"), (vec![], vec![]));
+    }
+
+    #[test]
+    fn boto3_is_found_unless_the_code_brings_it() {
+        for source in ["import boto3", "import json, boto3", "    from botocore.exceptions import ClientError"] {
+            assert_eq!(used_by(Language::Python, &["app.py"], source).0, ["boto3"], "{source}");
+        }
+        assert!(used_by(Language::Python, &["app.py"], "# import boto3\nimport boto34").0.is_empty());
+        assert!(used_by(Language::Python, &["app.py", "boto3/__init__.py"], "import boto3").0.is_empty());
+    }
+}

@@ -1,0 +1,122 @@
+//! The properties of SAM's resource types: their names, and what SAM itself asks of their values.
+
+use serde_json::Value;
+
+/// One property of a SAM resource type.
+#[derive(Debug, Clone, Copy)]
+pub struct Property {
+    pub name: &'static str,
+    pub shape: Shape,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Whether `Globals` can give it.
+    pub global: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// What is made has it under the same name.
+    Passed,
+    /// It becomes something else.
+    Translated,
+    /// SAM has it, wschat not yet.
+    Later,
+}
+
+impl Property {
+    pub const fn passed(name: &'static str, shape: Shape) -> Self {
+        Self { name, shape, fate: Fate::Passed, global: true }
+    }
+
+    pub const fn translated(name: &'static str, shape: Shape) -> Self {
+        Self { name, shape, fate: Fate::Translated, global: true }
+    }
+
+    pub const fn later(name: &'static str) -> Self {
+        Self { name, shape: Shape::Any, fate: Fate::Later, global: true }
+    }
+
+    /// The same property, for resources alone.
+    pub const fn local(self) -> Self {
+        Self { global: false, ..self }
+    }
+}
+
+/// What a value must be. A map of one key might be an intrinsic function: SAM lets it through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Any,
+    Text,
+    Map,
+    Bool,
+    /// A bool, not even an intrinsic function.
+    PlainBool,
+    TextOrMap,
+    /// A list of strings or maps.
+    List,
+    /// A string, a map, or a list of both.
+    Policies,
+    MapOfMaps,
+    MapOfTexts,
+    MapOfNumbers,
+    /// `Delete` or `Retain`.
+    DeleteOrRetain,
+}
+
+impl Shape {
+    /// Whether SAM takes `value`.
+    pub fn fits(self, value: &Value) -> bool {
+        let text_or_map = |value: &Value| value.is_string() || value.is_object();
+        let map_of = |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
+        let list = || value.as_array().is_some_and(|list| list.iter().all(text_or_map));
+        let one_key = value.as_object().is_some_and(|map| map.len() == 1);
+        match self {
+            Self::Any => true,
+            Self::PlainBool => value.is_boolean(),
+            _ if one_key => true,
+            Self::Text => value.is_string(),
+            Self::Map => value.is_object(),
+            Self::Bool => value.is_boolean(),
+            Self::TextOrMap => text_or_map(value),
+            Self::List => list(),
+            Self::Policies => text_or_map(value) || list(),
+            Self::MapOfMaps => map_of(Value::is_object),
+            Self::MapOfTexts => map_of(Value::is_string),
+            // Python's whole numbers, which its truth values are too.
+            Self::MapOfNumbers => {
+                map_of(|value| value.is_i64() || value.is_u64() || value.is_boolean() || value.is_object())
+            }
+            Self::DeleteOrRetain => value == "Delete" || value == "Retain",
+        }
+    }
+
+    /// What `fits`, to go on after "must be".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Any => "anything",
+            Self::Text => "a string",
+            Self::Map => "a map",
+            Self::Bool => "true or false",
+            Self::PlainBool => "true or false itself, no function that gives it",
+            Self::TextOrMap => "a string or a map",
+            Self::List => "a list of strings or maps",
+            Self::Policies => "a policy or a list of policies: names, ARNs, documents, or SAM's policy templates",
+            Self::MapOfMaps => "a map of maps",
+            Self::MapOfTexts => "a map of strings",
+            Self::MapOfNumbers => "a map of whole numbers",
+            Self::DeleteOrRetain => "Delete or Retain",
+        }
+    }
+}
+
+/// Whether SAM's translator, which is Python, takes `value` as given: neither empty nor zero nor false.
+pub fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The text of `Fn::Sub`, and references to what SAM makes of a resource (`!Ref F.Alias`).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::Template;
+
+/// The argument of `Fn::Sub`, with every `${NAME}` replaced that `replacement` has something for. Names are what SAM
+/// takes for names: letters, digits and dots, or a pseudo parameter.
+pub fn replace(argument: &Value, mut replacement: impl FnMut(&str) -> Option<String>) -> Value {
+    let mut text = |text: &str| {
+        let mut replaced = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            replaced.push_str(before);
+            let found = after.split_once('}').filter(|(name, _)| is_name(name));
+            let found = found.and_then(|(name, rest)| Some((replacement(name)?, rest)));
+            rest = match found {
+                Some((value, rest)) => {
+                    replaced.push_str(&value);
+                    rest
+                }
+                None => {
+                    replaced.push_str("${");
+                    after
+                }
+            };
+        }
+        replaced + rest
+    };
+    match argument {
+        Value::String(whole) => text(whole).into(),
+        Value::Array(parts) => {
+            let mut parts = parts.clone();
+            if let Some(Value::String(first)) = parts.first_mut() {
+                *first = text(first);
+            }
+            parts.into()
+        }
+        other => other.clone(),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let pseudo = name.strip_prefix("AWS::").is_some_and(|name| name.chars().all(|letter| letter.is_ascii_alphabetic()));
+    pseudo || !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.')
+}
+
+/// What can be referred to as `LogicalId.Property`: the logical id that SAM gives to what it makes. By `(LogicalId,
+/// Property)`.
+pub type References = BTreeMap<(String, String), String>;
+
+/// Replaces all such references in `template` by what they refer to.
+pub fn refer(template: &mut Template, references: &References) {
+    if references.is_empty() {
+        return;
+    }
+    for resource in template.resources.values_mut() {
+        resource.properties.values_mut().for_each(|value| rewrite(value, references));
+    }
+    for output in template.outputs.values_mut() {
+        rewrite(&mut output.value, references);
+    }
+}
+
+fn rewrite(value: &mut Value, references: &References) {
+    let made = |whole: &str| {
+        let (logical_id, property) = whole.split_once('.')?;
+        references.get(&(logical_id.to_owned(), property.to_owned())).cloned()
+    };
+    // `F.Alias.Arn` as what `F.Alias` refers to, and `Arn`.
+    let attribute = |whole: &str| {
+        let mut parts = whole.splitn(3, '.');
+        let (logical_id, property) = (parts.next()?, parts.next()?);
+        let made = references.get(&(logical_id.to_owned(), property.to_owned()))?.clone();
+        Some((made, parts.next().map(str::to_owned)))
+    };
+    if let Value::Object(entries) = value
+        && entries.len() == 1
+        && let Some((function, argument)) = entries.iter_mut().next()
+    {
+        match (function.as_str(), &*argument) {
+            ("Ref", Value::String(name)) => {
+                if let Some(made) = made(name) {
+                    *argument = made.into();
+                }
+            }
+            ("Fn::Sub", _) => {
+                *argument = replace(argument, |name| {
+                    let (made, rest) = attribute(name)?;
+                    let rest = rest.map_or(String::new(), |rest| format!(".{rest}"));
+                    Some(format!("${{{made}{rest}}}"))
+                });
+            }
+            ("Fn::GetAtt", Value::Array(parts)) => {
+                let parts: Option<Vec<&str>> = parts.iter().map(Value::as_str).collect();
+                let whole = parts.filter(|parts| parts.len() > 1).map(|parts| parts.join("."));
+                if let Some((made, rest)) = whole.as_deref().and_then(attribute) {
+                    let rest = rest.as_deref().map_or(Vec::new(), |rest| rest.split('.').collect());
+                    *argument = json!([&[made.as_str()], rest.as_slice()].concat());
+                }
+            }
+            _ => {}
+        }
+    }
+    match value {
+        Value::Object(entries) => entries.values_mut().for_each(|value| rewrite(value, references)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, references)),
+        _ => {}
+    }
+}

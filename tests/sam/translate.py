@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Records what SAM's own translator (aws-sam-translator, pinned in .ci/requirements.txt) makes of the templates here.
+
+For NAME.yaml or NAME.json: its resources, conditions and outputs, in NAME.expected.json. For errors/NAME.yaml, which
+it must refuse: its messages, in errors/NAME.expected.txt. `cargo test --test sam` holds wschat against the records.
+
+    translate.py            writes them
+    translate.py --check    fails if they are not what the translator says
+
+A comment `# with NAME=VALUE` gives a parameter. The translator takes code from S3 alone, so a local path goes in as
+s3://local/PATH and comes out as PATH.
+"""
+
+import datetime
+import json
+import logging
+import os
+import pathlib
+import re
+import sys
+
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+logging.disable()  # it warns that nobody publishes its metrics
+
+from samtranslator.parser.parser import Parser
+from samtranslator.public.exceptions import InvalidDocumentException
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def functions(template: dict) -> list[dict]:
+    """The properties of all functions, and those that `Globals` give to all."""
+    found = [template["Globals"].get("Function")] if isinstance(template.get("Globals"), dict) else []
+    for resource in template["Resources"].values():
+        if resource.get("Type") == "AWS::Serverless::Function":
+            found.append(resource.get("Properties"))
+    return [properties for properties in found if isinstance(properties, dict)]
+
+
+def translate(path: pathlib.Path) -> dict:
+    """What the translator makes of the template at `path`; raises what the translator raises."""
+    text = path.read_text()
+    template = yaml_parse(text)
+    for properties in functions(template):
+        code = properties.get("CodeUri")
+        if isinstance(code, str) and not code.startswith("s3://"):
+            properties["CodeUri"] = f"s3://local/{code}"
+    parameters = dict(re.findall(r"^# with (\w+)=(.*)$", text, re.MULTILINE))
+    made = Translator(None, Parser()).translate(template, parameters)
+    for resource in made["Resources"].values():
+        properties = resource.get("Properties", {})
+        code = properties.get("Code")
+        if isinstance(code, dict) and code.get("S3Bucket") == "local":
+            properties["Code"] = code["S3Key"]
+    return {name: made[name] for name in ("Conditions", "Resources", "Outputs") if name in made}
+
+
+def in_order(names: re.Match) -> str:
+    """The missing parameters of a policy template: the translator names them in an order that is random by design."""
+    return ", ".join(sorted(names[0].split(", ")))
+
+
+def record(path: pathlib.Path) -> tuple[pathlib.Path, str]:
+    """The record of the template at `path`, and what it should contain."""
+    refused = path.parent.name == "errors"
+    try:
+        made = translate(path)
+    except InvalidDocumentException as error:
+        if not refused:
+            raise SystemExit(f"{path.name}: {[cause.message for cause in error.causes]}") from error
+        messages = [re.sub(r"(?<=values: \[).*(?=\])", in_order, cause.message) for cause in error.causes]
+        return path.with_suffix(".expected.txt"), "".join(f"{message}\n" for message in messages)
+    if refused:
+        raise SystemExit(f"errors/{path.name}: the translator takes it")
+    # YAML reads a policy's version as a date.
+    return path.with_suffix(".expected.json"), json.dumps(made, indent=2, default=datetime.date.isoformat) + "\n"
+
+
+def main() -> int:
+    check = sys.argv[1:] == ["--check"]
+    templates = sorted(path for path in HERE.glob("**/*.*") if re.search(r"(?<!\.expected)\.(yaml|json)$", path.name))
+    records = dict(record(path) for path in templates)
+    wrong = [path for path in HERE.glob("**/*.expected.*") if path not in records]
+    for path, text in records.items():
+        if not path.exists() or path.read_text() != text:
+            wrong.append(path)
+            if not check:
+                path.write_text(text)
+    for path in wrong:
+        print(f"{path.relative_to(HERE)}: {'not what the translator says' if check else 'changed or of no template'}")
+    print(f"{len(templates)} templates, {len(wrong)} records {'wrong' if check else 'changed'}")
+    return 1 if check and wrong else 0
+
+
+sys.exit(main())
