@@ -18,7 +18,7 @@ fn read(bytes: &[u8]) -> Result<Stack, Vec<Problem>> {
         partition: "aws".to_owned(),
     };
     let template = template::parse(bytes)?;
-    let template = expand::expand(template, expand::Context { partition: "aws", parameters: &parameters });
+    let template = expand::expand(template, expand::Context { partition: "aws", region: &scope.region, parameters: &parameters });
     stack::resolve(&template, &parameters, &scope, &wschat::resources::kinds())
 }
 

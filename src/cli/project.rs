@@ -156,7 +156,7 @@ impl Project {
             Err(problems) => return problems,
         };
         let (assumed, scope) = lint::Assumed::make(&mut template, &self.parameters);
-        let template = self.expand(template, &scope);
+        let template = template::expand::expand(template, self.context(&scope));
         let survey = stack::survey(&template, &self.parameters, &scope, &resources::kinds());
         let warnings = lint::check(&template, &survey, today);
         let missing = self.missing_code(&survey.stack);
@@ -205,18 +205,12 @@ impl Project {
     }
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
-        let template: Template = template::parse(&self.bytes)?;
-        let template = self.expand(template, scope);
+        let template = template::expand::expand(template::parse(&self.bytes)?, self.context(scope));
         stack::resolve(&template, &self.parameters, scope, &resources::kinds())
     }
 
-    fn expand(&self, template: Template, scope: &Scope) -> Template {
-        let context = template::expand::Context {
-            partition: &scope.partition,
-            region: &scope.region,
-            parameters: &self.parameters,
-        };
-        template::expand::expand(template, context)
+    fn context<'a>(&'a self, scope: &'a Scope) -> template::expand::Context<'a> {
+        template::expand::Context { partition: &scope.partition, region: &scope.region, parameters: &self.parameters }
     }
 
     /// The code that the stack's functions come from.

@@ -100,6 +100,10 @@ fn plain(text: &str) -> String {
     Token::substitute_text(text, &api_id)
 }
 
+/// How many routes of an API, at how many stages, are held against a permission: three times what an API may have ("Amazon
+/// API Gateway quotas": 300 routes, 10 stages). More would take time and tell nobody anything.
+const MOST_ENDS: usize = 9_000;
+
 /// What stands for the stages of an API that has none in the template.
 const ANY_STAGE: &str = "*";
 
@@ -143,7 +147,11 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
         if covered {
             continue;
         }
-        let (id, key) = (&function.logical_id, text(route, "RouteKey"));
+        let key = text(route, "RouteKey");
+        let id = match &named.qualifier {
+            Some(qualifier) => format!("{}:{qualifier}", function.logical_id),
+            None => function.logical_id.clone(),
+        };
         let what =
             format!("no permission lets API Gateway invoke {id} for the route {key}: clients would get an error");
         let pattern = format!("${{{api}}}/*/{key}");
@@ -207,7 +215,8 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
             scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
         let stages = stages(scene, id);
         let matches = |route: &&Resource| stages.iter().any(|stage| lets_in(&source, id, stage, route));
-        if routes.is_empty() || routes.iter().any(matches) {
+        let is_too_much = routes.len() * stages.len() > MOST_ENDS;
+        if routes.is_empty() || is_too_much || routes.iter().any(matches) {
             continue;
         }
         let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
