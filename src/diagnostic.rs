@@ -131,7 +131,9 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let rank = |name: &&'a str| {
         let name = name.to_lowercase();
         // In a name of two letters one slip is half of it.
-        let slip = name.chars().count() > 2 && given.chars().count() > 1 && strsim::osa_distance(&given, &name) <= 1;
+        let (long, given_long) = (name.chars().count(), given.chars().count());
+        let comparable = long > 2 && given_long > 1 && long.abs_diff(given_long) <= 1;
+        let slip = comparable && strsim::osa_distance(&given, &name) <= 1;
         let likeness = strsim::jaro_winkler(&given, &name);
         (slip || likeness > 0.85).then_some((slip, likeness))
     };

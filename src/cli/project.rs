@@ -104,6 +104,13 @@ fn find() -> Result<PathBuf, Failure> {
     }
 }
 
+/// The names of what is in the folder that `path` leads into.
+fn names_beside(path: &Path) -> Vec<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
 impl Project {
     /// The stack that the template describes in `scope`.
     ///
@@ -169,10 +176,9 @@ impl Project {
             }
             let what = format!("there is no {}", path.display());
             let problem = Problem::new(resource.path.key("Properties").key("Code"), what);
-            let neighbours = path.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
-            let names: Vec<String> = neighbours.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            let names = names_beside(&path);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let given = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            let given = path.file_name().unwrap_or_default().to_string_lossy();
             problems.push(match nearest(&given, &names) {
                 Some(name) => problem.help(format!("did you mean \"{name}\"?")),
                 None => problem.help("code is looked for beside the template"),

@@ -19,15 +19,11 @@ struct Named {
 impl Named {
     /// Reads `NAME`, `NAME:QUALIFIER` or an ARN; none where AWS has yet to mint a part of it.
     fn read(text: &str) -> Option<Self> {
-        let text = text.rsplit_once(":function:").map_or(text, |(_, name)| name);
-        if text.is_empty() || !Token::find(text).is_empty() || text.contains("${") {
+        if text.is_empty() || Token::is_in(text) || text.contains("${") {
             return None;
         }
-        let (name, qualifier) = match text.split_once(':') {
-            Some((name, qualifier)) => (name, Some(qualifier.to_owned())),
-            None => (text, None),
-        };
-        Some(Self { name: name.to_owned(), qualifier })
+        let (name, qualifier) = function::name_and_qualifier(text);
+        Some(Self { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) })
     }
 }
 
@@ -104,6 +100,13 @@ fn plain(text: &str) -> String {
     Token::substitute_text(text, &api_id)
 }
 
+/// How many routes of an API, at how many stages, are held against a permission: three times what an API may have ("Amazon
+/// API Gateway quotas": 300 routes, 10 stages). More would take time and tell nobody anything.
+const MOST_ENDS: usize = 9_000;
+
+/// What stands for the stages of an API that has none in the template.
+const ANY_STAGE: &str = "*";
+
 /// The names of an API's stages; one that stands for all where the template has none.
 fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
     let names: Vec<&str> = scene
@@ -111,24 +114,15 @@ fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
         .filter(|stage| target(stage, "ApiId").as_deref() == Some(api))
         .map(|stage| text(stage, "StageName"))
         .collect();
-    if names.is_empty() { vec!["*"] } else { names }
+    if names.is_empty() { vec![ANY_STAGE] } else { names }
 }
 
-/// Whether a permission's pattern lets a route in, at every stage (`all`) or at one.
-fn lets_in(scene: &Scene<'_>, source: &Source, api: &str, route: &Resource, all: bool) -> bool {
+/// Whether a permission lets a route in at a stage.
+fn lets_in(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
     let Source::Pattern(pattern) = source else { return matches!(source, Source::Any) };
-    let key = text(route, "RouteKey");
-    let stages = stages(scene, api);
-    let mut at = stages.iter().map(|stage| {
-        let api = Token::text(api, "Ref");
-        if *stage != "*" {
-            return glob(pattern, &format!("{api}/{stage}/{key}"));
-        }
-        // Any stage will do.
-        let named = pattern.split('/').nth(1).unwrap_or_default();
-        glob(pattern, &format!("{api}/{named}/{key}"))
-    });
-    if all { at.all(|fits| fits) } else { at.any(|fits| fits) }
+    // Where the template has no stage, any will do.
+    let stage = if stage == ANY_STAGE { pattern.split('/').nth(1).unwrap_or_default() } else { stage };
+    glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), text(route, "RouteKey")))
 }
 
 pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
@@ -137,12 +131,14 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
     }
     let mut problems = Vec::new();
     for Call { route, api, function, named } in calls(scene) {
+        let stages = stages(scene, &api);
         let mut outside = Vec::new();
         let covered = of_gateway(scene).any(|permission| {
             let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
-            // A permission for the function itself may have lost its qualifier on the way here.
-            let same = of.name == named.name && (of.qualifier == named.qualifier || of.qualifier.is_none());
-            let covers = same && lets_in(scene, &source(permission), &api, route, true);
+            // A function's permission does not hold for its aliases, each of which has a policy of its own.
+            let same = of == named;
+            let source = source(permission);
+            let covers = same && stages.iter().all(|stage| lets_in(&source, &api, stage, route));
             if same && !covers {
                 outside.push(permission.logical_id.as_str());
             }
@@ -151,7 +147,11 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
         if covered {
             continue;
         }
-        let (id, key) = (&function.logical_id, text(route, "RouteKey"));
+        let key = text(route, "RouteKey");
+        let id = match &named.qualifier {
+            Some(qualifier) => format!("{}:{qualifier}", function.logical_id),
+            None => function.logical_id.clone(),
+        };
         let what =
             format!("no permission lets API Gateway invoke {id} for the route {key}: clients would get an error");
         let pattern = format!("${{{api}}}/*/{key}");
@@ -213,12 +213,15 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
         let id = api.logical_id.as_str();
         let routes: Vec<&Resource> =
             scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
-        if routes.is_empty() || routes.iter().any(|route| lets_in(scene, &source, id, route, false)) {
+        let stages = stages(scene, id);
+        let matches = |route: &&Resource| stages.iter().any(|stage| lets_in(&source, id, stage, route));
+        let is_too_much = routes.len() * stages.len() > MOST_ENDS;
+        if routes.is_empty() || is_too_much || routes.iter().any(matches) {
             continue;
         }
         let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
-        let keys: Vec<&str> = routes.iter().map(|route| text(route, "RouteKey")).collect();
-        let help = format!("it ends in STAGE/ROUTE-KEY: {} and {}", stages(scene, id).join(", "), keys.join(", "));
+        let ends = routes.iter().map(|route| format!("{}/{}", stages[0], text(route, "RouteKey")));
+        let help = format!("after ${{{id}}}/ follows one of these: {}", ends.collect::<Vec<_>>().join(", "));
         problems.push(Problem::new(path, what).help(help));
     }
     problems

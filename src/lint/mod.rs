@@ -12,6 +12,8 @@ mod names;
 mod rights;
 mod runtimes;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use time::Date;
 
@@ -106,7 +108,7 @@ const RULES: &[Rule] = &[
 /// What the rules find in a template whose SAM resources are expanded, `today` being a day in UTC: warnings, whose paths
 /// are those of the expanded template.
 pub fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
-    let scene = Scene { template, stack: &survey.stack, problems: &survey.problems, today };
+    let scene = Scene::new(template, survey, today);
     let found = |rule: &Rule| {
         let name = rule.name;
         (rule.check)(&scene).into_iter().map(move |problem| Problem { rule: Some(name), ..problem })
@@ -125,10 +127,18 @@ struct Scene<'a> {
     stack: &'a Stack,
     /// What is wrong with them.
     problems: &'a [Problem],
+    /// The paths of the resources, parameters and so on that something is wrong with.
+    troubled: BTreeSet<Path>,
     today: Date,
 }
 
 impl<'a> Scene<'a> {
+    fn new(template: &'a Template, survey: &'a Survey, today: Date) -> Self {
+        let member = |problem: &Problem| Path(problem.path.0.iter().take(2).cloned().collect());
+        let troubled = survey.problems.iter().map(member).collect();
+        Self { template, stack: &survey.stack, problems: &survey.problems, troubled, today }
+    }
+
     /// The resources of a type with which nothing is wrong.
     fn sound(&self, type_name: &str) -> impl Iterator<Item = &'a Resource> {
         self.of(type_name).filter(|resource| self.is_sound(resource))
@@ -141,25 +151,21 @@ impl<'a> Scene<'a> {
 
     /// The sound resource of this type and logical id.
     fn get(&self, type_name: &str, logical_id: &str) -> Option<&'a Resource> {
-        self.sound(type_name).find(|resource| resource.logical_id == logical_id)
+        let resource = self.stack.resources.get(logical_id)?;
+        (resource.kind.type_name() == type_name && self.is_sound(resource)).then_some(resource)
     }
 
     /// Whether nothing is wrong with a resource, nor with what the user wrote for it.
     fn is_sound(&self, resource: &Resource) -> bool {
-        let written = self.template.written(&resource.path);
-        !self.problems.iter().any(|problem| {
-            [&resource.path, &written].into_iter().any(|path| path.is_above(&problem.path))
-                // A problem above all resources says nothing about this one.
-                || problem.path.0.len() > 1 && problem.path.is_above(&resource.path)
-        })
+        !self.troubled.contains(&resource.path) && !self.troubled.contains(&self.template.written(&resource.path))
     }
 
     /// Whether all resources of a type that are declared are there and sound: then what they do not do, nothing does.
     fn knows_all(&self, type_name: &str) -> bool {
         let declared = self.template.tree.get("Resources").and_then(Value::as_object);
+        let types: Vec<&str> = resources::kinds().iter().map(|kind| kind.type_name()).collect();
         let sure = declared.into_iter().flatten().all(|(logical_id, declared)| {
             let Some(given) = declared["Type"].as_str() else { return false };
-            let types: Vec<&str> = resources::kinds().iter().map(|kind| kind.type_name()).collect();
             // A misspelt type is most likely the type that is missed.
             let meant =
                 if types.contains(&given) || given.starts_with(SAM) { Some(given) } else { nearest(given, &types) };

@@ -27,10 +27,13 @@ fn collect<'v>(value: &'v Value, names: &mut BTreeSet<&'v str>) {
         }
         (Some(("Fn::Sub", argument)), _) => {
             let text = argument.as_str().or_else(|| argument.get(0)?.as_str());
+            let own = argument.get(1);
             let variables = text.into_iter().flat_map(|text| text.split("${").skip(1));
-            names.extend(variables.filter_map(|rest| Some(before_dot(rest.split_once('}')?.0.trim()))));
-            if let Some(variables) = argument.get(1) {
-                collect(variables, names);
+            let variables = variables.filter_map(|rest| Some(rest.split_once('}')?.0.trim()));
+            let from_outside = variables.filter(|name| own.is_none_or(|own| own.get(*name).is_none()));
+            names.extend(from_outside.map(before_dot));
+            if let Some(own) = own {
+                collect(own, names);
             }
         }
         (_, Value::Array(items)) => items.iter().for_each(|item| collect(item, names)),

@@ -1,6 +1,6 @@
 //! Rules about what roles grant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -88,18 +88,17 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     found
 }
 
-/// The role of a function, if it is the template's and nothing about it, or about what may be put on it, is unclear.
-fn role_of<'a>(scene: &Scene<'a>, function: &Resource) -> Option<&'a Resource> {
-    let declared = scene.template.resources.values();
-    let unknown = |one: &crate::template::Resource| {
-        one.type_name.starts_with("AWS::IAM::") && ![role::TYPE, inline_policy::TYPE].contains(&one.type_name.as_str())
-    };
-    if declared.into_iter().any(unknown) || !scene.knows_all(inline_policy::TYPE) {
-        return None;
+/// The functions whose role is the template's, each with it. None at all where something unknown may be put on roles.
+fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
+    let known = [role::TYPE, inline_policy::TYPE];
+    let unknown = |type_name: &str| type_name.starts_with("AWS::IAM::") && !known.contains(&type_name);
+    if scene.template.resources.values().any(|one| unknown(&one.type_name)) || !scene.knows_all(inline_policy::TYPE) {
+        return Vec::new();
     }
-    let arn = text(function, "Role");
-    let name = arn.rsplit('/').next()?;
-    scene.sound(role::TYPE).find(|role| role.name.as_deref() == Some(name))
+    let roles: BTreeMap<&str, &Resource> =
+        scene.sound(role::TYPE).filter_map(|role| Some((role.name.as_deref()?, role))).collect();
+    let role = |function| roles.get(text(function, "Role").rsplit('/').next()?).copied();
+    scene.of(function::TYPE).filter_map(|function| Some((function, role(function)?))).collect()
 }
 
 /// Whether a role may allow something of a service on a resource, `SERVICE:RESOURCE`.
@@ -146,8 +145,7 @@ fn told<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(&'a Resource, Pat
 
 pub fn table_without_grant(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for function in scene.sound(function::TYPE) {
-        let Some(role) = role_of(scene, function) else { continue };
+    for (function, role) in with_roles(scene).into_iter().filter(|(function, _)| scene.is_sound(function)) {
         for (table, path) in told(scene, function) {
             let name = table.name.as_deref().unwrap_or_default();
             if may_grant(scene, role, "dynamodb", &format!("dynamodb:table/{name}")) {
@@ -176,11 +174,10 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
         return Vec::new();
     }
     let mut problems = Vec::new();
+    let with_roles = with_roles(scene);
     for role in scene.sound(role::TYPE) {
-        let functions: Vec<&Resource> = scene
-            .of(function::TYPE)
-            .filter(|function| role_of(scene, function).is_some_and(|own| own.logical_id == role.logical_id))
-            .collect();
+        let own = with_roles.iter().filter(|(_, of)| of.logical_id == role.logical_id);
+        let functions: Vec<&Resource> = own.map(|(function, _)| *function).collect();
         // Whoever else has the role may use it for anything.
         if functions.is_empty() || is_known_elsewhere(scene, &role.logical_id) {
             continue;

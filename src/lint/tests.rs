@@ -61,6 +61,16 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     (
+        "missing-permission",
+        &[
+            (
+                "  Deployment:\n    Type",
+                "  Version: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref Send } }\n  Alias: { Type: AWS::Lambda::Alias, Properties: { FunctionName: !Ref Send, FunctionVersion: !GetAtt Version.Version, Name: live } }\n  Deployment:\n    Type",
+            ),
+            ("functions/${Send.Arn}", "functions/${Alias}"),
+        ],
+    ),
+    (
         "permission-without-source",
         &[("      SourceArn: !Sub arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/$connect\n", "")],
     ),
@@ -162,6 +172,17 @@ const KEEPS: &[(&str, &[(&str, &str)])] = &[
                 "functions/${Send.Arn}",
                 "functions/arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.function}",
             ),
+        ],
+    ),
+    (
+        "the alias has the permission",
+        &[
+            (
+                "  Deployment:\n    Type",
+                "  Version: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref Send } }\n  Alias: { Type: AWS::Lambda::Alias, Properties: { FunctionName: !Ref Send, FunctionVersion: !GetAtt Version.Version, Name: live } }\n  Deployment:\n    Type",
+            ),
+            ("functions/${Send.Arn}", "functions/${Alias}"),
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Alias"),
         ],
     ),
     ("every route and stage", &[("${Api}/*/sendmessage", "${Api}/*")]),
