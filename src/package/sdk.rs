@@ -56,15 +56,24 @@ pub(super) fn used(
     }
     found.retain(|package| !names.iter().any(|name| name.contains(&format!("{place}{package}/"))));
     let mut notes = Vec::new();
-    if found.remove("aws-sdk") {
+    let strange: Vec<String> = found.iter().filter(|package| !brings(runtime, package)).cloned().collect();
+    for package in strange {
+        found.remove(&package);
         notes.push(format!(
-            "it uses aws-sdk, which {runtime} does not bring; declare it in a package.json: npm install aws-sdk"
+            "it uses {package}, which {runtime} does not bring; declare it in a package.json: npm install {package}"
         ));
     }
     if language == Language::Python && !found.is_empty() {
         found = BTreeSet::from(["boto3".to_owned()]);
     }
     (found, notes)
+}
+
+/// Whether a runtime brings a package of the SDK: version 2 of the JavaScript SDK up to Node.js 16, version 3 from then on
+/// (Lambda developer guide, runtime-included SDK versions).
+fn brings(runtime: &str, package: &str) -> bool {
+    let release = runtime.strip_prefix("nodejs").and_then(|version| version.strip_suffix(".x")?.parse::<u32>().ok());
+    release.is_none_or(|release| (release <= 16) == (package == "aws-sdk"))
 }
 
 /// Installs `packages` where code of `runtime` finds them, unless they are there.
@@ -118,7 +127,7 @@ pub(super) async fn provide(
             command
                 .arg("install")
                 .args(npm::QUIET)
-                .args(missing.iter().map(|name| format!("{name}@3")))
+                .args(missing.iter().map(|name| format!("{name}@{}", if *name == "aws-sdk" { 2 } else { 3 })))
                 .current_dir(&folder);
             run(command, DOING, "npm install", npm::WITHOUT_NPM).await
         }
@@ -143,9 +152,10 @@ fn installed(folder: &Path) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
-    fn used_by(language: Language, names: &[&str], source: &str) -> (Vec<String>, Vec<String>) {
+    fn used_by(runtime: &str, names: &[&str], source: &str) -> (Vec<String>, Vec<String>) {
         let sources = [source.as_bytes().to_vec()].into_iter();
-        let (found, notes) = used(language, "nodejs20.x", &names.iter().copied().collect(), sources);
+        let language = Language::of(runtime).unwrap();
+        let (found, notes) = used(language, runtime, &names.iter().copied().collect(), sources);
         (found.into_iter().collect(), notes)
     }
 
@@ -160,26 +170,31 @@ mod tests {
         "#;
         let expected =
             ["@aws-sdk/client-dynamodb", "@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb", "@smithy/protocol-http"];
-        assert_eq!(used_by(Language::Node, &["index.mjs"], source).0, expected);
+        assert_eq!(used_by("nodejs20.x", &["index.mjs"], source).0, expected);
         let brought = ["node_modules/@aws-sdk/client-dynamodb/package.json", "node_modules/@smithy/protocol-http/a.js"];
-        assert_eq!(used_by(Language::Node, &brought, source).0, ["@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb"]);
+        assert_eq!(used_by("nodejs20.x", &brought, source).0, ["@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb"]);
     }
 
     #[test]
-    fn version_2_is_nobodys_but_the_codes() {
-        let (found, notes) = used_by(Language::Node, &[], "const AWS = require('aws-sdk');");
-        assert!(found.is_empty());
-        assert_eq!(notes.len(), 1, "{notes:?}");
+    fn each_release_brings_one_version_of_the_sdk() {
+        let (two, three) = ("const AWS = require('aws-sdk');", "require('@aws-sdk/client-dynamodb')");
+        assert_eq!(used_by("nodejs16.x", &[], two), (vec!["aws-sdk".to_owned()], vec![]));
+        assert_eq!(used_by("nodejs18.x", &[], three), (vec!["@aws-sdk/client-dynamodb".to_owned()], vec![]));
+        for (runtime, source) in [("nodejs18.x", two), ("nodejs16.x", three)] {
+            let (found, notes) = used_by(runtime, &[], source);
+            assert!(found.is_empty());
+            assert_eq!(notes.len(), 1, "{notes:?}");
+        }
         let brought = ["node_modules/aws-sdk/package.json"];
-        assert_eq!(used_by(Language::Node, &brought, "require('aws-sdk/clients/dynamodb')"), (vec![], vec![]));
+        assert_eq!(used_by("nodejs20.x", &brought, "require('aws-sdk/clients/dynamodb')"), (vec![], vec![]));
     }
 
     #[test]
     fn boto3_is_found_unless_the_code_brings_it() {
         for source in ["import boto3", "import json, boto3", "    from botocore.exceptions import ClientError"] {
-            assert_eq!(used_by(Language::Python, &["app.py"], source).0, ["boto3"], "{source}");
+            assert_eq!(used_by("python3.12", &["app.py"], source).0, ["boto3"], "{source}");
         }
-        assert!(used_by(Language::Python, &["app.py"], "# import boto3\nimport boto34").0.is_empty());
-        assert!(used_by(Language::Python, &["app.py", "boto3/__init__.py"], "import boto3").0.is_empty());
+        assert!(used_by("python3.12", &["app.py"], "# import boto3\nimport boto34").0.is_empty());
+        assert!(used_by("python3.12", &["app.py", "boto3/__init__.py"], "import boto3").0.is_empty());
     }
 }
