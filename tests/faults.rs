@@ -352,7 +352,8 @@ fn tells(stderr: &str, made: &Made) {
 /// Whether an update calls this after all that is wanted is there, to take away what no longer is: what cannot be taken
 /// away is no reason to take a stack back that is up. (CloudFormation's UPDATE_COMPLETE_CLEANUP_IN_PROGRESS.)
 fn is_tidying(call: &Name) -> bool {
-    ["DeleteDeployment", "DeleteIntegration", "RemovePermission"].contains(&call.operation.as_str())
+    // A function stays: what is deleted by that call is the version that another has taken the place of.
+    ["DeleteDeployment", "DeleteIntegration", "RemovePermission", "DeleteFunction"].contains(&call.operation.as_str())
 }
 
 /// Every call of a deed is refused for good: the stack is as it was before.

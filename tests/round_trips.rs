@@ -33,5 +33,19 @@ fn the_chat_stack_is_read_in_two_round_trips() {
 /// AWS tells the responses of a route only to who knows the route's id, and that only to who knows the API's.
 #[test]
 fn route_responses_take_a_third() {
-    is_read_in(3, |cloud| drop(template::echo_without_handler(cloud)));
+    is_read_in(3, |cloud| {
+        let mut template = template::echo_without_handler(cloud);
+        for gone in ["EchoVersion", "EchoLive", "LivePermission"] {
+            template.remove(gone);
+        }
+        let uri = template.get("DefaultIntegration.IntegrationUri").clone();
+        template.set("PingIntegration.IntegrationUri", uri);
+        template.save(cloud);
+    });
+}
+
+/// A function's tags tell that it has aliases, and only who knows those can ask for their policies.
+#[test]
+fn policies_of_aliases_take_a_fourth() {
+    is_read_in(4, |cloud| drop(template::echo_without_handler(cloud)));
 }

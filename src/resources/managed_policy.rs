@@ -234,13 +234,12 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
     let name = policy.policy_name.unwrap_or_default();
     let (document, roles) = if owner == Owner::Stack {
         let version = policy.default_version_id.unwrap_or_default();
-        let answer = aws
-            .call(Call::new("iam", "GetPolicyVersion"), || {
-                aws.iam.get_policy_version().policy_arn(arn).version_id(&version).send()
-            })
-            .await?;
-        let document = answer.policy_version.and_then(|version| version.document).unwrap_or_default();
-        let roles = if given.is_empty() { BTreeSet::new() } else { roles(aws, arn).await? };
+        let in_force = aws.call(Call::new("iam", "GetPolicyVersion"), || {
+            aws.iam.get_policy_version().policy_arn(arn).version_id(&version).send()
+        });
+        let given_to = async { if given.is_empty() { Ok(BTreeSet::new()) } else { roles(aws, arn).await } };
+        let (in_force, roles) = tokio::try_join!(in_force, given_to)?;
+        let document = in_force.policy_version.and_then(|version| version.document).unwrap_or_default();
         (Document::from_url_encoded(&document)?, &roles & given)
     } else {
         (Document::from(Value::Null), BTreeSet::new())
