@@ -191,6 +191,7 @@ pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
 
 pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let knows_all = scene.knows_all(route::TYPE) && scene.knows_all(stage::TYPE);
     for permission in scene.sound(permission::TYPE).filter(|one| text(one, "Principal") == GATEWAY) {
         let path = permission.path.key("Properties").key("SourceArn");
         let source = source(permission);
@@ -207,7 +208,7 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
         let Some(api) = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
             continue;
         };
-        if rest.starts_with("authorizers/") || !scene.knows_all(route::TYPE) || !scene.knows_all(stage::TYPE) {
+        if rest.starts_with("authorizers/") || !knows_all {
             continue;
         }
         let id = api.logical_id.as_str();
