@@ -1,30 +1,31 @@
-//! Whatever bytes a template has, it becomes a stack or problems, and the problems can be shown.
+//! Whatever bytes a template has, it becomes a stack, or problems that can be shown.
 #![no_main]
 
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
+use time::macros::date;
 use wschat::diagnostic::Problem;
-use wschat::stack::{self, Scope, Stack};
 use wschat::template::render::{Rendering, render};
 use wschat::template::{self, expand};
+use wschat::{lint, resources, stack};
 
-fn read(bytes: &[u8]) -> Result<Stack, Vec<Problem>> {
+/// What `wschat validate` finds, but for the code.
+fn problems(bytes: &[u8]) -> Vec<Problem> {
     let parameters = BTreeMap::new();
-    let scope = Scope {
-        stack: "fuzz".to_owned(),
-        account: "123456789012".to_owned(),
-        region: "eu-west-1".to_owned(),
-        partition: "aws".to_owned(),
+    let mut template = match template::parse(bytes) {
+        Ok(template) => template,
+        Err(problems) => return problems,
     };
-    let template = template::parse(bytes)?;
-    let template = expand::expand(template, expand::Context { partition: "aws", region: &scope.region, parameters: &parameters });
-    stack::resolve(&template, &parameters, &scope, &wschat::resources::kinds())
+    let (_, scope) = lint::Assumed::make(&mut template, &parameters);
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: &parameters };
+    let template = expand::expand(template, context);
+    let survey = stack::survey(&template, &parameters, &scope, &resources::kinds());
+    let warnings = lint::check(&template, &survey, date!(2026 - 11 - 23));
+    template.report(survey.problems.into_iter().chain(warnings))
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Err(problems) = read(bytes) {
-        let text = String::from_utf8_lossy(bytes);
-        render(&problems, Rendering { file: "template.yaml", text: &text, colour: true });
-    }
+    let text = String::from_utf8_lossy(bytes);
+    render(&problems(bytes), Rendering { file: "template.yaml", text: &text, colour: true });
 });

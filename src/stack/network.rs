@@ -1,6 +1,6 @@
 //! What `Fn::Cidr` and `Fn::GetAZs` give.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The most blocks that `Fn::Cidr` gives (CloudFormation's reference of the function).
 const MOST_BLOCKS: u32 = 256;

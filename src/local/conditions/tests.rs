@@ -28,7 +28,7 @@ fn mistakes_are_named() {
         ("[eventual_s]\nrole = 1", "unknown field `role`"),
         ("[eventual_s]\ntable_creating = -1", "-1 is not a number of seconds"),
         ("[latency_ms]\n\"lamda.*\" = 1", "did you mean \"lambda.*\"?"),
-        ("[latency_ms]\n\"sqs.*\" = 1", "services here: apigatewayv2"),
+        ("[latency_ms]\n\"kinesis.*\" = 1", "services here: apigatewayv2"),
         ("[latency_ms]\nlambda = 1", "\"lambda\" matches no call"),
         ("[throttle]\n\"lambda.*\" = { rate = 1, burst = 0 }", "burst at least 1"),
         ("[link]\nupload_mbit_s = 0", "must be above 0"),
