@@ -288,10 +288,14 @@ impl<'a> Resolver<'a> {
                         problem.help = None;
                     }
                     let problem = problem.below(path);
-                    let below = |failed: &Path| {
-                        problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path)
+                    // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
+                    let failed = |failed: &Path| match problem.at_key {
+                        true => failed.is_above(&problem.path) && *failed != problem.path,
+                        false => {
+                            problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path)
+                        }
                     };
-                    if !self.failed.iter().any(below) {
+                    if !self.failed.iter().any(failed) {
                         self.problems.push(problem);
                     }
                 }
