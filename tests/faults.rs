@@ -17,7 +17,7 @@ use common::call_name::Name;
 use common::inventory::{Inventory, differences, same};
 use common::pool::on_clouds;
 use common::proxy::{Fault, Made, Trial, What};
-use common::{Cloud, template};
+use common::{Cloud, Run, template};
 
 /// How many clouds stand side by side: runs that meet faults mostly wait.
 const CLOUDS: usize = 8;
@@ -327,14 +327,20 @@ fn final_ones(call: &Name) -> Vec<Fault> {
     .collect()
 }
 
-/// The message says what was being done, to which resource, and all that AWS answered; in one place.
-fn tells(stderr: &str, made: &Made) {
+/// The message says what was being done, to which resource, and all that AWS answered; in one place. Where two asked the
+/// same and were refused, one of them tells.
+fn tells(run: &Run, calls: &[Made], made: &Made) {
+    let stderr = &run.stderr;
     let What::Refuse { code, message, .. } = &made.fault.as_ref().unwrap().what else { panic!("not a refusal") };
     let Name { service, operation, .. } = &made.name;
-    let id = made.request_id.as_ref().unwrap();
-    let all = [format!("{service}.{operation}"), code.clone(), message.clone(), id.clone()];
-    let line = stderr.lines().find(|line| all.iter().all(|words| line.contains(words.as_str())));
-    let line = line.unwrap_or_else(|| panic!("no line tells all of {all:?}:\n{stderr}"));
+    let refused = calls.iter().filter(|call| call.fault.is_some());
+    let ids: Vec<&String> = refused.filter_map(|call| call.request_id.as_ref()).collect();
+    let all = [format!("{service}.{operation}"), code.clone(), message.clone()];
+    let whole = |line: &&str| {
+        all.iter().all(|words| line.contains(words.as_str())) && ids.iter().any(|id| line.contains(id.as_str()))
+    };
+    let line = stderr.lines().find(whole);
+    let line = line.unwrap_or_else(|| panic!("no line tells all of {all:?} and one of {ids:?}:\n{stderr}"));
     let family = match service.as_str() {
         // Asked before anything of the stack is looked at.
         "sts" => return,
@@ -371,7 +377,7 @@ fn ends_in_an_error_and_is_undone(deed: Deed) {
         };
         let run = trial.run.exits(1);
         assert_eq!(run.stdout, "");
-        tells(&run.stderr, &hit);
+        tells(&run, &trial.calls, &hit);
         if deed == Deed::Update && is_tidying(&case.call) {
             assert!(run.stderr.contains("error: the stack is up (ws://"), "{}", run.stderr);
             deed.prepare(cloud).run(deed.arguments()).run.ok();
@@ -399,7 +405,7 @@ fn a_down_that_is_refused_something_is_finished_by_the_next() {
     on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, hit)) = case.run(cloud) {
-            tells(&trial.run.exits(1).stderr, &hit);
+            tells(&trial.run.exits(1), &trial.calls, &hit);
         }
         Deed::clear(cloud);
     });

@@ -92,7 +92,6 @@ fn gone_before(type_name: &str) -> &'static [&'static str] {
         // A call that is still under way may need the function, and a function that is still there its log group: a
         // last line would make it anew.
         function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
-        managed_policy::TYPE => &[role::TYPE],
         // A name goes before what it names.
         version::TYPE => &[alias::TYPE],
         alias::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
