@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Seek as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use time::macros::date;
+use wschat::lint;
+use wschat::template::render::{Rendering, render};
 
 /// Kilobytes of address space: what the program itself maps, threads' stacks among it, and some more.
 const MEMORY: u32 = 1_500_000;
@@ -165,6 +170,20 @@ fn sizes_have_an_end() {
     }
     let (status, said) = run(folder.path(), ".");
     assert_eq!(status.code(), Some(1), "{said}");
+}
+
+/// The corpus of the fuzzer, whose files were new to it once, goes the way of `wschat validate` again.
+#[test]
+fn what_was_new_to_the_fuzzer_ends() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/template");
+    let files: Vec<_> = fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 100, "the corpus is not there");
+    for file in files {
+        let template = fs::read(&file).unwrap();
+        let problems = lint::inspect(&template, &BTreeMap::new(), date!(2026 - 11 - 23), |_| Vec::new());
+        let text = String::from_utf8_lossy(&template);
+        render(&problems, Rendering { file: &file.display().to_string(), text: &text, colour: true });
+    }
 }
 
 #[test]

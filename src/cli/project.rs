@@ -14,7 +14,7 @@ use crate::lint;
 use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
 use crate::stack::{self, Scope, Stack};
-use crate::template::{self, Template};
+use crate::template;
 use crate::ui::Ui;
 
 /// Which template, with which parameters.
@@ -148,21 +148,9 @@ impl Project {
         }
     }
 
-    /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text. Nobody
-    /// is asked: what hangs on the account, the region and parameters without a value is left out.
+    /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text.
     pub fn inspect(&self, today: Date) -> Vec<Problem> {
-        let mut template: Template = match template::parse(&self.bytes) {
-            Ok(template) => template,
-            Err(problems) => return problems,
-        };
-        let (assumed, scope) = lint::Assumed::make(&mut template, &self.parameters);
-        let template = template::expand::expand(template, self.context(&scope));
-        let survey = stack::survey(&template, &self.parameters, &scope, &resources::kinds());
-        let warnings = lint::check(&template, &survey, today);
-        let missing = self.missing_code(&survey.stack);
-        let mut problems = template.report(survey.problems.into_iter().chain(missing).chain(warnings));
-        problems.retain(|problem| !assumed.explain(&template, problem));
-        problems
+        lint::inspect(&self.bytes, &self.parameters, today, |stack| self.missing_code(stack))
     }
 
     /// The code of functions that is not there.

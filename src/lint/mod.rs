@@ -12,16 +12,16 @@ mod names;
 mod rights;
 mod runtimes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use time::Date;
 
 use crate::diagnostic::{Path, Problem, Step, nearest};
 use crate::resources;
-use crate::stack::{Resource, Stack, Survey, Token};
-use crate::template::{self, Template};
-pub use assumed::Assumed;
+use crate::stack::{self, Resource, Stack, Survey, Token};
+use crate::template::{self, Template, expand};
+use assumed::Assumed;
 
 /// What the types of SAM's resources begin with.
 const SAM: &str = "AWS::Serverless::";
@@ -105,9 +105,33 @@ const RULES: &[Rule] = &[
     Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },
 ];
 
-/// What the rules find in a template whose SAM resources are expanded, `today` being a day in UTC: warnings, whose paths
-/// are those of the expanded template.
-pub fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
+/// All that is wrong with a template and all that is doubtful on the day `today` (in UTC), in the order of its text. Nobody is
+/// asked: what hangs on the account, the region and parameters that are not among `given` is left out. `more` is what the
+/// caller finds wrong with the stack.
+pub fn inspect(
+    bytes: &[u8],
+    given: &BTreeMap<String, String>,
+    today: Date,
+    more: impl FnOnce(&Stack) -> Vec<Problem>,
+) -> Vec<Problem> {
+    let mut template = match template::parse(bytes) {
+        Ok(template) => template,
+        Err(problems) => return problems,
+    };
+    let (assumed, scope) = Assumed::make(&mut template, given);
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
+    let template = expand::expand(template, context);
+    let survey = stack::survey(&template, given, &scope, &resources::kinds());
+    let warnings = check(&template, &survey, today);
+    let more = more(&survey.stack);
+    let mut problems = template.report(survey.problems.into_iter().chain(more).chain(warnings));
+    problems.retain(|problem| !assumed.explain(&template, problem));
+    problems
+}
+
+/// What the rules find in a template whose SAM resources are expanded: warnings, whose paths are those of the expanded
+/// template.
+fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
     let scene = Scene::new(template, survey, today);
     let found = |rule: &Rule| {
         let name = rule.name;
