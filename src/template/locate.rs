@@ -3,7 +3,8 @@
 //! The template itself carries no positions; when a problem is to be shown, and before anything is read at all (to see
 //! how large a text is once its aliases are followed), the text is scanned here by YAML events.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScanError, Span as Scanned};
 
@@ -65,6 +66,33 @@ impl SourceMap {
     /// # Errors
     /// Text that is no YAML, keys given twice, and aliases inside what they stand for.
     pub fn scan(text: &str) -> Result<Self, Problem> {
+        let mut indented = Indented::default();
+        loop {
+            match Self::scan_strictly(&indented.text(text)) {
+                Ok(mut map) => {
+                    map.spans().for_each(|span| indented.put_back(&mut span.start));
+                    return Ok(map);
+                }
+                Err(problem) if indented.mends(text, &problem) => {}
+                Err(mut problem) => {
+                    problem.position.iter_mut().for_each(|position| indented.put_back(position));
+                    return Err(problem);
+                }
+            }
+        }
+    }
+
+    fn spans(&mut self) -> impl Iterator<Item = &mut Span> {
+        self.nodes.iter_mut().flat_map(|node| {
+            let keys: &mut [Entry] = match &mut node.content {
+                Content::Map(entries) => entries,
+                _ => &mut [],
+            };
+            keys.iter_mut().map(|entry| &mut entry.span).chain([&mut node.span])
+        })
+    }
+
+    fn scan_strictly(text: &str) -> Result<Self, Problem> {
         let mut map = Self::default();
         let mut open: Vec<Open> = Vec::new();
         let mut anchors: HashMap<usize, usize> = HashMap::new();
@@ -187,6 +215,50 @@ impl SourceMap {
         match self.nodes[node].content {
             Content::Alias(target) => target,
             _ => node,
+        }
+    }
+}
+
+/// Lines that are read as if they were indented more. YAML wants what stands in brackets to be indented deeper than the map
+/// around it, the closing bracket too; libyaml, by which CloudFormation and everybody else reads templates, does not.
+#[derive(Default)]
+struct Indented(BTreeSet<usize>);
+
+impl Indented {
+    /// More columns than anything stands at.
+    const BY: usize = 1_000;
+    /// How many lines are indented one by one, each at the cost of a scan.
+    const MOST: usize = 10;
+
+    fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.0.is_empty() {
+            return text.into();
+        }
+        let indent = |(line, text)| {
+            let by = if self.0.contains(&line) { Self::BY } else { 0 };
+            format!("{:by$}{text}", "")
+        };
+        (1..).zip(text.split_inclusive('\n')).map(indent).collect::<String>().into()
+    }
+
+    /// Whether `problem` may go away with the lines that are indented from now on.
+    fn mends(&mut self, text: &str, problem: &Problem) -> bool {
+        let Some(position) = problem.position.filter(|_| problem.what.contains("invalid indentation")) else {
+            return false;
+        };
+        let closing = |(number, line): (usize, &str)| line.trim_start().starts_with([']', '}']).then_some(number);
+        let closing: BTreeSet<usize> = (1..).zip(text.lines()).filter_map(closing).collect();
+        if self.0.is_empty() && closing.contains(&position.line) {
+            // Whoever writes one so writes all so.
+            self.0 = closing;
+            return true;
+        }
+        self.0.len() < closing.len() + Self::MOST && self.0.insert(position.line)
+    }
+
+    fn put_back(&self, position: &mut Position) {
+        if self.0.contains(&position.line) {
+            position.column = position.column.saturating_sub(Self::BY).max(1);
         }
     }
 }

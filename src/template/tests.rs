@@ -36,6 +36,39 @@ fn short_forms_become_long_ones() {
     }
 }
 
+/// As libyaml reads them, strict YAML or not.
+#[test]
+fn brackets_may_close_where_people_like_them_to() {
+    let text = "Metadata:
+  A: [
+    1,
+    { b: [
+  2 ] }
+  ]
+  C:
+  - D: !Join [
+    '', [
+x, y
+]
+    ]
+Resources:
+  R: { Type: T, Properties: {
+    P: !Reff x
+} }
+";
+    insta::assert_snapshot!(refused(text), @r#"
+    error: unknown tag "!Reff"
+      --> t.yaml:15:8
+       |
+    15 |     P: !Reff x
+       |        ^^^^^^^
+       = help: did you mean "Ref"?
+    "#);
+    let template = parse(text.replace("!Reff", "!Ref").as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let metadata = r#"{"A":[1,{"b":[2]}],"C":[{"D":{"Fn::Join":["",["x","y"]]}}]}"#;
+    assert_eq!(template.tree["Metadata"].to_string(), metadata);
+}
+
 #[test]
 fn json_is_read_as_well() {
     let json =
