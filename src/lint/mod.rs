@@ -132,12 +132,27 @@ pub fn inspect(
 /// What the rules find in a template whose SAM resources are expanded: warnings, whose paths are those of the expanded
 /// template.
 fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
-    let scene = Scene::new(template, survey, today);
+    let stack = with_stages_named(&survey.stack);
+    let scene = Scene::new(template, &stack, &survey.problems, today);
     let found = |rule: &Rule| {
         let name = rule.name;
         (rule.check)(&scene).into_iter().map(move |problem| Problem { rule: Some(name), ..problem })
     };
     RULES.iter().flat_map(found).collect()
+}
+
+/// The stack with the names of stages where something refers to them: people write `${Api}/${Stage}/*` into ARNs.
+fn with_stages_named(stack: &Stack) -> Stack {
+    let name = |token: &Token| {
+        let stage = stack.resources.get(&token.logical_id).filter(|_| token.attribute == "Ref")?;
+        let is_stage = stage.kind.type_name() == resources::stage::TYPE;
+        stage.properties["StageName"].as_str().filter(|_| is_stage).map(str::to_owned)
+    };
+    let mut named = stack.clone();
+    for resource in named.resources.values_mut() {
+        resource.properties = Token::substitute(&resource.properties, &name);
+    }
+    named
 }
 
 /// The rules and their reasons, a line each.
@@ -157,10 +172,10 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn new(template: &'a Template, survey: &'a Survey, today: Date) -> Self {
+    fn new(template: &'a Template, stack: &'a Stack, problems: &'a [Problem], today: Date) -> Self {
         let member = |problem: &Problem| Path(problem.path.0.iter().take(2).cloned().collect());
-        let troubled = survey.problems.iter().map(member).collect();
-        Self { template, stack: &survey.stack, problems: &survey.problems, troubled, today }
+        let troubled = problems.iter().map(member).collect();
+        Self { template, stack, problems, troubled, today }
     }
 
     /// The resources of a type with which nothing is wrong.

@@ -50,7 +50,7 @@ impl Scope {
 }
 
 /// A template, resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stack {
     pub scope: Scope,
     /// By logical id.
