@@ -108,12 +108,20 @@ impl Problem {
     /// The same problem, with the known name nearest to `given` as advice; all of them where none is near and there are
     /// few enough to read.
     pub fn suggest<'a>(self, given: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut known: Vec<&str> = known.into_iter().collect();
-        known.sort_unstable();
-        match nearest(given, &known) {
+        let known: Vec<&str> = known.into_iter().collect();
+        self.meant(nearest(given, &known), &known)
+    }
+
+    /// The same, where the nearest name is at hand.
+    pub fn meant(self, nearest: Option<&str>, known: &[&str]) -> Self {
+        match nearest {
             Some(name) => self.help(format!("did you mean \"{name}\"?")),
             None if known.is_empty() || known.len() > 20 => self,
-            None => self.help(format!("known here: {}", known.join(", "))),
+            None => {
+                let mut known = known.to_vec();
+                known.sort_unstable();
+                self.help(format!("known here: {}", known.join(", ")))
+            }
         }
     }
 

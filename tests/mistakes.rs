@@ -50,20 +50,14 @@ fn a_template_is_checked_before_anybody_is_asked() {
         (
             "RouteKey:",
             "RouteKye:",
-            r#"error: missing property "RouteKey" of AWS::ApiGatewayV2::Route
-  --> template.yaml:12:5
-   |
-12 |     Properties:
-   |     ^^^^^^^^^^
-
-error: unknown property "RouteKye" of AWS::ApiGatewayV2::Route
+            r#"error: unknown property "RouteKye" of AWS::ApiGatewayV2::Route
   --> template.yaml:14:7
    |
 14 |       RouteKye: $connect
    |       ^^^^^^^^
    = help: did you mean "RouteKey"?
 
-error: the template template.yaml cannot be used: it has 2 problems
+error: the template template.yaml cannot be used: it has a problem
 "#,
         ),
         (

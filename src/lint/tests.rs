@@ -386,3 +386,43 @@ fn what_nobody_was_asked_is_no_mistake() {
         ]
     );
 }
+
+/// The names that people choose themselves, and so cannot misspell.
+const CHOSEN: &[&str] = &["TABLE", "INDEX", "sendmessage"];
+
+/// Every key of the resources, misspelt: what is missing because of that, or depends on it, is no mistake of its own.
+#[test]
+fn one_slip_is_one_error() {
+    let resources = SOUND.find("Resources:").unwrap_or_default();
+    let key = regex_lite::Regex::new(r"(?m)(?:^ {4,}|[{-] |, )(\w{3,}):(?: |$)").unwrap();
+    let mut odd = Vec::new();
+    let mut slips = 0;
+    for found in key.captures_iter(SOUND).filter_map(|captures| captures.get(1)) {
+        let name = found.as_str();
+        if found.start() < resources || CHOSEN.contains(&name) {
+            continue;
+        }
+        slips += 1;
+        let (start, end) = name.split_at(name.len() - 2);
+        let swapped: String = end.chars().rev().collect();
+        let text = [&SOUND[..found.start()], start, &swapped, &SOUND[found.end()..]].concat();
+        let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
+        let help = format!("did you mean \"{name}\"?");
+        if errors.len() != 1 || errors[0].help.as_deref() != Some(&help) {
+            let line = text[..found.start()].lines().count();
+            odd.push(format!("line {line}, {name}: {errors:#?}"));
+        }
+    }
+    assert!(slips > 80, "{slips}");
+    assert!(odd.is_empty(), "{}", odd.join("\n"));
+}
+
+#[test]
+fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
+    let text =
+        with(&[("                Resource: !GetAtt Rows.Arn\n", "                Resource: [rows, !Ref Rows]\n")]);
+    let found: Vec<String> = problems(&text, &[]).into_iter().map(|problem| problem.what).collect();
+    let [first, second] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(first, "a resource is \"*\" or an ARN, not \"rows\"");
+    assert!(second.starts_with("a resource is \"*\" or an ARN, not \"stack-Rows-"), "{second}");
+}

@@ -1,5 +1,7 @@
 //! IAM policy documents in one spelling, so that equal documents are equal values.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,13 +14,19 @@ pub struct Document(Value);
 
 impl From<Value> for Document {
     fn from(value: Value) -> Self {
-        let Value::Object(mut document) = value else { return Self(value) };
+        let Value::Object(mut document) = parsed(&value).into_owned() else { return Self(value) };
         if let Some(statements) = document.remove("Statement") {
             let statements = list(statements).into_iter().map(statement).collect();
             document.insert("Statement".to_owned(), Value::Array(statements));
         }
         Self(Value::Object(document))
     }
+}
+
+/// A document that is given as JSON text as what it says; any other as it is.
+pub(super) fn parsed(document: &Value) -> Cow<'_, Value> {
+    let read = document.as_str().and_then(|text| serde_json::from_str(text).ok());
+    read.map_or(Cow::Borrowed(document), Cow::Owned)
 }
 
 impl Document {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::document::Document;
+use super::grammar::{self, Purpose};
 use super::role::{self, Policy};
 use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, to_value};
 use crate::aws::Aws;
@@ -32,7 +33,8 @@ impl Kind for InlinePolicy {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        canonical::<Props>(properties)
+        let documents = grammar::check(properties, "PolicyDocument", Purpose::Permissions);
+        grammar::with(canonical::<Props>(properties), documents)
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
@@ -124,5 +126,5 @@ impl Provider for InlinePolicy {
 }
 
 fn live(props: &Props) -> Live {
-    Live::new(TYPE, &props.policy_name, to_value(props)).attribute("Ref", &props.policy_name)
+    Live::new(TYPE, &props.policy_name, to_value(props))
 }

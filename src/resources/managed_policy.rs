@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::document::Document;
+use super::grammar::{self, Purpose};
 use super::tags::{self, Tags};
 use super::{
     Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want,
@@ -48,7 +49,8 @@ impl Kind for ManagedPolicy {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let mut props: Props = super::properties::read(properties)?;
+        let documents = grammar::check(properties, "PolicyDocument", Purpose::Permissions);
+        let mut props: Props = grammar::with(super::properties::read(properties), documents)?;
         props.path = props.path.filter(|path| path != "/");
         Ok(to_value(&props))
     }

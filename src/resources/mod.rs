@@ -9,6 +9,7 @@ pub mod authorizer;
 pub mod deployment;
 mod document;
 pub mod function;
+mod grammar;
 pub mod inline_policy;
 pub mod integration;
 pub mod log_group;
@@ -155,15 +156,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// A resource of this stack, well and with nothing special about it.
+    /// A resource of this stack, well and with nothing special about it: `Ref` gives its physical id.
     pub fn new(type_name: &'static str, physical_id: impl Into<String>, properties: Value) -> Self {
+        let Created { physical_id, attributes } = Created::new(physical_id);
         Self {
             type_name,
             logical_id: None,
-            physical_id: physical_id.into(),
+            physical_id,
             parent: None,
             properties,
-            attributes: BTreeMap::new(),
+            attributes,
             owner: Owner::Stack,
             health: Health::Ready,
             deletion_policy: DeletionPolicy::Delete,
@@ -264,6 +266,14 @@ pub struct Created {
     pub physical_id: String,
     /// Minted attributes by name; `Ref` is what `Ref` gives.
     pub attributes: BTreeMap<String, String>,
+}
+
+impl Created {
+    /// One whose `Ref` gives its physical id.
+    pub fn new(physical_id: impl Into<String>) -> Self {
+        let physical_id = physical_id.into();
+        Self { attributes: [("Ref".to_owned(), physical_id.clone())].into(), physical_id }
+    }
 }
 
 impl From<Live> for Created {

@@ -15,7 +15,7 @@ use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde_json::Value;
 
-use crate::diagnostic::{Path, Problem, Step};
+use crate::diagnostic::{Path, Problem, Step, nearest};
 use crate::stack::Token;
 
 /// How many ill-typed values of one resource are found at once.
@@ -126,7 +126,7 @@ impl Failure {
             Cause::Variant { given, allowed } => {
                 let what = format!("{} cannot be \"{}\"", subject(&path), Token::readable(given));
                 let problem = Problem::new(path, what);
-                match crate::diagnostic::nearest(given, allowed) {
+                match nearest(given, allowed) {
                     Some(name) => problem.help(format!("did you mean \"{name}\"?")),
                     None => problem.help(format!("allowed: {}", allowed.join(", "))),
                 }
@@ -204,7 +204,7 @@ impl<'a, 'de> Reader<'a, 'de> {
 }
 
 /// A value as an error message shows it.
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::String(text) => format!("\"{}\"", Token::readable(text)),
         Value::Array(_) => "a list".to_owned(),
@@ -364,9 +364,17 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
                     if fields.contains(&key.as_str()) {
                         entries.push((key, Some(value)));
                     } else {
+                        let meant = nearest(key, fields);
+                        // The one that is meant is not missing, too.
+                        if let Some(meant) = meant
+                            && !given.contains_key(meant)
+                            && !entries.iter().any(|(key, _)| *key == meant)
+                        {
+                            entries.push((meant, None));
+                        }
                         let what = format!("unknown property \"{key}\"{}", of_whom(&self.place.path));
                         let problem = Problem::of_key(self.place.path.key(key), what);
-                        self.place.unknown.borrow_mut().push(problem.suggest(key, fields.iter().copied()));
+                        self.place.unknown.borrow_mut().push(problem.meant(meant, fields));
                     }
                 }
             }
@@ -647,7 +655,6 @@ mod tests {
         Rate: Rate must be a number, not a list
         Mode: Mode cannot be "PAY_PER_REQUST" [did you mean "PAY_PER_REQUEST"?]
         KeySchema/0/KeyTyp (key): unknown property "KeyTyp" of element 1 of KeySchema [did you mean "KeyType"?]
-        KeySchema/0: missing property "KeyType" of element 1 of KeySchema
         KeySchema/1: element 2 of KeySchema must be a map, not "id"
         KeySchema/2/AttributeName: AttributeName must be a string, not a map
         KeySchema/2: missing property "KeyType" of element 3 of KeySchema
@@ -693,7 +700,6 @@ mod tests {
         Source: Source takes nothing under "None"
         Source/Bucket: missing property "key" of Bucket
         Source/Bucket/Key (key): unknown property "Key" of Bucket [did you mean "key"?]
-        Source/Bucket: missing property "key" of Bucket
         Source: Source cannot be "Nowhere" [allowed: None, ZipFile, Bucket]
         KeySchema: KeySchema must be a list, not a map
         Variables: Variables must be a map, not "A=1"

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::document::Document;
+use super::grammar::{self, Purpose};
 use super::tags::{self, Tags};
 use super::{
     Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, built,
     gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Path, Problem};
 use crate::stack::Scope;
 
 pub const TYPE: &str = "AWS::IAM::Role";
@@ -60,7 +61,13 @@ impl Kind for Role {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let mut props: Props = super::properties::read(properties)?;
+        let mut documents = grammar::check(properties, "AssumeRolePolicyDocument", Purpose::Trust);
+        for (index, policy) in properties["Policies"].as_array().into_iter().flatten().enumerate() {
+            let place = Path::default().key("Policies").index(index);
+            let found = grammar::check(policy, "PolicyDocument", Purpose::Permissions);
+            documents.extend(found.into_iter().map(|problem| problem.below(&place)));
+        }
+        let mut props: Props = grammar::with(super::properties::read(properties), documents)?;
         props.policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
         props.path = props.path.filter(|path| path != "/");
         Ok(to_value(&props))

@@ -5,7 +5,7 @@
 //! resources get their names, each when it is asked for: a name hangs on the create-only properties, which may speak of
 //! other names. With all names known, the tokens that can be replaced are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
@@ -111,6 +111,8 @@ struct Evaluated {
     references: Vec<Reference>,
     /// Of those properties that AWS cannot change, as `Kind::canonical` has them.
     create_only: Map<String, Value>,
+    /// Where its kind finds something wrong.
+    faulty: HashSet<Path>,
 }
 
 /// What is asked for once and may ask for itself.
@@ -185,7 +187,8 @@ impl<'a> Resolver<'a> {
             let mut properties = self.evaluate_all(&declared.properties, &path);
             self.problems.truncate(reported);
             self.take_code(kind, &mut properties, &path);
-            self.canonical(kind, &properties, &path);
+            let (_, problems) = self.canonical(kind, &properties, &path);
+            self.problems.extend(problems);
         }
         self.references.clear();
         self.pretending = false;
@@ -252,7 +255,9 @@ impl<'a> Resolver<'a> {
         let waiting = std::mem::take(&mut self.references);
         let mut properties = self.evaluate_all(&self.template.resources[logical_id].properties, &path);
         let code = self.take_code(kind, &mut properties, &path);
-        let canonical = self.canonical(kind, &properties, &path);
+        let (canonical, problems) = self.canonical(kind, &properties, &path);
+        let faulty = problems.iter().map(|problem| problem.path.clone()).collect();
+        self.problems.extend(problems);
         let mut create_only = Map::new();
         for name in kind.create_only() {
             let naming = kind.naming().is_some_and(|naming| naming.property == *name);
@@ -261,47 +266,42 @@ impl<'a> Resolver<'a> {
             }
         }
         let references = std::mem::replace(&mut self.references, waiting);
-        let evaluated = Rc::new(Evaluated { properties, code, references, create_only });
+        let evaluated = Rc::new(Evaluated { properties, code, references, create_only, faulty });
         self.evaluated.insert(logical_id.to_owned(), Progress::Done(Rc::clone(&evaluated)));
         Some(evaluated)
     }
 
-    /// The properties in their kind's canonical form; what is wrong with them is reported.
-    fn canonical(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> Value {
+    /// The properties in their kind's canonical form, and what is wrong with them.
+    fn canonical(&self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> (Value, Vec<Problem>) {
         let properties = Value::Object(properties.clone());
-        match kind.canonical(&properties) {
-            Ok(canonical) => canonical,
-            Err(problems) => {
-                for mut problem in problems {
-                    // The reader of properties does not know whose they are.
-                    let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
-                    if own
-                        && (problem.what.starts_with("unknown property")
-                            || problem.what.starts_with("missing property"))
-                    {
-                        problem.what = format!("{} of {}", problem.what, kind.type_name());
-                    }
-                    if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key)
-                        && kind.not_yet().contains(&property.as_str())
-                    {
-                        problem.what = format!("{property} of {} is not supported yet", kind.type_name());
-                        problem.help = None;
-                    }
-                    let problem = problem.below(path);
-                    // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
-                    let failed = |failed: &Path| match problem.at_key {
-                        true => failed.is_above(&problem.path) && *failed != problem.path,
-                        false => {
-                            problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path)
-                        }
-                    };
-                    if !self.failed.iter().any(failed) {
-                        self.problems.push(problem);
-                    }
-                }
-                properties
+        let problems = match kind.canonical(&properties) {
+            Ok(canonical) => return (canonical, Vec::new()),
+            Err(problems) => problems,
+        };
+        let mut found = Vec::new();
+        for mut problem in problems {
+            // The reader of properties does not know whose they are.
+            let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
+            if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
+                problem.what = format!("{} of {}", problem.what, kind.type_name());
+            }
+            if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key)
+                && kind.not_yet().contains(&property.as_str())
+            {
+                problem.what = format!("{property} of {} is not supported yet", kind.type_name());
+                problem.help = None;
+            }
+            let problem = problem.below(path);
+            // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
+            let failed = |failed: &Path| match problem.at_key {
+                true => failed.is_above(&problem.path) && *failed != problem.path,
+                false => problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path),
+            };
+            if !self.failed.iter().any(failed) {
+                found.push(problem);
             }
         }
+        (properties, found)
     }
 
     /// Takes local and inline code out of a function's properties.
@@ -477,12 +477,10 @@ impl<'a> Resolver<'a> {
         if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
             properties.insert(naming.property.to_owned(), name.as_str().into());
         }
-        let problems = self.problems.len();
-        let properties = self.canonical(kind, &properties, &path.key("Properties"));
-        // Whatever is wrong was found in the first round; with names in place it could only read differently.
-        if self.problems[..problems].iter().any(|problem| path.is_above(&problem.path)) {
-            self.problems.truncate(problems);
-        }
+        let (properties, problems) = self.canonical(kind, &properties, &path.key("Properties"));
+        // What was found without the names is found again, and with them it may read differently.
+        let told = |problem: &Problem| evaluated.faulty.contains(&problem.path);
+        self.problems.extend(problems.into_iter().filter(|problem| !told(problem)));
 
         let mut edges = Vec::new();
         let mut hard = BTreeSet::new();

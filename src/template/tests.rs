@@ -210,12 +210,6 @@ Outputs:
       | ^^^^^^^^^^
       = help: did you mean "Description"?
 
-    error: missing attribute "Type" of A
-     --> t.yaml:6:3
-      |
-    6 |   A: { Typ: String }
-      |   ^
-
     error: unknown attribute "Typ" of A
      --> t.yaml:6:8
       |

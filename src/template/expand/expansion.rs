@@ -1,12 +1,14 @@
 //! One SAM resource on its way into CloudFormation's.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::super::{Resource, Template, intrinsics};
-use super::Context;
 use super::parameters::Parameters;
-use super::shape::{Fate, Property, truthy};
+use super::shape::{Fate, truthy};
 use super::sub::References;
+use super::{Context, Type};
 use crate::diagnostic::{Path, Problem};
 
 /// The tag that SAM puts on what it makes.
@@ -15,11 +17,14 @@ const RESERVED_TAGS: &[&str] = &["lambda:createdBy", "serverlessrepo:application
 
 /// A resource that is being expanded, and what has been made of it so far.
 pub struct Expansion<'a> {
+    pub known: &'static Type,
     pub template: &'a mut Template,
     pub context: Context<'a>,
     pub logical_id: &'a str,
-    /// As the user declared it, `Globals` merged in.
+    /// As the user declared it, `Globals` merged in, without what its type does not take.
     pub resource: &'a Resource,
+    /// Properties that are missing or were meant to be given, misspelt or in a wrong shape: reported, and not in `resource`.
+    pub faulty: BTreeSet<&'static str>,
     /// What others can refer to, filled while resources are expanded.
     pub references: &'a mut References,
     pub made: Vec<(String, Resource)>,
@@ -60,6 +65,13 @@ impl<'a> Expansion<'a> {
         self.report(Problem::new(self.path().key("Properties"), what));
     }
 
+    /// Reports that a property is missing, unless what was to be it has been reported.
+    pub fn missing(&mut self, property: &'static str) {
+        if self.faulty.insert(property) {
+            self.problem_of_all(format!("missing property \"{property}\" of {}", self.resource.type_name));
+        }
+    }
+
     /// Notes that what stands at `made` comes from what stands at `written`.
     pub fn note(&mut self, made: Path, written: &Path) {
         let written = self.template.origins.trace(written);
@@ -67,8 +79,8 @@ impl<'a> Expansion<'a> {
     }
 
     /// The properties that what is made has under the same name.
-    pub fn passed(&self, properties: &'static [Property]) -> Map<String, Value> {
-        let passed = properties.iter().filter(|property| property.fate == Fate::Passed);
+    pub fn passed(&self) -> Map<String, Value> {
+        let passed = self.known.properties.iter().filter(|property| property.fate == Fate::Passed);
         passed.filter_map(|property| Some((property.name.to_owned(), self.get(property.name)?.clone()))).collect()
     }
 
@@ -87,7 +99,13 @@ impl<'a> Expansion<'a> {
     }
 
     /// The resource itself, as one of CloudFormation's.
-    pub fn make(&mut self, type_name: &str, properties: Map<String, Value>) {
+    pub fn make(&mut self, type_name: &str, mut properties: Map<String, Value>) {
+        // A null is what has been reported: nobody else will complain of it.
+        for property in self.known.properties.iter().filter(|property| property.fate == Fate::Passed) {
+            if self.faulty.contains(property.name) {
+                properties.entry(property.name).or_insert(Value::Null);
+            }
+        }
         let resource = Resource {
             type_name: type_name.to_owned(),
             properties,

@@ -67,7 +67,7 @@ pub const TYPE: Type = Type {
 };
 
 fn expand(expansion: &mut Expansion<'_>) {
-    let mut function = expansion.passed(TYPE.properties);
+    let mut function = expansion.passed();
     if expansion.given("FunctionName").is_none() {
         function.shift_remove("FunctionName");
     }
@@ -101,7 +101,6 @@ fn expand(expansion: &mut Expansion<'_>) {
 
 /// Puts `Code` into `function`, and checks what goes with which kind of package.
 fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
-    let name = &expansion.resource.type_name;
     let code = match expansion.given("PackageType") {
         Some(kind) if kind == "Image" => {
             for property in ["Handler", "Runtime", "Layers"] {
@@ -126,7 +125,7 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
         _ => {
             for property in ["Handler", "Runtime"] {
                 if expansion.given(property).is_none() {
-                    expansion.problem_of_all(format!("missing property \"{property}\" of {name}"));
+                    expansion.missing(property);
                 }
             }
             if expansion.given("ImageConfig").is_some() {
@@ -149,8 +148,9 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, &'static str)> {
         return Some((json!({ "ZipFile": inline }), "InlineCode"));
     }
     let Some(uri) = expansion.get("CodeUri") else {
-        let what = format!("missing property \"CodeUri\" of {}", expansion.resource.type_name);
-        expansion.problem_of_all(what);
+        if !expansion.faulty.contains("InlineCode") {
+            expansion.missing("CodeUri");
+        }
         return None;
     };
     let code = match uri {

@@ -20,10 +20,10 @@ mod table;
 mod versions;
 mod websocket;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Resource, Template};
-use crate::diagnostic::{Path, Problem};
+use crate::diagnostic::{Path, Problem, nearest};
 use expansion::Expansion;
 use shape::{Fate, Property};
 
@@ -100,12 +100,14 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
             continue;
         };
         globals::merge(&mut template, known, &globals, &mut resource, &path);
-        check(&mut template, known, &mut resource, &path.key("Properties"));
+        let faulty = check(&mut template, known, &mut resource, &path.key("Properties"));
         let mut expansion = Expansion {
+            known,
             template: &mut template,
             context,
             logical_id: &logical_id,
             resource: &resource,
+            faulty,
             references: &mut references,
             made: Vec::new(),
         };
@@ -123,8 +125,11 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     template
 }
 
-/// Takes out of `resource`, whose properties are at `path`, those that its type has not or not in that shape.
-fn check(template: &mut Template, known: &Type, resource: &mut Resource, path: &Path) {
+/// Takes out of `resource`, whose properties are at `path`, those that its type has not or not in that shape. Gives the
+/// names of those that were meant.
+fn check(template: &mut Template, known: &Type, resource: &mut Resource, path: &Path) -> BTreeSet<&'static str> {
+    let names: Vec<&'static str> = known.properties.iter().map(|property| property.name).collect();
+    let mut faulty = BTreeSet::new();
     resource.properties.retain(|name, value| {
         let path = path.key(name);
         let problem = match known.properties.iter().find(|property| property.name == name) {
@@ -132,15 +137,20 @@ fn check(template: &mut Template, known: &Type, resource: &mut Resource, path: &
                 Problem::of_key(path, format!("the property {name} of {} is not supported yet", known.name))
             }
             Some(property) if property.shape.fits(value) => return true,
-            Some(property) => Problem::new(path, format!("{name} must be {}", property.shape.words())),
+            Some(property) => {
+                faulty.insert(property.name);
+                Problem::new(path, format!("{name} must be {}", property.shape.words()))
+            }
             None => {
-                let problem = Problem::of_key(path, format!("unknown property \"{name}\" of {}", known.name));
-                problem.suggest(name, known.properties.iter().map(|property| property.name))
+                let meant = nearest(name, &names);
+                faulty.extend(meant);
+                Problem::of_key(path, format!("unknown property \"{name}\" of {}", known.name)).meant(meant, &names)
             }
         };
         template.problems.push(problem);
         false
     });
+    faulty
 }
 
 #[cfg(test)]

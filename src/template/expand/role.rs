@@ -102,10 +102,11 @@ fn add_policies(expansion: &mut Expansion<'_>, role_id: &str, managed: &mut Vec<
             Kind::Unknown => {
                 // SAM's words.
                 let what = format!("Policy at index {index} in the 'Policies' property is not valid");
-                let given = policy.as_object().and_then(|entries| entries.keys().next());
-                let known: Vec<&str> = policy_templates::all().map(|template| template.name).collect();
+                let templates = policy_templates::all().map(|template| template.name);
+                let known: Vec<&str> = templates.chain(["Statement"]).collect();
+                let meant = policy.as_object().and_then(|entries| entries.keys().find_map(|key| nearest(key, &known)));
                 let problem = Problem::new(written, what);
-                expansion.report(match given.and_then(|given| nearest(given, &known)) {
+                expansion.report(match meant {
                     Some(name) => problem.help(format!("did you mean \"{name}\"?")),
                     None => problem,
                 });

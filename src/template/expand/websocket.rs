@@ -51,11 +51,11 @@ const ROUTE: &[&str] = &[
 
 fn expand(expansion: &mut Expansion<'_>) {
     refuse_attributes(expansion);
-    let mut api = expansion.passed(TYPE.properties);
+    let mut api = expansion.passed();
     api.entry("Name").or_insert_with(|| expansion.logical_id.into());
     api.insert("ProtocolType".to_owned(), "WEBSOCKET".into());
     if !api.contains_key("RouteSelectionExpression") {
-        expansion.problem_of_all(format!("missing property \"RouteSelectionExpression\" of {}", TYPE.name));
+        expansion.missing("RouteSelectionExpression");
     }
     let address = expansion.get("IpAddressType").and_then(Value::as_str);
     if address.is_some_and(|address| !["ipv4", "dualstack"].contains(&address)) {
@@ -131,7 +131,9 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
     let mut routes = expansion.get("Routes").cloned().unwrap_or_default();
     let resolved = expansion.inline("Routes", &mut routes);
     let Some(routes) = resolved.as_object().filter(|routes| !routes.is_empty()) else {
-        expansion.problem_of_all(format!("{} must have at least one route, under Routes", TYPE.name));
+        if !expansion.faulty.contains("Routes") {
+            expansion.problem_of_all(format!("{} must have at least one route, under Routes", TYPE.name));
+        }
         return Vec::new();
     };
     let mut auth = expansion.given("Auth").cloned();
