@@ -127,7 +127,7 @@ fn as_they_are(stack: &Stack) -> Vec<Live> {
             resources::api::TYPE => "abc".to_owned(),
             _ => properties["StageName"].as_str().unwrap().to_owned(),
         });
-        let mut live = Live::new(step.type_name, &id, properties).attribute("Ref", &id);
+        let mut live = Live::new(step.type_name, &id, properties);
         live.logical_id = Some(want.logical_id);
         live.parent = (step.type_name == resources::stage::TYPE).then(|| "abc".to_owned());
         live

@@ -110,7 +110,7 @@ impl Provider for Authorizer {
                     .send()
             })
             .await?;
-        Ok(created(answer.authorizer_id.unwrap_or_default()))
+        Ok(Created::new(answer.authorizer_id.unwrap_or_default()))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -167,9 +167,5 @@ fn live(api: &str, authorizer: sdk::Authorizer) -> Live {
         authorizer_credentials_arn: authorizer.authorizer_credentials_arn.filter(|arn| !arn.is_empty()),
         identity_source: authorizer.identity_source.unwrap_or_default(),
     };
-    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, to_value(&props)).below(api) }
-}
-
-fn created(id: String) -> Created {
-    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
+    Live::new(TYPE, id, to_value(&props)).below(api)
 }

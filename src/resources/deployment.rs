@@ -140,7 +140,7 @@ impl Provider for Deployment {
         if answer.deployment_status == Some(sdk::DeploymentStatus::Pending) {
             wait_until_deployed(cx, &props.api_id, &id).await?;
         }
-        Ok(created(id))
+        Ok(Created::new(id))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -220,11 +220,7 @@ fn live(api: &str, deployment: sdk::Deployment) -> Live {
         Some(sdk::DeploymentStatus::Pending) => Health::Busy("PENDING".to_owned()),
         _ => Health::Ready,
     };
-    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, properties).below(api).health(health) }
-}
-
-fn created(id: String) -> Created {
-    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
+    Live::new(TYPE, id, properties).below(api).health(health)
 }
 
 #[cfg(test)]

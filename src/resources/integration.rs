@@ -161,7 +161,7 @@ impl Provider for Integration {
                     .send()
             })
             .await?;
-        Ok(created(answer.integration_id.unwrap_or_default()))
+        Ok(Created::new(answer.integration_id.unwrap_or_default()))
     }
 
     async fn update(&self, _: Context<'_>, live: &Live, _: &Want) -> Result<(), ResourceError> {
@@ -220,9 +220,5 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         template_selection_expression: integration.template_selection_expression.filter(|text| !text.is_empty()),
         timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(longest),
     };
-    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, to_value(&props)).below(api) }
-}
-
-fn created(id: String) -> Created {
-    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
+    Live::new(TYPE, id, to_value(&props)).below(api)
 }

@@ -153,7 +153,7 @@ impl Provider for Permission {
                 .send()
         })
         .await?;
-        Ok(Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id })
+        Ok(Created::new(id))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -218,8 +218,5 @@ fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {
         source_arn: condition("AWS:SourceArn"),
         source_account: condition("AWS:SourceAccount"),
     };
-    Live {
-        logical_id: logical_id(&id).map(str::to_owned),
-        ..Live::new(TYPE, &id, to_value(&props)).below(function).attribute("Ref", &id)
-    }
+    Live { logical_id: logical_id(&id).map(str::to_owned), ..Live::new(TYPE, &id, to_value(&props)).below(function) }
 }

@@ -126,7 +126,7 @@ impl Provider for Route {
                     .send()
             })
             .await?;
-        Ok(created(answer.route_id.unwrap_or_default()))
+        Ok(Created::new(answer.route_id.unwrap_or_default()))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -210,9 +210,5 @@ fn live(api: &str, route: sdk::Route) -> Live {
         operation_name: text(route.operation_name),
         route_response_selection_expression: text(route.route_response_selection_expression),
     };
-    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, to_value(&props)).below(api) }
-}
-
-fn created(id: String) -> Created {
-    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
+    Live::new(TYPE, id, to_value(&props)).below(api)
 }

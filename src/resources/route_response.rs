@@ -97,7 +97,7 @@ impl Provider for RouteResponse {
                     .send()
             })
             .await?;
-        Ok(created(answer.route_response_id.unwrap_or_default()))
+        Ok(Created::new(answer.route_response_id.unwrap_or_default()))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -159,9 +159,5 @@ fn live(api: &str, route: &str, response: sdk::RouteResponse) -> Live {
         route_response_key: response.route_response_key.unwrap_or_default(),
         model_selection_expression: response.model_selection_expression.filter(|text| !text.is_empty()),
     };
-    Live { attributes: created(id.clone()).attributes, ..Live::new(TYPE, id, to_value(&props)).below(route) }
-}
-
-fn created(id: String) -> Created {
-    Created { attributes: [("Ref".to_owned(), id.clone())].into(), physical_id: id }
+    Live::new(TYPE, id, to_value(&props)).below(route)
 }

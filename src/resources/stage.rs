@@ -162,7 +162,7 @@ impl Provider for Stage {
                 .send()
         })
         .await?;
-        Ok(created(&props.stage_name))
+        Ok(Created::new(&props.stage_name))
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -272,7 +272,7 @@ fn live(api: &str, stage: sdk::Stage) -> Live {
     Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         deletion_policy: tags::deletion_policy(&tags),
-        ..Live::new(TYPE, &name, to_value(&props)).below(api).attribute("Ref", &name)
+        ..Live::new(TYPE, &name, to_value(&props)).below(api)
     }
 }
 
@@ -313,8 +313,4 @@ fn sdk_access_log(settings: &AccessLogSettings) -> sdk::AccessLogSettings {
 
 fn arn(scope: &Scope, api: &str, stage: &str) -> String {
     format!("arn:{}:apigateway:{}::/apis/{api}/stages/{stage}", scope.partition, scope.region)
-}
-
-fn created(name: &str) -> Created {
-    Created { physical_id: name.to_owned(), attributes: [("Ref".to_owned(), name.to_owned())].into() }
 }
