@@ -28,6 +28,9 @@ fn project(template: &str) -> tempfile::TempDir {
     fs::write(folder.path().join("template.yaml"), template).unwrap();
     for code in ["connect", "send"] {
         fs::create_dir(folder.path().join(code)).unwrap();
+        for handler in ["index.js", "main.py"] {
+            fs::write(folder.path().join(code).join(handler), "").unwrap();
+        }
     }
     folder
 }
@@ -94,6 +97,9 @@ Transform: AWS::Serverless-2016-10-31
 Globals: { Function: { Handler: index.handler, Runtime: nodejs24.x } }
 Resources:
   One: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect/ } }
+  Four: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect/, Handler: app.handler } }
+  Five: { Type: AWS::Serverless::Function, Properties: { CodeUri: ., Handler: bootstrap, Runtime: java21 } }
+  Six: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect, Handler: bootstrap, Runtime: provided.al2023 } }
   Two:
     Type: AWS::Serverless::Function
     Properties:

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use time::Date;
 
 use super::Failure;
-use crate::diagnostic::{Problem, nearest};
+use crate::diagnostic::{self, Problem, nearest};
 use crate::lint;
 use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
@@ -150,29 +150,41 @@ impl Project {
 
     /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text.
     pub fn inspect(&self, today: Date) -> Vec<Problem> {
-        lint::inspect(&self.bytes, &self.parameters, today, |stack| self.missing_code(stack))
+        lint::inspect(&self.bytes, &self.parameters, today, |stack| self.wrong_code(stack))
     }
 
-    /// The code of functions that is not there.
-    fn missing_code(&self, stack: &Stack) -> Vec<Problem> {
+    /// What is wrong with the code of functions, as far as it shows without building it.
+    fn wrong_code(&self, stack: &Stack) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for resource in stack.resources.values() {
-            let Some(stack::Code::Local(code)) = &resource.code else { continue };
-            let path = self.path.with_file_name(code);
-            if path.exists() {
+        for code in self.code(stack).unwrap_or_default() {
+            // What is missing has been reported.
+            if code.runtime.is_empty() || code.handler.is_empty() {
                 continue;
             }
-            let what = format!("there is no {}", path.display());
-            let problem = Problem::new(resource.path.key("Properties").key("Code"), what);
-            let names = names_beside(&path);
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let given = path.file_name().unwrap_or_default().to_string_lossy();
-            problems.push(match nearest(&given, &names) {
-                Some(name) => problem.help(format!("did you mean \"{name}\"?")),
-                None => problem.help("code is looked for beside the template"),
-            });
+            let properties = stack.resources[&code.logical_id].path.key("Properties");
+            match &code.source {
+                Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
+                _ => problems.extend(package::check(&code).err().map(|(property, error)| {
+                    let problem = Problem::new(properties.key(property), error.why);
+                    Problem { help: error.help, ..problem }
+                })),
+            }
         }
         problems
+    }
+
+    /// That there is no code at `code`.
+    fn missing(&self, code: &Path, place: diagnostic::Path) -> Problem {
+        let below = self.folder().ok().and_then(|folder| Some(code.strip_prefix(folder).ok()?.to_owned()));
+        let shown = below.map_or(code.to_owned(), |below| self.path.with_file_name(below));
+        let problem = Problem::new(place, format!("there is no {}", shown.display()));
+        let names = names_beside(code);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let given = code.file_name().unwrap_or_default().to_string_lossy();
+        match nearest(&given, &names) {
+            Some(name) => problem.help(format!("did you mean \"{name}\"?")),
+            None => problem.help("code is looked for beside the template"),
+        }
     }
 
     /// The template's file, as the user named it.
@@ -201,13 +213,18 @@ impl Project {
         template::expand::Context { partition: &scope.partition, region: &scope.region, parameters: &self.parameters }
     }
 
+    /// The folder that the template is in.
+    fn folder(&self) -> io::Result<PathBuf> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::path::absolute(folder.unwrap_or(Path::new(".")))
+    }
+
     /// The code that the stack's functions come from.
     ///
     /// # Errors
     /// When the template's folder cannot be told.
     pub fn code(&self, stack: &Stack) -> Result<Vec<Code>, Failure> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let folder = self.folder().map_err(|error| format!("{}: {error}", self.file()))?;
         let functions = stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE);
         Ok(functions
             .filter_map(|resource| {

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::names::names_in;
 use super::{Scene, about, list, target, text};
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Problem, nearest};
 use crate::resources::{deployment, integration, route, route_response, stage};
+use crate::stack::Token;
 
 pub fn unused_integration(scene: &Scene<'_>) -> Vec<Problem> {
     if !scene.knows_all(route::TYPE) {
@@ -48,6 +49,52 @@ pub fn deployment_before_routes(scene: &Scene<'_>) -> Vec<Problem> {
         problems.push(
             problem.help(format!("add \"DependsOn: [{}]\" (wschat waits for routes without it)", all.join(", "))),
         );
+    }
+    problems
+}
+
+/// The route keys that are API Gateway's own.
+const EVENTS: &[&str] = &["$connect", "$disconnect", "$default"];
+
+pub fn unknown_event(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for route in scene.of(route::TYPE) {
+        let Some((Value::String(key), path)) = scene.given(route, &["RouteKey"]) else { continue };
+        if key.starts_with('$') && !EVENTS.contains(&key.as_str()) {
+            let problem = Problem::new(path, format!("API Gateway has no route {key} of its own"));
+            problems.push(problem.meant(nearest(key, EVENTS), EVENTS));
+        }
+    }
+    problems
+}
+
+pub fn target_form(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for route in scene.of(route::TYPE) {
+        let Some((Value::String(given), path)) = scene.given(route, &["Target"]) else { continue };
+        if !given.starts_with("integrations/") {
+            let what = format!("a route's target is integrations/ID, not \"{}\"", Token::readable(given));
+            let id = target(route, "Target").unwrap_or_else(|| "INTEGRATION".to_owned());
+            problems.push(Problem::new(path, what).help(format!("!Sub integrations/${{{id}}}")));
+        }
+    }
+    problems
+}
+
+pub fn uri_form(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for integration in scene.of(integration::TYPE).filter(|one| text(one, "IntegrationType") == "AWS_PROXY") {
+        let Some((Value::String(uri), path)) = scene.given(integration, &["IntegrationUri"]) else { continue };
+        let function = uri.split_once("/functions/").map(|(_, rest)| rest.strip_suffix("/invocations"));
+        let what = match function {
+            // A function's ARN alone.
+            None if uri.starts_with("arn:") => continue,
+            Some(Some(arn)) if arn.contains(":function:") || arn.contains("${") || Token::is_in(arn) => continue,
+            Some(Some(name)) => format!("this URI has \"{name}\" where a function's ARN must be"),
+            None | Some(None) => "this URI does not end in /functions/ARN/invocations".to_owned(),
+        };
+        let form = "arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations";
+        problems.push(Problem::new(path, what).help(format!("{form}, with !GetAtt FUNCTION.Arn as ARN")));
     }
     problems
 }

@@ -57,6 +57,9 @@ const RULES: &[Rule] = &[
         reason: "CloudFormation may deploy the API before it has its routes, and then they are not served",
         check: gateway::deployment_before_routes,
     },
+    Rule { name: "unknown-event", reason: "nothing is ever routed there", check: gateway::unknown_event },
+    Rule { name: "malformed-target", reason: "API Gateway finds no integration there", check: gateway::target_form },
+    Rule { name: "malformed-uri", reason: "API Gateway finds no function there", check: gateway::uri_form },
     Rule { name: "stage-without-deployment", reason: "the stage serves nothing", check: gateway::undeployed },
     Rule { name: "throttle-zero", reason: "every message is refused", check: gateway::throttle },
     Rule {
@@ -78,6 +81,11 @@ const RULES: &[Rule] = &[
         name: "deprecated-runtime",
         reason: "it gets no security patches, and Lambda will refuse to create and update functions with it",
         check: functions::runtime,
+    },
+    Rule {
+        name: "untrusted-role",
+        reason: "Lambda may not assume the role, and makes no function with it",
+        check: rights::untrusted,
     },
     Rule {
         name: "table-without-grant",

@@ -8,9 +8,12 @@ use super::names::names_in;
 use super::{Scene, list, target, text};
 use crate::diagnostic::{Path, Problem};
 use crate::local::iam::evaluate::glob;
-use crate::local::iam::managed;
+use crate::local::iam::{documents, managed};
 use crate::resources::{api, function, inline_policy, role, stage, table};
 use crate::stack::{Resource, Token};
+
+/// Who runs functions.
+const LAMBDA: &str = "lambda.amazonaws.com";
 
 /// A statement of a role's policies, as written and evaluated.
 struct Statement<'a> {
@@ -88,6 +91,36 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     found
 }
 
+pub fn untrusted(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    let roles = roles(scene);
+    for function in scene.of(function::TYPE) {
+        let Some(role) = roles.get(role_name(function)).copied() else { continue };
+        let trust = &role.properties["AssumeRolePolicyDocument"];
+        let turned = |statement: &&Value| ["NotAction", "NotPrincipal"].iter().any(|not| statement.get(not).is_some());
+        let path = role.path.key("Properties").key("AssumeRolePolicyDocument");
+        if documents::trusts_service(&trust.to_string(), LAMBDA)
+            || one_or_more(&trust["Statement"]).iter().any(turned)
+            || problems.iter().any(|problem| problem.path == path)
+        {
+            continue;
+        }
+        let what = format!("{} is the role of {}, and Lambda may not assume it", role.logical_id, function.logical_id);
+        problems.push(Problem::of_key(path, what).help(format!("allow the Service {LAMBDA} sts:AssumeRole")));
+    }
+    problems
+}
+
+/// The template's roles by their names.
+fn roles<'a>(scene: &Scene<'a>) -> BTreeMap<&'a str, &'a Resource> {
+    scene.sound(role::TYPE).filter_map(|role| Some((role.name.as_deref()?, role))).collect()
+}
+
+/// The name of a function's role.
+fn role_name(function: &Resource) -> &str {
+    text(function, "Role").rsplit('/').next().unwrap_or_default()
+}
+
 /// The functions whose role is the template's, each with it. None at all where something unknown may be put on roles.
 fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
     let known = [role::TYPE, inline_policy::TYPE];
@@ -95,9 +128,8 @@ fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
     if scene.template.resources.values().any(|one| unknown(&one.type_name)) || !scene.knows_all(inline_policy::TYPE) {
         return Vec::new();
     }
-    let roles: BTreeMap<&str, &Resource> =
-        scene.sound(role::TYPE).filter_map(|role| Some((role.name.as_deref()?, role))).collect();
-    let role = |function| roles.get(text(function, "Role").rsplit('/').next()?).copied();
+    let roles = roles(scene);
+    let role = |function| roles.get(role_name(function)).copied();
     scene.of(function::TYPE).filter_map(|function| Some((function, role(function)?))).collect()
 }
 

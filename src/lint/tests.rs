@@ -102,6 +102,13 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
     ("unused-grant", &[("      Environment: { Variables: { TABLE: !Ref Rows } }\n      Role:", "      Role:")]),
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/prod/POST/@connections/*")]),
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/POST/@connections/*")]),
+    ("untrusted-role", &[("Service: lambda.amazonaws.com", "Service: lamda.amazonaws.com")]),
+    ("untrusted-role", &[("Action: sts:AssumeRole", "Action: sts:TagSession")]),
+    ("unknown-event", &[("RouteKey: $connect", "RouteKey: $conect")]),
+    ("malformed-target", &[("integrations/${SendInteg}", "${SendInteg}")]),
+    ("malformed-target", &[("!Join [/, [integrations, !Ref ConnectInteg]]", "!Ref ConnectInteg")]),
+    ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send}/invocations")]),
+    ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send.Arn}")]),
     ("visible-secret", &[("Secret: { Type: String, NoEcho: true }", "Secret: { Type: String }")]),
     ("output-export", &[("  Uri: { Value", "  Uri: { Export: { Name: uri }, Value")]),
     ("unused-parameter", &[("SECRET: !Ref Secret", "SECRET: none")]),
@@ -126,6 +133,20 @@ fn every_rule_speaks_where_it_is_broken() {
 
 /// Changes that look like what breaks a rule, and why they do not.
 const KEEPS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "a role that several services assume, in several statements",
+        &[(
+            "Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: sts:AssumeRole }]",
+            "Statement: [{ Effect: Allow, Principal: { Service: [ec2.amazonaws.com, lambda.amazonaws.com] }, Action: ['sts:*'] }]",
+        )],
+    ),
+    (
+        "a URI through a stage variable",
+        &[(
+            "${Send.Arn}/invocations",
+            "arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.f}/invocations",
+        )],
+    ),
     (
         "a stage is called by its logical id",
         &[
@@ -425,4 +446,28 @@ fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
     let [first, second] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(first, "a resource is \"*\" or an ARN, not \"rows\"");
     assert!(second.starts_with("a resource is \"*\" or an ARN, not \"stack-Rows-"), "{second}");
+}
+
+#[test]
+fn what_aws_refuses_is_an_error() {
+    for (from, to, what) in [
+        ("Role: !GetAtt Role.Arn", "Role: !Ref Role", "a function's role is given by its ARN, not as \"stack-Role-"),
+        ("StageName: live", "StageName: li ve", "a stage's name has letters, digits, - and _ alone, not \"li ve\""),
+        (
+            "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
+            "AttributeDefinitions: [{ AttributeName: ids, AttributeType: S }]\n  Other",
+            "AttributeDefinitions does not define \"id\"",
+        ),
+        (
+            "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
+            "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }, { AttributeName: at, AttributeType: N }]\n  Other",
+            "no key of the table or its indexes uses the attribute \"at\"",
+        ),
+    ] {
+        let problems = problems(&with(&[(from, to)]), &[]);
+        let errors: Vec<&str> =
+            problems.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        let [error] = errors.as_slice() else { panic!("{to}: {problems:#?}") };
+        assert!(error.starts_with(what), "{error}");
+    }
 }

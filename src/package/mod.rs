@@ -168,6 +168,18 @@ pub async fn build(
     Ok(artifacts)
 }
 
+/// Finds what `build` would refuse before it builds or installs anything.
+///
+/// # Errors
+/// What that is, and which of the function's properties it is about: `Code`, `Handler` or `Runtime`.
+pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
+    if let Some(language) = Language::of(&code.runtime) {
+        return script::check(code, language);
+    }
+    Place::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
+    form(code).map(drop).map_err(|error| ("Code", error))
+}
+
 /// What a custom runtime's code is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -183,7 +195,7 @@ fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
         Source::Path(path) => path.clone(),
         Source::Inline(_) => return Err(failed(format!("{} takes no inline code", code.runtime))),
     };
-    let shown = path.display();
+    let shown = file_name(&path);
     let problem = if path.is_file() {
         if is_zip(&path) {
             return Ok((path, Form::Zip));
@@ -196,7 +208,7 @@ fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
     } else if path.is_dir() {
         format!("{shown} holds neither Cargo.toml nor bootstrap")
     } else {
-        format!("there is no {shown}")
+        format!("there is no {}", path.display())
     };
     Err(failed(problem)
         .help("CodeUri is relative to the template; it names a Rust crate's folder, a folder with an executable `bootstrap`, or a .zip"))

@@ -150,18 +150,10 @@ fn pack(
     dependencies: Option<&Path>,
     cache: &Cache,
 ) -> Result<Packed, PackageError> {
-    let missing = |why: String| {
-        PackageError::new("find the code", why)
-            .help(format!("CodeUri is relative to the template; for {} it names a folder or a .zip", code.runtime))
-    };
-    let path = match &code.source {
-        Source::Inline(text) => return inline(code, language, target, text),
-        Source::Path(path) if path.is_dir() => path,
-        Source::Path(path) if path.is_file() && is_zip(path) => return adopt(code, language, path),
-        Source::Path(path) if path.is_file() => {
-            return Err(missing(format!("{} is a file, and not a .zip", path.display())));
-        }
-        Source::Path(path) => return Err(missing(format!("there is no {}", path.display()))),
+    let path = match form(code)? {
+        Form::Inline(text) => return inline(code, language, target, text),
+        Form::Zip(path) => return adopt(code, language, path),
+        Form::Folder(path) => path,
     };
     let Contents { mut files, left_out } = read(path, language)?;
     let own: BTreeSet<String> = files.keys().cloned().collect();
@@ -178,6 +170,51 @@ fn pack(
     let (sdk, notes) = sdk::used(language, &code.runtime, &names, sources);
     let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
     Ok(Packed { artifact, sdk, notes })
+}
+
+/// Finds what `pack` would refuse whatever is installed, and which of the function's properties it is about.
+pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str, PackageError)> {
+    let of_code = |error| ("Code", error);
+    let (names, left_out, place) = match form(code).map_err(of_code)? {
+        Form::Inline(_) => ([inline_name(language).to_owned()].into(), Files::new(), "inline code".to_owned()),
+        Form::Zip(path) => (zip_names(path).map_err(of_code)?, Files::new(), file_name(path)),
+        Form::Folder(path) => {
+            let Contents { files, left_out } = read(path, language).map_err(of_code)?;
+            if may_be_installed(path, language, &code.handler) {
+                return Ok(());
+            }
+            (files.into_keys().collect::<BTreeSet<_>>(), left_out, file_name(path))
+        }
+    };
+    let names = names.iter().map(String::as_str).collect();
+    check_handler(code, language, &names, &left_out, &place).map_err(|error| ("Handler", error))
+}
+
+/// Whether what a handler names may come with what a folder says it depends on.
+fn may_be_installed(folder: &Path, language: Language, handler: &str) -> bool {
+    let declared = folder.join(if language == Language::Node { "package.json" } else { "requirements.txt" });
+    let name = handler.split(['.', '/']).find(|part| !part.is_empty()).unwrap_or(handler);
+    // The name of a distribution on PyPI need not be that of its module.
+    std::fs::read_to_string(declared).is_ok_and(|text| language == Language::Python || text.contains(name))
+}
+
+/// What a function's code for node or python is.
+enum Form<'a> {
+    Inline(&'a str),
+    Zip(&'a Path),
+    Folder(&'a Path),
+}
+
+fn form(code: &Code) -> Result<Form<'_>, PackageError> {
+    let why = match &code.source {
+        Source::Inline(text) => return Ok(Form::Inline(text)),
+        Source::Path(path) if path.is_dir() => return Ok(Form::Folder(path)),
+        Source::Path(path) if path.is_file() && is_zip(path) => return Ok(Form::Zip(path)),
+        Source::Path(path) if path.is_file() => format!("{} is a file, and not a .zip", path.display()),
+        Source::Path(path) => format!("there is no {}", path.display()),
+    };
+    Err(PackageError::new("find the code", why)
+        .help(format!("CodeUri is relative to the template; for {} it names a folder or a .zip", code.runtime)))
 }
 
 /// A folder's own files: without dependencies that are to be installed, and without what tools leave there.
@@ -210,13 +247,28 @@ fn installed(folder: &Path) -> Result<Files, PackageError> {
 /// A zip that the user made, as it is, if the handler is in it.
 fn adopt(code: &Code, language: Language, path: &Path) -> Result<Packed, PackageError> {
     let artifact = zip::read(path)?;
-    let contents = zip::contents(&artifact.zip, |name| sdk::is_source(language, name))
-        .map_err(|error| PackageError::new("take the zip", format!("{}: {error}", path.display())))?;
+    let contents =
+        zip::contents(&artifact.zip, |name| sdk::is_source(language, name)).map_err(|error| broken(path, error))?;
     let names: BTreeSet<&str> = contents.iter().map(|(name, _)| name.as_str()).collect();
     check_handler(code, language, &names, &Files::new(), &file_name(path))?;
     let sources = contents.iter().filter_map(|(_, content)| content.clone());
     let (sdk, notes) = sdk::used(language, &code.runtime, &names, sources);
     Ok(Packed { artifact, sdk, notes })
+}
+
+/// The names of the files of a zip that the user made.
+fn zip_names(path: &Path) -> Result<BTreeSet<String>, PackageError> {
+    let contents = zip::contents(&zip::read(path)?.zip, |_| false).map_err(|error| broken(path, error))?;
+    Ok(contents.into_iter().map(|(name, _)| name).collect())
+}
+
+fn broken(zip: &Path, why: impl std::fmt::Display) -> PackageError {
+    PackageError::new("take the zip", format!("{}: {why}", zip.display()))
+}
+
+/// The one file that inline code is put into.
+fn inline_name(language: Language) -> &'static str {
+    if language == Language::Node { "index.js" } else { "index.py" }
 }
 
 /// Inline code in the one file that CloudFormation puts it into.
@@ -225,7 +277,7 @@ fn inline(code: &Code, language: Language, target: Target, text: &str) -> Result
         let why = format!("it has {} bytes inline, and CloudFormation takes at most {LONGEST_INLINE}", text.len());
         return Err(PackageError::new("package the code", why).help("put it into a folder and name that in CodeUri"));
     }
-    let name = if language == Language::Node { "index.js" } else { "index.py" };
+    let name = inline_name(language);
     check_handler(code, language, &BTreeSet::from([name]), &Files::new(), "inline code")?;
     let content = text.as_bytes().to_vec();
     let (sdk, notes) = sdk::used(language, &code.runtime, &BTreeSet::from([name]), [content.clone()].into_iter());

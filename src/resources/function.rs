@@ -18,8 +18,8 @@ use super::{
     gone_is_fine, pages, to_value, wait,
 };
 use crate::aws::{Aws, Call, CallError, Meaning, Trial};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::diagnostic::{Path, Problem};
+use crate::stack::{Scope, Token};
 
 pub const TYPE: &str = "AWS::Lambda::Function";
 
@@ -175,6 +175,10 @@ impl Kind for Function {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut props: Props = super::properties::read(properties)?;
+        if !Token::is_in(&props.role) && !props.role.starts_with("arn:") {
+            let what = format!("a function's role is given by its ARN, not as \"{}\"", props.role);
+            return Err(vec![Problem::new(Path::default().key("Role"), what).help("!GetAtt ROLE.Arn")]);
+        }
         props.logging_config.fill_in();
         Ok(to_value(&props))
     }

@@ -12,8 +12,8 @@ use super::{
     Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::diagnostic::{Path, Problem};
+use crate::stack::{Scope, Token};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Stage";
 
@@ -77,6 +77,11 @@ impl Kind for Stage {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut props: Props = super::properties::read(properties)?;
+        let plain = |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter));
+        if !Token::is_in(&props.stage_name) && props.stage_name != "$default" && !plain(&props.stage_name) {
+            let what = format!("a stage's name has letters, digits, - and _ alone, not \"{}\"", props.stage_name);
+            return Err(vec![Problem::new(Path::default().key("StageName"), what)]);
+        }
         // A log group's ARN ends in `:*`, which API Gateway leaves out.
         if let Some(arn) = props.access_log_settings.as_mut().and_then(|log| log.destination_arn.as_mut()) {
             *arn = arn.trim_end_matches(":*").to_owned();

@@ -1,6 +1,6 @@
 //! `AWS::DynamoDB::Table`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types as sdk;
@@ -14,8 +14,8 @@ use super::{
     gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, Meaning};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::diagnostic::{Path, Problem};
+use crate::stack::{Scope, Token};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
 
@@ -194,6 +194,45 @@ fn standard() -> TableClass {
 
 impl Props {
     /// One spelling for what AWS treats alike.
+    /// What DynamoDB would refuse of the keys: each attribute of theirs must be defined, and no other.
+    fn undefined(&self) -> Vec<Problem> {
+        let root = Path::default();
+        let mut keys = vec![(root.clone(), &self.key_schema)];
+        let place = root.key("GlobalSecondaryIndexes");
+        keys.extend(
+            self.global_secondary_indexes.iter().enumerate().map(|(at, one)| (place.index(at), &one.key_schema)),
+        );
+        let place = root.key("LocalSecondaryIndexes");
+        keys.extend(
+            self.local_secondary_indexes.iter().enumerate().map(|(at, one)| (place.index(at), &one.key_schema)),
+        );
+        let defined: Vec<&str> = self.attribute_definitions.iter().map(|one| one.attribute_name.as_str()).collect();
+        let mut used = BTreeSet::new();
+        let mut problems = Vec::new();
+        for (place, schema) in keys {
+            for (at, key) in schema.iter().enumerate() {
+                let name = key.attribute_name.as_str();
+                used.insert(name);
+                if !defined.contains(&name) && !Token::is_in(name) {
+                    let path = place.key("KeySchema").index(at).key("AttributeName");
+                    let problem = Problem::new(path, format!("AttributeDefinitions does not define \"{name}\""));
+                    problems.push(problem.suggest(name, defined.iter().copied()));
+                }
+            }
+        }
+        // One that is defined and not used may be the one that is meant above.
+        if problems.is_empty() {
+            for (at, name) in
+                defined.iter().enumerate().filter(|(_, name)| !used.contains(*name) && !Token::is_in(name))
+            {
+                let path = root.key("AttributeDefinitions").index(at).key("AttributeName");
+                let what = format!("no key of the table or its indexes uses the attribute \"{name}\"");
+                problems.push(Problem::new(path, what).help("define the attributes of keys alone"));
+            }
+        }
+        problems
+    }
+
     fn canonical(mut self) -> Self {
         self.attribute_definitions.sort();
         let definitions = &self.attribute_definitions;
@@ -230,7 +269,8 @@ impl Kind for Table {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let props: Props = super::properties::read(properties)?;
-        Ok(to_value(&props.canonical()))
+        let problems = props.undefined();
+        if problems.is_empty() { Ok(to_value(&props.canonical())) } else { Err(problems) }
     }
 
     fn naming(&self) -> Option<Naming> {

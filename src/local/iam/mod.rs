@@ -4,7 +4,7 @@
 //! `authorization` hold calls against them. Refusals are worded as AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
 
 mod authorization;
-mod documents;
+pub mod documents;
 pub mod evaluate;
 pub mod managed;
 mod policies;
