@@ -272,8 +272,12 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         match self.value {
             None => visitor.visit_bool(false),
             Some(Value::Bool(truth)) => visitor.visit_bool(*truth),
-            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => visitor.visit_bool(true),
-            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => visitor.visit_bool(false),
+            // `yes` and the like are what YAML 1.1 has for them, which CloudFormation reads.
+            Some(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => visitor.visit_bool(true),
+                "false" | "no" | "off" => visitor.visit_bool(false),
+                _ => Err(self.mismatch("true or false")),
+            },
             Some(_) => Err(self.mismatch("true or false")),
         }
     }
@@ -641,7 +645,7 @@ mod tests {
     fn every_problem_is_found_at_once() {
         let problems = problems(json!({
             "MemorySize": "big",
-            "Enabled": "yes",
+            "Enabled": "maybe",
             "Rate": [],
             "Mode": "PAY_PER_REQUST",
             "KeySchema": [{ "AttributeName": "id", "KeyTyp": "HASH" }, "id", { "AttributeName": {} }],
@@ -651,7 +655,7 @@ mod tests {
         insta::assert_snapshot!(problems.join("\n"), @r#"
         Sourc (key): unknown property "Sourc" [did you mean "Source"?]
         MemorySize: MemorySize must be a whole number, not "big"
-        Enabled: Enabled must be true or false, not "yes"
+        Enabled: Enabled must be true or false, not "maybe"
         Rate: Rate must be a number, not a list
         Mode: Mode cannot be "PAY_PER_REQUST" [did you mean "PAY_PER_REQUEST"?]
         KeySchema/0/KeyTyp (key): unknown property "KeyTyp" of element 1 of KeySchema [did you mean "KeyType"?]

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScanError, Span as Scanned};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 
 use super::intrinsics;
 use crate::diagnostic::{Path, Position, Problem, Step};
@@ -24,6 +24,16 @@ pub struct Span {
 pub struct SourceMap {
     nodes: Vec<Node>,
     root: Option<usize>,
+    foreign: Vec<Foreign>,
+}
+
+/// A scalar that YAML 1.2 takes for a number and YAML 1.1 does not.
+#[derive(Debug)]
+struct Foreign {
+    node: usize,
+    written: String,
+    /// The same in quotes.
+    meant: String,
 }
 
 #[derive(Debug)]
@@ -100,7 +110,7 @@ impl SourceMap {
             let (event, scanned) = event.map_err(|error| syntax(&error))?;
             let span = span(scanned);
             let (anchor, tag, content, weight) = match event {
-                Event::Scalar(text, _, anchor, tag) => {
+                Event::Scalar(text, style, anchor, tag) => {
                     if let Some(Open { key: key @ None, node, keys }) = open.last_mut()
                         && matches!(map.nodes[*node].content, Content::Map(_))
                     {
@@ -111,6 +121,12 @@ impl SourceMap {
                         map.nodes[*node].weight = map.nodes[*node].weight.saturating_add(weight(&text));
                         *key = Some((text.into_owned(), span));
                         continue;
+                    }
+                    if style == ScalarStyle::Plain
+                        && (tag.is_none() && anchor == 0)
+                        && let Some(meant) = in_yaml_1_1(&text)
+                    {
+                        map.foreign.push(Foreign { node: map.nodes.len(), written: text.to_string(), meant });
                     }
                     (anchor, tag, Content::Scalar, weight(&text))
                 }
@@ -171,6 +187,35 @@ impl SourceMap {
             }
         }
         Ok(map)
+    }
+
+    /// The text so that a reader of YAML 1.2 finds in it what CloudFormation does, which reads YAML 1.1.
+    pub fn for_yaml_1_2<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        // JSON is the same in both.
+        if self.foreign.is_empty() || text.trim_start().starts_with('{') {
+            return Cow::Borrowed(text);
+        }
+        let mut changed = String::with_capacity(text.len());
+        let mut foreign = self.foreign.iter().map(|one| (self.nodes[one.node].span.start, one)).peekable();
+        let mut at = Position { line: 1, column: 1 };
+        let mut rest = text;
+        while let Some(letter) = rest.chars().next() {
+            if let Some((_, Foreign { written, meant, .. })) = foreign.next_if(|(start, _)| *start <= at)
+                && let Some(behind) = rest.strip_prefix(written.as_str())
+            {
+                changed.push_str(meant);
+                at.column += written.chars().count();
+                rest = behind;
+                continue;
+            }
+            changed.push(letter);
+            rest = &rest[letter.len_utf8()..];
+            at = match letter {
+                '\n' => Position { line: at.line + 1, column: 1 },
+                _ => Position { column: at.column + 1, ..at },
+            };
+        }
+        Cow::Owned(changed)
     }
 
     /// How much the text stands for once its aliases are followed: one for each value, and one for every sixteen bytes of
@@ -271,6 +316,25 @@ fn span(scanned: Scanned) -> Span {
     let start = Position { line: scanned.start.line(), column: scanned.start.col() + 1 };
     Span { start, width: scanned.end.index().saturating_sub(scanned.start.index()).max(1) }
 }
+
+/// A plain scalar in quotes, where YAML 1.1 takes it for text and YAML 1.2 for a number: the hash `7e10` of a commit. There, a
+/// number with an exponent has a point and a sign. Where it is the other way round (octal and sexagesimal numbers, `yes` and
+/// `no`), the text stays: those are account ids, times, and answers that are compared with each other.
+fn in_yaml_1_1(text: &str) -> Option<String> {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => {
+            let point = mantissa.contains('.') && exponent.starts_with(['+', '-']);
+            !point && digits(&mantissa.replacen('.', "", 1)) && digits(exponent.trim_start_matches(['+', '-']))
+        }
+        None => unsigned.starts_with("0o") || unsigned.len() > LONGEST_NUMBER && digits(unsigned),
+    };
+    (number && unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.')).then(|| format!("'{text}'"))
+}
+
+/// In digits; what is longer is text.
+const LONGEST_NUMBER: usize = 18;
 
 fn syntax(error: &ScanError) -> Problem {
     let position = Position { line: error.marker().line(), column: error.marker().col() + 1 };

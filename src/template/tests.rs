@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::render::{Rendering, render};
 use super::*;
 
@@ -411,4 +413,43 @@ fn colours_are_for_those_who_ask() {
     let plain = render(&problem(), Rendering { file: "t.yaml", text: "A: b\n", colour: false });
     let coloured = render(&problem(), Rendering { file: "t.yaml", text: "A: b\n", colour: true });
     assert!(!plain.contains('\u{1b}') && coloured.contains("\u{1b}[1;31m"));
+}
+
+/// As CloudFormation reads them (template format: "CloudFormation supports the YAML Version 1.1 specification"), but for octal
+/// numbers and `yes` and `no`.
+#[test]
+fn what_is_no_number_in_yaml_1_1_is_text() {
+    for (written, read) in [
+        ("yes", json!("yes")),
+        ("'yes'", json!("yes")),
+        ("\"no\"", json!("no")),
+        ("!Ref no", json!({ "Ref": "no" })),
+        ("yes sir", json!("yes sir")),
+        ("y", json!("y")),
+        ("true", json!(true)),
+        ("7e10", json!("7e10")),
+        ("-1E5", json!("-1E5")),
+        ("1.5e3", json!("1.5e3")),
+        ("1.5e+3", json!(1500.0)),
+        ("deadbeef", json!("deadbeef")),
+        ("1.5", json!(1.5)),
+        ("0o17", json!("0o17")),
+        ("012345670123", json!("012345670123")),
+        ("123456789012", json!(123_456_789_012_u64)),
+        ("-123456789012345678901234", json!("-123456789012345678901234")),
+        (".inf", json!(null)),
+    ] {
+        for text in [
+            format!("# \u{e9}\u{1f600}\nA: [x, yes, {written}, no]\r\nB: {written}\n"),
+            format!("A: [\n  x, 'yes', {written}, 1e3\n]\nB: {written}\n"),
+        ] {
+            let tree = tree::read(text.as_bytes());
+            let Ok(tree) = tree else {
+                assert_eq!(read, json!(null), "{written}: {tree:?}");
+                continue;
+            };
+            assert_eq!((&tree["A"][2], &tree["B"]), (&read, &read), "{text}");
+        }
+    }
+    assert_eq!(tree::read(br#"{ "A": 1e3, "B": 7E10 }"#).unwrap(), json!({ "A": 1000.0, "B": 7e10 }));
 }

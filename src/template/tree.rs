@@ -27,7 +27,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Problem>> {
         let what = "the template stands for too much once its aliases are followed";
         return Err(vec![Problem::of_text(None, what)]);
     }
-    let yaml: Yaml = serde_yaml::from_str(text).map_err(|error| vec![unreadable(&error)])?;
+    let yaml: Yaml = serde_yaml::from_str(&source.for_yaml_1_2(text)).map_err(|error| vec![unreadable(&error)])?;
     let mut problems = Vec::new();
     let tree = convert(yaml, &Path::default(), &mut problems);
     if problems.is_empty() { Ok(tree) } else { Err(problems) }

@@ -94,7 +94,11 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
             } else if LATER.contains(&name.trim_start_matches(PREFIX)) {
                 Problem::new(type_path, format!("{name} is not supported yet"))
             } else {
-                Problem::new(type_path, format!("SAM has no type {name}")).suggest(name, types())
+                let problem = Problem::new(type_path, format!("SAM has no type {name}"));
+                // The prefix alone makes all of them alike.
+                let own = name.trim_start_matches(PREFIX);
+                let near = nearest(own, &types().map(|known| known.trim_start_matches(PREFIX)).collect::<Vec<_>>());
+                problem.meant(near.map(|near| format!("{PREFIX}{near}")).as_deref(), &types().collect::<Vec<_>>())
             };
             template.problems.push(problem);
             continue;
@@ -133,6 +137,11 @@ fn check(template: &mut Template, known: &Type, resource: &mut Resource, path: &
     resource.properties.retain(|name, value| {
         let path = path.key(name);
         let problem = match known.properties.iter().find(|property| property.name == name) {
+            // Reported when the template was read.
+            Some(property) if value.is_null() => {
+                faulty.insert(property.name);
+                return false;
+            }
             Some(property) if property.fate == Fate::Later => {
                 Problem::of_key(path, format!("the property {name} of {} is not supported yet", known.name))
             }

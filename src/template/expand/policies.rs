@@ -9,9 +9,9 @@ use super::policy_templates;
 /// `iam list-policies --scope AWS` gives it. Those of service-linked roles are left out: nobody can attach them.
 const WITH_PATH: &str = include_str!("managed_policies.txt");
 
-/// The ARN of AWS's managed policy called `name`, which may be an ARN already.
+/// The ARN of AWS's managed policy called `name`, which may be an ARN already, or what CloudFormation would look up.
 pub fn managed(name: &str, partition: &str) -> String {
-    if name.starts_with("arn:") {
+    if name.starts_with("arn:") || name.contains("{{resolve:") {
         return name.to_owned();
     }
     let listed = WITH_PATH.lines().find(|listed| listed.rsplit('/').next() == Some(name));

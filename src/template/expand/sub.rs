@@ -57,7 +57,7 @@ pub fn refer(template: &mut Template, references: &References) {
         return;
     }
     for resource in template.resources.values_mut() {
-        resource.properties.values_mut().for_each(|value| rewrite(value, references));
+        resource.properties.values_mut().chain([&mut resource.metadata]).for_each(|value| rewrite(value, references));
     }
     for output in template.outputs.values_mut() {
         rewrite(&mut output.value, references);

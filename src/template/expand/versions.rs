@@ -223,7 +223,15 @@ fn python_json(value: &Value, text: &mut String) {
             text.push('}');
         }
         scalar => {
-            let _ = write!(text, "{scalar}");
+            // Python writes very small and very large numbers with an exponent, of two digits at least.
+            let extreme = |number: &f64| *number != 0.0 && !(1e-4..1e16).contains(&number.abs());
+            let float = scalar.as_f64().filter(|number| scalar.is_f64() && extreme(number));
+            let written = float.map(|number| format!("{number:e}")).unwrap_or_default();
+            let _ = match written.split_once('e').and_then(|(number, power)| Some((number, power.parse::<i32>().ok()?)))
+            {
+                Some((number, power)) => write!(text, "{number}e{power:+03}"),
+                None => write!(text, "{scalar}"),
+            };
         }
     }
 }
