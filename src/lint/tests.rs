@@ -471,3 +471,58 @@ fn what_aws_refuses_is_an_error() {
         assert!(error.starts_with(what), "{error}");
     }
 }
+
+/// One fault of a SAM resource each, which several readers come across.
+#[test]
+fn one_fault_of_a_sam_resource_is_one_error() {
+    let function = "InlineCode: x, Handler: index.h, Runtime: nodejs22.x";
+    let api = "RouteSelectionExpression: $request.body.action";
+    for (resources, what) in [
+        ("F(InlineCode: x, Runtime: nodejs22.x)", "missing property \"Handler\""),
+        ("F(InlineCode: x, Handler: [], Runtime: nodejs22.x)", "missing property \"Handler\""),
+        ("F(InlineCode: x, Handler: index.h, Runtime: {})", "missing property \"Runtime\""),
+        ("F(PackageType: Image, ImageUri: a)", "container images are not supported yet"),
+        ("F(PackageType: Image)", "'ImageUri' must be given"),
+        ("F(FUNCTION, PackageType: zip)", "'PackageType' must be `Zip` or `Image`"),
+        ("F(FUNCTION, Environment: { A: a, B: b })", "as in { Variables: { NAME: value } }"),
+        ("F(FUNCTION, Tracing: )", "null values are not allowed"),
+        ("F(FUNCTION, Policies: { AWSLambdaExecute: {}, SQSPollerPolicy: {} })", "is not valid"),
+        ("F(FUNCTION, Policies: [{ PolicyName: p, PolicyDocument: {} }])", "is not valid"),
+        ("F(FUNCTION)\n  FRole: { Type: AWS::Serverless::SimpleTable }", "SAM makes a resource FRole of this"),
+        ("A(API, Routes: [])", "Routes must be a map"),
+        (
+            "F(FUNCTION)\n  A(API, Routes: { $connect: { FunctionArn: !GetAtt F.Arn } }, Tags: !If [a, b, c])",
+            "Tags must be a map",
+        ),
+        (
+            "F(FUNCTION)\n  A(API, Routes: { $connect: { FunctionArn: !GetAtt F.Arn } }, Auth: { AuthType: OIDC })",
+            "the AuthType must be AWS_IAM, CUSTOM or NONE",
+        ),
+    ] {
+        let text = resources
+            .replace("FUNCTION", function)
+            .replace("API", api)
+            .replace("F(", "F:\n    Type: AWS::Serverless::Function\n    Properties: {")
+            .replace("A(", "A:\n    Type: AWS::Serverless::WebSocketApi\n    Properties: {")
+            .replace(')', "}");
+        let text = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n  {text}\n");
+        let problems = problems(&text, &[]);
+        let errors: Vec<&str> =
+            problems.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        let one = errors.iter().filter(|error| error.contains(what)).count();
+        assert_eq!((one, errors.len()), (1, 1), "{text}{errors:#?}");
+    }
+}
+
+#[test]
+fn a_choice_of_nothing_is_fine() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Conditions: { Never: !Equals [a, b] }
+Globals: { Function: { Tracing: !If [Never, Active, !Ref AWS::NoValue] } }
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: index.h, Runtime: nodejs24.x }
+";
+    assert_eq!(shown(text), "");
+}

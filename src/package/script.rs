@@ -194,8 +194,10 @@ pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str
 fn may_be_installed(folder: &Path, language: Language, handler: &str) -> bool {
     let declared = folder.join(if language == Language::Node { "package.json" } else { "requirements.txt" });
     let name = handler.split(['.', '/']).find(|part| !part.is_empty()).unwrap_or(handler);
+    let names = [format!("\"{name}\""), format!("\"{name}/")];
     // The name of a distribution on PyPI need not be that of its module.
-    std::fs::read_to_string(declared).is_ok_and(|text| language == Language::Python || text.contains(name))
+    std::fs::read_to_string(declared)
+        .is_ok_and(|text| language == Language::Python || names.iter().any(|name| text.contains(name)))
 }
 
 /// What a function's code for node or python is.

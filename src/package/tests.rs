@@ -17,7 +17,7 @@ const CARGO: &str = env!("CARGO");
 /// A folder with code in it and a cache beside it.
 pub(super) struct Fixture {
     folder: TempDir,
-    functions: Vec<Code>,
+    pub functions: Vec<Code>,
     pub options: Options,
     pub told: Mutex<Vec<Progress>>,
 }

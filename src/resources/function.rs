@@ -103,6 +103,7 @@ impl Default for EphemeralStorage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Tracing {
+    #[serde(default)]
     mode: TracingMode,
 }
 

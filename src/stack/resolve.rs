@@ -309,6 +309,7 @@ impl<'a> Resolver<'a> {
         if kind.type_name() != "AWS::Lambda::Function" {
             return None;
         }
+        let all = path;
         let path = path.key("Code");
         match properties.get("Code")? {
             Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
@@ -335,6 +336,11 @@ impl<'a> Resolver<'a> {
             }
             Value::Object(code) if code.contains_key("ImageUri") => {
                 self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
+                // What else is special about them is said with that.
+                for name in ["Handler", "PackageType", "Runtime"] {
+                    self.failed.push(all.key(name));
+                    properties.insert(name.to_owned(), Value::from(""));
+                }
                 None
             }
             _ => {

@@ -357,3 +357,29 @@ async fn other_package_managers_locks_are_not_passed_over_in_silence() {
     assert!(told.contains("nodejs18.x is run with version 20.1.0 here"), "{told}");
     assert!(told.contains("npm does not read ") && told.contains("code/yarn.lock"), "{told}");
 }
+
+#[test]
+fn what_is_wrong_before_anything_is_installed_is_found_and_nothing_else() {
+    let cases: &[(&str, &str, Option<&str>)] = &[
+        ("nodejs22.x", "index.handler", None),
+        ("nodejs22.x", "dep.handler", None),
+        ("nodejs22.x", "dep/lib.handler", None),
+        ("nodejs22.x", "code.handler", Some("Handler")),
+        ("nodejs22.x", "index", Some("Handler")),
+        ("python3.12", "main.handler", None),
+        ("python3.12", "mian.handler", Some("Handler")),
+        ("ruby3.4", "index.handler", Some("Runtime")),
+        ("provided.al2023", "bootstrap", Some("Code")),
+    ];
+    for (runtime, handler, about) in cases {
+        let fixture = fixture().script("code", runtime, handler);
+        fixture.write("code/index.js", "");
+        fixture.write("code/main.py", "");
+        fixture.write("code/package.json", r#"{"name":"the-code","main":"index.js","dependencies":{"dep":"1"}}"#);
+        let found = crate::package::check(&fixture.functions[0]).err();
+        assert_eq!(found.as_ref().map(|(property, _)| *property), *about, "{runtime} {handler}: {found:?}");
+    }
+    let fixture = fixture().script("code", "python3.12", "installed.handler");
+    fixture.write("code/requirements.txt", "something\n");
+    assert_eq!(crate::package::check(&fixture.functions[0]), Ok(()));
+}

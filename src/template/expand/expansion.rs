@@ -131,17 +131,20 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// The resource's tags.
+    pub fn tags(&mut self) -> impl Iterator<Item = (String, Value)> + use<'a> {
+        let mut given = self.get("Tags");
+        if given.is_some_and(|tags| intrinsics::call(tags).is_some()) {
+            self.problem("Tags", "Tags must be a map of keys and values itself, no function that gives one");
+            given = None;
+        }
+        let tags = given.and_then(Value::as_object).into_iter().flatten();
+        tags.map(|(key, value)| (key.clone(), value.clone()))
+    }
+
     /// The resource's tags as a list.
-    pub fn tags(&mut self) -> Vec<Value> {
-        let tags = match self.get("Tags") {
-            Some(tags @ Value::Object(_)) if intrinsics::call(tags).is_some() => {
-                self.problem("Tags", "Tags must be a map of keys and values itself, no function that gives one");
-                return Vec::new();
-            }
-            Some(Value::Object(tags)) => tags,
-            _ => return Vec::new(),
-        };
-        tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+    pub fn tag_list(&mut self) -> Vec<Value> {
+        self.tags().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
     }
 
     /// The tag that SAM puts on what it makes, after a check that the user did not.

@@ -84,7 +84,7 @@ fn expand(expansion: &mut Expansion<'_>) {
         expansion.note(expansion.place("TracingConfig").key("Mode"), &expansion.place("Tracing"));
     }
     let mut tags = vec![expansion.sam_tag()];
-    tags.extend(expansion.tags());
+    tags.extend(expansion.tag_list());
     function.insert("Tags".to_owned(), tags.clone().into());
     versions::publish(expansion, &mut function);
     // Where tags are propagated, the translator drops its own.
@@ -113,6 +113,8 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
                 Some(uri) => Some((json!({ "ImageUri": uri }), "ImageUri")),
                 None => {
                     expansion.problem_of_all("'ImageUri' must be given where the PackageType is `Image`");
+                    function.shift_remove("PackageType");
+                    expansion.faulty.extend(["Handler", "PackageType", "Runtime"]);
                     None
                 }
             }
@@ -120,11 +122,14 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
         Some(kind) if kind != "Zip" => {
             let problem = Problem::new(expansion.place("PackageType"), "'PackageType' must be `Zip` or `Image`");
             expansion.report(problem);
+            function.shift_remove("PackageType");
+            expansion.faulty.insert("PackageType");
             None
         }
         _ => {
             for property in ["Handler", "Runtime"] {
                 if expansion.given(property).is_none() {
+                    function.shift_remove(property);
                     expansion.missing(property);
                 }
             }

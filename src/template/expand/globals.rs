@@ -16,7 +16,7 @@ const SECTIONS: &[&str] = &[
     "Function",
     "HttpApi",
     "LayerVersion",
-    "MicroVMImage",
+    "MicrovmImage",
     "NetworkConnector",
     "SimpleTable",
     "StateMachine",

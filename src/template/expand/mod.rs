@@ -20,6 +20,7 @@ mod table;
 mod versions;
 mod websocket;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Resource, Template};
@@ -119,9 +120,14 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
         let made = expansion.made;
         template.broken.remove(&logical_id);
         for (logical_id, resource) in made {
-            if template.resources.insert(logical_id.clone(), resource).is_some() {
-                let what = format!("SAM makes a resource {logical_id} of this, and there is one of that name");
-                template.problems.push(Problem::of_key(path.clone(), what));
+            match template.resources.entry(logical_id) {
+                Entry::Vacant(place) => {
+                    place.insert(resource);
+                }
+                Entry::Occupied(other) => {
+                    let what = format!("SAM makes a resource {} of this, and there is one of that name", other.key());
+                    template.problems.push(Problem::of_key(path.clone(), what));
+                }
             }
         }
     }

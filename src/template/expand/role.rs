@@ -104,11 +104,19 @@ fn add_policies(expansion: &mut Expansion<'_>, role_id: &str, managed: &mut Vec<
                 let what = format!("Policy at index {index} in the 'Policies' property is not valid");
                 let templates = policy_templates::all().map(|template| template.name);
                 let known: Vec<&str> = templates.chain(["Statement"]).collect();
-                let meant = policy.as_object().and_then(|entries| entries.keys().find_map(|key| nearest(key, &known)));
+                let keys: Vec<&str> = policy.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
                 let problem = Problem::new(written, what);
-                expansion.report(match meant {
-                    Some(name) => problem.help(format!("did you mean \"{name}\"?")),
-                    None => problem,
+                expansion.report(if keys.contains(&"PolicyDocument") {
+                    problem.help("give the document itself, without a name")
+                } else if keys.contains(&"Effect") {
+                    problem.help("a statement stands in a list under Statement")
+                } else if keys.len() > 1 && keys.iter().all(|key| policy_templates::find(key).is_some()) {
+                    problem.help("each policy template is an entry of its own: make it a list")
+                } else {
+                    match keys.iter().find_map(|key| nearest(key, &known)) {
+                        Some(name) => problem.help(format!("did you mean \"{name}\"?")),
+                        None => problem,
+                    }
                 });
             }
         }

@@ -101,7 +101,7 @@ impl Shape {
             Self::TextOrMap => "a string or a map",
             Self::List => "a list of strings or maps",
             Self::Policies => "a policy or a list of policies: names, ARNs, documents, or SAM's policy templates",
-            Self::MapOfMaps => "a map of maps",
+            Self::MapOfMaps => "a map of maps, as in { Variables: { NAME: value } }",
             Self::MapOfTexts => "a map of strings",
             Self::MapOfNumbers => "a map of whole numbers",
             Self::DeleteOrRetain => "Delete or Retain",

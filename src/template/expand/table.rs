@@ -42,7 +42,7 @@ fn expand(expansion: &mut Expansion<'_>) {
         table.insert("BillingMode".to_owned(), "PAY_PER_REQUEST".into());
     }
     if expansion.given("Tags").is_some() {
-        let tags = expansion.tags();
+        let tags = expansion.tag_list();
         expansion.note_tags(&expansion.place("Tags"), &tags);
         table.insert("Tags".to_owned(), tags.into());
     }

@@ -61,7 +61,7 @@ fn expand(expansion: &mut Expansion<'_>) {
     if address.is_some_and(|address| !["ipv4", "dualstack"].contains(&address)) {
         expansion.problem("IpAddressType", "IpAddressType must be ipv4 or dualstack");
     }
-    let mut tags = expansion.given("Tags").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut tags: Map<String, Value> = expansion.tags().collect();
     let propagated = expansion.given("PropagateTags").is_some() && !tags.is_empty();
     tags.insert(SAM_TAG.to_owned(), "SAM".into());
     api.insert("Tags".to_owned(), tags.clone().into());
@@ -139,8 +139,15 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
     let mut auth = expansion.given("Auth").cloned();
     if let Some(auth) = &mut auth {
         *auth = expansion.inline("Auth", &mut auth.clone());
-        check_auth(expansion, auth, routes.contains_key("$connect"));
     }
+    let connects = routes.contains_key("$connect");
+    let auth = auth.filter(|auth| match wrong_auth(auth, connects) {
+        Some(what) => {
+            expansion.report(Problem::of_key(expansion.place("Auth"), what));
+            false
+        }
+        None => true,
+    });
     let mut ids = Vec::new();
     for (key, route) in routes {
         let place = expansion.place("Routes").key(key);
@@ -149,7 +156,7 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
             continue;
         };
         let special = ["$connect", "$disconnect", "$default"].contains(&key.as_str());
-        if !special && !key.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        if !special && (key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric())) {
             let what = format!("the Route key '{key}' must be alphanumeric, or $connect, $disconnect or $default");
             expansion.report(Problem::of_key(place, what));
             continue;
@@ -260,15 +267,13 @@ fn one_route(
 }
 
 /// Checks `Auth`, which `$connect` must be there for (`connects`).
-fn check_auth(expansion: &mut Expansion<'_>, auth: &Value, connects: bool) {
+fn wrong_auth(auth: &Value, connects: bool) -> Option<String> {
     if !connects {
-        let what = "Authorization is only available if there is a route $connect";
-        expansion.report(Problem::of_key(expansion.place("Auth"), what));
-        return;
+        return Some("Authorization is only available if there is a route $connect".to_owned());
     }
     let more = auth.as_object().is_some_and(|auth| auth.len() > 1);
     let kind = auth.get("AuthType").filter(|kind| truthy(kind));
-    let what = match kind {
+    Some(match kind {
         None => "Auth needs an AuthType: AWS_IAM, CUSTOM or NONE".to_owned(),
         Some(kind) if kind == "CUSTOM" && auth.get("AuthArn").is_none_or(|arn| !truthy(arn)) => {
             "Auth with the AuthType CUSTOM needs an AuthArn: the function that authorizes".to_owned()
@@ -277,10 +282,9 @@ fn check_auth(expansion: &mut Expansion<'_>, auth: &Value, connects: bool) {
             let kind = kind.as_str().unwrap_or_default();
             format!("Auth with the AuthType {kind} can say nothing else")
         }
-        Some(kind) if ["AWS_IAM", "CUSTOM", "NONE"].iter().any(|known| kind == known) => return,
+        Some(kind) if ["AWS_IAM", "CUSTOM", "NONE"].iter().any(|known| kind == known) => return None,
         Some(_) => "the AuthType must be AWS_IAM, CUSTOM or NONE".to_owned(),
-    };
-    expansion.report(Problem::of_key(expansion.place("Auth"), what));
+    })
 }
 
 /// Makes the authorizer of `$connect`, and gives its logical id.
