@@ -526,3 +526,15 @@ Resources:
 ";
     assert_eq!(shown(text), "");
 }
+
+#[test]
+fn what_is_not_supported_yet_inside_a_property_is_said_as_such() {
+    let (from, to) = (
+        "TableName: given\n",
+        "TableName: given\n      SSESpecification: { SSEEnabled: true, KMSMasterKeyId: mine }\n      PointInTimeRecoverySpecification: { RecoveryPeriodInDays: 3 }\n",
+    );
+    let found: Vec<String> = problems(&with(&[(from, to)]), &[]).into_iter().map(|problem| problem.what).collect();
+    let not_yet = |property: &str| format!("{property} of AWS::DynamoDB::Table is not supported yet");
+    let expected = ["SSESpecification.KMSMasterKeyId", "PointInTimeRecoverySpecification.RecoveryPeriodInDays"];
+    assert_eq!(found, expected.map(not_yet));
+}

@@ -81,7 +81,7 @@ pub trait Kind: Send + Sync + 'static {
     /// Every unknown, missing or ill-typed property, its path relative to `Properties`.
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>>;
 
-    /// Properties of the type in CloudFormation that wschat does not take yet.
+    /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take yet.
     fn not_yet(&self) -> &'static [&'static str] {
         &[]
     }

@@ -280,10 +280,16 @@ impl Kind for Table {
     fn not_yet(&self) -> &'static [&'static str] {
         &[
             "ContributorInsightsSpecification",
+            "GlobalSecondaryIndexes.ContributorInsightsSpecification",
+            "GlobalSecondaryIndexes.OnDemandThroughput",
+            "GlobalSecondaryIndexes.WarmThroughput",
             "ImportSourceSpecification",
             "KinesisStreamSpecification",
             "OnDemandThroughput",
+            "PointInTimeRecoverySpecification.RecoveryPeriodInDays",
             "ResourcePolicy",
+            "SSESpecification.KMSMasterKeyId",
+            "StreamSpecification.ResourcePolicy",
             "WarmThroughput",
         ]
     }

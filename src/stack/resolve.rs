@@ -285,9 +285,8 @@ impl<'a> Resolver<'a> {
             if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
                 problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
-            if let ([Step::Key(property)], true) = (problem.path.0.as_slice(), problem.at_key)
-                && kind.not_yet().contains(&property.as_str())
-            {
+            let property = without_indexes(&problem.path);
+            if problem.at_key && kind.not_yet().contains(&property.as_str()) {
                 problem.what = format!("{property} of {} is not supported yet", kind.type_name());
                 problem.help = None;
             }
@@ -608,4 +607,13 @@ impl<'a> Resolver<'a> {
         }
         outputs
     }
+}
+
+/// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.
+fn without_indexes(path: &Path) -> String {
+    let keys = path.0.iter().filter_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Index(_) => None,
+    });
+    keys.collect::<Vec<_>>().join(".")
 }
