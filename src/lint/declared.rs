@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Scene;
 use super::names::names_in;
-use crate::diagnostic::{Path, Problem};
+use crate::diagnostic::{Path, Problem, Step};
 
 /// What the names of secrets end in, in lower case.
 const SECRET: &[&str] = &["password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey"];
@@ -36,6 +36,23 @@ pub fn export(scene: &Scene<'_>) -> Vec<Problem> {
             let what = "wschat makes no exports, so no other stack can import this";
             let help = "`wschat up` prints the output; pass it on as a parameter";
             Problem::of_key(section("Outputs").key(name).key("Export"), what).help(help)
+        })
+        .collect()
+}
+
+pub fn unquoted_answer(scene: &Scene<'_>) -> Vec<Problem> {
+    // Elsewhere a truth may well be what is meant.
+    const TEXTS: &[&str] = &["AllowedValues", "Default", "Fn::Equals", "Mappings", "Tags", "Variables"];
+    let of_text = |path: &Path| path.0.iter().any(|step| matches!(step, Step::Key(key) if TEXTS.contains(&&**key)));
+    let answers = scene.template.source.truths().filter(|(path, at_key)| *at_key || of_text(path));
+    // Whoever leaves one without quotes does so with all.
+    let mut members = BTreeSet::new();
+    answers
+        .filter(|(path, _)| members.insert(path.0.iter().take(2).cloned().collect::<Vec<_>>()))
+        .map(|(path, at_key)| {
+            let what = "without quotes this is not a text but true or false";
+            let help = "put it in quotes, or write true or false";
+            Problem { at_key, ..Problem::new(path, what).help(help) }
         })
         .collect()
 }

@@ -108,6 +108,11 @@ const RULES: &[Rule] = &[
         reason: "wschat makes no exports, so no other stack can import the value",
         check: declared::export,
     },
+    Rule {
+        name: "unquoted-answer",
+        reason: "YAML reads yes, no, on and off as true and false, for CloudFormation as well",
+        check: declared::unquoted_answer,
+    },
     Rule { name: "unused-parameter", reason: "its value has no effect", check: declared::unused_parameter },
     Rule { name: "unused-mapping", reason: "nothing looks anything up there", check: declared::unused_mapping },
     Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },

@@ -272,10 +272,9 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         match self.value {
             None => visitor.visit_bool(false),
             Some(Value::Bool(truth)) => visitor.visit_bool(*truth),
-            // `yes` and the like are what YAML 1.1 has for them, which CloudFormation reads.
             Some(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" => visitor.visit_bool(true),
-                "false" | "no" | "off" => visitor.visit_bool(false),
+                "true" => visitor.visit_bool(true),
+                "false" => visitor.visit_bool(false),
                 _ => Err(self.mismatch("true or false")),
             },
             Some(_) => Err(self.mismatch("true or false")),

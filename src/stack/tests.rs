@@ -259,10 +259,10 @@ Parameters:
 Mappings:
   Sizes: { prod: { memory: 512, zones: [x, y] } }
 Conditions:
-  Yes: !Equals [!Ref Word, hello]
-  No: !Not [!Condition Yes]
-  Both: !And [!Condition Yes, { Condition: No }]
-  Either: !Or [!Condition Yes, !Condition No]
+  Is: !Equals [!Ref Word, hello]
+  Not: !Not [!Condition Is]
+  Both: !And [!Condition Is, { Condition: Not }]
+  Either: !Or [!Condition Is, !Condition Not]
 ";
     for (value, expected) in [
         ("!Ref Word", "hello"),
@@ -289,8 +289,8 @@ Conditions:
         ("!Join ['', !Split ['l', !Ref Word]]", "heo"),
         ("!Select [5, !Split [':', !GetAtt Table.Arn]]", "table/rows"),
         ("!Select ['0', [!Ref Api]]", "<Api>"),
-        ("!If [Yes, a, b]", "a"),
-        ("!If [No, !Ref Word, b]", "b"),
+        ("!If [Is, a, b]", "a"),
+        ("!If [Not, !Ref Word, b]", "b"),
         ("!If [Both, a, b]", "b"),
         ("!If [Either, a, b]", "a"),
         ("!FindInMap [Sizes, prod, memory]", "512"),

@@ -4,11 +4,12 @@
 //! how large a text is once its aliases are followed), the text is scanned here by YAML events.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 
 use super::intrinsics;
+use super::tree::MERGE;
 use crate::diagnostic::{Path, Position, Problem, Step};
 
 /// Characters of the text in one line: where they begin, how many they are at most.
@@ -27,13 +28,13 @@ pub struct SourceMap {
     foreign: Vec<Foreign>,
 }
 
-/// A scalar that YAML 1.2 takes for a number and YAML 1.1 does not.
+/// A scalar, be it a key or a value, that YAML 1.2 takes for something else than YAML 1.1.
 #[derive(Debug)]
 struct Foreign {
-    node: usize,
+    span: Span,
     written: String,
-    /// The same in quotes.
-    meant: String,
+    /// How YAML 1.2 has what it is.
+    meant: Cow<'static, str>,
 }
 
 #[derive(Debug)]
@@ -93,13 +94,15 @@ impl SourceMap {
     }
 
     fn spans(&mut self) -> impl Iterator<Item = &mut Span> {
-        self.nodes.iter_mut().flat_map(|node| {
+        let foreign = self.foreign.iter_mut().map(|one| &mut one.span);
+        let nodes = self.nodes.iter_mut().flat_map(|node| {
             let keys: &mut [Entry] = match &mut node.content {
                 Content::Map(entries) => entries,
                 _ => &mut [],
             };
             keys.iter_mut().map(|entry| &mut entry.span).chain([&mut node.span])
-        })
+        });
+        foreign.chain(nodes)
     }
 
     fn scan_strictly(text: &str) -> Result<Self, Problem> {
@@ -111,9 +114,17 @@ impl SourceMap {
             let span = span(scanned);
             let (anchor, tag, content, weight) = match event {
                 Event::Scalar(text, style, anchor, tag) => {
+                    let meant = in_yaml_1_1(&text).filter(|_| style == ScalarStyle::Plain && tag.is_none());
+                    if let Some(meant) = &meant {
+                        map.foreign.push(Foreign { span, written: text.to_string(), meant: meant.clone() });
+                    }
                     if let Some(Open { key: key @ None, node, keys }) = open.last_mut()
                         && matches!(map.nodes[*node].content, Content::Map(_))
                     {
+                        let text = match meant {
+                            Some(truth) if TRUTHS.contains(&&*truth) => truth,
+                            _ => text,
+                        };
                         if !keys.insert(text.to_string()) {
                             let what = format!("duplicate key \"{text}\"");
                             return Err(Problem::of_text(Some(span.start), what));
@@ -121,12 +132,6 @@ impl SourceMap {
                         map.nodes[*node].weight = map.nodes[*node].weight.saturating_add(weight(&text));
                         *key = Some((text.into_owned(), span));
                         continue;
-                    }
-                    if style == ScalarStyle::Plain
-                        && (tag.is_none() && anchor == 0)
-                        && let Some(meant) = in_yaml_1_1(&text)
-                    {
-                        map.foreign.push(Foreign { node: map.nodes.len(), written: text.to_string(), meant });
                     }
                     (anchor, tag, Content::Scalar, weight(&text))
                 }
@@ -189,6 +194,38 @@ impl SourceMap {
         Ok(map)
     }
 
+    /// Where the text says `yes`, `no`, `on` or `off` without quotes, in its order: for each, its path, and whether it is that
+    /// path's key.
+    pub fn truths(&self) -> impl Iterator<Item = (Path, bool)> {
+        let truths = self.foreign.iter().filter(|one| TRUTHS.contains(&&*one.meant));
+        let truths: HashSet<Position> = truths.map(|one| one.span.start).collect();
+        let mut found = BTreeMap::new();
+        let mut left: Vec<(Path, usize)> = self.root.map(|root| (Path::default(), root)).into_iter().collect();
+        while found.len() < truths.len()
+            && let Some((path, node)) = left.pop()
+        {
+            let Node { span, intrinsic, content, .. } = &self.nodes[node];
+            let path = intrinsic.iter().fold(path, |path, function| path.key(function));
+            match content {
+                Content::List(items) => left.extend(items.iter().enumerate().map(|(at, item)| (path.index(at), *item))),
+                Content::Map(entries) => {
+                    for Entry { key, span, value } in entries {
+                        let path = path.key(key);
+                        if truths.contains(&span.start) {
+                            found.insert(span.start, (path.clone(), true));
+                        }
+                        left.push((path, *value));
+                    }
+                }
+                Content::Scalar if truths.contains(&span.start) => {
+                    found.insert(span.start, (path, false));
+                }
+                Content::Scalar | Content::Alias(_) => {}
+            }
+        }
+        found.into_values()
+    }
+
     /// The text so that a reader of YAML 1.2 finds in it what CloudFormation does, which reads YAML 1.1.
     pub fn for_yaml_1_2<'t>(&self, text: &'t str) -> Cow<'t, str> {
         // JSON is the same in both.
@@ -196,7 +233,12 @@ impl SourceMap {
             return Cow::Borrowed(text);
         }
         let mut changed = String::with_capacity(text.len());
-        let mut foreign = self.foreign.iter().map(|one| (self.nodes[one.node].span.start, one)).peekable();
+        // The scalar is what its place ends with; before it there may be an anchor.
+        let start = |one: &Foreign| {
+            let Span { start, width } = one.span;
+            Position { column: start.column + width.saturating_sub(one.written.len()), ..start }
+        };
+        let mut foreign = self.foreign.iter().map(|one| (start(one), one)).peekable();
         let mut at = Position { line: 1, column: 1 };
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
@@ -235,8 +277,8 @@ impl SourceMap {
                 (_, Step::Key(name)) if self.nodes[node].intrinsic.as_ref() == Some(name) => {
                     continue;
                 }
-                (Content::Map(entries), Step::Key(name)) => {
-                    entries.iter().find(|entry| entry.key == *name).map(|entry| (entry.value, Some(entry.span)))
+                (Content::Map(_), Step::Key(name)) => {
+                    self.entry(node, name).map(|entry| (entry.value, Some(entry.span)))
                 }
                 (Content::List(items), Step::Index(index)) => items.get(*index).map(|item| (*item, None)),
                 _ => None,
@@ -253,6 +295,23 @@ impl SourceMap {
             // An element of a list that is a map: its first key.
             (Content::Map(entries), None) => entries.first().map_or(value.span, |entry| entry.span),
             _ => value.span,
+        })
+    }
+
+    /// What stands under `name` in a map, or in what is merged into it.
+    fn entry(&self, node: usize, name: &str) -> Option<&Entry> {
+        let node = self.follow(node);
+        let own = |name| match &self.nodes[node].content {
+            Content::Map(entries) => entries.iter().find(|entry| entry.key == name),
+            _ => None,
+        };
+        own(name).or_else(|| {
+            let merged = self.follow(own(MERGE)?.value);
+            let maps = match &self.nodes[merged].content {
+                Content::List(maps) => maps.as_slice(),
+                _ => &[merged],
+            };
+            maps.iter().find_map(|map| self.entry(*map, name))
         })
     }
 
@@ -317,10 +376,15 @@ fn span(scanned: Scanned) -> Span {
     Span { start, width: scanned.end.index().saturating_sub(scanned.start.index()).max(1) }
 }
 
-/// A plain scalar in quotes, where YAML 1.1 takes it for text and YAML 1.2 for a number: the hash `7e10` of a commit. There, a
-/// number with an exponent has a point and a sign. Where it is the other way round (octal and sexagesimal numbers, `yes` and
-/// `no`), the text stays: those are account ids, times, and answers that are compared with each other.
-fn in_yaml_1_1(text: &str) -> Option<String> {
+/// What a plain scalar is in YAML 1.1, as YAML 1.2 writes it, where it is something else there: `yes` is `true`, and the hash
+/// `7e10` of a commit, text, since a number with an exponent has a point and a sign. Octal and sexagesimal numbers stay texts
+/// all the same: those are account ids and times.
+fn in_yaml_1_1(text: &str) -> Option<Cow<'static, str>> {
+    match text {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Some("true".into()),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => return Some("false".into()),
+        _ => {}
+    }
     let unsigned = text.trim_start_matches(['+', '-']);
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let number = match unsigned.split_once(['e', 'E']) {
@@ -330,8 +394,12 @@ fn in_yaml_1_1(text: &str) -> Option<String> {
         }
         None => unsigned.starts_with("0o") || unsigned.len() > LONGEST_NUMBER && digits(unsigned),
     };
-    (number && unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.')).then(|| format!("'{text}'"))
+    (number && unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.'))
+        .then(|| format!("'{text}'").into())
 }
+
+/// What the words of YAML 1.1 for truths are in YAML 1.2.
+const TRUTHS: &[&str] = &["true", "false"];
 
 /// In digits; what is longer is text.
 const LONGEST_NUMBER: usize = 18;

@@ -18,9 +18,11 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::diagnostic::{Path, Problem, Step};
+use crate::diagnostic::{Path, Position, Problem};
+use locate::SourceMap;
 use origins::Origins;
 pub use parse::parse;
 pub use tree::LONGEST;
@@ -49,6 +51,8 @@ pub struct Template {
     pub problems: Vec<Problem>,
     /// The whole template as it was written.
     pub tree: Value,
+    /// Where that stands.
+    pub source: SourceMap,
     origins: Origins,
 }
 
@@ -108,6 +112,9 @@ pub struct Resource {
     pub properties: Map<String, Value>,
     /// A logical id or a list of them.
     pub depends_on: Option<Value>,
+    /// Nothing reads it; CloudFormation takes it all the same (aws/aws-cdk#10522).
+    #[serde(default, rename = "Description")]
+    _description: IgnoredAny,
     /// The name of a condition.
     pub condition: Option<String>,
     pub deletion_policy: Option<String>,
@@ -132,20 +139,25 @@ pub struct Output {
 }
 
 impl Template {
-    /// `problems` for the user: about what the user wrote, each once, in the order of the text. Of very many, the first that
-    /// were found.
+    /// `problems` for the user: about what the user wrote, each once (for all that an alias stands for), in the order of the
+    /// text. Of very many, the first that were found.
     pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
         let mut seen = HashSet::new();
-        let mut report: Vec<Problem> = Vec::new();
+        let mut report: Vec<(Option<Position>, Problem)> = Vec::new();
         for mut problem in problems {
             problem.path = self.origins.trace(&problem.path);
-            if seen.insert(problem.clone()) {
-                report.push(problem);
+            let place = problem.position.or_else(|| Some(self.source.span(&problem.path, problem.at_key)?.start));
+            if seen.insert((place, problem.what.clone(), problem.rule)) {
+                report.push((place, problem));
+            }
+            if report.len() > MOST_PROBLEMS {
+                break;
             }
         }
         let more = report.len() > MOST_PROBLEMS;
         report.truncate(MOST_PROBLEMS);
-        report.sort_by_cached_key(|problem| self.place(&problem.path));
+        report.sort_by_key(|(place, _)| *place);
+        let mut report: Vec<Problem> = report.into_iter().map(|(_, problem)| problem).collect();
         if more {
             report.push(Problem::of_text(None, "there are more problems than these"));
         }
@@ -155,25 +167,6 @@ impl Template {
     /// What the user wrote for `path`: the same, where nothing was made of it.
     pub fn written(&self, path: &Path) -> Path {
         self.origins.trace(path)
-    }
-
-    /// Where in the text `path` stands, as something that sorts: the ordinal of each step in its map or list.
-    fn place(&self, path: &Path) -> Vec<usize> {
-        let mut place = Vec::new();
-        let mut value = &self.tree;
-        for step in &path.0 {
-            let found = match (step, value) {
-                (Step::Key(key), Value::Object(entries)) => {
-                    entries.iter().enumerate().find(|(_, (name, _))| *name == key).map(|(at, (_, below))| (at, below))
-                }
-                (Step::Index(index), Value::Array(items)) => items.get(*index).map(|item| (*index, item)),
-                _ => None,
-            };
-            let Some((at, below)) = found else { break };
-            place.push(at);
-            value = below;
-        }
-        place
     }
 }
 

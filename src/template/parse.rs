@@ -45,12 +45,12 @@ const SAM: &str = "AWS::Serverless-2016-10-31";
 /// # Errors
 /// Text that cannot be read as a template at all.
 pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
-    let tree = tree::read(bytes)?;
+    let (tree, source) = tree::read(bytes)?;
     let Value::Object(sections) = &tree else {
         let what = if tree.is_null() { "the template is empty" } else { "a template must be a map of sections" };
         return Err(vec![Problem::of_text(None, what)]);
     };
-    let mut template = Template { tree: tree.clone(), ..Template::default() };
+    let mut template = Template { tree: tree.clone(), source, ..Template::default() };
     for (name, section) in sections {
         let path = Path::default().key(name);
         if name == "Hooks" {

@@ -25,12 +25,19 @@ fn short_forms_become_long_ones() {
         ("!If [A, !Sub b, c]", r#"{"Fn::If":["A",{"Fn::Sub":"b"},"c"]}"#),
         ("!Condition A", r#"{"Condition":"A"}"#),
         (
-            "{ Version: 2012-10-17, Account: 012345678901, On: yes, Size: 128, Rate: 1.5, Truth: true }",
-            r#"{"Version":"2012-10-17","Account":"012345678901","On":"yes","Size":128,"Rate":1.5,"Truth":true}"#,
+            "{ Version: 2012-10-17, Account: 012345678901, Answer: yes, Size: 128, Rate: 1.5, Truth: true }",
+            r#"{"Version":"2012-10-17","Account":"012345678901","Answer":true,"Size":128,"Rate":1.5,"Truth":true}"#,
         ),
         ("{ 123456789012: a, true: b }", r#"{"123456789012":"a","true":"b"}"#),
+        ("{ Yes: a, 7e10: b, 'No': c, !!str on: d }", r#"{"true":"a","7e10":"b","No":"c","on":"d"}"#),
         ("!!str 12", r#""12""#),
         ("&a !Ref A", r#"{"Ref":"A"}"#),
+        ("{ <<: { A: 1, B: 2 }, B: 3, C: 4 }", r#"{"B":3,"C":4,"A":1}"#),
+        ("{ A: &a { B: 1 }, C: { <<: [*a, { B: 2, D: 3 }] } }", r#"{"A":{"B":1},"C":{"B":1,"D":3}}"#),
+        (
+            "{ A: &a { B: 1 }, C: &c { <<: *a }, D: { <<: *c, E: !Ref F } }",
+            r#"{"A":{"B":1},"C":{"B":1},"D":{"E":{"Ref":"F"},"B":1}}"#,
+        ),
     ] {
         let text = format!("Metadata:\n  It: {short}\nResources:\n  A: {{ Type: T }}\n");
         let template = parse(text.as_bytes()).unwrap_or_else(|problems| panic!("{short}: {problems:?}"));
@@ -93,7 +100,7 @@ fn what_cannot_be_read_is_shown_where_it_stands() {
         "Resources:\n  A: [1, 2\n  B: {}\n",
         "Resources:\n  A: { Type: T, Properties: { X: !Reff B } }\n",
         "Resources:\n  A: &a { Type: T, Properties: *a }\n",
-        "Resources:\n  A: &a { Type: T }\n  B:\n    <<: *a\n",
+        "Resources:\n  A: &a { Type: T }\n  B:\n    <<: [*a, 1]\n",
         "Resources:\n  A: { Type: T, Properties: { X: .inf } }\n",
         "Resources:\n  A: { Type: T, Properties: { ? [a] : b } }\n",
         "Resources:\n  A: { Type: T }\n---\nResources:\n  B: { Type: T }\n",
@@ -144,10 +151,10 @@ fn what_cannot_be_read_is_shown_where_it_stands() {
     2 |   A: &a { Type: T, Properties: *a }
       |                                ^
 
-    error: CloudFormation has no YAML merge keys
+    error: only maps can be merged
      --> t.yaml:4:5
       |
-    4 |     <<: *a
+    4 |     <<: [*a, 1]
       |     ^^
 
     error: .inf is not a number in a template
@@ -260,7 +267,7 @@ Outputs:
        |
     13 |   Much: { Type: T, Properties: [], UpdatePolicy: {}, Foo: 1 }
        |                                                      ^^^
-       = help: known here: Condition, Connectors, CreationPolicy, DeletionPolicy, DependsOn, IgnoreGlobals, Metadata, Properties, Type, UpdatePolicy, UpdateReplacePolicy
+       = help: known here: Condition, Connectors, CreationPolicy, DeletionPolicy, DependsOn, Description, IgnoreGlobals, Metadata, Properties, Type, UpdatePolicy, UpdateReplacePolicy
 
     error: null values are not allowed in templates
       --> t.yaml:14:40
@@ -408,6 +415,37 @@ fn carets_stand_under_what_is_meant() {
 }
 
 #[test]
+fn a_mistake_that_an_alias_repeats_is_one_and_stands_where_it_is_written() {
+    let text = "Resources:
+  A: &a
+    Type: T
+    Condition: { Not: a name }
+    Properties: &p { Uri: ~ }
+  B: *a
+  C:
+    <<: { <<: *a }
+  D:
+    Type: T
+    Properties: { <<: [{ X: 1 }, *p] }
+";
+    let template = parse(text.as_bytes()).unwrap();
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @"
+    error: Condition must be a string, not a map
+     --> t.yaml:4:5
+      |
+    4 |     Condition: { Not: a name }
+      |     ^^^^^^^^^
+
+    error: null values are not allowed in templates
+     --> t.yaml:5:22
+      |
+    5 |     Properties: &p { Uri: ~ }
+      |                      ^^^
+    ");
+}
+
+#[test]
 fn colours_are_for_those_who_ask() {
     let problem = || [Problem::of_key(Path::default().key("A"), "wrong").help("right")];
     let plain = render(&problem(), Rendering { file: "t.yaml", text: "A: b\n", colour: false });
@@ -416,11 +454,18 @@ fn colours_are_for_those_who_ask() {
 }
 
 /// As CloudFormation reads them (template format: "CloudFormation supports the YAML Version 1.1 specification"), but for octal
-/// numbers and `yes` and `no`.
+/// numbers.
 #[test]
-fn what_is_no_number_in_yaml_1_1_is_text() {
+fn plain_scalars_are_what_yaml_1_1_has_for_them() {
     for (written, read) in [
-        ("yes", json!("yes")),
+        ("yes", json!(true)),
+        ("On", json!(true)),
+        ("NO", json!(false)),
+        ("off", json!(false)),
+        ("yES", json!("yES")),
+        ("&yes yes", json!(true)),
+        ("&a 'yes'", json!("yes")),
+        ("!!str yes", json!("yes")),
         ("'yes'", json!("yes")),
         ("\"no\"", json!("no")),
         ("!Ref no", json!({ "Ref": "no" })),
@@ -444,12 +489,12 @@ fn what_is_no_number_in_yaml_1_1_is_text() {
             format!("A: [\n  x, 'yes', {written}, 1e3\n]\nB: {written}\n"),
         ] {
             let tree = tree::read(text.as_bytes());
-            let Ok(tree) = tree else {
+            let Ok((tree, _)) = tree else {
                 assert_eq!(read, json!(null), "{written}: {tree:?}");
                 continue;
             };
             assert_eq!((&tree["A"][2], &tree["B"]), (&read, &read), "{text}");
         }
     }
-    assert_eq!(tree::read(br#"{ "A": 1e3, "B": 7E10 }"#).unwrap(), json!({ "A": 1000.0, "B": 7e10 }));
+    assert_eq!(tree::read(br#"{ "A": 1e3, "B": 7E10 }"#).unwrap().0, json!({ "A": 1000.0, "B": 7e10 }));
 }

@@ -16,11 +16,15 @@ pub const LONGEST: usize = 1_048_576;
 /// without aliases stays below; the limit is against texts of a few lines that stand for billions.
 const HEAVIEST: u64 = 400_000;
 
-/// Reads `bytes` as YAML or JSON, which is YAML too.
+/// The key of what YAML merges into a map; what is there already stays. CloudFormation itself has no such keys: SAM's CLI and
+/// the AWS CLI resolve them before a template goes there.
+pub const MERGE: &str = "<<";
+
+/// Reads `bytes` as YAML or JSON, which is YAML too: the values, and where they stand.
 ///
 /// # Errors
 /// One problem for text that cannot be read; else all values that no template may contain.
-pub fn read(bytes: &[u8]) -> Result<Value, Vec<Problem>> {
+pub fn read(bytes: &[u8]) -> Result<(Value, SourceMap), Vec<Problem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
     let source = SourceMap::scan(text).map_err(|problem| vec![problem])?;
     if source.weight() > HEAVIEST {
@@ -30,7 +34,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Problem>> {
     let yaml: Yaml = serde_yaml::from_str(&source.for_yaml_1_2(text)).map_err(|error| vec![unreadable(&error)])?;
     let mut problems = Vec::new();
     let tree = convert(yaml, &Path::default(), &mut problems);
-    if problems.is_empty() { Ok(tree) } else { Err(problems) }
+    if problems.is_empty() { Ok((tree, source)) } else { Err(problems) }
 }
 
 /// The bytes as text, without a byte order mark.
@@ -88,19 +92,32 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
         }
         Yaml::Mapping(entries) => {
             let mut map = Map::new();
+            let mut merged = Vec::new();
             for (key, value) in entries {
                 let Some(key) = key_text(&key) else {
                     problems.push(Problem::new(path.clone(), "a key must be text").help("quote it"));
                     continue;
                 };
                 let below = path.key(&key);
-                if key == "<<" {
-                    problems.push(Problem::of_key(below, "CloudFormation has no YAML merge keys"));
+                if key == MERGE {
+                    match value {
+                        Yaml::Sequence(maps) => merged.extend(maps),
+                        map => merged.push(map),
+                    }
                     continue;
                 }
                 let value = convert(value, &below, problems);
                 if map.insert(key.clone(), value).is_some() {
                     problems.push(Problem::of_key(below, format!("duplicate key \"{key}\"")));
+                }
+            }
+            for source in merged {
+                let Value::Object(source) = convert(source, path, problems) else {
+                    problems.push(Problem::of_key(path.key(MERGE), "only maps can be merged"));
+                    continue;
+                };
+                for (key, value) in source {
+                    map.entry(key).or_insert(value);
                 }
             }
             Value::Object(map)
