@@ -16,6 +16,7 @@ pub mod aws;
 pub mod cli;
 pub mod diagnostic;
 pub mod execute;
+pub mod iam;
 mod interpreter;
 pub mod lint;
 pub mod live;

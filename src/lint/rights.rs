@@ -91,6 +91,17 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     found
 }
 
+/// The same as far as it is known what they come to, whatever their policies are called.
+fn granted<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<&'a Value> {
+    let own = role.properties["Policies"].as_array().into_iter().flatten();
+    let has_role = |policy: &&Resource| {
+        let roles = one_or_more(&policy.properties["Roles"]);
+        roles.iter().any(|name| name.as_str() == role.name.as_deref())
+    };
+    let apart = scene.of(inline_policy::TYPE).filter(has_role).map(|policy| &policy.properties);
+    own.chain(apart).flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"])).collect()
+}
+
 pub fn untrusted(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     let roles = roles(scene);
@@ -150,7 +161,7 @@ fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) 
         Some(Ok(document)) => one_or_more(&document["Statement"]).into_iter().any(grants),
         _ => true,
     };
-    statements(scene, role).iter().any(|statement| grants(statement.evaluated))
+    granted(scene, role).into_iter().any(grants)
         || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
 }
 

@@ -137,6 +137,10 @@ fn every_rule_speaks_where_it_is_broken() {
 /// Changes that look like what breaks a rule, and why they do not.
 const KEEPS: &[(&str, &[(&str, &str)])] = &[
     (
+        "a policy that is called by something that is put together",
+        &[("PolicyName: rows", "PolicyName: !Sub \"${AWS::StackName}-rows\"")],
+    ),
+    (
         "a role that several services assume, in several statements",
         &[(
             "Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: sts:AssumeRole }]",
@@ -488,7 +492,7 @@ fn one_fault_of_a_sam_resource_is_one_error() {
         ("F(PackageType: Image)", "'ImageUri' must be given"),
         ("F(FUNCTION, PackageType: zip)", "'PackageType' must be `Zip` or `Image`"),
         ("F(FUNCTION, Environment: { A: a, B: b })", "as in { Variables: { NAME: value } }"),
-        ("F(FUNCTION, Tracing: )", "null values are not allowed"),
+        ("F(FUNCTION, Environment: { Variables: { A: } })", "null values are not allowed"),
         ("F(FUNCTION, Policies: { AWSLambdaExecute: {}, SQSPollerPolicy: {} })", "is not valid"),
         ("F(FUNCTION, Policies: [{ PolicyName: p, PolicyDocument: {} }])", "is not valid"),
         ("F(FUNCTION)\n  FRole: { Type: AWS::Serverless::SimpleTable }", "SAM makes a resource FRole of this"),
@@ -515,6 +519,64 @@ fn one_fault_of_a_sam_resource_is_one_error() {
         let one = errors.iter().filter(|error| error.contains(what)).count();
         assert_eq!((one, errors.len()), (1, 1), "{text}{errors:#?}");
     }
+}
+
+/// What SAM would have made of something that is refused is missing because of that, and so are references to it.
+#[test]
+fn what_is_refused_is_one_error_whatever_refers_to_it() {
+    let function =
+        "F: { Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: index.h, Runtime: nodejs24.x";
+    for (resources, output, what) in [
+        ("FUNCTION, Events: { E: { Type: Api } } } }", "!Sub https://${ServerlessRestApi}.x", "the property Events"),
+        ("FUNCTION, Events: { E: { Type: Api } } } }", "!Ref ServerlessRestApiProdStage", "the property Events"),
+        ("FUNCTION, Events: { E: { Type: HttpApi } } } }", "!GetAtt ServerlessHttpApi.Arn", "the property Events"),
+        ("FUNCTION, Events: { Each: { Type: Schedule } } } }", "!Ref FEach", "the property Events"),
+        (
+            "FUNCTION, FunctionUrlConfig: { AuthType: NONE } } }",
+            "!GetAtt FUrl.FunctionUrl",
+            "the property FunctionUrlConfig",
+        ),
+        (
+            "Rest: { Type: AWS::Serverless::Api, Properties: { StageName: p } }",
+            "!Ref Rest.Stage",
+            "AWS::Serverless::Api",
+        ),
+        (
+            "Rest: { Type: AWS::Serverless::Api, Properties: { StageName: p } }",
+            "!Ref RestpStage",
+            "AWS::Serverless::Api",
+        ),
+        (
+            "Pool: { Type: AWS::Cognito::UserPool }",
+            "!GetAtt Pool.Arn",
+            "\"AWS::Cognito::UserPool\" is not supported yet",
+        ),
+    ] {
+        let resources = resources.replace("FUNCTION", function);
+        let text = format!(
+            "Transform: AWS::Serverless-2016-10-31\nResources:\n  {resources}\nOutputs: {{ O: {{ Value: {output} }} }}\n"
+        );
+        let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
+        let [error] = errors.as_slice() else { panic!("{text}{errors:#?}") };
+        assert!(error.what.contains(what), "{error:?}");
+        // It is no slip of the finger: there is nothing that it could have been meant to be.
+        assert_eq!(error.help, None);
+    }
+}
+
+#[test]
+fn what_the_cdk_adds_to_every_template_is_no_mistake() {
+    let text = r#"{"Resources": {
+        "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1}},
+        "CDKMetadata": {"Type": "AWS::CDK::Metadata", "Properties": {"Analytics": "v2:deflate64:x"}}},
+    "Parameters": {"BootstrapVersion": {"Type": "AWS::SSM::Parameter::Value<String>",
+        "Default": "/cdk-bootstrap/hnb659fds/version"}},
+    "Rules": {"CheckBootstrapVersion": {"Assertions": [{"Assert": {"Fn::Not": [{"Fn::Contains": [["1", "2", "3", "4", "5"],
+        {"Ref": "BootstrapVersion"}]}]}, "AssertDescription": "version 6 required"}]}}}"#;
+    assert_eq!(shown(text), "");
+    // Another parameter that is looked up is a mistake, and what to do about it names it.
+    let other = text.replace("/cdk-bootstrap/", "/mine/");
+    assert!(shown(&other).contains("--parameter BootstrapVersion=VALUE"), "{}", shown(&other));
 }
 
 #[test]

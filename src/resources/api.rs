@@ -38,6 +38,9 @@ struct Props {
     disable_execute_api_endpoint: bool,
     #[serde(default)]
     disable_schema_validation: bool,
+    /// Which addresses reach it; API Gateway's default is IPv4 alone.
+    #[serde(default)]
+    ip_address_type: IpAddressType,
     #[serde(default, deserialize_with = "tags::deserialize")]
     tags: Tags,
 }
@@ -46,6 +49,23 @@ struct Props {
 enum ProtocolType {
     #[serde(rename = "WEBSOCKET")]
     WebSocket,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum IpAddressType {
+    #[default]
+    Ipv4,
+    Dualstack,
+}
+
+impl From<IpAddressType> for sdk::IpAddressType {
+    fn from(kind: IpAddressType) -> Self {
+        match kind {
+            IpAddressType::Ipv4 => Self::Ipv4,
+            IpAddressType::Dualstack => Self::Dualstack,
+        }
+    }
 }
 
 fn from_header() -> String {
@@ -69,7 +89,6 @@ impl Kind for Api {
             "CorsConfiguration",
             "CredentialsArn",
             "FailOnWarnings",
-            "IpAddressType",
             "RouteKey",
             "Target",
         ]
@@ -138,6 +157,7 @@ impl Provider for Api {
                     .set_version(text(&props.version))
                     .disable_execute_api_endpoint(props.disable_execute_api_endpoint)
                     .disable_schema_validation(props.disable_schema_validation)
+                    .ip_address_type(props.ip_address_type.into())
                     .set_tags(Some(props.tags.clone().into_iter().collect()))
                     .send()
             })
@@ -164,6 +184,7 @@ impl Provider for Api {
                     .version(&to.version)
                     .disable_execute_api_endpoint(to.disable_execute_api_endpoint)
                     .disable_schema_validation(to.disable_schema_validation)
+                    .ip_address_type(to.ip_address_type.into())
                     .send()
             })
             .await?;
@@ -238,6 +259,10 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
         version: api.version.unwrap_or_default(),
         disable_execute_api_endpoint: api.disable_execute_api_endpoint.unwrap_or(false),
         disable_schema_validation: api.disable_schema_validation.unwrap_or(false),
+        ip_address_type: match api.ip_address_type {
+            Some(sdk::IpAddressType::Dualstack) => IpAddressType::Dualstack,
+            _ => IpAddressType::Ipv4,
+        },
         tags: tags::settable(tags.clone()),
     };
     Live {

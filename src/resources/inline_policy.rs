@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::document::Document;
-use super::grammar::{self, Purpose};
 use super::role::{self, Policy};
 use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, to_value};
 use crate::aws::Aws;
 use crate::diagnostic::Problem;
+use crate::iam::document::Document;
+use crate::iam::grammar::{self, Purpose};
 use crate::stack::Scope;
 
 pub const TYPE: &str = "AWS::IAM::Policy";
@@ -33,7 +33,7 @@ impl Kind for InlinePolicy {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let documents = grammar::check(properties, "PolicyDocument", Purpose::Permissions);
+        let documents = grammar::check(properties, "PolicyDocument", Purpose::Inline);
         grammar::with(canonical::<Props>(properties), documents)
     }
 

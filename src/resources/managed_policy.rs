@@ -8,8 +8,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::document::Document;
-use super::grammar::{self, Purpose};
 use super::tags::{self, Tags};
 use super::{
     Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want,
@@ -17,6 +15,8 @@ use super::{
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
+use crate::iam::document::Document;
+use crate::iam::grammar::{self, Purpose};
 use crate::stack::Scope;
 
 pub const TYPE: &str = "AWS::IAM::ManagedPolicy";
@@ -49,7 +49,7 @@ impl Kind for ManagedPolicy {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let documents = grammar::check(properties, "PolicyDocument", Purpose::Permissions);
+        let documents = grammar::check(properties, "PolicyDocument", Purpose::Managed);
         let mut props: Props = grammar::with(super::properties::read(properties), documents)?;
         props.path = props.path.filter(|path| path != "/");
         Ok(to_value(&props))

@@ -41,7 +41,7 @@ impl Props {
     /// One spelling for the function: AWS takes an ARN too.
     fn canonical(mut self) -> Self {
         self.function_name = called(self.function(), self.alias());
-        self.principal = super::document::account_id(&self.principal).unwrap_or(self.principal);
+        self.principal = crate::iam::document::account_id(&self.principal).unwrap_or(self.principal);
         self
     }
 }
@@ -214,7 +214,7 @@ fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {
     let props = Props {
         function_name: called(function, alias),
         action: text(&statement["Action"]).unwrap_or_default(),
-        principal: principal.map(|who| super::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
+        principal: principal.map(|who| crate::iam::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
         source_arn: condition("AWS:SourceArn"),
         source_account: condition("AWS:SourceAccount"),
     };

@@ -204,7 +204,7 @@ impl<'a, 'de> Reader<'a, 'de> {
 }
 
 /// A value as an error message shows it.
-pub(super) fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::String(text) => format!("\"{}\"", Token::readable(text)),
         Value::Array(_) => "a list".to_owned(),

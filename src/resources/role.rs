@@ -7,8 +7,6 @@ use aws_sdk_iam::types as sdk;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::document::Document;
-use super::grammar::{self, Purpose};
 use super::tags::{self, Tags};
 use super::{
     Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, built,
@@ -16,6 +14,8 @@ use super::{
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::{Path, Problem};
+use crate::iam::document::Document;
+use crate::iam::grammar::{self, Purpose};
 use crate::stack::Scope;
 
 pub const TYPE: &str = "AWS::IAM::Role";
@@ -64,7 +64,7 @@ impl Kind for Role {
         let mut documents = grammar::check(properties, "AssumeRolePolicyDocument", Purpose::Trust);
         for (index, policy) in properties["Policies"].as_array().into_iter().flatten().enumerate() {
             let place = Path::default().key("Policies").index(index);
-            let found = grammar::check(policy, "PolicyDocument", Purpose::Permissions);
+            let found = grammar::check(policy, "PolicyDocument", Purpose::Inline);
             documents.extend(found.into_iter().map(|problem| problem.below(&place)));
         }
         let mut props: Props = grammar::with(super::properties::read(properties), documents)?;

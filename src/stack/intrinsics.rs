@@ -261,7 +261,7 @@ impl Resolver<'_> {
 
     /// Whether AWS mints an attribute of a resource; there must be both.
     pub(super) fn is_minted(&self, logical_id: &str, attribute: Option<&str>, path: &Path) -> Result<bool, Failure> {
-        if self.template.broken.contains(logical_id) {
+        if self.template.is_broken(logical_id) {
             return Err(Failure::Reported);
         }
         let Some(kind) = self.kinds.get(logical_id).or_else(|| self.absent.get(logical_id)) else {
@@ -289,7 +289,7 @@ impl Resolver<'_> {
         if let Some(value) = self.parameters.values.get(name) {
             return Ok(Some(value.clone()));
         }
-        if self.template.parameters.contains_key(name) || self.template.broken.contains(name) {
+        if self.template.parameters.contains_key(name) || self.template.is_broken(name) {
             return Err(Failure::Reported);
         }
         if name == "AWS::NoValue" {
@@ -306,7 +306,7 @@ impl Resolver<'_> {
 
     /// Whether `name` is a parameter's, one of AWS's own among them; one that has no value counts.
     pub(super) fn is_parameter(&self, name: &str) -> bool {
-        self.template.parameters.contains_key(name) || self.template.broken.contains(name) || PSEUDO.contains(&name)
+        self.template.parameters.contains_key(name) || self.template.is_broken(name) || PSEUDO.contains(&name)
     }
 
     /// What is wrong where `name` is referred to and nothing has it.

@@ -5,6 +5,7 @@
 //! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and whoever has the value
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
+mod aws_types;
 mod conditions;
 mod intrinsics;
 mod names;

@@ -19,8 +19,7 @@ pub struct Parameters {
 /// The values of `template`'s parameters where the user gave `given`; what is wrong with them goes to `problems`.
 pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Parameters {
     let mut parameters = Parameters::default();
-    for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.broken.contains(*name))
-    {
+    for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.is_broken(name)) {
         let problem = Problem::of_text(None, format!("the template has no parameter \"{name}\""));
         problems.push(problem.suggest(name, template.parameters.keys().map(String::as_str)));
     }
@@ -90,10 +89,13 @@ impl Checked<'_> {
             "String" | "Number" => Ok(false),
             "CommaDelimitedList" => Ok(true),
             list if list.starts_with("List<") && list.ends_with('>') => Ok(true),
+            // The version of the CDK's bootstrap stack, which its templates ask for by a rule: wschat needs no such stack.
+            _ if self.is_bootstrap_version() => Ok(false),
             stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
                 let what = format!("a parameter of type {stored} is looked up inside CloudFormation, and not here");
                 let problem = Problem::new(self.path.key("Type"), what);
-                Err(Box::new(problem.help("make it a String, and give its value: --parameter NAME=VALUE")))
+                let help = format!("make it a String, and give its value: --parameter {}=VALUE", self.name);
+                Err(Box::new(problem.help(help)))
             }
             // Ids of existing things (`AWS::EC2::VPC::Id`): AWS will say whether they exist.
             id if id.starts_with("AWS::") => Ok(false),
@@ -102,6 +104,11 @@ impl Checked<'_> {
                 Err(Box::new(problem.suggest(unknown, ["String", "Number", "CommaDelimitedList", "List<Number>"])))
             }
         }
+    }
+
+    fn is_bootstrap_version(&self) -> bool {
+        let default = self.parameter.default.as_ref().and_then(Value::as_str);
+        self.name == "BootstrapVersion" && default.is_some_and(|default| default.starts_with("/cdk-bootstrap/"))
     }
 
     fn check(&self, text: &str) -> Result<(), Box<Problem>> {

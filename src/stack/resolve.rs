@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::conditions::Truth;
 use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
-use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, aws_types, rules};
 use crate::diagnostic::{Path, Problem, Step};
 use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
@@ -147,6 +147,16 @@ pub(super) struct Resolver<'a> {
 }
 
 /// Where a resource is declared.
+/// That `type_name` is none of `kinds`. Only what is no type of AWS's at all can be a slip of the finger.
+fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
+    let path = Path::default().key("Type");
+    if aws_types::contains(type_name) {
+        return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"));
+    }
+    let problem = Problem::new(path, format!("resource type \"{type_name}\" is not supported"));
+    problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
+}
+
 fn path_of(logical_id: &str) -> Path {
     Path::default().key("Resources").key(logical_id)
 }
@@ -163,9 +173,10 @@ impl<'a> Resolver<'a> {
             let path = path_of(logical_id);
             let type_name = resource.type_name.as_str();
             let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
-                let known = kinds.iter().map(|kind| kind.type_name()).chain(expand::types());
-                let problem = Problem::new(path.key("Type"), format!("resource type \"{type_name}\" is not supported"));
-                self.problems.push(problem.suggest(type_name, known));
+                // It tells AWS which tool wrote the template, and makes nothing.
+                if type_name != "AWS::CDK::Metadata" {
+                    self.problems.push(unsupported(type_name, kinds).below(&path));
+                }
                 continue;
             };
             let there = self.holds(resource.condition.as_deref(), &path.key("Condition"));
@@ -535,7 +546,7 @@ impl<'a> Resolver<'a> {
             match name {
                 Some(name) if self.kinds.contains_key(name) => targets.push((name.to_owned(), path)),
                 // Left out by its condition, or reported already.
-                Some(name) if self.template.resources.contains_key(name) || self.template.broken.contains(name) => {}
+                Some(name) if self.template.resources.contains_key(name) || self.template.is_broken(name) => {}
                 Some(name) => {
                     let problem = Problem::new(path, format!("there is no resource \"{name}\""));
                     self.problems.push(problem.suggest(name, self.kinds.keys().copied()));

@@ -85,7 +85,12 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
             None => {
                 let above = above.join(" or ");
                 let what = format!("{property} of {type_name} must refer to an {above} of this template");
-                problems.push(Problem::new(path, what));
+                let problem = Problem::new(path, what);
+                problems.push(if Token::is_in(given) {
+                    problem
+                } else {
+                    problem.help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack"))
+                });
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct Template {
     /// Logical ids and names of parameters that are declared, but so that nothing can be done with them. What refers to
     /// them is no further mistake.
     pub broken: BTreeSet<String>,
+    /// What the logical ids begin with that SAM would have made of something that is refused.
+    pub families: BTreeSet<String>,
     /// What is wrong so far.
     pub problems: Vec<Problem>,
     /// The whole template as it was written.
@@ -139,6 +141,11 @@ pub struct Output {
 }
 
 impl Template {
+    /// Whether `name` is of something that has been refused, so that referring to it is no further mistake.
+    pub fn is_broken(&self, name: &str) -> bool {
+        self.broken.contains(name) || self.families.iter().any(|family| name.starts_with(family))
+    }
+
     /// `problems` for the user: about what the user wrote, each once (for all that an alias stands for), in the order of the
     /// text. Of very many, the first that were found.
     pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {

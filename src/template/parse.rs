@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{LANGUAGE_EXTENSIONS, Template, tree};
-use crate::diagnostic::{Path, Problem};
+use crate::diagnostic::{Path, Problem, Step};
 use crate::resources::properties;
 
 /// The sections of a template; SAM's `Globals` among them.
@@ -63,7 +63,9 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
             let problem = Problem::of_key(path, format!("unknown section \"{name}\""));
             template.problems.push(problem.suggest(name, SECTIONS.iter().copied()));
         } else if name != "Metadata" {
-            refuse_nulls(section, &path, &mut template.problems);
+            let mut nulls = Vec::new();
+            refuse_nulls(section, &path, &mut nulls);
+            template.problems.extend(nulls.into_iter().filter(|null| !is_absent_for_sam(&null.path, sections)));
         }
     }
     template.header(sections)?;
@@ -93,6 +95,21 @@ fn refuse_nulls(value: &Value, path: &Path, problems: &mut Vec<Problem>) {
             }
         }
         _ => {}
+    }
+}
+
+/// Whether the null at `path` is a property of a SAM resource, or one that `Globals` gives: SAM's translator takes it as not
+/// given, so CloudFormation never sees it.
+fn is_absent_for_sam(path: &Path, sections: &Map<String, Value>) -> bool {
+    let keys: Option<Vec<&str>> =
+        path.0.iter().map(|step| if let Step::Key(key) = step { Some(&**key) } else { None }).collect();
+    match keys.as_deref() {
+        Some(["Globals", _, _]) => true,
+        Some(["Resources", logical_id, "Properties", _]) => {
+            let type_name = sections["Resources"][*logical_id]["Type"].as_str();
+            type_name.is_some_and(|name| name.starts_with("AWS::Serverless::"))
+        }
+        _ => false,
     }
 }
 

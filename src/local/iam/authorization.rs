@@ -154,7 +154,7 @@ mod tests {
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-    const ALL: &str = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 
     fn open(folder: &tempfile::TempDir) -> Arc<Iam> {
         Iam::open(&Shell {

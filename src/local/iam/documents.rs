@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::super::shell::ACCOUNT;
 use super::super::wire::ApiError;
+use crate::iam::grammar::{self, Purpose};
 
 /// RFC 3986: what stands for itself in a document that is sent in an answer.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -14,60 +15,12 @@ pub fn encoded(document: &str) -> String {
     utf8_percent_encode(document, RESERVED).to_string()
 }
 
-/// Checks a role's trust policy.
+/// Checks a document as IAM does before it keeps it.
 ///
 /// # Errors
 /// `MalformedPolicyDocument` (400).
-pub fn check_trust(document: &str) -> Result<(), ApiError> {
-    let document: Value = serde_json::from_str(document).map_err(|_| malformed("This policy contains invalid Json"))?;
-    for statement in statements(&document)? {
-        for field in ["Resource", "NotResource"] {
-            if statement.get(field).is_some() {
-                return Err(malformed(&format!("Has prohibited field {field}")));
-            }
-        }
-        if statement.get("Principal").is_none() && statement.get("NotPrincipal").is_none() {
-            return Err(malformed("Missing required field Principal"));
-        }
-        let actions = one_or_more(statement.get("Action"));
-        if actions.is_empty() && statement.get("NotAction").is_none() {
-            return Err(malformed("Missing required field Action"));
-        }
-        if actions.iter().any(|action| *action != "*" && !action.to_ascii_lowercase().starts_with("sts:")) {
-            return Err(malformed("AssumeRole policy may only specify STS AssumeRole actions."));
-        }
-    }
-    Ok(())
-}
-
-/// Checks a policy that grants something to whoever it is put on.
-///
-/// # Errors
-/// `MalformedPolicyDocument` (400).
-pub fn check_permissions(document: &str) -> Result<(), ApiError> {
-    let document: Value = serde_json::from_str(document).map_err(|_| malformed("Syntax errors in policy."))?;
-    for statement in statements(&document)? {
-        if statement.get("Principal").is_some() || statement.get("NotPrincipal").is_some() {
-            return Err(malformed("Policy document should not specify a principal."));
-        }
-        let mut actions = one_or_more(statement.get("Action"));
-        actions.extend(one_or_more(statement.get("NotAction")));
-        if actions.is_empty() {
-            return Err(malformed("Policy statement must contain actions."));
-        }
-        if actions.iter().any(|action| *action != "*" && !action.contains(':')) {
-            return Err(malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."));
-        }
-        let mut resources = one_or_more(statement.get("Resource"));
-        resources.extend(one_or_more(statement.get("NotResource")));
-        if resources.is_empty() {
-            return Err(malformed("Policy statement must contain resources."));
-        }
-        if let Some(resource) = resources.iter().find(|resource| **resource != "*" && !resource.starts_with("arn:")) {
-            return Err(malformed(&format!("Resource {resource} must be in ARN format or \"*\".")));
-        }
-    }
-    Ok(())
+pub fn check(document: &str, purpose: Purpose) -> Result<(), ApiError> {
+    grammar::refusal(document, purpose).map_or(Ok(()), |words| Err(malformed(&words)))
 }
 
 /// Whether a trust policy lets an AWS service assume the role. Conditions are taken as met: they speak of the service's
@@ -138,66 +91,6 @@ fn malformed(message: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn documents_are_refused_as_iam_refuses_them() {
-        type Check = fn(&str) -> Result<(), ApiError>;
-        let cases: &[(Check, &str, Option<&str>)] = &[
-            (
-                check_trust,
-                r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"s"},"Action":"sts:AssumeRole"}}"#,
-                None,
-            ),
-            (check_trust, "{", Some("This policy contains invalid Json")),
-            (check_trust, "{}", Some("Syntax errors in policy.")),
-            (
-                check_trust,
-                r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRole"}]}"#,
-                Some("Missing required field Principal"),
-            ),
-            (
-                check_trust,
-                r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"}]}"#,
-                Some("Has prohibited field Resource"),
-            ),
-            (
-                check_trust,
-                r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject"}]}"#,
-                Some("AssumeRole policy may only specify STS AssumeRole actions."),
-            ),
-            (check_permissions, r#"{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#, None),
-            (check_permissions, "no json", Some("Syntax errors in policy.")),
-            (
-                check_permissions,
-                r#"{"Statement":[{"Effect":"Allow","Resource":"*"}]}"#,
-                Some("Policy statement must contain actions."),
-            ),
-            (
-                check_permissions,
-                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*"}]}"#,
-                Some("Policy statement must contain resources."),
-            ),
-            (
-                check_permissions,
-                r#"{"Statement":[{"Effect":"Allow","Action":"get","Resource":"*"}]}"#,
-                Some("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."),
-            ),
-            (
-                check_permissions,
-                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"mine"}]}"#,
-                Some("Resource mine must be in ARN format or \"*\"."),
-            ),
-            (
-                check_permissions,
-                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Principal":"*"}]}"#,
-                Some("Policy document should not specify a principal."),
-            ),
-        ];
-        for (check, document, refusal) in cases {
-            let result = check(document).map_err(|error| error.message);
-            assert_eq!(result.err().as_deref(), *refusal, "{document}");
-        }
-    }
 
     #[test]
     fn trust_is_read_in_every_form() {

@@ -6,6 +6,7 @@ use super::super::shell::Shell;
 use super::super::wire::ApiError;
 use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, State, documents, limit_exceeded, no_such_entity, page, unique_id};
+use crate::iam::grammar::Purpose;
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
 /// policies of a role.
@@ -20,7 +21,7 @@ pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
     let role = role_mut(state, query)?;
     let name = policy_name(query)?;
     let document = query.required("PolicyDocument")?;
-    documents::check_permissions(document)?;
+    documents::check(document, Purpose::Inline)?;
     let others =
         role.inline.iter().filter(|(other, _)| *other != name).map(|(_, text)| characters(text)).sum::<usize>();
     if others + characters(document) > INLINE_CHARACTERS {
@@ -90,7 +91,7 @@ pub fn create_policy(state: &mut State, query: &Query) -> Answer {
     let name = policy_name(query)?;
     let path = path(query)?;
     let document = query.required("PolicyDocument")?;
-    documents::check_permissions(document)?;
+    documents::check(document, Purpose::Managed)?;
     let tags = checked_tags(query)?;
     check_size(document)?;
     if state.policies.values().any(|policy| policy.name.eq_ignore_ascii_case(name)) {

@@ -6,6 +6,7 @@ use super::super::clock::{iso8601, now_millis};
 use super::super::query::{Query, Xml, constraint};
 use super::super::wire::ApiError;
 use super::{Answer, Role, State, documents, limit_exceeded, no_such_entity, page, policies, unique_id};
+use crate::iam::grammar::Purpose;
 
 /// Quotas of IAM: characters of a trust policy, tags of a role.
 const TRUST_CHARACTERS: usize = 2048;
@@ -232,7 +233,7 @@ fn max_session(query: &Query) -> Result<Option<u32>, ApiError> {
 }
 
 fn check_trust(document: &str) -> Result<(), ApiError> {
-    documents::check_trust(document)?;
+    documents::check(document, Purpose::Trust)?;
     if document.chars().filter(|letter| !letter.is_whitespace()).count() > TRUST_CHARACTERS {
         return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")));
     }

@@ -5,13 +5,14 @@ use super::super::query::{Query, Xml};
 use super::super::wire::ApiError;
 use super::policies::{check_size, policy, policy_mut};
 use super::{Answer, Document, Policy, State, documents, limit_exceeded, no_such_entity, page};
+use crate::iam::grammar::Purpose;
 
 /// So many versions IAM keeps of a policy.
 const VERSIONS: usize = 5;
 
 pub fn create_policy_version(state: &mut State, query: &Query) -> Answer {
     let document = query.required("PolicyDocument")?;
-    documents::check_permissions(document)?;
+    documents::check(document, Purpose::Managed)?;
     check_size(document)?;
     let in_force = query.get("SetAsDefault") == Some("true");
     let policy = policy_mut(state, query)?;

@@ -93,6 +93,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
                 let what = format!("{name} is SAM's, and this template does not ask for SAM");
                 Problem::new(type_path, what).help("add \"Transform: AWS::Serverless-2016-10-31\"")
             } else if LATER.contains(&name.trim_start_matches(PREFIX)) {
+                template.families.insert(logical_id.clone());
                 Problem::new(type_path, format!("{name} is not supported yet"))
             } else {
                 let problem = Problem::new(type_path, format!("SAM has no type {name}"));
@@ -105,7 +106,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
             continue;
         };
         globals::merge(&mut template, known, &globals, &mut resource, &path);
-        let faulty = check(&mut template, known, &mut resource, &path.key("Properties"));
+        let faulty = check(&mut template, known, &logical_id, &mut resource, &path.key("Properties"));
         let mut expansion = Expansion {
             known,
             template: &mut template,
@@ -135,20 +136,41 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     template
 }
 
+/// How the logical ids begin of what SAM would make for a property that is not supported yet.
+fn families(logical_id: &str, property: &str, value: &serde_json::Value) -> Vec<String> {
+    match property {
+        "DeploymentPreference" => vec![
+            "CodeDeployServiceRole".to_owned(),
+            "ServerlessDeploymentApplication".to_owned(),
+            format!("{logical_id}DeploymentGroup"),
+        ],
+        "Events" => {
+            let events = value.as_object().into_iter().flatten().map(|(event, _)| format!("{logical_id}{event}"));
+            ["ServerlessHttpApi", "ServerlessRestApi"].map(str::to_owned).into_iter().chain(events).collect()
+        }
+        "FunctionUrlConfig" => vec![format!("{logical_id}Url")],
+        _ => vec![format!("{logical_id}{property}")],
+    }
+}
+
 /// Takes out of `resource`, whose properties are at `path`, those that its type has not or not in that shape. Gives the
 /// names of those that were meant.
-fn check(template: &mut Template, known: &Type, resource: &mut Resource, path: &Path) -> BTreeSet<&'static str> {
+fn check(
+    template: &mut Template,
+    known: &Type,
+    logical_id: &str,
+    resource: &mut Resource,
+    path: &Path,
+) -> BTreeSet<&'static str> {
     let names: Vec<&'static str> = known.properties.iter().map(|property| property.name).collect();
     let mut faulty = BTreeSet::new();
     resource.properties.retain(|name, value| {
         let path = path.key(name);
         let problem = match known.properties.iter().find(|property| property.name == name) {
-            // Reported when the template was read.
-            Some(property) if value.is_null() => {
-                faulty.insert(property.name);
-                return false;
-            }
+            // SAM takes it as not given.
+            Some(_) if value.is_null() => return false,
             Some(property) if property.fate == Fate::Later => {
+                template.families.extend(families(logical_id, property.name, value));
                 Problem::of_key(path, format!("the property {name} of {} is not supported yet", known.name))
             }
             Some(property) if property.shape.fits(value) => return true,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ResourceError;
+use crate::resources::ResourceError;
 
 /// A policy document: a single statement, action, resource or principal stands in a list, as several would.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ impl From<Value> for Document {
 }
 
 /// A document that is given as JSON text as what it says; any other as it is.
-pub(super) fn parsed(document: &Value) -> Cow<'_, Value> {
+pub fn parsed(document: &Value) -> Cow<'_, Value> {
     let read = document.as_str().and_then(|text| serde_json::from_str(text).ok());
     read.map_or(Cow::Borrowed(document), Cow::Owned)
 }
@@ -72,7 +72,7 @@ fn principal(who: Value) -> Value {
 }
 
 /// The id of the account that `principal` stands for, if it does: AWS gives an account's id back as its root's ARN.
-pub(super) fn account_id(principal: &str) -> Option<String> {
+pub fn account_id(principal: &str) -> Option<String> {
     let id = match principal.strip_prefix("arn:") {
         Some(arn) => arn.split_once(":iam::")?.1.strip_suffix(":root")?,
         None => principal,
