@@ -110,8 +110,7 @@ fn route(template: &mut Template, id: &str, key: &str, function: &str) {
         "IntegrationType": "AWS_PROXY", "Description": id, "TimeoutInMillis": TIMEOUT, "IntegrationUri": uri(function),
     });
     template.set(&format!("{id}Integration"), part("Integration", integration));
-    let mut route =
-        json!({ "RouteKey": key, "Target": { "Fn::Sub": format!("integrations/${{{id}Integration}}") } });
+    let mut route = json!({ "RouteKey": key, "Target": { "Fn::Sub": format!("integrations/${{{id}Integration}}") } });
     if key != "$connect" {
         route["RouteResponseSelectionExpression"] = "$default".into();
         let response = json!({ "RouteId": { "Ref": format!("{id}Route") }, "RouteResponseKey": "$default" });
@@ -145,13 +144,9 @@ impl Traffic {
         template::echo_code(&cloud, "hello");
         template.save(&cloud);
         let uri = cloud.up().uri();
-        let mut traffic = Self {
-            cloud,
-            tasks: Vec::new(),
-            answered: Arc::default(),
-            admitted: Arc::default(),
-            stop: Arc::default(),
-        };
+        cloud.up().changes_nothing();
+        let mut traffic =
+            Self { cloud, tasks: Vec::new(), answered: Arc::default(), admitted: Arc::default(), stop: Arc::default() };
         for number in 0..8 {
             let client = Client::connect(&uri).await;
             traffic.tasks.push(tokio::spawn(talk(client, number, traffic.answered.clone(), traffic.stop.clone())));

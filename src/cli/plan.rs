@@ -28,12 +28,7 @@ impl Args {
 }
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
-pub(super) async fn show(
-    desired: &desired::Args,
-    json: bool,
-    no_interruption: bool,
-    ui: &Ui,
-) -> Result<Exit, Failure> {
+pub(super) async fn show(desired: &desired::Args, json: bool, no_interruption: bool, ui: &Ui) -> Result<Exit, Failure> {
     desired
         .plan(ui, When::Built, async |desired| {
             let (plan, secrets) = (&desired.plan, &desired.stack.secrets);

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{Action, Plan, Step, serving, widening};
 use crate::resources::{
-    alias, api, function, inline_policy, log_group, managed_policy, permission, role, route, route_response, stage, table,
+    alias, api, function, inline_policy, log_group, managed_policy, permission, role, route, route_response, stage,
+    table,
 };
 
 /// What a step does to those who use the stack meanwhile, a sentence each.
@@ -39,7 +40,9 @@ pub fn of(plan: &Plan, step: &Step) -> Effects {
 /// A stage with AutoDeploy serves a new route as soon as it is there, and a response belongs to a route that is.
 fn coming(plan: &Plan, step: &Step) -> Effects {
     if step.type_name == route_response::TYPE && serving::is_followed(plan, step) {
-        return interrupted("what its route answers is dropped until it is there: AutoDeploy serves every change at once");
+        return interrupted(
+            "what its route answers is dropped until it is there: AutoDeploy serves every change at once",
+        );
     }
     Effects::default()
 }
@@ -125,8 +128,8 @@ fn staying(plan: &Plan, step: &Step) -> Effects {
 fn is_only_served(plan: &Plan, step: &Step) -> bool {
     let Some(id) = step.physical_id.as_deref() else { return false };
     let lives = plan.steps.iter().filter_map(|step| step.live.as_ref());
-    let mut permissions = lives
-        .filter(|live| live.type_name == permission::TYPE && live.properties["FunctionName"].as_str() == Some(id));
+    let mut permissions =
+        lives.filter(|live| live.type_name == permission::TYPE && live.properties["FunctionName"].as_str() == Some(id));
     let served = serving::is_invoked(plan, id, false);
     served && permissions.all(|live| serving::is_for_gateway(&live.properties)) && !serving::is_invoked(plan, id, true)
 }

@@ -8,6 +8,8 @@ mod order;
 mod planner;
 mod serving;
 #[cfg(test)]
+mod serving_tests;
+#[cfg(test)]
 mod tests;
 mod undo;
 pub mod widening;
@@ -204,9 +206,7 @@ impl Plan {
 
     /// What cannot be done without an interruption, a sentence each, with the step.
     pub fn interruptions(&self) -> impl Iterator<Item = (&Step, String)> {
-        self.steps
-            .iter()
-            .flat_map(|step| effects::of(self, step).interrupted.into_iter().map(move |text| (step, text)))
+        self.steps.iter().flat_map(|step| effects::of(self, step).interrupted.into_iter().map(move |text| (step, text)))
     }
 
     /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing

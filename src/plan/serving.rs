@@ -7,8 +7,8 @@
 //! Edges are only added, and never one that would close a circle: where the template's own order speaks against one, the
 //! template wins, and the plan says what that interrupts (`Step::leads_ahead`).
 
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -256,7 +256,8 @@ impl<'a> Links<'a> {
                 found.extend(self.step_of.get(at));
             }
             ahead.extend(resource.hard.iter().chain(&resource.soft).map(String::as_str));
-            let mut backwards = |links: &BTreeMap<&'a str, Vec<&'a str>>| ahead.extend(links.get(at).into_iter().flatten());
+            let mut backwards =
+                |links: &BTreeMap<&'a str, Vec<&'a str>>| ahead.extend(links.get(at).into_iter().flatten());
             match type_name {
                 role::TYPE => backwards(&self.policies),
                 function::TYPE | alias::TYPE if with_permissions => backwards(&self.permissions),
@@ -274,7 +275,9 @@ fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSe
         match (step.type_name, step.action) {
             (stage::TYPE | function::TYPE | alias::TYPE | authorizer::TYPE, Action::Update) => true,
             // That AWS has taken a permission does not mean that all of it knows.
-            (permission::TYPE, Action::Create) => step.want.as_ref().is_some_and(|want| is_for_gateway(&want.properties)),
+            (permission::TYPE, Action::Create) => {
+                step.want.as_ref().is_some_and(|want| is_for_gateway(&want.properties))
+            }
             _ => routes.contains(index) || leaving.contains(index),
         }
     };
@@ -321,7 +324,8 @@ struct Reached<'a> {
 
 impl<'a> Reached<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let lives = || plan.steps.iter().enumerate().filter_map(|(index, step)| Some((index, step, step.live.as_ref()?)));
+        let lives =
+            || plan.steps.iter().enumerate().filter_map(|(index, step)| Some((index, step, step.live.as_ref()?)));
         let stages: Vec<&Live> = lives()
             .filter(|(_, step, _)| step.type_name == stage::TYPE && step.action != Action::Delete)
             .map(|(_, _, live)| live)
@@ -332,10 +336,12 @@ impl<'a> Reached<'a> {
             let plain = properties.to_string();
             let variables = stages.iter().filter(|stage| stage.parent == live.parent).filter_map(|stage| {
                 let variables = stage.properties["StageVariables"].as_object()?.iter();
-                Some(variables.filter_map(|(name, value)| Some((format!("${{stageVariables.{name}}}"), value.as_str()?))))
+                Some(
+                    variables
+                        .filter_map(|(name, value)| Some((format!("${{stageVariables.{name}}}"), value.as_str()?))),
+                )
             });
-            let filled =
-                variables.map(|all| all.fold(plain.clone(), |text, (name, value)| text.replace(&name, value)));
+            let filled = variables.map(|all| all.fold(plain.clone(), |text, (name, value)| text.replace(&name, value)));
             let filled: String = filled.collect();
             plain + &filled
         };

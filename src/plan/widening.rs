@@ -58,7 +58,9 @@ pub fn of(step: &Step) -> Vec<String> {
 pub(super) fn narrowed(step: &Step) -> Vec<String> {
     let (Some(live), Some(want)) = (&step.live, &step.want) else { return Vec::new() };
     let (old, new) = (&live.properties, &want.properties);
-    let lost = |lost: Vec<String>| lost.into_iter().filter_map(|lost| Some(format!("may no longer {}", lost.strip_prefix("may ")?)));
+    let lost = |lost: Vec<String>| {
+        lost.into_iter().filter_map(|lost| Some(format!("may no longer {}", lost.strip_prefix("may ")?)))
+    };
     match step.type_name {
         role::TYPE => {
             let (before, after) = (inline(old), inline(new));

@@ -344,7 +344,9 @@ impl Provider for Function {
                 first.environment.variables.entry(variable.clone()).or_insert_with(|| value.clone());
             }
             // Both together may be more than Lambda takes.
-            if first.environment.variables.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>() > 4000 {
+            if first.environment.variables.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>()
+                > 4000
+            {
                 first.environment = to.environment.clone();
             }
         }
