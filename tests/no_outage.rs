@@ -251,7 +251,8 @@ async fn what_is_served_moves_and_nobody_notices() {
     assert_eq!(run.count("apigatewayv2.UpdateStage"), 1);
 
     table(&mut template, "More");
-    template.set("RestRights.PolicyDocument.Statement.0.Resource.1", json!({ "Fn::GetAtt": ["More", "Arn"] }));
+    let both = json!([{ "Fn::GetAtt": ["Rows", "Arn"] }, { "Fn::GetAtt": ["More", "Arn"] }]);
+    template.set("RestRights.PolicyDocument.Statement.0.Resource", both);
     template.set("Rest.Environment.Variables.READS", json!({ "Ref": "More" }));
     traffic.change("a function begins to use a new table", &template, QUIETLY).await;
 

@@ -246,6 +246,8 @@ fn a_stage_that_follows_its_api_is_waited_for_by_its_routes() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     /// Whatever a template has wait for what: no plan has a circle, and a stage that exists waits for all that is made or
     /// says why not.
     #[test]
