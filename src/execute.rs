@@ -167,20 +167,20 @@ pub async fn run(
     };
     loop {
         let stopping = *stop.borrow() || !run.outcome.failed.is_empty();
-        if !stopping {
-            run.start_what_can();
-        }
-        if run.tasks.is_empty() {
+        let draining = if stopping { None } else { run.start_what_can() };
+        if run.tasks.is_empty() && draining.is_none() {
             break;
         }
+        let look_again = run.tell_of_drain(draining);
         tokio::select! {
-            report = run.tasks.join_next() => match report {
+            report = run.tasks.join_next(), if !run.tasks.is_empty() => match report {
                 Some(Ok(report)) => run.hear(report),
                 // A task that panicked: a bug of ours, told as such, and the run ends without losing the others.
                 Some(Err(error)) => run.broken(&error),
                 None => break,
             },
             () = told_to_stop(&mut stop), if !stopping => {}
+            () = tokio::time::sleep_until(look_again), if draining.is_some() => {}
         }
     }
     let stopped = *stop.borrow();
@@ -210,12 +210,39 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn start_what_can(&mut self) {
+    /// Starts all that nothing holds back. Gives the step that only messages under way hold back, and until when; of
+    /// several the first to go on.
+    fn start_what_can(&mut self) -> Option<(usize, Instant)> {
+        let mut draining: Option<(usize, Instant)> = None;
         for index in 0..self.states.len() {
-            if self.states[index] == State::Waiting && self.is_free(index) {
-                self.start(index);
+            if self.states[index] != State::Waiting || !self.is_free(index) {
+                continue;
+            }
+            match self.drained_at(index).filter(|drained| *drained > Instant::now()) {
+                Some(drained) if draining.is_none_or(|(_, other)| drained < other) => draining = Some((index, drained)),
+                Some(_) => {}
+                None => self.start(index),
             }
         }
+        draining
+    }
+
+    /// When no message can be under way any more through what a step removes.
+    fn drained_at(&self, index: usize) -> Option<Instant> {
+        let drain = self.plan.steps[index].drain.as_ref()?;
+        let moved = drain.since.iter().filter_map(|step| Some(self.outcome.times.get(step)?.ended)).max()?;
+        Some(moved + drain.lasts)
+    }
+
+    /// Says what is waited for; gives when to look again.
+    fn tell_of_drain(&self, draining: Option<(usize, Instant)>) -> Instant {
+        let now = Instant::now();
+        let Some((step, until)) = draining else { return now };
+        let left = until.saturating_duration_since(now);
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        let text = format!("waiting {seconds} s for messages that are still under way (--no-drain does not)");
+        self.tell(Event::Waiting { step, text });
+        until.min(now + Duration::from_secs(1))
     }
 
     fn is_free(&self, index: usize) -> bool {
@@ -230,6 +257,7 @@ impl Run<'_> {
         match self.states[before] {
             State::Done => true,
             // A permission can be added to a function that is still Pending.
+            State::Settling if step.ready.contains(&before) => false,
             // Only what can be invoked is published, and only what is published can be named.
             State::Settling if [version::TYPE, alias::TYPE].contains(&step.type_name) => false,
             State::Settling => step.type_name == permission::TYPE || self.plan.steps[before].type_name != table::TYPE,

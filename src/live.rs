@@ -108,7 +108,8 @@ pub fn search(stack: &Stack) -> Search {
         if resource.kind.type_name() == resources::inline_policy::TYPE {
             let policy = resource.properties["PolicyName"].as_str().unwrap_or_default();
             let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());
-            search.inline_policies.extend(roles.map(|role| (role.to_owned(), policy.to_owned())));
+            let id = &resource.logical_id;
+            search.inline_policies.extend(roles.map(|role| ((role.to_owned(), policy.to_owned()), id.clone())));
         }
     }
     search

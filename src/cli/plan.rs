@@ -3,6 +3,7 @@
 use super::Failure;
 use super::desired::{self, When};
 use super::exit::Exit;
+use super::result;
 use crate::ui::{self, Ui};
 
 /// Show what `up` would do: every property that changes, why, what it interrupts, and who may do more than before
@@ -15,16 +16,19 @@ pub struct Args {
     /// Print the plan as one JSON object
     #[arg(long)]
     json: bool,
+    /// Fail where the plan interrupts anybody: what it lists under "interrupts"
+    #[arg(long)]
+    no_interruption: bool,
 }
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        show(&self.desired, self.json, ui).await
+        show(&self.desired, self.json, self.no_interruption, ui).await
     }
 }
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
-pub(super) async fn show(desired: &desired::Args, json: bool, ui: &Ui) -> Result<Exit, Failure> {
+pub(super) async fn show(desired: &desired::Args, json: bool, no_interruption: bool, ui: &Ui) -> Result<Exit, Failure> {
     desired
         .plan(ui, When::Built, async |desired| {
             let (plan, secrets) = (&desired.plan, &desired.stack.secrets);
@@ -32,6 +36,9 @@ pub(super) async fn show(desired: &desired::Args, json: bool, ui: &Ui) -> Result
                 ui.line(ui::plan::json(plan, secrets));
             } else {
                 ui.line(ui::plan::details(plan, secrets));
+            }
+            if no_interruption {
+                result::uninterrupted(plan)?;
             }
             Ok(if plan.is_empty() { Exit::Ok } else { Exit::Differs })
         })

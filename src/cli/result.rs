@@ -86,6 +86,23 @@ pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
     }
 }
 
+/// Holds a plan to `--no-interruption`.
+///
+/// # Errors
+/// Where it interrupts anybody: what, and why.
+pub fn uninterrupted(plan: &Plan) -> Result<(), Failure> {
+    let found: Vec<String> =
+        plan.interruptions().map(|(step, text)| format!("{} ({}): {text}", step.name, step.type_name)).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "--no-interruption: this plan cannot be carried out without an interruption, and nothing was changed\n  {}\n  leave those changes out, or run it without --no-interruption",
+        found.join("\n  ")
+    )
+    .into())
+}
+
 /// Several errors as one.
 pub fn all(errors: &[impl Display]) -> Failure {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();

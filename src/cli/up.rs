@@ -36,6 +36,12 @@ pub struct Args {
     /// When something fails, leave what is done for the next run
     #[arg(long)]
     keep_on_failure: bool,
+    /// Do not wait for messages that are under way before what they may use is removed
+    #[arg(long, env = "WSCHAT_NO_DRAIN", value_parser = clap::builder::FalseyValueParser::new())]
+    no_drain: bool,
+    /// Do nothing where the plan interrupts anybody: what it lists under "interrupts"
+    #[arg(long)]
+    no_interruption: bool,
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
@@ -49,7 +55,7 @@ const ROUNDS: u32 = 10;
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         if self.dry_run {
-            return super::plan::show(&self.desired, self.json, ui).await;
+            return super::plan::show(&self.desired, self.json, self.no_interruption, ui).await;
         }
         let begun = Instant::now();
         // Who holds the run to a plan waits until all of it is known.
@@ -60,7 +66,13 @@ impl Args {
     async fn carry_out(&self, mut desired: Desired<'_>, begun: Instant, ui: &Ui) -> Result<Exit, Failure> {
         let mut run = Run { begun, connected: desired.connected, rounds: Vec::new() };
         for round in 1..=ROUNDS {
+            if self.no_drain {
+                desired.plan = desired.plan.without_drain();
+            }
             self.show(&desired, ui);
+            if self.no_interruption {
+                result::uninterrupted(&desired.plan)?;
+            }
             self.agree(ui, &desired.plan)?;
             let planned = Instant::now();
             let (outcome, stopped) = self.execute(desired.aws, &desired.plan, desired.code.clone(), ui).await;

@@ -6,12 +6,16 @@ mod diff;
 pub mod effects;
 mod order;
 mod planner;
+mod serving;
+#[cfg(test)]
+mod serving_tests;
 #[cfg(test)]
 mod tests;
 mod undo;
 pub mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -101,6 +105,21 @@ pub struct Step {
     pub after: BTreeSet<usize>,
     /// Steps to wait for only if AWS will not go on without them.
     pub if_refused: BTreeSet<usize>,
+    /// Of `after`, the steps that must be ready and not just made: clients will be led to them.
+    pub ready: BTreeSet<usize>,
+    /// Steps that this one leads clients to and cannot wait for, because the template has them wait for it.
+    pub leads_ahead: BTreeSet<usize>,
+    /// How long what goes waits for messages that are under way through it.
+    pub drain: Option<Drain>,
+}
+
+/// A pause between a change of what is served and the end of what was served before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    /// The changes; the last of them to end counts.
+    pub since: BTreeSet<usize>,
+    /// What a message may still take that was on its way then.
+    pub lasts: Duration,
 }
 
 impl Step {
@@ -117,6 +136,9 @@ impl Step {
             live: Some(live.clone()),
             after: BTreeSet::new(),
             if_refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            leads_ahead: BTreeSet::new(),
+            drain: None,
         }
     }
 
@@ -166,6 +188,25 @@ impl Plan {
         let mut essence: Vec<String> = acting.map(|step| step.essence().to_string()).collect();
         essence.sort();
         hex::encode(&Sha256::digest(essence.join("\n"))[..6])
+    }
+
+    /// The same plan, in which nothing waits for messages under way.
+    #[must_use]
+    pub fn without_drain(mut self) -> Self {
+        for step in &mut self.steps {
+            step.drain = None;
+        }
+        self
+    }
+
+    /// How long what goes waits for messages under way; `None` where nothing does.
+    pub fn drain(&self) -> Option<Duration> {
+        self.steps.iter().filter_map(|step| step.drain.as_ref()).map(|drain| drain.lasts).max()
+    }
+
+    /// What cannot be done without an interruption, a sentence each, with the step.
+    pub fn interruptions(&self) -> impl Iterator<Item = (&Step, String)> {
+        self.steps.iter().flat_map(|step| effects::of(self, step).interrupted.into_iter().map(move |text| (step, text)))
     }
 
     /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing

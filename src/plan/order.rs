@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Action, Plan};
+use super::{Action, Plan, serving};
 use crate::resources::{
     self, alias, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
     role, route, route_response, stage, table, version,
@@ -56,6 +56,7 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
         }
     }
     order_deletes(plan);
+    serving::order(plan, stack, step_of);
 }
 
 /// Whether `from` waits for `to`, directly or through others; `after` tells what one waits for.

@@ -145,6 +145,9 @@ impl Planner<'_> {
             live: Some(live.clone()),
             after: BTreeSet::new(),
             if_refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            leads_ahead: BTreeSet::new(),
+            drain: None,
         });
     }
 
@@ -190,6 +193,9 @@ impl Planner<'_> {
             live: None,
             after: BTreeSet::new(),
             if_refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            leads_ahead: BTreeSet::new(),
+            drain: None,
         });
     }
 

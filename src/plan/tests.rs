@@ -6,7 +6,7 @@ use crate::stack::{DeletionPolicy, Scope, Stack, resolve};
 use crate::template;
 
 /// A small chat: one table, one role, one function, and an API with two routes.
-const CHAT: &str = r#"
+pub(super) const CHAT: &str = r#"
 Resources:
   Table:
     Type: AWS::DynamoDB::Table
@@ -54,7 +54,7 @@ Resources:
     Properties: {ApiId: !Ref Api, StageName: live, DeploymentId: !Ref Deployment}
 "#;
 
-fn stack(text: &str) -> Stack {
+pub(super) fn stack(text: &str) -> Stack {
     let scope = Scope {
         stack: "chat".to_owned(),
         account: "123456789012".to_owned(),
@@ -66,7 +66,7 @@ fn stack(text: &str) -> Stack {
 }
 
 /// What AWS would have after `stack` came up.
-fn up(stack: &Stack) -> Vec<Live> {
+pub(super) fn up(stack: &Stack) -> Vec<Live> {
     let mut live: Vec<Live> = Vec::new();
     let plan = diff(stack, &[], &Options::default()).unwrap();
     let mut known = BTreeMap::new();
@@ -106,22 +106,22 @@ fn up(stack: &Stack) -> Vec<Live> {
 }
 
 /// The acting steps of a plan: `+ Table`.
-fn acts(plan: &Plan) -> Vec<String> {
+pub(super) fn acts(plan: &Plan) -> Vec<String> {
     let acting = plan.steps.iter().filter(|step| step.action != Action::Keep);
     acting.map(|step| format!("{} {}", step.action.glyph(), step.name)).collect()
 }
 
-fn planned(text: &str, live: &[Live]) -> Plan {
+pub(super) fn planned(text: &str, live: &[Live]) -> Plan {
     diff(&stack(text), live, &Options::default()).unwrap()
 }
 
-fn index(plan: &Plan, act: &str) -> usize {
+pub(super) fn index(plan: &Plan, act: &str) -> usize {
     let found = plan.steps.iter().position(|step| format!("{} {}", step.action.glyph(), step.name) == act);
     found.unwrap_or_else(|| panic!("{act} is not in {:?}", acts(plan)))
 }
 
 /// Whether `later` waits for `earlier`, directly or through others.
-fn waits(plan: &Plan, later: usize, earlier: usize) -> bool {
+pub(super) fn waits(plan: &Plan, later: usize, earlier: usize) -> bool {
     plan.steps[later].after.iter().any(|step| *step == earlier || waits(plan, *step, earlier))
 }
 

@@ -54,12 +54,41 @@ pub fn of(step: &Step) -> Vec<String> {
     }
 }
 
-fn of_role(old: &Value, new: &Value) -> Vec<String> {
-    let policies = |role: &Value| -> Vec<Value> {
-        let policies = role["Policies"].as_array().cloned().unwrap_or_default();
-        policies.into_iter().map(|policy| policy["PolicyDocument"].clone()).collect()
+/// What a step takes from those who had it, a sentence each; of roles and policies.
+pub(super) fn narrowed(step: &Step) -> Vec<String> {
+    let (Some(live), Some(want)) = (&step.live, &step.want) else { return Vec::new() };
+    let (old, new) = (&live.properties, &want.properties);
+    let lost = |lost: Vec<String>| {
+        lost.into_iter().filter_map(|lost| Some(format!("may no longer {}", lost.strip_prefix("may ")?)))
     };
-    let (before, after) = (policies(old), policies(new));
+    match step.type_name {
+        role::TYPE => {
+            let (before, after) = (inline(old), inline(new));
+            let mut found: Vec<String> =
+                lost(documents(&after.iter().collect::<Vec<_>>(), &before.iter().collect::<Vec<_>>())).collect();
+            let kept = texts(&new["ManagedPolicyArns"]);
+            let gone = texts(&old["ManagedPolicyArns"]).into_iter().filter(|arn| !kept.contains(arn));
+            found.extend(gone.map(|arn| format!("may no longer do what {} allows", Token::readable(arn))));
+            found
+        }
+        inline_policy::TYPE | managed_policy::TYPE => {
+            let kept = texts(&new["Roles"]);
+            let left: Vec<&str> = texts(&old["Roles"]).into_iter().filter(|role| !kept.contains(role)).collect();
+            let narrowed = lost(documents(&[&new["PolicyDocument"]], &[&old["PolicyDocument"]]));
+            narrowed.chain(left.into_iter().map(|role| format!("{role} is without it"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The documents of a role's own policies.
+fn inline(role: &Value) -> Vec<Value> {
+    let policies = role["Policies"].as_array().cloned().unwrap_or_default();
+    policies.into_iter().map(|policy| policy["PolicyDocument"].clone()).collect()
+}
+
+fn of_role(old: &Value, new: &Value) -> Vec<String> {
+    let (before, after) = (inline(old), inline(new));
     let mut found = documents(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
     for arn in texts(&new["ManagedPolicyArns"]) {
         if !texts(&old["ManagedPolicyArns"]).contains(&arn) {

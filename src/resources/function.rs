@@ -335,31 +335,25 @@ impl Provider for Function {
             wait_until_ready(cx, name).await?;
         }
         let again = matches!(live.health, Health::Outdated(_));
-        if again || from.configuration_differs(&to) {
-            let request = aws
-                .lambda
-                .update_function_configuration()
-                .function_name(name)
-                .role(&to.role)
-                .runtime(sdk::Runtime::from(to.runtime.as_str()))
-                .handler(&to.handler)
-                // Leaving a member out means "no change": what the template does not say goes back to its default.
-                .description(&to.description)
-                .timeout(to.timeout)
-                .memory_size(to.memory_size)
-                .environment(environment(&to))
-                .ephemeral_storage(super::built(ephemeral_storage(&to))?)
-                .tracing_config(tracing_config(&to))
-                .set_layers(Some(to.layers.clone()))
-                .logging_config(logging_config(name, &to));
-            // Without code a try costs nothing: there is nothing to probe with.
-            when_assumable(cx, &to.role, |_| {
-                aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
-            })
-            .await?;
-            wait_until_ready(cx, name).await?;
+        let other_code = again || from.code_sha256 != to.code_sha256 || from.architectures != to.architectures;
+        // Two calls, and invocations between them. What the new code needs comes before it; what the old code still
+        // reads goes after it.
+        let mut first = to.clone();
+        if other_code {
+            for (variable, value) in &from.environment.variables {
+                first.environment.variables.entry(variable.clone()).or_insert_with(|| value.clone());
+            }
+            // Both together may be more than Lambda takes.
+            if first.environment.variables.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>()
+                > 4000
+            {
+                first.environment = to.environment.clone();
+            }
         }
-        if again || from.code_sha256 != to.code_sha256 || from.architectures != to.architectures {
+        if again || from.configuration_differs(&first) {
+            configure(cx, name, &first).await?;
+        }
+        if other_code {
             let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
             let code = Blob::new(code);
             let time = upload_time(&code);
@@ -374,6 +368,9 @@ impl Provider for Function {
             })
             .await?;
             wait_until_ready(cx, name).await?;
+        }
+        if first.configuration_differs(&to) {
+            configure(cx, name, &to).await?;
         }
         if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
@@ -418,6 +415,33 @@ impl Provider for Function {
         )?;
         Ok(())
     }
+}
+
+/// Gives a function its configuration, all but its code, and waits until it is in force.
+async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), ResourceError> {
+    let aws = cx.aws;
+    let request = aws
+        .lambda
+        .update_function_configuration()
+        .function_name(name)
+        .role(&to.role)
+        .runtime(sdk::Runtime::from(to.runtime.as_str()))
+        .handler(&to.handler)
+        // Leaving a member out means "no change": what the template does not say goes back to its default.
+        .description(&to.description)
+        .timeout(to.timeout)
+        .memory_size(to.memory_size)
+        .environment(environment(to))
+        .ephemeral_storage(super::built(ephemeral_storage(to))?)
+        .tracing_config(tracing_config(to))
+        .set_layers(Some(to.layers.clone()))
+        .logging_config(logging_config(name, to));
+    // Without code a try costs nothing: there is nothing to probe with.
+    when_assumable(cx, &to.role, |_| {
+        aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
+    })
+    .await?;
+    wait_until_ready(cx, name).await
 }
 
 /// Tries again while Lambda cannot assume the role yet: IAM tells the world of a new role only after a while.

@@ -70,26 +70,25 @@ impl Provider for InlinePolicy {
 
     async fn list(&self, _: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let search = sought.wait().await;
-        let mut found: Vec<Props> = Vec::new();
-        for (role, name) in &search.inline_policies {
+        let mut found: Vec<(&String, Props)> = Vec::new();
+        for ((role, name), logical_id) in &search.inline_policies {
             let document = parents
                 .iter()
                 .find(|parent| parent.physical_id == *role)
                 .and_then(|parent| parent.attributes.get(&role::policy_attribute(name)));
             let Some(document) = document else { continue };
             let document = Document::from_url_encoded(document)?;
-            match found.iter_mut().find(|known| known.policy_name == *name && known.policy_document == document) {
-                Some(known) => {
+            match found.iter_mut().find(|(id, known)| *id == logical_id && known.policy_document == document) {
+                Some((_, known)) => {
                     known.roles.insert(role.clone());
                 }
-                None => found.push(Props {
-                    policy_name: name.clone(),
-                    policy_document: document,
-                    roles: [role.clone()].into(),
-                }),
+                None => found.push((
+                    logical_id,
+                    Props { policy_name: name.clone(), policy_document: document, roles: [role.clone()].into() },
+                )),
             }
         }
-        Ok(found.iter().map(live).collect())
+        Ok(found.iter().map(|(id, props)| Live { logical_id: Some((*id).clone()), ..live(props) }).collect())
     }
 
     async fn find(&self, _: Context<'_>, _: &Want) -> Result<Option<Live>, ResourceError> {
@@ -126,5 +125,6 @@ impl Provider for InlinePolicy {
 }
 
 fn live(props: &Props) -> Live {
-    Live::new(TYPE, &props.policy_name, to_value(props))
+    let live = Live::new(TYPE, &props.policy_name, to_value(props));
+    Live { parent: props.roles.first().cloned(), ..live }
 }

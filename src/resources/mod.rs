@@ -303,7 +303,8 @@ pub struct Search {
     /// Physical names that the template wants, by type: looked at whoever owns them.
     pub names: BTreeMap<&'static str, Vec<String>>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
-    pub inline_policies: Vec<(String, String)>,
+    /// The logical id tells equal ones apart: many templates give every role a policy of the same name.
+    pub inline_policies: BTreeMap<(String, String), String>,
     /// Managed policies that the template gives to roles from the policies' side, as (role, policy ARN).
     pub attachments: Vec<(String, String)>,
     /// Whether the template has route responses: routes that have them need not show it.

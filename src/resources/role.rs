@@ -410,7 +410,7 @@ fn properties(
     for policy in detail.role_policy_list() {
         let policy_name = policy.policy_name.clone().unwrap_or_default();
         // Those that the template describes as resources of their own are read there.
-        if !search.inline_policies.contains(&(name.clone(), policy_name.clone())) {
+        if !search.inline_policies.contains_key(&(name.clone(), policy_name.clone())) {
             let policy_document = Document::from_url_encoded(policy.policy_document.as_deref().unwrap_or_default())?;
             policies.push(Policy { policy_name, policy_document });
         }

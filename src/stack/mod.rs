@@ -72,6 +72,9 @@ pub struct Resource {
     pub properties: Value,
     /// Other resources that must be done first, by logical id.
     pub hard: BTreeSet<String>,
+    /// Of `hard`, those that are there only because AWS mints what is referred to: once such a resource exists, the
+    /// value is known, and its next change need not be waited for.
+    pub minted: BTreeSet<String>,
     /// Resources whose name this one speaks of; waited for only when AWS refuses to go on without them.
     pub soft: BTreeSet<String>,
     /// What becomes of the resource when the template has it no more.

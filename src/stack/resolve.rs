@@ -501,19 +501,24 @@ impl<'a> Resolver<'a> {
         let mut edges = Vec::new();
         let mut hard = BTreeSet::new();
         let mut soft = BTreeSet::new();
+        let (mut by_value, mut by_rule) = (BTreeSet::new(), BTreeSet::new());
         for Reference { target, path, minted } in &evaluated.references {
             let property = path.0.get(3).and_then(|step| match step {
                 Step::Key(property) => Some(property.as_str()),
                 Step::Index(_) => None,
             });
-            let waits = *minted || property.is_some_and(|property| kind.hard().contains(&property));
+            let declared = property.is_some_and(|property| kind.hard().contains(&property));
+            if declared { &mut by_rule } else { &mut by_value }.insert(target.clone());
+            let waits = *minted || declared;
             if waits { &mut hard } else { &mut soft }.insert(target.clone());
             edges.push(Edge { from: logical_id.to_owned(), to: target.clone(), path: path.clone() });
         }
         for (target, path) in self.depends_on(declared.depends_on.as_ref(), &path.key("DependsOn")) {
             hard.insert(target.clone());
+            by_rule.insert(target.clone());
             edges.push(Edge { from: logical_id.to_owned(), to: target, path });
         }
+        by_value.retain(|target| hard.contains(target) && !by_rule.contains(target));
         soft.retain(|target| !hard.contains(target));
         let code = evaluated.code.clone().map(|code| self.settle_code(code, &path));
         let resource = Resource {
@@ -522,6 +527,7 @@ impl<'a> Resolver<'a> {
             name,
             properties,
             hard,
+            minted: by_value,
             soft,
             deletion_policy: self.policy(declared.deletion_policy.as_deref(), "DeletionPolicy", &path),
             update_replace_policy: self.policy(declared.update_replace_policy.as_deref(), "UpdateReplacePolicy", &path),

@@ -52,6 +52,9 @@ impl Story {
             live: None,
             after: after.iter().copied().collect(),
             if_refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            leads_ahead: BTreeSet::new(),
+            drain: None,
         });
         self
     }

@@ -99,7 +99,17 @@ fn counts(plan: &Plan) -> String {
     .filter(|(action, _)| count(*action) > 0)
     .map(|(action, words)| format!("{} {words}", count(action)))
     .collect();
-    if parts.is_empty() { "Plan: nothing at all.".to_owned() } else { format!("Plan: {}.", parts.join(", ")) }
+    let drain = match plan.drain() {
+        Some(drain) => format!(
+            "\nWhat is not served any more is removed {} s later, when no message can be under way to it (--no-drain: at once).",
+            drain.as_millis().div_ceil(1000)
+        ),
+        None => String::new(),
+    };
+    match parts.is_empty() {
+        true => "Plan: nothing at all.".to_owned(),
+        false => format!("Plan: {}.{drain}", parts.join(", ")),
+    }
 }
 
 /// The plan for programs: the same facts.
@@ -121,6 +131,7 @@ pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
             "loses": effects.lost,
             "permissions": widening::of(step).iter().map(|text| masked(text, secrets)).collect::<Vec<_>>(),
             "after": step.after,
+            "drain_ms": step.drain.as_ref().map(|drain| u64::try_from(drain.lasts.as_millis()).unwrap_or(u64::MAX)),
         })
     });
     json!({"event": "plan", "digest": plan.digest(), "steps": steps.collect::<Vec<_>>()})

@@ -93,6 +93,8 @@ impl Cloud {
             .args(arguments)
             .current_dir(self.folder())
             .env("WSCHAT_STACK", STACK)
+            // Whoever tests that nobody is interrupted takes it out.
+            .env("WSCHAT_NO_DRAIN", "1")
             .env("WSCHAT_LOCAL_DIR", self.data())
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_CONFIG_FILE", self.folder.path().join("no-config"))
