@@ -150,8 +150,7 @@ impl Args {
         result::failures(plan, outcome, self.json, ui);
         let done = outcome.done.len();
         let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
-        let again =
-            format!("  to go on from here:  wschat up{flags}\n  to remove the stack: wschat down{flags}");
+        let again = format!("  to go on from here:  wschat up{flags}\n  to remove the stack: wschat down{flags}");
         if outcome.failed.is_empty() {
             return format!("stopped: {counts}; what is done is kept\n{again}").into();
         }

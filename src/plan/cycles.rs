@@ -16,8 +16,7 @@ impl Plan {
 
     /// A cycle as an error: `internal error: these steps wait for each other: Chat -> Role -> Chat`.
     pub fn cycle_error(&self, cycle: &[usize]) -> String {
-        let names: Vec<&str> =
-            cycle.iter().chain(cycle.first()).map(|step| self.steps[*step].name.as_str()).collect();
+        let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|step| self.steps[*step].name.as_str()).collect();
         format!("internal error: these steps wait for each other: {} (please report this)", names.join(" -> "))
     }
 

@@ -9,6 +9,10 @@ pub mod effects;
 mod order;
 mod planner;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;
 mod undo;
 pub mod widening;
