@@ -48,6 +48,8 @@ pub struct Outcome {
     /// What AWS refused, beside the failure that was asked for.
     pub refused: Vec<String>,
     pub done: BTreeSet<usize>,
+    /// The step that failed as it was asked to.
+    pub failed: Option<usize>,
     /// Steps that were begun.
     pub begun: usize,
     /// Steps that were left although nothing had failed: they wait for each other.
@@ -120,6 +122,7 @@ pub fn run(plan: &Plan, cloud: &mut Cloud, choices: &mut Choices, failure: Optio
         }
         if fails.is_some() {
             failed = true;
+            outcome.failed = Some(index);
             // What was begun beside it is finished.
             let beside: Vec<usize> =
                 free.into_iter().filter(|other| *other != index).filter(|_| choices.maybe()).collect();
@@ -349,7 +352,7 @@ impl Cloud {
         match doomed.type_name {
             role::TYPE => {
                 for policy in &mut self.live {
-                    if let Some(roles) = policy.properties["Roles"].as_array_mut() {
+                    if let Some(roles) = policy.properties.get_mut("Roles").and_then(Value::as_array_mut) {
                         roles.retain(|role| role != id);
                     }
                 }
@@ -359,7 +362,7 @@ impl Cloud {
             }
             managed_policy::TYPE => {
                 for role in self.live.iter_mut().filter(|one| one.type_name == role::TYPE) {
-                    if let Some(arns) = role.properties["ManagedPolicyArns"].as_array_mut() {
+                    if let Some(arns) = role.properties.get_mut("ManagedPolicyArns").and_then(Value::as_array_mut) {
                         arns.retain(|arn| !arn.as_str().unwrap().ends_with(&format!("/{id}")));
                     }
                 }
