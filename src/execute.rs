@@ -301,7 +301,8 @@ impl Run<'_> {
     fn made(&mut self, index: usize, done: Done) {
         let Done { created, adopted } = done;
         let step = &self.plan.steps[index];
-        if adopted {
+        // One that was put back finds what its first try made, if that went half of the way.
+        if adopted && !self.put_back.contains(&index) {
             self.outcome.did.adopted.insert(index);
         } else if step.action == Action::Create {
             self.outcome.did.created.insert(index, created.physical_id.clone());

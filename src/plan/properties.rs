@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 
-use super::simulated::{Choices, Cloud, Failure, Outcome, When, run};
+use super::simulated::{Choices, Cloud, Failure, Outcome, When, made_by_lambda, run};
 use super::{Action, Options, Plan, Step, believed, diff, teardown, undo};
 use crate::resources::{
     Health, Live, alias, api, authorizer, deployment, function, inline_policy, integration, kinds, log_group,
@@ -388,7 +388,7 @@ fn log(cloud: &mut Cloud, before: &[Live], choices: &mut Choices) {
         functions.map(|function| format!("{}{}", log_group::LAMBDA, function.physical_id)).collect();
     for group in groups.into_iter().filter(|_| choices.below(2) == 0) {
         if !cloud.live.iter().any(|live| live.physical_id == group) {
-            cloud.live.push(Live::new(log_group::TYPE, group, json!({})));
+            cloud.live.push(made_by_lambda(&group));
         }
     }
 }

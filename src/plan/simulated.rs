@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Action, Did, Plan, Step};
 use crate::resources::deployment::{self, FREEZES};
@@ -170,6 +170,11 @@ fn carry_out(
         (Action::Delete, Some(live), _) => cloud.delete(live).map(|()| None),
         _ => Ok(None),
     }
+}
+
+/// A log group as Lambda makes it.
+pub fn made_by_lambda(name: &str) -> Live {
+    Live::new(log_group::TYPE, name, json!({"LogGroupName": name, "LogGroupClass": "STANDARD"}))
 }
 
 /// What a resource belongs to, by its properties.
@@ -372,7 +377,7 @@ impl Cloud {
                 let writes =
                     id.strip_prefix(log_group::LAMBDA).is_some_and(|name| self.has(function::TYPE, name).is_ok());
                 if writes {
-                    self.live.push(Live::new(log_group::TYPE, id, serde_json::json!({})));
+                    self.live.push(made_by_lambda(id));
                 }
             }
             _ => {}
