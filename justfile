@@ -11,6 +11,10 @@ build:
 test:
     cargo test --workspace
 
+# Run all tests, and every case of the kill and fault matrices; `test` takes a sample of these
+test-all:
+    WSCHAT_TEST_ALL=1 cargo test --workspace
+
 # Bring the chat app up on the local cloud
 up *ARGS:
     cargo run --quiet -- up --local {{ARGS}}

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::aws::{Aws, Meaning, STEP};
+use crate::plan::cycles::cycle;
 use crate::plan::{Action, Did, Plan, Step};
 use crate::resources::{
     Context, Created, Owner, Provider, ResourceError, Want, alias, function, permission, table, version,
@@ -144,7 +145,7 @@ enum Report {
 }
 
 /// Carries out `plan`. When `stop` turns true, what runs is finished and nothing more is started; the same after a
-/// failure.
+/// failure, unless the plan goes on.
 pub async fn run(
     aws: Arc<Aws>,
     plan: &Plan,
@@ -166,7 +167,7 @@ pub async fn run(
         tasks: JoinSet::new(),
     };
     loop {
-        let stopping = *stop.borrow() || !run.outcome.failed.is_empty();
+        let stopping = *stop.borrow() || (!run.outcome.failed.is_empty() && !plan.goes_on);
         let draining = if stopping { None } else { run.start_what_can() };
         if run.tasks.is_empty() && draining.is_none() {
             break;
@@ -252,6 +253,14 @@ impl Run<'_> {
                 || step.if_refused.iter().all(|before| self.states[*before] == State::Done))
     }
 
+    /// The steps that a step still waits for.
+    fn open(&self, index: usize) -> Vec<usize> {
+        let step = &self.plan.steps[index];
+        let refused = step.if_refused.iter().filter(|_| self.put_back.contains(&index));
+        let open = step.after.iter().chain(refused).copied();
+        open.filter(|before| self.states[index] == State::Waiting && self.states[*before] == State::Waiting).collect()
+    }
+
     /// Whether `before` is far enough for `step`: made is enough where only existence counts.
     fn is_there(&self, before: usize, step: &Step) -> bool {
         match self.states[before] {
@@ -320,7 +329,8 @@ impl Run<'_> {
     fn made(&mut self, index: usize, done: Done) {
         let Done { created, adopted } = done;
         let step = &self.plan.steps[index];
-        if adopted {
+        // One that was put back finds what its first try made, if that went half of the way.
+        if adopted && !self.put_back.contains(&index) {
             self.outcome.did.adopted.insert(index);
         } else if step.action == Action::Create {
             self.outcome.did.created.insert(index, created.physical_id.clone());
@@ -366,7 +376,7 @@ impl Run<'_> {
         let running =
             (0..self.states.len()).find(|index| matches!(self.states[*index], State::Running | State::Settling));
         if let Some(index) = running {
-            self.failed(index, ResourceError::Failed(format!("a defect of wschat's: {error}")));
+            self.failed(index, ResourceError::Failed(format!("internal error: {error} (please report this)")));
         }
     }
 
@@ -378,13 +388,11 @@ impl Run<'_> {
     }
 
     fn finish(mut self, stopped: bool) -> Outcome {
-        let waiting: Vec<usize> =
-            (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting).collect();
-        if !stopped && self.outcome.failed.is_empty() {
-            for index in &waiting {
-                let error = "a defect of wschat's: it waits for what waits for it";
-                self.failed(*index, ResourceError::Failed(error.to_owned()));
-            }
+        if !stopped
+            && self.outcome.failed.is_empty()
+            && let Some(cycle) = cycle(self.states.len(), |index| self.open(index))
+        {
+            self.failed(cycle[0], ResourceError::Failed(self.plan.cycle_error(&cycle)));
         }
         self.outcome.not_started =
             (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting).collect();

@@ -3,7 +3,8 @@
 //!
 //! Every call of an `up` from nothing, of an update and of a `down`, as an undisturbed run makes them, meets every
 //! fault. What certainly has no effect (throttles, collisions) meets all calls of a run together, a run a wording; what
-//! may have had one, or is final, meets each call alone.
+//! may have had one, or is final, meets each call alone. Half of these cases run each time (`common::sample`), which pays
+//! for the apps that people deploy: their first `up` fails at some of its calls.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -16,8 +17,8 @@ use std::time::Duration;
 use common::call_name::Name;
 use common::inventory::{Inventory, differences, same};
 use common::pool::on_clouds;
-use common::proxy::{Fault, Made, Trial, What};
-use common::{Cloud, Run, template};
+use common::proxy::{Fault, Made, Trial, What, When};
+use common::{Cloud, Run, sample, template};
 
 /// How many clouds stand side by side: runs that meet faults mostly wait.
 const CLOUDS: usize = 8;
@@ -80,6 +81,11 @@ impl Deed {
             Self::Down => Self::Update,
         };
         earlier.prepare(cloud).run(earlier.arguments()).run.ok();
+    }
+
+    /// Takes an app down.
+    fn clear_app(cloud: &Cloud) {
+        cloud.through().run(Self::Down.arguments()).run.ok();
     }
 
     /// Takes everything down.
@@ -147,7 +153,7 @@ fn uncertain(call: &Name) -> Vec<Fault> {
 
 #[test]
 fn a_lost_answer_and_one_that_says_nothing_leave_no_trace() {
-    let cases = Case::all(uncertain);
+    let cases = sample::half("uncertain answers", Case::all(uncertain));
     on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, _)) = case.run(cloud) {
@@ -266,6 +272,7 @@ fn throttles_and_collisions_are_waited_out() {
     let deeds = [Deed::Up, Deed::Update, Deed::Down];
     let storms: Vec<Storm> =
         deeds.into_iter().flat_map(|deed| storms().map(move |wording| Storm { deed, wording })).collect();
+    let storms = sample::half("storms", storms);
     on_clouds(CLOUDS, template::swift_echo, &storms, |cloud, storm| {
         storm.deed.begin(cloud);
         let fault = match &storm.wording {
@@ -365,6 +372,7 @@ fn is_tidying(call: &Name) -> bool {
 /// Every call of a deed is refused for good: the stack is as it was before.
 fn ends_in_an_error_and_is_undone(deed: Deed) {
     let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == deed).collect();
+    let cases = sample::half("refusals", cases);
     let start = || {
         let cloud = template::swift_echo();
         deed.begin(&cloud);
@@ -399,9 +407,72 @@ fn an_update_that_is_refused_something_is_told_and_undone() {
     ends_in_an_error_and_is_undone(Deed::Update);
 }
 
+/// A call of an app's first `up`, refused for good, with or without an effect.
+struct Refused {
+    call: Name,
+    fault: Fault,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call, self.fault)
+    }
+}
+
+impl Refused {
+    fn all(call: &Name) -> Vec<Self> {
+        let before = final_ones(call);
+        let after = before.iter().filter(|_| call.mutating());
+        let after = after.map(|fault| Fault::after(fault.what.clone()).stays()).collect();
+        let faults = [before, after].concat().into_iter();
+        faults.map(|fault| Self { call: call.clone(), fault }).collect()
+    }
+}
+
+/// The first `up` of an app that people deploy fails: nothing of it stays, and it says so. (Their roles name their API,
+/// so that no order of types alone leads back.)
+#[test]
+fn the_first_up_of_every_app_is_rolled_back() {
+    for app in template::apps() {
+        let cloud = app.swift();
+        let calls = cloud.through().run(Deed::Up.arguments());
+        calls.run.ok();
+        let calls: Vec<Name> = calls.calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1).collect();
+        // By then all is there.
+        let (last, others): (Vec<Name>, Vec<Name>) =
+            calls.into_iter().partition(|call| call.operation == "CreateStage");
+        assert!(!last.is_empty());
+        let others = others.iter().flat_map(Refused::all).collect();
+        let mut cases = sample::some(&app.name, others, 14);
+        cases.extend(last.iter().flat_map(Refused::all));
+        on_clouds(
+            CLOUDS,
+            || app.swift(),
+            &cases,
+            |cloud, case| {
+                let trial = cloud.through().fault(&case.call, &case.fault).run(Deed::Up.arguments());
+                // Where it had its effect, a second look may find everything as it is to be.
+                let found = trial.run.code == Some(0) && case.fault.when == When::After;
+                if trial.was_hit() && !found {
+                    let run = trial.run.exits(1);
+                    let touched = run.calls.iter().any(|call| call.mutating);
+                    let end = "\nerror: the deployment failed and was rolled back\n";
+                    assert!(!touched || run.stderr.contains(end), "{}", run.stderr);
+                } else {
+                    assert!(found || !case.call.mutating(), "there was no {}", case.call);
+                    trial.run.ok();
+                    Deed::clear_app(cloud);
+                }
+                same(&cloud.inventory_now(), &Inventory::new());
+            },
+        );
+    }
+}
+
 #[test]
 fn a_down_that_is_refused_something_is_finished_by_the_next() {
     let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == Deed::Down).collect();
+    let cases = sample::half("refusals", cases);
     on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, hit)) = case.run(cloud) {

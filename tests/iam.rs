@@ -248,7 +248,7 @@ async fn a_run_that_fails_goes_back_with_the_rights_it_has() {
     grant(&cloud, &and_a_wall(&policy(&cloud, &[]), "apigateway:POST", stages)).await;
     let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
     assert!(run.stderr.contains("with an explicit deny in an identity-based policy"), "{}", run.stderr);
-    assert!(run.stderr.contains("nothing has changed"), "{}", run.stderr);
+    assert!(run.stderr.contains("error: the deployment failed and was rolled back"), "{}", run.stderr);
     same(&inventory(&cloud).await, &Inventory::new());
 
     as_administrator(&cloud, &["up", "--yes"]).ok();
@@ -264,7 +264,7 @@ async fn a_run_that_fails_goes_back_with_the_rights_it_has() {
     let stages = "arn:aws:apigateway:*::/apis/*/stages/*";
     grant(&cloud, &and_a_wall(&policy(&cloud, &[]), "apigateway:PATCH", stages)).await;
     let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
-    assert!(run.stderr.contains("nothing has changed"), "{}", run.stderr);
+    assert!(run.stderr.contains("error: the update failed and was rolled back"), "{}", run.stderr);
     same(&inventory(&cloud).await, &before);
 }
 

@@ -2,7 +2,7 @@
 //! duplicate.
 //!
 //! wschat is killed at every call that it makes: before the call has reached AWS, and when AWS has done what it asks and
-//! the answer is still on its way.
+//! the answer is still on its way. Half of these points run each time (`common::sample`), which pays for the apps.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -14,7 +14,7 @@ use common::call_name::Name;
 use common::inventory::{Inventory, same};
 use common::pool::on_clouds;
 use common::proxy::{Fault, Trial, What, When};
-use common::{Cloud, Run, template};
+use common::{Cloud, Run, sample, template};
 use rustix::process::Signal;
 
 /// How many clouds stand side by side. Runs wait more than they work.
@@ -81,7 +81,7 @@ fn goes_on(cloud: &Cloud, whole: &Inventory) {
 #[test]
 fn up_is_killed_at_every_call() {
     let cloud = template::swift_echo();
-    let cuts = Cut::everywhere(up(&cloud).names());
+    let cuts = sample::half("points", Cut::everywhere(up(&cloud).names()));
     let whole = cloud.inventory_now();
     on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
         cut.run(cloud, UP);
@@ -99,7 +99,7 @@ fn an_update_is_killed_at_every_call() {
     up(&cloud);
     let before = cloud.inventory_now();
     template::echo_changed(&cloud);
-    let cuts = Cut::everywhere(up(&cloud).names());
+    let cuts = sample::half("points", Cut::everywhere(up(&cloud).names()));
     let whole = cloud.inventory_now();
     let start = || {
         let cloud = template::swift_echo();
@@ -121,7 +121,7 @@ fn down_is_killed_at_every_call() {
     let cloud = template::swift_echo();
     up(&cloud);
     let whole = cloud.inventory_now();
-    let cuts = Cut::everywhere(down(&cloud).names());
+    let cuts = sample::half("points", Cut::everywhere(down(&cloud).names()));
     on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
         up(cloud);
         cut.run(cloud, DOWN);
@@ -134,23 +134,25 @@ fn down_is_killed_at_every_call() {
     });
 }
 
-/// Four functions and three tables of them: here and there, since every type has been everywhere above.
+/// The apps that people deploy, here and there.
 #[test]
-fn the_chat_stack_is_killed_here_and_there() {
-    let start = || {
-        let cloud = Cloud::start().conditions(template::SWIFT).go();
-        template::chat_without_handlers(&cloud);
-        cloud
-    };
-    let cloud = start();
-    let calls = up(&cloud).names();
-    let whole = cloud.inventory_now();
-    let cuts: Vec<Cut> = Cut::everywhere(calls).into_iter().step_by(7).collect();
-    on_clouds(CLOUDS, start, &cuts, |cloud, cut| {
-        cut.run(cloud, UP);
-        goes_on(cloud, &whole);
-        down(cloud);
-    });
+fn every_app_is_killed_here_and_there() {
+    for app in template::apps() {
+        let cloud = app.swift();
+        let calls = up(&cloud).names();
+        let whole = cloud.inventory_now();
+        let cuts = sample::some(&app.name, Cut::everywhere(calls), 9);
+        on_clouds(
+            CLOUDS,
+            || app.swift(),
+            &cuts,
+            |cloud, cut| {
+                cut.run(cloud, UP);
+                goes_on(cloud, &whole);
+                down(cloud);
+            },
+        );
+    }
 }
 
 /// Slow enough that something is under way whenever a run is cut off.
@@ -195,14 +197,14 @@ async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
     let run = cut_off(&cloud, "up", calls / 2, Signal::INT).exits(1);
     assert!(
         run.stderr.contains(
-            "\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.\n"
+            "\nStopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.\n"
         ),
         "{}",
         run.stderr
     );
+    let flags = format!("--stack app --local --data {}", cloud.data().display());
     let last = format!(
-        "\n  run it again to go on from here, or take everything down with: wschat down --stack app --local --data {}\n",
-        cloud.data().display()
+        " not started; what is done is kept\n  to go on from here:  wschat up {flags}\n  to remove the stack: wschat down {flags}\n"
     );
     assert!(run.stderr.contains("error: stopped: ") && run.stderr.ends_with(&last), "{}", run.stderr);
     assert_eq!(run.stdout, "");

@@ -67,7 +67,9 @@ async fn interrupt(stop: watch::Sender<bool>, ui: Ui) {
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }
-    ui.say("\nStopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
+    ui.say(
+        "\nStopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.",
+    );
     let _ = stop.send(true);
     if tokio::signal::ctrl_c().await.is_ok() {
         exit::now();

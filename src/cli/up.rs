@@ -19,7 +19,8 @@ use crate::ui::progress::{self, Style};
 
 /// Build the handlers, provision what the template describes, print the URI to connect to
 ///
-/// When something fails, what this run did is undone.
+/// When a step fails, the run is rolled back: what it created is deleted, what it changed is set back. After Ctrl-C,
+/// what it has done is kept: `wschat up` goes on from there, `wschat down` removes the stack.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -33,7 +34,7 @@ pub struct Args {
     /// Do not ask before something is deleted or replaced
     #[arg(long, short)]
     yes: bool,
-    /// When something fails, leave what is done for the next run
+    /// Do not roll back when a step fails: the next run goes on from there
     #[arg(long)]
     keep_on_failure: bool,
     /// Do not wait for messages that are under way before what they may use is removed
@@ -161,9 +162,9 @@ impl Args {
         result::failures(plan, outcome, self.json, ui);
         let done = outcome.done.len();
         let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
-        let again = format!("  run it again to go on from here, or take everything down with: wschat down{flags}");
+        let again = format!("  to go on from here:  wschat up{flags}\n  to remove the stack: wschat down{flags}");
         if outcome.failed.is_empty() {
-            return format!("stopped: {counts}\n{again}").into();
+            return format!("stopped: {counts}; what is done is kept\n{again}").into();
         }
         let making = |step: &usize| plan.steps[*step].action != Action::Delete;
         if !outcome.failed.keys().any(making) && !outcome.not_started.iter().any(making) {
@@ -177,11 +178,15 @@ impl Args {
             return format!("not finished: {counts}, and kept as --keep-on-failure asks\n{again}").into();
         }
         let left = self.undo(desired, outcome, ui).await;
+        let what = if plan.steps.iter().any(|step| step.live.is_some()) { "update" } else { "deployment" };
+        let how = if stopped { "failed, was stopped" } else { "failed" };
         if left.is_empty() {
-            let how = if stopped { "stopped" } else { "nothing has changed" };
-            return format!("{how}: what this run did is undone\n  put right what is said above and run it again; --keep-on-failure keeps what succeeds").into();
+            return format!(
+                "the {what} {how} and was rolled back\n  fix the error above and run it again; --keep-on-failure keeps what succeeds"
+            )
+            .into();
         }
-        format!("not all of what this run did could be undone:\n  {}\n{again}", left.join("\n  ")).into()
+        format!("the {what} {how} and could not be rolled back completely:\n  {}\n{again}", left.join("\n  ")).into()
     }
 
     /// Takes back what the run did; gives what could not be, a sentence each.
@@ -199,7 +204,7 @@ impl Args {
             line["event"] = json!("undo");
             ui.line(line);
         } else {
-            ui.say("Undoing what this run did:");
+            ui.say("Rolling back:");
         }
         let code = Code::ready(outcome.backups.clone());
         let (undone, _) = self.execute(desired.aws, &undo.plan, code, ui).await;

@@ -2,6 +2,8 @@
 //!
 //! Pure: the same stack and the same reading give the same plan. `up` carries out exactly the plan that it showed.
 
+mod back_order;
+pub mod cycles;
 mod diff;
 pub mod effects;
 mod order;
@@ -9,6 +11,10 @@ mod planner;
 mod serving;
 #[cfg(test)]
 mod serving_tests;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod simulated;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -174,6 +180,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Attributes that are known already, by token.
     pub known: BTreeMap<Token, String>,
+    /// Whether a failure holds up only what waits for the failed step: on the way back, each step that succeeds leaves
+    /// less behind.
+    pub goes_on: bool,
 }
 
 impl Plan {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::cycles::reaches;
 use super::{Action, Plan, serving};
 use crate::resources::{
     self, alias, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
@@ -20,22 +21,20 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     let of_policies =
         |resource: &&Resource| [inline_policy::TYPE, managed_policy::TYPE].contains(&resource.kind.type_name());
     let apart: Vec<&Resource> = stack.resources.values().filter(of_policies).collect();
-    let hard = |id: &str| {
-        let resource = stack.resources.get(id);
-        resource.into_iter().flat_map(|resource| &resource.hard).map(String::as_str)
-    };
     for resource in stack.resources.values() {
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
-        let mut after = acting(&resource.hard);
-        let mut if_refused = acting(&resource.soft);
-        if resource.kind.type_name() == function::TYPE {
-            // A function first run right after its policies came may keep credentials without them for minutes.
-            let policies = policies_of(&apart, resource).filter(|id| !reaches(id.as_str(), &resource.logical_id, hard));
-            after.extend(policies.filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]));
+        plan.steps[index].after = acting(&resource.hard);
+        plan.steps[index].if_refused = acting(&resource.soft);
+    }
+    for resource in stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE) {
+        let Some(&index) = step_of.get(&resource.logical_id) else { continue };
+        // A function first run right after its policies came may keep credentials without them for minutes. Where the
+        // policy itself waits for the function, maybe through other functions and their policies, there is no helping it.
+        for policy in policies_of(&apart, resource).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]) {
+            if !reaches(policy, index, |step| plan.steps[step].after.iter().copied()) {
+                plan.steps[index].after.insert(policy);
+            }
         }
-        if_refused.retain(|step| !after.contains(step) && *step != index);
-        plan.steps[index].after = after;
-        plan.steps[index].if_refused = if_refused;
     }
     // A snapshot is taken when what shall not be in it is gone.
     let before_snapshot: BTreeSet<usize> = (0..plan.steps.len())
@@ -57,21 +56,7 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     }
     order_deletes(plan);
     serving::order(plan, stack, step_of);
-}
-
-/// Whether `from` waits for `to`, directly or through others; `after` tells what one waits for.
-pub(super) fn reaches<T: Copy + Ord, I: Iterator<Item = T>>(from: T, to: T, after: impl Fn(T) -> I) -> bool {
-    let mut ahead = vec![from];
-    let mut seen = BTreeSet::new();
-    while let Some(one) = ahead.pop() {
-        if one == to {
-            return true;
-        }
-        if seen.insert(one) {
-            ahead.extend(after(one));
-        }
-    }
-    false
+    plan.break_soft_cycles();
 }
 
 /// The policies that stand apart from the role that a function has.
@@ -84,8 +69,8 @@ fn policies_of<'a>(apart: &'a [&Resource], function: &'a Resource) -> impl Itera
     apart.iter().filter(on_role).map(|policy| &policy.logical_id)
 }
 
-/// What must be gone before something of this type goes.
-fn gone_before(type_name: &str) -> &'static [&'static str] {
+/// What must be gone before something of this type goes. `back_order::GOING` agrees with it.
+pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
     match type_name {
         route::TYPE => &[route_response::TYPE],
         deployment::TYPE => &[stage::TYPE],
@@ -97,6 +82,8 @@ fn gone_before(type_name: &str) -> &'static [&'static str] {
         version::TYPE => &[alias::TYPE],
         alias::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
         log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
+        // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
+        managed_policy::TYPE => &[role::TYPE],
         // Once the API is gone no message comes; a table takes the longest to go.
         table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
         _ => &[],

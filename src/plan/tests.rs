@@ -366,7 +366,7 @@ fn a_changed_stage_moves_back_before_the_new_deployment_goes() {
     let gone = undo.plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
     assert_eq!(undo.plan.steps[gone].physical_id.as_deref(), Some("new"));
     assert!(waits(&undo.plan, gone, stage));
-    assert!(waits(&undo.plan, route, gone));
+    assert!(waits(&undo.plan, stage, route), "what is put back is put back in the order of the run");
     let old = &before.iter().find(|live| live.type_name == stage::TYPE).unwrap().properties["DeploymentId"];
     assert_eq!(undo.plan.steps[stage].want.as_ref().unwrap().properties["DeploymentId"], *old);
 }
@@ -395,7 +395,7 @@ fn a_deleted_route_comes_again_and_other_losses_are_told() {
 
     let plan = teardown(&before);
     let undo = undone(&plan, &before, &[], |step| step.type_name == table::TYPE);
-    assert_eq!(undo.lost, ["Table (AWS::DynamoDB::Table) was deleted and cannot be brought back"]);
+    assert_eq!(undo.lost, ["Table (AWS::DynamoDB::Table) was deleted and cannot be restored"]);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! The way back: the plan that takes a run back which could not be finished.
 //!
-//! What the run created goes, what it updated is set back to what was read before, routes that it deleted come again; in
-//! the reverse order. What is undone is judged by a new reading and not by what the run believes: an answer may have
+//! What the run created goes, what it updated is set back to what was read before, routes that it deleted come again;
+//! `back_order` says in which order. What is undone is judged by a new reading and not by what the run believes: an answer may have
 //! been lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::order::{order_deletes, reaches};
+use super::back_order::order_back;
 use super::{Action, Plan, Step, changes};
 use crate::resources::{Live, Owner, Want, alias, function, log_group, permission, route, route_response, version};
 use crate::stack::Token;
@@ -38,18 +38,27 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
     let mut undo = Undo::default();
     // Each step of the way back, with the one that it takes back.
     let mut way: Vec<(usize, Step)> = Vec::new();
+    let steps = did.begun.iter().map(|index| &plan.steps[*index]);
+    let replaced: BTreeSet<(&str, String)> = steps
+        .filter(|step| step.action == Action::Replace)
+        .filter_map(|step| Some((step.type_name, step.physical_id.clone()?)))
+        .collect();
     for index in did.begun.iter().copied() {
         let step = &plan.steps[index];
         let back = match step.action {
             Action::Create if did.adopted.contains(&index) => Vec::new(),
             Action::Create => {
                 let made = created(step, did.created.get(&index), known, before, now);
-                made.map(gone).into_iter().collect()
+                // What is inside a resource that was replaced belongs to what is there now.
+                made.map(gone).filter(|step| !is_inside(step, &replaced)).into_iter().collect()
             }
             Action::Update => set_back(step, now, &mut undo.lost).into_iter().collect(),
             Action::Delete => brought_back(step, before, now, &mut undo.lost),
             Action::Replace => {
-                undo.lost.push(format!("{} ({}) was replaced: what it was is gone", step.name, step.type_name));
+                undo.lost.push(format!(
+                    "{} ({}) was replaced: the old one is gone and cannot be restored",
+                    step.name, step.type_name
+                ));
                 Vec::new()
             }
             Action::Keep | Action::Retain => Vec::new(),
@@ -62,30 +71,23 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
         .filter(|(_, step)| step.action == Action::Delete)
         .filter_map(|(_, step)| Some((step.type_name, step.physical_id.clone()?)))
         .collect();
-    way.retain(|(_, step)| !goes_with_parent(step, &leaving));
+    way.retain(|(_, step)| !is_inside(step, &leaving));
     let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
 
     undo.plan.steps = back;
     let steps = &mut undo.plan.steps;
     steps.extend(logs_of(steps, before, now));
     new_ids(steps);
-    for later in 0..origins.len() {
-        for earlier in 0..origins.len() {
-            // What waited for it goes back first. (A route and its responses take the same step back.)
-            let (first, then) = (origins[earlier], origins[later]);
-            if first != then && reaches(first, then, |step| plan.steps[step].after.iter().copied()) {
-                steps[later].after.insert(earlier);
-            }
-        }
-    }
-    order_deletes(&mut undo.plan);
+    order_back(&mut undo.plan, &origins, plan);
+    undo.plan.goes_on = true;
     undo
 }
 
-fn goes_with_parent(step: &Step, leaving: &BTreeSet<(&str, String)>) -> bool {
+/// Whether what a step is about is a part of one of these.
+fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
     let parent = step.provider().and_then(|provider| provider.parent());
     let id = step.live.as_ref().and_then(|live| live.parent.clone());
-    parent.zip(id).is_some_and(|parent| leaving.contains(&parent))
+    parent.zip(id).is_some_and(|parent| parents.contains(&parent))
 }
 
 /// What AWS has after a run, as far as the run itself can tell: for one that may not read what it has made.
@@ -145,7 +147,7 @@ fn same(one: &Live, other: &Live) -> bool {
 }
 
 fn gone(live: &Live) -> Step {
-    Step { reason: Some("this run made it".to_owned()), ..Step::on(live, Action::Delete) }
+    Step { reason: Some("this run created it".to_owned()), ..Step::on(live, Action::Delete) }
 }
 
 /// A resource as it was read, as something to want again.
@@ -161,7 +163,7 @@ fn as_it_was(name: &str, before: &Live) -> Want {
 fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
     let before = step.live.as_ref()?;
     let Some(live) = now.iter().find(|live| same(before, live)) else {
-        lost.push(format!("{} ({}) is there no more", step.name, step.type_name));
+        lost.push(format!("{} ({}) does not exist any more", step.name, step.type_name));
         return None;
     };
     let changes = changes(step.provider()?, &live.properties, &before.properties);
@@ -181,7 +183,7 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
         return Vec::new();
     }
     if ![route::TYPE, route_response::TYPE].contains(&step.type_name) {
-        lost.push(format!("{} ({}) was deleted and cannot be brought back", step.name, step.type_name));
+        lost.push(format!("{} ({}) was deleted and cannot be restored", step.name, step.type_name));
         return Vec::new();
     }
     let inside = before

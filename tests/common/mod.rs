@@ -14,6 +14,7 @@ pub mod client;
 pub mod inventory;
 pub mod pool;
 pub mod proxy;
+pub mod sample;
 pub mod template;
 
 use std::fs;

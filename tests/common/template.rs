@@ -132,6 +132,66 @@ pub fn chat_without_handlers(cloud: &Cloud) {
     }
 }
 
+/// An app as people deploy it.
+pub struct App {
+    pub name: String,
+    template: PathBuf,
+    /// The folder with its code; none for handlers that are only uploaded.
+    code: Option<PathBuf>,
+}
+
+/// The apps that are shipped; and those whose templates `WSCHAT_TEMPLATES` names, which stand beside the handlers of the
+/// Node.js example.
+pub fn apps() -> Vec<App> {
+    let shipped = |name: &str, template: &str| App {
+        name: name.to_owned(),
+        template: repository().join(template),
+        code: Path::new(template)
+            .parent()
+            .filter(|folder| folder.starts_with("examples"))
+            .map(|it| repository().join(it)),
+    };
+    let mut apps = vec![
+        shipped("chat", "templates/chat.yaml"),
+        shipped("node-chat", "examples/node-chat/template.yaml"),
+        shipped("python-chat", "examples/python-chat/template.yaml"),
+    ];
+    let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
+    for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
+        let code = Some(repository().join("examples/node-chat"));
+        apps.push(App { name: template.display().to_string(), template, code });
+    }
+    apps
+}
+
+impl App {
+    /// A swift cloud with this app in its folder, and nothing deployed.
+    pub fn swift(&self) -> Cloud {
+        let cloud = Cloud::start().conditions(SWIFT).go();
+        match &self.code {
+            Some(code) => {
+                copy(code, &cloud.folder());
+                fs::copy(&self.template, cloud.folder().join("template.yaml")).unwrap();
+            }
+            None => chat_without_handlers(&cloud),
+        }
+        cloud
+    }
+}
+
+/// Copies what is in a folder.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 /// Makes a folder with a `bootstrap` that is this script.
 pub fn script(folder: &Path, text: &str) {
     fs::create_dir_all(folder).unwrap();

@@ -1,0 +1,123 @@
+//! The order of the way back.
+//!
+//! The run's own order, reversed, and the rules of what goes before what do not fit together: a role whose policy names
+//! the API was made after it and so would go before it, the API goes before functions so that no call finds one
+//! missing, and functions go before their roles. So one strict order of all steps is made first (`Place`), in which AWS
+//! accepts each of them, and a step waits for another only where that stands before it. No circle can come of this,
+//! whatever the run was ordered by.
+//!
+//! First everything is put back as it was, in the order in which the run changed it: what an old state refers to is
+//! still there, since runs delete last. (A function that gets an old setting back needs its role's old rights by then.)
+//! Then what the run made goes: users before what they use.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use super::cycles::{places, reached};
+use super::order::gone_before;
+use super::{Action, Plan};
+use crate::resources::{
+    alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
+    role, route, route_response, stage, table, version,
+};
+
+/// Types in the order in which resources of them can go, whatever else is there. What AWS demands: a stage before its
+/// deployment; a response before its route, that before its integration and authorizer; an alias before its version; a
+/// role before the policy that bounds it; parts before the whole; a function before its log group, which it would make
+/// again. What we prefer: an API before what its calls need, functions before their roles.
+const GOING: &[&str] = &[
+    stage::TYPE,
+    route_response::TYPE,
+    route::TYPE,
+    deployment::TYPE,
+    integration::TYPE,
+    authorizer::TYPE,
+    api::TYPE,
+    permission::TYPE,
+    alias::TYPE,
+    version::TYPE,
+    function::TYPE,
+    inline_policy::TYPE,
+    role::TYPE,
+    managed_policy::TYPE,
+    table::TYPE,
+    log_group::TYPE,
+];
+
+/// Where a step of the way back stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Where the run's step stood, and the index: a route that comes again is listed before its responses.
+    PutBack(usize, usize),
+    /// By type; within one, the other way round than the run.
+    Goes(usize, Reverse<usize>, usize),
+}
+
+/// Puts the order into the way back from `run`. `origins` are the steps of the run that its first steps take back.
+pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
+    let after = |step: usize| run.steps[step].after.iter().copied().collect::<Vec<_>>();
+    let named = |step: usize| run.steps[step].after.union(&run.steps[step].if_refused).copied().collect::<Vec<_>>();
+    let in_run = places(run.steps.len(), after);
+    let place: Vec<Place> = back
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let origin = origins.get(index).map_or(0, |origin| in_run[*origin]);
+            if step.action == Action::Delete {
+                let rank = GOING.iter().position(|type_name| *type_name == step.type_name);
+                Place::Goes(rank.unwrap_or(GOING.len()), Reverse(origin), index)
+            } else {
+                Place::PutBack(origin, index)
+            }
+        })
+        .collect();
+    let goes = |index: usize| matches!(place[index], Place::Goes(..));
+
+    let mut edges: Vec<(usize, usize)> = Vec::new();
+    for (index, origin) in origins.iter().enumerate() {
+        let (waited, spoke) = (reached(*origin, after), reached(*origin, named));
+        for (other, its) in origins.iter().enumerate().filter(|(_, its)| *its != origin) {
+            match (goes(index), goes(other)) {
+                // What waited for it goes first.
+                (true, true) if waited.contains(its) => edges.push((other, index)),
+                // What was changed to use it is put back first.
+                (false, true) if spoke.contains(its) => edges.push((other, index)),
+                (false, false) if waited.contains(its) => edges.push((index, other)),
+                _ => {}
+            }
+        }
+    }
+    for index in (0..back.steps.len()).filter(|index| goes(*index)) {
+        let first: BTreeSet<&str> = gone_before(back.steps[index].type_name).iter().copied().collect();
+        let others = (0..back.steps.len()).filter(|other| goes(*other));
+        edges.extend(others.filter(|other| first.contains(back.steps[*other].type_name)).map(|other| (index, other)));
+    }
+    for (later, earlier) in edges {
+        if place[earlier] < place[later] {
+            back.steps[later].after.insert(earlier);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::PROVIDERS;
+
+    /// Then no rule is lost because it does not agree with the order.
+    #[test]
+    fn the_order_of_types_is_whole_and_agrees_with_every_rule() {
+        let place = |type_name: &str| GOING.iter().position(|other| *other == type_name).unwrap();
+        assert_eq!(GOING.len(), PROVIDERS.len());
+        for provider in PROVIDERS {
+            let type_name = provider.type_name();
+            for before in gone_before(type_name) {
+                assert!(place(before) < place(type_name), "{before} before {type_name}");
+            }
+            if let Some(parent) = provider.parent() {
+                assert!(place(type_name) < place(parent), "{type_name} before {parent}");
+            }
+        }
+    }
+}
