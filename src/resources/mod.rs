@@ -27,7 +27,7 @@ pub mod tags;
 pub mod version;
 mod wait;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -304,6 +304,9 @@ pub struct Context<'a> {
 pub struct Search {
     /// Physical names that the template wants, by type: looked at whoever owns them.
     pub names: BTreeMap<&'static str, Vec<String>>,
+    /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has seen,
+    /// and those of the template whose names wschat makes.
+    pub functions: BTreeSet<String>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     pub inline_policies: Vec<(String, String)>,
     /// Managed policies that the template gives to roles from the policies' side, as (role, policy ARN).
