@@ -4,9 +4,9 @@
 //! may be the stack's: an API's routes, a function's tags and permissions. So a reading is two round trips deep, however many
 //! resources there are. (Three for route responses, whose routes must be known first.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::{Aws, Call};
 use crate::resources::{
@@ -35,7 +35,7 @@ pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
     let mut found: Vec<Live> = found.into_iter().flatten().collect();
     let search = sought.wait().await;
     logs_of_functions(&mut found, aws.scope(), search);
-    api::settle_owners(&mut found, aws.scope());
+    api::settle_owners(&mut found, aws.scope(), search);
     managed_policy::settle_holders(&mut found);
     for live in found.iter_mut().filter(|live| live.owner == Owner::Other(tags::UNTAGGED.to_owned())) {
         if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
@@ -114,6 +114,15 @@ pub fn left(live: &[Live], scope: &Scope) -> Vec<String> {
 pub fn functions(live: &[Live]) -> impl Iterator<Item = String> + '_ {
     let ours = live.iter().filter(|live| live.type_name == function::TYPE && live.owner == Owner::Stack);
     ours.map(|live| live.physical_id.clone())
+}
+
+/// The names of all stacks that there are, by what may be read. `aws` is on behalf of all.
+pub async fn stacks(aws: &Aws) -> BTreeSet<String> {
+    let sought = Sought::from(Search::default());
+    let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
+    let found = join_all(roots.map(|provider| provider.list(aws, &sought, &[]))).await;
+    let found = found.into_iter().flatten().flatten().filter(|live| live.owner == Owner::Stack);
+    found.filter_map(|live| live.properties["Tags"][tags::STACK].as_str().map(str::to_owned)).collect()
 }
 
 /// The CloudFormation stack that manages a resource, if one does. Not every resource is tagged by CloudFormation; who

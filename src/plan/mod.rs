@@ -6,6 +6,7 @@ mod diff;
 pub mod effects;
 mod order;
 mod planner;
+mod replaced;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use diff::{Change, shown};
 pub use planner::{diff, in_use, teardown};
+pub use replaced::{Replaced, replaced};
 pub use undo::{Did, Undo, believed, undo};
 
 use crate::resources::deployment::FREEZES;

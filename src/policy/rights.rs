@@ -195,7 +195,12 @@ fn of_function(rights: &mut Rights, it: &Subject<'_>) {
     }
     // Lambda may have made its log group, which goes with it.
     if it.creates() || it.deletes() {
-        logs(rights, it.scope, &format!("{}{name}", log_group::LAMBDA), &["ListTagsForResource", "TagResource", "DeleteLogGroup"]);
+        logs(
+            rights,
+            it.scope,
+            &format!("{}{name}", log_group::LAMBDA),
+            &["ListTagsForResource", "TagResource", "DeleteLogGroup"],
+        );
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, Want, canonical,
-    deployment, function, gone_is_fine, integration, mark, pages, provider, route, stage, to_value,
+    Attribute, Context, Created, Kind, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, Want,
+    canonical, deployment, function, gone_is_fine, integration, mark, pages, provider, route, stage, to_value,
 };
 use crate::aws::{Aws, Call, CallError};
 use crate::diagnostic::Problem;
@@ -130,7 +130,7 @@ impl Provider for Api {
                 let below = child.list(cx.aws, &search, &found[..1]).await?;
                 found.extend(below);
             }
-            settle_owners(&mut found, cx.aws.scope());
+            settle_owners(&mut found, cx.aws.scope(), &Search::default());
             if found[0].owner == Owner::Stack {
                 return Ok(found.into_iter().next());
             }
@@ -218,14 +218,14 @@ async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
 
 /// Settles in a reading which APIs with the stack's tags are the stack's. Tags can be copied with an API or by hand; so
 /// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its mark, an
-/// integration that calls one of its functions. One that holds nothing yet that serves anybody is what a run leaves
+/// integration that calls one of its functions (or one that is to be). One that holds nothing yet that serves anybody is what a run leaves
 /// that ended early. What is below an API of others is left out.
-pub fn settle_owners(found: &mut Vec<Live>, scope: &Scope) {
+pub fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let is_ours = |live: &Live| live.owner == Owner::Stack;
-    let functions: Vec<String> = found
+    let functions: BTreeSet<String> = found
         .iter()
         .filter(|live| live.type_name == function::TYPE && is_ours(live))
-        .map(|live| format!(":function:{}", live.physical_id))
+        .map(|live| live.physical_id.clone())
         .collect();
     let proves = |live: &Live| match live.type_name {
         stage::TYPE => {
@@ -236,10 +236,13 @@ pub fn settle_owners(found: &mut Vec<Live>, scope: &Scope) {
         deployment::TYPE => live.properties.get(deployment::DIGEST).is_some(),
         integration::TYPE => {
             let uri = live.properties["IntegrationUri"].as_str().unwrap_or_default();
-            let calls = |function: &String| {
-                uri.split_once(function).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', ':']))
+            let called = uri.split_once(":function:").and_then(|(_, rest)| rest.split([':', '/']).next());
+            let is_called = |name: &str| {
+                functions.contains(name)
+                    || function::is_generated_name(scope, name)
+                    || search.wants(function::TYPE, name)
             };
-            live.properties.get(mark::PROPERTY).is_some() || functions.iter().any(calls)
+            live.properties.get(mark::PROPERTY).is_some() || called.is_some_and(is_called)
         }
         _ => false,
     };

@@ -1,6 +1,6 @@
 //! `AWS::ApiGatewayV2::Integration`.
 //!
-//! It has no name and no tags: its content is what it is known by, and the end of its description says whose it is. So it is never changed in place. A changed one is
+//! It has no name and no tags: its content is what it is known by, and its description, where the template gives none, says whose it is. So it is never changed in place. A changed one is
 //! made beside the old, the routes move, a deployment freezes them, the stage moves, and then the old one goes.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ struct Props {
     template_selection_expression: Option<String>,
     #[serde(default = "longest")]
     timeout_in_millis: i32,
-    /// Put in by the plan: an integration carries no tags, and its API is the stack's only if something in it is.
+    /// Put in by the plan: an integration carries no tags, and an API is the stack's only if something in it is.
     mark: Option<String>,
 }
 
@@ -59,9 +59,6 @@ enum IntegrationType {
     #[serde(rename = "MOCK")]
     Mock,
 }
-
-/// The longest description that API Gateway takes of an integration, in characters.
-const LONGEST_DESCRIPTION: usize = 1024;
 
 fn post() -> String {
     "POST".to_owned()
@@ -141,7 +138,11 @@ impl Provider for Integration {
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
         let aws = cx.aws;
         let props: Props = want.read()?;
-        let description = mark::describe_within(LONGEST_DESCRIPTION, &props.description, props.mark.as_deref())?;
+        let description = match props.mark.as_deref() {
+            // What the template says of it is left as it is.
+            Some(mark) if props.description.is_empty() => mark::describe("", Some(mark))?,
+            _ => props.description.clone(),
+        };
         let map = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone().into_iter().collect());
         let answer = aws
             .call(Call::new("apigatewayv2", "CreateIntegration").once().lane(&props.api_id), || {
@@ -207,7 +208,10 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
     let id = integration.integration_id.unwrap_or_default();
     let text = integration.description.unwrap_or_default();
-    let (description, mark) = mark::split(&text);
+    let (description, mark) = match mark::split(&text) {
+        ("", Some(mark)) => ("", Some(mark)),
+        _ => (text.as_str(), None),
+    };
     let props = Props {
         api_id: api.to_owned(),
         integration_type: match integration.integration_type {

@@ -222,6 +222,12 @@ pub(crate) fn function_of(live: &Live) -> Option<&str> {
     live.physical_id.strip_prefix(LAMBDA).filter(|_| untagged && live.type_name == TYPE)
 }
 
+/// The function whose lines a group without tags of wschat's holds, by its name.
+pub(crate) fn made_by_lambda(live: &Live) -> Option<&str> {
+    let tagged = live.properties["Tags"].get(tags::STACK).is_some();
+    live.physical_id.strip_prefix(LAMBDA).filter(|_| live.type_name == TYPE && !tagged)
+}
+
 /// Puts the stack's tags on a group that is the stack's because its function is; one that is gone is no error.
 ///
 /// # Errors

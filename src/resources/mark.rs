@@ -1,5 +1,5 @@
-//! Whose a part of a function or of an API is: versions, aliases and integrations carry no tags, so the end of their
-//! description says it.
+//! Whose a part of a function or of an API is: versions, aliases and integrations carry no tags, so their description
+//! says it, at its end.
 
 use super::ResourceError;
 use crate::stack::DeletionPolicy;
@@ -27,23 +27,15 @@ pub fn read(mark: &str) -> (&str, DeletionPolicy) {
     (logical_id, DeletionPolicy::read(policy).unwrap_or_default())
 }
 
-/// A description with a mark at its end, for Lambda.
+/// A description with a mark at its end.
 ///
 /// # Errors
 /// When both together are longer than Lambda takes.
 pub fn describe(description: &str, mark: Option<&str>) -> Result<String, ResourceError> {
-    describe_within(LONGEST, description, mark)
-}
-
-/// A description with a mark at its end, of `longest` characters at most.
-///
-/// # Errors
-/// When both together are longer.
-pub fn describe_within(longest: usize, description: &str, mark: Option<&str>) -> Result<String, ResourceError> {
     let Some(mark) = mark else { return Ok(description.to_owned()) };
     let text = format!("{description}{}{SIGN}{mark}", if description.is_empty() { "" } else { " " });
-    if text.chars().count() > longest {
-        let most = longest - SIGN.len() - mark.len() - 1;
+    if text.chars().count() > LONGEST {
+        let most = LONGEST - SIGN.len() - mark.len() - 1;
         return Err(ResourceError::Failed(format!(
             "its description is too long: wschat ends it with \"{SIGN}{mark}\", which leaves {most} characters"
         )));
