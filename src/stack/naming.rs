@@ -95,3 +95,50 @@ pub fn check_stack(name: &str) -> Result<(), Problem> {
     let problem = Problem::of_text(None, format!("\"{name}\" cannot be the name of a stack"));
     Err(problem.help(format!("letters, digits and hyphens, a letter first, at most {LONGEST_STACK} characters")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(stack: &str, logical_id: &str, longest: usize) -> String {
+        let scope = Scope {
+            stack: stack.to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        let create_only = Map::new();
+        Identity { scope: &scope, type_name: "T", logical_id, create_only: &create_only }.name(longest)
+    }
+
+    #[test]
+    fn what_is_cut_keeps_the_digits_and_something_of_both() {
+        let long = "s".repeat(128);
+        for longest in [64, 128, 255, 512] {
+            for stack in ["a", &long[..40], &long[..41], &long[..54], &long] {
+                for logical_id in ["A", "Function", &"L".repeat(60), &"L".repeat(255)] {
+                    let name = name(stack, logical_id, longest);
+                    assert!(name.len() <= longest, "{name}");
+                    let found = logical_id_in(stack, &name).unwrap_or_else(|| panic!("{name} of {stack}"));
+                    assert!(logical_id.starts_with(found) && found.len() >= logical_id.len().min(14), "{name}");
+                    if stack.len() + logical_id.len() + 10 <= longest {
+                        assert!(name.starts_with(&format!("{stack}-{logical_id}-")), "{name}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_are_cut_alike_differ() {
+        let long = "s".repeat(127);
+        let names: std::collections::BTreeSet<String> = ["a", "b"]
+            .iter()
+            .flat_map(|end| {
+                let stack = format!("{long}{end}");
+                ["x", "y"].map(|id| name(&stack, &format!("{}{id}", "L".repeat(100)), 64))
+            })
+            .collect();
+        assert_eq!(names.len(), 4);
+    }
+}
