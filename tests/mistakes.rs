@@ -174,7 +174,7 @@ fn parameters_and_files() {
     refused(
         &cloud,
         &["--stack", "9lives", "--template", "app.yaml"],
-        "error: \"9lives\" cannot be the name of a stack\n  letters, digits and hyphens, a letter first, at most 40 characters\n",
+        "error: \"9lives\" cannot be the name of a stack\n  letters, digits and hyphens, a letter first, at most 128 characters\n",
     );
     fs::write(cloud.folder().join("template.yaml"), TEMPLATE).unwrap();
     refused(

@@ -87,10 +87,11 @@ impl Args {
         when: When,
         then: impl AsyncFnOnce(Desired<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = self.project.read()?;
         // Nobody is asked anything about a template that is not sound.
-        project.check(&name, self.target.region(), ui)?;
+        project.check(&name, self.target.region().as_deref(), ui)?;
         let aws = self.target.open(ui).await?;
         let sought = Sought::new();
         let stack = SetOnce::new();

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::exit::Exit;
-use super::{Failure, result, target, timings};
+use super::{Failure, list, result, target, timings};
 use crate::execute::{self, Code, Outcome, Zips};
 use crate::live;
 use crate::plan;
@@ -55,6 +55,8 @@ impl Args {
         let name = &scope.stack;
         let mut asked = self.yes;
         let mut removed = false;
+        // Functions that have been there: what they leave behind is known by them.
+        let mut functions = BTreeSet::new();
         let (stop, stopped) = watch::channel(false);
         let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
         for round in 0..ROUNDS {
@@ -65,13 +67,25 @@ impl Args {
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let live = match live.take() {
                 Some(live) => live,
-                None => live::read(&aws, &sought).await?,
+                None => {
+                    let search = Search { functions: functions.clone(), ..Search::default() };
+                    live::read(&aws, &Sought::from(search)).await?
+                }
             };
+            functions.extend(live::functions(&live));
             let plan = plan::teardown(&live);
+            let in_use = plan::in_use(&plan);
+            if !in_use.is_empty() {
+                interrupt.abort();
+                return Err(result::all(&in_use));
+            }
             if plan.is_empty() {
                 for kept in &plan.steps {
                     let id = kept.physical_id.as_deref().unwrap_or_default();
                     ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
+                }
+                for left in live::left(&live, scope) {
+                    ui.say(left);
                 }
                 interrupt.abort();
                 run.rounds.push(Round::new(&plan, &Outcome::default(), Instant::now()));
@@ -81,7 +95,11 @@ impl Args {
                 } else if removed {
                     format!("Stack {name} is gone.")
                 } else {
-                    format!("There is nothing of stack {name} in account {} ({}).", scope.account, scope.region)
+                    let instead = list::instead(&self.target, name, ui).await;
+                    format!(
+                        "There is nothing of stack {name} in account {} ({}).{instead}",
+                        scope.account, scope.region
+                    )
                 });
                 return Ok(Exit::Ok);
             }

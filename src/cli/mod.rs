@@ -9,9 +9,11 @@ use tokio::sync::watch;
 use crate::ui::Ui;
 use exit::Exit;
 
+mod config;
 mod desired;
 mod down;
 mod exit;
+mod list;
 pub mod local;
 mod plan;
 mod policy;
@@ -40,6 +42,7 @@ enum Verb {
     Policy(policy::Args),
     Status(status::Args),
     Url(url::Args),
+    List(list::Args),
     Down(down::Args),
     Local(local::Args),
 }
@@ -53,6 +56,7 @@ impl Verb {
             Self::Policy(args) => args.run(ui).await,
             Self::Status(args) => args.run(ui).await,
             Self::Url(args) => args.run(ui).await,
+            Self::List(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
             Self::Local(args) => args.run(ui).await,
         }

@@ -22,6 +22,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.down { None } else { Some(self.project.read()?) };
         let (aws, stack, live) = self.target.read(project, ui).await?;
         let plan = match stack {

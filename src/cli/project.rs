@@ -66,6 +66,11 @@ impl Args {
         Ok(Project { path, bytes, parameters: self.parameters.iter().cloned().collect() })
     }
 
+    /// The template's file, if one was named or can be found.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.template.clone().or_else(|| find().ok())
+    }
+
     /// Whether a template was named, or one can be found.
     pub fn exists(&self) -> bool {
         self.template.is_some() || find().is_ok()

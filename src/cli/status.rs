@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::exit::Exit;
-use super::{Failure, project, result, target};
+use super::{Failure, list, project, result, target};
 use crate::plan::{self, Action, Plan, Step};
 use crate::resources::{Health, Live, Owner};
 use crate::ui::Ui;
@@ -28,12 +28,15 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
         let (aws, stack, live) = self.target.read(project, ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
         if !live.iter().any(|one| one.owner == Owner::Stack) {
-            ui.say(format_args!("There is nothing of stack {name} in account {} ({}).", scope.account, scope.region));
+            let instead = list::instead(&self.target, name, ui).await;
+            let (account, region) = (&scope.account, &scope.region);
+            ui.say(format_args!("There is nothing of stack {name} in account {account} ({region}).{instead}"));
             if self.json {
                 ui.line(json!({"stack": name, "account": scope.account, "region": scope.region, "well": false,
                     "uris": [], "resources": [], "problems": []}));

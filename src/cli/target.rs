@@ -1,9 +1,10 @@
 //! What all verbs that have to do with a stack take: which stack, and where.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Failure;
+use super::config::{self, Config};
 use super::local::{DATA_FOLDER, DataFolder};
 use super::project::Project;
 use crate::aws::{Aws, Target};
@@ -17,7 +18,7 @@ use crate::ui::Ui;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// The stack's name [default: the current folder's]
+    /// The stack's name [default: what wschat.toml says, else the current folder's name]
     #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
     stack: Option<String>,
     /// The AWS region
@@ -34,23 +35,78 @@ pub struct Args {
     local: bool,
     #[command(flatten)]
     data: DataFolder,
+    /// The project's file, once it is read.
+    #[arg(skip)]
+    config: OnceLock<Config>,
 }
 
+/// The stack that is all stacks, to `Args::open_as`.
+pub const EVERY: &str = "";
+
 impl Args {
+    /// A target that is no one stack's.
+    pub fn anywhere(
+        region: Option<String>,
+        profile: Option<String>,
+        endpoint_url: Option<String>,
+        local: bool,
+        data: DataFolder,
+    ) -> Self {
+        Self { stack: None, region, profile, endpoint_url, local, data, config: OnceLock::new() }
+    }
+
+    /// Reads the project's file where the template is: for verbs that have one, before anything else is asked of this.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn look_beside(&self, template: Option<&Path>) -> Result<(), Failure> {
+        let config = Config::read(template)?;
+        let _ = self.config.set(config);
+        Ok(())
+    }
+
+    /// The project's file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn config(&self) -> Result<&Config, Failure> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = Config::read(None)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
     /// The stack's name.
     ///
     /// # Errors
     /// When it cannot be a stack's name.
     pub fn stack(&self) -> Result<String, Failure> {
-        let name = match &self.stack {
-            Some(name) => name.clone(),
-            None => from_folder()?,
-        };
+        let config = self.config()?;
+        let Some(name) = config::chosen(self.stack.as_deref(), &[], config.stack()) else { return from_folder() };
         check_stack(&name).map_err(|problem| {
             let help = problem.help.map(|help| format!("\n  {help}")).unwrap_or_default();
-            format!("{}{help}", problem.what)
+            let from = match self.stack {
+                Some(_) => String::new(),
+                None => format!("{}: ", config.path().display()),
+            };
+            format!("{from}{}{help}", problem.what)
         })?;
         Ok(name)
+    }
+
+    /// Writes down beside the template what this run was given, and says so; where that cannot be done it is said, too,
+    /// and nothing else is lost.
+    ///
+    /// # Errors
+    /// When it cannot be told which stack this is.
+    pub fn remember(&self, ui: &Ui) -> Result<(), Failure> {
+        match self.config()?.remember(&self.stack()?, self.region.as_deref()) {
+            Ok(Some(written)) => ui.say(written),
+            Ok(None) => {}
+            Err(why) => ui.say(format_args!("warning: {why}")),
+        }
+        Ok(())
     }
 
     /// Whether the stack is in the local cloud.
@@ -58,9 +114,12 @@ impl Args {
         self.local
     }
 
-    /// The region as far as it is given here.
-    pub fn region(&self) -> Option<&str> {
-        self.region.as_deref()
+    /// The region as far as it is given here or in the project's file. (The SDK knows where else to look.)
+    pub fn region(&self) -> Option<String> {
+        let file = self.config().ok().and_then(Config::region);
+        // The local cloud does not look at the environment.
+        let elsewhere: &[&str] = if self.local { &[] } else { &["AWS_REGION", "AWS_DEFAULT_REGION"] };
+        config::chosen(self.region.as_deref(), elsewhere, file)
     }
 
     /// The flags that lead another command to the same stack, for messages.
@@ -90,6 +149,16 @@ impl Args {
     /// # Errors
     /// No region; a local cloud that does not start.
     pub async fn open(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+        self.open_as(&self.stack()?, ui).await
+    }
+
+    /// The same on behalf of another stack, or of all (`EVERY`).
+    ///
+    /// # Errors
+    /// No region; a local cloud that does not start.
+    pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+        // What is wrong with the file is said before anything is started.
+        self.config()?;
         let endpoint_url = if self.local {
             let running = process::ensure(&self.data.path, &process::Options::default()).await?;
             if running.origin != process::Origin::Found {
@@ -99,9 +168,8 @@ impl Args {
         } else {
             self.endpoint_url.clone()
         };
-        let target =
-            Target { region: self.region.clone(), profile: self.profile.clone(), endpoint_url, local: self.local };
-        Ok(Arc::new(Aws::open(&self.stack()?, &target).await?))
+        let target = Target { region: self.region(), profile: self.profile.clone(), endpoint_url, local: self.local };
+        Ok(Arc::new(Aws::open(stack, &target).await?))
     }
 
     /// The same, and asks who is calling.
@@ -124,7 +192,7 @@ impl Args {
         ui: &Ui,
     ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), Failure> {
         if let Some(project) = &project {
-            project.check(&self.stack()?, self.region(), ui)?;
+            project.check(&self.stack()?, self.region().as_deref(), ui)?;
         }
         let aws = self.open(ui).await?;
         let sought = Sought::new();
@@ -149,17 +217,30 @@ impl Args {
     }
 }
 
-/// The current folder's name, as a stack may be named.
+/// The current folder's name, where it can name a stack as it is: two folders are never one stack.
 fn from_folder() -> Result<String, Failure> {
     let folder = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-    let name = name.trim_matches('-');
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        Ok(name.to_owned())
-    } else {
-        Err(format!("the folder's name ({}) cannot name a stack; give one with --stack", folder.display()).into())
+    if check_stack(&name).is_ok() {
+        return Ok(name);
     }
+    let suggested = suggested(&name);
+    Err(format!(
+        "the folder's name, \"{name}\", cannot name a stack: letters, digits and hyphens, a letter first, at most 128 characters\n  say which stack this is: --stack {suggested} (`up` keeps the name in {}, for every command)",
+        config::FILE
+    )
+    .into())
+}
+
+/// A stack's name that is like another name.
+fn suggested(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut name = words.collect::<Vec<_>>().join("-");
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        name = if name.is_empty() { "my-stack".to_owned() } else { format!("stack-{name}") };
+    }
+    name.truncate(128);
+    name.trim_end_matches('-').to_owned()
 }
 
 /// Reads a stack while it is still being asked whose account it is. `identified` asks, and tells `sought` what to look
@@ -186,4 +267,27 @@ pub async fn read<T>(
         None => reading.await?,
     };
     Ok((answer, live))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_suggested_can_name_a_stack() {
+        let long = "x".repeat(200);
+        let table = [
+            ("chat.prod", "chat-prod"),
+            ("9lives", "stack-9lives"),
+            ("", "my-stack"),
+            ("_чат_", "my-stack"),
+            ("a b_", "a-b"),
+        ];
+        for (name, expected) in table {
+            assert_eq!(suggested(name), expected);
+        }
+        for name in [long.as_str(), "chat.prod", "9lives", "", "_чат_", "-"] {
+            assert!(check_stack(&suggested(name)).is_ok(), "{name}");
+        }
+    }
 }

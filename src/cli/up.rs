@@ -34,6 +34,9 @@ pub struct Args {
     /// Do not ask before something is deleted or replaced
     #[arg(long, short)]
     yes: bool,
+    /// Let a template without a single resource of the stack's take the whole stack's place
+    #[arg(long)]
+    replace_stack: bool,
     /// Do not roll back when a step fails: the next run goes on from there
     #[arg(long)]
     keep_on_failure: bool,
@@ -74,7 +77,11 @@ impl Args {
             if self.no_interruption {
                 result::uninterrupted(&desired.plan)?;
             }
-            self.agree(ui, &desired.plan)?;
+            let agreed = self.agree_to_replace_stack(&desired, ui)?;
+            self.agree(ui, &desired.plan, agreed)?;
+            if round == 1 {
+                self.desired.target.remember(ui)?;
+            }
             let planned = Instant::now();
             let (outcome, stopped) = self.execute(desired.aws, &desired.plan, desired.code.clone(), ui).await;
             run.rounds.push(Round::new(&desired.plan, &outcome, planned));
@@ -118,8 +125,33 @@ impl Args {
         }
     }
 
-    /// Asks before anything is taken away.
-    fn agree(&self, ui: &Ui, plan: &Plan) -> Result<(), Failure> {
+    /// Asks, whatever else was agreed to, before a template takes the place of a stack that has nothing to do with it: it
+    /// may be the wrong folder, or a name that two projects share. Gives whether that was answered on a terminal.
+    fn agree_to_replace_stack(&self, desired: &Desired<'_>, ui: &Ui) -> Result<bool, Failure> {
+        let Some(replaced) = plan::replaced(desired.stack, &desired.live, &desired.plan) else { return Ok(false) };
+        if self.replace_stack {
+            return Ok(false);
+        }
+        let name = &desired.stack.scope.stack;
+        let plan::Replaced { going, all } = replaced;
+        ui.say(format_args!(
+            "None of the resources of stack {name} is in this template: {going} of {all} would be deleted, and the template's made in their place.\nIf this is another project, give it a stack of its own: --stack NAME."
+        ));
+        if !io::stdin().is_terminal() {
+            return Err(format!(
+                "this would replace the whole stack {name}; say --replace-stack if that is what you want"
+            )
+            .into());
+        }
+        if ui.confirm(format_args!("Delete stack {name} as it is, and put this template's in its place?")) {
+            Ok(true)
+        } else {
+            Err("nothing was changed".into())
+        }
+    }
+
+    /// Asks before anything is taken away, unless that is agreed to already.
+    fn agree(&self, ui: &Ui, plan: &Plan, agreed: bool) -> Result<(), Failure> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             return Err(format!(
                 "this is not the plan {digest} but {}: what is there, or what shall be, has changed since\n  look at it with: wschat plan{}",
@@ -129,7 +161,7 @@ impl Args {
             .into());
         }
         let doomed: Vec<&str> = plan.destructive().map(|step| step.name.as_str()).collect();
-        if doomed.is_empty() || self.yes {
+        if doomed.is_empty() || self.yes || agreed {
             return Ok(());
         }
         let what = doomed.join(", ");

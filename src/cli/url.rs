@@ -1,7 +1,7 @@
 //! `wschat url`: the URI alone, for scripts.
 
 use super::exit::Exit;
-use super::{Failure, result, target};
+use super::{Failure, list, result, target};
 use crate::resources::{Live, Search, Sought, api, provider, stage};
 use crate::ui::Ui;
 
@@ -24,9 +24,10 @@ impl Args {
         }
         let uris = result::live_uris(&live);
         if uris.is_empty() {
+            let name = &aws.scope().stack;
+            let instead = if live.is_empty() { list::instead(&self.target, name, ui).await } else { String::new() };
             return Err(format!(
-                "stack {} has no URI{}\n  bring it up with: wschat up{}",
-                aws.scope().stack,
+                "stack {name} has no URI{}{instead}\n  bring it up with: wschat up{}",
                 if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
                 self.target.flags()
             )

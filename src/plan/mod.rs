@@ -8,11 +8,12 @@ mod diff;
 pub mod effects;
 mod order;
 mod planner;
+#[cfg(test)]
+mod properties;
+mod replaced;
 mod serving;
 #[cfg(test)]
 mod serving_tests;
-#[cfg(test)]
-mod properties;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
@@ -27,7 +28,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use diff::{Change, shown};
-pub use planner::{diff, teardown};
+pub use planner::{diff, in_use, teardown};
+pub use replaced::{Replaced, replaced};
 pub use undo::{Did, Undo, believed, undo};
 
 use crate::resources::deployment::FREEZES;
@@ -240,6 +242,13 @@ pub enum PlanError {
         "{logical_id} would have to be replaced ({properties} cannot be changed), and \"{name}\" with all its data would be lost\n  to replace it all the same: --allow-data-loss {logical_id}"
     )]
     DataLoss { logical_id: String, name: String, properties: String },
+    #[error(
+        "the managed policy {name} ({arn}) cannot be deleted: {} {} it, and {} not this stack's\n  take it from there first, as in: aws iam detach-role-policy --role-name ROLE --policy-arn {arn}",
+        .by.join(", "),
+        if .by.len() == 1 { "uses" } else { "use" },
+        if .by.len() == 1 { "is" } else { "are" }
+    )]
+    InUse { name: String, arn: String, by: Vec<String> },
 }
 
 /// What the user lets a plan do, and what the plan is to know beside the template.

@@ -36,6 +36,7 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
             }
         }
     }
+    marked_first(plan);
     // A snapshot is taken when what shall not be in it is gone.
     let before_snapshot: BTreeSet<usize> = (0..plan.steps.len())
         .filter(|index| plan.steps[*index].action == Action::Delete)
@@ -57,6 +58,26 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     order_deletes(plan);
     serving::order(plan, stack, step_of);
     plan.break_soft_cycles();
+}
+
+/// Lets routes that call nothing wait for an integration of their API, where one is made. An integration says whose it is and
+/// a route cannot; so an API that a run which ended early leaves is known by the first that is in it.
+fn marked_first(plan: &mut Plan) {
+    let api = |step: &super::Step| step.want.as_ref().map(|want| want.properties["ApiId"].clone());
+    for route in 0..plan.steps.len() {
+        let step = &plan.steps[route];
+        let calls_nothing = step.want.as_ref().is_some_and(|want| want.properties["Target"].is_null());
+        if step.type_name != route::TYPE || step.action != Action::Create || !calls_nothing {
+            continue;
+        }
+        let first = plan.steps.iter().position(|other| {
+            other.type_name == integration::TYPE && other.action == Action::Create && api(other) == api(step)
+        });
+        let after = |step: usize| plan.steps[step].after.iter().copied();
+        if let Some(first) = first.filter(|first| !reaches(*first, route, after)) {
+            plan.steps[route].after.insert(first);
+        }
+    }
 }
 
 /// The policies that stand apart from the role that a function has.

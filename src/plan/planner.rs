@@ -8,8 +8,8 @@ use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, function, integration, log_group, mark,
-    route, route_response, tags, version,
+    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, function, integration, log_group,
+    managed_policy, mark, route, route_response, tags, version,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
@@ -38,6 +38,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
         planner.want(resource);
     }
     planner.leftovers();
+    planner.errors.extend(in_use(&planner.plan));
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }
@@ -57,6 +58,18 @@ pub fn teardown(live: &[Live]) -> Plan {
     }
     order_deletes(&mut plan);
     plan
+}
+
+/// What a plan would delete or make anew although others use it.
+pub fn in_use(plan: &Plan) -> Vec<PlanError> {
+    let going = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete | Action::Replace));
+    let used = going.filter_map(|step| {
+        let live = step.live.as_ref().filter(|live| live.type_name == managed_policy::TYPE)?;
+        let by = managed_policy::holders(live)?.others;
+        let arn = live.attributes.get("Ref").cloned().unwrap_or_default();
+        (!by.is_empty()).then(|| PlanError::InUse { name: step.name.clone(), arn, by: by.into_iter().collect() })
+    });
+    used.collect()
 }
 
 struct Planner<'a> {
@@ -211,6 +224,10 @@ impl Planner<'_> {
         if [version::TYPE, alias::TYPE].contains(&provider.type_name()) {
             let mark = mark::of(&resource.logical_id, resource.deletion_policy);
             properties[mark::PROPERTY] = Value::from(mark);
+        }
+        if provider.type_name() == integration::TYPE {
+            // It goes with its API, whatever its own policy.
+            properties[mark::PROPERTY] = Value::from(mark::of(&resource.logical_id, DeletionPolicy::Delete));
         }
         if provider.type_name() == version::TYPE
             && let Some((function, provider)) = self.published(resource)

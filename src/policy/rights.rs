@@ -195,7 +195,12 @@ fn of_function(rights: &mut Rights, it: &Subject<'_>) {
     }
     // Lambda may have made its log group, which goes with it.
     if it.creates() || it.deletes() {
-        logs(rights, it.scope, &format!("{}{name}", log_group::LAMBDA), &["ListTagsForResource", "DeleteLogGroup"]);
+        logs(
+            rights,
+            it.scope,
+            &format!("{}{name}", log_group::LAMBDA),
+            &["ListTagsForResource", "TagResource", "DeleteLogGroup"],
+        );
     }
 }
 
@@ -299,11 +304,8 @@ fn of_managed_policy(rights: &mut Rights, plan: &Plan, it: &Subject<'_>) {
     let path = [&it.wanted, &it.live].iter().find_map(|side| side["Path"].as_str());
     let arn = managed_policy::arn(it.scope, path, it.name());
     let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
-    allow(&["GetPolicy", "GetPolicyVersion"]);
+    allow(&["GetPolicy", "GetPolicyVersion", "ListEntitiesForPolicy"]);
     let roles = it.texts("Roles");
-    if !roles.is_empty() {
-        allow(&["ListEntitiesForPolicy"]);
-    }
     if it.creates() {
         allow(&["CreatePolicy", "TagPolicy"]);
         allow(REMOVE);

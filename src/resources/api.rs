@@ -1,5 +1,7 @@
 //! `AWS::ApiGatewayV2::Api`, for WebSocket APIs.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,8 @@ use serde_json::Value;
 
 use super::tags::{self, Tags};
 use super::{
-    Attribute, Context, Created, Kind, Live, Owner, Provider, ResourceError, Sought, Want, canonical, gone_is_fine,
-    pages, to_value,
+    Attribute, Context, Created, Kind, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, Want,
+    canonical, deployment, function, gone_is_fine, integration, mark, pages, provider, route, stage, to_value,
 };
 use crate::aws::{Aws, Call, CallError};
 use crate::diagnostic::Problem;
@@ -133,12 +135,26 @@ impl Provider for Api {
             live.properties["Tags"].get(tags::STACK).is_none()
                 && live.properties["Name"].as_str().is_some_and(|name| search.wants(TYPE, name))
         };
-        Ok(found.into_iter().filter(|live| live.owner == Owner::Stack || in_the_way(live)).collect())
+        let merely_tagged =
+            |live: &Live| live.properties["Tags"][tags::STACK].as_str() == Some(aws.scope().stack.as_str());
+        let found = found.into_iter();
+        Ok(found.filter(|live| live.owner == Owner::Stack || in_the_way(live) || merely_tagged(live)).collect())
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let ours = list(cx.aws).await?.into_iter().filter(|live| live.owner == Owner::Stack);
-        Ok(ours.into_iter().find(|live| self.is(want, live)))
+        let search = Sought::from(Search::default());
+        for live in list(cx.aws).await?.into_iter().filter(|live| live.owner == Owner::Stack && self.is(want, live)) {
+            let mut found = vec![live];
+            for child in PROVIDERS.iter().filter(|child| child.parent() == Some(TYPE)) {
+                let below = child.list(cx.aws, &search, &found[..1]).await?;
+                found.extend(below);
+            }
+            settle_owners(&mut found, cx.aws.scope(), &Search::default());
+            if found[0].owner == Owner::Stack {
+                return Ok(found.into_iter().next());
+            }
+        }
+        Ok(None)
     }
 
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
@@ -219,6 +235,73 @@ async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
     let age = |api: &sdk::Api| api.created_date.map_or((0, 0), |date| (date.secs(), date.subsec_nanos()));
     apis.sort_by(|one, other| (age(one), &one.api_id).cmp(&(age(other), &other.api_id)));
     Ok(apis.into_iter().map(|api| live(aws, api)).collect())
+}
+
+/// Settles in a reading which APIs with the stack's tags are the stack's. Tags can be copied with an API or by hand; so
+/// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its mark, an
+/// integration that calls one of its functions (or one that is to be). One that holds nothing yet that serves anybody is what a run leaves
+/// that ended early. What is below an API of others is left out.
+pub fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
+    let is_ours = |live: &Live| live.owner == Owner::Stack;
+    let functions: BTreeSet<String> = found
+        .iter()
+        .filter(|live| live.type_name == function::TYPE && is_ours(live))
+        .map(|live| live.physical_id.clone())
+        .collect();
+    let proves = |live: &Live| match live.type_name {
+        stage::TYPE => {
+            let tags = &live.properties["Tags"];
+            let stack = tags[tags::STACK].as_str().filter(|stack| scope.stack.is_empty() || *stack == scope.stack);
+            stack.is_some() && tags[tags::REGION].as_str() == Some(&scope.region)
+        }
+        deployment::TYPE => live.properties.get(deployment::DIGEST).is_some(),
+        integration::TYPE => {
+            let uri = live.properties["IntegrationUri"].as_str().unwrap_or_default();
+            let called = uri.split_once(":function:").and_then(|(_, rest)| rest.split([':', '/']).next());
+            let is_called = |name: &str| {
+                functions.contains(name)
+                    || function::is_generated_name(scope, name)
+                    || search.wants(function::TYPE, name)
+            };
+            live.properties.get(mark::PROPERTY).is_some() || called.is_some_and(is_called)
+        }
+        _ => false,
+    };
+    let mut others: BTreeSet<String> = BTreeSet::new();
+    for api in found.iter().filter(|live| live.type_name == TYPE && is_ours(live)) {
+        let serving = [route::TYPE, integration::TYPE, deployment::TYPE, stage::TYPE];
+        let inside = found.iter().filter(|live| {
+            serving.contains(&live.type_name) && live.parent.as_deref() == Some(api.physical_id.as_str())
+        });
+        let inside: Vec<&Live> = inside.collect();
+        let tagged_whole = [tags::LOGICAL_ID, tags::DELETION_POLICY];
+        let tagged_whole = tagged_whole.iter().all(|key| api.properties["Tags"].get(*key).is_some());
+        if !(inside.iter().any(|live| proves(live)) || inside.is_empty() && tagged_whole) {
+            others.insert(api.physical_id.clone());
+        }
+    }
+    if others.is_empty() {
+        return;
+    }
+    let routes_of_others: BTreeSet<String> = found
+        .iter()
+        .filter(|live| live.type_name == route::TYPE && live.parent.as_ref().is_some_and(|api| others.contains(api)))
+        .map(|live| live.physical_id.clone())
+        .collect();
+    found.retain(|live| {
+        let inside = match provider(live.type_name).and_then(|provider| provider.parent()) {
+            Some(TYPE) => &others,
+            Some(route::TYPE) => &routes_of_others,
+            _ => return true,
+        };
+        !live.parent.as_ref().is_some_and(|parent| inside.contains(parent))
+    });
+    for api in found.iter_mut().filter(|live| live.type_name == TYPE && others.contains(&live.physical_id)) {
+        let stack = &scope.stack;
+        api.owner = Owner::Other(format!(
+            "somebody else (it carries the tags of the wschat stack \"{stack}\", but nothing in it is of that stack)"
+        ));
+    }
 }
 
 /// Sets and removes tags of something below API Gateway.

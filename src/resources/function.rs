@@ -9,17 +9,17 @@ use aws_sdk_lambda::types as sdk;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::tags::{self, Tags};
 use super::{
     Attribute, Context, Created, Health, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want,
-    gone_is_fine, pages, to_value, wait,
+    gone_is_fine, log_group, pages, to_value, wait,
 };
 use crate::aws::{Aws, Call, CallError, Meaning, Trial};
 use crate::diagnostic::{Path, Problem};
-use crate::stack::{Scope, Token};
+use crate::stack::{Identity, Scope, Token, logical_id_in};
 
 pub const TYPE: &str = "AWS::Lambda::Function";
 
@@ -240,6 +240,8 @@ impl Provider for Function {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
+    /// Those of others as well, whatever they are called: a log group is whose its function is. `live::read` leaves them
+    /// out.
     async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let functions = pages::all(|from| async move {
             let page = aws.call(Call::new("lambda", "ListFunctions"), || {
@@ -255,17 +257,19 @@ impl Provider for Function {
                 let wanted = search.wants(TYPE, &name);
                 // Whose it is, only its tags tell. Where its name says that it is ours, its permissions are asked for at
                 // once and not in another round trip.
-                let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
+                let likely = wanted || is_generated_name(aws.scope(), &name);
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
                 let (found, policy) = tokio::join!(read(aws, &name), async {
                     if likely { Some(policy(aws, &name, None).await) } else { None }
                 });
                 let found = match found {
                     // Whoever may not see a function has not made it, unless it is called like one of ours.
-                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => None,
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => {
+                        let owner = Owner::Other("somebody else (it may not be seen)".to_owned());
+                        Some(Live { owner, ..Live::new(TYPE, &name, Value::Null) })
+                    }
                     found => found?,
                 };
-                let found = found.filter(|live| live.owner == Owner::Stack || wanted);
                 Ok(match (found, policy) {
                     (Some(live), Some(policy)) if live.owner == Owner::Stack => Some(live.attribute(POLICY, policy?)),
                     (found, _) => found,
@@ -407,6 +411,10 @@ impl Provider for Function {
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
+        // Its log group is known as ours by this function alone. A run that ends here must leave it known.
+        if let Some(group) = live.attributes.get(LOG_GROUP) {
+            log_group::tag_as_ours(aws, group).await?;
+        }
         gone_is_fine(
             aws.call(Call::new("lambda", "DeleteFunction"), || {
                 aws.lambda.delete_function().function_name(&live.physical_id).send()
@@ -497,6 +505,24 @@ where
 /// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
 pub(super) const POLICY: &str = "Policy";
 
+/// The attribute of a live function that names the log group which Lambda made for it and which carries no tags yet.
+pub(crate) const LOG_GROUP: &str = "LogGroup";
+
+/// The name that wschat gives the function `logical_id` of the stack in `scope` where the template gives none.
+pub fn generated_name(scope: &Scope, logical_id: &str) -> String {
+    // Other code than a zip is not taken, so this is all that a function's identity may hang on beside its logical id.
+    let create_only = json!({ "PackageType": PackageType::Zip });
+    let create_only = create_only.as_object().cloned().unwrap_or_default();
+    let naming = Function.naming().map_or(64, |naming| naming.longest);
+    Identity { scope, type_name: TYPE, logical_id, create_only: &create_only }.name(naming)
+}
+
+/// Whether `name` is what wschat calls a function of the stack in `scope`: its digits are those of the logical id that it
+/// has in it. (Of one whose logical id had to be cut that cannot be told.)
+pub fn is_generated_name(scope: &Scope, name: &str) -> bool {
+    logical_id_in(&scope.stack, name).is_some_and(|logical_id| generated_name(scope, logical_id) == name)
+}
+
 /// The resource policy of a function or of one of its aliases, JSON; empty where it has none.
 pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result<String, CallError> {
     let answer = aws
@@ -511,7 +537,8 @@ pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result
     }
 }
 
-async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
+/// A function as it is, whosever it is; `None` where there is none.
+pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let answer =
         aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send()).await;
     let answer = match answer {

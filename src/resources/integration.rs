@@ -1,6 +1,6 @@
 //! `AWS::ApiGatewayV2::Integration`.
 //!
-//! It has no name and no tags: its content is what it is known by. So it is never changed in place. A changed one is
+//! It has no name and no tags: its content is what it is known by, and its description, where the template gives none, says whose it is. So it is never changed in place. A changed one is
 //! made beside the old, the routes move, a deployment freezes them, the stage moves, and then the old one goes.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, canonical, gone_is_fine,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, canonical, gone_is_fine, mark,
     pages, to_value,
 };
 use crate::aws::{Aws, Call};
@@ -48,6 +48,8 @@ struct Props {
     template_selection_expression: Option<String>,
     #[serde(default = "longest")]
     timeout_in_millis: i32,
+    /// Put in by the plan: an integration carries no tags, and an API is the stack's only if something in it is.
+    mark: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -116,7 +118,9 @@ impl Provider for Integration {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         // Most differ in this, and it is asked for every pair.
-        want.properties["IntegrationUri"] == live.properties["IntegrationUri"] && want.properties == live.properties
+        want.properties["IntegrationUri"] == live.properties["IntegrationUri"]
+            && live.logical_id.as_ref().is_none_or(|id| *id == want.logical_id)
+            && unmarked(&want.properties) == unmarked(&live.properties)
     }
 
     async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
@@ -134,6 +138,11 @@ impl Provider for Integration {
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
         let aws = cx.aws;
         let props: Props = want.read()?;
+        let description = match props.mark.as_deref() {
+            // What the template says of it is left as it is.
+            Some(mark) if props.description.is_empty() => mark::describe("", Some(mark))?,
+            _ => props.description.clone(),
+        };
         let map = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone().into_iter().collect());
         let answer = aws
             .call(Call::new("apigatewayv2", "CreateIntegration").once().lane(&props.api_id), || {
@@ -151,7 +160,7 @@ impl Provider for Integration {
                     .set_content_handling_strategy(
                         props.content_handling_strategy.as_deref().map(sdk::ContentHandlingStrategy::from),
                     )
-                    .set_description((!props.description.is_empty()).then(|| props.description.clone()))
+                    .set_description((!description.is_empty()).then(|| description.clone()))
                     .passthrough_behavior(sdk::PassthroughBehavior::from(props.passthrough_behavior.as_str()))
                     .payload_format_version(&props.payload_format_version)
                     .set_request_parameters(map(&props.request_parameters))
@@ -198,6 +207,11 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
     let filled =
         |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
     let id = integration.integration_id.unwrap_or_default();
+    let text = integration.description.unwrap_or_default();
+    let (description, mark) = match mark::split(&text) {
+        ("", Some(mark)) => ("", Some(mark)),
+        _ => (text.as_str(), None),
+    };
     let props = Props {
         api_id: api.to_owned(),
         integration_type: match integration.integration_type {
@@ -209,7 +223,7 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         connection_type: filled(integration.connection_type.map(|kind| kind.as_str().to_owned()), internet),
         credentials_arn: integration.credentials_arn.filter(|arn| !arn.is_empty()),
         content_handling_strategy: integration.content_handling_strategy.map(|strategy| strategy.as_str().to_owned()),
-        description: integration.description.unwrap_or_default(),
+        description: description.to_owned(),
         passthrough_behavior: filled(
             integration.passthrough_behavior.map(|behavior| behavior.as_str().to_owned()),
             when_no_match,
@@ -219,6 +233,17 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         request_templates: integration.request_templates.unwrap_or_default().into_iter().collect(),
         template_selection_expression: integration.template_selection_expression.filter(|text| !text.is_empty()),
         timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(longest),
+        mark: mark.map(str::to_owned),
     };
-    Live::new(TYPE, id, to_value(&props)).below(api)
+    let logical_id = mark.map(|mark| mark::read(mark).0.to_owned());
+    Live { logical_id, ..Live::new(TYPE, id, to_value(&props)).below(api) }
+}
+
+/// Properties without the mark.
+fn unmarked(properties: &Value) -> Value {
+    let mut properties = properties.clone();
+    if let Some(members) = properties.as_object_mut() {
+        members.remove(mark::PROPERTY);
+    }
+    properties
 }

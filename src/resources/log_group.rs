@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::tags::{self, Tags};
 use super::{
     Attribute, Context, Created, Kind, Live, Naming, Owner, Provider, ResourceError, Search, Sought, Want, canonical,
-    gone_is_fine, pages, to_value,
+    function, gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
 use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::stack::{DeletionPolicy, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
 
@@ -123,7 +123,19 @@ impl Provider for LogGroup {
             .into_iter()
             .find(|group| group.log_group_name.as_deref() == Some(name))
         {
-            Some(group) => live(cx.aws, &search, group).await,
+            Some(group) => {
+                let Some(live) = live(cx.aws, &search, group).await? else { return Ok(None) };
+                // Lambda may have made it since everything was read.
+                let owner = match function_of(&live) {
+                    Some(name) => match function::read(cx.aws, name).await? {
+                        Some(function) => function.owner,
+                        None if function::is_generated_name(cx.aws.scope(), name) => Owner::Stack,
+                        None => live.owner.clone(),
+                    },
+                    None => live.owner.clone(),
+                };
+                Ok(Some(Live { owner, ..live }))
+            }
             None => Ok(None),
         }
     }
@@ -210,13 +222,41 @@ pub(crate) fn function_of(live: &Live) -> Option<&str> {
     live.physical_id.strip_prefix(LAMBDA).filter(|_| untagged && live.type_name == TYPE)
 }
 
-/// The group, if the stack wants or owns it, or if it may be one that Lambda made for a function of the stack: no
-/// deployer deletes those, so we do.
+/// The function whose lines a group without tags of wschat's holds, by its name.
+pub(crate) fn made_by_lambda(live: &Live) -> Option<&str> {
+    let tagged = live.properties["Tags"].get(tags::STACK).is_some();
+    live.physical_id.strip_prefix(LAMBDA).filter(|_| live.type_name == TYPE && !tagged)
+}
+
+/// Puts the stack's tags on a group that is the stack's because its function is; one that is gone is no error.
+///
+/// # Errors
+/// What AWS refused.
+pub(super) async fn tag_as_ours(aws: &Aws, name: &str) -> Result<(), ResourceError> {
+    let arn = arn(aws.scope(), name);
+    // Without a logical id: the template does not describe it.
+    let mut tags = tags::ownership(aws.scope(), "", DeletionPolicy::Delete);
+    tags.remove(tags::LOGICAL_ID);
+    gone_is_fine(
+        aws.call(Call::new("logs", "TagResource"), || {
+            aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone().into_iter().collect())).send()
+        })
+        .await,
+    )?;
+    Ok(())
+}
+
+/// The group, if the stack wants or owns it, or if it carries no tags and may be one that Lambda made for a function of the
+/// stack. No deployer deletes those, so we do; whose each is, `live::read` settles, which knows the functions.
 async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option<Live>, ResourceError> {
     let name = group.log_group_name.clone().unwrap_or_default();
     let wanted = search.wants(TYPE, &name);
     let function = name.strip_prefix(LAMBDA);
-    let generated = tags::is_generated_name(&aws.scope().stack, function.unwrap_or(&name));
+    // One that Lambda made is called like its function, whose name can be told from others'.
+    let likely = match function {
+        Some(function) => function::is_generated_name(aws.scope(), function),
+        None => tags::is_generated_name(&aws.scope().stack, &name),
+    };
     let arn = arn(aws.scope(), &name);
     let answer = aws
         .call(Call::new("logs", "ListTagsForResource"), || aws.logs.list_tags_for_resource().resource_arn(&arn).send())
@@ -225,13 +265,10 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
         Err(error) if error.is(Meaning::NotFound) => return Ok(None),
         // Whoever may not see a group's tags has not made it, unless it is called like one of ours.
-        Err(error) if error.is(Meaning::Denied) && !wanted && !generated => return Ok(None),
+        Err(error) if error.is(Meaning::Denied) && !wanted && !likely => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut owner = tags::owner(&tags, aws.scope());
-    if owner == Owner::Other(tags::UNTAGGED.to_owned()) && function.is_some() && generated {
-        owner = Owner::Stack;
-    }
+    let owner = tags::owner(&tags, aws.scope());
     if owner != Owner::Stack && !wanted && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned())) {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! `AWS::IAM::ManagedPolicy`: a policy of the customer's own, which roles are given.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use async_trait::async_trait;
 use aws_sdk_iam::types as sdk;
@@ -201,13 +202,25 @@ impl Provider for ManagedPolicy {
         let aws = cx.aws;
         let props: Props = live.read()?;
         let arn = arn(aws.scope(), props.path.as_deref(), &live.physical_id);
-        // It goes only when no role has it and no older version is left.
-        let (roles, older) = match tokio::join!(roles(aws, &arn), older_versions(aws, &arn)) {
+        // It goes only when nothing has it and no older version is left.
+        let (entities, older) = match tokio::join!(entities(aws, &arn), older_versions(aws, &arn)) {
             (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(()),
-            (roles, older) => (roles?, older?),
+            (entities, older) => (entities?, older?),
         };
-        for role in roles {
-            role::detach(aws, &role, &arn).await?;
+        // Others may have taken it since the plan was made.
+        let ours = holders(live).map(|holders| holders.ours).unwrap_or_default();
+        let (ours, others): (Vec<&Entity>, Vec<&Entity>) = entities.iter().partition(|entity| match entity {
+            Entity::Role(role) => ours.contains(role) || props.roles.contains(role),
+            Entity::Other(_) => false,
+        });
+        if !others.is_empty() {
+            let others: Vec<String> = others.into_iter().map(ToString::to_string).collect();
+            return Err(ResourceError::Failed(format!("{} uses it, which is not this stack's", others.join(", "))));
+        }
+        for entity in ours {
+            if let Entity::Role(role) = entity {
+                role::detach(aws, role, &arn).await?;
+            }
         }
         delete_versions(aws, &arn, &older).await?;
         gone_is_fine(
@@ -234,14 +247,24 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
     let tags: Tags = policy.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
     let owner = tags::owner(&tags, aws.scope());
     let name = policy.policy_name.unwrap_or_default();
+    let mut attributes = created(&name, arn, policy.policy_id).attributes;
     let (document, roles) = if owner == Owner::Stack {
         let version = policy.default_version_id.unwrap_or_default();
         let in_force = aws.call(Call::new("iam", "GetPolicyVersion"), || {
             aws.iam.get_policy_version().policy_arn(arn).version_id(&version).send()
         });
-        let given_to = async { if given.is_empty() { Ok(BTreeSet::new()) } else { roles(aws, arn).await } };
-        let (in_force, roles) = tokio::try_join!(in_force, given_to)?;
+        let (in_force, entities) = match tokio::join!(in_force, entities(aws, arn)) {
+            // It has gone meanwhile.
+            (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(None),
+            (in_force, entities) => (in_force?, entities?),
+        };
         let document = in_force.policy_version.and_then(|version| version.document).unwrap_or_default();
+        let names = |entity: &Entity| match entity {
+            Entity::Role(role) => Some(role.clone()),
+            Entity::Other(_) => None,
+        };
+        let roles: BTreeSet<String> = entities.iter().filter_map(names).collect();
+        attributes.insert(ENTITIES.to_owned(), serde_json::to_string(&entities).unwrap_or_default());
         (Document::from_url_encoded(&document)?, &roles & given)
     } else {
         (Document::from(Value::Null), BTreeSet::new())
@@ -258,28 +281,91 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner,
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(&name, arn, policy.policy_id).attributes,
+        attributes,
         ..Live::new(TYPE, &name, to_value(&props))
     }))
 }
 
-/// The roles that have a policy.
-async fn roles(aws: &Aws, arn: &str) -> Result<BTreeSet<String>, CallError> {
-    let roles = pages::all(|from| async move {
+/// The attribute of a live policy that lists what has it, JSON.
+const ENTITIES: &str = "Entities";
+
+/// The attribute of a live policy that tells which of them are the stack's, JSON.
+const HOLDERS: &str = "Holders";
+
+/// What has a policy, as its permissions or as its boundary.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Entity {
+    Role(String),
+    /// A user or a group, in words: a stack has none.
+    Other(String),
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(name) => write!(f, "role {name}"),
+            Self::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+/// Who has a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holders {
+    /// Roles of the stack's, and those that the template gives it.
+    pub ours: BTreeSet<String>,
+    /// All others, in words.
+    pub others: BTreeSet<String>,
+}
+
+/// Who has a live policy; `None` where it was not read.
+pub fn holders(live: &Live) -> Option<Holders> {
+    serde_json::from_str(live.attributes.get(HOLDERS)?).ok()
+}
+
+/// Settles for the stack's policies in a whole reading which of the roles that have them are the stack's.
+pub fn settle_holders(found: &mut [Live]) {
+    let is_role = |live: &&Live| live.type_name == role::TYPE && live.owner == Owner::Stack;
+    let roles: BTreeSet<String> = found.iter().filter(is_role).map(|live| live.physical_id.clone()).collect();
+    for live in found.iter_mut().filter(|live| live.type_name == TYPE && live.owner == Owner::Stack) {
+        let Some(entities) = live.attributes.remove(ENTITIES) else { continue };
+        let entities: Vec<Entity> = serde_json::from_str(&entities).unwrap_or_default();
+        let given = live.properties["Roles"].as_array().cloned().unwrap_or_default();
+        let mut holders = Holders::default();
+        for entity in entities {
+            match entity {
+                Entity::Role(role) if roles.contains(&role) || given.contains(&Value::from(role.as_str())) => {
+                    holders.ours.insert(role);
+                }
+                other => {
+                    holders.others.insert(other.to_string());
+                }
+            }
+        }
+        live.attributes.insert(HOLDERS.to_owned(), serde_json::to_string(&holders).unwrap_or_default());
+    }
+}
+
+/// All that has a policy.
+async fn entities(aws: &Aws, arn: &str) -> Result<BTreeSet<Entity>, CallError> {
+    let entities = pages::all(|from| async move {
         let page = aws
             .call(Call::new("iam", "ListEntitiesForPolicy"), || {
-                aws.iam
-                    .list_entities_for_policy()
-                    .policy_arn(arn)
-                    .entity_filter(sdk::EntityType::Role)
-                    .set_marker(from.clone())
-                    .send()
+                aws.iam.list_entities_for_policy().policy_arn(arn).set_marker(from.clone()).send()
             })
             .await?;
-        Ok((page.policy_roles, page.marker.filter(|_| page.is_truncated)))
+        let roles = page.policy_roles.unwrap_or_default().into_iter().filter_map(|role| role.role_name);
+        let users = page.policy_users.unwrap_or_default().into_iter().filter_map(|user| user.user_name);
+        let groups = page.policy_groups.unwrap_or_default().into_iter().filter_map(|group| group.group_name);
+        let entities: Vec<Entity> = roles
+            .map(Entity::Role)
+            .chain(users.map(|user| Entity::Other(format!("user {user}"))))
+            .chain(groups.map(|group| Entity::Other(format!("group {group}"))))
+            .collect();
+        Ok((Some(entities), page.marker.filter(|_| page.is_truncated)))
     })
     .await?;
-    Ok(roles.into_iter().filter_map(|role| role.role_name).collect())
+    Ok(entities.into_iter().collect())
 }
 
 /// The versions of a policy that are not in force, the oldest first.

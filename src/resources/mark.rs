@@ -1,4 +1,5 @@
-//! Whose a part of a function is: versions and aliases carry no tags, so the end of their description says it.
+//! Whose a part of a function or of an API is: versions, aliases and integrations carry no tags, so their description
+//! says it, at its end.
 
 use super::ResourceError;
 use crate::stack::DeletionPolicy;

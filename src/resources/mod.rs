@@ -25,7 +25,7 @@ pub mod tags;
 pub mod version;
 mod wait;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -302,6 +302,9 @@ pub struct Context<'a> {
 pub struct Search {
     /// Physical names that the template wants, by type: looked at whoever owns them.
     pub names: BTreeMap<&'static str, Vec<String>>,
+    /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has seen,
+    /// and those of the template whose names wschat makes.
+    pub functions: BTreeSet<String>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     /// The logical id tells equal ones apart: many templates give every role a policy of the same name.
     pub inline_policies: BTreeMap<(String, String), String>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Owner;
-use crate::stack::{DeletionPolicy, Scope};
+use crate::stack::{DeletionPolicy, Scope, logical_id_in};
 
 pub const STACK: &str = "wschat:stack";
 /// IAM is one for all regions: a role belongs to the stack of one.
@@ -37,14 +37,14 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
 /// Who owns what carries no tag that tells.
 pub const UNTAGGED: &str = "somebody else (it carries no tag of wschat's)";
 
-/// Whose a resource with these tags is, for the stack in `scope`.
+/// Whose a resource with these tags is, for the stack in `scope`: that stack's only where the region agrees, too, which
+/// wschat always writes beside the name.
 pub fn owner(tags: &Tags, scope: &Scope) -> Owner {
     match tags.get(STACK) {
-        Some(owner) if *owner == scope.stack => match tags.get(REGION) {
-            Some(region) if *region != scope.region => {
-                Owner::Other(format!("the wschat stack \"{owner}\" in {region}"))
-            }
-            _ => Owner::Stack,
+        Some(owner) if *owner == scope.stack || scope.stack.is_empty() => match tags.get(REGION) {
+            Some(region) if *region == scope.region => Owner::Stack,
+            Some(region) => Owner::Other(format!("the wschat stack \"{owner}\" in {region}")),
+            None => Owner::Other(format!("somebody else (it carries {STACK} \"{owner}\", but not {REGION})")),
         },
         Some(other) => Owner::Other(format!("the wschat stack \"{other}\"")),
         None => match tags.get("aws:cloudformation:stack-name") {
@@ -59,17 +59,11 @@ pub fn deletion_policy(tags: &Tags) -> DeletionPolicy {
     tags.get(DELETION_POLICY).and_then(|policy| DeletionPolicy::read(policy)).unwrap_or_default()
 }
 
-/// Whether `name` is one that wschat gave in `stack`: `{stack}-{LogicalId}-{8 hex}`. Logical ids have no hyphen, so a
-/// stack whose name begins with another's is not mistaken for it.
+/// Whether `name` looks like one that wschat gave in `stack`: `{stack}-{LogicalId}-{8 hex}`. That is a guess, good enough
+/// to decide what is looked at closely, and never whose it is. Logical ids have no hyphen, so a stack whose name begins
+/// with another's is not mistaken for it.
 pub fn is_generated_name(stack: &str, name: &str) -> bool {
-    name.strip_prefix(stack).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-')).is_some_and(
-        |(logical_id, hash)| {
-            !logical_id.is_empty()
-                && logical_id.chars().all(|c| c.is_ascii_alphanumeric())
-                && hash.len() == 8
-                && hash.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
-        },
-    )
+    logical_id_in(stack, name).is_some()
 }
 
 /// What to set and what to remove to turn `from` into `to`.
@@ -137,6 +131,7 @@ mod tests {
             ("chat", "chat-Table", false),
             ("chat", "chatTable-0a1b2c3d", false),
             ("chat", "chat--0a1b2c3d", false),
+            ("chats", "chat-Table-0a1b2c3d", false),
         ];
         for (stack, name, expected) in table {
             assert_eq!(is_generated_name(stack, name), expected, "{name} in {stack}");
@@ -157,6 +152,10 @@ mod tests {
         let other = |text: &str| Owner::Other(text.to_owned());
         let table = [
             (tags(&[(STACK, "chat"), (REGION, "eu-west-1")]), Owner::Stack),
+            (
+                tags(&[(STACK, "chat")]),
+                other("somebody else (it carries wschat:stack \"chat\", but not wschat:region)"),
+            ),
             (tags(&[(STACK, "chat"), (REGION, "us-east-1")]), other("the wschat stack \"chat\" in us-east-1")),
             (tags(&[(STACK, "other")]), other("the wschat stack \"other\"")),
             (tags(&[("aws:cloudformation:stack-name", "sam")]), other("the CloudFormation stack \"sam\"")),

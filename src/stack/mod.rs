@@ -22,13 +22,14 @@ use serde_json::Value;
 
 use crate::diagnostic::Path;
 use crate::resources::Kind;
-pub use naming::check_stack;
+pub use naming::{Identity, check_stack, logical_id_in};
 pub use resolve::{Survey, resolve, survey};
 
 /// Whose stack, where: what names and ARNs are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// The stack's name: letters, digits and hyphens, at most 40 characters.
+    /// The stack's name: letters, digits and hyphens, at most 128 characters. None at all is
+    /// every stack: for looking only (`wschat list`), `check_stack` lets no other verb have it.
     pub stack: String,
     /// The AWS account, 12 digits.
     pub account: String,

@@ -5,7 +5,7 @@ use super::super::query::{Query, Xml};
 use super::super::shell::Shell;
 use super::super::wire::ApiError;
 use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
-use super::{Answer, Policy, State, documents, limit_exceeded, no_such_entity, page, unique_id};
+use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 use crate::iam::grammar::Purpose;
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
@@ -134,7 +134,9 @@ pub fn list_entities_for_policy(state: &State, query: &Query) -> Answer {
     let arn = query.required("PolicyArn")?;
     check_exists(state, arn)?;
     let wanted = query.get("EntityFilter").is_none_or(|filter| filter == "Role");
-    let roles = state.roles.iter().filter(|(_, role)| wanted && role.attached.iter().any(|attached| attached == arn));
+    let has =
+        |role: &Role| role.boundary.as_deref() == Some(arn) || role.attached.iter().any(|attached| attached == arn);
+    let roles = state.roles.iter().filter(|(_, role)| wanted && has(role));
     let roles = roles.map(|(name, role)| (name.as_str(), role));
     let page =
         page(query, roles, "PolicyRoles", |role| Xml::new().text("RoleName", &role.name).text("RoleId", &role.id))?;

@@ -1,0 +1,125 @@
+//! `wschat list`: the stacks that there are, by their resources' tags.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::exit::Exit;
+use super::local::DataFolder;
+use super::{Failure, result, target};
+use crate::diagnostic::nearest;
+use crate::live;
+use crate::resources::{Live, Owner, Search, Sought, function, log_group, provider, tags};
+use crate::stack::Scope;
+use crate::ui::Ui;
+
+/// Show the stacks of this account and region: how many resources each has, and its URI
+///
+/// It is read from the resources' tags; other tools' stacks are not among them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The AWS region
+    #[arg(long)]
+    region: Option<String>,
+    /// The AWS profile whose credentials and region are used
+    #[arg(long)]
+    profile: Option<String>,
+    /// Call this endpoint instead of AWS's, for all services
+    #[arg(long, value_name = "URL", conflicts_with = "local")]
+    endpoint_url: Option<String>,
+    /// Use the local cloud on this machine instead of AWS; it is started if it is not running
+    #[arg(long)]
+    local: bool,
+    #[command(flatten)]
+    data: DataFolder,
+    /// Print all of it as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        let target = target::Args::anywhere(self.region, self.profile, self.endpoint_url, self.local, self.data);
+        let aws = target.open_as(target::EVERY, ui).await?;
+        let sought = Sought::from(Search::default());
+        let identified = async { Ok(aws.identify().await?.clone()) };
+        let (scope, live) = target::read(&aws, &sought, identified).await?;
+        let stacks = by_stack(live);
+        if self.json {
+            let stacks = stacks.iter().map(|(name, live)| {
+                let mut types: BTreeMap<&str, usize> = BTreeMap::new();
+                for one in live {
+                    *types.entry(one.type_name).or_default() += 1;
+                }
+                json!({"stack": name, "resources": live.len(), "types": types, "uris": result::live_uris(live)})
+            });
+            let stacks: Vec<_> = stacks.collect();
+            ui.line(json!({"account": scope.account, "region": scope.region, "stacks": stacks}));
+        } else {
+            show(&stacks, &scope, ui);
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn show(stacks: &BTreeMap<String, Vec<Live>>, scope: &Scope, ui: &Ui) {
+    let Scope { account, region, .. } = scope;
+    if stacks.is_empty() {
+        ui.say(format_args!("There is no stack in account {account} ({region})."));
+        return;
+    }
+    ui.say(format_args!("Stacks in account {account} ({region}):"));
+    let width = stacks.keys().map(String::len).max().unwrap_or(0);
+    for (name, live) in stacks {
+        let count = match live.len() {
+            1 => "1 resource".to_owned(),
+            count => format!("{count} resources"),
+        };
+        let line = format!("{name:width$}  {count:13}  {}", result::live_uris(live).join("  "));
+        ui.line(line.trim_end());
+    }
+}
+
+/// What belongs to each stack, of a reading for all of them.
+fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
+    let mut owners: BTreeMap<(&'static str, String), String> = BTreeMap::new();
+    for one in &live {
+        if let Some(stack) = one.properties["Tags"][tags::STACK].as_str() {
+            owners.insert((one.type_name, one.physical_id.clone()), stack.to_owned());
+        }
+    }
+    let mut stacks: BTreeMap<String, Vec<Live>> = BTreeMap::new();
+    for one in live {
+        let key = (one.type_name, one.physical_id.clone());
+        // A reading has what contains something before what it contains.
+        let container = match (provider(one.type_name).and_then(|provider| provider.parent()), &one.parent) {
+            (Some(type_name), Some(parent)) => Some((type_name, parent.clone())),
+            // One that Lambda made is its function's.
+            _ => log_group::made_by_lambda(&one).map(|name| (function::TYPE, name.to_owned())),
+        };
+        let own = owners.get(&key).filter(|_| one.owner == Owner::Stack);
+        let stack = container.and_then(|container| owners.get(&container)).or(own).cloned();
+        if let Some(stack) = stack {
+            owners.insert(key, stack.clone());
+            stacks.entry(stack).or_default().push(one);
+        }
+    }
+    stacks
+}
+
+/// What to say below "there is nothing of stack `name`": the stacks that there are, as far as they may be read; empty
+/// where there are none.
+pub(super) async fn instead(target: &target::Args, name: &str, ui: &Ui) -> String {
+    let Ok(aws) = target.open_as(target::EVERY, ui).await else { return String::new() };
+    if aws.identify().await.is_err() {
+        return String::new();
+    }
+    let stacks = live::stacks(&aws).await;
+    let names: Vec<&str> = stacks.iter().map(String::as_str).collect();
+    match (nearest(name, &names), names.as_slice()) {
+        (_, []) => String::new(),
+        (Some(near), [_]) => format!("\n  did you mean --stack {near}?"),
+        (Some(near), _) => format!("\n  did you mean --stack {near}? There are: {}", names.join(", ")),
+        (None, _) => format!("\n  there are: {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,444 @@
+//! Whose something is: what merely looks like the stack's, or carries its tags, is left alone; what is the stack's goes,
+//! whenever a run was cut off. And which stack is meant: names of folders, `wschat.toml`, `wschat list`.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use aws_sdk_apigatewayv2::types::{IntegrationType, ProtocolType};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use common::inventory::{Inventory, same};
+use common::proxy::{Fault, What};
+use common::template::{self, Template};
+use common::{Cloud, Run, eventually};
+use serde_json::{Value, json};
+
+/// Somebody who works in the same account, by hand.
+struct Hand {
+    apis: aws_sdk_apigatewayv2::Client,
+    iam: aws_sdk_iam::Client,
+    lambda: aws_sdk_lambda::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
+}
+
+impl Hand {
+    async fn on(cloud: &Cloud) -> Self {
+        let sdk = cloud.sdk().await;
+        Self {
+            apis: aws_sdk_apigatewayv2::Client::new(&sdk),
+            iam: aws_sdk_iam::Client::new(&sdk),
+            lambda: aws_sdk_lambda::Client::new(&sdk),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
+        }
+    }
+
+    async fn role(&self, name: &str) -> String {
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ]});
+        let made = self.iam.create_role().role_name(name).assume_role_policy_document(trust.to_string()).send();
+        made.await.unwrap().role.unwrap().arn
+    }
+
+    async fn function(&self, name: &str, tags: &[(&str, &str)]) {
+        let role = match self.iam.get_role().role_name("of-a-hand").send().await {
+            Ok(found) => found.role.unwrap().arn,
+            Err(_) => self.role("of-a-hand").await,
+        };
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("bootstrap", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+        zip.write_all(b"#!/bin/sh\nexit 1\n").unwrap();
+        let code = FunctionCode::builder().zip_file(Blob::new(zip.finish().unwrap().into_inner())).build();
+        let create = self.lambda.create_function().function_name(name).role(role).code(code).handler("bootstrap");
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let create = create.runtime(Runtime::Providedal2023).set_tags(Some(tags));
+        // Until the role can be assumed.
+        eventually("there is a function", async || create.clone().send().await.is_ok()).await;
+        let is_active = async || {
+            let answer = self.lambda.get_function().function_name(name).send().await.unwrap();
+            answer.configuration.unwrap().state == Some(aws_sdk_lambda::types::State::Active)
+        };
+        eventually("the function is active", is_active).await;
+    }
+
+    /// What Lambda makes for a function that it runs for the first time.
+    async fn log_group(&self, function: &str) {
+        self.logs.create_log_group().log_group_name(format!("/aws/lambda/{function}")).send().await.unwrap();
+    }
+
+    async fn api(&self, name: &str, tags: &[(&str, &str)]) -> String {
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let create = self.apis.create_api().name(name).protocol_type(ProtocolType::Websocket).set_tags(Some(tags));
+        let made = create.route_selection_expression("$request.body.action").send().await.unwrap();
+        made.api_id.unwrap()
+    }
+}
+
+fn down(cloud: &Cloud, stack: &str) -> Run {
+    cloud.wschat(&["down", "--local", "--yes", "--stack", stack])
+}
+
+/// A template of a role and a policy.
+fn save(cloud: &Cloud, resources: Value) {
+    Template(json!({"Resources": resources})).save(cloud);
+}
+
+/// The name of the only function there is.
+fn function_in(inventory: &Inventory) -> String {
+    let name = inventory.keys().find_map(|name| name.strip_prefix("function ")).unwrap();
+    name.split([',', ':']).next().unwrap().to_owned()
+}
+
+/// Eight hexadecimal digits are also a short commit hash: names that look like wschat's are others' all the same.
+#[tokio::test]
+async fn log_groups_of_others_stay_whatever_they_are_called() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    hand.function("chat-worker-1a2b3c4d", &[]).await;
+    hand.function("chat-task-2b3c4d5e", &[("wschat:stack", "shop"), ("wschat:region", "us-east-1")]).await;
+    hand.function("chat-job-3c4d5e6f", &[("team", "cloudformation")]).await;
+    // The function of the last one is gone.
+    for name in ["chat-worker-1a2b3c4d", "chat-task-2b3c4d5e", "chat-job-3c4d5e6f", "chat-gone-4d5e6f70"] {
+        hand.log_group(name).await;
+    }
+    let theirs = cloud.inventory().await;
+    let told = |run: &Run| {
+        let lines = "left: log group /aws/lambda/chat-gone-4d5e6f70: it carries no tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name /aws/lambda/chat-gone-4d5e6f70 --region us-east-1\n";
+        assert!(run.stderr.contains(lines), "{}", run.stderr);
+        assert_eq!(run.stderr.matches("left: ").count(), 1, "{}", run.stderr);
+    };
+    // No such stack ever was.
+    let run = down(&cloud, "chat");
+    run.changes_nothing();
+    told(&run);
+    same(&cloud.inventory().await, &theirs);
+
+    cloud.wschat(&["up", "--local", "--yes", "--stack", "chat"]).ok();
+    told(&down(&cloud, "chat").ok());
+    same(&cloud.inventory().await, &theirs);
+}
+
+/// A function's last lines may make its log group again when the stack is gone.
+#[tokio::test]
+async fn a_log_group_whose_name_only_this_stack_gives_goes() {
+    let cloud = template::swift_echo();
+    cloud.up();
+    let name = function_in(&cloud.inventory().await);
+    cloud.down();
+    let hand = Hand::on(&cloud).await;
+    hand.log_group(&name).await;
+    // Of another stack it is not.
+    down(&cloud, "ap").changes_nothing();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+    // Unless somebody else has a function of that very name.
+    hand.function(&name, &[]).await;
+    hand.log_group(&name).await;
+    let theirs = cloud.inventory().await;
+    down(&cloud, "app").changes_nothing();
+    same(&cloud.inventory().await, &theirs);
+}
+
+/// Nothing in a name that the template gives says whose it is; so the function says it to its log group before it goes.
+#[tokio::test]
+async fn a_down_that_is_killed_leaves_no_log_group_behind() {
+    let cloud = template::swift_echo();
+    let mut template = template::echo_without_handler(&cloud);
+    template.set("Echo.FunctionName", "mine".into());
+    template.save(&cloud);
+    for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+        cloud.up();
+        Hand::on(&cloud).await.log_group("mine").await;
+        let kill = when(What::Kill);
+        let killed = cloud
+            .through()
+            .script(move |call| {
+                let is_it = call.operation == "DeleteFunction" && call.about == "mine";
+                is_it.then(|| kill.clone())
+            })
+            .run(&["down", "--yes"]);
+        assert_eq!(killed.run.code, None, "{}", killed.run.stderr);
+        assert!(cloud.inventory().await.contains_key("log group /aws/lambda/mine"));
+        cloud.down();
+        same(&cloud.inventory().await, &Inventory::new());
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_merely_carries_the_tags_stays() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    let whole: &[(&str, &str)] = &[
+        ("wschat:stack", "app"),
+        ("wschat:region", "us-east-1"),
+        ("wschat:logical-id", "Api"),
+        ("wschat:deletion-policy", "Delete"),
+    ];
+    let elsewhere = [whole[0], ("wschat:region", "eu-west-1"), whole[2], whole[3]];
+    let copied = hand.api("copied", whole).await;
+    hand.apis.create_route().api_id(&copied).route_key("$default").send().await.unwrap();
+    let staged = hand.api("staged", whole).await;
+    let mock = hand.apis.create_integration().api_id(&staged).integration_type(IntegrationType::Mock);
+    mock.send().await.unwrap();
+    hand.apis.create_stage().api_id(&staged).stage_name("live").send().await.unwrap();
+    hand.api("elsewhere", &elsewhere).await;
+    hand.api("no-region", &whole[..1]).await;
+    let theirs = cloud.inventory().await;
+
+    let run = cloud.down();
+    run.changes_nothing();
+    for (name, why) in [
+        ("copied", "carries the tags of the wschat stack \"app\", but nothing in it is of that stack)"),
+        ("staged", "carries the tags of the wschat stack \"app\", but nothing in it is of that stack)"),
+        ("elsewhere", "belongs to the wschat stack \"app\" in eu-west-1"),
+        ("no-region", "carries wschat:stack \"app\", but not wschat:region)"),
+    ] {
+        let told = |line: &&str| line.starts_with(&format!("left: API {name} (")) && line.ends_with(why);
+        assert_eq!(run.stderr.lines().filter(told).count(), 1, "{name}\n{}", run.stderr);
+    }
+    same(&cloud.inventory().await, &theirs);
+    // Nor does a stack that comes take it for its own, or for a duplicate.
+    cloud.up();
+    cloud.up().changes_nothing();
+    cloud.status().ok();
+    cloud.down();
+    same(&cloud.inventory().await, &theirs);
+    // One that holds nothing is what a run that was killed has left.
+    hand.api("app", whole).await;
+    cloud.down();
+    same(&cloud.inventory().await, &theirs);
+}
+
+/// As CloudFormation has it: a policy that others use is not deleted, and nobody loses it unasked.
+#[tokio::test]
+async fn a_managed_policy_that_others_use_stops_the_run_before_anything_is_done() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    let document =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}});
+    let trust = json!({"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}});
+    let role = json!({"Type": "AWS::IAM::Role", "Properties": {
+        "AssumeRolePolicyDocument": trust, "ManagedPolicyArns": [{"Ref": "Policy"}]}});
+    let policy = |description: &str| {
+        json!({"Type": "AWS::IAM::ManagedPolicy", "Properties": {
+            "ManagedPolicyName": "shared", "Description": description, "PolicyDocument": document}})
+    };
+    save(&cloud, json!({"Role": role, "Policy": policy("one")}));
+    cloud.up();
+    for name in ["theirs", "bounded"] {
+        hand.role(name).await;
+    }
+    let arn = "arn:aws:iam::000000000000:policy/shared";
+    hand.iam.attach_role_policy().role_name("theirs").policy_arn(arn).send().await.unwrap();
+    hand.iam.put_role_permissions_boundary().role_name("bounded").permissions_boundary(arn).send().await.unwrap();
+    let before = cloud.inventory().await;
+    let refused = |run: Run| {
+        let run = run.exits(1);
+        run.changes_nothing();
+        let expected = format!(
+            "error: the managed policy Policy ({arn}) cannot be deleted: role bounded, role theirs use it, and are not this stack's\n  take it from there first, as in: aws iam detach-role-policy --role-name ROLE --policy-arn {arn}\n"
+        );
+        assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
+    };
+    let up = || cloud.wschat(&["up", "--local", "--yes"]);
+    refused(cloud.wschat(&["down", "--local", "--yes"]));
+    // It would have to be replaced.
+    save(&cloud, json!({"Role": role, "Policy": policy("another")}));
+    refused(up());
+    let mut alone = role.clone();
+    alone["Properties"].as_object_mut().unwrap().remove("ManagedPolicyArns");
+    save(&cloud, json!({"Role": alone}));
+    refused(up());
+    same(&cloud.inventory().await, &before);
+
+    hand.iam.detach_role_policy().role_name("theirs").policy_arn(arn).send().await.unwrap();
+    hand.iam.delete_role_permissions_boundary().role_name("bounded").send().await.unwrap();
+    cloud.down();
+    let left: Vec<String> = cloud.inventory().await.into_keys().collect();
+    assert_eq!(left, ["role bounded", "role theirs"]);
+}
+
+/// The wrong folder, and the right name.
+#[test]
+fn another_template_takes_a_stacks_place_only_when_told() {
+    let cloud = template::swift_echo();
+    cloud.up();
+    let before = cloud.inventory_now();
+    let table = json!({"Type": "AWS::DynamoDB::Table", "Properties": {
+        "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}});
+    save(&cloud, json!({"Elsewhere": table}));
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    run.changes_nothing();
+    assert!(run.stderr.contains("None of the resources of stack app is in this template: "), "{}", run.stderr);
+    let last = "error: this would replace the whole stack app; say --replace-stack if that is what you want\n";
+    assert!(run.stderr.ends_with(last), "{}", run.stderr);
+    same(&cloud.inventory_now(), &before);
+    // One resource in common, and it is a change like any other.
+    let mut template = Template::echo();
+    let kept = template.get("Rows").clone();
+    save(&cloud, json!({"Elsewhere": table, "Rows": kept}));
+    cloud.up();
+    save(&cloud, json!({"Other": table}));
+    cloud.wschat(&["up", "--local", "--yes", "--replace-stack"]).ok();
+    cloud.down();
+}
+
+/// A command without any stack said but by where it runs.
+fn in_folder(cloud: &Cloud, folder: &Path, arguments: &[&str]) -> Run {
+    let mut command = cloud.command(arguments);
+    cloud.begin_command(command.current_dir(folder).env_remove("WSCHAT_STACK")).end()
+}
+
+#[test]
+fn a_folders_name_is_taken_only_as_it_is() {
+    let cloud = template::swift_echo();
+    let long = "production-".repeat(12);
+    for (folder, suggested) in [
+        ("chat.prod", "chat-prod"),
+        ("chat_prod", "chat-prod"),
+        ("9lives", "stack-9lives"),
+        (&long[..129], &long[..128]),
+    ] {
+        let suggested = suggested.trim_end_matches('-');
+        let path = cloud.folder().with_file_name(folder);
+        fs::create_dir(&path).unwrap();
+        fs::copy(cloud.folder().join("template.json"), path.join("template.json")).unwrap();
+        for verb in ["up", "plan", "status", "down", "url", "policy"] {
+            let run = in_folder(&cloud, &path, &[verb, "--local"]).exits(1);
+            let expected = format!(
+                "error: the folder's name, \"{folder}\", cannot name a stack: letters, digits and hyphens, a letter first, at most 128 characters\n  say which stack this is: --stack {suggested} ("
+            );
+            assert!(run.stderr.contains(&expected), "{}", run.stderr);
+            assert!(run.calls.is_empty());
+        }
+    }
+}
+
+/// Two names of 128 characters that differ in their last are two stacks, whose resources' names are cut.
+#[test]
+fn stacks_have_names_as_long_as_cloudformations() {
+    let cloud = template::swift_echo();
+    let [one, other] = ["a", "b"].map(|last| format!("{}{last}", "long-".repeat(26)[..127].to_owned()));
+    let up = |stack: &str| cloud.wschat(&["up", "--local", "--yes", "--stack", stack]).ok();
+    up(&one);
+    let alone = cloud.inventory_now();
+    up(&other);
+    up(&one).changes_nothing();
+    let both = cloud.inventory_now();
+    assert_eq!(both.len(), 2 * alone.len());
+    assert!(both.keys().all(|name| !name.starts_with("function ") || name.len() <= "function ".len() + 64), "{both:?}");
+    down(&cloud, &other).ok();
+    same(&cloud.inventory_now(), &alone);
+    down(&cloud, &one).ok();
+    same(&cloud.inventory_now(), &Inventory::new());
+    let too_long = cloud.wschat(&["status", "--local", "--stack", &"x".repeat(129)]).exits(1);
+    assert!(too_long.stderr.ends_with("letters, digits and hyphens, a letter first, at most 128 characters\n"));
+}
+
+#[test]
+fn a_renamed_folder_keeps_its_stack() {
+    let cloud = template::swift_echo();
+    let first = cloud.folder().with_file_name("first");
+    fs::create_dir_all(first.join("templates")).unwrap();
+    fs::copy(cloud.folder().join("template.json"), first.join("templates/app.json")).unwrap();
+    template::script(&first.join("templates/echo"), "#!/bin/sh\nexit 1\n");
+    let run = in_folder(&cloud, &first, &["up", "--local", "--yes"]).ok();
+    let said = "wschat.toml now has stack = \"first\": every command here goes by it. Commit it.\n";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let file = fs::read_to_string(first.join("wschat.toml")).unwrap();
+    assert!(file.ends_with("\n[default]\nstack = \"first\"\n"), "{file}");
+    let second = first.with_file_name("second.0");
+    fs::rename(&first, &second).unwrap();
+    let whole = cloud.inventory_now();
+    let again = in_folder(&cloud, &second, &["up", "--local", "--yes"]).ok();
+    again.changes_nothing();
+    assert!(!again.stderr.contains("wschat.toml"), "{}", again.stderr);
+    // Without being told where the template is, too; and from elsewhere with it.
+    for verb in ["status", "url", "plan"] {
+        in_folder(&cloud, &second, &[verb, "--local"]).ok();
+    }
+    let template = second.join("templates/app.json");
+    in_folder(&cloud, &cloud.folder(), &["plan", "--local", "--template", template.to_str().unwrap()]).ok();
+    // A flag and a variable go before the file, and leave it as it is.
+    let mut command = cloud.command(&["status", "--local"]);
+    cloud.begin_command(command.current_dir(&second).env("WSCHAT_STACK", "of-a-variable")).end().exits(3);
+    in_folder(&cloud, &second, &["up", "--local", "--yes", "--stack", "other"]).ok();
+    assert_eq!(fs::read_to_string(second.join("wschat.toml")).unwrap(), file);
+    in_folder(&cloud, &second, &["down", "--local", "--yes", "--stack", "other"]).ok();
+    same(&cloud.inventory_now(), &whole);
+    in_folder(&cloud, &second, &["down", "--local", "--yes"]).ok();
+    same(&cloud.inventory_now(), &Inventory::new());
+}
+
+#[test]
+fn a_region_that_was_given_is_kept_beside_the_name() {
+    let cloud = template::swift_echo();
+    let folder = cloud.folder();
+    fs::write(folder.join("wschat.toml"), "# ours\n[default] # all\n").unwrap();
+    in_folder(&cloud, &folder, &["up", "--local", "--yes", "--region", "eu-west-1"]).ok();
+    let text = fs::read_to_string(folder.join("wschat.toml")).unwrap();
+    assert_eq!(text, "# ours\n[default] # all\nstack = \"project\"\nregion = \"eu-west-1\"\n");
+    let status = in_folder(&cloud, &folder, &["status", "--local"]).ok();
+    assert!(status.stdout.contains("Stack project in account 000000000000 (eu-west-1)"), "{}", status.stdout);
+    in_folder(&cloud, &folder, &["status", "--local", "--region", "us-east-1"]).exits(3);
+    in_folder(&cloud, &folder, &["down", "--local", "--yes"]).ok();
+
+    for (text, expected) in [
+        (
+            "[default]\nstak = \"a\"\n",
+            "error: wschat.toml:2: unknown key \"stak\" in [default]\n  did you mean \"stack\"?\n",
+        ),
+        (
+            "[default]\nstack = \"9lives\"\n",
+            "error: wschat.toml: \"9lives\" cannot be the name of a stack\n  letters, digits and hyphens, a letter first, at most 128 characters\n",
+        ),
+    ] {
+        fs::write(folder.join("wschat.toml"), text).unwrap();
+        for verb in ["up", "plan", "status", "down", "url", "policy"] {
+            let run = in_folder(&cloud, &folder, &[verb, "--local"]).exits(1);
+            assert_eq!(run.stderr, expected, "{verb}");
+        }
+    }
+}
+
+#[test]
+fn the_stacks_that_there_are_are_listed() {
+    let cloud = template::swift_echo();
+    let list = |flags: &[&str]| cloud.wschat(&[&["list", "--local"], flags].concat()).ok();
+    assert_eq!(list(&[]).stderr, "There is no stack in account 000000000000 (us-east-1).\n");
+    let nothing = cloud.down();
+    assert_eq!(nothing.stderr, "There is nothing of stack app in account 000000000000 (us-east-1).\n");
+    let up = |stack: &str| cloud.wschat(&["up", "--local", "--yes", "--stack", stack]).ok();
+    up("shop");
+    up("app-two");
+    let listed = list(&[]);
+    listed.changes_nothing();
+    let status = cloud.wschat(&["status", "--local", "--stack", "shop", "--json"]).ok();
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    let (count, uri) = (status["resources"].as_array().unwrap().len(), status["uris"][0].as_str().unwrap());
+    let lines: Vec<&str> = listed.stdout.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("app-two  "), "{lines:?}");
+    assert_eq!(lines[1], format!("shop     {count} resources   {uri}"));
+    let json: Value = serde_json::from_str(&list(&["--json"]).stdout).unwrap();
+    assert_eq!(json["stacks"][1]["stack"], "shop");
+    assert_eq!(json["stacks"][1]["resources"], count);
+    assert_eq!(json["stacks"][1]["uris"], json!([uri]));
+    assert_eq!(json["stacks"][1]["types"]["AWS::Lambda::Function"], 1);
+
+    let there = "\n  did you mean --stack shop? There are: app-two, shop";
+    let down = down(&cloud, "shopp");
+    assert_eq!(down.stderr, format!("There is nothing of stack shopp in account 000000000000 (us-east-1).{there}\n"));
+    let status = cloud.wschat(&["status", "--local", "--stack", "shopp"]).exits(3);
+    assert!(status.stderr.ends_with(&format!("{there}\n")), "{}", status.stderr);
+    let url = cloud.wschat(&["url", "--local", "--stack", "shopp"]);
+    assert!(url.stderr.contains(&format!("{there}\n  bring it up with")), "{}", url.stderr);
+    let empty = cloud.wschat(&["down", "--local", "--yes", "--stack", ""]).exits(1);
+    empty.changes_nothing();
+}
