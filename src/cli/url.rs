@@ -1,5 +1,6 @@
 //! `wschat url`: the URI alone, for scripts.
 
+use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, result, target};
 use crate::resources::{Live, Search, Sought, api, provider, stage};
@@ -25,10 +26,10 @@ impl Args {
         let uris = result::live_uris(&live);
         if uris.is_empty() {
             return Err(format!(
-                "stack {} has no URI{}\n  bring it up with: wschat up{}",
+                "stack {} has no URI{}\n  bring it up with: {}",
                 aws.scope().stack,
                 if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
-                self.target.flags()
+                Command::new("up").with(&self.target)
             )
             .into());
         }
