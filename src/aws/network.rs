@@ -122,7 +122,9 @@ impl Network {
 
     fn proxy(&self, uri: &Uri) -> Option<&Proxy> {
         let proxy = if uri.scheme_str() == Some("http") { &self.http } else { &self.https };
-        proxy.as_ref().filter(|proxy| !is_here(uri.host().unwrap_or_default()) && proxy.matcher.intercept(uri).is_some())
+        proxy
+            .as_ref()
+            .filter(|proxy| !is_here(uri.host().unwrap_or_default()) && proxy.matcher.intercept(uri).is_some())
     }
 
     /// What a failure to call `uri` was, if no connection was made.
@@ -131,7 +133,8 @@ impl Network {
             return None;
         }
         let to = origin(uri);
-        let settings = self.endpoints.iter().chain(self.services.get().into_iter().flatten()).filter(|(origin, _)| *origin == to);
+        let settings =
+            self.endpoints.iter().chain(self.services.get().into_iter().flatten()).filter(|(origin, _)| *origin == to);
         Some(Unreached {
             settings: settings.map(|(_, setting)| setting.clone()).collect(),
             proxy: self.proxy(uri).map(|proxy| (proxy.variable, proxy.url.clone())),
@@ -255,7 +258,8 @@ pub fn never_connected(message: &str) -> bool {
 
 /// The first cause of an error.
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = std::iter::successors(Some(error), |&error| error.source()).map(|e| e.to_string()).collect();
+    let mut texts: Vec<String> =
+        std::iter::successors(Some(error), |&error| error.source()).map(|e| e.to_string()).collect();
     texts.retain(|text| !text.trim().is_empty());
     texts.pop().unwrap_or_else(|| "no connection".to_owned())
 }

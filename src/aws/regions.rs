@@ -98,7 +98,8 @@ mod tests {
     fn a_new_region_has_the_form_of_one() {
         assert!(KNOWN.iter().all(|region| is_well_formed(region)));
         assert!(is_well_formed("eu-west-9") && is_well_formed("xx-isoz-middle-12"));
-        for wrong in ["", "eu-west", "eu-west-", "eu-west-1a", "EU-WEST-1", "eu_west_1", "-west-1", "eu-west-1.example"] {
+        for wrong in ["", "eu-west", "eu-west-", "eu-west-1a", "EU-WEST-1", "eu_west_1", "-west-1", "eu-west-1.example"]
+        {
             assert!(!is_well_formed(wrong), "{wrong}");
         }
     }

@@ -64,9 +64,10 @@ impl Settings {
     pub async fn read(target: &Target) -> Result<Self, ConnectError> {
         let env = Env::real();
         let selected = target.profile.clone().map(Into::into);
-        let profiles = aws_config::profile::load(&Fs::real(), &env, &Default::default(), selected)
-            .await
-            .map_err(|error| ConnectError::new(one_line(&chain(&error)), "correct that file; `aws configure list` reads it, too"))?;
+        let profiles =
+            aws_config::profile::load(&Fs::real(), &env, &Default::default(), selected).await.map_err(|error| {
+                ConnectError::new(one_line(&chain(&error)), "correct that file; `aws configure list` reads it, too")
+            })?;
         let (profile, region, endpoint_url) =
             (target.profile.clone(), target.region.clone(), target.endpoint_url.clone());
         let settings = Self { env, profiles, profile, region, endpoint_url };
@@ -85,7 +86,10 @@ impl Settings {
     /// A proxy variable that names no proxy.
     pub fn network(&self) -> Result<Network, ConnectError> {
         let mut network = Network::from_env(&self.env).map_err(|error| {
-            ConnectError::new(error.to_string(), "it must be a URL with http:// or https://, as http://proxy.example.com:8080")
+            ConnectError::new(
+                error.to_string(),
+                "it must be a URL with http:// or https://, as http://proxy.example.com:8080",
+            )
         })?;
         if let Some(url) = &self.endpoint_url {
             return Ok(network.endpoint("--endpoint-url", url));
@@ -119,7 +123,9 @@ impl Settings {
             .into_iter()
             .find_map(|name| Some((name, self.env.get(name).ok().filter(|region| !region.is_empty())?)))?;
         let own = self.profiles.get("region").filter(|own| *own != region)?;
-        Some(format!("{variable} sets the region to {region}, over profile \"{profile}\" with {own}; --region {own} takes that"))
+        Some(format!(
+            "{variable} sets the region to {region}, over profile \"{profile}\" with {own}; --region {own} takes that"
+        ))
     }
 
     /// Whether `region` can be one.
@@ -187,11 +193,13 @@ impl Settings {
         while let Some(name) = next.take() {
             let from = chain.last().map(|profile| profile.name()).unwrap_or_default();
             let Some(profile) = self.profiles.get_profile(name) else {
-                let what = format!("profile \"{from}\" has the source_profile \"{name}\", which is not in {}", self.files());
+                let what =
+                    format!("profile \"{from}\" has the source_profile \"{name}\", which is not in {}", self.files());
                 return Err(ConnectError::new(what, self.other_profile(name)));
             };
             if chain.iter().any(|known| known.name() == name) {
-                let what = format!("profile \"{from}\" has the source_profile \"{name}\", which needs \"{from}\" in turn");
+                let what =
+                    format!("profile \"{from}\" has the source_profile \"{name}\", which needs \"{from}\" in turn");
                 return Err(ConnectError::new(what, format!("correct source_profile in {}", self.config_file())));
             }
             let has_keys = !chain.is_empty() && profile.get("aws_access_key_id").is_some();
@@ -218,7 +226,9 @@ impl Settings {
             };
             let selected = self.selected();
             return Err(ConnectError::new(
-                format!("profile \"{name}\" takes its role with a code of the MFA device {serial}, which wschat does not ask for"),
+                format!(
+                    "profile \"{name}\" takes its role with a code of the MFA device {serial}, which wschat does not ask for"
+                ),
                 format!("eval \"$(aws configure export-credentials --profile {selected} --format env)\", {then}"),
             ));
         }
@@ -257,9 +267,10 @@ impl Settings {
                 Login::Expired(at) => {
                     ConnectError::new(format!("the SSO login of profile \"{base_name}\" expired at {at}"), login)
                 }
-                Login::Valid if why.contains("Unauthorized") => {
-                    ConnectError::new(format!("SSO does not take the login of profile \"{base_name}\" any more: {why}"), login)
-                }
+                Login::Valid if why.contains("Unauthorized") => ConnectError::new(
+                    format!("SSO does not take the login of profile \"{base_name}\" any more: {why}"),
+                    login,
+                ),
                 Login::Valid => ConnectError::new(
                     format!("SSO gives profile \"{base_name}\" no credentials: {why}"),
                     format!("check sso_account_id and sso_role_name of the profile, or log in again: {login}"),
@@ -276,7 +287,9 @@ impl Settings {
         }
         if !CREDENTIALS.iter().any(|key| *key != "role_arn" && base.get(key).is_some()) {
             return ConnectError::new(
-                format!("profile \"{base_name}\" holds no credentials, and with --profile none are looked for elsewhere"),
+                format!(
+                    "profile \"{base_name}\" holds no credentials, and with --profile none are looked for elsewhere"
+                ),
                 format!("run `aws configure --profile {base_name}` or `aws configure sso --profile {base_name}`"),
             );
         }
@@ -314,7 +327,9 @@ impl Settings {
     /// AWS does not take the credentials.
     fn explain_refused(&self, error: &CallError) -> ConnectError {
         let whose = match self.source() {
-            Source::Environment => format!("AWS_ACCESS_KEY_ID ({})", self.env.get("AWS_ACCESS_KEY_ID").unwrap_or_default()),
+            Source::Environment => {
+                format!("AWS_ACCESS_KEY_ID ({})", self.env.get("AWS_ACCESS_KEY_ID").unwrap_or_default())
+            }
             Source::Profile(name) => format!("profile \"{name}\""),
             Source::Host => "this container or instance".to_owned(),
         };
@@ -333,7 +348,9 @@ impl Settings {
                 };
                 ConnectError::new(format!("the credentials of {whose} have expired ({says})"), help)
             }
-            "SignatureDoesNotMatch" | "InvalidSignatureException" | "RequestTimeTooSkewed" | "RequestExpired" if late => {
+            "SignatureDoesNotMatch" | "InvalidSignatureException" | "RequestTimeTooSkewed" | "RequestExpired"
+                if late =>
+            {
                 let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
                 let now = now.split('.').next().unwrap_or_default();
                 ConnectError::new(
@@ -388,7 +405,9 @@ impl Settings {
         let names = self.names();
         match (nearest(name, &names), names.as_slice()) {
             (Some(near), _) => format!("did you mean \"{near}\"? There are: {}", names.join(", ")),
-            (None, []) => format!("there are no profiles; make one with `aws configure --profile {name}` or `aws configure sso --profile {name}`"),
+            (None, []) => format!(
+                "there are no profiles; make one with `aws configure --profile {name}` or `aws configure sso --profile {name}`"
+            ),
             (None, _) => format!("there are: {}", names.join(", ")),
         }
     }
@@ -422,11 +441,16 @@ fn explain_unreached(region: &str, unreached: &Unreached) -> ConnectError {
     let help = if let Some(setting) = unreached.settings.first() {
         match &unreached.proxy {
             Some((variable, _)) => format!("correct {setting}, or correct or unset {variable}"),
-            None if setting.starts_with("AWS_") => format!("correct or unset {setting}, or start what is to answer there"),
+            None if setting.starts_with("AWS_") => {
+                format!("correct or unset {setting}, or start what is to answer there")
+            }
             None => format!("correct {setting}, or start what is to answer there"),
         }
     } else if !regions::is_known(region) {
-        return ConnectError::new(format!("there is no region \"{region}\" that wschat knows, and it {what}"), region_help(region));
+        return ConnectError::new(
+            format!("there is no region \"{region}\" that wschat knows, and it {what}"),
+            region_help(region),
+        );
     } else if let Some((variable, _)) = &unreached.proxy {
         format!("correct or unset {variable}, or name the host in NO_PROXY")
     } else if unreached.why.contains("certificate") {

@@ -186,7 +186,8 @@ impl Flags for Args {
         for id in allow_data_loss {
             command.option("--allow-data-loss", Some(id));
         }
-        let tool = Some(build_with).filter(|tool| !matches!(tool, BuildWith::Auto)).and_then(|tool| tool.to_possible_value());
+        let tool =
+            Some(build_with).filter(|tool| !matches!(tool, BuildWith::Auto)).and_then(|tool| tool.to_possible_value());
         command.option("--build-with", tool.as_ref().map(|tool| tool.get_name()));
     }
 }

@@ -61,7 +61,10 @@ impl Args {
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
                 let again = Command::new("down").with(&self.target);
-                return Err(format!("stopped: what may have come back of stack {name} was not looked for\n  go on with: {again}").into());
+                return Err(format!(
+                    "stopped: what may have come back of stack {name} was not looked for\n  go on with: {again}"
+                )
+                .into());
             }
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let live = match live.take() {

@@ -1,7 +1,7 @@
 //! A plan as text, and as JSON.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
 
