@@ -232,6 +232,76 @@ async fn every_change_is_made_with_the_rights_it_needs() {
     suffices(&cloud, "up", &policy(&cloud, &[])).await;
 }
 
+/// A verb with the rights that `wschat policy --least` names: it must succeed, and be refused nothing but sight of the
+/// whole account and of what is somebody else's.
+async fn least_suffices(cloud: &Cloud, verb: &str, flags: &[&str]) {
+    let policy = policy(cloud, &[&["--least"], flags].concat());
+    assert!(!policy.to_string().contains("GetAccountAuthorizationDetails"), "{policy:#}");
+    grant(cloud, &policy).await;
+    let before = cloud.calls().len();
+    as_deployer(cloud, &[verb, "--yes"]).await.ok();
+    let mut refused = refusals(cloud, before);
+    refused.retain(|call| call != "iam.GetAccountAuthorizationDetails" && call != "iam.GetRole");
+    assert_eq!(refused, [""; 0], "{verb} under {policy:#}");
+}
+
+#[tokio::test]
+async fn the_least_rights_bring_change_and_remove_a_stack_and_nothing_else() {
+    let cloud = cloud().await;
+    // Neither is the stack's, whatever their names say.
+    let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
+    let trust = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}});
+    for name in ["worker", "app-Role-0a1b2c3d"] {
+        let role = iam.create_role().role_name(name).assume_role_policy_document(trust.to_string());
+        role.send().await.unwrap();
+        let own = json!({"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}});
+        iam.put_role_policy().role_name(name).policy_name("own").policy_document(own.to_string()).send().await.unwrap();
+    }
+    let before = inventory(&cloud).await;
+
+    let mut template = template::echo(&cloud);
+    least_suffices(&cloud, "up", &[]).await;
+    let changes: [(&str, fn(&mut Template)); 6] = [
+        ("nothing", |_| {}),
+        ("a role's policy", |it| it.set("Role.Policies.0.PolicyName", json!("cells"))),
+        ("a managed policy of AWS's", |it| {
+            let basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
+            it.set("Role.ManagedPolicyArns", json!([{"Ref": "Reading"}, basic]));
+        }),
+        ("a name of the role's own", |it| it.set("Role.RoleName", json!("echo-worker"))),
+        ("a path, and that name no more", |it| {
+            it.remove("Role.RoleName");
+            it.set("Role.Path", json!("/other/"));
+        }),
+        ("a managed policy less", |it| drop(it.remove("Scanning"))),
+    ];
+    for (what, change) in changes {
+        change(&mut template);
+        template.save(&cloud);
+        println!("{what}");
+        least_suffices(&cloud, "up", &[]).await;
+        as_administrator(&cloud, &["status"]).ok();
+    }
+    // Found without a template, by its tags alone.
+    template.set("Role.RoleName", json!("echo-worker"));
+    template.save(&cloud);
+    least_suffices(&cloud, "up", &[]).await;
+
+    // What it reads roles with is needed.
+    let policy = policy(&cloud, &["--least"]);
+    for (one, rest) in each_without_one(&policy)
+        .into_iter()
+        .filter(|(one, _)| one.to_string().contains("iam:ListRoles") || one.to_string().contains("role/app-*"))
+    {
+        grant(&cloud, &rest).await;
+        let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
+        assert!(run.stderr.contains("cannot read the stack's AWS::IAM::Role: iam."), "without {one:#}\n{}", run.stderr);
+    }
+
+    least_suffices(&cloud, "down", &["--down"]).await;
+    same(&inventory(&cloud).await, &before);
+}
+
 /// The policy, and a statement that stops a run on its way.
 fn and_a_wall(policy: &Value, action: &str, resource: &str) -> Value {
     let mut policy = policy.clone();

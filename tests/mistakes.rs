@@ -215,10 +215,8 @@ fn without_a_region_or_credentials_it_says_how_to_get_them() {
     assert_eq!(run.stderr, stderr);
 
     let run = up_on_aws(&cloud, &["--region", "eu-central-1"], &[]);
-    assert!(run.stderr.starts_with("error: no usable AWS credentials: "), "{}", run.stderr);
-    let remedy =
-        "  log in (`aws sso login`), set AWS_PROFILE or --profile, or run with --local for no account at all\n";
-    assert!(run.stderr.ends_with(remedy), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: no AWS credentials: AWS_ACCESS_KEY_ID not set, "), "{}", run.stderr);
+    assert!(run.stderr.ends_with(" or run with --local, which needs no account\n"), "{}", run.stderr);
 }
 
 #[test]
@@ -228,8 +226,8 @@ fn an_endpoint_where_nothing_listens_is_named() {
     let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
     let endpoint = format!("http://{closed}");
     let run = up_on_aws(&cloud, &["--region", "eu-central-1", "--endpoint-url", &endpoint], &keys);
-    let expected = format!("error: cannot reach {endpoint}: sts.GetCallerIdentity: ");
-    assert!(run.stderr.starts_with(&expected) && run.stderr.contains("Connection refused"), "{}", run.stderr);
+    let expected = format!("error: cannot connect to {endpoint} (--endpoint-url): Connection refused");
+    assert!(run.stderr.starts_with(&expected), "{}", run.stderr);
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::proxy::Trial;
+use common::call_name::Name;
+use common::proxy::{Fault, Trial};
 use common::{Cloud, template};
 
 /// Nothing asks for longer than this before its next question.
@@ -48,4 +49,23 @@ fn route_responses_take_a_third() {
 #[test]
 fn policies_of_aliases_take_a_fourth() {
     is_read_in(4, |cloud| drop(template::echo_without_handler(cloud)));
+}
+
+/// Who may not read the account's details is refused them first, asks for every role by its name, and then for what its
+/// inline policies say.
+#[test]
+fn roles_read_by_name_take_a_third() {
+    let cloud = Cloud::start().go();
+    template::chat_without_handlers(&cloud);
+    cloud.through().run(&["up", "--yes"]).run.ok();
+    let whole = cloud.through().run(&["status"]);
+    whole.run.ok();
+    let refused = Fault::refuse(403, "AccessDenied", "not authorized to perform: iam:GetAccountAuthorizationDetails");
+    let script = move |call: &Name| (call.operation == "GetAccountAuthorizationDetails").then(|| refused.clone());
+    let Trial { run, calls, rounds } = cloud.through().in_rounds(QUIET).script(script).run(&["status"]);
+    run.ok();
+    let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
+    assert!(rounds <= 3, "{rounds} round trips: {names:#?}");
+    // Four roles: a call for the list, and for each role four calls instead of one.
+    assert_eq!(calls.len(), whole.calls.len() + 1 + 3 * 4, "{names:#?}");
 }

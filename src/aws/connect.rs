@@ -1,14 +1,15 @@
 //! The clients, and whom they speak for.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::retry::RetryConfig;
@@ -17,9 +18,11 @@ use http_body_util::BodyExt;
 use tokio::sync::SetOnce;
 
 use super::call::{Call, Record};
-use super::error::{CallError, Meaning};
+use super::error::chain;
+use super::network::Network;
 use super::pace::Pace;
 use super::propagation::Propagation;
+use super::settings::Settings;
 use crate::stack::Scope;
 
 /// Where to deploy to.
@@ -39,8 +42,9 @@ pub struct Aws {
     anonymous: Scope,
     identity: SetOnce<Identity>,
     sts: aws_sdk_sts::Client,
-    /// Where calls go, for messages.
-    endpoint: String,
+    /// What the credentials and endpoints come from; nothing for the local cloud.
+    settings: Option<Settings>,
+    network: Arc<Network>,
     pub apigateway: aws_sdk_apigatewayv2::Client,
     pub cloudformation: aws_sdk_cloudformation::Client,
     pub dynamodb: aws_sdk_dynamodb::Client,
@@ -59,31 +63,42 @@ struct Identity {
     scope: Scope,
 }
 
-/// Why there is no connection; each says what to do.
+/// Why there is no connection, in one line, and what to do, in another.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile")]
-    NoRegion,
-    #[error(
-        "no usable AWS credentials: {0}\n  log in (`aws sso login`), set AWS_PROFILE or --profile, or run with --local for no account at all"
-    )]
-    NoCredentials(String),
-    #[error("cannot reach {endpoint}: {error}")]
-    Unreachable { endpoint: String, error: CallError },
-    #[error("cannot ask who is calling: {0}")]
-    Failed(CallError),
+#[error("{what}\n  {help}")]
+pub struct ConnectError {
+    what: String,
+    help: String,
+}
+
+impl ConnectError {
+    pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { what: what.into(), help: help.into() }
+    }
 }
 
 impl Aws {
     /// Finds out where to call and with which credentials, and calls nobody.
     ///
     /// # Errors
-    /// No region.
+    /// No region, or one that cannot be; a configuration that cannot be read or gives no credentials.
     pub async fn open(stack: &str, target: &Target) -> Result<Self, ConnectError> {
-        let config = configure(target).await;
-        let region = config.region().map(ToString::to_string).ok_or(ConnectError::NoRegion)?;
+        // The local cloud is not AWS: what is configured for that does not concern it.
+        let settings = if target.local { None } else { Some(Settings::read(target).await?) };
+        let (config, network) = configure(target, settings.as_ref()).await?;
+        let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
+        let region = region.ok_or_else(|| {
+            ConnectError::new(
+                "no region is configured",
+                "give one with --region, AWS_REGION, or `region` in the profile",
+            )
+        })?;
+        if let Some(settings) = &settings {
+            settings.check_region(&region)?;
+        }
         Ok(Self {
-            endpoint: target.endpoint_url.clone().unwrap_or_else(|| format!("AWS in {region}")),
+            settings,
+            network,
             anonymous: Scope { stack: stack.to_owned(), account: String::new(), region, partition: "aws".to_owned() },
             identity: SetOnce::new(),
             sts: aws_sdk_sts::Client::new(&config),
@@ -107,13 +122,12 @@ impl Aws {
         let identity = self
             .call(Call::new("sts", "GetCallerIdentity"), || self.sts.get_caller_identity().send())
             .await
-            .map_err(|error| match error.meaning {
-                Meaning::Denied if error.code.is_empty() => ConnectError::NoCredentials(error.message),
-                Meaning::Denied => ConnectError::NoCredentials(error.to_string()),
-                Meaning::Unreachable | Meaning::Unknown => {
-                    ConnectError::Unreachable { endpoint: self.endpoint.clone(), error }
-                }
-                _ => ConnectError::Failed(error),
+            .map_err(|error| match &self.settings {
+                Some(settings) => settings.explain(&self.anonymous.region, &error),
+                None => ConnectError::new(
+                    format!("the local cloud does not say who is calling: {error}"),
+                    "see its log: wschat local logs",
+                ),
             })?;
         let arn = identity.arn.unwrap_or_default();
         // arn:PARTITION:sts::…
@@ -134,14 +148,20 @@ impl Aws {
         self.identity.get().map_or("", |identity| &identity.arn)
     }
 
+    /// What to tell the user about where calls go, before the first is made.
+    pub fn note(&self) -> Option<String> {
+        self.settings.as_ref().and_then(Settings::note)
+    }
+
     /// Fetches what AWS hands out under a presigned URL.
     ///
     /// # Errors
     /// A sentence on what went wrong.
     pub async fn download(&self, url: &str) -> Result<Bytes, String> {
         let request = HttpRequest::get(url).map_err(|error| error.to_string())?;
-        let connector = Connector::builder().tls_provider(ring()).build();
-        let answer = connector.call(request).await.map_err(|error| error.to_string())?;
+        let uri = url.parse().map_err(|error| format!("{error}"))?;
+        let connector = self.network.connector(&uri);
+        let answer = connector.call(request).await.map_err(|error| chain(&error))?;
         if !answer.status().is_success() {
             return Err(format!("HTTP status {}", answer.status().as_u16()));
         }
@@ -165,22 +185,15 @@ impl fmt::Debug for Aws {
     }
 }
 
-/// The one cryptography library of this binary.
-fn ring() -> tls::Provider {
-    tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)
-}
-
-async fn configure(target: &Target) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(ring()).build_https();
+async fn configure(target: &Target, settings: Option<&Settings>) -> Result<(SdkConfig, Arc<Network>), ConnectError> {
+    let network = settings.map(Settings::network).transpose()?.unwrap_or_default();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
         .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(5))
-                .operation_attempt_timeout(Duration::from_secs(30))
-                .build(),
-        );
+        .timeout_config(timeouts.clone());
     if let Some(profile) = &target.profile {
         loader = loader.profile_name(profile);
     }
@@ -197,5 +210,22 @@ async fn configure(target: &Target) -> SdkConfig {
             loader = loader.region(Region::from_static("us-east-1"));
         }
     }
-    loader.load().await
+    // What the SDK asks on its own account, for credentials, goes the same way.
+    let network = Arc::new(network);
+    let config = loader.http_client(network.client()).load().await;
+    let Some(settings) = settings else { return Ok((config, network)) };
+    network.tell_services(settings.services(&config));
+    let Some(profile) = settings.only_profile() else { return Ok((config, network)) };
+    let provider = ProviderConfig::without_region()
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_region(config.region().cloned())
+        .with_use_fips(config.use_fips())
+        .with_use_dual_stack(config.use_dual_stack())
+        .with_retry_config(RetryConfig::disabled())
+        .with_timeout_config(timeouts)
+        .with_http_client(network.client());
+    // The SDK's own chain would take keys from the environment first.
+    let only = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile).build();
+    let config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(only)).build();
+    Ok((config, network))
 }

@@ -4,9 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::network::{Unreached, never_connected};
 
 /// A call that did not succeed.
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub struct CallError {
     pub request_id: Option<String>,
     /// How long AWS asks to wait before the next try.
     pub retry_after: Option<Duration>,
+    /// Where no connection was made to; nothing was sent then.
+    pub unreached: Option<Unreached>,
 }
 
 /// What a failed call means for what to do next.
@@ -58,7 +63,18 @@ impl CallError {
             ),
             None => (String::new(), chain(error)),
         };
+        let unreached = find::<Unreached>(error).cloned();
+        let credentials = find::<CredentialsError>(error);
+        // What kept credentials from being loaded says more than that they were not.
+        let cause = credentials.map(|error| error.source().map_or_else(|| error.to_string(), chain));
+        let message = match (&unreached, cause) {
+            (Some(unreached), _) => unreached.to_string(),
+            (None, Some(cause)) => cause,
+            (None, None) => message,
+        };
         let meaning = match error {
+            _ if unreached.is_some() => Meaning::Unreachable,
+            _ if credentials.is_some() => Meaning::Denied,
             SdkError::ConstructionFailure(_) => Meaning::Refused,
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Meaning::Unknown,
             // A connection that never stood carried nothing; one that broke may have carried the whole request.
@@ -82,6 +98,7 @@ impl CallError {
             message,
             request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
             retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
+            unreached,
         }
     }
 
@@ -147,6 +164,8 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         | "SignatureDoesNotMatch"
         | "ExpiredToken"
         | "ExpiredTokenException"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "UnrecognizedClientException"
         | "MissingAuthenticationToken"
         | "InvalidSignatureException" => Meaning::Denied,
@@ -157,22 +176,8 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
     }
 }
 
-fn never_connected(message: &str) -> bool {
-    let message = message.to_lowercase();
-    [
-        "tcp connect error",
-        "connection refused",
-        "dns error",
-        "failed to lookup",
-        "connect timeout",
-        "error trying to connect",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
-}
-
 /// An error and what caused it, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -184,6 +189,11 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     line
+}
+
+/// The outermost error of this type among an error and what caused it.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 impl fmt::Display for CallError {

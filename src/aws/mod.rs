@@ -3,8 +3,11 @@
 mod call;
 mod connect;
 mod error;
+mod network;
 mod pace;
 mod propagation;
+mod regions;
+mod settings;
 
 pub use call::{Call, Record, STEP};
 pub use connect::{Aws, ConnectError, Target};

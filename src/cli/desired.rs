@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
+use super::command::{Command, Flags};
 use super::{Failure, project, result, target};
 use crate::aws::Aws;
 use crate::execute::{Code, Zip};
@@ -24,7 +26,7 @@ pub struct Args {
     #[command(flatten)]
     pub target: target::Args,
     #[command(flatten)]
-    project: project::Args,
+    pub project: project::Args,
     /// Let this resource be replaced although its data is lost; may be given several times
     #[arg(long, value_name = "LOGICAL-ID")]
     allow_data_loss: Vec<String>,
@@ -33,7 +35,7 @@ pub struct Args {
     build_with: BuildWith,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum BuildWith {
     /// cargo where its result runs on Lambda, else zigbuild or musl, whichever is installed
     Auto,
@@ -174,6 +176,20 @@ impl Args {
             color: ui.colour(),
         };
         project.build(project.code(stack)?, place, &options, ui).await
+    }
+}
+
+impl Flags for Args {
+    fn add_to(&self, command: &mut Command) {
+        let Self { target, project, allow_data_loss, build_with } = self;
+        target.add_to(command);
+        project.add_to(command);
+        for id in allow_data_loss {
+            command.option("--allow-data-loss", Some(id));
+        }
+        let tool =
+            Some(build_with).filter(|tool| !matches!(tool, BuildWith::Auto)).and_then(|tool| tool.to_possible_value());
+        command.option("--build-with", tool.as_ref().map(|tool| tool.get_name()));
     }
 }
 

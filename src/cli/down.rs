@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, result, target, timings};
 use crate::execute::{self, Code, Outcome, Zips};
@@ -61,8 +62,11 @@ impl Args {
         let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
-                let again = self.target.flags();
-                return Err(format!("stopped: what may have come back of stack {name} was not looked for\n  go on with: wschat down{again}").into());
+                let again = Command::new("down").with(&self.target);
+                return Err(format!(
+                    "stopped: what may have come back of stack {name} was not looked for\n  go on with: {again}"
+                )
+                .into());
             }
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let live = match live.take() {
@@ -128,11 +132,12 @@ impl Args {
                 self.timings.tell("down", &run, &aws, ui);
                 result::failures(&plan, &outcome, self.json, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
-                let again = self.target.flags();
-                return Err(format!("{left} are left of stack {name}\n  go on with: wschat down{again}").into());
+                let again = Command::new("down").with(&self.target);
+                return Err(format!("{left} are left of stack {name}\n  go on with: {again}").into());
             }
             removed = true;
         }
-        Err(format!("something of stack {name} keeps coming back; run wschat down again").into())
+        let again = Command::new("down").with(&self.target);
+        Err(format!("something of stack {name} keeps coming back\n  run it again: {again}").into())
     }
 }

@@ -1,6 +1,7 @@
 //! `wschat plan`: what `up` would do, and why.
 
 use super::Failure;
+use super::command::Command;
 use super::desired::{self, When};
 use super::exit::Exit;
 use super::result;
@@ -30,12 +31,13 @@ impl Args {
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
 pub(super) async fn show(desired: &desired::Args, json: bool, no_interruption: bool, ui: &Ui) -> Result<Exit, Failure> {
     desired
-        .plan(ui, When::Built, async |desired| {
-            let (plan, secrets) = (&desired.plan, &desired.stack.secrets);
+        .plan(ui, When::Built, async |made| {
+            let (plan, secrets) = (&made.plan, &made.stack.secrets);
             if json {
                 ui.line(ui::plan::json(plan, secrets));
             } else {
-                ui.line(ui::plan::details(plan, secrets));
+                let up = Command::new("up").with(desired).and("--plan", plan.digest());
+                ui.line(ui::plan::details(plan, secrets, &up));
             }
             if no_interruption {
                 result::uninterrupted(plan)?;

@@ -18,6 +18,10 @@ pub struct Args {
     /// Print what the next `down` needs instead; takes no template
     #[arg(long)]
     down: bool,
+    /// Do without iam:GetAccountAuthorizationDetails, which shows every policy of the account: roles are then read by
+    /// their names, which takes more calls
+    #[arg(long)]
+    least: bool,
 }
 
 impl Args {
@@ -34,7 +38,8 @@ impl Args {
                 plan::diff(&stack, &live, &options).map_err(|errors| result::all(&errors))?
             }
         };
-        ui.line(serde_json::to_string_pretty(&policy::needed(&plan, aws.scope()))?);
+        let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };
+        ui.line(serde_json::to_string_pretty(&policy::needed(&plan, aws.scope(), roles))?);
         Ok(Exit::Ok)
     }
 }

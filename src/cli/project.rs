@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use time::Date;
 
 use super::Failure;
+use super::command::{Command, Flags};
 use crate::diagnostic::{self, Problem, nearest};
 use crate::lint;
 use crate::package::{self, Architecture, Code, Source};
@@ -74,6 +75,26 @@ impl Args {
     /// Whether a template was named, or one can be found.
     pub fn exists(&self) -> bool {
         self.template.is_some() || find().is_ok()
+    }
+}
+
+impl Flags for Args {
+    /// Values of parameters that may be secrets are left for the user to put in.
+    fn add_to(&self, command: &mut Command) {
+        let Self { template, parameters } = self;
+        command.option("--template", template.as_ref());
+        if parameters.is_empty() {
+            return;
+        }
+        // A pipe is empty by now.
+        let path = template.clone().or_else(|| find().ok()).filter(|path| path.is_file());
+        let described = path.and_then(|path| template::parse(&read(&path).ok()?).ok());
+        for (name, value) in parameters {
+            let parameter = described.as_ref().and_then(|template| template.parameters.get(name));
+            let shown = parameter.is_some_and(|parameter| !parameter.no_echo);
+            let value = if shown { format!("{name}={value}") } else { format!("{name}=<value of {name}>") };
+            command.option("--parameter", Some(value));
+        }
     }
 }
 

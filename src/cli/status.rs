@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, project, result, target};
 use crate::plan::{self, Action, Plan, Step};
@@ -81,7 +82,12 @@ impl Args {
             for problem in &problems {
                 ui.line(format_args!("  ✗ {problem}"));
             }
-            ui.line(if well { "All is well." } else { "Not all is well: `wschat up` repairs what differs." });
+            if well {
+                ui.line("All is well.");
+            } else {
+                let up = Command::new("up").with(&self.target).with(&self.project);
+                ui.line(format_args!("Not all is well; this repairs what differs: {up}"));
+            }
         }
         Ok(if well { Exit::Ok } else { Exit::Differs })
     }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::Failure;
+use super::command::{Command, Flags};
 use super::config::{self, Config};
-use super::local::{DATA_FOLDER, DataFolder};
+use super::local::DataFolder;
 use super::project::Project;
 use crate::aws::{Aws, Target};
 use crate::live;
@@ -24,7 +25,8 @@ pub struct Args {
     /// The AWS region
     #[arg(long)]
     region: Option<String>,
-    /// The AWS profile whose credentials and region are used
+    /// The AWS profile whose credentials are used, and no others; also its region, where neither --region nor AWS_REGION
+    /// gives one
     #[arg(long)]
     profile: Option<String>,
     /// Call this endpoint instead of AWS's, for all services
@@ -122,27 +124,6 @@ impl Args {
         config::chosen(self.region.as_deref(), elsewhere, file)
     }
 
-    /// The flags that lead another command to the same stack, for messages.
-    pub fn flags(&self) -> String {
-        let mut flags = String::new();
-        let mut flag = |name: &str, value: Option<&String>| {
-            if let Some(value) = value {
-                flags.push_str(&format!(" --{name} {value}"));
-            }
-        };
-        flag("stack", self.stack.as_ref());
-        flag("region", self.region.as_ref());
-        flag("profile", self.profile.as_ref());
-        flag("endpoint-url", self.endpoint_url.as_ref());
-        if self.local {
-            flags.push_str(" --local");
-            if self.data.path != Path::new(DATA_FOLDER) {
-                flags.push_str(&format!(" --data {}", self.data.path.display()));
-            }
-        }
-        flags
-    }
-
     /// Finds out where to call, and calls nobody yet; with `--local` it is the local cloud, which is started when it is
     /// not running.
     ///
@@ -169,7 +150,11 @@ impl Args {
             self.endpoint_url.clone()
         };
         let target = Target { region: self.region(), profile: self.profile.clone(), endpoint_url, local: self.local };
-        Ok(Arc::new(Aws::open(stack, &target).await?))
+        let aws = Arc::new(Aws::open(stack, &target).await?);
+        if let Some(note) = aws.note() {
+            ui.say(note);
+        }
+        Ok(aws)
     }
 
     /// The same, and asks who is calling.
@@ -214,6 +199,20 @@ impl Args {
     /// Where things are kept between runs that can be made again at any time.
     pub fn cache(&self) -> PathBuf {
         self.data.path.parent().unwrap_or_else(|| Path::new(".")).join("build")
+    }
+}
+
+impl Flags for Args {
+    fn add_to(&self, command: &mut Command) {
+        let Self { stack, region, profile, endpoint_url, local, data, config: _ } = self;
+        command.option("--stack", stack.as_ref());
+        command.option("--region", region.as_ref());
+        command.option("--profile", profile.as_ref());
+        command.option("--endpoint-url", endpoint_url.as_ref());
+        command.flag("--local", *local);
+        if *local {
+            data.add_to(command);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::command::Command;
 use super::desired::{self, Desired, When};
 use super::exit::Exit;
 use super::{Failure, result, timings};
@@ -154,9 +155,9 @@ impl Args {
     fn agree(&self, ui: &Ui, plan: &Plan, agreed: bool) -> Result<(), Failure> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             return Err(format!(
-                "this is not the plan {digest} but {}: what is there, or what shall be, has changed since\n  look at it with: wschat plan{}",
+                "this is not the plan {digest} but {}: what is there, or what shall be, has changed since\n  look at it with: {}",
                 plan.digest(),
-                self.desired.target.flags()
+                Command::new("plan").with(&self.desired)
             )
             .into());
         }
@@ -190,11 +191,12 @@ impl Args {
     /// Says what failed, and takes the run back.
     async fn fail(&self, desired: &Desired<'_>, outcome: &Outcome, stopped: bool, ui: &Ui) -> Failure {
         let plan = &desired.plan;
-        let flags = self.desired.target.flags();
+        let down = Command::new("down").with(&self.desired.target);
         result::failures(plan, outcome, self.json, ui);
         let done = outcome.done.len();
         let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
-        let again = format!("  to go on from here:  wschat up{flags}\n  to remove the stack: wschat down{flags}");
+        let up = Command::new("up").with(&self.desired);
+        let again = format!("  to go on from here:  {up}\n  to remove the stack: {down}");
         if outcome.failed.is_empty() {
             return format!("stopped: {counts}; what is done is kept\n{again}").into();
         }

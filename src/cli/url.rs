@@ -1,5 +1,6 @@
 //! `wschat url`: the URI alone, for scripts.
 
+use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, result, target};
 use crate::resources::{Live, Search, Sought, api, provider, stage};
@@ -27,9 +28,9 @@ impl Args {
             let name = &aws.scope().stack;
             let instead = if live.is_empty() { list::instead(&self.target, name, ui).await } else { String::new() };
             return Err(format!(
-                "stack {name} has no URI{}{instead}\n  bring it up with: wschat up{}",
+                "stack {name} has no URI{}{instead}\n  bring it up with: {}",
                 if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
-                self.target.flags()
+                Command::new("up").with(&self.target)
             )
             .into());
         }

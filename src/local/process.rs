@@ -90,9 +90,9 @@ pub enum ProcessError {
     Io { doing: String, source: io::Error },
     #[error("{0}")]
     Conditions(String),
-    #[error("the local cloud runs {}; stop it first (`wschat local stop`)", under(.0.as_deref()))]
+    #[error("the local cloud runs {}", under(.0.as_deref()))]
     OtherConditions(Option<PathBuf>),
-    #[error("the local cloud runs on port {0}; stop it first (`wschat local stop`)")]
+    #[error("the local cloud runs on port {0}")]
     OtherPort(u16),
     #[error("the local cloud did not start:\n{0}")]
     Died(String),

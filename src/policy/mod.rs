@@ -31,12 +31,29 @@ pub struct Statement {
     condition: BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>,
 }
 
-/// The policy with which `up` or `down` in `scope` carries out `plan`, and `up` takes it back.
-pub fn needed(plan: &Plan, scope: &Scope) -> Policy {
+/// How a run reads roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// All of the account in one call, which shows every policy in it.
+    Account,
+    /// Each by its name, for callers who may not make that call.
+    ByName,
+}
+
+/// The policy with which `up` or `down` in `scope` carries out `plan`, and `up` takes it back; `roles` says how they are
+/// read.
+pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
     let mut rights = Rights::default();
-    rights::reading(&mut rights, scope);
+    rights::reading(&mut rights, scope, roles);
     for step in &plan.steps {
         rights::of_step(&mut rights, plan, step, scope);
+        if roles == Roles::ByName {
+            rights::role_by_name(&mut rights, plan, step, scope);
+        }
+    }
+    if roles == Roles::ByName {
+        let [pattern, _] = rights::stack_roles(scope);
+        rights.leave_out(&pattern, |resource| rights::is_stack_role(scope, resource));
     }
     rights.policy()
 }
@@ -55,6 +72,14 @@ impl Rights {
     fn allow(&mut self, service: &str, actions: &[&str], resource: impl Into<String>) {
         let allowed = self.allowed.entry(resource.into()).or_default();
         allowed.extend(actions.iter().map(|action| format!("{service}:{action}")));
+    }
+
+    /// Leaves out what is allowed on the resources that `covered` tells, as far as it is allowed on `pattern` already.
+    fn leave_out(&mut self, pattern: &str, covered: impl Fn(&str) -> bool) {
+        let allowed = self.allowed.get(pattern).cloned().unwrap_or_default();
+        for (_, actions) in self.allowed.iter_mut().filter(|(resource, _)| covered(resource)) {
+            actions.retain(|action| !allowed.contains(action));
+        }
     }
 
     /// Adds the right to hand a role to a service.

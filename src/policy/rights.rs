@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::Rights;
+use super::{Rights, Roles};
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
     Health, alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy,
@@ -21,12 +21,44 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 const ANY: &str = "*";
 
 /// What every run reads, whatever is there: lists, which AWS allows whole or not at all.
-pub fn reading(rights: &mut Rights, scope: &Scope) {
+pub fn reading(rights: &mut Rights, scope: &Scope, roles: Roles) {
     rights.allow("dynamodb", &["ListTables"], "*");
-    rights.allow("iam", &["GetAccountAuthorizationDetails", "ListPolicies"], "*");
+    rights.allow("iam", &["ListPolicies"], "*");
+    match roles {
+        Roles::Account => rights.allow("iam", &["GetAccountAuthorizationDetails"], "*"),
+        Roles::ByName => {
+            rights.allow("iam", &["ListRoles"], "*");
+            for pattern in stack_roles(scope) {
+                rights.allow("iam", READ_ROLE, pattern);
+            }
+        }
+    }
     rights.allow("lambda", &["ListFunctions"], "*");
     rights.allow("logs", &["DescribeLogGroups"], "*");
     rights.allow("apigateway", &["GET"], apigateway(scope, "apis"));
+}
+
+/// What a role is read with, by its name.
+const READ_ROLE: &[&str] = &["GetRole", "GetRolePolicy", "ListAttachedRolePolicies", "ListRolePolicies"];
+
+/// The roles with names as wschat gives them in a stack, and those below any path.
+pub fn stack_roles(scope: &Scope) -> [String; 2] {
+    [None, Some("/*/")].map(|path| role::arn(scope, path, &format!("{}-{ANY}", scope.stack)))
+}
+
+/// Whether `resource` is the ARN of one role among `stack_roles`.
+pub fn is_stack_role(scope: &Scope, resource: &str) -> bool {
+    let name = resource.strip_prefix(&role::arn(scope, None, "")).and_then(|rest| rest.rsplit('/').next());
+    let own = name.and_then(|name| name.strip_prefix(&scope.stack)?.strip_prefix('-'));
+    own.is_some_and(|own| own != ANY)
+}
+
+/// What it takes to read a step's role by its name.
+pub fn role_by_name(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope) {
+    if step.type_name == role::TYPE {
+        let it = Subject::of(plan, step, scope);
+        rights.allow("iam", READ_ROLE, it.role_arn());
+    }
 }
 
 /// What it takes to read a step's resource, to carry the step out and to take it back.
@@ -71,6 +103,12 @@ impl<'a> Subject<'a> {
     fn name(&self) -> &str {
         let wanted = || self.step.want.as_ref().and_then(|want| want.name.as_deref());
         self.step.physical_id.as_deref().or_else(wanted).unwrap_or(ANY)
+    }
+
+    /// The ARN, if it is a role.
+    fn role_arn(&self) -> String {
+        let path = [&self.wanted, &self.live].iter().find_map(|side| side["Path"].as_str());
+        role::arn(self.scope, path, self.name())
     }
 
     fn creates(&self) -> bool {
@@ -254,8 +292,7 @@ fn of_role(rights: &mut Rights, it: &Subject<'_>) {
     // What it takes to remove one: it goes only without policies.
     const REMOVE: &[&str] =
         &["ListAttachedRolePolicies", "ListRolePolicies", "DetachRolePolicy", "DeleteRolePolicy", "DeleteRole"];
-    let path = [&it.wanted, &it.live].iter().find_map(|side| side["Path"].as_str());
-    let arn = role::arn(it.scope, path, it.name());
+    let arn = it.role_arn();
     let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
     allow(&["GetRole"]);
     if it.creates() {

@@ -47,7 +47,7 @@ fn stack() -> Stack {
 }
 
 fn needed_by(stack: &Stack, live: &[Live]) -> Policy {
-    needed(&plan::diff(stack, live, &Options::default()).unwrap(), &stack.scope)
+    needed(&plan::diff(stack, live, &Options::default()).unwrap(), &stack.scope, Roles::Account)
 }
 
 /// The actions on a resource, in all statements.
@@ -202,7 +202,7 @@ fn what_stays_is_read_and_what_changes_is_changed_alone() {
 #[test]
 fn what_goes_may_be_removed_alone() {
     let stack = stack();
-    let policy = needed(&plan::teardown(&as_they_are(&stack)), &stack.scope);
+    let policy = needed(&plan::teardown(&as_they_are(&stack)), &stack.scope, Roles::Account);
     assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc"), ["apigateway:DELETE"]);
     assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc/*"), ["apigateway:GET"]);
     assert_eq!(
@@ -228,4 +228,30 @@ fn every_type_has_its_rights() {
         rights::of_step(&mut rights, &plan, &step, &stack.scope);
         assert!(!rights.allowed.is_empty(), "{}", provider.type_name());
     }
+}
+
+#[test]
+fn roles_read_by_name_take_no_right_to_see_all_policies() {
+    let mut stack = stack();
+    let template = r#"
+Resources:
+  Own: {Type: AWS::IAM::Role, Properties: {Path: /team/, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
+  Named: {Type: AWS::IAM::Role, Properties: {RoleName: worker, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
+"#;
+    let template = template::parse(template.as_bytes()).unwrap();
+    stack = resolve(&template, &BTreeMap::new(), &stack.scope, &resources::kinds()).unwrap();
+    let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
+    let policy = needed(&plan, &stack.scope, Roles::ByName);
+    let all = actions(&policy, "*");
+    assert!(all.contains(&"iam:ListRoles".to_owned()), "{all:?}");
+    assert!(!all.contains(&"iam:GetAccountAuthorizationDetails".to_owned()), "{all:?}");
+    let read = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    for pattern in ["role/chat-*", "role/*/chat-*"] {
+        assert_eq!(actions(&policy, &format!("arn:aws:iam::123456789012:{pattern}")), read, "{pattern}");
+    }
+    let own = format!("arn:aws:iam::123456789012:role/team/{}", stack.resources["Own"].name.as_deref().unwrap());
+    assert!(actions(&policy, &own).contains(&"iam:CreateRole".to_owned()));
+    assert!(!actions(&policy, &own).contains(&"iam:GetRole".to_owned()), "the pattern has it");
+    let named = actions(&policy, "arn:aws:iam::123456789012:role/worker");
+    assert!(read.iter().all(|action| named.contains(&(*action).to_owned())), "{named:?}");
 }

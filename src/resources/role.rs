@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use aws_sdk_iam::types as sdk;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -122,7 +123,12 @@ impl Provider for Role {
                 .await?;
             Ok((page.role_detail_list, page.marker.filter(|_| page.is_truncated)))
         })
-        .await?;
+        .await;
+        let roles = match roles {
+            // Those details show every policy of the account, which not everybody may see.
+            Err(error) if error.is(Meaning::Denied) && !error.code.is_empty() => return by_name(aws, sought).await,
+            roles => roles?,
+        };
         let search = sought.wait().await;
         let reads = roles.iter().filter_map(|role| {
             let tags = sdk_tags(role.tags());
@@ -136,68 +142,13 @@ impl Provider for Role {
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
         let aws = cx.aws;
         let name = want.name()?;
-        let role = match aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await {
-            Ok(answer) => answer.role,
-            Err(error) if error.is(Meaning::NotFound) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let Some(role) = role else { return Ok(None) };
+        let Some(role) = get(aws, name).await? else { return Ok(None) };
         let wanted: Props = want.read()?;
         let described: BTreeSet<&str> = wanted.policies.iter().map(|policy| policy.policy_name.as_str()).collect();
-        let mut policies = Vec::new();
-        let mut marker = None;
-        loop {
-            let page = aws
-                .call(Call::new("iam", "ListRolePolicies"), || {
-                    aws.iam.list_role_policies().role_name(name).set_marker(marker.clone()).send()
-                })
-                .await?;
-            // Others may be described apart from the role.
-            for policy in page.policy_names.iter().filter(|name| described.contains(name.as_str())) {
-                let answer = aws
-                    .call(Call::new("iam", "GetRolePolicy"), || {
-                        aws.iam.get_role_policy().role_name(name).policy_name(policy).send()
-                    })
-                    .await?;
-                policies.push(
-                    sdk::PolicyDetail::builder()
-                        .policy_name(answer.policy_name)
-                        .policy_document(answer.policy_document)
-                        .build(),
-                );
-            }
-            marker = page.marker.filter(|_| page.is_truncated);
-            if marker.is_none() {
-                break;
-            }
-        }
-        let mut attached = Vec::new();
-        let mut marker = None;
-        loop {
-            let page = aws
-                .call(Call::new("iam", "ListAttachedRolePolicies"), || {
-                    aws.iam.list_attached_role_policies().role_name(name).set_marker(marker.clone()).send()
-                })
-                .await?;
-            attached.extend(page.attached_policies.unwrap_or_default());
-            marker = page.marker.filter(|_| page.is_truncated);
-            if marker.is_none() {
-                break;
-            }
-        }
-        let tags = sdk_tags(role.tags());
-        let detail = sdk::RoleDetail::builder()
-            .role_name(role.role_name)
-            .role_id(role.role_id)
-            .path(role.path)
-            .set_assume_role_policy_document(role.assume_role_policy_document)
-            .set_permissions_boundary(role.permissions_boundary)
-            .set_role_policy_list(Some(policies))
-            .set_attached_managed_policies(Some(attached))
-            .build();
-        let properties = properties(&Search::default(), &detail, &tags, role.description, role.max_session_duration)?;
-        let owner = tags::owner(&tags, aws.scope());
-        Ok(Some(assemble(aws, &detail, &tags, owner, &properties)))
+        // Others may be described apart from the role.
+        let policies = policies(aws, name, |policy| described.contains(policy)).await?;
+        let owner = tags::owner(&sdk_tags(role.tags()), aws.scope());
+        Ok(Some(as_read(aws, &Search::default(), role, policies, owner)?))
     }
 
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
@@ -374,6 +325,136 @@ async fn set_boundary(aws: &Aws, role: &str, boundary: Option<&str>) -> Result<(
     }
 }
 
+/// A role as `GetRole` tells of it; `None` where there is none.
+async fn get(aws: &Aws, name: &str) -> Result<Option<sdk::Role>, CallError> {
+    match aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await {
+        Ok(answer) => Ok(answer.role),
+        Err(error) if error.is(Meaning::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The policies of a role: inline ones with their documents, and those that are attached.
+#[derive(Default)]
+struct Policies {
+    inline: Vec<sdk::PolicyDetail>,
+    attached: Vec<sdk::AttachedPolicy>,
+}
+
+/// Reads the policies of a role: all that are attached, and the inline ones whose names are `asked` for.
+async fn policies(aws: &Aws, role: &str, asked: impl Fn(&str) -> bool) -> Result<Policies, CallError> {
+    let inline = async {
+        let names = pages::below(|from| async move {
+            let page = aws
+                .call(Call::new("iam", "ListRolePolicies"), || {
+                    aws.iam.list_role_policies().role_name(role).set_marker(from.clone()).send()
+                })
+                .await?;
+            Ok((Some(page.policy_names), page.marker.filter(|_| page.is_truncated)))
+        })
+        .await?;
+        let documents = names.into_iter().filter(|name| asked(name)).map(|policy| async move {
+            let answer = aws
+                .call(Call::new("iam", "GetRolePolicy"), || {
+                    aws.iam.get_role_policy().role_name(role).policy_name(&policy).send()
+                })
+                .await;
+            match answer {
+                Ok(answer) => {
+                    let detail = sdk::PolicyDetail::builder().policy_name(answer.policy_name);
+                    Ok(Some(detail.policy_document(answer.policy_document).build()))
+                }
+                Err(error) if error.is(Meaning::NotFound) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        Ok::<_, CallError>(futures_util::future::try_join_all(documents).await?.into_iter().flatten().collect())
+    };
+    let attached = pages::below(|from| async move {
+        let page = aws
+            .call(Call::new("iam", "ListAttachedRolePolicies"), || {
+                aws.iam.list_attached_role_policies().role_name(role).set_marker(from.clone()).send()
+            })
+            .await?;
+        Ok((page.attached_policies, page.marker.filter(|_| page.is_truncated)))
+    });
+    let (inline, attached) = tokio::try_join!(inline, attached)?;
+    Ok(Policies { inline, attached })
+}
+
+/// What `list` finds, for callers who may not read the account's details: the roles that the template wants are asked
+/// for by name while all are listed, and then every other one that may be the stack's. Lists show no tags, so each is
+/// asked for its own; a role that the caller may not see is not one of the stack's, unless it is named like one.
+async fn by_name(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ResourceError> {
+    let search = sought.wait().await;
+    let wanted = search.names.get(TYPE).into_iter().flatten().map(|name| one_by_name(aws, search, name, true));
+    let listed = pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("iam", "ListRoles"), || {
+                aws.iam.list_roles().max_items(1000).set_marker(from.clone()).send()
+            })
+            .await?;
+        Ok((Some(page.roles), page.marker.filter(|_| page.is_truncated)))
+    });
+    let listed = async { Ok::<_, ResourceError>(listed.await?) };
+    let (wanted, listed) = tokio::try_join!(futures_util::future::try_join_all(wanted), listed)?;
+    let others = listed.into_iter().filter(|role| {
+        // Paths of roles that AWS makes and keeps (IAM user guide, service-linked roles and Identity Center).
+        let of_aws = ["/aws-service-role/", "/aws-reserved/"].iter().any(|path| role.path.starts_with(path));
+        !of_aws && !search.wants(TYPE, &role.role_name)
+    });
+    let others: Vec<Option<Live>> = stream::iter(others)
+        .map(|role| async move { one_by_name(aws, search, &role.role_name, false).await })
+        .buffer_unordered(16)
+        .try_collect()
+        .await?;
+    Ok(wanted.into_iter().chain(others).flatten().collect())
+}
+
+/// A role that is the stack's or that the template wants, with its policies if it is the stack's.
+async fn one_by_name(aws: &Aws, search: &Search, name: &str, wanted: bool) -> Result<Option<Live>, ResourceError> {
+    let generated = tags::is_generated_name(&aws.scope().stack, name);
+    // Roles of such names are hardly ever another's: all is asked at once.
+    let early = async { if generated { Some(policies(aws, name, |_| true).await) } else { None } };
+    let (role, early) = tokio::join!(get(aws, name), early);
+    let role = match role {
+        Ok(Some(role)) => role,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is(Meaning::Denied) && !wanted && !generated => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let owner = tags::owner(&sdk_tags(role.tags()), aws.scope());
+    let policies = match (&owner, early) {
+        (Owner::Stack, Some(early)) => early?,
+        (Owner::Stack, None) => policies(aws, name, |_| true).await?,
+        _ if wanted => Policies::default(),
+        _ => return Ok(None),
+    };
+    as_read(aws, search, role, policies, owner).map(Some)
+}
+
+/// A role that was read by its name.
+fn as_read(
+    aws: &Aws,
+    search: &Search,
+    role: sdk::Role,
+    policies: Policies,
+    owner: Owner,
+) -> Result<Live, ResourceError> {
+    let tags = sdk_tags(role.tags());
+    let detail = sdk::RoleDetail::builder()
+        .role_name(role.role_name)
+        .role_id(role.role_id)
+        .path(role.path)
+        .set_assume_role_policy_document(role.assume_role_policy_document)
+        .set_permissions_boundary(role.permissions_boundary)
+        .set_role_policy_list(Some(policies.inline))
+        .set_attached_managed_policies(Some(policies.attached))
+        .build();
+    let properties = properties(search, &detail, &tags, role.description, role.max_session_duration)?;
+    Ok(assemble(aws, &detail, &tags, owner, &properties))
+}
+
 /// A role as the account's details show it; they leave out what `GetRole` alone tells.
 async fn live(
     aws: &Aws,
@@ -384,12 +465,10 @@ async fn live(
 ) -> Result<Option<Live>, ResourceError> {
     let name = detail.role_name.as_deref().unwrap_or_default();
     let (description, duration) = if owner == Owner::Stack {
-        let answer = aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await;
-        match answer {
-            Ok(answer) => answer.role.map_or((None, None), |role| (role.description, role.max_session_duration)),
+        match get(aws, name).await? {
+            Some(role) => (role.description, role.max_session_duration),
             // The details lag behind: it is gone.
-            Err(error) if error.is(Meaning::NotFound) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            None => return Ok(None),
         }
     } else {
         (None, None)

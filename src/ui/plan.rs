@@ -1,7 +1,7 @@
 //! A plan as text, and as JSON.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
 
@@ -26,8 +26,8 @@ pub fn text(plan: &Plan, secrets: &BTreeSet<String>) -> String {
     out + &counts(plan)
 }
 
-/// The plan whole: every resource, every property, and who may do more than before.
-pub fn details(plan: &Plan, secrets: &BTreeSet<String>) -> String {
+/// The plan whole: every resource, every property, who may do more than before, and `up`, the command that does it.
+pub fn details(plan: &Plan, secrets: &BTreeSet<String>, up: &dyn Display) -> String {
     let mut out = String::new();
     let width = plan.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     for step in &plan.steps {
@@ -41,7 +41,7 @@ pub fn details(plan: &Plan, secrets: &BTreeSet<String>) -> String {
     }
     let _ = write!(out, "{}", counts(plan));
     if !plan.is_empty() {
-        let _ = write!(out, "\nTo do exactly this: wschat up --plan {}", plan.digest());
+        let _ = write!(out, "\nTo do exactly this: {up}");
     }
     out
 }

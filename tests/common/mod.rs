@@ -9,6 +9,7 @@
     reason = "clippy takes only test functions for tests"
 )]
 
+pub mod aws;
 pub mod call_name;
 pub mod client;
 pub mod inventory;

@@ -1,10 +1,11 @@
 //! `wschat local`: the local cloud's process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
 use super::Failure;
+use super::command::{Command, Flags};
 use super::exit::Exit;
 use crate::ui::Ui;
 
@@ -35,6 +36,13 @@ pub struct DataFolder {
     pub path: PathBuf,
 }
 
+impl Flags for DataFolder {
+    fn add_to(&self, command: &mut Command) {
+        let Self { path } = self;
+        command.option("--data", Some(path).filter(|path| *path != Path::new(DATA_FOLDER)));
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     Start(start::Args),
@@ -48,9 +56,10 @@ enum Verb {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        let data = &self.data.path;
+        let folder = &self.data;
+        let data = &folder.path;
         match self.verb {
-            Verb::Start(args) => args.run(data, ui).await,
+            Verb::Start(args) => args.run(folder, ui).await,
             Verb::Stop(args) => args.run(data, ui).await,
             Verb::Status(args) => args.run(data, ui).await,
             Verb::Logs(args) => args.run(data, ui).await,

@@ -1,8 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::DataFolder;
 use crate::cli::Failure;
+use crate::cli::command::Command;
 use crate::cli::exit::Exit;
-use crate::local::process::{self, Options, Origin};
+use crate::local::process::{self, Options, Origin, ProcessError};
 use crate::ui::Ui;
 
 /// Start the local cloud, unless it runs already
@@ -17,9 +19,15 @@ pub struct Args {
 }
 
 impl Args {
-    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &DataFolder, ui: &Ui) -> Result<Exit, Failure> {
         let options = Options { port: self.port, conditions: self.conditions };
-        let running = process::ensure(data, &options).await?;
+        let running = match process::ensure(&data.path, &options).await {
+            Err(error @ (ProcessError::OtherPort(_) | ProcessError::OtherConditions(_))) => {
+                let stop = Command::new("local stop").with(data);
+                return Err(format!("{error}\n  stop it first: {stop}").into());
+            }
+            running => running?,
+        };
         let how = match running.origin {
             Origin::Found => "runs already",
             Origin::Started => "runs",
