@@ -5,6 +5,7 @@
 //! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and whoever has the value
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
+mod build;
 mod conditions;
 mod intrinsics;
 mod names;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Path;
 use crate::resources::Kind;
+pub use build::{Build, Esbuild, Makefile};
 pub use naming::check_stack;
 pub use resolve::{Survey, resolve, survey};
 
@@ -84,6 +86,8 @@ pub struct Resource {
     pub code: Option<Code>,
     /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
     pub binary: Option<String>,
+    /// What the template's metadata says of how that code is built.
+    pub build: Build,
 }
 
 /// Where a function's code comes from.
