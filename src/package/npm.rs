@@ -211,6 +211,7 @@ impl Stage {
             manager,
             copies: manager != Manager::Npm || asks_for_copies(&project.root),
             packages: BTreeSet::new(),
+            places: BTreeSet::new(),
             files: BTreeMap::new(),
             linked: false,
             notes: Vec::new(),
@@ -223,7 +224,7 @@ impl Stage {
         let linked = project.is_member() || !project.members.is_empty() || staging.linked || manager == Manager::Pnpm;
         let mut files = staging.files;
         settings(project, foreign.then_some(code.architecture), &mut files)?;
-        let base = workspace::common(staging.packages.iter().map(PathBuf::as_path));
+        let base = workspace::common(staging.packages.iter().chain(&staging.places).map(PathBuf::as_path));
         let files =
             files.into_iter().filter_map(|(path, content)| Some((path.strip_prefix(&base).ok()?.to_owned(), content)));
         let files: BTreeMap<PathBuf, Vec<u8>> = files.collect();
@@ -590,6 +591,8 @@ struct Staging<'a> {
     copies: bool,
     /// The folders whose manifests are in `files`.
     packages: BTreeSet<PathBuf>,
+    /// The folders of packed packages.
+    places: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
     linked: bool,
     notes: Vec<String>,
@@ -642,7 +645,7 @@ impl Staging<'_> {
         self.linked = true;
         if !real.is_dir() {
             self.files.insert(real.clone(), read(&real)?);
-            self.packages.extend(real.parent().map(Path::to_owned));
+            self.places.extend(real.parent().map(Path::to_owned));
             return Ok(());
         }
         self.package(&real)?;

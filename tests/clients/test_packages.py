@@ -8,18 +8,17 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from harness import CREDENTIALS, LocalCloud, wschat
+from harness import WSCHAT, LocalCloud, environment, wschat
 
 # Nobody's newest: the versions that CI tests.
 TOOLS = {"pnpm": "10.34.9", "yarn": "1.22.22", "@yarnpkg/cli-dist": "4.18.1"}
 INSTALLING = 300
-
-LEFT_PAD = "module.exports = () => 'left-pad ' + require('left-pad/package.json').version"
 
 
 def run(*command, cwd, env=None):
@@ -75,39 +74,39 @@ class Project:
         if code is not None:
             self.write(f"{folder}/index.js", code)
 
-    def up(self, *flags, expect=0):
+    def wschat(self, *arguments):
+        wschat(*arguments, cwd=self.folder, credentials=self.environment, timeout=INSTALLING)
+
+    def function(self, stack):
+        names = [function["FunctionName"] for function in self.cloud.plain.client("lambda").list_functions()["Functions"]]
+        (name,) = [name for name in names if name.startswith(f"{stack}-")]
+        return name
+
+    def up(self, *flags):
         """Brings it up on the local cloud and gives what the function answers."""
-        arguments = ["up", "--local", "--yes", "--stack", self.stack, "--data", self.cloud.data, *flags]
-        wschat(*arguments, cwd=self.folder, credentials=self.environment, timeout=INSTALLING, expect=expect)
-        if expect:
-            return None
-        client = self.cloud.plain.client("lambda")
-        (name,) = [function["FunctionName"] for function in client.list_functions()["Functions"] if function["FunctionName"].startswith(f"{self.stack}-")]
+        self.wschat("up", "--local", "--yes", "--stack", self.stack, "--data", self.cloud.data, *flags)
+        client, name = self.cloud.plain.client("lambda"), self.function(self.stack)
         client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
         answer = client.invoke(FunctionName=name, Payload=b"{}")
         said = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, said
         return said
 
-    def said(self, *arguments, **environment):
+    def said(self, *arguments):
         """What a command that must fail says."""
         done = subprocess.run(
-            [str(value) for value in (os.environ.get("WSCHAT_BIN") or "wschat", *arguments)], cwd=self.folder,
-            env=os.environ | CREDENTIALS | {"AWS_REGION": "us-east-1"} | self.environment | environment,
+            [WSCHAT, *map(str, arguments)], cwd=self.folder, env=environment() | self.environment,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALLING,
         )
         assert done.returncode == 1, done
         return done.stdout + done.stderr
 
     def zipped(self):
-        """The names in the zip that would go to AWS, and a function that reads one."""
-        build = self.folder / "data"
-        wschat(
-            "plan", "--stack", self.stack, "--data", build / "local", "--endpoint-url", self.cloud.plain.url,
-            cwd=self.folder, credentials=self.environment, timeout=INSTALLING, expect=2,
-        )
-        (path,) = (build / "build").glob("*.zip")
-        archive = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        """The names in the zip that goes to AWS, and a function that reads one."""
+        stack = f"{self.stack}z"
+        self.wschat("up", "--yes", "--stack", stack, "--data", self.folder / "data/local", "--endpoint-url", self.cloud.plain.url)
+        place = self.cloud.plain.client("lambda").get_function(FunctionName=self.function(stack))["Code"]["Location"]
+        archive = zipfile.ZipFile(io.BytesIO(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(place).read()))
         return archive.namelist(), lambda name: archive.read(name).decode()
 
 
@@ -212,13 +211,17 @@ def test_a_folder_that_sam_built_goes_as_it_is(project):
 
 def test_install_scripts_see_no_credentials_and_can_be_left_out(project):
     project = project()
-    project.package("scripted", {"name": "scripted", "version": "1.0.0", "scripts": {"postinstall": "node -p 'JSON.stringify(Object.keys(process.env))' > names.json"}}, "try { module.exports = require('./names.json') } catch { module.exports = null }")
-    run("npm", "pack", "--silent", "--pack-destination", project.folder / "lambdas", cwd=project.folder / "scripted") if (project.folder / "lambdas").mkdir() is None else None
+    listed = "node -p 'JSON.stringify(Object.keys(process.env))' > names.json"
+    code = "try { module.exports = require('./names.json') } catch { module.exports = null }"
+    project.package("scripted", {"name": "scripted", "version": "1.0.0", "scripts": {"postinstall": listed}}, code)
+    (project.folder / "lambdas").mkdir()
+    run("npm", "pack", "--silent", "--pack-destination", project.folder / "lambdas", cwd=project.folder / "scripted")
     project.package("lambdas/chat", {"dependencies": {"scripted": "file:../scripted-1.0.0.tgz"}}, handler("require('scripted')"))
-    project.environment |= {"GITHUB_TOKEN": "x", "NPM_TOKEN": "x", "AWS_SESSION_TOKEN": "x", "DATABASE_URL": "x"}
+    secrets = {name: "x" for name in ("GITHUB_TOKEN", "NPM_TOKEN", "AWS_SESSION_TOKEN", "DATABASE_URL")}
+    project.environment |= secrets
     names = project.up()
     assert "PATH" in names and "HOME" in names
-    assert not [name for name in names if name.startswith("AWS_") or name in project.environment and name != "YARN_NPM_REGISTRY_SERVER"]
+    assert not [name for name in names if name.startswith("AWS_") or name in secrets]
     assert project.up("--ignore-scripts") is None
 
 
@@ -250,10 +253,10 @@ def test_what_cannot_be_built_is_said_at_its_place(project):
     project = project("    Metadata:\n      BuildMethod: makefiel\n", code="fn")
     project.write("fn/index.ts", "")
     said = project.said("validate")
-    assert "template.yaml:9:20" in said and 'did you mean "makefile"?' in said, said
-    project = project.__class__(project.folder, project.cloud, project.stack, "", code="fn")
+    assert "template.yaml:10:20" in said and 'did you mean "makefile"?' in said, said
+    project = Project(project.folder, project.cloud, project.stack, "", code="fn")
     said = project.said("validate")
-    assert "template.yaml:6:16" in said and "BuildMethod: esbuild, BuildProperties: { EntryPoints: [index.ts] }" in said, said
+    assert "template.yaml:7:16" in said and "BuildMethod: esbuild, BuildProperties: { EntryPoints: [index.ts] }" in said, said
 
 
 def test_without_code_uri_the_code_is_beside_the_template(project):

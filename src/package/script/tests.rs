@@ -328,7 +328,9 @@ async fn what_is_missing_on_this_machine_is_told() {
         (
             "nodejs20.x",
             Target::Lambda,
-            |fixture| fixture.write("code/yarn.lock", "__metadata:"),
+            |fixture| {
+                fixture.write("code/yarn.lock", "__metadata:\n  version: 8\n\nc:\n  resolution: \"code@workspace:.\"\n  dependencies:\n    dep: \"npm:1\"\n")
+            },
             "cannot install the dependencies of F: yarn is not installed, and the lock is yarn's",
             "npm install --global yarn",
         ),
@@ -402,7 +404,7 @@ fn workspace() -> Fixture {
     fixture.tool(
         "npm",
         &format!(
-            "echo npm \"$@\" >> {calls}\nfind . -type f | sort > {calls}-files\ncat packages/shared/package.json > {calls}-member\n\
+            "echo npm \"$@\" >> {calls}\nfind . -type f | LC_ALL=C sort > {calls}-files\ncat packages/shared/package.json > {calls}-member\n\
              env > {calls}-environment\n{}\n{}\n{}\nln -s ../packages/shared node_modules/left-pad",
             package("dep"), package("only-at-the-root"), package("not-used"),
         ),
