@@ -277,7 +277,10 @@ fn form(code: &Code) -> Result<Form<'_>, PackageError> {
 fn read(folder: &Path, code: &Code, language: Language, modules: bool) -> Result<Contents, PackageError> {
     let repository = workspace::repository(&std::fs::canonicalize(folder).unwrap_or_default(), &code.template);
     if code.build == Build::Skip {
-        let judge = |name: &str, _: &Path| if folder::is_foreign(name) { Verdict::Leave } else { Verdict::Whole };
+        let judge = |name: &str, _: &Path| {
+            let secret = name.rsplit('/').next() == Some(".npmrc");
+            if secret || folder::is_foreign(name) { Verdict::Leave } else { Verdict::Whole }
+        };
         return folder::read_within(folder, &repository, &judge);
     }
     let development = if language == Language::Node { npm::for_development(folder) } else { BTreeSet::new() };
