@@ -33,6 +33,9 @@ pub struct Args {
     /// What builds Rust handlers for AWS; for the local cloud it is always cargo
     #[arg(long, value_enum, value_name = "TOOL", default_value = "auto")]
     build_with: BuildWith,
+    /// Do not run the install scripts of dependencies (npm, pnpm, yarn)
+    #[arg(long)]
+    ignore_scripts: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -174,6 +177,7 @@ impl Args {
             sdk: self.target.sdk(),
             cache: self.target.cache(),
             color: ui.colour(),
+            ignore_scripts: self.ignore_scripts,
         };
         project.build(project.code(stack)?, place, &options, ui).await
     }

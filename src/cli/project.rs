@@ -187,11 +187,16 @@ impl Project {
             if code.runtime.is_empty() || code.handler.is_empty() {
                 continue;
             }
-            let properties = stack.resources[&code.logical_id].path.key("Properties");
+            let resource = &stack.resources[&code.logical_id].path;
+            let properties = resource.key("Properties");
             match &code.source {
                 Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
                 _ => problems.extend(package::check(&code).err().map(|(property, error)| {
-                    let problem = Problem::new(properties.key(property), error.why);
+                    let place = match property {
+                        "BuildMethod" => resource.key("Metadata").key(property),
+                        property => properties.key(property),
+                    };
+                    let problem = Problem::new(place, error.why);
                     Problem { help: error.help, ..problem }
                 })),
             }
@@ -271,6 +276,8 @@ impl Project {
                     layers: resource.properties["Layers"].as_array().is_some_and(|layers| !layers.is_empty()),
                     architecture,
                     binary: resource.binary.clone(),
+                    build: resource.build.clone(),
+                    template: folder.clone(),
                 })
             })
             .collect())

@@ -35,7 +35,8 @@ struct Key {
 impl Cache {
     pub fn open(folder: &Path) -> Self {
         let cache = Self { folder: folder.to_owned() };
-        let ours = |name: &str| name.ends_with(".zip") || name.starts_with("npm-") || name.starts_with("pip-");
+        let begins = ["npm-", "pip-", "pnpm-", "yarn-", "build."];
+        let ours = |name: &str| name.ends_with(".zip") || begins.iter().any(|begin| name.starts_with(begin));
         cache.remove(|name, age| ours(name) && age > KEEP);
         cache
     }
@@ -59,6 +60,10 @@ impl Cache {
         files: Files,
         target: Target,
     ) -> Result<Artifact, PackageError> {
+        // What was made a moment ago is made again every time.
+        if std::path::absolute(&self.folder).is_ok_and(|folder| path.starts_with(folder)) {
+            return zip::pack(folder::entries(files)?, target);
+        }
         let mut states = String::new();
         for (name, file) in &files {
             states += &format!("{name}\n{}\n", state(file).map_err(|error| unreadable(file, &error))?);

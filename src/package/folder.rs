@@ -52,14 +52,26 @@ pub(super) fn pack(root: &Path, place: &Place) -> Result<Artifact, PackageError>
 /// All files at and below `root` that `judge` and the .gitignore files let in. `judge` is given the name in the zip and
 /// the path. Links are followed as long as they stay inside; empty folders are left out.
 pub(super) fn read(root: &Path, judge: &dyn Fn(&str, &Path) -> Verdict) -> Result<Contents, PackageError> {
-    let home =
-        fs::canonicalize(root).map_err(|error| PackageError::new(DOING, format!("{}: {error}", root.display())))?;
+    read_within(root, root, judge)
+}
+
+/// As `read`, where links may lead anywhere in the folder `bound`.
+pub(super) fn read_within(
+    root: &Path,
+    bound: &Path,
+    judge: &dyn Fn(&str, &Path) -> Verdict,
+) -> Result<Contents, PackageError> {
+    let real = |folder: &Path| {
+        fs::canonicalize(folder).map_err(|error| PackageError::new(DOING, format!("{}: {error}", folder.display())))
+    };
+    let (home, bound) = (real(root)?, real(bound)?);
     let mut walk = Walk {
         judge,
         excludes: Excludes::above(&home),
         above: vec![home.clone()],
         contents: Contents::default(),
         home: &home,
+        bound: &bound,
     };
     walk.folder(&home, "", false)?;
     Ok(walk.contents)
@@ -86,6 +98,8 @@ pub(super) fn entries(files: Files) -> Result<Vec<Entry>, PackageError> {
 
 struct Walk<'a> {
     home: &'a Path,
+    /// How far links may lead.
+    bound: &'a Path,
     judge: &'a dyn Fn(&str, &Path) -> Verdict,
     excludes: Excludes,
     /// The folders that lead to the one that is read, links resolved.
@@ -123,8 +137,9 @@ impl Walk<'_> {
         }
         let real =
             fs::canonicalize(path).map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
-        if !real.starts_with(self.home) {
-            let why = format!("{} is a link to {}, outside of the code's folder", path.display(), real.display());
+        if !real.starts_with(self.home) && !real.starts_with(self.bound) {
+            let what = if self.bound == self.home { "code's folder" } else { "repository" };
+            let why = format!("{} is a link to {}, outside of the {what}", path.display(), real.display());
             return Err(PackageError::new(DOING, why).help("put a copy of it in the folder"));
         }
         if !real.is_dir() {

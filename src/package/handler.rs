@@ -43,11 +43,13 @@ pub(super) fn check(
         )));
     }
     let error = failed(format!("Handler {handler} means {}, and {place} holds {}", listed(&candidates), top(names)));
-    let script = ["ts", "mts", "cts"].map(|extension| format!("{base}.{extension}"));
+    let script = ["ts", "mts", "cts", "tsx"].map(|extension| format!("{base}.{extension}"));
     Err(match script.iter().find(|name| names.contains(name.as_str())) {
-        Some(name) => {
-            error.help(format!("{name} is TypeScript: compile it, and name in CodeUri the folder with the result"))
-        }
+        Some(name) => error.help(format!(
+            "{name} is TypeScript: add to the function \
+             Metadata: {{ BuildMethod: esbuild, BuildProperties: {{ EntryPoints: [{name}] }} }}; \
+             or compile it yourself, and name in CodeUri the folder with the result"
+        )),
         None => error.help(form),
     })
 }
@@ -152,6 +154,10 @@ mod tests {
     #[test]
     fn typescript_is_told_to_be_compiled() {
         let error = check(Language::Node, "index.handler", &BTreeSet::from(["index.ts"]), &Files::new(), "code");
-        assert!(error.unwrap_err().help.unwrap().starts_with("index.ts is TypeScript: compile it"));
+        let help = error.unwrap_err().help.unwrap();
+        assert!(
+            help.contains("Metadata: { BuildMethod: esbuild, BuildProperties: { EntryPoints: [index.ts] } }"),
+            "{help}"
+        );
     }
 }

@@ -22,11 +22,13 @@ mod backend;
 mod cache;
 mod cargo;
 mod elf;
+mod environment;
 mod error;
 mod exclude;
 mod folder;
 mod handler;
 mod install;
+mod method;
 mod npm;
 mod pip;
 mod place;
@@ -34,9 +36,12 @@ mod script;
 mod sdk;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod workspace;
 mod zip;
 
 use crate::interpreter::Language;
+use crate::stack::Build;
 use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;
@@ -58,6 +63,10 @@ pub struct Code {
     pub architecture: Architecture,
     /// Which of a crate's binaries (SAM's `Metadata.BuildProperties.Binary`).
     pub binary: Option<String>,
+    /// What SAM's `Metadata` says of how it is built.
+    pub build: Build,
+    /// The template's folder.
+    pub template: PathBuf,
 }
 
 /// Where a function's code is.
@@ -84,6 +93,8 @@ pub struct Options {
     pub cache: PathBuf,
     /// Whether the compiler's messages come in colour.
     pub color: bool,
+    /// Whether install scripts of dependencies are left out (`--ignore-scripts`).
+    pub ignore_scripts: bool,
 }
 
 /// What makes Rust code for Lambda. The local cloud runs what cargo makes for this machine.
@@ -136,6 +147,7 @@ pub async fn build(
     options: &Options,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {
+    let (functions, _made) = method::prepare(functions, target, options, &progress).await?;
     let mut crates = Vec::new();
     let mut scripts = Vec::new();
     let mut packing = Packing::default();
@@ -171,8 +183,12 @@ pub async fn build(
 /// Finds what `build` would refuse before it builds or installs anything.
 ///
 /// # Errors
-/// What that is, and which of the function's properties it is about: `Code`, `Handler` or `Runtime`.
+/// What that is, and which of the function's properties it is about: `Code`, `Handler` or `Runtime`; or `BuildMethod`, of its
+/// metadata.
 pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
+    if let Some(checked) = method::check(code) {
+        return checked;
+    }
     if let Some(language) = Language::of(&code.runtime) {
         return script::check(code, language);
     }
@@ -201,7 +217,7 @@ fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
             return Ok((path, Form::Zip));
         }
         format!("{shown} is a file, and not a .zip")
-    } else if path.join("Cargo.toml").is_file() {
+    } else if path.join("Cargo.toml").is_file() && code.build != Build::Skip {
         return Ok((path, Form::Crate));
     } else if path.join("bootstrap").is_file() {
         return Ok((path, Form::Folder));

@@ -1,15 +1,25 @@
-//! What a package.json declares, to be installed by npm.
+//! What a package.json declares, installed by the package manager whose lock there is: in a folder of the cache that holds
+//! the manifests of the repository at their places, never in the user's own. So the lock's versions, the root's overrides and
+//! the members of a workspace are what the user has, too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::{ARCH, OS};
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
 
-use super::install::Install;
+use super::exclude::Excludes;
+use super::folder::{self, Files, Verdict};
 use super::place::Architecture;
-use super::{Options, PackageError, Target};
+use super::tree::{self, Tree};
+use super::workspace::{self, DOING, Manager, NEEDED, Project, declared, manifest};
+use super::{Code, Options, PackageError, Target, environment, install};
 use crate::interpreter;
 
 pub(super) const WITHOUT_NPM: &str =
@@ -18,97 +28,685 @@ pub(super) const WITHOUT_NPM: &str =
 /// Options for every npm: say what is wrong, and nothing else.
 pub(super) const QUIET: &[&str] = &["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
 
-/// Locks that npm reads, then those of others.
-const LOCKS: &[&str] = &["npm-shrinkwrap.json", "package-lock.json"];
-const OTHER_LOCKS: &[&str] = &["yarn.lock", "pnpm-lock.yaml", "bun.lock"];
+/// Part of every key: raise it when the same request is to be installed in another way.
+const FORMAT: &str = "2";
 
-/// What the package.json in `folder` wants installed, with what there is to say about it.
+/// What tools leave in `node_modules` for themselves.
+const TOOLS_OWN: &[&str] = &[
+    ".bin",
+    ".cache",
+    ".package-lock.json",
+    ".package-map.json",
+    ".modules.yaml",
+    ".pnpm-workspace-state-v1.json",
+    ".yarn-integrity",
+    ".yarn-state.yml",
+];
+
+/// Where the packages come from that the code in a folder uses.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    pub install: Install,
-    pub note: Option<String>,
+pub(super) enum Modules {
+    /// There are none.
+    None,
+    /// The folder's own `node_modules`, as it is.
+    Own,
+    Install(Box<Stage>),
 }
 
-/// What is to be installed for the code in `folder`; `None` where there is no package.json or it declares nothing.
-///
-/// # Errors
-/// When it cannot be read or names what is not in a registry.
-pub(super) fn wanted(
-    folder: &Path,
+/// Something to install: files of the repository, and the tool that is to run among them.
+#[derive(Debug)]
+pub(super) struct Stage {
+    manager: Manager,
+    /// What is done, in words: `npm ci`.
+    pub what: String,
+    pub notes: Vec<String>,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    /// Variables for the tool.
+    variables: Vec<(&'static str, &'static str)>,
+    /// The folder of the repository that stands for the folder of the cache.
+    base: PathBuf,
+    repository: PathBuf,
+    /// By path below `base`.
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Where the tool runs, below `base`.
+    runs_in: PathBuf,
+    /// The function's folder, below `base`.
+    folder: PathBuf,
+    /// Whether packages of the repository, or links, are among what is installed.
+    linked: bool,
+    /// What else makes another result: the versions of tools.
+    also: String,
+    /// How `packageManager` writes the manager.
+    declared: Option<String>,
     target: Target,
     architecture: Architecture,
+}
+
+/// Where the packages come from that the code in `folder` uses; `node` is the version of the Node.js that runs it here.
+///
+/// # Errors
+/// When a manifest cannot be read or names what is not there, or the package manager is not supported.
+pub(super) fn modules(
+    folder: &Path,
+    code: &Code,
+    target: Target,
     node: &str,
     options: &Options,
-) -> Result<Option<Wanted>, PackageError> {
-    let path = folder.join("package.json");
-    let failed = |why: String| PackageError::new("install the dependencies", format!("{}: {why}", path.display()));
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-    let mut manifest: Map<String, Value> = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    let mut declared = 0;
-    for kind in ["dependencies", "optionalDependencies", "peerDependencies"] {
-        for (name, version) in manifest.get(kind).and_then(Value::as_object).into_iter().flatten() {
-            declared += 1;
-            let version = version.as_str().unwrap_or_default();
-            if ["file:", "link:", "workspace:", "portal:", ".", "/", "~/"].iter().any(|form| version.starts_with(form))
-            {
-                let help = "publish it, or bundle it into the code and name the bundle's folder in CodeUri";
-                return Err(
-                    failed(format!("{name} is {version}, and only registries are installed from yet")).help(help)
-                );
-            }
-        }
+) -> Result<Modules, PackageError> {
+    let has_own = folder.join("node_modules").is_dir();
+    let own = if has_own { Modules::Own } else { Modules::None };
+    let Some(manifest) = manifest(folder)? else { return Ok(own) };
+    // What a build made is whole: a lock that was copied along asks for nothing.
+    if has_own && is_built(folder) {
+        return Ok(own);
     }
-    if declared == 0 {
+    let project = Project::find(folder)?;
+    let needs = declared(&manifest, NEEDED).next().is_some();
+    let is_there = |(name, _): (&str, &str)| folder.join("node_modules").join(name).is_dir();
+    if project.lock.is_none() && has_own && declared(&manifest, &["dependencies"]).all(is_there) {
+        return Ok(own);
+    }
+    if !needs {
+        return Ok(Modules::None);
+    }
+    Ok(Modules::Install(Box::new(Stage::new(&project, code, target, node, options)?)))
+}
+
+/// Whether a folder is what a build wrote: SAM's, or one that git ignores.
+fn is_built(folder: &Path) -> bool {
+    let Ok(folder) = fs::canonicalize(folder) else { return false };
+    if folder.components().any(|step| step.as_os_str() == ".aws-sam") {
+        return true;
+    }
+    let Some(depth) = folder.ancestors().position(|above| above.join(".git").exists()) else { return false };
+    let chain: Vec<&Path> = folder.ancestors().take(depth + 1).collect();
+    let mut rules = Excludes::default();
+    chain.into_iter().rev().enumerate().any(|(depth, folder)| {
+        let ignored = depth > 0 && rules.rule(folder, true).is_some();
+        rules.enter(folder);
+        ignored
+    })
+}
+
+/// The names in the zip of a folder's own `node_modules` that stay out: what only development needs. npm's own record says
+/// so; without one, `devDependencies` does.
+pub(super) fn for_development(folder: &Path) -> BTreeSet<String> {
+    let record = fs::read(folder.join("node_modules/.package-lock.json")).ok();
+    let record: Option<Value> = record.and_then(|text| serde_json::from_slice(&text).ok());
+    if let Some(packages) = record.as_ref().and_then(|record| record["packages"].as_object()) {
+        let dev = packages.iter().filter(|(_, package)| package["dev"] == true);
+        return dev.map(|(path, _)| path.clone()).collect();
+    }
+    let manifest = manifest(folder).ok().flatten().unwrap_or_default();
+    let needed: BTreeSet<&str> = declared(&manifest, NEEDED).map(|(name, _)| name).collect();
+    let dev = declared(&manifest, &["devDependencies"]).filter(|(name, _)| !needed.contains(name));
+    dev.map(|(name, _)| format!("node_modules/{name}")).collect()
+}
+
+/// Whether something in `node_modules` is only for a tool.
+pub(super) fn is_tools_own(name: &str) -> bool {
+    TOOLS_OWN.contains(&name)
+}
+
+/// What goes into the zip of the packages in a folder's own `node_modules` where it holds links, as pnpm's and workspaces' do:
+/// what package.json declares, links followed. `None` where it holds none.
+pub(super) fn linked(folder: &Path, code: &Code, target: Target) -> Result<Option<Files>, PackageError> {
+    let modules = folder.join("node_modules");
+    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let scoped = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('@'));
+    let any = below(&modules).any(|path| is_link(&path) || (scoped(&path) && below(&path).any(|path| is_link(&path))));
+    if !any || !folder.join("package.json").is_file() {
         return Ok(None);
     }
-    // They speak of files that are not where npm runs.
-    manifest.remove("scripts");
-    let manifest = serde_json::to_vec(&manifest).map_err(|error| failed(error.to_string()))?;
-    let mut files = vec![("package.json", manifest)];
-    let lock = LOCKS.iter().find_map(|name| Some((*name, fs::read(folder.join(name)).ok()?)));
-    let other = OTHER_LOCKS.iter().find(|name| folder.join(name).is_file());
-    let note = other.filter(|_| lock.is_none()).map(|other| {
-        format!(
-            "npm does not read {}: it takes the newest versions that package.json allows",
-            folder.join(other).display()
-        )
-    });
-    let verb = if lock.is_some() { "ci" } else { "install" };
-    files.extend(lock);
-    // The user's registries and their tokens.
-    files.extend(fs::read(folder.join(".npmrc")).ok().map(|text| (".npmrc", text)));
+    let failed = |error: io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
+    let folder = fs::canonicalize(folder).map_err(failed)?;
+    let repository = workspace::repository(&folder, &code.template);
+    let tree = Tree {
+        top: &repository,
+        source: &repository,
+        repository: &repository,
+        target,
+        architecture: code.architecture,
+    };
+    tree.needed_by(&folder, &BTreeSet::new()).map(Some)
+}
 
-    let mut arguments = vec![verb.to_owned(), "--omit=dev".to_owned()];
-    arguments.extend(QUIET.iter().map(|&flag| flag.to_owned()));
-    let also = match target {
-        // Native addons are made for one release of Node.js.
-        Target::Host => node.to_owned(),
-        Target::Lambda => {
-            let cpu = match architecture {
-                Architecture::X86_64 => "x64",
-                Architecture::Arm64 => "arm64",
-            };
-            arguments.extend(["--os=linux".to_owned(), format!("--cpu={cpu}"), "--libc=glibc".to_owned()]);
-            // They would put in what runs on this machine.
-            if (OS, ARCH) != ("linux", architecture.rust()) {
-                arguments.push("--ignore-scripts".to_owned());
+/// The packages that a source imports, of whatever kind.
+pub(super) fn imported(source: &str) -> impl Iterator<Item = String> + '_ {
+    let quoted = source.split(['"', '\'', '`']).collect::<Vec<_>>();
+    let names: BTreeSet<String> = quoted
+        .windows(2)
+        .filter(|pair| {
+            let before = pair[0].trim_end().trim_end_matches('(').trim_end();
+            ["require", "import", "from"].iter().any(|word| before.ends_with(word))
+        })
+        .filter_map(|pair| {
+            let parts = if pair[1].starts_with('@') { 2 } else { 1 };
+            let name = pair[1].split('/').take(parts).collect::<Vec<_>>().join("/");
+            let plain = |c: char| c.is_ascii_alphanumeric() || "@/-_.~".contains(c);
+            (!name.is_empty() && !name.starts_with(['.', '/']) && name.chars().all(plain)).then_some(name)
+        })
+        .collect();
+    names.into_iter()
+}
+
+impl Stage {
+    fn new(
+        project: &Project,
+        code: &Code,
+        target: Target,
+        node: &str,
+        options: &Options,
+    ) -> Result<Self, PackageError> {
+        let manager = project.manager;
+        check_yarns_lock(project)?;
+        let repository = workspace::repository(&project.folder, &code.template);
+        // Where a workspace's root is above the template, it is the repository's.
+        let repository = workspace::common([repository.as_path(), project.root.as_path()]);
+        let foreign = (OS, ARCH) != ("linux", code.architecture.rust()) && target == Target::Lambda;
+        let mut staging = Staging {
+            repository: &repository,
+            manager,
+            copies: manager != Manager::Npm || asks_for_copies(&project.root),
+            packages: BTreeSet::new(),
+            places: BTreeSet::new(),
+            files: BTreeMap::new(),
+            linked: false,
+            notes: Vec::new(),
+        };
+        staging.package(&project.root)?;
+        staging.package(&project.folder)?;
+        for member in &project.members {
+            staging.package(member)?;
+        }
+        let linked = project.is_member() || !project.members.is_empty() || staging.linked || manager == Manager::Pnpm;
+        let mut files = staging.files;
+        settings(project, foreign.then_some(code.architecture), &mut files)?;
+        let base = workspace::common(staging.packages.iter().chain(&staging.places).map(PathBuf::as_path));
+        let files =
+            files.into_iter().filter_map(|(path, content)| Some((path.strip_prefix(&base).ok()?.to_owned(), content)));
+        let files: BTreeMap<PathBuf, Vec<u8>> = files.collect();
+        let below = |folder: &Path| folder.strip_prefix(&base).map(Path::to_owned).unwrap_or_default();
+
+        let ignore_scripts = options.ignore_scripts || foreign;
+        let (program, arguments) = command(project, target, code.architecture, ignore_scripts, options);
+        let mut variables = vec![];
+        if manager == Manager::Berry {
+            variables.extend([
+                // Whatever linker the project uses, Lambda has none but Node.js.
+                ("YARN_NODE_LINKER", "node-modules"),
+                ("YARN_ENABLE_IMMUTABLE_INSTALLS", if project.lock.is_some() { "true" } else { "false" }),
+                ("YARN_ENABLE_TELEMETRY", "false"),
+                ("YARN_ENABLE_GLOBAL_CACHE", "true"),
+                ("YARN_ENABLE_PROGRESS_BARS", "false"),
+            ]);
+            if ignore_scripts {
+                variables.push(("YARN_ENABLE_SCRIPTS", "false"));
             }
-            String::new()
+        }
+        let name = manager.name();
+        let identity = environment::identity(name, options.tools.as_deref()).unwrap_or_default();
+        // Native addons are made for one release of Node.js.
+        let also = format!("{identity}\n{}", if target == Target::Host { node } else { "" });
+        let what = match (manager, project.lock) {
+            (Manager::Npm, Some(_)) => "npm ci".to_owned(),
+            _ => format!("{name} install"),
+        };
+        Ok(Self {
+            manager,
+            what,
+            notes: staging.notes,
+            program,
+            arguments,
+            variables,
+            runs_in: below(if manager == Manager::Berry { &project.folder } else { &project.root }),
+            folder: below(&project.folder),
+            base,
+            repository,
+            files,
+            linked,
+            also,
+            declared: project.declared.clone(),
+            target,
+            architecture: code.architecture,
+        })
+    }
+
+    /// The name under which it is kept.
+    pub fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        part(FORMAT.as_bytes());
+        part(self.also.as_bytes());
+        part(self.runs_in.as_os_str().as_encoded_bytes());
+        for argument in &self.arguments {
+            part(argument.as_encoded_bytes());
+        }
+        for (name, content) in &self.files {
+            part(name.as_os_str().as_encoded_bytes());
+            part(content);
+        }
+        format!("{}-{}", self.manager.name(), hex::encode(&hash.finalize()[..8]))
+    }
+
+    /// Whether there is nothing to do; if so, it is kept for longer.
+    pub fn is_made(&self, cache: &Path) -> bool {
+        let folder = cache.join(self.key());
+        let made = folder.is_dir();
+        if made {
+            // Its age says when it was last of use. What cannot be told so goes too early, and is made again.
+            let _ = fs::File::open(folder).and_then(|folder| folder.set_modified(SystemTime::now()));
+        }
+        made
+    }
+
+    /// Installs it into `cache`.
+    ///
+    /// # Errors
+    /// When the tool is missing or fails.
+    pub async fn make(&self, cache: &Path) -> Result<(), PackageError> {
+        let failed = |error: io::Error| PackageError::new(DOING, error);
+        let cache = std::path::absolute(cache).map_err(failed)?;
+        let folder = cache.join(self.key());
+        // Made beside and renamed, so that a folder of that name is always whole.
+        let beside = cache.join(format!("{}.{}", self.key(), std::process::id()));
+        install::remove(&beside).map_err(failed)?;
+        for (name, content) in &self.files {
+            let path = beside.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&beside)).map_err(failed)?;
+            fs::write(path, content).map_err(failed)?;
+        }
+        if let Err(error) = self.run(&beside.join(&self.runs_in)).await {
+            let _ = install::remove(&beside);
+            return Err(error);
+        }
+        let renamed = install::remove(&folder).and_then(|()| fs::rename(&beside, &folder));
+        // Another run may have been first with the same.
+        if renamed.is_err() && folder.is_dir() { install::remove(&beside) } else { renamed }.map_err(failed)
+    }
+
+    async fn run(&self, folder: &Path) -> Result<(), PackageError> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(folder);
+        let mut configurations = environment::users_configurations();
+        let is_settings =
+            |path: &&PathBuf| path.file_name().is_some_and(|name| SETTINGS.iter().any(|known| name == *known));
+        let own =
+            self.files.keys().filter(is_settings).map(|path| String::from_utf8_lossy(&self.files[path]).into_owned());
+        configurations.extend(own);
+        environment::clean(&mut command, &configurations);
+        command.envs(self.variables.iter().copied());
+        let done = install::run(command, DOING, &self.what, WITHOUT_NPM).await;
+        done.map_err(|error| if self.manager == Manager::Npm { error } else { self.explain(error) })
+    }
+
+    /// The error of a tool that is perhaps not there.
+    fn explain(&self, mut error: PackageError) -> PackageError {
+        let name = self.manager.name();
+        if error.why.contains("cannot be started") {
+            let asked =
+                self.declared.as_deref().map_or(name, |declared| declared.split('+').next().unwrap_or(declared));
+            error.why = format!("{name} is not installed, and the lock is {name}'s");
+            error.help = Some(format!(
+                "install it (corepack enable, or npm install --global {asked}) and run the same command again;\nor build \
+                 node_modules beside the code yourself and set Metadata: {{ SkipBuild: true }}"
+            ));
+        }
+        error
+    }
+
+    /// What of it goes into the zip; `imports` are packages that the code uses, declared or not.
+    ///
+    /// # Errors
+    /// When it cannot be read, or not all is there that the code declares.
+    pub fn installed(&self, cache: &Path, imports: &BTreeSet<String>) -> Result<Files, PackageError> {
+        let failed = |error: io::Error| PackageError::new(DOING, error);
+        let top = fs::canonicalize(cache.join(self.key())).map_err(failed)?;
+        if self.linked {
+            let tree = Tree {
+                top: &top,
+                source: &self.base,
+                repository: &self.repository,
+                target: self.target,
+                architecture: self.architecture,
+            };
+            return tree.needed_by(&top.join(&self.folder), imports);
+        }
+        let modules = top.join(&self.folder).join("node_modules");
+        if !modules.is_dir() {
+            return Ok(Files::new());
+        }
+        let judge = |name: &str, _: &Path| if is_tools_own(name) { Verdict::Leave } else { Verdict::Whole };
+        let files = folder::read(&modules, &judge)?.files;
+        Ok(files.into_iter().map(|(name, file)| (format!("node_modules/{name}"), file)).collect())
+    }
+}
+
+/// Checks that yarn's lock knows what the manifests ask for: yarn 1 looks at the root's alone, and later ones do not look when
+/// they install for one member.
+///
+/// # Errors
+/// When it does not.
+fn check_yarns_lock(project: &Project) -> Result<(), PackageError> {
+    let (Manager::Classic | Manager::Berry, Some(lock)) = (project.manager, project.lock) else { return Ok(()) };
+    let path = project.root.join(lock);
+    let text = String::from_utf8(read(&path)?).map_err(|error| PackageError::new(DOING, error))?;
+    let mut folders = project.members.clone();
+    folders.insert(project.root.clone());
+    let mut packages = BTreeMap::new();
+    for folder in folders {
+        packages.extend(manifest(&folder)?.map(|manifest| (folder, manifest)));
+    }
+    let own: BTreeSet<String> =
+        packages.values().filter_map(|manifest| Some(manifest.get("name")?.as_str()?.to_owned())).collect();
+    let locked: Value = match project.manager {
+        Manager::Berry => serde_yaml::from_str(&text)
+            .map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?,
+        _ => Value::Null,
+    };
+    let entry_of = |folder: &Path| {
+        let below = folder.strip_prefix(&project.root).unwrap_or(folder).display().to_string();
+        let end = format!("@workspace:{}", if below.is_empty() { "." } else { &below });
+        let mut entries = locked.as_object().into_iter().flatten().map(|(_, entry)| entry);
+        entries.find(|entry| entry["resolution"].as_str().is_some_and(|resolution| resolution.ends_with(&end)))
+    };
+    for (folder, manifest) in &packages {
+        for (name, version) in declared(manifest, &["dependencies", "optionalDependencies"]) {
+            let known = match project.manager {
+                Manager::Berry => entry_of(folder).is_some_and(|entry| {
+                    let plain = |text: &str| text.trim_start_matches("npm:").to_owned();
+                    entry["dependencies"][name].as_str().is_some_and(|known| {
+                        plain(known) == plain(version) || (version.contains(':') && !version.starts_with("npm:"))
+                    })
+                }),
+                _ => own.contains(name) || version.contains(':') || text.contains(&format!("{name}@{version}")),
+            };
+            if !known {
+                let why = format!(
+                    "{} does not have {name} {version}, which {} asks for",
+                    path.display(),
+                    folder.join("package.json").display()
+                );
+                return Err(PackageError::new(DOING, why).help("bring the lock up to date: yarn install"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What configures package managers, and may name variables.
+const SETTINGS: &[&str] = &[".npmrc", ".yarnrc", ".yarnrc.yml"];
+
+/// Whether npm is told to copy what is named by path.
+fn asks_for_copies(root: &Path) -> bool {
+    let text = fs::read_to_string(root.join(".npmrc")).unwrap_or_default();
+    text.lines().any(|line| line.replace(' ', "") == "install-links=true")
+}
+
+/// The package manager, and what it is told.
+fn command(
+    project: &Project,
+    target: Target,
+    architecture: Architecture,
+    ignore_scripts: bool,
+    options: &Options,
+) -> (PathBuf, Vec<OsString>) {
+    let locked = project.lock.is_some();
+    let foreign = target == Target::Lambda && (OS, ARCH) != ("linux", architecture.rust());
+    let member = project.folder.strip_prefix(&project.root).unwrap_or(Path::new("")).display().to_string();
+    let mut program = interpreter::within(options.tools.as_deref(), project.manager.name());
+    let mut arguments: Vec<String> = Vec::new();
+    let mut add = |flags: &[&str]| arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
+    match project.manager {
+        Manager::Npm => {
+            add(&[if locked { "ci" } else { "install" }, "--omit=dev"]);
+            add(QUIET);
+            if project.is_member() {
+                add(&[&format!("--workspace={member}"), "--include-workspace-root"]);
+            }
+            if target == Target::Lambda {
+                add(&["--os=linux", &format!("--cpu={}", cpu(architecture)), "--libc=glibc"]);
+            }
+        }
+        Manager::Pnpm => {
+            add(&["install", "--prod", "--reporter=append-only"]);
+            add(&[if locked { "--frozen-lockfile" } else { "--no-frozen-lockfile" }]);
+            if project.is_member() {
+                add(&["--filter", &format!("{{./{member}}}..."), "--filter", "{.}"]);
+            }
+        }
+        Manager::Classic => {
+            add(&["install", "--production", "--non-interactive", "--no-progress", "--silent"]);
+            if locked {
+                add(&["--frozen-lockfile"]);
+            }
+            if foreign {
+                add(&["--ignore-platform"]);
+            }
+        }
+        Manager::Berry => {
+            if let Some(release) = yarn_path(&project.root) {
+                program = interpreter::within(options.tools.as_deref(), "node");
+                // From the function's folder, where it runs.
+                let up = "../".repeat(Path::new(&member).components().count());
+                add(&[&format!("{up}{release}")]);
+            }
+            add(&["workspaces", "focus", "--production"]);
+            let name = |folder: &Path| Some(manifest(folder).ok()??.get("name")?.as_str()?.to_owned());
+            if project.is_member()
+                && let (Some(member), Some(root)) = (name(&project.folder), name(&project.root))
+            {
+                add(&[&member, &root]);
+            }
+        }
+    }
+    // Berry has a setting for it.
+    if ignore_scripts && project.manager != Manager::Berry {
+        add(&["--ignore-scripts"]);
+    }
+    (program, arguments.into_iter().map(OsString::from).collect())
+}
+
+/// The yarn that a project brings along, below its root.
+fn yarn_path(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(root.join(".yarnrc.yml")).ok()?;
+    let settings: Value = serde_yaml::from_str(&text).ok()?;
+    settings["yarnPath"].as_str().filter(|path| root.join(path).is_file()).map(str::to_owned)
+}
+
+fn cpu(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "x64",
+        Architecture::Arm64 => "arm64",
+    }
+}
+
+/// Adds the lock and what else configures the package manager at the root; `foreign` is the machine that packages are
+/// wanted for, where it is not this one.
+fn settings(
+    project: &Project,
+    foreign: Option<Architecture>,
+    files: &mut BTreeMap<PathBuf, Vec<u8>>,
+) -> Result<(), PackageError> {
+    let root = &project.root;
+    let mut names: Vec<&str> = vec![".npmrc"];
+    names.extend(project.lock);
+    let mut folders: &[&str] = &[];
+    match project.manager {
+        Manager::Npm => {}
+        Manager::Pnpm => {
+            names.extend(["pnpm-workspace.yaml", ".pnpmfile.cjs"]);
+            folders = &["patches"];
+        }
+        Manager::Classic => names.push(".yarnrc"),
+        Manager::Berry => {
+            names.push(".yarnrc.yml");
+            folders = &[".yarn/patches", ".yarn/plugins", ".yarn/releases"];
+        }
+    }
+    for name in names {
+        // The user's registries and their tokens are among them.
+        if let Ok(text) = fs::read(root.join(name)) {
+            files.insert(root.join(name), text);
+        }
+    }
+    for folder in folders.iter().map(|name| root.join(name)).filter(|folder| folder.is_dir()) {
+        for (name, file) in folder::read(&folder, &|_, _| Verdict::Whole)?.files {
+            files.insert(folder.join(name), read(&file)?);
+        }
+    }
+    let machine = foreign.map(|architecture| (cpu(architecture), "supportedArchitectures"));
+    let mut append = |name: &str, missing: &str, text: &str| {
+        let file = files.entry(root.join(name)).or_default();
+        if !String::from_utf8_lossy(file).contains(missing) {
+            file.extend_from_slice(text.as_bytes());
         }
     };
-    let install = Install {
-        tool: "npm",
-        what: format!("npm {verb}"),
+    let wanted = |cpu: &str, key: &str| format!("\n{key}:\n  os: [linux]\n  cpu: [{cpu}]\n  libc: [glibc]\n");
+    match (project.manager, machine) {
+        (Manager::Pnpm, machine) => {
+            // Without one of its own, pnpm would take the next above the cache for its workspace's.
+            append("pnpm-workspace.yaml", "packages:", "\npackages:\n  - .\n");
+            if let Some((cpu, key)) = machine {
+                append("pnpm-workspace.yaml", key, &wanted(cpu, key));
+            }
+        }
+        (Manager::Berry, Some((cpu, key))) => append(".yarnrc.yml", key, &wanted(cpu, key)),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Packages of the repository, on their way to where they are installed for.
+#[derive(Debug)]
+struct Staging<'a> {
+    repository: &'a Path,
+    manager: Manager,
+    /// Whether the tool copies the packages that are named by path.
+    copies: bool,
+    /// The folders whose manifests are in `files`.
+    packages: BTreeSet<PathBuf>,
+    /// The folders of packed packages.
+    places: BTreeSet<PathBuf>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    linked: bool,
+    notes: Vec<String>,
+}
+
+impl Staging<'_> {
+    /// Adds a package's manifest, and the packages that it names by path.
+    fn package(&mut self, folder: &Path) -> Result<(), PackageError> {
+        if !self.packages.insert(folder.to_owned()) {
+            return Ok(());
+        }
+        let Some(mut manifest) = manifest(folder)? else { return Ok(()) };
+        let path = folder.join("package.json");
+        for kind in NEEDED.iter().chain(&["devDependencies"]) {
+            let paths: Vec<(String, String)> = declared(&manifest, &[*kind])
+                .filter(|(_, version)| workspace::named_path(version).is_some())
+                .map(|(name, version)| (name.to_owned(), version.to_owned()))
+                .collect();
+            for (name, version) in paths {
+                let added = self.named(folder, &path, &name, &version);
+                // What only development needs may be missing here.
+                if *kind != "devDependencies" {
+                    added?;
+                }
+            }
+        }
+        if let Some(script) = manifest.get("scripts").and_then(|scripts| scripts["postinstall"].as_str()) {
+            self.notes.push(format!(
+                "{}: its own postinstall ({script}) is not run: dependencies are installed elsewhere",
+                path.display()
+            ));
+        }
+        // They speak of files that are not where the tool runs.
+        manifest.remove("scripts");
+        self.files.insert(path, serialized(&manifest)?);
+        Ok(())
+    }
+
+    /// Adds what a dependency names by path: a package's folder or a packed package.
+    fn named(&mut self, folder: &Path, manifest: &Path, name: &str, version: &str) -> Result<(), PackageError> {
+        let failed =
+            |why: String| PackageError::new(DOING, format!("{}: {name} is {version}, {why}", manifest.display()));
+        let path = workspace::named_path(version).unwrap_or(version);
+        let named = workspace::join(folder, path);
+        let real = fs::canonicalize(&named).map_err(|_| failed(format!("and there is no {}", named.display())))?;
+        if !real.starts_with(self.repository) {
+            let why = format!("which is outside of the repository {}", self.repository.display());
+            return Err(failed(why).help("move it into the repository, or publish it to a registry"));
+        }
+        self.linked = true;
+        if !real.is_dir() {
+            self.files.insert(real.clone(), read(&real)?);
+            self.places.extend(real.parent().map(Path::to_owned));
+            return Ok(());
+        }
+        self.package(&real)?;
+        if self.copies && version.starts_with("file:") || self.copies && self.manager == Manager::Npm {
+            for (below, file) in tree::own_files(&real, self.repository)? {
+                let content = read(&file)?;
+                self.files.insert(real.join(below), content);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn serialized(manifest: &Map<String, Value>) -> Result<Vec<u8>, PackageError> {
+    serde_json::to_vec(manifest).map_err(|error| PackageError::new(DOING, error))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, PackageError> {
+    fs::read(file).map_err(|error| PackageError::new(DOING, format!("{}: {error}", file.display())))
+}
+
+/// A stage that installs one package from the registry, with none of the project's settings but its `.npmrc`.
+pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Options) -> Stage {
+    let manifest = json!({ "private": true, "dependencies": { package: version } }).to_string();
+    let mut files = BTreeMap::from([(PathBuf::from("package.json"), manifest.into_bytes())]);
+    if let Ok(text) = fs::read(folder.join(".npmrc")) {
+        files.insert(PathBuf::from(".npmrc"), text);
+    }
+    let arguments = ["install", "--ignore-scripts"].iter().chain(QUIET).map(OsString::from).collect();
+    Stage {
+        manager: Manager::Npm,
+        what: format!("npm install {package}@{version}"),
+        notes: Vec::new(),
         program: interpreter::within(options.tools.as_deref(), "npm"),
-        arguments: arguments.into_iter().map(OsString::from).collect(),
-        folder: None,
-        target_flag: None,
+        arguments,
+        variables: Vec::new(),
+        base: PathBuf::new(),
+        repository: PathBuf::new(),
         files,
-        also,
-        lasting: true,
-        without_tool: WITHOUT_NPM,
-        tidy: |_| Ok(()),
-        root: "node_modules",
-    };
-    Ok(Some(Wanted { install, note }))
+        runs_in: PathBuf::new(),
+        folder: PathBuf::new(),
+        linked: false,
+        also: format!("{ARCH} {OS}"),
+        declared: None,
+        target: Target::Host,
+        architecture: Architecture::X86_64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_packages_however_they_are_written() {
+        let source = r#"
+            const a = require("left-pad/lib/x"), b = require ( '@scope/name/deep' );
+            import c, { d } from 'plain'; import "side-effect"; export * from "again";
+            const e = await import(`late`); const f = require('./own'); const g = "not this"; require("node:fs");
+        "#;
+        let found: Vec<String> = imported(source).collect();
+        assert_eq!(found, ["@scope/name", "again", "late", "left-pad", "plain", "side-effect"]);
+    }
 }

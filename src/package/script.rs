@@ -9,10 +9,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::cache::Cache;
 use super::folder::{self, Contents, Files, Verdict};
 use super::install::Install;
+use super::npm::{Modules, Stage};
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
-use super::{file_name, handler, is_zip, npm, pip, sdk};
+use super::{file_name, handler, is_zip, npm, pip, sdk, workspace};
 use crate::interpreter::{self, Interpreter, Language};
+use crate::stack::Build;
 
 /// How many installations go on side by side.
 const INSTALLATIONS: usize = 4;
@@ -27,6 +29,17 @@ struct Packed {
     /// What it uses of the SDK that its runtime brings.
     sdk: BTreeSet<String>,
     notes: Vec<String>,
+}
+
+/// What code depends on, and where that is.
+#[derive(Debug, Clone)]
+enum Dependencies {
+    /// pip has installed it into a folder.
+    Folder(PathBuf),
+    /// A package manager of Node.js has installed it.
+    Stage(Arc<Stage>),
+    /// It is in the code's own folder.
+    Own,
 }
 
 /// Packages the code of all functions that node or python runs.
@@ -49,8 +62,10 @@ pub(super) async fn build(
     for (code, language) in scripts {
         let cache = Arc::clone(cache);
         let dependencies = installed.get(&code.logical_id).cloned();
-        packing
-            .start([code.logical_id.clone()], move || pack(&code, language, target, dependencies.as_deref(), &cache));
+        let kept = options.cache.clone();
+        packing.start([code.logical_id.clone()], move || {
+            pack(&code, language, target, dependencies.as_ref().map(|dependencies| (dependencies, &*kept)), &cache)
+        });
     }
     let packed = packing.finish().await?;
     for note in
@@ -93,27 +108,36 @@ async fn interpreters(
     Ok(found)
 }
 
-/// Installs what the functions declare, each thing once. Gives where it is, by function.
+/// Installs what the functions declare, each thing once. Gives what they depend on, by function.
 async fn install(
     scripts: &[(Code, Language)],
     target: Target,
     interpreters: &BTreeMap<String, Interpreter>,
     options: &Options,
     progress: &(impl Fn(Progress) + Send + Sync),
-) -> Result<BTreeMap<String, PathBuf>, PackageError> {
+) -> Result<BTreeMap<String, Dependencies>, PackageError> {
     let mut wanted: BTreeMap<String, (Install, BTreeSet<String>)> = BTreeMap::new();
+    let mut stages: BTreeMap<String, (Arc<Stage>, BTreeSet<String>)> = BTreeMap::new();
+    let mut found: BTreeMap<String, Dependencies> = BTreeMap::new();
     for (code, language) in scripts {
         let Source::Path(folder) = &code.source else { continue };
+        if code.build == Build::Skip {
+            continue;
+        }
         let of = |error: PackageError| error.of([&code.logical_id]);
         let interpreter = interpreters.get(&code.runtime);
         let version = interpreter.map_or("", |interpreter| interpreter.version.as_str());
         let install = match language {
             Language::Node => {
-                let found = npm::wanted(folder, target, code.architecture, version, options).map_err(of)?;
-                found.map(|found| {
-                    found.note.into_iter().for_each(|note| progress(Progress::Note(note)));
-                    found.install
-                })
+                match npm::modules(folder, code, target, version, options).map_err(of)? {
+                    Modules::None => {}
+                    Modules::Own => drop(found.insert(code.logical_id.clone(), Dependencies::Own)),
+                    Modules::Install(stage) => {
+                        let functions = &mut stages.entry(stage.key()).or_insert((stage.into(), BTreeSet::new())).1;
+                        functions.insert(code.logical_id.clone());
+                    }
+                }
+                None
             }
             Language::Python => {
                 // Whose pip it is counts only where its own packages are wanted.
@@ -135,19 +159,34 @@ async fn install(
         Ok::<_, PackageError>(())
     }));
     made.buffer_unordered(INSTALLATIONS).try_collect::<()>().await?;
-    let kept = |(install, functions): (Install, BTreeSet<String>)| {
+    let made = stream::iter(stages.values().map(|(stage, functions)| async move {
+        for note in &stage.notes {
+            progress(Progress::Note(note.clone()));
+        }
+        if !stage.is_made(&options.cache) {
+            let whose = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+            progress(Progress::Note(format!("installing the dependencies of {whose} ({})", stage.what)));
+            stage.make(&options.cache).await.map_err(|error| error.of(functions))?;
+        }
+        Ok::<_, PackageError>(())
+    }));
+    made.buffer_unordered(INSTALLATIONS).try_collect::<()>().await?;
+    for (install, functions) in wanted.into_values() {
         let folder = install.kept(&options.cache);
-        functions.into_iter().map(move |function| (function, folder.clone()))
-    };
-    Ok(wanted.into_values().flat_map(kept).collect())
+        found.extend(functions.into_iter().map(|function| (function, Dependencies::Folder(folder.clone()))));
+    }
+    for (stage, functions) in stages.into_values() {
+        found.extend(functions.into_iter().map(|function| (function, Dependencies::Stage(Arc::clone(&stage)))));
+    }
+    Ok(found)
 }
 
-/// Makes the zip of one function's code. `dependencies` is where they are installed.
+/// Makes the zip of one function's code. `dependencies` is what it depends on, and the folder where that is kept.
 fn pack(
     code: &Code,
     language: Language,
     target: Target,
-    dependencies: Option<&Path>,
+    dependencies: Option<(&Dependencies, &Path)>,
     cache: &Cache,
 ) -> Result<Packed, PackageError> {
     let path = match form(code)? {
@@ -155,13 +194,26 @@ fn pack(
         Form::Zip(path) => return adopt(code, language, path),
         Form::Folder(path) => path,
     };
-    let Contents { mut files, left_out } = read(path, language)?;
+    let linked = match dependencies {
+        Some((Dependencies::Own, _)) => npm::linked(path, code, target)?,
+        _ => None,
+    };
+    let whole = matches!(dependencies, Some((Dependencies::Own, _))) && linked.is_none();
+    let Contents { mut files, left_out } = read(path, code, language, whole)?;
     let own: BTreeSet<String> = files.keys().cloned().collect();
-    if let Some(dependencies) = dependencies.filter(|folder| folder.is_dir()) {
-        let prefix = if language == Language::Node { "node_modules/" } else { "" };
-        for (name, file) in installed(dependencies)? {
-            files.entry(format!("{prefix}{name}")).or_insert(file);
+    match dependencies {
+        Some((Dependencies::Folder(folder), _)) if folder.is_dir() => {
+            for (name, file) in installed(folder)? {
+                files.entry(name).or_insert(file);
+            }
         }
+        Some((Dependencies::Stage(stage), kept)) => {
+            let sources = own.iter().filter(|name| sdk::is_source(language, name));
+            let sources = sources.filter_map(|name| std::fs::read_to_string(&files[name]).ok());
+            let imports = sources.flat_map(|source| npm::imported(&source).collect::<Vec<_>>()).collect();
+            files.extend(stage.installed(kept, &imports)?);
+        }
+        _ => files.extend(linked.unwrap_or_default()),
     }
     let names: BTreeSet<&str> = files.keys().map(String::as_str).collect();
     check_handler(code, language, &names, &left_out, &file_name(path))?;
@@ -179,8 +231,9 @@ pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str
         Form::Inline(_) => ([inline_name(language).to_owned()].into(), Files::new(), "inline code".to_owned()),
         Form::Zip(path) => (zip_names(path).map_err(of_code)?, Files::new(), file_name(path)),
         Form::Folder(path) => {
-            let Contents { files, left_out } = read(path, language).map_err(of_code)?;
-            if may_be_installed(path, language, &code.handler) {
+            let Contents { files, left_out } =
+                read(path, code, language, !path.join("package.json").is_file()).map_err(of_code)?;
+            if code.build == Build::Ordinary && may_be_installed(path, language, &code.handler) {
                 return Ok(());
             }
             (files.into_keys().collect::<BTreeSet<_>>(), left_out, file_name(path))
@@ -219,31 +272,37 @@ fn form(code: &Code) -> Result<Form<'_>, PackageError> {
         .help(format!("CodeUri is relative to the template; for {} it names a folder or a .zip", code.runtime)))
 }
 
-/// A folder's own files: without dependencies that are to be installed, and without what tools leave there.
-fn read(folder: &Path, language: Language) -> Result<Contents, PackageError> {
-    let declares = folder.join("package.json").is_file();
-    folder::read(folder, &|name, path| {
+/// A folder's own files: without dependencies that are to be installed, and without what tools leave there. `modules` is
+/// whether its own `node_modules` go along.
+fn read(folder: &Path, code: &Code, language: Language, modules: bool) -> Result<Contents, PackageError> {
+    let repository = workspace::repository(&std::fs::canonicalize(folder).unwrap_or_default(), &code.template);
+    if code.build == Build::Skip {
+        let judge = |name: &str, _: &Path| {
+            let secret = name.rsplit('/').next() == Some(".npmrc");
+            if secret || folder::is_foreign(name) { Verdict::Leave } else { Verdict::Whole }
+        };
+        return folder::read_within(folder, &repository, &judge);
+    }
+    let development = if language == Language::Node { npm::for_development(folder) } else { BTreeSet::new() };
+    folder::read_within(folder, &repository, &|name, path| {
         let last = name.rsplit('/').next().unwrap_or(name);
         match language {
             _ if folder::is_foreign(name) => Verdict::Leave,
             // It may hold tokens, and is for npm alone.
             Language::Node if last == ".npmrc" => Verdict::Leave,
-            // Either package.json says what is needed, or all that is there is.
-            Language::Node if name == "node_modules" && declares => Verdict::Leave,
-            Language::Node if name == "node_modules" => Verdict::Whole,
+            Language::Node if development.contains(name) => Verdict::Leave,
+            Language::Node if name.strip_prefix("node_modules/").is_some_and(npm::is_tools_own) => Verdict::Leave,
+            Language::Node if name == "node_modules" && modules => Verdict::Whole,
+            Language::Node if name == "node_modules" => Verdict::Leave,
             Language::Python if last == "__pycache__" || path.join("pyvenv.cfg").is_file() => Verdict::Leave,
             _ => Verdict::Take,
         }
     })
 }
 
-/// What npm or pip has installed, without what is only for the tools themselves.
+/// What pip has installed.
 fn installed(folder: &Path) -> Result<Files, PackageError> {
-    let judge = |name: &str, _: &Path| match name {
-        ".bin" | ".package-lock.json" => Verdict::Leave,
-        _ => Verdict::Whole,
-    };
-    Ok(folder::read(folder, &judge)?.files)
+    Ok(folder::read(folder, &|_, _| Verdict::Whole)?.files)
 }
 
 /// A zip that the user made, as it is, if the handler is in it.

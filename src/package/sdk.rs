@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::install::run;
-use super::{Options, PackageError, Progress, npm, pip};
+use super::{Options, PackageError, Progress, environment, npm, pip};
 use crate::interpreter::{self, Interpreter, Language};
 
 const DOING: &str = "get the SDK that Lambda brings for the code";
@@ -124,8 +124,10 @@ pub(super) async fn provide(
                 fs::write(&manifest, "{\"private\":true}\n").map_err(failed)?;
             }
             let mut command = Command::new(interpreter::within(options.tools.as_deref(), "npm"));
+            environment::clean(&mut command, &environment::users_configurations());
             command
                 .arg("install")
+                .args(options.ignore_scripts.then_some("--ignore-scripts"))
                 .args(npm::QUIET)
                 .args(missing.iter().map(|name| format!("{name}@{}", if *name == "aws-sdk" { 2 } else { 3 })))
                 .current_dir(&folder);

@@ -32,6 +32,7 @@ impl Fixture {
             sdk: folder.path().join("sdk"),
             cache: folder.path().join("cache"),
             color: false,
+            ignore_scripts: false,
         };
         Self { folder, functions: Vec::new(), options, told: Mutex::default() }
     }
@@ -83,6 +84,8 @@ impl Fixture {
             layers: false,
             architecture: this_architecture(),
             binary: None,
+            build: Build::Ordinary,
+            template: self.folder.path().to_owned(),
         });
         self
     }

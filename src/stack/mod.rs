@@ -6,6 +6,7 @@
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
 mod aws_types;
+mod build;
 mod conditions;
 mod intrinsics;
 mod names;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Path;
 use crate::resources::Kind;
+pub use build::{Build, Esbuild, Makefile};
 pub use naming::{Identity, check_stack, logical_id_in};
 pub use resolve::{Survey, resolve, survey};
 
@@ -89,6 +91,8 @@ pub struct Resource {
     pub code: Option<Code>,
     /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
     pub binary: Option<String>,
+    /// What the template's metadata says of how that code is built.
+    pub build: Build,
 }
 
 /// Where a function's code comes from.

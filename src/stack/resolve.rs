@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+use super::build::{self, Build};
 use super::conditions::Truth;
 use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
@@ -521,6 +522,20 @@ impl<'a> Resolver<'a> {
         by_value.retain(|target| hard.contains(target) && !by_rule.contains(target));
         soft.retain(|target| !hard.contains(target));
         let code = evaluated.code.clone().map(|code| self.settle_code(code, &path));
+        let build = match &code {
+            Some(code) => {
+                let runtime = properties["Runtime"].as_str().unwrap_or_default();
+                match build::read(&declared.metadata, runtime, &path.key("Metadata")) {
+                    Ok(build) if matches!(code, Code::Local(_)) => build,
+                    Ok(_) => Build::default(),
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        Build::default()
+                    }
+                }
+            }
+            None => Build::default(),
+        };
         let resource = Resource {
             logical_id: logical_id.to_owned(),
             kind,
@@ -534,6 +549,7 @@ impl<'a> Resolver<'a> {
             path,
             code,
             binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
+            build,
         };
         (resource, edges)
     }

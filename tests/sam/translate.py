@@ -8,7 +8,8 @@ it must refuse: its messages, in errors/NAME.expected.txt. `cargo test --test sa
     translate.py --check    fails if they are not what the translator says
 
 A comment `# with NAME=VALUE` gives a parameter. The translator takes code from S3 alone, so a local path goes in as
-s3://local/PATH and comes out as PATH.
+s3://local/PATH and comes out as PATH. SAM's CLI takes the template's folder for code that no property names, before the
+translator sees it.
 """
 
 import datetime
@@ -39,10 +40,24 @@ def functions(template: dict) -> list[dict]:
     return [properties for properties in found if isinstance(properties, dict)]
 
 
+def give_code(template: dict):
+    """Gives functions that no property gives code the template's folder."""
+    sources = {"CodeUri", "InlineCode", "ImageUri"}
+    if "CodeUri" in template.get("Globals", {}).get("Function", {}):
+        return
+    for resource in template["Resources"].values():
+        if resource.get("Type") == "AWS::Serverless::Function":
+            properties = resource.setdefault("Properties", {})
+            if not sources & properties.keys():
+                properties["CodeUri"] = "."
+
+
 def translate(path: pathlib.Path) -> dict:
     """What the translator makes of the template at `path`; raises what the translator raises."""
     text = path.read_text()
     template = yaml_parse(text)
+    if path.parent.name != "errors":
+        give_code(template)
     for properties in functions(template):
         code = properties.get("CodeUri")
         if isinstance(code, str) and not code.startswith("s3://"):

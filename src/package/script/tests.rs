@@ -304,8 +304,42 @@ async fn what_is_missing_on_this_machine_is_told() {
             "nodejs20.x",
             Target::Lambda,
             |fixture| fixture.write("code/package.json", r#"{"dependencies":{"shared":"file:../shared"}}"#),
-            "package.json: shared is file:../shared, and only registries are installed from yet",
-            "bundle it into the code",
+            "package.json: shared is file:../shared, and there is no ",
+            "",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| fixture.write("code/package.json", r#"{"dependencies":{"other":"file:../../../../../bin"}}"#),
+            "package.json: other is file:../../../../../bin, which is outside of the repository ",
+            "move it into the repository",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| {
+                fixture
+                    .write("code/package.json", r#"{"packageManager":"pnpm@9.1.0+sha1.a","dependencies":{"dep":"1"}}"#);
+                fixture.write("code/pnpm-lock.yaml", "");
+            },
+            "cannot install the dependencies of F: pnpm is not installed, and the lock is pnpm's",
+            "install it (corepack enable, or npm install --global pnpm@9.1.0)",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| {
+                fixture.write("code/yarn.lock", "__metadata:\n  version: 8\n\nc:\n  resolution: \"code@workspace:.\"\n  dependencies:\n    dep: \"npm:1\"\n")
+            },
+            "cannot install the dependencies of F: yarn is not installed, and the lock is yarn's",
+            "npm install --global yarn",
+        ),
+        (
+            "nodejs20.x",
+            Target::Lambda,
+            |fixture| fixture.write("code/bun.lock", ""),
+            "bun.lock asks for bun, which is not supported",
+            "BuildMethod: esbuild",
         ),
         (
             "nodejs20.x",
@@ -346,16 +380,150 @@ async fn what_npm_says_when_it_fails_is_shown_and_nothing_is_kept() {
     }
 }
 
+/// A workspace with a function, `lambdas/chat`, and two packages: `left-pad` (like a public one) and what that needs.
+fn workspace() -> Fixture {
+    let mut fixture = fixture().script("lambdas/chat", "nodejs20.x", "index.handler");
+    fixture.functions[0].architecture = Architecture::X86_64;
+    fixture.write(
+        "package.json",
+        r#"{"private":true,"workspaces":["packages/*","lambdas/*"],"overrides":{"dep":"1.1.0"}}"#,
+    );
+    fixture.write("package-lock.json", r#"{"lockfileVersion":3}"#);
+    fixture.write("lambdas/chat/package.json", r#"{"name":"chat","dependencies":{"left-pad":"^1.0.0"}}"#);
+    fixture.write("lambdas/chat/index.js", "require('left-pad'); require('only-at-the-root');");
+    fixture.write("lambdas/chat/.gitignore", "node_modules\n");
+    fixture.write(
+        "packages/shared/package.json",
+        r#"{"name":"left-pad","scripts":{"install":"exit 1"},"dependencies":{"dep":"1"}}"#,
+    );
+    fixture.write("packages/shared/dist/index.js", "OURS");
+    fixture.write("packages/shared/.gitignore", "dist\n");
+    let calls = fixture.path("calls").display().to_string();
+    let package =
+        |name: &str| format!("mkdir -p node_modules/{name} && echo '{{}}' > node_modules/{name}/package.json");
+    fixture.tool(
+        "npm",
+        &format!(
+            "echo npm \"$@\" >> {calls}\nfind . -type f | LC_ALL=C sort > {calls}-files\ncat packages/shared/package.json > {calls}-member\n\
+             env > {calls}-environment\n{}\n{}\n{}\nln -s ../packages/shared node_modules/left-pad",
+            package("dep"), package("only-at-the-root"), package("not-used"),
+        ),
+    );
+    fixture
+}
+
 #[tokio::test]
-async fn other_package_managers_locks_are_not_passed_over_in_silence() {
-    let fixture = fixture().script("code", "nodejs18.x", "index.handler");
-    fixture.write("code/index.js", "");
-    fixture.write("code/package.json", r#"{"dependencies":{"dep":"1"}}"#);
-    fixture.write("code/yarn.lock", "");
+async fn a_member_gets_the_other_members_from_the_repository_and_versions_from_the_roots_lock() {
+    let mut fixture = workspace();
+    let built = fixture.build(Target::Host).await.unwrap();
+    let expected = [
+        ".gitignore",
+        "index.js",
+        "node_modules/dep/package.json",
+        "node_modules/left-pad/dist/index.js",
+        "node_modules/left-pad/package.json",
+        "node_modules/only-at-the-root/package.json",
+        "package.json",
+    ];
+    assert_eq!(names(&built["F"]), expected);
+    let read = |name: &str| fs::read_to_string(fixture.path(name)).unwrap();
+    let quiet = "--omit=dev --no-audit --no-fund --no-update-notifier --loglevel=error";
+    assert_eq!(fixture.calls(), [format!("npm ci {quiet} --workspace=lambdas/chat --include-workspace-root")]);
+    let staged = "./lambdas/chat/package.json\n./package-lock.json\n./package.json\n./packages/shared/package.json\n";
+    assert_eq!(read("calls-files"), staged);
+    assert_eq!(
+        read("calls-member"),
+        r#"{"name":"left-pad","dependencies":{"dep":"1"}}"#,
+        "no script without its files"
+    );
+    // Whoever installs sees no variable of ours.
+    let environment = read("calls-environment");
+    assert!(environment.contains("PATH=") && !environment.contains("CARGO_MANIFEST_DIR"), "{environment}");
+
+    // What a member holds is read anew every time, and installs nothing.
+    fixture.write("packages/shared/dist/index.js", "OURS, changed");
+    assert_ne!(fixture.build(Target::Host).await.unwrap()["F"], built["F"]);
+    assert_eq!(fixture.calls().len(), 1);
+    for (name, text) in [("package-lock.json", "{}"), ("packages/shared/package.json", r#"{"name":"left-pad"}"#)] {
+        let before = fixture.calls().len();
+        fixture.write(name, text);
+        fixture.build(Target::Host).await.unwrap();
+        assert_eq!(fixture.calls().len(), before + 1, "{name} decides what is installed");
+    }
+    fixture.options.ignore_scripts = true;
     fixture.build(Target::Host).await.unwrap();
-    let told = format!("{:?}", fixture.told.lock().unwrap());
-    assert!(told.contains("nodejs18.x is run with version 20.1.0 here"), "{told}");
-    assert!(told.contains("npm does not read ") && told.contains("code/yarn.lock"), "{told}");
+    assert!(fixture.calls().last().unwrap().ends_with(" --ignore-scripts"));
+}
+
+#[tokio::test]
+async fn what_is_named_by_path_comes_from_the_repository() {
+    let fixture = fixture().script("app/code", "nodejs20.x", "index.handler");
+    fixture.write("app/code/index.js", "");
+    fixture.write("app/code/package.json", r#"{"dependencies":{"shared":"file:../../lib/shared"}}"#);
+    fixture.write("lib/shared/package.json", r#"{"dependencies":{"deeper":"link:../deeper"}}"#);
+    fixture.write("lib/shared/index.js", "shared");
+    fixture.write("lib/deeper/package.json", "{}");
+    fixture.write("lib/deeper/index.js", "deeper");
+    std::os::unix::fs::symlink("../../lib/deeper/index.js", fixture.path("app/code/linked.js")).unwrap();
+    fixture.tool(
+        "npm",
+        "mkdir -p node_modules ../../lib/shared/node_modules && ln -s ../../../lib/shared node_modules/shared && \
+         ln -s ../../deeper ../../lib/shared/node_modules/deeper",
+    );
+    let built = fixture.build(Target::Host).await.unwrap();
+    let expected = [
+        ("index.js", ""),
+        ("linked.js", "deeper"),
+        ("node_modules/deeper/index.js", "deeper"),
+        ("node_modules/shared/index.js", "shared"),
+    ];
+    let files = files(&built["F"]);
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let scripts: Vec<_> = files.into_iter().filter(|(name, _)| name.ends_with(".js")).collect();
+    assert_eq!(scripts, expected);
+}
+
+#[tokio::test]
+async fn a_node_modules_that_a_build_put_there_goes_as_it_is() {
+    let declared = r#"{"dependencies":{"there":"1"},"devDependencies":{"tool":"1"}}"#;
+    let type_only = r#"{"type":"commonjs"}"#;
+    let record = r#"{"packages":{"node_modules/tool":{"dev":true},"node_modules/there":{}}}"#;
+    // The folder, its package.json, what else there is; and whether its node_modules goes.
+    let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
+        (".aws-sam/build/F", declared, &[("package-lock.json", "{}")], true),
+        ("dist", declared, &[("package-lock.json", "{}")], true),
+        ("code", declared, &[], true),
+        ("code", type_only, &[], true),
+        ("code", declared, &[("node_modules/.package-lock.json", record)], true),
+        ("code", declared, &[("package-lock.json", "{}")], false),
+        ("code", r#"{"dependencies":{"there":"1","dep":"1"}}"#, &[], false),
+    ];
+    for (folder, manifest, more, goes) in cases {
+        let fixture = fixture().script(folder, "nodejs20.x", "index.handler");
+        fixture.write(".git/HEAD", "");
+        fixture.write(".gitignore", "/dist\n.aws-sam\nnode_modules\n");
+        let files = [
+            ("index.js", ""),
+            ("package.json", manifest),
+            ("node_modules/there/index.js", ""),
+            ("node_modules/built/x.js", ""),
+        ];
+        for (name, text) in files.iter().chain(*more) {
+            fixture.write(&format!("{folder}/{name}"), text);
+        }
+        if manifest.contains("devDependencies") {
+            fixture.write(&format!("{folder}/node_modules/tool/index.js"), "");
+        }
+        let built = fixture.build(Target::Lambda).await.unwrap();
+        let names = names(&built["F"]);
+        let has = |name: &str| names.iter().any(|known| known.starts_with(&format!("node_modules/{name}/")));
+        assert_eq!(
+            (has("there"), has("built"), has("dep")),
+            (*goes, *goes, !goes),
+            "{folder} {manifest} {more:?}: {names:?}"
+        );
+        assert!(!has("tool"), "{folder} {manifest} {more:?}: {names:?}");
+    }
 }
 
 #[test]

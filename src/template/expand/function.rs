@@ -110,7 +110,7 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
                 }
             }
             match expansion.given("ImageUri") {
-                Some(uri) => Some((json!({ "ImageUri": uri }), "ImageUri")),
+                Some(uri) => Some((json!({ "ImageUri": uri }), Some("ImageUri"))),
                 None => {
                     expansion.problem_of_all("'ImageUri' must be given where the PackageType is `Image`");
                     function.shift_remove("PackageType");
@@ -142,21 +142,21 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
         }
     };
     if let Some((code, written)) = code {
-        expansion.note(expansion.place("Code"), &expansion.place(written));
+        let place = written.map_or_else(|| expansion.path().key("Properties"), |written| expansion.place(written));
+        expansion.note(expansion.place("Code"), &place);
         function.insert("Code".to_owned(), code);
     }
 }
 
-/// `Code` of a zip (inline text, a place in S3, or a local path) and the property that gives it.
-fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, &'static str)> {
+/// `Code` of a zip (inline text, a place in S3, or a local path) and the property that gives it, if one does.
+fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
     if let Some(inline) = expansion.get("InlineCode") {
-        return Some((json!({ "ZipFile": inline }), "InlineCode"));
+        return Some((json!({ "ZipFile": inline }), Some("InlineCode")));
     }
     let Some(uri) = expansion.get("CodeUri") else {
-        if !expansion.faulty.contains("InlineCode") {
-            expansion.missing("CodeUri");
-        }
-        return None;
+        // The translator asks for one; SAM's CLI, which runs before it, takes the template's folder.
+        let meant = ["CodeUri", "InlineCode"].iter().any(|name| expansion.faulty.contains(name));
+        return (!meant).then(|| (".".into(), None));
     };
     let code = match uri {
         Value::String(uri) if uri.contains("{{resolve:") => Err("CodeUri cannot be a dynamic reference"),
@@ -177,7 +177,7 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, &'static str)> {
         _ => Err("CodeUri must be a string (a path here, or an address in S3) or a map"),
     };
     match code {
-        Ok(code) => Some((code, "CodeUri")),
+        Ok(code) => Some((code, Some("CodeUri"))),
         Err(what) => {
             expansion.problem("CodeUri", what);
             None

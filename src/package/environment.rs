@@ -1,0 +1,148 @@
+//! The environment of tools that run other people's code: install scripts of dependencies see no credentials.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+/// What a package manager needs to find its programs, folders, registry and certificates.
+const KEPT: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "CI",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_OPTIONS",
+    "NODE_GYP_FORCE_PYTHON",
+    "PYTHON",
+    "CC",
+    "CXX",
+    "AR",
+    "CFLAGS",
+    "CXXFLAGS",
+    "LDFLAGS",
+    "MAKEFLAGS",
+    "PKG_CONFIG_PATH",
+    "SYSTEMROOT",
+    "N_PREFIX",
+];
+
+/// The beginnings of settings of package managers and of what chooses a Node.js. The registry's token may be among them.
+const KEPT_PREFIXES: &[&str] = &[
+    "LC_",
+    "XDG_",
+    "NPM_CONFIG_",
+    "PNPM_",
+    "YARN_",
+    "COREPACK_",
+    "NVM_",
+    "VOLTA_",
+    "ASDF_",
+    "FNM_",
+    "MISE_",
+    "NODENV_",
+    "NIX_",
+];
+
+/// Gives `command` a clean environment: what a package manager needs, and the variables that its `configurations` (the texts
+/// of .npmrc and the like) name as `${NAME}`.
+pub(super) fn clean(command: &mut Command, configurations: &[String]) {
+    let mut wanted: Vec<&str> = configurations.iter().flat_map(|text| named(text)).collect();
+    wanted.sort_unstable();
+    command.env_clear();
+    #[expect(clippy::disallowed_methods, reason = "it is the environment that is handed on, less what is secret")]
+    let all = env::vars_os();
+    for (name, value) in all {
+        let Some(text) = name.to_str() else { continue };
+        if is_kept(text) || wanted.binary_search(&text).is_ok() {
+            command.env(&name, value);
+        }
+    }
+}
+
+fn is_kept(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    KEPT.contains(&upper.as_str()) || KEPT_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
+}
+
+/// The variables that a configuration names: `${NPM_TOKEN}`, `${NPM_TOKEN-}`, `${NPM_TOKEN:-none}`, `${NPM_TOKEN?}`.
+fn named(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| {
+        let name = rest.split_once('}')?.0;
+        Some(name.split([':', '-', '?']).next().unwrap_or(name))
+    })
+}
+
+/// The user's own configurations of package managers, as far as they can be read.
+pub(super) fn users_configurations() -> Vec<String> {
+    #[expect(clippy::disallowed_methods, reason = "where the tools themselves look for the user's settings")]
+    let (home, other) = (env::var_os("HOME"), env::var_os("NPM_CONFIG_USERCONFIG"));
+    let home = home.map(PathBuf::from);
+    let names = [".npmrc", ".yarnrc.yml", ".yarnrc"];
+    let files = home.iter().flat_map(|home| names.map(|name| home.join(name))).chain(other.map(PathBuf::from));
+    files.filter_map(|file| std::fs::read_to_string(file).ok()).collect()
+}
+
+/// What tells one version of a program from another without running it: the version in the `package.json` that it belongs
+/// to, or when the file was written. `None` where there is no such program in `folder` or, without one, in the PATH.
+pub(super) fn identity(program: &str, folder: Option<&Path>) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "where programs are looked for")]
+    let path = env::var_os("PATH");
+    let folders: Vec<PathBuf> = match folder {
+        Some(folder) => vec![folder.to_owned()],
+        None => env::split_paths(path.as_deref().unwrap_or(OsStr::new(""))).collect(),
+    };
+    let found = folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())?;
+    let real = std::fs::canonicalize(found).ok()?;
+    let manifest = real.ancestors().skip(1).take(3).find_map(|folder| {
+        let text = std::fs::read(folder.join("package.json")).ok()?;
+        let manifest: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some(format!("{}@{}", manifest["name"].as_str()?, manifest["version"].as_str()?))
+    });
+    Some(manifest.unwrap_or_else(|| {
+        let state = std::fs::metadata(&real).ok();
+        let state = state.and_then(|state| Some(format!("{} {:?}", state.len(), state.modified().ok()?)));
+        format!("{} {}", real.display(), state.unwrap_or_default())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_no_setting_of_a_package_manager() {
+        for name in
+            ["PATH", "https_proxy", "npm_config_registry", "NPM_CONFIG_//registry/:_authToken", "YARN_RC_FILENAME"]
+        {
+            assert!(is_kept(name), "{name}");
+        }
+        for name in
+            ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "NPM_TOKEN", "NODE_AUTH_TOKEN", "DATABASE_URL"]
+        {
+            assert!(!is_kept(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_registrys_configuration_names_is_handed_on() {
+        let text = "//a/:_authToken=${NPM_TOKEN}\nnpmAuthToken: \"${OTHER_TOKEN:-}\"\nkey=${LAST?} ${broken";
+        assert_eq!(named(text).collect::<Vec<_>>(), ["NPM_TOKEN", "OTHER_TOKEN", "LAST"]);
+    }
+}

@@ -1,0 +1,426 @@
+//! Code that is built as its `Metadata` says, before it is packaged: by make or by esbuild, as SAM's CLI does it.
+
+use std::env::consts::EXE_SUFFIX;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::process::Command;
+
+use super::folder::Files;
+use super::npm::{self, Modules};
+use super::workspace::{self, declared, manifest};
+use super::{Code, Options, PackageError, Progress, Source, Target, environment, file_name, handler, install};
+use crate::interpreter::{self, Language};
+use crate::stack::{Build, Esbuild, Makefile};
+
+const DOING: &str = "build the code";
+
+/// How many builds go on side by side.
+const BUILDS: usize = 2;
+
+/// The esbuild that is taken where a project has none.
+const ESBUILD: &str = "0.25.9";
+
+/// What an entry point may end in where it is named without; SAM's builder knows the first two.
+const EXTENSIONS: &[&str] = &["ts", "js", "tsx", "jsx", "mts", "mjs", "cts", "cjs"];
+
+/// A folder for what is built, removed with all that is in it when it is no longer needed.
+#[derive(Debug)]
+pub(super) struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = install::remove(&self.0);
+    }
+}
+
+/// Builds the code of those functions whose metadata asks for it, and gives all functions: theirs with what was made, to be
+/// packaged as it is.
+///
+/// # Errors
+/// When a build fails or makes nothing.
+pub(super) async fn prepare(
+    functions: Vec<Code>,
+    target: Target,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<(Vec<Code>, Made), PackageError> {
+    let failed = |error: io::Error| PackageError::new(DOING, error);
+    let cache = std::path::absolute(&options.cache).map_err(failed)?;
+    let made = Made(cache.join(format!("build.{}", std::process::id())));
+    install::remove(&made.0).map_err(failed)?;
+    let built = stream::iter(functions.into_iter().map(|code| {
+        let scratch = made.0.join(&code.logical_id);
+        async move {
+            let id = code.logical_id.clone();
+            prepare_one(code, target, &scratch, options, progress).await.map_err(|error| error.of([id]))
+        }
+    }));
+    let functions = built.buffered(BUILDS).try_collect().await?;
+    Ok((functions, made))
+}
+
+async fn prepare_one(
+    mut code: Code,
+    target: Target,
+    scratch: &Path,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<Code, PackageError> {
+    let artifacts = scratch.join("artifacts");
+    match method(&code) {
+        Build::Ordinary | Build::Skip => return Ok(code),
+        Build::Makefile(makefile) => {
+            progress(Progress::Note(format!("making {} (make {})", code.logical_id, goal(&code))));
+            make(&code, &makefile, scratch, &artifacts, options).await?;
+        }
+        Build::Esbuild(esbuild) => bundle(&code, &esbuild, target, scratch, &artifacts, options, progress).await?,
+    }
+    code.source = Source::Path(artifacts);
+    code.build = Build::Skip;
+    Ok(code)
+}
+
+/// How code is built. A custom runtime's folder with nothing in it but a Makefile for it is made with that, as by SAM.
+fn method(code: &Code) -> Build {
+    if code.build == Build::Ordinary
+        && Language::of(&code.runtime).is_none()
+        && let Source::Path(folder) = &code.source
+        && !["Cargo.toml", "bootstrap"].iter().any(|name| folder.join(name).is_file())
+        && fs::read_to_string(folder.join("Makefile")).is_ok_and(|text| names_goal(&text, &goal(code)))
+    {
+        return Build::Makefile(Makefile::default());
+    }
+    code.build.clone()
+}
+
+/// Finds what `prepare` would refuse before it builds anything; `None` where the metadata asks for no build.
+pub(super) fn check(code: &Code) -> Option<Result<(), (&'static str, PackageError)>> {
+    let of_method = |error| ("BuildMethod", error);
+    match method(code) {
+        Build::Ordinary | Build::Skip => None,
+        Build::Makefile(makefile) => Some(find_makefile(code, &makefile).map(drop).map_err(of_method)),
+        Build::Esbuild(esbuild) => {
+            let outputs = folder(code).and_then(|folder| entry_points(code, &esbuild, folder)).map_err(of_method);
+            Some(outputs.and_then(|points| check_outputs(code, &points).map_err(|error| ("Handler", error))))
+        }
+    }
+}
+
+/// The folder of code that is to be built.
+fn folder(code: &Code) -> Result<&Path, PackageError> {
+    match &code.source {
+        Source::Path(path) if path.is_dir() => Ok(path),
+        Source::Path(path) => Err(PackageError::new(DOING, format!("{} is not a folder", path.display()))
+            .help("leave BuildMethod out for code that is built already")),
+        Source::Inline(_) => Err(PackageError::new(DOING, "inline code is not built")),
+    }
+}
+
+fn goal(code: &Code) -> String {
+    format!("build-{}", code.logical_id)
+}
+
+/// The Makefile of a function.
+fn find_makefile(code: &Code, makefile: &Makefile) -> Result<PathBuf, PackageError> {
+    let source = folder(code)?;
+    let place =
+        makefile.context.as_ref().map_or_else(|| source.to_owned(), |context| workspace::join(&code.template, context));
+    let path = place.join("Makefile");
+    let goal = goal(code);
+    let text = fs::read_to_string(&path).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no {}", path.display()),
+            _ => format!("{}: {error}", path.display()),
+        };
+        PackageError::new(DOING, why)
+            .help(format!("it needs a target {goal}, which puts the code into $(ARTIFACTS_DIR)"))
+    })?;
+    if !names_goal(&text, &goal) {
+        let why = format!("{} has no target {goal}", path.display());
+        return Err(PackageError::new(DOING, why).help(format!(
+            "add one, which puts the code into $(ARTIFACTS_DIR):\n{goal}:\n\tcp *.js $(ARTIFACTS_DIR)"
+        )));
+    }
+    Ok(path)
+}
+
+/// Whether a Makefile has a rule for a goal, or may have one: it includes others, or makes names of targets up.
+fn names_goal(text: &str, goal: &str) -> bool {
+    text.replace("\\\n", " ").lines().filter(|line| !line.starts_with(['\t', '#'])).any(|line| {
+        let line = line.trim_start();
+        if ["include", "-include", "sinclude", "$("].iter().any(|start| line.starts_with(start)) {
+            return true;
+        }
+        let Some((targets, rest)) = line.split_once(':') else { return false };
+        !rest.starts_with('=')
+            && !targets.contains('=')
+            && targets.split_whitespace().any(|target| target == goal || target.contains(['%', '$']))
+    })
+}
+
+/// Runs make in a copy of the code, as SAM's builder does (aws-lambda-builders, custom_make).
+async fn make(
+    code: &Code,
+    makefile: &Makefile,
+    scratch: &Path,
+    artifacts: &Path,
+    options: &Options,
+) -> Result<(), PackageError> {
+    let path = find_makefile(code, makefile)?;
+    let source = workspace::join(Path::new(""), &folder(code)?.to_string_lossy());
+    let failed = |error: io::Error| PackageError::new(DOING, error);
+    let copy = scratch.join("source");
+    copy_folder(&source, &source, &copy, scratch).map_err(failed)?;
+    fs::create_dir_all(artifacts).map_err(failed)?;
+    let runs_in = match &makefile.working_directory {
+        None => copy,
+        Some(named) => {
+            let named = workspace::join(&code.template, named);
+            named.strip_prefix(&source).map_or_else(|_| named.clone(), |below| copy.join(below))
+        }
+    };
+    if !runs_in.is_dir() {
+        let why = format!("the WorkingDirectory {} is no folder", runs_in.display());
+        return Err(PackageError::new(DOING, why).help("it is relative to the template"));
+    }
+    let goal = goal(code);
+    let mut command = Command::new(interpreter::within(options.tools.as_deref(), "make"));
+    command.arg("--makefile").arg(path).arg(&goal).current_dir(runs_in).env("ARTIFACTS_DIR", artifacts);
+    // Those of a make that runs wschat.
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
+        command.env_remove(variable);
+    }
+    let without = "install make (on Debian: apt-get install make; on macOS: xcode-select --install)";
+    install::run(command, DOING, &format!("make {goal}"), without).await?;
+    if fs::read_dir(artifacts).map_err(failed)?.next().is_none() {
+        let why = format!("`make {goal}` put nothing into $(ARTIFACTS_DIR)");
+        return Err(PackageError::new(DOING, why).help("copy there what is to be deployed"));
+    }
+    Ok(())
+}
+
+/// Copies a folder of the code at `top`, without `scratch`; links that stay in it remain links.
+fn copy_folder(top: &Path, from: &Path, to: &Path, scratch: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.path() == scratch || [".aws-sam", ".git", ".wschat"].iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_symlink() {
+            let target = fs::read_link(&path)?;
+            let stays = target.is_relative() && workspace::join(from, &target.to_string_lossy()).starts_with(top);
+            if stays && link(&target, &copy).is_ok() {
+                continue;
+            }
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => copy_folder(top, &path, &copy, scratch)?,
+            Ok(metadata) if metadata.is_file() => drop(fs::copy(&path, &copy)?),
+            // Sockets and links that lead nowhere are no code.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn link(target: &Path, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, at)
+}
+
+#[cfg(not(unix))]
+fn link(_target: &Path, _at: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// What esbuild is to make.
+#[derive(Debug)]
+struct Points {
+    /// Files, relative to the code.
+    files: Vec<String>,
+    /// What it makes of them.
+    outputs: Vec<String>,
+    /// Whether outputs lie as their sources do; otherwise without the folders that all sources are in, as esbuild and SAM
+    /// have it.
+    as_sources: bool,
+}
+
+/// The entry points of a function's bundle.
+fn entry_points(code: &Code, esbuild: &Esbuild, folder: &Path) -> Result<Points, PackageError> {
+    // SAM takes the handler's file where nothing is named.
+    let named = match &esbuild.entry_points[..] {
+        [] => vec![code.handler.split_once('.').map_or(&*code.handler, |(file, _)| file).to_owned()],
+        named => named.to_vec(),
+    };
+    let mut files = Vec::new();
+    for point in named {
+        let point = point.trim_start_matches("./");
+        let with = EXTENSIONS.iter().map(|extension| format!("{point}.{extension}"));
+        let found = std::iter::once(point.to_owned()).chain(with).find(|name| folder.join(name).is_file());
+        files.push(found.ok_or_else(|| {
+            let why = format!("the entry point {point} is not in {}", file_name(folder));
+            PackageError::new(DOING, why)
+                .help("entry points are relative to CodeUri: BuildProperties: { EntryPoints: [app.ts] }")
+        })?);
+    }
+    let extension = esbuild.extension.as_deref().unwrap_or(".js");
+    let output = |name: &str| format!("{}{extension}", name.rsplit_once('.').map_or(name, |(stem, _)| stem));
+    let folders = files.iter().map(|file| Path::new(file).parent().unwrap_or(Path::new("")));
+    let shared = workspace::common(folders);
+    let short = |file: &String| {
+        let below = Path::new(file).strip_prefix(&shared).unwrap_or(Path::new(file));
+        output(&below.to_string_lossy())
+    };
+    let outputs: Vec<String> = files.iter().map(short).collect();
+    let long: Vec<String> = files.iter().map(|file| output(file)).collect();
+    // A handler that is named with its folder means the output with its folder.
+    let names = |outputs: &[String]| {
+        let names = outputs.iter().map(String::as_str).collect();
+        handler::check(Language::Node, &code.handler, &names, &Files::new(), "").is_ok()
+    };
+    let as_sources = !names(&outputs) && names(&long);
+    Ok(Points { files, outputs: if as_sources { long } else { outputs }, as_sources })
+}
+
+/// Checks that the handler is in what esbuild makes.
+fn check_outputs(code: &Code, points: &Points) -> Result<(), PackageError> {
+    if code.layers {
+        return Ok(());
+    }
+    let names = points.outputs.iter().map(String::as_str).collect();
+    handler::check(Language::Node, &code.handler, &names, &Files::new(), "what esbuild makes").map_err(|error| {
+        error.help("Handler is FILE.EXPORT of an output: EntryPoints [src/app.ts] make app.js, so Handler: app.NAME")
+    })
+}
+
+/// Runs esbuild in the code's folder.
+async fn bundle(
+    code: &Code,
+    esbuild: &Esbuild,
+    target: Target,
+    scratch: &Path,
+    artifacts: &Path,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<(), PackageError> {
+    let source = folder(code)?;
+    let failed = |error: io::Error| PackageError::new(DOING, format!("{}: {error}", source.display()));
+    let source = fs::canonicalize(source).map_err(failed)?;
+    let points = entry_points(code, esbuild, &source)?;
+    check_outputs(code, &points)?;
+    let repository = workspace::repository(&source, &code.template);
+    let program = program(code, &source, &repository, options, progress).await?;
+    let modules = modules(code, &source, &repository, target, scratch, options, progress).await?;
+
+    let mut command = Command::new(program);
+    command.args(&points.files).args(&esbuild.flags).current_dir(&source);
+    environment::clean(&mut command, &[]);
+    if esbuild.bundle {
+        command.arg("--bundle");
+    }
+    command.args(["--platform=node", "--log-level=warning"]).arg(format!("--outdir={}", artifacts.display()));
+    if points.as_sources {
+        command.arg("--outbase=.");
+    }
+    if let Some(modules) = modules {
+        command.env("NODE_PATH", modules);
+    }
+    progress(Progress::Note(format!("bundling {} (esbuild {})", code.logical_id, points.files.join(" "))));
+    let done = install::run(
+        command,
+        DOING,
+        "esbuild",
+        "remove node_modules and install it again: its esbuild does not run here",
+    );
+    done.await.map_err(|error| match &error.compiler {
+        Some(said) if said.contains("Could not resolve") => error.help(
+            "what is imported must be in dependencies of package.json, or installed (npm install); what Lambda or a layer \
+             brings is named in BuildProperties: { External: [NAME] }",
+        ),
+        _ => error,
+    })?;
+    // Node.js takes a .js for CommonJS where no package.json says otherwise, and the code's own stays where it is.
+    if esbuild.modules && esbuild.extension.is_none() {
+        fs::write(artifacts.join("package.json"), "{\"type\":\"module\"}\n").map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The project's own esbuild; where it has none, one from the registry, of the version that package.json asks for.
+async fn program(
+    code: &Code,
+    source: &Path,
+    repository: &Path,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<PathBuf, PackageError> {
+    let inside = || source.ancestors().take_while(|folder| folder.starts_with(repository));
+    let below = format!("node_modules/esbuild/bin/esbuild{EXE_SUFFIX}");
+    if let Some(program) = inside().map(|folder| folder.join(&below)).find(|program| program.is_file()) {
+        return Ok(program);
+    }
+    let mut version = ESBUILD.to_owned();
+    for folder in inside() {
+        let manifest = manifest(folder)?.unwrap_or_default();
+        let mut asked =
+            declared(&manifest, &["devDependencies", "dependencies"]).filter(|(name, _)| *name == "esbuild");
+        let is_plain = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || "^~".contains(c));
+        if let Some((_, asked)) = asked.find(|(_, asked)| is_plain(asked)) {
+            version = asked.to_owned();
+            break;
+        }
+    }
+    let stage = npm::tool("esbuild", &version, source, options);
+    if !stage.is_made(&options.cache) {
+        progress(Progress::Note(format!("installing esbuild for {} ({})", code.logical_id, stage.what)));
+        stage.make(&options.cache).await?;
+    }
+    let cache = std::path::absolute(&options.cache).map_err(|error| PackageError::new(DOING, error))?;
+    Ok(cache.join(stage.key()).join(below))
+}
+
+/// What the code declares, installed for it: `None` where it is installed in the project already, as for the developer.
+async fn modules(
+    code: &Code,
+    source: &Path,
+    repository: &Path,
+    target: Target,
+    scratch: &Path,
+    options: &Options,
+    progress: &(impl Fn(Progress) + Send + Sync),
+) -> Result<Option<PathBuf>, PackageError> {
+    let manifest = manifest(source)?.unwrap_or_default();
+    let is_installed = |(name, _): (&str, &str)| {
+        let inside = source.ancestors().take_while(|folder| folder.starts_with(repository));
+        inside
+            .map(|folder| folder.join("node_modules").join(name))
+            .any(|package| package.join("package.json").is_file())
+    };
+    if declared(&manifest, &["dependencies"]).all(is_installed) {
+        return Ok(None);
+    }
+    let node = interpreter::find(&code.runtime, options.tools.as_deref()).await;
+    let version = node.map(|node| node.version).unwrap_or_default();
+    let Modules::Install(stage) = npm::modules(source, code, target, &version, options)? else { return Ok(None) };
+    if !stage.is_made(&options.cache) {
+        let what = format!("installing the dependencies of {} ({})", code.logical_id, stage.what);
+        progress(Progress::Note(what));
+        stage.make(&options.cache).await?;
+    }
+    let failed = |error: io::Error| PackageError::new(DOING, error);
+    // Packages find each other there without links.
+    for (name, file) in stage.installed(&options.cache, &std::collections::BTreeSet::new())? {
+        let place = scratch.join(name);
+        fs::create_dir_all(place.parent().unwrap_or(scratch)).map_err(failed)?;
+        fs::hard_link(&file, &place).or_else(|_| fs::copy(&file, &place).map(drop)).map_err(failed)?;
+    }
+    Ok(Some(scratch.join("node_modules")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,400 @@
+//! Which repository's folders belong to the code of a node function: the workspace that its folder is a member of, and the
+//! packages that are named by path.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::PackageError;
+
+pub(super) const DOING: &str = "install the dependencies";
+
+/// A package manager, known by its lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manager {
+    Npm,
+    Pnpm,
+    /// Yarn 1.
+    Classic,
+    /// Yarn 2 and later.
+    Berry,
+}
+
+impl Manager {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::Classic | Self::Berry => "yarn",
+        }
+    }
+
+    fn locks(self) -> &'static [&'static str] {
+        match self {
+            Self::Npm => &["npm-shrinkwrap.json", "package-lock.json"],
+            Self::Pnpm => &["pnpm-lock.yaml"],
+            Self::Classic | Self::Berry => &["yarn.lock"],
+        }
+    }
+}
+
+/// Locks of package managers that are not supported.
+const OTHER_LOCKS: &[&str] = &["bun.lock", "bun.lockb"];
+
+/// What installs a function's dependencies, and from which folders.
+#[derive(Debug)]
+pub(super) struct Project {
+    /// Where the lock is, or would be: the workspace's root, or the function's own folder. Links are resolved.
+    pub root: PathBuf,
+    /// The function's own folder, links resolved.
+    pub folder: PathBuf,
+    /// The folders of the workspace's members; none where there is no workspace.
+    pub members: BTreeSet<PathBuf>,
+    pub manager: Manager,
+    /// The lock's name.
+    pub lock: Option<&'static str>,
+    /// How `packageManager` writes the manager: `pnpm@10.2.0`.
+    pub declared: Option<String>,
+}
+
+/// A package.json; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read as a map.
+pub(super) fn manifest(folder: &Path) -> Result<Option<Map<String, Value>>, PackageError> {
+    let path = folder.join("package.json");
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let read = serde_json::from_str(text.trim_start_matches('\u{feff}'));
+    read.map(Some).map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))
+}
+
+/// The packages that a manifest declares in one of `kinds`, and the versions that it asks for.
+pub(super) fn declared<'a>(
+    manifest: &'a Map<String, Value>,
+    kinds: &'a [&'a str],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let of = |kind: &&str| manifest.get(*kind).and_then(Value::as_object).into_iter().flatten();
+    kinds.iter().flat_map(of).map(|(name, version)| (name.as_str(), version.as_str().unwrap_or_default()))
+}
+
+/// The kinds of dependencies that code needs when it runs.
+pub(super) const NEEDED: &[&str] = &["dependencies", "optionalDependencies", "peerDependencies"];
+
+impl Project {
+    /// What installs the dependencies of the code in `folder`, which holds a package.json.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read, or the package manager is one that is not supported.
+    pub fn find(folder: &Path) -> Result<Self, PackageError> {
+        let failed =
+            |folder: &Path, error: std::io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
+        let folder = fs::canonicalize(folder).map_err(|error| failed(folder, error))?;
+        let mut found = (folder.clone(), BTreeSet::new());
+        for above in folder.ancestors() {
+            if let Some(patterns) = patterns(above)? {
+                let members = expand(above, &patterns);
+                if above == folder || members.contains(&folder) {
+                    found = (above.to_owned(), members);
+                    break;
+                }
+            }
+            if above.join(".git").exists() {
+                break;
+            }
+        }
+        let (root, members) = found;
+        let is_member = root != folder;
+        let has_lock = |folder: &Path| lock_of(folder, None).is_some();
+        // A lock of its own counts where the workspace has none.
+        let (root, members) = match is_member && !has_lock(&root) && has_lock(&folder) {
+            true => (folder.clone(), BTreeSet::new()),
+            false => (root, members),
+        };
+        let declared = manifest(&root)?
+            .and_then(|manifest| manifest.get("packageManager").and_then(Value::as_str).map(str::to_owned));
+        let named = declared.as_deref().map(|text| text.split('@').next().unwrap_or(text));
+        let (manager, lock) = match lock_of(&root, named) {
+            Some((manager, lock)) => (manager, Some(lock)),
+            None => match named {
+                Some("pnpm") => (Manager::Pnpm, None),
+                Some("yarn") => (if is_classic(declared.as_deref()) { Manager::Classic } else { Manager::Berry }, None),
+                Some("npm") => (Manager::Npm, None),
+                Some(other) => return Err(unsupported(other, &root.join("package.json"))),
+                None => match OTHER_LOCKS.iter().map(|name| root.join(name)).find(|lock| lock.is_file()) {
+                    Some(lock) => return Err(unsupported("bun", &lock)),
+                    None if root.join("pnpm-workspace.yaml").is_file() => (Manager::Pnpm, None),
+                    None => (Manager::Npm, None),
+                },
+            },
+        };
+        Ok(Self { root, folder, members, manager, lock, declared })
+    }
+
+    /// Whether the function's folder is a member of a workspace whose root is another folder.
+    pub fn is_member(&self) -> bool {
+        self.root != self.folder
+    }
+}
+
+fn unsupported(manager: &str, because: &Path) -> PackageError {
+    let why = format!("{} asks for {manager}, which is not supported", because.display());
+    PackageError::new(DOING, why).help(
+        "npm, pnpm and yarn are; or bundle the code (Metadata: { BuildMethod: esbuild }), or install a node_modules beside \
+         the code and set Metadata: { SkipBuild: true }",
+    )
+}
+
+/// The lock in a folder and whose it is: `named`'s, if there are several.
+fn lock_of(folder: &Path, named: Option<&str>) -> Option<(Manager, &'static str)> {
+    let locks: Vec<(Manager, &'static str)> = [Manager::Npm, Manager::Pnpm, Manager::Classic]
+        .into_iter()
+        .flat_map(|manager| manager.locks().iter().map(move |lock| (manager, *lock)))
+        .filter(|(_, lock)| folder.join(lock).is_file())
+        .collect();
+    let (manager, lock) = match named {
+        // What names a manager asks for that one's lock, and no other's.
+        Some(named) => locks.into_iter().find(|(manager, _)| manager.name() == named)?,
+        None => locks.into_iter().next()?,
+    };
+    let is_berry = manager == Manager::Classic
+        && fs::read_to_string(folder.join(lock)).is_ok_and(|text| text.contains("__metadata:"));
+    Some((if is_berry { Manager::Berry } else { manager }, lock))
+}
+
+fn is_classic(declared: Option<&str>) -> bool {
+    declared.is_some_and(|declared| declared.starts_with("yarn@1."))
+}
+
+/// The patterns of the workspace whose root is `folder`: of `workspaces` in package.json (a list, or an object with
+/// `packages`), or of pnpm-workspace.yaml.
+fn patterns(folder: &Path) -> Result<Option<Vec<String>>, PackageError> {
+    let texts = |value: &Value| {
+        let list = value.as_array()?;
+        Some(list.iter().filter_map(|pattern| pattern.as_str().map(str::to_owned)).collect())
+    };
+    let path = folder.join("pnpm-workspace.yaml");
+    if let Ok(text) = fs::read_to_string(&path) {
+        let read: Value = serde_yaml::from_str(&text)
+            .map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
+        return Ok(texts(&read["packages"]));
+    }
+    let Some(manifest) = manifest(folder)? else { return Ok(None) };
+    let workspaces = manifest.get("workspaces").unwrap_or(&Value::Null);
+    Ok(texts(workspaces).or_else(|| texts(&workspaces["packages"])))
+}
+
+/// The folders below `root` that hold a package.json and that the patterns mean; what a pattern with `!` means is out again.
+fn expand(root: &Path, patterns: &[String]) -> BTreeSet<PathBuf> {
+    let mut members = BTreeSet::new();
+    for pattern in patterns {
+        let (taken, pattern) = match pattern.strip_prefix('!') {
+            Some(pattern) => (false, pattern),
+            None => (true, pattern.as_str()),
+        };
+        let mut found = BTreeSet::new();
+        for pattern in braces(pattern) {
+            let steps: Vec<&str> = pattern.split('/').filter(|step| !step.is_empty() && *step != ".").collect();
+            descend(root, &steps, &mut found);
+        }
+        if taken {
+            members.extend(found.into_iter().filter_map(|folder| fs::canonicalize(folder).ok()));
+        } else {
+            let out: BTreeSet<PathBuf> = found.into_iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
+            members.retain(|member| !out.contains(member));
+        }
+    }
+    members
+}
+
+/// A pattern with `{a,b}` as the patterns that it stands for.
+fn braces(pattern: &str) -> Vec<String> {
+    let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
+    let Some((choices, after)) = rest.split_once('}') else { return vec![pattern.to_owned()] };
+    choices.split(',').flat_map(|choice| braces(&format!("{before}{choice}{after}"))).collect()
+}
+
+fn descend(folder: &Path, steps: &[&str], found: &mut BTreeSet<PathBuf>) {
+    let Some((step, rest)) = steps.split_first() else {
+        if folder.join("package.json").is_file() {
+            found.insert(folder.to_owned());
+        }
+        return;
+    };
+    if *step == "**" {
+        descend(folder, rest, found);
+        below(folder).into_iter().for_each(|(_, below)| descend(&below, steps, found));
+    } else if step.contains(['*', '?']) {
+        let named = below(folder).into_iter().filter(|(name, _)| matches(step, name));
+        named.for_each(|(_, below)| descend(&below, rest, found));
+    } else if *step == ".." {
+        descend(&parent(folder), rest, found);
+    } else if folder.join(step).is_dir() {
+        descend(&folder.join(step), rest, found);
+    }
+}
+
+/// The folders in a folder that can be members or hold some.
+fn below(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    named.filter(|(name, path)| name != "node_modules" && !name.starts_with('.') && path.is_dir()).collect()
+}
+
+/// Whether a name fits one step of a pattern.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut characters = pattern.chars();
+    match characters.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = characters.as_str();
+            name.char_indices().map(|(index, _)| index).chain([name.len()]).any(|index| matches(rest, &name[index..]))
+        }
+        Some(wanted) => {
+            let mut named = name.chars();
+            named.next().is_some_and(|first| wanted == '?' || wanted == first)
+                && matches(characters.as_str(), named.as_str())
+        }
+    }
+}
+
+fn parent(folder: &Path) -> PathBuf {
+    folder.parent().map_or_else(|| folder.to_owned(), Path::to_owned)
+}
+
+/// The path that a dependency's version names: `file:../shared`, `link:`, `portal:`, or the path alone.
+pub(super) fn named_path(version: &str) -> Option<&str> {
+    let stripped = ["file:", "link:", "portal:"].iter().find_map(|form| version.strip_prefix(form));
+    let path = stripped.or_else(|| version.starts_with(['.', '/']).then_some(version))?;
+    // Yarn binds a path to the package that names it: `portal:../shared::locator=...`.
+    Some(path.split("::").next().unwrap_or(path))
+}
+
+/// `folder/path` without its `..`, whether it is there or not.
+pub(super) fn join(folder: &Path, path: &str) -> PathBuf {
+    let mut joined = folder.to_owned();
+    for component in Path::new(path.strip_prefix("//").map_or(path, |rest| rest)).components() {
+        match component {
+            Component::ParentDir => {
+                joined.pop();
+            }
+            Component::CurDir => {}
+            other => joined.push(other),
+        }
+    }
+    joined
+}
+
+/// How far the repository goes that `folder` is in: up to the folder with `.git`, else to the folder that holds both the code
+/// and the `template`.
+pub(super) fn repository(folder: &Path, template: &Path) -> PathBuf {
+    if let Some(root) = folder.ancestors().find(|above| above.join(".git").exists()) {
+        return root.to_owned();
+    }
+    let template = fs::canonicalize(template).unwrap_or_else(|_| template.to_owned());
+    common([folder, &template])
+}
+
+/// The folder that holds all of `paths`.
+pub(super) fn common<'a>(paths: impl IntoIterator<Item = &'a Path>) -> PathBuf {
+    let mut paths = paths.into_iter();
+    let mut common = paths.next().map(Path::to_owned).unwrap_or_default();
+    for path in paths {
+        while !path.starts_with(&common) && common.pop() {}
+    }
+    common
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(files: &[(&str, &str)], folder: &str) -> (tempfile::TempDir, Result<Project, PackageError>) {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let project = Project::find(&root.path().join(folder));
+        (root, project)
+    }
+
+    /// Whether `lambdas/chat` is a member of the workspace with these patterns.
+    #[track_caller]
+    fn is_member(root: &str) -> bool {
+        let files = [("package.json", root), ("lambdas/chat/package.json", "{}"), ("package-lock.json", "{}")];
+        project(&files, "lambdas/chat").1.unwrap().is_member()
+    }
+
+    #[test]
+    fn members_are_known_by_every_form_of_pattern() {
+        for patterns in [
+            r#"["lambdas/*"]"#,
+            r#"["./lambdas/chat/"]"#,
+            r#"["lambdas/**"]"#,
+            r#"["**"]"#,
+            r#"["**/ch?t"]"#,
+            r#"["{packages,lambdas}/*"]"#,
+            r#"{"packages":["lambdas/c*"]}"#,
+            r#"["!lambdas/*","lambdas/chat"]"#,
+        ] {
+            assert!(is_member(&format!(r#"{{"workspaces":{patterns}}}"#)), "{patterns}");
+        }
+        for patterns in [r#"["packages/*"]"#, r#"["*"]"#, r#"["lambdas/*","!lambdas/chat"]"#, "null", r#"["lambdas"]"#]
+        {
+            assert!(!is_member(&format!(r#"{{"workspaces":{patterns}}}"#)), "{patterns}");
+        }
+    }
+
+    #[test]
+    fn the_lock_says_the_package_manager() {
+        let yarn = "# yarn lockfile v1\n";
+        let berry = "__metadata:\n  version: 8\n";
+        for (files, manager, lock) in [
+            (vec![], Manager::Npm, None),
+            (vec![("package-lock.json", "{}")], Manager::Npm, Some("package-lock.json")),
+            (vec![("pnpm-lock.yaml", "")], Manager::Pnpm, Some("pnpm-lock.yaml")),
+            (vec![("yarn.lock", yarn)], Manager::Classic, Some("yarn.lock")),
+            (vec![("yarn.lock", berry)], Manager::Berry, Some("yarn.lock")),
+            (vec![("pnpm-workspace.yaml", "packages: []")], Manager::Pnpm, None),
+        ] {
+            let files: Vec<_> = files.into_iter().chain([("package.json", "{}")]).collect();
+            let found = project(&files, "").1.unwrap();
+            assert_eq!((found.manager, found.lock), (manager, lock), "{files:?}");
+        }
+        let both = [("yarn.lock", berry), ("package-lock.json", "{}")];
+        for (declared, manager) in
+            [("npm@10.0.0", Manager::Npm), ("yarn@4.1.0", Manager::Berry), ("pnpm@9", Manager::Pnpm)]
+        {
+            let text = format!(r#"{{"packageManager":"{declared}"}}"#);
+            let files: Vec<_> = both.into_iter().chain([("package.json", text.as_str())]).collect();
+            assert_eq!(project(&files, "").1.unwrap().manager, manager);
+        }
+        let bun = project(&[("package.json", "{}"), ("bun.lock", "")], "").1.unwrap_err();
+        assert!(bun.why.ends_with("bun.lock asks for bun, which is not supported"), "{bun}");
+    }
+
+    #[test]
+    fn a_workspace_ends_at_the_repository_and_its_lock_comes_first() {
+        let files = [
+            ("package.json", r#"{"workspaces":["in/lambdas/*"]}"#),
+            ("package-lock.json", "{}"),
+            ("in/.git/HEAD", ""),
+            ("in/lambdas/chat/package.json", "{}"),
+        ];
+        assert!(!project(&files, "in/lambdas/chat").1.unwrap().is_member());
+        let files = [
+            ("pnpm-workspace.yaml", "packages:\n  - lambdas/*\n"),
+            ("lambdas/chat/package.json", "{}"),
+            ("pnpm-lock.yaml", ""),
+            ("lambdas/chat/package-lock.json", "{}"),
+        ];
+        let found = project(&files, "lambdas/chat").1.unwrap();
+        assert_eq!((found.is_member(), found.manager), (true, Manager::Pnpm));
+        let without = [files[0], files[1], files[3]];
+        let found = project(&without, "lambdas/chat").1.unwrap();
+        assert_eq!((found.is_member(), found.manager), (false, Manager::Npm));
+    }
+}
