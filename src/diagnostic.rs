@@ -78,6 +78,8 @@ pub struct Problem {
     pub what: String,
     /// What to do: `did you mean "RouteKey"?`
     pub help: Option<String>,
+    /// Whether another value in the same place may be fine: then a value that was made up proves nothing.
+    pub of_value: bool,
     /// The rule of the lint that this breaks, and then it is a warning; without one it is an error, and nothing can be
     /// done with the template.
     pub rule: Option<&'static str>,
@@ -86,7 +88,7 @@ pub struct Problem {
 impl Problem {
     /// A problem with the value at `path`.
     pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self { path, position: None, at_key: false, what: what.into(), help: None, rule: None }
+        Self { path, position: None, at_key: false, what: what.into(), help: None, of_value: false, rule: None }
     }
 
     /// A problem of the text itself.

@@ -63,6 +63,11 @@ impl Assumed {
             Step::Index(index) => value.get(*index),
         });
         let names = below.map(names_in).unwrap_or_default();
+        // Of a name or a number that is made from a parameter, only its own value tells whether it fits. Regions and
+        // accounts are all alike in that.
+        if problem.of_value && names.iter().any(|name| self.0.contains_key(*name) && !name.starts_with("AWS::")) {
+            return true;
+        }
         // A sentence about a wrong value quotes it.
         names.iter().any(|name| self.0.get(*name).is_some_and(|value| problem.what.contains(value.as_str())))
     }

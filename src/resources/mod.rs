@@ -6,6 +6,7 @@
 pub mod alias;
 pub mod api;
 pub mod authorizer;
+pub mod constraints;
 pub mod deployment;
 mod document;
 pub mod function;

@@ -6,11 +6,13 @@
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
 mod conditions;
+mod identities;
 mod intrinsics;
 mod names;
 mod naming;
 mod network;
 mod parameters;
+mod references;
 mod resolve;
 mod rules;
 mod substitution;
