@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
-use super::{Failure, project, result, target};
+use super::{Failure, account, project, result, target};
 use crate::aws::Aws;
 use crate::execute::{Code, Zip};
 use crate::live;
@@ -112,7 +112,8 @@ impl Args {
         };
 
         let planning = async {
-            let (connected, live) = target::read(&aws, &sought, identified).await?;
+            let settings = async { Ok(account::read(&aws, stack.wait().await, ui).await) };
+            let ((connected, live), account) = tokio::try_join!(target::read(&aws, &sought, identified), settings)?;
             let allow_data_loss = &self.allow_data_loss;
             let stack = stack.wait().await;
             let mut desired = Desired {
@@ -130,6 +131,7 @@ impl Args {
             let wait = when == When::Built || self.target.is_local() || desired.live.iter().any(is_function);
             let wait = wait || tokio::time::timeout(HEAD_START, desired.code.all()).await.is_ok();
             desired.make_plan(wait).await?;
+            account::check(&desired.plan, account.as_ref(), &aws.scope().region)?;
             then(desired).await
         };
         tokio::pin!(building, planning);

@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use super::names::names_in;
-use crate::diagnostic::{Problem, Step};
+use crate::diagnostic::{Path, Problem, Step};
 use crate::stack::Scope;
 use crate::template::{Parameter, Template};
 
@@ -55,19 +55,22 @@ impl Assumed {
         if problem.what.ends_with("its condition is false") {
             return template.conditions.values().any(made_up);
         }
+        let at = |path: &Path| {
+            path.0.iter().try_fold(&template.tree, |value, step| match step {
+                Step::Key(key) => value.get(key),
+                Step::Index(index) => value.get(*index),
+            })
+        };
+        // Regions and accounts are all alike in what such problems are about.
+        let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
+        if problem.hangs_on.iter().filter_map(at).any(|value| names_in(value).iter().any(from_parameter)) {
+            return true;
+        }
         if problem.at_key {
             return false;
         }
-        let below = problem.path.0.iter().try_fold(&template.tree, |value, step| match step {
-            Step::Key(key) => value.get(key),
-            Step::Index(index) => value.get(*index),
-        });
+        let below = at(&problem.path);
         let names = below.map(names_in).unwrap_or_default();
-        // Of a name or a number that is made from a parameter, only its own value tells whether it fits. Regions and
-        // accounts are all alike in that.
-        if problem.of_value && names.iter().any(|name| self.0.contains_key(*name) && !name.starts_with("AWS::")) {
-            return true;
-        }
         // A sentence about a wrong value quotes it.
         names.iter().any(|name| self.0.get(*name).is_some_and(|value| problem.what.contains(value.as_str())))
     }

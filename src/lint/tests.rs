@@ -86,7 +86,6 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("integration-method", &[("IntegrationMethod: POST", "IntegrationMethod: GET")]),
     ("gateway-timeout", &[("    Timeout: 29\n", "    Timeout: 60\n")]),
-    ("gateway-timeout", &[("TimeoutInMillis: 29000", "TimeoutInMillis: 30000")]),
     ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: python3.9")]),
     ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: nodejs14.x")]),
     ("deprecated-runtime", &[("Runtime: nodejs24.x", "Runtime: nodejs12.x")]),
@@ -105,8 +104,55 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
     ("untrusted-role", &[("Service: lambda.amazonaws.com", "Service: lamda.amazonaws.com")]),
     ("untrusted-role", &[("Action: sts:AssumeRole", "Action: sts:TagSession")]),
     ("unknown-event", &[("RouteKey: $connect", "RouteKey: $conect")]),
-    ("malformed-target", &[("integrations/${SendInteg}", "${SendInteg}")]),
-    ("malformed-target", &[("!Join [/, [integrations, !Ref ConnectInteg]]", "!Ref ConnectInteg")]),
+    (
+        "logging-without-role",
+        &[(
+            "{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+            "{ LoggingLevel: INFO, ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+        )],
+    ),
+    ("logging-without-role", &[("{ ThrottlingBurstLimit: 50 }", "{ LoggingLevel: ERROR }")]),
+    (
+        "logging-without-role",
+        &[(
+            "      StageName: live\n",
+            "      StageName: live\n      AccessLogSettings: { DestinationArn: 'arn:aws:logs:us-east-1:123456789012:log-group:a', Format: $context.requestId }\n",
+        )],
+    ),
+    (
+        "ignored-authorizer",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Guard: { Type: AWS::ApiGatewayV2::Authorizer, Properties: { ApiId: !Ref Api, Name: guard, AuthorizerType: REQUEST, AuthorizerUri: !Sub \"arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Connect.Arn}/invocations\" } }\n  ConnectRoute:\n",
+            ),
+            ("      RouteKey: $connect\n", "      RouteKey: $connect\n      AuthorizerId: !Ref Guard\n"),
+        ],
+    ),
+    (
+        "refusing-mock",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Mock: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref Api, IntegrationType: MOCK } }\n  ConnectRoute:\n",
+            ),
+            ("!Join [/, [integrations, !Ref ConnectInteg]]", "!Sub integrations/${Mock}"),
+        ],
+    ),
+    (
+        "unknown-managed-policy",
+        &[(
+            "      Policies:\n        - PolicyName: rows",
+            "      ManagedPolicyArns: [arn:aws:iam::aws:policy/AmazonDynamoDBFulAccess]\n      Policies:\n        - PolicyName: rows",
+        )],
+    ),
+    (
+        "unknown-managed-policy",
+        &[(
+            "      Policies:\n        - Statement:",
+            "      Policies:\n        - arn:aws:iam::aws:policy/NoSuchPolicyAtAll\n        - Statement:",
+        )],
+    ),
     ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send}/invocations")]),
     ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send.Arn}")]),
     ("visible-secret", &[("Secret: { Type: String, NoEcho: true }", "Secret: { Type: String }")]),
@@ -455,7 +501,7 @@ fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
 fn what_aws_refuses_is_an_error() {
     for (from, to, what) in [
         ("Role: !GetAtt Role.Arn", "Role: !Ref Role", "a function's role is given by its ARN, not as \"stack-Role-"),
-        ("StageName: live", "StageName: li ve", "a stage's name has letters, digits, - and _ alone, not \"li ve\""),
+        ("StageName: live", "StageName: li ve", "StageName cannot be \"li ve\""),
         (
             "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
             "AttributeDefinitions: [{ AttributeName: ids, AttributeType: S }]\n  Other",

@@ -3,6 +3,7 @@
 //! A type has two sides. `Kind` is what can be said of it without asking anybody: its properties, its names, its
 //! attributes. `Provider` reads and writes it in AWS.
 
+pub mod account;
 pub mod alias;
 pub mod api;
 pub mod authorizer;

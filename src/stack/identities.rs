@@ -52,7 +52,8 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
         let type_name = resource.kind.type_name();
         let Some((_, identity)) = IDENTITIES.iter().find(|(known, _)| *known == type_name) else { continue };
         let text = |property: &&str| resource.properties.get(*property)?.as_str().filter(|text| !text.is_empty());
-        let (Some(values), Some(shown)) = (identity.iter().map(text).collect::<Option<Vec<_>>>(), identity.last()) else {
+        let (Some(values), Some(shown)) = (identity.iter().map(text).collect::<Option<Vec<_>>>(), identity.last())
+        else {
             continue;
         };
         let value = Token::readable(values.last().copied().unwrap_or_default());
@@ -67,9 +68,8 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
 
 /// A role has one inline policy of a name, wherever the template gives it.
 fn inline_policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
-    let of_type = |type_name: &'static str| {
-        resources.values().filter(move |resource| resource.kind.type_name() == type_name)
-    };
+    let of_type =
+        |type_name: &'static str| resources.values().filter(move |resource| resource.kind.type_name() == type_name);
     let mut owners: BTreeMap<(String, String), &str> = BTreeMap::new();
     for role in of_type(ROLE) {
         let policies = role.properties.get("Policies").and_then(Value::as_array).into_iter().flatten();
@@ -100,7 +100,8 @@ fn permissions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Proble
         let known = (kept, permission.properties.to_string());
         if let Some(owner) = owners.insert(known, &permission.logical_id) {
             let path: Path = permission.path.clone();
-            problems.push(Problem::of_key(path, format!("{owner} permits the same already")).help("remove one of the two"));
+            problems
+                .push(Problem::of_key(path, format!("{owner} permits the same already")).help("remove one of the two"));
         }
     }
 }

@@ -65,7 +65,8 @@ fn follow(
     let given = resource.properties.get(property)?.as_str().filter(|given| !given.is_empty())?;
     let is = |logical_id: &str| resources.get(logical_id).filter(|target| target.kind.type_name() == to);
     let api = resource.properties.get("ApiId");
-    let named = Token::find(given).into_iter().map(|token| token.logical_id).find(|logical_id| is(logical_id).is_some());
+    let named =
+        Token::find(given).into_iter().map(|token| token.logical_id).find(|logical_id| is(logical_id).is_some());
     let written = |logical_id: &str| match prefix {
         "" => format!("{property}: !Ref {logical_id}"),
         _ => format!("{property}: !Sub {prefix}${{{logical_id}}}"),
@@ -79,10 +80,14 @@ fn follow(
         let what = if prefix.is_empty() {
             format!("{property} must refer to an {to} of this template, not be \"{}\"", Token::readable(given))
         } else {
-            format!("{property} must be {prefix}ID with the id of an {to} of this template, not \"{}\"", Token::readable(given))
+            format!(
+                "{property} must be {prefix}ID with the id of an {to} of this template, not \"{}\"",
+                Token::readable(given)
+            )
         };
         let meant = named.or_else(|| {
-            let mut same_api = resources.values().filter(|one| one.kind.type_name() == to && one.properties.get("ApiId") == api);
+            let mut same_api =
+                resources.values().filter(|one| one.kind.type_name() == to && one.properties.get("ApiId") == api);
             // With several nobody knows which is meant.
             same_api.next().filter(|_| same_api.next().is_none()).map(|one| one.logical_id.clone())
         });

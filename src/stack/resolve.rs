@@ -15,7 +15,8 @@ use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
 use crate::diagnostic::{Path, Problem, Step};
-use crate::resources::{Attribute, Kind, Naming, constraints, function};
+use crate::resources::constraints::{self, Refusal};
+use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
 
 /// A template, resolved as far as it goes.
@@ -306,9 +307,14 @@ impl<'a> Resolver<'a> {
 
     /// Reports what AWS would refuse of the values, but for what is reported at the same place already.
     fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
-        for mut problem in constraints::check(kind.type_name(), &Value::Object(properties.clone())) {
-            let missing = problem.what.starts_with("missing property");
-            if missing && problem.path.0.is_empty() {
+        // What is missing may be there by another name.
+        let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
+        for Refusal { mut problem, missing } in constraints::check(kind.type_name(), &Value::Object(properties.clone()))
+        {
+            if missing && misspelt {
+                continue;
+            }
+            if missing && problem.path.0.is_empty() && problem.what.starts_with("missing property") {
                 problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
             let problem = problem.below(path);
@@ -319,14 +325,18 @@ impl<'a> Resolver<'a> {
                         || other.at_key && other.path != *path && other.path.is_above(&problem.path)
                 }
             };
-            let failed = |failed: &Path| problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path);
+            let failed = |failed: &Path| {
+                let holds = |path: &Path| path.is_above(failed) || failed.is_above(path);
+                problem.path != *path && holds(&problem.path) || problem.hangs_on.iter().any(holds)
+            };
             // A secret stays one where its form is wrong.
             let secret = |secret: &String| !secret.is_empty() && problem.what.contains(secret.as_str());
             if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
                 continue;
             }
             let hidden = self.parameters.secrets.iter().find(|value| secret(value));
-            let what = hidden.map_or_else(|| problem.what.clone(), |value| problem.what.replace(value.as_str(), "****"));
+            let what =
+                hidden.map_or_else(|| problem.what.clone(), |value| problem.what.replace(value.as_str(), "****"));
             self.problems.push(Problem { what, ..problem });
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::Refusal;
 use super::managed::{Known, known};
 use crate::diagnostic::{Path, Problem};
 use crate::resources::{function, integration, role, route, route_response, stage, table};
@@ -42,20 +43,20 @@ const MOST_TAGS: usize = 50;
 const OWN_TAGS: usize = 5;
 
 /// What is wrong with the properties of one resource.
-pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Problem> {
+pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let root = Path::default();
-    let mut problems = tags(properties);
+    let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
     match type_name {
-        function::TYPE => problems.extend(variables(properties)),
+        function::TYPE => problems.extend(variables(properties).into_iter().map(Refusal::from)),
         integration::TYPE => problems.extend(uri(properties)),
         route::TYPE => problems.extend(authorization(properties)),
-        route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties)),
-        stage::TYPE => problems.extend(log_format(properties)),
+        route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties).map(Refusal::from)),
+        stage::TYPE => problems.extend(log_format(properties).map(Refusal::from)),
         table::TYPE => problems.extend(table_settings(properties)),
         role::TYPE => {
-            problems.extend(managed_policies(properties));
             let names = elements(properties, "Policies").map(|(at, policy)| (at, &policy["PolicyName"]));
-            problems.extend(unique(names, &root.key("Policies"), "PolicyName"));
+            let twice = unique(names, &root.key("Policies"), "PolicyName");
+            problems.extend(managed_policies(properties).into_iter().chain(twice).map(Refusal::from));
         }
         _ => {}
     }
@@ -80,7 +81,8 @@ fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name
     for (at, text) in named {
         if let Some(first) = seen.insert(text, at) {
             let what = format!("element {} has the {name} \"{}\" already", first + 1, Token::readable(text));
-            problems.push(Problem { of_value: true, ..Problem::new(list.index(at).key(name), what) });
+            let (path, other) = (list.index(at).key(name), list.index(first).key(name));
+            problems.push(Problem::new(path.clone(), what).hanging_on([path, other]));
         }
     }
     problems
@@ -134,7 +136,7 @@ fn variables(properties: &Value) -> Vec<Problem> {
     let length = serde_json::to_string(&measured).map_or(0, |text| text.len());
     if length > LONGEST_ENVIRONMENT {
         let what = format!("all variables together may take {LONGEST_ENVIRONMENT} bytes as JSON, not {length}");
-        let problem = Problem { of_value: true, ..Problem::new(path, what) };
+        let problem = Problem::new(path.clone(), what).hanging_on([path]);
         problems.push(problem.help("put what is long into the code, or into a table"));
     }
     problems
@@ -142,16 +144,18 @@ fn variables(properties: &Value) -> Vec<Problem> {
 
 /// CreateIntegration, IntegrationUri: a function behind AWS_PROXY, nothing behind MOCK ("Integration URI is not supported
 /// for MOCK integrations").
-fn uri(properties: &Value) -> Option<Problem> {
+fn uri(properties: &Value) -> Option<Refusal> {
     let given = properties.get("IntegrationUri").filter(|uri| !uri.is_null());
+    let kind = Path::default().key("IntegrationType");
     match (text(properties, "IntegrationType")?, given) {
         ("AWS_PROXY", None) => {
             let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri");
-            Some(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn"))
+            Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").hanging_on([kind])))
         }
         ("MOCK", Some(_)) => {
             let path = Path::default().key("IntegrationUri");
-            Some(Problem::of_key(path, "a MOCK integration calls nothing, and takes no IntegrationUri").help("remove it"))
+            let problem = Problem::of_key(path, "a MOCK integration calls nothing, and takes no IntegrationUri");
+            Some(problem.help("remove it").hanging_on([kind]).into())
         }
         _ => None,
     }
@@ -159,20 +163,22 @@ fn uri(properties: &Value) -> Option<Problem> {
 
 /// Only `$connect` authorizes, for the whole connection ("Currently, authorization is restricted to the $connect route
 /// only"); and only `$default` is a response of a WebSocket API.
-fn authorization(properties: &Value) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = only_default("RouteResponseSelectionExpression", properties).into_iter().collect();
+fn authorization(properties: &Value) -> Vec<Refusal> {
+    let only = only_default("RouteResponseSelectionExpression", properties);
+    let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
     let path = Path::default().key("AuthorizationType");
     let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
     match text(properties, "RouteKey") {
         Some("$connect") if kind == "CUSTOM" && properties.get("AuthorizerId").is_none_or(Value::is_null) => {
-            let problem = Problem::new(path, "a route with the authorization CUSTOM needs an AuthorizerId");
-            problems.push(problem.help("AuthorizerId: !Ref AUTHORIZER"));
+            let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId");
+            problems.push(Refusal::missing(problem.help("AuthorizerId: !Ref AUTHORIZER").hanging_on([path])));
         }
         Some("$connect") | None => {}
         Some(key) => {
             let what = format!("the route {key} cannot have the authorization {kind}: only $connect can");
             let help = "whoever may connect may use all routes: authorize $connect, and leave it out here";
-            problems.push(Problem::new(path, what).help(help));
+            let key = Path::default().key("RouteKey");
+            problems.push(Problem::new(path.clone(), what).help(help).hanging_on([path, key]).into());
         }
     }
     problems
@@ -180,7 +186,8 @@ fn authorization(properties: &Value) -> Vec<Problem> {
 
 fn only_default(name: &str, properties: &Value) -> Option<Problem> {
     let given = text(properties, name).filter(|given| !given.is_empty() && *given != "$default")?;
-    let problem = Problem::new(Path::default().key(name), format!("{name} cannot be \"{given}\""));
+    let path = Path::default().key(name);
+    let problem = Problem::new(path.clone(), format!("{name} cannot be \"{given}\"")).hanging_on([path]);
     Some(problem.help("WebSocket APIs know $default alone"))
 }
 
@@ -199,13 +206,14 @@ fn log_format(properties: &Value) -> Option<Problem> {
     }
     let path = Path::default().key("AccessLogSettings").key("Format");
     let what = "the format of access logs must have $context.requestId or $context.extendedRequestId in it";
-    Some(Problem { of_value: true, ..Problem::new(path, what) }.help("for instance: '$context.requestId $context.status'"))
+    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: '$context.requestId $context.status'"))
 }
 
 /// What CreateTable and UpdateTimeToLive refuse (DynamoDB API reference).
-fn table_settings(properties: &Value) -> Vec<Problem> {
+fn table_settings(properties: &Value) -> Vec<Refusal> {
     let root = Path::default();
-    let mut problems = Vec::new();
+    let billing = root.key("BillingMode");
+    let mut problems: Vec<Refusal> = Vec::new();
     let on_demand = text(properties, "BillingMode") == Some("PAY_PER_REQUEST");
     let provisioned = matches!(properties.get("BillingMode"), None | Some(Value::Null))
         || text(properties, "BillingMode") == Some("PROVISIONED");
@@ -217,11 +225,14 @@ fn table_settings(properties: &Value) -> Vec<Problem> {
             Some(_) if on_demand => {
                 let what = "a table that is billed by the request takes no ProvisionedThroughput";
                 let path = path.key("ProvisionedThroughput");
-                problems.push(Problem::of_key(path, what).help("remove it, or make BillingMode PROVISIONED"));
+                let problem = Problem::of_key(path, what).help("remove it, or make BillingMode PROVISIONED");
+                problems.push(problem.hanging_on([billing.clone()]).into());
             }
             None if provisioned && value.is_object() => {
-                let what = format!("{whose} needs a ProvisionedThroughput, because the table's BillingMode is PROVISIONED");
-                problems.push(Problem::new(path, what).help("BillingMode: PAY_PER_REQUEST needs none"));
+                let what =
+                    format!("{whose} needs a ProvisionedThroughput, because the table's BillingMode is PROVISIONED");
+                let problem = Problem::new(path, what).help("BillingMode: PAY_PER_REQUEST needs none");
+                problems.push(Refusal::missing(problem.hanging_on([billing.clone()])));
             }
             _ => {}
         }
@@ -230,7 +241,8 @@ fn table_settings(properties: &Value) -> Vec<Problem> {
     let on = life["Enabled"] == true || life["Enabled"] == "true";
     if on && life.get("AttributeName").is_none_or(Value::is_null) {
         let what = "missing property \"AttributeName\" of TimeToLiveSpecification";
-        problems.push(Problem::new(root.key("TimeToLiveSpecification"), what));
+        let path = root.key("TimeToLiveSpecification");
+        problems.push(Refusal::missing(Problem::new(path.clone(), what).hanging_on([path.key("Enabled")])));
     }
     let mut names = BTreeSet::new();
     for list in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
@@ -238,27 +250,28 @@ fn table_settings(properties: &Value) -> Vec<Problem> {
             let Some(name) = index["IndexName"].as_str().filter(|name| !name.is_empty()) else { continue };
             if !names.insert(name) {
                 let what = format!("another index has the name \"{}\" already", Token::readable(name));
-                problems.push(Problem::new(root.key(list).index(at).key("IndexName"), what));
+                problems.push(Problem::new(root.key(list).index(at).key("IndexName"), what).into());
             }
         }
     }
-    problems.extend(keys(properties, &root));
+    problems.extend(keys(properties, &root).into_iter().map(Refusal::from));
     problems
 }
 
 /// A key is a HASH attribute, and a RANGE one after it or none.
 fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
     let lists = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
-    let indexes = lists.iter().flat_map(|list| {
-        elements(properties, list).map(move |(at, index)| (root.key(list).index(at), index))
-    });
+    let indexes = lists
+        .iter()
+        .flat_map(|list| elements(properties, list).map(move |(at, index)| (root.key(list).index(at), index)));
     let mut problems = Vec::new();
     for (path, value) in std::iter::once((root.clone(), properties)).chain(indexes) {
         let path = path.key("KeySchema");
         let first = value["KeySchema"].get(0).and_then(|key| key["KeyType"].as_str());
         if first == Some("RANGE") {
             let what = "the first attribute of a key must be its HASH attribute";
-            problems.push(Problem::new(path.index(0).key("KeyType"), what));
+            let path = path.index(0).key("KeyType");
+            problems.push(Problem::new(path.clone(), what).hanging_on([path]));
         }
     }
     problems
@@ -278,9 +291,7 @@ fn managed_policies(properties: &Value) -> Vec<Problem> {
             Known::Elsewhere(real) => {
                 Problem::new(path, format!("there is no managed policy {arn}")).help(format!("did you mean {real}?"))
             }
-            Known::ServiceLinked => {
-                Problem::new(path, format!("{arn} can be attached to service-linked roles only"))
-            }
+            Known::ServiceLinked => Problem::new(path, format!("{arn} can be attached to service-linked roles only")),
             Known::Fine | Known::Unknown(_) => continue,
         };
         problems.push(problem);

@@ -77,6 +77,7 @@ LEFT_OUT = [
 QUOTAS = "Lambda developer guide, quotas"
 TAGGING = "API Gateway developer guide, tag restrictions"
 DOCUMENTED = {
+    ("AWS::ApiGatewayV2::Stage", "StageName"): ({"pattern": "[a-zA-Z0-9_-]+"}, "API Gateway: Stage name only allows a-zA-Z0-9_-; $default is for HTTP APIs"),
     ("AWS::ApiGatewayV2::Api", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),
     ("AWS::ApiGatewayV2::Api", "Tags{}"): ({"least": 0, "most": 256}, TAGGING),
     ("AWS::ApiGatewayV2::Stage", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),

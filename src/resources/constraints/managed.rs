@@ -34,7 +34,8 @@ pub fn known(arn: &str) -> Known {
         Some(known) if known == given => Known::Fine,
         Some(known) => Known::Elsewhere(format!("{PREFIX}{known}")),
         None => {
-            let names: Vec<&str> = all.clone().filter(|known| !known.starts_with(SERVICE_LINKED)).map(name_of).collect();
+            let names: Vec<&str> =
+                all.clone().filter(|known| !known.starts_with(SERVICE_LINKED)).map(name_of).collect();
             let meant = nearest(name, &names).and_then(|meant| all.find(|known| name_of(known) == meant));
             Known::Unknown(meant.map(|meant| format!("{PREFIX}{meant}")))
         }
@@ -58,10 +59,7 @@ mod tests {
             (arn("AmazonDynamoDBFullAccess"), Known::Fine),
             ("arn:aws:iam::123456789012:policy/own".to_owned(), Known::Fine),
             ("arn:aws-cn:iam::aws:policy/AWSLambdaBasicExecutionRole".to_owned(), Known::Fine),
-            (
-                arn("AWSLambdaBasicExecutionRole"),
-                Known::Elsewhere(arn("service-role/AWSLambdaBasicExecutionRole")),
-            ),
+            (arn("AWSLambdaBasicExecutionRole"), Known::Elsewhere(arn("service-role/AWSLambdaBasicExecutionRole"))),
             (
                 arn("service-role/AWSLambdaBasicExecutionRol"),
                 Known::Unknown(Some(arn("service-role/AWSLambdaBasicExecutionRole"))),

@@ -40,12 +40,32 @@ const LONGEST_QUOTE: usize = 60;
 /// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what is
 /// not known yet; paths are relative to them. A missing property of the resource itself is named without its type, as
 /// `properties::read` does it.
-pub fn check(type_name: &str, properties: &Value) -> Vec<Problem> {
-    let mut problems = documented::check(type_name, properties);
+pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
+    let mut refusals = documented::check(type_name, properties);
     for constraint in BY_TYPE.get(type_name).into_iter().flatten() {
-        constraint.visit(&constraint.place, properties, &Path::default(), &mut problems);
+        constraint.visit(&constraint.place, properties, &Path::default(), &mut refusals);
     }
-    problems
+    refusals
+}
+
+/// What AWS would refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub problem: Problem,
+    /// Whether it is that something is missing: then it may be there under a name that is misspelt.
+    pub missing: bool,
+}
+
+impl Refusal {
+    fn missing(problem: Problem) -> Self {
+        Self { problem, missing: true }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { problem, missing: false }
+    }
 }
 
 /// A step from a value to those that a constraint is about.
@@ -137,7 +157,7 @@ impl Constraint {
     }
 
     /// Looks at everything in `value`, which is at `path`, that `steps` lead to.
-    fn visit(&self, steps: &[Step], value: &Value, path: &Path, problems: &mut Vec<Problem>) {
+    fn visit(&self, steps: &[Step], value: &Value, path: &Path, problems: &mut Vec<Refusal>) {
         let Some((step, rest)) = steps.split_first() else {
             let about = || subject(path);
             return self.look_at(value, path, false, about, problems);
@@ -147,7 +167,8 @@ impl Constraint {
                 Some(below) if !below.is_null() => self.visit(rest, below, &path.key(name), problems),
                 _ if self.required && rest.is_empty() => {
                     let of = if path.0.is_empty() { String::new() } else { format!(" of {}", subject(path)) };
-                    problems.push(Problem::new(path.clone(), format!("missing property \"{name}\"{of}")));
+                    let problem = Problem::new(path.clone(), format!("missing property \"{name}\"{of}"));
+                    problems.push(Refusal::missing(problem));
                 }
                 _ => {}
             },
@@ -192,10 +213,10 @@ impl Constraint {
         path: &Path,
         at_key: bool,
         about: impl Fn() -> String,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<Refusal>,
     ) {
         // What was found here already says it better.
-        if problems.iter().any(|problem| problem.path == *path && !problem.what.starts_with("missing")) {
+        if problems.iter().any(|found| found.problem.path == *path && !found.missing) {
             return;
         }
         let found = match self.kind {
@@ -206,11 +227,8 @@ impl Constraint {
         };
         if let Some((what, help)) = found {
             let problem = Problem::new(path.clone(), what);
-            let problem = Problem { at_key, of_value: true, ..problem };
-            problems.push(match help {
-                Some(help) => problem.help(help),
-                None => problem,
-            });
+            let hangs_on = if at_key { Vec::new() } else { vec![path.clone()] };
+            problems.push(Problem { at_key, help, hangs_on, ..problem }.into());
         }
     }
 
@@ -220,7 +238,10 @@ impl Constraint {
         let length = Token::substitute_text(text, &|_| Some(String::new())).chars().count();
         if self.most.is_some_and(|most| length as f64 > most) {
             let at_least = if unknown { "at least " } else { "" };
-            return Some((format!("{} may have {} characters at most, not {at_least}{length}", about(), shown(self.most)), None));
+            return Some((
+                format!("{} may have {} characters at most, not {at_least}{length}", about(), shown(self.most)),
+                None,
+            ));
         }
         if unknown {
             return None;
@@ -253,7 +274,10 @@ impl Constraint {
         let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
         let known = number.to_string();
         if !self.one_of.is_empty() && !self.one_of.contains(&known.as_str()) {
-            return Some((format!("{} cannot be {known}", about()), Some(format!("allowed: {}", self.one_of.join(", ")))));
+            return Some((
+                format!("{} cannot be {known}", about()),
+                Some(format!("allowed: {}", self.one_of.join(", "))),
+            ));
         }
         let low = self.least.is_some_and(|least| number < least);
         let high = self.most.is_some_and(|most| number > most);
