@@ -8,10 +8,12 @@ use crate::resources::constraints::{Known, known_policy};
 use crate::resources::{integration, role, route, stage};
 
 pub fn logging(scene: &Scene<'_>) -> Vec<Problem> {
-    let stages = scene.sound(stage::TYPE).filter_map(|stage| Some((stage, stage::logs_by(&stage.properties)?)));
-    stages
-        .map(|(stage, property)| {
-            let path = stage.path.key("Properties").join(&property);
+    let logging = scene
+        .of(stage::TYPE)
+        .filter_map(|stage| Some(stage.path.key("Properties").join(&stage::logs_by(&stage.properties)?)));
+    logging
+        .filter(|path| !scene.problems.iter().any(|problem| problem.path.is_above(path)))
+        .map(|path| {
             let what =
                 "API Gateway takes this only if the account has a role with which it may write logs in this region";
             let help =
