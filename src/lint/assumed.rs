@@ -63,8 +63,9 @@ impl Assumed {
         };
         // Regions and accounts are all alike in what such problems are about.
         let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
-        if problem.hangs_on.iter().filter_map(at).any(|value| names_in(value).iter().any(from_parameter)) {
-            return true;
+        if !problem.hangs_on.is_empty() {
+            let mut values = problem.hangs_on.iter().filter_map(at);
+            return values.any(|value| names_in(value).iter().any(from_parameter));
         }
         if problem.at_key {
             return false;

@@ -294,7 +294,13 @@ const KEEPS: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     ("a permission for an authorizer", &[("${Api.ApiId}/live/*", "${Api.ApiId}/authorizers/abcdef")]),
-    ("another API", &[("${Api.ApiId}/live/*", "abcdef1234/live/*")]),
+    (
+        "another API",
+        &[(
+            "arn:aws:execute-api:*:*:${Api.ApiId}/live/*",
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/live/*",
+        )],
+    ),
     (
         "it waits for one route by way of the other",
         &[

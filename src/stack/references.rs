@@ -92,7 +92,9 @@ fn follow(
             same_api.next().filter(|_| same_api.next().is_none()).map(|one| one.logical_id.clone())
         });
         let kind = to.rsplit("::").next().unwrap_or(to).to_uppercase();
-        return Some(Problem::new(path, what).help(written(meant.as_deref().unwrap_or(&kind))));
+        return Some(
+            Problem::new(path.clone(), what).hanging_on([path]).help(written(meant.as_deref().unwrap_or(&kind))),
+        );
     };
     let elsewhere = target.properties.get("ApiId").filter(|other| api.is_some() && Some(*other) != api)?;
     let other = Token::readable(elsewhere.as_str().unwrap_or_default());

@@ -15,7 +15,7 @@ use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, rules};
 use crate::diagnostic::{Path, Problem, Step};
-use crate::resources::constraints::{self, Refusal};
+use crate::resources::constraints::Refusal;
 use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
 
@@ -309,8 +309,7 @@ impl<'a> Resolver<'a> {
     fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
         // What is missing may be there by another name.
         let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
-        for Refusal { mut problem, missing } in constraints::check(kind.type_name(), &Value::Object(properties.clone()))
-        {
+        for Refusal { mut problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
             if missing && misspelt {
                 continue;
             }
