@@ -78,6 +78,8 @@ pub struct Problem {
     pub what: String,
     /// What to do: `did you mean "RouteKey"?`
     pub help: Option<String>,
+    /// The values that this hangs on, besides what `what` quotes: where one of them was made up, nothing is proved.
+    pub hangs_on: Vec<Path>,
     /// The rule of the lint that this breaks, and then it is a warning; without one it is an error, and nothing can be
     /// done with the template.
     pub rule: Option<&'static str>,
@@ -86,7 +88,7 @@ pub struct Problem {
 impl Problem {
     /// A problem with the value at `path`.
     pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self { path, position: None, at_key: false, what: what.into(), help: None, rule: None }
+        Self { path, position: None, at_key: false, what: what.into(), help: None, hangs_on: Vec::new(), rule: None }
     }
 
     /// A problem of the text itself.
@@ -97,6 +99,11 @@ impl Problem {
     /// A problem with the key that `path` ends in.
     pub fn of_key(path: Path, what: impl Into<String>) -> Self {
         Self { at_key: true, ..Self::new(path, what) }
+    }
+
+    /// The same problem, which other values at these paths would not have.
+    pub fn hanging_on(self, hangs_on: impl IntoIterator<Item = Path>) -> Self {
+        Self { hangs_on: hangs_on.into_iter().collect(), ..self }
     }
 
     /// The same problem with advice.
@@ -128,6 +135,7 @@ impl Problem {
     /// The same problem, seen from `above`: its path is below that one.
     pub fn below(mut self, above: &Path) -> Self {
         self.path = above.join(&self.path);
+        self.hangs_on = self.hangs_on.iter().map(|path| above.join(path)).collect();
         self
     }
 }

@@ -318,3 +318,72 @@ fn code_that_cannot_run_is_refused_before_it_is_sent() {
     let expected = format!("there is no {}", cloud.folder().join("nowhere").display());
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
 }
+
+/// Sends one request to the cloud, unsigned, and gives its answer whole.
+fn ask(cloud: &Cloud, method: &str, path: &str, body: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", cloud.port())).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    std::io::read_to_string(stream).unwrap()
+}
+
+#[test]
+fn the_account_is_asked_whether_stages_may_log() {
+    let logging = TEMPLATE.replace(
+        "Outputs:\n",
+        "  Stage:\n    Type: AWS::ApiGatewayV2::Stage\n    Properties: { ApiId: !Ref Api, StageName: live, AutoDeploy: true, DefaultRouteSettings: { LoggingLevel: INFO } }\nOutputs:\n",
+    );
+    let cloud = Cloud::start().go();
+    let template = cloud.folder().join("template.yaml");
+    let without_role = r#"{"patchOperations":[{"op":"replace","path":"/cloudwatchRoleArn","value":""}]}"#;
+    assert!(ask(&cloud, "PATCH", "/account", without_role).starts_with("HTTP/1.1 200"));
+
+    fs::write(&template, &logging).unwrap();
+    for verb in [&["plan", "--local"][..], &["up", "--local", "--yes"]] {
+        let run = cloud.wschat(verb).exits(1);
+        run.changes_nothing();
+        let why = "the stage Stage writes logs (DefaultRouteSettings.LoggingLevel), and API Gateway has no role to write them with";
+        assert!(run.stderr.contains(why), "{}", run.stderr);
+        assert!(run.stderr.contains("aws apigateway update-account --region us-east-1"), "{}", run.stderr);
+    }
+    // Who does not log is not asked about it.
+    fs::write(&template, logging.replace("LoggingLevel: INFO", "DetailedMetricsEnabled: true")).unwrap();
+    let quiet = cloud.up();
+    assert!(quiet.calls.iter().all(|call| call.operation != "GetAccount"));
+
+    let with_role = without_role.replace("\"\"", "\"arn:aws:iam::000000000000:role/logs\"");
+    assert!(ask(&cloud, "PATCH", "/account", &with_role).contains("role/logs"));
+    fs::write(&template, &logging).unwrap();
+    let run = cloud.up();
+    assert_eq!(run.calls.iter().filter(|call| call.operation == "GetAccount").count(), 1);
+    assert_eq!(run.mutations(), ["apigatewayv2.UpdateStage"]);
+
+    // A stage that is as it shall be is none of the account's concern.
+    assert!(ask(&cloud, "PATCH", "/account", without_role).starts_with("HTTP/1.1 200"));
+    cloud.up().changes_nothing();
+}
+
+/// Two routes of one key: the second create finds the first one's, and a run once went round and round and said it was done.
+#[test]
+fn two_resources_that_aws_would_take_for_one_are_refused_before_any_call() {
+    let cloud = Cloud::start().go();
+    let twice = "  Again:\n    Type: AWS::ApiGatewayV2::Route\n    Properties: { ApiId: !Ref Api, RouteKey: $connect }\nOutputs:\n";
+    fs::write(cloud.folder().join("template.yaml"), TEMPLATE.replace("Outputs:\n", twice)).unwrap();
+    refused(
+        &cloud,
+        &[],
+        r#"error: Again has the RouteKey "$connect" already, in the same API
+  --> template.yaml:14:17
+   |
+14 |       RouteKey: $connect
+   |                 ^^^^^^^^
+   = help: remove one of the two, or give them different ones
+
+error: the template template.yaml cannot be used: it has a problem
+"#,
+    );
+}

@@ -163,3 +163,28 @@ fn the_help_names_every_rule() {
         assert!(stdout.contains(&format!("\n  {rule}: ")), "{rule}");
     }
 }
+
+/// A template that everything took and AWS refuses, on several counts: all of them are found, each at its place.
+#[test]
+fn what_only_aws_would_refuse_is_found_without_asking_it() {
+    let folder = project(include_str!("fixtures/accepted-but-aws-refuses.yaml"));
+    let (code, stdout, _) = validate(folder.path(), &["--json"]);
+    assert_eq!(code, 1);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let problems = report["problems"].as_array().unwrap().iter();
+    let found: Vec<(u64, &str, &str)> = problems
+        .map(|problem| {
+            let text = |name: &str| problem[name].as_str().unwrap_or_default();
+            (problem["line"].as_u64().unwrap(), text("rule"), text("message"))
+        })
+        // Which runtimes have ended hangs on the day.
+        .filter(|(_, rule, _)| *rule != "deprecated-runtime")
+        .collect();
+    let [policy, mock, logs, format] = found.as_slice() else { panic!("{found:#?}") };
+    let missing = "there is no managed policy arn:aws:iam::aws:policy/AWSLambdaBasicExecutionRole";
+    assert_eq!(*policy, (12, "", missing));
+    assert_eq!((mock.0, mock.1), (15, "refusing-mock"));
+    assert_eq!((logs.0, logs.1), (27, "logging-without-role"));
+    let without_id = "the format of access logs must have $context.requestId or $context.extendedRequestId in it";
+    assert_eq!(*format, (27, "", without_id));
+}

@@ -9,7 +9,7 @@ use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::command::{Command, Flags};
-use super::{Failure, project, result, target};
+use super::{Failure, account, project, result, target};
 use crate::aws::Aws;
 use crate::execute::{Code, Zip};
 use crate::live;
@@ -118,7 +118,8 @@ impl Args {
         };
 
         let planning = async {
-            let (connected, live) = target::read(&aws, &sought, identified).await?;
+            let settings = async { Ok(account::read(&aws, stack.wait().await, ui).await) };
+            let ((connected, live), account) = tokio::try_join!(target::read(&aws, &sought, identified), settings)?;
             let allow_data_loss = &self.allow_data_loss;
             let stack = stack.wait().await;
             let mut desired = Desired {
@@ -136,6 +137,7 @@ impl Args {
             let wait = when == When::Built || self.target.is_local() || desired.live.iter().any(is_function);
             let wait = wait || tokio::time::timeout(HEAD_START, desired.code.all()).await.is_ok();
             desired.make_plan(wait).await?;
+            account::check(&desired.plan, account.as_ref(), &aws.scope().region)?;
             then(desired).await
         };
         tokio::pin!(building, planning);

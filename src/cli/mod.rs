@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::ui::Ui;
 use exit::Exit;
 
+mod account;
 mod command;
 mod config;
 mod desired;

@@ -57,6 +57,9 @@ pub struct Args {
 /// How often a run that meets another one at the same stack reads and goes on.
 const ROUNDS: u32 = 10;
 
+/// After so many rounds with one and the same plan it is not another run that is met.
+const SAME_PLANS: usize = 3;
+
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         if self.dry_run {
@@ -70,6 +73,7 @@ impl Args {
 
     async fn carry_out(&self, mut desired: Desired<'_>, begun: Instant, ui: &Ui) -> Result<Exit, Failure> {
         let mut run = Run { begun, connected: desired.connected, rounds: Vec::new() };
+        let mut plans: Vec<String> = Vec::new();
         for round in 1..=ROUNDS {
             if self.no_drain {
                 desired.plan = desired.plan.without_drain();
@@ -91,6 +95,10 @@ impl Args {
             let goes_on = in_company && round < ROUNDS && self.plan.is_none();
             if !goes_on {
                 self.timings.tell("up", &run, desired.aws, ui);
+            }
+            plans.push(desired.plan.digest());
+            if in_company && self.plan.is_none() && (circles(&plans) || !goes_on && outcome.is_complete()) {
+                return Err(found_again(&desired.plan, &outcome, plans.len()));
             }
             if outcome.is_complete() && !goes_on {
                 return Ok(self.succeed(&desired, &outcome, ui));
@@ -249,5 +257,41 @@ impl Args {
         left.extend(undone.failed.iter().map(|(index, error)| format!("{}: {error}", step(index))));
         left.extend(undone.not_started.iter().map(|index| format!("{}: not tried", step(index))));
         left
+    }
+}
+
+/// Whether the last rounds all had the same plan: what one of them makes, the next one does not see.
+fn circles(plans: &[String]) -> bool {
+    plans.len() >= SAME_PLANS && plans[plans.len() - SAME_PLANS..].windows(2).all(|two| two[0] == two[1])
+}
+
+/// That a run makes things that are there already, however often it reads anew.
+fn found_again(plan: &Plan, outcome: &Outcome, rounds: usize) -> Failure {
+    let step = |index: &usize| {
+        let step = &plan.steps[*index];
+        format!("{} ({})", step.name, step.type_name)
+    };
+    let found: Vec<String> = outcome.did.adopted.iter().map(step).collect();
+    format!(
+        "the stack is not what the template describes after {rounds} rounds: AWS had {} already, each time it was to be made\n  \
+         either another run changes this stack all the time, or two resources of the template are one and the same for AWS\n  \
+         compare them in the template, then run it again; what was made is kept",
+        found.join(", ")
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_circles_when_its_plan_does_not_change_any_more() {
+        let circles = |plans: &str| circles(&plans.chars().map(String::from).collect::<Vec<_>>());
+        for (plans, expected) in
+            [("", false), ("a", false), ("aa", false), ("aaa", true), ("baaa", true), ("aaab", false), ("abab", false)]
+        {
+            assert_eq!(circles(plans), expected, "{plans}");
+        }
     }
 }

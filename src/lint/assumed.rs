@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use super::names::names_in;
-use crate::diagnostic::{Problem, Step};
+use crate::diagnostic::{Path, Problem, Step};
 use crate::stack::Scope;
 use crate::template::{Parameter, Template};
 
@@ -55,13 +55,22 @@ impl Assumed {
         if problem.what.ends_with("its condition is false") {
             return template.conditions.values().any(made_up);
         }
+        let at = |path: &Path| {
+            path.0.iter().try_fold(&template.tree, |value, step| match step {
+                Step::Key(key) => value.get(key),
+                Step::Index(index) => value.get(*index),
+            })
+        };
+        // Regions and accounts are all alike in what such problems are about.
+        let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
+        if !problem.hangs_on.is_empty() {
+            let mut values = problem.hangs_on.iter().filter_map(at);
+            return values.any(|value| names_in(value).iter().any(from_parameter));
+        }
         if problem.at_key {
             return false;
         }
-        let below = problem.path.0.iter().try_fold(&template.tree, |value, step| match step {
-            Step::Key(key) => value.get(key),
-            Step::Index(index) => value.get(*index),
-        });
+        let below = at(&problem.path);
         let names = below.map(names_in).unwrap_or_default();
         // A sentence about a wrong value quotes it.
         names.iter().any(|name| self.0.get(*name).is_some_and(|value| problem.what.contains(value.as_str())))

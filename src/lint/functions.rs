@@ -5,13 +5,10 @@ use serde_json::Value;
 use super::invocation::called;
 use super::{Scene, runtimes, text};
 use crate::diagnostic::Problem;
-use crate::resources::{function, integration};
+use crate::resources::function;
 
 /// The longest that API Gateway waits for an integration of a WebSocket API, in seconds ("Amazon API Gateway quotas").
 const GATEWAY_TIMEOUT: i64 = 29;
-
-/// The timeouts of an integration that API Gateway takes, in milliseconds.
-const INTEGRATION_TIMEOUTS: std::ops::RangeInclusive<i64> = 50..=GATEWAY_TIMEOUT * 1000;
 
 pub fn timeout(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -28,14 +25,6 @@ pub fn timeout(scene: &Scene<'_>) -> Vec<Problem> {
             function.logical_id
         );
         problems.push(Problem::new(path, what).help(format!("{GATEWAY_TIMEOUT} or less")));
-    }
-    for integration in scene.of(integration::TYPE) {
-        let Some((timeout, path)) = scene.given(integration, &["TimeoutInMillis"]) else { continue };
-        if let Some(milliseconds) = number(timeout).filter(|timeout| !INTEGRATION_TIMEOUTS.contains(timeout)) {
-            let what = format!("API Gateway takes no integration timeout of {milliseconds} ms");
-            let (least, most) = (INTEGRATION_TIMEOUTS.start(), INTEGRATION_TIMEOUTS.end());
-            problems.push(Problem::new(path, what).help(format!("{least} to {most}")));
-        }
     }
     problems
 }

@@ -68,19 +68,6 @@ pub fn unknown_event(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn target_form(scene: &Scene<'_>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for route in scene.of(route::TYPE) {
-        let Some((Value::String(given), path)) = scene.given(route, &["Target"]) else { continue };
-        if !given.starts_with("integrations/") {
-            let what = format!("a route's target is integrations/ID, not \"{}\"", Token::readable(given));
-            let id = target(route, "Target").unwrap_or_else(|| "INTEGRATION".to_owned());
-            problems.push(Problem::new(path, what).help(format!("!Sub integrations/${{{id}}}")));
-        }
-    }
-    problems
-}
-
 pub fn uri_form(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for integration in scene.of(integration::TYPE).filter(|one| text(one, "IntegrationType") == "AWS_PROXY") {

@@ -9,6 +9,7 @@ mod functions;
 mod gateway;
 mod invocation;
 mod names;
+mod refused;
 mod rights;
 mod runtimes;
 
@@ -58,7 +59,6 @@ const RULES: &[Rule] = &[
         check: gateway::deployment_before_routes,
     },
     Rule { name: "unknown-event", reason: "nothing is ever routed there", check: gateway::unknown_event },
-    Rule { name: "malformed-target", reason: "API Gateway finds no integration there", check: gateway::target_form },
     Rule { name: "malformed-uri", reason: "API Gateway finds no function there", check: gateway::uri_form },
     Rule { name: "stage-without-deployment", reason: "the stage serves nothing", check: gateway::undeployed },
     Rule { name: "throttle-zero", reason: "every message is refused", check: gateway::throttle },
@@ -71,6 +71,26 @@ const RULES: &[Rule] = &[
         name: "integration-method",
         reason: "Lambda's API takes invocations as POST alone, and clients get \"Internal server error\"",
         check: gateway::method,
+    },
+    Rule {
+        name: "logging-without-role",
+        reason: "API Gateway refuses stages that log in an account that has no role for it (`wschat plan` asks)",
+        check: refused::logging,
+    },
+    Rule {
+        name: "ignored-authorizer",
+        reason: "API Gateway asks an authorizer for routes with the authorization CUSTOM alone, and lets everybody in",
+        check: refused::ignored_authorizer,
+    },
+    Rule {
+        name: "refusing-mock",
+        reason: "a $connect whose mock integration names no status is answered with 500: nobody can connect",
+        check: refused::mock_on_connect,
+    },
+    Rule {
+        name: "unknown-managed-policy",
+        reason: "IAM attaches no policy that does not exist, and refuses the role",
+        check: refused::unknown_policy,
     },
     Rule {
         name: "gateway-timeout",

@@ -86,7 +86,6 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("integration-method", &[("IntegrationMethod: POST", "IntegrationMethod: GET")]),
     ("gateway-timeout", &[("    Timeout: 29\n", "    Timeout: 60\n")]),
-    ("gateway-timeout", &[("TimeoutInMillis: 29000", "TimeoutInMillis: 30000")]),
     ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: python3.9")]),
     ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: nodejs14.x")]),
     ("deprecated-runtime", &[("Runtime: nodejs24.x", "Runtime: nodejs12.x")]),
@@ -105,8 +104,55 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
     ("untrusted-role", &[("Service: lambda.amazonaws.com", "Service: lamda.amazonaws.com")]),
     ("untrusted-role", &[("Action: sts:AssumeRole", "Action: sts:TagSession")]),
     ("unknown-event", &[("RouteKey: $connect", "RouteKey: $conect")]),
-    ("malformed-target", &[("integrations/${SendInteg}", "${SendInteg}")]),
-    ("malformed-target", &[("!Join [/, [integrations, !Ref ConnectInteg]]", "!Ref ConnectInteg")]),
+    (
+        "logging-without-role",
+        &[(
+            "{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+            "{ LoggingLevel: INFO, ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+        )],
+    ),
+    ("logging-without-role", &[("{ ThrottlingBurstLimit: 50 }", "{ LoggingLevel: ERROR }")]),
+    (
+        "logging-without-role",
+        &[(
+            "      StageName: live\n",
+            "      StageName: live\n      AccessLogSettings: { DestinationArn: 'arn:aws:logs:us-east-1:123456789012:log-group:a', Format: $context.requestId }\n",
+        )],
+    ),
+    (
+        "ignored-authorizer",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Guard: { Type: AWS::ApiGatewayV2::Authorizer, Properties: { ApiId: !Ref Api, Name: guard, AuthorizerType: REQUEST, AuthorizerUri: !Sub \"arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Connect.Arn}/invocations\" } }\n  ConnectRoute:\n",
+            ),
+            ("      RouteKey: $connect\n", "      RouteKey: $connect\n      AuthorizerId: !Ref Guard\n"),
+        ],
+    ),
+    (
+        "refusing-mock",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Mock: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref Api, IntegrationType: MOCK } }\n  ConnectRoute:\n",
+            ),
+            ("!Join [/, [integrations, !Ref ConnectInteg]]", "!Sub integrations/${Mock}"),
+        ],
+    ),
+    (
+        "unknown-managed-policy",
+        &[(
+            "      Policies:\n        - PolicyName: rows",
+            "      ManagedPolicyArns: [arn:aws:iam::aws:policy/AmazonDynamoDBFulAccess]\n      Policies:\n        - PolicyName: rows",
+        )],
+    ),
+    (
+        "unknown-managed-policy",
+        &[(
+            "      Policies:\n        - Statement:",
+            "      Policies:\n        - arn:aws:iam::aws:policy/NoSuchPolicyAtAll\n        - Statement:",
+        )],
+    ),
     ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send}/invocations")]),
     ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send.Arn}")]),
     ("visible-secret", &[("Secret: { Type: String, NoEcho: true }", "Secret: { Type: String }")]),
@@ -211,6 +257,38 @@ const KEEPS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("every route and stage", &[("${Api}/*/sendmessage", "${Api}/*")]),
+    (
+        "another API has a route of the same key",
+        &[
+            SECOND,
+            (
+                "  SendPermission:\n",
+                "  SecondInteg:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: { ApiId: !Ref Second, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Send.Arn }\n  SecondRoute:\n    Type: AWS::ApiGatewayV2::Route\n    Properties: { ApiId: !Ref Second, RouteKey: sendmessage, Target: !Sub \"integrations/${SecondInteg}\" }\n  SecondPermission:\n    Type: AWS::Lambda::Permission\n    Properties: { Action: lambda:InvokeFunction, FunctionName: !Ref Send, Principal: apigateway.amazonaws.com, SourceArn: !Sub \"arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Second}/*\" }\n  SendPermission:\n",
+            ),
+        ],
+    ),
+    (
+        "an authorizer that is asked, a mock that answers, policies that exist, and no logs",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Guard: { Type: AWS::ApiGatewayV2::Authorizer, Properties: { ApiId: !Ref Api, Name: guard, AuthorizerType: REQUEST, AuthorizerUri: !Sub \"arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Connect.Arn}/invocations\" } }\n  Mock: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref Api, IntegrationType: MOCK, RequestTemplates: { '200': '{\"statusCode\":200}' } } }\n  Gone: { Type: AWS::ApiGatewayV2::Route, Properties: { ApiId: !Ref Api, RouteKey: $disconnect, Target: !Sub \"integrations/${Mock}\" } }\n  ConnectRoute:\n",
+            ),
+            (
+                "      RouteKey: $connect\n",
+                "      RouteKey: $connect\n      AuthorizationType: CUSTOM\n      AuthorizerId: !Ref Guard\n",
+            ),
+            ("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: [ConnectRoute, SendRoute, Gone]"),
+            (
+                "      Policies:\n        - PolicyName: rows",
+                "      ManagedPolicyArns: [arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]\n      Policies:\n        - PolicyName: rows",
+            ),
+            (
+                "{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+                "{ LoggingLevel: 'OFF', ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+            ),
+        ],
+    ),
     ("one letter of the stage left open", &[("${Api}/*/sendmessage", "${Api}/liv?/sendmessage")]),
     (
         "an account is a source, too",
@@ -220,7 +298,13 @@ const KEEPS: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     ("a permission for an authorizer", &[("${Api.ApiId}/live/*", "${Api.ApiId}/authorizers/abcdef")]),
-    ("another API", &[("${Api.ApiId}/live/*", "abcdef1234/live/*")]),
+    (
+        "another API",
+        &[(
+            "arn:aws:execute-api:*:*:${Api.ApiId}/live/*",
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/live/*",
+        )],
+    ),
     (
         "it waits for one route by way of the other",
         &[
@@ -459,7 +543,7 @@ fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
 fn what_aws_refuses_is_an_error() {
     for (from, to, what) in [
         ("Role: !GetAtt Role.Arn", "Role: !Ref Role", "a function's role is given by its ARN, not as \"stack-Role-"),
-        ("StageName: live", "StageName: li ve", "a stage's name has letters, digits, - and _ alone, not \"li ve\""),
+        ("StageName: live", "StageName: li ve", "StageName cannot be \"li ve\""),
         (
             "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
             "AttributeDefinitions: [{ AttributeName: ids, AttributeType: S }]\n  Other",
@@ -477,6 +561,129 @@ fn what_aws_refuses_is_an_error() {
         let [error] = errors.as_slice() else { panic!("{to}: {problems:#?}") };
         assert!(error.starts_with(what), "{error}");
     }
+}
+
+/// A second API, for parts that are in the wrong one.
+const SECOND: (&str, &str) = (
+    "  ConnectInteg:\n",
+    "  Second:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: { Name: second, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action }\n  ConnectInteg:\n",
+);
+
+/// What references lead to nothing, or to the wrong thing, and what is there twice.
+#[test]
+fn what_is_not_there_or_is_there_already_is_an_error() {
+    let target = "integrations/${SendInteg}";
+    let no_target =
+        "Target must be integrations/ID with the id of an AWS::ApiGatewayV2::Integration of this template, not ";
+    let more = |resource: &'static str| ("Outputs:\n", resource);
+    for (changes, what) in [
+        (vec![(target, "${SendInteg}")], format!("{no_target}\"<SendInteg>\"")),
+        (
+            vec![("!Join [/, [integrations, !Ref ConnectInteg]]", "!Ref ConnectInteg")],
+            format!("{no_target}\"<ConnectInteg>\""),
+        ),
+        (vec![(target, "integrations/${Api}")], format!("{no_target}\"integrations/<Api>\"")),
+        (vec![(target, "integrations/${SendInteg}/x")], format!("{no_target}\"integrations/<SendInteg>/x\"")),
+        (vec![(target, "integrations/abc123")], format!("{no_target}\"integrations/abc123\"")),
+        (
+            vec![(target, "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function/${Send}")],
+            format!("{no_target}\"arn:aws:lambda:us-east-1:000000000000:function/stack-Send-"),
+        ),
+        (
+            vec![
+                SECOND,
+                (
+                    "  SendInteg:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: !Ref Api\n",
+                    "  SendInteg:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: !Ref Second\n",
+                ),
+            ],
+            "SendInteg belongs to another API, <Second>, not to this one".to_owned(),
+        ),
+        (
+            vec![("DeploymentId: !Ref Deployment", "DeploymentId: abc123")],
+            "DeploymentId must refer to an AWS::ApiGatewayV2::Deployment of this template, not be \"abc123\""
+                .to_owned(),
+        ),
+        (
+            vec![("RouteId: !Ref SendRoute", "RouteId: !Ref SendInteg")],
+            "RouteId must refer to an AWS::ApiGatewayV2::Route of this template, not be \"<SendInteg>\"".to_owned(),
+        ),
+        (
+            vec![(
+                "      RouteKey: $connect\n",
+                "      RouteKey: $connect\n      AuthorizationType: CUSTOM\n      AuthorizerId: !Ref SendInteg\n",
+            )],
+            "AuthorizerId must refer to an AWS::ApiGatewayV2::Authorizer of this template, not be \"<SendInteg>\""
+                .to_owned(),
+        ),
+        (
+            vec![("RouteKey: $connect", "RouteKey: sendmessage")],
+            "ConnectRoute has the RouteKey \"sendmessage\" already, in the same API".to_owned(),
+        ),
+        (
+            vec![more(
+                "  More: { Type: AWS::ApiGatewayV2::Stage, Properties: { ApiId: !Ref Api, StageName: live, AutoDeploy: true } }\nOutputs:\n",
+            )],
+            "Live has the StageName \"live\" already, in the same API".to_owned(),
+        ),
+        (
+            vec![more(
+                "  SendsResponse: { Type: AWS::ApiGatewayV2::RouteResponse, Properties: { ApiId: !Ref Api, RouteId: !Ref SendRoute, RouteResponseKey: $default } }\nOutputs:\n",
+            )],
+            "SendResponse has the RouteResponseKey \"$default\" already, in the same route".to_owned(),
+        ),
+        (vec![("PolicyName: post", "PolicyName: rows")], "the role stack-Role-".to_owned()),
+        (
+            vec![more(
+                "  One: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: logs } }\n  Two: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: logs } }\nOutputs:\n",
+            )],
+            "One has the name \"logs\" already".to_owned(),
+        ),
+        (
+            vec![more(
+                "  One: { Type: AWS::IAM::ManagedPolicy, Properties: { ManagedPolicyName: Team, PolicyDocument: { Version: '2012-10-17', Statement: { Effect: Allow, Action: 's3:*', Resource: '*' } } } }\n  Two: { Type: AWS::IAM::ManagedPolicy, Properties: { ManagedPolicyName: team, PolicyDocument: { Version: '2012-10-17', Statement: { Effect: Allow, Action: 's3:*', Resource: '*' } } } }\nOutputs:\n",
+            )],
+            "One has the name \"team\" already".to_owned(),
+        ),
+    ] {
+        let found = problems(&with(&changes), &[]);
+        let errors: Vec<&str> =
+            found.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        let [error] = errors.as_slice() else { panic!("{changes:?}: {found:#?}") };
+        assert!(error.starts_with(&what), "{error}");
+    }
+}
+
+/// Limits are held against values as they come out, and nothing is said of what nobody knows yet.
+#[test]
+fn values_are_held_against_limits_where_they_are_known() {
+    let function = |name: &str| {
+        format!(
+            "Parameters:\n  Name: {{ Type: String }}\n  Short: {{ Type: String, Default: a b }}\nResources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      FunctionName: {name}\n      Code: code/\n      Handler: index.handler\n      Runtime: nodejs24.x\n      Role: arn:aws:iam::123456789012:role/r\nOutputs:\n  Short: {{ Value: !Sub '${{Short}}${{Name}}' }}\n"
+        )
+    };
+    for (name, given, expected) in [
+        ("my function", None, Some("FunctionName cannot be \"my function\"")),
+        ("!Sub '${Name} of mine'", None, None),
+        ("!Sub '${Name}-of-mine'", Some("a b"), Some("FunctionName cannot be \"a b-of-mine\"")),
+        ("!Sub '${Name}-of-mine'", Some("ab"), None),
+        ("!Ref Short", None, Some("FunctionName cannot be \"a b\"")),
+        ("!Sub '${AWS::StackName}-${AWS::Region}-f'", None, None),
+        ("!Join ['', [a, !Ref 'AWS::NoValue', b]]", None, None),
+    ] {
+        let given: Vec<_> = given.map(|value| ("Name", value)).into_iter().collect();
+        let found = problems(&function(name), &given);
+        let errors: Vec<&str> =
+            found.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        assert_eq!(errors, expected.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+    // A secret stays one.
+    let secret = function("!Ref Name").replace("Name: { Type: String }", "Name: { Type: String, NoEcho: true }");
+    let found = problems(&secret, &[("Name", "pass word")]);
+    assert_eq!(
+        found.iter().map(|problem| problem.what.as_str()).collect::<Vec<_>>(),
+        ["FunctionName cannot be \"****\""]
+    );
 }
 
 /// One fault of a SAM resource each, which several readers come across.

@@ -259,7 +259,7 @@ fn by_shape(request: &Request) -> Option<&'static str> {
     if request.path.contains("/@connections/") {
         return Some("execute-api");
     }
-    if request.path.starts_with("/v2/") {
+    if request.path.starts_with("/v2/") || request.path == "/account" {
         return Some("apigatewayv2");
     }
     // Lambda's paths begin with the date of the interface: /2015-03-31/functions.

@@ -455,6 +455,9 @@ fn of_api_part(rights: &mut Rights, it: &Subject<'_>) {
     if it.changes(&["Tags"]) {
         tagging(rights, it.scope, &format!("{path}/stages/{}", it.name()));
     }
+    if it.step.type_name == stage::TYPE && stage::logs_by(&it.wanted).is_some() {
+        rights.allow("apigateway", &["GET"], apigateway(it.scope, "account"));
+    }
     let passes = it.creates() || it.changes(&["AuthorizerCredentialsArn"]);
     for role in it.texts("CredentialsArn").union(&it.texts("AuthorizerCredentialsArn")).filter(|_| passes) {
         rights.pass(role, "apigateway.amazonaws.com");

@@ -3,9 +3,11 @@
 //! A type has two sides. `Kind` is what can be said of it without asking anybody: its properties, its names, its
 //! attributes. `Provider` reads and writes it in AWS.
 
+pub mod account;
 pub mod alias;
 pub mod api;
 pub mod authorizer;
+pub mod constraints;
 pub mod deployment;
 pub mod function;
 pub mod inline_policy;
@@ -33,6 +35,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::constraints::Refusal;
 use crate::aws::{Aws, CallError};
 use crate::diagnostic::Problem;
 use crate::stack::{DeletionPolicy, Scope};
@@ -78,6 +81,11 @@ pub trait Kind: Send + Sync + 'static {
     /// # Errors
     /// Every unknown, missing or ill-typed property, its path relative to `Properties`.
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>>;
+
+    /// What AWS would refuse of template properties that are evaluated, tokens inside for what is not known yet.
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        constraints::check(self.type_name(), properties)
+    }
 
     /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take yet.
     fn not_yet(&self) -> &'static [&'static str] {

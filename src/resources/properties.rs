@@ -136,7 +136,7 @@ impl Failure {
 }
 
 /// What stands at `path`, as the subject of a sentence.
-fn subject(path: &Path) -> String {
+pub(super) fn subject(path: &Path) -> String {
     let indexes = path.0.iter().rev().map_while(|step| match step {
         Step::Index(index) => Some(index + 1),
         Step::Key(_) => None,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::aws::{Aws, Call};
 use crate::diagnostic::{Path, Problem};
-use crate::stack::{Scope, Token};
+use crate::stack::Scope;
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Stage";
 
@@ -70,6 +70,25 @@ struct AccessLogSettings {
     format: Option<String>,
 }
 
+/// The property by which a stage with these canonical properties writes logs, relative to `Properties`; none where it
+/// writes none. It takes a role that is set once for the whole account (`account`).
+pub fn logs_by(properties: &Value) -> Option<Path> {
+    let level = |settings: &Value| settings["LoggingLevel"].as_str().is_some_and(|level| !["", "OFF"].contains(&level));
+    let root = Path::default();
+    if properties
+        .get("AccessLogSettings")
+        .is_some_and(|settings| settings.as_object().is_some_and(|all| !all.is_empty()))
+    {
+        return Some(root.key("AccessLogSettings"));
+    }
+    if level(&properties["DefaultRouteSettings"]) {
+        return Some(root.key("DefaultRouteSettings").key("LoggingLevel"));
+    }
+    let routes = properties["RouteSettings"].as_object().into_iter().flatten();
+    let route = routes.filter(|(_, settings)| level(settings)).map(|(route, _)| route).next()?;
+    Some(root.key("RouteSettings").key(route).key("LoggingLevel"))
+}
+
 impl Kind for Stage {
     fn type_name(&self) -> &'static str {
         TYPE
@@ -77,11 +96,6 @@ impl Kind for Stage {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut props: Props = super::properties::read(properties)?;
-        let plain = |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter));
-        if !Token::is_in(&props.stage_name) && props.stage_name != "$default" && !plain(&props.stage_name) {
-            let what = format!("a stage's name has letters, digits, - and _ alone, not \"{}\"", props.stage_name);
-            return Err(vec![Problem::new(Path::default().key("StageName"), what)]);
-        }
         // A log group's ARN ends in `:*`, which API Gateway leaves out.
         if let Some(arn) = props.access_log_settings.as_mut().and_then(|log| log.destination_arn.as_mut()) {
             *arn = arn.trim_end_matches(":*").to_owned();

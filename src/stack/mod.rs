@@ -8,11 +8,13 @@
 mod aws_types;
 mod build;
 mod conditions;
+mod identities;
 mod intrinsics;
 mod names;
 mod naming;
 mod network;
 mod parameters;
+mod references;
 mod resolve;
 mod rules;
 mod substitution;

@@ -16,6 +16,7 @@ use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, aws_types, rules};
 use crate::diagnostic::{Path, Problem, Step};
+use crate::resources::constraints::Refusal;
 use crate::resources::{Attribute, Kind, Naming, function};
 use crate::template::{Template, expand};
 
@@ -201,6 +202,7 @@ impl<'a> Resolver<'a> {
             self.take_code(kind, &mut properties, &path);
             let (_, problems) = self.canonical(kind, &properties, &path);
             self.problems.extend(problems);
+            self.hold_against_limits(kind, &properties, &path);
         }
         self.references.clear();
         self.pretending = false;
@@ -315,6 +317,41 @@ impl<'a> Resolver<'a> {
         (properties, found)
     }
 
+    /// Reports what AWS would refuse of the values, but for what is reported at the same place already.
+    fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
+        // What is missing may be there by another name.
+        let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
+        for Refusal { mut problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
+            if missing && misspelt {
+                continue;
+            }
+            if missing && problem.path.0.is_empty() && problem.what.starts_with("missing property") {
+                problem.what = format!("{} of {}", problem.what, kind.type_name());
+            }
+            let problem = problem.below(path);
+            let reported = |other: &Problem| match missing {
+                true => other.path == problem.path && other.what == problem.what,
+                false => {
+                    problem.path != *path && other.path == problem.path
+                        || other.at_key && other.path != *path && other.path.is_above(&problem.path)
+                }
+            };
+            let failed = |failed: &Path| {
+                let holds = |path: &Path| path.is_above(failed) || failed.is_above(path);
+                problem.path != *path && holds(&problem.path) || problem.hangs_on.iter().any(holds)
+            };
+            // A secret stays one where its form is wrong.
+            let secret = |secret: &String| !secret.is_empty() && problem.what.contains(secret.as_str());
+            if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
+                continue;
+            }
+            let hidden = self.parameters.secrets.iter().find(|value| secret(value));
+            let what =
+                hidden.map_or_else(|| problem.what.clone(), |value| problem.what.replace(value.as_str(), "****"));
+            self.problems.push(Problem { what, ..problem });
+        }
+    }
+
     /// Takes local and inline code out of a function's properties.
     fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
         if kind.type_name() != "AWS::Lambda::Function" {
@@ -413,14 +450,10 @@ impl<'a> Resolver<'a> {
                     self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
                 };
                 if Token::find_all(&given).iter().any(minted) {
-                    self.problems.push(Problem::new(path.clone(), "a name must be known before anything exists"));
+                    self.problems.push(Problem::new(path, "a name must be known before anything exists"));
                 }
-                let given = given.as_str();
-                if given.is_some_and(|given| given.chars().nth(naming.longest).is_some()) {
-                    let what = format!("{} may have {} characters at most", naming.property, naming.longest);
-                    self.problems.push(Problem::new(path, what));
-                }
-                given.map(|given| given.chars().take(naming.longest).collect())
+                // One that is too long is reported with all else that AWS would refuse.
+                given.as_str().map(|given| given.chars().take(naming.longest).collect())
             }
             None => {
                 let create_only = match self.settle(&Value::Object(evaluated.create_only.clone())) {
@@ -491,6 +524,7 @@ impl<'a> Resolver<'a> {
             Value::Object(properties) => properties,
             _ => Map::new(),
         };
+        let given = properties.clone();
         if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
             properties.insert(naming.property.to_owned(), name.as_str().into());
         }
@@ -498,6 +532,7 @@ impl<'a> Resolver<'a> {
         // What was found without the names is found again, and with them it may read differently.
         let told = |problem: &Problem| evaluated.faulty.contains(&problem.path);
         self.problems.extend(problems.into_iter().filter(|problem| !told(problem)));
+        self.hold_against_limits(kind, &given, &path.key("Properties"));
 
         let mut edges = Vec::new();
         let mut hard = BTreeSet::new();

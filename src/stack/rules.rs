@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::Edge;
-use super::{Resource, Token};
+use super::{Resource, Token, identities, references};
 use crate::diagnostic::Problem;
 
 const API: &str = "AWS::ApiGatewayV2::Api";
@@ -42,7 +42,8 @@ pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<
     parents(resources, edges, problems);
     policies(resources, problems);
     versions(resources, problems);
-    names(resources, problems);
+    identities::check(resources, problems);
+    references::check(resources, problems);
     cycles(edges, problems);
 }
 
@@ -143,19 +144,6 @@ fn is_called(resource: &Resource, given: &str) -> bool {
     match &resource.name {
         Some(name) => given == name || given.ends_with(&format!(":{name}")),
         None => given == Token::text(&resource.logical_id, "Ref"),
-    }
-}
-
-/// Two resources of one type cannot have one name.
-fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
-    let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for resource in resources.values() {
-        let Some(name) = &resource.name else { continue };
-        if let Some(owner) = owners.insert((resource.kind.type_name(), name), &resource.logical_id) {
-            let property = resource.kind.naming().map_or("", |naming| naming.property);
-            let path = resource.path.key("Properties").key(property);
-            problems.push(Problem::new(path, format!("{owner} has the name \"{name}\" already")));
-        }
     }
 }
 

@@ -22,6 +22,10 @@ struct Fake {
 
 #[async_trait]
 impl Kind for Fake {
+    fn refuses(&self, _: &Value) -> Vec<crate::resources::constraints::Refusal> {
+        Vec::new()
+    }
+
     fn type_name(&self) -> &'static str {
         self.type_name
     }

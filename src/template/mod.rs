@@ -153,6 +153,7 @@ impl Template {
         let mut report: Vec<(Option<Position>, Problem)> = Vec::new();
         for mut problem in problems {
             problem.path = self.origins.trace(&problem.path);
+            problem.hangs_on = problem.hangs_on.iter().map(|path| self.origins.trace(path)).collect();
             let place = problem.position.or_else(|| Some(self.source.span(&problem.path, problem.at_key)?.start));
             if seen.insert((place, problem.what.clone(), problem.rule)) {
                 report.push((place, problem));

@@ -26,7 +26,11 @@ pub fn needs(request: &Request) -> Vec<Need> {
     let arn = |path: &str| format!("arn:aws:apigateway:{region}::/{path}");
     let verb = format!("apigateway:{}", request.method);
     let body: Body = request.json().unwrap_or_default();
-    let path = request.segments().split_off(1);
+    let mut path = request.segments();
+    // Paths of the first version carry none.
+    if path.first().is_some_and(|first| first == "v2") {
+        path.remove(0);
+    }
     if path.first().is_some_and(|first| first == "tags") {
         // Tags are a resource of their own, below which the ARN of what carries them is one segment (developer guide,
         // "Using tags to control access"). What carries them is asked about by the action's own name, too.
@@ -69,6 +73,7 @@ mod tests {
                 &[("apigateway:POST", "/apis"), ("apigateway:TagResource", "/apis")],
             ),
             ("GET", "/v2/apis", "", &[("apigateway:GET", "/apis")]),
+            ("GET", "/account", "", &[("apigateway:GET", "/account")]),
             ("PATCH", "/v2/apis/x/routes/y", "{}", &[("apigateway:PATCH", "/apis/x/routes/y")]),
             ("DELETE", "/v2/apis/x/stages/dev", "", &[("apigateway:DELETE", "/apis/x/stages/dev")]),
             (

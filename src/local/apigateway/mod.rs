@@ -20,6 +20,7 @@ pub mod management;
 pub mod model;
 pub mod selection;
 
+mod account;
 mod apis;
 mod authorization;
 mod authorizer;
@@ -165,7 +166,9 @@ const fn operation(name: &'static str, method: &'static str, path: &'static str,
 
 /// Everything the control plane does; what is not here is refused as unknown.
 #[rustfmt::skip]
-const OPERATIONS: [Operation; 40] = [
+const OPERATIONS: [Operation; 42] = [
+    operation("GetAccount", "GET", "account", Run::Read(account::get)),
+    operation("UpdateAccount", "PATCH", "account", Run::Write(account::update)),
     operation("CreateApi", "POST", "apis", Run::Write(apis::create)),
     operation("GetApis", "GET", "apis", Run::Read(apis::list)),
     operation("GetApi", "GET", "apis/{}", Run::Read(apis::get)),
@@ -233,10 +236,12 @@ impl Operation {
 /// The operation that a request asks for, with the ids in its path.
 fn find(request: &Request) -> Option<(&'static Operation, Vec<String>)> {
     let segments = request.segments();
-    let (version, path) = segments.split_first()?;
-    if version != "v2" {
-        return None;
-    }
+    let path = match segments.as_slice() {
+        [version, path @ ..] if version == "v2" && path.first().is_none_or(|first| first != "account") => path,
+        // The account's settings are of the API's first version, which has none in its paths.
+        [first] if first == "account" => segments.as_slice(),
+        _ => return None,
+    };
     OPERATIONS.iter().find_map(|operation| Some((operation, operation.ids(request.method.as_str(), path)?)))
 }
 

@@ -14,6 +14,9 @@ pub type Strings = BTreeMap<String, String>;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
     pub apis: BTreeMap<String, Api>,
+    /// By region, the role with which stages log; none where it was taken away, and the account's own where nothing is said.
+    #[serde(default)]
+    pub log_roles: BTreeMap<String, Option<String>>,
 }
 
 /// One WebSocket API with all that is below it, by the ids AWS would mint.

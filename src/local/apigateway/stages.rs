@@ -13,9 +13,13 @@ pub const AUTO_DEPLOYED: &str = "Deployment ID cannot be set on this stage becau
 pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     let members = rules::members(call.request)?;
     let tags = super::tags::given(&members)?;
-    let api = state.api_mut(call)?;
     let config: StageConfig = rules::parse(members)?;
+    let may_log = super::account::check_logging(state, call.region());
+    let api = state.api_mut(call)?;
     check(api, &config)?;
+    if logs(&config) {
+        may_log?;
+    }
     check_routes(api, &config)?;
     if config.auto_deploy && config.deployment_id.is_some() {
         return Err(bad_request(AUTO_DEPLOYED));
@@ -57,10 +61,14 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     }
     let moves = patch.contains_key("deploymentId");
     let tunes_routes = patch.contains_key("routeSettings");
+    let may_log = super::account::check_logging(state, call.region());
     let api = state.api_mut(call)?;
     let stage = api.stages.get(call.id(1)).ok_or_else(|| unknown(call))?;
     let config: StageConfig = rules::merge(&stage.config, patch)?;
     check(api, &config)?;
+    if logs(&config) {
+        may_log?;
+    }
     if tunes_routes {
         check_routes(api, &config)?;
     }
@@ -97,6 +105,13 @@ fn change<T>(api: &mut Api, call: &Call<'_>, change: impl FnOnce(&mut Stage) -> 
     let stage = api.stages.get_mut(call.id(1)).ok_or_else(|| unknown(call))?;
     stage.last_updated_date = rules::now();
     Ok(change(stage))
+}
+
+/// Whether a stage writes logs, of its calls or of how they were routed.
+fn logs(config: &StageConfig) -> bool {
+    let mut levels = config.route_settings.values().chain([&config.default_route_settings]);
+    config.access_log_settings.is_some()
+        || levels.any(|settings| settings.logging_level.as_deref().is_some_and(|level| level != "OFF"))
 }
 
 fn check(api: &Api, config: &StageConfig) -> Result<(), ApiError> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::{self, constraint};
 use crate::interpreter::Language;
 use crate::local::wire::ApiError;
+use crate::resources::constraints::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 
 /// The runtimes that functions can still be created for (Lambda developer guide, runtimes).
 const RUNTIMES: &[&str] = &[
@@ -36,31 +37,6 @@ const RUNTIMES: &[&str] = &[
     "provided.al2",
     "provided.al2023",
 ];
-
-/// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
-const RESERVED_VARIABLES: &[&str] = &[
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
-    "AWS_DEFAULT_REGION",
-    "AWS_REGION",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
-    "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_LAMBDA_RUNTIME_API",
-    "LAMBDA_TASK_ROOT",
-    "LAMBDA_RUNTIME_DIR",
-];
-
-/// The most that all variables together may take, as JSON, in bytes.
-const LONGEST_ENVIRONMENT: usize = 4096;
 
 /// The settings that a request gives. An absent member changes nothing.
 #[derive(Debug, Default, Deserialize)]

@@ -1,0 +1,300 @@
+//! What AWS's documentation says of single resources and no service model does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Refusal;
+use super::managed::{Known, known};
+use crate::diagnostic::{Path, Problem};
+use crate::resources::{function, integration, role, route, route_response, stage, table};
+use crate::stack::Token;
+
+/// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
+pub const RESERVED_VARIABLES: &[&str] = &[
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+];
+
+/// The most that all variables of a function together may take, as JSON, in bytes (Lambda developer guide, quotas; what it
+/// measures is in its refusal: "String measured: {...}").
+pub const LONGEST_ENVIRONMENT: usize = 4096;
+
+/// How many tags a resource may have, in every service here.
+const MOST_TAGS: usize = 50;
+
+/// How many of them wschat sets itself: four that say whose the resource is, and one on functions that have versions.
+const OWN_TAGS: usize = 5;
+
+/// What is wrong with the properties of one resource.
+pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
+    let root = Path::default();
+    let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
+    match type_name {
+        function::TYPE => problems.extend(variables(properties).into_iter().map(Refusal::from)),
+        integration::TYPE => problems.extend(uri(properties)),
+        route::TYPE => problems.extend(authorization(properties)),
+        route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties).map(Refusal::from)),
+        stage::TYPE => problems.extend(log_format(properties).map(Refusal::from)),
+        table::TYPE => problems.extend(table_settings(properties)),
+        role::TYPE => {
+            let names = elements(properties, "Policies").map(|(at, policy)| (at, &policy["PolicyName"]));
+            let twice = unique(names, &root.key("Policies"), "PolicyName");
+            problems.extend(managed_policies(properties).into_iter().chain(twice).map(Refusal::from));
+        }
+        _ => {}
+    }
+    problems
+}
+
+/// The elements of a list, with their places in it.
+fn elements<'v>(properties: &'v Value, name: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+    properties.get(name).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+/// A property that is text all of which is known.
+fn text<'v>(properties: &'v Value, name: &str) -> Option<&'v str> {
+    properties.get(name)?.as_str().filter(|text| !Token::is_in(text))
+}
+
+/// That two elements of the list at `list` have the same `name`.
+fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name: &str) -> Vec<Problem> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let named = names.filter_map(|(at, value)| Some((at, value.as_str().filter(|text| !text.is_empty())?)));
+    let mut problems = Vec::new();
+    for (at, text) in named {
+        if let Some(first) = seen.insert(text, at) {
+            let what = format!("element {} has the {name} \"{}\" already", first + 1, Token::readable(text));
+            let (path, other) = (list.index(at).key(name), list.index(first).key(name));
+            problems.push(Problem::new(path.clone(), what).hanging_on([path, other]));
+        }
+    }
+    problems
+}
+
+/// Tags are alike in all services (AWS general reference, tag naming limits).
+fn tags(properties: &Value) -> Vec<Problem> {
+    let root = Path::default().key("Tags");
+    let mut problems = Vec::new();
+    let keys: Vec<(Path, bool, &str)> = match properties.get("Tags") {
+        Some(Value::Object(tags)) => tags.keys().map(|key| (root.key(key), true, key.as_str())).collect(),
+        Some(Value::Array(tags)) => {
+            problems.extend(unique(tags.iter().enumerate().map(|(at, tag)| (at, &tag["Key"])), &root, "Key"));
+            let keys = tags.iter().enumerate();
+            keys.filter_map(|(at, tag)| Some((root.index(at).key("Key"), false, tag["Key"].as_str()?))).collect()
+        }
+        _ => return problems,
+    };
+    for (path, at_key, key) in &keys {
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            let what = format!("the tag \"{}\" cannot be set: aws: is for AWS's own", Token::readable(key));
+            problems.push(Problem { at_key: *at_key, ..Problem::new(path.clone(), what) });
+        }
+    }
+    let most = MOST_TAGS - OWN_TAGS;
+    if keys.len() > most {
+        let what = format!("Tags may have {most} elements at most, not {}", keys.len());
+        let help = format!("AWS takes {MOST_TAGS}, and wschat adds up to {OWN_TAGS} by which it knows its resources");
+        problems.push(Problem::new(root, what).help(help));
+    }
+    problems
+}
+
+fn variables(properties: &Value) -> Vec<Problem> {
+    let Some(variables) = properties["Environment"]["Variables"].as_object() else { return Vec::new() };
+    let path = Path::default().key("Environment").key("Variables");
+    let mut problems: Vec<Problem> = variables
+        .keys()
+        .filter(|name| RESERVED_VARIABLES.contains(&name.as_str()))
+        .map(|name| {
+            let what = format!("the variable {name} cannot be set: it is reserved for Lambda itself");
+            Problem::of_key(path.key(name), what).help("handlers find it in their environment, as Lambda sets it")
+        })
+        .collect();
+    // What is not known yet makes it no shorter.
+    let known = |value: &Value| Token::substitute(value, &|_| Some(String::new()));
+    let measured: BTreeMap<&String, String> = variables
+        .iter()
+        .map(|(name, value)| (name, known(value).as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    let length = serde_json::to_string(&measured).map_or(0, |text| text.len());
+    if length > LONGEST_ENVIRONMENT {
+        let what = format!("all variables together may take {LONGEST_ENVIRONMENT} bytes as JSON, not {length}");
+        let problem = Problem::new(path.clone(), what).hanging_on([path]);
+        problems.push(problem.help("put what is long into the code, or into a table"));
+    }
+    problems
+}
+
+/// CreateIntegration, IntegrationUri: a function behind AWS_PROXY, nothing behind MOCK ("Integration URI is not supported
+/// for MOCK integrations").
+fn uri(properties: &Value) -> Option<Refusal> {
+    let given = properties.get("IntegrationUri").filter(|uri| !uri.is_null());
+    let kind = Path::default().key("IntegrationType");
+    match (text(properties, "IntegrationType")?, given) {
+        ("AWS_PROXY", None) => {
+            let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri");
+            Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").hanging_on([kind])))
+        }
+        ("MOCK", Some(_)) => {
+            let path = Path::default().key("IntegrationUri");
+            let problem = Problem::of_key(path, "a MOCK integration calls nothing, and takes no IntegrationUri");
+            Some(problem.help("remove it").hanging_on([kind]).into())
+        }
+        _ => None,
+    }
+}
+
+/// Only `$connect` authorizes, for the whole connection ("Currently, authorization is restricted to the $connect route
+/// only"); and only `$default` is a response of a WebSocket API.
+fn authorization(properties: &Value) -> Vec<Refusal> {
+    let only = only_default("RouteResponseSelectionExpression", properties);
+    let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
+    let path = Path::default().key("AuthorizationType");
+    let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
+    match text(properties, "RouteKey") {
+        Some("$connect") if kind == "CUSTOM" && properties.get("AuthorizerId").is_none_or(Value::is_null) => {
+            let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId");
+            problems.push(Refusal::missing(problem.help("AuthorizerId: !Ref AUTHORIZER").hanging_on([path])));
+        }
+        Some("$connect") | None => {}
+        Some(key) => {
+            let what = format!("the route {key} cannot have the authorization {kind}: only $connect can");
+            let help = "whoever may connect may use all routes: authorize $connect, and leave it out here";
+            let key = Path::default().key("RouteKey");
+            problems.push(Problem::new(path.clone(), what).help(help).hanging_on([path, key]).into());
+        }
+    }
+    problems
+}
+
+fn only_default(name: &str, properties: &Value) -> Option<Problem> {
+    let given = text(properties, name).filter(|given| !given.is_empty() && *given != "$default")?;
+    let path = Path::default().key(name);
+    let problem = Problem::new(path.clone(), format!("{name} cannot be \"{given}\"")).hanging_on([path]);
+    Some(problem.help("WebSocket APIs know $default alone"))
+}
+
+/// UpdateStage, accessLogSettings: `$context.requestId` or `$context.extendedRequestId` must be in the format (the second is
+/// said by aws/aws-cdk#22591).
+fn log_format(properties: &Value) -> Option<Problem> {
+    let settings = properties.get("AccessLogSettings")?;
+    let format = settings.get("Format").and_then(Value::as_str).filter(|format| !format.is_empty())?;
+    let has = |name: &str| {
+        format.split("$context.").skip(1).any(|rest| {
+            rest.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
+        })
+    };
+    if Token::is_in(format) || has("requestId") || has("extendedRequestId") {
+        return None;
+    }
+    let path = Path::default().key("AccessLogSettings").key("Format");
+    let what = "the format of access logs must have $context.requestId or $context.extendedRequestId in it";
+    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: '$context.requestId $context.status'"))
+}
+
+/// What CreateTable and UpdateTimeToLive refuse (DynamoDB API reference).
+fn table_settings(properties: &Value) -> Vec<Refusal> {
+    let root = Path::default();
+    let billing = root.key("BillingMode");
+    let mut problems: Vec<Refusal> = Vec::new();
+    let on_demand = text(properties, "BillingMode") == Some("PAY_PER_REQUEST");
+    let provisioned = matches!(properties.get("BillingMode"), None | Some(Value::Null))
+        || text(properties, "BillingMode") == Some("PROVISIONED");
+    let indexes = elements(properties, "GlobalSecondaryIndexes")
+        .map(|(at, index)| (root.key("GlobalSecondaryIndexes").index(at), index));
+    for (path, value) in std::iter::once((root.clone(), properties)).chain(indexes) {
+        let whose = if path.0.is_empty() { "the table" } else { "the index" };
+        match value.get("ProvisionedThroughput").filter(|given| !given.is_null()) {
+            Some(_) if on_demand => {
+                let what = "a table that is billed by the request takes no ProvisionedThroughput";
+                let path = path.key("ProvisionedThroughput");
+                let problem = Problem::of_key(path, what).help("remove it, or make BillingMode PROVISIONED");
+                problems.push(problem.hanging_on([billing.clone()]).into());
+            }
+            None if provisioned && value.is_object() => {
+                let what =
+                    format!("{whose} needs a ProvisionedThroughput, because the table's BillingMode is PROVISIONED");
+                let problem = Problem::new(path, what).help("BillingMode: PAY_PER_REQUEST needs none");
+                problems.push(Refusal::missing(problem.hanging_on([billing.clone()])));
+            }
+            _ => {}
+        }
+    }
+    let life = &properties["TimeToLiveSpecification"];
+    let on = life["Enabled"] == true || life["Enabled"] == "true";
+    if on && life.get("AttributeName").is_none_or(Value::is_null) {
+        let what = "missing property \"AttributeName\" of TimeToLiveSpecification";
+        let path = root.key("TimeToLiveSpecification");
+        problems.push(Refusal::missing(Problem::new(path.clone(), what).hanging_on([path.key("Enabled")])));
+    }
+    let mut names = BTreeSet::new();
+    for list in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+        for (at, index) in elements(properties, list) {
+            let Some(name) = index["IndexName"].as_str().filter(|name| !name.is_empty()) else { continue };
+            if !names.insert(name) {
+                let what = format!("another index has the name \"{}\" already", Token::readable(name));
+                problems.push(Problem::new(root.key(list).index(at).key("IndexName"), what).into());
+            }
+        }
+    }
+    problems.extend(keys(properties, &root).into_iter().map(Refusal::from));
+    problems
+}
+
+/// A key is a HASH attribute, and a RANGE one after it or none.
+fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
+    let lists = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
+    let indexes = lists
+        .iter()
+        .flat_map(|list| elements(properties, list).map(move |(at, index)| (root.key(list).index(at), index)));
+    let mut problems = Vec::new();
+    for (path, value) in std::iter::once((root.clone(), properties)).chain(indexes) {
+        let path = path.key("KeySchema");
+        let first = value["KeySchema"].get(0).and_then(|key| key["KeyType"].as_str());
+        if first == Some("RANGE") {
+            let what = "the first attribute of a key must be its HASH attribute";
+            let path = path.index(0).key("KeyType");
+            problems.push(Problem::new(path.clone(), what).hanging_on([path]));
+        }
+    }
+    problems
+}
+
+/// Managed policies of AWS's that IAM would not find ("... does not exist or is not attachable"). Those whose name is in no
+/// list are a warning's, because AWS adds new ones.
+fn managed_policies(properties: &Value) -> Vec<Problem> {
+    let root = Path::default();
+    let list = root.key("ManagedPolicyArns");
+    let boundary = properties.get("PermissionsBoundary").map(|arn| (root.key("PermissionsBoundary"), arn));
+    let arns = elements(properties, "ManagedPolicyArns").map(|(at, arn)| (list.index(at), arn)).chain(boundary);
+    let mut problems = Vec::new();
+    for (path, arn) in arns {
+        let Some(arn) = arn.as_str() else { continue };
+        let problem = match known(arn) {
+            Known::Elsewhere(real) => {
+                Problem::new(path, format!("there is no managed policy {arn}")).help(format!("did you mean {real}?"))
+            }
+            Known::ServiceLinked => Problem::new(path, format!("{arn} can be attached to service-linked roles only")),
+            Known::Fine | Known::Unknown(_) => continue,
+        };
+        problems.push(problem);
+    }
+    problems
+}

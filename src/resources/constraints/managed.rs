@@ -1,0 +1,73 @@
+//! The names of AWS's own managed policies.
+
+use crate::diagnostic::nearest;
+
+/// Paths and names, a line each, as `make.py --policies` wrote them.
+const NAMES: &str = include_str!("managed_policies.txt");
+
+/// What ARNs of AWS's managed policies begin with. Other partitions have lists of their own.
+const PREFIX: &str = "arn:aws:iam::aws:policy/";
+
+/// Only service-linked roles carry these; IAM attaches them to no other.
+const SERVICE_LINKED: &str = "aws-service-role/";
+
+/// What is known of the ARN of a managed policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// There is such a policy, or it is none of AWS's own: then the list says nothing of it.
+    Fine,
+    /// There is one of this name at another path: its ARN. Names are unique whatever their path.
+    Elsewhere(String),
+    /// It is for a service-linked role.
+    ServiceLinked,
+    /// The list has none of this name; AWS adds new ones. The ARN of one that may be meant.
+    Unknown(Option<String>),
+}
+
+/// What is known of the managed policy that `arn` names.
+pub fn known(arn: &str) -> Known {
+    let Some(given) = arn.strip_prefix(PREFIX) else { return Known::Fine };
+    let mut all = NAMES.lines().filter(|line| !line.starts_with('#'));
+    let name = name_of(given);
+    match all.clone().find(|known| name_of(known) == name) {
+        Some(known) if known.starts_with(SERVICE_LINKED) => Known::ServiceLinked,
+        Some(known) if known == given => Known::Fine,
+        Some(known) => Known::Elsewhere(format!("{PREFIX}{known}")),
+        None => {
+            let names: Vec<&str> =
+                all.clone().filter(|known| !known.starts_with(SERVICE_LINKED)).map(name_of).collect();
+            let meant = nearest(name, &names).and_then(|meant| all.find(|known| name_of(known) == meant));
+            Known::Unknown(meant.map(|meant| format!("{PREFIX}{meant}")))
+        }
+    }
+}
+
+/// What follows the path.
+fn name_of(path_and_name: &str) -> &str {
+    path_and_name.rsplit('/').next().unwrap_or(path_and_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_are_looked_up_by_name_and_path() {
+        let arn = |name: &str| format!("{PREFIX}{name}");
+        for (given, expected) in [
+            (arn("service-role/AWSLambdaBasicExecutionRole"), Known::Fine),
+            (arn("AmazonDynamoDBFullAccess"), Known::Fine),
+            ("arn:aws:iam::123456789012:policy/own".to_owned(), Known::Fine),
+            ("arn:aws-cn:iam::aws:policy/AWSLambdaBasicExecutionRole".to_owned(), Known::Fine),
+            (arn("AWSLambdaBasicExecutionRole"), Known::Elsewhere(arn("service-role/AWSLambdaBasicExecutionRole"))),
+            (
+                arn("service-role/AWSLambdaBasicExecutionRol"),
+                Known::Unknown(Some(arn("service-role/AWSLambdaBasicExecutionRole"))),
+            ),
+            (arn("aws-service-role/APIGatewayServiceRolePolicy"), Known::ServiceLinked),
+            (arn("Zzz"), Known::Unknown(None)),
+        ] {
+            assert_eq!(known(&given), expected, "{given}");
+        }
+    }
+}
