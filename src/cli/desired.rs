@@ -187,7 +187,7 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { target, project, allow_data_loss, build_with } = self;
+        let Self { target, project, allow_data_loss, build_with, ignore_scripts } = self;
         target.add_to(command);
         project.add_to(command);
         for id in allow_data_loss {
@@ -196,6 +196,7 @@ impl Flags for Args {
         let tool =
             Some(build_with).filter(|tool| !matches!(tool, BuildWith::Auto)).and_then(|tool| tool.to_possible_value());
         command.option("--build-with", tool.as_ref().map(|tool| tool.get_name()));
+        command.flag("--ignore-scripts", *ignore_scripts);
     }
 }
 
