@@ -111,13 +111,18 @@ impl Tree<'_> {
         Ok(self.target == Target::Host || (allows("os", "linux") && allows("cpu", cpu) && allows("libc", "glibc")))
     }
 
+    /// Where a package of the repository's own really is; `None` for one that is installed.
+    fn own(&self, package: &Path) -> Option<PathBuf> {
+        let below = package.strip_prefix(self.top).ok()?;
+        let installed = below.components().any(|step| step.as_os_str() == "node_modules");
+        (!installed).then(|| self.source.join(below))
+    }
+
     /// The files of a package, without what is installed in it.
     fn files(&self, package: &Path) -> Result<Files, PackageError> {
-        match package.strip_prefix(self.top) {
-            Ok(below) if !below.components().any(|step| step.as_os_str() == "node_modules") => {
-                own_files(&self.source.join(below), self.repository)
-            }
-            _ => {
+        match self.own(package) {
+            Some(own) => own_files(&own, self.repository),
+            None => {
                 let judge = |name: &str, _: &Path| match name {
                     "node_modules" => Verdict::Leave,
                     _ => Verdict::Whole,
