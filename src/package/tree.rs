@@ -58,11 +58,9 @@ impl Tree<'_> {
             names.extend(needs(&manifest));
             for (name, required) in names {
                 let Some(real) = self.resolve(&placed[index].real, &name) else {
-                    if required && index == 0 {
-                        let why = format!(
-                            "{name} is declared in {}, and not installed",
-                            folder.join("package.json").display()
-                        );
+                    if required && let Some(own) = self.own(&placed[index].real) {
+                        let manifest = own.join("package.json");
+                        let why = format!("{name} is declared in {}, and not installed", manifest.display());
                         return Err(PackageError::new(DOING, why).help("bring the lock up to date with package.json"));
                     }
                     continue;
