@@ -73,6 +73,9 @@ pub(super) struct Stage {
     runs_in: PathBuf,
     /// The function's folder, below `base`.
     folder: PathBuf,
+    /// Packages named by path, below `base`, that npm only links: what they need is installed in each of them, as the
+    /// developer does it.
+    outside: Vec<PathBuf>,
     /// Whether packages of the repository, or links, are among what is installed.
     linked: bool,
     /// What else makes another result: the versions of tools.
@@ -213,6 +216,7 @@ impl Stage {
             packages: BTreeSet::new(),
             places: BTreeSet::new(),
             files: BTreeMap::new(),
+            outside: BTreeSet::new(),
             linked: false,
             notes: Vec::new(),
         };
@@ -221,6 +225,7 @@ impl Stage {
         for member in &project.members {
             staging.package(member)?;
         }
+        staging.outside.retain(|folder| !folder.starts_with(&project.root));
         let linked = project.is_member() || !project.members.is_empty() || staging.linked || manager == Manager::Pnpm;
         let mut files = staging.files;
         settings(project, foreign.then_some(code.architecture), &mut files)?;
@@ -263,6 +268,7 @@ impl Stage {
             variables,
             runs_in: below(if manager == Manager::Berry { &project.folder } else { &project.root }),
             folder: below(&project.folder),
+            outside: staging.outside.iter().map(|folder| below(folder)).collect(),
             base,
             repository,
             files,
@@ -321,7 +327,7 @@ impl Stage {
             fs::create_dir_all(path.parent().unwrap_or(&beside)).map_err(failed)?;
             fs::write(path, content).map_err(failed)?;
         }
-        if let Err(error) = self.run(&beside.join(&self.runs_in)).await {
+        if let Err(error) = self.run_all(&beside).await {
             let _ = install::remove(&beside);
             return Err(error);
         }
@@ -330,9 +336,22 @@ impl Stage {
         if renamed.is_err() && folder.is_dir() { install::remove(&beside) } else { renamed }.map_err(failed)
     }
 
-    async fn run(&self, folder: &Path) -> Result<(), PackageError> {
+    async fn run_all(&self, top: &Path) -> Result<(), PackageError> {
+        self.run(&top.join(&self.runs_in), &self.arguments).await?;
+        for folder in &self.outside {
+            let locked = NPM_LOCKS.iter().any(|lock| self.files.contains_key(&folder.join(lock)));
+            let verb = OsString::from(if locked { "ci" } else { "install" });
+            let of_workspaces = |flag: &&OsString| flag.to_string_lossy().contains("workspace");
+            let flags = self.arguments.iter().skip(1).filter(|flag| !of_workspaces(flag));
+            let arguments: Vec<OsString> = std::iter::once(&verb).chain(flags).cloned().collect();
+            self.run(&top.join(folder), &arguments).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, folder: &Path, arguments: &[OsString]) -> Result<(), PackageError> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).current_dir(folder);
+        command.args(arguments).current_dir(folder);
         let mut configurations = environment::users_configurations();
         let is_settings =
             |path: &&PathBuf| path.file_name().is_some_and(|name| SETTINGS.iter().any(|known| name == *known));
@@ -594,6 +613,8 @@ struct Staging<'a> {
     /// The folders of packed packages.
     places: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Packages that are named by path and need others, where the tool is npm.
+    outside: BTreeSet<PathBuf>,
     linked: bool,
     notes: Vec<String>,
 }
@@ -649,6 +670,13 @@ impl Staging<'_> {
             return Ok(());
         }
         self.package(&real)?;
+        let needs = manifest_of(&real)?;
+        if self.manager == Manager::Npm && !self.copies && declared(&needs, NEEDED).next().is_some() {
+            for lock in NPM_LOCKS.iter().map(|lock| real.join(lock)).filter(|lock| lock.is_file()) {
+                self.files.insert(lock.clone(), read(&lock)?);
+            }
+            self.outside.insert(real.clone());
+        }
         if self.copies && version.starts_with("file:") || self.copies && self.manager == Manager::Npm {
             for (below, file) in tree::own_files(&real, self.repository)? {
                 let content = read(&file)?;
@@ -657,6 +685,12 @@ impl Staging<'_> {
         }
         Ok(())
     }
+}
+
+const NPM_LOCKS: &[&str] = &["npm-shrinkwrap.json", "package-lock.json"];
+
+fn manifest_of(folder: &Path) -> Result<Map<String, Value>, PackageError> {
+    Ok(manifest(folder)?.unwrap_or_default())
 }
 
 fn serialized(manifest: &Map<String, Value>) -> Result<Vec<u8>, PackageError> {
@@ -687,6 +721,7 @@ pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Option
         files,
         runs_in: PathBuf::new(),
         folder: PathBuf::new(),
+        outside: Vec::new(),
         linked: false,
         also: format!("{ARCH} {OS}"),
         declared: None,

@@ -58,11 +58,9 @@ impl Tree<'_> {
             names.extend(needs(&manifest));
             for (name, required) in names {
                 let Some(real) = self.resolve(&placed[index].real, &name) else {
-                    if required && index == 0 {
-                        let why = format!(
-                            "{name} is declared in {}, and not installed",
-                            folder.join("package.json").display()
-                        );
+                    if required && let Some(own) = self.own(&placed[index].real) {
+                        let manifest = own.join("package.json");
+                        let why = format!("{name} is declared in {}, and not installed", manifest.display());
                         return Err(PackageError::new(DOING, why).help("bring the lock up to date with package.json"));
                     }
                     continue;
@@ -111,13 +109,18 @@ impl Tree<'_> {
         Ok(self.target == Target::Host || (allows("os", "linux") && allows("cpu", cpu) && allows("libc", "glibc")))
     }
 
+    /// Where a package of the repository's own really is; `None` for one that is installed.
+    fn own(&self, package: &Path) -> Option<PathBuf> {
+        let below = package.strip_prefix(self.top).ok()?;
+        let installed = below.components().any(|step| step.as_os_str() == "node_modules");
+        (!installed).then(|| self.source.join(below))
+    }
+
     /// The files of a package, without what is installed in it.
     fn files(&self, package: &Path) -> Result<Files, PackageError> {
-        match package.strip_prefix(self.top) {
-            Ok(below) if !below.components().any(|step| step.as_os_str() == "node_modules") => {
-                own_files(&self.source.join(below), self.repository)
-            }
-            _ => {
+        match self.own(package) {
+            Some(own) => own_files(&own, self.repository),
+            None => {
                 let judge = |name: &str, _: &Path| match name {
                     "node_modules" => Verdict::Leave,
                     _ => Verdict::Whole,
