@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
@@ -89,6 +90,12 @@ impl Args {
     ) -> Result<T, Failure> {
         let name = self.target.stack()?;
         let project = self.project.read()?;
+        ui.hide(&project.secrets());
+        // Beside all else: nothing waits for it but the end.
+        let warnings = tokio::task::spawn_blocking({
+            let project = project.clone();
+            move || project.warnings(OffsetDateTime::now_utc().date())
+        });
         // Nobody is asked anything about a template that is not sound.
         project.check(&name, self.target.region(), ui)?;
         let aws = self.target.open(ui).await?;
@@ -98,6 +105,7 @@ impl Args {
             let scope = aws.identify().await?;
             ui.say(format_args!("Stack {name} in account {} ({}), as {}", scope.account, scope.region, aws.caller()));
             let resolved = project.stack(scope, ui)?;
+            ui.hide(&resolved.secrets);
             let _ = sought.set(live::search(&resolved));
             let _ = stack.set(resolved);
             Ok(Instant::now())
@@ -146,7 +154,7 @@ impl Args {
                 },
             }
         };
-        match (end, failure) {
+        let end = match (end, failure) {
             (Err(end), Some(failure)) if end.is::<NoCode>() => Err(failure),
             (end, failure) => {
                 if let Some(failure) = failure {
@@ -154,7 +162,12 @@ impl Args {
                 }
                 end
             }
+        };
+        if let (Ok(_), Ok(count @ 1..)) = (&end, warnings.await) {
+            let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
+            ui.say(format_args!("{warnings} with: wschat validate{}", project.flags()));
         }
+        end
     }
 
     async fn build(

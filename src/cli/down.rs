@@ -1,6 +1,5 @@
 //! `wschat down`: everything that is the stack's goes, and nothing else.
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -8,13 +7,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::exit::Exit;
-use super::{Failure, result, target, timings};
+use super::{Failure, interrupt, result, target, timings};
 use crate::execute::{self, Code, Outcome, Zips};
 use crate::live;
 use crate::plan;
 use crate::resources::{Search, Sought};
+use crate::stack::Secrets;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
+use crate::ui::plan::View;
 use crate::ui::progress::{self, Style};
 
 /// Remove the stack with all its data; needs no template
@@ -56,7 +57,7 @@ impl Args {
         let mut asked = self.yes;
         let mut removed = false;
         let (stop, stopped) = watch::channel(false);
-        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
+        let mut listening: Option<tokio::task::JoinHandle<()>> = None;
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
                 let again = self.target.flags();
@@ -73,7 +74,9 @@ impl Args {
                     let id = kept.physical_id.as_deref().unwrap_or_default();
                     ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
                 }
-                interrupt.abort();
+                if let Some(listening) = listening {
+                    listening.abort();
+                }
                 run.rounds.push(Round::new(&plan, &Outcome::default(), Instant::now()));
                 self.timings.tell("down", &run, &aws, ui);
                 ui.say(if !plan.steps.is_empty() {
@@ -85,10 +88,13 @@ impl Args {
                 });
                 return Ok(Exit::Ok);
             }
+            // Nobody knows without the template what was a secret.
+            let secrets = &Secrets::default();
             if self.json {
-                ui.line(crate::ui::plan::json(&plan, &BTreeSet::new()));
+                ui.line(crate::ui::plan::json(&plan, secrets));
             } else {
-                ui.say(crate::ui::plan::text(&plan, &BTreeSet::new()));
+                let view = View { secrets, colour: ui.colour(), all: false };
+                ui.say_coloured(crate::ui::plan::text(&plan, view));
             }
             if !asked {
                 if !io::stdin().is_terminal() {
@@ -99,6 +105,8 @@ impl Args {
                 }
                 asked = true;
             }
+            let claim = || tokio::spawn(interrupt::claim(stop.clone(), ui.clone()));
+            listening.get_or_insert_with(claim);
             let planned = Instant::now();
             let (events, heard) = mpsc::unbounded_channel();
             let (outcome, ()) = tokio::join!(

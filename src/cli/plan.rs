@@ -15,23 +15,29 @@ pub struct Args {
     /// Print the plan as one JSON object
     #[arg(long)]
     json: bool,
+    /// Show the resources that do not change, too
+    #[arg(long)]
+    all: bool,
 }
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        show(&self.desired, self.json, ui).await
+        show(&self.desired, self.json, self.all, ui).await
     }
 }
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
-pub(super) async fn show(desired: &desired::Args, json: bool, ui: &Ui) -> Result<Exit, Failure> {
+pub(super) async fn show(desired: &desired::Args, json: bool, all: bool, ui: &Ui) -> Result<Exit, Failure> {
     desired
         .plan(ui, When::Built, async |desired| {
-            let (plan, secrets) = (&desired.plan, &desired.stack.secrets);
+            let plan = &desired.plan;
+            let secrets = &ui::plan::secrets(plan, &desired.stack.secrets);
+            ui.hide(secrets);
             if json {
                 ui.line(ui::plan::json(plan, secrets));
             } else {
-                ui.line(ui::plan::details(plan, secrets));
+                let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
+                ui.coloured_line(ui::plan::details(plan, view));
             }
             Ok(if plan.is_empty() { Exit::Ok } else { Exit::Differs })
         })

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use time::Date;
 
-use super::Failure;
+use super::{Failure, parameters};
 use crate::diagnostic::{self, Problem, nearest};
 use crate::lint;
 use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
-use crate::stack::{self, Scope, Stack};
+use crate::stack::{self, Scope, Secrets, Stack};
 use crate::template;
 use crate::ui::Ui;
 
@@ -24,20 +24,12 @@ pub struct Args {
     /// The template [default: template.yaml, template.yml or template.json here, or the one in templates/]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// The value of a parameter of the template; may be given several times
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    parameters: Vec<(String, String)>,
-}
-
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it must be NAME=VALUE".to_owned()),
-    }
+    #[command(flatten)]
+    parameters: parameters::Args,
 }
 
 /// A template's file, read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Project {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -63,7 +55,7 @@ impl Args {
             None => find()?,
         };
         let bytes = read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
-        Ok(Project { path, bytes, parameters: self.parameters.iter().cloned().collect() })
+        Ok(Project { path, bytes, parameters: self.parameters.read()? })
     }
 
     /// Whether a template was named, or one can be found.
@@ -123,7 +115,7 @@ impl Project {
     fn show(&self, problems: &[Problem], ui: &Ui) -> Failure {
         let (file, text) = (self.file(), self.text());
         let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
-        ui.say(template::render::render(problems, rendering));
+        ui.say_coloured(self.secrets().mask_in_place(&template::render::render(problems, rendering)));
         let count = match problems.len() {
             1 => "it has a problem".to_owned(),
             count => format!("it has {count} problems"),
@@ -184,6 +176,24 @@ impl Project {
         match nearest(&given, &names) {
             Some(name) => problem.help(format!("did you mean \"{name}\"?")),
             None => problem.help("code is looked for beside the template"),
+        }
+    }
+
+    /// What must not be shown, as far as the template alone tells.
+    pub fn secrets(&self) -> Secrets {
+        template::parse(&self.bytes).map(|template| stack::secrets(&template, &self.parameters)).unwrap_or_default()
+    }
+
+    /// How many warnings `validate` has on the day `today`.
+    pub fn warnings(&self, today: Date) -> usize {
+        self.inspect(today).iter().filter(|problem| problem.rule.is_some()).count()
+    }
+
+    /// The flags that lead `validate` to the same template, for messages.
+    pub fn flags(&self) -> String {
+        match find() {
+            Ok(found) if found == self.path => String::new(),
+            _ => format!(" --template {}", self.path.display()),
         }
     }
 
@@ -266,7 +276,7 @@ impl Project {
         progress.end();
         result.map_err(|error| {
             if let Some(compiler) = &error.compiler {
-                ui.say(compiler.trim_end());
+                ui.say_coloured(compiler.trim_end());
             }
             let help =
                 error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default();

@@ -6,6 +6,8 @@ use crate::resources::{Live, Search, Sought, api, provider, stage};
 use crate::ui::Ui;
 
 /// Print the URI to connect to, and nothing else
+///
+/// The exit code is 3 when there is none.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -24,13 +26,13 @@ impl Args {
         }
         let uris = result::live_uris(&live);
         if uris.is_empty() {
-            return Err(format!(
-                "stack {} has no URI{}\n  bring it up with: wschat up{}",
+            ui.say(format_args!(
+                "error: stack {} has no URI{}\n  bring it up with: wschat up{}",
                 aws.scope().stack,
                 if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
                 self.target.flags()
-            )
-            .into());
+            ));
+            return Ok(Exit::NotThere);
         }
         for uri in uris {
             ui.line(uri);

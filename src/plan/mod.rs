@@ -4,6 +4,7 @@
 
 mod diff;
 pub mod effects;
+mod label;
 mod order;
 mod planner;
 #[cfg(test)]
