@@ -51,7 +51,7 @@ pub fn answer(error: &clap::Error) -> Option<String> {
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let (_, instead, what) = ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase())?;
-    Some(format!("error: there is no verb \"{typed}\"\n  use: {instead}\n  it {what}"))
+    Some(format!("error: there is no verb \"{typed}\"\n  use: {instead} ({what})"))
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         for (name, instead, _) in ALIASES {
             let error = Cli::try_parse_from(["wschat", name, "--stack", "x"]).unwrap_err();
             let answer = answer(&error).unwrap();
-            assert!(answer.contains(&format!("\n  use: {instead}\n")), "{answer}");
+            assert!(answer.contains(&format!("\n  use: {instead} (")), "{answer}");
             let parsed = Cli::try_parse_from(instead.split(' '));
             let known = parsed.map_or_else(|error| error.kind() == ErrorKind::DisplayVersion, |_| true);
             assert!(known, "{instead}");
@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn what_is_no_alias_is_left_to_clap() {
-        for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]] {
+        for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]]
+        {
             assert_eq!(answer(&Cli::try_parse_from(line).unwrap_err()), None, "{line:?}");
         }
     }

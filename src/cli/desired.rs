@@ -164,7 +164,8 @@ impl Args {
             }
         };
         if let (Ok(_), Ok(count @ 1..)) = (&end, warnings.await) {
-            let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
+            let warnings =
+                if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
             ui.say(format_args!("{warnings} with: wschat validate{}", project.flags()));
         }
         end

@@ -65,7 +65,10 @@ impl Args {
 
 /// The values in the environment. Which names are parameters' only the template knows: one that is none is an error as it
 /// would be on the command line.
-#[expect(clippy::disallowed_methods, reason = "clap reads variables whose names it knows, and these are the template's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clap reads variables whose names it knows, and these are the template's"
+)]
 fn environment() -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
     for (variable, value) in std::env::vars_os() {

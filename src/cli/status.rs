@@ -5,11 +5,11 @@ use serde_json::json;
 use super::exit::Exit;
 use super::{Failure, project, result, target};
 use crate::plan::{self, Action, Plan, Step};
-use crate::resources::{Health, Live, Owner};
 use crate::printable;
+use crate::resources::{Health, Live, Owner};
 use crate::stack::Secrets;
-use crate::ui::{self, Ui};
 use crate::ui::plan::values;
+use crate::ui::{self, Ui};
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///

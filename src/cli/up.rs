@@ -139,7 +139,11 @@ impl Args {
             return Err(format!("this would {what}; say --yes if that is what you want").into());
         }
         let (first, rest) = what.split_at(1);
-        if ui.confirm(format_args!("{}{rest}?", first.to_uppercase())) { Ok(()) } else { Err("nothing was changed".into()) }
+        if ui.confirm(format_args!("{}{rest}?", first.to_uppercase())) {
+            Ok(())
+        } else {
+            Err("nothing was changed".into())
+        }
     }
 
     fn succeed(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Exit {

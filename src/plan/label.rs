@@ -45,7 +45,7 @@ impl Plan {
         let label = self.label(step);
         let label = if label == step.name { format!("{} {label}", noun(step.type_name)) } else { label.into_owned() };
         match &step.physical_id {
-            Some(id) if !label.contains(id) => format!("{label} ({id})"),
+            Some(id) if !label.ends_with(id.as_str()) => format!("{label} ({id})"),
             _ => label,
         }
     }

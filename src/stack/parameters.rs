@@ -20,14 +20,18 @@ pub struct Parameters {
 impl Parameters {
     /// Whether the value of the parameter `name` must not be shown.
     pub fn is_secret(template: &Template, name: &str) -> bool {
-        template.parameters.get(name).is_some_and(|parameter| parameter.no_echo)
+        template.parameters.get(name).is_some_and(hides)
     }
+}
+
+fn hides(parameter: &Parameter) -> bool {
+    parameter.no_echo && !parameter.made_up
 }
 
 /// The values of `NoEcho` parameters, given and default, usable or not.
 pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets {
     let mut secrets = Secrets::default();
-    for (name, parameter) in template.parameters.iter().filter(|(_, parameter)| parameter.no_echo) {
+    for (name, parameter) in template.parameters.iter().filter(|(_, parameter)| hides(parameter)) {
         let default = parameter.default.as_ref().map(|default| match default {
             Value::String(text) => text.clone(),
             other => other.to_string(),

@@ -32,36 +32,79 @@ enum Look {
     Plain,
 }
 
+/// What a line says: where there is no room for all of it, the details go first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text {
+    pub what: String,
+    pub details: String,
+    pub state: String,
+}
+
+impl From<&str> for Text {
+    fn from(what: &str) -> Self {
+        Self { what: what.to_owned(), ..Self::default() }
+    }
+}
+
+impl Text {
+    /// The line, in `columns` of a terminal at most.
+    pub fn within(&self, columns: usize) -> String {
+        let gap = "  ";
+        let join = |parts: &[&str]| {
+            let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+            parts.join(gap)
+        };
+        let whole = join(&[&self.what, &self.details, &self.state]);
+        if whole.width() <= columns {
+            return whole;
+        }
+        let short = join(&[self.what.trim_end(), self.state.trim_end()]);
+        if short.width() <= columns {
+            return short;
+        }
+        // What it is and what becomes of it share the line.
+        let state = fit(self.state.trim_end(), columns / 2);
+        let room = columns.saturating_sub(if state.is_empty() { 0 } else { state.width() + gap.len() });
+        fit(&join(&[&fit(self.what.trim_end(), room), &state]), columns)
+    }
+
+    /// The same without secrets, and without characters that a terminal would act on.
+    pub fn clean(&self, ui: &Ui) -> Self {
+        let clean = |text: &String| printable::line(&ui.masked(text));
+        Self { what: clean(&self.what), details: clean(&self.details), state: clean(&self.state) }
+    }
+}
+
 /// One line. Dropped, it is taken away.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
-    text: Arc<Mutex<String>>,
+    text: Arc<Mutex<Text>>,
     ui: Ui,
     look: Look,
 }
 
 impl Bar {
     /// A line for something that goes on, above `before`, or below what there is.
-    pub fn busy(ui: &Ui, text: &str, before: Option<&Self>) -> Self {
+    pub fn busy(ui: &Ui, text: &Text, before: Option<&Self>) -> Self {
         Self::new(ui, text, Look::Busy, before)
     }
 
     /// A line for how far all is.
     pub fn total(ui: &Ui, text: &str) -> Self {
-        Self::new(ui, text, Look::Total, None)
+        Self::new(ui, &text.into(), Look::Total, None)
     }
 
     /// A line of words, the last one.
     pub fn last(ui: &Ui, text: &str) -> Self {
-        Self::new(ui, text, Look::Plain, None)
+        Self::new(ui, &text.into(), Look::Plain, None)
     }
 
-    fn new(ui: &Ui, text: &str, look: Look, before: Option<&Self>) -> Self {
+    fn new(ui: &Ui, text: &Text, look: Look, before: Option<&Self>) -> Self {
         if look != Look::Plain {
             ui.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).begin();
         }
-        let shown = Arc::new(Mutex::new(String::new()));
+        let shown = Arc::new(Mutex::new(Text::default()));
         let bar = match before {
             Some(before) => ui.moving.insert_before(&before.bar, ProgressBar::new_spinner()),
             None => ui.moving.add(ProgressBar::new_spinner()),
@@ -79,8 +122,8 @@ impl Bar {
     }
 
     /// Shows another text.
-    pub fn set(&self, text: &str) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = printable::line(&self.ui.masked(text));
+    pub fn set(&self, text: &Text) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text.clean(&self.ui);
     }
 }
 
@@ -97,7 +140,7 @@ impl Drop for Bar {
     }
 }
 
-fn layout(look: Look, text: &str, elapsed: Duration, columns: usize) -> String {
+fn layout(look: Look, text: &Text, elapsed: Duration, columns: usize) -> String {
     let time = match elapsed.as_secs() {
         seconds if seconds < 60 => format!("{seconds}s"),
         seconds => format!("{}m {:02}s", seconds / 60, seconds % 60),
@@ -109,7 +152,7 @@ fn layout(look: Look, text: &str, elapsed: Duration, columns: usize) -> String {
         Look::Plain => (String::new(), String::new()),
     };
     let room = columns.saturating_sub(begin.width() + end.width());
-    fit(&format!("{begin}{}{end}", fit(text, room)), columns)
+    fit(&format!("{begin}{}{end}", text.within(room)), columns)
 }
 
 /// `text` cut so that it takes `columns` of a terminal at most.
@@ -225,15 +268,27 @@ mod tests {
             for text in &texts {
                 for look in [Look::Busy, Look::Total, Look::Plain] {
                     for seconds in [0, 59, 60, 86_400] {
-                        let line = layout(look, text, Duration::from_secs(seconds), columns);
+                        let text = Text { state: "creating".to_owned(), ..Text::from(text.as_str()) };
+                        let line = layout(look, &text, Duration::from_secs(seconds), columns);
                         assert!(line.width() <= columns, "{columns}: {line}");
                     }
                 }
             }
         }
-        let line = layout(Look::Busy, &texts[1], Duration::from_secs(75), 60);
+        let text = |what: &str| {
+            let [details, state] = ["AWS::Lambda::Function", "creating"].map(str::to_owned);
+            Text { what: what.to_owned(), details, state }
+        };
+        for (what, columns, expected) in [
+            ("+ Connect   ", 60, "+ Connect     AWS::Lambda::Function  creating"),
+            ("+ Connect   ", 40, "+ Connect  creating"),
+            ("+ ConnectWithAName", 20, "+ Connec…  creating"),
+        ] {
+            assert_eq!(text(what).within(columns), expected);
+        }
+        let line = layout(Look::Busy, &texts[1].as_str().into(), Duration::from_secs(75), 60);
         assert!(line.ends_with("…  1m 15s") && line.width() == 60, "{line}");
-        assert_eq!(layout(Look::Total, "3 of 9 done", Duration::ZERO, 60), "  3 of 9 done  0s");
+        assert_eq!(layout(Look::Total, &"3 of 9 done".into(), Duration::ZERO, 60), "  3 of 9 done  0s");
     }
 
     #[test]

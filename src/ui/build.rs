@@ -26,7 +26,7 @@ impl Build {
         match progress {
             Progress::Compiling { done, total, current } if self.terminal => {
                 let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let text = format!("building handlers {done}/{total} {current}");
+                let text = format!("building handlers {done}/{total} {current}").as_str().into();
                 match bar.as_ref() {
                     Some(bar) => bar.set(&text),
                     None => *bar = Some(Bar::busy(&self.ui, &text, None)),

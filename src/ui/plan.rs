@@ -27,9 +27,10 @@ pub fn secrets(plan: &Plan, of_stack: &Secrets) -> Secrets {
         return secrets;
     }
     for step in plan.steps.iter().filter(|step| step.physical_id.as_ref().is_some_and(|id| of_stack.are_in(id))) {
-        let former = plan.steps.iter().filter(|other| {
-            other.want.is_none() && (other.type_name, &other.name) == (step.type_name, &step.name)
-        });
+        let former = plan
+            .steps
+            .iter()
+            .filter(|other| other.want.is_none() && (other.type_name, &other.name) == (step.type_name, &step.name));
         former.filter_map(|former| former.physical_id.clone()).for_each(|id| secrets.add(&id.into()));
     }
     for step in &plan.steps {
@@ -206,8 +207,7 @@ fn none() -> String {
 pub fn values(change: &Change, secrets: &Secrets) -> (Option<String>, Option<String>) {
     let is_secret = |value: &Option<Value>| value.is_some() && secrets.are_in(&shown(value.as_ref()));
     let secret = is_secret(&change.old) || is_secret(&change.new);
-    let value = |value: &Option<Value>| {
-        value.as_ref().map(|value| if secret { MASK.to_owned() } else { shown(Some(value)) })
-    };
+    let value =
+        |value: &Option<Value>| value.as_ref().map(|value| if secret { MASK.to_owned() } else { shown(Some(value)) });
     (value(&change.old), value(&change.new))
 }

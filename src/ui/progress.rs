@@ -9,11 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use unicode_width::UnicodeWidthStr;
 
-use super::bar::{self, Bar};
 use super::Ui;
+use super::bar::{self, Bar, Text};
 use crate::execute::Event;
 use crate::plan::{Action, Plan, Step};
-use crate::printable;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,8 +123,15 @@ impl<'a> Terminal<'a> {
         let acting = || plan.steps.iter().filter(|step| step.action.acts());
         let width = acting().map(|step| plan.label(step).width()).max().unwrap_or(0);
         let total = Bar::total(ui, "");
-        let terminal =
-            Self { ui, total, acting: acting().count(), done: 0, bars: BTreeMap::new(), unseen: BTreeSet::new(), width };
+        let terminal = Self {
+            ui,
+            total,
+            acting: acting().count(),
+            done: 0,
+            bars: BTreeMap::new(),
+            unseen: BTreeSet::new(),
+            width,
+        };
         terminal.count();
         terminal
     }
@@ -135,7 +141,7 @@ impl<'a> Terminal<'a> {
             0 => String::new(),
             more => format!(", {more} more under way"),
         };
-        self.total.set(&format!("{} of {} done{unseen}", self.done, self.acting));
+        self.total.set(&format!("{} of {} done{unseen}", self.done, self.acting).as_str().into());
     }
 
     fn show(&mut self, plan: &Plan, event: &Event) {
@@ -144,7 +150,8 @@ impl<'a> Terminal<'a> {
         let text = |state: &str| {
             let label = plan.label(step);
             let pad = " ".repeat(self.width.saturating_sub(label.width()));
-            format!("{} {label}{pad}  {:30}  {state}", step.action.glyph(), step.type_name)
+            let what = format!("{} {label}{pad}", step.action.glyph());
+            Text { what, details: format!("{:30}", step.type_name), state: state.to_owned() }
         };
         // What is over is a line like any other, above those that change.
         let (mark, text) = match event {
@@ -163,8 +170,8 @@ impl<'a> Terminal<'a> {
             Some(mark) => {
                 self.bars.remove(&index);
                 self.unseen.remove(&index);
-                let line = printable::line(&format!("{mark} {text}"));
-                self.ui.say(bar::fit(&line, bar::columns()));
+                let line = text.clean(self.ui).within(bar::columns().saturating_sub(2));
+                self.ui.say(format_args!("{mark} {line}"));
             }
             None => match self.bars.get(&index) {
                 Some(bar) => bar.set(&text),

@@ -15,6 +15,7 @@ pub mod inventory;
 pub mod pool;
 pub mod proxy;
 pub mod template;
+pub mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
