@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use indicatif::MultiProgress;
 
 use crate::printable;
 use crate::stack::Secrets;
@@ -142,17 +142,17 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Leaves the terminal as it was found, before the process ends in the middle of something; and says why it does,
-    /// below all else.
-    pub fn leave(&self, why: &str) {
+    /// Leaves the terminal as it was found, says why, and ends the process with `end`, in the middle of whatever it does:
+    /// nothing is drawn any more.
+    pub fn leave(&self, why: &str, end: fn() -> !) -> ! {
         let echoed = !self.has_bars() && io::stderr().is_terminal();
-        let _ = self.moving.clear();
-        // Bars that still tick are not drawn any more.
-        self.moving.set_draw_target(ProgressDrawTarget::hidden());
-        self.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).restore();
         // The terminal shows the ^C that was typed, and a question has no end of line.
         let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
-        let _ = writeln!(io::stderr(), "{begin}{why}");
+        self.moving.suspend(|| {
+            self.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).restore();
+            let _ = writeln!(io::stderr(), "{begin}{why}");
+            end()
+        })
     }
 
     fn has_bars(&self) -> bool {

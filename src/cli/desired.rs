@@ -15,7 +15,7 @@ use crate::live;
 use crate::package;
 use crate::plan::{self, Plan};
 use crate::resources::{Live, Owner, Sought, function};
-use crate::stack::Stack;
+use crate::stack::{Secrets, Stack};
 use crate::ui::Ui;
 
 /// What shall be, and where.
@@ -69,6 +69,8 @@ pub struct Desired<'a> {
     pub aws: &'a Arc<Aws>,
     pub stack: &'a Stack,
     pub live: Vec<Live>,
+    /// What must not be shown.
+    pub secrets: Secrets,
     pub plan: Plan,
     pub code: Code,
     /// When it was known who calls.
@@ -90,7 +92,6 @@ impl Args {
     ) -> Result<T, Failure> {
         let name = self.target.stack()?;
         let project = self.project.read()?;
-        ui.hide(&project.secrets());
         // Beside all else: nothing waits for it but the end.
         let warnings = tokio::task::spawn_blocking({
             let project = project.clone();
@@ -105,7 +106,6 @@ impl Args {
             let scope = aws.identify().await?;
             ui.say(format_args!("Stack {name} in account {} ({}), as {}", scope.account, scope.region, aws.caller()));
             let resolved = project.stack(scope, ui)?;
-            ui.hide(&resolved.secrets);
             let _ = sought.set(live::search(&resolved));
             let _ = stack.set(resolved);
             Ok(Instant::now())
@@ -123,10 +123,13 @@ impl Args {
             let (connected, live) = target::read(&aws, &sought, identified).await?;
             let allow_data_loss = &self.allow_data_loss;
             let stack = stack.wait().await;
+            let secrets = plan::secrets(stack, &live);
+            ui.hide(&secrets);
             let mut desired = Desired {
                 aws: &aws,
                 stack,
                 live,
+                secrets,
                 plan: Plan::default(),
                 code,
                 connected,

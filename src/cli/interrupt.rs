@@ -20,11 +20,12 @@ pub fn was_pressed() -> bool {
     PRESSED.load(Ordering::SeqCst)
 }
 
-/// That Ctrl-C is somebody's, as long as it lives.
-struct Claim;
+/// That Ctrl-C is somebody's, as long as this lives.
+pub struct Claim;
 
 impl Claim {
-    fn new() -> Self {
+    /// Claims it.
+    pub fn new() -> Self {
         CLAIMS.fetch_add(1, Ordering::SeqCst);
         Self
     }
@@ -56,8 +57,7 @@ pub fn watch(ui: Ui) {
             pressed(&mut presses).await;
             PRESSED.store(true, Ordering::SeqCst);
             if CLAIMS.load(Ordering::SeqCst) == 0 {
-                ui.leave("Interrupted.");
-                exit::now();
+                ui.leave("Interrupted.", exit::now);
             }
         }
     });
@@ -74,7 +74,6 @@ pub fn claim(stop: watch::Sender<bool>, ui: Ui) -> impl Future<Output = ()> {
         ui.notice("Stopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once.");
         let _ = stop.send(true);
         pressed(&mut presses).await;
-        ui.leave("Interrupted: what was running may be half done. The next run finds out.");
-        exit::now();
+        ui.leave("Interrupted: what was running may be half done. The next run finds out.", exit::now)
     }
 }

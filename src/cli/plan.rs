@@ -30,9 +30,7 @@ impl Args {
 pub(super) async fn show(desired: &desired::Args, json: bool, all: bool, ui: &Ui) -> Result<Exit, Failure> {
     desired
         .plan(ui, When::Built, async |desired| {
-            let plan = &desired.plan;
-            let secrets = &ui::plan::secrets(plan, &desired.stack.secrets);
-            ui.hide(secrets);
+            let (plan, secrets) = (&desired.plan, &desired.secrets);
             if json {
                 ui.line(ui::plan::json(plan, secrets));
             } else {

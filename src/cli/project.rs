@@ -109,7 +109,9 @@ impl Project {
     /// # Errors
     /// When the template has problems: they are shown, each with its place.
     pub fn stack(&self, scope: &Scope, ui: &Ui) -> Result<Stack, Failure> {
-        self.resolve(scope).map_err(|problems| self.show(&problems, ui))
+        let stack = self.resolve(scope).map_err(|problems| self.show(&problems, ui))?;
+        ui.hide(&stack.secrets);
+        Ok(stack)
     }
 
     fn show(&self, problems: &[Problem], ui: &Ui) -> Failure {
@@ -128,6 +130,7 @@ impl Project {
     /// # Errors
     /// When the template has problems: they are shown, each with its place.
     pub fn check(&self, stack: &str, region: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+        ui.hide(&self.secrets());
         let scope = Scope {
             stack: stack.to_owned(),
             account: "000000000000".to_owned(),

@@ -8,8 +8,8 @@ use crate::plan::{self, Action, Plan, Step};
 use crate::printable;
 use crate::resources::{Health, Live, Owner};
 use crate::stack::Secrets;
+use crate::ui::Ui;
 use crate::ui::plan::values;
-use crate::ui::{self, Ui};
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
@@ -29,9 +29,6 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
-        if let Some(project) = &project {
-            ui.hide(&project.secrets());
-        }
         let (aws, stack, live) = self.target.read(project, ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
@@ -51,7 +48,7 @@ impl Args {
             None => (described(&live), Vec::new()),
         };
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let secrets = stack.as_ref().map(|stack| ui::plan::secrets(&plan, &stack.secrets)).unwrap_or_default();
+        let secrets = stack.as_ref().map(|stack| plan::secrets(stack, &live)).unwrap_or_default();
         ui.hide(&secrets);
         let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(&plan, step, &secrets)).collect();
         let uris = result::live_uris(&live);

@@ -102,9 +102,7 @@ impl Args {
     }
 
     fn show(&self, desired: &Desired<'_>, ui: &Ui) {
-        let plan = &desired.plan;
-        let secrets = &crate::ui::plan::secrets(plan, &desired.stack.secrets);
-        ui.hide(secrets);
+        let (plan, secrets) = (&desired.plan, &desired.secrets);
         if self.json {
             ui.line(crate::ui::plan::json(plan, secrets));
         } else {
@@ -205,7 +203,7 @@ impl Args {
             return left;
         }
         if self.json {
-            let mut line = crate::ui::plan::json(&undo.plan, &desired.stack.secrets);
+            let mut line = crate::ui::plan::json(&undo.plan, &desired.secrets);
             line["event"] = json!("undo");
             ui.line(line);
         } else {

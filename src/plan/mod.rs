@@ -4,6 +4,7 @@
 
 mod diff;
 pub mod effects;
+mod former;
 mod label;
 mod order;
 mod planner;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use diff::{Change, shown};
+pub use former::secrets;
 pub use planner::{diff, teardown};
 pub use undo::{Did, Undo, believed, undo};
 

@@ -12,35 +12,12 @@ use crate::stack::{MASK, Secrets};
 /// How a plan is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// What is never shown: `secrets`.
+    /// What is never shown.
     pub secrets: &'a Secrets,
     /// Whether to colour with ANSI codes.
     pub colour: bool,
     /// Whether what does not change is shown, too.
     pub all: bool,
-}
-
-/// What must not be shown of a plan: the stack's secrets, and names and tag keys that were made from such before.
-pub fn secrets(plan: &Plan, of_stack: &Secrets) -> Secrets {
-    let mut secrets = of_stack.clone();
-    if secrets.is_empty() {
-        return secrets;
-    }
-    for step in plan.steps.iter().filter(|step| step.physical_id.as_ref().is_some_and(|id| of_stack.are_in(id))) {
-        let former = plan
-            .steps
-            .iter()
-            .filter(|other| other.want.is_none() && (other.type_name, &other.name) == (step.type_name, &step.name));
-        former.filter_map(|former| former.physical_id.clone()).for_each(|id| secrets.add(&id.into()));
-    }
-    for step in &plan.steps {
-        let key = |change: &Change| change.property.rsplit_once('.').map(|(_, key)| key.to_owned());
-        if step.changes.iter().filter_map(key).any(|key| of_stack.are_in(&key)) {
-            let gone = step.changes.iter().filter(|change| change.new.is_none());
-            gone.filter_map(key).for_each(|key| secrets.add(&key.into()));
-        }
-    }
-    secrets
 }
 
 /// The plan as a person reads it before `up` goes on: what changes, property by property, what that interrupts, and a
