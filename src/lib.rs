@@ -24,6 +24,7 @@ pub mod local;
 pub mod package;
 pub mod plan;
 pub mod policy;
+pub mod printable;
 pub mod resources;
 pub mod stack;
 pub mod template;

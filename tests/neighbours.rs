@@ -95,7 +95,7 @@ async fn two_checkouts_do_not_touch_each_other() {
     let echo_alone = cloud.inventory().await;
 
     let (_, unchanged) = together((&shop, "up"), (&echo, "up"));
-    assert!(unchanged.stderr.contains("Plan: 28 unchanged."), "{}", unchanged.stderr);
+    assert!(unchanged.stderr.contains("No changes. 28 resources are up to date."), "{}", unchanged.stderr);
     same(&cloud.inventory().await, &both(&shop_alone, &echo_alone));
     together((&shop, "down"), (&echo, "up"));
     same(&cloud.inventory().await, &echo_alone);

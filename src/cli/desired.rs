@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use time::OffsetDateTime;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::live;
 use crate::package;
 use crate::plan::{self, Plan};
 use crate::resources::{Live, Owner, Sought, function};
-use crate::stack::Stack;
+use crate::stack::{Secrets, Stack};
 use crate::ui::Ui;
 
 /// What shall be, and where.
@@ -73,6 +74,8 @@ pub struct Desired<'a> {
     pub aws: &'a Arc<Aws>,
     pub stack: &'a Stack,
     pub live: Vec<Live>,
+    /// What must not be shown.
+    pub secrets: Secrets,
     pub plan: Plan,
     pub code: Code,
     /// When it was known who calls.
@@ -95,6 +98,11 @@ impl Args {
         self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = self.project.read()?;
+        // Beside all else: nothing waits for it but the end.
+        let warnings = tokio::task::spawn_blocking({
+            let project = project.clone();
+            move || project.warnings(OffsetDateTime::now_utc().date())
+        });
         // Nobody is asked anything about a template that is not sound.
         project.check(&name, self.target.region().as_deref(), ui)?;
         let aws = self.target.open(ui).await?;
@@ -122,10 +130,13 @@ impl Args {
             let ((connected, live), account) = tokio::try_join!(target::read(&aws, &sought, identified), settings)?;
             let allow_data_loss = &self.allow_data_loss;
             let stack = stack.wait().await;
+            let secrets = plan::secrets(stack, &live);
+            ui.hide(&secrets);
             let mut desired = Desired {
                 aws: &aws,
                 stack,
                 live,
+                secrets,
                 plan: Plan::default(),
                 code,
                 connected,
@@ -154,7 +165,7 @@ impl Args {
                 },
             }
         };
-        match (end, failure) {
+        let end = match (end, failure) {
             (Err(end), Some(failure)) if end.is::<NoCode>() => Err(failure),
             (end, failure) => {
                 if let Some(failure) = failure {
@@ -162,7 +173,13 @@ impl Args {
                 }
                 end
             }
+        };
+        if let (Ok(_), Ok(count @ 1..)) = (&end, warnings.await) {
+            let warnings =
+                if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
+            ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
         }
+        end
     }
 
     async fn build(

@@ -9,13 +9,15 @@ use tokio::time::Instant;
 
 use super::command::Command;
 use super::exit::Exit;
-use super::{Failure, list, result, target, timings};
+use super::{Failure, interrupt, list, result, target, timings};
 use crate::execute::{self, Code, Outcome, Zips};
 use crate::live;
 use crate::plan;
 use crate::resources::{Search, Sought};
+use crate::stack::Secrets;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
+use crate::ui::plan::View;
 use crate::ui::progress::{self, Style};
 
 /// Remove the stack with all its data; needs no template
@@ -59,7 +61,7 @@ impl Args {
         // Functions that have been there: what they leave behind is known by them.
         let mut functions = BTreeSet::new();
         let (stop, stopped) = watch::channel(false);
-        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
+        let mut listening: Option<tokio::task::JoinHandle<()>> = None;
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
                 let again = Command::new("down").with(&self.target);
@@ -80,7 +82,6 @@ impl Args {
             let plan = plan::teardown(&live);
             let in_use = plan::in_use(&plan);
             if !in_use.is_empty() {
-                interrupt.abort();
                 return Err(result::all(&in_use));
             }
             if plan.is_empty() {
@@ -91,7 +92,9 @@ impl Args {
                 for left in live::left(&live, scope) {
                     ui.say(left);
                 }
-                interrupt.abort();
+                if let Some(listening) = listening {
+                    listening.abort();
+                }
                 run.rounds.push(Round::new(&plan, &Outcome::default(), Instant::now()));
                 self.timings.tell("down", &run, &aws, ui);
                 ui.say(if !plan.steps.is_empty() {
@@ -107,10 +110,13 @@ impl Args {
                 });
                 return Ok(Exit::Ok);
             }
+            // Nobody knows without the template what was a secret.
+            let secrets = &Secrets::default();
             if self.json {
-                ui.line(crate::ui::plan::json(&plan, &BTreeSet::new()));
+                ui.line(crate::ui::plan::json(&plan, secrets));
             } else {
-                ui.say(crate::ui::plan::text(&plan, &BTreeSet::new()));
+                let view = View { secrets, colour: ui.colour(), all: false };
+                ui.say_coloured(crate::ui::plan::text(&plan, view));
             }
             if !asked {
                 if !io::stdin().is_terminal() {
@@ -121,6 +127,8 @@ impl Args {
                 }
                 asked = true;
             }
+            let claim = || tokio::spawn(interrupt::claim(stop.clone(), ui.clone()));
+            listening.get_or_insert_with(claim);
             let planned = Instant::now();
             let (events, heard) = mpsc::unbounded_channel();
             let (outcome, ()) = tokio::join!(

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How a command ended. (A command line that is not one ends with 2; clap sees to that.)
+/// How a command ended. docs/exit-codes.md says what each verb means by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -11,7 +11,21 @@ pub enum Exit {
     Differs = 2,
     /// There is nothing of what was asked about (LSB's code for `status`).
     NotThere = 3,
+    /// The command line is none (`EX_USAGE` of BSD's sysexits).
+    Usage = 64,
+    /// Ctrl-C: 128 and the signal's number, as shells have it.
+    Interrupted = 130,
 }
+
+/// The exit codes, as the help lists them.
+pub const HELP: &str = "\
+Exit codes:
+  0    done; nothing to do
+  1    error
+  2    plan and up --dry-run: there is something to do; status: something is missing, changed or broken
+  3    status, url, local status: there is nothing of the kind
+  64   wrong usage
+  130  interrupted (Ctrl-C)";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -19,8 +33,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Ends the process at once, as a second Ctrl-C asks: 128 and the signal's number, as shells have it.
+/// Ends the process at once, as Ctrl-C asks.
 #[expect(clippy::exit, clippy::disallowed_methods, reason = "nothing else ends a process whose threads are at work")]
 pub fn now() -> ! {
-    std::process::exit(130)
+    std::process::exit(Exit::Interrupted as i32)
 }

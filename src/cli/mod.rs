@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::sync::watch;
 
 use crate::ui::Ui;
 use exit::Exit;
 
 mod account;
+mod alias;
 mod command;
 mod config;
 mod desired;
 mod down;
 mod exit;
+mod interrupt;
 mod list;
 pub mod local;
+mod parameters;
 mod plan;
 mod policy;
 mod project;
@@ -30,7 +32,7 @@ mod validate;
 
 /// From a SAM or CloudFormation template to a running serverless WebSocket stack: on AWS, or on your machine
 #[derive(Debug, Parser)]
-#[command(name = "wschat", version)]
+#[command(name = "wschat", version, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -68,20 +70,6 @@ impl Verb {
 /// Why a verb could not do its work: a sentence that says what was being done and what to do next.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Turns `stop` on at the first Ctrl-C, so that what runs is finished; a second one ends the process at once.
-async fn interrupt(stop: watch::Sender<bool>, ui: Ui) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return;
-    }
-    ui.say(
-        "\nStopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.",
-    );
-    let _ = stop.send(true);
-    if tokio::signal::ctrl_c().await.is_ok() {
-        exit::now();
-    }
-}
-
 /// The cargo that builds handlers: the one that runs us, if one does.
 #[expect(clippy::disallowed_methods, reason = "nobody types it: `cargo run` sets it")]
 fn cargo() -> PathBuf {
@@ -90,8 +78,19 @@ fn cargo() -> PathBuf {
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
     let ui = Ui::default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version are answers; all else is no command line.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            match alias::answer(&error) {
+                Some(answer) => ui.say(answer),
+                None => drop(error.print()),
+            }
+            return exit.into();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -99,10 +98,15 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let exit = runtime.block_on(cli.verb.run(&ui)).unwrap_or_else(|failure| {
+    let command = async {
+        interrupt::watch(ui.clone());
+        cli.verb.run(&ui).await
+    };
+    let exit = runtime.block_on(command).unwrap_or_else(|failure| {
         ui.error(&*failure);
         Exit::Failed
     });
+    let exit = if interrupt::was_pressed() { Exit::Interrupted } else { exit };
     // What still runs on other threads must not keep the process from ending.
     runtime.shutdown_background();
     exit.into()

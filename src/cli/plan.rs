@@ -20,24 +20,34 @@ pub struct Args {
     /// Fail where the plan interrupts anybody: what it lists under "interrupts"
     #[arg(long)]
     no_interruption: bool,
+    /// Show the resources that do not change, too
+    #[arg(long)]
+    all: bool,
 }
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        show(&self.desired, self.json, self.no_interruption, ui).await
+        show(&self.desired, self.json, self.all, self.no_interruption, ui).await
     }
 }
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
-pub(super) async fn show(desired: &desired::Args, json: bool, no_interruption: bool, ui: &Ui) -> Result<Exit, Failure> {
+pub(super) async fn show(
+    desired: &desired::Args,
+    json: bool,
+    all: bool,
+    no_interruption: bool,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
     desired
         .plan(ui, When::Built, async |made| {
-            let (plan, secrets) = (&made.plan, &made.stack.secrets);
+            let (plan, secrets) = (&made.plan, &made.secrets);
             if json {
                 ui.line(ui::plan::json(plan, secrets));
             } else {
+                let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
                 let up = Command::new("up").with(desired).and("--plan", plan.digest());
-                ui.line(ui::plan::details(plan, secrets, &up));
+                ui.coloured_line(ui::plan::details(plan, view, &up));
             }
             if no_interruption {
                 result::uninterrupted(plan)?;

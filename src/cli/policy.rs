@@ -32,6 +32,7 @@ impl Args {
         let plan = match stack {
             None => plan::teardown(&live),
             Some(stack) => {
+                ui.hide(&plan::secrets(&stack, &live));
                 // Whoever loses data is asked when it comes to that.
                 let allow_data_loss = stack.resources.keys().cloned().collect();
                 let options = plan::Options { allow_data_loss, ..plan::Options::default() };

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use time::Date;
 
-use super::Failure;
 use super::command::{Command, Flags};
+use super::{Failure, parameters};
 use crate::diagnostic::{self, Problem, nearest};
 use crate::lint;
 use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
-use crate::stack::{self, Scope, Stack};
+use crate::stack::{self, Scope, Secrets, Stack};
 use crate::template;
 use crate::ui::Ui;
 
@@ -25,20 +25,12 @@ pub struct Args {
     /// The template [default: template.yaml, template.yml or template.json here, or the one in templates/]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// The value of a parameter of the template; may be given several times
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    parameters: Vec<(String, String)>,
-}
-
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it must be NAME=VALUE".to_owned()),
-    }
+    #[command(flatten)]
+    parameters: parameters::Args,
 }
 
 /// A template's file, read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Project {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -64,7 +56,7 @@ impl Args {
             None => find()?,
         };
         let bytes = read(&path).map_err(|error| format!("cannot read the template {}: {error}", path.display()))?;
-        Ok(Project { path, bytes, parameters: self.parameters.iter().cloned().collect() })
+        Ok(Project { path, bytes, parameters: self.parameters.read()? })
     }
 
     /// The template's file, if one was named or can be found.
@@ -89,12 +81,10 @@ impl Flags for Args {
         // A pipe is empty by now.
         let path = template.clone().or_else(|| find().ok()).filter(|path| path.is_file());
         let described = path.and_then(|path| template::parse(&read(&path).ok()?).ok());
-        for (name, value) in parameters {
+        parameters.add_to(command, |name| {
             let parameter = described.as_ref().and_then(|template| template.parameters.get(name));
-            let shown = parameter.is_some_and(|parameter| !parameter.no_echo);
-            let value = if shown { format!("{name}={value}") } else { format!("{name}=<value of {name}>") };
-            command.option("--parameter", Some(value));
-        }
+            parameter.is_some_and(|parameter| !parameter.no_echo)
+        });
     }
 }
 
@@ -143,13 +133,15 @@ impl Project {
     /// # Errors
     /// When the template has problems: they are shown, each with its place.
     pub fn stack(&self, scope: &Scope, ui: &Ui) -> Result<Stack, Failure> {
-        self.resolve(scope).map_err(|problems| self.show(&problems, ui))
+        let stack = self.resolve(scope).map_err(|problems| self.show(&problems, ui))?;
+        ui.hide(&stack.secrets);
+        Ok(stack)
     }
 
     fn show(&self, problems: &[Problem], ui: &Ui) -> Failure {
         let (file, text) = (self.file(), self.text());
         let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
-        ui.say(template::render::render(problems, rendering));
+        ui.say_coloured(self.secrets().mask_in_place(&template::render::render(problems, rendering)));
         let count = match problems.len() {
             1 => "it has a problem".to_owned(),
             count => format!("it has {count} problems"),
@@ -162,6 +154,7 @@ impl Project {
     /// # Errors
     /// When the template has problems: they are shown, each with its place.
     pub fn check(&self, stack: &str, region: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+        ui.hide(&self.secrets());
         let scope = Scope {
             stack: stack.to_owned(),
             account: "000000000000".to_owned(),
@@ -216,6 +209,16 @@ impl Project {
             Some(name) => problem.help(format!("did you mean \"{name}\"?")),
             None => problem.help("code is looked for beside the template"),
         }
+    }
+
+    /// What must not be shown, as far as the template alone tells.
+    pub fn secrets(&self) -> Secrets {
+        template::parse(&self.bytes).map(|template| stack::secrets(&template, &self.parameters)).unwrap_or_default()
+    }
+
+    /// How many warnings `validate` has on the day `today`.
+    pub fn warnings(&self, today: Date) -> usize {
+        self.inspect(today).iter().filter(|problem| problem.rule.is_some()).count()
     }
 
     /// The template's file, as the user named it.
@@ -299,7 +302,7 @@ impl Project {
         progress.end();
         result.map_err(|error| {
             if let Some(compiler) = &error.compiler {
-                ui.say(compiler.trim_end());
+                ui.say_coloured(compiler.trim_end());
             }
             let help =
                 error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default();

@@ -9,11 +9,11 @@ use super::Failure;
 use crate::execute::Outcome;
 use crate::plan::Plan;
 use crate::resources::{Live, ResourceError, api, stage};
-use crate::stack::{Stack, Token};
+use crate::stack::{MASK, Output, Stack, Token};
 use crate::ui::Ui;
 
-/// The outputs, with what AWS minted put in.
-pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeMap<String, String> {
+/// The outputs, with what AWS minted put in; those that hold a secret are masked, unless secrets are to be shown.
+pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>, show_secrets: bool) -> BTreeMap<String, String> {
     let endpoints = endpoints(stack, known);
     let value = |text: &str| {
         let text = Token::substitute_text(text, &|token| known.get(token).cloned());
@@ -21,7 +21,8 @@ pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeMap<Strin
         // is what counts; on AWS the two are the same.
         endpoints.iter().fold(text, |text, (spelled, endpoint)| text.replace(spelled, endpoint))
     };
-    stack.outputs.iter().map(|(name, output)| (name.clone(), value(&output.value))).collect()
+    let shown = |output: &Output| if output.secret && !show_secrets { MASK.to_owned() } else { value(&output.value) };
+    stack.outputs.iter().map(|(name, output)| (name.clone(), shown(output))).collect()
 }
 
 /// The address of each API as templates spell it, and as the API gives it.

@@ -1,14 +1,14 @@
 //! `wschat status`: what there is of a stack, how it is, and how it differs from its template.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 
 use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, project, result, target};
 use crate::plan::{self, Action, Plan, Step};
+use crate::printable;
 use crate::resources::{Health, Live, Owner};
+use crate::stack::Secrets;
 use crate::ui::Ui;
 use crate::ui::plan::values;
 
@@ -52,8 +52,9 @@ impl Args {
             None => (described(&live), Vec::new()),
         };
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let secrets = stack.as_ref().map(|stack| stack.secrets.clone()).unwrap_or_default();
-        let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(step, &secrets)).collect();
+        let secrets = stack.as_ref().map(|stack| plan::secrets(stack, &live)).unwrap_or_default();
+        ui.hide(&secrets);
+        let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(&plan, step, &secrets)).collect();
         let uris = result::live_uris(&live);
         let well = problems.is_empty() && lines.iter().all(|line| line.well);
         if self.json {
@@ -65,15 +66,16 @@ impl Args {
                 "uris": uris, "resources": resources.collect::<Vec<_>>(), "problems": problems}));
         } else {
             ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
-            let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
+            let width = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0);
             for line in &lines {
                 let mark = if line.well { '✓' } else { '✗' };
-                ui.line(format_args!(
+                let text = format!(
                     "  {mark} {:width$}  {:32}  {:10}  {}",
-                    line.name, line.type_name, line.state, line.physical_id
-                ));
+                    line.label, line.type_name, line.state, line.physical_id
+                );
+                ui.line(printable::line(text.trim_end()));
                 for drift in &line.drift {
-                    ui.line(format_args!("      {drift}"));
+                    ui.line(format_args!("      {}", printable::line(drift)));
                 }
             }
             for uri in &uris {
@@ -82,15 +84,31 @@ impl Args {
             for problem in &problems {
                 ui.line(format_args!("  ✗ {problem}"));
             }
-            if well {
-                ui.line("All is well.");
-            } else {
-                let up = Command::new("up").with(&self.target).with(&self.project);
-                ui.line(format_args!("Not all is well; this repairs what differs: {up}"));
-            }
+            let up = Command::new("up").with(&self.target).with(&self.project);
+            ui.line(summary(&lines, problems.len(), &up));
         }
         Ok(if well { Exit::Ok } else { Exit::Differs })
     }
+}
+
+/// The last line.
+fn summary(lines: &[Line], problems: usize, up: &Command) -> String {
+    let count = |count: usize, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 resource {one}")),
+        count => Some(format!("{count} resources {many}")),
+    };
+    let unwell = |differs: bool| lines.iter().filter(|line| !line.well && line.differs == differs).count();
+    let differ = count(unwell(true), "differs from the template", "differ from the template");
+    let differ = differ.map(|differ| format!("{differ}; `{up}` repairs {}", pronoun(unwell(true))));
+    let broken = count(unwell(false), "is not ready", "are not ready");
+    let problems = (problems > 0).then(|| "The template cannot be deployed as it is".to_owned());
+    let parts: Vec<String> = [problems, differ, broken].into_iter().flatten().collect();
+    if parts.is_empty() { "Stack is healthy.".to_owned() } else { parts.join("\n") }
+}
+
+fn pronoun(count: usize) -> &'static str {
+    if count == 1 { "it" } else { "them" }
 }
 
 /// Without a template, everything that is there is as it shall be.
@@ -102,15 +120,18 @@ fn described(live: &[Live]) -> Plan {
 /// One resource, as it is shown.
 struct Line {
     name: String,
+    label: String,
     type_name: &'static str,
     physical_id: String,
     state: String,
     drift: Vec<String>,
     well: bool,
+    /// Whether it is not as the template says, which `up` mends.
+    differs: bool,
 }
 
 impl Line {
-    fn of(step: &Step, secrets: &BTreeSet<String>) -> Self {
+    fn of(plan: &Plan, step: &Step, secrets: &Secrets) -> Self {
         let health = step.live.as_ref().map(|live| &live.health);
         let (state, mut drift) = match (step.action, health) {
             (Action::Create, _) => ("missing".to_owned(), Vec::new()),
@@ -122,13 +143,17 @@ impl Line {
             _ => ("ready".to_owned(), Vec::new()),
         };
         drift.extend(step.reason.clone().filter(|_| step.action == Action::Delete));
-        drift.extend(step.changes.iter().map(|change| {
+        // What is missing is missing as a whole.
+        let changes = step.changes.iter().filter(|_| step.action != Action::Create);
+        drift.extend(changes.map(|change| {
             let (is, shall) = values(change, secrets);
             let (is, shall) = (is.as_deref().unwrap_or("not there"), shall.as_deref().unwrap_or("nothing"));
-            format!("{} is {is}, the template says {shall}", change.property)
+            format!("{} is {is}, the template says {shall}", secrets.mask(&change.property))
         }));
         Self {
             name: step.name.clone(),
+            label: plan.label(step).into_owned(),
+            differs: !matches!(step.action, Action::Keep | Action::Retain),
             type_name: step.type_name,
             physical_id: step.physical_id.clone().unwrap_or_default(),
             well: matches!(step.action, Action::Keep | Action::Retain) && matches!(health, None | Some(Health::Ready)),

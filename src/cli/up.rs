@@ -10,12 +10,14 @@ use tokio::time::Instant;
 use super::command::Command;
 use super::desired::{self, Desired, When};
 use super::exit::Exit;
-use super::{Failure, result, timings};
+use super::{Failure, interrupt, result, timings};
 use crate::aws::Aws;
 use crate::execute::{self, Code, Outcome};
-use crate::plan::{self, Action, Plan};
+use crate::plan::{self, Action, Plan, Step};
+use crate::printable;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
+use crate::ui::plan::View;
 use crate::ui::progress::{self, Style};
 
 /// Build the handlers, provision what the template describes, print the URI to connect to
@@ -50,6 +52,9 @@ pub struct Args {
     /// Print what happens as JSON, a line an event
     #[arg(long)]
     json: bool,
+    /// Print outputs that hold a value of a NoEcho parameter, too; without it they are ****
+    #[arg(long)]
+    show_secrets: bool,
     #[command(flatten)]
     timings: timings::Args,
 }
@@ -63,7 +68,7 @@ const SAME_PLANS: usize = 3;
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         if self.dry_run {
-            return super::plan::show(&self.desired, self.json, self.no_interruption, ui).await;
+            return super::plan::show(&self.desired, self.json, false, self.no_interruption, ui).await;
         }
         let begun = Instant::now();
         // Who holds the run to a plan waits until all of it is known.
@@ -115,7 +120,7 @@ impl Args {
     /// Carries out a plan, shown as it goes on; gives whether somebody stopped it, too.
     async fn execute(&self, aws: &Arc<Aws>, plan: &Plan, code: Code, ui: &Ui) -> (Outcome, bool) {
         let (stop, stopped) = watch::channel(false);
-        let interrupt = tokio::spawn(super::interrupt(stop, ui.clone()));
+        let interrupt = tokio::spawn(interrupt::claim(stop, ui.clone()));
         let (events, heard) = mpsc::unbounded_channel();
         let (outcome, ()) = tokio::join!(
             execute::run(Arc::clone(aws), plan, code, events, stopped.clone()),
@@ -126,11 +131,12 @@ impl Args {
     }
 
     fn show(&self, desired: &Desired<'_>, ui: &Ui) {
-        let (plan, secrets) = (&desired.plan, &desired.stack.secrets);
+        let (plan, secrets) = (&desired.plan, &desired.secrets);
         if self.json {
             ui.line(crate::ui::plan::json(plan, secrets));
         } else {
-            ui.say(crate::ui::plan::text(plan, secrets));
+            let view = View { secrets, colour: ui.colour(), all: false };
+            ui.say_coloured(crate::ui::plan::text(plan, view));
         }
     }
 
@@ -169,25 +175,39 @@ impl Args {
             )
             .into());
         }
-        let doomed: Vec<&str> = plan.destructive().map(|step| step.name.as_str()).collect();
+        let doomed: Vec<&Step> = plan.destructive().collect();
         if doomed.is_empty() || self.yes || agreed {
             return Ok(());
         }
-        let what = doomed.join(", ");
+        let of = |action: Action, verb: &str| {
+            let steps = doomed.iter().filter(|step| step.action == action);
+            let names: Vec<String> = steps.map(|step| printable::line(&plan.in_words(step))).collect();
+            (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+        };
+        let parts: Vec<String> =
+            [of(Action::Delete, "delete"), of(Action::Replace, "replace")].into_iter().flatten().collect();
+        let what = parts.join(" and ");
         if !io::stdin().is_terminal() {
-            return Err(format!("this would delete or replace {what}; say --yes if that is what you want").into());
+            return Err(format!("this would {what}; say --yes if that is what you want").into());
         }
-        if ui.confirm(format_args!("Delete or replace {what}?")) { Ok(()) } else { Err("nothing was changed".into()) }
+        let (first, rest) = what.split_at(1);
+        if ui.confirm(format_args!("{}{rest}?", first.to_uppercase())) {
+            Ok(())
+        } else {
+            Err("nothing was changed".into())
+        }
     }
 
     fn succeed(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Exit {
-        let outputs = result::outputs(desired.stack, &outcome.known);
+        let outputs = result::outputs(desired.stack, &outcome.known, self.show_secrets);
         let uris = result::uris(desired.stack, &outcome.known);
         if self.json {
-            ui.line(json!({"event": "result", "uris": uris, "outputs": outputs}));
+            let event = json!({"event": "result", "uris": uris, "outputs": outputs});
+            if self.show_secrets { ui.reveal_line(event) } else { ui.line(event) }
         } else {
             for (name, value) in &outputs {
-                ui.say(format_args!("{name} = {value}"));
+                let line = format!("{name} = {}", printable::line(value));
+                if self.show_secrets { ui.reveal(line) } else { ui.say(line) }
             }
             for uri in &uris {
                 ui.line(uri);
@@ -242,7 +262,7 @@ impl Args {
             return left;
         }
         if self.json {
-            let mut line = crate::ui::plan::json(&undo.plan, &desired.stack.secrets);
+            let mut line = crate::ui::plan::json(&undo.plan, &desired.secrets);
             line["event"] = json!("undo");
             ui.line(line);
         } else {

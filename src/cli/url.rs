@@ -7,6 +7,8 @@ use crate::resources::{Live, Search, Sought, api, provider, stage};
 use crate::ui::Ui;
 
 /// Print the URI to connect to, and nothing else
+///
+/// The exit code is 3 when there is none.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -27,12 +29,12 @@ impl Args {
         if uris.is_empty() {
             let name = &aws.scope().stack;
             let instead = if live.is_empty() { list::instead(&self.target, name, ui).await } else { String::new() };
-            return Err(format!(
-                "stack {name} has no URI{}{instead}\n  bring it up with: {}",
+            ui.say(format_args!(
+                "error: stack {name} has no URI{}{instead}\n  bring it up with: {}",
                 if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
                 Command::new("up").with(&self.target)
-            )
-            .into());
+            ));
+            return Ok(Exit::NotThere);
         }
         for uri in uris {
             ui.line(uri);

@@ -48,7 +48,7 @@ impl Args {
         } else {
             let rendering = Rendering { file: &file, text: &text, colour: ui.colour_of_result() };
             if !problems.is_empty() {
-                ui.line(render(&problems, rendering));
+                ui.coloured_line(project.secrets().mask_in_place(&render(&problems, rendering)));
             }
             ui.line(summary(&file, errors, warnings));
         }

@@ -36,6 +36,7 @@ impl Assumed {
                     parameter.allowed_pattern = None;
                 }
                 parameter.default = Some(Value::from(value.as_str()));
+                parameter.made_up = true;
                 values.insert(name.clone(), value);
             }
         }

@@ -159,6 +159,7 @@ pub fn inspect(
     let more = more(&survey.stack);
     let mut problems = template.report(survey.problems.into_iter().chain(more).chain(warnings));
     problems.retain(|problem| !assumed.explain(&template, problem));
+    problems.iter_mut().for_each(|problem| survey.stack.secrets.mask_problem(problem));
     problems
 }
 

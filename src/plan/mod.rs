@@ -6,6 +6,8 @@ mod back_order;
 pub mod cycles;
 mod diff;
 pub mod effects;
+mod former;
+mod label;
 mod order;
 mod planner;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use diff::{Change, shown};
+pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
 pub use undo::{Did, Undo, believed, undo};

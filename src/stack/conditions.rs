@@ -45,7 +45,10 @@ impl Resolver<'_> {
             return Err(self.no_condition(name, path).into());
         };
         self.conditions.insert(name.to_owned(), Truth::Begun(self.depth));
+        // That a condition looks at a secret makes no secret of what it chooses.
+        let around = self.from_secret;
         let truth = self.logic(condition, &Path::default().key("Conditions").key(name), Asker::Condition);
+        self.from_secret = around;
         let known = truth.as_ref().map_or(Truth::Broken, |truth| Truth::Known(*truth));
         self.conditions.insert(name.to_owned(), known);
         truth

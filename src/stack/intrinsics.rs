@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::conditions::LOGIC;
+use super::parameters::Parameters;
 use super::resolve::{Reference, Resolver};
 use super::substitution::{self, Piece, Substitution};
 use super::{Scope, Token, network};
@@ -172,7 +173,17 @@ impl Resolver<'_> {
             return Err(needs_extensions(below, name).into());
         }
         if let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) {
-            let value = function(self, argument, &below)?;
+            // What takes a secret gives one, whatever it does to it.
+            let written = self.writes_secret(argument);
+            let around = std::mem::replace(&mut self.from_secret, written);
+            let value = function(self, argument, &below);
+            if self.from_secret
+                && let Ok(Some(value)) = &value
+            {
+                self.secrets.add(value);
+            }
+            self.from_secret |= around;
+            let value = value?;
             self.produced += value.as_ref().map_or(0, size);
             return if self.produced > MOST_PRODUCED { Err(too_much(&below)) } else { Ok(value) };
         }
@@ -189,6 +200,11 @@ impl Resolver<'_> {
             Problem::of_key(below, format!("unknown intrinsic function \"{name}\"")).suggest(name, known)
         };
         Err(problem.into())
+    }
+
+    /// Whether an argument holds a secret as it is written: SAM's transform puts parameters in itself.
+    fn writes_secret(&self, argument: &Value) -> bool {
+        !self.secrets.is_empty() && self.secrets.stand_in(&argument.to_string())
     }
 
     /// An argument, evaluated.
@@ -228,6 +244,8 @@ impl Resolver<'_> {
     /// `value` with the attributes that are known before anything exists; no others may be in it.
     fn known(&mut self, value: &Value, path: &Path) -> Result<Value, Failure> {
         let value = self.settle(value);
+        // A name may be one.
+        self.from_secret |= self.writes_secret(&value);
         match Token::find_all(&value).first() {
             None => Ok(value),
             Some(token) => {
@@ -287,6 +305,7 @@ impl Resolver<'_> {
     /// What `Ref` of a name gives.
     fn reference(&mut self, name: &str, path: &Path) -> Outcome {
         if let Some(value) = self.parameters.values.get(name) {
+            self.from_secret |= Parameters::is_secret(self.template, name);
             return Ok(Some(value.clone()));
         }
         if self.template.parameters.contains_key(name) || self.template.is_broken(name) {

@@ -17,6 +17,7 @@ mod parameters;
 mod references;
 mod resolve;
 mod rules;
+mod secrets;
 mod substitution;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,9 @@ use crate::diagnostic::Path;
 use crate::resources::Kind;
 pub use build::{Build, Esbuild, Makefile};
 pub use naming::{Identity, check_stack, logical_id_in};
+pub use parameters::secrets;
 pub use resolve::{Survey, resolve, survey};
+pub use secrets::{MASK, Secrets};
 
 /// Whose stack, where: what names and ARNs are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +65,8 @@ pub struct Stack {
     /// By logical id.
     pub resources: BTreeMap<String, Resource>,
     pub outputs: BTreeMap<String, Output>,
-    /// Values of `NoEcho` parameters, which nobody may print.
-    pub secrets: BTreeSet<String>,
+    /// Values of `NoEcho` parameters and what was computed from them: they are never shown.
+    pub secrets: Secrets,
 }
 
 /// One desired resource.
@@ -141,6 +144,8 @@ pub struct Output {
     pub description: Option<String>,
     /// Tokens inside.
     pub value: String,
+    /// Whether it was computed from a `NoEcho` parameter.
+    pub secret: bool,
 }
 
 /// An attribute that is not known until AWS has minted it, as it stands inside strings.

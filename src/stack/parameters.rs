@@ -1,10 +1,11 @@
 //! The values of a template's parameters: given or default, checked against what the template allows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use regex_lite::Regex;
 use serde_json::Value;
 
+use super::Secrets;
 use crate::diagnostic::{Path, Problem};
 use crate::template::{Parameter, Template};
 
@@ -13,12 +14,41 @@ use crate::template::{Parameter, Template};
 pub struct Parameters {
     pub values: BTreeMap<String, Value>,
     /// The values that must not be shown.
-    pub secrets: BTreeSet<String>,
+    pub secrets: Secrets,
+}
+
+impl Parameters {
+    /// Whether the value of the parameter `name` must not be shown.
+    pub fn is_secret(template: &Template, name: &str) -> bool {
+        template.parameters.get(name).is_some_and(hides)
+    }
+}
+
+fn hides(parameter: &Parameter) -> bool {
+    parameter.no_echo && !parameter.made_up
+}
+
+/// The values of `NoEcho` parameters, given and default, usable or not.
+pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (name, parameter) in template.parameters.iter().filter(|(_, parameter)| hides(parameter)) {
+        let default = parameter.default.as_ref().map(|default| match default {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        for text in [given.get(name).cloned(), default].into_iter().flatten() {
+            if parameter.type_name.contains("List") {
+                secrets.add(&text.split(',').map(str::trim).collect());
+            }
+            secrets.add(&text.into());
+        }
+    }
+    secrets
 }
 
 /// The values of `template`'s parameters where the user gave `given`; what is wrong with them goes to `problems`.
 pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Parameters {
-    let mut parameters = Parameters::default();
+    let mut parameters = Parameters { secrets: secrets(template, given), ..Parameters::default() };
     for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.is_broken(name)) {
         let problem = Problem::of_text(None, format!("the template has no parameter \"{name}\""));
         problems.push(problem.suggest(name, template.parameters.keys().map(String::as_str)));
@@ -28,25 +58,12 @@ pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mu
         let checked = Checked { name, parameter, path };
         match checked.value(given.get(name)) {
             Ok(value) => {
-                if parameter.no_echo {
-                    parameters
-                        .secrets
-                        .extend(texts(&value).into_iter().filter(|text| !text.is_empty()).map(str::to_owned));
-                }
                 parameters.values.insert(name.clone(), value);
             }
             Err(problem) => problems.push(*problem),
         }
     }
     parameters
-}
-
-/// The text or texts of a value.
-fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    }
 }
 
 struct Checked<'a> {

@@ -14,7 +14,7 @@ use super::build::{self, Build};
 use super::conditions::Truth;
 use super::naming::{Identity, check_stack};
 use super::parameters::{self, Parameters};
-use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Stack, Token, aws_types, rules};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types, rules};
 use crate::diagnostic::{Path, Problem, Step};
 use crate::resources::constraints::Refusal;
 use crate::resources::{Attribute, Kind, Naming, function};
@@ -63,6 +63,8 @@ pub fn survey(
         pretending: false,
         depth: 0,
         produced: 0,
+        secrets: parameters.secrets.clone(),
+        from_secret: false,
         conditions: BTreeMap::new(),
         evaluated: BTreeMap::new(),
         names: BTreeMap::new(),
@@ -82,9 +84,12 @@ pub fn survey(
         edges.extend(from_here);
     }
     let outputs = resolver.outputs();
+    let secrets = resolver.secrets;
     let mut problems = resolver.problems;
     rules::apply(&mut resources, &mut edges, &mut problems);
-    Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets: parameters.secrets }, problems }
+    // Problems quote the values that they are about.
+    problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
+    Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets }, problems }
 }
 
 /// A reference to a resource, found while something was evaluated.
@@ -138,6 +143,10 @@ pub(super) struct Resolver<'a> {
     pub depth: usize,
     /// How many bytes functions have given.
     pub produced: usize,
+    /// What must not be shown, as far as it is known by now.
+    pub secrets: Secrets,
+    /// Whether what is evaluated now takes a value that must not be shown.
+    pub from_secret: bool,
     pub conditions: BTreeMap<String, Truth>,
     evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
     names: BTreeMap<String, Progress<Option<String>>>,
@@ -267,6 +276,7 @@ impl<'a> Resolver<'a> {
         let path = path_of(logical_id).key("Properties");
         // This may happen in the middle of another resource, whose references wait meanwhile.
         let waiting = std::mem::take(&mut self.references);
+        let from_secret = self.from_secret;
         let mut properties = self.evaluate_all(&self.template.resources[logical_id].properties, &path);
         let code = self.take_code(kind, &mut properties, &path);
         let (canonical, problems) = self.canonical(kind, &properties, &path);
@@ -280,6 +290,7 @@ impl<'a> Resolver<'a> {
             }
         }
         let references = std::mem::replace(&mut self.references, waiting);
+        self.from_secret = from_secret;
         let evaluated = Rc::new(Evaluated { properties, code, references, create_only, faulty });
         self.evaluated.insert(logical_id.to_owned(), Progress::Done(Rc::clone(&evaluated)));
         Some(evaluated)
@@ -659,7 +670,9 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             let failed = self.failed.len();
+            self.from_secret = false;
             let value = self.evaluate(&declared.value, &path).map(|value| self.settle(&value));
+            let from_secret = self.from_secret;
             self.refuse_dynamic(value.as_ref().unwrap_or(&Value::Null), &path);
             let value = match value {
                 Some(Value::String(value)) => value,
@@ -671,7 +684,8 @@ impl<'a> Resolver<'a> {
                     continue;
                 }
             };
-            outputs.insert(name.clone(), Output { description: declared.description.clone(), value });
+            let secret = from_secret || self.secrets.are_in(&value);
+            outputs.insert(name.clone(), Output { description: declared.description.clone(), value, secret });
         }
         outputs
     }

@@ -439,7 +439,88 @@ Resources:\n{TABLE}\n"
 fn secrets_are_known() {
     let text = format!("Parameters:\n  Key: {{ Type: String, NoEcho: true }}\nResources:\n{TABLE}\n");
     let stack = resolve_with(&text, &[("Key", "s3cret")]).unwrap();
-    assert!(stack.secrets.contains("s3cret"));
+    assert!(stack.secrets.are_in("key=s3cret"));
+}
+
+/// A stack whose outputs are these expressions of the parameter `Secret`, in order.
+fn outputs_of(expressions: &[&str], secret: &str) -> Stack {
+    let outputs: String = expressions
+        .iter()
+        .enumerate()
+        .map(|(index, value)| format!("  Out{index:02}: {{ Value: {value} }}\n"))
+        .collect();
+    let text = format!(
+        "Transform: AWS::LanguageExtensions\nParameters:\n  Secret: {{ Type: String, NoEcho: true }}\n  \
+         Secrets: {{ Type: CommaDelimitedList, NoEcho: true, Default: 'one-secret,two-secret' }}\n  \
+         Plain: {{ Type: String, Default: plainly }}\nMappings:\n  Map: {{ {secret}: {{ key: looked-up }} }}\nConditions:\n  \
+         IsIt: !Equals [!Ref Secret, {secret}]\nResources:\n  Named:\n    Type: AWS::DynamoDB::Table\n    Properties:\n      \
+         TableName: !Sub 't-${{Secret}}'\n      KeySchema: []\n{TABLE}\nOutputs:\n{outputs}"
+    );
+    resolve_with(&text, &[("Secret", secret)]).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+#[test]
+fn what_a_function_makes_of_a_secret_is_one() {
+    let secret = [
+        "!Ref Secret",
+        "!Sub 'key=${Secret}'",
+        "!Sub ['key=${It}', { It: !Ref Secret }]",
+        "!Join ['-', [a, !Ref Secret]]",
+        "!Join [!Ref Secret, [a, b]]",
+        "{ 'Fn::Base64': !Ref Secret }",
+        "{ 'Fn::Base64': { 'Fn::Base64': !Sub 'x${Secret}y' } }",
+        "!Select [1, !Split ['-', !Ref Secret]]",
+        "!Select [0, !Split ['3', !Sub 'x${Secret}y']]",
+        "!Join ['+', !Split ['-', !Ref Secret]]",
+        "!Select [0, !Ref Secrets]",
+        "!Join ['', !Ref Secrets]",
+        "{ 'Fn::ToJsonString': { a: !Ref Secret } }",
+        "!If [IsIt, !Ref Secret, b]",
+        "!FindInMap [Map, !Ref Secret, key]",
+        "{ 'Fn::Base64': !Ref Named }",
+        "!GetAtt Named.Arn",
+        "!Sub '${Named}'",
+    ];
+    let stack = outputs_of(&secret, "s3cret-hunter2");
+    for (expression, output) in secret.iter().zip(stack.outputs.values()) {
+        assert!(output.secret, "{expression} gives {}", output.value);
+        assert!(stack.secrets.are_in(&output.value), "{expression} gives {}", output.value);
+        let masked = stack.secrets.mask(&format!("it is {}.", output.value));
+        for part in ["s3cret", "hunter2", "one-secret", &output.value] {
+            assert!(!masked.contains(part), "{expression}: {masked}");
+        }
+    }
+    let open = [
+        "!Ref Plain",
+        "!Sub '${Plain}-${AWS::Region}'",
+        "{ 'Fn::Base64': !Ref Plain }",
+        "!Select [0, !Split ['n', !Ref Plain]]",
+        "!If [IsIt, chosen, other]",
+        "{ 'Fn::Base64': !Ref Table }",
+        "!GetAtt Table.Arn",
+    ];
+    let stack = outputs_of(&open, "s3cret-hunter2");
+    for (expression, output) in open.iter().zip(stack.outputs.values()) {
+        assert!(!output.secret && !stack.secrets.are_in(&output.value), "{expression} gives {}", output.value);
+    }
+}
+
+#[test]
+fn no_problem_quotes_a_secret() {
+    for wrong in [
+        "!Select [!Ref Secret, [a]]",
+        "!FindInMap [!Ref Secret, a, b]",
+        "!GetAZs { Ref: Secret }",
+        "!Select [0, { 'Fn::Cidr': [!Ref Secret, 2, 8] }]",
+        "!GetAtt [Table, !Ref Secret]",
+    ] {
+        let text = format!(
+            "Parameters:\n  Secret: {{ Type: String, NoEcho: true, Default: s3cret }}\nResources:\n{TABLE}\nOutputs:\n  \
+             Out: {{ Value: {wrong} }}\n"
+        );
+        let problems = resolve_with(&text, &[]).unwrap_err();
+        assert!(!problems.is_empty() && !format!("{problems:?}").contains("s3cret"), "{wrong}: {problems:?}");
+    }
 }
 
 #[test]

@@ -84,6 +84,9 @@ pub struct Parameter {
     /// Whether the value is a secret.
     #[serde(default)]
     pub no_echo: bool,
+    /// Whether the default was made up by the lint: then it is nobody's secret.
+    #[serde(skip)]
+    pub made_up: bool,
 }
 
 /// What must hold of the parameters.

@@ -2,11 +2,9 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Ui;
+use super::bar::Bar;
 use crate::package::Progress;
 
 /// Shows a build.
@@ -15,7 +13,7 @@ pub struct Build {
     ui: Ui,
     terminal: bool,
     /// There once the compiler has something to do: most builds find everything made already.
-    bar: Mutex<Option<ProgressBar>>,
+    bar: Mutex<Option<Bar>>,
 }
 
 impl Build {
@@ -28,17 +26,11 @@ impl Build {
         match progress {
             Progress::Compiling { done, total, current } if self.terminal => {
                 let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let bar = bar.get_or_insert_with(|| {
-                    let bar = self.ui.moving.add(ProgressBar::new(0));
-                    let style =
-                        ProgressStyle::with_template("{spinner} building handlers {pos}/{len} {wide_msg}  {elapsed}");
-                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                    bar.enable_steady_tick(Duration::from_millis(100));
-                    bar
-                });
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
-                bar.set_message(current);
+                let text = format!("building handlers {done}/{total} {current}").as_str().into();
+                match bar.as_ref() {
+                    Some(bar) => bar.set(&text),
+                    None => *bar = Some(Bar::busy(&self.ui, &text, None)),
+                }
             }
             Progress::Compiling { .. } => {}
             // With a terminal the bar says it.
@@ -51,13 +43,10 @@ impl Build {
 
     /// Takes the bar away.
     pub fn end(&self) {
-        if let Some(bar) = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-            bar.finish_and_clear();
-            self.ui.moving.remove(&bar);
-        }
+        drop(self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
     }
 
     fn line(&self, text: &str) {
-        self.ui.say(text);
+        self.ui.say_coloured(text);
     }
 }

@@ -1,42 +1,54 @@
 //! A plan as text, and as JSON.
 
-use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use crate::plan::{Action, Change, Plan, Step, effects, shown, widening};
+use crate::printable;
+use crate::stack::{MASK, Secrets};
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// What is never shown.
+    pub secrets: &'a Secrets,
+    /// Whether to colour with ANSI codes.
+    pub colour: bool,
+    /// Whether what does not change is shown, too.
+    pub all: bool,
+}
 
 /// The plan as a person reads it before `up` goes on: what changes, property by property, what that interrupts, and a
 /// line that counts. What is created is only named.
-pub fn text(plan: &Plan, secrets: &BTreeSet<String>) -> String {
+pub fn text(plan: &Plan, view: View<'_>) -> String {
     let mut out = String::new();
-    let acting: Vec<&Step> = plan.steps.iter().filter(|step| step.action != Action::Keep).collect();
-    let width = acting.iter().map(|step| step.name.len()).max().unwrap_or(0);
-    for step in acting {
-        headline(&mut out, step, width);
+    let width = width(plan, view);
+    for step in shown_steps(plan, view) {
+        headline(&mut out, plan, step, width, view);
         if let Some(reason) = &step.reason {
-            let _ = writeln!(out, "      {reason}");
+            let _ = writeln!(out, "      {}", clean(reason, view));
         }
         if step.action != Action::Create {
-            changes(&mut out, step, secrets);
+            changes(&mut out, step, view);
         }
-        effects(&mut out, plan, step);
+        effects(&mut out, plan, step, view);
     }
     out + &counts(plan)
 }
 
-/// The plan whole: every resource, every property, who may do more than before, and `up`, the command that does it.
-pub fn details(plan: &Plan, secrets: &BTreeSet<String>, up: &dyn Display) -> String {
+/// The plan whole: every property of what changes, why, who may do more than before, and `up`, the command that does it.
+pub fn details(plan: &Plan, view: View<'_>, up: &dyn Display) -> String {
     let mut out = String::new();
-    let width = plan.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
-    for step in &plan.steps {
-        headline(&mut out, step, width);
-        let _ = writeln!(out, "      {}", step.why());
-        changes(&mut out, step, secrets);
-        effects(&mut out, plan, step);
+    let width = width(plan, view);
+    for step in shown_steps(plan, view) {
+        headline(&mut out, plan, step, width, view);
+        let _ = writeln!(out, "      {}", clean(step.why(), view));
+        changes(&mut out, step, view);
+        effects(&mut out, plan, step, view);
         for gained in widening::of(step) {
-            let _ = writeln!(out, "      permissions widen: {}", masked(&gained, secrets));
+            let _ = writeln!(out, "      permissions widen: {}", clean(&gained, view));
         }
     }
     let _ = write!(out, "{}", counts(plan));
@@ -46,27 +58,53 @@ pub fn details(plan: &Plan, secrets: &BTreeSet<String>, up: &dyn Display) -> Str
     out
 }
 
-fn headline(out: &mut String, step: &Step, width: usize) {
-    let id = step.physical_id.as_deref().unwrap_or_default();
-    let _ = writeln!(out, "  {} {:width$}  {:32}  {id}", step.action.glyph(), step.name, step.type_name);
+fn shown_steps<'a>(plan: &'a Plan, view: View<'_>) -> impl Iterator<Item = &'a Step> {
+    plan.steps.iter().filter(move |step| view.all || step.action != Action::Keep)
 }
 
-fn changes(out: &mut String, step: &Step, secrets: &BTreeSet<String>) {
+/// How wide the longest label is, in columns.
+fn width(plan: &Plan, view: View<'_>) -> usize {
+    shown_steps(plan, view).map(|step| clean(&plan.label(step), view).width()).max().unwrap_or(0)
+}
+
+/// Text of others, as it may be shown in a line.
+fn clean(text: &str, view: View<'_>) -> String {
+    printable::line(&view.secrets.mask(text))
+}
+
+fn headline(out: &mut String, plan: &Plan, step: &Step, width: usize, view: View<'_>) {
+    let label = clean(&plan.label(step), view);
+    let pad = " ".repeat(width.saturating_sub(label.width()));
+    let id = clean(step.physical_id.as_deref().unwrap_or_default(), view);
+    let colour = match step.action {
+        Action::Create => "32",
+        Action::Update | Action::Replace => "33",
+        Action::Delete => "31",
+        Action::Keep | Action::Retain => "2",
+    };
+    let change = format!("{} {label}", step.action.glyph());
+    let change = if view.colour { format!("\u{1b}[{colour}m{change}\u{1b}[0m") } else { change };
+    let line = format!("  {change}{pad}  {:32}  {id}", step.type_name);
+    let _ = writeln!(out, "{}", line.trim_end());
+}
+
+fn changes(out: &mut String, step: &Step, view: View<'_>) {
     for change in &step.changes {
-        let (old, new) = values(change, secrets);
+        let (old, new) = values(change, view.secrets);
+        let (old, new) = (old.map(|text| printable::line(&text)), new.map(|text| printable::line(&text)));
+        let property = clean(&change.property, view);
         if step.action == Action::Create {
             // Whose it is goes without saying, and so does what is empty.
             let own = |key: &String| key.starts_with("wschat:");
             let tags = change.new.as_ref().and_then(Value::as_object).filter(|_| change.property == "Tags");
             if let Some(new) = new.filter(|new| !new.is_empty() && tags.is_none_or(|tags| !tags.keys().all(own))) {
-                let _ = writeln!(out, "      {}: {new}", change.property);
+                let _ = writeln!(out, "      {property}: {new}");
             }
             continue;
         }
         let _ = writeln!(
             out,
-            "      {}: {} -> {}{}",
-            change.property,
+            "      {property}: {} -> {}{}",
             old.unwrap_or_else(none),
             new.unwrap_or_else(none),
             if change.create_only { "  (cannot be changed in place)" } else { "" }
@@ -74,13 +112,13 @@ fn changes(out: &mut String, step: &Step, secrets: &BTreeSet<String>) {
     }
 }
 
-fn effects(out: &mut String, plan: &Plan, step: &Step) {
+fn effects(out: &mut String, plan: &Plan, step: &Step, view: View<'_>) {
     let effects = effects::of(plan, step);
     for text in effects.interrupted {
-        let _ = writeln!(out, "      interrupts: {text}");
+        let _ = writeln!(out, "      interrupts: {}", clean(&text, view));
     }
     for text in effects.lost {
-        let _ = writeln!(out, "      loses: {text}");
+        let _ = writeln!(out, "      loses: {}", clean(&text, view));
     }
 }
 
@@ -99,6 +137,14 @@ fn counts(plan: &Plan) -> String {
     .filter(|(action, _)| count(*action) > 0)
     .map(|(action, words)| format!("{} {words}", count(action)))
     .collect();
+    let kept = count(Action::Keep);
+    if kept == plan.steps.len() {
+        return match kept {
+            0 => "No changes. There are no resources.".to_owned(),
+            1 => "No changes. 1 resource is up to date.".to_owned(),
+            many => format!("No changes. {many} resources are up to date."),
+        };
+    }
     let drain = match plan.drain() {
         Some(drain) => format!(
             "\nWhat is not served any more is removed {} s later, when no message can be under way to it (--no-drain: at once).",
@@ -106,41 +152,34 @@ fn counts(plan: &Plan) -> String {
         ),
         None => String::new(),
     };
-    match parts.is_empty() {
-        true => "Plan: nothing at all.".to_owned(),
-        false => format!("Plan: {}.{drain}", parts.join(", ")),
-    }
+    format!("Plan: {}.{drain}", parts.join(", "))
 }
 
 /// The plan for programs: the same facts.
-pub fn json(plan: &Plan, secrets: &BTreeSet<String>) -> Value {
+pub fn json(plan: &Plan, secrets: &Secrets) -> Value {
+    let masked = |text: &str| secrets.mask(text);
     let steps = plan.steps.iter().map(|step| {
         let effects = effects::of(plan, step);
         let changes = step.changes.iter().map(|change| {
             let (old, new) = values(change, secrets);
-            json!({"property": change.property, "old": old, "new": new, "create_only": change.create_only})
+            json!({"property": masked(&change.property), "old": old, "new": new, "create_only": change.create_only})
         });
         json!({
             "action": step.action.word(),
             "type": step.type_name,
-            "resource": step.name,
-            "physical_id": step.physical_id,
-            "reason": step.why(),
+            "resource": masked(&step.name),
+            "label": masked(&plan.label(step)),
+            "physical_id": step.physical_id.as_deref().map(masked),
+            "reason": masked(step.why()),
             "changes": changes.collect::<Vec<_>>(),
-            "interrupts": effects.interrupted,
-            "loses": effects.lost,
-            "permissions": widening::of(step).iter().map(|text| masked(text, secrets)).collect::<Vec<_>>(),
+            "interrupts": effects.interrupted.iter().map(|text| masked(text)).collect::<Vec<_>>(),
+            "loses": effects.lost.iter().map(|text| masked(text)).collect::<Vec<_>>(),
+            "permissions": widening::of(step).iter().map(|text| masked(text)).collect::<Vec<_>>(),
             "after": step.after,
             "drain_ms": step.drain.as_ref().map(|drain| u64::try_from(drain.lasts.as_millis()).unwrap_or(u64::MAX)),
         })
     });
     json!({"event": "plan", "digest": plan.digest(), "steps": steps.collect::<Vec<_>>()})
-}
-
-/// A text without the secrets that it may hold.
-fn masked(text: &str, secrets: &BTreeSet<String>) -> String {
-    let real = secrets.iter().filter(|secret| !secret.is_empty());
-    real.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "****"))
 }
 
 /// What stands for nothing.
@@ -150,13 +189,10 @@ fn none() -> String {
 
 /// A change's old and new value as they may be shown. A value that holds a secret is not, nor is the one before it,
 /// which was a secret then.
-pub fn values(change: &Change, secrets: &BTreeSet<String>) -> (Option<String>, Option<String>) {
-    let is_secret = |value: &Option<Value>| {
-        let text = shown(value.as_ref());
-        value.is_some() && secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret.as_str()))
-    };
+pub fn values(change: &Change, secrets: &Secrets) -> (Option<String>, Option<String>) {
+    let is_secret = |value: &Option<Value>| value.is_some() && secrets.are_in(&shown(value.as_ref()));
     let secret = is_secret(&change.old) || is_secret(&change.new);
     let value =
-        |value: &Option<Value>| value.as_ref().map(|value| if secret { "****".to_owned() } else { shown(Some(value)) });
+        |value: &Option<Value>| value.as_ref().map(|value| if secret { MASK.to_owned() } else { shown(Some(value)) });
     (value(&change.old), value(&change.new))
 }

@@ -1,15 +1,16 @@
 //! A run as it goes on: a line a resource with its state and its time, and a total.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use unicode_width::UnicodeWidthStr;
 
 use super::Ui;
+use super::bar::{self, Bar, Text};
 use crate::execute::Event;
 use crate::plan::{Action, Plan, Step};
 
@@ -65,9 +66,6 @@ pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver
             }
         }
     }
-    if let Some(terminal) = terminal {
-        terminal.end();
-    }
 }
 
 fn step_of(event: &Event) -> usize {
@@ -93,7 +91,7 @@ fn line(plan: &Plan, event: &Event) -> Option<String> {
         }
         Event::Failed { error, .. } => format!("failed: {error}"),
     };
-    Some(format!("{} {}  {}  {what}", step.action.glyph(), step.name, step.type_name))
+    Some(format!("{} {}  {}  {what}", step.action.glyph(), plan.label(step), step.type_name))
 }
 
 fn past(action: Action) -> &'static str {
@@ -106,58 +104,85 @@ fn past(action: Action) -> &'static str {
     }
 }
 
-struct Terminal {
-    lines: MultiProgress,
-    total: ProgressBar,
-    bars: BTreeMap<usize, ProgressBar>,
+/// How many lines of the terminal stay free of bars: for the total, and for what is said beside them.
+const SPARE: usize = 6;
+
+struct Terminal<'a> {
+    ui: &'a Ui,
+    total: Bar,
+    acting: usize,
+    done: usize,
+    bars: BTreeMap<usize, Bar>,
+    /// Steps that run and have no bar, because the terminal is not high enough.
+    unseen: BTreeSet<usize>,
     width: usize,
 }
 
-impl Terminal {
-    fn new(plan: &Plan, ui: &Ui) -> Self {
+impl<'a> Terminal<'a> {
+    fn new(plan: &Plan, ui: &'a Ui) -> Self {
         let acting = || plan.steps.iter().filter(|step| step.action.acts());
-        let lines = ui.moving.clone();
-        let total = lines.add(ProgressBar::new(acting().count() as u64));
-        total.set_style(style("  {pos} of {len} done  {elapsed}"));
-        total.enable_steady_tick(Duration::from_millis(100));
-        Self { lines, total, bars: BTreeMap::new(), width: acting().map(|step| step.name.len()).max().unwrap_or(0) }
+        let width = acting().map(|step| plan.label(step).width()).max().unwrap_or(0);
+        let total = Bar::total(ui, "");
+        let terminal = Self {
+            ui,
+            total,
+            acting: acting().count(),
+            done: 0,
+            bars: BTreeMap::new(),
+            unseen: BTreeSet::new(),
+            width,
+        };
+        terminal.count();
+        terminal
+    }
+
+    fn count(&self) {
+        let unseen = match self.unseen.len() {
+            0 => String::new(),
+            more => format!(", {more} more under way"),
+        };
+        self.total.set(&format!("{} of {} done{unseen}", self.done, self.acting).as_str().into());
     }
 
     fn show(&mut self, plan: &Plan, event: &Event) {
         let index = step_of(event);
         let step = &plan.steps[index];
-        let bar = self.bars.entry(index).or_insert_with(|| {
-            let bar = self.lines.insert_before(&self.total, ProgressBar::new_spinner());
-            bar.set_style(style("{spinner} {msg}  {elapsed}"));
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        let width = self.width;
-        let text =
-            |state: &str| format!("{} {:width$}  {:30}  {state}", step.action.glyph(), step.name, step.type_name);
-        match event {
-            Event::Started { .. } => bar.set_message(text(present(step))),
-            Event::Waiting { text: waiting, .. } => bar.set_message(text(waiting)),
-            Event::PutBack { .. } => bar.set_message(text("waits for what it names")),
-            Event::Made { .. } => bar.set_message(text("made, getting ready")),
+        let text = |state: &str| {
+            let label = plan.label(step);
+            let pad = " ".repeat(self.width.saturating_sub(label.width()));
+            let what = format!("{} {label}{pad}", step.action.glyph());
+            Text { what, details: format!("{:30}", step.type_name), state: state.to_owned() }
+        };
+        // What is over is a line like any other, above those that change.
+        let (mark, text) = match event {
+            Event::Started { .. } => (None, text(present(step))),
+            Event::Waiting { text: waiting, .. } => (None, text(waiting)),
+            Event::PutBack { .. } => (None, text("waits for what it names")),
+            Event::Made { .. } => (None, text("made, getting ready")),
             Event::Done { milliseconds, .. } => {
-                bar.set_style(style("✓ {msg}"));
                 let seconds = Duration::from_millis(*milliseconds).as_secs_f64();
-                bar.finish_with_message(text(&format!("{}  {seconds:.2} s", past(step.action))));
-                self.total.inc(1);
+                self.done += 1;
+                (Some('✓'), text(&format!("{}  {seconds:.2} s", past(step.action))))
             }
-            Event::Failed { .. } => {
-                bar.set_style(style("✗ {msg}"));
-                bar.finish_with_message(text("failed"));
+            Event::Failed { .. } => (Some('✗'), text("failed")),
+        };
+        match mark {
+            Some(mark) => {
+                self.bars.remove(&index);
+                self.unseen.remove(&index);
+                let line = text.clean(self.ui).within(bar::columns().saturating_sub(2));
+                self.ui.say(format_args!("{mark} {line}"));
             }
+            None => match self.bars.get(&index) {
+                Some(bar) => bar.set(&text),
+                None if self.bars.len() + SPARE < bar::size().1 => {
+                    self.unseen.remove(&index);
+                    self.bars.insert(index, Bar::busy(self.ui, &text, Some(&self.total)));
+                }
+                None => drop(self.unseen.insert(index)),
+            },
         }
-    }
-
-    fn end(self) {
-        for bar in self.bars.values().filter(|bar| !bar.is_finished()) {
-            bar.abandon();
-        }
-        self.total.finish_and_clear();
+        self.count();
     }
 }
 
@@ -169,8 +194,4 @@ fn present(step: &Step) -> &'static str {
         Action::Replace => "replacing",
         Action::Delete => "deleting",
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -48,7 +48,7 @@ def test_the_stack_is_as_the_template_says(app):
     target = ("--local", "--data", cloud.data, "--stack", STACK)
     assert_as_described(cloud.plain, ROOT / "templates/chat.yaml", STACK, uri)
     assert wschat("url", *target).strip() == uri
-    assert "All is well." in wschat("status", *target, "--template", ROOT / "templates/chat.yaml")
+    assert "Stack is healthy." in wschat("status", *target, "--template", ROOT / "templates/chat.yaml")
 
 
 def test_two_clients_chat(app):

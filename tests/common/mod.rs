@@ -17,6 +17,7 @@ pub mod pool;
 pub mod proxy;
 pub mod sample;
 pub mod template;
+pub mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};

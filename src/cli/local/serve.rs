@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
+use crate::cli::interrupt::Claim;
 use crate::local::serve::serve;
 
 /// Serve the local cloud in this process; what `start` runs in the background.
@@ -20,6 +21,8 @@ impl Args {
             .with_max_level(tracing::Level::INFO)
             .with_writer(std::io::stderr)
             .init();
+        // It ends at Ctrl-C by itself, when it has put away what it holds.
+        let _claim = Claim::new();
         serve(data, self.port, self.conditions).await?;
         Ok(Exit::Ok)
     }

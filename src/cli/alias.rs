@@ -1,0 +1,84 @@
+//! Verbs of other tools, and what they are called here.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Each with what to type instead, and what that does.
+const ALIASES: &[(&str, &str, &str)] = &[
+    ("apply", "wschat up", "deploys the stack"),
+    ("build", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
+    ("bundle", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
+    ("check", "wschat validate", "checks the template"),
+    ("create", "wschat up", "creates the stack, or updates it"),
+    ("delete", "wschat down", "removes the stack"),
+    ("deploy", "wschat up", "deploys the stack"),
+    ("describe", "wschat status", "shows the stack's resources"),
+    ("destroy", "wschat down", "removes the stack"),
+    ("dev", "wschat up --local", "runs the stack on this machine; run it again after a change"),
+    ("diff", "wschat plan", "shows what would change"),
+    ("drift", "wschat status", "shows what differs from the template"),
+    ("info", "wschat status", "shows the stack's resources"),
+    ("init", "wschat up --local", "needs no setup: put a template.yaml here and run it"),
+    ("lint", "wschat validate", "checks the template"),
+    ("log", "wschat local logs", "shows the local cloud's log; on AWS: `aws logs tail LOG-GROUP --follow`"),
+    ("logs", "wschat local logs", "shows the local cloud's log; on AWS: `aws logs tail LOG-GROUP --follow`"),
+    ("new", "wschat up --local", "needs no setup: put a template.yaml here and run it"),
+    ("output", "wschat url", "prints the URI; `wschat up` prints the outputs"),
+    ("outputs", "wschat url", "prints the URI; `wschat up` prints the outputs"),
+    ("package", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
+    ("preview", "wschat plan", "shows what would change"),
+    ("remove", "wschat down", "removes the stack"),
+    ("reset", "wschat local reset", "deletes everything that the local cloud holds"),
+    ("rm", "wschat down", "removes the stack"),
+    ("run", "wschat up --local", "runs the stack on this machine"),
+    ("serve", "wschat up --local", "runs the stack on this machine"),
+    ("show", "wschat status", "shows the stack's resources"),
+    ("start", "wschat local start", "starts the local cloud; `wschat up --local` starts it and deploys to it"),
+    ("stop", "wschat local stop", "stops the local cloud; `wschat down` removes a stack"),
+    ("sync", "wschat up", "deploys what has changed"),
+    ("tail", "wschat local logs --follow", "shows the local cloud's log as it grows"),
+    ("teardown", "wschat down", "removes the stack"),
+    ("undeploy", "wschat down", "removes the stack"),
+    ("update", "wschat up", "updates the stack"),
+    ("uri", "wschat url", "prints the URI"),
+    ("version", "wschat --version", "prints the version"),
+    ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
+];
+
+/// What to say to a command line that clap does not understand because its verb is another tool's.
+pub fn answer(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let (_, instead, what) = ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase())?;
+    Some(format!("error: there is no verb \"{typed}\"\n  use: {instead} ({what})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_alias_is_answered_with_a_command_that_exists() {
+        for (name, instead, _) in ALIASES {
+            let error = Cli::try_parse_from(["wschat", name, "--stack", "x"]).unwrap_err();
+            let answer = answer(&error).unwrap();
+            assert!(answer.contains(&format!("\n  use: {instead} (")), "{answer}");
+            let parsed = Cli::try_parse_from(instead.split(' '));
+            let known = parsed.map_or_else(|error| error.kind() == ErrorKind::DisplayVersion, |_| true);
+            assert!(known, "{instead}");
+        }
+        assert!(ALIASES.is_sorted());
+    }
+
+    #[test]
+    fn what_is_no_alias_is_left_to_clap() {
+        for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]]
+        {
+            assert_eq!(answer(&Cli::try_parse_from(line).unwrap_err()), None, "{line:?}");
+        }
+    }
+}

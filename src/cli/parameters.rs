@@ -1,0 +1,219 @@
+//! The values of a template's parameters, from wherever they are given: a value on the command line is seen by everybody
+//! who may list processes, one in a file or in the environment is not.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Failure;
+use super::command::Command;
+
+/// What the names of variables begin with that give parameters.
+const VARIABLE: &str = "WSCHAT_PARAMETER_";
+
+/// The longest file that is read: a parameter has 4096 characters at most
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>), a template 200 of them.
+const LONGEST: u64 = 4 << 20;
+
+/// Which parameters have which values.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// The value of a parameter of the template, or @FILE to read it from a file (@@ for a value that begins with @); may
+    /// be given several times
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    parameters: Vec<(String, String)>,
+    /// A JSON file with values of parameters: {"NAME": "VALUE"}, or a list as CloudFormation takes it; may be given several
+    /// times, and the last one counts
+    ///
+    /// A parameter may also be given as the environment variable WSCHAT_PARAMETER_NAME. --parameter counts before files, and
+    /// files before the environment.
+    #[arg(long = "parameter-file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must be NAME=VALUE, or NAME=@FILE".to_owned()),
+    }
+}
+
+impl Args {
+    /// Whether none is given on the command line.
+    pub fn is_empty(&self) -> bool {
+        self.parameters.is_empty() && self.files.is_empty()
+    }
+
+    /// Adds to `command` what was given on the command line. A value is there only where its parameter `may_be_shown`; the
+    /// user puts in the others.
+    pub fn add_to(&self, command: &mut Command, may_be_shown: impl Fn(&str) -> bool) {
+        let Self { parameters, files } = self;
+        for file in files {
+            command.option("--parameter-file", Some(file));
+        }
+        for (name, value) in parameters {
+            let is_file = value.starts_with('@') && !value.starts_with("@@");
+            let value = if is_file || may_be_shown(name) { value } else { &format!("<value of {name}>") };
+            command.option("--parameter", Some(format!("{name}={value}")));
+        }
+    }
+
+    /// All values, by the parameters' names.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is not what it must be.
+    pub fn read(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut values = environment()?;
+        for path in &self.files {
+            values.extend(of_file(path)?);
+        }
+        for (name, value) in &self.parameters {
+            let value = match value.strip_prefix('@') {
+                None => value.clone(),
+                Some(at) if at.starts_with('@') => at.to_owned(),
+                Some(path) => of_one_file(name, Path::new(path))?,
+            };
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
+    }
+}
+
+/// The values in the environment. Which names are parameters' only the template knows: one that is none is an error as it
+/// would be on the command line.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clap reads variables whose names it knows, and these are the template's"
+)]
+fn environment() -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    for (variable, value) in std::env::vars_os() {
+        let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(VARIABLE)) else { continue };
+        let Some(value) = value.to_str() else {
+            return Err(format!("the environment variable {VARIABLE}{name} is not UTF-8").into());
+        };
+        values.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(values)
+}
+
+/// The value in a file of its own, without the end of its last line.
+fn of_one_file(name: &str, path: &Path) -> Result<String, Failure> {
+    let text = text(path).map_err(|error| {
+        format!(
+            "cannot read the value of the parameter {name} from {}: {error}\n  a value that begins with @ is written @@",
+            path.display()
+        )
+    })?;
+    let value = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    Ok(value.to_owned())
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if read as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {} MB", LONGEST >> 20)));
+    }
+    Ok(text)
+}
+
+/// The values in a file of parameters.
+fn of_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let file = path.display();
+    let text = text(path).map_err(|error| format!("cannot read the parameter file {file}: {error}"))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| {
+        // serde_json's message may quote what it read.
+        format!("the parameter file {file} is not JSON: line {}, column {}", error.line(), error.column())
+    })?;
+    read(&value).map_err(|why| format!("the parameter file {file} cannot be used: {why}").into())
+}
+
+/// Reads `{"A": "b"}`, `[{"ParameterKey": "A", "ParameterValue": "b"}]` or `{"Parameters": {"A": "b"}}`. No error quotes a
+/// value.
+fn read(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    match value {
+        // AWS CodePipeline's template configuration files.
+        Value::Object(entries) if matches!(entries.get("Parameters"), Some(Value::Object(_))) => {
+            read(&entries["Parameters"])
+        }
+        Value::Object(entries) => {
+            entries.iter().map(|(name, value)| Ok((name.clone(), scalar(name, value)?))).collect()
+        }
+        Value::Array(items) => items.iter().enumerate().map(|(index, item)| of_item(index, item)).collect(),
+        _ => Err("it must be an object, or a list of objects with ParameterKey and ParameterValue".to_owned()),
+    }
+}
+
+fn of_item(index: usize, item: &Value) -> Result<(String, String), String> {
+    let Some(name) = item["ParameterKey"].as_str() else {
+        return Err(format!("entry {} of the list has no ParameterKey", index + 1));
+    };
+    match item.get("ParameterValue") {
+        Some(value) => Ok((name.to_owned(), scalar(name, value)?)),
+        None if item["UsePreviousValue"] == true => {
+            Err(format!("UsePreviousValue of {name} needs a stack of CloudFormation's; give the value"))
+        }
+        None => Err(format!("{name} has no ParameterValue")),
+    }
+}
+
+fn scalar(name: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Bool(_) => Ok(value.to_string()),
+        Value::Number(number) if !number.is_f64() => Ok(value.to_string()),
+        // 1.10 would become 1.1.
+        Value::Number(_) => Err(format!("quote the value of {name}: a number with a fraction may not keep its digits")),
+        Value::Array(items) => {
+            let items: Result<Vec<String>, String> = items.iter().map(|item| scalar(name, item)).collect();
+            Ok(items?.join(","))
+        }
+        Value::Null | Value::Object(_) => Err(format!("the value of {name} must be a string")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parameter_files_are_read_in_every_form() {
+        let expected: BTreeMap<String, String> =
+            [("A", "b"), ("N", "3"), ("T", "true"), ("L", "x,y")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        let flat = json!({"A": "b", "N": 3, "T": true, "L": ["x", "y"]});
+        let list: Vec<Value> = flat
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}))
+            .collect();
+        for form in [flat.clone(), json!({"Parameters": flat, "Tags": {"x": "y"}}), Value::from(list)] {
+            assert_eq!(read(&form).unwrap(), expected, "{form}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_parameter_file_is_refused_without_a_value() {
+        for (form, expected) in [
+            (json!("s3cret"), "it must be an object, or a list of objects with ParameterKey and ParameterValue"),
+            (json!({"A": null}), "the value of A must be a string"),
+            (json!({"A": {"s3cret": 1}}), "the value of A must be a string"),
+            (json!({"A": 1.10}), "quote the value of A: a number with a fraction may not keep its digits"),
+            (json!(["A=s3cret"]), "entry 1 of the list has no ParameterKey"),
+            (json!([{"ParameterKey": "A"}]), "A has no ParameterValue"),
+            (
+                json!([{"ParameterKey": "A", "UsePreviousValue": true}]),
+                "UsePreviousValue of A needs a stack of CloudFormation's; give the value",
+            ),
+        ] {
+            assert_eq!(read(&form).unwrap_err(), expected, "{form}");
+        }
+    }
+}
