@@ -22,9 +22,8 @@ use crate::resources::{
 };
 
 /// Types in the order in which resources of them can go, whatever else is there. What AWS demands: a stage before its
-/// deployment; a response before its route, that before its integration and authorizer; an alias before its version; a
-/// role before the policy that bounds it; parts before the whole; a function before its log group, which it would make
-/// again. What we prefer: an API before what its calls need, functions before their roles.
+/// deployment; a route before its integration and its authorizer; an alias before its version; a role before the policy
+/// that bounds it; a function before its log group, which it would make again. What we prefer: an API before what its calls need, functions before their roles.
 const GOING: &[&str] = &[
     stage::TYPE,
     route_response::TYPE,

@@ -320,9 +320,6 @@ impl Cloud {
             return Ok(());
         }
         let users: Vec<&Live> = match doomed.type_name {
-            route::TYPE => {
-                self.of(route_response::TYPE).filter(|response| response.parent.as_deref() == Some(id)).collect()
-            }
             integration::TYPE => {
                 let target = format!("integrations/{id}");
                 self.of(route::TYPE).filter(|route| route.properties["Target"] == target).collect()
