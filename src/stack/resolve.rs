@@ -351,15 +351,12 @@ impl<'a> Resolver<'a> {
                 let holds = |path: &Path| path.is_above(failed) || failed.is_above(path);
                 problem.path != *path && holds(&problem.path) || problem.hangs_on.iter().any(holds)
             };
-            // A secret stays one where its form is wrong.
-            let secret = |secret: &String| !secret.is_empty() && problem.what.contains(secret.as_str());
             if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
                 continue;
             }
-            let hidden = self.parameters.secrets.iter().find(|value| secret(value));
-            let what =
-                hidden.map_or_else(|| problem.what.clone(), |value| problem.what.replace(value.as_str(), "****"));
-            self.problems.push(Problem { what, ..problem });
+            // A secret stays one where its form is wrong.
+            self.parameters.secrets.mask_problem(&mut problem);
+            self.problems.push(problem);
         }
     }
 
