@@ -241,7 +241,7 @@ impl Run<'_> {
         let Some((step, until)) = draining else { return now };
         let left = until.saturating_duration_since(now);
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        let text = format!("waiting {seconds} s for messages that are still under way (--no-drain does not)");
+        let text = format!("waiting {seconds} s for messages under way (--no-drain skips it)");
         self.tell(Event::Waiting { step, text });
         until.min(now + Duration::from_secs(1))
     }

@@ -236,7 +236,7 @@ async fn ask(client: &mut Client, route: &str, mark: &str) {
 const QUIETLY: &[&str] = &["--no-interruption"];
 
 /// Said while something that is not served any more waits for its end.
-const DRAINS: &str = "for messages that are still under way";
+const DRAINS: &str = "for messages under way";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_served_moves_and_nobody_notices() {
