@@ -150,6 +150,8 @@ async fn a_down_that_is_killed_leaves_no_log_group_behind() {
     let cloud = template::swift_echo();
     let mut template = template::echo_without_handler(&cloud);
     template.set("Echo.FunctionName", "mine".into());
+    // Then Lambda makes it.
+    template.remove("EchoLogs");
     template.save(&cloud);
     for when in [Fault::before as fn(What) -> Fault, Fault::after] {
         cloud.up();
@@ -377,6 +379,19 @@ fn a_renamed_folder_keeps_its_stack() {
     same(&cloud.inventory_now(), &Inventory::new());
 }
 
+/// Where the project's folder is a function's code, what `up` writes there is no part of it.
+#[test]
+fn the_file_is_nobodys_code() {
+    let cloud = template::swift_echo();
+    let mut template = template::echo_without_handler(&cloud);
+    template.set("Echo.Code", ".".into());
+    template.save(&cloud);
+    template::script(&cloud.folder(), "#!/bin/sh\nexit 1\n");
+    cloud.up();
+    assert!(cloud.folder().join("wschat.toml").is_file());
+    cloud.up().changes_nothing();
+}
+
 #[test]
 fn a_region_that_was_given_is_kept_beside_the_name() {
     let cloud = template::swift_echo();
@@ -420,7 +435,9 @@ fn the_stacks_that_there_are_are_listed() {
     up("app-two");
     let listed = list(&[]);
     listed.changes_nothing();
-    let status = cloud.wschat(&["status", "--local", "--stack", "shop", "--json"]).ok();
+    // A policy that the template describes apart from its role only the template tells from the role's own.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let status = in_folder(&cloud, elsewhere.path(), &["status", "--local", "--stack", "shop", "--json"]).ok();
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
     let (count, uri) = (status["resources"].as_array().unwrap().len(), status["uris"][0].as_str().unwrap());
     let lines: Vec<&str> = listed.stdout.lines().collect();

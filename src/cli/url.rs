@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, result, target};
-use crate::resources::{Live, Search, Sought, api, provider, stage};
+use crate::resources::{Live, Owner, Search, Sought, api, provider, stage};
 use crate::ui::Ui;
 
 /// Print the URI to connect to, and nothing else
@@ -23,8 +23,11 @@ impl Args {
         for type_name in [api::TYPE, stage::TYPE] {
             if let Some(provider) = provider(type_name) {
                 live.extend(provider.list(&aws, &sought, &live.clone()).await?);
+                live.retain(|one| one.owner == Owner::Stack);
             }
         }
+        api::settle_owners(&mut live, aws.scope(), &Search::default());
+        live.retain(|one| one.owner == Owner::Stack);
         let uris = result::live_uris(&live);
         if uris.is_empty() {
             let name = &aws.scope().stack;

@@ -35,7 +35,7 @@ pub(super) struct Contents {
 
 /// What never goes into a zip, whatever the code is.
 pub(super) fn is_foreign(name: &str) -> bool {
-    matches!(name.rsplit('/').next(), Some(".git" | ".wschat"))
+    matches!(name.rsplit('/').next(), Some(".git" | ".wschat" | "wschat.toml"))
 }
 
 /// Zips a folder that holds `bootstrap`: all of it, for it is what a build made.
