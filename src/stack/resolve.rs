@@ -339,7 +339,7 @@ impl<'a> Resolver<'a> {
             if missing && problem.path.0.is_empty() && problem.what.starts_with("missing property") {
                 problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
-            let problem = problem.below(path);
+            let mut problem = problem.below(path);
             let reported = |other: &Problem| match missing {
                 true => other.path == problem.path && other.what == problem.what,
                 false => {
