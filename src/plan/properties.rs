@@ -80,6 +80,8 @@ fn template(items: &[Item], is_b: bool) -> Value {
     let mut before = Vec::new();
     let mut placed: Vec<Placed> = Vec::new();
     let mut resources = serde_json::Map::new();
+    // No template is empty.
+    resources.insert("Always".to_owned(), json!({"Type": log_group::TYPE}));
     for (index, item) in items.iter().enumerate() {
         let kind = kind(item, &before);
         before.push(kind);
