@@ -168,8 +168,8 @@ impl Traffic {
                     && self.admitted.load(Ordering::Relaxed) > admitted + 3)
         };
         eventually(when, goes_on).await;
-        for task in self.tasks.extract_if(.., |task| task.is_finished()) {
-            let error = task.await.unwrap_err();
+        if let Some(ended) = self.tasks.iter().position(JoinHandle::is_finished) {
+            let error = self.tasks.swap_remove(ended).await.unwrap_err();
             panic!("{when}: {error}");
         }
     }
