@@ -24,7 +24,7 @@ pub struct CallError {
     /// How long AWS asks to wait before the next try.
     pub retry_after: Option<Duration>,
     /// Where no connection was made to; nothing was sent then.
-    pub unreached: Option<Unreached>,
+    pub unreached: Option<Box<Unreached>>,
 }
 
 /// What a failed call means for what to do next.
@@ -98,7 +98,7 @@ impl CallError {
             message,
             request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
             retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
-            unreached,
+            unreached: unreached.map(Box::new),
         }
     }
 
