@@ -85,7 +85,8 @@ fn the_region_is_the_one_that_awss_cli_takes() {
     home.write("project/template.json", r#"{"Resources": {"Group": {"Type": "AWS::Logs::LogGroup"}}}"#);
     let aws = FakeAws::knowing(&[("AKIAPROFILE", "222222222222")]);
     let note = "AWS_REGION sets the region to us-east-1, over profile \"static\" with eu-west-1; --region eu-west-1 takes that\n";
-    let table: &[(&[&str], &[(&str, &str)], &str, bool)] = &[
+    type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, bool);
+    let table: &[Row<'_>] = &[
         (&["--profile", "static"], &[], "eu-west-1", false),
         (&["--profile", "static"], &[("AWS_REGION", "us-east-1")], "us-east-1", true),
         (&["--profile", "static"], &[("AWS_REGION", "eu-west-1")], "eu-west-1", false),
@@ -135,7 +136,9 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         keys.chain([(variable, url.to_owned())]).collect()
     };
     let no_names = "there are: elsewhere, ";
-    let rows: Vec<(&str, Vec<(&str, String)>, String, String)> = vec![
+    // Flags, variables, and the two lines: what is wrong and what to do.
+    type Row<'a> = (&'a str, Vec<(&'a str, String)>, String, String);
+    let rows: Vec<Row<'_>> = vec![
         // A profile that does not exist.
         ("--profile statik", vec![], format!("--profile: there is no profile \"statik\" in {FILES}"), "did you mean \"static\"? There are: *".into()),
         ("--profile zzz", vec![], format!("--profile: there is no profile \"zzz\" in {FILES}"), format!("{no_names}*")),
