@@ -126,7 +126,7 @@ impl Aws {
                 Some(settings) => settings.explain(&self.anonymous.region, &error),
                 None => ConnectError::new(
                     format!("the local cloud does not say who is calling: {error}"),
-                    "see its log: wschat local logs",
+                    "the log in its data folder tells more",
                 ),
             })?;
         let arn = identity.arn.unwrap_or_default();

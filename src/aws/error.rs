@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
 use super::network::{Unreached, never_connected};
 
@@ -24,7 +24,7 @@ pub struct CallError {
     /// How long AWS asks to wait before the next try.
     pub retry_after: Option<Duration>,
     /// Where no connection was made to; nothing was sent then.
-    pub unreached: Option<Unreached>,
+    pub unreached: Option<Box<Unreached>>,
 }
 
 /// What a failed call means for what to do next.
@@ -66,7 +66,15 @@ impl CallError {
         let unreached = find::<Unreached>(error).cloned();
         let credentials = find::<CredentialsError>(error);
         // What kept credentials from being loaded says more than that they were not.
-        let cause = credentials.map(|error| error.source().map_or_else(|| error.to_string(), chain));
+        let cause = credentials.map(|error| match (find::<ErrorMetadata>(error), error.source()) {
+            (Some(refusal), _) => {
+                format!("{}: {}", refusal.code().unwrap_or_default(), refusal.message().unwrap_or_default())
+            }
+            (None, Some(source)) => {
+                find::<CredentialsError>(source).and_then(|error| error.source()).map_or_else(|| chain(source), chain)
+            }
+            (None, None) => error.to_string(),
+        });
         let message = match (&unreached, cause) {
             (Some(unreached), _) => unreached.to_string(),
             (None, Some(cause)) => cause,
@@ -98,7 +106,7 @@ impl CallError {
             message,
             request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
             retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
-            unreached,
+            unreached: unreached.map(Box::new),
         }
     }
 

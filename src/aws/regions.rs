@@ -72,7 +72,10 @@ pub fn suggestion(region: &str) -> Option<&'static str> {
     // An availability zone is its region and a letter.
     let zone = given.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|rest| is_known(rest));
     let known = |name: &str| KNOWN.iter().copied().find(|known| *known == name);
-    known(&given).or_else(|| known(zone?)).or_else(|| nearest(&given, KNOWN))
+    // The first of those that it may be the beginning of.
+    let longer =
+        || KNOWN.iter().copied().find(|known| known.strip_prefix(&given).is_some_and(|end| end.starts_with('-')));
+    known(&given).or_else(|| known(zone?)).or_else(longer).or_else(|| nearest(&given, KNOWN))
 }
 
 #[cfg(test)]
@@ -84,6 +87,7 @@ mod tests {
         let table = [
             ("eu-wset-1", Some("eu-west-1")),
             ("eu-west-1a", Some("eu-west-1")),
+            ("eu-west", Some("eu-west-1")),
             ("EU-WEST-1", Some("eu-west-1")),
             ("us_east_1", Some("us-east-1")),
             ("us-east-11", Some("us-east-1")),

@@ -212,7 +212,15 @@ impl Settings {
     }
 
     fn check_chain(&self, name: &str) -> Result<(), ConnectError> {
-        for profile in self.chain(name)? {
+        let chain = self.chain(name)?;
+        if let Some(base) = chain.last().filter(|base| is_sso(base)) {
+            let login = self.sso_login(base);
+            // Only a session's token can be renewed.
+            if login == Login::Never || (login != Login::Valid && base.get("sso_session").is_none()) {
+                return Err(not_logged_in(base.name(), &login));
+            }
+        }
+        for profile in chain {
             let (name, Some(serial)) = (profile.name(), profile.get("mfa_serial")) else { continue };
             if profile.get("role_arn").is_none() {
                 continue;
@@ -260,13 +268,10 @@ impl Settings {
         };
         let Some(base) = base else { return self.nowhere() };
         let base_name = base.name();
-        let login = format!("aws sso login --profile {base_name}");
-        if base.get("sso_session").is_some() || base.get("sso_start_url").is_some() {
+        if is_sso(base) {
+            let login = format!("aws sso login --profile {base_name}");
             return match self.sso_login(base) {
-                Login::Never => ConnectError::new(format!("profile \"{base_name}\" is not logged in to SSO"), login),
-                Login::Expired(at) => {
-                    ConnectError::new(format!("the SSO login of profile \"{base_name}\" expired at {at}"), login)
-                }
+                login @ (Login::Never | Login::Expired(_)) => not_logged_in(base_name, &login),
                 Login::Valid if why.contains("Unauthorized") => ConnectError::new(
                     format!("SSO does not take the login of profile \"{base_name}\" any more: {why}"),
                     login,
@@ -368,7 +373,10 @@ impl Settings {
             ),
             _ => ConnectError::new(
                 format!("AWS refuses the credentials of {whose} ({says})"),
-                "check whose they are with: aws sts get-caller-identity",
+                match self.source() {
+                    Source::Profile(name) => format!("check them with: aws sts get-caller-identity --profile {name}"),
+                    _ => "check them with: aws sts get-caller-identity".to_owned(),
+                },
             ),
         }
     }
@@ -429,7 +437,20 @@ impl Settings {
     }
 }
 
+fn is_sso(profile: &Profile) -> bool {
+    profile.get("sso_session").is_some() || profile.get("sso_start_url").is_some()
+}
+
+fn not_logged_in(profile: &str, login: &Login) -> ConnectError {
+    let what = match login {
+        Login::Expired(at) => format!("the SSO login of profile \"{profile}\" expired at {at}"),
+        _ => format!("profile \"{profile}\" is not logged in to SSO"),
+    };
+    ConnectError::new(what, format!("aws sso login --profile {profile}"))
+}
+
 /// How it stands with an SSO login.
+#[derive(Debug, PartialEq, Eq)]
 enum Login {
     Never,
     Expired(String),

@@ -58,6 +58,10 @@ pub fn role_by_name(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope
     if step.type_name == role::TYPE {
         let it = Subject::of(plan, step, scope);
         rights.allow("iam", READ_ROLE, it.role_arn());
+        if it.creates() {
+            // Whether it is there already is asked before IAM knows of a path.
+            rights.allow("iam", &["GetRole"], role::arn(scope, None, it.name()));
+        }
     }
 }
 
