@@ -677,7 +677,7 @@ impl Staging<'_> {
             }
             self.outside.insert(real.clone());
         }
-        if self.copies && version.starts_with("file:") || self.copies && self.manager == Manager::Npm {
+        if self.copies && (self.manager == Manager::Npm || version.starts_with("file:")) {
             for (below, file) in tree::own_files(&real, self.repository)? {
                 let content = read(&file)?;
                 self.files.insert(real.join(below), content);

@@ -490,7 +490,8 @@ async fn a_node_modules_that_a_build_put_there_goes_as_it_is() {
     let type_only = r#"{"type":"commonjs"}"#;
     let record = r#"{"packages":{"node_modules/tool":{"dev":true},"node_modules/there":{}}}"#;
     // The folder, its package.json, what else there is; and whether its node_modules goes.
-    let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(&str, &str, Files<'_>, bool)] = &[
         (".aws-sam/build/F", declared, &[("package-lock.json", "{}")], true),
         ("dist", declared, &[("package-lock.json", "{}")], true),
         ("code", declared, &[], true),
