@@ -97,12 +97,13 @@ impl Args {
             run.rounds.push(Round::new(&desired.plan, &outcome, planned));
             // What is there by now may be of two runs' making.
             let in_company = !outcome.did.adopted.is_empty() && !stopped;
-            let goes_on = in_company && round < ROUNDS && self.plan.is_none();
+            plans.push(desired.plan.digest());
+            let in_vain = outcome.is_complete() && (round == ROUNDS || circles(&plans));
+            let goes_on = in_company && round < ROUNDS && self.plan.is_none() && !in_vain;
             if !goes_on {
                 self.timings.tell("up", &run, desired.aws, ui);
             }
-            plans.push(desired.plan.digest());
-            if in_company && self.plan.is_none() && (circles(&plans) || !goes_on && outcome.is_complete()) {
+            if in_company && in_vain && self.plan.is_none() {
                 return Err(found_again(&desired.plan, &outcome, plans.len()));
             }
             if outcome.is_complete() && !goes_on {
