@@ -311,6 +311,10 @@ fn final_ones(call: &Name) -> Vec<Fault> {
         "sts" => {
             vec![Fault::refuse(403, "InvalidClientTokenId", "The security token included in the request is invalid.")]
         }
+        // Roles are read by their names then.
+        "iam" if operation == "GetAccountAuthorizationDetails" => {
+            vec![Fault::refuse(400, "ValidationError", invalid)]
+        }
         "iam" => vec![Fault::refuse(403, "AccessDenied", &denied), Fault::refuse(400, "ValidationError", invalid)],
         "dynamodb" => vec![
             Fault::refuse(400, "AccessDeniedException", &denied),

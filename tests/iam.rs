@@ -261,7 +261,7 @@ async fn the_least_rights_bring_change_and_remove_a_stack_and_nothing_else() {
 
     let mut template = template::echo(&cloud);
     least_suffices(&cloud, "up", &[]).await;
-    let changes: [(&str, fn(&mut Template)); 6] = [
+    let changes: [Change; 6] = [
         ("nothing", |_| {}),
         ("a role's policy", |it| it.set("Role.Policies.0.PolicyName", json!("cells"))),
         ("a managed policy of AWS's", |it| {

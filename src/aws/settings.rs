@@ -338,7 +338,7 @@ impl Settings {
             Source::Profile(name) => format!("profile \"{name}\""),
             Source::Host => "this container or instance".to_owned(),
         };
-        let says = one_line(&format!("{}: {}", error.code, error.message));
+        let says = one_line(&error.to_string());
         let lower = error.message.to_lowercase();
         let late = ["expired", "not yet current", "skew", "too far"].iter().any(|words| lower.contains(words));
         match error.code.as_str() {
