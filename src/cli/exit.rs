@@ -22,7 +22,7 @@ pub const HELP: &str = "\
 Exit codes:
   0    done; nothing to do
   1    error
-  2    plan and up --dry-run: there is something to do; status: something is missing, changed or broken
+  2    plan, up --dry-run: there are changes to make; status: something differs or is broken
   3    status, url, local status: there is nothing of the kind
   64   wrong usage
   130  interrupted (Ctrl-C)";

@@ -282,7 +282,7 @@ mod tests {
         for (what, columns, expected) in [
             ("+ Connect   ", 60, "+ Connect     AWS::Lambda::Function  creating"),
             ("+ Connect   ", 40, "+ Connect  creating"),
-            ("+ ConnectWithAName", 20, "+ Connec…  creating"),
+            ("+ ConnectWithAName", 20, "+ Connect…  creating"),
         ] {
             assert_eq!(text(what).within(columns), expected);
         }
