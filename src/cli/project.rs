@@ -36,6 +36,10 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The rules of warnings about code that is found without building it.
+const CODE_OUTSIDE: &str = "code-outside";
+const CODE_SECRETS: &str = "code-with-credentials";
+
 /// A template's file, read.
 #[derive(Debug)]
 pub struct Project {
@@ -162,6 +166,21 @@ impl Project {
                 continue;
             }
             let properties = stack.resources[&code.logical_id].path.key("Properties");
+            if let Source::Path(path) = &code.source {
+                let place = properties.key("Code");
+                match self.reach(path) {
+                    Err(error) => {
+                        problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
+                        continue;
+                    }
+                    Ok(Some(warning)) => problems.push(Problem { rule: Some(CODE_OUTSIDE), ..Problem::new(place, warning) }),
+                    Ok(None) => {}
+                }
+            }
+            if let Some(warning) = package::left_out(&code) {
+                let problem = Problem::new(properties.key("Code"), warning);
+                problems.push(Problem { rule: Some(CODE_SECRETS), ..problem });
+            }
             match &code.source {
                 Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
                 _ => problems.extend(package::check(&code).err().map(|(property, error)| {
@@ -171,6 +190,15 @@ impl Project {
             }
         }
         problems
+    }
+
+    /// Where code lies: a warning where it is outside of the project.
+    fn reach(&self, path: &Path) -> Result<Option<String>, package::PackageError> {
+        let Ok(folder) = self.folder() else { return Ok(None) };
+        Ok(match package::reach(&folder, path, std::env::home_dir().as_deref())? {
+            package::Reach::Inside => None,
+            package::Reach::Outside(warning) => Some(warning),
+        })
     }
 
     /// That there is no code at `code`.
@@ -261,6 +289,18 @@ impl Project {
         options: &package::Options,
         ui: &Ui,
     ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
+        let mut outside: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for code in &code {
+            let Source::Path(path) = &code.source else { continue };
+            let warning = self.reach(path).map_err(|error| {
+                let help = error.help.clone().unwrap_or_default();
+                format!("cannot find the code of {}: {}\n  {help}", code.logical_id, error.why)
+            })?;
+            warning.into_iter().for_each(|warning| outside.entry(warning).or_default().push(&code.logical_id));
+        }
+        for (warning, functions) in outside {
+            ui.say(format!("{}: {warning}", functions.join(", ")));
+        }
         let progress = ui.build();
         let result = package::build(code, target, options, |step| progress.show(step)).await;
         progress.end();

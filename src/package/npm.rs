@@ -109,6 +109,7 @@ pub(super) fn wanted(
         without_tool: WITHOUT_NPM,
         tidy: |_| Ok(()),
         root: "node_modules",
+        steps: None,
     };
     Ok(Some(Wanted { install, note }))
 }
