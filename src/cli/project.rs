@@ -36,9 +36,14 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The rules of warnings about code that is found without building it.
-const CODE_OUTSIDE: &str = "code-outside";
-const CODE_SECRETS: &str = "code-with-credentials";
+/// The rules of warnings about functions' code, and what happens to those who do not keep them.
+pub const RULES: &[(&str, &str)] = &[
+    (
+        "code-outside",
+        "the code of a function lies outside of the template's repository, so others do not get it with that",
+    ),
+    ("code-with-credentials", "a file that looks like credentials is left out of the zip, and the code may miss it"),
+];
 
 /// A template's file, read.
 #[derive(Debug)]
@@ -166,20 +171,20 @@ impl Project {
                 continue;
             }
             let properties = stack.resources[&code.logical_id].path.key("Properties");
-            if let Source::Path(path) = &code.source {
-                let place = properties.key("Code");
-                match self.reach(path) {
-                    Err(error) => {
-                        problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
-                        continue;
-                    }
-                    Ok(Some(warning)) => problems.push(Problem { rule: Some(CODE_OUTSIDE), ..Problem::new(place, warning) }),
-                    Ok(None) => {}
+            let place = properties.key("Code");
+            match self.reach(&code) {
+                Err(error) => {
+                    problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
+                    continue;
                 }
+                Ok(Some(warning)) => {
+                    problems.push(Problem { rule: Some("code-outside"), ..Problem::new(place, warning) })
+                }
+                Ok(None) => {}
             }
             if let Some(warning) = package::left_out(&code) {
                 let problem = Problem::new(properties.key("Code"), warning);
-                problems.push(Problem { rule: Some(CODE_SECRETS), ..problem });
+                problems.push(Problem { rule: Some("code-with-credentials"), ..problem });
             }
             match &code.source {
                 Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
@@ -193,9 +198,9 @@ impl Project {
     }
 
     /// Where code lies: a warning where it is outside of the project.
-    fn reach(&self, path: &Path) -> Result<Option<String>, package::PackageError> {
+    fn reach(&self, code: &Code) -> Result<Option<String>, package::PackageError> {
         let Ok(folder) = self.folder() else { return Ok(None) };
-        Ok(match package::reach(&folder, path, std::env::home_dir().as_deref())? {
+        Ok(match package::reach(&folder, code, std::env::home_dir().as_deref())? {
             package::Reach::Inside => None,
             package::Reach::Outside(warning) => Some(warning),
         })
@@ -291,8 +296,7 @@ impl Project {
     ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
         let mut outside: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for code in &code {
-            let Source::Path(path) = &code.source else { continue };
-            let warning = self.reach(path).map_err(|error| {
+            let warning = self.reach(code).map_err(|error| {
                 let help = error.help.clone().unwrap_or_default();
                 format!("cannot find the code of {}: {}\n  {help}", code.logical_id, error.why)
             })?;

@@ -139,7 +139,9 @@ impl Walk<'_> {
             verdict => verdict,
         };
         if asked_for.is_none() {
-            if verdict == Verdict::Take && let Some(rule) = self.excludes.rule(path, path.is_dir()) {
+            if verdict == Verdict::Take
+                && let Some(rule) = self.excludes.rule(path, path.is_dir())
+            {
                 self.contents.left_out.insert(name, rule);
                 return Ok(());
             }

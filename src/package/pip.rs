@@ -21,12 +21,7 @@ pub(super) const WITHOUT_PIP: &str =
     "install pip for it (python3 -m ensurepip, or your system's python3-pip), and run the same command again";
 
 /// Options for every pip: say what is wrong, and nothing else; and leave bytecode to the first start.
-pub(super) const QUIET: &[&str] = &[
-    "--quiet",
-    "--disable-pip-version-check",
-    "--no-input",
-    "--progress-bar=off",
-];
+pub(super) const QUIET: &[&str] = &["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar=off"];
 
 /// Options for those that install.
 pub(super) const INSTALLING: &[&str] = &["--no-warn-script-location", "--no-compile"];
@@ -195,12 +190,13 @@ impl Steps {
         let folder = work.join(format!("{name}.fetched"));
         let mut pip = self.pip("download");
         pip.arg("--no-deps").arg("--requirement").arg(&list).args(self.platform.flags()).arg("--dest").arg(&folder);
-        self.run_pip(pip, "pip download").await.map_err(|error| {
-            if is_missing(&error) { self.platform.has_no_wheel(&name, &version) } else { error }
-        })?;
+        self.run_pip(pip, "pip download")
+            .await
+            .map_err(|error| if is_missing(&error) { self.platform.has_no_wheel(&name, &version) } else { error })?;
         let fetched = files_in(&folder)?.pop().ok_or_else(|| self.platform.has_no_wheel(&name, &version))?;
         if self.requirements.hashed && !self.is_allowed(&fetched)? {
-            let why = format!("the wheel of {name} {version} for {} has none of the hashes that are allowed", self.platform);
+            let why =
+                format!("the wheel of {name} {version} for {} has none of the hashes that are allowed", self.platform);
             return Err(failed(why));
         }
         Ok(fetched)
@@ -312,7 +308,9 @@ impl Platform {
     /// Whether Lambda runs a wheel with this tag: `cp312-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64`.
     fn takes(&self, tag: &str) -> bool {
         let mut parts = tag.splitn(3, '-');
-        let (Some(pythons), Some(abis), Some(platforms)) = (parts.next(), parts.next(), parts.next()) else { return false };
+        let (Some(pythons), Some(abis), Some(platforms)) = (parts.next(), parts.next(), parts.next()) else {
+            return false;
+        };
         let minor = self.minor();
         let stable = abis.split('.').any(|abi| abi == "abi3");
         let python = |tag: &str| match tag.strip_prefix("cp3").or(tag.strip_prefix("py3")) {
@@ -329,7 +327,9 @@ impl Platform {
         let accepted: Vec<String> =
             self.flags().iter().filter_map(|flag| Some(flag.strip_prefix("--platform=")?.to_owned())).collect();
         let platform = |tag: &str| {
-            tag == "any" || accepted.iter().any(|known| known == tag) || OLDER.iter().any(|old| *tag == format!("{old}_{machine}"))
+            tag == "any"
+                || accepted.iter().any(|known| known == tag)
+                || OLDER.iter().any(|old| *tag == format!("{old}_{machine}"))
         };
         pythons.split('.').any(python) && abis.split('.').any(abi) && platforms.split('.').any(platform)
     }
@@ -341,7 +341,8 @@ impl Platform {
     }
 
     fn has_no_wheel(&self, name: &str, version: &str) -> PackageError {
-        let why = format!("{name} {version} has no wheel for {self}, and it is not pure Python, so none can be built here");
+        let why =
+            format!("{name} {version} has no wheel for {self}, and it is not pure Python, so none can be built here");
         failed(why).help(format!(
             "choose a version of {name} that has one, or another package; or build it on Amazon Linux and put it into the code's \
              folder.\nIt is installed nowhere, here neither, because Lambda could not run it"
@@ -431,3 +432,6 @@ fn tidy(folder: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

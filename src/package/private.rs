@@ -10,15 +10,46 @@ use super::exclude;
 /// Files and folders of tools: no code reads them when it runs. Settings of package managers are among them, which may hold
 /// tokens.
 const TOOLS: &[&str] = &[
-    ".git", ".hg", ".svn", ".wschat", ".aws-sam", ".serverless", ".terraform", "cdk.out", ".idea", ".vscode", ".DS_Store",
-    "Thumbs.db", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".npmrc", ".yarnrc",
-    ".yarnrc.yml", ".pypirc", exclude::OWN,
+    ".git",
+    ".hg",
+    ".svn",
+    ".wschat",
+    ".aws-sam",
+    ".serverless",
+    ".terraform",
+    "cdk.out",
+    ".idea",
+    ".vscode",
+    ".DS_Store",
+    "Thumbs.db",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".tox",
+    ".nox",
+    ".npmrc",
+    ".yarnrc",
+    ".yarnrc.yml",
+    ".pypirc",
+    exclude::OWN,
 ];
 
 /// Files and folders that hold credentials by their nature.
 const SECRET: &[&str] = &[
-    ".env", ".netrc", ".git-credentials", ".pgpass", ".aws", ".ssh", ".gnupg", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
-    "id_ecdsa_sk", "id_ed25519_sk",
+    ".env",
+    ".netrc",
+    ".git-credentials",
+    ".pgpass",
+    ".aws",
+    ".ssh",
+    ".gnupg",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "id_ecdsa_sk",
+    "id_ed25519_sk",
 ];
 
 /// Endings of an `.env` file that say that it is an example.
@@ -38,7 +69,9 @@ pub(super) fn is_secret(path: &Path) -> bool {
     let by_name = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         SECRET.contains(&name.as_str())
-            || name.strip_prefix(".env.").is_some_and(|rest| !EXAMPLES.contains(&rest.rsplit('.').next().unwrap_or(rest)))
+            || name
+                .strip_prefix(".env.")
+                .is_some_and(|rest| !EXAMPLES.contains(&rest.rsplit('.').next().unwrap_or(rest)))
             || name.ends_with(".p12")
             || name.ends_with(".pfx")
     };
@@ -52,10 +85,11 @@ pub(super) fn is_secret(path: &Path) -> bool {
 fn holds_private_key(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut start));
-    read.is_ok() && String::from_utf8_lossy(&start).lines().any(|line| {
-        // PKCS #8 and the older forms of RFC 7468; OpenSSH's own.
-        line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----")
-    })
+    read.is_ok()
+        && String::from_utf8_lossy(&start).lines().any(|line| {
+            // PKCS #8 and the older forms of RFC 7468; OpenSSH's own.
+            line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----")
+        })
 }
 
 /// What is to be said of what was left out, if anything was.
@@ -105,6 +139,9 @@ mod tests {
         assert_eq!(warning(&BTreeSet::new()), None);
         let all: BTreeSet<String> = (0..7).map(|number| format!("{number}.pem")).collect();
         let text = warning(&all).unwrap();
-        assert!(text.contains(": 0.pem, 1.pem, 2.pem, 3.pem, 4.pem, 2 more (to deploy it, write !0.pem into"), "{text}");
+        assert!(
+            text.contains(": 0.pem, 1.pem, 2.pem, 3.pem, 4.pem, 2 more (to deploy it, write !0.pem into"),
+            "{text}"
+        );
     }
 }

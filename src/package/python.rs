@@ -25,10 +25,16 @@ enum Source {
     /// requirements.txt, or what stands for it.
     Requirements(PathBuf),
     /// uv.lock: in the project's folder, or in that of its workspace.
-    Uv { lock: PathBuf },
-    Poetry { lock: PathBuf },
+    Uv {
+        lock: PathBuf,
+    },
+    Poetry {
+        lock: PathBuf,
+    },
     /// Pipfile.lock: plain JSON with versions and hashes.
-    Pipenv { lock: PathBuf },
+    Pipenv {
+        lock: PathBuf,
+    },
     /// `[project.dependencies]`.
     Project(Vec<String>),
     /// Nothing is declared.
@@ -227,7 +233,8 @@ fn pipenv(lock: &Path) -> Result<String, PackageError> {
         let field = |key: &str| package[key].as_str();
         let extras: Vec<&str> = package["extras"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
-        let mut line = if let Some(path) = field("path").or_else(|| field("file").filter(|file| !file.contains("://"))) {
+        let mut line = if let Some(path) = field("path").or_else(|| field("file").filter(|file| !file.contains("://")))
+        {
             let path = if path.starts_with(['.', '/']) { path.to_owned() } else { format!("./{path}") };
             format!("{path}{extras}")
         } else if let Some(url) = field("file") {
@@ -254,11 +261,49 @@ fn pipenv(lock: &Path) -> Result<String, PackageError> {
 
 /// Variables that tools for Python, and compilers, need to find their programs, folders, indexes and certificates.
 const KEPT: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "TMP", "TEMP", "CI",
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE", "NETRC", "SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "CC", "CXX", "AR", "LD", "CFLAGS", "CXXFLAGS",
-    "CPPFLAGS", "LDFLAGS", "MAKEFLAGS", "LD_LIBRARY_PATH", "PKG_CONFIG_PATH", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT",
-    "SYSTEMROOT", "SOURCE_DATE_EPOCH", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "CI",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "CC",
+    "CXX",
+    "AR",
+    "LD",
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "MAKEFLAGS",
+    "LD_LIBRARY_PATH",
+    "PKG_CONFIG_PATH",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "SDKROOT",
+    "SYSTEMROOT",
+    "SOURCE_DATE_EPOCH",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
 ];
 
 /// The beginnings of settings of package managers, and of what chooses a Python. An index's password may be among them: it is
@@ -293,7 +338,8 @@ mod tests {
         for name in ["PATH", "https_proxy", "PIP_INDEX_URL", "UV_INDEX_OURS_PASSWORD", "INDEX_TOKEN", "LC_ALL"] {
             assert!(is_kept(&name.into(), &text), "{name}");
         }
-        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "DATABASE_URL", "INDEX_TOKE", "PYTHONPATH"] {
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "DATABASE_URL", "INDEX_TOKE", "PYTHONPATH"]
+        {
             assert!(!is_kept(&name.into(), &text), "{name}");
         }
     }
@@ -312,7 +358,10 @@ mod tests {
             (&[("pyproject.toml", "[project]\ndynamic = [\"dependencies\"]\n")], Ok("Project([\".\"])")),
             (&[("pylock.toml", "")], Err("pylock.toml is not supported yet")),
             (&[("Pipfile", "")], Err("Pipfile has no Pipfile.lock beside it")),
-            (&[("pyproject.toml", "[tool.poetry.dependencies]\nhumanize = \"*\"\n")], Err("has no poetry.lock beside it")),
+            (
+                &[("pyproject.toml", "[tool.poetry.dependencies]\nhumanize = \"*\"\n")],
+                Err("has no poetry.lock beside it"),
+            ),
             (
                 &[("pyproject.toml", &*format!("{project}[tool.uv.sources]\nhumanize = {{ path = \"../h\" }}\n"))],
                 Err("names sources that only uv knows"),

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::PackageError;
+use super::{Code, PackageError, Source};
+use crate::interpreter::Language;
 
 /// How far from the template code lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +16,25 @@ pub enum Reach {
     Outside(String),
 }
 
-/// Where `code`, a file or folder that exists, lies, seen from the template's folder `template`. `home` is the user's folder.
+/// Where a function's code lies, seen from the template's folder `template`. `home` is the user's folder. Of a crate only the
+/// executable is deployed, so it may lie anywhere.
 ///
 /// # Errors
 /// When it is no code's folder: the root of the file system, the user's own folder, or one above the repository.
-pub fn reach(template: &Path, code: &Path, home: Option<&Path>) -> Result<Reach, PackageError> {
-    let (Ok(template), Ok(code)) = (fs::canonicalize(template), fs::canonicalize(code)) else { return Ok(Reach::Inside) };
+pub fn reach(template: &Path, code: &Code, home: Option<&Path>) -> Result<Reach, PackageError> {
+    match &code.source {
+        Source::Path(path) if Language::of(&code.runtime).is_some() || !path.join("Cargo.toml").is_file() => {
+            reach_of(template, path, home)
+        }
+        _ => Ok(Reach::Inside),
+    }
+}
+
+/// Where `code`, a file or folder that exists, lies, seen from the template's folder `template`. `home` is the user's folder.
+fn reach_of(template: &Path, code: &Path, home: Option<&Path>) -> Result<Reach, PackageError> {
+    let (Ok(template), Ok(code)) = (fs::canonicalize(template), fs::canonicalize(code)) else {
+        return Ok(Reach::Inside);
+    };
     let repository = template.ancestors().find(|folder| folder.join(".git").exists());
     let root = repository.unwrap_or(&template);
     let refused = |what: &str| {
@@ -57,7 +71,13 @@ mod tests {
     fn code_is_inside_outside_or_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for name in ["home/work/app/infra", "home/work/app/lambdas", "home/work/app/.git", "home/work/other/fn", "home/plain/t/fn"] {
+        for name in [
+            "home/work/app/infra",
+            "home/work/app/lambdas",
+            "home/work/app/.git",
+            "home/work/other/fn",
+            "home/plain/t/fn",
+        ] {
             fs::create_dir_all(path(name)).unwrap();
         }
         let home = path("home");
@@ -77,7 +97,7 @@ mod tests {
             ("home", "home", "inside"),
             (app, "nowhere", "inside"),
         ] {
-            let found = match reach(&path(template), &path(code), Some(&home)) {
+            let found = match reach_of(&path(template), &path(code), Some(&home)) {
                 Ok(Reach::Inside) => "inside".to_owned(),
                 Ok(Reach::Outside(text)) => text,
                 Err(error) => error.why,

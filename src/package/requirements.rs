@@ -174,9 +174,8 @@ fn logical_lines(text: &str) -> Vec<String> {
     }
     lines.push(pending);
     let comment = |line: &str| {
-        line.char_indices().find(|&(at, c)| {
-            c == '#' && (at == 0 || line[..at].ends_with(|before: char| before.is_whitespace()))
-        })
+        line.char_indices()
+            .find(|&(at, c)| c == '#' && (at == 0 || line[..at].ends_with(|before: char| before.is_whitespace())))
     };
     let clean = |line: String| {
         let end = comment(&line).map_or(line.len(), |(at, _)| at);
@@ -237,7 +236,8 @@ fn local(requirement: &str, bases: &[&Path]) -> Result<Option<Local>, PackageErr
         }
         None if explicit || archive => {
             let base = bases.first().copied().unwrap_or(Path::new("."));
-            let why = format!("the requirement {requirement} names {}, which does not exist", base.join(&path).display());
+            let why =
+                format!("the requirement {requirement} names {}, which does not exist", base.join(&path).display());
             Err(PackageError::new(DOING, why).help("a path in a requirements file is relative to the code's folder"))
         }
         None => Ok(None),
@@ -347,7 +347,10 @@ mod tests {
             fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             fs::write(root.join(name), text).unwrap();
         };
-        write("fn/requirements.txt", "-r ../common/base.txt\n-c limits.txt\n--index-url https://example.com/simple\none==1\n");
+        write(
+            "fn/requirements.txt",
+            "-r ../common/base.txt\n-c limits.txt\n--index-url https://example.com/simple\none==1\n",
+        );
         write("fn/limits.txt", "two<3\n");
         write("common/base.txt", "-r more.txt\ntwo \\\n  --hash=sha256:22 \\\n  --hash=sha256:23\n#\\\n# three\n");
         write("common/more.txt", "\u{feff}four#no-comment\n");
@@ -380,7 +383,8 @@ mod tests {
         write("lib/sub/b.py", "1");
         let digest = || digest(folder.path()).unwrap();
         let first = digest();
-        for left in ["build/lib/a.py", "lib.egg-info/PKG-INFO", "lib/__pycache__/a.pyc", ".git/HEAD", "env/pyvenv.cfg"] {
+        for left in ["build/lib/a.py", "lib.egg-info/PKG-INFO", "lib/__pycache__/a.pyc", ".git/HEAD", "env/pyvenv.cfg"]
+        {
             write(left, "1");
         }
         assert_eq!(digest(), first);

@@ -55,7 +55,9 @@ pub(super) async fn build(
     let packed = packing.finish().await?;
     // What is said of several functions, of one folder mostly, is said once.
     let mut notes: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
-    for (function, note) in packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| (function, note))) {
+    for (function, note) in
+        packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| (function, note)))
+    {
         notes.entry(note).or_default().push(function);
     }
     for (note, functions) in notes {
@@ -205,8 +207,7 @@ fn may_be_installed(folder: &Path, language: Language, handler: &str) -> bool {
     }
     let name = handler.split(['.', '/']).find(|part| !part.is_empty()).unwrap_or(handler);
     let names = [format!("\"{name}\""), format!("\"{name}/")];
-    std::fs::read_to_string(folder.join("package.json"))
-        .is_ok_and(|text| names.iter().any(|name| text.contains(name)))
+    std::fs::read_to_string(folder.join("package.json")).is_ok_and(|text| names.iter().any(|name| text.contains(name)))
 }
 
 /// What a function's code for node or python is.
@@ -315,4 +316,4 @@ fn check_handler(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -115,7 +115,13 @@ pub(super) async fn provide(
             let beside = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
             let mut command = Command::new(&interpreter.program);
             python::clean(&mut command, &[]);
-            command.args(["-m", "pip", "install"]).args(pip::QUIET).args(pip::INSTALLING).arg("--target").arg(&beside).arg(BOTO3);
+            command
+                .args(["-m", "pip", "install"])
+                .args(pip::QUIET)
+                .args(pip::INSTALLING)
+                .arg("--target")
+                .arg(&beside)
+                .arg(BOTO3);
             let done = run(command, DOING, "pip install boto3", pip::WITHOUT_PIP).await;
             done.and_then(|()| fs::rename(&beside, folder.join(interpreter.site())).map_err(failed))
         }
