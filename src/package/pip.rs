@@ -80,6 +80,8 @@ pub(super) async fn wanted(
         Target::Lambda => for_lambda,
         Target::Host => {
             also.push_str(python.1);
+            // Of functions that share a folder, each is to be checked for its own runtime and architecture.
+            also.push_str(&for_lambda.key());
             let steps = Steps { lambda: Some(Box::new(for_lambda)), ..steps(Target::Host) };
             install(Target::Host, also, steps)
         }

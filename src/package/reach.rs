@@ -72,29 +72,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in [
-            "home/work/app/infra",
-            "home/work/app/lambdas",
-            "home/work/app/.git",
-            "home/work/other/fn",
-            "home/plain/t/fn",
+            "user/src/app/infra",
+            "user/src/app/lambdas",
+            "user/src/app/.git",
+            "user/src/other/fn",
+            "user/plain/t/fn",
         ] {
             fs::create_dir_all(path(name)).unwrap();
         }
-        let home = path("home");
-        let app = "home/work/app/infra";
+        let home = path("user");
+        let app = "user/src/app/infra";
         for (template, code, expected) in [
-            (app, "home/work/app/infra", "inside"),
-            (app, "home/work/app/lambdas", "inside"),
-            (app, "home/work/app", "inside"),
-            (app, "home/work/other/fn", "the code is outside of the repository"),
-            (app, "home/work", "a folder above the template's project"),
-            (app, "home", "your home folder"),
+            (app, "user/src/app/infra", "inside"),
+            (app, "user/src/app/lambdas", "inside"),
+            (app, "user/src/app", "inside"),
+            (app, "user/src/other/fn", "the code is outside of the repository"),
+            (app, "user/src", "a folder above the template's project"),
+            (app, "user", "your home folder"),
             (app, "/", "the root of the file system"),
-            ("home/plain/t", "home/plain/t/fn", "inside"),
-            ("home/plain/t", "home/plain", "the code is outside of the template's folder"),
-            ("home/plain/t", "home", "your home folder"),
-            ("home/plain/t/fn", "home/plain", "a folder above the template's project"),
-            ("home", "home", "inside"),
+            ("user/plain/t", "user/plain/t/fn", "inside"),
+            ("user/plain/t", "user/plain", "the code is outside of the template's folder"),
+            ("user/plain/t", "user", "your home folder"),
+            ("user/plain/t/fn", "user/plain", "a folder above the template's project"),
+            ("user", "user", "inside"),
             (app, "nowhere", "inside"),
         ] {
             let found = match reach_of(&path(template), &path(code), Some(&home)) {
