@@ -188,3 +188,52 @@ fn what_only_aws_would_refuse_is_found_without_asking_it() {
     let without_id = "the format of access logs must have $context.requestId or $context.extendedRequestId in it";
     assert_eq!(*format, (27, "", without_id));
 }
+
+#[test]
+fn code_that_is_not_meant_is_found_before_it_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["app/infra", "app/fn", "elsewhere", "app/.git"] {
+        fs::create_dir_all(folder.path().join(name)).unwrap();
+    }
+    for (name, text) in [
+        ("app/fn/main.py", ""),
+        ("app/fn/.env", ""),
+        ("app/fn/Pipfile", ""),
+        ("elsewhere/main.py", ""),
+        ("main.py", ""),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let function = |name: &str, code: &str| {
+        format!(
+            "  {name}:\n    Type: AWS::Serverless::Function\n    Properties: {{ Runtime: python3.13, Handler: main.handler, \
+             CodeUri: {code} }}\n"
+        )
+    };
+    let functions = [function("Fn", "../fn"), function("Other", "../../elsewhere"), function("All", "../..")].concat();
+    let template = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n{functions}");
+    fs::write(folder.path().join("app/infra/template.yaml"), template).unwrap();
+    let (code, stdout, stderr) = validate(&folder.path().join("app/infra"), &["--json"]);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let found: Vec<(Option<&str>, u64, &str)> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| {
+            (problem["rule"].as_str(), problem["line"].as_u64().unwrap(), problem["message"].as_str().unwrap())
+        })
+        .collect();
+    for (rule, line, message) in [
+        (Some("code-with-credentials"), 5, "left out of the zip, because it looks like credentials: .env ("),
+        (None, 5, "Pipfile has no Pipfile.lock beside it"),
+        (Some("code-outside"), 8, "the code is outside of the repository: "),
+        (None, 11, "a folder above the template's project, and all of it would be the function's code"),
+    ] {
+        let is = |problem: &&(Option<&str>, u64, &str)| {
+            problem.0 == rule && problem.1 == line && problem.2.contains(message)
+        };
+        assert_eq!(found.iter().filter(is).count(), 1, "{message}: {found:?}");
+    }
+    assert_eq!(found.len(), 4, "{found:?}");
+}

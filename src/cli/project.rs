@@ -29,6 +29,15 @@ pub struct Args {
     parameters: parameters::Args,
 }
 
+/// The rules of warnings about functions' code, and what happens to those who do not keep them.
+pub const RULES: &[(&str, &str)] = &[
+    (
+        "code-outside",
+        "the code of a function lies outside of the template's repository, so others do not get it with that",
+    ),
+    ("code-with-credentials", "a file that looks like credentials is left out of the zip, and the code may miss it"),
+];
+
 /// A template's file, read.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -182,6 +191,21 @@ impl Project {
             }
             let resource = &stack.resources[&code.logical_id].path;
             let properties = resource.key("Properties");
+            let place = properties.key("Code");
+            match self.reach(&code) {
+                Err(error) => {
+                    problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
+                    continue;
+                }
+                Ok(Some(warning)) => {
+                    problems.push(Problem { rule: Some("code-outside"), ..Problem::new(place, warning) })
+                }
+                Ok(None) => {}
+            }
+            if let Some(warning) = package::left_out(&code) {
+                let problem = Problem::new(properties.key("Code"), warning);
+                problems.push(Problem { rule: Some("code-with-credentials"), ..problem });
+            }
             match &code.source {
                 Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
                 _ => problems.extend(package::check(&code).err().map(|(property, error)| {
@@ -195,6 +219,15 @@ impl Project {
             }
         }
         problems
+    }
+
+    /// Where code lies: a warning where it is outside of the project.
+    fn reach(&self, code: &Code) -> Result<Option<String>, package::PackageError> {
+        let Ok(folder) = self.folder() else { return Ok(None) };
+        Ok(match package::reach(&folder, code, std::env::home_dir().as_deref())? {
+            package::Reach::Inside => None,
+            package::Reach::Outside(warning) => Some(warning),
+        })
     }
 
     /// That there is no code at `code`.
@@ -297,6 +330,17 @@ impl Project {
         options: &package::Options,
         ui: &Ui,
     ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
+        let mut outside: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for code in &code {
+            let warning = self.reach(code).map_err(|error| {
+                let help = error.help.clone().unwrap_or_default();
+                format!("cannot find the code of {}: {}\n  {help}", code.logical_id, error.why)
+            })?;
+            warning.into_iter().for_each(|warning| outside.entry(warning).or_default().push(&code.logical_id));
+        }
+        for (warning, functions) in outside {
+            ui.say(format!("{}: {warning}", functions.join(", ")));
+        }
         let progress = ui.build();
         let result = package::build(code, target, options, |step| progress.show(step)).await;
         progress.end();

@@ -32,7 +32,10 @@ pub struct Args {
 
 /// The rules behind the warnings, as the help lists them.
 fn rules() -> String {
-    let lines: Vec<String> = lint::rules().map(|(name, reason)| format!("  {name}: {reason}")).collect();
+    let lines: Vec<String> = lint::rules()
+        .chain(project::RULES.iter().copied())
+        .map(|(name, reason)| format!("  {name}: {reason}"))
+        .collect();
     format!("Warnings, and what happens to those who leave them:\n{}", lines.join("\n"))
 }
 

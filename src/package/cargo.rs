@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use cargo_metadata::{Message, Metadata, MetadataCommand, Package, PackageId, TargetKind};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
@@ -22,6 +23,8 @@ const DOING: &str = "compile the code";
 pub(super) struct Batch {
     /// The workspace's root.
     pub root: PathBuf,
+    /// The target folder to use instead of the configured one, where other workspaces may use that too.
+    pub own_target: Option<PathBuf>,
     pub place: Place,
     pub binaries: Vec<Binary>,
 }
@@ -88,7 +91,7 @@ pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, PathBuf, Place)>) ->
     let mut batches: Vec<Batch> = Vec::new();
     for (code, folder, place) in crates {
         let found = locate_one(cargo, &code, &folder, &mut workspaces).await;
-        let (root, binary) = found.map_err(|error| error.of([&code.logical_id]))?;
+        let (root, own_target, binary) = found.map_err(|error| error.of([&code.logical_id]))?;
         let fits = |batch: &&mut Batch| {
             batch.root == root
                 && batch.place == place
@@ -96,7 +99,7 @@ pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, PathBuf, Place)>) ->
         };
         match batches.iter_mut().find(fits) {
             Some(batch) => batch.add(binary),
-            None => batches.push(Batch { root, place, binaries: vec![binary] }),
+            None => batches.push(Batch { root, own_target, place, binaries: vec![binary] }),
         }
     }
     Ok(batches)
@@ -112,13 +115,14 @@ impl Batch {
     }
 }
 
-/// The workspace's root and the binary of one crate; workspaces read on the way are added to `workspaces`.
+/// The workspace's root, its own target folder where it needs one, and the binary of one crate; workspaces read on the way
+/// are added to `workspaces`.
 async fn locate_one(
     cargo: &Path,
     code: &Code,
     folder: &Path,
     workspaces: &mut Vec<Metadata>,
-) -> Result<(PathBuf, Binary), PackageError> {
+) -> Result<(PathBuf, Option<PathBuf>, Binary), PackageError> {
     let manifest = fs::canonicalize(folder.join("Cargo.toml"))
         .map_err(|error| PackageError::new("find the code", format!("{}: {error}", folder.display())))?;
     let known = workspaces
@@ -127,17 +131,38 @@ async fn locate_one(
     let index = match known {
         Some(index) => index,
         None => {
-            workspaces.push(read_workspace(cargo, &manifest).await?);
+            let mut workspace = read_workspace(cargo, &manifest, None).await?;
+            if !manifest.starts_with(&workspace.workspace_root) {
+                // It is built from its root, where other configuration files count.
+                let root = workspace.workspace_root.clone().into_std_path_buf();
+                workspace = read_workspace(cargo, &manifest, Some(&root)).await?;
+            }
+            workspaces.push(workspace);
             workspaces.len() - 1
         }
     };
     let workspace = &workspaces[index];
-    Ok((workspace.workspace_root.clone().into_std_path_buf(), choose_binary(workspace, &manifest, code)?))
+    let root = workspace.workspace_root.clone().into_std_path_buf();
+    Ok((root, own_target(workspace), choose_binary(workspace, &manifest, code)?))
 }
 
-/// `cargo metadata` without dependencies: it reads the members' manifests and nothing else.
-async fn read_workspace(cargo: &Path, manifest: &Path) -> Result<Metadata, PackageError> {
-    let folder = manifest.parent().unwrap_or(manifest);
+/// The folder for a workspace's builds where `CARGO_TARGET_DIR` or a configuration file names one that other workspaces may
+/// use as well. Cargo names what it compiles after the package, its version and its path *in* the workspace: two packages
+/// with equal names share one file, and which of the two sources is newer decides whether it is compiled again.
+fn own_target(workspace: &Metadata) -> Option<PathBuf> {
+    let folders = [Some(&workspace.target_directory), workspace.build_directory.as_ref()];
+    if folders.into_iter().flatten().all(|folder| folder.starts_with(&workspace.workspace_root)) {
+        return None;
+    }
+    let name = workspace.workspace_root.file_name().unwrap_or("root");
+    let digest = hex::encode(&Sha256::digest(workspace.workspace_root.as_str())[..8]);
+    Some(workspace.target_directory.join("wschat").join(format!("{name}-{digest}")).into_std_path_buf())
+}
+
+/// `cargo metadata` without dependencies: it reads the members' manifests and nothing else. It runs in `folder`, or else in
+/// the manifest's.
+async fn read_workspace(cargo: &Path, manifest: &Path, folder: Option<&Path>) -> Result<Metadata, PackageError> {
+    let folder = folder.or(manifest.parent()).unwrap_or(manifest);
     let output = command(cargo, folder)
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
         .arg(manifest)
@@ -260,6 +285,13 @@ fn arguments(batch: &Batch, method: &Method, color: bool) -> Result<Vec<String>,
         arguments.extend(packages.map(|package| format!("--package={package}")));
     }
     arguments.extend(distinct(batch, |binary| &binary.name).map(|name| format!("--bin={name}")));
+    if let Some(folder) = &batch.own_target {
+        let folder = folder.to_string_lossy();
+        // The folder for intermediate files may be configured by itself, and does not follow then. (Older versions of
+        // cargo have one folder for both, and pass over the setting.)
+        let build = toml::Value::String(folder.clone().into_owned());
+        arguments.extend([format!("--target-dir={folder}"), format!("--config=build.build-dir={build}")]);
+    }
     Ok(arguments)
 }
 

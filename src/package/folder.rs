@@ -1,6 +1,6 @@
 //! Folders on their way into a zip: which of their files go in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::exclude::Excludes;
 use super::place::Place;
 use super::zip::{self, Entry, LARGEST_UNZIPPED};
-use super::{Artifact, PackageError, elf};
+use super::{Artifact, PackageError, elf, private};
 
 const DOING: &str = "zip the code";
 
@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Take,
     /// It goes in with all that is in it, whatever a .gitignore says.
     Whole,
+    /// As `Whole`, and nothing in it is taken for the user's own credentials: what a package manager has installed.
+    Installed,
     Leave,
 }
 
@@ -31,22 +33,35 @@ pub(super) struct Contents {
     pub files: Files,
     /// What a .gitignore leaves out, and which: folders as a whole.
     pub left_out: Files,
+    /// What is left out because it looks like credentials.
+    pub secrets: BTreeSet<String>,
 }
 
 /// What never goes into a zip, whatever the code is.
 pub(super) fn is_foreign(name: &str) -> bool {
-    matches!(name.rsplit('/').next(), Some(".git" | ".wschat" | "wschat.toml"))
+    name.rsplit('/').next().is_some_and(|last| private::is_tools_own(last) || last == "wschat.toml")
 }
 
-/// Zips a folder that holds `bootstrap`: all of it, for it is what a build made.
-pub(super) fn pack(root: &Path, place: &Place) -> Result<Artifact, PackageError> {
-    let judge = |name: &str, _: &Path| if is_foreign(name) { Verdict::Leave } else { Verdict::Whole };
-    let mut entries = entries(read(root, &judge)?.files)?;
+/// Zips a folder that holds `bootstrap`: all of it, for it is what a build made, but for credentials; of those there is a
+/// warning.
+pub(super) fn pack(root: &Path, place: &Place) -> Result<(Artifact, Option<String>), PackageError> {
+    let Contents { files, secrets, .. } = built(root)?;
+    let mut entries = entries(files)?;
     if let Some(bootstrap) = entries.iter_mut().find(|entry| entry.name == "bootstrap") {
         elf::check(&bootstrap.content, place).map_err(|unfit| unfit.of(&root.join("bootstrap"), place))?;
         bootstrap.executable = true;
     }
-    zip::pack(entries, place.target())
+    Ok((zip::pack(entries, place.target())?, private::warning(&secrets)))
+}
+
+/// What in a folder that holds `bootstrap` looks like credentials.
+pub(super) fn secrets(root: &Path) -> BTreeSet<String> {
+    built(root).map(|contents| contents.secrets).unwrap_or_default()
+}
+
+fn built(root: &Path) -> Result<Contents, PackageError> {
+    let judge = |name: &str, _: &Path| if is_foreign(name) { Verdict::Leave } else { Verdict::Whole };
+    read(root, &judge)
 }
 
 /// All files at and below `root` that `judge` and the .gitignore files let in. `judge` is given the name in the zip and
@@ -73,7 +88,7 @@ pub(super) fn read_within(
         home: &home,
         bound: &bound,
     };
-    walk.folder(&home, "", false)?;
+    walk.folder(&home, "", Verdict::Take)?;
     Ok(walk.contents)
 }
 
@@ -108,8 +123,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Reads a folder, which is called `prefix` in the zip; `whole` is whether all of it goes in.
-    fn folder(&mut self, folder: &Path, prefix: &str, whole: bool) -> Result<(), PackageError> {
+    /// Reads a folder, which is called `prefix` in the zip; `outer` is what became of the folder itself.
+    fn folder(&mut self, folder: &Path, prefix: &str, outer: Verdict) -> Result<(), PackageError> {
         self.excludes.enter(folder);
         let failed = |error: io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
         for entry in fs::read_dir(folder).map_err(failed)? {
@@ -118,22 +133,38 @@ impl Walk<'_> {
             let Ok(name) = entry.file_name().into_string() else {
                 return Err(PackageError::new(DOING, format!("the name of {} is not UTF-8", path.display())));
             };
-            self.entry(&path, format!("{prefix}{name}"), whole)?;
+            self.entry(&path, format!("{prefix}{name}"), outer)?;
         }
         self.excludes.leave();
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, name: String, whole: bool) -> Result<(), PackageError> {
+    fn entry(&mut self, path: &Path, name: String, outer: Verdict) -> Result<(), PackageError> {
         let verdict = (self.judge)(&name, path);
-        if verdict == Verdict::Leave {
-            return Ok(());
-        }
-        let whole = whole || verdict == Verdict::Whole;
+        let asked_for = self.excludes.own_rule(path, path.is_dir());
         // A link that leads nowhere stops nobody where it is left out.
-        if !whole && let Some(rule) = self.excludes.rule(path, path.is_dir()) {
+        if let Some(Err(rule)) = asked_for {
             self.contents.left_out.insert(name, rule);
             return Ok(());
+        }
+        let verdict = match verdict {
+            Verdict::Leave => return Ok(()),
+            Verdict::Take if outer != Verdict::Take => outer,
+            verdict => verdict,
+        };
+        if asked_for.is_none() {
+            if verdict == Verdict::Take
+                && let Some(rule) = self.excludes.rule(path, path.is_dir())
+            {
+                self.contents.left_out.insert(name, rule);
+                return Ok(());
+            }
+            // Packages that are installed have their own reasons for the keys and certificates in them.
+            let installed = verdict == Verdict::Installed || name.split('/').any(|part| part == "node_modules");
+            if !installed && private::is_secret(path) {
+                self.contents.secrets.insert(name);
+                return Ok(());
+            }
         }
         let real =
             fs::canonicalize(path).map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
@@ -149,7 +180,7 @@ impl Walk<'_> {
             return Err(PackageError::new(DOING, why).help("remove the link"));
         } else {
             self.above.push(real);
-            self.folder(path, &format!("{name}/"), whole)?;
+            self.folder(path, &format!("{name}/"), verdict)?;
             self.above.pop();
         }
         Ok(())

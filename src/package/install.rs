@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::PackageError;
+use super::pip::Steps;
 
 /// Part of every key: raise it when the same request is to be installed in another way.
 const FORMAT: &str = "1";
@@ -41,6 +42,8 @@ pub(super) struct Install {
     pub tidy: fn(&Path) -> io::Result<()>,
     /// Where in the folder the dependencies are.
     pub root: &'static str,
+    /// What is run in place of the one command, where that is not enough.
+    pub steps: Option<Steps>,
 }
 
 impl Install {
@@ -90,7 +93,10 @@ impl Install {
         for (name, content) in &self.files {
             fs::write(beside.join(name), content).map_err(failed)?;
         }
-        let installed = self.run(&beside).await;
+        let installed = match &self.steps {
+            Some(steps) => Box::pin(steps.run(&beside, cache)).await,
+            None => self.run(&beside).await,
+        };
         let renamed = match installed {
             Ok(()) => (self.tidy)(&beside).and_then(|()| remove(&folder)).and_then(|()| fs::rename(&beside, &folder)),
             Err(error) => {
@@ -120,11 +126,24 @@ impl Install {
 /// # Errors
 /// When it cannot be started (then `without` says what to do) or fails, with what it said.
 pub(super) async fn run(
-    mut command: Command,
+    command: Command,
     doing: &'static str,
     what: &str,
     without: &'static str,
 ) -> Result<(), PackageError> {
+    output(command, doing, what, without).await.map(drop)
+}
+
+/// As `run`, and gives what the tool wrote to its standard output.
+///
+/// # Errors
+/// As `run`.
+pub(super) async fn output(
+    mut command: Command,
+    doing: &'static str,
+    what: &str,
+    without: &'static str,
+) -> Result<Vec<u8>, PackageError> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.map_err(|error| {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
@@ -132,7 +151,7 @@ pub(super) async fn run(
         error.help(without)
     })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).trim().to_owned();

@@ -32,6 +32,10 @@ mod method;
 mod npm;
 mod pip;
 mod place;
+mod private;
+mod python;
+mod reach;
+mod requirements;
 mod script;
 mod sdk;
 #[cfg(test)]
@@ -47,6 +51,7 @@ use cargo::Batch;
 pub use error::PackageError;
 use place::Place;
 pub use place::{Architecture, Target};
+pub use reach::{Reach, reach};
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone)]
@@ -151,6 +156,7 @@ pub async fn build(
     let mut crates = Vec::new();
     let mut scripts = Vec::new();
     let mut packing = Packing::default();
+    let mut folders = Packing::default();
     for code in functions {
         if let Some(language) = Language::of(&code.runtime) {
             scripts.push((code, language));
@@ -160,7 +166,7 @@ pub async fn build(
         let (path, form) = form(&code)?;
         match form {
             Form::Crate => crates.push((code, path, place)),
-            Form::Folder => packing.start([code.logical_id], move || folder::pack(&path, &place)),
+            Form::Folder => folders.start([code.logical_id], move || folder::pack(&path, &place)),
             Form::Zip => packing.start([code.logical_id], move || zip::adopt(&path, &place)),
         }
     }
@@ -177,6 +183,10 @@ pub async fn build(
     let (mut artifacts, scripts) = tokio::try_join!(executables, scripts)?;
     artifacts.extend(scripts);
     artifacts.extend(packing.finish().await?);
+    for (function, (artifact, warning)) in folders.finish().await? {
+        warning.into_iter().for_each(|warning| progress(Progress::Note(format!("{function}: {warning}"))));
+        artifacts.insert(function, artifact);
+    }
     Ok(artifacts)
 }
 
@@ -194,6 +204,19 @@ pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
     }
     Place::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
     form(code).map(drop).map_err(|error| ("Code", error))
+}
+
+/// What in the folder of a function's code looks like credentials, and so is left out of its zip: a warning, if there is any.
+/// A crate's folder is none: only its executable is deployed.
+pub fn left_out(code: &Code) -> Option<String> {
+    let Source::Path(folder) = &code.source else { return None };
+    let secrets = match Language::of(&code.runtime) {
+        _ if !folder.is_dir() => return None,
+        Some(language) => script::secrets(folder, code, language),
+        None if folder.join("Cargo.toml").is_file() => return None,
+        None => folder::secrets(folder),
+    };
+    private::warning(&secrets)
 }
 
 /// What a custom runtime's code is made from.

@@ -1,80 +1,400 @@
-//! What a requirements.txt asks for, to be installed by pip.
+//! What a function's code asks for, installed by pip: for Lambda as wheels that run there, and for this machine only what can be
+//! installed for Lambda, too.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::install::Install;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use tokio::process::Command;
+
+use super::install::{Install, remove, run};
 use super::place::Architecture;
-use super::{PackageError, Target};
+use super::requirements::{self, Line, Local, Requirements};
+use super::{Code, Options, PackageError, Target, python};
+
+const DOING: &str = "install the dependencies";
 
 pub(super) const WITHOUT_PIP: &str =
     "install pip for it (python3 -m ensurepip, or your system's python3-pip), and run the same command again";
 
 /// Options for every pip: say what is wrong, and nothing else; and leave bytecode to the first start.
-pub(super) const QUIET: &[&str] = &[
-    "--quiet",
-    "--disable-pip-version-check",
-    "--no-input",
-    "--progress-bar=off",
-    "--no-warn-script-location",
-    "--no-compile",
-];
+pub(super) const QUIET: &[&str] = &["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar=off"];
+
+/// Options for those that install.
+pub(super) const INSTALLING: &[&str] = &["--no-warn-script-location", "--no-compile"];
 
 /// What is to be installed for the code in `folder`; `None` where nothing is asked for. `python` is the interpreter whose
 /// pip does it, and its version.
 ///
 /// # Errors
-/// When requirements.txt cannot be read.
-pub(super) fn wanted(
+/// When what declares the dependencies cannot be read.
+pub(super) async fn wanted(
     folder: &Path,
-    runtime: &str,
+    code: &Code,
     target: Target,
-    architecture: Architecture,
     python: (&Path, &str),
+    options: &Options,
 ) -> Result<Option<Install>, PackageError> {
-    let path = folder.join("requirements.txt");
-    if !path.is_file() {
+    let requirements = python::requirements(folder, code, options).await?;
+    if requirements.is_empty() {
         return Ok(None);
     }
-    let text = fs::read_to_string(&path)
-        .map_err(|error| PackageError::new("install the dependencies", format!("{}: {error}", path.display())))?;
-    let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    if lines.is_empty() {
-        return Ok(None);
+    let mut also = format!("{:?}", requirements.lines);
+    for local in requirements.locals() {
+        also += &requirements::digest(&local.path)?;
     }
-    // Other files that count, and may change without this one.
-    let elsewhere = |line: &&str| {
-        line.starts_with(['.', '/'])
-            || line.starts_with("-r")
-            || line.starts_with("-c")
-            || line.starts_with("-e")
-            || ["--requirement", "--constraint", "--editable", "file:"].iter().any(|form| line.contains(form))
+    // What is included counts, wherever it lies; so does what constrains.
+    requirements.texts.iter().for_each(|text| also.push_str(text));
+    let lasting = !requirements.fleeting;
+    let steps = |target: Target| Steps {
+        python: python.0.to_owned(),
+        folder: folder.to_owned(),
+        requirements: requirements.clone(),
+        platform: Platform { runtime: code.runtime.clone(), architecture: code.architecture },
+        target,
+        lambda: None,
     };
-    let mut arguments: Vec<String> =
-        ["-m", "pip", "install", "--requirement", "requirements.txt"].map(str::to_owned).to_vec();
-    arguments.extend(QUIET.iter().map(|&flag| flag.to_owned()));
-    let mut also = text.clone();
-    match target {
-        Target::Host => also.push_str(python.1),
-        Target::Lambda => arguments.extend(platform(runtime, architecture)),
-    }
-    Ok(Some(Install {
+    let install = |target: Target, also: String, steps: Steps| Install {
         tool: "pip",
         what: "pip install".to_owned(),
-        program: PathBuf::from(python.0),
-        arguments: arguments.into_iter().map(OsString::from).collect(),
-        folder: Some(folder.to_owned()),
-        target_flag: Some("--target"),
+        program: steps.python.clone(),
+        arguments: match target {
+            Target::Host => Vec::new(),
+            Target::Lambda => steps.platform.flags().into_iter().map(OsString::from).collect(),
+        },
+        folder: None,
+        target_flag: None,
         files: Vec::new(),
         also,
-        lasting: !lines.iter().any(elsewhere),
+        lasting,
         without_tool: WITHOUT_PIP,
         tidy,
         root: "",
+        steps: Some(steps),
+    };
+    let for_lambda = install(Target::Lambda, also.clone(), steps(Target::Lambda));
+    Ok(Some(match target {
+        Target::Lambda => for_lambda,
+        Target::Host => {
+            also.push_str(python.1);
+            // Of functions that share a folder, each is to be checked for its own runtime and architecture.
+            also.push_str(&for_lambda.key());
+            let steps = Steps { lambda: Some(Box::new(for_lambda)), ..steps(Target::Host) };
+            install(Target::Host, also, steps)
+        }
     }))
+}
+
+/// How requirements become a folder of installed packages.
+#[derive(Debug)]
+pub(super) struct Steps {
+    python: PathBuf,
+    /// The code's folder, where paths of options begin.
+    folder: PathBuf,
+    requirements: Requirements,
+    platform: Platform,
+    target: Target,
+    /// The same for Lambda: what cannot be installed there is not to work here either.
+    lambda: Option<Box<Install>>,
+}
+
+/// What Lambda runs the code on.
+#[derive(Debug)]
+struct Platform {
+    runtime: String,
+    architecture: Architecture,
+}
+
+impl Steps {
+    /// Installs into the folder `into`.
+    ///
+    /// # Errors
+    /// When pip fails, or Lambda could not run what there is.
+    pub async fn run(&self, into: &Path, cache: &Path) -> Result<(), PackageError> {
+        // pip runs elsewhere than we do.
+        let into = std::path::absolute(into).map_err(failed)?;
+        let work = into.with_extension(format!("{}.work", std::process::id()));
+        remove(&work).and_then(|()| fs::create_dir_all(&work)).map_err(failed)?;
+        let done = self.run_in(&into, cache, &work).await;
+        remove(&work).map_err(failed)?;
+        done
+    }
+
+    async fn run_in(&self, into: &Path, cache: &Path, work: &Path) -> Result<(), PackageError> {
+        let lambda = async {
+            match &self.lambda {
+                Some(lambda) if !lambda.is_made(cache) => Box::pin(lambda.make(cache)).await,
+                _ => Ok(()),
+            }
+        };
+        let here = async {
+            let requirements = self.write_requirements(work).await?;
+            match self.target {
+                Target::Host => {
+                    let mut pip = self.pip("install");
+                    pip.arg("--prefer-binary").arg("--requirement").arg(&requirements).arg("--target").arg(into);
+                    self.run_pip(pip, "pip install").await.map(drop)
+                }
+                Target::Lambda => self.for_lambda(&requirements, into, work).await,
+            }
+        };
+        tokio::try_join!(lambda, here).map(drop)
+    }
+
+    async fn for_lambda(&self, requirements: &Path, into: &Path, work: &Path) -> Result<(), PackageError> {
+        let mut pip = self.pip("install");
+        pip.arg("--requirement").arg(requirements).args(self.platform.flags()).arg("--target").arg(into);
+        match self.run_pip(pip, "pip install").await {
+            Ok(()) => self.check_installed(into),
+            // A package has no wheel: it may still be one that every machine runs.
+            Err(error) if is_missing(&error) => {
+                remove(into).and_then(|()| fs::create_dir_all(into)).map_err(failed)?;
+                self.from_sources(requirements, into, work).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has wheels made of whatever has none, and takes those of pure Python.
+    async fn from_sources(&self, requirements: &Path, into: &Path, work: &Path) -> Result<(), PackageError> {
+        let wheels = work.join("wheels");
+        let mut pip = self.pip("wheel");
+        pip.arg("--prefer-binary").arg("--requirement").arg(requirements).arg("--wheel-dir").arg(&wheels);
+        self.run_pip(pip, "pip wheel").await?;
+        let mut chosen = Vec::new();
+        for wheel in files_in(&wheels)? {
+            if self.platform.takes_wheel(&wheel) {
+                chosen.push(wheel);
+            } else {
+                chosen.push(self.fetch(&wheel, work).await?);
+            }
+        }
+        let mut pip = self.pip("install");
+        pip.args(["--no-index", "--no-deps"]).args(self.platform.flags()).arg("--target").arg(into).args(chosen);
+        self.run_pip(pip, "pip install").await
+    }
+
+    /// Fetches for Lambda the package of a wheel that was chosen or made for this machine.
+    async fn fetch(&self, wheel: &Path, work: &Path) -> Result<PathBuf, PackageError> {
+        let Some((name, version)) = name_and_version(wheel) else {
+            return Err(failed(format!("{} is no wheel's name", wheel.display())));
+        };
+        let list = work.join(format!("{name}.txt"));
+        let options = self.requirements.lines.iter().filter_map(|line| match line {
+            Line::Option(option) if option != "--require-hashes" => Some(option.as_str()),
+            _ => None,
+        });
+        let text: Vec<&str> = options.collect();
+        fs::write(&list, format!("{}\n{name}=={version}\n", text.join("\n"))).map_err(failed)?;
+        let folder = work.join(format!("{name}.fetched"));
+        let mut pip = self.pip("download");
+        pip.arg("--no-deps").arg("--requirement").arg(&list).args(self.platform.flags()).arg("--dest").arg(&folder);
+        self.run_pip(pip, "pip download")
+            .await
+            .map_err(|error| if is_missing(&error) { self.platform.has_no_wheel(&name, &version) } else { error })?;
+        let fetched = files_in(&folder)?.pop().ok_or_else(|| self.platform.has_no_wheel(&name, &version))?;
+        if self.requirements.hashed && !self.is_allowed(&fetched)? {
+            let why =
+                format!("the wheel of {name} {version} for {} has none of the hashes that are allowed", self.platform);
+            return Err(failed(why));
+        }
+        Ok(fetched)
+    }
+
+    fn is_allowed(&self, wheel: &Path) -> Result<bool, PackageError> {
+        let content = fs::read(wheel).map_err(failed)?;
+        let hashes = [
+            format!("sha256:{}", hex::encode(Sha256::digest(&content))),
+            format!("sha384:{}", hex::encode(Sha384::digest(&content))),
+            format!("sha512:{}", hex::encode(Sha512::digest(&content))),
+        ];
+        Ok(hashes.iter().any(|hash| self.requirements.hashes.contains(hash)))
+    }
+
+    /// Whether Lambda can run what pip has installed: what was named by path or URL it has built here, without a word.
+    fn check_installed(&self, folder: &Path) -> Result<(), PackageError> {
+        for entry in fs::read_dir(folder).map_err(failed)?.flatten() {
+            let Ok(text) = fs::read_to_string(entry.path().join("WHEEL")) else { continue };
+            let mut tags = text.lines().filter_map(|line| line.strip_prefix("Tag:")).map(str::trim).peekable();
+            if tags.peek().is_none() || tags.any(|tag| self.platform.takes(tag)) {
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let (name, version) =
+                name.strip_suffix(".dist-info").and_then(|name| name.split_once('-')).unwrap_or((&name, ""));
+            return Err(self.platform.has_no_wheel(name, version));
+        }
+        Ok(())
+    }
+
+    /// Writes all requirements into one file for pip: projects that are named by path as wheels that are built of them.
+    async fn write_requirements(&self, work: &Path) -> Result<PathBuf, PackageError> {
+        let mut lines = Vec::new();
+        for (index, line) in self.requirements.lines.iter().enumerate() {
+            lines.push(match line {
+                Line::Option(line) | Line::Plain(line) => line.clone(),
+                Line::Local(local) => {
+                    let wheel = self.wheel_of(local, &work.join(format!("local{index}"))).await?;
+                    let Some((name, version)) = name_and_version(&wheel) else {
+                        return Err(failed(format!("{} is no wheel's name", wheel.display())));
+                    };
+                    if !self.platform.takes_wheel(&wheel) && self.target == Target::Lambda {
+                        return Err(self.platform.has_no_wheel(&name, &version));
+                    }
+                    let marker = if local.marker.is_empty() { String::new() } else { format!(" {}", local.marker) };
+                    let hash = match self.requirements.hashed {
+                        true => {
+                            let content = fs::read(&wheel).map_err(failed)?;
+                            format!(" --hash=sha256:{}", hex::encode(Sha256::digest(content)))
+                        }
+                        false => String::new(),
+                    };
+                    format!("{name}{} @ {}{marker}{hash}", local.extras, file_url(&wheel))
+                }
+            });
+        }
+        let path = work.join("requirements.txt");
+        fs::write(&path, lines.join("\n")).map_err(failed)?;
+        Ok(path)
+    }
+
+    /// The wheel of a project's folder or an archive, built in `folder`.
+    async fn wheel_of(&self, local: &Local, folder: &Path) -> Result<PathBuf, PackageError> {
+        if local.path.extension().is_some_and(|extension| extension == "whl") {
+            return Ok(local.path.clone());
+        }
+        // setuptools would leave its intermediate files in the project, and pack those of an earlier build again, with
+        // modules that are gone by now.
+        let scratch = folder.join("scratch");
+        fs::create_dir_all(&scratch).map_err(failed)?;
+        let settings = scratch.join("setup.cfg");
+        let text = format!("[build]\nbuild_base = {0}\n[egg_info]\negg_base = {0}\n", scratch.display());
+        fs::write(&settings, text).map_err(failed)?;
+        let wheels = folder.join("wheels");
+        let mut pip = self.pip("wheel");
+        pip.env("DIST_EXTRA_CONFIG", settings);
+        pip.arg("--no-deps").arg("--wheel-dir").arg(&wheels).arg(&local.path);
+        self.run_pip(pip, &format!("pip wheel {}", local.path.display())).await?;
+        let made = files_in(&wheels)?.pop();
+        made.ok_or_else(|| failed(format!("pip has made no wheel of {}", local.path.display())))
+    }
+
+    fn pip(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        python::clean(&mut command, &self.requirements.texts);
+        command.args(["-m", "pip", verb]).args(QUIET).current_dir(&self.folder);
+        if verb == "install" {
+            command.args(INSTALLING);
+        }
+        command
+    }
+
+    async fn run_pip(&self, command: Command, what: &str) -> Result<(), PackageError> {
+        run(command, DOING, what, WITHOUT_PIP).await
+    }
+}
+
+impl Platform {
+    /// `python3.12`: `12`
+    fn minor(&self) -> u32 {
+        self.runtime.trim_start_matches("python3.").parse().unwrap_or_default()
+    }
+
+    fn flags(&self) -> Vec<String> {
+        platform(&self.runtime, self.architecture)
+    }
+
+    /// Whether Lambda runs a wheel with this tag: `cp312-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64`.
+    fn takes(&self, tag: &str) -> bool {
+        let mut parts = tag.splitn(3, '-');
+        let (Some(pythons), Some(abis), Some(platforms)) = (parts.next(), parts.next(), parts.next()) else {
+            return false;
+        };
+        let minor = self.minor();
+        let stable = abis.split('.').any(|abi| abi == "abi3");
+        let python = |tag: &str| match tag.strip_prefix("cp3").or(tag.strip_prefix("py3")) {
+            Some("") => true,
+            Some(number) => number.parse::<u32>().is_ok_and(|number| match tag.starts_with("cp") && !stable {
+                true => number == minor,
+                false => number <= minor,
+            }),
+            None => false,
+        };
+        let own = format!("cp3{minor}");
+        let abi = |tag: &str| tag == "none" || tag == "abi3" || tag == own;
+        let machine = self.architecture.rust();
+        let accepted: Vec<String> =
+            self.flags().iter().filter_map(|flag| Some(flag.strip_prefix("--platform=")?.to_owned())).collect();
+        let platform = |tag: &str| {
+            tag == "any"
+                || accepted.iter().any(|known| known == tag)
+                || OLDER.iter().any(|old| *tag == format!("{old}_{machine}"))
+        };
+        pythons.split('.').any(python) && abis.split('.').any(abi) && platforms.split('.').any(platform)
+    }
+
+    fn takes_wheel(&self, wheel: &Path) -> bool {
+        let name = wheel.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let tag: Vec<&str> = name.rsplitn(4, '-').take(3).collect();
+        self.takes(&tag.into_iter().rev().collect::<Vec<_>>().join("-"))
+    }
+
+    fn has_no_wheel(&self, name: &str, version: &str) -> PackageError {
+        let why =
+            format!("{name} {version} has no wheel for {self}, and it is not pure Python, so none can be built here");
+        failed(why).help(format!(
+            "choose a version of {name} that has one, or another package; or build it on Amazon Linux and put it into the code's \
+             folder.\nIt is installed nowhere, here neither, because Lambda could not run it"
+        ))
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} Linux", self.runtime, self.architecture.as_str())
+    }
+}
+
+/// Platform tags of older forms that every Linux of today takes (PEPs 513 and 571).
+const OLDER: &[&str] = &["manylinux2010", "manylinux1"];
+
+fn failed(why: impl fmt::Display) -> PackageError {
+    PackageError::new(DOING, why)
+}
+
+/// Whether pip has found no wheel; or none that goes together with others, since it looks at wheels alone.
+fn is_missing(error: &PackageError) -> bool {
+    let said = error.compiler.as_deref().unwrap_or_default();
+    said.contains("No matching distribution found") || said.contains("ResolutionImpossible")
+}
+
+/// `my_lib-1.0-py3-none-any.whl`
+fn name_and_version(wheel: &Path) -> Option<(String, String)> {
+    let name = wheel.file_name()?.to_str()?.strip_suffix(".whl")?;
+    let mut parts = name.split('-');
+    Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, PackageError> {
+    let entries = fs::read_dir(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn file_url(path: &Path) -> String {
+    let mut url = "file://".to_owned();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' => url.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
+            _ => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
 }
 
 /// What makes pip take wheels for Lambda's machine: those for its glibc (2.34 from python3.12 on, 2.26 before: Lambda
@@ -91,19 +411,29 @@ fn platform(runtime: &str, architecture: Architecture) -> Vec<String> {
     flags
 }
 
-/// Takes away the commands that packages bring, and what speaks of them: they name this machine's python.
+/// Takes away the commands that packages bring, and what speaks of them: they name this machine's python. And where a package
+/// was built, for that is a folder of this machine.
 fn tidy(folder: &Path) -> io::Result<()> {
     let commands = folder.join("bin");
     if commands.is_dir() {
         fs::remove_dir_all(commands)?;
     }
     for entry in fs::read_dir(folder)? {
-        let record = entry?.path().join("RECORD");
+        let info = entry?.path();
+        let record = info.join("RECORD");
         if record.is_file() {
+            let origin = info.join("direct_url.json");
+            if origin.is_file() {
+                fs::remove_file(origin)?;
+            }
             let text = fs::read_to_string(&record)?;
-            let kept = text.lines().filter(|line| !line.starts_with("../../bin/")).map(|line| format!("{line}\n"));
+            let here = |line: &str| line.starts_with("../../bin/") || line.contains(".dist-info/direct_url.json,");
+            let kept = text.lines().filter(|line| !here(line)).map(|line| format!("{line}\n"));
             fs::write(record, kept.collect::<String>())?;
         }
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::install::Install;
 use super::npm::{Modules, Stage};
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
-use super::{file_name, handler, is_zip, npm, pip, sdk, workspace};
+use super::{file_name, handler, is_zip, npm, pip, private, python, sdk, workspace};
 use crate::interpreter::{self, Interpreter, Language};
 use crate::stack::Build;
 
@@ -68,10 +68,15 @@ pub(super) async fn build(
         });
     }
     let packed = packing.finish().await?;
-    for note in
-        packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| format!("{function}: {note}")))
+    // What is said of several functions, of one folder mostly, is said once.
+    let mut notes: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
+    for (function, note) in
+        packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| (function, note)))
     {
-        progress(Progress::Note(note));
+        notes.entry(note).or_default().push(function);
+    }
+    for (note, functions) in notes {
+        progress(Progress::Note(format!("{}: {note}", functions.join(", "))));
     }
     if target == Target::Host {
         for (runtime, interpreter) in &interpreters {
@@ -143,7 +148,7 @@ async fn install(
                 // Whose pip it is counts only where its own packages are wanted.
                 let any = interpreter::within(options.tools.as_deref(), "python3");
                 let program = interpreter.map_or(any.as_path(), |interpreter| &interpreter.program);
-                pip::wanted(folder, &code.runtime, target, code.architecture, (program, version)).map_err(of)?
+                pip::wanted(folder, code, target, (program, version), options).await.map_err(of)?
             }
         };
         if let Some(install) = install {
@@ -199,7 +204,7 @@ fn pack(
         _ => None,
     };
     let whole = matches!(dependencies, Some((Dependencies::Own, _))) && linked.is_none();
-    let Contents { mut files, left_out } = read(path, code, language, whole)?;
+    let Contents { mut files, left_out, secrets } = read(path, code, language, whole)?;
     let own: BTreeSet<String> = files.keys().cloned().collect();
     match dependencies {
         Some((Dependencies::Folder(folder), _)) if folder.is_dir() => {
@@ -219,7 +224,8 @@ fn pack(
     check_handler(code, language, &names, &left_out, &file_name(path))?;
     let sources = own.iter().filter(|name| sdk::is_source(language, name));
     let sources = sources.filter_map(|name| std::fs::read(&files[name]).ok());
-    let (sdk, notes) = sdk::used(language, &code.runtime, &names, sources);
+    let (sdk, mut notes) = sdk::used(language, &code.runtime, &names, sources);
+    notes.extend(private::warning(&secrets));
     let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
     Ok(Packed { artifact, sdk, notes })
 }
@@ -231,7 +237,10 @@ pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str
         Form::Inline(_) => ([inline_name(language).to_owned()].into(), Files::new(), "inline code".to_owned()),
         Form::Zip(path) => (zip_names(path).map_err(of_code)?, Files::new(), file_name(path)),
         Form::Folder(path) => {
-            let Contents { files, left_out } =
+            if language == Language::Python {
+                python::check(path).map_err(of_code)?;
+            }
+            let Contents { files, left_out, .. } =
                 read(path, code, language, !path.join("package.json").is_file()).map_err(of_code)?;
             if code.build == Build::Ordinary && may_be_installed(path, language, &code.handler) {
                 return Ok(());
@@ -245,12 +254,13 @@ pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str
 
 /// Whether what a handler names may come with what a folder says it depends on.
 fn may_be_installed(folder: &Path, language: Language, handler: &str) -> bool {
-    let declared = folder.join(if language == Language::Node { "package.json" } else { "requirements.txt" });
+    if language == Language::Python {
+        // The name of a distribution on PyPI need not be that of its module.
+        return python::declares(folder);
+    }
     let name = handler.split(['.', '/']).find(|part| !part.is_empty()).unwrap_or(handler);
     let names = [format!("\"{name}\""), format!("\"{name}/")];
-    // The name of a distribution on PyPI need not be that of its module.
-    std::fs::read_to_string(declared)
-        .is_ok_and(|text| language == Language::Python || names.iter().any(|name| text.contains(name)))
+    std::fs::read_to_string(folder.join("package.json")).is_ok_and(|text| names.iter().any(|name| text.contains(name)))
 }
 
 /// What a function's code for node or python is.
@@ -300,9 +310,14 @@ fn read(folder: &Path, code: &Code, language: Language, modules: bool) -> Result
     })
 }
 
+/// What in a code's folder looks like credentials.
+pub(super) fn secrets(folder: &Path, code: &Code, language: Language) -> BTreeSet<String> {
+    read(folder, code, language, false).map(|contents| contents.secrets).unwrap_or_default()
+}
+
 /// What pip has installed.
 fn installed(folder: &Path) -> Result<Files, PackageError> {
-    Ok(folder::read(folder, &|_, _| Verdict::Whole)?.files)
+    Ok(folder::read(folder, &|_, _| Verdict::Installed)?.files)
 }
 
 /// A zip that the user made, as it is, if the handler is in it.
@@ -360,4 +375,4 @@ fn check_handler(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::install::run;
-use super::{Options, PackageError, Progress, environment, npm, pip};
+use super::{Options, PackageError, Progress, environment, npm, pip, python};
 use crate::interpreter::{self, Interpreter, Language};
 
 const DOING: &str = "get the SDK that Lambda brings for the code";
@@ -114,7 +114,14 @@ pub(super) async fn provide(
         Some(Language::Python) => {
             let beside = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
             let mut command = Command::new(&interpreter.program);
-            command.args(["-m", "pip", "install"]).args(pip::QUIET).arg("--target").arg(&beside).arg(BOTO3);
+            python::clean(&mut command, &[]);
+            command
+                .args(["-m", "pip", "install"])
+                .args(pip::QUIET)
+                .args(pip::INSTALLING)
+                .arg("--target")
+                .arg(&beside)
+                .arg(BOTO3);
             let done = run(command, DOING, "pip install boto3", pip::WITHOUT_PIP).await;
             done.and_then(|()| fs::rename(&beside, folder.join(interpreter.site())).map_err(failed))
         }

@@ -151,6 +151,37 @@ async fn a_workspace_is_built_once_and_every_function_gets_its_binary() {
 }
 
 #[tokio::test]
+async fn a_shared_target_folder_does_not_mix_up_crates_of_one_name() {
+    let shared = tempfile::tempdir().unwrap();
+    // Both as an environment variable and as separate settings, since cargo 1.91, in a configuration file.
+    for setting in ["export CARGO_TARGET_DIR=", "export CARGO_BUILD_BUILD_DIR="] {
+        let project = |text: &str| {
+            let mut fixture = Fixture::workspace(&[("chat", &["chat"])]).function("F", "chat");
+            let folder = shared.path().join("shared");
+            let script = format!("unset CARGO_TARGET_DIR\n{setting}{}\nexec {CARGO} \"$@\"", folder.display());
+            fixture.options.cargo = fixture.tool("cargo", &script);
+            fixture.write("chat/chat.rs", &format!("fn main() {{ println!(\"{text}\"); }}\n"));
+            // Older than any build: cargo compares times where names are equal.
+            let long_ago = SystemTime::now() - Duration::from_secs(1_000_000);
+            let file = fs::File::options().write(true).open(fixture.path("chat/chat.rs")).unwrap();
+            file.set_modified(long_ago).unwrap();
+            fixture
+        };
+        let (one, two) = (project("one"), project("two"));
+        let (built, other) = tokio::join!(one.build(Target::Host), two.build(Target::Host));
+        assert_eq!((run(&built.unwrap()["F"]), run(&other.unwrap()["F"])), ("one".to_owned(), "two".to_owned()));
+        // What is compiled already is found again, in either order.
+        for (fixture, text) in [(&one, "one"), (&two, "two"), (&one, "one")] {
+            fixture.told.lock().unwrap().clear();
+            assert_eq!(run(&fixture.build(Target::Host).await.unwrap()["F"]), text, "{setting}");
+            let told = fixture.told.lock().unwrap();
+            let compiled = |told: &Progress| matches!(told, Progress::Cargo(line) if line.starts_with("Compiling"));
+            assert!(!told.iter().any(compiled), "{told:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_has_not_changed_comes_from_the_cache_and_what_has_does_not() {
     let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
     let first = fixture.build(Target::Host).await.unwrap();

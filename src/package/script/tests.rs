@@ -33,7 +33,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-trait Scripted: Sized {
+pub(in crate::package) trait Scripted: Sized {
     fn script(self, path: &str, runtime: &str, handler: &str) -> Self;
     fn calls(&self) -> Vec<String>;
 }
@@ -55,7 +55,7 @@ impl Scripted for Fixture {
 }
 
 /// The files in a zip and what they say.
-fn files(artifact: &Artifact) -> Vec<(String, String)> {
+pub(in crate::package) fn files(artifact: &Artifact) -> Vec<(String, String)> {
     let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
     let count = archive.len();
     let read = |index: usize| {
@@ -67,7 +67,7 @@ fn files(artifact: &Artifact) -> Vec<(String, String)> {
     (0..count).map(read).collect()
 }
 
-fn names(artifact: &Artifact) -> Vec<String> {
+pub(in crate::package) fn names(artifact: &Artifact) -> Vec<String> {
     files(artifact).into_iter().map(|(name, _)| name).collect()
 }
 
@@ -184,7 +184,7 @@ async fn requirements_are_installed_as_lambda_runs_them() {
     assert_eq!(names(&built["F"]), ["app.py", "dep-1.dist-info/RECORD", "dep/__init__.py", "requirements.txt"]);
     let [call] = &fixture.calls()[..] else { panic!("{:?}", fixture.calls()) };
     for flag in [
-        "-m pip install --requirement requirements.txt",
+        "-m pip install --quiet",
         "--only-binary=:all: --implementation=cp --python-version=3.12 --platform=manylinux_2_34_aarch64",
         "--platform=manylinux2014_aarch64",
     ] {
@@ -197,11 +197,85 @@ async fn requirements_are_installed_as_lambda_runs_them() {
     assert_eq!(fixture.calls().len(), 2, "the second time nothing is new");
     assert!(!fixture.calls()[1].contains("--platform"));
 
-    // Of other files nobody knows whether they have changed.
+    // What is not installed for Lambda yet is installed for it first: what fails there is to fail here.
     fixture.write("code/requirements.txt", "-r other.txt\n");
-    fixture.build(Target::Host).await.unwrap();
-    fixture.build(Target::Host).await.unwrap();
-    assert_eq!(fixture.calls().len(), 4);
+    for (text, calls) in [("dep==2\n", 4), ("dep==2\n", 4), ("dep==3\n", 6)] {
+        fixture.write("code/other.txt", text);
+        fixture.build(Target::Host).await.unwrap();
+        assert_eq!(fixture.calls().len(), calls, "{text}");
+    }
+    // What cannot be found is told before anything is installed.
+    fixture.write("code/requirements.txt", "-e ../nowhere\n");
+    let (property, error) = crate::package::check(&fixture.functions[0]).unwrap_err();
+    assert!(property == "Code" && error.why.contains("../nowhere, which does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_and_what_tools_keep_stay_out_unless_they_are_asked_for() {
+    for (runtime, handler) in
+        [("python3.12", "app.handler"), ("nodejs22.x", "index.handler"), ("provided.al2023", "bootstrap")]
+    {
+        let fixture = fixture().script("code", runtime, handler);
+        let key = "-----BEGIN PRIVATE KEY-----\n";
+        for (name, text) in [
+            ("app.py", ""),
+            ("index.js", ""),
+            ("bootstrap", "#!/bin/sh\n"),
+            ("ca.pem", "-----BEGIN CERTIFICATE-----\n"),
+            (".env", ""),
+            (".env.example", ""),
+            ("keys/id_rsa", ""),
+            ("keys/signing.pem", key),
+            (".aws/credentials", ""),
+            (".npmrc", ""),
+            (".pypirc", ""),
+            (".aws-sam/build/F/app.py", ""),
+            (".serverless/state.json", ""),
+            (".terraform/x", ""),
+            (".vscode/settings.json", ""),
+            (".DS_Store", ""),
+            ("sub/__pycache__/a.pyc", ""),
+            ("node_modules/dep/test/key.pem", key),
+        ] {
+            fixture.write(&format!("code/{name}"), text);
+        }
+        let built = fixture.build(Target::Host).await.unwrap();
+        let kept = [".env.example", "app.py", "bootstrap", "ca.pem", "index.js", "node_modules/dep/test/key.pem"];
+        assert_eq!(names(&built["F"]), kept, "{runtime}");
+        let left =
+            "left out of the zip, because it looks like credentials: .aws, .env, keys/id_rsa, keys/signing.pem (";
+        let told = format!("{:?}", fixture.told.lock().unwrap());
+        assert!(told.contains(left), "{told}");
+        assert!(crate::package::left_out(&fixture.functions[0]).unwrap().starts_with(left));
+
+        // Asked for by name; and a file of the same kind leaves out what nobody needs.
+        fixture.write("code/.wschatignore", "!.env\n!signing.pem\nca.pem\n");
+        fixture.write("code/.gitignore", ".env\n");
+        let built = fixture.build(Target::Host).await.unwrap();
+        let kept = [".env", ".env.example", ".gitignore", "app.py", "bootstrap", "index.js", "keys/signing.pem"];
+        let found: Vec<String> =
+            names(&built["F"]).into_iter().filter(|name| !name.starts_with("node_modules")).collect();
+        assert_eq!(found, kept, "{runtime}");
+    }
+}
+
+#[tokio::test]
+async fn what_sam_has_built_goes_in_when_it_is_named_itself() {
+    let fixture = fixture().script(".aws-sam/build/F", "python3.12", "app.handler");
+    fixture.write(".aws-sam/build/F/app.py", "");
+    assert_eq!(names(&fixture.build(Target::Host).await.unwrap()["F"]), ["app.py"]);
+}
+
+#[tokio::test]
+async fn what_is_said_of_several_functions_is_said_once() {
+    let fixture = fixture().script("code", "python3.12", "app.handler").script("code", "python3.12", "app.other");
+    let fixture = fixture.last(|code| code.logical_id = "G".to_owned());
+    fixture.write("code/app.py", "");
+    fixture.write("code/.env", "");
+    fixture.build(Target::Lambda).await.unwrap();
+    let told = fixture.told.lock().unwrap();
+    let [Progress::Note(note)] = &told[..] else { panic!("{told:?}") };
+    assert!(note.starts_with("F, G: left out of the zip, because it looks like credentials: .env ("), "{note}");
 }
 
 #[tokio::test]

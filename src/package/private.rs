@@ -1,0 +1,147 @@
+//! What lies in people's code folders and does not belong into a zip: what tools keep there, and credentials.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::exclude;
+
+/// Files and folders of tools: no code reads them when it runs. Settings of package managers are among them, which may hold
+/// tokens.
+const TOOLS: &[&str] = &[
+    ".git",
+    ".hg",
+    ".svn",
+    ".wschat",
+    ".aws-sam",
+    ".serverless",
+    ".terraform",
+    "cdk.out",
+    ".idea",
+    ".vscode",
+    ".DS_Store",
+    "Thumbs.db",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".tox",
+    ".nox",
+    ".npmrc",
+    ".yarnrc",
+    ".yarnrc.yml",
+    ".pypirc",
+    exclude::OWN,
+];
+
+/// Files and folders that hold credentials by their nature.
+const SECRET: &[&str] = &[
+    ".env",
+    ".netrc",
+    ".git-credentials",
+    ".pgpass",
+    ".aws",
+    ".ssh",
+    ".gnupg",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "id_ecdsa_sk",
+    "id_ed25519_sk",
+];
+
+/// Endings of an `.env` file that say that it is an example.
+const EXAMPLES: &[&str] = &["example", "sample", "template", "dist", "defaults"];
+
+/// The largest key file that is looked into, in bytes.
+const LARGEST_KEY: u64 = 64 << 10;
+
+/// Whether it is a tool's own, by its name without folders.
+pub(super) fn is_tools_own(name: &str) -> bool {
+    TOOLS.contains(&name)
+}
+
+/// Whether it holds credentials, so that nobody means it to be uploaded. Certificates do not; a file with a private key does.
+/// A link counts for what it leads to as well.
+pub(super) fn is_secret(path: &Path) -> bool {
+    let by_name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        SECRET.contains(&name.as_str())
+            || name
+                .strip_prefix(".env.")
+                .is_some_and(|rest| !EXAMPLES.contains(&rest.rsplit('.').next().unwrap_or(rest)))
+            || name.ends_with(".p12")
+            || name.ends_with(".pfx")
+    };
+    if by_name(path) || (path.is_symlink() && path.canonicalize().is_ok_and(|real| by_name(&real))) {
+        return true;
+    }
+    let may_be_key = path.extension().is_some_and(|extension| extension == "pem" || extension == "key");
+    may_be_key && holds_private_key(path)
+}
+
+fn holds_private_key(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut start));
+    read.is_ok()
+        && String::from_utf8_lossy(&start).lines().any(|line| {
+            // PKCS #8 and the older forms of RFC 7468; OpenSSH's own.
+            line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----")
+        })
+}
+
+/// What is to be said of what was left out, if anything was.
+pub(super) fn warning(secrets: &BTreeSet<String>) -> Option<String> {
+    let mut shown: Vec<&str> = secrets.iter().take(5).map(String::as_str).collect();
+    let more = format!("{} more", secrets.len() - shown.len());
+    if secrets.len() > shown.len() {
+        shown.push(&more);
+    }
+    let first = secrets.first()?;
+    Some(format!(
+        "left out of the zip, because it looks like credentials: {} (to deploy it, write !{first} into a file {} beside the code)",
+        shown.join(", "),
+        exclude::OWN,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_told_from_what_only_looks_similar() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            is_secret(&path)
+        };
+        for name in [".env", ".env.production", ".env.local", "id_rsa", "id_ed25519", ".netrc", "client.p12"] {
+            assert!(secret(name, ""), "{name}");
+        }
+        for name in [".env.example", ".env.prod.sample", "env.py", "id_rsa.pub", "id_card.py", ".envrc.md", "key.py"] {
+            assert!(!secret(name, ""), "{name}");
+        }
+        let begin = "-----BEGIN ";
+        assert!(secret("a.pem", &format!("{begin}CERTIFICATE-----\nMII\n{begin}RSA PRIVATE KEY-----\r\nMII\n")));
+        assert!(secret("b.key", &format!("{begin}PRIVATE KEY-----\n")));
+        assert!(!secret("c.pem", &format!("{begin}CERTIFICATE-----\nMII\n")), "a database's certificates");
+        assert!(!secret("d.key", "translations"));
+    }
+
+    #[test]
+    fn the_warning_names_a_few_and_the_way_to_take_them_in() {
+        assert_eq!(warning(&BTreeSet::new()), None);
+        let all: BTreeSet<String> = (0..7).map(|number| format!("{number}.pem")).collect();
+        let text = warning(&all).unwrap();
+        assert!(
+            text.contains(": 0.pem, 1.pem, 2.pem, 3.pem, 4.pem, 2 more (to deploy it, write !0.pem into"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,416 @@
+//! Where the code of a Python function says what it needs: requirements.txt, a lock of uv, poetry or pipenv, or pyproject.toml.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+use super::install::output;
+use super::requirements::Requirements;
+use super::{Code, Options, PackageError};
+use crate::interpreter;
+
+const DOING: &str = "install the dependencies";
+
+/// Files that declare dependencies, the one that counts first.
+const DECLARING: &[&str] =
+    &["requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml", "Pipfile", "pyproject.toml"];
+
+/// What declares the dependencies of the code in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// requirements.txt, or what stands for it.
+    Requirements(PathBuf),
+    /// uv.lock: in the project's folder, or in that of its workspace.
+    Uv {
+        lock: PathBuf,
+    },
+    Poetry {
+        lock: PathBuf,
+    },
+    /// Pipfile.lock: plain JSON with versions and hashes.
+    Pipenv {
+        lock: PathBuf,
+    },
+    /// `[project.dependencies]`.
+    Project(Vec<String>),
+    /// Nothing is declared.
+    None,
+}
+
+/// A pyproject.toml, as far as it counts here.
+#[derive(Debug, Default)]
+struct Project(toml::Table);
+
+impl Project {
+    fn read(folder: &Path) -> Result<Option<Self>, PackageError> {
+        let path = folder.join("pyproject.toml");
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+        let table = text.parse();
+        let table = table.map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))?;
+        Ok(Some(Self(table)))
+    }
+
+    fn at(&self, path: &[&str]) -> Option<&toml::Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.0.get(*first)?, |value, key| value.get(key))
+    }
+
+    /// Whether the handler needs the project itself installed: it is a package, and not one that lies in the folder just
+    /// as it is imported.
+    fn is_needed(&self, folder: &Path, handler: &str) -> bool {
+        if self.0.get("build-system").is_none() {
+            return false;
+        }
+        let module = handler.split(['.', '/']).next().unwrap_or(handler);
+        let beside = folder.join(format!("{module}.py")).is_file() || folder.join(module).is_dir();
+        folder.join("src").is_dir() || !beside
+    }
+}
+
+/// Finds what declares the dependencies.
+///
+/// # Errors
+/// When it is not what can be installed exactly: what to do then.
+fn find(folder: &Path) -> Result<Source, PackageError> {
+    let failed = |why: String, help: &str| Err(PackageError::new(DOING, why).help(help));
+    let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+    if let Some(path) = file("requirements.txt") {
+        return Ok(Source::Requirements(path));
+    }
+    let project = Project::read(folder)?;
+    let workspace = || {
+        let above = folder.ancestors().skip(1).filter(|folder| folder.join("uv.lock").is_file());
+        let member = |folder: &&Path| {
+            let root = Project::read(folder).ok().flatten();
+            root.is_some_and(|root| root.at(&["tool", "uv", "workspace"]).is_some())
+        };
+        above.take(8).find(member).map(|folder| folder.join("uv.lock"))
+    };
+    if let Some(lock) = file("uv.lock").or_else(|| project.as_ref().and_then(|_| workspace())) {
+        return Ok(Source::Uv { lock });
+    }
+    if let Some(lock) = file("poetry.lock") {
+        return Ok(Source::Poetry { lock });
+    }
+    if let Some(lock) = file("Pipfile.lock") {
+        return Ok(Source::Pipenv { lock });
+    }
+    if let Some(lock) = file("pylock.toml") {
+        let help = "write its packages into a requirements.txt beside it, with the tool that made it";
+        return failed(format!("{} is not supported yet", lock.display()), help);
+    }
+    if let Some(pipfile) = file("Pipfile") {
+        return failed(format!("{} has no Pipfile.lock beside it", pipfile.display()), "run `pipenv lock`");
+    }
+    let Some(project) = project else { return Ok(Source::None) };
+    let path = folder.join("pyproject.toml");
+    let declared = project.at(&["project", "dependencies"]).and_then(toml::Value::as_array);
+    let declared: Vec<String> =
+        declared.into_iter().flatten().filter_map(|requirement| Some(requirement.as_str()?.to_owned())).collect();
+    if project.at(&["tool", "poetry", "dependencies"]).is_some() && declared.is_empty() {
+        return failed(format!("{} has no poetry.lock beside it", path.display()), "run `poetry lock`");
+    }
+    // A package that uv is to take from a folder or another index is another one on PyPI.
+    if project.at(&["tool", "uv", "sources"]).is_some() && !declared.is_empty() {
+        let why = format!("{} names sources that only uv knows, and has no uv.lock beside it", path.display());
+        return failed(why, "run `uv lock`");
+    }
+    let dynamic = project.at(&["project", "dynamic"]).and_then(toml::Value::as_array);
+    if dynamic.is_some_and(|names| names.iter().any(|name| name.as_str() == Some("dependencies"))) {
+        return Ok(Source::Project(vec![".".to_owned()]));
+    }
+    Ok(Source::Project(declared))
+}
+
+/// Whether the code in `folder` declares dependencies in any way.
+pub(super) fn declares(folder: &Path) -> bool {
+    DECLARING.iter().any(|name| folder.join(name).is_file())
+}
+
+/// Finds what `requirements` would refuse without running anything.
+///
+/// # Errors
+/// What that is.
+pub(super) fn check(folder: &Path) -> Result<(), PackageError> {
+    match find(folder)? {
+        Source::Requirements(path) => Requirements::read(&path, folder).map(drop),
+        Source::Pipenv { lock } => pipenv(&lock).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// What is to be installed for a function whose code is in `folder`.
+///
+/// # Errors
+/// When what declares it cannot be read, or not without a tool that is missing.
+pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) -> Result<Requirements, PackageError> {
+    let project = Project::read(folder)?.unwrap_or_default();
+    let own = |mut text: String| {
+        if project.is_needed(folder, &code.handler) {
+            text.push_str("\n.\n");
+        }
+        text
+    };
+    match find(folder)? {
+        Source::Requirements(path) => Requirements::read(&path, folder),
+        Source::None => Ok(Requirements::default()),
+        Source::Project(declared) => Requirements::parse(&own(declared.join("\n")), &[folder]),
+        Source::Pipenv { lock } => Requirements::parse(&pipenv(&lock)?, &[folder]),
+        Source::Uv { lock } => {
+            let arguments = "export --quiet --frozen --no-dev --no-emit-project --no-header --no-annotate \
+                             --format requirements-txt";
+            let help = "install uv (https://docs.astral.sh/uv); or keep what it locked as a requirements.txt: \
+                        uv export --frozen --no-dev --no-emit-project -o requirements.txt";
+            let text = exported("uv", arguments, folder, &lock, help, options).await?;
+            Requirements::parse(&own(text), &[folder, lock.parent().unwrap_or(folder)])
+        }
+        Source::Poetry { lock } => {
+            let arguments = "export --no-interaction --no-ansi --format requirements.txt";
+            let help = "install poetry (https://python-poetry.org) and its plug-in (poetry self add \
+                        poetry-plugin-export); or keep what it locked as a requirements.txt: \
+                        poetry export -o requirements.txt";
+            let text = exported("poetry", arguments, folder, &lock, help, options).await?;
+            Requirements::parse(&own(text), &[folder])
+        }
+    }
+}
+
+/// What a tool makes of its lock: the text of a requirements file. It is kept as long as lock and project stay as they are.
+async fn exported(
+    tool: &'static str,
+    arguments: &str,
+    folder: &Path,
+    lock: &Path,
+    without: &'static str,
+    options: &Options,
+) -> Result<String, PackageError> {
+    let mut hash = Sha256::new();
+    for file in [lock.to_owned(), folder.join("pyproject.toml")] {
+        hash.update(fs::read(&file).unwrap_or_default());
+        hash.update([0]);
+    }
+    hash.update(folder.as_os_str().as_encoded_bytes());
+    hash.update(arguments);
+    let kept = options.cache.join(format!("pip-{tool}-{}.txt", hex::encode(&hash.finalize()[..8])));
+    if let Ok(text) = fs::read_to_string(&kept) {
+        return Ok(text);
+    }
+    let mut command = Command::new(interpreter::within(options.tools.as_deref(), tool));
+    command.args(arguments.split_whitespace()).current_dir(folder);
+    clean(&mut command, &[]);
+    let what = format!("{tool} export");
+    let text = output(command, DOING, &what, without).await.map_err(|error| match error.help {
+        None => error.help(without),
+        Some(_) => error,
+    })?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    // What is not kept costs time, not correctness.
+    let beside = kept.with_extension(std::process::id().to_string());
+    let _ = fs::create_dir_all(&options.cache)
+        .and_then(|()| fs::write(&beside, &text))
+        .and_then(|()| fs::rename(&beside, &kept));
+    Ok(text)
+}
+
+/// A Pipfile.lock as a requirements file (its `default` section: what is not for development alone).
+fn pipenv(lock: &Path) -> Result<String, PackageError> {
+    let failed = |why: String| PackageError::new(DOING, format!("{}: {why}", lock.display()));
+    let text = fs::read(lock).map_err(|error| failed(error.to_string()))?;
+    let content: Value = serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
+    let mut lines = Vec::new();
+    let sources = content["_meta"]["sources"].as_array().into_iter().flatten();
+    for (index, source) in sources.filter_map(|source| source["url"].as_str()).enumerate() {
+        lines.push(format!("{} {source}", if index == 0 { "--index-url" } else { "--extra-index-url" }));
+    }
+    let packages = content["default"].as_object().ok_or_else(|| failed("it has no section \"default\"".to_owned()))?;
+    // pip checks hashes of all packages or of none, and those from a repository or a folder have none.
+    let hashed = packages.values().all(|package| package["hashes"].as_array().is_some_and(|hashes| !hashes.is_empty()));
+    for (name, package) in packages {
+        let field = |key: &str| package[key].as_str();
+        let extras: Vec<&str> = package["extras"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        let mut line = if let Some(path) = field("path").or_else(|| field("file").filter(|file| !file.contains("://")))
+        {
+            let path = if path.starts_with(['.', '/']) { path.to_owned() } else { format!("./{path}") };
+            format!("{path}{extras}")
+        } else if let Some(url) = field("file") {
+            format!("{name}{extras} @ {url}")
+        } else if let Some(url) = field("git") {
+            let revision = field("ref").map(|revision| format!("@{revision}")).unwrap_or_default();
+            let below = field("subdirectory").map(|folder| format!("#subdirectory={folder}")).unwrap_or_default();
+            format!("{name}{extras} @ git+{url}{revision}{below}")
+        } else if let Some(version) = field("version") {
+            format!("{name}{extras}{version}")
+        } else {
+            return Err(failed(format!("{name} has neither a version nor a place")));
+        };
+        if let Some(markers) = field("markers") {
+            line += &format!(" ; {markers}");
+        }
+        for hash in package["hashes"].as_array().filter(|_| hashed).into_iter().flatten().filter_map(Value::as_str) {
+            line += &format!(" --hash={hash}");
+        }
+        lines.push(line);
+    }
+    Ok(lines.join("\n"))
+}
+
+/// Variables that tools for Python, and compilers, need to find their programs, folders, indexes and certificates.
+const KEPT: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "CI",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "CC",
+    "CXX",
+    "AR",
+    "LD",
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "MAKEFLAGS",
+    "LD_LIBRARY_PATH",
+    "PKG_CONFIG_PATH",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "SDKROOT",
+    "SYSTEMROOT",
+    "SOURCE_DATE_EPOCH",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+];
+
+/// The beginnings of settings of package managers, and of what chooses a Python. An index's password may be among them: it is
+/// for these very tools.
+const KEPT_PREFIXES: &[&str] =
+    &["LC_", "XDG_", "PIP_", "UV_", "POETRY_", "PYENV_", "ASDF_", "MISE_", "CONDA_", "NIX_", "HOMEBREW_"];
+
+/// Gives `command` an environment without credentials: building a package runs its authors' code. It keeps what tools need,
+/// and the variables that `texts`, requirements files, name as `${NAME}`.
+pub(super) fn clean(command: &mut Command, texts: &[String]) {
+    command.env_clear();
+    #[expect(clippy::disallowed_methods, reason = "it is the environment that is handed on, less what is secret")]
+    let all = std::env::vars_os();
+    command.envs(all.filter(|(name, _)| is_kept(name, texts)));
+}
+
+fn is_kept(name: &OsString, texts: &[String]) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let upper = name.to_ascii_uppercase();
+    KEPT.contains(&upper.as_str())
+        || KEPT_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
+        || texts.iter().any(|text| text.contains(&format!("${{{name}}}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_do_not_reach_what_builds_packages() {
+        let text = ["--index-url https://${INDEX_TOKEN}@example.com/simple".to_owned()];
+        for name in ["PATH", "https_proxy", "PIP_INDEX_URL", "UV_INDEX_OURS_PASSWORD", "INDEX_TOKEN", "LC_ALL"] {
+            assert!(is_kept(&name.into(), &text), "{name}");
+        }
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "DATABASE_URL", "INDEX_TOKE", "PYTHONPATH"]
+        {
+            assert!(!is_kept(&name.into(), &text), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_declares_dependencies_is_found_or_refused_by_name() {
+        let project = "[project]\nname = \"chat\"\ndependencies = [\"humanize\"]\n";
+        let cases: &[(&[(&str, &str)], Result<&str, &str>)] = &[
+            (&[("app.py", "")], Ok("None")),
+            (&[("requirements.txt", ""), ("uv.lock", ""), ("pyproject.toml", project)], Ok("Requirements")),
+            (&[("uv.lock", ""), ("poetry.lock", ""), ("pyproject.toml", project)], Ok("Uv")),
+            (&[("poetry.lock", ""), ("pyproject.toml", project)], Ok("Poetry")),
+            (&[("Pipfile.lock", "{}"), ("Pipfile", "")], Ok("Pipenv")),
+            (&[("pyproject.toml", project)], Ok("Project([\"humanize\"])")),
+            (&[("pyproject.toml", "[tool.ruff]\nline-length = 100\n")], Ok("Project([])")),
+            (&[("pyproject.toml", "[project]\ndynamic = [\"dependencies\"]\n")], Ok("Project([\".\"])")),
+            (&[("pylock.toml", "")], Err("pylock.toml is not supported yet")),
+            (&[("Pipfile", "")], Err("Pipfile has no Pipfile.lock beside it")),
+            (
+                &[("pyproject.toml", "[tool.poetry.dependencies]\nhumanize = \"*\"\n")],
+                Err("has no poetry.lock beside it"),
+            ),
+            (
+                &[("pyproject.toml", &*format!("{project}[tool.uv.sources]\nhumanize = {{ path = \"../h\" }}\n"))],
+                Err("names sources that only uv knows"),
+            ),
+            (&[("pyproject.toml", "[project\n")], Err("pyproject.toml: TOML parse error")),
+        ];
+        for (files, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, text) in *files {
+                fs::write(folder.path().join(name), text).unwrap();
+            }
+            match (find(folder.path()), expected) {
+                (Ok(found), Ok(expected)) => assert!(format!("{found:?}").starts_with(expected), "{found:?}"),
+                (Err(error), Err(expected)) => assert!(error.why.contains(expected), "{error}"),
+                (found, _) => panic!("{files:?}: {found:?}"),
+            }
+        }
+        // A member of uv's workspace has no lock of its own.
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir(folder.path().join("fn")).unwrap();
+        write("uv.lock", "");
+        write("fn/pyproject.toml", project);
+        write("pyproject.toml", "[project]\nname = \"other\"\n");
+        assert!(matches!(find(&folder.path().join("fn")), Ok(Source::Project(_))));
+        write("pyproject.toml", "[tool.uv.workspace]\nmembers = [\"fn\"]\n");
+        assert_eq!(find(&folder.path().join("fn")), Ok(Source::Uv { lock: folder.path().join("uv.lock") }));
+    }
+
+    #[test]
+    fn a_pipfile_lock_is_read_with_its_hashes_sources_and_markers() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("Pipfile.lock");
+        let text = |more: &str| {
+            format!(
+                r#"{{"_meta": {{"sources": [{{"url": "https://one/simple"}}, {{"url": "https://two/simple"}}]}},
+                    "default": {{{more} "a": {{"version": "==1.0", "extras": ["x", "y"], "hashes": ["sha256:1", "sha256:2"],
+                    "markers": "python_version >= '3.8'", "index": "pypi"}}}}, "develop": {{"pytest": {{"version": "==8"}}}}}}"#
+            )
+        };
+        fs::write(&lock, text("")).unwrap();
+        let indexes = "--index-url https://one/simple\n--extra-index-url https://two/simple";
+        let a = "a[x,y]==1.0 ; python_version >= '3.8'";
+        assert_eq!(pipenv(&lock).unwrap(), format!("{indexes}\n{a} --hash=sha256:1 --hash=sha256:2"));
+        let others = r#""b": {"git": "https://g/b.git", "ref": "abc"}, "c": {"path": "lib", "editable": true},"#;
+        fs::write(&lock, text(others)).unwrap();
+        // In the order of the file or of the alphabet: `a` comes first or last.
+        let mut lines: Vec<String> = pipenv(&lock).unwrap().lines().skip(2).map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, ["./lib", a, "b @ git+https://g/b.git@abc"]);
+    }
+}
