@@ -61,7 +61,7 @@ struct Mistake {
 #[expect(clippy::disallowed_methods, reason = "the SDK reads these: they are no flag's")]
 pub fn chosen(given: Option<&str>, elsewhere: &[&str], file: Option<&str>) -> Option<String> {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    given.or(file.filter(|_| !elsewhere.iter().any(|name| is_set(name)))).map(str::to_owned)
+    given.or(file.filter(|_| !elsewhere.iter().any(is_set))).map(str::to_owned)
 }
 
 impl Config {

@@ -176,14 +176,14 @@ impl Check {
     fn document(&mut self, document: &Value, path: &Path) {
         let Some(members) = self.members(document, path, "a policy document", DOCUMENT) else { return };
         match members.get("Version") {
-            Some(version) if !is_token(version) => {
-                if self.choice("Version", version, path, VERSIONS)
+            Some(version)
+                if !is_token(version)
+                    && self.choice("Version", version, path, VERSIONS)
                     && self.purpose == Purpose::Managed
-                    && version != "2012-10-17"
-                {
-                    let what = "a managed policy is of Version 2012-10-17";
-                    self.report(Refusal::Version, Problem::new(path.key("Version"), what));
-                }
+                    && version != "2012-10-17" =>
+            {
+                let what = "a managed policy is of Version 2012-10-17";
+                self.report(Refusal::Version, Problem::new(path.key("Version"), what));
             }
             None if self.purpose == Purpose::Managed => {
                 let problem = Problem::new(path.clone(), "a managed policy needs an element \"Version\"");

@@ -152,14 +152,14 @@ impl Steps {
             // A package has no wheel: it may still be one that every machine runs.
             Err(error) if is_missing(&error) => {
                 remove(into).and_then(|()| fs::create_dir_all(into)).map_err(failed)?;
-                self.from_sources(requirements, into, work).await
+                self.build_sources(requirements, into, work).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// Has wheels made of whatever has none, and takes those of pure Python.
-    async fn from_sources(&self, requirements: &Path, into: &Path, work: &Path) -> Result<(), PackageError> {
+    async fn build_sources(&self, requirements: &Path, into: &Path, work: &Path) -> Result<(), PackageError> {
         let wheels = work.join("wheels");
         let mut pip = self.pip("wheel");
         pip.arg("--prefer-binary").arg("--requirement").arg(requirements).arg("--wheel-dir").arg(&wheels);

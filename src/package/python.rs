@@ -347,7 +347,8 @@ mod tests {
     #[test]
     fn what_declares_dependencies_is_found_or_refused_by_name() {
         let project = "[project]\nname = \"chat\"\ndependencies = [\"humanize\"]\n";
-        let cases: &[(&[(&str, &str)], Result<&str, &str>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Result<&'a str, &'a str>);
+        let cases: &[Case<'_>] = &[
             (&[("app.py", "")], Ok("None")),
             (&[("requirements.txt", ""), ("uv.lock", ""), ("pyproject.toml", project)], Ok("Requirements")),
             (&[("uv.lock", ""), ("poetry.lock", ""), ("pyproject.toml", project)], Ok("Uv")),

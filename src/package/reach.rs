@@ -71,13 +71,9 @@ mod tests {
     fn code_is_inside_outside_or_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for name in [
-            "user/src/app/infra",
-            "user/src/app/lambdas",
-            "user/src/app/.git",
-            "user/src/other/fn",
-            "user/plain/t/fn",
-        ] {
+        for name in
+            ["user/src/app/infra", "user/src/app/lambdas", "user/src/app/.git", "user/src/other/fn", "user/plain/t/fn"]
+        {
             fs::create_dir_all(path(name)).unwrap();
         }
         let home = path("user");

@@ -104,9 +104,9 @@ pub(super) fn reached(from: usize, after: impl Fn(usize) -> Vec<usize>) -> BTree
 pub(super) fn places(steps: usize, waits_for: impl Fn(usize) -> Vec<usize>) -> Vec<usize> {
     let mut open: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps];
     let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); steps];
-    for step in 0..steps {
+    for (step, open) in open.iter_mut().enumerate() {
         for earlier in waits_for(step) {
-            open[step].insert(earlier);
+            open.insert(earlier);
             waiting[earlier].push(step);
         }
     }
