@@ -463,9 +463,11 @@ fn differences(before: &[Live], after: &[Live], replaced: &BTreeSet<(&str, &str)
         let mut properties = live.properties.clone();
         // What AWS cannot take back stays, once it was given.
         for property in provider(live.type_name).map(|provider| provider.any_if_absent()).unwrap_or_default() {
-            let (above, last) = property.rsplit_once('.').unwrap_or(("", property));
+            let (above, last) = property.rsplit_once('.').unwrap_or(("", *property));
             let above = if above.is_empty() { Some(&mut properties) } else { properties.get_mut(above) };
-            above.and_then(Value::as_object_mut).map(|members| members.remove(last));
+            if let Some(members) = above.and_then(Value::as_object_mut) {
+                members.remove(last);
+            }
         }
         if live.type_name == route_response::TYPE {
             properties["RouteId"] = key_of(all, &properties["RouteId"]);
