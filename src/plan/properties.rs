@@ -397,17 +397,15 @@ fn log(cloud: &mut Cloud, before: &[Live], choices: &mut Choices) {
 
 /// Fails a run at a step, however that can fail, and goes back from there.
 fn fails_and_goes_back(
-    stack: &Stack,
-    options: &Options,
+    plan: &Plan,
     cloud: &Cloud,
     before: &[Live],
     nth: usize,
     choices: &mut Choices,
 ) -> Result<(), String> {
-    let plan = diff(stack, before, options).map_err(|errors| format!("{errors:?}"))?;
     for when in [When::Before, When::Halfway, When::Unheard, When::Settling] {
         let mut cloud = cloud.clone();
-        let outcome = run(&plan, &mut cloud, choices, Some(Failure { nth, when }));
+        let outcome = run(plan, &mut cloud, choices, Some(Failure { nth, when }));
         if !outcome.refused.is_empty() {
             return Err(format!("up: AWS refused {:?}", outcome.refused));
         }
@@ -421,7 +419,7 @@ fn fails_and_goes_back(
         log(&mut cloud, before, choices);
         let what = format!("the way back from {when:?} step {nth}");
         let now = cloud.live.clone();
-        let back = undo(&plan, &outcome.did, &outcome.known, before, &now);
+        let back = undo(plan, &outcome.did, &outcome.known, before, &now);
         carried_out(&what, &back.plan, &mut cloud, choices)?;
         let replaced: BTreeSet<(&str, &str)> = outcome
             .did
@@ -437,8 +435,8 @@ fn fails_and_goes_back(
         }
         // Who may not read what it made goes by what it believes: that way ends, too, where it believes the truth.
         cloud.live = now;
-        let believed = believed(&plan, &outcome.did, &outcome.known, before);
-        let back = undo(&plan, &outcome.did, &outcome.known, before, &believed);
+        let believed = believed(plan, &outcome.did, &outcome.known, before);
+        let back = undo(plan, &outcome.did, &outcome.known, before, &believed);
         let deletes = outcome.failed.is_some_and(|failed| plan.steps[failed].action == Action::Delete);
         if when == When::Settling || (when == When::Before && !deletes) {
             carried_out(&format!("{what}, without a reading"), &back.plan, &mut cloud, choices)?;
@@ -465,7 +463,11 @@ fn differences(before: &[Live], after: &[Live], replaced: &BTreeSet<(&str, &str)
         let mut properties = live.properties.clone();
         // What AWS cannot take back stays, once it was given.
         for property in provider(live.type_name).map(|provider| provider.any_if_absent()).unwrap_or_default() {
-            properties.as_object_mut().unwrap().remove(*property);
+            let (above, last) = property.rsplit_once('.').unwrap_or(("", *property));
+            let above = if above.is_empty() { Some(&mut properties) } else { properties.get_mut(above) };
+            if let Some(members) = above.and_then(Value::as_object_mut) {
+                members.remove(last);
+            }
         }
         if live.type_name == route_response::TYPE {
             properties["RouteId"] = key_of(all, &properties["RouteId"]);
@@ -491,9 +493,9 @@ fn holds(items: &[Item], seed: u64) -> Result<(), String> {
     let choices = &mut Choices(seed);
 
     let from_nothing = diff(&a, &[], &may_a).map_err(|errors| format!("{errors:?}"))?;
-    for _ in 0..3 {
+    for _ in 0..2 {
         let nth = choices.below(from_nothing.steps.len());
-        fails_and_goes_back(&a, &may_a, &Cloud::default(), &[], nth, choices)?;
+        fails_and_goes_back(&from_nothing, &Cloud::default(), &[], nth, choices)?;
     }
 
     let mut cloud = Cloud::default();
@@ -504,11 +506,10 @@ fn holds(items: &[Item], seed: u64) -> Result<(), String> {
             live.health = Health::Failed("it is broken".to_owned());
         }
     }
-    let acting = diff(&b, &before, &may_b).map_err(|errors| format!("{errors:?}"))?;
-    let acting = acting.steps.iter().filter(|step| step.action.acts()).count();
+    let change = diff(&b, &before, &may_b).map_err(|errors| format!("{errors:?}"))?;
+    let acting = change.steps.iter().filter(|step| step.action.acts()).count();
     for _ in 0..3 {
-        let nth = choices.below(acting);
-        fails_and_goes_back(&b, &may_b, &cloud, &before, nth, choices)?;
+        fails_and_goes_back(&change, &cloud, &before, choices.below(acting), choices)?;
     }
 
     up(&b, &may_b, &mut cloud, choices)?;
@@ -521,7 +522,7 @@ fn holds(items: &[Item], seed: u64) -> Result<(), String> {
 
 /// As many cases as take a few seconds, from a seed that is printed.
 fn config() -> Config {
-    let mut config = Config { cases: 150, max_shrink_iters: 1500, ..Config::default() };
+    let mut config = Config { cases: 120, max_shrink_iters: 1500, ..Config::default() };
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(RandomState::new().build_hasher().finish());
     }
@@ -549,11 +550,11 @@ fn the_shipped_template_comes_back_from_every_step() {
     let texts = [include_str!("../../templates/chat.yaml"), include_str!("../../examples/node-chat/template.yaml")];
     for text in texts {
         let (stack, may) = desired(text, "code");
-        let steps = diff(&stack, &[], &may).unwrap().steps.len();
-        for nth in 0..steps {
-            for seed in 0..4 {
-                let seed = u64::try_from(nth * 4 + seed).unwrap();
-                fails_and_goes_back(&stack, &may, &Cloud::default(), &[], nth, &mut Choices(seed)).unwrap();
+        let plan = diff(&stack, &[], &may).unwrap();
+        for nth in 0..plan.steps.len() {
+            for seed in 0..2 {
+                let seed = u64::try_from(nth * 2 + seed).unwrap();
+                fails_and_goes_back(&plan, &Cloud::default(), &[], nth, &mut Choices(seed)).unwrap();
             }
         }
     }
