@@ -211,7 +211,7 @@ fn what_goes_may_be_removed_alone() {
     );
     assert_eq!(
         actions(&policy, "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/send:*"),
-        ["logs:DeleteLogGroup", "logs:ListTagsForResource"]
+        ["logs:DeleteLogGroup", "logs:ListTagsForResource", "logs:TagResource"]
     );
 }
 
