@@ -272,7 +272,7 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(parse(text).unwrap_err().show(Path::new(FILE)), expected, "{text}");
         }
-        assert_eq!(parse("[default]\nstack = \"a\nregion").unwrap_err().line, Some(2));
+        assert_eq!(parse("[default]\nstack = \"a\nregion").unwrap_err().line, Some(3));
     }
 
     #[test]

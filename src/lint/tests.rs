@@ -761,7 +761,7 @@ fn what_is_refused_is_one_error_whatever_refers_to_it() {
     ] {
         let resources = resources.replace("FUNCTION", function);
         let text = format!(
-            "Transform: AWS::Serverless-2016-10-31\nResources:\n  {resources}\nOutputs: {{ O: {{ Value: {output} }} }}\n"
+            "Transform: AWS::Serverless-2016-10-31\nResources:\n  {resources}\nOutputs:\n  O:\n    Value: {output}\n"
         );
         let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
         let [error] = errors.as_slice() else { panic!("{text}{errors:#?}") };

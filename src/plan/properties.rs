@@ -114,7 +114,7 @@ fn template(items: &[Item], is_b: bool) -> Value {
 /// Makes a resource speak of another: in a variable, in a policy, or by `DependsOn`.
 fn refer(resource: &mut Value, kind: &str, number: usize, target: &str, how: u8) {
     let named = json!({"Fn::Sub": format!("arn:aws:execute-api:us-east-1:123456789012:${{{target}}}/*")});
-    let allow = json!({"Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": named}]});
+    let allow = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": named}]});
     let properties = &mut resource["Properties"];
     match (kind, how) {
         (function::TYPE, 1 | 2) => {
@@ -155,7 +155,7 @@ fn resource(kind: &str, index: usize, item: &Item, change: u8, placed: &[Placed]
     // What a deployment freezes is listed before it.
     let open: Vec<usize> =
         of(&[api::TYPE]).into_iter().filter(|api| below(deployment::TYPE, *api).is_empty()).collect();
-    let document = |action: &str| json!({"Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]});
+    let document = |action: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]});
     let mut properties = json!({});
     let mut parent = None;
     match kind {

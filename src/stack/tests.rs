@@ -419,7 +419,7 @@ Resources:\n{TABLE}\n"
     insta::assert_snapshot!(problems(&text), @r#"
     3:3 the parameter Name has no value [give it: --parameter Name=VALUE]
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter NAME=VALUE]
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
     let parameters =
         [("Stage", "test"), ("Name", "A1"), ("Size", "11"), ("Sizes", "1,x"), ("Secret", "abc"), ("Stag", "dev")];
@@ -431,7 +431,7 @@ Resources:\n{TABLE}\n"
     5:3 the parameter Sizes must be a number, not "x"
     6:3 the parameter Secret must have at least 4 characters
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter NAME=VALUE]
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
 }
 
@@ -686,9 +686,15 @@ fn policies_are_kept() {
 fn a_stack_name_begins_names() {
     let text = format!("Resources:\n{TABLE}\n");
     let template = parse(text.as_bytes()).unwrap();
-    for (stack, fine) in
-        [("chat", true), ("a-1", true), ("1a", false), ("a_b", false), ("", false), (&"a".repeat(41), false)]
-    {
+    for (stack, fine) in [
+        ("chat", true),
+        ("a-1", true),
+        ("1a", false),
+        ("a_b", false),
+        ("", false),
+        (&"a".repeat(128), true),
+        (&"a".repeat(129), false),
+    ] {
         let scope = Scope { stack: stack.to_owned(), ..scope() };
         assert_eq!(resolve(&template, &BTreeMap::new(), &scope, KINDS).is_ok(), fine, "{stack}");
     }

@@ -194,7 +194,7 @@ async fn what_hangs_on_a_role_is_listed_and_given_in_full() {
     let xml = call(&*iam, None, "ListAttachedRolePolicies", &[role]).await.unwrap();
     assert_eq!(texts(&xml, "PolicyName"), ["AWSLambdaBasicExecutionRole"]);
     let xml = call(&*iam, None, "GetRolePolicy", &[role, ("PolicyName", "inline")]).await.unwrap();
-    assert!(texts(&xml, "PolicyDocument")[0].starts_with("%7B%22Statement"), "{xml}");
+    assert!(texts(&xml, "PolicyDocument")[0].starts_with("%7B%22Version"), "{xml}");
 
     let details = [("Filter.member.1", "Role")];
     let xml = call(&*iam, None, "GetAccountAuthorizationDetails", &details).await.unwrap();
