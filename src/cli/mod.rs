@@ -76,6 +76,10 @@ fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
+/// The stack of each thread, in bytes, of which only what is used takes memory. An expression of DynamoDB's 4 KB, or a
+/// PartiQL statement of 8 KB, can be nested thousands deep, and the local cloud's engine reads them recursively.
+const STACK: usize = 64 << 20;
+
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
     let ui = Ui::default();
@@ -91,7 +95,8 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             ui.error(&error);

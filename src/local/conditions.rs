@@ -26,6 +26,9 @@ const MOMENT: Duration = Duration::from_millis(20);
 pub struct Conditions {
     pub eventual: Eventual,
     pub strict: Strict,
+    /// Whether the messages of one client are handled one at a time and `$disconnect` after them, which AWS does not
+    /// promise.
+    pub ordered: bool,
     latency: BTreeMap<String, Duration>,
     throttles: Vec<(String, Mutex<Bucket>)>,
     bits_per_second: Option<f64>,
@@ -68,6 +71,8 @@ pub struct Strict {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    ordered: bool,
     #[serde(default)]
     latency_ms: BTreeMap<String, f64>,
     link: Option<Link>,
@@ -141,6 +146,7 @@ impl Default for Conditions {
                 function_updating: MOMENT,
             },
             strict: Strict::default(),
+            ordered: false,
             latency: BTreeMap::new(),
             throttles: Vec::new(),
             bits_per_second: None,
@@ -207,6 +213,7 @@ impl Conditions {
                 function_updating: seconds(file.eventual_s.function_updating)?,
             },
             strict: file.strict,
+            ordered: file.ordered,
             latency,
             throttles,
             bits_per_second,
@@ -226,13 +233,13 @@ impl Conditions {
         if let Some(carried) = self.carried(bytes, Instant::now()) {
             tokio::time::sleep_until(carried).await;
         }
-        tokio::time::sleep(self.latency(service, operation) / 2).await;
+        pause(self.latency(service, operation) / 2).await;
         self.draw(service, operation, Instant::now())
     }
 
     /// The rest of the operation's latency; refusals take it too.
     pub async fn after(&self, service: &str, operation: &str) {
-        tokio::time::sleep(self.latency(service, operation) / 2).await;
+        pause(self.latency(service, operation) / 2).await;
     }
 
     /// Counts a mutation of `api` as under way until the answer is dropped. `None` where another one is under way
@@ -259,6 +266,9 @@ impl Conditions {
     /// Draws on the throttle of an operation. The most specific one alone speaks for it: Lambda documents its quota
     /// for GetFunction as apart from that of the rest.
     fn draw(&self, service: &str, operation: &str, now: Instant) -> Result<(), ApiError> {
+        if self.throttles.is_empty() {
+            return Ok(());
+        }
         let throttle = patterns(service, operation)
             .into_iter()
             .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
@@ -269,6 +279,9 @@ impl Conditions {
     }
 
     fn latency(&self, service: &str, operation: &str) -> Duration {
+        if self.latency.is_empty() {
+            return Duration::ZERO;
+        }
         patterns(service, operation).iter().find_map(|pattern| self.latency.get(pattern)).copied().unwrap_or_default()
     }
 }
@@ -302,6 +315,13 @@ impl Bucket {
             self.tokens -= 1.0;
         }
         granted
+    }
+}
+
+/// Waits; not at all for zero, for which tokio's timer would wait until its next tick of a millisecond.
+async fn pause(duration: Duration) {
+    if !duration.is_zero() {
+        tokio::time::sleep(duration).await;
     }
 }
 

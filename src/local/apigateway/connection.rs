@@ -1,14 +1,13 @@
 //! One open WebSocket: its task, its outgoing queue, its limits, its end.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use time::OffsetDateTime;
@@ -31,8 +30,9 @@ pub const MAXIMUM_MESSAGE: usize = 128 * 1024;
 const OUTGOING_BUDGET: usize = 1024 * 1024;
 /// What a waiting message costs beside its bytes, so that empty ones are bounded too.
 const MESSAGE_COST: usize = 256;
-/// Messages of one client that may wait for their turn; beyond, its socket is not read.
-const BACKLOG: usize = 16;
+/// Messages of one client that may be under way or wait; beyond, its socket is not read. It only bounds memory: what
+/// limits how many are worked on is the function's concurrency.
+const BACKLOG: usize = 1024;
 /// How long a client may take to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -219,20 +219,20 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     let (sink, mut stream) = socket.split();
     let Mailbox { outgoing, mut closing } = mailbox;
     let writer = tokio::spawn(write(sink, outgoing));
-    let mut work = Work { gateway: &gateway, connection: &connection, backlog: VecDeque::new(), running: None };
+    let mut work = Work::new(&gateway, &connection);
 
     let ending = loop {
         let deadline = connection.deadline(gateway.limits);
         tokio::select! {
-            frame = stream.next(), if work.backlog.len() < BACKLOG => {
+            frame = stream.next(), if work.len() < BACKLOG => {
                 connection.touch();
                 match received(frame) {
-                    Received::Text(text) => work.backlog.push_back(text),
+                    Received::Text(text) => work.add(text),
                     Received::Control => {}
                     Received::End(ending) => break ending,
                 }
             }
-            () = work.step(), if work.pending() => {}
+            () = work.step(), if work.len() > 0 => {}
             Some(ending) = closing.recv() => break ending,
             () = tokio::time::sleep_until(deadline) => {
                 if Instant::now() >= connection.deadline(gateway.limits) {
@@ -243,41 +243,66 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     };
 
     gateway.connections.remove(&connection.origin.connection_id);
-    // What the client sent before the end still takes its turn, and before `$disconnect`; neither waits for a client
-    // that is slow to take leave.
-    let rest = async {
-        while work.pending() {
+    // What the client sent before the end is still worked on. `$disconnect` waits for it only where messages are
+    // handled in order, and nothing waits for a client that is slow to close its side.
+    let ordered = gateway.shell.conditions.ordered;
+    let messages = async {
+        while work.len() > 0 {
             work.step().await;
         }
-        gateway.disconnected(&connection.origin, &ending).await;
+    };
+    let disconnected = gateway.disconnected(&connection.origin, &ending);
+    let rest = async {
+        if ordered {
+            messages.await;
+            disconnected.await;
+        } else {
+            tokio::join!(messages, disconnected);
+        }
     };
     tokio::join!(rest, close(&connection, stream, writer, &ending));
 }
 
-/// The messages of one client: one at a time, in the order sent.
+/// The messages of one client. They are handled side by side, as on AWS, where neither order nor `$disconnect` after a
+/// message is promised; with `ordered` in the conditions file one at a time.
 struct Work<'a> {
     gateway: &'a ApiGateway,
     connection: &'a Connection,
-    backlog: VecDeque<Utf8Bytes>,
-    /// Kept across turns of the task's loop: an integration, once begun, is not begun again.
-    running: Option<Pin<Box<dyn Future<Output = Option<Message>> + Send + 'a>>>,
+    /// How many may be handled at once.
+    at_once: usize,
+    waiting: VecDeque<Utf8Bytes>,
+    running: FuturesUnordered<BoxFuture<'a, Option<Message>>>,
 }
 
 impl<'a> Work<'a> {
-    fn pending(&self) -> bool {
-        self.running.is_some() || !self.backlog.is_empty()
+    fn new(gateway: &'a ApiGateway, connection: &'a Connection) -> Self {
+        let at_once = if gateway.shell.conditions.ordered { 1 } else { usize::MAX };
+        Self { gateway, connection, at_once, waiting: VecDeque::new(), running: FuturesUnordered::new() }
     }
 
-    /// Goes on with the message whose turn it is; loses nothing when dropped.
-    async fn step(&mut self) {
-        if self.running.is_none() {
-            let Some(text) = self.backlog.pop_front() else { return };
+    /// How many messages have no answer yet.
+    fn len(&self) -> usize {
+        self.waiting.len() + self.running.len()
+    }
+
+    fn add(&mut self, text: Utf8Bytes) {
+        self.waiting.push_back(text);
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        while self.running.len() < self.at_once
+            && let Some(text) = self.waiting.pop_front()
+        {
             let (gateway, connection): (&'a ApiGateway, &'a Connection) = (self.gateway, self.connection);
-            self.running = Some(Box::pin(async move { gateway.message(&connection.origin, &text).await }));
+            self.running.push(async move { gateway.message(&connection.origin, &text).await }.boxed());
         }
-        let Some(running) = &mut self.running else { return };
-        let answer = running.await;
-        self.running = None;
+    }
+
+    /// Waits until one message is handled and sends its answer; loses nothing when dropped.
+    async fn step(&mut self) {
+        let Some(answer) = self.running.next().await else { return };
+        self.begin();
         if let Some(answer) = answer
             && self.connection.send(answer).is_err()
         {

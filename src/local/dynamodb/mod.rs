@@ -7,6 +7,7 @@
 
 mod authorization;
 mod engine;
+mod expressions;
 mod region;
 mod tables;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::super::conditions::lock;
 use super::super::shell::Shell;
 use super::super::wire::{ApiError, Response};
 use super::engine::{self, broken, fault, invalid, malformed};
+use super::expressions;
 use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, missing};
 
 /// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
@@ -77,6 +78,7 @@ impl Region {
             }
             _ => {
                 self.check_items_served(&input)?;
+                expressions::check(&input)?;
                 // What is read and written goes past as text: items hold no names of ours.
                 let body = if rewritten { input.to_string() } else { text.to_owned() };
                 engine::run(&self.database, operation, &body).map(|body| Response::new(200, JSON, Bytes::from(body)))

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
+use super::execution::Permits;
 use super::failure::Failure;
 use super::interpreters::Interpreters;
 use super::journal::{Journal, Metrics};
@@ -17,6 +18,10 @@ use super::runtime_api::Invocation;
 use super::state::{Deployment, now};
 use crate::local::seams::{Invoked, LogSink, Roles};
 use crate::local::shell::Shell;
+
+/// How long a start counts as one of those that may run at once. One that takes longer waits for something rather than
+/// for the processor, and others need not wait for it.
+const START: Duration = Duration::from_secs(2);
 
 /// What environments are given by the cloud around them.
 pub struct Host {
@@ -58,14 +63,18 @@ pub struct Environment {
     spec: Arc<Spec>,
     journal: Arc<Journal>,
     runtime: Option<Runtime>,
+    /// Held until it has started.
+    start: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Environment {
     /// An environment that is still cold: its first invocation starts it.
-    pub fn new(host: Arc<Host>, spec: Arc<Spec>) -> Self {
+    pub fn new(host: Arc<Host>, spec: Arc<Spec>, permits: Permits) -> Self {
         let journal = Arc::new(Journal::new(host.logs.clone(), spec.clone()));
         host.live.send_modify(|live| *live += 1);
-        Self { host, spec, journal, runtime: None }
+        let Permits { start, environment } = permits;
+        Self { host, spec, journal, runtime: None, start: Some(start), _place: environment }
     }
 
     /// What tells the deployment that this environment runs from others.
@@ -83,7 +92,17 @@ impl Environment {
         let timeout = Duration::from_secs(self.spec.deployment.settings.timeout.into());
         let (started, init, waited) = match self.runtime.take() {
             Some(runtime) => (Ok(runtime), None, Duration::ZERO),
-            None => self.start(timeout).await,
+            None => {
+                let permit = self.start.take();
+                let mut start = std::pin::pin!(self.start(timeout));
+                match tokio::time::timeout(START, &mut start).await {
+                    Ok(started) => started,
+                    Err(_) => {
+                        drop(permit);
+                        start.await
+                    }
+                }
+            }
         };
         self.journal.start(&call.request_id);
         let begun = Instant::now();

@@ -1,11 +1,11 @@
 //! The execution environments of all functions: started as invocations need them, kept warm for the next, ended when
 //! nobody has needed them for a while or their code has changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use super::environment::{Call, Environment, Host, Spec};
@@ -20,6 +20,16 @@ use crate::local::wire::ApiError;
 
 /// How many invocations an account may have under way (Lambda quotas).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
+
+/// How many environments may start at once for each core, and exist at once for each core (at least
+/// [`FEWEST_ENVIRONMENTS`] in all). AWS starts as many as there are invocations; one machine that did so would spend its
+/// time on starts, all of which would run into their time limit.
+const STARTS_PER_CORE: usize = 2;
+const ENVIRONMENTS_PER_CORE: usize = 16;
+const FEWEST_ENVIRONMENTS: usize = 64;
+
+/// How long an invocation waits for an environment before it is refused as throttled: the longest integration.
+const LONGEST_WAIT: Duration = Duration::from_secs(29);
 
 /// How long things take in the life of an environment.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +58,9 @@ pub struct Executor {
     host: Arc<Host>,
     registry: Arc<Registry>,
     pools: Mutex<HashMap<FunctionId, Pool>>,
+    /// A permit for each environment that may start now, and for each that may exist.
+    starts: Arc<Semaphore>,
+    environments: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
 
@@ -56,6 +69,21 @@ pub struct Executor {
 struct Pool {
     busy: u32,
     idle: Vec<Idle>,
+    /// Invocations that wait for an environment, the oldest first.
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    revision_id: String,
+    environment: oneshot::Sender<Environment>,
+}
+
+/// What a cold environment needs: both are given back by dropping them.
+pub struct Permits {
+    /// Held while it starts.
+    pub start: OwnedSemaphorePermit,
+    /// Held while it exists.
+    pub environment: OwnedSemaphorePermit,
 }
 
 struct Idle {
@@ -74,10 +102,13 @@ impl Executor {
         pace: Pace,
     ) -> Arc<Self> {
         let host = Host { shell, roles, logs, interpreters, init_limit: pace.init_limit, live: watch::Sender::new(0) };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let executor = Arc::new(Self {
             host: Arc::new(host),
             registry,
             pools: Mutex::default(),
+            starts: Arc::new(Semaphore::new(cores * STARTS_PER_CORE)),
+            environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(FEWEST_ENVIRONMENTS))),
             closing: watch::Sender::new(false),
         });
         tokio::spawn(end_idle(Arc::downgrade(&executor), pace.idle));
@@ -98,15 +129,17 @@ impl Executor {
         let slot = Slot::take(self, &spec.id, limit)?;
         let run = async move {
             let executor = slot.executor.clone();
-            let warm = executor.warm(&spec);
-            let mut environment = warm.unwrap_or_else(|| Environment::new(executor.host.clone(), spec.clone()));
             let mut closing = executor.closing.subscribe();
-            let invoked = tokio::select! {
-                invoked = environment.invoke(call) => invoked,
-                _ = closing.wait_for(|closing| *closing) => return Err(shutting_down()),
+            let run = async {
+                let mut environment = executor.environment(&spec).await?;
+                let invoked = environment.invoke(call).await;
+                executor.keep(&spec.id, environment);
+                Ok(invoked)
             };
-            executor.keep(&spec.id, environment);
-            Ok(invoked)
+            tokio::select! {
+                invoked = run => invoked,
+                _ = closing.wait_for(|closing| *closing) => Err(shutting_down()),
+            }
         };
         tokio::spawn(run).await.unwrap_or_else(|error| Err(error::service(error.to_string())))
     }
@@ -136,29 +169,103 @@ impl Executor {
         self.host.live.subscribe()
     }
 
-    /// A warm environment for `spec`: the one that was used last, so that those in excess grow old.
-    fn warm(&self, spec: &Spec) -> Option<Environment> {
-        loop {
-            let mut environment = {
-                let mut pools = lock(&self.pools);
-                let idle = &mut pools.get_mut(&spec.id)?.idle;
-                let fits = |idle: &Idle| idle.environment.revision_id() == spec.deployment.revision_id;
-                let position = idle.iter().rposition(fits)?;
-                idle.remove(position).environment
-            };
-            if environment.is_warm() {
-                return Some(environment);
+    /// An environment for an invocation: a warm one that is idle, else the first of two things: one that becomes free,
+    /// or the permits to start a new one.
+    ///
+    /// # Errors
+    /// `TooManyRequestsException` where neither comes in time: invocations that wait for each other must end.
+    async fn environment(&self, spec: &Arc<Spec>) -> Result<Environment, ApiError> {
+        let mut freed = match self.idle_or_queue(spec) {
+            Ok(environment) => return Ok(environment),
+            Err(freed) => freed,
+        };
+        tokio::select! {
+            biased;
+            Ok(environment) = &mut freed => Ok(environment),
+            permits = self.permits() => {
+                freed.close();
+                match freed.try_recv() {
+                    // Handed over at the same moment.
+                    Ok(environment) => Ok(environment),
+                    Err(_) => Ok(Environment::new(self.host.clone(), spec.clone(), permits?)),
+                }
             }
         }
     }
 
-    /// Puts an environment back for the next invocation, if it has a future.
+    /// A warm environment for `spec`, the one that was used last, so that those in excess grow old; without one, where
+    /// the next to become free will arrive.
+    fn idle_or_queue(&self, spec: &Spec) -> Result<Environment, oneshot::Receiver<Environment>> {
+        loop {
+            let mut environment = {
+                let mut pools = lock(&self.pools);
+                let pool = pools.entry(spec.id.clone()).or_default();
+                let revision_id = &spec.deployment.revision_id;
+                let Some(position) = pool.idle.iter().rposition(|idle| idle.environment.revision_id() == revision_id)
+                else {
+                    let (environment, freed) = oneshot::channel();
+                    pool.waiting.retain(|waiting| !waiting.environment.is_closed());
+                    pool.waiting.push_back(Waiting { revision_id: revision_id.clone(), environment });
+                    return Err(freed);
+                };
+                pool.idle.remove(position).environment
+            };
+            if environment.is_warm() {
+                return Ok(environment);
+            }
+        }
+    }
+
+    /// Waits until one more environment may exist, and start.
+    async fn permits(&self) -> Result<Permits, ApiError> {
+        let both = async {
+            if self.environments.available_permits() == 0 {
+                drop(self.longest_idle());
+            }
+            let environment = Arc::clone(&self.environments).acquire_owned().await?;
+            let start = Arc::clone(&self.starts).acquire_owned().await?;
+            Ok::<_, AcquireError>(Permits { start, environment })
+        };
+        match tokio::time::timeout(LONGEST_WAIT, both).await {
+            Ok(Ok(permits)) => Ok(permits),
+            // Nothing closes the semaphores.
+            Ok(Err(_)) => Err(shutting_down()),
+            Err(_) => Err(error::throttled("ConcurrentInvocationLimitExceeded")),
+        }
+    }
+
+    /// Takes the environment that has been idle for longest, of any function, out of its pool.
+    fn longest_idle(&self) -> Option<Idle> {
+        let mut pools = lock(&self.pools);
+        // A pool's are in the order in which they became idle.
+        let oldest = pools.values_mut().filter(|pool| !pool.idle.is_empty()).min_by_key(|pool| pool.idle[0].since)?;
+        Some(oldest.idle.remove(0))
+    }
+
+    /// Hands an environment to the next invocation that waits for one, or puts it back, if it has a future.
     fn keep(&self, id: &FunctionId, mut environment: Environment) {
         if !environment.is_warm() || !self.serves(id, &environment) {
             return;
         }
         let mut pools = lock(&self.pools);
-        if !*self.closing.borrow() {
+        if *self.closing.borrow() {
+            return;
+        }
+        let pool = pools.entry(id.clone()).or_default();
+        let next = |pool: &Pool, environment: &Environment| {
+            pool.waiting.iter().position(|waiting| waiting.revision_id == environment.revision_id())
+        };
+        while let Some(position) = next(pool, &environment)
+            && let Some(waiting) = pool.waiting.remove(position)
+        {
+            match waiting.environment.send(environment) {
+                Ok(()) => return,
+                Err(back) => environment = back,
+            }
+        }
+        // Where no more may exist, another function's invocation may wait for this one's place.
+        let wanted = |pool: &Pool| pool.waiting.iter().any(|waiting| !waiting.environment.is_closed());
+        if self.environments.available_permits() > 0 || !pools.values().any(wanted) {
             pools.entry(id.clone()).or_default().idle.push(Idle { environment, since: Instant::now() });
         }
     }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zip::ZipArchive;
-use zip::read::ExtractOptions;
 
 use super::error;
 use crate::local::store::write_atomically;
@@ -84,8 +83,8 @@ impl Packages {
         write_atomically(&self.archive(&code), archive).map_err(failed)?;
         // Unpacked beside and renamed, so that a folder of that name is always whole.
         let beside = self.contents.join(Uuid::new_v4().to_string());
-        if contents.extract_with_options(&beside, ExtractOptions::default().with_size_limit(LARGEST_CONTENTS)).is_err()
-        {
+        // No file unpacks to more than its entry in the directory says, and `read` has added those up.
+        if contents.extract(&beside).is_err() {
             // What was unpacked so far is swept at the next start at the latest.
             let _ = fs::remove_dir_all(&beside);
             return Err(unreadable());
@@ -147,7 +146,11 @@ fn read(archive: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ApiError> {
     if contents.is_empty() {
         return Err(error::invalid("Uploaded file must be a non-empty zip"));
     }
-    if contents.decompressed_size().is_none_or(|size| size > u128::from(LARGEST_CONTENTS)) {
+    // The directory names the sizes also of files that were written as a stream, with their sizes behind them (APPNOTE
+    // 4.3.9, data descriptors): the archives of many tools are. `decompressed_size` of the library gives up on those.
+    let sizes = (0..contents.len()).map(|index| contents.by_index_data(index).map(|file| u128::from(file.size())));
+    let total: u128 = sizes.sum::<Result<_, _>>().map_err(|_| unreadable())?;
+    if total > u128::from(LARGEST_CONTENTS) {
         return Err(error::invalid(format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes")));
     }
     Ok(contents)
@@ -188,6 +191,46 @@ mod tests {
         assert_eq!(mode & 0o777, 0o755);
         assert_eq!(fs::read_to_string(packages.folder(&code).join("lib/data.txt")).unwrap(), "data");
         assert_eq!(packages.read(&code.hex()).unwrap(), archive);
+    }
+
+    #[test]
+    fn an_archive_that_was_written_as_a_stream_is_unpacked() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ZipWriter::new_stream(&mut bytes);
+        writer.start_file("index.js", SimpleFileOptions::default()).unwrap();
+        writer.write_all(b"exports.handler = async () => 1\n").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(bytes[6] & 8, 8, "sizes stand behind the data");
+        let code = packages.keep(&bytes).unwrap();
+        assert_eq!(
+            fs::read_to_string(packages.folder(&code).join("index.js")).unwrap(),
+            "exports.handler = async () => 1\n"
+        );
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_lambda_takes_is_refused_whatever_the_archive_says_of_itself() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ZipWriter::new_stream(&mut bytes);
+        writer.start_file("zeros", SimpleFileOptions::default()).unwrap();
+        let block = vec![0; 1 << 20];
+        for _ in 0..=LARGEST_CONTENTS >> 20 {
+            writer.write_all(&block).unwrap();
+        }
+        writer.finish().unwrap();
+        let refusal = packages.keep(&bytes).unwrap_err();
+        assert_eq!(refusal.message, format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes"));
+
+        // The directory's entry (APPNOTE 4.3.12) has the size at byte 24: here it says 1.
+        let entry = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+        bytes[entry + 24..entry + 28].copy_from_slice(&1_u32.to_le_bytes());
+        assert!(packages.keep(&bytes).is_err());
+        let unpacked: u64 = fs::read_dir(store.path().join("contents")).unwrap().count() as u64;
+        assert_eq!(unpacked, 0, "nothing stays of it");
     }
 
     #[test]

@@ -52,7 +52,25 @@ impl Process {
         self.child.wait().await.unwrap_or_default()
     }
 
-    /// Whether it still runs.
+    /// Stops it and all of its group where they are: what was begun and not awaited goes on with `thaw`, as on AWS
+    /// (Lambda developer guide, runtime environment: an environment is frozen between invocations).
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It fails where all of the group are gone, which whoever waits for its end hears of.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Whether it still runs, frozen or not.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -76,10 +94,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // It fails where all of the group are gone, which is as well.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
         self.flush();
         self.pump.abort();
     }

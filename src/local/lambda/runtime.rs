@@ -54,9 +54,11 @@ impl Runtime {
         }
     }
 
-    /// Runs one invocation, until the runtime asks for the next: only then has it done all it does for this one.
+    /// Runs one invocation, until the runtime asks for the next: only then has it done all it does for this one. From
+    /// then on it is frozen, until the next invocation.
     pub async fn invoke(&mut self, invocation: Invocation, timeout: Duration) -> Ran {
         let deadline = Instant::now() + timeout;
+        self.process.thaw();
         self.api.invoke(invocation);
         let mut answer = None;
         loop {
@@ -66,7 +68,10 @@ impl Runtime {
                     answer = Some(result);
                     continue;
                 }
-                Happened::Told(Event::Ready) => None,
+                Happened::Told(Event::Ready) => {
+                    self.process.freeze();
+                    None
+                }
                 Happened::Told(Event::InitFailed(failure)) | Happened::Exited(failure) => Some(failure),
                 Happened::Deadline => Some(Failure::timed_out(timeout)),
             };
