@@ -32,7 +32,7 @@ class Cloud:
     def __enter__(self):
         # Where builds are cached stands beside the data folder: it may be there already, and stays.
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        self.verb("local", "start", "--port", "0", "--conditions", str(CONDITIONS))
+        self.verb("local", "start", "--open", "--port", "0", "--conditions", str(CONDITIONS))
         self.port = json.loads((self.data / "process.json").read_text())["port"]
         return self
 

@@ -21,6 +21,7 @@ mod interpreter;
 pub mod lint;
 pub mod live;
 pub mod local;
+mod own_folder;
 pub mod package;
 pub mod plan;
 pub mod policy;

@@ -111,7 +111,7 @@ async fn a_restart_of_the_local_cloud_keeps_the_stack() {
     assert_eq!(alice.closed().await.map(|frame| u16::from(frame.code)), Some(1001));
     assert!(Client::try_connect(&uri).await.is_err());
 
-    cloud.wschat(&["local", "start"]).ok();
+    cloud.wschat(&["local", "start", "--open"]).ok();
     same(&cloud.inventory().await, &before);
     assert_eq!(cloud.wschat(&["url", "--local"]).ok().uri(), uri);
     up(&cloud).changes_nothing();

@@ -24,7 +24,7 @@ struct Cloud {
 impl Cloud {
     fn start() -> Self {
         let cloud = Self { folder: tempfile::tempdir().unwrap() };
-        cloud.local(&["start", "--port", "0"]);
+        cloud.local(&["start", "--port", "0", "--open"]);
         cloud
     }
 
@@ -105,7 +105,7 @@ async fn every_service_answers_and_remembers() {
     assert_eq!(error.meta().message(), Some("Stack with id chat does not exist"));
 
     cloud.local(&["stop"]);
-    cloud.local(&["start"]);
+    cloud.local(&["start", "--open"]);
     // The same port, and now over TLS: what was made is still there.
     let config = cloud.config("https");
     let roles = aws_sdk_iam::Client::new(&config).list_roles().send().await.unwrap();

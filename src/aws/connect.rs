@@ -32,8 +32,8 @@ pub struct Target {
     pub profile: Option<String>,
     /// Another endpoint than AWS's, for all services.
     pub endpoint_url: Option<String>,
-    /// The endpoint is the local cloud: it needs no real credentials and no configured region.
-    pub local: bool,
+    /// The endpoint is the local cloud, with its access key: it needs no credentials of AWS's and no configured region.
+    pub local: Option<Credentials>,
 }
 
 /// AWS, or what speaks its protocols, on behalf of one stack.
@@ -84,7 +84,7 @@ impl Aws {
     /// No region, or one that cannot be; a configuration that cannot be read or gives no credentials.
     pub async fn open(stack: &str, target: &Target) -> Result<Self, ConnectError> {
         // The local cloud is not AWS: what is configured for that does not concern it.
-        let settings = if target.local { None } else { Some(Settings::read(target).await?) };
+        let settings = if target.local.is_some() { None } else { Some(Settings::read(target).await?) };
         let (config, network) = configure(target, settings.as_ref()).await?;
         let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
         let region = region.ok_or_else(|| {
@@ -203,9 +203,8 @@ async fn configure(target: &Target, settings: Option<&Settings>) -> Result<(SdkC
     if let Some(endpoint) = &target.endpoint_url {
         loader = loader.endpoint_url(endpoint);
     }
-    if target.local {
-        let credentials = Credentials::new("local", "local", None, None, "the local cloud");
-        loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials));
+    if let Some(credentials) = &target.local {
+        loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
         if target.region.is_none() {
             loader = loader.region(Region::from_static("us-east-1"));
         }

@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod desired;
 mod down;
+mod env;
 mod exit;
 mod interrupt;
 mod list;
@@ -48,6 +49,7 @@ enum Verb {
     Url(url::Args),
     List(list::Args),
     Down(down::Args),
+    Env(env::Args),
     Local(local::Args),
 }
 
@@ -62,6 +64,7 @@ impl Verb {
             Self::Url(args) => args.run(ui).await,
             Self::List(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Env(args) => args.run(ui).await,
             Self::Local(args) => args.run(ui).await,
         }
     }

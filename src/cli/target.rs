@@ -140,16 +140,16 @@ impl Args {
     pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, Failure> {
         // What is wrong with the file is said before anything is started.
         self.config()?;
-        let endpoint_url = if self.local {
+        let (endpoint_url, local) = if self.local {
             let running = process::ensure(&self.data.path, &process::Options::default()).await?;
             if running.origin != process::Origin::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
             }
-            Some(format!("http://127.0.0.1:{}", running.port))
+            (Some(format!("http://127.0.0.1:{}", running.port)), Some(running.key.credentials()))
         } else {
-            self.endpoint_url.clone()
+            (self.endpoint_url.clone(), None)
         };
-        let target = Target { region: self.region(), profile: self.profile.clone(), endpoint_url, local: self.local };
+        let target = Target { region: self.region(), profile: self.profile.clone(), endpoint_url, local };
         let aws = Arc::new(Aws::open(stack, &target).await?);
         if let Some(note) = aws.note() {
             ui.say(note);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use super::dynamodb::DynamoDb;
 use super::iam::Iam;
 use super::lambda::Lambda;
 use super::logs::Logs;
+use super::seams::{Apis, Roles};
 use super::server::WebSockets;
 use super::shell::Shell;
 use super::sts::Sts;
@@ -35,6 +36,7 @@ pub struct Cloud {
     services: Vec<Arc<dyn Service>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
+    roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
 }
 
@@ -48,6 +50,8 @@ impl Cloud {
         let logs = Logs::open(shell)?;
         let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
         let gateway = ApiGateway::open(shell, lambda.clone())?;
+        let apis: Weak<dyn Apis> = Arc::downgrade(&gateway) as _;
+        lambda.know(apis);
         let authorizer = shell.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
         let services: Vec<Arc<dyn Service>> = vec![
             gateway.clone(),
@@ -57,14 +61,19 @@ impl Cloud {
             iam.clone(),
             lambda.clone(),
             logs,
-            Sts::open(shell, iam)?,
+            Sts::open(shell, iam.clone())?,
         ];
-        Ok(Self { services, lambda, gateway, authorizer })
+        Ok(Self { services, lambda, gateway, roles: iam, authorizer })
     }
 
     /// Every service, to be put behind the port.
     pub fn services(&self) -> Vec<Arc<dyn Service>> {
         self.services.clone()
+    }
+
+    /// Who issues credentials.
+    pub fn roles(&self) -> Arc<dyn Roles> {
+        Arc::clone(&self.roles)
     }
 
     /// Who decides on calls, under conditions that ask for it.

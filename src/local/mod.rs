@@ -13,6 +13,8 @@
 //!
 //! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
 
+pub mod access;
+mod admission;
 pub mod apigateway;
 pub mod authorization;
 pub mod call_log;

@@ -20,10 +20,12 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::access::AccessKey;
 use super::call_log::rotate;
 use super::conditions::Conditions;
 use super::server::{Health, TOKEN};
 use super::store::write_private;
+use crate::own_folder;
 
 /// The server's own log, in the data folder.
 pub const LOG: &str = "local.log";
@@ -47,6 +49,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// The conditions file.
     pub conditions: Option<PathBuf>,
+    /// Whether everybody may call, with any access key or none.
+    pub open: bool,
 }
 
 /// A server that answers.
@@ -60,6 +64,10 @@ pub struct Running {
     pub started: String,
     /// The conditions file it was started with.
     pub conditions: Option<PathBuf>,
+    /// The key of those who may call.
+    pub key: AccessKey,
+    /// Whether everybody may call.
+    pub open: bool,
     pub origin: Origin,
 }
 
@@ -94,6 +102,8 @@ pub enum ProcessError {
     OtherConditions(Option<PathBuf>),
     #[error("the local cloud runs on port {0}")]
     OtherPort(u16),
+    #[error("the local cloud runs for those alone who have its access key")]
+    NotOpen,
     #[error("the local cloud did not start:\n{0}")]
     Died(String),
     #[error("the local cloud lives but does not answer; see {}", .0.display())]
@@ -119,6 +129,8 @@ pub struct Record {
     pub binary: Binary,
     pub started: String,
     pub conditions: Option<ConditionsFile>,
+    pub key: AccessKey,
+    pub open: bool,
 }
 
 /// Which build of wschat serves.
@@ -167,18 +179,20 @@ pub async fn ensure(data: &Path, options: &Options) -> Result<Running, ProcessEr
     let folder = Folder::make(data)?;
     let asked = options.conditions.as_deref().map(conditions_file).transpose()?.map(|(file, _)| file);
     let mut conditions = asked.clone();
+    let mut open = options.open;
     let mut origin = Origin::Started;
     if let Some(record) = folder.settled(STARTING).await? {
         if record.binary == Binary::this() {
-            return record.suiting(options.port, asked.as_ref(), Origin::Found);
+            return record.suiting(options, asked.as_ref(), Origin::Found);
         }
         conditions = conditions.or(record.conditions);
+        open |= record.open;
         origin = Origin::Replaced;
         stop(data).await?;
     }
-    let record = folder.start(options.port, conditions.as_ref()).await?;
+    let record = folder.start(options.port, conditions.as_ref(), open).await?;
     // Somebody else's start may have come first, with other wishes.
-    record.suiting(options.port, asked.as_ref(), origin)
+    record.suiting(options, asked.as_ref(), origin)
 }
 
 /// The server of a data folder, if it runs and answers.
@@ -252,6 +266,8 @@ impl Record {
             version: self.binary.version,
             started: self.started,
             conditions: self.conditions.map(|file| file.path),
+            key: self.key,
+            open: self.open,
             origin,
         }
     }
@@ -259,11 +275,14 @@ impl Record {
     /// This server, if it is what was asked for; nothing asked for suits always.
     fn suiting(
         self,
-        port: Option<u16>,
+        options: &Options,
         conditions: Option<&ConditionsFile>,
         origin: Origin,
     ) -> Result<Running, ProcessError> {
-        if port.is_some_and(|port| port != 0 && port != self.port) {
+        if options.open && !self.open {
+            return Err(ProcessError::NotOpen);
+        }
+        if options.port.is_some_and(|port| port != 0 && port != self.port) {
             return Err(ProcessError::OtherPort(self.port));
         }
         let here = self.conditions.as_ref().map(|file| &file.sha256);
@@ -284,7 +303,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub fn make(data: &Path) -> Result<Self, ProcessError> {
-        let made = fs::create_dir_all(data).and_then(|()| data.canonicalize());
+        let made = own_folder::make(data).and_then(|()| data.canonicalize());
         made.map(Self).map_err(|source| ProcessError::Io { doing: format!("make {}", data.display()), source })
     }
 
@@ -337,6 +356,12 @@ impl Folder {
         }
     }
 
+    /// Whether the lock file is still the one that the server of this process holds. Who has no right to look at it any
+    /// more has lost it.
+    pub fn is_locked_by_us(&self) -> bool {
+        self.record().is_some_and(|record| record.pid == std::process::id()) && self.is_served()
+    }
+
     fn lock_file(&self) -> io::Result<File> {
         File::options().read(true).write(true).create(true).truncate(false).open(self.0.join(LOCK))
     }
@@ -384,11 +409,16 @@ impl Folder {
         true
     }
 
-    async fn start(&self, port: Option<u16>, conditions: Option<&ConditionsFile>) -> Result<Record, ProcessError> {
+    async fn start(
+        &self,
+        port: Option<u16>,
+        conditions: Option<&ConditionsFile>,
+        open: bool,
+    ) -> Result<Record, ProcessError> {
         let log = self.0.join(LOG);
         let logged = fs::metadata(&log).map_or(0, |log| log.len());
         let mut child = self
-            .spawn(port, conditions)
+            .spawn(port, conditions, open)
             .map_err(|source| ProcessError::Io { doing: "start its process".to_owned(), source })?;
         let deadline = Instant::now() + STARTING;
         loop {
@@ -408,7 +438,7 @@ impl Folder {
         }
     }
 
-    fn spawn(&self, port: Option<u16>, conditions: Option<&ConditionsFile>) -> io::Result<Child> {
+    fn spawn(&self, port: Option<u16>, conditions: Option<&ConditionsFile>, open: bool) -> io::Result<Child> {
         let log = self.0.join(LOG);
         rotate(&log)?;
         let log = File::options().append(true).create(true).open(log)?;
@@ -419,6 +449,9 @@ impl Folder {
         }
         if let Some(file) = conditions {
             command.arg("--conditions").arg(&file.path);
+        }
+        if open {
+            command.arg("--open");
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A group of its own: Ctrl-C in the terminal it was started from is not meant for it.

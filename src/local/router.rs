@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::access::Guard;
 use super::authorization::Authorizer;
 use super::call_log::{Call, CallLog, is_mutating, timestamp};
 use super::conditions::Conditions;
@@ -26,6 +27,8 @@ const BODY: usize = 16 << 20;
 pub struct Router {
     services: Vec<Arc<dyn Service>>,
     conditions: Arc<Conditions>,
+    /// Who decides on callers; without one, everybody is let in.
+    guard: Option<Guard>,
     /// Who decides on calls; without one, everything is allowed.
     authorizer: Option<Arc<dyn Authorizer>>,
     calls: CallLog,
@@ -41,14 +44,14 @@ pub struct Scope {
 }
 
 impl Router {
-    /// A router without anybody who decides on calls.
+    /// A router that lets everybody do everything.
     pub fn new(services: Vec<Arc<dyn Service>>, conditions: Arc<Conditions>, calls: CallLog) -> Self {
-        Self { services, conditions, authorizer: None, calls }
+        Self { services, conditions, guard: None, authorizer: None, calls }
     }
 
-    /// The same, with somebody who decides on calls.
-    pub fn guarded(self, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
-        Self { authorizer, ..self }
+    /// The same, with those who decide on callers and on calls.
+    pub fn guarded(self, guard: Option<Guard>, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
+        Self { guard, authorizer, ..self }
     }
 
     /// The most bytes that a request may carry, judged by its head.
@@ -105,6 +108,9 @@ impl Router {
         let name = service.name();
         let api = service.contended(operation, &request);
         let admitted = self.conditions.before(name, operation, size(&request)).await;
+        let admitted =
+            admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(name, operation, &request)));
+        let admitted = admitted.and_then(|()| by_get(service, operation, &request));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(name, &request, &service.needs(operation, &request)),
             None => Ok(()),
@@ -280,6 +286,16 @@ fn by_shape(request: &Request) -> Option<&'static str> {
 fn is_form(headers: &HeaderMap) -> bool {
     let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// Refuses a change that the query protocol is asked for by GET: a web page needs no more than an image for that, and no
+/// SDK sends one.
+fn by_get(service: &dyn Service, operation: &str, request: &Request) -> Result<(), ApiError> {
+    let is_query = matches!(service.protocol(), Protocol::Query(_));
+    if is_query && request.method == http::Method::GET && is_mutating(operation) {
+        return Err(ApiError::new(400, "InvalidAction", format!("{operation} is sent by POST to the local cloud.")));
+    }
+    Ok(())
 }
 
 /// The bytes that a request takes on an uplink, as good as they can be told after it was read.

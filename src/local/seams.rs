@@ -13,6 +13,9 @@ pub trait Roles: Send + Sync {
 
     /// Temporary credentials for a role; calls signed with them are that role's.
     fn issue(&self, role_arn: &str, session_name: &str) -> Credentials;
+
+    /// Whether an access key is one of those.
+    fn has_issued(&self, access_key_id: &str) -> bool;
 }
 
 /// Temporary credentials.
@@ -50,6 +53,12 @@ pub trait Functions: Send + Sync {
 
     /// Whether the function's resource policy lets `service` (`apigateway.amazonaws.com`) invoke it for `source_arn`.
     fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool;
+}
+
+/// API Gateway, as Lambda asks it.
+pub trait Apis: Send + Sync {
+    /// The ids of all APIs, each with its region.
+    fn apis(&self) -> Vec<(String, String)>;
 }
 
 /// What came of an invocation that ran.

@@ -1,18 +1,21 @@
 //! The life of the server process: lock, port, services, then serving until it is told to stop.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::access::{AccessKey, Guard};
 use super::call_log::{CallLog, timestamp};
 use super::cloud::Cloud;
 use super::conditions::Conditions;
-use super::process::{Binary, Folder, ProcessError, Record, conditions_file};
+use super::process::{Binary, Folder, Options, ProcessError, Record, conditions_file};
 use super::router::Router;
 use super::server::{Health, Listeners, Server};
 use super::shell::Shell;
@@ -22,20 +25,27 @@ use super::tls;
 /// The port where nothing else is asked for or remembered.
 pub const DEFAULT_PORT: u16 = 4579;
 
+/// How often to look whether the data folder is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+const MOST_FILES: u64 = 1 << 20;
+
 /// Serves the cloud of a data folder in this process, until SIGTERM, SIGINT or a request to stop. Where another
 /// process serves the folder already, it returns at once: that one is as good.
 ///
-/// `port` is the one to listen on, 0 for any; without one it is the folder's last, else the default, else any.
+/// The port is the one to listen on, 0 for any; without one it is the folder's last, else the default, else any.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) -> Result<(), ProcessError> {
+pub async fn serve(data: &Path, options: Options) -> Result<(), ProcessError> {
+    let Options { port, conditions, open } = options;
     let folder = Folder::make(data)?;
     let Some(_lock) = folder.lock().await? else {
         tracing::info!("another process serves this folder");
         return Ok(());
     };
     folder.forget()?;
+    raise_file_limit();
     let doing = |what: &'static str| move |source: io::Error| ProcessError::Io { doing: what.to_owned(), source };
 
     let (file, conditions) = match conditions {
@@ -49,6 +59,7 @@ pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) 
     let store = Store::open(folder.path()).map_err(doing("open the data folder"))?;
     let listeners = listen(&store, port).await?;
     let port = listeners.port();
+    let key = AccessKey::open(&store).map_err(doing("make an access key"))?;
     let tls = tls::open(&store).map_err(doing("make certificates"))?;
     let calls = CallLog::open(&store).map_err(doing("open the call log"))?;
     let shell = Shell { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
@@ -56,8 +67,11 @@ pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) 
 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
+    let help = format!("wschat env --data {}", folder.path().display());
+    let guard = (!open).then(|| Guard::new(key.clone(), help, cloud.roles()));
     let server = Arc::new(Server {
-        router: Arc::new(Router::new(cloud.services(), conditions, calls).guarded(cloud.authorizer())),
+        router: Arc::new(Router::new(cloud.services(), conditions, calls).guarded(guard, cloud.authorizer())),
+        open,
         sockets: cloud.sockets(),
         tls: tls.acceptor,
         health: Health {
@@ -79,14 +93,44 @@ pub async fn serve(data: &Path, port: Option<u16>, conditions: Option<PathBuf>) 
         binary: Binary::this(),
         started,
         conditions: file,
+        key,
+        open,
     })?;
     tracing::info!("serving {} on port {port}", folder.path().display());
+    let vanished = tokio::spawn(stop_without_folder(folder.clone(), server.stop.clone()));
 
     server.run(listeners).await;
 
     tracing::info!("stopping");
+    vanished.abort();
     cloud.shutdown().await;
     folder.forget()
+}
+
+/// Stops the server when its folder is deleted, or another stands in its place: nothing that it does would be kept, and
+/// the next `start` there would be a second server.
+async fn stop_without_folder(folder: Folder, stop: watch::Sender<bool>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !folder.is_locked_by_us() {
+            tracing::warn!("the data folder is gone");
+            stop.send_replace(true);
+            return;
+        }
+    }
+}
+
+/// Lets this process open as many files as it may: every socket and every function's process takes some, and the limit
+/// that a shell gives (1,024 on most systems) is meant for others.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // More than a million is asked for by nobody, and some systems refuse "unlimited".
+    let wanted = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
+    {
+        tracing::warn!("at most {:?} files can be open: {error}", limit.current);
+    }
 }
 
 /// Takes the port that was asked for; without one, the first free one of the folder's last, the default and any.

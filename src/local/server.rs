@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::admission;
 use super::router::{Entry, Router, decode_query, scope};
 use super::wire::{Caller, Request, Response};
 
@@ -93,6 +94,8 @@ pub struct Server {
     pub sockets: Arc<dyn WebSockets>,
     pub tls: TlsAcceptor,
     pub health: Health,
+    /// Whether requests that name this machine in any way are let in.
+    pub open: bool,
     /// What `/_wschat/stop` must be sent.
     pub token: String,
     /// Turns true when the process is to stop.
@@ -174,12 +177,13 @@ impl Server {
         }
         let (parts, body) = request.into_parts();
         let mut request = head(&parts);
+        if !self.open
+            && let Err(why) = admission::check(&request.headers)
+        {
+            return on_wire(Response::json(403, &serde_json::json!({ "message": why })));
+        }
         if let Some(answer) = self.own(&request) {
             return on_wire(answer);
-        }
-        if foreign_page(&request.headers) {
-            let message = serde_json::json!({ "message": "Web pages from elsewhere may not call the local cloud." });
-            return on_wire(Response::json(403, &message));
         }
         match read(body, self.router.body_limit(&request)).await {
             Ok(Some(body)) => {
@@ -272,15 +276,6 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
         values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
     };
     has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
-}
-
-/// Whether a browser sent this for a page that is not loopback's own. AWS is safe from such pages because every
-/// call is signed; here, where signatures are not asked for, any page could else create functions on this machine.
-fn foreign_page(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let host = origin.to_str().ok().and_then(|origin| origin.parse::<http::Uri>().ok());
-    let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    !(host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]")
 }
 
 #[cfg(test)]

@@ -56,6 +56,14 @@ impl Store {
         write_atomically(&self.file(name), &serde_json::to_vec(state)?)
     }
 
+    /// The same, for the user's eyes only.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_private<T: Serialize>(&self, name: &str, state: &T) -> io::Result<()> {
+        write_private(&self.file(name), &serde_json::to_vec(state)?)
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.json"))
     }

@@ -2,11 +2,15 @@
 //!
 //! The CA is made once and kept; the certificate it signs for the server is made at every start and never written
 //! down. The CA can sign for loopback names alone (name constraints), so trusting it costs nothing elsewhere.
+//!
+//! Handlers also reach this cloud's APIs by the names that these have on AWS. A second CA signs for those. Handlers alone
+//! trust it, its key is never written down, and a new one is made at every start.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use rcgen::{
@@ -14,11 +18,25 @@ use rcgen::{
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::TlsAcceptor;
 
+use super::conditions::lock;
 use super::store::{Store, write_atomically, write_private};
+
+/// The file with the CA and the machine's own roots, in the data folder.
+pub const CA_BUNDLE: &str = "ca-bundle.pem";
+
+/// The names of the server itself. No `*.localhost`: OpenSSL and rustls take no wildcard right below a top-level name,
+/// rustls not even a certificate that has one among others.
+const OWN_NAMES: &[&str] = &["localhost", "*.execute-api.localhost", "127.0.0.1", "::1"];
+
+/// For how many names of AWS's certificates are kept.
+const MOST_NAMES: usize = 1000;
 
 /// How long the server's certificate is good for: clients refuse more than 398 days.
 const LEAF_DAYS: i64 = 397;
@@ -38,10 +56,60 @@ pub struct Tls {
 /// When the folder cannot be read or written, or a key not be made.
 pub fn open(store: &Store) -> io::Result<Tls> {
     let authority = Authority::open(&store.path("ca.pem"), &store.path("ca-key.pem"))?;
-    let ca_bundle = store.path("ca-bundle.pem");
-    write_atomically(&ca_bundle, bundle(&authority.pem).as_bytes())?;
-    let acceptor = TlsAcceptor::from(Arc::new(authority.server_config()?));
-    Ok(Tls { acceptor, ca_bundle })
+    let of_aws = Authority::make(&["amazonaws.com", "amazonaws.com.cn"])?;
+    let ca_bundle = store.path(CA_BUNDLE);
+    write_atomically(&ca_bundle, bundle(&[&authority.pem, &of_aws.pem]).as_bytes())?;
+    let certificates = Certificates { own: authority.server_certificate(OWN_NAMES)?, of_aws, made: Mutex::default() };
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(certificates));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), ca_bundle })
+}
+
+/// Which certificate a client is shown.
+struct Certificates {
+    own: Arc<CertifiedKey>,
+    of_aws: Authority,
+    /// Those that were asked for so far, by name.
+    made: Mutex<HashMap<String, Arc<CertifiedKey>>>,
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let of_api = hello.server_name().filter(|name| is_api_on_aws(name)).and_then(|name| {
+            let mut made = lock(&self.made);
+            if let Some(certificate) = made.get(name) {
+                return Some(Arc::clone(certificate));
+            }
+            let certificate = self.of_aws.server_certificate(&[name]).ok()?;
+            // Names are made up at no cost: what is kept must not grow without end.
+            if made.len() < MOST_NAMES {
+                made.insert(name.to_owned(), Arc::clone(&certificate));
+            }
+            Some(certificate)
+        });
+        of_api.or_else(|| Some(Arc::clone(&self.own)))
+    }
+}
+
+/// Whether a host is that of an API of API Gateway's on AWS: `{apiId}.execute-api.{region}.amazonaws.com`.
+pub fn is_api_on_aws(host: &str) -> bool {
+    let Some((id, rest)) = host.split_once(".execute-api.") else { return false };
+    let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"));
+    !id.is_empty() && !id.contains('.') && region.is_some_and(|region| !region.is_empty() && !region.contains('.'))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 struct Authority {
@@ -55,18 +123,27 @@ impl Authority {
         if let Ok((pem, key)) = kept
             && let Ok(key) = KeyPair::from_pem(&key)
         {
-            return Ok(Self { pem, issuer: Issuer::new(Self::parameters(), key) });
+            return Ok(Self { pem, issuer: Issuer::new(Self::parameters(loopback()), key) });
         }
         let signing_key = KeyPair::generate().map_err(io::Error::other)?;
-        let parameters = Self::parameters();
+        let parameters = Self::parameters(loopback());
         let pem = parameters.self_signed(&signing_key).map_err(io::Error::other)?.pem();
         write_private(key, signing_key.serialize_pem().as_bytes())?;
         write_atomically(certificate, pem.as_bytes())?;
         Ok(Self { pem, issuer: Issuer::new(parameters, signing_key) })
     }
 
+    /// One that signs for the names below `domains`, kept in memory alone.
+    fn make(domains: &[&str]) -> io::Result<Self> {
+        let signing_key = KeyPair::generate().map_err(io::Error::other)?;
+        let domains = domains.iter().map(|domain| GeneralSubtree::DnsName((*domain).to_owned())).collect();
+        let parameters = Self::parameters(domains);
+        let pem = parameters.self_signed(&signing_key).map_err(io::Error::other)?.pem();
+        Ok(Self { pem, issuer: Issuer::new(parameters, signing_key) })
+    }
+
     /// The same at every start: what a certificate says of its issuer must match what the CA's own says.
-    fn parameters() -> CertificateParams {
+    fn parameters(permitted_subtrees: Vec<GeneralSubtree>) -> CertificateParams {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, "wschat local cloud CA");
@@ -74,24 +151,16 @@ impl Authority {
         parameters.not_after = OffsetDateTime::now_utc() + Duration::days(3650);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        parameters.name_constraints = Some(NameConstraints {
-            permitted_subtrees: vec![
-                GeneralSubtree::DnsName("localhost".to_owned()),
-                GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([127, 0, 0, 1], 32)),
-                GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(std::net::Ipv6Addr::LOCALHOST.octets(), 128)),
-            ],
-            excluded_subtrees: Vec::new(),
-        });
+        parameters.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
         parameters
     }
 
-    fn server_config(&self) -> io::Result<ServerConfig> {
-        // No `*.localhost`: OpenSSL and rustls take no wildcard right below a top-level name, rustls not even a
-        // certificate that has one among others.
-        let names = ["localhost", "*.execute-api.localhost", "127.0.0.1", "::1"];
-        let mut parameters = CertificateParams::new(names.map(str::to_owned)).map_err(io::Error::other)?;
+    /// A certificate for a server of these names, and its key.
+    fn server_certificate(&self, names: &[&str]) -> io::Result<Arc<CertifiedKey>> {
+        let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(owned).map_err(io::Error::other)?;
         parameters.distinguished_name = DistinguishedName::new();
-        parameters.distinguished_name.push(DnType::CommonName, "localhost");
+        parameters.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or_default());
         parameters.not_before = OffsetDateTime::now_utc() - Duration::days(1);
         parameters.not_after = parameters.not_before + Duration::days(LEAF_DAYS);
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -100,24 +169,26 @@ impl Authority {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = parameters.signed_by(&key, &self.issuer).map_err(io::Error::other)?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(io::Error::other)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.into()], key)
-            .map_err(io::Error::other)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+        let key = provider().key_provider.load_private_key(key).map_err(io::Error::other)?;
+        Ok(Arc::new(CertifiedKey::new(vec![certificate.into()], key)))
     }
 }
 
-/// The CA's certificate, then the machine's own roots, as many of them as can be read.
-fn bundle(ca: &str) -> String {
+fn loopback() -> Vec<GeneralSubtree> {
+    vec![
+        GeneralSubtree::DnsName("localhost".to_owned()),
+        GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([127, 0, 0, 1], 32)),
+        GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(std::net::Ipv6Addr::LOCALHOST.octets(), 128)),
+    ]
+}
+
+/// The certificates of CAs, then the machine's own roots, as many of them as can be read.
+fn bundle(authorities: &[&str]) -> String {
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
         tracing::warn!("a root certificate of this machine cannot be read: {error}");
     }
-    let mut bundle = ca.to_owned();
+    let mut bundle = authorities.concat();
     for certificate in native.certs {
         let text = base64::engine::general_purpose::STANDARD.encode(&certificate);
         bundle.push_str("-----BEGIN CERTIFICATE-----\n");
@@ -208,8 +279,34 @@ mod tests {
         let tls = open(&store).unwrap();
         let bundle = fs::read(tls.ca_bundle).unwrap();
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bundle).collect::<Result<_, _>>().unwrap();
-        let mut expected = vec![CertificateDer::from_pem_file(store.path("ca.pem")).unwrap()];
-        expected.extend(rustls_native_certs::load_native_certs().certs);
-        assert_eq!(certificates, expected);
+        assert_eq!(certificates[0], CertificateDer::from_pem_file(store.path("ca.pem")).unwrap());
+        // The second is that of the CA for names of AWS's.
+        assert_eq!(certificates[2..], rustls_native_certs::load_native_certs().certs[..]);
+    }
+
+    #[test]
+    fn the_second_ca_speaks_for_aws_alone_and_is_another_at_every_start() {
+        let name = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
+        let [one, two] = [(), ()].map(|()| Authority::make(&["amazonaws.com"]).unwrap());
+        assert!(trusts(&one.pem, &leaf(&one, &[name]), name));
+        assert!(!trusts(&one.pem, &leaf(&two, &[name]), name));
+        for name in ["localhost", "example.com", "127.0.0.1"] {
+            assert!(!trusts(&one.pem, &leaf(&one, &[name]), name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_apis_are_told_from_others() {
+        for (host, is) in [
+            ("a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com", true),
+            ("a1b2c3d4e5.execute-api.cn-north-1.amazonaws.com.cn", true),
+            ("execute-api.eu-west-1.amazonaws.com", false),
+            ("a.b.execute-api.eu-west-1.amazonaws.com", false),
+            ("a1b2c3d4e5.execute-api.example.com", false),
+            ("a1b2c3d4e5.execute-api..amazonaws.com", false),
+            ("a1b2c3d4e5.execute-api.localhost", false),
+        ] {
+            assert_eq!(is_api_on_aws(host), is, "{host}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::folder::{self, Files};
 use super::place::Place;
 use super::zip::{self, Entry};
 use super::{Artifact, PackageError, Target, elf, file_name};
+use crate::own_folder;
 
 /// Part of every key: raise it when the same files are to give other bytes.
 const FORMAT: &str = "1";
@@ -91,7 +92,7 @@ impl Cache {
 
     /// Writes beside, then renames: a reader never sees half a zip.
     fn keep(&self, name: &str, zip: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        own_folder::make(&self.folder)?;
         let beside = self.folder.join(format!("{name}.{}", std::process::id()));
         fs::write(&beside, zip)?;
         fs::rename(&beside, self.folder.join(name))

@@ -85,7 +85,7 @@ class LocalCloud:
         self.data = folder / "local"
 
     def __enter__(self):
-        wschat("local", "start", "--port", 0, "--data", self.data)
+        wschat("local", "start", "--port", 0, "--open", "--data", self.data)
         self.port = json.loads((self.data / "process.json").read_text())["port"]
         self.plain = Endpoint(f"http://127.0.0.1:{self.port}")
         self.tls = Endpoint(f"https://localhost:{self.port}", self.data / "ca.pem")

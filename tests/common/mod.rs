@@ -179,7 +179,7 @@ impl Start {
     pub fn go(self) -> Cloud {
         let mut cloud = Cloud { folder: self.folder, port: 0 };
         fs::create_dir(cloud.folder()).unwrap();
-        let mut command = cloud.command(&["local", "start", "--port", "0"]);
+        let mut command = cloud.command(&["local", "start", "--port", "0", "--open"]);
         if let Some(text) = self.conditions {
             let file = cloud.folder.path().join("conditions.toml");
             fs::write(&file, text).unwrap();

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
+use crate::local::process::Options;
 use crate::local::serve::serve;
 
 /// Serve the local cloud in this process; what `start` runs in the background.
@@ -12,6 +13,8 @@ pub struct Args {
     port: Option<u16>,
     #[arg(long)]
     conditions: Option<PathBuf>,
+    #[arg(long)]
+    open: bool,
 }
 
 impl Args {
@@ -23,7 +26,7 @@ impl Args {
             .init();
         // It ends at Ctrl-C by itself, when it has put away what it holds.
         let _claim = Claim::new();
-        serve(data, self.port, self.conditions).await?;
+        serve(data, Options { port: self.port, conditions: self.conditions, open: self.open }).await?;
         Ok(Exit::Ok)
     }
 }

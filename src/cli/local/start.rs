@@ -16,13 +16,18 @@ pub struct Args {
     /// Behave as this file says: latency, throttles, conflicts (see docs/aws-conditions.toml)
     #[arg(long, value_name = "FILE")]
     conditions: Option<PathBuf>,
+    /// Let everybody on this machine call, with any access key or none
+    ///
+    /// Without it, callers need the key that `wschat env` shows. (`--local` and the handlers have it.)
+    #[arg(long)]
+    open: bool,
 }
 
 impl Args {
     pub async fn run(self, data: &DataFolder, ui: &Ui) -> Result<Exit, Failure> {
-        let options = Options { port: self.port, conditions: self.conditions };
+        let options = Options { port: self.port, conditions: self.conditions, open: self.open };
         let running = match process::ensure(&data.path, &options).await {
-            Err(error @ (ProcessError::OtherPort(_) | ProcessError::OtherConditions(_))) => {
+            Err(error @ (ProcessError::OtherPort(_) | ProcessError::OtherConditions(_) | ProcessError::NotOpen)) => {
                 let stop = Command::new("local stop").with(data);
                 return Err(format!("{error}\n  stop it first: {stop}").into());
             }
@@ -36,6 +41,9 @@ impl Args {
         ui.line(format!("The local cloud {how} on http://localhost:{} (pid {}).", running.port, running.pid));
         if let Some(file) = running.conditions {
             ui.line(format!("It behaves as {} says.", file.display()));
+        }
+        if running.open {
+            ui.line("Everybody on this machine may call it, with any access key or none.");
         }
         Ok(Exit::Ok)
     }

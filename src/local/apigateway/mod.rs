@@ -47,7 +47,7 @@ use self::model::State;
 use self::rules::Answer;
 use super::authorization::Need;
 use super::conditions::lock;
-use super::seams::Functions;
+use super::seams::{Apis, Functions};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
@@ -122,6 +122,12 @@ impl ApiGateway {
         self.connections.close_where(|origin| {
             state.apis.get(&origin.api_id).is_none_or(|api| !api.stages.contains_key(&origin.stage))
         });
+    }
+}
+
+impl Apis for ApiGateway {
+    fn apis(&self) -> Vec<(String, String)> {
+        self.state().apis.iter().map(|(id, api)| (id.clone(), api.region.clone())).collect()
     }
 }
 

@@ -285,6 +285,10 @@ impl Roles for Iam {
         }
         credentials
     }
+
+    fn has_issued(&self, access_key_id: &str) -> bool {
+        lock(&self.sessions).iter().any(|session| session.access_key == access_key_id)
+    }
 }
 
 #[async_trait]

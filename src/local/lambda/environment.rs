@@ -1,10 +1,13 @@
 //! An execution environment: it comes up, takes one invocation at a time, and says in the log what it does.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tempfile::TempDir;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
@@ -16,8 +19,12 @@ use super::name::FunctionId;
 use super::runtime::{Ran, Runtime};
 use super::runtime_api::Invocation;
 use super::state::{Deployment, now};
-use crate::local::seams::{Invoked, LogSink, Roles};
+use crate::local::conditions::lock;
+use crate::local::seams::{Apis, Invoked, LogSink, Roles};
 use crate::local::shell::Shell;
+
+/// Where environments keep their files, below Lambda's folder.
+pub const SCRATCH: &str = "tmp";
 
 /// How long a start counts as one of those that may run at once. One that takes longer waits for something rather than
 /// for the processor, and others need not wait for it.
@@ -29,10 +36,62 @@ pub struct Host {
     pub roles: Arc<dyn Roles>,
     pub logs: Arc<dyn LogSink>,
     pub interpreters: Interpreters,
+    /// Known once API Gateway is open, which leans on Lambda.
+    pub apis: OnceLock<Weak<dyn Apis>>,
     /// How long a runtime may take to come up, before an invocation waits for it in earnest.
     pub init_limit: Duration,
     /// How many environments there are.
     pub live: watch::Sender<usize>,
+    pub running: Running,
+}
+
+/// How many environments run which code, by its SHA-256 in hexadecimal.
+#[derive(Debug, Clone, Default)]
+pub struct Running(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Running {
+    /// The code that is run.
+    pub fn code(&self) -> Vec<String> {
+        lock(&self.0).keys().cloned().collect()
+    }
+
+    fn begin(&self, code: String) {
+        *lock(&self.0).entry(code).or_default() += 1;
+    }
+
+    fn end(&self, code: &str) {
+        let mut running = lock(&self.0);
+        if let Some(count) = running.get_mut(code) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(code);
+            }
+        }
+    }
+}
+
+impl Host {
+    /// A folder for the files of one environment, removed with it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> io::Result<TempDir> {
+        let folder = super::folder(self.shell.store.folder()).join(SCRATCH);
+        std::fs::create_dir_all(&folder)?;
+        tempfile::Builder::new().prefix("").tempdir_in(folder)
+    }
+
+    /// The names that this cloud's APIs have on AWS, each with where it is here: `localhost:PORT/{apiId}`.
+    pub fn addresses(&self) -> Vec<(String, String)> {
+        let apis = self.apis.get().and_then(Weak::upgrade).map(|apis| apis.apis()).unwrap_or_default();
+        let authority = self.shell.authority();
+        apis.into_iter()
+            .map(|(id, region)| {
+                let china = if region.starts_with("cn-") { ".cn" } else { "" };
+                (format!("{id}.execute-api.{region}.amazonaws.com{china}"), format!("{authority}/{id}"))
+            })
+            .collect()
+    }
 }
 
 /// What an environment runs.
@@ -73,6 +132,7 @@ impl Environment {
     pub fn new(host: Arc<Host>, spec: Arc<Spec>, permits: Permits) -> Self {
         let journal = Arc::new(Journal::new(host.logs.clone(), spec.clone()));
         host.live.send_modify(|live| *live += 1);
+        host.running.begin(spec.deployment.code.hex());
         let Permits { start, environment } = permits;
         Self { host, spec, journal, runtime: None, start: Some(start), _place: environment }
     }
@@ -157,6 +217,7 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         self.runtime = None;
+        self.host.running.end(&self.spec.deployment.code.hex());
         self.host.live.send_modify(|live| *live -= 1);
     }
 }

@@ -2,19 +2,19 @@
 //! nobody has needed them for a while or their code has changed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::environment::{Call, Environment, Host, Spec};
+use super::environment::{Call, Environment, Host, Running, Spec};
 use super::error;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::state::Registry;
 use crate::local::conditions::lock;
-use crate::local::seams::{Invoked, LogSink, Roles};
+use crate::local::seams::{Apis, Invoked, LogSink, Roles};
 use crate::local::shell::Shell;
 use crate::local::wire::ApiError;
 
@@ -101,7 +101,16 @@ impl Executor {
         registry: Arc<Registry>,
         pace: Pace,
     ) -> Arc<Self> {
-        let host = Host { shell, roles, logs, interpreters, init_limit: pace.init_limit, live: watch::Sender::new(0) };
+        let host = Host {
+            shell,
+            roles,
+            logs,
+            interpreters,
+            apis: OnceLock::new(),
+            init_limit: pace.init_limit,
+            running: Running::default(),
+            live: watch::Sender::new(0),
+        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let executor = Arc::new(Self {
             host: Arc::new(host),
@@ -113,6 +122,16 @@ impl Executor {
         });
         tokio::spawn(end_idle(Arc::downgrade(&executor), pace.idle));
         executor
+    }
+
+    /// What runs.
+    pub fn running(&self) -> Running {
+        self.host.running.clone()
+    }
+
+    /// Lets the environments know where APIs are.
+    pub fn know(&self, apis: Weak<dyn Apis>) {
+        let _ = self.host.apis.set(apis);
     }
 
     /// Runs one invocation to its end, even if the caller stops waiting for it. `limit` is how many of this function

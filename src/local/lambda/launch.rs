@@ -6,13 +6,12 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use super::environment::Spec;
+use super::environment::{Host, Spec};
 use super::failure::Failure;
 use super::interpreters::Interpreters;
 use super::settings::LogFormat;
 use crate::interpreter::Language;
 use crate::local::seams::Credentials;
-use crate::local::shell::Shell;
 
 /// The command for a runtime, without its environment.
 ///
@@ -60,17 +59,24 @@ pub fn not_started(command: &Command, error: &io::Error) -> Failure {
     Failure::no_entrypoint(format!("fork/exec {}: {reason}", shown.display()))
 }
 
+/// A variable's value with the names that APIs of this cloud have on AWS in place of where they are here. (A template
+/// builds them of the API's id, and so does what reads them: whatever the scheme before the name, this port speaks it.)
+fn here(value: &str, addresses: &[(String, String)]) -> String {
+    addresses.iter().fold(value.to_owned(), |value, (name, address)| value.replace(name, address))
+}
+
 /// What a process finds in its environment: what points the SDKs at this cloud, then the function's own variables,
 /// then what Lambda sets and nobody overrides (Lambda developer guide, defined runtime environment variables).
 /// Nothing comes from the environment of the local cloud itself.
 pub fn variables(
     spec: &Spec,
-    shell: &Shell,
+    host: &Host,
     credentials: &Credentials,
     log_stream: &str,
     runtime_api: SocketAddr,
 ) -> Vec<(String, String)> {
-    let settings = &spec.deployment.settings;
+    let (settings, shell) = (&spec.deployment.settings, &host.shell);
+    let addresses = host.addresses();
     let folder = spec.folder.display().to_string();
     let bundle = shell.ca_bundle.display().to_string();
     let mut variables = Vec::new();
@@ -91,8 +97,12 @@ pub fn variables(
         set("AWS_LAMBDA_LOG_FORMAT", "Text");
     }
 
+    // Which names the clients of the Runtime API for Node and Python lead here, and the port.
+    let names: Vec<&str> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+    set("_WSCHAT_APIS", &format!("{} {}", shell.port, names.join(" ")));
+
     for (name, value) in settings.environment.iter().flatten() {
-        set(name, value);
+        set(name, &here(value, &addresses));
     }
 
     set("_HANDLER", &settings.handler);

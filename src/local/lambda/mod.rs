@@ -39,20 +39,25 @@ mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::environment::Running;
 use self::execution::{Executor, Pace};
 use self::interpreters::Interpreters;
 use self::name::{LATEST, Reference};
 use self::packages::Packages;
 use self::state::Registry;
 use super::authorization::Need;
-use super::seams::{Functions, Invoked, LogSink, Roles};
+use super::seams::{Apis, Functions, Invoked, LogSink, Roles};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+
+/// How often code is removed that is of no more use.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Where Lambda keeps code below a local cloud's data folder. The SDK that runtimes bring belongs in here too: packages of
 /// npm's in `node_modules`, those of pip in `python3.N`.
@@ -84,15 +89,44 @@ impl Lambda {
         let registry = Arc::new(Registry::open(shell.store.clone())?);
         let folder = folder(shell.store.folder());
         let packages = Packages::open(&folder)?;
-        packages.sweep(&registry.read(state::State::code_in_use))?;
+        // What environments of an earlier server, which was killed, have left.
+        match std::fs::remove_dir_all(folder.join(environment::SCRATCH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("old files are not removed: {error}"),
+            _ => {}
+        }
         let interpreters = Interpreters::open(&folder)?;
         let executor = Executor::new(shell.clone(), roles.clone(), logs, interpreters, registry.clone(), pace);
-        Ok(Arc::new(Self { shell: shell.clone(), roles, registry, packages, executor, pace }))
+        let lambda = Self { shell: shell.clone(), roles, registry, packages, executor, pace };
+        tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.running()));
+        Ok(Arc::new(lambda))
+    }
+
+    /// Lets functions reach APIs by the names that these have on AWS.
+    pub fn know(&self, apis: Weak<dyn Apis>) {
+        self.executor.know(apis);
     }
 
     /// Ends every execution environment. Invocations under way fail, further ones are refused.
     pub async fn shutdown(&self) {
         self.executor.shutdown().await;
+    }
+}
+
+/// Removes code that no function has and nothing runs, now and every minute: each save of a developer is new code.
+async fn sweep(registry: Weak<Registry>, packages: Packages, running: Running) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        let Some(registry) = registry.upgrade() else { return };
+        let (packages, running) = (packages.clone(), running.clone());
+        let swept = tokio::task::spawn_blocking(move || {
+            let mut used = registry.read(state::State::code_in_use);
+            used.extend(running.code());
+            packages.sweep(&used)
+        });
+        if let Ok(Err(error)) = swept.await {
+            tracing::warn!("old code is not removed: {error}");
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Functions' code: the archives as they were uploaded, and each one's contents in a folder to run from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,6 +15,7 @@ use uuid::Uuid;
 use zip::ZipArchive;
 
 use super::error;
+use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
 
@@ -40,11 +43,16 @@ impl Code {
     }
 }
 
+/// For how long code is kept that nothing uses yet: until then the function that it was uploaded for has it.
+const FRESH: Duration = Duration::from_secs(60);
+
 /// All archives, by their SHA-256: two functions with one code share it.
 #[derive(Debug, Clone)]
 pub struct Packages {
     archives: PathBuf,
     contents: PathBuf,
+    /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
+    fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Packages {
@@ -53,7 +61,11 @@ impl Packages {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let packages = Self { archives: folder.join("archives"), contents: folder.join("contents") };
+        let packages = Self {
+            archives: folder.join("archives"),
+            contents: folder.join("contents"),
+            fresh: Arc::default(),
+        };
         fs::create_dir_all(&packages.archives)?;
         fs::create_dir_all(&packages.contents)?;
         Ok(packages)
@@ -76,6 +88,7 @@ impl Packages {
         let mut contents = read(archive)?;
         let code = Code::of(archive);
         let folder = self.folder(&code);
+        lock(&self.fresh).insert(code.hex(), Instant::now());
         if folder.is_dir() {
             return Ok(code);
         }
@@ -113,21 +126,32 @@ impl Packages {
         fs::read(self.archives.join(format!("{hex}.zip")))
     }
 
-    /// Removes everything but the code of `used`. Only at the start, when nothing runs out of these folders.
+    /// Removes everything but the code of `used` and what was uploaded a moment ago. Blocks.
     ///
     /// # Errors
     /// When a folder cannot be read or a file not removed.
     pub fn sweep(&self, used: &HashSet<String>) -> io::Result<()> {
+        let mut fresh = lock(&self.fresh);
+        fresh.retain(|_, uploaded| uploaded.elapsed() < FRESH);
+        let stays = |name: &str| used.contains(name) || fresh.contains_key(name);
         for entry in fs::read_dir(&self.archives)? {
             let path = entry?.path();
-            if !path.file_stem().is_some_and(|stem| used.contains(&*stem.to_string_lossy())) {
+            // One that is being written has another ending.
+            let is_archive = path.extension().is_some_and(|extension| extension == "zip");
+            if is_archive && !path.file_stem().is_some_and(|stem| stays(&stem.to_string_lossy())) {
                 fs::remove_file(path)?;
             }
         }
         for entry in fs::read_dir(&self.contents)? {
             let entry = entry?;
-            if !used.contains(&*entry.file_name().to_string_lossy()) {
-                fs::remove_dir_all(entry.path())?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Unpacked beside under a UUID. That of a server which was killed goes once no upload can be under way.
+            let half = name.contains('-') && !fresh.is_empty();
+            if !half && !stays(&name) {
+                // Renamed first: a folder of that name is always whole.
+                let beside = self.contents.join(Uuid::new_v4().to_string());
+                fs::rename(entry.path(), &beside)?;
+                fs::remove_dir_all(beside)?;
             }
         }
         Ok(())
@@ -267,6 +291,9 @@ mod tests {
         let packages = Packages::open(store.path()).unwrap();
         let used = packages.keep(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
         let unused = packages.keep(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
+        packages.sweep(&HashSet::from([used.hex()])).unwrap();
+        assert!(packages.folder(&unused).is_dir(), "its function may come yet");
+        lock(&packages.fresh).clear();
         packages.sweep(&HashSet::from([used.hex()])).unwrap();
         assert!(packages.folder(&used).is_dir() && packages.read(&used.hex()).is_ok());
         assert!(!packages.folder(&unused).exists() && packages.read(&unused.hex()).is_err());

@@ -85,16 +85,30 @@ impl Process {
 
     /// The most memory it has used so far, in MB; `None` where the system does not tell.
     pub fn peak_memory(&self) -> Option<u64> {
+        Some(self.kilobytes("VmHWM:")?.div_ceil(1024))
+    }
+
+    /// The memory that is its own, without what it shares with other processes of the same program, in bytes; `None` where
+    /// the system does not tell.
+    pub fn own_memory(&self) -> Option<u64> {
+        Some(self.kilobytes("RssAnon:")? * 1024)
+    }
+
+    fn kilobytes(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kilobytes: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kilobytes.div_ceil(1024))
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        value.trim().strip_suffix("kB")?.trim().parse().ok()
+    }
+
+    /// Ends it and all of its group.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.kill();
         self.flush();
         self.pump.abort();
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until};
 
 use super::environment::{Host, Spec};
@@ -13,10 +14,17 @@ use super::launch::{launch, not_started, variables};
 use super::process::Process;
 use super::runtime_api::{Event, Invocation, RuntimeApi};
 
+/// How often a process that works is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// A runtime that has come up. Dropped, its process is killed.
 pub struct Runtime {
     process: Process,
     api: RuntimeApi,
+    /// In bytes.
+    memory: u64,
+    /// What is `/tmp` to the function: gone when its process is.
+    _scratch: TempDir,
 }
 
 /// What came of an invocation.
@@ -38,10 +46,15 @@ impl Runtime {
             .await
             .map_err(|error| Failure::no_entrypoint(format!("no port for the Runtime API: {error}")))?;
         let credentials = host.roles.issue(&spec.deployment.settings.role, &spec.id.name);
-        command.envs(variables(spec, &host.shell, &credentials, journal.stream(), api.address));
+        let scratch = host.scratch().map_err(|error| Failure::no_entrypoint(format!("no folder for /tmp: {error}")))?;
+        // What asks for a place for files gets one of its own, and what the code expects below its home does not come from
+        // the developer's.
+        command.env("TMPDIR", scratch.path()).env("HOME", scratch.path());
+        command.envs(variables(spec, host, &credentials, journal.stream(), api.address));
         let started = Process::start(&mut command, journal.clone()).await;
         let process = started.map_err(|error| not_started(&command, &error))?;
-        let mut runtime = Self { process, api };
+        let memory = u64::from(spec.deployment.settings.memory_size) << 20;
+        let mut runtime = Self { process, api, memory, _scratch: scratch };
         match runtime.event(deadline).await {
             Happened::Told(Event::Ready) => Ok(runtime),
             Happened::Told(Event::InitFailed(failure)) => Err(failure),
@@ -97,16 +110,26 @@ impl Runtime {
         self.process.peak_memory()
     }
 
-    /// The next thing that happens. What the process said before it ended comes before its end.
+    /// The next thing that happens. What the process said before it ended comes before its end. One that takes more
+    /// memory than its function has is killed, which is how Lambda ends it.
     async fn event(&mut self, deadline: Instant) -> Happened {
-        tokio::select! {
-            biased;
-            Some(event) = self.api.events.recv() => Happened::Told(event),
-            status = self.process.exit() => match self.api.events.try_recv() {
-                Ok(event) => Happened::Told(event),
-                Err(_) => Happened::Exited(Failure::exited(status)),
-            },
-            () = sleep_until(deadline) => Happened::Deadline,
+        let mut glances = tokio::time::interval_at(Instant::now() + GLANCE, GLANCE);
+        loop {
+            return tokio::select! {
+                biased;
+                Some(event) = self.api.events.recv() => Happened::Told(event),
+                status = self.process.exit() => match self.api.events.try_recv() {
+                    Ok(event) => Happened::Told(event),
+                    Err(_) => Happened::Exited(Failure::exited(status)),
+                },
+                () = sleep_until(deadline) => Happened::Deadline,
+                _ = glances.tick() => {
+                    if self.process.own_memory().is_some_and(|used| used > self.memory) {
+                        self.process.kill();
+                    }
+                    continue;
+                }
+            };
         }
     }
 }

@@ -327,7 +327,7 @@ async fn what_is_not_allowed_does_not_reach_the_service() {
     let calls = CallLog::open(&Store::open(folder.path()).unwrap()).unwrap();
     let services: Vec<Arc<dyn Service>> =
         vec![Arc::new(Fake::new("lambda", Protocol::RestJson { capital_message: true }))];
-    let router = Router::new(services, Arc::default(), calls).guarded(Some(Arc::new(Nobody)));
+    let router = Router::new(services, Arc::default(), calls).guarded(None, Some(Arc::new(Nobody)));
     let response = Arc::new(router).answer(request(Method::POST, "/2015-03-31/functions?op=Panic", &[], "")).await;
     assert_eq!(response.status, 403);
     assert_eq!(response.headers["x-amzn-errortype"], "AccessDeniedException");

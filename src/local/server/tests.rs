@@ -81,6 +81,7 @@ impl Running {
                 data: "here".to_owned(),
                 started: "now".to_owned(),
             },
+            open: false,
             token: "secret".to_owned(),
             stop: watch::Sender::new(false),
         });

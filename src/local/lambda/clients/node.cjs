@@ -5,6 +5,7 @@
 const fs = require("fs");
 const http = require("http");
 const Module = require("module");
+const net = require("net");
 const path = require("path");
 const { pathToFileURL } = require("url");
 const util = require("util");
@@ -187,6 +188,29 @@ function hideSurroundings() {
   Module._nodeModulePaths = (from) => above(from).filter((folder) => !from.startsWith(root) || folder.startsWith(root));
 }
 
+// Leads connections to this cloud's APIs, by the names that these have on AWS, to where they are. The certificate that the
+// server shows there is for the name.
+function leadToApis([port, ...names]) {
+  const ours = new Set(names);
+  const led = (options) =>
+    options && Number(options.port) === 443 && ours.has(String(options.host).toLowerCase())
+      ? { ...options, host: "127.0.0.1", port: Number(port) }
+      : options;
+  const connect = net.Socket.prototype.connect;
+  net.Socket.prototype.connect = function (...given) {
+    const [first] = given;
+    if (Array.isArray(first)) {
+      first[0] = led(first[0]);
+    } else if (first && typeof first === "object") {
+      given[0] = led(first);
+    } else if (Number(first) === 443 && typeof given[1] === "string") {
+      const { host, port } = led({ port: first, host: given[1] });
+      given.splice(0, 2, port, host);
+    }
+    return connect.apply(this, given);
+  };
+}
+
 // Version 2 of the AWS SDK does not know AWS_ENDPOINT_URL. Its global configuration is given the endpoint as soon as it
 // is loaded; a client that is made with an endpoint of its own keeps that.
 function pointSdk2(endpoint) {
@@ -304,6 +328,8 @@ async function main() {
     },
   };
   hideSurroundings();
+  leadToApis((process.env._WSCHAT_APIS || "").split(" "));
+  delete process.env._WSCHAT_APIS;
   if (process.env.AWS_ENDPOINT_URL) pointSdk2(process.env.AWS_ENDPOINT_URL);
   let handler;
   try {

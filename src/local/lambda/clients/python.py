@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import site
+import socket
 import sys
 import time
 import traceback
@@ -253,8 +254,25 @@ def set_up_path():
     site.setquit()
 
 
+def lead_to_apis(port, *names):
+    """Leads connections to this cloud's APIs, by the names that these have on AWS, to where they are.
+
+    The certificate that the server shows there is for the name.
+    """
+    look_up = socket.getaddrinfo
+
+    def led(host, service, *arguments, **named):
+        name = host.decode() if isinstance(host, bytes) else host
+        if str(service) in ("443", "https") and isinstance(name, str) and name.lower() in names:
+            host, service = "127.0.0.1", int(port)
+        return look_up(host, service, *arguments, **named)
+
+    socket.getaddrinfo = led
+
+
 def main():
     set_up_path()
+    lead_to_apis(*ENVIRONMENT.pop("_WSCHAT_APIS", "0").split())
     set_up_logs()
     api = Api()
     try:

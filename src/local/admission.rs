@@ -1,0 +1,101 @@
+//! Which HTTP requests are let in at all. AWS is safe from web pages because every call is signed; here signatures are not
+//! verified, and any page that a browser of this machine shows could else try its luck. (WebSockets are open to all
+//! origins, as on AWS: they do not come by here.)
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, header};
+
+use super::tls::is_api_on_aws;
+
+/// Lets a request in, or says why not.
+///
+/// # Errors
+/// A sentence for who sent it.
+pub fn check(headers: &HeaderMap) -> Result<(), String> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    // A name that somebody lets point here: DNS rebinding makes a page of theirs one of ours.
+    if let Some(host) = text(header::HOST)
+        && !is_ours(host)
+    {
+        return Err(format!(
+            "The local cloud answers to localhost alone, not to \"{host}\"; to let everybody in: wschat local start --open"
+        ));
+    }
+    let foreign_origin = text(header::ORIGIN).is_some_and(|origin| {
+        let uri = origin.parse::<http::Uri>().ok();
+        !uri.as_ref().and_then(http::Uri::host).is_some_and(is_loopback)
+    });
+    let cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    if foreign_origin || cross_site {
+        return Err("Web pages from elsewhere may not call the local cloud.".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether a Host header names loopback or an API of API Gateway's, whose traffic is led here.
+fn is_ours(host: &str) -> bool {
+    let name = match host.parse::<http::uri::Authority>() {
+        Ok(authority) => authority.host().to_ascii_lowercase(),
+        Err(_) => return false,
+    };
+    is_loopback(&name) || is_api_on_aws(&name)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        };
+        headers.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn this_machine_is_let_in_by_its_own_names_alone() {
+        for host in [
+            "localhost",
+            "localhost:4579",
+            "LOCALHOST:4579",
+            "a1.execute-api.localhost:4579",
+            "127.0.0.1:4579",
+            "127.0.0.2",
+            "[::1]:4579",
+            "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+            "a1b2c3d4e5.execute-api.cn-north-1.amazonaws.com.cn",
+        ] {
+            assert_eq!(check(&request(&[("host", host)])), Ok(()), "{host}");
+        }
+        for host in
+            ["example.com", "localhost.example.com:4579", "10.0.0.1", "amazonaws.com", "x.amazonaws.com", "::", ""]
+        {
+            assert!(check(&request(&[("host", host)])).is_err(), "{host}");
+        }
+        assert_eq!(check(&HeaderMap::new()), Ok(()), "programs that speak HTTP/1.0 name no host");
+    }
+
+    #[test]
+    fn pages_from_elsewhere_are_not_let_in() {
+        for (name, value, admitted) in [
+            ("origin", "http://localhost:3000", true),
+            ("origin", "https://example.com", false),
+            ("origin", "null", false),
+            ("sec-fetch-site", "none", true),
+            ("sec-fetch-site", "same-origin", true),
+            ("sec-fetch-site", "same-site", true),
+            ("sec-fetch-site", "cross-site", false),
+        ] {
+            let headers = request(&[("host", "localhost:4579"), (name, value)]);
+            assert_eq!(check(&headers).is_ok(), admitted, "{name}: {value}");
+        }
+    }
+}
