@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,9 @@ use crate::ui::progress::{self, Style};
 pub struct Args {
     #[command(flatten)]
     target: target::Args,
+    /// The template beside which wschat.toml says which stack this is [default: the current folder's]
+    #[arg(long, short, value_name = "FILE")]
+    template: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -44,6 +48,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         let begun = Instant::now();
+        self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.open(ui).await?;
         let sought = Sought::new();
         let identified = async {
