@@ -14,7 +14,7 @@ use super::{Failure, interrupt, list, result, target, timings};
 use crate::execute::{self, Code, Outcome, Zips};
 use crate::live;
 use crate::plan;
-use crate::resources::{Search, Sought};
+use crate::resources::{Owner, Search, Sought};
 use crate::stack::Secrets;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
@@ -67,6 +67,13 @@ impl Args {
         let mut functions = BTreeSet::new();
         let (stop, stopped) = watch::channel(false);
         let mut listening: Option<tokio::task::JoinHandle<()>> = None;
+        let is_there = live.iter().flatten().any(|one| one.owner == Owner::Stack);
+        if is_there
+            && self.yes
+            && let Some(why) = self.target.unknown_owner()?
+        {
+            return Err(why.into());
+        }
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
                 let again = Command::new("down").with(&self.target);

@@ -173,9 +173,9 @@ fn keep_on_leaving_roles(plan: &mut Plan) {
 fn needless(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
     for (id, resource) in &stack.resources {
         let Some(&index) = step_of.get(id) else { continue };
-        for target in resource.minted.iter().filter_map(|target| step_of.get(target)) {
+        for (name, target) in resource.hard.iter().filter_map(|name| Some((name, step_of.get(name)?))) {
             let (step, of) = (&plan.steps[index], &plan.steps[*target]);
-            let by_id = [stage::TYPE, authorizer::TYPE].contains(&of.type_name);
+            let by_id = [stage::TYPE, authorizer::TYPE].contains(&of.type_name) && resource.minted.contains(name);
             let by_name =
                 of.type_name == role::TYPE && [inline_policy::TYPE, managed_policy::TYPE].contains(&step.type_name);
             if (by_id || by_name) && of.action == Action::Update {
