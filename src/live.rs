@@ -95,7 +95,7 @@ pub fn left(live: &[Live], scope: &Scope) -> Vec<String> {
         let (id, region) = (&one.physical_id, &scope.region);
         match one.type_name {
             log_group::TYPE if *owner == tags::UNTAGGED => Some(format!(
-                "left: log group {id}: it carries no tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name {id} --region {region}"
+                "left: log group {id}: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name {id} --region {region}"
             )),
             log_group::TYPE => Some(format!("left: log group {id}: it belongs to {owner}")),
             api::TYPE => {

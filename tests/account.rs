@@ -135,7 +135,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         let keys = keys.iter().map(|(name, value)| (*name, (*value).to_owned()));
         keys.chain([(variable, url.to_owned())]).collect()
     };
-    let no_names = "there are: elsewhere, ";
+    let no_names = "there are: console, elsewhere, ";
     // Flags, variables, and the two lines: what is wrong and what to do.
     type Row<'a> = (&'a str, Vec<(&'a str, String)>, String, String);
     let rows: Vec<Row<'_>> = vec![
@@ -153,13 +153,16 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         ("--profile failing", vec![], "credential_process of profile \"failing\" (/bin/false) gave no credentials: Error retrieving credentials: external process exited with code exit status: 1. *".into(), format!("run the command by hand, it stands in {FILES}")),
         ("--profile role", vec![("AWS_ENDPOINT_URL_STS", denying.url.clone())], "profile \"role\" gave no credentials: AccessDenied: User: me is not authorized to perform: sts:AssumeRole".into(), "check it with: aws sts get-caller-identity --profile role".into()),
         ("--profile mfa", vec![], "profile \"mfa\" takes its role with a code of the MFA device arn:aws:iam::111122223333:mfa/me, which wschat does not ask for".into(), "eval \"$(aws configure export-credentials --profile mfa --format env)\", then run this again with --region eu-west-1 and without --profile".into()),
+        ("--profile halfkey", vec![], "profile \"halfkey\" has aws_access_key_id and no aws_secret_access_key".into(), format!("give [halfkey] both, in {FILES}")),
+        ("--profile norole", vec![], "profile \"norole\" has a role_arn and nothing to take the role with".into(), "give it source_profile or credential_source, in ~/.aws/config".into()),
+        ("--profile console", vec![], "profile \"console\" has its credentials from `aws login`, which wschat does not read".into(), "eval \"$(aws configure export-credentials --profile console --format env)\", then run this again without --profile".into()),
         // SSO.
         ("--profile sso", vec![], "profile \"sso\" is not logged in to SSO".into(), "aws sso login --profile sso".into()),
         ("--profile ssorole", vec![], "profile \"sso\" is not logged in to SSO".into(), "aws sso login --profile sso".into()),
         ("--profile oldsso", vec![], "the SSO login of profile \"oldsso\" expired at 2020-01-01T00:00:00Z".into(), "aws sso login --profile oldsso".into()),
         ("", vec![("AWS_PROFILE", "newsso".into())], "profile \"newsso\" is not logged in to SSO".into(), "aws sso login --profile newsso".into()),
         // No credentials at all.
-        ("--region eu-west-1", vec![], format!("no AWS credentials: AWS_ACCESS_KEY_ID not set, profile \"default\" in {FILES} not there, AWS_WEB_IDENTITY_TOKEN_FILE not set, AWS_CONTAINER_CREDENTIALS_* not set, EC2 instance metadata turned off"), "name a profile with --profile (elsewhere, empty, *), or run with --local, which needs no account".into()),
+        ("--region eu-west-1", vec![], format!("no AWS credentials: AWS_ACCESS_KEY_ID not set, profile \"default\" in {FILES} not there, AWS_WEB_IDENTITY_TOKEN_FILE not set, AWS_CONTAINER_CREDENTIALS_* not set, EC2 instance metadata turned off"), "name a profile with --profile (console, elsewhere, empty, *), or run with --local, which needs no account".into()),
         ("--region eu-west-1", vec![("AWS_ACCESS_KEY_ID", "AKIA".into())], "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not".into(), "set both, or unset AWS_ACCESS_KEY_ID to use a profile".into()),
         // A file that is none.
         ("--profile static", vec![("AWS_CONFIG_FILE", broken.clone())], format!("could not parse profile file: error parsing {broken} on line 3: Expected an '=' sign defining a property"), "correct that file; `aws configure list` reads it, too".into()),
@@ -169,6 +172,12 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         ("--profile static --region Frankfurt", vec![], "\"Frankfurt\" cannot be the name of an AWS region".into(), "regions are named like \"eu-west-1\"; `aws ec2 describe-regions` lists them".into()),
         ("--profile static --region eu-wset-1", vec![("HTTPS_PROXY", dead.clone())], format!("there is no region \"eu-wset-1\" that wschat knows, and it cannot connect to https://sts.eu-wset-1.amazonaws.com through the proxy {dead} (HTTPS_PROXY): Connection refused*"), "did you mean \"eu-west-1\"?".into()),
         ("--profile noregion", vec![], "no region is configured".into(), "give one with --region, AWS_REGION, or `region` in the profile".into()),
+        // Endpoints that are none.
+        ("", exported("AWS_ENDPOINT_URL", ""), "AWS_ENDPOINT_URL is set to nothing".into(), "unset it, or give it a URL".into()),
+        ("", exported("AWS_ENDPOINT_URL_LAMBDA", ""), "AWS_ENDPOINT_URL_LAMBDA is set to nothing".into(), "unset it, or give it a URL".into()),
+        ("", exported("AWS_ENDPOINT_URL", "localhost:4566"), "AWS_ENDPOINT_URL is no URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
+        ("--endpoint-url ftp://x", exported("AWS_PROFILE", "static"), "--endpoint-url is no URL: ftp://x".into(), "it must begin with http:// or https://".into()),
+        ("--profile noscheme", vec![], "endpoint_url of profile \"noscheme\" is no URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
         // Endpoints where nothing listens.
         ("", exported("AWS_ENDPOINT_URL", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL): Connection refused*"), "correct or unset AWS_ENDPOINT_URL, or start what is to answer there".into()),
         ("", exported("AWS_ENDPOINT_URL_STS", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL_STS): Connection refused*"), "correct or unset AWS_ENDPOINT_URL_STS, or start what is to answer there".into()),

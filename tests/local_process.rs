@@ -195,9 +195,10 @@ fn other_wishes_than_the_running_ones_are_refused() {
     cloud.ok(&["start", "--port", "0", "--conditions", &slow]);
     cloud.ok(&["start", "--conditions", &slow]);
     let refusal = cloud.fails(&["start", "--conditions", &slower]);
-    assert!(refusal.contains("slow.toml; stop it first (`wschat local stop`)"), "{refusal}");
+    let stop = format!("\n  stop it first: wschat local stop --data {}", cloud.data().display());
+    assert!(refusal.contains(&format!("slow.toml{stop}")), "{refusal}");
     let refusal = cloud.fails(&["start", "--port", "1"]);
-    assert!(refusal.contains(&format!("runs on port {}; stop it first", cloud.port())), "{refusal}");
+    assert!(refusal.contains(&format!("runs on port {}{stop}", cloud.port())), "{refusal}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
         // An end of line would move the bars, too.
         terminal.types("\n\n");
         terminal.types(CTRL_C);
-        terminal.until("Stopping: what runs is finished");
+        terminal.until("Stopping: steps under way");
         let (code, screen) = terminal.end();
         assert_eq!(code, Some(130), "{}", screen.text());
         ends_with(&screen, if verb == "up" { "error: stopped: " } else { "are left of stack app" });
@@ -125,7 +125,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
     let mut terminal = Terminal::start(&cloud.command(&["up", "--local", "--yes"]), 80);
     terminal.until("creating");
     terminal.types(CTRL_C);
-    terminal.until("Stopping: what runs is finished");
+    terminal.until("Stopping: steps under way");
     terminal.types(CTRL_C);
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(130), "{}", screen.text());

@@ -108,7 +108,7 @@ async fn log_groups_of_others_stay_whatever_they_are_called() {
     }
     let theirs = cloud.inventory().await;
     let told = |run: &Run| {
-        let lines = "left: log group /aws/lambda/chat-gone-4d5e6f70: it carries no tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name /aws/lambda/chat-gone-4d5e6f70 --region us-east-1\n";
+        let lines = "left: log group /aws/lambda/chat-gone-4d5e6f70: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name /aws/lambda/chat-gone-4d5e6f70 --region us-east-1\n";
         assert!(run.stderr.contains(lines), "{}", run.stderr);
         assert_eq!(run.stderr.matches("left: ").count(), 1, "{}", run.stderr);
     };
@@ -376,6 +376,35 @@ fn a_renamed_folder_keeps_its_stack() {
     in_folder(&cloud, &second, &["down", "--local", "--yes", "--stack", "other"]).ok();
     same(&cloud.inventory_now(), &whole);
     in_folder(&cloud, &second, &["down", "--local", "--yes"]).ok();
+    same(&cloud.inventory_now(), &Inventory::new());
+}
+
+/// Two projects in folders of one name: the second takes nothing of the first's without being told to.
+#[test]
+fn a_folders_name_alone_takes_no_stack_that_is_there() {
+    let cloud = template::swift_echo();
+    let folders = ["a/backend", "b/backend"].map(|name| cloud.folder().with_file_name("monorepo").join(name));
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap();
+        fs::copy(cloud.folder().join("template.json"), folder.join("template.json")).unwrap();
+        template::script(&folder.join("echo"), "#!/bin/sh\nexit 1\n");
+    }
+    let [one, other] = &folders;
+    in_folder(&cloud, one, &["up", "--local", "--yes"]).ok();
+    let whole = cloud.inventory_now();
+    for verb in ["up", "down"] {
+        let run = in_folder(&cloud, other, &[verb, "--local", "--yes"]).exits(1);
+        run.changes_nothing();
+        let said = "there is a stack backend already, and nothing but the folder's name says that it is this project's\n  if it is: --stack backend (";
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    assert!(!other.join("wschat.toml").exists());
+    same(&cloud.inventory_now(), &whole);
+    // The template's folder gives the name, wherever the command is given; and says which stack it is.
+    let above = one.parent().unwrap().parent().unwrap();
+    let url = in_folder(&cloud, above, &["url", "--local", "-t", "a/backend/template.json"]).ok();
+    assert!(url.stdout.starts_with("ws://"), "{}", url.stdout);
+    in_folder(&cloud, above, &["down", "--local", "--yes", "-t", "a/backend/template.json"]).ok();
     same(&cloud.inventory_now(), &Inventory::new());
 }
 

@@ -83,7 +83,7 @@ impl Settings {
     /// The proxies, and the endpoints by the settings that name them.
     ///
     /// # Errors
-    /// A proxy variable that names no proxy.
+    /// A proxy variable that names no proxy, an endpoint that is no URL.
     pub fn network(&self) -> Result<Network, ConnectError> {
         let mut network = Network::from_env(&self.env).map_err(|error| {
             ConnectError::new(
@@ -92,16 +92,20 @@ impl Settings {
             )
         })?;
         if let Some(url) = &self.endpoint_url {
+            check_endpoint("--endpoint-url", url)?;
             return Ok(network.endpoint("--endpoint-url", url));
         }
         let services = SERVICES.iter().map(|service| format!("_{}", service.to_uppercase().replace(' ', "_")));
         for variable in std::iter::once(String::new()).chain(services).map(|end| format!("AWS_ENDPOINT_URL{end}")) {
             if let Ok(url) = self.env.get(&variable) {
+                check_endpoint(&variable, &url)?;
                 network = network.endpoint(&variable, &url);
             }
         }
         if let Some(url) = self.profiles.get("endpoint_url") {
-            network = network.endpoint(&format!("endpoint_url of profile \"{}\"", self.selected()), url);
+            let setting = format!("endpoint_url of profile \"{}\"", self.selected());
+            check_endpoint(&setting, url)?;
+            network = network.endpoint(&setting, url);
         }
         Ok(network)
     }
@@ -220,6 +224,9 @@ impl Settings {
                 return Err(not_logged_in(base.name(), &login));
             }
         }
+        for profile in &chain {
+            self.check_profile(profile)?;
+        }
         for profile in chain {
             let (name, Some(serial)) = (profile.name(), profile.get("mfa_serial")) else { continue };
             if profile.get("role_arn").is_none() {
@@ -238,6 +245,39 @@ impl Settings {
                     "profile \"{name}\" takes its role with a code of the MFA device {serial}, which wschat does not ask for"
                 ),
                 format!("eval \"$(aws configure export-credentials --profile {selected} --format env)\", {then}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with one profile, whatever is called.
+    fn check_profile(&self, profile: &Profile) -> Result<(), ConnectError> {
+        let name = profile.name();
+        let has = |key: &str| profile.get(key).is_some_and(|value| !value.trim().is_empty());
+        for (one, other) in
+            [("aws_access_key_id", "aws_secret_access_key"), ("aws_secret_access_key", "aws_access_key_id")]
+        {
+            if has(one) && !has(other) {
+                return Err(ConnectError::new(
+                    format!("profile \"{name}\" has {one} and no {other}"),
+                    format!("give [{name}] both, in {}", self.files()),
+                ));
+            }
+        }
+        let sources = ["source_profile", "credential_source", "web_identity_token_file"];
+        if has("role_arn") && !sources.iter().any(|key| has(key)) {
+            return Err(ConnectError::new(
+                format!("profile \"{name}\" has a role_arn and nothing to take the role with"),
+                format!("give it source_profile or credential_source, in {}", self.config_file()),
+            ));
+        }
+        if has("login_session") && !has("aws_access_key_id") {
+            let selected = self.selected();
+            return Err(ConnectError::new(
+                format!("profile \"{name}\" has its credentials from `aws login`, which wschat does not read"),
+                format!(
+                    "eval \"$(aws configure export-credentials --profile {selected} --format env)\", then run this again without --profile"
+                ),
             ));
         }
         Ok(())
@@ -410,6 +450,12 @@ impl Settings {
         if text.lines().any(|line| line.trim() == format!("[{name}]")) {
             return format!("{config} has a section [{name}]: in this file it must be [profile {name}]");
         }
+        let credentials = self.env.get("AWS_SHARED_CREDENTIALS_FILE");
+        let credentials = credentials.as_deref().unwrap_or("~/.aws/credentials");
+        let text = std::fs::read_to_string(self.expanded(credentials)).unwrap_or_default();
+        if text.lines().any(|line| line.trim() == format!("[profile {name}]")) {
+            return format!("{credentials} has a section [profile {name}]: in this file it must be [{name}]");
+        }
         let names = self.names();
         match (nearest(name, &names), names.as_slice()) {
             (Some(near), _) => format!("did you mean \"{near}\"? There are: {}", names.join(", ")),
@@ -435,6 +481,25 @@ impl Settings {
             None => PathBuf::from(path),
         }
     }
+}
+
+/// Refuses an endpoint that the SDK cannot use: it would end in a panic, or in words that name no setting.
+fn check_endpoint(setting: &str, url: &str) -> Result<(), ConnectError> {
+    if url.trim().is_empty() {
+        return Err(ConnectError::new(format!("{setting} is set to nothing"), "unset it, or give it a URL"));
+    }
+    let parsed = url.parse::<http::Uri>().ok();
+    let is_url = parsed.is_some_and(|uri| {
+        uri.host().is_some() && uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme))
+    });
+    if is_url {
+        return Ok(());
+    }
+    let help = match url.contains("://") {
+        true => "it must begin with http:// or https://".to_owned(),
+        false => format!("did you mean http://{url}?"),
+    };
+    Err(ConnectError::new(format!("{setting} is no URL: {url}"), help))
 }
 
 fn is_sso(profile: &Profile) -> bool {

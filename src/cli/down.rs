@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -13,7 +14,7 @@ use super::{Failure, interrupt, list, result, target, timings};
 use crate::execute::{self, Code, Outcome, Zips};
 use crate::live;
 use crate::plan;
-use crate::resources::{Search, Sought};
+use crate::resources::{Owner, Search, Sought};
 use crate::stack::Secrets;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
@@ -25,6 +26,9 @@ use crate::ui::progress::{self, Style};
 pub struct Args {
     #[command(flatten)]
     target: target::Args,
+    /// The template beside which wschat.toml says which stack this is [default: the current folder's]
+    #[arg(long, short, value_name = "FILE")]
+    template: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -44,6 +48,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         let begun = Instant::now();
+        self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.open(ui).await?;
         let sought = Sought::new();
         let identified = async {
@@ -62,6 +67,13 @@ impl Args {
         let mut functions = BTreeSet::new();
         let (stop, stopped) = watch::channel(false);
         let mut listening: Option<tokio::task::JoinHandle<()>> = None;
+        let is_there = live.iter().flatten().any(|one| one.owner == Owner::Stack);
+        if is_there
+            && self.yes
+            && let Some(why) = self.target.unknown_owner()?
+        {
+            return Err(why.into());
+        }
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
                 let again = Command::new("down").with(&self.target);

@@ -85,7 +85,9 @@ impl Args {
     /// When it cannot be a stack's name.
     pub fn stack(&self) -> Result<String, Failure> {
         let config = self.config()?;
-        let Some(name) = config::chosen(self.stack.as_deref(), &[], config.stack()) else { return from_folder() };
+        let Some(name) = config::chosen(self.stack.as_deref(), &[], config.stack()) else {
+            return from_folder(config.path());
+        };
         check_stack(&name).map_err(|problem| {
             let help = problem.help.map(|help| format!("\n  {help}")).unwrap_or_default();
             let from = match self.stack {
@@ -109,6 +111,23 @@ impl Args {
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
         Ok(())
+    }
+
+    /// That the stack's name is only that of the project's folder, and there is such a stack: whose it is nobody knows.
+    /// `None` where the name was given, or stands in the project's file.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn unknown_owner(&self) -> Result<Option<String>, Failure> {
+        let config = self.config()?;
+        if self.stack.is_some() || config.stack().is_some() {
+            return Ok(None);
+        }
+        let name = self.stack()?;
+        Ok(Some(format!(
+            "there is a stack {name} already, and nothing but the folder's name says that it is this project's\n  if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
+            config.path().display()
+        )))
     }
 
     /// Whether the stack is in the local cloud.
@@ -216,9 +235,11 @@ impl Flags for Args {
     }
 }
 
-/// The current folder's name, where it can name a stack as it is: two folders are never one stack.
-fn from_folder() -> Result<String, Failure> {
-    let folder = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
+/// The name of the folder that the project's file belongs in, where it can name a stack as it is.
+fn from_folder(file: &Path) -> Result<String, Failure> {
+    let here = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
+    let folder = here.join(file.parent().unwrap_or(Path::new("")));
+    let folder = folder.canonicalize().unwrap_or(folder);
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if check_stack(&name).is_ok() {
         return Ok(name);

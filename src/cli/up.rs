@@ -87,6 +87,13 @@ impl Args {
             if self.no_interruption {
                 result::uninterrupted(&desired.plan)?;
             }
+            let is_there = desired.plan.steps.iter().any(|step| step.live.is_some());
+            if round == 1
+                && is_there
+                && let Some(why) = self.desired.target.unknown_owner()?
+            {
+                return Err(why.into());
+            }
             let agreed = self.agree_to_replace_stack(&desired, ui)?;
             self.agree(ui, &desired.plan, agreed)?;
             if round == 1 {

@@ -1,5 +1,7 @@
 //! `wschat url`: the URI alone, for scripts.
 
+use std::path::PathBuf;
+
 use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, result, target};
@@ -13,10 +15,14 @@ use crate::ui::Ui;
 pub struct Args {
     #[command(flatten)]
     target: target::Args,
+    /// The template beside which wschat.toml says which stack this is [default: the current folder's]
+    #[arg(long, short, value_name = "FILE")]
+    template: Option<PathBuf>,
 }
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+        self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.connect(ui).await?;
         let sought = Sought::from(Search::default());
         let mut live: Vec<Live> = Vec::new();

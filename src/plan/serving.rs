@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Action, Drain, Plan, Step};
+use super::{Action, Drain, Plan, Step, widening};
 use crate::resources::{
     Live, alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route,
     route_response, stage, table, version,
@@ -46,6 +46,9 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
             // What an update in place leads to, it leads to at once.
             function::TYPE | alias::TYPE if step.action == Action::Update => false,
             authorizer::TYPE if step.action == Action::Update => true,
+            // What takes a right away waits for what gives it in another place, and for what is used in the place of what
+            // may not be used any more.
+            role::TYPE | inline_policy::TYPE | managed_policy::TYPE if !widening::narrowed(step).is_empty() => false,
             _ => continue,
         };
         let targets = links.steps(id, with_permissions, |type_name| !is_of_gateway(type_name));
@@ -89,16 +92,27 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
 /// Whether a message that API Gateway takes for this plan's stack may run what `function` names: a function, or
 /// `FUNCTION:ALIAS`. `then`: after the plan is carried out, not before.
 pub(super) fn is_invoked(plan: &Plan, function: &str, then: bool) -> bool {
-    let uris = plan.steps.iter().filter(|step| [integration::TYPE, authorizer::TYPE].contains(&step.type_name));
-    uris.filter_map(|step| match then {
-        true => Some(&step.want.as_ref()?.properties),
-        false => Some(&step.live.as_ref()?.properties),
-    })
-    .filter_map(|properties| properties["IntegrationUri"].as_str().or(properties["AuthorizerUri"].as_str()))
-    .any(|uri| {
+    let of = |types: &'static [&'static str]| {
+        plan.steps.iter().filter(|step| types.contains(&step.type_name)).filter_map(move |step| match then {
+            true => Some(&step.want.as_ref()?.properties),
+            false => Some(&step.live.as_ref()?.properties),
+        })
+    };
+    let invokes = |uri: &str| {
         let invoked = uri.rsplit_once(":function:").map_or(uri, |(_, invoked)| invoked);
         invoked.split('/').next() == Some(function)
-    })
+    };
+    of(&[integration::TYPE, authorizer::TYPE])
+        .filter_map(|properties| properties["IntegrationUri"].as_str().or(properties["AuthorizerUri"].as_str()))
+        .any(|uri| invokes(uri) || of(&[stage::TYPE]).any(|stage| invokes(&filled(uri, stage))))
+}
+
+/// A text with a stage's variables in their places.
+fn filled(text: &str, stage: &Value) -> String {
+    let variables = stage["StageVariables"].as_object().into_iter().flatten();
+    variables
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{stageVariables.{name}}}"), value))
 }
 
 /// Whether API Gateway is whom a permission is for.
@@ -154,13 +168,17 @@ fn keep_on_leaving_roles(plan: &mut Plan) {
 }
 
 /// Takes out the edges to a stage or an authorizer that exists where only its id is needed, which is known: a permission
-/// may name the stage that has to wait for it.
+/// may name the stage that has to wait for it. Those of policies to a role that exists, too: it has to wait for a policy
+/// that gives it what it loses.
 fn needless(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
     for (id, resource) in &stack.resources {
         let Some(&index) = step_of.get(id) else { continue };
-        for target in resource.minted.iter().filter_map(|target| step_of.get(target)) {
-            let of = &plan.steps[*target];
-            if [stage::TYPE, authorizer::TYPE].contains(&of.type_name) && of.action == Action::Update {
+        for (name, target) in resource.hard.iter().filter_map(|name| Some((name, step_of.get(name)?))) {
+            let (step, of) = (&plan.steps[index], &plan.steps[*target]);
+            let by_id = [stage::TYPE, authorizer::TYPE].contains(&of.type_name) && resource.minted.contains(name);
+            let by_name =
+                of.type_name == role::TYPE && [inline_policy::TYPE, managed_policy::TYPE].contains(&step.type_name);
+            if (by_id || by_name) && of.action == Action::Update {
                 plan.steps[index].after.remove(target);
             }
         }
@@ -270,6 +288,11 @@ impl<'a> Links<'a> {
 
 /// Lets what goes wait for messages that were under way when the last change of what is served was made.
 fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSet<usize>, leaving: &[usize]) {
+    // What is in use goes when all that is new stands, whether messages move or not: it may be what was used in its place.
+    let made: Vec<usize> = (0..edges.plan.steps.len()).filter(|index| is_made(&edges.plan.steps[*index])).collect();
+    for index in drained.keys() {
+        edges.wait(*index, made.iter().copied(), false);
+    }
     let moves = |index: &usize| {
         let step = &edges.plan.steps[*index];
         match (step.type_name, step.action) {
@@ -334,15 +357,8 @@ impl<'a> Reached<'a> {
             let mut properties = live.properties.clone();
             properties.as_object_mut().map(|members| members.remove("Tags"));
             let plain = properties.to_string();
-            let variables = stages.iter().filter(|stage| stage.parent == live.parent).filter_map(|stage| {
-                let variables = stage.properties["StageVariables"].as_object()?.iter();
-                Some(
-                    variables
-                        .filter_map(|(name, value)| Some((format!("${{stageVariables.{name}}}"), value.as_str()?))),
-                )
-            });
-            let filled = variables.map(|all| all.fold(plain.clone(), |text, (name, value)| text.replace(&name, value)));
-            let filled: String = filled.collect();
+            let of_api = stages.iter().filter(|stage| stage.parent == live.parent);
+            let filled: String = of_api.map(|stage| filled(&plain, &stage.properties)).collect();
             plain + &filled
         };
         let nodes: Vec<Node<'a>> = lives().map(|(index, _, live)| Node { index, live, text: text(live) }).collect();

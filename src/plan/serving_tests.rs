@@ -100,6 +100,41 @@ fn what_an_updated_function_is_led_to_is_ready_before() {
 }
 
 #[test]
+fn a_right_is_there_in_its_new_place_before_it_goes_from_the_old_one() {
+    let document = r#"{Version: '2012-10-17', Statement: {Effect: Allow, Action: "dynamodb:*", Resource: "*"}}"#;
+    let trust = "{Effect: Allow, Action: sts:AssumeRole, Principal: {Service: lambda.amazonaws.com}}\n  NextRights";
+    let inline = trust.replace(
+        "\n  NextRights",
+        &format!("\n      Policies: [{{PolicyName: rows, PolicyDocument: {document}}}]\n  NextRights"),
+    );
+    let before = (chat() + NEXT).replace(trust, &inline);
+    for type_name in ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"] {
+        let name = if type_name == "AWS::IAM::Policy" { "PolicyName" } else { "ManagedPolicyName" };
+        let moved = format!(
+            "{}  Moved:\n    Type: {type_name}\n    Properties: {{{name}: rows, Roles: [!Ref NextRole], PolicyDocument: {document}}}\n",
+            chat() + NEXT
+        );
+        let plan = planned(&moved, &up(&stack(&before)));
+        assert!(waits(&plan, index(&plan, "~ NextRole"), index(&plan, "+ Moved")), "{type_name}");
+    }
+    let renamed = (chat() + NEXT).replace("PolicyName: rights", "PolicyName: other");
+    let plan = planned(&renamed, &up(&stack(&(chat() + NEXT))));
+    let goes =
+        plan.steps.iter().position(|step| step.type_name == inline_policy::TYPE && step.action == Action::Delete);
+    assert!(goes.is_none_or(|goes| waits(&plan, goes, index(&plan, "+ NextRights"))), "{:?}", acts(&plan));
+}
+
+#[test]
+fn what_may_not_be_used_any_more_has_its_successor_before() {
+    let exact = (chat() + NEXT)
+        .replace(r#"Action: "dynamodb:*", Resource: "*""#, "Action: 'dynamodb:*', Resource: !GetAtt Rows.Arn");
+    let renamed = exact.replace("Rows", "Lines");
+    let plan = planned(&renamed, &up(&stack(&exact)));
+    let (rights, table) = (index(&plan, "~ NextRights"), index(&plan, "+ Lines"));
+    assert!(plan.steps[rights].ready.contains(&table), "{:?}", acts(&plan));
+}
+
+#[test]
 fn what_was_served_goes_after_a_drain_and_what_was_not_at_once() {
     let unused = NEXT.replace("Next", "Unused").replace("Rows", "Unused2");
     let before = up(&stack(&(chat() + &unused)));
@@ -180,6 +215,11 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     );
     assert_eq!(told(&next.replace("${Api}/*", "${Api}/live/*")), quiet, "a new permission before the old one goes");
     assert_eq!(told(&next.replace("      Code: ./send", "      Code: ./send\n      FunctionName: other")), quiet);
+    let by_variable = next
+        .replace("${Send.Arn}", "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:${!stageVariables.fn}")
+        .replace("StageName: live", "StageName: live, StageVariables: {fn: !Ref Send}");
+    let other = by_variable.replace("      Code: ./send", "      Code: ./send\n      FunctionName: other");
+    assert_eq!(interruptions(&planned(&other, &up(&stack(&by_variable)))), quiet, "the variable leads to it");
     assert_eq!(told(&next.replace("  Role:\n", "  Role2:\n").replace("!GetAtt Role.", "!GetAtt Role2.")), quiet);
     assert_eq!(told(&next.replace("      Code: ./send", "      Code: ./send\n      MemorySize: 512")), quiet);
     assert_eq!(interruptions(&code(&next, "new", &built)), quiet);

@@ -89,6 +89,9 @@ impl Cloud {
         let mut tables = Vec::new();
         for name in list(&names, "TableNames") {
             let table = self.dynamodb("DescribeTable", json!({"TableName": name})).await["Table"].take();
+            if table.is_null() {
+                continue;
+            }
             let tags = self.dynamodb("ListTagsOfResource", json!({"ResourceArn": table["TableArn"]})).await;
             tables.push(json!({
                 "kind": "table",
@@ -259,6 +262,8 @@ impl Cloud {
             match status {
                 200 => return serde_json::from_str(&answer).unwrap(),
                 404 => return Value::Null,
+                // A table that has gone since it was listed.
+                400 if answer.contains("#ResourceNotFoundException") => return Value::Null,
                 429 => {}
                 400 if answer.contains("Throttling") => {}
                 _ => panic!("{service} {method} {path}: {status} {answer}"),

@@ -31,7 +31,10 @@ pub fn list(state: &State, call: &Call<'_>) -> Answer {
 }
 
 pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
-    let config = rules::merge(&route(state, call)?.config, rules::members(call.request)?)?;
+    let mut config: RouteConfig = rules::merge(&route(state, call)?.config, rules::members(call.request)?)?;
+    // As with other members: nothing else clears it.
+    config.route_response_selection_expression =
+        config.route_response_selection_expression.filter(|text| !text.is_empty());
     check(state.api(call)?, Some(call.id(1)), &config)?;
     let answer = Response::json(200, &representation(call.id(1), &config));
     route_mut(state, call)?.config = config;
