@@ -104,6 +104,93 @@ fn it_starts_once_tells_its_state_and_stops() {
 }
 
 #[test]
+fn what_it_keeps_is_for_its_user_alone_and_not_for_git() {
+    use std::os::unix::fs::PermissionsExt;
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&cloud.data()), 0o700);
+    assert_eq!(mode(&cloud.data().join("access-key.json")), 0o600);
+    assert_eq!(fs::read_to_string(cloud.data().join(".gitignore")).unwrap(), "*\n");
+}
+
+#[test]
+fn a_cloud_whose_folder_is_deleted_ends() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let pid = cloud.pid();
+    fs::remove_dir_all(cloud.data()).unwrap();
+    let begun = std::time::Instant::now();
+    while std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        assert!(begun.elapsed().as_secs() < 20, "it goes on");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// One raw request, and the status and body of its answer.
+fn ask(cloud: &Cloud, head: &str, body: &str) -> (String, String) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", u16::try_from(cloud.port()).unwrap())).unwrap();
+    let length = body.len();
+    write!(stream, "{head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn only_who_has_the_folders_key_may_call() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let key: serde_json::Value =
+        serde_json::from_slice(&fs::read(cloud.data().join("access-key.json")).unwrap()).unwrap();
+    let key = key["id"].as_str().unwrap();
+    let signed =
+        |key: &str| format!("authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sts/aws4_request, x");
+    let form = "content-type: application/x-www-form-urlencoded";
+    let call = "Action=GetCallerIdentity&Version=2011-06-15";
+    let head = |more: &str| format!("POST / HTTP/1.1\r\nhost: localhost\r\n{form}\r\n{more}");
+    let (status, body) = ask(&cloud, &head(&signed(key)), call);
+    assert_eq!(status, "200", "{body}");
+    let (status, body) = ask(&cloud, &head(&signed("AKIAEXAMPLE")), call);
+    assert!(status == "403" && body.contains("InvalidClientTokenId"), "{status} {body}");
+    assert!(body.contains("wschat env --data") && body.contains("wschat local start --open"), "{body}");
+    let (status, body) = ask(&cloud, &head("accept: */*"), call);
+    assert!(status == "403" && body.contains("MissingAuthenticationToken"), "{status} {body}");
+    // Unsigned code of somebody's.
+    let create = "POST /2015-03-31/functions HTTP/1.1\r\nhost: localhost\r\naccept: */*";
+    assert_eq!(ask(&cloud, create, "{}").0, "403");
+    // Pages of elsewhere, and names that lead here.
+    for (host, more) in [
+        ("localhost", "origin: https://example.com"),
+        ("localhost", "sec-fetch-site: cross-site"),
+        ("rebound.example.com", "accept: */*"),
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\n{form}\r\n{}\r\n{more}", signed(key));
+        assert_eq!(ask(&cloud, &head, call).0, "403", "{host} {more}");
+    }
+    // An image of a page may be anything that is got.
+    let target = "/?Action=DeleteRole&RoleName=x&Version=2010-05-08";
+    let head = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{}", signed(key).replace("/sts/", "/iam/"));
+    let (status, body) = ask(&cloud, &head, "");
+    assert!(status == "400" && body.contains("by POST"), "{status} {body}");
+
+    cloud.ok(&["stop"]);
+    let said = cloud.ok(&["start", "--open"]);
+    assert!(said.ends_with("Everybody on this machine may call it, with any access key or none.\n"), "{said}");
+    let head = format!("POST / HTTP/1.1\r\nhost: elsewhere.example.com\r\n{form}\r\naccept: */*");
+    assert_eq!(ask(&cloud, &head, call).0, "200");
+    cloud.ok(&["stop"]);
+    cloud.ok(&["start"]);
+    let refusal = cloud.fails(&["start", "--open"]);
+    assert!(
+        refusal.contains("the local cloud runs for those alone who have its access key\n  stop it first: "),
+        "{refusal}"
+    );
+}
+
+#[test]
 fn a_restart_keeps_the_port() {
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);

@@ -137,7 +137,14 @@ impl Authority {
     fn make(domains: &[&str]) -> io::Result<Self> {
         let signing_key = KeyPair::generate().map_err(io::Error::other)?;
         let domains = domains.iter().map(|domain| GeneralSubtree::DnsName((*domain).to_owned())).collect();
-        let parameters = Self::parameters(domains);
+        let mut parameters = Self::parameters(domains);
+        if let Some(constraints) = &mut parameters.name_constraints {
+            // What is said of names says nothing of addresses.
+            constraints.excluded_subtrees = vec![
+                GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([0; 4], 0)),
+                GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix([0; 16], 0)),
+            ];
+        }
         let pem = parameters.self_signed(&signing_key).map_err(io::Error::other)?.pem();
         Ok(Self { pem, issuer: Issuer::new(parameters, signing_key) })
     }

@@ -97,9 +97,11 @@ pub fn variables(
         set("AWS_LAMBDA_LOG_FORMAT", "Text");
     }
 
-    // Which names the clients of the Runtime API for Node and Python lead here, and the port.
-    let names: Vec<&str> = addresses.iter().map(|(name, _)| name.as_str()).collect();
-    set("_WSCHAT_APIS", &format!("{} {}", shell.port, names.join(" ")));
+    if Language::of(&settings.runtime).is_some() {
+        // Which names our clients of the Runtime API lead here, and the port. They take the variable away.
+        let names: Vec<&str> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+        set("_WSCHAT_APIS", &format!("{} {}", shell.port, names.join(" ")));
+    }
 
     for (name, value) in settings.environment.iter().flatten() {
         set(name, &here(value, &addresses));

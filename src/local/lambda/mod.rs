@@ -91,7 +91,9 @@ impl Lambda {
         let packages = Packages::open(&folder)?;
         // What environments of an earlier server, which was killed, have left.
         match std::fs::remove_dir_all(folder.join(environment::SCRATCH)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("old files are not removed: {error}"),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("old files are not removed: {error}")
+            }
             _ => {}
         }
         let interpreters = Interpreters::open(&folder)?;

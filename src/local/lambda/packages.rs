@@ -61,11 +61,8 @@ impl Packages {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let packages = Self {
-            archives: folder.join("archives"),
-            contents: folder.join("contents"),
-            fresh: Arc::default(),
-        };
+        let packages =
+            Self { archives: folder.join("archives"), contents: folder.join("contents"), fresh: Arc::default() };
         fs::create_dir_all(&packages.archives)?;
         fs::create_dir_all(&packages.contents)?;
         Ok(packages)

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import sys
+import threading
 import time
 
 VERSION = "one"
@@ -38,9 +39,16 @@ while True:
         sys.exit(event["status"])
     if todo == "sleep":
         time.sleep(event["seconds"])
+    if todo == "eat":
+        eaten = b"x" * event["bytes"]
+        time.sleep(10)
+    if todo == "later":
+        # Not waited for.
+        threading.Timer(event["seconds"], lambda: open(event["file"], "w").close()).start()
     result = {
         "echo": lambda: event,
         "sleep": lambda: "slept",
+        "later": lambda: "answered",
         "pid": lambda: os.getpid(),
         "version": lambda: VERSION,
         "env": lambda: dict(os.environ),

@@ -65,11 +65,49 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
     for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
         assert_eq!(variables[name], bundle, "{name}");
     }
-    for name in ["HOME", "CARGO", "CARGO_MANIFEST_DIR", "USER", "AWS_EXECUTION_ENV"] {
+    for name in ["_WSCHAT_APIS", "CARGO", "CARGO_MANIFEST_DIR", "USER", "AWS_EXECUTION_ENV"] {
         assert!(variables.get(name).is_none(), "{name}");
     }
+    // Files of one's own: not those of the developer, nor another environment's.
+    assert_eq!(variables["HOME"], variables["TMPDIR"]);
+    let scratch = super::super::folder(cloud.shell.store.folder()).join("tmp");
+    assert!(std::path::Path::new(variables["TMPDIR"].as_str().unwrap()).starts_with(scratch));
     let folder_and_mode = cloud.result(json!({ "do": "folder" })).await;
     assert_eq!(folder_and_mode, json!([variables["LAMBDA_TASK_ROOT"], 0o755]));
+}
+
+#[tokio::test]
+async fn what_was_not_waited_for_is_frozen_until_the_next_invocation() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    let file = cloud.shell.store.path("late");
+    let later = json!({ "do": "later", "seconds": 0.1, "file": file.to_str().unwrap() });
+    assert_eq!(cloud.result(later).await, "answered");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!file.exists(), "nothing runs after the answer");
+    cloud.result(json!({ "do": "sleep", "seconds": 0.3 })).await;
+    assert!(file.exists(), "it goes on with the next invocation");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_takes_more_memory_than_the_function_has_is_killed() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 30, "MemorySize": 128 })).await.unwrap();
+    assert_eq!(cloud.failure(json!({ "do": "eat", "bytes": 200 << 20 })).await["errorType"], "Runtime.ExitError");
+    let failure = cloud.failure(json!({ "do": "eat", "bytes": 200 << 20 })).await;
+    let message = failure["errorMessage"].as_str().unwrap();
+    assert!(message.ends_with("Runtime exited with error: signal: killed"), "{message}");
+    assert_eq!(cloud.result(json!("still there")).await, "still there");
+}
+
+#[tokio::test]
+async fn invocations_take_a_free_environment_rather_than_wait_for_one_of_their_own() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 60 })).await.unwrap();
+    let all = futures_util::future::join_all((0..200).map(|_| cloud.result(json!({ "do": "pid" })))).await;
+    let environments: std::collections::BTreeSet<String> = all.iter().map(Value::to_string).collect();
+    assert!(environments.len() < 40, "{} processes for 200 short invocations", environments.len());
 }
 
 #[tokio::test]
