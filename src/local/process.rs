@@ -438,6 +438,7 @@ impl Folder {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it is passed on, not read")]
     fn spawn(&self, port: Option<u16>, conditions: Option<&ConditionsFile>, open: bool) -> io::Result<Child> {
         let log = self.0.join(LOG);
         rotate(&log)?;
@@ -454,11 +455,33 @@ impl Folder {
             command.arg("--open");
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A handler can read the environment of its parent: nothing in there may be a secret.
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on)));
         // A group of its own: Ctrl-C in the terminal it was started from is not meant for it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn()
     }
+}
+
+/// Whether a server is given a variable: what programs need to run at all, and what tells where interpreters are.
+fn is_passed_on(name: &str) -> bool {
+    const NAMES: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"];
+    const PREFIXES: &[&str] = &[
+        "ASDF_",
+        "FNM_",
+        "LC_",
+        "MISE_",
+        "NODENV_",
+        "NVM_",
+        "PYENV_",
+        "RUST_",
+        "SSL_CERT_",
+        "UV_PYTHON",
+        "VOLTA_",
+        "XDG_",
+    ];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The last lines of what was appended to a log after `from` bytes.

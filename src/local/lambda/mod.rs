@@ -23,6 +23,7 @@ mod invoke;
 mod journal;
 mod launch;
 mod name;
+mod orphans;
 mod packages;
 mod permissions;
 mod policy;
@@ -89,6 +90,7 @@ impl Lambda {
         let registry = Arc::new(Registry::open(shell.store.clone())?);
         let folder = folder(shell.store.folder());
         let packages = Packages::open(&folder)?;
+        orphans::end(&folder.canonicalize()?);
         // What environments of an earlier server, which was killed, have left.
         match std::fs::remove_dir_all(folder.join(environment::SCRATCH)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

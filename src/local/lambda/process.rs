@@ -37,6 +37,7 @@ impl Process {
         // Makes the pipe non-blocking, for the reader too: the two are one open file.
         let watched = pipe::Receiver::from_owned_fd(OwnedFd::from(reader.try_clone()?))?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0).kill_on_drop(true);
+        die_with_parent(command);
         let child = spawn(command).await?;
         // The command holds the pipe's writing end; with it open, the end of the output would never be seen.
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -113,6 +114,28 @@ impl Drop for Process {
         self.pump.abort();
     }
 }
+
+/// Has the system kill the process when this one ends, however that happens: a frozen one would stay for ever. The system
+/// means the thread that starts it; this is one of the runtime's, which live as long as the process.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "between fork and exec nothing is done but this one system call")]
+fn die_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let arrange = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have ended before.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    };
+    // SAFETY: the closure allocates nothing, takes no lock, and calls only what is safe after a fork.
+    unsafe { command.pre_exec(arrange) };
+}
+
+/// Elsewhere what outlives a server is ended by the next.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}
 
 /// Starts a process whose executable was written a moment ago. While another thread is between fork and exec, its
 /// child still holds that file open for writing and the kernel answers "text file busy".
