@@ -22,7 +22,7 @@ use super::logs::Logs;
 use super::server::WebSockets;
 use super::shell::Shell;
 use super::sts::Sts;
-use super::wire::Service;
+use super::wire::{Request, Response, Service};
 
 /// How long clients may take to hear that their sockets close, and `$disconnect` to run for them.
 const LAST_MESSAGES: Duration = Duration::from_secs(1);
@@ -95,5 +95,9 @@ struct Gateway(Arc<ApiGateway>);
 impl WebSockets for Gateway {
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
         self.0.upgrade(request, peer).await
+    }
+
+    fn without_upgrade(&self, request: &Request) -> Option<Response> {
+        self.0.without_upgrade(request)
     }
 }

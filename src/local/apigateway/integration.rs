@@ -59,6 +59,11 @@ pub fn function_arn(uri: &str) -> Option<&str> {
     (service.starts_with("arn:aws:apigateway:") && function.starts_with("arn:aws:lambda:")).then_some(function)
 }
 
+/// The function of an integration. AWS takes its plain ARN, too, as CDK wrote it until 1.94 (aws-cdk#13820).
+pub fn integrated_function(uri: &str) -> Option<&str> {
+    function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
+}
+
 /// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
 ///
 /// # Errors
@@ -75,7 +80,7 @@ pub async fn run(
         return Ok(Returned { status: 200, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = function_arn(&uri).ok_or(Failure::Configuration)?;
+    let function = integrated_function(&uri).ok_or(Failure::Configuration)?;
     // With credentials the gateway invokes under that role, and the function's own policy is not asked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
@@ -152,6 +157,9 @@ mod tests {
         let uri = format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations");
         assert_eq!(function_arn(&uri), Some(function));
         assert_eq!(function_arn(function), None);
+        assert_eq!(integrated_function(&uri), Some(function));
+        assert_eq!(integrated_function(function), Some(function));
+        assert_eq!(integrated_function("arn:aws:lambda:us-east-1:000000000000:layer:l"), None);
         assert_eq!(function_arn("https://example.com"), None);
     }
 

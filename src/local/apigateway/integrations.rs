@@ -86,7 +86,8 @@ fn check(config: &IntegrationConfig, call: &Call<'_>) -> Result<(), ApiError> {
         return Err(rules::not_local("The connection type VPC_LINK"));
     }
     let uri = config.integration_uri.as_deref().unwrap_or_default();
-    let function = integration::function_arn(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
+    let function =
+        integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
     // A stage variable's value is only known where the stage is.
     let missing = !function.contains("${") && !call.functions.exists(function);
     if call.shell.conditions.strict.integration_needs_function && missing {
