@@ -120,7 +120,7 @@ impl ApiGateway {
         let Some((region, stage, routes)) = served(state, origin) else {
             return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
         };
-        if stage.config.denies("$connect") {
+        if !self.admits(stage, &asked, "$connect") {
             return Err(refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
         }
         let Some(route) = routes.routes.get("$connect") else {
@@ -164,7 +164,7 @@ impl ApiGateway {
         let Some((region, stage, snapshot)) = served(&state, origin) else { return error("Forbidden") };
         let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
         let Some((route_key, route)) = selected else { return error("Forbidden") };
-        if stage.config.denies(route_key) {
+        if !self.admits(stage, origin, route_key) {
             return error("Too Many Requests");
         }
         let event = event::message(origin, &occasion, route_key, body, &stage.config.stage_variables);
@@ -188,6 +188,11 @@ impl ApiGateway {
         if let Err(failure) = self.integrate(region, stage, origin, "$disconnect", route, event).await {
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
         }
+    }
+
+    /// Whether the stage's throttle has room for one more request of a route.
+    fn admits(&self, stage: &Stage, origin: &Origin, route_key: &str) -> bool {
+        self.throttles.admit(&origin.api_id, &origin.stage, route_key, stage.config.throttle(route_key))
     }
 
     async fn integrate(

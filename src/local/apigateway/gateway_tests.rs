@@ -603,6 +603,50 @@ async fn a_throttle_of_zero_denies_everything() {
     assert_eq!(next_json(&mut client).await["message"], "Too Many Requests");
 }
 
+#[tokio::test]
+async fn a_throttle_above_zero_is_held_route_by_route() {
+    let cloud = Cloud::new(&[("$default", "f", true), ("free", "f", true)], echo).await;
+    let slow = json!({ "throttlingRateLimit": 0.001, "throttlingBurstLimit": 1 });
+    let settings = json!({ "routeSettings": { "$default": slow } });
+    cloud.control("PATCH", &cloud.below("stages/prod"), settings).await;
+    let mut client = cloud.connect().await;
+    client.send(Message::text("one")).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text("one"));
+    client.send(Message::text("two")).await.unwrap();
+    assert_eq!(next_json(&mut client).await["message"], "Too Many Requests");
+    let free = r#"{"action":"free"}"#;
+    for _ in 0..2 {
+        client.send(Message::text(free)).await.unwrap();
+        assert_eq!(next(&mut client).await, Message::text(free));
+    }
+    let settings = json!({ "defaultRouteSettings": { "throttlingRateLimit": 0.001, "throttlingBurstLimit": 1 } });
+    cloud.control("PATCH", &cloud.below("stages/prod"), settings).await;
+    let _second = cloud.connect().await;
+    assert_eq!(cloud.refused("prod").await.0, 429);
+}
+
+#[tokio::test]
+async fn access_logs_need_a_request_id_and_a_group() {
+    let cloud = Cloud::new(&ALL, echo).await;
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:access";
+    for (arn, format, taken) in [
+        (group, "$context.requestId $context.routeKey", true),
+        (group, "$context.extendedRequestId", true),
+        (group, "$context.routeKey", false),
+        ("arn:aws:logs:us-east-1:000000000000:nothing", "$context.requestId", false),
+        ("bogus", "$context.requestId", false),
+    ] {
+        let body = json!({ "accessLogSettings": { "destinationArn": arn, "format": format } });
+        let path = format!("/v2/{}", cloud.below("stages/prod"));
+        let answer = cloud.gateway.call("", request("PATCH", &path, body.to_string().into())).await;
+        assert_eq!(
+            answer.map_err(|error| error.status).map(|_| ()),
+            if taken { Ok(()) } else { Err(400) },
+            "{arn} {format}"
+        );
+    }
+}
+
 /// What the authorizer function of these tests says, by the token in the query.
 fn judge(event: &Value) -> Result<Value, &'static str> {
     if event["type"] != "REQUEST" {
