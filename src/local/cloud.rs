@@ -23,7 +23,7 @@ use super::seams::{Apis, Roles};
 use super::server::WebSockets;
 use super::shell::Shell;
 use super::sts::Sts;
-use super::wire::Service;
+use super::wire::{Request, Response, Service};
 
 /// How long clients may take to hear that their sockets close, and `$disconnect` to run for them.
 const LAST_MESSAGES: Duration = Duration::from_secs(1);
@@ -104,5 +104,9 @@ struct Gateway(Arc<ApiGateway>);
 impl WebSockets for Gateway {
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
         self.0.upgrade(request, peer).await
+    }
+
+    fn without_upgrade(&self, request: &Request) -> Option<Response> {
+        self.0.without_upgrade(request)
     }
 }

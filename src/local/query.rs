@@ -1,5 +1,6 @@
 //! The query protocol (IAM, STS, CloudFormation): a form in, XML out.
 
+use std::collections::HashMap;
 use std::fmt::{Display, Write};
 
 use super::wire::{ApiError, Caller, Request, Response, xml_escape};
@@ -8,17 +9,22 @@ use super::wire::{ApiError, Caller, Request, Response, xml_escape};
 #[derive(Debug, Clone)]
 pub struct Query {
     pub caller: Caller,
-    parameters: Vec<(String, String)>,
+    /// The first value of each name: a lookup must not search through thousands of them.
+    parameters: HashMap<String, String>,
 }
 
 impl Query {
     /// Reads the parameters from the form in the body, or from the query string of a request without a body.
     pub fn read(request: &Request) -> Self {
-        let parameters = if request.body.is_empty() {
+        let sent: Vec<(String, String)> = if request.body.is_empty() {
             request.query.clone()
         } else {
             form_urlencoded::parse(&request.body).into_owned().collect()
         };
+        let mut parameters = HashMap::with_capacity(sent.len());
+        for (name, value) in sent {
+            parameters.entry(name).or_insert(value);
+        }
         Self { caller: request.caller.clone(), parameters }
     }
 
@@ -42,7 +48,7 @@ impl Query {
 
     /// A parameter, where it was sent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.parameters.get(name).map(String::as_str)
     }
 
     /// A parameter that the operation cannot do without.
@@ -247,6 +253,11 @@ mod tests {
         assert_eq!(query.get("Description"), Some("a b&c"));
         assert_eq!(query.list("TagKeys"), ["x", "y"]);
         assert_eq!(query.tags("Tags"), [("k".to_owned(), String::new())]);
+    }
+
+    #[test]
+    fn of_a_name_that_was_sent_twice_the_first_value_counts() {
+        assert_eq!(query("A=1&A=2").get("A"), Some("1"));
     }
 
     #[test]

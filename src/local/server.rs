@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +27,10 @@ use super::wire::{Caller, Request, Response};
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It bounds a pause
+/// between two requests as well, so it is longer than most clients keep a connection that they do not use.
+const HEAD: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+
 /// How long answers under way may take after the server was told to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -38,6 +42,11 @@ pub const TOKEN: &str = "x-wschat-token";
 pub trait WebSockets: Send + Sync {
     /// Answers an upgrade request: with 101, and then the connection is its own, or with a refusal.
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>>;
+
+    /// The answer to an unsigned GET that asks for no upgrade, where its address is one of a WebSocket.
+    fn without_upgrade(&self, _request: &Request) -> Option<Response> {
+        None
+    }
 }
 
 /// What `GET /_wschat/health` answers: who listens here.
@@ -132,16 +141,17 @@ impl Server {
         let mut stop = self.stop.subscribe();
         let mut first = [0];
         let peeked = tokio::select! {
-            peeked = stream.peek(&mut first) => peeked,
+            peeked = tokio::time::timeout(HEAD, stream.peek(&mut first)) => peeked.unwrap_or(Ok(0)),
             () = stopped(&mut stop) => return,
         };
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         match peeked {
             Ok(0) | Err(_) => {}
-            Ok(_) if first[0] == TLS_HANDSHAKE => match self.tls.accept(stream).await {
-                Ok(stream) => self.speak_http(stream, peer).await,
-                Err(error) => tracing::debug!("{peer} did not shake hands: {error}"),
+            Ok(_) if first[0] == TLS_HANDSHAKE => match tokio::time::timeout(HEAD, self.tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.speak_http(stream, peer).await,
+                Ok(Err(error)) => tracing::debug!("{peer} did not shake hands: {error}"),
+                Err(_) => tracing::debug!("{peer} did not finish its TLS handshake in time"),
             },
             Ok(_) => self.speak_http(stream, peer).await,
         }
@@ -157,7 +167,11 @@ impl Server {
             let server = Arc::clone(&self);
             async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
         });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -217,6 +231,7 @@ impl Server {
                 self.stop.send_replace(true);
                 Some(Response::json(200, &self.health))
             }
+            ("GET", _) if request.caller.access_key.is_none() => self.sockets.without_upgrade(request),
             _ => None,
         }
     }

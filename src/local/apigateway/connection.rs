@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -331,6 +332,9 @@ fn received(frame: Option<Result<Message, Error>>) -> Received {
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
         Some(Err(Error::Capacity(_))) => Received::End(Ending::ours(CloseCode::Size, "Message too long")),
         Some(Err(Error::Utf8(_))) => Received::End(Ending::ours(CloseCode::Invalid, "Invalid UTF-8")),
+        // A connection that was cut off counts as a protocol error, too, but has nobody to send a close frame to.
+        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => Received::End(Ending::broken()),
+        Some(Err(Error::Protocol(_))) => Received::End(Ending::ours(CloseCode::Protocol, "Protocol error")),
         Some(Err(_)) | None => Received::End(Ending::broken()),
     }
 }

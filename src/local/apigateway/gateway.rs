@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -21,9 +23,14 @@ use super::rules::Members;
 use super::selection;
 use super::{ApiGateway, connection::MAXIMUM_MESSAGE};
 use crate::local::shell::ACCOUNT;
+use crate::local::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).
 const MAXIMUM_URL: usize = 4096;
+
+/// The most bytes that a handshake's request line and headers may have (the quotas page of REST APIs; the WebSocket
+/// page names no number of its own).
+const MAXIMUM_HEAD: usize = 10_240;
 
 type HttpResponse = hyper::Response<Full<Bytes>>;
 
@@ -43,7 +50,13 @@ impl ApiGateway {
         if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAXIMUM_URL) {
             return refusal(StatusCode::URI_TOO_LONG, &json!({ "message": "Request-URI Too Long" }));
         }
-        let Some(accept) = accept_key(request.headers()) else {
+        let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        if headers.sum::<usize>() > MAXIMUM_HEAD {
+            let message = json!({ "message": "Request Header Fields Too Large" });
+            return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
+        }
+        let speaks = request.method() == Method::GET && request.version() == Version::HTTP_11;
+        let Some(accept) = accept_key(request.headers()).filter(|_| speaks) else {
             return refusal(StatusCode::BAD_REQUEST, &json!({ "message": "Bad Request" }));
         };
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -81,6 +94,18 @@ impl ApiGateway {
         switching(accept, sub_protocol)
     }
 
+    /// What a plain GET on a stage is answered: 426, and where a WebSocket client connects.
+    pub fn without_upgrade(&self, request: &Request) -> Option<Response> {
+        let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let (api_id, stage) = target(host, &request.segments())?;
+        if !serves(&self.state(), &api_id, &stage) {
+            return None;
+        }
+        let uri = format!("ws://{}/{api_id}/{stage}", self.shell.authority());
+        let body = json!({ "message": format!("Upgrade Required: connect a WebSocket client to {uri}") });
+        Some(Response::json(426, &body).with_header("upgrade", "websocket").with_header("connection", "upgrade"))
+    }
+
     /// Asks `$connect`; without such a route everybody is let in.
     async fn connect(
         &self,
@@ -95,7 +120,7 @@ impl ApiGateway {
         let Some((region, stage, routes)) = served(state, origin) else {
             return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
         };
-        if stage.config.denies("$connect") {
+        if !self.admits(stage, &asked, "$connect") {
             return Err(refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
         }
         let Some(route) = routes.routes.get("$connect") else {
@@ -139,7 +164,7 @@ impl ApiGateway {
         let Some((region, stage, snapshot)) = served(&state, origin) else { return error("Forbidden") };
         let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
         let Some((route_key, route)) = selected else { return error("Forbidden") };
-        if stage.config.denies(route_key) {
+        if !self.admits(stage, origin, route_key) {
             return error("Too Many Requests");
         }
         let event = event::message(origin, &occasion, route_key, body, &stage.config.stage_variables);
@@ -163,6 +188,11 @@ impl ApiGateway {
         if let Err(failure) = self.integrate(region, stage, origin, "$disconnect", route, event).await {
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
         }
+    }
+
+    /// Whether the stage's throttle has room for one more request of a route.
+    fn admits(&self, stage: &Stage, origin: &Origin, route_key: &str) -> bool {
+        self.throttles.admit(&origin.api_id, &origin.stage, route_key, stage.config.throttle(route_key))
     }
 
     async fn integrate(
@@ -243,7 +273,8 @@ fn query(text: &str) -> Pairs {
 fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|sent| sent.as_bytes() == value.as_bytes());
     let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
-    if !is(header::SEC_WEBSOCKET_VERSION, "13") {
+    let nonce = STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16);
+    if !nonce || !is(header::SEC_WEBSOCKET_VERSION, "13") {
         return None;
     }
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()

@@ -22,6 +22,8 @@ use crate::local::seams::Invoked;
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
+mod rfc6455;
+
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Handler = dyn Fn(&Value) -> Result<Value, &'static str> + Send + Sync;
 
@@ -80,11 +82,12 @@ impl Cloud {
         routes: &[RouteOf<'_>],
         handler: impl Fn(&Value) -> Result<Value, &'static str> + Send + Sync + 'static,
     ) -> Self {
-        Self::with_limits(Limits::default(), routes, handler).await
+        Self::with(Limits::default(), Conditions::default(), routes, handler).await
     }
 
-    async fn with_limits(
+    async fn with(
         limits: Limits,
+        conditions: Conditions,
         routes: &[RouteOf<'_>],
         handler: impl Fn(&Value) -> Result<Value, &'static str> + Send + Sync + 'static,
     ) -> Self {
@@ -94,7 +97,7 @@ impl Cloud {
         let shell = Shell {
             port: address.port(),
             store: Store::open(folder.path()).unwrap(),
-            conditions: Arc::new(Conditions::default()),
+            conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
         };
         let (told, events) = mpsc::unbounded_channel();
@@ -210,7 +213,7 @@ fn request(method: &str, path: &str, body: Bytes) -> Request {
         query: Vec::new(),
         headers: http::HeaderMap::new(),
         body,
-        caller: Caller { access_key: None, region: "us-east-1".to_owned() },
+        caller: Caller { access_key: Some("AKID".to_owned()), region: "us-east-1".to_owned() },
     }
 }
 
@@ -246,6 +249,12 @@ fn echo(event: &Value) -> Result<Value, &'static str> {
         Some("nothing") => Ok(Value::Null),
         body => Ok(json!({ "statusCode": 200, "body": body })),
     }
+}
+
+/// A cloud whose conditions keep the messages of a client in order.
+async fn ordered(routes: &[RouteOf<'_>], handler: fn(&Value) -> Result<Value, &'static str>) -> Cloud {
+    let conditions = Conditions { ordered: true, ..Conditions::default() };
+    Cloud::with(Limits::default(), conditions, routes, handler).await
 }
 
 const ALL: [RouteOf<'static>; 3] = [("$connect", "f", false), ("$default", "f", true), ("$disconnect", "f", false)];
@@ -363,8 +372,8 @@ async fn an_integration_has_its_time() {
 }
 
 #[tokio::test]
-async fn answers_come_only_through_a_route_response_and_in_order() {
-    let cloud = Cloud::new(&[("quiet", "f", false), ("$default", "f", true)], echo).await;
+async fn answers_come_only_through_a_route_response() {
+    let cloud = ordered(&[("quiet", "f", false), ("$default", "f", true)], echo).await;
     let mut client = cloud.connect().await;
     for sent in ["sleep", r#"{"action":"quiet"}"#, "one", "two", "three"] {
         client.send(Message::text(sent)).await.unwrap();
@@ -386,8 +395,8 @@ async fn pings_are_answered_while_an_integration_runs() {
 }
 
 #[tokio::test]
-async fn messages_sent_before_the_close_still_take_their_turn() {
-    let mut cloud = Cloud::new(&ALL, echo).await;
+async fn in_order_messages_sent_before_the_close_still_take_their_turn() {
+    let mut cloud = ordered(&ALL, echo).await;
     let mut client = cloud.connect().await;
     for sent in ["sleep", "two"] {
         client.send(Message::text(sent)).await.unwrap();
@@ -399,6 +408,54 @@ async fn messages_sent_before_the_close_still_take_their_turn() {
         seen.push(event["body"].as_str().map_or_else(|| text(&event["requestContext"]["eventType"]), str::to_owned));
     }
     assert_eq!(seen, ["CONNECT", "sleep", "two", "DISCONNECT"]);
+}
+
+#[tokio::test]
+async fn messages_run_side_by_side_and_disconnect_does_not_wait() {
+    let mut cloud = Cloud::new(&ALL, echo).await;
+    let mut client = cloud.connect().await;
+    cloud.event().await;
+    for sent in ["wait", "wait", "wait", "quick"] {
+        client.send(Message::text(sent)).await.unwrap();
+    }
+    // Three handlers hold until they are released; neither a message nor the end of the connection waits for them.
+    assert_eq!(cloud.event().await["body"], "quick");
+    client.close(None).await.unwrap();
+    assert_eq!(cloud.event().await["requestContext"]["eventType"], "DISCONNECT");
+    cloud.released.notify_waiters();
+    for _ in 0..3 {
+        assert_eq!(cloud.event().await["body"], "wait");
+    }
+}
+
+#[test]
+fn connections_answers_signed_calls_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let shell = Shell {
+        port: 1,
+        store: Store::open(folder.path()).unwrap(),
+        conditions: Arc::new(Conditions::default()),
+        ca_bundle: folder.path().join("ca.pem"),
+    };
+    let (events, _) = mpsc::unbounded_channel();
+    let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };
+    let management = Management::new(ApiGateway::open_with(&shell, Arc::new(lambda), Limits::default()).unwrap());
+    let mut unsigned = request("POST", "/prod/@connections/AAAAAAAAAAAAAAA=", Bytes::new());
+    assert_eq!(management.operation(&unsigned), Ok("PostToConnection"));
+    unsigned.caller.access_key = None;
+    let refused = management.operation(&unsigned).unwrap_err();
+    assert_eq!((refused.status, refused.message.as_str()), (403, "Missing Authentication Token"));
+}
+
+#[tokio::test]
+async fn a_plain_get_on_a_stage_says_where_to_connect() {
+    let cloud = Cloud::new(&ALL, echo).await;
+    let path = format!("/{}/prod", cloud.api);
+    let answer = cloud.gateway.without_upgrade(&request("GET", &path, Bytes::new())).unwrap();
+    let body = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert_eq!(answer.status, 426);
+    assert!(body.contains("ws://") && body.contains(&path), "{body}");
+    assert!(cloud.gateway.without_upgrade(&request("GET", "/none/prod", Bytes::new())).is_none());
 }
 
 #[tokio::test]
@@ -424,7 +481,7 @@ async fn what_may_not_be_sent_closes_the_connection() {
 async fn idle_and_old_connections_are_sent_away() {
     let (soon, never) = (Duration::from_millis(50), Duration::from_secs(3600));
     for limits in [Limits { idle: soon, life: never }, Limits { idle: never, life: soon }] {
-        let mut cloud = Cloud::with_limits(limits, &ALL, echo).await;
+        let mut cloud = Cloud::with(limits, Conditions::default(), &ALL, echo).await;
         let mut client = cloud.connect().await;
         assert_eq!(close_frame(&mut client).await, (1001, "Going away".to_owned()));
         cloud.event().await;
@@ -544,6 +601,50 @@ async fn a_throttle_of_zero_denies_everything() {
     assert_eq!(cloud.refused("prod").await.0, 429);
     client.send(Message::text("hello")).await.unwrap();
     assert_eq!(next_json(&mut client).await["message"], "Too Many Requests");
+}
+
+#[tokio::test]
+async fn a_throttle_above_zero_is_held_route_by_route() {
+    let cloud = Cloud::new(&[("$default", "f", true), ("free", "f", true)], echo).await;
+    let slow = json!({ "throttlingRateLimit": 0.001, "throttlingBurstLimit": 1 });
+    let settings = json!({ "routeSettings": { "$default": slow } });
+    cloud.control("PATCH", &cloud.below("stages/prod"), settings).await;
+    let mut client = cloud.connect().await;
+    client.send(Message::text("one")).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text("one"));
+    client.send(Message::text("two")).await.unwrap();
+    assert_eq!(next_json(&mut client).await["message"], "Too Many Requests");
+    let free = r#"{"action":"free"}"#;
+    for _ in 0..2 {
+        client.send(Message::text(free)).await.unwrap();
+        assert_eq!(next(&mut client).await, Message::text(free));
+    }
+    let settings = json!({ "defaultRouteSettings": { "throttlingRateLimit": 0.001, "throttlingBurstLimit": 1 } });
+    cloud.control("PATCH", &cloud.below("stages/prod"), settings).await;
+    let _second = cloud.connect().await;
+    assert_eq!(cloud.refused("prod").await.0, 429);
+}
+
+#[tokio::test]
+async fn access_logs_need_a_request_id_and_a_group() {
+    let cloud = Cloud::new(&ALL, echo).await;
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:access";
+    for (arn, format, taken) in [
+        (group, "$context.requestId $context.routeKey", true),
+        (group, "$context.extendedRequestId", true),
+        (group, "$context.routeKey", false),
+        ("arn:aws:logs:us-east-1:000000000000:nothing", "$context.requestId", false),
+        ("bogus", "$context.requestId", false),
+    ] {
+        let body = json!({ "accessLogSettings": { "destinationArn": arn, "format": format } });
+        let path = format!("/v2/{}", cloud.below("stages/prod"));
+        let answer = cloud.gateway.call("", request("PATCH", &path, body.to_string().into())).await;
+        assert_eq!(
+            answer.map_err(|error| error.status).map(|_| ()),
+            if taken { Ok(()) } else { Err(400) },
+            "{arn} {format}"
+        );
+    }
 }
 
 /// What the authorizer function of these tests says, by the token in the query.

@@ -59,6 +59,11 @@ pub fn function_arn(uri: &str) -> Option<&str> {
     (service.starts_with("arn:aws:apigateway:") && function.starts_with("arn:aws:lambda:")).then_some(function)
 }
 
+/// The function of an integration. AWS takes its plain ARN, too, as CDK wrote it until 1.94 (aws-cdk#13820).
+pub fn integrated_function(uri: &str) -> Option<&str> {
+    function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
+}
+
 /// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
 ///
 /// # Errors
@@ -72,10 +77,11 @@ pub async fn run(
 ) -> Result<Returned, Failure> {
     let integration = integration.ok_or(Failure::Configuration)?;
     if integration.integration_type == "MOCK" {
-        return Ok(Returned { status: 200, headers: Members::new(), body: None });
+        let status = mocked_status(integration).ok_or(Failure::Configuration)?;
+        return Ok(Returned { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = function_arn(&uri).ok_or(Failure::Configuration)?;
+    let function = integrated_function(&uri).ok_or(Failure::Configuration)?;
     // With credentials the gateway invokes under that role, and the function's own policy is not asked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
@@ -100,6 +106,19 @@ pub async fn run(
         tracing::warn!(function, "malformed Lambda proxy response: {}", String::from_utf8_lossy(&invoked.payload));
         Failure::Function
     })
+}
+
+/// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated: the number has to stand
+/// there. Taken is the template that the selection expression names, else `$default`, else the only one.
+fn mocked_status(integration: &IntegrationConfig) -> Option<u16> {
+    let templates = &integration.request_templates;
+    let selected = integration.template_selection_expression.as_ref().and_then(|key| templates.get(key));
+    let only = || templates.values().next().filter(|_| templates.len() == 1);
+    let template = selected.or_else(|| templates.get("$default")).or_else(only)?;
+    let (_, rest) = template.split_once("statusCode")?;
+    let value = rest.trim_start_matches(|letter: char| letter.is_whitespace() || "\"':".contains(letter));
+    let digits = value.split(|letter: char| !letter.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|status| (200..600).contains(status))
 }
 
 /// A URI with the stage's variables put in.
@@ -152,7 +171,28 @@ mod tests {
         let uri = format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations");
         assert_eq!(function_arn(&uri), Some(function));
         assert_eq!(function_arn(function), None);
+        assert_eq!(integrated_function(&uri), Some(function));
+        assert_eq!(integrated_function(function), Some(function));
+        assert_eq!(integrated_function("arn:aws:lambda:us-east-1:000000000000:layer:l"), None);
         assert_eq!(function_arn("https://example.com"), None);
+    }
+
+    #[test]
+    fn a_mock_answers_with_the_status_of_its_template() {
+        for (members, status) in [
+            (r#""requestTemplates":{"200":"{\"statusCode\": 200}"}"#, Some(200)),
+            (r#""requestTemplates":{"$default":"{'statusCode':'403'}","x":""}"#, Some(403)),
+            (
+                r#""templateSelectionExpression":"b","requestTemplates":{"a":"{\"statusCode\":200}","b":"{\"statusCode\":500}"}"#,
+                Some(500),
+            ),
+            (r#""requestTemplates":{"200":"{}"}"#, None),
+            (r#""requestTemplates":{"200":"{\"statusCode\": 20}"}"#, None),
+            (r#""description":"none""#, None),
+        ] {
+            let config = serde_json::from_str(&format!(r#"{{"integrationType":"MOCK",{members}}}"#)).unwrap();
+            assert_eq!(mocked_status(&config), status, "{members}");
+        }
     }
 
     #[test]

@@ -73,6 +73,9 @@ fn check(config: &IntegrationConfig, call: &Call<'_>) -> Result<(), ApiError> {
     if let Some(strategy) = &config.content_handling_strategy {
         rules::one_of("contentHandlingStrategy", strategy, &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"])?;
     }
+    if config.content_handling_strategy.as_deref() == Some("CONVERT_TO_BINARY") {
+        return Err(rules::not_local("The content handling strategy CONVERT_TO_BINARY"));
+    }
     rules::length("description", &config.description, 0, 1024)?;
     if !(50..=29_000).contains(&config.timeout_in_millis) {
         return Err(bad_request("Timeout should be between 50 ms and 29000 ms"));
@@ -86,7 +89,8 @@ fn check(config: &IntegrationConfig, call: &Call<'_>) -> Result<(), ApiError> {
         return Err(rules::not_local("The connection type VPC_LINK"));
     }
     let uri = config.integration_uri.as_deref().unwrap_or_default();
-    let function = integration::function_arn(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
+    let function =
+        integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
     // A stage variable's value is only known where the stage is.
     let missing = !function.contains("${") && !call.functions.exists(function);
     if call.shell.conditions.strict.integration_needs_function && missing {

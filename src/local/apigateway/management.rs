@@ -70,6 +70,9 @@ impl Service for Management {
 
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
         address(request)?;
+        if request.caller.access_key.is_none() {
+            return Err(unknown());
+        }
         match request.method.as_str() {
             "POST" => Ok("PostToConnection"),
             "GET" => Ok("GetConnection"),

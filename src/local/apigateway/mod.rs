@@ -19,6 +19,7 @@ pub mod integration;
 pub mod management;
 pub mod model;
 pub mod selection;
+pub mod throttle;
 
 mod account;
 mod apis;
@@ -45,6 +46,7 @@ use async_trait::async_trait;
 use self::connection::{Connections, Limits};
 use self::model::State;
 use self::rules::Answer;
+use self::throttle::Throttles;
 use super::authorization::Need;
 use super::conditions::lock;
 use super::seams::{Apis, Functions};
@@ -63,6 +65,7 @@ pub struct ApiGateway {
     /// Held by whoever makes the next state.
     writing: Mutex<()>,
     connections: Connections,
+    throttles: Throttles,
     /// Held, shared, by the task of every socket.
     serving: Arc<tokio::sync::RwLock<()>>,
 }
@@ -89,6 +92,7 @@ impl ApiGateway {
             state: RwLock::new(Arc::new(state)),
             writing: Mutex::new(()),
             connections: Connections::default(),
+            throttles: Throttles::default(),
             serving: Arc::default(),
         }))
     }

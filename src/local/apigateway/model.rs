@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::throttle::Limit;
+
 /// Names to values: tags, stage variables, request parameters.
 pub type Strings = BTreeMap<String, String>;
 
@@ -253,13 +255,15 @@ impl RouteConfig {
 }
 
 impl StageConfig {
-    /// Whether the stage's throttling denies every request of a route: AWS reads 0 as "none", not as "default".
-    pub fn denies(&self, route_key: &str) -> bool {
+    /// The stage's throttle for a route: its own settings before the default ones. Where one number is missing the
+    /// account's stands (10,000 a second, 5,000 at once); `None` where both are.
+    pub fn throttle(&self, route_key: &str) -> Option<Limit> {
         let settings = self.route_settings.get(route_key);
         let default = &self.default_route_settings;
         let burst = settings.and_then(|own| own.throttling_burst_limit).or(default.throttling_burst_limit);
         let rate = settings.and_then(|own| own.throttling_rate_limit).or(default.throttling_rate_limit);
-        burst == Some(0) || rate == Some(0.0)
+        let limited = burst.is_some() || rate.is_some();
+        limited.then(|| Limit { rate: rate.unwrap_or(10_000.0), burst: burst.unwrap_or(5_000) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stages: named pointers to a deployment, with their settings.
 
 use super::Call;
-use super::model::{Api, Stage, StageConfig, State};
+use super::model::{AccessLogSettings, Api, Stage, StageConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
@@ -136,11 +136,33 @@ fn check(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
             ));
         }
     }
+    if let Some(settings) = &config.access_log_settings {
+        check_access_log(settings)?;
+    }
     let all = config.route_settings.values().chain([&config.default_route_settings]);
     for level in all.filter_map(|settings| settings.logging_level.as_deref()) {
         rules::one_of("loggingLevel", level, &["ERROR", "INFO", "OFF"])?;
     }
     Ok(())
+}
+
+/// An access log needs a group to go to, and lines by which a request is found again (developer guide, "Configure
+/// logging for WebSocket APIs"). The words are ours: AWS's are not recorded.
+fn check_access_log(settings: &AccessLogSettings) -> Result<(), ApiError> {
+    if let Some(arn) = &settings.destination_arn {
+        let parts: Vec<&str> = arn.splitn(7, ':').collect();
+        let group = matches!(parts[..], ["arn", _, "logs", _, _, "log-group", name] if !name.is_empty());
+        let stream = matches!(parts[..], ["arn", _, "firehose", _, _, name] if name.starts_with("deliverystream/"));
+        if !group && !stream {
+            return Err(bad_request(format!("Invalid ARN specified in the request: {arn}")));
+        }
+    }
+    match &settings.format {
+        Some(format) if !format.contains("$context.requestId") && !format.contains("$context.extendedRequestId") => {
+            Err(bad_request("Access log format must contain $context.requestId or $context.extendedRequestId"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Settings can only be given to routes that the API has; they may outlive them.

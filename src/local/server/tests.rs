@@ -235,3 +235,14 @@ async fn only_the_token_stops_it_and_then_it_is_gone() {
     running.serving.await.unwrap();
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, running.port)).await.is_err());
 }
+
+#[tokio::test]
+async fn who_does_not_go_on_speaking_is_hung_up_on() {
+    let running = Running::start().await;
+    // Nothing, half of a TLS record, half of a head, and a second head that never comes.
+    let whole = "GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for sent in ["", "\u{16}\u{3}\u{1}", "GET / HTTP/1.1\r\nhost: lo", whole] {
+        let answer = tokio::time::timeout(Duration::from_secs(20), running.exchange(sent)).await;
+        assert!(answer.is_ok(), "still open after {sent:?}");
+    }
+}
