@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::error::{self, constraint};
 use crate::local::shell::ACCOUNT;
@@ -15,7 +14,6 @@ const LONGEST: usize = 20_480;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Policy {
     statements: Vec<Statement>,
-    pub revision_id: String,
 }
 
 /// One permission.
@@ -80,7 +78,6 @@ impl Policy {
             self.statements.pop();
             return Err(error::policy_too_long(size, LONGEST));
         }
-        self.revision_id = Uuid::new_v4().to_string();
         Ok(shown)
     }
 
@@ -94,7 +91,6 @@ impl Policy {
                 error::not_found(format!("Statement {statement_id} is not found in resource policy."))
             })?;
         self.statements.remove(position);
-        self.revision_id = Uuid::new_v4().to_string();
         Ok(())
     }
 
