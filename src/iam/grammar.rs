@@ -751,17 +751,4 @@ mod tests {
         PolicyDocument: a policy document must be a map, not "Allow"
         "#);
     }
-
-    #[test]
-    fn throwaway_recorded() {
-        let text = std::fs::read_to_string("../shared/recorded/policies-that-iam-refuses.txt").unwrap();
-        for line in text.lines().skip(1) {
-            let parts: Vec<&str> = line.splitn(4, " | ").collect();
-            let aws = parts[1].strip_prefix("AWS: ").unwrap();
-            let got = refusal(parts[3], Purpose::Managed);
-            if got.as_deref() != Some(aws) {
-                println!("{line}\n GOT {got:?}");
-            }
-        }
-    }
 }

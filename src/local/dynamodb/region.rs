@@ -100,7 +100,7 @@ impl Region {
         if state(&tables, &name) == State::Deleting {
             State::Deleting.check_changeable(&name)?;
         }
-        let stream_view = streams::widen(&mut input);
+        let stream_view = streams::widen(&mut input)?;
         let mut created = self.run("CreateTable", &input)?;
         let mut table = Table::default();
         table.stream_view = stream_view;
@@ -139,7 +139,7 @@ impl Region {
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
-        let stream_view = streams::widen(&mut input);
+        let stream_view = streams::widen(&mut input)?;
         // The engine does not change encryption; where nothing else is to change, it has nothing to do.
         if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
             self.run("UpdateTable", &input)?;

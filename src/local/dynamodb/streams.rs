@@ -8,27 +8,40 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::engine::invalid;
+use crate::local::wire::ApiError;
+
 /// The view that has all there is of a change.
 const WIDEST: &str = "NEW_AND_OLD_IMAGES";
 
-/// The images that each view leaves out.
+/// The images that each view leaves out; the views in the order in which AWS lists them.
 const VIEWS: [(&str, &[&str]); 4] = [
-    ("KEYS_ONLY", &["NewImage", "OldImage"]),
-    ("NEW_IMAGE", &["OldImage"]),
     ("OLD_IMAGE", &["NewImage"]),
+    ("KEYS_ONLY", &["NewImage", "OldImage"]),
     (WIDEST, &[]),
+    ("NEW_IMAGE", &["OldImage"]),
 ];
 
 /// Lets the engine record both images in the stream that a request asks for. The view that was asked for, if the request
-/// switches a stream on; one that AWS does not know is left for the engine to refuse.
-pub fn widen(input: &mut Value) -> Option<String> {
-    let specification = input.get_mut("StreamSpecification")?;
-    let view = specification["StreamViewType"].as_str().map(str::to_owned)?;
-    if specification["StreamEnabled"] != true || !VIEWS.iter().any(|(known, _)| *known == view) {
-        return None;
+/// switches a stream on.
+///
+/// # Errors
+/// `ValidationException` for a view that AWS does not know; the engine takes any.
+pub fn widen(input: &mut Value) -> Result<Option<String>, ApiError> {
+    let Some(specification) = input.get_mut("StreamSpecification") else { return Ok(None) };
+    let Some(view) = specification["StreamViewType"].as_str().map(str::to_owned) else { return Ok(None) };
+    if !VIEWS.iter().any(|(known, _)| *known == view) {
+        let known = VIEWS.map(|(known, _)| known).join(", ");
+        return Err(invalid(format!(
+            "1 validation error detected: Value '{view}' at 'streamSpecification.streamViewType' failed to satisfy \
+             constraint: Member must satisfy enum value set: [{known}]"
+        )));
+    }
+    if specification["StreamEnabled"] != true {
+        return Ok(None);
     }
     specification["StreamViewType"] = json!(WIDEST);
-    Some(view)
+    Ok(Some(view))
 }
 
 /// Makes the engine's records those of a stream with this view; with `None` the engine's own is the stream's.

@@ -539,12 +539,9 @@ async fn a_write_that_changes_nothing_makes_no_record_whatever_a_stream_shows() 
     let updated =
         call(&db, "UpdateTable", json!({ "TableName": "late", "StreamSpecification": stream })).await.unwrap();
     assert_eq!(updated["TableDescription"]["StreamSpecification"], stream);
-    let unknown = json!({ "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "ALL" } });
-    let mut input = json!({
-        "TableName": "unknown", "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
-        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
-    });
-    input["StreamSpecification"] = unknown["StreamSpecification"].clone();
-    assert!(call(&db, "CreateTable", input).await.is_err());
+    let unknown = json!({ "StreamEnabled": true, "StreamViewType": "new_image" });
+    let message = "1 validation error detected: Value 'new_image' at 'streamSpecification.streamViewType' failed to satisfy \
+                   constraint: Member must satisfy enum value set: [OLD_IMAGE, KEYS_ONLY, NEW_AND_OLD_IMAGES, NEW_IMAGE]";
+    let update = json!({ "TableName": "late", "StreamSpecification": unknown });
+    assert_eq!(refusal(&db, "UpdateTable", update).await, ("ValidationException".to_owned(), message.to_owned()));
 }

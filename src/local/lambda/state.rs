@@ -188,7 +188,10 @@ impl Version {
 
     /// The `RevisionId` at this moment.
     pub fn revision_id(&self) -> &str {
-        let now = now();
+        self.revision_id_at(now())
+    }
+
+    fn revision_id_at(&self, now: i64) -> &str {
         if now < self.active_at || now < self.updated_at { &self.revision.passing } else { &self.revision.settled }
     }
 
@@ -249,7 +252,9 @@ impl Version {
     pub fn configuration(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
         let mut members = self.listed(id, arn, number);
         members["RuntimeVersionConfig"] = self.deployment.settings.members(&id.region)["RuntimeVersionConfig"].take();
+        // Of one moment with the states.
         let now = now();
+        members["RevisionId"] = json!(self.revision_id_at(now));
         let creating = [("Reason", "The function is being created."), ("ReasonCode", "Creating")];
         if now < self.active_at {
             members["State"] = json!("Pending");
