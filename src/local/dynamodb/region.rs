@@ -134,12 +134,12 @@ impl Region {
     }
 
     fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
+        let stream_view = streams::widen(&mut input)?;
         let mut tables = self.settled();
         let before = self.description(&tables, &input)?;
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
-        let stream_view = streams::widen(&mut input)?;
         // The engine does not change encryption; where nothing else is to change, it has nothing to do.
         if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
             self.run("UpdateTable", &input)?;

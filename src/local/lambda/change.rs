@@ -9,6 +9,7 @@ use time::Date;
 use time::macros::date;
 
 use super::error::{self, constraint};
+use crate::interpreter::Language;
 use crate::lint::runtimes::end;
 use crate::local::wire::ApiError;
 use crate::resources::constraints::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
@@ -252,9 +253,13 @@ pub fn check_runtime(runtime: &str, current: Option<&str>) -> Result<(), ApiErro
     };
     let until = if current == Some(runtime) { end.no_update } else { end.no_create };
     if until <= RETIRED_BY {
+        let here = match Language::of(runtime) {
+            Some(_) => " (The local cloud takes it with [lenient] runtimes = true in its conditions file.)",
+            None => "",
+        };
         return Err(error::invalid(format!(
             "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We \
-             recommend you use a supported runtime while creating or updating functions."
+             recommend you use a supported runtime while creating or updating functions.{here}"
         )));
     }
     Ok(())
