@@ -14,6 +14,9 @@ use super::name::{FunctionId, LATEST};
 use super::state::{Alias, Deployment, Function, Version};
 use crate::local::wire::{ApiError, Request, Response};
 
+/// The longest description of a version or an alias, in characters (service model).
+const LONGEST_DESCRIPTION: usize = 256;
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Publish {
@@ -42,6 +45,7 @@ struct Routing {
 impl Lambda {
     pub(super) fn publish_version(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
         let publish: Publish = request.json()?;
+        check_description(publish.description.as_deref())?;
         let pending = self.shell.conditions.eventual.function_pending;
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
@@ -66,6 +70,7 @@ impl Lambda {
 
     pub(super) fn create_alias(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
         let change: AliasChange = request.json()?;
+        change.check()?;
         let (Some(name), Some(version)) = (change.name.clone(), change.function_version.clone()) else {
             let member = if change.name.is_none() { "name" } else { "functionVersion" };
             let missing = format!("Value null at '{member}' failed to satisfy constraint: Member must not be null");
@@ -114,6 +119,7 @@ impl Lambda {
 
     pub(super) fn update_alias(&self, request: &Request, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
         let change: AliasChange = request.json()?;
+        change.check()?;
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
             let missing = || error::not_found(format!("Alias not found: {}", id.qualified_arn(name)));
@@ -213,6 +219,36 @@ impl Function {
         }
         alias.revision_id = Uuid::new_v4().to_string();
         Ok(alias)
+    }
+}
+
+/// # Errors
+/// `ValidationException` for a description of a version or an alias that is too long.
+fn check_description(description: Option<&str>) -> Result<(), ApiError> {
+    match description.filter(|text| text.chars().count() > LONGEST_DESCRIPTION) {
+        Some(text) => {
+            let rule = format!("Member must have length less than or equal to {LONGEST_DESCRIPTION}");
+            Err(error::validation(&[constraint(text, "description", &rule)]))
+        }
+        None => Ok(()),
+    }
+}
+
+impl AliasChange {
+    /// Whether its members are ones that Lambda takes (service model).
+    ///
+    /// # Errors
+    /// `ValidationException`.
+    fn check(&self) -> Result<(), ApiError> {
+        let is_version = |text: &str| {
+            [LATEST, "$LATEST.PUBLISHED"].contains(&text)
+                || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if let Some(version) = self.function_version.as_deref().filter(|version| !is_version(version)) {
+            let rule = r"Member must satisfy regular expression pattern: (\$LATEST(\.PUBLISHED)?|[0-9]+)";
+            return Err(error::validation(&[constraint(version, "functionVersion", rule)]));
+        }
+        check_description(self.description.as_deref())
     }
 }
 

@@ -397,6 +397,23 @@ async fn a_description_alone_makes_a_version() {
 }
 
 #[tokio::test]
+async fn versions_and_aliases_are_held_to_lambdas_limits() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let (versions, aliases) = (format!("{FUNCTION}/versions"), format!("{FUNCTION}/aliases"));
+    let long = "x".repeat(257);
+    for (target, body, member) in [
+        (&versions, json!({ "Description": long }), "description"),
+        (&aliases, json!({ "Name": "a", "FunctionVersion": "$LATEST", "Description": long }), "description"),
+        (&aliases, json!({ "Name": "a", "FunctionVersion": "live" }), "functionVersion"),
+    ] {
+        let refusal = refused(cloud.call(Method::POST, target, body).await);
+        assert_eq!((refusal.0, &*refusal.1), (400, "ValidationException"));
+        assert!(refusal.2.contains(&format!("at '{member}' failed to satisfy constraint")), "{}", refusal.2);
+    }
+}
+
+#[tokio::test]
 async fn a_restart_forgets_nothing() {
     let mut cloud = Cloud::with(Duration::ZERO, Duration::ZERO, Pace::default());
     cloud.create(json!({ "Tags": { "a": "b" } })).await.unwrap();
