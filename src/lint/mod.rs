@@ -11,7 +11,7 @@ mod invocation;
 mod names;
 mod refused;
 mod rights;
-mod runtimes;
+pub(crate) mod runtimes;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -26,6 +26,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 pub struct Conditions {
     pub eventual: Eventual,
     pub strict: Strict,
+    pub lenient: Lenient,
     /// Whether the messages of one client are handled one at a time and `$disconnect` after them, which AWS does not
     /// promise.
     pub ordered: bool,
@@ -67,6 +68,16 @@ pub struct Strict {
     pub iam: bool,
 }
 
+/// What is not looked at, though AWS looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lenient {
+    /// Whether functions can have every Node.js and Python runtime, those that Lambda has retired too: this machine's own
+    /// interpreter runs their code.
+    #[serde(default)]
+    pub runtimes: bool,
+}
+
 /// The file as written; see `docs/aws-conditions.toml`. What it leaves out is as without a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +94,8 @@ struct File {
     conflict: Option<Conflict>,
     #[serde(default)]
     strict: Strict,
+    #[serde(default)]
+    lenient: Lenient,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,6 +159,7 @@ impl Default for Conditions {
                 function_updating: MOMENT,
             },
             strict: Strict::default(),
+            lenient: Lenient::default(),
             ordered: false,
             latency: BTreeMap::new(),
             throttles: Vec::new(),
@@ -213,6 +227,7 @@ impl Conditions {
                 function_updating: seconds(file.eventual_s.function_updating)?,
             },
             strict: file.strict,
+            lenient: file.lenient,
             ordered: file.ordered,
             latency,
             throttles,

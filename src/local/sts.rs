@@ -16,6 +16,9 @@ use super::wire::{ApiError, Protocol, Request, Response, Service};
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const OPERATIONS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
 
+/// The shortest ARN, in bytes (STS service model).
+const SHORTEST_ARN: usize = 20;
+
 /// The token service of the account; it keeps nothing of its own.
 #[derive(Debug)]
 pub struct Sts {
@@ -33,6 +36,7 @@ impl Sts {
 
     fn assume_role(&self, query: &Query) -> Result<Xml, ApiError> {
         let role_arn = query.required("RoleArn")?;
+        check_arn(role_arn)?;
         let session = query.check_name("RoleSessionName", 64, "[\\w+=,.@-]*", |letter| {
             letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
         })?;
@@ -89,6 +93,30 @@ impl Service for Sts {
             _ => self.get_caller_identity(&query),
         };
         Ok(answer(NAMESPACE, operation, result))
+    }
+}
+
+/// Whether `text` is an ARN: all of its parts there, and none empty but the region and the account (recorded answers of
+/// AWS).
+///
+/// # Errors
+/// `ValidationError` for what is none.
+fn check_arn(text: &str) -> Result<(), ApiError> {
+    let refused = |message: String| Err(ApiError::new(400, "ValidationError", message));
+    if text.len() < SHORTEST_ARN {
+        return refused(format!(
+            "1 validation error detected: Value '{text}' at 'roleArn' failed to satisfy constraint: Member must have \
+             length greater than or equal to {SHORTEST_ARN}"
+        ));
+    }
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    match parts[..] {
+        ["arn", partition, service, _, _, resource]
+            if ![partition, service, resource].iter().any(|part| part.is_empty()) =>
+        {
+            Ok(())
+        }
+        _ => refused(format!("{text} is invalid")),
     }
 }
 
@@ -177,6 +205,25 @@ mod tests {
             let error = assume(role, seconds).await.unwrap_err();
             assert_eq!((error.status, error.message.as_str()), (status, message));
         }
+    }
+
+    #[test]
+    fn what_is_no_arn_is_refused_as_aws_does() {
+        for text in [
+            "nothing-valid-in-here",
+            "arn::b:::something/test-role",
+            "arn:a::::something/test-role",
+            "arn:a:::something/test-role",
+            "arn:a:a::aaaaaaaaaa:",
+        ] {
+            let error = check_arn(text).unwrap_err();
+            assert_eq!(
+                (error.status, &*error.code, error.message),
+                (400, "ValidationError", format!("{text} is invalid"))
+            );
+        }
+        assert!(check_arn("arn:aws:iam::1:role").unwrap_err().message.contains("greater than or equal to 20"));
+        check_arn("arn:aws:iam::000000000000:role/a:b").unwrap();
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ fn the_documented_file_is_one() {
 fn an_empty_file_changes_nothing() {
     assert_eq!(conditions("").eventual, Conditions::default().eventual);
     assert_eq!(conditions("").latency("iam", "CreateRole"), Duration::ZERO);
+    assert!(!conditions("").lenient.runtimes && conditions("[lenient]\nruntimes = true").lenient.runtimes);
 }
 
 #[test]
@@ -29,6 +30,7 @@ fn mistakes_are_named() {
         ("[eventual_s]\ntable_creating = -1", "-1 is not a number of seconds"),
         ("[latency_ms]\n\"lamda.*\" = 1", "did you mean \"lambda.*\"?"),
         ("[latency_ms]\n\"kinesis.*\" = 1", "services here: apigatewayv2"),
+        ("[lenient]\nruntime = true", "unknown field `runtime`"),
         ("[latency_ms]\nlambda = 1", "\"lambda\" matches no call"),
         ("[throttle]\n\"lambda.*\" = { rate = 1, burst = 0 }", "burst at least 1"),
         ("[link]\nupload_mbit_s = 0", "must be above 0"),

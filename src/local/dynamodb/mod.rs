@@ -3,12 +3,13 @@
 //!
 //! `engine` is the way into it. Around it, `region` and `tables` add what the engine does not do: the states that a
 //! table passes through, the caller's region in ARNs, ARNs in the place of names, encryption changed by `UpdateTable`,
-//! point-in-time recovery, and deletion of expired items by the clock.
+//! point-in-time recovery, deletion of expired items by the clock; `streams` what its streams record too much.
 
 mod authorization;
 mod engine;
 mod expressions;
 mod region;
+mod streams;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dynoxide::Database;
+use dynoxide::actions::get_shard_iterator::decode_shard_iterator;
 use serde_json::{Value, json};
 
 use super::super::clock::now_millis;
@@ -13,8 +14,8 @@ use super::super::conditions::lock;
 use super::super::shell::Shell;
 use super::super::wire::{ApiError, Response};
 use super::engine::{self, broken, fault, invalid, malformed};
-use super::expressions;
-use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, missing};
+use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, describe_protection, missing};
+use super::{expressions, streams};
 
 /// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
 const SHORTLY: Duration = Duration::from_millis(20);
@@ -59,7 +60,7 @@ impl Region {
         }
         let rewritten = self.name_tables(&mut input);
         match operation {
-            "CreateTable" => self.create_table(&input),
+            "CreateTable" => self.create_table(input),
             "DeleteTable" => self.delete_table(&input),
             "DescribeContinuousBackups" => self.describe_continuous_backups(&input),
             "DescribeTable" => self.describe_table(&input),
@@ -67,12 +68,19 @@ impl Region {
             "UpdateContinuousBackups" => self.update_continuous_backups(&input),
             "UpdateTable" => self.update_table(input),
             "UpdateTimeToLive" => self.update_time_to_live(&input),
-            "DescribeStream" | "ListStreams" | "ListTables" | "ListTagsOfResource" | "TagResource"
-            | "UntagResource" => Ok(answer(&self.run(operation, &input)?)),
+            "DescribeStream" => self.describe_stream(&input),
+            "ListStreams" | "ListTables" | "ListTagsOfResource" | "TagResource" | "UntagResource" => {
+                Ok(answer(&self.run(operation, &input)?))
+            }
             "GetRecords" | "GetShardIterator" => {
                 let mut records = self.run_as_is(operation, &input)?;
-                for record in records["Records"].as_array_mut().into_iter().flatten() {
-                    record["awsRegion"] = json!(self.name);
+                if let Some(records) = records["Records"].as_array_mut() {
+                    for record in &mut *records {
+                        record["awsRegion"] = json!(self.name);
+                    }
+                    let iterator = input["ShardIterator"].as_str().and_then(decode_shard_iterator);
+                    let view = iterator.and_then(|(table, ..)| self.stream_view(&table));
+                    streams::narrow(records, view.as_deref());
                 }
                 Ok(answer(&records))
             }
@@ -86,18 +94,37 @@ impl Region {
         }
     }
 
-    fn create_table(&self, input: &Value) -> Result<Response, ApiError> {
+    fn create_table(&self, mut input: Value) -> Result<Response, ApiError> {
         let mut tables = self.settled();
-        let name = input["TableName"].as_str().unwrap_or_default();
-        if state(&tables, name) == State::Deleting {
-            State::Deleting.check_changeable(name)?;
+        let name = input["TableName"].as_str().unwrap_or_default().to_owned();
+        if state(&tables, &name) == State::Deleting {
+            State::Deleting.check_changeable(&name)?;
         }
-        let created = self.run("CreateTable", input)?;
+        let stream_view = streams::widen(&mut input)?;
+        let mut created = self.run("CreateTable", &input)?;
         let mut table = Table::default();
+        table.stream_view = stream_view;
         table.pass(State::Creating, later(self.shell.conditions.eventual.table_creating));
-        tables.insert(name.to_owned(), table);
+        let description = &mut created["TableDescription"];
+        table.describe(description, now_millis());
+        describe_protection(description);
+        tables.insert(name, table);
         self.save(&tables)?;
         Ok(answer(&created))
+    }
+
+    fn describe_stream(&self, input: &Value) -> Result<Response, ApiError> {
+        let mut described = self.run("DescribeStream", input)?;
+        let description = &mut described["StreamDescription"];
+        if let Some(view) = self.stream_view(description["TableName"].as_str().unwrap_or_default()) {
+            description["StreamViewType"] = json!(view);
+        }
+        Ok(answer(&described))
+    }
+
+    /// The view of a table's stream, where it is not the engine's own.
+    fn stream_view(&self, table: &str) -> Option<String> {
+        self.settled().get(table).and_then(|table| table.stream_view.clone())
     }
 
     fn describe_table(&self, input: &Value) -> Result<Response, ApiError> {
@@ -107,6 +134,7 @@ impl Region {
     }
 
     fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
+        let stream_view = streams::widen(&mut input)?;
         let mut tables = self.settled();
         let before = self.description(&tables, &input)?;
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
@@ -117,6 +145,7 @@ impl Region {
             self.run("UpdateTable", &input)?;
         }
         let table = tables.entry(name).or_default();
+        table.stream_view = stream_view.or(table.stream_view.take());
         if let Some(specification) = specification {
             table.encryption = Some(self.encryption(&specification, &before));
         }
@@ -235,6 +264,7 @@ impl Region {
         if let Some(table) = tables.get(&name) {
             table.describe(&mut description, now_millis());
         }
+        describe_protection(&mut description);
         Ok(description)
     }
 

@@ -21,6 +21,8 @@ pub struct Table {
     pub ttl_change: Option<TtlChange>,
     pub encryption: Option<Encryption>,
     pub recovery: Option<Recovery>,
+    /// The view of the table's stream; the engine's own shows all there is.
+    pub stream_view: Option<String>,
 }
 
 /// A state that ends by itself.
@@ -83,6 +85,11 @@ impl Table {
     /// Writes over the engine's description what is so at `now`.
     pub fn describe(&self, description: &mut Value, now: i64) {
         let state = self.state(now);
+        if let Some(view) = &self.stream_view
+            && description["StreamSpecification"]["StreamEnabled"] == true
+        {
+            description["StreamSpecification"]["StreamViewType"] = json!(view);
+        }
         if state != State::Active {
             description["TableStatus"] = json!(state.as_str());
         }
@@ -187,6 +194,13 @@ impl Recovery {
                 "PointInTimeRecoveryDescription": recovery,
             }
         })
+    }
+}
+
+/// Says of a table that it is not protected from deletion, where it is not: the engine is silent then.
+pub fn describe_protection(description: &mut Value) {
+    if description["DeletionProtectionEnabled"].is_null() {
+        description["DeletionProtectionEnabled"] = json!(false);
     }
 }
 

@@ -463,3 +463,85 @@ async fn streams_are_in_the_callers_region() {
     let record = &records["Records"][0];
     assert_eq!((&record["awsRegion"], &record["dynamodb"]["Keys"]), (&json!("eu-west-1"), &item("a")));
 }
+
+#[tokio::test]
+async fn a_table_says_that_it_is_not_protected() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    assert_eq!(create(&db, "chat", json!({})).await["DeletionProtectionEnabled"], false);
+    active(&db, "chat").await;
+    assert_eq!(describe(&db, "chat").await["DeletionProtectionEnabled"], false);
+    let protect = json!({ "TableName": "chat", "DeletionProtectionEnabled": true });
+    let updated = call(&db, "UpdateTable", protect).await.unwrap();
+    assert_eq!(updated["TableDescription"]["DeletionProtectionEnabled"], true);
+    active(&db, "chat").await;
+    let update = json!({ "TableName": "chat", "DeletionProtectionEnabled": false });
+    call(&db, "UpdateTable", update).await.unwrap();
+    active(&db, "chat").await;
+    let deleted = call(&db, "DeleteTable", json!({ "TableName": "chat" })).await.unwrap();
+    assert_eq!(deleted["TableDescription"]["DeletionProtectionEnabled"], false);
+}
+
+/// Every record of a table's stream, as event name and the images that it shows.
+async fn records(db: &DynamoDb, table: &str) -> Vec<(String, Vec<&'static str>)> {
+    let arn = describe(db, table).await["LatestStreamArn"].clone();
+    let stream = call(db, "DescribeStream", json!({ "StreamArn": arn })).await.unwrap()["StreamDescription"].take();
+    let iterator = json!({
+        "StreamArn": arn, "ShardId": stream["Shards"][0]["ShardId"], "ShardIteratorType": "TRIM_HORIZON",
+    });
+    let iterator = call(db, "GetShardIterator", iterator).await.unwrap()["ShardIterator"].take();
+    let answer = call(db, "GetRecords", json!({ "ShardIterator": iterator })).await.unwrap();
+    let shown = |record: &Value| {
+        assert_eq!(record["dynamodb"]["StreamViewType"], stream["StreamViewType"]);
+        assert_eq!(record["dynamodb"]["Keys"], item("a"));
+        let images = ["NewImage", "OldImage"].into_iter().filter(|image| !record["dynamodb"][*image].is_null());
+        (record["eventName"].as_str().unwrap().to_owned(), images.collect())
+    };
+    answer["Records"].as_array().unwrap().iter().map(shown).collect()
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_makes_no_record_whatever_a_stream_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    for (view, of_insert, of_change) in [
+        ("KEYS_ONLY", vec![], vec![]),
+        ("NEW_IMAGE", vec!["NewImage"], vec!["NewImage"]),
+        ("OLD_IMAGE", vec![], vec!["OldImage"]),
+        ("NEW_AND_OLD_IMAGES", vec!["NewImage"], vec!["NewImage", "OldImage"]),
+    ] {
+        let stream = json!({ "StreamSpecification": { "StreamEnabled": true, "StreamViewType": view } });
+        let created = create(&db, view, stream.clone()).await;
+        assert_eq!(created["StreamSpecification"]["StreamViewType"], view);
+        active(&db, view).await;
+        assert_eq!(describe(&db, view).await["StreamSpecification"]["StreamViewType"], view);
+        let put = |text: &str, tags: &[&str]| {
+            let item = json!({ "id": { "S": "a" }, "text": { "S": text }, "tags": { "SS": tags } });
+            call(&db, "PutItem", json!({ "TableName": view, "Item": item }))
+        };
+        put("one", &["x", "y"]).await.unwrap();
+        put("one", &["y", "x"]).await.unwrap();
+        let update = |text: &str| {
+            json!({
+                "TableName": view, "Key": item("a"), "UpdateExpression": "SET #t = :t",
+                "ExpressionAttributeNames": { "#t": "text" }, "ExpressionAttributeValues": { ":t": { "S": text } },
+            })
+        };
+        call(&db, "UpdateItem", update("one")).await.unwrap();
+        call(&db, "UpdateItem", update("two")).await.unwrap();
+        let expected = [("INSERT".to_owned(), of_insert), ("MODIFY".to_owned(), of_change)];
+        assert_eq!(records(&db, view).await, expected, "{view}");
+    }
+    // Switched on later.
+    create(&db, "late", json!({})).await;
+    active(&db, "late").await;
+    let stream = json!({ "StreamEnabled": true, "StreamViewType": "KEYS_ONLY" });
+    let updated =
+        call(&db, "UpdateTable", json!({ "TableName": "late", "StreamSpecification": stream })).await.unwrap();
+    assert_eq!(updated["TableDescription"]["StreamSpecification"], stream);
+    let unknown = json!({ "StreamEnabled": true, "StreamViewType": "new_image" });
+    let message = "1 validation error detected: Value 'new_image' at 'streamSpecification.streamViewType' failed to satisfy \
+                   constraint: Member must satisfy enum value set: [OLD_IMAGE, KEYS_ONLY, NEW_AND_OLD_IMAGES, NEW_IMAGE]";
+    let update = json!({ "TableName": "late", "StreamSpecification": unknown });
+    assert_eq!(refusal(&db, "UpdateTable", update).await, ("ValidationException".to_owned(), message.to_owned()));
+}

@@ -7,6 +7,7 @@ use super::super::wire::ApiError;
 use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 use crate::iam::grammar::Purpose;
+use crate::resources::constraints::managed::{self, Known};
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
 /// policies of a role.
@@ -14,7 +15,7 @@ const INLINE_CHARACTERS: usize = 10_240;
 const MANAGED_CHARACTERS: usize = 6_144;
 const ATTACHED: usize = 10;
 
-/// What the ARNs of AWS's own policies begin with. All of them are taken to exist.
+/// What the ARNs of AWS's own policies begin with.
 pub const AWS_MANAGED: &str = "arn:aws:iam::aws:policy/";
 
 pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
@@ -58,6 +59,10 @@ pub fn attach_role_policy(state: &mut State, query: &Query) -> Answer {
     role(state, query)?;
     let arn = query.required("PolicyArn")?;
     check_exists(state, arn)?;
+    if managed::known(arn) == Known::ServiceLinked {
+        let message = "Cannot attach a Service Role Policy to a Customer Role.";
+        return Err(ApiError::new(400, "PolicyNotAttachable", message));
+    }
     let role = role_mut(state, query)?;
     if role.attached.iter().any(|attached| attached == arn) {
         return Ok(Xml::new());
@@ -124,7 +129,7 @@ pub fn get_policy(state: &State, query: &Query) -> Answer {
         Some(policy) => described(state, arn, policy)
             .optional("Description", policy.description.as_ref())
             .list("Tags", policy.tags.iter().map(|(key, value)| Xml::new().text("Key", key).text("Value", value))),
-        None if arn.starts_with(AWS_MANAGED) => described(state, arn, &managed_by_aws(arn)),
+        None if is_managed_by_aws(arn) => described(state, arn, &managed_by_aws(arn)),
         None => return Err(no_such_entity(format!("Policy {arn} was not found."))),
     };
     Ok(Xml::new().element("Policy", result))
@@ -229,10 +234,15 @@ pub fn check_size(document: &str) -> Result<(), ApiError> {
 /// Checks that a managed policy exists, so that it can be attached.
 pub fn check_exists(state: &State, arn: &str) -> Result<(), ApiError> {
     check_arn(arn)?;
-    if state.policies.contains_key(arn) || (arn.starts_with(AWS_MANAGED) && arn.len() > AWS_MANAGED.len()) {
+    if state.policies.contains_key(arn) || is_managed_by_aws(arn) {
         return Ok(());
     }
     Err(no_such_entity(format!("Policy {arn} does not exist or is not attachable.")))
+}
+
+/// Whether AWS has a managed policy of its own with this ARN.
+fn is_managed_by_aws(arn: &str) -> bool {
+    arn.starts_with(AWS_MANAGED) && matches!(managed::known(arn), Known::Fine | Known::ServiceLinked)
 }
 
 /// A managed policy as lists of a role's policies show it.
@@ -285,7 +295,12 @@ fn check_arn(arn: &str) -> Result<(), ApiError> {
     if arn.starts_with("arn:") && arn.contains(":policy/") {
         return Ok(());
     }
-    Err(ApiError::new(400, "ValidationError", format!("ARN {arn} is not valid.")))
+    let message = match arn.starts_with("arn:") {
+        true => format!("ARN {arn} is not valid."),
+        // In so many words, two spaces among them (recorded answer of AWS).
+        false => "Invalid ARN:  Could not be parsed!".to_owned(),
+    };
+    Err(ApiError::new(400, "ValidationError", message))
 }
 
 fn unknown_inline(name: &str) -> ApiError {

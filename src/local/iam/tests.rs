@@ -73,6 +73,31 @@ async fn a_role_is_made_read_and_deleted() {
 }
 
 #[tokio::test]
+async fn aws_has_the_policies_that_it_has() {
+    let (_folder, iam) = with_role().await;
+    let attach = async |arn: &str| {
+        let parameters = [("RoleName", "worker"), ("PolicyArn", arn)];
+        let refusal = call(&*iam, None, "AttachRolePolicy", &parameters).await.err()?;
+        Some((refusal.status, refusal.code.to_string(), refusal.message))
+    };
+    assert_eq!(attach(BASIC).await, None);
+    for name in
+        ["AWSLambdaBasicExecutionRole", "service-role/AWSLambdaBasicExecutionRol", "AmazonDynamoDbFullAccess", ""]
+    {
+        let arn = format!("arn:aws:iam::aws:policy/{name}");
+        let message = format!("Policy {arn} does not exist or is not attachable.");
+        assert_eq!(attach(&arn).await, Some((404, "NoSuchEntity".to_owned(), message)));
+        let refusal = call(&*iam, None, "GetPolicy", &[("PolicyArn", &arn)]).await.unwrap_err();
+        assert_eq!((refusal.status, &*refusal.code), (404, "NoSuchEntity"));
+    }
+    let linked = attach("arn:aws:iam::aws:policy/aws-service-role/APIGatewayServiceRolePolicy").await.unwrap();
+    assert_eq!((linked.0, &*linked.1), (400, "PolicyNotAttachable"));
+    let role = "arn:aws:iam::000000000000:role/worker";
+    let message = format!("ARN {role} is not valid.");
+    assert_eq!(attach(role).await, Some((400, "ValidationError".to_owned(), message)));
+}
+
+#[tokio::test]
 async fn refusals_are_those_of_aws() {
     let (_folder, iam) = with_role().await;
     call(&*iam, None, "CreatePolicy", &[("PolicyName", "mine"), ("PolicyDocument", GRANT)]).await.unwrap();
@@ -131,10 +156,10 @@ async fn refusals_are_those_of_aws() {
         ),
         (
             "AttachRolePolicy",
-            &[("RoleName", "worker"), ("PolicyArn", "mine")],
+            &[("RoleName", "worker"), ("PolicyArn", "longpolicynamebutnoarn")],
             400,
             "ValidationError",
-            "ARN mine is not valid.",
+            "Invalid ARN:  Could not be parsed!",
         ),
         (
             "DetachRolePolicy",

@@ -29,6 +29,11 @@ pub fn no_function(arn: &str) -> ApiError {
     not_found(format!("Function not found: {arn}"))
 }
 
+/// 404, for an alias that is not there.
+pub fn no_alias(arn: &str) -> ApiError {
+    not_found(format!("Cannot find alias arn: {arn}"))
+}
+
 /// 412, for a `RevisionId` that is not the newest. `source` is the operation that tells the newest.
 pub fn stale_revision(source: &str) -> ApiError {
     let message = format!(
@@ -83,6 +88,12 @@ pub fn validation(broken: &[String]) -> ApiError {
     let plural = if broken.len() == 1 { "" } else { "s" };
     let message = format!("{} validation error{plural} detected: {}", broken.len(), broken.join("; "));
     ApiError::new(400, "ValidationException", message.clone()).with("message", message)
+}
+
+/// 400, for a new function's name that breaks the constraint on its length: of all constraints this one alone is no
+/// `ValidationException` (recorded answer of AWS).
+pub fn name_too_long(broken: &str) -> ApiError {
+    invalid(format!("1 validation error detected: {broken}"))
 }
 
 /// One broken constraint, as `validation` lists it.

@@ -9,13 +9,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Lambda;
-use super::change::Change;
+use super::change::{Change, check_runtime};
 use super::error::{self, constraint};
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::{Code, Packages};
 use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
+use crate::interpreter::Language;
 use crate::local::wire::{ApiError, Request, Response};
 
 /// The service that must be able to assume a function's role.
@@ -73,8 +74,10 @@ impl Source {
     /// The archive that the request carries.
     fn archive(self) -> Result<Vec<u8>, ApiError> {
         if self.s3_bucket.is_some() {
+            // As AWS says of a bucket that is not there, and why none is.
             return Err(error::invalid(
-                "The local cloud has no S3: provide the function's code as ZipFile instead of S3Bucket and S3Key.",
+                "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does \
+                 not exist (the local cloud has no S3: provide the function's code as ZipFile)",
             ));
         }
         if self.image_uri.is_some() {
@@ -94,12 +97,13 @@ impl Lambda {
         let id = reference.unqualified()?;
         if id.name.len() > 64 {
             let rule = "Member must have length less than or equal to 64";
-            return Err(error::validation(&[constraint(&id.name, "functionName", rule)]));
+            return Err(error::name_too_long(&constraint(&id.name, "functionName", rule)));
         }
         if create.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
             return Err(error::invalid("Container images are not available in the local cloud."));
         }
         let settings = Settings::new(&id.name, create.architectures.as_deref(), create.settings)?;
+        self.check_runtime(&settings.runtime, None)?;
         tags::check(&create.tags)?;
         self.must_be_assumable(&settings.role)?;
         let taken = |state: &State| match state.function(&id) {
@@ -119,6 +123,7 @@ impl Lambda {
                 policies: BTreeMap::new(),
                 tags: create.tags,
                 reserved_concurrency: None,
+                published_description: None,
             };
             let number = match create.publish {
                 true => function.publish(None, pending),
@@ -221,7 +226,8 @@ impl Lambda {
             function.latest.update(deployment, updating);
             if update.publish {
                 let number = function.publish(None, updating);
-                return Ok(function.latest.configuration(id, &id.qualified_arn(&number), &number));
+                let version = function.version(&number).unwrap_or(&function.latest);
+                return Ok(version.configuration(id, &id.qualified_arn(&number), &number));
             }
             Ok(function.latest.configuration(id, &id.arn(), LATEST))
         })?;
@@ -242,14 +248,22 @@ impl Lambda {
             function.may_change(id, update.revision_id.as_deref())?;
             Ok::<_, ApiError>(function.latest.deployment.clone())
         })?;
+        let runtime = update.settings.runtime.is_some();
+        let before_runtime = before.settings.runtime.clone();
         let settings = before.settings.with(update.settings)?;
+        if runtime {
+            self.check_runtime(&settings.runtime, Some(&before_runtime))?;
+        }
         if let Some(role) = role {
             self.must_be_assumable(&role)?;
         }
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
+            function.may_change(id, update.revision_id.as_deref())?;
             // Nothing may have come between the settings that were read and the ones that are written.
-            function.may_change(id, Some(&before.revision_id))?;
+            if function.latest.deployment.revision_id != before.revision_id {
+                return Err(error::stale_revision("GetFunction/GetAlias"));
+            }
             function.latest.update(Deployment::new(settings, before.code), updating);
             Ok(function.latest.configuration(id, &id.arn(), LATEST))
         })?;
@@ -275,6 +289,14 @@ impl Lambda {
         kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
     }
 
+    /// Whether a function can have this runtime, which is given to one that has `current`.
+    fn check_runtime(&self, runtime: &str, current: Option<&str>) -> Result<(), ApiError> {
+        if self.shell.conditions.lenient.runtimes && Language::of(runtime).is_some() {
+            return Ok(());
+        }
+        check_runtime(runtime, current)
+    }
+
     fn must_be_assumable(&self, role: &str) -> Result<(), ApiError> {
         if self.roles.assumable(role, PRINCIPAL) {
             return Ok(());
@@ -297,7 +319,7 @@ impl Function {
     /// Whether `$LATEST` can be changed now, by a caller who knows it as `revision_id`.
     pub fn may_change(&self, id: &FunctionId, revision_id: Option<&str>) -> Result<(), ApiError> {
         self.latest.must_be_settled(id)?;
-        if revision_id.is_some_and(|revision_id| revision_id != self.latest.deployment.revision_id) {
+        if revision_id.is_some_and(|revision_id| revision_id != self.latest.revision_id()) {
             return Err(error::stale_revision("GetFunction/GetAlias"));
         }
         Ok(())

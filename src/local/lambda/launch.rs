@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
@@ -30,8 +30,27 @@ pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command,
             return Err(Failure::no_entrypoint(message));
         }
     };
+    if let Some(wrapper) = wrapper(spec) {
+        let wrapped = command.as_std();
+        let mut wrapping = Command::new(wrapper);
+        wrapping.arg(wrapped.get_program()).args(wrapped.get_args());
+        command = wrapping;
+    }
     command.current_dir(&spec.folder).env_clear();
     Ok(command)
+}
+
+/// The script that starts the runtime in place of Lambda, which gets the runtime's command as arguments: what
+/// `AWS_LAMBDA_EXEC_WRAPPER` names, for managed runtimes alone (Lambda developer guide, modifying the runtime environment).
+fn wrapper(spec: &Spec) -> Option<PathBuf> {
+    let settings = &spec.deployment.settings;
+    let named = settings.environment.as_ref()?.get("AWS_LAMBDA_EXEC_WRAPPER").filter(|path| !path.is_empty())?;
+    if settings.runtime.starts_with("provided") {
+        return None;
+    }
+    // The code's folder is not everywhere where Lambda has it.
+    let own = Path::new(named).strip_prefix("/var/task").ok();
+    Some(own.map_or_else(|| PathBuf::from(named), |own| spec.folder.join(own)))
 }
 
 fn bootstrap(folder: &Path) -> Result<Command, Failure> {

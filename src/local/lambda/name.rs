@@ -8,7 +8,14 @@ use crate::local::wire::ApiError;
 pub const LATEST: &str = "$LATEST";
 
 /// The pattern that Lambda quotes when it refuses a name.
-const PATTERN: &str = r"Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+const PATTERN: &str = r"Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+
+/// The pattern of a qualifier.
+const QUALIFIER: &str = r"Member must satisfy regular expression pattern: \$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
+
+/// The longest name or ARN of a function, in bytes (service model; some operations take longer ones, which no function
+/// here has).
+pub const LONGEST: usize = 140;
 
 /// One function of one region.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +53,18 @@ impl Reference {
     pub fn read(text: &str, qualifier: Option<&str>, region: &str) -> Result<Self, ApiError> {
         let mut reference = Self::parse(text, region)
             .ok_or_else(|| error::validation(&[error::constraint(text, "functionName", PATTERN)]))?;
+        if text.len() > LONGEST {
+            let rule = format!("Member must have length less than or equal to {LONGEST}");
+            return Err(error::validation(&[error::constraint(text, "functionName", &rule)]));
+        }
+        let is_qualifier = |given: &str| {
+            !given.is_empty()
+                && (given == "$LATEST.PUBLISHED"
+                    || given.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_$".contains(&byte)))
+        };
+        if let Some(given) = qualifier.filter(|given| !is_qualifier(given)) {
+            return Err(error::validation(&[error::constraint(given, "qualifier", QUALIFIER)]));
+        }
         if reference.id.region != region {
             let message =
                 format!("Functions from '{}' are not reachable in this region ('{region}')", reference.id.region);

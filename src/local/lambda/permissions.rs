@@ -2,13 +2,14 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::Lambda;
 use super::error::{self, constraint};
 use super::execution::ACCOUNT_CONCURRENCY;
 use super::name::{FunctionId, LATEST, Reference};
 use super::policy::Permission;
-use super::state::State;
+use super::state::{Function, State, Version};
 use crate::local::wire::{ApiError, Request, Response};
 
 /// What must be left for functions without a reservation (Lambda quotas).
@@ -27,22 +28,26 @@ impl Lambda {
             return Err(error::invalid("We currently do not support adding policies for $LATEST."));
         }
         self.registry.change(|state| {
-            state.version(reference)?;
+            state.function(&reference.id).map_err(|_| error::no_function(&reference.arn()))?;
+            check_qualifier(state, reference)?;
             check_revision(state, reference, permission.revision_id.as_deref())?;
             let function = state.function_mut(&reference.id)?;
             // A refused permission must not leave an empty policy behind.
             let mut policy = function.policies.get(reference.policy()).cloned().unwrap_or_default();
             let statement = policy.add(&reference.arn(), permission)?;
             function.policies.insert(reference.policy().to_owned(), policy);
+            function.revise(reference.policy());
             Ok(Response::json(201, &json!({ "Statement": statement })))
         })
     }
 
     pub(super) fn get_policy(&self, reference: &Reference) -> Result<Response, ApiError> {
         self.registry.read(|state| {
-            let policy = state.function(&reference.id)?.policies.get(reference.policy());
+            let function = state.function(&reference.id)?;
+            let policy = function.policies.get(reference.policy());
             let policy = policy.ok_or_else(|| error::not_found("The resource you requested does not exist."))?;
-            Ok(Response::json(200, &json!({ "Policy": policy.document(), "RevisionId": policy.revision_id })))
+            let revision_id = function.revision_id(reference.policy());
+            Ok(Response::json(200, &json!({ "Policy": policy.document(), "RevisionId": revision_id })))
         })
     }
 
@@ -53,6 +58,9 @@ impl Lambda {
         statement_id: &str,
     ) -> Result<Response, ApiError> {
         self.registry.change(|state| {
+            let missing = |_| error::not_found(format!("No policy found for: {}", reference.id.arn()));
+            state.function(&reference.id).map_err(missing)?;
+            check_qualifier(state, reference)?;
             check_revision(state, reference, request.query("RevisionId"))?;
             let function = state.function_mut(&reference.id)?;
             let policy = function
@@ -63,6 +71,7 @@ impl Lambda {
             if policy.is_empty() {
                 function.policies.remove(reference.policy());
             }
+            function.revise(reference.policy());
             Ok(Response::empty(204))
         })
     }
@@ -106,10 +115,45 @@ impl Lambda {
     }
 }
 
-/// Refuses a change by a caller who knows an older policy.
+impl Function {
+    /// The `RevisionId` of what a policy speaks for, by the policy's key: it is the policy's, too.
+    fn revision_id(&self, policy: &str) -> Option<&str> {
+        match (policy, self.aliases.get(policy)) {
+            ("", _) => Some(self.latest.revision_id()),
+            (_, Some(alias)) => Some(&alias.revision_id),
+            (number, None) => self.version(number).map(Version::revision_id),
+        }
+    }
+
+    /// Gives another `RevisionId` to what a policy speaks for.
+    fn revise(&mut self, policy: &str) {
+        if policy.is_empty() {
+            self.latest.revise();
+        } else if let Some(alias) = self.aliases.get_mut(policy) {
+            alias.revision_id = Uuid::new_v4().to_string();
+        } else if let Some(version) = policy.parse().ok().and_then(|number| self.versions.get_mut(&number)) {
+            version.revise();
+        }
+    }
+}
+
+/// Refuses a version or an alias that is not there.
+fn check_qualifier(state: &State, reference: &Reference) -> Result<(), ApiError> {
+    let Some(qualifier) = &reference.qualifier else { return Ok(()) };
+    let function = state.function(&reference.id)?;
+    let is_number = qualifier == LATEST || qualifier.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && function.version(qualifier).is_none() {
+        return Err(error::no_function(&reference.arn()));
+    }
+    if !is_number && !function.aliases.contains_key(qualifier) {
+        return Err(error::no_alias(&reference.arn()));
+    }
+    Ok(())
+}
+
+/// Refuses a change by a caller who knows an older revision.
 fn check_revision(state: &State, reference: &Reference, revision_id: Option<&str>) -> Result<(), ApiError> {
-    let policy = state.function(&reference.id)?.policies.get(reference.policy());
-    let current = policy.map(|policy| policy.revision_id.as_str());
+    let current = state.function(&reference.id)?.revision_id(reference.policy());
     match revision_id {
         Some(given) if current != Some(given) => Err(error::stale_revision("GetPolicy")),
         _ => Ok(()),

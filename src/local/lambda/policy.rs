@@ -1,8 +1,8 @@
 //! Resource policies: who may invoke a function, and for what.
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::error::{self, constraint};
 use crate::local::shell::ACCOUNT;
@@ -11,11 +11,14 @@ use crate::local::wire::ApiError;
 /// The longest policy, in bytes (Lambda quotas: 20 KB).
 const LONGEST: usize = 20_480;
 
+/// What may invoke a function, as an ARN. Lambda takes no `*` for a region or an account (service model).
+const SOURCE_ARN: &str =
+    r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
+
 /// The policy of a function, a version or an alias.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Policy {
     statements: Vec<Statement>,
-    pub revision_id: String,
 }
 
 /// One permission.
@@ -80,7 +83,6 @@ impl Policy {
             self.statements.pop();
             return Err(error::policy_too_long(size, LONGEST));
         }
-        self.revision_id = Uuid::new_v4().to_string();
         Ok(shown)
     }
 
@@ -94,7 +96,6 @@ impl Policy {
                 error::not_found(format!("Statement {statement_id} is not found in resource policy."))
             })?;
         self.statements.remove(position);
-        self.revision_id = Uuid::new_v4().to_string();
         Ok(())
     }
 
@@ -186,6 +187,20 @@ impl Permission {
         if !is_action {
             let rule = "Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])";
             broken.push(constraint(&self.action, "action", rule));
+        }
+        let patterns: [(&str, &Option<String>, &str); 4] = [
+            ("sourceArn", &self.source_arn, SOURCE_ARN),
+            ("sourceAccount", &self.source_account, r"\d{12}"),
+            ("eventSourceToken", &self.event_source_token, r"[a-zA-Z0-9._\-]+"),
+            ("principalOrgID", &self.principal_org_id, "o-[a-z0-9]{10,32}"),
+        ];
+        for (member, value, pattern) in patterns {
+            let Some(value) = value else { continue };
+            let whole = Regex::new(&format!("^(?:{pattern})$"));
+            if whole.is_ok_and(|whole| !whole.is_match(value)) {
+                let rule = format!("Member must satisfy regular expression pattern: {pattern}");
+                broken.push(constraint(value, member, &rule));
+            }
         }
         if !broken.is_empty() {
             return Err(error::validation(&broken));
@@ -306,12 +321,11 @@ mod tests {
             ),
             (json!({ "SourceArn": "arn:aws:execute-api:us-east-1:000000000000:abc12?/*" }), GATEWAY, ROUTE, true),
             (json!({ "SourceArn": "arn:aws:execute-api:us-east-1:000000000000:abc12?3/*" }), GATEWAY, ROUTE, false),
-            (json!({ "SourceArn": "arn:aws:execute-api:*:*:abc123/*/$disconnect" }), GATEWAY, ROUTE, false),
+            (json!({ "SourceArn": "arn:aws:execute-api:::abc123/*/$disconnect" }), GATEWAY, ROUTE, false),
             (json!({ "SourceArn": "arn:aws:execute-api:us-east-1:000000000000:other/*" }), GATEWAY, ROUTE, false),
-            (json!({ "SourceArn": "arn:*" }), GATEWAY, ROUTE, false),
             (json!({ "SourceAccount": "000000000000" }), GATEWAY, ROUTE, true),
             (json!({ "SourceAccount": "123456789012" }), GATEWAY, ROUTE, false),
-            (json!({ "PrincipalOrgID": "o-1" }), GATEWAY, ROUTE, false),
+            (json!({ "PrincipalOrgID": "o-1234567890" }), GATEWAY, ROUTE, false),
         ] {
             assert_eq!(policy(statement.clone()).permits(service, source), permitted, "{statement} {service}");
         }
@@ -339,6 +353,12 @@ mod tests {
             (json!({ "StatementId": "x".repeat(101) }), "ValidationException"),
             (json!({ "Action": "s3:GetObject" }), "ValidationException"),
             (json!({ "Principal": "somebody" }), "InvalidParameterValueException"),
+            (json!({ "SourceArn": "arn:aws:execute-api:*:*:abc123/*/$connect" }), "ValidationException"),
+            (json!({ "SourceArn": "arn:aws:execute-api:us-east-1:ACCOUNT:abc123/*" }), "ValidationException"),
+            (json!({ "SourceArn": "arn:*" }), "ValidationException"),
+            (json!({ "SourceAccount": "1234" }), "ValidationException"),
+            (json!({ "PrincipalOrgID": "o-1" }), "ValidationException"),
+            (json!({ "EventSourceToken": "a b" }), "ValidationException"),
         ] {
             assert_eq!(
                 Policy::default().add(FUNCTION, permission(statement.clone())).unwrap_err().code,

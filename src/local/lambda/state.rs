@@ -42,6 +42,9 @@ pub struct Function {
     pub policies: BTreeMap<String, Policy>,
     pub tags: BTreeMap<String, String>,
     pub reserved_concurrency: Option<u32>,
+    /// The description that `$LATEST` had when the newest version was published: the version may have one of its own.
+    #[serde(default)]
+    pub published_description: Option<String>,
 }
 
 /// `$LATEST` or a published version. Its states follow from the clock, so they need no timers and survive a restart.
@@ -53,6 +56,18 @@ pub struct Version {
     /// When `Pending` ends and when the last update is through, in milliseconds since the epoch.
     active_at: i64,
     updated_at: i64,
+    #[serde(default = "Revision::new")]
+    revision: Revision,
+}
+
+/// What `RevisionId` shows: one id until the state that a change began is over, another one from then on. Recorded
+/// answers of AWS (LocalStack's snapshots of `test_function_revisions_*`): `$LATEST` has another id after each change of
+/// its code, configuration or policy, after each version that is published from it, and again when it has become
+/// `Active` or an update is through; a published version keeps its id when it becomes `Active`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Revision {
+    passing: String,
+    settled: String,
 }
 
 /// Code and settings that belong together: what an execution environment is made from.
@@ -60,7 +75,7 @@ pub struct Version {
 pub struct Deployment {
     pub settings: Settings,
     pub code: Code,
-    /// Changes with every change, so it tells deployments apart.
+    /// Tells deployments apart: environments are pooled by it. `Version::revision_id` is what callers see.
     pub revision_id: String,
     pub last_modified: String,
 }
@@ -146,10 +161,16 @@ impl Function {
 }
 
 impl Version {
-    /// A version that is `Pending` for the given time.
+    /// `$LATEST` of a new function, which is `Pending` for the given time.
     pub fn new(deployment: Deployment, pending: Duration) -> Self {
         let active_at = now() + pending.as_millis() as i64;
-        Self { deployment, previous: None, active_at, updated_at: 0 }
+        Self { deployment, previous: None, active_at, updated_at: 0, revision: Revision::new() }
+    }
+
+    /// A published version, which is `Pending` for the given time.
+    pub fn published(deployment: Deployment, pending: Duration) -> Self {
+        let id = Uuid::new_v4().to_string();
+        Self { revision: Revision { passing: id.clone(), settled: id }, ..Self::new(deployment, pending) }
     }
 
     /// Puts a new deployment in the place of this one; until `updating` has passed, the old one serves.
@@ -157,6 +178,21 @@ impl Version {
         let old = std::mem::replace(&mut self.deployment, deployment);
         self.previous = Some(Box::new(old));
         self.updated_at = now() + updating.as_millis() as i64;
+        self.revise();
+    }
+
+    /// Gives the version another `RevisionId`.
+    pub fn revise(&mut self) {
+        self.revision = Revision::new();
+    }
+
+    /// The `RevisionId` at this moment.
+    pub fn revision_id(&self) -> &str {
+        self.revision_id_at(now())
+    }
+
+    fn revision_id_at(&self, now: i64) -> &str {
+        if now < self.active_at || now < self.updated_at { &self.revision.passing } else { &self.revision.settled }
     }
 
     /// What an invocation at `now` runs.
@@ -203,7 +239,7 @@ impl Version {
             "CodeSha256": deployment.code.sha256,
             "LastModified": deployment.last_modified,
             "Version": number,
-            "RevisionId": deployment.revision_id,
+            "RevisionId": self.revision_id(),
         });
         if let (Value::Object(all), Value::Object(settings)) = (&mut members, deployment.settings.members(&id.region)) {
             all.extend(settings);
@@ -216,7 +252,9 @@ impl Version {
     pub fn configuration(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
         let mut members = self.listed(id, arn, number);
         members["RuntimeVersionConfig"] = self.deployment.settings.members(&id.region)["RuntimeVersionConfig"].take();
+        // Of one moment with the states.
         let now = now();
+        members["RevisionId"] = json!(self.revision_id_at(now));
         let creating = [("Reason", "The function is being created."), ("ReasonCode", "Creating")];
         if now < self.active_at {
             members["State"] = json!("Pending");
@@ -234,6 +272,12 @@ impl Version {
             }
         }
         members
+    }
+}
+
+impl Revision {
+    fn new() -> Self {
+        Self { passing: Uuid::new_v4().to_string(), settled: Uuid::new_v4().to_string() }
     }
 }
 

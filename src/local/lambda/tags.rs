@@ -23,6 +23,9 @@ impl Lambda {
     pub(super) fn tag_resource(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
         let given: Tags = request.json()?;
         let id = tagged(request, arn)?;
+        if given.tags.is_empty() {
+            return Err(error::invalid("An error occurred and the request cannot be processed."));
+        }
         self.registry.change(|state| {
             let function = state.function_mut(&id)?;
             let mut tags = function.tags.clone();
@@ -35,7 +38,11 @@ impl Lambda {
 
     pub(super) fn untag_resource(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
         let id = tagged(request, arn)?;
-        let keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key);
+        let mut keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key).peekable();
+        if keys.peek().is_none() {
+            let missing = "Value null at 'tagKeys' failed to satisfy constraint: Member must not be null";
+            return Err(error::validation(&[missing.to_owned()]));
+        }
         self.registry.change(|state| {
             let function = state.function_mut(&id)?;
             for key in keys {
@@ -69,8 +76,8 @@ pub fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
 
 /// The function that an ARN names.
 fn tagged(request: &Request, arn: &str) -> Result<FunctionId, ApiError> {
-    if !arn.starts_with("arn:") {
-        let rule = r"Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})";
+    if Reference::from_arn(arn).is_none() {
+        let rule = r"Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})";
         return Err(error::validation(&[error::constraint(arn, "resource", rule)]));
     }
     let reference = Reference::read(arn, None, &request.caller.region)?;

@@ -11,9 +11,11 @@ use super::Lambda;
 use super::error::{self, constraint};
 use super::functions::page;
 use super::name::{FunctionId, LATEST};
-use super::settings::Settings;
 use super::state::{Alias, Deployment, Function, Version};
 use crate::local::wire::{ApiError, Request, Response};
+
+/// The longest description of a version or an alias, in characters (service model).
+const LONGEST_DESCRIPTION: usize = 256;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -43,6 +45,8 @@ struct Routing {
 impl Lambda {
     pub(super) fn publish_version(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
         let publish: Publish = request.json()?;
+        check_description(publish.description.as_deref())?;
+        let pending = self.shell.conditions.eventual.function_pending;
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, publish.revision_id.as_deref())?;
@@ -53,7 +57,7 @@ impl Lambda {
                      again with the CodeSHA256 in $LATEST."
                 )));
             }
-            let number = function.publish(publish.description, Duration::ZERO);
+            let number = function.publish(publish.description, pending);
             let version = function.version(&number).unwrap_or(&function.latest);
             Ok(Response::json(201, &version.configuration(id, &id.qualified_arn(&number), &number)))
         })
@@ -66,6 +70,7 @@ impl Lambda {
 
     pub(super) fn create_alias(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
         let change: AliasChange = request.json()?;
+        change.check()?;
         let (Some(name), Some(version)) = (change.name.clone(), change.function_version.clone()) else {
             let member = if change.name.is_none() { "name" } else { "functionVersion" };
             let missing = format!("Value null at '{member}' failed to satisfy constraint: Member must not be null");
@@ -77,7 +82,7 @@ impl Lambda {
             return Err(error::validation(&[constraint(&name, "name", rule)]));
         }
         self.registry.change(|state| {
-            let function = state.function_mut(id)?;
+            let function = state.function_mut(id).map_err(|_| error::no_function(&id.qualified_arn(&version)))?;
             if function.aliases.contains_key(&name) {
                 return Err(error::conflict(format!("Alias already exists: {}", id.qualified_arn(&name))));
             }
@@ -106,16 +111,19 @@ impl Lambda {
 
     pub(super) fn get_alias(&self, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
         self.registry.read(|state| {
-            let alias = state.function(id)?.aliases.get(name).ok_or_else(|| no_alias(id, name))?;
+            let alias =
+                state.function(id)?.aliases.get(name).ok_or_else(|| error::no_alias(&id.qualified_arn(name)))?;
             Ok(Response::json(200, &alias.shown(id, name)))
         })
     }
 
     pub(super) fn update_alias(&self, request: &Request, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
         let change: AliasChange = request.json()?;
+        change.check()?;
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
-            let alias = function.aliases.get(name).cloned().ok_or_else(|| no_alias(id, name))?;
+            let missing = || error::not_found(format!("Alias not found: {}", id.qualified_arn(name)));
+            let alias = function.aliases.get(name).cloned().ok_or_else(missing)?;
             if change.revision_id.as_ref().is_some_and(|revision_id| *revision_id != alias.revision_id) {
                 return Err(error::stale_revision("GetFunction/GetAlias"));
             }
@@ -138,24 +146,27 @@ impl Lambda {
 }
 
 impl Function {
-    /// Publishes `$LATEST` and gives the version's number; the newest version's, if nothing has changed since.
+    /// Publishes `$LATEST` and gives the version's number; the newest version's, if nothing has changed since. A change
+    /// of `$LATEST`'s description is one; a description for the version alone is none (recorded answers of AWS).
     pub fn publish(&mut self, description: Option<String>, pending: Duration) -> String {
         let latest = &self.latest.deployment;
         if let Some((number, newest)) = self.versions.last_key_value() {
-            let same = |one: &Deployment, other: &Deployment| {
-                let other_settings =
-                    Settings { description: one.settings.description.clone(), ..other.settings.clone() };
-                one.code == other.code && one.settings == other_settings
-            };
-            if *number == self.last_version && same(&newest.deployment, latest) {
+            let mut published = newest.deployment.settings.clone();
+            if let Some(description) = &self.published_description {
+                published.description.clone_from(description);
+            }
+            let same = newest.deployment.code == latest.code && published == latest.settings;
+            if *number == self.last_version && same {
                 return number.to_string();
             }
         }
         let mut settings = latest.settings.clone();
+        self.published_description = Some(settings.description.clone());
         settings.description = description.unwrap_or(settings.description);
         let deployment = Deployment::new(settings, latest.code.clone());
         self.last_version += 1;
-        self.versions.insert(self.last_version, Version::new(deployment, pending));
+        self.versions.insert(self.last_version, Version::published(deployment, pending));
+        self.latest.revise();
         self.last_version.to_string()
     }
 
@@ -211,6 +222,36 @@ impl Function {
     }
 }
 
+/// # Errors
+/// `ValidationException` for a description of a version or an alias that is too long.
+fn check_description(description: Option<&str>) -> Result<(), ApiError> {
+    match description.filter(|text| text.chars().count() > LONGEST_DESCRIPTION) {
+        Some(text) => {
+            let rule = format!("Member must have length less than or equal to {LONGEST_DESCRIPTION}");
+            Err(error::validation(&[constraint(text, "description", &rule)]))
+        }
+        None => Ok(()),
+    }
+}
+
+impl AliasChange {
+    /// Whether its members are ones that Lambda takes (service model).
+    ///
+    /// # Errors
+    /// `ValidationException`.
+    fn check(&self) -> Result<(), ApiError> {
+        let is_version = |text: &str| {
+            [LATEST, "$LATEST.PUBLISHED"].contains(&text)
+                || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if let Some(version) = self.function_version.as_deref().filter(|version| !is_version(version)) {
+            let rule = r"Member must satisfy regular expression pattern: (\$LATEST(\.PUBLISHED)?|[0-9]+)";
+            return Err(error::validation(&[constraint(version, "functionVersion", rule)]));
+        }
+        check_description(self.description.as_deref())
+    }
+}
+
 impl Routing {
     fn weight(self, main: &str) -> Result<Option<(String, f64)>, ApiError> {
         if self.additional_version_weights.len() > 1 {
@@ -220,7 +261,8 @@ impl Routing {
         if !(0.0..=1.0).contains(&weight) {
             let rule = "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member \
                         must have value greater than or equal to 0.0, Member must not be null]";
-            let value = format!("{{{version}={weight}}}");
+            // As Java writes a double: 2.0.
+            let value = format!("{{{version}={weight:?}}}");
             return Err(error::validation(&[constraint(&value, "routingConfig.additionalVersionWeights", rule)]));
         }
         if version == main {
@@ -250,8 +292,4 @@ impl Alias {
         }
         shown
     }
-}
-
-fn no_alias(id: &FunctionId, name: &str) -> ApiError {
-    error::not_found(format!("Cannot find alias arn: {}", id.qualified_arn(name)))
 }

@@ -5,7 +5,7 @@
 //! defaults are filled in and lists are sorted, so that paths are the user's.
 
 mod documented;
-mod managed;
+pub(crate) mod managed;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};

@@ -63,6 +63,109 @@ async fn pending_refuses_all_but_permissions() {
     cloud.call(Method::POST, &format!("{FUNCTION}/policy"), permission).await.unwrap();
 }
 
+/// Recorded on AWS (LocalStack's snapshots of `test_function_revisions_*`).
+#[tokio::test]
+async fn the_revision_changes_with_every_state_and_with_what_hangs_on_the_function() {
+    let pending = Duration::from_millis(50);
+    let cloud = Cloud::with(pending, pending, Pace::default());
+    let revision = |of: &Value| of["RevisionId"].as_str().unwrap().to_owned();
+    let settled = |qualifier: &'static str| {
+        let cloud = &cloud;
+        async move {
+            loop {
+                let shown = cloud.get(&format!("{FUNCTION}/configuration{qualifier}")).await.unwrap();
+                if shown["State"] == "Active" && shown["LastUpdateStatus"] == "Successful" {
+                    return revision(&shown);
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let mut seen = vec![revision(&cloud.create(json!({})).await.unwrap()), settled("").await];
+    let change = |path: &'static str, mut body: Value, seen: &[String]| {
+        body["RevisionId"] = json!(seen.last());
+        cloud.call(Method::PUT, path, body)
+    };
+    let code_target = "/2015-03-31/functions/chat/code";
+    seen.push(revision(&change(code_target, json!({ "ZipFile": code("two") }), &seen).await.unwrap()));
+    seen.push(settled("").await);
+    let configuration = "/2015-03-31/functions/chat/configuration";
+    seen.push(revision(&change(configuration, json!({ "Timeout": 9 }), &seen).await.unwrap()));
+    seen.push(settled("").await);
+
+    let body = json!({ "RevisionId": seen.last() });
+    let version = revision(&cloud.call(Method::POST, &format!("{FUNCTION}/versions"), body).await.unwrap());
+    assert_eq!(settled("?Qualifier=1").await, version, "a version's own does not change when it becomes active");
+    seen.push(version);
+    seen.push(settled("").await);
+
+    let permission = json!({ "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*" });
+    let mut body = permission.clone();
+    body["RevisionId"] = json!(seen.last());
+    cloud.call(Method::POST, &format!("{FUNCTION}/policy"), body).await.unwrap();
+    seen.push(settled("").await);
+    assert_eq!(revision(&cloud.get(&format!("{FUNCTION}/policy")).await.unwrap()), *seen.last().unwrap());
+    let target = format!("{FUNCTION}/policy/s?RevisionId={}", seen.last().unwrap());
+    cloud.call(Method::DELETE, &target, Value::Null).await.unwrap();
+    seen.push(settled("").await);
+
+    let latest = seen.last().unwrap().clone();
+    let alias = json!({ "Name": "live", "FunctionVersion": "1" });
+    seen.push(revision(&cloud.call(Method::POST, &format!("{FUNCTION}/aliases"), alias).await.unwrap()));
+    let mut body = permission;
+    body["RevisionId"] = json!(seen.last());
+    cloud.call(Method::POST, &format!("{FUNCTION}/policy?Qualifier=live"), body).await.unwrap();
+    seen.push(revision(&cloud.get(&format!("{FUNCTION}/policy?Qualifier=live")).await.unwrap()));
+    assert_eq!(revision(&cloud.get(&format!("{FUNCTION}/aliases/live")).await.unwrap()), *seen.last().unwrap());
+    assert_eq!(settled("").await, latest, "an alias is not of $LATEST");
+
+    let different: std::collections::BTreeSet<&String> = seen.iter().collect();
+    assert_eq!(different.len(), seen.len(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_published_version_is_pending_first() {
+    let cloud = Cloud::with(Duration::ZERO, LONG, Pace::default());
+    cloud.create(json!({})).await.unwrap();
+    let target = format!("{FUNCTION}/code");
+    let published = cloud.call(Method::PUT, &target, json!({ "ZipFile": code("two"), "Publish": true })).await.unwrap();
+    assert_eq!(
+        (published["Version"].clone(), published["FunctionArn"].clone()),
+        (json!("1"), json!(format!("{ARN}:1")))
+    );
+    assert_eq!(
+        (published["State"].clone(), published["StateReasonCode"].clone()),
+        (json!("Pending"), json!("Creating"))
+    );
+    assert!(published.get("LastUpdateStatus").is_none());
+    assert_eq!(cloud.get(FUNCTION).await.unwrap()["Configuration"]["LastUpdateStatus"], "InProgress");
+
+    let slow = Cloud::with(Duration::from_millis(50), Duration::ZERO, Pace::default());
+    slow.create(json!({})).await.unwrap();
+    while slow.get(FUNCTION).await.unwrap()["Configuration"]["State"] != "Active" {
+        tokio::task::yield_now().await;
+    }
+    let published = slow.call(Method::POST, &format!("{FUNCTION}/versions"), json!({})).await.unwrap();
+    assert_eq!(published["State"], "Pending");
+}
+
+#[tokio::test]
+async fn retired_runtimes_run_where_the_conditions_are_lenient() {
+    let strict = Cloud::new();
+    let retired = json!({ "Runtime": "nodejs14.x" });
+    assert_eq!(refused(strict.create(retired.clone()).await).1, "InvalidParameterValueException");
+    strict.create(json!({})).await.unwrap();
+    let target = format!("{FUNCTION}/configuration");
+    let refusal = refused(strict.call(Method::PUT, &target, retired.clone()).await);
+    assert!(refusal.2.starts_with("The runtime parameter of nodejs14.x is no longer supported"), "{}", refusal.2);
+
+    let mut conditions = Conditions::default();
+    conditions.lenient.runtimes = true;
+    let lenient = Cloud::under(conditions, Pace::default());
+    assert_eq!(lenient.create(retired).await.unwrap()["Runtime"], "nodejs14.x");
+    assert_eq!(refused(lenient.create(json!({ "Runtime": "rust" })).await).1, "InvalidParameterValueException");
+}
+
 #[tokio::test]
 async fn an_update_in_progress_refuses_the_next() {
     let cloud = Cloud::with(Duration::ZERO, LONG, Pace::default());
@@ -118,7 +221,7 @@ async fn creation_is_refused_in_lambdas_words() {
         (
             json!({ "FunctionName": "x".repeat(65) }),
             400,
-            "ValidationException",
+            "InvalidParameterValueException",
             "1 validation error detected: Value 'xxx",
         ),
         (json!({ "FunctionName": "a b" }), 400, "ValidationException", "1 validation error detected: Value 'a b'"),
@@ -249,6 +352,8 @@ async fn versions_are_snapshots_and_aliases_point_to_them() {
     assert_eq!((first["Version"].clone(), first["FunctionArn"].clone()), (json!("1"), json!(format!("{ARN}:1"))));
     let again = cloud.call(Method::POST, &versions, json!({})).await.unwrap();
     assert_eq!(again["Version"], "1", "nothing has changed since");
+    let again = cloud.call(Method::POST, &versions, json!({ "Description": "mine" })).await.unwrap();
+    assert_eq!((again["Version"].clone(), again["Description"].clone()), (json!("1"), json!("")));
     cloud.call(Method::PUT, &format!("{FUNCTION}/configuration"), json!({ "Timeout": 9 })).await.unwrap();
     assert_eq!(cloud.call(Method::POST, &versions, json!({})).await.unwrap()["Version"], "2");
     let listed = cloud.get(&versions).await.unwrap();
@@ -271,6 +376,41 @@ async fn versions_are_snapshots_and_aliases_point_to_them() {
     assert!(!cloud.lambda.exists(&format!("{ARN}:1")));
     cloud.call(Method::DELETE, &format!("{aliases}/live"), Value::Null).await.unwrap();
     assert_eq!(cloud.get(&aliases).await.unwrap(), json!({ "Aliases": [] }));
+}
+
+#[tokio::test]
+async fn a_description_alone_makes_a_version() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Description": "first" })).await.unwrap();
+    let versions = format!("{FUNCTION}/versions");
+    let publish = async |body: Value| {
+        let published = cloud.call(Method::POST, &versions, body).await.unwrap();
+        [published["Version"].clone(), published["Description"].clone()]
+    };
+    assert_eq!(publish(json!({ "Description": "own" })).await, ["1", "own"]);
+    assert_eq!(publish(json!({})).await, ["1", "own"], "the version's description is its own");
+    cloud.call(Method::PUT, &format!("{FUNCTION}/configuration"), json!({ "Description": "second" })).await.unwrap();
+    assert_eq!(publish(json!({})).await, ["2", "second"]);
+    cloud.call(Method::PUT, &format!("{FUNCTION}/configuration"), json!({ "Description": "own" })).await.unwrap();
+    assert_eq!(publish(json!({})).await, ["3", "own"]);
+    assert_eq!(publish(json!({ "Description": "other" })).await, ["3", "own"]);
+}
+
+#[tokio::test]
+async fn versions_and_aliases_are_held_to_lambdas_limits() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let (versions, aliases) = (format!("{FUNCTION}/versions"), format!("{FUNCTION}/aliases"));
+    let long = "x".repeat(257);
+    for (target, body, member) in [
+        (&versions, json!({ "Description": long }), "description"),
+        (&aliases, json!({ "Name": "a", "FunctionVersion": "$LATEST", "Description": long }), "description"),
+        (&aliases, json!({ "Name": "a", "FunctionVersion": "live" }), "functionVersion"),
+    ] {
+        let refusal = refused(cloud.call(Method::POST, target, body).await);
+        assert_eq!((refusal.0, &*refusal.1), (400, "ValidationException"));
+        assert!(refusal.2.contains(&format!("at '{member}' failed to satisfy constraint")), "{}", refusal.2);
+    }
 }
 
 #[tokio::test]

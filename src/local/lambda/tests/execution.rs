@@ -22,6 +22,38 @@ async fn an_event_comes_in_and_a_result_goes_out() {
 }
 
 #[tokio::test]
+async fn a_wrapper_starts_a_managed_runtime() {
+    let cloud = Cloud::new();
+    let wrapper = "#!/bin/sh\nexport WRAPPED=\"$#:$(basename \"$1\" | cut -c1-6)\"\nexec \"$@\"\n";
+    let mut files = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [
+        ("wrap", wrapper),
+        ("main.py", "import os\ndef handler(event, context):\n    return os.environ.get('WRAPPED')\n"),
+    ] {
+        files.start_file(name, SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+        files.write_all(text.as_bytes()).unwrap();
+    }
+    let code = json!({ "ZipFile": BASE64_STANDARD.encode(files.finish().unwrap().into_inner()) });
+    let variables = json!({ "Variables": { "AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap" } });
+    let managed = json!({
+        "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Environment": variables, "Timeout": 30,
+    });
+    cloud.create(managed).await.unwrap();
+    assert_eq!(cloud.result(json!({})).await, "6:python");
+
+    // Runtimes that bring their own executable start without one.
+    cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
+    cloud.create(json!({ "Environment": variables })).await.unwrap();
+    assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
+
+    cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
+    let missing = json!({ "Variables": { "AWS_LAMBDA_EXEC_WRAPPER": "/opt/missing" } });
+    cloud.create(json!({ "Runtime": "python3.13", "Handler": "main.handler", "Environment": missing })).await.unwrap();
+    let failure = cloud.failure(json!({})).await;
+    assert!(failure["errorMessage"].as_str().unwrap().contains("/opt/missing: no such file or directory"), "{failure}");
+}
+
+#[tokio::test]
 async fn one_environment_takes_one_invocation_at_a_time() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 30 })).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod control;
 mod execution;
+mod refusals;
 
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
@@ -75,10 +76,14 @@ impl Cloud {
     }
 
     fn with(pending: Duration, updating: Duration, pace: Pace) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let mut conditions = Conditions::default();
         conditions.eventual.function_pending = pending;
         conditions.eventual.function_updating = updating;
+        Self::under(conditions, pace)
+    }
+
+    fn under(conditions: Conditions, pace: Pace) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let shell = Shell {
             port: 4321,
             store: Store::open(folder.path()).unwrap(),

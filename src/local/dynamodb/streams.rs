@@ -1,0 +1,109 @@
+//! Streams, where the engine's differ from AWS's: a write that leaves an item as it was makes no record.
+//!
+//! The engine records every write, with the images that the stream's view shows, so with some views nothing tells the two
+//! kinds apart. Therefore its streams all have both images (`widen`); what the view is, is kept beside, and what it does not
+//! show is taken out of what is read (`narrow`).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::engine::invalid;
+use crate::local::wire::ApiError;
+
+/// The view that has all there is of a change.
+const WIDEST: &str = "NEW_AND_OLD_IMAGES";
+
+/// The images that each view leaves out; the views in the order in which AWS lists them.
+const VIEWS: [(&str, &[&str]); 4] = [
+    ("OLD_IMAGE", &["NewImage"]),
+    ("KEYS_ONLY", &["NewImage", "OldImage"]),
+    (WIDEST, &[]),
+    ("NEW_IMAGE", &["OldImage"]),
+];
+
+/// Lets the engine record both images in the stream that a request asks for. The view that was asked for, if the request
+/// switches a stream on.
+///
+/// # Errors
+/// `ValidationException` for a view that AWS does not know; the engine takes any.
+pub fn widen(input: &mut Value) -> Result<Option<String>, ApiError> {
+    let Some(specification) = input.get_mut("StreamSpecification") else { return Ok(None) };
+    let Some(view) = specification["StreamViewType"].as_str().map(str::to_owned) else { return Ok(None) };
+    if !VIEWS.iter().any(|(known, _)| *known == view) {
+        let known = VIEWS.map(|(known, _)| known).join(", ");
+        return Err(invalid(format!(
+            "1 validation error detected: Value '{view}' at 'streamSpecification.streamViewType' failed to satisfy \
+             constraint: Member must satisfy enum value set: [{known}]"
+        )));
+    }
+    if specification["StreamEnabled"] != true {
+        return Ok(None);
+    }
+    specification["StreamViewType"] = json!(WIDEST);
+    Ok(Some(view))
+}
+
+/// Makes the engine's records those of a stream with this view; with `None` the engine's own is the stream's.
+pub fn narrow(records: &mut Vec<Value>, view: Option<&str>) {
+    records.retain(|record| record["eventName"] != "MODIFY" || changes(&record["dynamodb"]));
+    let Some((view, hidden)) = VIEWS.iter().find(|(known, _)| Some(*known) == view) else { return };
+    for record in records {
+        let shown = &mut record["dynamodb"];
+        shown["StreamViewType"] = json!(view);
+        let Some(members) = shown.as_object_mut() else { continue };
+        let taken: usize = hidden.iter().filter_map(|image| members.shift_remove(*image)).map(|it| size(&it)).sum();
+        if let Some(size) = members.get("SizeBytes").and_then(Value::as_u64) {
+            members.insert("SizeBytes".to_owned(), json!(size.saturating_sub(taken as u64)));
+        }
+    }
+}
+
+/// The engine's measure: the JSON text.
+fn size(image: &Value) -> usize {
+    image.to_string().len()
+}
+
+/// Whether the two images differ, as far as there are two.
+fn changes(record: &Value) -> bool {
+    match (record.get("OldImage"), record.get("NewImage")) {
+        (Some(old), Some(new)) => plain(old) != plain(new),
+        _ => true,
+    }
+}
+
+/// An attribute's value with its sets in one order: sets have none.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&str, Value> = members
+                .iter()
+                .map(|(name, member)| match (name.as_str(), member) {
+                    ("SS" | "NS" | "BS", Value::Array(items)) if members.len() == 1 => {
+                        let mut items = items.clone();
+                        items.sort_by_key(Value::to_string);
+                        (name.as_str(), Value::Array(items))
+                    }
+                    (name, member) => (name, plain(member)),
+                })
+                .collect();
+            json!(sorted)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_in_another_order_is_no_change() {
+        let image = |list: &[&str], set: &[&str]| json!({ "list": { "L": list.iter().map(|text| json!({ "S": text })).collect::<Vec<_>>() }, "set": { "SS": set } });
+        let record = |old: Value, new: Value| json!({ "OldImage": old, "NewImage": new });
+        assert!(!changes(&record(image(&["a", "b"], &["x", "y"]), image(&["a", "b"], &["y", "x"]))));
+        assert!(changes(&record(image(&["a", "b"], &["x", "y"]), image(&["b", "a"], &["x", "y"]))));
+        assert!(changes(&record(image(&["a"], &["x"]), image(&["a"], &["x", "y"]))));
+    }
+}
