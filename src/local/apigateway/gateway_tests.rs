@@ -253,7 +253,11 @@ fn echo(event: &Value) -> Result<Value, &'static str> {
 
 /// A cloud whose conditions keep the messages of a client in order.
 async fn ordered(routes: &[RouteOf<'_>], handler: fn(&Value) -> Result<Value, &'static str>) -> Cloud {
-    let conditions = Conditions { ordered: true, ..Conditions::default() };
+    let conditions = {
+        let mut conditions = Conditions::default();
+        conditions.ordered = true;
+        conditions
+    };
     Cloud::with(Limits::default(), conditions, routes, handler).await
 }
 
