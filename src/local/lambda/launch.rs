@@ -1,6 +1,7 @@
 //! From a function's runtime to the command that runs it, and the environment that the command finds.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,12 @@ fn bootstrap(folder: &Path) -> Result<Command, Failure> {
     let path = folder.join("bootstrap");
     if !path.is_file() {
         return Err(Failure::no_entrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
+    }
+    // `exec` of the C library would have a shell run what the kernel refuses.
+    let mut first = [0; 4];
+    let length = File::open(&path).and_then(|mut file| file.read(&mut first)).unwrap_or_default();
+    if cfg!(target_os = "linux") && length > 0 && first != *b"\x7fELF" && !first.starts_with(b"#!") {
+        return Err(Failure::no_entrypoint("fork/exec /var/task/bootstrap: exec format error"));
     }
     Ok(Command::new(path))
 }

@@ -117,8 +117,14 @@ async fn what_was_not_waited_for_is_frozen_until_the_next_invocation() {
     assert_eq!(cloud.result(later).await, "answered");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!file.exists(), "nothing runs after the answer");
-    cloud.result(json!({ "do": "sleep", "seconds": 0.3 })).await;
-    assert!(file.exists(), "it goes on with the next invocation");
+    // It goes on with the next invocation; how soon is the machine's to say.
+    for _ in 0..50 {
+        cloud.result(json!({ "do": "sleep", "seconds": 0.1 })).await;
+        if file.exists() {
+            return;
+        }
+    }
+    panic!("it does not go on");
 }
 
 #[cfg(target_os = "linux")]
