@@ -334,6 +334,10 @@ impl Check {
             let words = "Resource vendor must be fully qualified and cannot contain regexes.".to_owned();
             return odd(words, format!("\"{resource}\" names no service: an ARN is arn:aws:SERVICE:..."), None);
         };
+        if service.contains(['*', '?']) && !Token::is_in(service) {
+            let words = "Resource vendor must be fully qualified and cannot contain regexes.".to_owned();
+            return odd(words, format!("the service of an ARN is named whole, not \"{service}\""), None);
+        }
         let named = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part != "*");
         let (region, account, path) = (part(2), part(3), part(4));
         match service {
@@ -381,7 +385,9 @@ impl Check {
             Value::Object(_) => {
                 if let Some(kinds) = self.members(value, &place, key, PRINCIPAL) {
                     for (kind, who) in kinds {
-                        self.texts(kind, Refusal::Syntax, who, &place.key(kind));
+                        for (place, name) in self.texts(kind, Refusal::Syntax, who, &place.key(kind)) {
+                            self.principal_name(kind, &name, place);
+                        }
                     }
                 }
             }
@@ -391,6 +397,25 @@ impl Check {
                 self.report(Refusal::Syntax, problem);
             }
         }
+    }
+
+    /// The name of a service, or of an account: IAM looks for it ("Invalid principal in policy: ...", aws-cdk-examples#801).
+    fn principal_name(&mut self, kind: &str, name: &str, place: Path) {
+        if Token::is_in(name) || name.contains('*') {
+            return;
+        }
+        let help = match kind {
+            "Service" if !name.contains('.') => format!("did you mean {name}.amazonaws.com?"),
+            "Service" if name.ends_with(".amazon.com") => {
+                format!("did you mean {}?", name.replace(".amazon.com", ".amazonaws.com"))
+            }
+            "AWS" if name.len() != 12 && name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                "an account has twelve digits".to_owned()
+            }
+            _ => return,
+        };
+        let words = format!("Invalid principal in policy: \"{}\":\"{name}\"", kind.to_uppercase());
+        self.report(Refusal::Trust(words), Problem::new(place, format!("there is no principal \"{name}\"")).help(help));
     }
 
     fn condition(&mut self, condition: &Value, path: &Path) {

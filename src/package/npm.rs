@@ -205,6 +205,7 @@ impl Stage {
     ) -> Result<Self, PackageError> {
         let manager = project.manager;
         check_yarns_lock(project)?;
+        workspace::check_members(project)?;
         let repository = workspace::repository(&project.folder, &code.template);
         // Where a workspace's root is above the template, it is the repository's.
         let repository = workspace::common([repository.as_path(), project.root.as_path()]);

@@ -38,6 +38,9 @@ const TOOLS: &[&str] = &[
 /// Files and folders that hold credentials by their nature.
 const SECRET: &[&str] = &[
     ".env",
+    ".envrc",
+    ".docker",
+    ".dockerconfigjson",
     ".netrc",
     ".git-credentials",
     ".pgpass",
@@ -72,23 +75,40 @@ pub(super) fn is_secret(path: &Path) -> bool {
             || name
                 .strip_prefix(".env.")
                 .is_some_and(|rest| !EXAMPLES.contains(&rest.rsplit('.').next().unwrap_or(rest)))
+            || (name.ends_with(".env") && !EXAMPLES.iter().any(|example| name.starts_with(example)))
+            || name.ends_with(".tfstate")
+            || name.ends_with(".tfstate.backup")
             || name.ends_with(".p12")
             || name.ends_with(".pfx")
     };
     if by_name(path) || (path.is_symlink() && path.canonicalize().is_ok_and(|real| by_name(&real))) {
         return true;
     }
-    let may_be_key = path.extension().is_some_and(|extension| extension == "pem" || extension == "key");
+    // Packages are not looked into: there are thousands of files, and nobody keeps a key of one's own among them.
+    let of_package = path.components().any(|step| step.as_os_str() == "node_modules");
+    let may_be_key = match path.extension() {
+        Some(extension) => extension == "pem" || extension == "key" || (extension == "json" && !of_package),
+        None => !of_package,
+    };
     may_be_key && holds_private_key(path)
 }
 
 fn holds_private_key(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut start));
-    read.is_ok()
-        && String::from_utf8_lossy(&start).lines().any(|line| {
-            // PKCS #8 and the older forms of RFC 7468; OpenSSH's own.
-            line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----")
+    // A program may have such words in it.
+    if read.is_err() || start.starts_with(b"\x7fELF") {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&start);
+    // A service account's, as Google gives it out.
+    let in_json = || text.contains("\"private_key\"") && text.contains("-----BEGIN ");
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    (is_json && in_json())
+        || text.lines().any(|line| {
+            // PKCS #8 and the older forms of RFC 7468; OpenSSH's own; AWS's credentials file.
+            (line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----"))
+                || (!is_json && line.trim_start().starts_with("aws_secret_access_key"))
         })
 }
 

@@ -1,10 +1,11 @@
 //! Which repository's folders belong to the code of a node function: the workspace that its folder is a member of, and the
 //! packages that are named by path.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use semver::{Version, VersionReq};
 use serde_json::{Map, Value};
 
 use super::PackageError;
@@ -81,6 +82,75 @@ pub(super) fn declared<'a>(
 
 /// The kinds of dependencies that code needs when it runs.
 pub(super) const NEEDED: &[&str] = &["dependencies", "optionalDependencies", "peerDependencies"];
+
+/// Checks that packages of the workspace that the code needs are the ones it will get: the package managers take one of that
+/// name from their registry where the range does not take the member's version. (pnpm takes members where they are asked
+/// for by `workspace:` alone.)
+///
+/// # Errors
+/// The first dependency that a registry would be asked for.
+pub(super) fn check_members(project: &Project) -> Result<(), PackageError> {
+    if project.manager == Manager::Pnpm {
+        return Ok(());
+    }
+    let mut members = BTreeMap::new();
+    for folder in &project.members {
+        let Some(manifest) = manifest(folder)? else { continue };
+        if let Some(name) = manifest.get("name").and_then(Value::as_str) {
+            members.insert(name.to_owned(), (folder, manifest));
+        }
+    }
+    let own = manifest(&project.folder)?.unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![(&project.folder, &own)];
+    while let Some((folder, manifest)) = ahead.pop() {
+        for (name, range) in declared(manifest, &["dependencies", "optionalDependencies"]) {
+            let Some((member, of_member)) = members.get(name).filter(|_| named_path(range).is_none()) else { continue };
+            let version = of_member.get("version").and_then(Value::as_str);
+            if !takes(range, version) {
+                let what = format!(
+                    "{}: {name} is to be {range}, and the workspace's own in {} is {}",
+                    folder.join("package.json").display(),
+                    member.display(),
+                    version.unwrap_or("without a version")
+                );
+                let help = format!(
+                    "{} would take a package of that name from the registry: correct the range, or the member's version",
+                    project.manager.name()
+                );
+                return Err(PackageError::new(DOING, what).help(help));
+            }
+            if seen.insert(name) {
+                ahead.push((member, of_member));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a range of npm's takes a version; what is no range of versions (a tag, `workspace:`) is left to the package
+/// manager. Rust's ranges are nearly npm's: there a version alone stands for itself, and blanks divide what commas divide
+/// here.
+fn takes(range: &str, version: Option<&str>) -> bool {
+    if range.trim().is_empty() || range == "*" || range.contains(':') || range.contains(" - ") {
+        return true;
+    }
+    let Some(version) = version.and_then(|version| Version::parse(version).ok()) else {
+        // Without one nothing but `*` takes it.
+        return !range.contains(|c: char| c.is_ascii_digit());
+    };
+    range.split("||").any(|one| {
+        let one = one.trim();
+        let parts: Vec<String> = one
+            .split_whitespace()
+            .map(|part| match Version::parse(part.trim_start_matches('v')) {
+                Ok(exact) => format!("={exact}"),
+                Err(_) => part.to_owned(),
+            })
+            .collect();
+        VersionReq::parse(&parts.join(", ")).map_or(true, |requirement| requirement.matches(&version))
+    })
+}
 
 impl Project {
     /// What installs the dependencies of the code in `folder`, which holds a package.json.
@@ -326,6 +396,26 @@ mod tests {
     fn is_member(root: &str) -> bool {
         let files = [("package.json", root), ("lambdas/chat/package.json", "{}"), ("package-lock.json", "{}")];
         project(&files, "lambdas/chat").1.unwrap().is_member()
+    }
+
+    #[test]
+    fn ranges_take_what_npms_take() {
+        for (range, version, expected) in [
+            ("^1.0.0", Some("1.4.0"), true),
+            ("^2.0.0", Some("1.0.0"), false),
+            ("1.0.0", Some("1.0.1"), false),
+            ("~1.2", Some("1.2.9"), true),
+            (">=1.0.0 <2.0.0", Some("1.9.0"), true),
+            ("^1.0.0 || ^2.0.0", Some("2.1.0"), true),
+            ("1.x", Some("1.9.0"), true),
+            ("*", None, true),
+            ("", Some("0.0.0"), true),
+            ("latest", Some("1.0.0"), true),
+            ("workspace:^", None, true),
+            ("^1.0.0", None, false),
+        ] {
+            assert_eq!(takes(range, version), expected, "{range} {version:?}");
+        }
     }
 
     #[test]

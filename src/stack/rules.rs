@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::Edge;
 use super::{Resource, Token, identities, references};
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Problem, nearest};
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
@@ -13,6 +13,8 @@ const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
 const ALIAS: &str = "AWS::Lambda::Alias";
+const ROUTE: &str = "AWS::ApiGatewayV2::Route";
+const STAGE: &str = "AWS::ApiGatewayV2::Stage";
 const VERSION: &str = "AWS::Lambda::Version";
 
 /// Types whose resources are parts of another one: type, property that names the parent, what the parent may be.
@@ -42,6 +44,7 @@ pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<
     parents(resources, edges, problems);
     policies(resources, problems);
     versions(resources, problems);
+    routes(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);
     cycles(edges, problems);
@@ -117,6 +120,39 @@ fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
             let what = format!("{other} is a version of this function already");
             let help = "leave one: it is published anew whenever the function changes";
             problems.push(Problem::new(path, what).help(help));
+        }
+    }
+}
+
+/// A deployment freezes routes, of which there must be one ("At least one route is required before deploying the Api"); and a
+/// stage can have settings for routes that are there ("Unable to find Route by key").
+fn routes(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    let of =
+        |type_name: &'static str| resources.values().filter(move |resource| resource.kind.type_name() == type_name);
+    let api = |resource: &Resource| resource.properties.get("ApiId").filter(|api| **api != "").cloned();
+    let keys = |of_api: &serde_json::Value| -> Vec<&str> {
+        let routes = of(ROUTE).filter(|route| route.properties.get("ApiId") == Some(of_api));
+        routes.filter_map(|route| route.properties.get("RouteKey")?.as_str()).collect()
+    };
+    for deployment in of(DEPLOYMENT) {
+        if api(deployment).is_some_and(|api| keys(&api).is_empty()) {
+            let path = deployment.path.key("Properties").key("ApiId");
+            let help = "give the API a route; a deployment is a snapshot of its routes";
+            problems
+                .push(Problem::new(path, "this API has no route, and without one it cannot be deployed").help(help));
+        }
+    }
+    for stage in of(STAGE) {
+        let (Some(api), Some(settings)) = (api(stage), stage.properties.get("RouteSettings")) else { continue };
+        let known = keys(&api);
+        let unknown = settings.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        for key in unknown.filter(|key| !known.contains(key) && !Token::is_in(key)) {
+            let path = stage.path.key("Properties").key("RouteSettings").key(key);
+            let problem = Problem::of_key(path, format!("this API has no route \"{key}\""));
+            problems.push(Problem {
+                help: nearest(key, &known).map(|near| format!("did you mean \"{near}\"?")),
+                ..problem
+            });
         }
     }
 }

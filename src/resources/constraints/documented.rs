@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Refusal;
-use super::managed::{Known, known};
+use super::managed::{Known, PREFIX, all_names, known, name_of};
 use crate::diagnostic::{Path, Problem};
-use crate::resources::{function, integration, role, route, route_response, stage, table};
+use crate::resources::{
+    alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
+    stage, table,
+};
 use crate::stack::Token;
 
 /// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
@@ -47,16 +50,32 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let root = Path::default();
     let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
     match type_name {
-        function::TYPE => problems.extend(variables(properties).into_iter().map(Refusal::from)),
+        function::TYPE => {
+            problems.extend(variables(properties).into_iter().chain(logging(properties)).map(Refusal::from));
+        }
+        alias::TYPE => problems.extend(weights(properties).map(Refusal::from)),
+        authorizer::TYPE => problems.extend(request_authorizer(properties).into_iter().map(Refusal::from)),
+        permission::TYPE => problems.extend(principal(properties).map(Refusal::from)),
+        inline_policy::TYPE => {
+            problems.extend(length(&[&properties["PolicyDocument"]], 10_240, "PolicyDocument").map(Refusal::from))
+        }
+        managed_policy::TYPE => {
+            problems.extend(length(&[&properties["PolicyDocument"]], 6_144, "PolicyDocument").map(Refusal::from));
+        }
         integration::TYPE => problems.extend(uri(properties)),
         route::TYPE => problems.extend(authorization(properties)),
         route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties).map(Refusal::from)),
-        stage::TYPE => problems.extend(log_format(properties).map(Refusal::from)),
+        stage::TYPE => {
+            problems.extend(log_format(properties).into_iter().chain(throttles(properties)).map(Refusal::from));
+        }
         table::TYPE => problems.extend(table_settings(properties)),
         role::TYPE => {
             let names = elements(properties, "Policies").map(|(at, policy)| (at, &policy["PolicyName"]));
             let twice = unique(names, &root.key("Policies"), "PolicyName");
             problems.extend(managed_policies(properties).into_iter().chain(twice).map(Refusal::from));
+            let documents: Vec<&Value> =
+                elements(properties, "Policies").map(|(_, policy)| &policy["PolicyDocument"]).collect();
+            problems.extend(length(&documents, 10_240, "Policies").map(Refusal::from));
         }
         _ => {}
     }
@@ -166,6 +185,10 @@ fn uri(properties: &Value) -> Option<Refusal> {
 fn authorization(properties: &Value) -> Vec<Refusal> {
     let only = only_default("RouteResponseSelectionExpression", properties);
     let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
+    if text(properties, "RouteKey") == Some("") {
+        let path = Path::default().key("RouteKey");
+        problems.push(Problem::new(path.clone(), "a route needs a RouteKey").hanging_on([path]).into());
+    }
     let path = Path::default().key("AuthorizationType");
     let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
     match text(properties, "RouteKey") {
@@ -258,6 +281,105 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
     problems
 }
 
+/// Levels are for JSON logs alone (Lambda's refusal: "To use the ApplicationLogLevel ..., you must set LogFormat to JSON").
+fn logging(properties: &Value) -> Option<Problem> {
+    let logging = properties.get("LoggingConfig")?;
+    let level = ["ApplicationLogLevel", "SystemLogLevel"].into_iter().find(|level| logging[*level].is_string())?;
+    let format = logging.get("LogFormat").and_then(Value::as_str).unwrap_or("Text");
+    if format == "JSON" || Token::is_in(format) {
+        return None;
+    }
+    let path = Path::default().key("LoggingConfig");
+    let problem = Problem::new(path.key(level), format!("{level} is for logs in JSON alone"));
+    Some(problem.help("LogFormat: JSON").hanging_on([path.key("LogFormat"), path.key(level)]))
+}
+
+/// An alias leads to its version and to one more at most (Lambda API reference, AliasRoutingConfiguration).
+fn weights(properties: &Value) -> Option<Problem> {
+    let path = Path::default().key("RoutingConfig").key("AdditionalVersionWeights");
+    let weights = properties["RoutingConfig"]["AdditionalVersionWeights"].as_array().filter(|all| !all.is_empty())?;
+    if weights.len() > 1 {
+        return Some(Problem::new(path, format!("an alias may have one additional version, not {}", weights.len())));
+    }
+    let versions = [text(properties, "FunctionVersion"), weights[0]["FunctionVersion"].as_str()];
+    let latest = versions.into_iter().flatten().any(|version| version == "$LATEST");
+    latest.then(|| Problem::new(path, "an alias that divides its invocations cannot lead to $LATEST"))
+}
+
+/// CreateAuthorizer of a WebSocket API: where it finds what identifies the caller, and what it calls.
+fn request_authorizer(properties: &Value) -> Vec<Problem> {
+    const SOURCES: [&str; 4] = ["route.request.header.", "route.request.querystring.", "context.", "stageVariables."];
+    let root = Path::default();
+    let mut problems = Vec::new();
+    for (at, source) in elements(properties, "IdentitySource") {
+        let Some(given) = source.as_str().filter(|given| !Token::is_in(given)) else { continue };
+        if !SOURCES.iter().any(|source| given.starts_with(source)) {
+            let what = format!("\"{given}\" is no identity source of a WebSocket API");
+            let path = root.key("IdentitySource").index(at);
+            problems.push(
+                Problem::new(path.clone(), what)
+                    .hanging_on([path])
+                    .help("such as route.request.header.Authorization or route.request.querystring.token"),
+            );
+        }
+    }
+    // An ARN of a function that is in this template is known.
+    if let Some(given) = properties.get("AuthorizerUri").and_then(Value::as_str)
+        && given.starts_with("arn:")
+        && !given.contains(":apigateway:")
+    {
+        let path = root.key("AuthorizerUri");
+        let problem = Problem::new(path.clone(), "AuthorizerUri must be the URI that invokes a function, not its ARN");
+        let help = "!Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${FUNCTION.Arn}/invocations";
+        problems.push(problem.help(help).hanging_on([path]));
+    }
+    problems
+}
+
+/// AddPermission, Principal: a service's name, an account, an ARN, or everybody ("The provided principal was invalid").
+fn principal(properties: &Value) -> Option<Problem> {
+    let given = text(properties, "Principal")?;
+    let is_account = given.len() == 12 && given.bytes().all(|byte| byte.is_ascii_digit());
+    if given == "*" || given.contains('.') || given.starts_with("arn:") || is_account {
+        return None;
+    }
+    let path = Path::default().key("Principal");
+    let problem = Problem::new(path.clone(), format!("\"{given}\" is no principal")).hanging_on([path]);
+    Some(problem.help("a service is named like apigateway.amazonaws.com, an account by its twelve digits"))
+}
+
+/// IAM's quotas for the characters of policies, whitespace apart: an inline one with all others of its role, a managed one
+/// alone.
+fn length(documents: &[&Value], most: usize, property: &str) -> Option<Problem> {
+    // What is not known yet makes it no shorter.
+    let text = |document: &Value| Token::substitute(document, &|_| Some(String::new())).to_string();
+    let all: usize =
+        documents.iter().map(|document| text(document).chars().filter(|c| !c.is_whitespace()).count()).sum();
+    (all > most).then(|| {
+        let what = format!("{property} may have {most} characters at most, not {all}");
+        Problem::new(Path::default().key(property), what).help("divide it between several managed policies")
+    })
+}
+
+/// Throttles cannot be below 0.
+fn throttles(properties: &Value) -> Vec<Problem> {
+    let root = Path::default();
+    let of_routes = properties["RouteSettings"].as_object().into_iter().flatten();
+    let of_routes = of_routes.map(|(route, settings)| (root.key("RouteSettings").key(route), settings));
+    let mut problems = Vec::new();
+    for (path, settings) in
+        std::iter::once((root.key("DefaultRouteSettings"), &properties["DefaultRouteSettings"])).chain(of_routes)
+    {
+        for limit in ["ThrottlingBurstLimit", "ThrottlingRateLimit"] {
+            if settings[limit].as_f64().is_some_and(|given| given < 0.0) {
+                let path = path.key(limit);
+                problems.push(Problem::new(path.clone(), format!("{limit} cannot be below 0")).hanging_on([path]));
+            }
+        }
+    }
+    problems
+}
+
 /// A key is a HASH attribute, and a RANGE one after it or none.
 fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
     let lists = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
@@ -271,9 +393,52 @@ fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
         if first == Some("RANGE") {
             let what = "the first attribute of a key must be its HASH attribute";
             let path = path.index(0).key("KeyType");
-            problems.push(Problem::new(path.clone(), what).hanging_on([path]));
+            problems.push(Problem::new(path.clone(), what).hanging_on([path.clone()]));
+        }
+        let Some(parts) = value["KeySchema"].as_array() else { continue };
+        if parts.len() > 2 {
+            problems.push(Problem::new(path.clone(), format!("a key has two attributes at most, not {}", parts.len())));
+            continue;
+        }
+        if let Some(second) = parts.get(1) {
+            if first == Some("HASH") && second["KeyType"] == "HASH" {
+                let path = path.index(1).key("KeyType");
+                let problem = Problem::new(path.clone(), "the second attribute of a key must be its RANGE attribute");
+                problems.push(problem.hanging_on([path]));
+            }
+            let same = parts[0]["AttributeName"].as_str().filter(|name| second["AttributeName"] == *name);
+            if let Some(name) = same {
+                let what = format!("\"{}\" is in this key twice", Token::readable(name));
+                problems.push(Problem::new(path.index(1).key("AttributeName"), what));
+            }
         }
     }
+    let has_range = |value: &Value| value["KeySchema"].as_array().is_none_or(|parts| parts.len() > 1);
+    for (at, index) in elements(properties, "LocalSecondaryIndexes") {
+        let path = root.key("LocalSecondaryIndexes").index(at).key("KeySchema");
+        if !has_range(index) {
+            problems.push(Problem::new(path, "a local secondary index needs a RANGE attribute of its own"));
+        } else if !has_range(properties) {
+            problems.push(Problem::new(path, "a table without a RANGE attribute can have no local secondary index"));
+        }
+    }
+    for list in lists {
+        for (at, index) in elements(properties, list) {
+            let path = root.key(list).index(at).key("Projection");
+            let listed = index["Projection"]["NonKeyAttributes"].as_array().is_some_and(|all| !all.is_empty());
+            match index["Projection"]["ProjectionType"].as_str() {
+                Some("INCLUDE") if !listed => {
+                    problems.push(Problem::new(path, "the projection INCLUDE needs NonKeyAttributes"));
+                }
+                Some(kind @ ("ALL" | "KEYS_ONLY")) if listed => {
+                    problems.push(Problem::new(path, format!("the projection {kind} takes no NonKeyAttributes")));
+                }
+                _ => {}
+            }
+        }
+    }
+    let definitions = elements(properties, "AttributeDefinitions").map(|(at, one)| (at, &one["AttributeName"]));
+    problems.extend(unique(definitions, &root.key("AttributeDefinitions"), "AttributeName"));
     problems
 }
 
@@ -287,6 +452,14 @@ fn managed_policies(properties: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, arn) in arns {
         let Some(arn) = arn.as_str() else { continue };
+        if !arn.starts_with("arn:") && !arn.is_empty() && !Token::is_in(arn) {
+            let meant =
+                all_names().find(|known| name_of(known) == arn).map(|known| format!("did you mean {PREFIX}{known}?"));
+            let problem =
+                Problem::new(path.clone(), format!("\"{arn}\" is no ARN of a managed policy")).hanging_on([path]);
+            problems.push(Problem { help: meant, ..problem });
+            continue;
+        }
         let problem = match known(arn) {
             Known::Elsewhere(real) => {
                 Problem::new(path, format!("there is no managed policy {arn}")).help(format!("did you mean {real}?"))

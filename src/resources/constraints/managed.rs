@@ -6,7 +6,7 @@ use crate::diagnostic::nearest;
 const NAMES: &str = include_str!("managed_policies.txt");
 
 /// What ARNs of AWS's managed policies begin with. Other partitions have lists of their own.
-const PREFIX: &str = "arn:aws:iam::aws:policy/";
+pub(super) const PREFIX: &str = "arn:aws:iam::aws:policy/";
 
 /// Only service-linked roles carry these; IAM attaches them to no other.
 const SERVICE_LINKED: &str = "aws-service-role/";
@@ -27,7 +27,7 @@ pub enum Known {
 /// What is known of the managed policy that `arn` names.
 pub fn known(arn: &str) -> Known {
     let Some(given) = arn.strip_prefix(PREFIX) else { return Known::Fine };
-    let mut all = NAMES.lines().filter(|line| !line.starts_with('#'));
+    let mut all = all_names();
     let name = name_of(given);
     match all.clone().find(|known| name_of(known) == name) {
         Some(known) if known.starts_with(SERVICE_LINKED) => Known::ServiceLinked,
@@ -42,8 +42,13 @@ pub fn known(arn: &str) -> Known {
     }
 }
 
+/// Paths and names of all.
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> + Clone {
+    NAMES.lines().filter(|line| !line.starts_with('#'))
+}
+
 /// What follows the path.
-fn name_of(path_and_name: &str) -> &str {
+pub(super) fn name_of(path_and_name: &str) -> &str {
     path_and_name.rsplit('/').next().unwrap_or(path_and_name)
 }
 
