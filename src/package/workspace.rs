@@ -101,13 +101,20 @@ pub(super) fn check_members(project: &Project) -> Result<(), PackageError> {
         }
     }
     let own = manifest(&project.folder)?.unwrap_or_default();
+    // What the lock has as a link stays one.
+    let lock = project
+        .lock
+        .filter(|_| project.manager == Manager::Npm)
+        .and_then(|lock| fs::read(project.root.join(lock)).ok());
+    let lock: Value = lock.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let is_link = |name: &str| lock["packages"][format!("node_modules/{name}")]["link"] == true;
     let mut seen = BTreeSet::new();
     let mut ahead = vec![(&project.folder, &own)];
     while let Some((folder, manifest)) = ahead.pop() {
         for (name, range) in declared(manifest, &["dependencies", "optionalDependencies"]) {
             let Some((member, of_member)) = members.get(name).filter(|_| named_path(range).is_none()) else { continue };
             let version = of_member.get("version").and_then(Value::as_str);
-            if !takes(range, version) {
+            if !takes(range, version) && !is_link(name) {
                 let what = format!(
                     "{}: {name} is to be {range}, and the workspace's own in {} is {}",
                     folder.join("package.json").display(),

@@ -424,16 +424,19 @@ fn a_plan_says_who_may_do_more() {
         );
         CHAT.replacen("  Send:", &policies, 1)
     };
-    let before = up(&stack(&policy("[dynamodb:Get*]", "\"arn:aws:t*\"")));
+    let before = up(&stack(&policy("[dynamodb:Get*]", "\"arn:aws:dynamodb:::t*\"")));
     let gained = |text: &str| -> Vec<String> { planned(text, &before).steps.iter().flat_map(widening::of).collect() };
     for (text, expected) in [
-        (policy("[dynamodb:Get*]", "\"arn:aws:t*\""), vec![]),
-        (policy("[dynamodb:GetItem]", "\"arn:aws:table\""), vec![]),
-        (policy("[dynamodb:GetItem, dynamodb:PutItem]", "\"arn:aws:t*\""), vec!["may dynamodb:PutItem on arn:aws:t*"]),
+        (policy("[dynamodb:Get*]", "\"arn:aws:dynamodb:::t*\""), vec![]),
+        (policy("[dynamodb:GetItem]", "\"arn:aws:dynamodb:::table\""), vec![]),
+        (
+            policy("[dynamodb:GetItem, dynamodb:PutItem]", "\"arn:aws:dynamodb:::t*\""),
+            vec!["may dynamodb:PutItem on arn:aws:dynamodb:::t*"],
+        ),
         (policy("[dynamodb:Get*]", "\"*\""), vec!["may dynamodb:Get* on *"]),
         (CHAT.to_owned(), vec![]),
         (
-            policy("[dynamodb:Get*]", "\"arn:aws:t*\"").replace("Service: lambda", "Service: edgelambda"),
+            policy("[dynamodb:Get*]", "\"arn:aws:dynamodb:::t*\"").replace("Service: lambda", "Service: edgelambda"),
             vec!["may be assumed by edgelambda.amazonaws.com"],
         ),
     ] {

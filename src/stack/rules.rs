@@ -44,7 +44,10 @@ pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<
     parents(resources, edges, problems);
     policies(resources, problems);
     versions(resources, problems);
-    routes(resources, problems);
+    // A route that has a mistake is not among the resources.
+    if problems.is_empty() {
+        routes(resources, problems);
+    }
     identities::check(resources, problems);
     references::check(resources, problems);
     cycles(edges, problems);

@@ -468,7 +468,7 @@ fn workspace() -> Fixture {
     fixture.write("lambdas/chat/.gitignore", "node_modules\n");
     fixture.write(
         "packages/shared/package.json",
-        r#"{"name":"left-pad","scripts":{"install":"exit 1"},"dependencies":{"dep":"1"}}"#,
+        r#"{"name":"left-pad","version":"1.3.0","scripts":{"install":"exit 1"},"dependencies":{"dep":"1"}}"#,
     );
     fixture.write("packages/shared/dist/index.js", "OURS");
     fixture.write("packages/shared/.gitignore", "dist\n");
@@ -507,7 +507,7 @@ async fn a_member_gets_the_other_members_from_the_repository_and_versions_from_t
     assert_eq!(read("calls-files"), staged);
     assert_eq!(
         read("calls-member"),
-        r#"{"name":"left-pad","dependencies":{"dep":"1"}}"#,
+        r#"{"name":"left-pad","version":"1.3.0","dependencies":{"dep":"1"}}"#,
         "no script without its files"
     );
     // Whoever installs sees no variable of ours.

@@ -284,7 +284,12 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
 /// Levels are for JSON logs alone (Lambda's refusal: "To use the ApplicationLogLevel ..., you must set LogFormat to JSON").
 fn logging(properties: &Value) -> Option<Problem> {
     let logging = properties.get("LoggingConfig")?;
-    let level = ["ApplicationLogLevel", "SystemLogLevel"].into_iter().find(|level| logging[*level].is_string())?;
+    const LEVELS: [(&str, &[&str]); 2] = [
+        ("ApplicationLogLevel", &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
+        ("SystemLogLevel", &["DEBUG", "INFO", "WARN"]),
+    ];
+    let given = |(name, levels): &(&str, &[&str])| logging[*name].as_str().is_some_and(|level| levels.contains(&level));
+    let (level, _) = LEVELS.into_iter().find(given)?;
     let format = logging.get("LogFormat").and_then(Value::as_str).unwrap_or("Text");
     if format == "JSON" || Token::is_in(format) {
         return None;

@@ -8,6 +8,20 @@ fn said(type_name: &str, properties: &Value) -> Vec<(String, String, String)> {
     problems.map(|problem| (problem.path.to_string(), problem.what, problem.help.unwrap_or_default())).collect()
 }
 
+fn authorizer(source: &str) -> Value {
+    json!({
+        "ApiId": "a", "Name": "n", "AuthorizerType": "REQUEST", "IdentitySource": [source],
+        "AuthorizerUri": "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/f/invocations",
+    })
+}
+
+fn keyed(key: &Value) -> Value {
+    json!({
+        "BillingMode": "PAY_PER_REQUEST", "KeySchema": key,
+        "AttributeDefinitions": [{ "AttributeName": "a", "AttributeType": "S" }, { "AttributeName": "b", "AttributeType": "S" }],
+    })
+}
+
 #[test]
 fn every_line_of_the_table_is_read_whole() {
     let kinds = crate::resources::kinds();
@@ -254,7 +268,7 @@ fn what_the_models_refuse_is_found_and_nothing_else() {
             function(&json!({ "LoggingConfig": { "SystemLogLevel": "ERROR" } })),
             "LoggingConfig/SystemLogLevel",
             "SystemLogLevel cannot be \"ERROR\"",
-            function(&json!({ "LoggingConfig": { "SystemLogLevel": "WARN" } })),
+            function(&json!({ "LoggingConfig": { "LogFormat": "JSON", "SystemLogLevel": "WARN" } })),
         ),
         case(
             FUNCTION,
@@ -441,6 +455,48 @@ fn what_the_models_refuse_is_found_and_nothing_else() {
             "AccessLogSettings/Format",
             "the format of access logs must have $context.requestId or $context.extendedRequestId in it",
             json!({ "ApiId": "a", "StageName": "s", "AccessLogSettings": { "Format": "$context.status $context.requestId" } }),
+        ),
+        case(
+            "AWS::ApiGatewayV2::Stage",
+            json!({ "ApiId": "a", "StageName": "s", "DefaultRouteSettings": { "ThrottlingBurstLimit": -1 } }),
+            "DefaultRouteSettings/ThrottlingBurstLimit",
+            "ThrottlingBurstLimit cannot be below 0",
+            json!({ "ApiId": "a", "StageName": "s", "DefaultRouteSettings": { "ThrottlingBurstLimit": 1 } }),
+        ),
+        case(
+            "AWS::Lambda::Function",
+            function(&json!({ "LoggingConfig": { "ApplicationLogLevel": "DEBUG" } })),
+            "LoggingConfig/ApplicationLogLevel",
+            "ApplicationLogLevel is for logs in JSON alone",
+            function(&json!({ "LoggingConfig": { "LogFormat": "JSON", "ApplicationLogLevel": "DEBUG" } })),
+        ),
+        case(
+            "AWS::Lambda::Permission",
+            json!({ "FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "apigateway" }),
+            "Principal",
+            "\"apigateway\" is no principal",
+            json!({ "FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com" }),
+        ),
+        case(
+            "AWS::ApiGatewayV2::Authorizer",
+            authorizer("$request.header.Authorization"),
+            "IdentitySource/0",
+            "\"$request.header.Authorization\" is no identity source of a WebSocket API",
+            authorizer("route.request.header.Authorization"),
+        ),
+        case(
+            "AWS::DynamoDB::Table",
+            keyed(&json!([{ "AttributeName": "a", "KeyType": "HASH" }, { "AttributeName": "b", "KeyType": "HASH" }])),
+            "KeySchema/1/KeyType",
+            "the second attribute of a key must be its RANGE attribute",
+            keyed(&json!([{ "AttributeName": "a", "KeyType": "HASH" }, { "AttributeName": "b", "KeyType": "RANGE" }])),
+        ),
+        case(
+            "AWS::DynamoDB::Table",
+            keyed(&json!([{ "AttributeName": "a", "KeyType": "HASH" }, { "AttributeName": "a", "KeyType": "RANGE" }])),
+            "KeySchema/1/AttributeName",
+            "\"a\" is in this key twice",
+            keyed(&json!([{ "AttributeName": "a", "KeyType": "HASH" }, { "AttributeName": "b", "KeyType": "RANGE" }])),
         ),
     ];
     for Case { type_name, refused, path, what, taken } in cases {
