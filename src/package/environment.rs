@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-/// What a package manager needs to find its programs, folders, registry and certificates.
+/// What package managers and compilers need to find their programs, folders, registries and certificates.
 const KEPT: &[&str] = &[
     "PATH",
     "HOME",
@@ -41,27 +41,49 @@ const KEPT: &[&str] = &[
     "PKG_CONFIG_PATH",
     "SYSTEMROOT",
     "N_PREFIX",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "LD",
+    "CPPFLAGS",
+    "LD_LIBRARY_PATH",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "SDKROOT",
+    "SOURCE_DATE_EPOCH",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
 ];
 
-/// The beginnings of settings of package managers and of what chooses a Node.js. The registry's token may be among them.
+/// The beginnings of settings of package managers and of what chooses a Node.js or a Python. A registry's token may be among
+/// them: it is for these very tools.
 const KEPT_PREFIXES: &[&str] = &[
-    "LC_",
-    "XDG_",
-    "NPM_CONFIG_",
-    "PNPM_",
-    "YARN_",
-    "COREPACK_",
-    "NVM_",
-    "VOLTA_",
     "ASDF_",
+    "CONDA_",
+    "COREPACK_",
     "FNM_",
+    "HOMEBREW_",
+    "LC_",
     "MISE_",
-    "NODENV_",
     "NIX_",
+    "NODENV_",
+    "NPM_CONFIG_",
+    "NVM_",
+    "PIP_",
+    "PNPM_",
+    "POETRY_",
+    "PYENV_",
+    "UV_",
+    "VOLTA_",
+    "XDG_",
+    "YARN_",
 ];
 
 /// Gives `command` a clean environment: what a package manager needs, and the variables that its `configurations` (the texts
-/// of .npmrc and the like) name as `${NAME}`.
+/// of .npmrc, of requirements files and the like) name as `${NAME}`.
 pub(super) fn clean(command: &mut Command, configurations: &[String]) {
     let mut wanted: Vec<&str> = configurations.iter().flat_map(|text| named(text)).collect();
     wanted.sort_unstable();
@@ -128,14 +150,26 @@ mod tests {
 
     #[test]
     fn credentials_are_no_setting_of_a_package_manager() {
-        for name in
-            ["PATH", "https_proxy", "npm_config_registry", "NPM_CONFIG_//registry/:_authToken", "YARN_RC_FILENAME"]
-        {
+        for name in [
+            "PATH",
+            "https_proxy",
+            "npm_config_registry",
+            "NPM_CONFIG_//registry/:_authToken",
+            "YARN_RC_FILENAME",
+            "PIP_INDEX_URL",
+            "UV_INDEX_OURS_PASSWORD",
+        ] {
             assert!(is_kept(name), "{name}");
         }
-        for name in
-            ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "NPM_TOKEN", "NODE_AUTH_TOKEN", "DATABASE_URL"]
-        {
+        for name in [
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_PROFILE",
+            "GITHUB_TOKEN",
+            "NPM_TOKEN",
+            "NODE_AUTH_TOKEN",
+            "DATABASE_URL",
+            "PYTHONPATH",
+        ] {
             assert!(!is_kept(name), "{name}");
         }
     }

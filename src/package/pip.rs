@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::install::{Install, remove, run};
 use super::place::Architecture;
 use super::requirements::{self, Line, Local, Requirements};
-use super::{Code, Options, PackageError, Target, python};
+use super::{Code, Options, PackageError, Target, environment, python};
 
 const DOING: &str = "install the dependencies";
 
@@ -284,7 +284,7 @@ impl Steps {
 
     fn pip(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.python);
-        python::clean(&mut command, &self.requirements.texts);
+        environment::clean(&mut command, &self.requirements.texts);
         command.args(["-m", "pip", verb]).args(QUIET).current_dir(&self.folder);
         if verb == "install" {
             command.args(INSTALLING);

@@ -1,6 +1,5 @@
 //! Where the code of a Python function says what it needs: requirements.txt, a lock of uv, poetry or pipenv, or pyproject.toml.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use tokio::process::Command;
 
 use super::install::output;
 use super::requirements::Requirements;
-use super::{Code, Options, PackageError};
+use super::{Code, Options, PackageError, environment};
 use crate::interpreter;
 
 const DOING: &str = "install the dependencies";
@@ -201,7 +200,7 @@ async fn exported(
     }
     let mut command = Command::new(interpreter::within(options.tools.as_deref(), tool));
     command.args(arguments.split_whitespace()).current_dir(folder);
-    clean(&mut command, &[]);
+    environment::clean(&mut command, &[]);
     let what = format!("{tool} export");
     let text = output(command, DOING, &what, without).await.map_err(|error| match error.help {
         None => error.help(without),
@@ -259,90 +258,9 @@ fn pipenv(lock: &Path) -> Result<String, PackageError> {
     Ok(lines.join("\n"))
 }
 
-/// Variables that tools for Python, and compilers, need to find their programs, folders, indexes and certificates.
-const KEPT: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LANGUAGE",
-    "TZ",
-    "TERM",
-    "TMPDIR",
-    "TMP",
-    "TEMP",
-    "CI",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NETRC",
-    "SSH_AUTH_SOCK",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "CC",
-    "CXX",
-    "AR",
-    "LD",
-    "CFLAGS",
-    "CXXFLAGS",
-    "CPPFLAGS",
-    "LDFLAGS",
-    "MAKEFLAGS",
-    "LD_LIBRARY_PATH",
-    "PKG_CONFIG_PATH",
-    "MACOSX_DEPLOYMENT_TARGET",
-    "SDKROOT",
-    "SYSTEMROOT",
-    "SOURCE_DATE_EPOCH",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-];
-
-/// The beginnings of settings of package managers, and of what chooses a Python. An index's password may be among them: it is
-/// for these very tools.
-const KEPT_PREFIXES: &[&str] =
-    &["LC_", "XDG_", "PIP_", "UV_", "POETRY_", "PYENV_", "ASDF_", "MISE_", "CONDA_", "NIX_", "HOMEBREW_"];
-
-/// Gives `command` an environment without credentials: building a package runs its authors' code. It keeps what tools need,
-/// and the variables that `texts`, requirements files, name as `${NAME}`.
-pub(super) fn clean(command: &mut Command, texts: &[String]) {
-    command.env_clear();
-    #[expect(clippy::disallowed_methods, reason = "it is the environment that is handed on, less what is secret")]
-    let all = std::env::vars_os();
-    command.envs(all.filter(|(name, _)| is_kept(name, texts)));
-}
-
-fn is_kept(name: &OsString, texts: &[String]) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    let upper = name.to_ascii_uppercase();
-    KEPT.contains(&upper.as_str())
-        || KEPT_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
-        || texts.iter().any(|text| text.contains(&format!("${{{name}}}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_do_not_reach_what_builds_packages() {
-        let text = ["--index-url https://${INDEX_TOKEN}@example.com/simple".to_owned()];
-        for name in ["PATH", "https_proxy", "PIP_INDEX_URL", "UV_INDEX_OURS_PASSWORD", "INDEX_TOKEN", "LC_ALL"] {
-            assert!(is_kept(&name.into(), &text), "{name}");
-        }
-        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "DATABASE_URL", "INDEX_TOKE", "PYTHONPATH"]
-        {
-            assert!(!is_kept(&name.into(), &text), "{name}");
-        }
-    }
 
     #[test]
     fn what_declares_dependencies_is_found_or_refused_by_name() {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::install::run;
-use super::{Options, PackageError, Progress, environment, npm, pip, python};
+use super::{Options, PackageError, Progress, environment, npm, pip};
 use crate::interpreter::{self, Interpreter, Language};
 
 const DOING: &str = "get the SDK that Lambda brings for the code";
@@ -114,7 +114,7 @@ pub(super) async fn provide(
         Some(Language::Python) => {
             let beside = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
             let mut command = Command::new(&interpreter.program);
-            python::clean(&mut command, &[]);
+            environment::clean(&mut command, &[]);
             command
                 .args(["-m", "pip", "install"])
                 .args(pip::QUIET)
