@@ -114,6 +114,9 @@ impl Args {
                 return Err(found_again(&desired.plan, &outcome, plans.len()));
             }
             if outcome.is_complete() && !goes_on {
+                if stopped {
+                    ui.say("Ctrl-C came when every step was under way: they are finished, and the stack is up.");
+                }
                 return Ok(self.succeed(&desired, &outcome, ui));
             }
             if !goes_on {

@@ -107,13 +107,97 @@ pub(super) fn modules(
     let project = Project::find(folder)?;
     let needs = declared(&manifest, NEEDED).next().is_some();
     let is_there = |(name, _): (&str, &str)| folder.join("node_modules").join(name).is_dir();
-    if project.lock.is_none() && has_own && declared(&manifest, &["dependencies"]).all(is_there) {
+    // What is there goes as it is where no lock says otherwise, and where it is not what the lock says: a build put it there.
+    let differs = || project.root == project.folder && differs_from_lock(&project, &manifest);
+    if has_own && declared(&manifest, &["dependencies"]).all(is_there) && (project.lock.is_none() || differs()) {
         return Ok(own);
     }
     if !needs {
         return Ok(Modules::None);
     }
     Ok(Modules::Install(Box::new(Stage::new(&project, code, target, node, options)?)))
+}
+
+/// Whether a package that a manifest declares is installed in another version than npm's lock has it in.
+fn differs_from_lock(project: &Project, manifest: &Map<String, Value>) -> bool {
+    let read = |path: PathBuf| -> Option<Value> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
+    let lock = project.lock.filter(|_| project.manager == Manager::Npm);
+    let Some(lock) = lock.and_then(|lock| read(project.folder.join(lock))) else { return false };
+    declared(manifest, &["dependencies"]).any(|(name, _)| {
+        let place = format!("node_modules/{name}");
+        let locked = lock["packages"][&place]["version"].as_str();
+        let installed = read(project.folder.join(&place).join("package.json"));
+        let installed = installed.as_ref().and_then(|package| package["version"].as_str());
+        installed.is_some() && locked.is_some() && installed != locked
+    })
+}
+
+/// Modules that Node.js brings.
+const BUILT_IN: &[&str] = &[
+    "assert",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "domain",
+    "events",
+    "fs",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "repl",
+    "stream",
+    "string_decoder",
+    "sys",
+    "timers",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+    "zlib",
+];
+
+/// What sources import that neither Node.js, nor Lambda's runtime, nor the zip with these `names` has: a note, because what
+/// looks like an import may be none.
+pub(super) fn not_there(imports: &BTreeSet<String>, names: &BTreeSet<&str>) -> Option<String> {
+    let brought = |name: &str| {
+        BUILT_IN.contains(&name)
+            || name == "aws-sdk"
+            || ["@aws-sdk/", "@smithy/"].iter().any(|scope| name.starts_with(scope))
+    };
+    let in_zip = |name: &str| {
+        let folder = format!("node_modules/{name}/");
+        names.range(folder.as_str()..).next().is_some_and(|found| found.starts_with(&folder))
+    };
+    let missing: Vec<&str> =
+        imports.iter().map(String::as_str).filter(|name| !brought(name) && !in_zip(name)).collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "imports {}, not in its zip: the package.json in its folder has to declare what the code needs",
+            missing.join(", ")
+        )
+    })
 }
 
 /// Whether a folder is what a build wrote: SAM's, or one that git ignores.

@@ -186,6 +186,9 @@ async fn install(
     Ok(found)
 }
 
+/// The longest source that somebody wrote by hand, in bytes.
+const LONGEST_SOURCE: usize = 100_000;
+
 /// Makes the zip of one function's code. `dependencies` is what it depends on, and the folder where that is kept.
 fn pack(
     code: &Code,
@@ -222,10 +225,20 @@ fn pack(
     }
     let names: BTreeSet<&str> = files.keys().map(String::as_str).collect();
     check_handler(code, language, &names, &left_out, &file_name(path))?;
+    // Of code without packages alone, and not of what a bundler wrote: that has imports in it which it never comes to.
+    let is_bare = !names.iter().any(|name| name.starts_with("node_modules/"));
+    let missing = (language == Language::Node && code.build == Build::Ordinary && is_bare).then(|| {
+        let of_code = own.iter().filter(|name| sdk::is_source(language, name));
+        let sources = of_code.filter_map(|name| std::fs::read_to_string(&files[name]).ok());
+        let sources = sources.filter(|source| source.len() < LONGEST_SOURCE);
+        let imports = sources.flat_map(|source| npm::imported(&source).collect::<Vec<_>>()).collect();
+        npm::not_there(&imports, &names)
+    });
     let sources = own.iter().filter(|name| sdk::is_source(language, name));
     let sources = sources.filter_map(|name| std::fs::read(&files[name]).ok());
     let (sdk, mut notes) = sdk::used(language, &code.runtime, &names, sources);
     notes.extend(private::warning(&secrets));
+    notes.extend(missing.flatten());
     let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
     Ok(Packed { artifact, sdk, notes })
 }
