@@ -197,7 +197,9 @@ impl Permission {
         for (member, value, pattern) in patterns {
             let Some(value) = value else { continue };
             let whole = Regex::new(&format!("^(?:{pattern})$"));
-            if whole.is_ok_and(|whole| !whole.is_match(value)) {
+            // The pattern has no place for the wildcards that people write for any region and any account.
+            let held = if member == "sourceArn" { value.replace(":*:*:", ":::") } else { value.clone() };
+            if whole.is_ok_and(|whole| !whole.is_match(&held)) {
                 let rule = format!("Member must satisfy regular expression pattern: {pattern}");
                 broken.push(constraint(value, member, &rule));
             }

@@ -518,7 +518,9 @@ async fn a_member_gets_the_other_members_from_the_repository_and_versions_from_t
     fixture.write("packages/shared/dist/index.js", "OURS, changed");
     assert_ne!(fixture.build(Target::Host).await.unwrap()["F"], built["F"]);
     assert_eq!(fixture.calls().len(), 1);
-    for (name, text) in [("package-lock.json", "{}"), ("packages/shared/package.json", r#"{"name":"left-pad"}"#)] {
+    for (name, text) in
+        [("package-lock.json", "{}"), ("packages/shared/package.json", r#"{"name":"left-pad","version":"1.4.0"}"#)]
+    {
         let before = fixture.calls().len();
         fixture.write(name, text);
         fixture.build(Target::Host).await.unwrap();
