@@ -112,16 +112,18 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
 async fn what_was_not_waited_for_is_frozen_until_the_next_invocation() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 30 })).await.unwrap();
-    let file = cloud.shell.store.path("late");
-    let later = json!({ "do": "later", "seconds": 0.1, "file": file.to_str().unwrap() });
-    assert_eq!(cloud.result(later).await, "answered");
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(!file.exists(), "nothing runs after the answer");
-    // It goes on with the next invocation; how soon is the machine's to say.
-    for _ in 0..50 {
-        cloud.result(json!({ "do": "sleep", "seconds": 0.1 })).await;
-        if file.exists() {
-            return;
+    for attempt in 0..3 {
+        let file = cloud.shell.store.path(&format!("late{attempt}"));
+        let later = json!({ "do": "later", "seconds": 0.1, "file": file.to_str().unwrap() });
+        assert_eq!(cloud.result(later).await, "answered");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!file.exists(), "nothing runs after the answer");
+        // It goes on with the next invocation, if that comes to the same environment; how soon is the machine's to say.
+        for _ in 0..30 {
+            cloud.result(json!({ "do": "sleep", "seconds": 0.1 })).await;
+            if file.exists() {
+                return;
+            }
         }
     }
     panic!("it does not go on");
