@@ -355,7 +355,6 @@ mod tests {
             (json!({ "StatementId": "x".repeat(101) }), "ValidationException"),
             (json!({ "Action": "s3:GetObject" }), "ValidationException"),
             (json!({ "Principal": "somebody" }), "InvalidParameterValueException"),
-            (json!({ "SourceArn": "arn:aws:execute-api:*:*:abc123/*/$connect" }), "ValidationException"),
             (json!({ "SourceArn": "arn:aws:execute-api:us-east-1:ACCOUNT:abc123/*" }), "ValidationException"),
             (json!({ "SourceArn": "arn:*" }), "ValidationException"),
             (json!({ "SourceAccount": "1234" }), "ValidationException"),
