@@ -5,6 +5,9 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+/// What the variables of version managers begin with: they tell where node and python are.
+pub const VERSION_MANAGERS: &[&str] = &["ASDF_", "FNM_", "MISE_", "NODENV_", "NVM_", "PYENV_", "VOLTA_"];
+
 /// A language that Lambda has managed runtimes for and that can be run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {

@@ -203,7 +203,10 @@ const CHANGES: &[Change] = &[
     ("no retention", |it| drop(it.remove("EchoLogs.RetentionInDays"))),
     ("a log group's tags", |it| it.set("EchoLogs.Tags", tags(&[("crew", "red")]))),
     ("a permission", |it| {
-        it.set("EchoPermission.SourceArn", json!({"Fn::Sub": "arn:aws:execute-api:*:*:${Api}/live/*"}));
+        it.set(
+            "EchoPermission.SourceArn",
+            json!({"Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/*"}),
+        );
     }),
     ("an API's description", |it| it.set("Api.Description", json!("another"))),
     ("an API's tags", |it| it.set("Api.Tags", json!({"crew": "red"}))),

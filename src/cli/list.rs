@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::exit::Exit;
-use super::local::DataFolder;
 use super::{Failure, result, target};
 use crate::diagnostic::nearest;
 use crate::live;
@@ -18,20 +17,8 @@ use crate::ui::Ui;
 /// It is read from the resources' tags; other tools' stacks are not among them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The AWS region
-    #[arg(long)]
-    region: Option<String>,
-    /// The AWS profile whose credentials and region are used
-    #[arg(long)]
-    profile: Option<String>,
-    /// Call this endpoint instead of AWS's, for all services
-    #[arg(long, value_name = "URL", conflicts_with = "local")]
-    endpoint_url: Option<String>,
-    /// Use the local cloud on this machine instead of AWS; it is started if it is not running
-    #[arg(long)]
-    local: bool,
     #[command(flatten)]
-    data: DataFolder,
+    place: target::Place,
     /// Print all of it as one JSON object
     #[arg(long)]
     json: bool,
@@ -39,7 +26,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        let target = target::Args::anywhere(self.region, self.profile, self.endpoint_url, self.local, self.data);
+        let target = target::Args::anywhere(self.place);
         let aws = target.open_as(target::EVERY, ui).await?;
         let sought = Sought::from(Search::default());
         let identified = async { Ok(aws.identify().await?.clone()) };

@@ -22,6 +22,17 @@ pub struct Args {
     /// The stack's name [default: what wschat.toml says, else the current folder's name]
     #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
     stack: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    /// The project's file, once it is read.
+    #[arg(skip)]
+    config: OnceLock<Config>,
+}
+
+/// Where to call, and as whom.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Place {
     /// The AWS region
     #[arg(long)]
     region: Option<String>,
@@ -37,9 +48,6 @@ pub struct Args {
     local: bool,
     #[command(flatten)]
     data: DataFolder,
-    /// The project's file, once it is read.
-    #[arg(skip)]
-    config: OnceLock<Config>,
 }
 
 /// The stack that is all stacks, to `Args::open_as`.
@@ -47,14 +55,8 @@ pub const EVERY: &str = "";
 
 impl Args {
     /// A target that is no one stack's.
-    pub fn anywhere(
-        region: Option<String>,
-        profile: Option<String>,
-        endpoint_url: Option<String>,
-        local: bool,
-        data: DataFolder,
-    ) -> Self {
-        Self { stack: None, region, profile, endpoint_url, local, data, config: OnceLock::new() }
+    pub fn anywhere(place: Place) -> Self {
+        Self { stack: None, place, config: OnceLock::new() }
     }
 
     /// Reads the project's file where the template is: for verbs that have one, before anything else is asked of this.
@@ -105,7 +107,7 @@ impl Args {
     /// # Errors
     /// When it cannot be told which stack this is.
     pub fn remember(&self, ui: &Ui) -> Result<(), Failure> {
-        match self.config()?.remember(&self.stack()?, self.region.as_deref()) {
+        match self.config()?.remember(&self.stack()?, self.place.region.as_deref()) {
             Ok(Some(written)) => ui.say(written),
             Ok(None) => {}
             Err(why) => ui.say(format_args!("warning: {why}")),
@@ -132,15 +134,15 @@ impl Args {
 
     /// Whether the stack is in the local cloud.
     pub fn is_local(&self) -> bool {
-        self.local
+        self.place.local
     }
 
     /// The region as far as it is given here or in the project's file. (The SDK knows where else to look.)
     pub fn region(&self) -> Option<String> {
         let file = self.config().ok().and_then(Config::region);
         // The local cloud does not look at the environment.
-        let elsewhere: &[&str] = if self.local { &[] } else { &["AWS_REGION", "AWS_DEFAULT_REGION"] };
-        config::chosen(self.region.as_deref(), elsewhere, file)
+        let elsewhere: &[&str] = if self.place.local { &[] } else { &["AWS_REGION", "AWS_DEFAULT_REGION"] };
+        config::chosen(self.place.region.as_deref(), elsewhere, file)
     }
 
     /// Finds out where to call, and calls nobody yet; with `--local` it is the local cloud, which is started when it is
@@ -159,16 +161,16 @@ impl Args {
     pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, Failure> {
         // What is wrong with the file is said before anything is started.
         self.config()?;
-        let (endpoint_url, local) = if self.local {
-            let running = process::ensure(&self.data.path, &process::Options::default()).await?;
+        let (endpoint_url, local) = if self.place.local {
+            let running = process::ensure(&self.place.data.path, &process::Options::default()).await?;
             if running.origin != process::Origin::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
             }
             (Some(format!("http://127.0.0.1:{}", running.port)), Some(running.key.credentials()))
         } else {
-            (self.endpoint_url.clone(), None)
+            (self.place.endpoint_url.clone(), None)
         };
-        let target = Target { region: self.region(), profile: self.profile.clone(), endpoint_url, local };
+        let target = Target { region: self.region(), profile: self.place.profile.clone(), endpoint_url, local };
         let aws = Arc::new(Aws::open(stack, &target).await?);
         if let Some(note) = aws.note() {
             ui.say(note);
@@ -212,18 +214,19 @@ impl Args {
 
     /// Where the local cloud's functions find the SDK that Lambda brings.
     pub fn sdk(&self) -> PathBuf {
-        lambda::folder(&self.data.path)
+        lambda::folder(&self.place.data.path)
     }
 
     /// Where things are kept between runs that can be made again at any time.
     pub fn cache(&self) -> PathBuf {
-        self.data.path.parent().unwrap_or_else(|| Path::new(".")).join("build")
+        self.place.data.path.parent().unwrap_or_else(|| Path::new(".")).join("build")
     }
 }
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { stack, region, profile, endpoint_url, local, data, config: _ } = self;
+        let Self { stack, place, config: _ } = self;
+        let Place { region, profile, endpoint_url, local, data } = place;
         command.option("--stack", stack.as_ref());
         command.option("--region", region.as_ref());
         command.option("--profile", profile.as_ref());

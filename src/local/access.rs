@@ -1,14 +1,14 @@
-//! Who may call: the port is loopback's, but every user and every web page of this machine can reach it, and whoever may
-//! create a function runs code as the developer. So a data folder has an access key that is in there, for the user's
-//! eyes only. Signatures are not verified: the key's id alone is the secret.
+//! Who may call: the port is loopback's, but every user and every web page of this machine can reach it, and a caller that
+//! may create a function runs code as the developer. So a data folder has an access key, which only the user can read.
+//! Signatures are not verified: the key's id alone is the secret.
 
 use std::io;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::iam::{BASE32, random};
 use super::seams::Roles;
 use super::store::Store;
 use super::wire::{ApiError, Request};
@@ -42,16 +42,10 @@ impl AccessKey {
         if !kept.id.is_empty() {
             return Ok(kept);
         }
-        let made = Self { id: format!("LKIA{}", random(16)), secret: random(40) };
+        let made = Self { id: format!("LKIA{}", random(BASE32, 16)), secret: random(BASE32, 40) };
         store.save_private(Self::FILE, &made)?;
         Ok(made)
     }
-}
-
-fn random(length: usize) -> String {
-    const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let mut dice = rand::rng();
-    (0..length).map(|_| char::from(BASE32[dice.random_range(0..BASE32.len())])).collect()
 }
 
 /// Decides whether a caller is one of this cloud's.

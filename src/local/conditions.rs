@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::bucket::{Bucket, Rate};
 use super::wire::ApiError;
 use crate::diagnostic::nearest;
 
@@ -31,7 +32,7 @@ pub struct Conditions {
     /// promise.
     pub ordered: bool,
     latency: BTreeMap<String, Duration>,
-    throttles: Vec<(String, Mutex<Bucket>)>,
+    throttles: Vec<(String, Rate, Mutex<Bucket>)>,
     bits_per_second: Option<f64>,
     /// When the uplink has carried all that was given to it so far.
     link_free: Mutex<Option<Instant>>,
@@ -127,25 +128,11 @@ impl Default for EventualSeconds {
     }
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rate {
-    rate: f64,
-    burst: f64,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Conflict {
     apigatewayv2_same_api: f64,
     seed: u64,
-}
-
-#[derive(Debug)]
-struct Bucket {
-    rate: Rate,
-    tokens: f64,
-    at: Option<Instant>,
 }
 
 impl Default for Conditions {
@@ -204,7 +191,7 @@ impl Conditions {
             .map(|(pattern, rate)| {
                 // A burst below one call would refuse everything for ever.
                 if rate.rate > 0.0 && rate.burst >= 1.0 {
-                    Ok((pattern, Mutex::new(Bucket { rate, tokens: rate.burst, at: None })))
+                    Ok((pattern, rate, Mutex::default()))
                 } else {
                     Err(format!("throttle \"{pattern}\": rate must be above 0 and burst at least 1"))
                 }
@@ -286,9 +273,9 @@ impl Conditions {
         }
         let throttle = patterns(service, operation)
             .into_iter()
-            .find_map(|pattern| self.throttles.iter().find(|(name, _)| *name == pattern));
+            .find_map(|pattern| self.throttles.iter().find(|(name, ..)| *name == pattern));
         match throttle {
-            Some((_, bucket)) if !lock(bucket).take(now) => Err(throttled(service)),
+            Some((_, rate, bucket)) if !lock(bucket).take(*rate, now) => Err(throttled(service)),
             _ => Ok(()),
         }
     }
@@ -317,19 +304,6 @@ impl Drop for Contended<'_> {
                 busy.remove(self.api);
             }
         }
-    }
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = self.at.map_or(0.0, |at| (now - at).as_secs_f64());
-        self.at = Some(now);
-        self.tokens = (self.tokens + passed * self.rate.rate).min(self.rate.burst);
-        let granted = self.tokens >= 1.0;
-        if granted {
-            self.tokens -= 1.0;
-        }
-        granted
     }
 }
 

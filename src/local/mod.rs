@@ -17,6 +17,7 @@ pub mod access;
 mod admission;
 pub mod apigateway;
 pub mod authorization;
+mod bucket;
 pub mod call_log;
 pub mod clock;
 pub mod cloud;

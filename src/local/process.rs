@@ -25,6 +25,7 @@ use super::call_log::rotate;
 use super::conditions::Conditions;
 use super::server::{Health, TOKEN};
 use super::store::write_private;
+use crate::interpreter::VERSION_MANAGERS;
 use crate::own_folder;
 
 /// The server's own log, in the data folder.
@@ -467,21 +468,8 @@ impl Folder {
 /// Whether a server is given a variable: what programs need to run at all, and what tells where interpreters are.
 fn is_passed_on(name: &str) -> bool {
     const NAMES: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"];
-    const PREFIXES: &[&str] = &[
-        "ASDF_",
-        "FNM_",
-        "LC_",
-        "MISE_",
-        "NODENV_",
-        "NVM_",
-        "PYENV_",
-        "RUST_",
-        "SSL_CERT_",
-        "UV_PYTHON",
-        "VOLTA_",
-        "XDG_",
-    ];
-    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    const PREFIXES: &[&str] = &["LC_", "RUST_", "SSL_CERT_", "UV_PYTHON", "XDG_"];
+    NAMES.contains(&name) || PREFIXES.iter().chain(VERSION_MANAGERS).any(|prefix| name.starts_with(prefix))
 }
 
 /// The last lines of what was appended to a log after `from` bytes.

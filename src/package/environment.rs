@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::interpreter::VERSION_MANAGERS;
+
 /// What package managers and compilers need to find their programs, folders, registries and certificates.
 const KEPT: &[&str] = &[
     "PATH",
@@ -58,26 +60,19 @@ const KEPT: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
 ];
 
-/// The beginnings of settings of package managers and of what chooses a Node.js or a Python. A registry's token may be among
-/// them: it is for these very tools.
+/// The beginnings of settings of package managers and of their environments. A registry's token may be among them: it is for
+/// these very tools.
 const KEPT_PREFIXES: &[&str] = &[
-    "ASDF_",
     "CONDA_",
     "COREPACK_",
-    "FNM_",
     "HOMEBREW_",
     "LC_",
-    "MISE_",
     "NIX_",
-    "NODENV_",
     "NPM_CONFIG_",
-    "NVM_",
     "PIP_",
     "PNPM_",
     "POETRY_",
-    "PYENV_",
     "UV_",
-    "VOLTA_",
     "XDG_",
     "YARN_",
 ];
@@ -100,7 +95,8 @@ pub(super) fn clean(command: &mut Command, configurations: &[String]) {
 
 fn is_kept(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    KEPT.contains(&upper.as_str()) || KEPT_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
+    KEPT.contains(&upper.as_str())
+        || KEPT_PREFIXES.iter().chain(VERSION_MANAGERS).any(|prefix| upper.starts_with(prefix))
 }
 
 /// The variables that a configuration names: `${NPM_TOKEN}`, `${NPM_TOKEN-}`, `${NPM_TOKEN:-none}`, `${NPM_TOKEN?}`.

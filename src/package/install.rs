@@ -46,24 +46,22 @@ pub(super) struct Install {
     pub steps: Option<Steps>,
 }
 
+/// The name under which what a tool makes is kept: of all `parts` that make another result.
+pub(super) fn key<'a>(tool: &str, parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    format!("{tool}-{}", hex::encode(&hash.finalize()[..8]))
+}
+
 impl Install {
     /// The name under which it is kept.
     pub fn key(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_be_bytes());
-            hash.update(bytes);
-        };
-        part(FORMAT.as_bytes());
-        part(self.also.as_bytes());
-        for argument in &self.arguments {
-            part(argument.as_encoded_bytes());
-        }
-        for (name, content) in &self.files {
-            part(name.as_bytes());
-            part(content);
-        }
-        format!("{}-{}", self.tool, hex::encode(&hash.finalize()[..8]))
+        let arguments = self.arguments.iter().map(|argument| argument.as_encoded_bytes());
+        let files = self.files.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_slice()]);
+        key(self.tool, [FORMAT.as_bytes(), self.also.as_bytes()].into_iter().chain(arguments).chain(files))
     }
 
     /// Where it is kept in `cache`, once it is made.

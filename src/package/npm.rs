@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::exclude::Excludes;
@@ -367,22 +366,11 @@ impl Stage {
 
     /// The name under which it is kept.
     pub fn key(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_be_bytes());
-            hash.update(bytes);
-        };
-        part(FORMAT.as_bytes());
-        part(self.also.as_bytes());
-        part(self.runs_in.as_os_str().as_encoded_bytes());
-        for argument in &self.arguments {
-            part(argument.as_encoded_bytes());
-        }
-        for (name, content) in &self.files {
-            part(name.as_os_str().as_encoded_bytes());
-            part(content);
-        }
-        format!("{}-{}", self.manager.name(), hex::encode(&hash.finalize()[..8]))
+        let first = [FORMAT.as_bytes(), self.also.as_bytes(), self.runs_in.as_os_str().as_encoded_bytes()];
+        let arguments = self.arguments.iter().map(|argument| argument.as_encoded_bytes());
+        let files = self.files.iter();
+        let files = files.flat_map(|(name, content)| [name.as_os_str().as_encoded_bytes(), content.as_slice()]);
+        install::key(self.manager.name(), first.into_iter().chain(arguments).chain(files))
     }
 
     /// Whether there is nothing to do; if so, it is kept for longer.

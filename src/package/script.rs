@@ -208,7 +208,12 @@ fn pack(
     };
     let whole = matches!(dependencies, Some((Dependencies::Own, _))) && linked.is_none();
     let Contents { mut files, left_out, secrets } = read(path, code, language, whole)?;
-    let own: BTreeSet<String> = files.keys().cloned().collect();
+    let own = files.iter().filter(|(name, _)| sdk::is_source(language, name));
+    let sources: Vec<Vec<u8>> = own.filter_map(|(_, file)| std::fs::read(file).ok()).collect();
+    let imports = |longest: usize| -> BTreeSet<String> {
+        let texts = sources.iter().filter(|source| source.len() < longest);
+        texts.filter_map(|source| std::str::from_utf8(source).ok()).flat_map(npm::imported).collect()
+    };
     match dependencies {
         Some((Dependencies::Folder(folder), _)) if folder.is_dir() => {
             for (name, file) in installed(folder)? {
@@ -216,10 +221,7 @@ fn pack(
             }
         }
         Some((Dependencies::Stage(stage), kept)) => {
-            let sources = own.iter().filter(|name| sdk::is_source(language, name));
-            let sources = sources.filter_map(|name| std::fs::read_to_string(&files[name]).ok());
-            let imports = sources.flat_map(|source| npm::imported(&source).collect::<Vec<_>>()).collect();
-            files.extend(stage.installed(kept, &imports)?);
+            files.extend(stage.installed(kept, &imports(usize::MAX))?);
         }
         _ => files.extend(linked.unwrap_or_default()),
     }
@@ -227,16 +229,9 @@ fn pack(
     check_handler(code, language, &names, &left_out, &file_name(path))?;
     // Of code without packages alone, and not of what a bundler wrote: that has imports in it which it never comes to.
     let is_bare = !names.iter().any(|name| name.starts_with("node_modules/"));
-    let missing = (language == Language::Node && code.build == Build::Ordinary && is_bare).then(|| {
-        let of_code = own.iter().filter(|name| sdk::is_source(language, name));
-        let sources = of_code.filter_map(|name| std::fs::read_to_string(&files[name]).ok());
-        let sources = sources.filter(|source| source.len() < LONGEST_SOURCE);
-        let imports = sources.flat_map(|source| npm::imported(&source).collect::<Vec<_>>()).collect();
-        npm::not_there(&imports, &names)
-    });
-    let sources = own.iter().filter(|name| sdk::is_source(language, name));
-    let sources = sources.filter_map(|name| std::fs::read(&files[name]).ok());
-    let (sdk, mut notes) = sdk::used(language, &code.runtime, &names, sources);
+    let is_told = language == Language::Node && code.build == Build::Ordinary && is_bare;
+    let missing = is_told.then(|| npm::not_there(&imports(LONGEST_SOURCE), &names));
+    let (sdk, mut notes) = sdk::used(language, &code.runtime, &names, sources.into_iter());
     notes.extend(private::warning(&secrets));
     notes.extend(missing.flatten());
     let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;

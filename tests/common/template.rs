@@ -91,7 +91,10 @@ pub fn echo_changed(cloud: &Cloud) -> Template {
     template.set("PingRoute.RouteKey", "pong".into());
     template.set("PingIntegration.TimeoutInMillis", 6000.into());
     template.set("Echo.MemorySize", 512.into());
-    template.set("EchoPermission.SourceArn", json!({"Fn::Sub": "arn:aws:execute-api:*:*:${Api}/live/*"}));
+    template.set(
+        "EchoPermission.SourceArn",
+        json!({"Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/*"}),
+    );
     template.save(cloud);
     script(&cloud.folder().join("echo"), "#!/bin/sh\n# changed\nexit 1\n");
     template

@@ -358,14 +358,16 @@ pub(super) fn temporary_credentials() -> Credentials {
     }
 }
 
-const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// The letters of the ids that AWS gives.
+pub(super) const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A unique id: `prefix` (`AROA`, `ANPA`) and 17 characters.
 fn unique_id(prefix: &str) -> String {
     format!("{prefix}{}", random(BASE32, 17))
 }
 
-fn random(alphabet: &[u8], length: usize) -> String {
+/// A text of so many letters, not to be guessed.
+pub(super) fn random(alphabet: &[u8], length: usize) -> String {
     let mut dice = rand::rng();
     (0..length).map(|_| char::from(alphabet[dice.random_range(0..alphabet.len())])).collect()
 }

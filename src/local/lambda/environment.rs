@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +19,6 @@ use super::name::FunctionId;
 use super::runtime::{Ran, Runtime};
 use super::runtime_api::Invocation;
 use super::state::{Deployment, now};
-use crate::local::conditions::lock;
 use crate::local::seams::{Apis, Invoked, LogSink, Roles};
 use crate::local::shell::Shell;
 
@@ -40,35 +39,11 @@ pub struct Host {
     pub apis: OnceLock<Weak<dyn Apis>>,
     /// How long a runtime may take to come up, before an invocation waits for it in earnest.
     pub init_limit: Duration,
-    /// How many environments there are.
-    pub live: watch::Sender<usize>,
-    pub running: Running,
+    pub live: watch::Sender<Live>,
 }
 
-/// How many environments run which code, by its SHA-256 in hexadecimal.
-#[derive(Debug, Clone, Default)]
-pub struct Running(Arc<Mutex<HashMap<String, usize>>>);
-
-impl Running {
-    /// The code that is run.
-    pub fn code(&self) -> Vec<String> {
-        lock(&self.0).keys().cloned().collect()
-    }
-
-    fn begin(&self, code: String) {
-        *lock(&self.0).entry(code).or_default() += 1;
-    }
-
-    fn end(&self, code: &str) {
-        let mut running = lock(&self.0);
-        if let Some(count) = running.get_mut(code) {
-            *count -= 1;
-            if *count == 0 {
-                running.remove(code);
-            }
-        }
-    }
-}
+/// How many environments there are of which code, by its SHA-256 in hexadecimal; never 0.
+pub type Live = HashMap<String, usize>;
 
 impl Host {
     /// A folder for the files of one environment, removed with it.
@@ -131,8 +106,7 @@ impl Environment {
     /// An environment that is still cold: its first invocation starts it.
     pub fn new(host: Arc<Host>, spec: Arc<Spec>, permits: Permits) -> Self {
         let journal = Arc::new(Journal::new(host.logs.clone(), spec.clone()));
-        host.live.send_modify(|live| *live += 1);
-        host.running.begin(spec.deployment.code.hex());
+        host.live.send_modify(|live| *live.entry(spec.deployment.code.hex()).or_default() += 1);
         let Permits { start, environment } = permits;
         Self { host, spec, journal, runtime: None, start: Some(start), _place: environment }
     }
@@ -217,8 +191,15 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         self.runtime = None;
-        self.host.running.end(&self.spec.deployment.code.hex());
-        self.host.live.send_modify(|live| *live -= 1);
+        self.host.live.send_modify(|live| {
+            let code = self.spec.deployment.code.hex();
+            if let Some(count) = live.get_mut(&code) {
+                *count -= 1;
+                if *count == 0 {
+                    live.remove(&code);
+                }
+            }
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::environment::{Call, Environment, Host, Running, Spec};
+use super::environment::{Call, Environment, Host, Live, Spec};
 use super::error;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
@@ -108,8 +108,7 @@ impl Executor {
             interpreters,
             apis: OnceLock::new(),
             init_limit: pace.init_limit,
-            running: Running::default(),
-            live: watch::Sender::new(0),
+            live: watch::Sender::default(),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let executor = Arc::new(Self {
@@ -122,11 +121,6 @@ impl Executor {
         });
         tokio::spawn(end_idle(Arc::downgrade(&executor), pace.idle));
         executor
-    }
-
-    /// What runs.
-    pub fn running(&self) -> Running {
-        self.host.running.clone()
     }
 
     /// Lets the environments know where APIs are.
@@ -180,11 +174,11 @@ impl Executor {
         let pools = std::mem::take(&mut *lock(&self.pools));
         drop(pools);
         // The receiver fails only when the sender is gone, which this holds.
-        let _ = self.live().wait_for(|live| *live == 0).await;
+        let _ = self.live().wait_for(|live| live.is_empty()).await;
     }
 
-    /// How many environments there are.
-    pub fn live(&self) -> watch::Receiver<usize> {
+    /// The environments that there are.
+    pub fn live(&self) -> watch::Receiver<Live> {
         self.host.live.subscribe()
     }
 

@@ -45,8 +45,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::watch;
 
-use self::environment::Running;
+use self::environment::Live;
 use self::execution::{Executor, Pace};
 use self::interpreters::Interpreters;
 use self::name::{LATEST, Reference};
@@ -101,7 +102,7 @@ impl Lambda {
         let interpreters = Interpreters::open(&folder)?;
         let executor = Executor::new(shell.clone(), roles.clone(), logs, interpreters, registry.clone(), pace);
         let lambda = Self { shell: shell.clone(), roles, registry, packages, executor, pace };
-        tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.running()));
+        tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
 
@@ -117,15 +118,15 @@ impl Lambda {
 }
 
 /// Removes code that no function has and nothing runs, now and every minute: each save of a developer is new code.
-async fn sweep(registry: Weak<Registry>, packages: Packages, running: Running) {
+async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<Live>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         let Some(registry) = registry.upgrade() else { return };
-        let (packages, running) = (packages.clone(), running.clone());
+        let (packages, live) = (packages.clone(), live.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let mut used = registry.read(state::State::code_in_use);
-            used.extend(running.code());
+            used.extend(live.borrow().keys().cloned());
             packages.sweep(&used)
         });
         if let Ok(Err(error)) = swept.await {

@@ -197,9 +197,7 @@ impl Permission {
         for (member, value, pattern) in patterns {
             let Some(value) = value else { continue };
             let whole = Regex::new(&format!("^(?:{pattern})$"));
-            // The pattern has no place for the wildcards that people write for any region and any account.
-            let held = if member == "sourceArn" { value.replace(":*:*:", ":::") } else { value.clone() };
-            if whole.is_ok_and(|whole| !whole.is_match(&held)) {
+            if whole.is_ok_and(|whole| !whole.is_match(value)) {
                 let rule = format!("Member must satisfy regular expression pattern: {pattern}");
                 broken.push(constraint(value, member, &rule));
             }
@@ -355,6 +353,7 @@ mod tests {
             (json!({ "StatementId": "x".repeat(101) }), "ValidationException"),
             (json!({ "Action": "s3:GetObject" }), "ValidationException"),
             (json!({ "Principal": "somebody" }), "InvalidParameterValueException"),
+            (json!({ "SourceArn": "arn:aws:execute-api:*:*:abc123/*/$connect" }), "ValidationException"),
             (json!({ "SourceArn": "arn:aws:execute-api:us-east-1:ACCOUNT:abc123/*" }), "ValidationException"),
             (json!({ "SourceArn": "arn:*" }), "ValidationException"),
             (json!({ "SourceAccount": "1234" }), "ValidationException"),

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 
 /// How many of the cases must be answered as the RFC says.
-const FLOOR: usize = 30;
+const FLOOR: usize = 51;
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 

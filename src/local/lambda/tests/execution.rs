@@ -518,7 +518,7 @@ async fn shutdown_leaves_no_process() {
 impl Cloud {
     /// Waits until there are this many environments.
     async fn environments(&self, count: usize) {
-        self.lambda.executor.live().wait_for(|live| *live == count).await.unwrap();
+        self.lambda.executor.live().wait_for(|live| live.values().sum::<usize>() == count).await.unwrap();
     }
 }
 
