@@ -1,11 +1,18 @@
 //! Where the local cloud keeps what must survive a restart: one JSON file a service, replaced atomically.
+//!
+//! What was saved survives a crash of the process. Nothing is flushed to the disk itself: a machine that loses its power can
+//! lose the last changes, and a file that is damaged by that is named at the next start.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::conditions::lock;
+use super::wire::ApiError;
 
 /// The data folder of one local cloud (`.wschat/local`).
 #[derive(Debug, Clone)]
@@ -40,15 +47,13 @@ impl Store {
     /// When the file is there and cannot be read as `T`.
     pub fn load<T: DeserializeOwned + Default>(&self, name: &str) -> io::Result<T> {
         match fs::read(self.file(name)) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.file(name).display()))
-            }),
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| damaged(&self.file(name), &error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
             Err(error) => Err(error),
         }
     }
 
-    /// Replaces what is saved under `name`; a crash leaves the old or the new, never half of either.
+    /// Replaces what is saved under `name`; a crash of the process leaves the old or the new, never half of either.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -67,6 +72,55 @@ impl Store {
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.json"))
     }
+}
+
+/// A service's state: what its file says, and the same in memory.
+#[derive(Debug)]
+pub struct Kept<T> {
+    store: Store,
+    name: &'static str,
+    unsaved: fn(io::Error) -> ApiError,
+    state: RwLock<Arc<T>>,
+    changing: Mutex<()>,
+}
+
+impl<T: Clone + Default + Serialize + DeserializeOwned> Kept<T> {
+    /// Loads what was last saved under `name`. `unsaved` words the refusal of a change that cannot be saved.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn open(store: Store, name: &'static str, unsaved: fn(io::Error) -> ApiError) -> io::Result<Self> {
+        let state = RwLock::new(Arc::new(store.load(name)?));
+        Ok(Self { store, name, unsaved, state, changing: Mutex::new(()) })
+    }
+
+    /// The state as it is now.
+    pub fn now(&self) -> Arc<T> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks something up.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.now())
+    }
+
+    /// Makes the next state, saves it, and only then lets it be seen: a change that fails has not happened.
+    ///
+    /// # Errors
+    /// The change's own, or that it could not be saved.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> Result<R, ApiError>) -> Result<R, ApiError> {
+        let _changing = lock(&self.changing);
+        let mut next = T::clone(&self.now());
+        let result = change(&mut next)?;
+        self.store.save(self.name, &next).map_err(self.unsaved)?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(result)
+    }
+}
+
+/// That a file is not what was written to it.
+pub fn damaged(file: &Path, why: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {why}", file.display()))
 }
 
 /// Writes beside `path`, then renames over it.

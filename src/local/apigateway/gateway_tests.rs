@@ -1,6 +1,7 @@
 //! The data plane, over real sockets: a small server in front of the gateway, stock clients before it.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::management::Management;
 use super::*;
-use crate::local::conditions::Conditions;
+use crate::local::conditions::{Conditions, lock};
 use crate::local::seams::Invoked;
 use crate::local::store::Store;
 use crate::local::wire::Caller;

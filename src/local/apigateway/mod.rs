@@ -39,7 +39,7 @@ mod gateway_tests;
 mod tests;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -48,9 +48,9 @@ use self::model::State;
 use self::rules::Answer;
 use self::throttle::Throttles;
 use super::authorization::Need;
-use super::conditions::lock;
 use super::seams::{Apis, Functions};
 use super::shell::Shell;
+use super::store::Kept;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// The name of the state's file in the store, and of the service.
@@ -61,9 +61,7 @@ pub struct ApiGateway {
     shell: Shell,
     functions: Arc<dyn Functions>,
     limits: Limits,
-    state: RwLock<Arc<State>>,
-    /// Held by whoever makes the next state.
-    writing: Mutex<()>,
+    state: Kept<State>,
     connections: Connections,
     throttles: Throttles,
     /// Held, shared, by the task of every socket.
@@ -84,13 +82,14 @@ impl ApiGateway {
     /// # Errors
     /// When the saved state cannot be read.
     pub fn open_with(shell: &Shell, functions: Arc<dyn Functions>, limits: Limits) -> io::Result<Arc<Self>> {
-        let state = shell.store.load::<State>(NAME)?;
+        let state = Kept::open(shell.store.clone(), NAME, |error| {
+            ApiError::new(500, "InternalServerErrorException", format!("cannot save the state: {error}"))
+        })?;
         Ok(Arc::new(Self {
             shell: shell.clone(),
             functions,
             limits,
-            state: RwLock::new(Arc::new(state)),
-            writing: Mutex::new(()),
+            state,
             connections: Connections::default(),
             throttles: Throttles::default(),
             serving: Arc::default(),
@@ -105,19 +104,7 @@ impl ApiGateway {
 
     /// The state as it is now.
     fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Makes the next state, saves it, and only then lets it be seen: a change that fails has not happened.
-    fn change(&self, change: impl FnOnce(&mut State) -> Answer) -> Answer {
-        let _writing = lock(&self.writing);
-        let mut next = State::clone(&self.state());
-        let answer = change(&mut next)?;
-        self.shell.store.save(NAME, &next).map_err(|error| {
-            ApiError::new(500, "InternalServerErrorException", format!("cannot save the state: {error}"))
-        })?;
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-        Ok(answer)
+        self.state.now()
     }
 
     /// Closes the connections whose API or stage is no more.
@@ -288,8 +275,8 @@ impl Service for ApiGateway {
         let call = Call { request: &request, ids, functions: self.functions.as_ref(), shell: &self.shell };
         let answer = match operation.run {
             Run::Read(run) => run(&self.state(), &call),
-            Run::Write(run) => self.change(|state| run(state, &call)),
-            Run::Configure(run) => self.change(|state| {
+            Run::Write(run) => self.state.change(|state| run(state, &call)),
+            Run::Configure(run) => self.state.change(|state| {
                 let answer = run(state, &call)?;
                 deployments::follow(state.api_mut(&call)?);
                 Ok(answer)

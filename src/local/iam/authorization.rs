@@ -1,7 +1,6 @@
 //! Calls held against the policies of who makes them, and what IAM's own operations need.
 
 use super::super::authorization::{Authorizer, Need, creation};
-use super::super::conditions::lock;
 use super::super::query::Query;
 use super::super::shell::{ACCOUNT, Shell};
 use super::super::wire::{ApiError, Request};
@@ -12,7 +11,7 @@ impl Authorizer for Iam {
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError> {
         let who = self.identity(&request.caller);
         let Some(name) = &who.role else { return Ok(()) };
-        let state = lock(&self.state);
+        let state = self.state.now();
         // A session outlives its role, but not its rights; a new role of that name is another role.
         let role = state.roles.get(name).filter(|role| who.user_id.starts_with(&role.id));
         for need in needs {
@@ -89,7 +88,7 @@ impl Iam {
             None => need,
         };
         if let Some(name) = query.get("RoleName") {
-            let state = lock(&self.state);
+            let state = self.state.now();
             let role = state.roles.get(name);
             let arn = role.map_or_else(|| Shell::arn("iam", "", &format!("role{path}{name}")), Role::arn);
             let of_role = |need: Need| {

@@ -27,6 +27,7 @@ use super::conditions::lock;
 use super::query::{Query, Xml, answer};
 use super::seams::{Credentials, Roles};
 use super::shell::{ACCOUNT, Shell};
+use super::store::Kept;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -89,11 +90,14 @@ const OPERATIONS: &[(&str, Handler)] = &[
     ("UpdateRoleDescription", Changes(roles::update_role_description)),
 ];
 
+/// Where issued credentials are kept in the store.
+const SESSIONS: &str = "iam-sessions";
+
 /// The account's roles and policies.
 #[derive(Debug)]
 pub struct Iam {
     shell: Shell,
-    state: Mutex<State>,
+    state: Kept<State>,
     sessions: Mutex<VecDeque<Session>>,
 }
 
@@ -196,8 +200,14 @@ impl Iam {
     pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             shell: shell.clone(),
-            state: Mutex::new(shell.store.load("iam")?),
-            sessions: Mutex::new(shell.store.load("iam-sessions")?),
+            state: Kept::open(shell.store.clone(), "iam", |error| {
+                ApiError::new(500, "ServiceFailure", format!("the change could not be saved: {error}"))
+            })?,
+            sessions: Mutex::new(shell.store.load(SESSIONS).unwrap_or_else(|error| {
+                // Their holders get new ones: nothing that a user made is in there.
+                tracing::warn!("temporary credentials that were issued before are forgotten: {error}");
+                VecDeque::new()
+            })),
         }))
     }
 
@@ -232,7 +242,7 @@ impl Iam {
         seconds: u32,
     ) -> Result<(Credentials, Identity), ApiError> {
         let max_session = {
-            let state = lock(&self.state);
+            let state = self.state.now();
             let role = state.roles.values().find(|role| role.arn() == role_arn);
             // A role's session is its role, to a trust policy.
             let principal = caller.role.as_ref().and_then(|name| state.roles.get(name)).map(Role::arn);
@@ -257,7 +267,7 @@ impl Iam {
 
 impl Roles for Iam {
     fn assumable(&self, role_arn: &str, service: &str) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.now();
         let Some(role) = state.roles.values().find(|role| role.arn() == role_arn) else { return false };
         let spread = i64::try_from(self.shell.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
         documents::trusts_service(&role.trust, service) && now_millis() >= role.created.saturating_add(spread)
@@ -266,7 +276,7 @@ impl Roles for Iam {
     fn issue(&self, role_arn: &str, session_name: &str) -> Credentials {
         let credentials = temporary_credentials();
         let role_name = role_arn.rsplit('/').next().unwrap_or_default().to_owned();
-        let role_id = match lock(&self.state).roles.get(&role_name) {
+        let role_id = match self.state.now().roles.get(&role_name) {
             Some(role) => role.id.clone(),
             None => unique_id("AROA"),
         };
@@ -280,7 +290,7 @@ impl Roles for Iam {
         while sessions.len() > REMEMBERED_SESSIONS {
             sessions.pop_front();
         }
-        if let Err(error) = self.shell.store.save("iam-sessions", &*sessions) {
+        if let Err(error) = self.shell.store.save(SESSIONS, &*sessions) {
             tracing::warn!("issued credentials are not saved: {error}");
         }
         credentials
@@ -318,16 +328,9 @@ impl Service for Iam {
             let message = "Must specify userName when calling with non-User credentials";
             return Err(ApiError::new(400, "ValidationError", message));
         }
-        let mut state = lock(&self.state);
         let result = match handler {
-            Reads(read) => read(&state, &query)?,
-            Changes(change) => {
-                let result = change(&mut state, &query)?;
-                self.shell.store.save("iam", &*state).map_err(|error| {
-                    ApiError::new(500, "ServiceFailure", format!("the change could not be saved: {error}"))
-                })?;
-                result
-            }
+            Reads(read) => read(&self.state.now(), &query)?,
+            Changes(change) => self.state.change(|state| change(state, &query))?,
         };
         Ok(answer(NAMESPACE, operation, result))
     }

@@ -88,7 +88,7 @@ impl Lambda {
     }
 
     fn open_at(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>, pace: Pace) -> io::Result<Arc<Self>> {
-        let registry = Arc::new(Registry::open(shell.store.clone())?);
+        let registry = Arc::new(state::open(shell.store.clone())?);
         let folder = folder(shell.store.folder());
         let packages = Packages::open(&folder)?;
         orphans::end(&folder.canonicalize()?);

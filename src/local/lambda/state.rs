@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -16,21 +15,20 @@ use super::name::{FunctionId, LATEST, Reference};
 use super::packages::Code;
 use super::policy::Policy;
 use super::settings::Settings;
-use crate::local::conditions::lock;
-use crate::local::store::Store;
+use crate::local::store::{Kept, Store};
 use crate::local::wire::ApiError;
 
 /// The name of the state's file.
 const FILE: &str = "lambda";
 
 /// All functions: by region, then by name.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
     regions: BTreeMap<String, BTreeMap<String, Function>>,
 }
 
 /// One function with everything that hangs on it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Function {
     pub latest: Version,
     /// Published versions.
@@ -289,39 +287,14 @@ impl Deployment {
 }
 
 /// The state in memory and on disk.
-#[derive(Debug)]
-pub struct Registry {
-    store: Store,
-    state: Mutex<State>,
-}
+pub type Registry = Kept<State>;
 
-impl Registry {
-    /// Loads what was last saved.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn open(store: Store) -> io::Result<Self> {
-        let state = Mutex::new(store.load(FILE)?);
-        Ok(Self { store, state })
-    }
-
-    /// Looks something up.
-    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&lock(&self.state))
-    }
-
-    /// Makes one change and saves it. A change that fails must leave the state as it was.
-    ///
-    /// # Errors
-    /// The change's own; `ServiceException` where the state cannot be saved.
-    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
-        let mut state = lock(&self.state);
-        let changed = change(&mut state)?;
-        self.store
-            .save(FILE, &*state)
-            .map_err(|error| error::service(format!("cannot save Lambda's state: {error}")))?;
-        Ok(changed)
-    }
+/// Loads what was last saved.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn open(store: Store) -> io::Result<Registry> {
+    Kept::open(store, FILE, |error| error::service(format!("cannot save Lambda's state: {error}")))
 }
 
 /// Milliseconds since the epoch.

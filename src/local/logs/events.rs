@@ -23,7 +23,7 @@ pub fn create_log_stream(books: &Books, region: &str, input: Input) -> Answer {
         let rule = "Member must satisfy regular expression pattern: [^:*]*";
         return Err(constraint(&format!("Value '{stream}'"), "logStreamName", rule));
     }
-    books.write(region, &group, |journal| {
+    books.journal(&books.group(region, &group)?, |journal| {
         if journal.streams.contains_key(&stream) {
             let message = "The specified log stream already exists";
             return Err(ApiError::new(400, "ResourceAlreadyExistsException", message));
@@ -35,7 +35,7 @@ pub fn create_log_stream(books: &Books, region: &str, input: Input) -> Answer {
 
 pub fn delete_log_stream(books: &Books, region: &str, input: Input) -> Answer {
     let (group, stream) = (input.group_name()?, input.stream_name()?);
-    books.write(region, &group, |journal| {
+    books.journal(&books.group(region, &group)?, |journal| {
         journal.streams.get(&stream).ok_or_else(no_stream)?;
         journal.delete_stream(&stream).map_err(unavailable)
     })?;
@@ -57,9 +57,8 @@ pub fn describe_log_streams(books: &Books, region: &str, input: Input) -> Answer
     if by_time && prefix.is_some() {
         return Err(invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
     }
-    let mut streams: Vec<(String, Stream)> = books.read(region, &name, |group| {
-        let wanted =
-            group.journal.streams.iter().filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)));
+    let mut streams: Vec<(String, Stream)> = books.journal(&books.group(region, &name)?, |journal| {
+        let wanted = journal.streams.iter().filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)));
         Ok(wanted.map(|(name, stream)| (name.clone(), stream.clone())).collect())
     })?;
     if by_time {
@@ -101,11 +100,8 @@ fn described(group_arn: &str, name: &str, stream: &Stream) -> Value {
 }
 
 pub fn put_log_events(books: &Books, region: &str, input: Input) -> Answer {
-    let (group, stream) = (input.group_name()?, input.stream_name()?);
-    let retention = books.read(region, &group, |group| {
-        group.journal.streams.get(&stream).ok_or_else(no_stream)?;
-        Ok(group.expired(now_millis()))
-    })?;
+    let (group, stream) = (books.group(region, &input.group_name()?)?, input.stream_name()?);
+    books.journal(&group, |journal| journal.streams.get(&stream).map(|_| ()).ok_or_else(no_stream))?;
     required(input.log_events.as_ref(), "logEvents")?;
     let events: Vec<LogEvent> = input
         .log_events
@@ -114,8 +110,8 @@ pub fn put_log_events(books: &Books, region: &str, input: Input) -> Answer {
         .map(|event| LogEvent { timestamp: event.timestamp, message: event.message })
         .collect();
     check_batch(&events)?;
-    let (accepted, rejected) = sift(events, now_millis(), retention);
-    books.write(region, &group, |journal| journal.append(&stream, accepted, now_millis()).map_err(unavailable))?;
+    let (accepted, rejected) = sift(events, now_millis(), group.expired(now_millis()));
+    books.journal(&group, |journal| journal.append(&stream, accepted, now_millis()).map_err(unavailable))?;
     // Sequence tokens have had no meaning since 2023 and are still sent.
     let token = id((now_millis(), 0));
     let mut answer = json!({ "nextSequenceToken": token });
@@ -174,13 +170,12 @@ fn sift(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<
 }
 
 pub fn get_log_events(books: &Books, region: &str, input: Input) -> Answer {
-    let (group, stream) = (input.group()?, input.stream_name()?);
+    let (name, stream) = (input.group()?, input.stream_name()?);
     let limit = input.limit(10_000)?;
     let token = input.next_token.as_deref().map(|token| Token::parse(token).ok_or_else(bad_token)).transpose()?;
-    let (path, expired) = books.read(region, &group, |group| {
-        group.journal.streams.get(&stream).ok_or_else(no_stream)?;
-        Ok((group.journal.path().to_owned(), group.expired(now_millis())))
-    })?;
+    let group = books.group(region, &name)?;
+    books.journal(&group, |journal| journal.streams.get(&stream).map(|_| ()).ok_or_else(no_stream))?;
+    let (path, expired) = (books.journal_path(&group.id), group.expired(now_millis()));
     let (start, end) = (input.start_time.unwrap_or(i64::MIN), input.end_time.unwrap_or(i64::MAX));
     let mut events = read(&path, |event| {
         // The end is exclusive here.
@@ -223,7 +218,7 @@ pub fn get_log_events(books: &Books, region: &str, input: Input) -> Answer {
 }
 
 pub fn filter_log_events(books: &Books, region: &str, input: Input) -> Answer {
-    let group = input.group()?;
+    let name = input.group()?;
     let limit = input.limit(10_000)?;
     if input.log_stream_names.is_some() && input.log_stream_name_prefix.is_some() {
         return Err(invalid("LogStreamNames and LogStreamNamePrefix are mutually exclusive parameters."));
@@ -231,13 +226,12 @@ pub fn filter_log_events(books: &Books, region: &str, input: Input) -> Answer {
     let pattern =
         Pattern::parse(&input.filter_pattern).map_err(|why| invalid(format!("Invalid filter pattern: {why}")))?;
     let after = input.next_token.as_deref().map(|token| position(token).ok_or_else(bad_token)).transpose()?;
-    let (path, expired) = books.read(region, &group, |group| {
-        let named = input.log_stream_names.iter().flatten();
-        for stream in named {
-            group.journal.streams.get(stream).ok_or_else(no_stream)?;
-        }
-        Ok((group.journal.path().to_owned(), group.expired(now_millis())))
+    let group = books.group(region, &name)?;
+    books.journal(&group, |journal| {
+        let mut named = input.log_stream_names.iter().flatten();
+        if named.all(|stream| journal.streams.contains_key(stream)) { Ok(()) } else { Err(no_stream()) }
     })?;
+    let (path, expired) = (books.journal_path(&group.id), group.expired(now_millis()));
     let (start, end) = (input.start_time.unwrap_or(i64::MIN), input.end_time.unwrap_or(i64::MAX));
     let mut events = read(&path, |event| {
         // The end is inclusive here.

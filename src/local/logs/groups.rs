@@ -1,13 +1,13 @@
 //! The operations on log groups, their retention and their tags.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use serde_json::{Value, json};
 
-use super::super::conditions::lock;
 use super::super::shell::Shell;
 use super::super::wire::ApiError;
-use super::{Answer, Books, Group, Input, constraint, invalid, no_group, page, required, unavailable};
+use super::{Answer, Books, Group, Input, constraint, invalid, no_group, page, required};
 
 /// For how many days events can be kept (`PutRetentionPolicy`, API reference).
 const RETENTION_DAYS: [i64; 22] =
@@ -24,37 +24,35 @@ pub fn create_log_group(books: &Books, region: &str, input: Input) -> Answer {
         return Err(constraint(&format!("Value '{class}'"), "logGroupClass", &rule));
     }
     let tags = tags(&input.tags)?;
-    let mut regions = lock(&books.regions);
-    let groups = regions.entry(region.to_owned()).or_default();
-    if groups.contains_key(&name) {
-        let message = "The specified log group already exists";
-        return Err(ApiError::new(400, "ResourceAlreadyExistsException", message));
-    }
     let group = Group {
         class,
         kms_key: input.kms_key_id,
         deletion_protected: input.deletion_protection_enabled.unwrap_or_default(),
         tags,
-        ..Group::new(&books.store)
+        ..Group::new()
     };
-    groups.insert(name, group);
-    books.save(&regions)?;
-    Ok(json!({}))
+    books.regions.change(|regions| {
+        let groups = regions.entry(region.to_owned()).or_default();
+        if groups.contains_key(&name) {
+            let message = "The specified log group already exists";
+            return Err(ApiError::new(400, "ResourceAlreadyExistsException", message));
+        }
+        groups.insert(name, group);
+        Ok(json!({}))
+    })
 }
 
 pub fn delete_log_group(books: &Books, region: &str, input: Input) -> Answer {
     let name = input.group_name()?;
-    let mut regions = lock(&books.regions);
-    let groups = regions.get_mut(region).ok_or_else(no_group)?;
-    if groups.get(&name).ok_or_else(no_group)?.deletion_protected {
-        let message = "The log group cannot be deleted because deletion protection is enabled.";
-        return Err(ApiError::new(400, "ValidationException", message));
-    }
-    let removed = groups.remove(&name);
-    books.save(&regions)?;
-    if let Some(group) = removed {
-        group.journal.remove().map_err(unavailable)?;
-    }
+    let removed = books.regions.change(|regions| {
+        let groups = regions.get_mut(region).ok_or_else(no_group)?;
+        if groups.get(&name).ok_or_else(no_group)?.deletion_protected {
+            let message = "The log group cannot be deleted because deletion protection is enabled.";
+            return Err(ApiError::new(400, "ValidationException", message));
+        }
+        groups.remove(&name).ok_or_else(no_group)
+    })?;
+    books.remove_journal(&removed)?;
     Ok(json!({}))
 }
 
@@ -64,13 +62,13 @@ pub fn describe_log_groups(books: &Books, region: &str, input: Input) -> Answer 
     if prefix.is_some() && pattern.is_some() {
         return Err(invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."));
     }
-    let regions = lock(&books.regions);
+    let regions = books.regions.now();
     let groups = regions.get(region).into_iter().flatten().filter(|(name, group)| {
         prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
             && pattern.as_ref().is_none_or(|pattern| name.contains(pattern.as_str()))
             && input.log_group_class.as_ref().is_none_or(|class| *class == group.class)
     });
-    let described = groups.map(|(name, group)| (name.clone(), described(region, name, group))).collect();
+    let described = groups.map(|(name, group)| (name.clone(), described(books, region, name, group))).collect();
     let (groups, next) = page(described, input.next_token.as_deref(), limit)?;
     let mut answer = json!({ "logGroups": groups });
     if let Some(next) = next {
@@ -79,7 +77,7 @@ pub fn describe_log_groups(books: &Books, region: &str, input: Input) -> Answer 
     Ok(answer)
 }
 
-fn described(region: &str, name: &str, group: &Group) -> Value {
+fn described(books: &Books, region: &str, name: &str, group: &Group) -> Value {
     let arn = arn(region, name);
     let mut described = json!({
         "logGroupName": name,
@@ -88,7 +86,7 @@ fn described(region: &str, name: &str, group: &Group) -> Value {
         "arn": format!("{arn}:*"),
         "logGroupArn": arn,
         "logGroupClass": group.class,
-        "storedBytes": group.journal.streams.values().map(|stream| stream.bytes).sum::<u64>(),
+        "storedBytes": fs::metadata(books.journal_path(&group.id)).map_or(0, |journal| journal.len()),
         "deletionProtectionEnabled": group.deletion_protected,
     });
     if let Some(days) = group.retention_days {
@@ -142,11 +140,11 @@ pub fn untag_log_group(books: &Books, region: &str, input: Input) -> Answer {
 }
 
 pub fn list_tags_for_resource(books: &Books, region: &str, input: Input) -> Answer {
-    books.read(region, resource(&input)?, |group| Ok(json!({ "tags": group.tags })))
+    Ok(json!({ "tags": books.group(region, resource(&input)?)?.tags }))
 }
 
 pub fn list_tags_log_group(books: &Books, region: &str, input: Input) -> Answer {
-    books.read(region, &input.group_name()?, |group| Ok(json!({ "tags": group.tags })))
+    Ok(json!({ "tags": books.group(region, &input.group_name()?)?.tags }))
 }
 
 /// The group that a resource's ARN names. The ARN comes without the `:*` that `DescribeLogGroups` puts behind its

@@ -1,11 +1,12 @@
 //! The file of one log group: a line of JSON for everything that happened to its streams, only ever appended to.
 //!
-//! In memory stays what lists of streams show; events are read from the file when they are asked for. A process that
-//! is killed while it writes leaves at most one torn line at the end, which is cut off when the file is next opened.
+//! In memory stays what lists of streams show; events are read from the file when they are asked for. A write that fails in
+//! the middle, or a process that is killed in one, leaves a torn line: it is cut off before the next write. A file that has
+//! grown too large loses its older half.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,19 @@ use serde::{Deserialize, Serialize};
 use super::super::seams::LogEvent;
 use super::super::store::write_atomically;
 
+/// How large a file may become, and how much of its end is kept when it is larger, in bytes.
+const LARGEST: u64 = 16 << 20;
+const KEPT: u64 = LARGEST / 2;
+
+/// How many streams outlive their events, the newest of them.
+const EMPTY_STREAMS: usize = 10_000;
+
 /// A group's file and what is known of its streams.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
     path: PathBuf,
+    /// Of the file, in bytes, as far as it is whole.
+    length: u64,
     /// The number of the next event.
     next: u64,
     pub streams: BTreeMap<String, Stream>,
@@ -64,21 +74,25 @@ impl Event {
 }
 
 impl Journal {
-    /// Opens a group's file, if it is there: cuts off a torn last line, and drops what happened before `expired`.
+    /// Opens a group's file, if it is there: cuts off a torn last line, and drops what happened before `expired`. No more of
+    /// it is read than is kept of one that is too large.
     ///
     /// # Errors
     /// When the file cannot be read or mended.
     pub fn open(path: PathBuf, expired: i64) -> io::Result<Self> {
         let mut journal = Self { path, ..Self::default() };
-        let whole = match fs::read(&journal.path) {
-            Ok(bytes) => bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1) as u64,
+        let mut file = match OpenOptions::new().read(true).write(true).open(&journal.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(journal),
-            Err(error) => return Err(error),
+            opened => opened?,
         };
-        OpenOptions::new().write(true).open(&journal.path)?.set_len(whole)?;
-        let mut dropped = false;
+        let length = file.metadata()?.len();
+        let too_large = length > LARGEST;
+        let bytes = tail(&mut file, if too_large { KEPT } else { length })?;
+        journal.length = length - (bytes.len() - whole(&bytes)) as u64;
+        file.set_len(journal.length)?;
+        let mut dropped = too_large;
         let mut kept = Vec::new();
-        for line in lines(&journal.path)? {
+        for line in parsed(&bytes) {
             if let Line::Event(event) = &line {
                 journal.next = journal.next.max(event.number + 1);
                 if event.timestamp < expired {
@@ -90,7 +104,7 @@ impl Journal {
             kept.push(line);
         }
         if dropped {
-            write_atomically(&journal.path, &written(&kept)?)?;
+            journal.rewrite(&kept)?;
         }
         Ok(journal)
     }
@@ -134,29 +148,66 @@ impl Journal {
         self.write(&lines)
     }
 
-    /// Where the events can be read from, without holding whatever guards the journal.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Removes the file.
-    ///
-    /// # Errors
-    /// When it is there and cannot be removed.
-    pub fn remove(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     fn write(&mut self, lines: &[Line]) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
         let bytes = written(lines)?;
-        OpenOptions::new().create(true).append(true).open(&self.path)?.write_all(&bytes)?;
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let length = file.metadata()?.len();
+        if length > self.length {
+            // What an earlier write left half done.
+            file.set_len(self.length)?;
+        } else {
+            self.length = length;
+        }
+        if let Err(error) = file.write_all(&bytes) {
+            // Where this fails, too, the next write does it.
+            let _ = file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += bytes.len() as u64;
         for line in lines {
+            self.note(line);
+        }
+        if self.length > LARGEST
+            && let Err(error) = self.shorten()
+        {
+            // What was to be written is written.
+            tracing::warn!("{} is not shortened: {error}", self.path.display());
+        }
+        Ok(())
+    }
+
+    /// Drops the older half of the file.
+    fn shorten(&mut self) -> io::Result<()> {
+        let kept: Vec<Line> = parsed(&tail(&mut File::open(&self.path)?, KEPT)?).collect();
+        self.rewrite(&kept)
+    }
+
+    /// Puts these lines in the place of the file's, and before them the streams whose beginnings are no longer there.
+    fn rewrite(&mut self, kept: &[Line]) -> io::Result<()> {
+        let begun: BTreeSet<&String> = kept
+            .iter()
+            .filter_map(|line| if let Line::Created { stream, .. } = line { Some(stream) } else { None })
+            .collect();
+        let mut older: Vec<(&String, &Stream)> =
+            self.streams.iter().filter(|(name, _)| !begun.contains(name)).collect();
+        older.sort_by_key(|(_, stream)| std::cmp::Reverse(stream.last_ingestion.unwrap_or(stream.created)));
+        let used: BTreeSet<&String> = kept
+            .iter()
+            .filter_map(|line| if let Line::Event(event) = line { Some(&event.stream) } else { None })
+            .collect();
+        let surviving =
+            older.iter().enumerate().filter(|(place, (name, _))| *place < EMPTY_STREAMS || used.contains(name));
+        let created: Vec<Line> = surviving
+            .map(|(_, (name, stream))| Line::Created { stream: (*name).clone(), at: stream.created })
+            .collect();
+        let bytes = [written(&created)?, written(kept)?].concat();
+        write_atomically(&self.path, &bytes)?;
+        self.length = bytes.len() as u64;
+        self.streams.clear();
+        for line in created.iter().chain(kept) {
             self.note(line);
         }
         Ok(())
@@ -210,6 +261,29 @@ fn lines(path: &Path) -> io::Result<impl Iterator<Item = Line> + use<>> {
     Ok(reader.split(b'\n').map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok()))
 }
 
+/// The whole lines among these bytes, but those that are damaged.
+fn parsed(bytes: &[u8]) -> impl Iterator<Item = Line> {
+    bytes[..whole(bytes)].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+/// Where the last whole line ends.
+fn whole(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
+/// The last bytes of a file, so many at most, from the beginning of a line.
+fn tail(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    file.read_to_end(&mut bytes)?;
+    if length > most {
+        let first = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        bytes.drain(..first);
+    }
+    Ok(bytes)
+}
+
 fn written(lines: &[Line]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for line in lines {
@@ -245,6 +319,67 @@ mod tests {
             journal.append("s", vec![event(3, "three")], 6).unwrap();
             assert_eq!(messages(&path).len(), before + 1, "cut at {torn}");
         }
+    }
+
+    #[test]
+    fn what_a_failed_write_left_does_not_swallow_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g.jsonl");
+        let mut journal = Journal::open(path.clone(), 0).unwrap();
+        journal.append("s", vec![event(1, "one")], 5).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"event\":{\"stream\":\"s\",\"num").unwrap();
+        journal.append("s", vec![event(2, "two")], 6).unwrap();
+        assert_eq!(messages(&path), ["one", "two"]);
+        assert_eq!(messages(&path), messages(&Journal::open(path.clone(), 0).unwrap().path));
+    }
+
+    #[test]
+    fn a_disk_without_room_is_said_and_what_was_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g.jsonl");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut journal = Journal { path, ..Journal::default() };
+        let error = journal.append("s", vec![event(1, "one")], 5).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(journal.streams.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_grows_too_large_loses_its_older_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g.jsonl");
+        let mut journal = Journal::open(path.clone(), 0).unwrap();
+        journal.create_stream("by hand", 1).unwrap();
+        let long = "x".repeat(1 << 18);
+        for index in 0..200 {
+            journal.append(&format!("s{}", index / 50), vec![event(index, &long)], index).unwrap();
+            assert!(fs::metadata(&path).unwrap().len() <= LARGEST + (1 << 19), "{index}");
+        }
+        let kept = read(&path, |_| true).unwrap();
+        assert_eq!(kept.last().unwrap().number, 199);
+        assert!(kept.len() >= 30, "{}", kept.len());
+        assert_eq!(journal.streams.len(), 5);
+        assert_eq!(journal.streams["s0"].first_event, None);
+        let again = Journal::open(path, 0).unwrap();
+        assert_eq!((again.next, again.length), (200, journal.length));
+        assert_eq!(again.streams, journal.streams);
+    }
+
+    #[test]
+    fn of_a_file_that_is_too_large_the_end_alone_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g.jsonl");
+        let mut bytes = vec![b'?'; LARGEST as usize * 2];
+        bytes.push(b'\n');
+        let mut journal = Journal::open(folder.path().join("other.jsonl"), 0).unwrap();
+        journal.append("s", vec![event(7, "last")], 8).unwrap();
+        bytes.extend(fs::read(&journal.path).unwrap());
+        fs::write(&path, bytes).unwrap();
+        let again = Journal::open(path.clone(), 0).unwrap();
+        assert_eq!((&again.streams, again.next), (&journal.streams, 1));
+        assert_eq!(fs::metadata(&path).unwrap().len(), again.length);
+        assert!(again.length < 1000);
     }
 
     #[test]

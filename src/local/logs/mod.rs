@@ -11,9 +11,11 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -24,11 +26,14 @@ use super::clock::now_millis;
 use super::conditions::lock;
 use super::seams::{LogEvent, LogSink};
 use super::shell::Shell;
-use super::store::Store;
+use super::store::{Kept, Store};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use journal::Journal;
 
 const TARGET: &str = "Logs_20140328.";
+
+/// The folder of the groups' journals in the store.
+const FOLDER: &str = "logs";
 
 type Answer = Result<Value, ApiError>;
 type Handler = fn(&Books, &str, Input) -> Answer;
@@ -65,7 +70,9 @@ pub struct Logs {
 #[derive(Debug)]
 struct Books {
     store: Store,
-    regions: Mutex<Regions>,
+    regions: Kept<Regions>,
+    /// By the ids of their groups. Each is opened when it is first asked for: together they can be large.
+    journals: Mutex<HashMap<String, Arc<Mutex<Option<Journal>>>>>,
 }
 
 /// The groups of each region, by name; kept under `logs` in the store.
@@ -82,8 +89,6 @@ struct Group {
     kms_key: Option<String>,
     deletion_protected: bool,
     tags: BTreeMap<String, String>,
-    #[serde(skip)]
-    journal: Journal,
 }
 
 /// The members of every operation's input; each operation reads its own.
@@ -129,11 +134,10 @@ impl Logs {
     /// When what was saved cannot be read.
     pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
         let store = shell.store.clone();
-        let mut regions: Regions = store.load("logs")?;
-        for group in regions.values_mut().flat_map(BTreeMap::values_mut) {
-            group.journal = Journal::open(journal_path(&store, &group.id), group.expired(now_millis()))?;
-        }
-        Ok(Arc::new(Self { books: Arc::new(Books { store, regions: Mutex::new(regions) }) }))
+        let regions = Kept::open(store.clone(), "logs", unavailable)?;
+        let books = Books { store, regions, journals: Mutex::default() };
+        books.remove_orphans();
+        Ok(Arc::new(Self { books: Arc::new(books) }))
     }
 }
 
@@ -146,68 +150,84 @@ impl LogSink for Logs {
 }
 
 impl Books {
-    fn deliver(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
-        let mut regions = lock(&self.regions);
-        let groups = regions.entry(region.to_owned()).or_default();
-        if !groups.contains_key(group) {
-            groups.insert(group.to_owned(), Group::new(&self.store));
-            self.save(&regions)?;
-        }
-        let group = regions.get_mut(region).and_then(|groups| groups.get_mut(group)).ok_or_else(no_group)?;
-        group.journal.append(stream, events, now_millis()).map_err(unavailable)
+    fn deliver(&self, region: &str, name: &str, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
+        let group = match self.group(region, name) {
+            Ok(group) => group,
+            Err(_) => self.regions.change(|regions| {
+                let groups = regions.entry(region.to_owned()).or_default();
+                Ok(groups.entry(name.to_owned()).or_insert_with(Group::new).clone())
+            })?,
+        };
+        self.journal(&group, |journal| journal.append(stream, events, now_millis()).map_err(unavailable))
     }
 
-    fn save(&self, regions: &MutexGuard<'_, Regions>) -> Result<(), ApiError> {
-        self.store.save("logs", &**regions).map_err(unavailable)
+    /// A group as it is now.
+    fn group(&self, region: &str, name: &str) -> Result<Group, ApiError> {
+        self.regions
+            .read(|regions| regions.get(region).and_then(|groups| groups.get(name)).cloned().ok_or_else(no_group))
     }
 
-    /// Looks at a group.
-    fn read<T>(
-        &self,
-        region: &str,
-        name: &str,
-        look: impl FnOnce(&Group) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        let regions = lock(&self.regions);
-        look(regions.get(region).and_then(|groups| groups.get(name)).ok_or_else(no_group)?)
-    }
-
-    /// Changes a group's settings and saves them.
+    /// Changes a group's settings.
     fn change(&self, region: &str, name: &str, change: impl FnOnce(&mut Group)) -> Answer {
-        let mut regions = lock(&self.regions);
-        change(regions.get_mut(region).and_then(|groups| groups.get_mut(name)).ok_or_else(no_group)?);
-        self.save(&regions)?;
-        Ok(Value::Object(Default::default()))
+        self.regions.change(|regions| {
+            change(regions.get_mut(region).and_then(|groups| groups.get_mut(name)).ok_or_else(no_group)?);
+            Ok(Value::Object(Default::default()))
+        })
     }
 
-    /// Changes a group's journal, which saves itself.
-    fn write<T>(
-        &self,
-        region: &str,
-        name: &str,
-        change: impl FnOnce(&mut Journal) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        let mut regions = lock(&self.regions);
-        let group = regions.get_mut(region).and_then(|groups| groups.get_mut(name)).ok_or_else(no_group)?;
-        change(&mut group.journal)
+    /// Works with a group's journal, which saves itself.
+    fn journal<T>(&self, group: &Group, work: impl FnOnce(&mut Journal) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let slot = Arc::clone(lock(&self.journals).entry(group.id.clone()).or_default());
+        let mut slot = lock(&slot);
+        let journal = match &mut *slot {
+            Some(journal) => journal,
+            none => {
+                let opened = Journal::open(self.journal_path(&group.id), group.expired(now_millis()));
+                none.insert(opened.map_err(unavailable)?)
+            }
+        };
+        work(journal)
+    }
+
+    /// Removes the journal of a group that is no more.
+    fn remove_journal(&self, group: &Group) -> Result<(), ApiError> {
+        lock(&self.journals).remove(&group.id);
+        match fs::remove_file(self.journal_path(&group.id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unavailable(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the journals whose groups are no more: a process was killed between the two, or something was still written.
+    fn remove_orphans(&self) {
+        let regions = self.regions.now();
+        let known: Vec<PathBuf> =
+            regions.values().flat_map(BTreeMap::values).map(|group| self.journal_path(&group.id)).collect();
+        for entry in fs::read_dir(self.store.path(FOLDER)).into_iter().flatten().flatten() {
+            if !known.contains(&entry.path())
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                tracing::warn!("{} is not removed: {error}", entry.path().display());
+            }
+        }
+    }
+
+    fn journal_path(&self, id: &str) -> PathBuf {
+        self.store.path(FOLDER).join(format!("{id}.jsonl"))
     }
 }
 
 impl Group {
     /// A group as it is when nothing is said about it.
-    fn new(store: &Store) -> Self {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let path = journal_path(store, &id);
+    fn new() -> Self {
         Self {
-            id,
+            id: uuid::Uuid::new_v4().simple().to_string(),
             created: now_millis(),
             retention_days: None,
             class: "STANDARD".to_owned(),
             kms_key: None,
             deletion_protected: false,
             tags: BTreeMap::new(),
-            // A new file: there is nothing to read that could fail.
-            journal: Journal::open(path, 0).unwrap_or_default(),
         }
     }
 
@@ -296,10 +316,6 @@ impl Service for Logs {
         let answer = answer.map_err(|error| unavailable(io::Error::other(error)))??;
         Ok(Response::json(200, &answer))
     }
-}
-
-fn journal_path(store: &Store, id: &str) -> std::path::PathBuf {
-    store.path("logs").join(format!("{id}.jsonl"))
 }
 
 /// One page of `items`, which have a key each, and the token for the next one.
