@@ -319,3 +319,59 @@ fn reset_asks_and_deletes_only_what_is_ours() {
     assert!(!cloud.data().exists());
     assert_eq!(cloud.ok(&["reset", "--yes"]), "There was no local cloud.\n");
 }
+
+#[test]
+fn a_damaged_file_is_named_with_the_way_out_and_costs_nothing_else() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    cloud.ok(&["stop"]);
+    let key = fs::read(cloud.data().join("access-key.json")).unwrap();
+    for (file, part) in [
+        ("iam.json", "iam"),
+        ("lambda.json", "lambda"),
+        ("apigatewayv2.json", "apigateway"),
+        ("logs.json", "logs"),
+        ("dynamodb-eu-west-1.json", "dynamodb"),
+        ("dynamodb-eu-west-1.sqlite", "dynamodb"),
+    ] {
+        fs::write(cloud.data().join(file), "{\"half").unwrap();
+        if file.ends_with("1.json") {
+            // It is read with the file of the region's tables.
+            fs::write(cloud.data().join("dynamodb-eu-west-1.sqlite"), "").unwrap();
+        }
+        let said = cloud.fails(&["start"]);
+        let folder = cloud.data().canonicalize().unwrap();
+        assert!(said.contains(&format!("{} is damaged: ", folder.join(file).display())), "{said}");
+        let way_out = format!("wschat local reset --only {part} --data {}", folder.display());
+        assert!(said.contains(&way_out), "{said}");
+        cloud.ok(&["reset", "--only", part, "--yes"]);
+        cloud.ok(&["start"]);
+        cloud.ok(&["stop"]);
+    }
+    assert_eq!(fs::read(cloud.data().join("access-key.json")).unwrap(), key, "the rest is as it was");
+}
+
+#[test]
+fn credentials_that_were_issued_before_do_not_keep_it_from_starting() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    cloud.ok(&["stop"]);
+    fs::write(cloud.data().join("iam-sessions.json"), "[{").unwrap();
+    cloud.ok(&["start"]);
+}
+
+#[test]
+fn large_logs_do_not_delay_a_start() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    cloud.ok(&["stop"]);
+    // A sparse file: 1.5 GB that take no room.
+    let groups = r#"{"us-east-1":{"/g":{"id":"0","created":1,"retention_days":null,"class":"STANDARD","kms_key":null,
+        "deletion_protected":false,"tags":{}}}}"#;
+    fs::write(cloud.data().join("logs.json"), groups).unwrap();
+    fs::create_dir_all(cloud.data().join("logs")).unwrap();
+    let journal = cloud.data().join("logs/0.jsonl");
+    fs::File::create(&journal).unwrap().set_len(1_500_000_000).unwrap();
+    cloud.ok(&["start"]);
+    assert_eq!(fs::metadata(&journal).unwrap().len(), 1_500_000_000, "it is not looked at");
+}

@@ -26,7 +26,7 @@ use super::settings::Settings;
 use crate::stack::Scope;
 
 /// Where to deploy to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Target {
     pub region: Option<String>,
     pub profile: Option<String>,
@@ -34,6 +34,8 @@ pub struct Target {
     pub endpoint_url: Option<String>,
     /// The endpoint is the local cloud, with its access key: it needs no credentials of AWS's and no configured region.
     pub local: Option<Credentials>,
+    /// Whether AWS's quotas hold there.
+    pub has_quotas: bool,
 }
 
 /// AWS, or what speaks its protocols, on behalf of one stack.
@@ -109,7 +111,7 @@ impl Aws {
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             propagation: Propagation::default(),
-            pace: Pace::default(),
+            pace: if target.has_quotas { Pace::default() } else { Pace::unlimited() },
             records: Mutex::default(),
         })
     }

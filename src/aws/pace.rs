@@ -31,6 +31,8 @@ const QUOTAS: &[Quota] = &[
 /// Paces the calls of one process.
 #[derive(Default)]
 pub struct Pace {
+    /// Whether what is called has no quotas.
+    unlimited: bool,
     /// For each quota in use, when its next call is due at the steady rate; calls may run ahead of that by a burst
     /// (the generic cell rate algorithm).
     next: Mutex<HashMap<(&'static str, &'static str), Instant>>,
@@ -38,6 +40,11 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// For what has no quotas.
+    pub fn unlimited() -> Self {
+        Self { unlimited: true, ..Self::default() }
+    }
+
     /// Waits until `service.operation` may be called.
     pub async fn permit(&self, service: &str, operation: &str) {
         let wait = self.wait(service, operation, Instant::now());
@@ -54,6 +61,9 @@ impl Pace {
 
     /// Takes a place under the quota of `service.operation`: how long to wait for it from `now` on.
     fn wait(&self, service: &str, operation: &str, now: Instant) -> Duration {
+        if self.unlimited {
+            return Duration::ZERO;
+        }
         let covers =
             |quota: &&Quota| quota.service == service && (quota.operation == operation || quota.operation == "*");
         let Some(quota) = QUOTAS.iter().find(covers) else { return Duration::ZERO };
@@ -105,6 +115,12 @@ mod tests {
         let pace = Pace::default();
         assert_eq!(waits(&pace, "apigatewayv2", "CreateDeployment", 3), [0, 5000, 10000]);
         assert_eq!(waits(&pace, "apigatewayv2", "CreateStage", 1), [0]);
+    }
+
+    #[test]
+    fn where_there_are_no_quotas_nothing_waits() {
+        let waits = waits(&Pace::unlimited(), "apigatewayv2", "CreateDeployment", 300);
+        assert!(waits.iter().all(|wait| *wait == 0));
     }
 
     #[test]

@@ -161,16 +161,21 @@ impl Args {
     pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, Failure> {
         // What is wrong with the file is said before anything is started.
         self.config()?;
-        let (endpoint_url, local) = if self.place.local {
+        let (endpoint_url, local, has_quotas) = if self.place.local {
             let running = process::ensure(&self.place.data.path, &process::Options::default()).await?;
             if running.origin != process::Origin::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
             }
-            (Some(format!("http://127.0.0.1:{}", running.port)), Some(running.key.credentials()))
+            (
+                Some(format!("http://127.0.0.1:{}", running.port)),
+                Some(running.key.credentials()),
+                running.conditions.is_some(),
+            )
         } else {
-            (self.place.endpoint_url.clone(), None)
+            (self.place.endpoint_url.clone(), None, true)
         };
-        let target = Target { region: self.region(), profile: self.place.profile.clone(), endpoint_url, local };
+        let profile = self.place.profile.clone();
+        let target = Target { region: self.region(), profile, endpoint_url, local, has_quotas };
         let aws = Arc::new(Aws::open(stack, &target).await?);
         if let Some(note) = aws.note() {
             ui.say(note);

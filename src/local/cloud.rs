@@ -49,7 +49,7 @@ impl Cloud {
         let iam = Iam::open(shell)?;
         let logs = Logs::open(shell)?;
         let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
-        let gateway = ApiGateway::open(shell, lambda.clone())?;
+        let gateway = ApiGateway::open(shell, lambda.clone(), logs.clone())?;
         let apis: Weak<dyn Apis> = Arc::downgrade(&gateway) as _;
         lambda.know(apis);
         let authorizer = shell.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);

@@ -23,8 +23,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::access::AccessKey;
 use super::call_log::rotate;
 use super::conditions::Conditions;
+use super::part::Part;
 use super::server::{Health, TOKEN};
-use super::store::write_private;
+use super::store::{Damaged, write_private};
 use crate::interpreter::VERSION_MANAGERS;
 use crate::own_folder;
 
@@ -109,6 +110,8 @@ pub enum ProcessError {
     Died(String),
     #[error("the local cloud lives but does not answer; see {}", .0.display())]
     Silent(PathBuf),
+    #[error("{damaged}\n  to begin anew without what it held: {help}")]
+    Damaged { damaged: String, help: String },
     #[error("{} holds no data of a local cloud; nothing was deleted", .0.display())]
     NotOurs(PathBuf),
 }
@@ -244,18 +247,36 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
     if folder.unserved_within(STOPPING).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
 }
 
-/// Stops the server of a data folder and deletes the folder. Gives back whether there was one.
+impl ProcessError {
+    /// What went wrong while something of a data folder was opened.
+    pub(super) fn of_opening(folder: &Path, doing: &str, source: io::Error) -> Self {
+        let damaged = source.get_ref().and_then(|inner| inner.downcast_ref::<Damaged>());
+        match damaged.and_then(|damaged| Some((damaged, Part::of(&damaged.file)?))) {
+            Some((damaged, part)) => Self::Damaged {
+                damaged: damaged.to_string(),
+                help: format!("wschat local reset --only {} --data {}", part.name(), folder.display()),
+            },
+            None => Self::Io { doing: doing.to_owned(), source },
+        }
+    }
+}
+
+/// Stops the server of a data folder and deletes the folder, or one part of what it holds. Gives back whether there was one.
 ///
 /// # Errors
 /// When the server cannot be stopped, the folder not be deleted, or it is not a local cloud's.
-pub async fn reset(data: &Path) -> Result<bool, ProcessError> {
+pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError> {
     let Ok(folder) = Folder::existing(data) else { return Ok(false) };
     if !folder.0.join(LOCK).exists() {
         return Err(ProcessError::NotOurs(folder.0));
     }
     stop(data).await?;
     let doing = || format!("delete {}", folder.0.display());
-    fs::remove_dir_all(&folder.0).map_err(|source| ProcessError::Io { doing: doing(), source })?;
+    let deleted = match only {
+        Some(part) => part.delete(&folder.0),
+        None => fs::remove_dir_all(&folder.0),
+    };
+    deleted.map_err(|source| ProcessError::Io { doing: doing(), source })?;
     Ok(true)
 }
 

@@ -30,6 +30,9 @@ pub struct Credentials {
 pub trait LogSink: Send + Sync {
     /// Appends to a stream, making the group and the stream where they are missing (as Lambda's own delivery does).
     fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>);
+
+    /// Whether a group is there.
+    fn has_group(&self, region: &str, group: &str) -> bool;
 }
 
 /// One line of a log.

@@ -46,7 +46,10 @@ pub async fn serve(data: &Path, options: Options) -> Result<(), ProcessError> {
     };
     folder.forget()?;
     raise_file_limit();
-    let doing = |what: &'static str| move |source: io::Error| ProcessError::Io { doing: what.to_owned(), source };
+    let doing = |what: &'static str| {
+        let folder = folder.path();
+        move |source: io::Error| ProcessError::of_opening(folder, what, source)
+    };
 
     let (file, conditions) = match conditions {
         None => (None, Conditions::default()),

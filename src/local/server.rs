@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admission;
 use super::router::{Entry, Router, decode_query, scope};
+use super::spelling::Spelling;
 use super::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
@@ -163,8 +164,11 @@ impl Server {
         peer: SocketAddr,
     ) {
         let mut stop = self.stop.subscribe();
-        let service = service_fn(move |request| {
+        let spelling = Spelling::default();
+        let stream = spelling.clone().watch(stream);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let server = Arc::clone(&self);
+            request.extensions_mut().insert(spelling.clone());
             async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
         });
         let connection = http1::Builder::new()

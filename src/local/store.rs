@@ -118,9 +118,17 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Kept<T> {
     }
 }
 
-/// That a file is not what was written to it.
-pub fn damaged(file: &Path, why: &dyn std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {why}", file.display()))
+/// A file that is not what was written to it.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is damaged: {why}", .file.display())]
+pub struct Damaged {
+    pub file: PathBuf,
+    pub why: String,
+}
+
+/// That a file is damaged, as an error of reading it.
+pub fn damaged(file: &Path, why: &impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Damaged { file: file.to_owned(), why: why.to_string() })
 }
 
 /// Writes beside `path`, then renames over it.

@@ -1,13 +1,19 @@
 use std::path::Path;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
+use crate::local::part::Part;
 use crate::local::process;
 use crate::ui::Ui;
 
-/// Stop the local cloud and delete everything it holds
+/// Stop the local cloud and delete everything it holds, or one part of it
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Delete this alone: apigateway, dynamodb, iam, lambda, logs or keys
+    #[arg(long, value_name = "PART", value_parser = parts())]
+    only: Option<Part>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -15,12 +21,22 @@ pub struct Args {
 
 impl Args {
     pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
-        if !self.yes && !ui.confirm(format!("Delete everything in {}?", data.display())) {
+        let what = self.only.map_or_else(|| "everything".to_owned(), |part| format!("what is of {}", part.name()));
+        if !self.yes && !ui.confirm(format!("Delete {what} in {}?", data.display())) {
             ui.line("Nothing was deleted.");
             return Ok(Exit::Failed);
         }
-        let there_was_one = process::reset(data).await?;
-        ui.line(if there_was_one { "The local cloud is gone." } else { "There was no local cloud." });
+        let there_was_one = process::reset(data, self.only).await?;
+        match self.only {
+            _ if !there_was_one => ui.line("There was no local cloud."),
+            Some(part) => ui.line(format!("The local cloud's {} is empty; the rest is as it was.", part.name())),
+            None => ui.line("The local cloud is gone."),
+        }
         Ok(Exit::Ok)
     }
+}
+
+fn parts() -> impl TypedValueParser<Value = Part> {
+    PossibleValuesParser::new(Part::ALL.map(Part::name))
+        .try_map(|name| Part::ALL.into_iter().find(|part| part.name() == name).ok_or("it is none of them"))
 }

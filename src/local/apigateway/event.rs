@@ -55,6 +55,12 @@ pub fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
+/// A time as events and access logs show it: `22/Nov/2026:19:50:28 +0000`.
+pub fn request_time(time: OffsetDateTime) -> String {
+    let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+    time.format(format).unwrap_or_default()
+}
+
 /// A client asks to connect: with the headers and the query string of its handshake.
 pub fn connect(origin: &Origin, occasion: &Occasion, headers: &Pairs, query: &Pairs, variables: &Strings) -> Bytes {
     let has_query = !query.is_empty();
@@ -96,9 +102,16 @@ pub fn authorize(
 }
 
 /// A client sent a message.
-pub fn message(origin: &Origin, occasion: &Occasion, route_key: &str, body: &str, variables: &Strings) -> Bytes {
+pub fn message(
+    origin: &Origin,
+    occasion: &Occasion,
+    message_id: &str,
+    route_key: &str,
+    body: &str,
+    variables: &Strings,
+) -> Bytes {
     let mut event = Event::new(origin, occasion, variables, route_key, "MESSAGE");
-    event.request_context.message_id = Some(new_id());
+    event.request_context.message_id = Some(message_id.to_owned());
     event.body = Some(body);
     event.bytes()
 }
@@ -178,7 +191,6 @@ impl<'a> Event<'a> {
         route_key: &'a str,
         event_type: &'static str,
     ) -> Self {
-        let request_time = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
         Self {
             headers: None,
             multi_value_headers: None,
@@ -191,7 +203,7 @@ impl<'a> Event<'a> {
                 message_id: None,
                 event_type,
                 extended_request_id: &occasion.request_id,
-                request_time: occasion.at.format(request_time).unwrap_or_default(),
+                request_time: request_time(occasion.at),
                 message_direction: "IN",
                 disconnect_reason: None,
                 stage: &origin.stage,
@@ -318,7 +330,7 @@ mod tests {
     #[test]
     fn a_message_event_has_a_body_and_no_headers() {
         let variables = [("color".to_owned(), "blue".to_owned())].into();
-        let mut event = json(&message(&origin(), &occasion(), "$default", "hello", &variables));
+        let mut event = json(&message(&origin(), &occasion(), "LnAkecf5PHcCFxg=", "$default", "hello", &variables));
         event["requestContext"]["messageId"] = "[messageId]".into();
         insta::assert_json_snapshot!(event, @r#"
         {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::access_log::{Integration, Record};
 use super::authorizer::{self, Handshake};
 use super::connection::{self, Connection, Ending};
 use super::event::{self, Occasion, Origin, Pairs};
@@ -23,6 +25,7 @@ use super::rules::Members;
 use super::selection;
 use super::{ApiGateway, connection::MAXIMUM_MESSAGE};
 use crate::local::shell::ACCOUNT;
+use crate::local::spelling::Spelling;
 use crate::local::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).
@@ -70,7 +73,8 @@ impl ApiGateway {
             connected_at: event::milliseconds(OffsetDateTime::now_utc()),
             authorizer: None,
         };
-        let headers = forwarded_headers(request.headers(), peer, self.shell.port);
+        let spelling = request.extensions().get::<Spelling>();
+        let headers = forwarded_headers(request.headers(), spelling, peer, self.shell.port);
         let query = query(request.uri().query().unwrap_or_default());
         let sub_protocol = match self.connect(&state, &mut origin, &headers, &query).await {
             Ok(returned) => chosen_protocol(&returned.headers),
@@ -114,32 +118,52 @@ impl ApiGateway {
         headers: &Pairs,
         query: &Pairs,
     ) -> Result<Returned, HttpResponse> {
-        let occasion = Occasion::now();
+        let mut record = Record::new("CONNECT");
         let asked = origin.clone();
-        let refuse = |status: StatusCode, message: &str| refusal(status, &error_body(message, &asked, &occasion));
+        let let_in = self.let_in(state, origin, headers, query, &mut record).await;
+        let answer = let_in.map_err(|(status, message)| {
+            record.status = status.as_u16();
+            record.error = Some(message.to_owned());
+            refusal(status, &error_body(message, &asked, &record.occasion))
+        });
+        self.log(state, origin, &record);
+        answer
+    }
+
+    /// Whether `$connect` lets a client in: what it returned, or the status and the message of the refusal.
+    async fn let_in(
+        &self,
+        state: &State,
+        origin: &mut Origin,
+        headers: &Pairs,
+        query: &Pairs,
+        record: &mut Record,
+    ) -> Result<Returned, (StatusCode, &'static str)> {
+        record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
-            return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
+            return Err((StatusCode::FORBIDDEN, "Forbidden"));
         };
-        if !self.admits(stage, &asked, "$connect") {
-            return Err(refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
+        if !self.admits(stage, origin, "$connect") {
+            return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
         }
         let Some(route) = routes.routes.get("$connect") else {
             return Ok(Returned { status: 200, headers: Members::new(), body: None });
         };
+        let variables = &stage.config.stage_variables;
         if let Some((id, authorizer)) = &route.authorizer {
-            let variables = &stage.config.stage_variables;
+            let asked = origin.clone();
             let context = |name: &str| context_variable(&asked, name);
             let handshake = Handshake { headers, query, variables, context: &context };
             let of_api = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}", asked.api_id);
             let source_arn = format!("{of_api}/authorizers/{id}");
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
-            let event = event::authorize(&asked, &occasion, headers, query, variables, &route_arn);
+            let event = event::authorize(&asked, &record.occasion, headers, query, variables, &route_arn);
             let functions = self.functions.as_ref();
             let said = authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event).await;
-            origin.authorizer = Some(said.map_err(|(status, message)| refuse(status, message))?);
+            origin.authorizer = Some(said?);
         }
-        let event = event::connect(origin, &occasion, headers, query, &stage.config.stage_variables);
-        match self.integrate(region, stage, origin, "$connect", route, event).await {
+        let event = event::connect(origin, &record.occasion, headers, query, variables);
+        match self.integrate(region, stage, origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -147,34 +171,58 @@ impl ApiGateway {
                     Some(reason) if !status.is_server_error() => reason,
                     _ => Failure::Function.message(),
                 };
-                Err(refuse(status, message))
+                Err((status, message))
             }
             Err(failure) => {
                 let status = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Err(refuse(status, failure.message()))
+                Err((status, failure.message()))
             }
         }
     }
 
     /// Runs the route that a client's message takes; what is to be sent back, if anything.
     pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
-        let occasion = Occasion::now();
-        let error = |message: &str| Some(Message::text(error_body(message, origin, &occasion).to_string()));
         let state = self.state();
-        let Some((region, stage, snapshot)) = served(&state, origin) else { return error("Forbidden") };
+        let mut record = Record::new("MESSAGE");
+        let answer = self.answer(&state, origin, body, &mut record).await;
+        let answer = answer.unwrap_or_else(|(status, message)| {
+            record.status = status;
+            record.error = Some(message.to_owned());
+            Some(Message::text(error_body(message, origin, &record.occasion).to_string()))
+        });
+        self.log(&state, origin, &record);
+        answer
+    }
+
+    /// What a message is answered, if anything, or the status and the message of what went wrong.
+    async fn answer(
+        &self,
+        state: &State,
+        origin: &Origin,
+        body: &str,
+        record: &mut Record,
+    ) -> Result<Option<Message>, (u16, &'static str)> {
+        const FORBIDDEN: (u16, &str) = (403, "Forbidden");
+        let (region, stage, snapshot) = served(state, origin).ok_or(FORBIDDEN)?;
         let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
-        let Some((route_key, route)) = selected else { return error("Forbidden") };
+        let (route_key, route) = selected.ok_or(FORBIDDEN)?;
+        record.route_key = Some(route_key.to_owned());
         if !self.admits(stage, origin, route_key) {
-            return error("Too Many Requests");
+            return Err((429, "Too Many Requests"));
         }
-        let event = event::message(origin, &occasion, route_key, body, &stage.config.stage_variables);
-        match self.integrate(region, stage, origin, route_key, route, event).await {
-            Err(failure) => error(failure.message()),
+        let message_id = event::new_id();
+        let variables = &stage.config.stage_variables;
+        let event = event::message(origin, &record.occasion, &message_id, route_key, body, variables);
+        record.message_id = Some(message_id);
+        match self.integrate(region, stage, origin, route, event, record).await {
+            Err(failure) => Err((failure.status(), failure.message())),
             Ok(Returned { body: Some(body), .. }) if route.responds && body.len() <= MAXIMUM_MESSAGE => {
-                data(body.into())
+                Ok(data(body.into()))
             }
-            Ok(Returned { body: Some(_), .. }) if route.responds => error(Failure::Function.message()),
-            Ok(_) => None,
+            Ok(Returned { body: Some(_), .. }) if route.responds => {
+                Err((Failure::Function.status(), Failure::Function.message()))
+            }
+            Ok(_) => Ok(None),
         }
     }
 
@@ -183,10 +231,23 @@ impl ApiGateway {
         let state = self.state();
         let Some((region, stage, snapshot)) = served(&state, origin) else { return };
         let Some(route) = snapshot.routes.get("$disconnect") else { return };
+        let mut record = Record::new("DISCONNECT");
+        record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
-        let event = event::disconnect(origin, &Occasion::now(), ending.code, &ending.reason, variables);
-        if let Err(failure) = self.integrate(region, stage, origin, "$disconnect", route, event).await {
+        let event = event::disconnect(origin, &record.occasion, ending.code, &ending.reason, variables);
+        if let Err(failure) = self.integrate(region, stage, origin, route, event, &mut record).await {
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
+            record.status = failure.status();
+            record.error = Some(failure.message().to_owned());
+        }
+        self.log(&state, origin, &record);
+    }
+
+    /// Writes the stage's access log, if it has one.
+    fn log(&self, state: &State, origin: &Origin, record: &Record) {
+        let Some((region, stage, _)) = served(state, origin) else { return };
+        if let Some(settings) = &stage.config.access_log_settings {
+            record.write(settings, origin, region, self.logs.as_ref());
         }
     }
 
@@ -195,19 +256,29 @@ impl ApiGateway {
         self.throttles.admit(&origin.api_id, &origin.stage, route_key, stage.config.throttle(route_key))
     }
 
+    /// Runs the integration of the route that the record names.
     async fn integrate(
         &self,
         region: &str,
         stage: &Stage,
         origin: &Origin,
-        route_key: &str,
         route: &FrozenRoute,
         event: Bytes,
+        record: &mut Record,
     ) -> Result<Returned, Failure> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
+        let route_key = record.route_key.as_deref().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
         let variables = &stage.config.stage_variables;
-        integration::run(route.integration.as_ref(), self.functions.as_ref(), variables, &source_arn, event).await
+        let integration = route.integration.as_ref();
+        let start = Instant::now();
+        let returned = integration::run(integration, self.functions.as_ref(), variables, &source_arn, event).await;
+        record.integration = Some(Integration {
+            latency: start.elapsed(),
+            status: returned.as_ref().ok().map(|returned| returned.status),
+            error: returned.as_ref().err().map(|failure| failure.message()),
+        });
+        returned
     }
 }
 
@@ -282,13 +353,13 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// The handshake's headers as a `$connect` event shows them: without those of the hop, with those that AWS adds.
 ///
-/// HTTP/1 keeps a name's case and AWS shows it; the parser below us does not, so the usual spelling stands for it.
-fn forwarded_headers(headers: &HeaderMap, peer: SocketAddr, port: u16) -> Pairs {
+/// HTTP/1 keeps a name's case, and AWS shows it.
+fn forwarded_headers(headers: &HeaderMap, spelled: Option<&Spelling>, peer: SocketAddr, port: u16) -> Pairs {
     let hop = [header::CONNECTION, header::UPGRADE];
-    let sent = headers
-        .iter()
-        .filter(|(name, _)| !hop.contains(name))
-        .map(|(name, value)| (usual_case(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let sent = headers.iter().filter(|(name, _)| !hop.contains(name)).map(|(name, value)| {
+        let name = spelled.and_then(|spelled| spelled.of(name)).unwrap_or_else(|| usual_case(name.as_str()));
+        (name, String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
     let trace = hex::encode(rand::random::<[u8; 16]>());
     let added = [
         ("X-Amzn-Trace-Id", format!("Root=1-{}-{}", &trace[..8], &trace[8..])),
@@ -300,7 +371,7 @@ fn forwarded_headers(headers: &HeaderMap, peer: SocketAddr, port: u16) -> Pairs 
     sent.chain(added.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
-/// `sec-websocket-key` as `Sec-WebSocket-Key`.
+/// `sec-websocket-key` as `Sec-WebSocket-Key`: the usual spelling, where the client's is not known.
 fn usual_case(name: &str) -> String {
     let word = |word: &str| match word {
         "websocket" => "WebSocket".to_owned(),

@@ -19,7 +19,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::management::Management;
 use super::*;
 use crate::local::conditions::{Conditions, lock};
-use crate::local::seams::Invoked;
+use crate::local::seams::{Invoked, LogEvent};
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
@@ -65,6 +65,21 @@ impl Functions for Lambda {
     }
 }
 
+/// Group and text of all that was logged; there is the group `access` alone.
+#[derive(Default)]
+pub struct Lines(Mutex<Vec<(String, String)>>);
+
+impl LogSink for Lines {
+    fn append(&self, region: &str, group: &str, _stream: &str, events: Vec<LogEvent>) {
+        assert_eq!(region, "us-east-1");
+        lock(&self.0).extend(events.into_iter().map(|event| (group.to_owned(), event.message)));
+    }
+
+    fn has_group(&self, _region: &str, group: &str) -> bool {
+        group == "access"
+    }
+}
+
 /// A route: its key, its function, whether it has a route response.
 type RouteOf<'a> = (&'a str, &'a str, bool);
 
@@ -75,6 +90,7 @@ struct Cloud {
     api: String,
     released: Arc<Notify>,
     events: mpsc::UnboundedReceiver<Value>,
+    lines: Arc<Lines>,
     _folder: tempfile::TempDir,
 }
 
@@ -102,12 +118,14 @@ impl Cloud {
             ca_bundle: folder.path().join("ca.pem"),
         };
         let (told, events) = mpsc::unbounded_channel();
+        let lines = Arc::new(Lines::default());
         let released = Arc::new(Notify::new());
         let lambda = Arc::new(Lambda { handler: Box::new(handler), released: Arc::clone(&released), events: told });
-        let gateway = ApiGateway::open_with(&shell, lambda, limits).unwrap();
+        let gateway = ApiGateway::open_with(&shell, lambda, lines.clone(), limits).unwrap();
         tokio::spawn(serve(listener, Arc::clone(&gateway)));
         let management = Management::new(Arc::clone(&gateway));
-        let mut cloud = Self { gateway, management, address, api: String::new(), released, events, _folder: folder };
+        let mut cloud =
+            Self { gateway, management, address, api: String::new(), released, events, lines, _folder: folder };
         let api =
             json!({ "name": "chat", "protocolType": "WEBSOCKET", "routeSelectionExpression": "$request.body.action" });
         cloud.api = text(&cloud.control("POST", "apis", api).await["apiId"]);
@@ -444,7 +462,9 @@ fn connections_answers_signed_calls_alone() {
     };
     let (events, _) = mpsc::unbounded_channel();
     let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };
-    let management = Management::new(ApiGateway::open_with(&shell, Arc::new(lambda), Limits::default()).unwrap());
+    let management = Management::new(
+        ApiGateway::open_with(&shell, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
+    );
     let mut unsigned = request("POST", "/prod/@connections/AAAAAAAAAAAAAAA=", Bytes::new());
     assert_eq!(management.operation(&unsigned), Ok("PostToConnection"));
     unsigned.caller.access_key = None;
@@ -650,6 +670,50 @@ async fn access_logs_need_a_request_id_and_a_group() {
             "{arn} {format}"
         );
     }
+}
+
+#[tokio::test]
+async fn every_request_of_a_client_is_a_line_of_the_access_log() {
+    let cloud = Cloud::new(&ALL, echo).await;
+    let format = "$context.eventType $context.routeKey $context.status $context.error.message \
+                  $context.integration.status $context.connectionId $context.requestId";
+    let settings =
+        json!({ "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:access:*", "format": format });
+    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "accessLogSettings": settings })).await;
+    let mut client = cloud.connect().await;
+    client.send(Message::text("hello")).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text("hello"));
+    client.send(Message::text("fail")).await.unwrap();
+    assert_eq!(next_json(&mut client).await["message"], "Internal server error");
+    client.close(None).await.unwrap();
+    let written = || lock(&cloud.lines.0).clone();
+    while written().len() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let lines = written();
+    let mut ids = std::collections::BTreeSet::new();
+    let shown: Vec<String> = lines
+        .iter()
+        .map(|(group, line)| {
+            assert_eq!(group, "access");
+            let (line, request_id) = line.rsplit_once(' ').unwrap();
+            let (line, connection_id) = line.rsplit_once(' ').unwrap();
+            assert!(ids.insert(request_id.to_owned()) && connection_id.len() == 16, "{line}");
+            line.to_owned()
+        })
+        .collect();
+    let expected = [
+        "CONNECT $connect 200 - 200",
+        "MESSAGE $default 200 - 200",
+        "MESSAGE $default 502 Internal server error -",
+        "DISCONNECT $disconnect 200 - 200",
+    ];
+    assert_eq!(shown, expected);
+    // A group that is gone is not made anew.
+    let settings = json!({ "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:gone", "format": format });
+    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "accessLogSettings": settings })).await;
+    let _client = cloud.connect().await;
+    assert_eq!(written().len(), 4);
 }
 
 /// What the authorizer function of these tests says, by the token in the query.

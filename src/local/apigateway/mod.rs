@@ -21,6 +21,7 @@ pub mod model;
 pub mod selection;
 pub mod throttle;
 
+mod access_log;
 mod account;
 mod apis;
 mod authorization;
@@ -48,7 +49,7 @@ use self::model::State;
 use self::rules::Answer;
 use self::throttle::Throttles;
 use super::authorization::Need;
-use super::seams::{Apis, Functions};
+use super::seams::{Apis, Functions, LogSink};
 use super::shell::Shell;
 use super::store::Kept;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
@@ -60,6 +61,7 @@ const NAME: &str = "apigatewayv2";
 pub struct ApiGateway {
     shell: Shell,
     functions: Arc<dyn Functions>,
+    logs: Arc<dyn LogSink>,
     limits: Limits,
     state: Kept<State>,
     connections: Connections,
@@ -73,21 +75,27 @@ impl ApiGateway {
     ///
     /// # Errors
     /// When the saved state cannot be read.
-    pub fn open(shell: &Shell, functions: Arc<dyn Functions>) -> io::Result<Arc<Self>> {
-        Self::open_with(shell, functions, Limits::default())
+    pub fn open(shell: &Shell, functions: Arc<dyn Functions>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
+        Self::open_with(shell, functions, logs, Limits::default())
     }
 
     /// As [`ApiGateway::open`], with other limits to a connection's life.
     ///
     /// # Errors
     /// When the saved state cannot be read.
-    pub fn open_with(shell: &Shell, functions: Arc<dyn Functions>, limits: Limits) -> io::Result<Arc<Self>> {
+    pub fn open_with(
+        shell: &Shell,
+        functions: Arc<dyn Functions>,
+        logs: Arc<dyn LogSink>,
+        limits: Limits,
+    ) -> io::Result<Arc<Self>> {
         let state = Kept::open(shell.store.clone(), NAME, |error| {
             ApiError::new(500, "InternalServerErrorException", format!("cannot save the state: {error}"))
         })?;
         Ok(Arc::new(Self {
             shell: shell.clone(),
             functions,
+            logs,
             limits,
             state,
             connections: Connections::default(),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::gateway_tests::Lines;
 use super::*;
 use crate::local::conditions::Conditions;
 use crate::local::seams::Invoked;
@@ -46,7 +47,7 @@ impl Cloud {
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
         };
-        let gateway = ApiGateway::open(&shell, Arc::new(NoFunctions)).unwrap();
+        let gateway = ApiGateway::open(&shell, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
         Self { gateway, shell, _folder: folder }
     }
 
@@ -293,7 +294,7 @@ async fn a_restart_loses_nothing_and_a_deleted_api_leaves_nothing() {
     let cloud = Cloud::new();
     let (api, ..) = cloud.api_with_route().await;
     cloud.made(&format!("apis/{api}/deployments"), json!({ "description": "first" })).await;
-    let again = ApiGateway::open(&cloud.shell, Arc::new(NoFunctions)).unwrap();
+    let again = ApiGateway::open(&cloud.shell, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
     let (before, after) = (cloud.gateway.state(), again.state());
     assert_eq!(serde_json::to_value(&*before).unwrap(), serde_json::to_value(&*after).unwrap());
     assert_eq!(cloud.call("DELETE", &format!("apis/{api}"), Value::Null).await.0, 204);

@@ -90,6 +90,14 @@ fn refused(operation: &str, error: DynoxideError) -> ApiError {
     if let DynoxideError::EnvelopedValidation(message) = &error {
         return invalid(enveloped(operation, message));
     }
+    if let DynoxideError::SqliteError(inner) = &error
+        && let Some(code) = inner.sqlite_error_code().map(|code| format!("{code:?}"))
+        && ["DatabaseCorrupt", "NotADatabase", "DiskFull"].contains(&code.as_str())
+    {
+        // AWS has no such error. Whatever is the caller's fault is not tried again, and trying again would mend nothing.
+        let message = format!("the local cloud's file of tables cannot be used: {inner}");
+        return ApiError::new(400, "com.wschat.local#TableFileUnusable", message);
+    }
     let mut fields: Map<String, Value> = serde_json::from_str(&error.to_json()).unwrap_or_default();
     for member in ["__type", "message", "Message"] {
         fields.shift_remove(member);

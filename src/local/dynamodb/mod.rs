@@ -47,13 +47,16 @@ struct Regions {
 }
 
 impl DynamoDb {
-    /// Opens DynamoDB, and begins to delete expired items on the runtime it is called in. A region's file is opened
-    /// when it is first asked for.
+    /// Opens DynamoDB with the files that there are, and begins to delete expired items on the runtime it is called in.
     ///
     /// # Errors
-    /// None so far: files are opened later.
+    /// When a file cannot be read.
     pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
-        let regions = Arc::new(Regions { shell: shell.clone(), open: Mutex::new(HashMap::new()) });
+        let mut open = HashMap::new();
+        for name in region::saved(&shell.store)? {
+            open.insert(name.clone(), Arc::new(Region::open(shell, &name)?));
+        }
+        let regions = Arc::new(Regions { shell: shell.clone(), open: Mutex::new(open) });
         let swept = Arc::downgrade(&regions);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP);

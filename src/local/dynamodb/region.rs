@@ -1,5 +1,6 @@
 //! DynamoDB in one region: one SQLite file in the engine, and the states of its tables around it.
 
+use std::fs;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::super::clock::now_millis;
 use super::super::conditions::lock;
 use super::super::shell::Shell;
+use super::super::store::{Store, damaged};
 use super::super::wire::{ApiError, Response};
 use super::engine::{self, broken, fault, invalid, malformed};
 use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, describe_protection, missing};
@@ -36,8 +38,10 @@ impl Region {
     pub fn open(shell: &Shell, name: &str) -> io::Result<Self> {
         let tables = shell.store.load(&saved_as(name))?;
         let path = shell.store.path(&format!("{}.sqlite", saved_as(name)));
-        let database = Database::new(&path.to_string_lossy()).map_err(io::Error::other)?;
-        Ok(Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) })
+        let database = Database::new(&path.to_string_lossy()).map_err(|error| damaged(&path, &error))?;
+        let region = Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) };
+        region.run("ListTables", &json!({})).map_err(|error| damaged(&path, &error.message))?;
+        Ok(region)
     }
 
     /// Deletes items whose time to live is over, and tables whose time as `DELETING` is.
@@ -384,6 +388,20 @@ impl Region {
         }
         changed
     }
+}
+
+/// The regions that have a file.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn saved(store: &Store) -> io::Result<Vec<String>> {
+    let mut regions = Vec::new();
+    for entry in fs::read_dir(store.folder())? {
+        let name = entry?.file_name();
+        let region = name.to_str().and_then(|name| name.strip_prefix("dynamodb-")?.strip_suffix(".sqlite"));
+        regions.extend(region.map(str::to_owned));
+    }
+    Ok(regions)
 }
 
 const JSON: &str = "application/x-amz-json-1.0";

@@ -25,6 +25,7 @@ mod launch;
 mod name;
 mod orphans;
 mod packages;
+mod peer;
 mod permissions;
 mod policy;
 mod process;

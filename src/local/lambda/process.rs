@@ -71,6 +71,11 @@ impl Process {
         }
     }
 
+    /// The process group: its own id, in which all that it starts is.
+    pub fn group(&self) -> Option<u32> {
+        self.group.and_then(|group| group.as_raw_nonzero().get().try_into().ok())
+    }
+
     /// Whether it still runs, frozen or not.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

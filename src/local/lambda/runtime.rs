@@ -53,6 +53,9 @@ impl Runtime {
         command.envs(variables(spec, host, &credentials, journal.stream(), api.address));
         let started = Process::start(&mut command, journal.clone()).await;
         let process = started.map_err(|error| not_started(&command, &error))?;
+        if let Some(group) = process.group() {
+            api.belongs_to(group);
+        }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
         let mut runtime = Self { process, api, memory, _scratch: scratch };
         match runtime.event(deadline).await {

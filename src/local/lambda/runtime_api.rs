@@ -1,10 +1,12 @@
 //! The Lambda Runtime API (2018-06-01), over which a function's process fetches its invocations and answers them:
-//! one loopback listener an execution environment, as on AWS.
+//! one loopback listener an execution environment, as on AWS. It is there for that process and what this starts, and no
+//! other of the machine's.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -15,14 +17,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::failure::Failure;
+use super::peer;
 use crate::local::conditions::lock;
 
 /// The longest result, in bytes: 6 MB and what the envelope takes (Lambda quotas; its own message names the number).
 const LONGEST_RESULT: usize = 6 * 1024 * 1024 + 100;
+
+/// For how long a second `next` waits: a client that gave up and asks again may be quicker than the news that it hung up.
+const SECOND_NEXT: Duration = Duration::from_secs(1);
 
 /// One invocation, as the runtime gets it.
 #[derive(Debug)]
@@ -54,6 +60,8 @@ pub struct RuntimeApi {
     pub address: SocketAddr,
     pub events: mpsc::UnboundedReceiver<Event>,
     invocations: mpsc::UnboundedSender<Invocation>,
+    /// The process group that may call; nobody may before it is known.
+    owner: watch::Sender<Option<u32>>,
     server: AbortHandle,
 }
 
@@ -89,8 +97,14 @@ impl RuntimeApi {
             invocations: tokio::sync::Mutex::new(inbox),
             events: outbox,
         });
-        let server = tokio::spawn(serve(listener, shared)).abort_handle();
-        Ok(Self { address, events, invocations, server })
+        let owner = watch::Sender::new(None);
+        let server = tokio::spawn(serve(listener, shared, owner.subscribe())).abort_handle();
+        Ok(Self { address, events, invocations, owner, server })
+    }
+
+    /// Lets a process group call.
+    pub fn belongs_to(&self, group: u32) {
+        self.owner.send_replace(Some(group));
     }
 
     /// Hands the runtime its next invocation.
@@ -106,17 +120,24 @@ impl Drop for RuntimeApi {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receiver<Option<u32>>) {
     let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, peer)) = listener.accept().await else { continue };
         // Answers are small and awaited: holding them back for more would cost every invocation 40 ms.
         let _ = stream.set_nodelay(true);
-        let shared = shared.clone();
+        let (shared, mut owner) = (shared.clone(), owner.clone());
         connections.spawn(async move {
+            let Ok(group) = owner.wait_for(Option::is_some).await.map(|group| *group) else { return };
+            let Ok(here) = stream.local_addr() else { return };
+            let looked = tokio::task::spawn_blocking(move || peer::is_of_group(peer, here, group?)).await;
+            let stranger = matches!(looked, Ok(Some(false)));
             let service = service_fn(move |request| {
                 let shared = shared.clone();
-                async move { Ok::<_, Infallible>(shared.answer(request).await) }
+                async move {
+                    let refused = stranger || is_of_a_page(request.headers());
+                    Ok::<_, Infallible>(if refused { strangers() } else { shared.answer(request).await })
+                }
             });
             // A runtime that hangs up in the middle has died or will say so again.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -154,7 +175,10 @@ impl Shared {
                 Phase::Invoked(_) => return bad_transition("Ready"),
             }
         }
-        let Some(invocation) = self.invocations.lock().await.recv().await else {
+        let Ok(mut inbox) = tokio::time::timeout(SECOND_NEXT, self.invocations.lock()).await else {
+            return bad_transition("Ready");
+        };
+        let Some(invocation) = inbox.recv().await else {
             return error(StatusCode::GONE, "Gone", "The execution environment has ended");
         };
         *lock(&self.phase) = Phase::Invoked(invocation.request_id.clone());
@@ -229,6 +253,15 @@ impl Shared {
         // Nobody listens any more where the environment is about to end.
         let _ = self.events.send(event);
     }
+}
+
+/// Whether a browser sent it for a page: they say so.
+fn is_of_a_page(headers: &HeaderMap) -> bool {
+    ["origin", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name))
+}
+
+fn strangers() -> Response<Full<Bytes>> {
+    error(StatusCode::FORBIDDEN, "Forbidden", "The Runtime API is there for the function's own process alone")
 }
 
 enum Unread {

@@ -147,6 +147,10 @@ impl LogSink for Logs {
             tracing::warn!(group, stream, "log events are lost: {}", error.message);
         }
     }
+
+    fn has_group(&self, region: &str, group: &str) -> bool {
+        self.books.group(region, group).is_ok()
+    }
 }
 
 impl Books {

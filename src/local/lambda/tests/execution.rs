@@ -1,5 +1,7 @@
 //! Execution, with real processes.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 use crate::local::seams::Functions;
 
@@ -106,6 +108,23 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
     assert!(std::path::Path::new(variables["TMPDIR"].as_str().unwrap()).starts_with(scratch));
     let folder_and_mode = cloud.result(json!({ "do": "folder" })).await;
     assert_eq!(folder_and_mode, json!([variables["LAMBDA_TASK_ROOT"], 0o755]));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_runtime_api_is_the_functions_own_process_alone() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let variables = cloud.result(json!({ "do": "env" })).await;
+    let address = variables["AWS_LAMBDA_RUNTIME_API"].as_str().unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let asked =
+        format!("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert_eq!(cloud.result(json!({ "do": "sleep", "seconds": 0 })).await, "slept");
 }
 
 #[tokio::test]

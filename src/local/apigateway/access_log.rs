@@ -1,0 +1,135 @@
+//! Access logs: a line for each request of a client, in the stage's own format, in the log group that the stage names
+//! (developer guide, "Configure logging for WebSocket APIs" and "WebSocket API mapping template reference").
+
+use std::time::Duration;
+
+use regex_lite::Regex;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::event::{self, Occasion, Origin};
+use super::model::AccessLogSettings;
+use crate::local::seams::{LogEvent, LogSink};
+
+/// What became of one request of a client.
+#[derive(Debug)]
+pub struct Record {
+    pub occasion: Occasion,
+    /// `CONNECT`, `MESSAGE` or `DISCONNECT`.
+    pub event_type: &'static str,
+    /// As far as one was selected.
+    pub route_key: Option<String>,
+    /// Of a message.
+    pub message_id: Option<String>,
+    /// What the client was answered, or would have been over HTTP.
+    pub status: u16,
+    /// What the client was told went wrong.
+    pub error: Option<String>,
+    pub integration: Option<Integration>,
+}
+
+/// What an integration took and brought.
+#[derive(Debug)]
+pub struct Integration {
+    pub latency: Duration,
+    /// What the function said.
+    pub status: Option<u16>,
+    pub error: Option<&'static str>,
+}
+
+impl Record {
+    /// A request that comes in now.
+    pub fn new(event_type: &'static str) -> Self {
+        Self {
+            occasion: Occasion::now(),
+            event_type,
+            route_key: None,
+            message_id: None,
+            status: 200,
+            error: None,
+            integration: None,
+        }
+    }
+
+    /// Writes it where a stage wants it written. A group that is no longer there is not made anew.
+    pub fn write(&self, settings: &AccessLogSettings, origin: &Origin, region: &str, logs: &dyn LogSink) {
+        let (Some(arn), Some(format)) = (&settings.destination_arn, &settings.format) else { return };
+        let Some((_, group)) = arn.split_once(":log-group:") else { return };
+        let group = group.strip_suffix(":*").unwrap_or(group);
+        if !logs.has_group(region, group) {
+            return;
+        }
+        let event = LogEvent {
+            timestamp: event::milliseconds(self.occasion.at),
+            message: filled(format, |name| self.variable(name, origin)),
+        };
+        // AWS's are 32 such letters, too, and mean nothing.
+        let stream = hex::encode(&Sha256::digest(format!("{}/{}", origin.api_id, origin.stage))[..16]);
+        logs.append(region, group, &stream, vec![event]);
+    }
+
+    /// What a variable of `$context` stands for.
+    fn variable(&self, name: &str, origin: &Origin) -> Option<String> {
+        let integration = self.integration.as_ref();
+        let text = |text: &str| Some(text.to_owned());
+        match name {
+            "apiId" => text(&origin.api_id),
+            "connectedAt" => Some(origin.connected_at.to_string()),
+            "connectionId" => text(&origin.connection_id),
+            "domainName" => text(&origin.domain_name),
+            "error.message" => self.error.clone(),
+            "error.messageString" => self.error.as_ref().map(|error| json!(error).to_string()),
+            "eventType" => text(self.event_type),
+            "extendedRequestId" | "requestId" => text(&self.occasion.request_id),
+            "identity.sourceIp" => text(&origin.source_ip),
+            "identity.userAgent" => origin.user_agent.clone(),
+            "integration.error" | "integrationErrorMessage" => integration?.error.map(str::to_owned),
+            "integration.integrationStatus" | "integrationStatus" => {
+                integration?.error.is_none().then(|| "200".to_owned())
+            }
+            "integration.latency" | "integrationLatency" => Some(integration?.latency.as_millis().to_string()),
+            "integration.status" => integration?.status.map(|status| status.to_string()),
+            "messageId" => self.message_id.clone(),
+            "requestTime" => Some(event::request_time(self.occasion.at)),
+            "requestTimeEpoch" => Some(event::milliseconds(self.occasion.at).to_string()),
+            "routeKey" => self.route_key.clone(),
+            "stage" => text(&origin.stage),
+            "status" => Some(self.status.to_string()),
+            _ => match origin.authorizer.as_ref()?.get(name.strip_prefix("authorizer.")?)? {
+                Value::String(said) => text(said),
+                said => Some(said.to_string()),
+            },
+        }
+    }
+}
+
+/// A format with the values of its `$context` variables; one without a value is a hyphen.
+fn filled(format: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let Ok(variable) = Regex::new(r"\$context((?:\.[A-Za-z0-9_-]+)+)") else { return format.to_owned() };
+    let hyphen = || "-".to_owned();
+    variable
+        .replace_all(format, |found: &regex_lite::Captures<'_>| value(&found[1][1..]).unwrap_or_else(hyphen))
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_filled() {
+        let value = |name: &str| match name {
+            "requestId" => Some("1".to_owned()),
+            "authorizer.who" => Some("$context.requestId".to_owned()),
+            _ => None,
+        };
+        for (format, expected) in [
+            ("$context.requestId", "1"),
+            (r#"{"id":"$context.requestId","ip":"$context.identity.sourceIp"}"#, r#"{"id":"1","ip":"-"}"#),
+            ("$context.requestId. $context. $other", "1. $context. $other"),
+            ("$context.authorizer.who", "$context.requestId"),
+        ] {
+            assert_eq!(filled(format, value), expected, "{format}");
+        }
+    }
+}

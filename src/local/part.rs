@@ -1,0 +1,62 @@
+//! The parts of a local cloud's data that can be begun anew without the others.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What one service, or the cloud itself, keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    ApiGateway,
+    DynamoDb,
+    Iam,
+    Lambda,
+    Logs,
+    /// The access key and the certificates.
+    Keys,
+}
+
+impl Part {
+    pub const ALL: [Self; 6] = [Self::ApiGateway, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
+
+    /// As `wschat local reset --only` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiGateway => "apigateway",
+            Self::DynamoDb => "dynamodb",
+            Self::Iam => "iam",
+            Self::Lambda => "lambda",
+            Self::Logs => "logs",
+            Self::Keys => "keys",
+        }
+    }
+
+    /// The part that a file or folder directly in the data folder belongs to.
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        match name {
+            "apigatewayv2.json" => Some(Self::ApiGateway),
+            "iam.json" | "iam-sessions.json" => Some(Self::Iam),
+            "lambda.json" | "lambda" => Some(Self::Lambda),
+            "logs.json" | "logs" => Some(Self::Logs),
+            "access-key.json" => Some(Self::Keys),
+            _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
+            _ if name.ends_with(".pem") => Some(Self::Keys),
+            _ => None,
+        }
+    }
+
+    /// Deletes the part from a data folder.
+    ///
+    /// # Errors
+    /// When something of it cannot be deleted.
+    pub fn delete(self, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path: PathBuf = entry?.path();
+            if Self::of(&path) == Some(self) {
+                if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! How a client spells the names of its headers: HTTP/1 keeps their case and AWS shows it to `$connect`, while our parser of
+//! HTTP makes them lower case.
+
+use std::sync::{Arc, Mutex};
+
+use http::HeaderName;
+use tokio::io::AsyncRead;
+use tokio_util::io::InspectReader;
+
+use super::conditions::lock;
+
+/// How much of a connection's first request is looked at for the spelling of its headers, in bytes.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// The head of a connection's first request, as it came.
+#[derive(Debug, Clone, Default)]
+pub struct Spelling(Arc<Mutex<Vec<u8>>>);
+
+impl Spelling {
+    /// Looks at what is read of a connection until the end of the first head.
+    pub fn watch<S: AsyncRead>(self, stream: S) -> InspectReader<S, impl FnMut(&[u8]) + Send + 'static> {
+        let mut ended = false;
+        InspectReader::new(stream, move |read| {
+            if !ended {
+                let mut head = lock(&self.0);
+                head.extend_from_slice(read);
+                ended = head.len() > LONGEST_HEAD || head.windows(4).any(|four| four == b"\r\n\r\n");
+            }
+        })
+    }
+
+    /// How a name is spelled, if the first request has it.
+    pub fn of(&self, name: &HeaderName) -> Option<String> {
+        let head = lock(&self.0);
+        let mut lines = head.split(|byte| *byte == b'\n').skip(1);
+        let found = lines.find_map(|line| {
+            let (sent, rest) = line.split_at_checked(name.as_str().len())?;
+            (rest.starts_with(b":") && sent.eq_ignore_ascii_case(name.as_str().as_bytes())).then_some(sent)
+        })?;
+        String::from_utf8(found.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_head_tells() {
+        let sent = b"GET /x HTTP/1.1\r\nHOST: a\r\nx-TeNaNt: b\r\nX: c\r\n\r\nGET / HTTP/1.1\r\nOTHER: d\r\n\r\n";
+        for step in [1, 7, sent.len()] {
+            let spelling = Spelling::default();
+            let mut stream = spelling.clone().watch(&sent[..]);
+            let mut buffer = vec![0; step];
+            while stream.read(&mut buffer).await.unwrap() > 0 {}
+            for (name, expected) in
+                [("host", Some("HOST")), ("x-tenant", Some("x-TeNaNt")), ("x", Some("X")), ("none", None)]
+            {
+                assert_eq!(spelling.of(&HeaderName::from_static(name)).as_deref(), expected, "{name}, {step}");
+            }
+        }
+    }
+}
