@@ -145,6 +145,11 @@ impl Aws {
         self.identity.get().map_or(&self.anonymous, |identity| &identity.scope)
     }
 
+    /// Whether what is called behaves as AWS does, quotas included: a local cloud without conditions does not.
+    pub fn has_quotas(&self) -> bool {
+        self.pace.has_quotas()
+    }
+
     /// Who calls, as STS says; empty until `identify` has returned.
     pub fn caller(&self) -> &str {
         self.identity.get().map_or("", |identity| &identity.arn)

@@ -40,6 +40,11 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Whether calls are held to AWS's quotas.
+    pub fn has_quotas(&self) -> bool {
+        !self.unlimited
+    }
+
     /// For what has no quotas.
     pub fn unlimited() -> Self {
         Self { unlimited: true, ..Self::default() }

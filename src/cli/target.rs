@@ -20,13 +20,21 @@ use crate::ui::Ui;
 #[group(skip)]
 pub struct Args {
     /// The stack's name [default: what wschat.toml says, else the current folder's name]
-    #[arg(long, env = "WSCHAT_STACK", value_name = "NAME")]
+    #[arg(long, env = "WSCHAT_STACK", value_name = "NAME", value_parser = stack_name)]
     stack: Option<String>,
     #[command(flatten)]
     place: Place,
     /// The project's file, once it is read.
     #[arg(skip)]
     config: OnceLock<Config>,
+}
+
+/// A stack's name as it is typed.
+fn stack_name(name: &str) -> Result<String, String> {
+    match check_stack(name) {
+        Ok(()) => Ok(name.to_owned()),
+        Err(problem) => Err(problem.help.unwrap_or(problem.what)),
+    }
 }
 
 /// Where to call, and as whom.
@@ -92,11 +100,7 @@ impl Args {
         };
         check_stack(&name).map_err(|problem| {
             let help = problem.help.map(|help| format!("\n  {help}")).unwrap_or_default();
-            let from = match self.stack {
-                Some(_) => String::new(),
-                None => format!("{}: ", config.path().display()),
-            };
-            format!("{from}{}{help}", problem.what)
+            format!("{}: {}{help}", config.path().display(), problem.what)
         })?;
         Ok(name)
     }

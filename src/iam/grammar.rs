@@ -230,8 +230,12 @@ impl Check {
             self.prohibited("Resource", members, path, "who may assume a role is about that role alone");
             self.principal(members, path);
             for (place, action) in actions {
-                if action != "*" && !action.to_ascii_lowercase().starts_with("sts:") {
-                    let what = format!("who may assume a role is about sts: actions alone, not \"{action}\"");
+                if !is_of_trust(&action) {
+                    let what = if action.to_ascii_lowercase().starts_with("sts:") {
+                        format!("STS has no action \"{action}\" by which a role is assumed")
+                    } else {
+                        format!("who may assume a role is about sts: actions alone, not \"{action}\"")
+                    };
                     let words = "AssumeRole policy may only specify STS AssumeRole actions.".to_owned();
                     self.report(Refusal::Action(words), Problem::new(place, what).help("sts:AssumeRole"));
                 }
@@ -643,6 +647,25 @@ fn is_zone(zone: &str) -> bool {
 
 fn is_number(text: &str, range: std::ops::RangeInclusive<u32>) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse().is_ok_and(|number| range.contains(&number))
+}
+
+/// The actions that a trust policy can be about (IAM user guide, "Service authorization reference", STS: those on roles).
+const OF_TRUST: &[&str] = &[
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithSAML",
+    "sts:AssumeRoleWithWebIdentity",
+    "sts:SetContext",
+    "sts:SetSourceIdentity",
+    "sts:TagSession",
+];
+
+/// Whether an action, which may have wildcards in it, is one of trust policies.
+fn is_of_trust(action: &str) -> bool {
+    OF_TRUST.iter().any(|known| match action.find(['*', '?']) {
+        None => known.eq_ignore_ascii_case(action),
+        // What stands behind a wildcard is left alone.
+        Some(end) => known.get(..end).is_some_and(|known| known.eq_ignore_ascii_case(&action[..end])),
+    })
 }
 
 #[cfg(test)]

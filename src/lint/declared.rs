@@ -57,6 +57,45 @@ pub fn unquoted_answer(scene: &Scene<'_>) -> Vec<Problem> {
         .collect()
 }
 
+pub fn unsubstituted(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for name in ["Resources", "Outputs"] {
+        if let Some(section) = scene.template.tree.get(name) {
+            plain_texts(section, &Path::default().key(name), &mut |path, text| {
+                let names = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+                let mut meant = names.filter(|name| {
+                    let head = name.split('.').next().unwrap_or(name);
+                    head.starts_with("AWS::")
+                        || scene.template.parameters.contains_key(head)
+                        || scene.template.tree["Resources"].get(head).is_some()
+                });
+                if let Some(name) = meant.next() {
+                    let what = format!("${{{name}}} stands in a text that nothing is put into");
+                    found.push(Problem::new(path.clone(), what).help("write !Sub before the text"));
+                }
+            });
+        }
+    }
+    found
+}
+
+/// Calls `found` with each text that is neither in a call of `Fn::Sub`, nor a description, nor code.
+fn plain_texts<'v>(value: &'v Value, path: &Path, found: &mut impl FnMut(&Path, &'v str)) {
+    const OTHERS: &[&str] = &["Description", "Fn::Sub", "InlineCode", "Metadata", "ZipFile"];
+    match value {
+        Value::String(text) => found(path, text),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| plain_texts(item, &path.index(index), found));
+        }
+        Value::Object(entries) => {
+            for (name, value) in entries.iter().filter(|(name, _)| !OTHERS.contains(&name.as_str())) {
+                plain_texts(value, &path.key(name), found);
+            }
+        }
+        _ => {}
+    }
+}
+
 pub fn unused_parameter(scene: &Scene<'_>) -> Vec<Problem> {
     let used: BTreeSet<&str> = sections(scene).flat_map(names_in).collect();
     let unused = scene.template.parameters.keys().filter(|name| !used.contains(name.as_str()));

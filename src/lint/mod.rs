@@ -133,6 +133,11 @@ const RULES: &[Rule] = &[
         reason: "YAML reads yes, no, on and off as true and false, for CloudFormation as well",
         check: declared::unquoted_answer,
     },
+    Rule {
+        name: "unsubstituted-name",
+        reason: "without !Sub the text is taken as it stands, with its braces",
+        check: declared::unsubstituted,
+    },
     Rule { name: "unused-parameter", reason: "its value has no effect", check: declared::unused_parameter },
     Rule { name: "unused-mapping", reason: "nothing looks anything up there", check: declared::unused_mapping },
     Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },

@@ -103,6 +103,7 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/POST/@connections/*")]),
     ("untrusted-role", &[("Service: lambda.amazonaws.com", "Service: lamda.amazonaws.com")]),
     ("untrusted-role", &[("Action: sts:AssumeRole", "Action: sts:TagSession")]),
+    ("unsubstituted-name", &[("!Sub \"${Api.ApiEndpoint}/live\"", "\"${Api.ApiEndpoint}/live\"")]),
     ("unknown-event", &[("RouteKey: $connect", "RouteKey: $conect")]),
     (
         "logging-without-role",

@@ -15,8 +15,16 @@ use crate::interpreter;
 const DOING: &str = "install the dependencies";
 
 /// Files that declare dependencies, the one that counts first.
-const DECLARING: &[&str] =
-    &["requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml", "Pipfile", "pyproject.toml"];
+const DECLARING: &[&str] = &[
+    "requirements.txt",
+    "uv.lock",
+    "poetry.lock",
+    "Pipfile.lock",
+    "pylock.toml",
+    "Pipfile",
+    "setup.py",
+    "pyproject.toml",
+];
 
 /// What declares the dependencies of the code in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +113,10 @@ fn find(folder: &Path) -> Result<Source, PackageError> {
     if let Some(pipfile) = file("Pipfile") {
         return failed(format!("{} has no Pipfile.lock beside it", pipfile.display()), "run `pipenv lock`");
     }
+    // setuptools reads it alone, or for a pyproject.toml that only configures tools.
+    if file("setup.py").is_some() && project.as_ref().is_none_or(|project| project.0.get("project").is_none()) {
+        return Ok(Source::Project(vec![".".to_owned()]));
+    }
     let Some(project) = project else { return Ok(Source::None) };
     let path = folder.join("pyproject.toml");
     let declared = project.at(&["project", "dependencies"]).and_then(toml::Value::as_array);
@@ -128,6 +140,32 @@ fn find(folder: &Path) -> Result<Source, PackageError> {
 /// Whether the code in `folder` declares dependencies in any way.
 pub(super) fn declares(folder: &Path) -> bool {
     DECLARING.iter().any(|name| folder.join(name).is_file())
+}
+
+/// What code imports that only a requirements.txt above its folder asks for: nothing of that is installed.
+pub(super) fn declared_above(folder: &Path, sources: &[Vec<u8>]) -> Option<String> {
+    /// How far up.
+    const LEVELS: usize = 3;
+    let folder = fs::canonicalize(folder).ok()?;
+    let file = folder.ancestors().skip(1).take(LEVELS).map(|above| above.join("requirements.txt"));
+    let file = file.into_iter().find(|file| file.is_file())?;
+    let requirements = Requirements::read(&file, file.parent()?).ok()?;
+    let imported = |name: &str| {
+        let module = name.to_lowercase().replace('-', "_");
+        let lines = sources.iter().filter_map(|source| std::str::from_utf8(source).ok()).flat_map(str::lines);
+        lines.map(str::trim).any(|line| {
+            let rest = line.strip_prefix("import ").or_else(|| line.strip_prefix("from "));
+            rest.and_then(|rest| rest.trim().split([' ', '.', ',']).next()).is_some_and(|first| first == module)
+        })
+    };
+    let missing: Vec<&str> = requirements.names().filter(|name| imported(name)).collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "imports {}, which only {} asks for: nothing is installed, for the file has to be in the code's folder",
+            missing.join(", "),
+            file.display()
+        )
+    })
 }
 
 /// Finds what `requirements` would refuse without running anything.
@@ -275,6 +313,8 @@ mod tests {
             (&[("pyproject.toml", project)], Ok("Project([\"humanize\"])")),
             (&[("pyproject.toml", "[tool.ruff]\nline-length = 100\n")], Ok("Project([])")),
             (&[("pyproject.toml", "[project]\ndynamic = [\"dependencies\"]\n")], Ok("Project([\".\"])")),
+            (&[("setup.py", "")], Ok("Project([\".\"])")),
+            (&[("setup.py", ""), ("pyproject.toml", "[tool.ruff]\n")], Ok("Project([\".\"])")),
             (&[("pylock.toml", "")], Err("pylock.toml is not supported yet")),
             (&[("Pipfile", "")], Err("Pipfile has no Pipfile.lock beside it")),
             (

@@ -83,6 +83,17 @@ impl Requirements {
         })
     }
 
+    /// The names of the packages that are asked for by name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Plain(line) => {
+                let end = line.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter)));
+                Some(&line[..end.unwrap_or(line.len())]).filter(|name| !name.is_empty())
+            }
+            _ => None,
+        })
+    }
+
     fn include(&mut self, file: &Path, folder: &Path, depth: usize) -> Result<(), PackageError> {
         let failed = |why: String| PackageError::new(DOING, format!("{}: {why}", file.display()));
         if depth > DEEPEST {

@@ -66,7 +66,13 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
         route::TYPE => problems.extend(authorization(properties)),
         route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties).map(Refusal::from)),
         stage::TYPE => {
-            problems.extend(log_format(properties).into_iter().chain(throttles(properties)).map(Refusal::from));
+            problems.extend(
+                log_format(properties)
+                    .into_iter()
+                    .chain(log_destination(properties))
+                    .chain(throttles(properties))
+                    .map(Refusal::from),
+            );
         }
         table::TYPE => problems.extend(table_settings(properties)),
         role::TYPE => {
@@ -212,6 +218,24 @@ fn only_default(name: &str, properties: &Value) -> Option<Problem> {
     let path = Path::default().key(name);
     let problem = Problem::new(path.clone(), format!("{name} cannot be \"{given}\"")).hanging_on([path]);
     Some(problem.help("WebSocket APIs know $default alone"))
+}
+
+/// Access logs go to a log group, or to a Firehose stream whose name begins with `amazon-apigateway-` (developer guide,
+/// "Configure logging for WebSocket APIs").
+fn log_destination(properties: &Value) -> Option<Problem> {
+    let arn = text(properties.get("AccessLogSettings")?, "DestinationArn").filter(|arn| !arn.is_empty())?;
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    let is_destination = match parts[..] {
+        ["arn", _, "logs", _, _, "log-group", name] => !name.is_empty(),
+        ["arn", _, "firehose", _, _, name] => name.starts_with("deliverystream/amazon-apigateway-"),
+        _ => false,
+    };
+    if is_destination {
+        return None;
+    }
+    let path = Path::default().key("AccessLogSettings").key("DestinationArn");
+    let what = format!("access logs go to the ARN of a log group or of a Firehose stream, not to \"{arn}\"");
+    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: !GetAtt AccessLogs.Arn"))
 }
 
 /// UpdateStage, accessLogSettings: `$context.requestId` or `$context.extendedRequestId` must be in the format (the second is

@@ -1,0 +1,205 @@
+"""A soak: 500 sockets that chat through the Node.js example's handlers, on a local cloud that may open 1,024 files at first.
+
+Every answer must come, every broadcast must reach everybody who stays, nobody may be told of an error; processes stay bounded
+and the data folder stays about as large as it was. Prints what it saw, one line, and fails where something is amiss.
+
+    tests/clients/soak [--seconds 60] [--sockets 500]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from websockets.asyncio.client import connect
+
+from harness import ROOT, wschat
+
+# How many connect at once, and how many come and go beside those who stay.
+AT_ONCE, VISITORS = 25, 20
+# How often everybody is told something, and how many ask for an answer between two of those, in seconds and a second.
+BROADCAST, ASKING = 3.0, 25
+# An answer that takes longer is lost.
+PATIENCE = 60.0
+# Of environments there are at most 64, or 16 a core: AWS's bound is the account's concurrency, ours is this.
+MOST_PROCESSES = max(64, 16 * (os.cpu_count() or 1)) + 8
+# Four groups of logs of 16 MB, two files of calls of 8 MB each, and some room.
+MOST_GROWTH = 100 << 20
+
+
+class Seen:
+    def __init__(self):
+        self.answers = self.delivered = 0
+        self.errors = []
+        self.latest = []
+
+
+class Client:
+    """One who stays: counts what it is sent, and answers for what it asked."""
+
+    def __init__(self, socket, seen):
+        self.socket, self.seen = socket, seen
+        self.pending = asyncio.Queue()
+        self.broadcasts = set()
+        self.task = asyncio.create_task(self.listen())
+
+    async def listen(self):
+        async for text in self.socket:
+            if text.startswith("Use the sendmessage route"):
+                await self.pending.put(text)
+            elif text.startswith("broadcast "):
+                if text in self.broadcasts:
+                    self.seen.errors.append(f"twice: {text}")
+                self.broadcasts.add(text)
+                self.seen.delivered += 1
+            else:
+                self.seen.errors.append(text)
+
+    async def ask(self):
+        begun = time.monotonic()
+        await self.socket.send("anything")
+        try:
+            await asyncio.wait_for(self.pending.get(), PATIENCE)
+        except TimeoutError:
+            self.seen.errors.append("an answer that never came")
+            return
+        self.seen.answers += 1
+        self.seen.latest.append(time.monotonic() - begun)
+
+
+async def until(condition, what, seen):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            seen.errors.append(what())
+            return
+        await asyncio.sleep(0.05)
+
+
+async def visit(uri, seen, stop):
+    while not stop.is_set():
+        async with connect(uri, open_timeout=PATIENCE, ping_interval=None) as socket:
+            await socket.send("anything")
+            async with asyncio.timeout(PATIENCE):
+                async for text in socket:
+                    if text.startswith("Use the sendmessage route"):
+                        break
+                    if not text.startswith("broadcast "):
+                        seen.errors.append(text)
+
+
+async def soak(uri, seconds, sockets, watch):
+    seen, gate = Seen(), asyncio.Semaphore(AT_ONCE)
+
+    async def join():
+        async with gate:
+            return Client(await connect(uri, open_timeout=PATIENCE, ping_interval=None), seen)
+
+    clients = await asyncio.gather(*(join() for _ in range(sockets)))
+    stop = asyncio.Event()
+    visitors = [asyncio.create_task(visit(uri, seen, stop)) for _ in range(VISITORS)]
+    end, number, busy = time.monotonic() + seconds, 0, set()
+    # What starting costs is there by now.
+    before = watch()
+    while time.monotonic() < end:
+        number += 1
+        text, sender = f"broadcast {number}", clients[number % len(clients)]
+        await sender.socket.send(json.dumps({"action": "sendmessage", "message": text}))
+        for index in range(int(BROADCAST * ASKING)):
+            asked = asyncio.create_task(clients[(number * 101 + index * 7) % len(clients)].ask())
+            busy.add(asked)
+            asked.add_done_callback(busy.discard)
+            await asyncio.sleep(1 / ASKING)
+        others = [client for client in clients if client is not sender]
+        missing = lambda: sum(text not in client.broadcasts for client in others)
+        await until(lambda: missing() == 0, lambda: f"{text} has not reached {missing()}", seen)
+        watch()
+    await asyncio.gather(*busy)
+    stop.set()
+    for outcome in await asyncio.gather(*visitors, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            seen.errors.append(f"a visitor: {outcome!r}")
+    await asyncio.gather(*(client.socket.close() for client in clients))
+    return seen, number, before
+
+
+def descendants(pid):
+    found, pending = [], [pid]
+    while pending:
+        pid = pending.pop()
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            threads = Path(f"/proc/{pid}/task").iterdir()
+            children += [child for thread in threads for child in (thread / "children").read_text().split()]
+        except OSError:
+            continue
+        for child in {int(child) for child in children}:
+            found.append(child)
+            pending.append(child)
+    return found
+
+
+def size(folder):
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_blocks * 512
+        except FileNotFoundError:
+            pass
+    return total
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--sockets", type=int, default=500)
+    arguments = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        shutil.copytree(ROOT / "examples/node-chat", project)
+        data = project / ".wschat/local"
+        at = ("--local", "--data", data, "--stack", "soak")
+        wschat("local", "start", "--port", "0", "--data", data, cwd=project)
+        try:
+            uri = wschat("up", *at, timeout=300, cwd=project).strip()
+            pid = json.loads((data / "process.json").read_text())["pid"]
+            most = {"processes": 0, "bytes": 0}
+
+            def watch():
+                most["processes"] = max(most["processes"], len(set(descendants(pid))))
+                now = size(data)
+                most["bytes"] = max(most["bytes"], now)
+                return now
+
+            seen, broadcasts, before = asyncio.run(soak(uri, arguments.seconds, arguments.sockets, watch))
+            after = watch()
+        finally:
+            wschat("local", "stop", "--data", data, cwd=project)
+    latest = sorted(seen.latest)
+    at_rank = lambda rank: f"{latest[int(rank * (len(latest) - 1))] * 1000:.0f} ms" if latest else "-"
+    print(
+        f"soak: {arguments.sockets} sockets, {arguments.seconds:.0f} s, {seen.answers} answers (median {at_rank(0.5)}, "
+        f"99 % {at_rank(0.99)}), {broadcasts} broadcasts, {seen.delivered} delivered, {len(seen.errors)} errors, "
+        f"{most['processes']} processes at most, data {before >> 20} MB and then {after >> 20} MB"
+    )
+    amiss = seen.errors[:10]
+    if seen.delivered != broadcasts * (arguments.sockets - 1):
+        amiss.append(f"{broadcasts * (arguments.sockets - 1)} broadcasts should have been delivered")
+    if most["processes"] > MOST_PROCESSES:
+        amiss.append(f"more than {MOST_PROCESSES} processes")
+    if most["bytes"] - before > MOST_GROWTH:
+        amiss.append(f"the data folder grew to {most['bytes'] >> 20} MB")
+    if amiss:
+        sys.exit("\n".join(amiss))
+
+
+if __name__ == "__main__":
+    main()
