@@ -19,7 +19,7 @@ use super::dynamodb::DynamoDb;
 use super::iam::Iam;
 use super::lambda::Lambda;
 use super::logs::Logs;
-use super::seams::{Apis, Roles};
+use super::seams::{Apis, Roles, Sdk};
 use super::server::WebSockets;
 use super::shell::Shell;
 use super::sts::Sts;
@@ -45,13 +45,14 @@ impl Cloud {
     ///
     /// # Errors
     /// When what a service kept cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Self> {
+    pub fn open(shell: &Shell, sdk: Arc<dyn Sdk>) -> io::Result<Self> {
         let iam = Iam::open(shell)?;
         let logs = Logs::open(shell)?;
         let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
         let gateway = ApiGateway::open(shell, lambda.clone(), logs.clone())?;
         let apis: Weak<dyn Apis> = Arc::downgrade(&gateway) as _;
         lambda.know(apis);
+        lambda.bring(sdk);
         let authorizer = shell.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
         let services: Vec<Arc<dyn Service>> = vec![
             gateway.clone(),

@@ -1,5 +1,7 @@
 //! What the local services ask of each other.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -33,6 +35,16 @@ pub trait LogSink: Send + Sync {
 
     /// Whether a group is there.
     fn has_group(&self, region: &str, group: &str) -> bool;
+}
+
+/// Who has what Lambda's managed runtimes bring beside the language.
+#[async_trait]
+pub trait Sdk: Send + Sync {
+    /// Makes sure that code in the folder `code` finds what it uses of the runtime's SDK.
+    ///
+    /// # Errors
+    /// In words, why it does not.
+    async fn bring(&self, runtime: &str, code: &Path) -> Result<(), String>;
 }
 
 /// One line of a log.

@@ -17,6 +17,7 @@ use super::cloud::Cloud;
 use super::conditions::Conditions;
 use super::process::{Binary, Folder, Options, ProcessError, Record, conditions_file};
 use super::router::Router;
+use super::seams::Sdk;
 use super::server::{Health, Listeners, Server};
 use super::shell::Shell;
 use super::store::Store;
@@ -37,7 +38,7 @@ const MOST_FILES: u64 = 1 << 20;
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(data: &Path, options: Options) -> Result<(), ProcessError> {
+pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(), ProcessError> {
     let Options { port, conditions, open } = options;
     let folder = Folder::make(data)?;
     let Some(_lock) = folder.lock().await? else {
@@ -67,7 +68,7 @@ pub async fn serve(data: &Path, options: Options) -> Result<(), ProcessError> {
     let tls = tls::open(&store).map_err(doing("make certificates"))?;
     let calls = CallLog::open(&store).map_err(doing("open the call log"))?;
     let shell = Shell { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
-    let cloud = Cloud::open(&shell).map_err(doing("open the services"))?;
+    let cloud = Cloud::open(&shell, sdk).map_err(doing("open the services"))?;
 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());

@@ -52,6 +52,7 @@ pub use error::PackageError;
 use place::Place;
 pub use place::{Architecture, Target};
 pub use reach::{Reach, reach};
+pub use sdk::bring as bring_sdk;
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone)]

@@ -84,9 +84,12 @@ pub(super) async fn build(
                 || packed.iter().filter(|(function, packed)| runtimes[*function] == *runtime && !packed.sdk.is_empty());
             let wanted: BTreeSet<String> = users().flat_map(|(_, packed)| packed.sdk.clone()).collect();
             let functions: Vec<&String> = users().map(|(function, _)| function).collect();
-            sdk::provide(runtime, interpreter, &wanted, options, progress)
-                .await
-                .map_err(|error| error.of(functions))?;
+            let place = sdk::Place {
+                folder: &options.sdk,
+                tools: options.tools.as_deref(),
+                ignore_scripts: options.ignore_scripts,
+            };
+            sdk::provide(runtime, interpreter, &wanted, &place, progress).await.map_err(|error| error.of(functions))?;
         }
     }
     Ok(packed.into_iter().map(|(function, packed)| (function, packed.artifact)).collect())

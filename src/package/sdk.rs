@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::install::run;
-use super::{Options, PackageError, Progress, environment, npm, pip};
+use super::{PackageError, Progress, environment, npm, pip};
 use crate::interpreter::{self, Interpreter, Language};
 
 const DOING: &str = "get the SDK that Lambda brings for the code";
@@ -76,20 +76,69 @@ fn brings(runtime: &str, package: &str) -> bool {
     release.is_none_or(|release| (release <= 16) == (package == "aws-sdk"))
 }
 
+/// Where the SDK is kept, and how npm installs it.
+pub(super) struct Place<'a> {
+    pub folder: &'a Path,
+    /// Where npm is; `None` for the PATH.
+    pub tools: Option<&'a Path>,
+    pub ignore_scripts: bool,
+}
+
+/// Installs below `folder` what code in the folder `code` uses of the SDK that `runtime` brings, unless it is there: for code
+/// that another deployer than ours brought to the local cloud.
+///
+/// # Errors
+/// When the code cannot be read, the runtime's interpreter is missing, or the installation fails.
+pub async fn bring(runtime: &str, code: &Path, folder: &Path) -> Result<(), PackageError> {
+    let Some(language) = Language::of(runtime) else { return Ok(()) };
+    let failed = |error: io::Error| PackageError::new(DOING, error);
+    let (names, sources) = read(language, code).map_err(failed)?;
+    let names = names.iter().map(String::as_str).collect();
+    let (packages, _) = used(language, runtime, &names, sources.into_iter());
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let interpreter = interpreter::find(runtime, None).await.map_err(|missing| PackageError::new(DOING, &missing))?;
+    let place = Place { folder, tools: None, ignore_scripts: false };
+    provide(runtime, &interpreter, &packages, &place, &|progress| tracing::info!("{progress:?}")).await
+}
+
+/// The names of all files in a folder, and the texts of its sources.
+fn read(language: Language, folder: &Path) -> io::Result<(Vec<String>, Vec<Vec<u8>>)> {
+    let (mut names, mut sources) = (Vec::new(), Vec::new());
+    let mut pending = vec![folder.to_owned()];
+    while let Some(next) = pending.pop() {
+        for entry in fs::read_dir(next)? {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            if is_source(language, &name) {
+                sources.push(fs::read(&path)?);
+            }
+            names.push(name);
+        }
+    }
+    Ok((names, sources))
+}
+
 /// Installs `packages` where code of `runtime` finds them, unless they are there.
 pub(super) async fn provide(
     runtime: &str,
     interpreter: &Interpreter,
     packages: &BTreeSet<String>,
-    options: &Options,
+    place: &Place<'_>,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<(), PackageError> {
     if packages.is_empty() {
         return Ok(());
     }
     let failed = |error: io::Error| PackageError::new(DOING, error);
-    fs::create_dir_all(&options.sdk).map_err(failed)?;
-    let folder = fs::canonicalize(&options.sdk).map_err(failed)?;
+    fs::create_dir_all(place.folder).map_err(failed)?;
+    let folder = fs::canonicalize(place.folder).map_err(failed)?;
     // Of two runs at the same time, the second finds what the first has installed.
     let lock = File::create(folder.join("sdk.lock")).map_err(failed)?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
@@ -130,11 +179,11 @@ pub(super) async fn provide(
             if !manifest.is_file() {
                 fs::write(&manifest, "{\"private\":true}\n").map_err(failed)?;
             }
-            let mut command = Command::new(interpreter::within(options.tools.as_deref(), "npm"));
+            let mut command = Command::new(interpreter::within(place.tools, "npm"));
             environment::clean(&mut command, &environment::users_configurations());
             command
                 .arg("install")
-                .args(options.ignore_scripts.then_some("--ignore-scripts"))
+                .args(place.ignore_scripts.then_some("--ignore-scripts"))
                 .args(npm::QUIET)
                 .args(missing.iter().map(|name| format!("{name}@{}", if *name == "aws-sdk" { 2 } else { 3 })))
                 .current_dir(&folder);

@@ -477,3 +477,20 @@ def test_a_missing_interpreter_is_named_in_the_answer_and_in_the_log(tmp_path, n
         assert error["errorType"] == "Runtime.InvalidEntrypoint" and words in error["errorMessage"]
         logged = cloud.plain.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
         assert any(words in event["message"] for event in logged), logged
+
+
+def test_functions_that_another_deployer_made_find_the_sdk_that_the_runtime_brings(aws, name):
+    node = Function(
+        aws, name, NODE,
+        """
+        const { DynamoDBClient, ListTablesCommand } = require("@aws-sdk/client-dynamodb");
+        exports.handler = async () => (await new DynamoDBClient({}).send(new ListTablesCommand({}))).TableNames;
+        """,
+        "index.handler",
+    )
+    python = Function(
+        aws, name + "-python", PYTHON,
+        "import boto3\n\ndef handler(event, context):\n    return boto3.client('dynamodb').list_tables()['TableNames']\n",
+        "index.handler",
+    )
+    assert (node.invoke(), python.invoke()) == ([], [])

@@ -1,10 +1,16 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
 
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
+use crate::local::lambda;
 use crate::local::process::Options;
+use crate::local::seams::Sdk;
 use crate::local::serve::serve;
+use crate::package;
 
 /// Serve the local cloud in this process; what `start` runs in the background.
 #[derive(Debug, clap::Args)]
@@ -26,7 +32,18 @@ impl Args {
             .init();
         // It ends at Ctrl-C by itself, when it has put away what it holds.
         let _claim = Claim::new();
-        serve(data, Options { port: self.port, conditions: self.conditions, open: self.open }).await?;
+        let options = Options { port: self.port, conditions: self.conditions, open: self.open };
+        serve(data, options, Arc::new(Installed(lambda::folder(data)))).await?;
         Ok(Exit::Ok)
+    }
+}
+
+/// The SDK of Lambda's runtimes, installed in a folder when code uses it.
+struct Installed(PathBuf);
+
+#[async_trait]
+impl Sdk for Installed {
+    async fn bring(&self, runtime: &str, code: &Path) -> Result<(), String> {
+        package::bring_sdk(runtime, code, &self.0).await.map_err(|error| error.to_string())
     }
 }

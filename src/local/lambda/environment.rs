@@ -1,9 +1,9 @@
 //! An execution environment: it comes up, takes one invocation at a time, and says in the log what it does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +19,8 @@ use super::name::FunctionId;
 use super::runtime::{Ran, Runtime};
 use super::runtime_api::Invocation;
 use super::state::{Deployment, now};
-use crate::local::seams::{Apis, Invoked, LogSink, Roles};
+use crate::local::conditions::lock;
+use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
 use crate::local::shell::Shell;
 
 /// Where environments keep their files, below Lambda's folder.
@@ -37,6 +38,10 @@ pub struct Host {
     pub interpreters: Interpreters,
     /// Known once API Gateway is open, which leans on Lambda.
     pub apis: OnceLock<Weak<dyn Apis>>,
+    /// Nothing is brought where nobody is known who does.
+    pub sdk: OnceLock<Arc<dyn Sdk>>,
+    /// The code that has it.
+    pub equipped: Mutex<HashSet<PathBuf>>,
     /// How long a runtime may take to come up, before an invocation waits for it in earnest.
     pub init_limit: Duration,
     pub live: watch::Sender<Live>,
@@ -54,6 +59,17 @@ impl Host {
         let folder = super::folder(self.shell.store.folder()).join(SCRATCH);
         std::fs::create_dir_all(&folder)?;
         tempfile::Builder::new().prefix("").tempdir_in(folder)
+    }
+
+    /// Brings the SDK that the runtime of some code has on AWS, once for each code. Gives why that did not succeed.
+    async fn equip(&self, spec: &Spec) -> Option<String> {
+        let sdk = self.sdk.get()?;
+        if lock(&self.equipped).contains(&spec.folder) {
+            return None;
+        }
+        let brought = sdk.bring(&spec.deployment.settings.runtime, &spec.folder).await;
+        lock(&self.equipped).insert(spec.folder.clone());
+        brought.err()
     }
 
     /// The names that this cloud's APIs have on AWS, each with where it is here: `localhost:PORT/{apiId}`.
@@ -172,6 +188,9 @@ impl Environment {
     /// (Lambda developer guide, failures during the init phase). Gives with the runtime how long a good first try
     /// took, and how much of the invocation's time a second one.
     async fn start(&self, timeout: Duration) -> (Result<Runtime, Failure>, Option<Duration>, Duration) {
+        if let Some(why) = self.host.equip(&self.spec).await {
+            self.journal.write(vec![why]);
+        }
         self.journal.init_start();
         let begun = Instant::now();
         let failure = match Runtime::start(&self.host, &self.spec, &self.journal, self.host.init_limit).await {

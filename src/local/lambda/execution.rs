@@ -14,7 +14,7 @@ use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::state::Registry;
 use crate::local::conditions::lock;
-use crate::local::seams::{Apis, Invoked, LogSink, Roles};
+use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
 use crate::local::shell::Shell;
 use crate::local::wire::ApiError;
 
@@ -107,6 +107,8 @@ impl Executor {
             logs,
             interpreters,
             apis: OnceLock::new(),
+            sdk: OnceLock::new(),
+            equipped: Mutex::default(),
             init_limit: pace.init_limit,
             live: watch::Sender::default(),
         };
@@ -121,6 +123,11 @@ impl Executor {
         });
         tokio::spawn(end_idle(Arc::downgrade(&executor), pace.idle));
         executor
+    }
+
+    /// Lets the environments know who brings the runtimes' SDK.
+    pub fn bring(&self, sdk: Arc<dyn Sdk>) {
+        let _ = self.host.sdk.set(sdk);
     }
 
     /// Lets the environments know where APIs are.

@@ -55,7 +55,7 @@ use self::name::{LATEST, Reference};
 use self::packages::Packages;
 use self::state::Registry;
 use super::authorization::Need;
-use super::seams::{Apis, Functions, Invoked, LogSink, Roles};
+use super::seams::{Apis, Functions, Invoked, LogSink, Roles, Sdk};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
@@ -105,6 +105,11 @@ impl Lambda {
         let lambda = Self { shell: shell.clone(), roles, registry, packages, executor, pace };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
+    }
+
+    /// Lets functions find the SDK that their runtimes bring on AWS.
+    pub fn bring(&self, sdk: Arc<dyn Sdk>) {
+        self.executor.bring(sdk);
     }
 
     /// Lets functions reach APIs by the names that these have on AWS.
