@@ -1,0 +1,199 @@
+"""Measures the local cloud: what a call costs over loopback itself, what a message costs from one client to another and to 49
+others, and beside it, in the same run and with the same handler, what it costs with serverless-offline.
+
+Prints Markdown. Everything is started for its measurement and stopped after it; nothing leaves loopback but npm.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from websockets.asyncio.client import connect
+
+HERE = Path(__file__).resolve().parent
+BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
+PATIENCE = 60
+
+
+def clean():
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WSCHAT_"))}
+
+
+def wschat(*arguments, folder, timeout=600):
+    done = subprocess.run([BINARY, *arguments], cwd=folder, env=clean(), capture_output=True, text=True, timeout=timeout)
+    if done.returncode:
+        sys.exit(f"wschat {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def exported(folder):
+    """The variables of `wschat env`."""
+    lines = [line.removeprefix("export ").split("=", 1) for line in wschat("env", folder=folder).splitlines() if "=" in line]
+    return {name: value.strip("'\"") for name, value in lines}
+
+
+# --- A call ---
+
+
+def round_trips(port, request, times):
+    """The median time, in seconds, of a request over one connection until its answer is whole."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        taken = []
+        for _ in range(times):
+            begun = time.perf_counter()
+            connection.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += connection.recv(65536)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+            while len(body) < length:
+                body += connection.recv(65536)
+            taken.append(time.perf_counter() - begun)
+        return statistics.median(taken)
+
+
+ECHO = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    connection, _ = server.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while connection.recv(65536):
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 17\\r\\n\\r\\n" + b'{"TableNames":[]}')
+"""
+
+
+def call(folder, times):
+    """What ListTables takes, and what an answer takes that a process gives without looking at the question."""
+    variables = exported(folder)
+    port = int(variables["AWS_ENDPOINT_URL"].rsplit(":", 1)[1].rstrip("/"))
+    key = variables["AWS_ACCESS_KEY_ID"]
+    body = b"{}"
+    request = (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.0\r\n"
+        "X-Amz-Target: DynamoDB_20120810.ListTables\r\n"
+        f"Authorization: AWS4-HMAC-SHA256 Credential={key}/20261128/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    with subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True) as echo:
+        floor = round_trips(int(echo.stdout.readline()), request, times)
+    return round_trips(port, request, times), floor
+
+
+# --- Messages ---
+
+
+async def messages(uri, others, times):
+    """The median time, in seconds, from sending until all others have it."""
+    clients = [await connect(uri, open_timeout=PATIENCE, ping_interval=None) for _ in range(others + 1)]
+    sender, rest = clients[0], clients[1:]
+    taken = []
+    for number in range(times + 5):
+        begun = time.perf_counter()
+        await sender.send(json.dumps({"action": "sendmessage", "message": str(number)}))
+        async with asyncio.timeout(PATIENCE):
+            got = await asyncio.gather(*(client.recv() for client in rest))
+        assert all(text in (str(number), str(number).encode()) for text in got), got
+        # The first ones start things.
+        if number >= 5:
+            taken.append(time.perf_counter() - begun)
+    await asyncio.gather(*(client.close() for client in clients))
+    return statistics.median(taken)
+
+
+def chat(uri, arguments):
+    one = asyncio.run(messages(uri, 1, arguments.times))
+    return one, asyncio.run(messages(uri, 49, max(arguments.times // 5, 10)))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serverless_offline(app, variables):
+    ports = {"WEBSOCKET_PORT": str(free_port())}
+    command = [
+        "npx", "serverless", "offline", "--websocketPort", ports["WEBSOCKET_PORT"],
+        "--httpPort", str(free_port()), "--lambdaPort", str(free_port()), "--noTimeout",
+    ]
+    environment = clean() | variables | ports | {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
+    process = subprocess.Popen(
+        command, cwd=app, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if "Server ready" in line or "Offline [http for websocket] listening" in line:
+                break
+        else:
+            sys.exit("serverless-offline did not start:\n" + "".join(lines))
+        # What it says from now on must not fill the pipe.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        time.sleep(1)
+        yield f"ws://localhost:{ports['WEBSOCKET_PORT']}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:.2f}" if seconds < 0.01 else f"{seconds * 1000:.1f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=200, help="how many messages to one other; a fifth of that to 49")
+    parser.add_argument("--rust", action="store_true", help="the chat template with its Rust handlers, too (they are compiled)")
+    parser.add_argument("--no-rival", action="store_true", help="leave serverless-offline out")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        app = Path(scratch) / "app"
+        shutil.copytree(HERE / "app", app)
+        if not arguments.no_rival:
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=app, check=True)
+        else:
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit", "dev"], cwd=app, check=True)
+        wschat("local", "start", "--port", "0", folder=app)
+        try:
+            taken, floor = call(app, arguments.times * 10)
+            uri = wschat("up", "--local", "--yes", "--stack", "bench", folder=app)
+            rows.append(("wschat, Node.js", *chat(uri, arguments)))
+            if not arguments.no_rival:
+                with serverless_offline(app, exported(app)) as rival:
+                    rows.append(("serverless-offline, Node.js", *chat(rival, arguments)))
+                    # Once more, so that what the machine does meanwhile is seen in both.
+                    rows.append(("wschat, Node.js, again", *chat(uri, arguments)))
+            if arguments.rust:
+                uri = wschat("up", "--local", "--yes", "--stack", "rust", "--data", str(app / ".wschat/local"),
+                             "--template", str(HERE.parent.parent / "templates/chat.yaml"), folder=HERE.parent.parent, timeout=3600)
+                rows.append(("wschat, Rust", *chat(uri, arguments)))
+        finally:
+            wschat("local", "stop", folder=app)
+    print("| a call | ms |\n|---|---|")
+    print(f"| `ListTables` of the local cloud | {milliseconds(taken)} |")
+    print(f"| the same bytes, answered by a process that does not look at them | {milliseconds(floor)} |\n")
+    print("| a message through Lambda, table and `@connections` | to one other, ms | to 49 others, ms |\n|---|---|---|")
+    for name, one, many in rows:
+        print(f"| {name} | {milliseconds(one)} | {milliseconds(many)} |")
+
+
+if __name__ == "__main__":
+    main()
