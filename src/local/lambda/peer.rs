@@ -5,30 +5,80 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 /// Whether the peer of a connection is a process of a group; `None` where the system does not tell, which it does on Linux
-/// alone (proc(5)). It reads files of the kernel's, more of them the more sockets and processes there are.
+/// alone.
 pub fn is_of_group(peer: SocketAddr, here: SocketAddr, group: u32) -> Option<bool> {
     let socket = format!("socket:[{}]", inode(peer, here)?);
-    // The leader is nearly always the one.
-    let others = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut members = std::iter::once(group).chain(others.filter(|pid| group_of(*pid) == Some(group)));
-    Some(members.any(|pid| holds(pid, &socket)))
+    // The leader is nearly always the one, then what it has started; whoever left that line of descent is sought last.
+    let all = || fs::read_dir("/proc").into_iter().flatten().flatten();
+    let others = || all().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_line = line_of(group).into_iter().any(|pid| holds(pid, &socket));
+    Some(is_line || others().any(|pid| group_of(pid) == Some(group) && holds(pid, &socket)))
 }
 
-/// The number of the socket that is bound to `peer` and connected to `here`.
-fn inode(peer: SocketAddr, here: SocketAddr) -> Option<String> {
-    let (peer, here) = (written(peer)?, written(here)?);
-    let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    table.lines().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let is_it = fields.nth(1)? == peer && fields.next()? == here;
-        is_it.then(|| fields.nth(6).map(str::to_owned)).flatten()
-    })
+/// A process and all that descend from it, by their parents as they are now.
+fn line_of(pid: u32) -> Vec<u32> {
+    let mut line = vec![pid];
+    let mut seen = 0;
+    while let Some(pid) = line.get(seen).copied() {
+        seen += 1;
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        let children: Vec<u32> = children
+            .flat_map(|children| {
+                children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+            })
+            .collect();
+        line.extend(children);
+    }
+    line
 }
 
-/// An address as that table has it: the bytes of the address in the machine's order, the port as a number.
-fn written(address: SocketAddr) -> Option<String> {
-    let IpAddr::V4(ip) = address.ip() else { return None };
-    Some(format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port()))
+/// The number of the socket that is bound to `peer` and connected to `here`: the kernel is asked for that one (sock_diag(7)),
+/// for its table of all is long on a busy machine.
+#[cfg(target_os = "linux")]
+fn inode(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+
+    const SOCK_DIAG_BY_FAMILY: u16 = 20;
+    const NLM_F_REQUEST: u16 = 1;
+    /// Of a header, in bytes.
+    const HEADER: usize = 16;
+    /// Where `idiag_inode` stands in the answer, behind the header.
+    const INODE: usize = HEADER + 68;
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (peer.ip(), here.ip()) else { return None };
+    // struct inet_diag_req_v2: family, protocol, two bytes of nothing, all states.
+    let mut request = vec![2, 6, 0, 0];
+    request.extend(u32::MAX.to_ne_bytes());
+    // struct inet_diag_sockid: the ports and addresses as on the wire, any interface, no cookie.
+    request.extend(peer.port().to_be_bytes());
+    request.extend(here.port().to_be_bytes());
+    for address in [from, to] {
+        request.extend(address.octets());
+        request.extend([0; 12]);
+    }
+    request.extend([0; 4]);
+    request.extend([u8::MAX; 8]);
+    // struct nlmsghdr.
+    let mut message = ((HEADER + request.len()) as u32).to_ne_bytes().to_vec();
+    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(NLM_F_REQUEST.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(request);
+
+    let kernel =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG)).ok()?;
+    send(&kernel, &message, SendFlags::empty()).ok()?;
+    let mut answer = [0; 1024];
+    let (_, length) = recv(&kernel, &mut answer, RecvFlags::empty()).ok()?;
+    let kind = u16::from_ne_bytes(answer[4..6].try_into().ok()?);
+    let inode = answer[..length].get(INODE..INODE + 4).filter(|_| kind == SOCK_DIAG_BY_FAMILY)?;
+    // One that is closed has none any more.
+    Some(u32::from_ne_bytes(inode.try_into().ok()?)).filter(|inode| *inode != 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn inode(_peer: SocketAddr, _here: SocketAddr) -> Option<u32> {
+    None
 }
 
 fn group_of(pid: u32) -> Option<u32> {

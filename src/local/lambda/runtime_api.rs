@@ -130,8 +130,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receive
         connections.spawn(async move {
             let Ok(group) = owner.wait_for(Option::is_some).await.map(|group| *group) else { return };
             let Ok(here) = stream.local_addr() else { return };
-            let looked = tokio::task::spawn_blocking(move || peer::is_of_group(peer, here, group?)).await;
-            let stranger = matches!(looked, Ok(Some(false)));
+            let stranger = group.and_then(|group| peer::is_of_group(peer, here, group)) == Some(false);
             let service = service_fn(move |request| {
                 let shared = shared.clone();
                 async move {
