@@ -3,7 +3,7 @@
 //!
 //! Every call of an `up` from nothing, of an update and of a `down`, as an undisturbed run makes them, meets every
 //! fault. What certainly has no effect (throttles, collisions) meets all calls of a run together, a run a wording; what
-//! may have had one, or is final, meets each call alone. Half of these cases run each time (`common::sample`), which pays
+//! may have had one, or is final, meets each call alone. A third of these cases runs each time (`common::sample`), which pays
 //! for the apps that people deploy: their first `up` fails at some of its calls.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -153,7 +153,7 @@ fn uncertain(call: &Name) -> Vec<Fault> {
 
 #[test]
 fn a_lost_answer_and_one_that_says_nothing_leave_no_trace() {
-    let cases = sample::half("uncertain answers", Case::all(uncertain));
+    let cases = sample::third("uncertain answers", Case::all(uncertain));
     on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, _)) = case.run(cloud) {
@@ -272,7 +272,7 @@ fn throttles_and_collisions_are_waited_out() {
     let deeds = [Deed::Up, Deed::Update, Deed::Down];
     let storms: Vec<Storm> =
         deeds.into_iter().flat_map(|deed| storms().map(move |wording| Storm { deed, wording })).collect();
-    let storms = sample::half("storms", storms);
+    let storms = sample::third("storms", storms);
     on_clouds(CLOUDS, template::swift_echo, &storms, |cloud, storm| {
         storm.deed.begin(cloud);
         let fault = match &storm.wording {
@@ -376,7 +376,7 @@ fn is_tidying(call: &Name) -> bool {
 /// Every call of a deed is refused for good: the stack is as it was before.
 fn ends_in_an_error_and_is_undone(deed: Deed) {
     let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == deed).collect();
-    let cases = sample::half("refusals", cases);
+    let cases = sample::third("refusals", cases);
     let start = || {
         let cloud = template::swift_echo();
         deed.begin(&cloud);
@@ -478,7 +478,7 @@ fn the_first_up_of_every_app_is_rolled_back() {
 #[test]
 fn a_down_that_is_refused_something_is_finished_by_the_next() {
     let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == Deed::Down).collect();
-    let cases = sample::half("refusals", cases);
+    let cases = sample::third("refusals", cases);
     on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
         case.deed.begin(cloud);
         if let Some((trial, hit)) = case.run(cloud) {

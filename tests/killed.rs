@@ -2,7 +2,7 @@
 //! duplicate.
 //!
 //! wschat is killed at every call that it makes: before the call has reached AWS, and when AWS has done what it asks and
-//! the answer is still on its way. Half of these points run each time (`common::sample`), which pays for the apps.
+//! the answer is still on its way. A third of these points runs each time (`common::sample`), which pays for the apps.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -81,7 +81,7 @@ fn goes_on(cloud: &Cloud, whole: &Inventory) {
 #[test]
 fn up_is_killed_at_every_call() {
     let cloud = template::swift_echo();
-    let cuts = sample::half("points", Cut::everywhere(up(&cloud).names()));
+    let cuts = sample::third("points", Cut::everywhere(up(&cloud).names()));
     let whole = cloud.inventory_now();
     on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
         cut.run(cloud, UP);
@@ -99,7 +99,7 @@ fn an_update_is_killed_at_every_call() {
     up(&cloud);
     let before = cloud.inventory_now();
     template::echo_changed(&cloud);
-    let cuts = sample::half("points", Cut::everywhere(up(&cloud).names()));
+    let cuts = sample::third("points", Cut::everywhere(up(&cloud).names()));
     let whole = cloud.inventory_now();
     let start = || {
         let cloud = template::swift_echo();
@@ -121,7 +121,7 @@ fn down_is_killed_at_every_call() {
     let cloud = template::swift_echo();
     up(&cloud);
     let whole = cloud.inventory_now();
-    let cuts = sample::half("points", Cut::everywhere(down(&cloud).names()));
+    let cuts = sample::third("points", Cut::everywhere(down(&cloud).names()));
     on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
         up(cloud);
         cut.run(cloud, DOWN);

@@ -58,6 +58,10 @@ pub struct Place {
     data: DataFolder,
 }
 
+/// What surprises who tries a role's rights here.
+const UNCHECKED: &str = "What roles may do is not checked there; to have it checked: wschat local start --conditions FILE, with `iam = true` in \
+     [strict]";
+
 /// The stack that is all stacks, to `Args::open_as`.
 pub const EVERY: &str = "";
 
@@ -169,6 +173,9 @@ impl Args {
             let running = process::ensure(&self.place.data.path, &process::Options::default()).await?;
             if running.origin != process::Origin::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
+                if running.conditions.is_none() {
+                    ui.say(UNCHECKED);
+                }
             }
             (
                 Some(format!("http://127.0.0.1:{}", running.port)),

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Repeats the choice of an earlier run.
 const SEED: &str = "WSCHAT_TEST_SEED";
 
-/// If it is set, everything runs: `just test-all`.
+/// If it is set, everything runs.
 const ALL: &str = "WSCHAT_TEST_ALL";
 
 static CHOSEN: LazyLock<u64> = LazyLock::new(|| {
@@ -37,8 +37,8 @@ pub fn some<C: Display>(what: &str, mut cases: Vec<C>, most: usize) -> Vec<C> {
     cases
 }
 
-/// Half of these cases.
-pub fn half<C: Display>(what: &str, cases: Vec<C>) -> Vec<C> {
-    let most = cases.len().div_ceil(2);
+/// A third of these cases.
+pub fn third<C: Display>(what: &str, cases: Vec<C>) -> Vec<C> {
+    let most = cases.len().div_ceil(3);
     some(what, cases, most)
 }
