@@ -40,12 +40,12 @@ impl Interpreters {
         Ok(Self { clients: clients.canonicalize()?, found: Mutex::default() })
     }
 
-    /// The command that runs code for a runtime, in the PATH of this process. The code's folder and the handler are in
-    /// the environment.
+    /// The command that runs code for a runtime with so much memory, in MB, in the PATH of this process. The code's folder and
+    /// the handler are in the environment.
     ///
     /// # Errors
     /// In words, where the interpreter is missing: it is looked for again the next time.
-    pub async fn command(&self, language: Language, runtime: &str) -> Result<Command, String> {
+    pub async fn command(&self, language: Language, runtime: &str, memory: u32) -> Result<Command, String> {
         let mut found = self.found.lock().await;
         let interpreter = match found.get(runtime) {
             Some(interpreter) => interpreter.clone(),
@@ -65,10 +65,22 @@ impl Interpreters {
         };
         let mut command = Command::new(&interpreter.program);
         match language {
-            Language::Node => command.arg(self.clients.join("node.cjs")),
+            Language::Node => command.args(node_arguments(memory)).arg(self.clients.join("node.cjs")),
             // Nothing of the packages that this machine has for itself, and UTF-8 whatever locales it knows.
             Language::Python => command.args(["-S", "-s", "-X", "utf8"]).arg(self.clients.join("python.py")),
         };
         Ok(command)
     }
+}
+
+/// What Lambda gives node: a heap that fits into the function's memory, without which it collects its garbage too late, and
+/// longer headers (`/var/runtime/bootstrap` of its Node.js runtimes).
+fn node_arguments(memory: u32) -> [String; 4] {
+    let new = memory / 10;
+    [
+        "--expose-gc".to_owned(),
+        "--max-http-header-size=81920".to_owned(),
+        format!("--max-semi-space-size={}", new / 2),
+        format!("--max-old-space-size={}", memory - new),
+    ]
 }

@@ -21,9 +21,10 @@ use crate::local::seams::Credentials;
 /// one whose interpreter is not on this machine.
 pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command, Failure> {
     let runtime = spec.deployment.settings.runtime.as_str();
+    let memory = spec.deployment.settings.memory_size;
     let mut command = match (runtime, Language::of(runtime)) {
         ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder)?,
-        (_, Some(language)) => interpreters.command(language, runtime).await.map_err(Failure::no_entrypoint)?,
+        (_, Some(language)) => interpreters.command(language, runtime, memory).await.map_err(Failure::no_entrypoint)?,
         _ => {
             let message = format!(
                 "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."
