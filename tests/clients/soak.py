@@ -165,6 +165,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "project"
         shutil.copytree(ROOT / "examples/node-chat", project)
+        # A broadcast to 500 wants more than the example's own 128 MB and 10 s on a machine that does other things as well.
+        template = project / "template.yaml"
+        text = template.read_text()
+        assert "    Timeout: 10\n" in text
+        template.write_text(text.replace("    Timeout: 10\n", "    Timeout: 29\n    MemorySize: 512\n"))
         data = project / ".wschat/local"
         at = ("--local", "--data", data, "--stack", "soak")
         wschat("local", "start", "--port", "0", "--data", data, cwd=project)
