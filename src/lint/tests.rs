@@ -468,6 +468,13 @@ Resources:
   Logs:
     Type: AWS::Logs::LogGroup
     Properties: { RetentionInDays: !Ref Kind }
+  Right:
+    Type: AWS::Lambda::Permission
+    Properties:
+      Action: lambda:InvokeFunction
+      FunctionName: !Ref Kind
+      Principal: apigateway.amazonaws.com
+      SourceArn: arn:aws:execute-api:eu-west-1:123456789012:abc/*
 Outputs:
   Table: { Value: !Ref Table }
 ";

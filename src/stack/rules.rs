@@ -92,7 +92,7 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
             None => {
                 let above = above.join(" or ");
                 let what = format!("{property} of {type_name} must refer to an {above} of this template");
-                let problem = Problem::new(path, what);
+                let problem = Problem::new(path.clone(), what).hanging_on([path]);
                 problems.push(if Token::is_in(given) {
                     problem
                 } else {
