@@ -3,6 +3,7 @@
 //! One process serves one data folder. It holds a lock on a file in there for as long as it lives; the lock, not the
 //! record beside it, says whether it does. So a crash leaves nothing to clean up and a stale record misleads nobody.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::Ipv4Addr;
@@ -273,7 +274,11 @@ pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError
     stop(data).await?;
     let doing = || format!("delete {}", folder.0.display());
     let deleted = match only {
-        Some(part) => part.delete(&folder.0),
+        Some(part) => {
+            // Of a server that starts meanwhile nothing may be taken away.
+            let Some(_lock) = folder.lock().await? else { return Err(ProcessError::Silent(folder.0.join(LOG))) };
+            part.delete(&folder.0)
+        }
         None => fs::remove_dir_all(&folder.0),
     };
     deleted.map_err(|source| ProcessError::Io { doing: doing(), source })?;
@@ -478,7 +483,7 @@ impl Folder {
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A handler can read the environment of its parent: nothing in there may be a secret.
-        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on)));
+        command.env_clear().envs(std::env::vars_os().filter(|(name, value)| is_passed_on(name, value)));
         // A group of its own: Ctrl-C in the terminal it was started from is not meant for it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -486,8 +491,23 @@ impl Folder {
     }
 }
 
-/// Whether a server is given a variable: what programs need to run at all, and what tells where interpreters are.
-fn is_passed_on(name: &str) -> bool {
+/// Whether a server is given a variable: what programs need to run at all, what tells where interpreters are, and by which way
+/// packages are fetched, unless there is a password in that.
+fn is_passed_on(name: &OsStr, value: &OsStr) -> bool {
+    const NETWORK: &[&str] = &[
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "NODE_EXTRA_CA_CERTS",
+        "NO_PROXY",
+        "NPM_CONFIG_REGISTRY",
+        "PIP_CERT",
+        "PIP_INDEX_URL",
+        "REQUESTS_CA_BUNDLE",
+    ];
+    let Some(name) = name.to_str() else { return false };
+    if NETWORK.contains(&name.to_ascii_uppercase().as_str()) {
+        return !value.to_string_lossy().contains('@');
+    }
     const NAMES: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"];
     const PREFIXES: &[&str] = &["LC_", "RUST_", "SSL_CERT_", "UV_PYTHON", "XDG_"];
     NAMES.contains(&name) || PREFIXES.iter().chain(VERSION_MANAGERS).any(|prefix| name.starts_with(prefix))

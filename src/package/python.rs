@@ -1,5 +1,6 @@
 //! Where the code of a Python function says what it needs: requirements.txt, a lock of uv, poetry or pipenv, or pyproject.toml.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -142,16 +143,23 @@ pub(super) fn declares(folder: &Path) -> bool {
     DECLARING.iter().any(|name| folder.join(name).is_file())
 }
 
-/// What code imports that only a requirements.txt above its folder asks for: nothing of that is installed.
-pub(super) fn declared_above(folder: &Path, sources: &[Vec<u8>]) -> Option<String> {
+/// What code whose zip has these `names` imports that only a requirements.txt above its folder asks for: nothing of that is
+/// installed.
+pub(super) fn declared_above(folder: &Path, names: &BTreeSet<&str>, sources: &[Vec<u8>]) -> Option<String> {
     /// How far up.
     const LEVELS: usize = 3;
+    /// What Lambda's runtimes have without being asked.
+    const BROUGHT: &[&str] = &["boto3", "botocore"];
     let folder = fs::canonicalize(folder).ok()?;
     let file = folder.ancestors().skip(1).take(LEVELS).map(|above| above.join("requirements.txt"));
     let file = file.into_iter().find(|file| file.is_file())?;
     let requirements = Requirements::read(&file, file.parent()?).ok()?;
     let imported = |name: &str| {
         let module = name.to_lowercase().replace('-', "_");
+        let has = |name: &&str| name.strip_prefix(&*module).is_some_and(|rest| rest == ".py" || rest.starts_with('/'));
+        if BROUGHT.contains(&&*module) || names.iter().any(has) {
+            return false;
+        }
         let lines = sources.iter().filter_map(|source| std::str::from_utf8(source).ok()).flat_map(str::lines);
         lines.map(str::trim).any(|line| {
             let rest = line.strip_prefix("import ").or_else(|| line.strip_prefix("from "));
@@ -187,7 +195,7 @@ pub(super) fn check(folder: &Path) -> Result<(), PackageError> {
 pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) -> Result<Requirements, PackageError> {
     let project = Project::read(folder)?.unwrap_or_default();
     let own = |mut text: String| {
-        if project.is_needed(folder, &code.handler) {
+        if project.is_needed(folder, &code.handler) && !text.lines().any(|line| line == ".") {
             text.push_str("\n.\n");
         }
         text
@@ -348,6 +356,20 @@ mod tests {
         assert!(matches!(find(&folder.path().join("fn")), Ok(Source::Project(_))));
         write("pyproject.toml", "[tool.uv.workspace]\nmembers = [\"fn\"]\n");
         assert_eq!(find(&folder.path().join("fn")), Ok(Source::Uv { lock: folder.path().join("uv.lock") }));
+    }
+
+    #[test]
+    fn what_is_declared_above_the_codes_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("src")).unwrap();
+        fs::write(folder.path().join("requirements.txt"), "humanize==4\nPyYAML\nboto3\npytest\n").unwrap();
+        let told = |names: &[&str], source: &str| {
+            declared_above(&folder.path().join("src"), &names.iter().copied().collect(), &[source.as_bytes().to_vec()])
+        };
+        let note = told(&["app.py"], "import boto3, json\nfrom humanize.time import naturaldelta\n").unwrap();
+        assert!(note.starts_with("imports humanize, which only "), "{note}");
+        assert_eq!(told(&["app.py", "humanize/__init__.py"], "import humanize\n"), None);
+        assert_eq!(told(&["app.py"], "import boto3\n"), None);
     }
 
     #[test]

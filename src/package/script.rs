@@ -234,8 +234,9 @@ fn pack(
     let is_bare = !names.iter().any(|name| name.starts_with("node_modules/"));
     let is_told = language == Language::Node && code.build == Build::Ordinary && is_bare;
     let missing = is_told.then(|| npm::not_there(&imports(LONGEST_SOURCE), &names));
-    let bare_python = language == Language::Python && code.build == Build::Ordinary && !python::declares(path);
-    let above = bare_python.then(|| python::declared_above(path, &sources));
+    let bare_python =
+        language == Language::Python && code.build == Build::Ordinary && !code.layers && !python::declares(path);
+    let above = bare_python.then(|| python::declared_above(path, &names, &sources));
     let (sdk, mut notes) = sdk::used(language, &code.runtime, &names, sources.into_iter());
     notes.extend(above.flatten());
     notes.extend(private::warning(&secrets));

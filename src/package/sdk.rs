@@ -91,10 +91,16 @@ pub(super) struct Place<'a> {
 /// When the code cannot be read, the runtime's interpreter is missing, or the installation fails.
 pub async fn bring(runtime: &str, code: &Path, folder: &Path) -> Result<(), PackageError> {
     let Some(language) = Language::of(runtime) else { return Ok(()) };
-    let failed = |error: io::Error| PackageError::new(DOING, error);
-    let (names, sources) = read(language, code).map_err(failed)?;
-    let names = names.iter().map(String::as_str).collect();
-    let (packages, _) = used(language, runtime, &names, sources.into_iter());
+    let look = {
+        let (runtime, code) = (runtime.to_owned(), code.to_owned());
+        move || {
+            let (names, sources) = read(language, &code)?;
+            let names = names.iter().map(String::as_str).collect();
+            Ok(used(language, &runtime, &names, sources.into_iter()).0)
+        }
+    };
+    let looked = tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten();
+    let packages = looked.map_err(|error: io::Error| PackageError::new(DOING, error))?;
     if packages.is_empty() {
         return Ok(());
     }
@@ -103,9 +109,9 @@ pub async fn bring(runtime: &str, code: &Path, folder: &Path) -> Result<(), Pack
     provide(runtime, &interpreter, &packages, &place, &|progress| tracing::info!("{progress:?}")).await
 }
 
-/// The names of all files in a folder, and the texts of its sources.
+/// The names of all files in a folder, and the texts of those sources that no installed package brought.
 fn read(language: Language, folder: &Path) -> io::Result<(Vec<String>, Vec<Vec<u8>>)> {
-    let (mut names, mut sources) = (Vec::new(), Vec::new());
+    let (mut names, mut sources, mut installed) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut pending = vec![folder.to_owned()];
     while let Some(next) = pending.pop() {
         for entry in fs::read_dir(next)? {
@@ -116,12 +122,18 @@ fn read(language: Language, folder: &Path) -> io::Result<(Vec<String>, Vec<Vec<u
                 continue;
             }
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            if name.ends_with(".dist-info/RECORD") {
+                let record = fs::read_to_string(&path).unwrap_or_default();
+                installed.extend(record.lines().filter_map(|line| Some(line.split(',').next()?.to_owned())));
+            }
             if is_source(language, &name) {
-                sources.push(fs::read(&path)?);
+                sources.push(name.clone());
             }
             names.push(name);
         }
     }
+    sources.retain(|name| !installed.contains(name));
+    let sources = sources.iter().map(|name| fs::read(folder.join(name))).collect::<io::Result<_>>()?;
     Ok((names, sources))
 }
 

@@ -1,6 +1,7 @@
 //! Access logs: a line for each request of a client, in the stage's own format, in the log group that the stage names
 //! (developer guide, "Configure logging for WebSocket APIs" and "WebSocket API mapping template reference").
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use regex_lite::Regex;
@@ -105,7 +106,8 @@ impl Record {
 
 /// A format with the values of its `$context` variables; one without a value is a hyphen.
 fn filled(format: &str, value: impl Fn(&str) -> Option<String>) -> String {
-    let Ok(variable) = Regex::new(r"\$context((?:\.[A-Za-z0-9_-]+)+)") else { return format.to_owned() };
+    static VARIABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$context((?:\.[A-Za-z0-9_-]+)+)").ok());
+    let Some(variable) = &*VARIABLE else { return format.to_owned() };
     let hyphen = || "-".to_owned();
     variable
         .replace_all(format, |found: &regex_lite::Captures<'_>| value(&found[1][1..]).unwrap_or_else(hyphen))

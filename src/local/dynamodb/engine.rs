@@ -85,17 +85,32 @@ pub fn broken(error: &impl ToString) -> ApiError {
     ApiError::new(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", error.to_string())
 }
 
+/// Why a file of tables can no longer be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    Damaged,
+    DiskFull,
+}
+
+/// Whether an error is about the file of tables itself.
+pub fn unusable(error: &DynoxideError) -> Option<Unusable> {
+    let DynoxideError::SqliteError(inner) = error else { return None };
+    // SQLite's own codes, by the names that its binding has for them.
+    match format!("{:?}", inner.sqlite_error_code()?).as_str() {
+        "DatabaseCorrupt" | "NotADatabase" => Some(Unusable::Damaged),
+        "DiskFull" => Some(Unusable::DiskFull),
+        _ => None,
+    }
+}
+
 /// The engine's refusal: its type, its message and what else is in its body.
 fn refused(operation: &str, error: DynoxideError) -> ApiError {
     if let DynoxideError::EnvelopedValidation(message) = &error {
         return invalid(enveloped(operation, message));
     }
-    if let DynoxideError::SqliteError(inner) = &error
-        && let Some(code) = inner.sqlite_error_code().map(|code| format!("{code:?}"))
-        && ["DatabaseCorrupt", "NotADatabase", "DiskFull"].contains(&code.as_str())
-    {
+    if unusable(&error).is_some() {
         // AWS has no such error. Whatever is the caller's fault is not tried again, and trying again would mend nothing.
-        let message = format!("the local cloud's file of tables cannot be used: {inner}");
+        let message = format!("the local cloud's file of tables cannot be used: {error}");
         return ApiError::new(400, "com.wschat.local#TableFileUnusable", message);
     }
     let mut fields: Map<String, Value> = serde_json::from_str(&error.to_json()).unwrap_or_default();

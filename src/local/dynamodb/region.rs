@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dynoxide::Database;
 use dynoxide::actions::get_shard_iterator::decode_shard_iterator;
+use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
 
 use super::super::clock::now_millis;
@@ -15,7 +16,7 @@ use super::super::conditions::lock;
 use super::super::shell::Shell;
 use super::super::store::{Store, damaged};
 use super::super::wire::{ApiError, Response};
-use super::engine::{self, broken, fault, invalid, malformed};
+use super::engine::{self, Unusable, broken, fault, invalid, malformed};
 use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, streams};
 
@@ -38,10 +39,11 @@ impl Region {
     pub fn open(shell: &Shell, name: &str) -> io::Result<Self> {
         let tables = shell.store.load(&saved_as(name))?;
         let path = shell.store.path(&format!("{}.sqlite", saved_as(name)));
-        let database = Database::new(&path.to_string_lossy()).map_err(|error| damaged(&path, &error))?;
-        let region = Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) };
-        region.run("ListTables", &json!({})).map_err(|error| damaged(&path, &error.message))?;
-        Ok(region)
+        let database = Database::new(&path.to_string_lossy()).map_err(|error| unreadable(&path, &error))?;
+        // A file that is none of SQLite's is opened all the same: it is read for the first time here.
+        let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
+        database.list_tables(all).map_err(|error| unreadable(&path, &error))?;
+        Ok(Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) })
     }
 
     /// Deletes items whose time to live is over, and tables whose time as `DELETING` is.
@@ -387,6 +389,14 @@ impl Region {
             }
         }
         changed
+    }
+}
+
+/// Why a region's file cannot be opened: it is damaged, or something stands in the way of reading it.
+fn unreadable(path: &Path, error: &DynoxideError) -> io::Error {
+    match engine::unusable(error) {
+        Some(Unusable::Damaged) => damaged(path, error),
+        _ => io::Error::other(format!("{}: {error}", path.display())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! An execution environment: it comes up, takes one invocation at a time, and says in the log what it does.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -30,6 +30,9 @@ pub const SCRATCH: &str = "tmp";
 /// for the processor, and others need not wait for it.
 const START: Duration = Duration::from_secs(2);
 
+/// How soon an SDK that could not be brought is tried for again: a machine that is offline would try at every start.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// What environments are given by the cloud around them.
 pub struct Host {
     pub shell: Shell,
@@ -40,8 +43,8 @@ pub struct Host {
     pub apis: OnceLock<Weak<dyn Apis>>,
     /// Nothing is brought where nobody is known who does.
     pub sdk: OnceLock<Arc<dyn Sdk>>,
-    /// The code that has it.
-    pub equipped: Mutex<HashSet<PathBuf>>,
+    /// The runtimes and code that were tried: `None` for those that have it, else when it failed.
+    pub equipped: Mutex<HashMap<(String, PathBuf), Option<Instant>>>,
     /// How long a runtime may take to come up, before an invocation waits for it in earnest.
     pub init_limit: Duration,
     pub live: watch::Sender<Live>,
@@ -61,14 +64,16 @@ impl Host {
         tempfile::Builder::new().prefix("").tempdir_in(folder)
     }
 
-    /// Brings the SDK that the runtime of some code has on AWS, once for each code. Gives why that did not succeed.
+    /// Brings the SDK that the runtime of some code has on AWS, once for both. Gives why that did not succeed.
     async fn equip(&self, spec: &Spec) -> Option<String> {
         let sdk = self.sdk.get()?;
-        if lock(&self.equipped).contains(&spec.folder) {
+        let runtime = &spec.deployment.settings.runtime;
+        let code = (runtime.clone(), spec.folder.clone());
+        if lock(&self.equipped).get(&code).is_some_and(|failed| failed.is_none_or(|at| at.elapsed() < AGAIN)) {
             return None;
         }
-        let brought = sdk.bring(&spec.deployment.settings.runtime, &spec.folder).await;
-        lock(&self.equipped).insert(spec.folder.clone());
+        let brought = sdk.bring(runtime, &spec.folder).await;
+        lock(&self.equipped).insert(code, brought.is_err().then(Instant::now));
         brought.err()
     }
 

@@ -1,18 +1,30 @@
 //! Which process is at the other end of a connection over loopback.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Whether the peer of a connection is a process of a group; `None` where the system does not tell, which it does on Linux
 /// alone.
 pub fn is_of_group(peer: SocketAddr, here: SocketAddr, group: u32) -> Option<bool> {
-    let socket = format!("socket:[{}]", inode(peer, here)?);
+    let inode = inode(peer, here)?;
+    if inode == 0 {
+        // It has hung up already, and takes no answer.
+        return Some(false);
+    }
+    let socket = format!("socket:[{inode}]");
     // The leader is nearly always the one, then what it has started; whoever left that line of descent is sought last.
     let all = || fs::read_dir("/proc").into_iter().flatten().flatten();
     let others = || all().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_line = line_of(group).into_iter().any(|pid| holds(pid, &socket));
-    Some(is_line || others().any(|pid| group_of(pid) == Some(group) && holds(pid, &socket)))
+    let mut known = true;
+    for pid in line_of(group).into_iter().chain(others().filter(|pid| group_of(*pid) == Some(group))) {
+        match holds(pid, &socket) {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => known = false,
+        }
+    }
+    known.then_some(false)
 }
 
 /// A process and all that descend from it, by their parents as they are now.
@@ -33,10 +45,12 @@ fn line_of(pid: u32) -> Vec<u32> {
     line
 }
 
-/// The number of the socket that is bound to `peer` and connected to `here`: the kernel is asked for that one (sock_diag(7)),
+/// The number of the socket that is bound to `peer` and connected to `here`, 0 for one that is closed: the kernel is asked for that one (sock_diag(7)),
 /// for its table of all is long on a busy machine.
 #[cfg(target_os = "linux")]
 fn inode(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
+    use std::net::IpAddr;
+
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -72,8 +86,7 @@ fn inode(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
     let (_, length) = recv(&kernel, &mut answer, RecvFlags::empty()).ok()?;
     let kind = u16::from_ne_bytes(answer[4..6].try_into().ok()?);
     let inode = answer[..length].get(INODE..INODE + 4).filter(|_| kind == SOCK_DIAG_BY_FAMILY)?;
-    // One that is closed has none any more.
-    Some(u32::from_ne_bytes(inode.try_into().ok()?)).filter(|inode| *inode != 0)
+    Some(u32::from_ne_bytes(inode.try_into().ok()?))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -87,9 +100,15 @@ fn group_of(pid: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
-fn holds(pid: u32, socket: &str) -> bool {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| target == Path::new(socket))
+/// Whether a process has a socket open; `None` where the system does not let us look: it is so with executables that have
+/// capabilities of their own (ptrace(2), dumpable).
+fn holds(pid: u32, socket: &str) -> Option<bool> {
+    let files = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        // It has ended.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(false),
+        files => files.ok()?,
+    };
+    Some(files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|target| target == Path::new(socket)))
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -39,8 +39,6 @@ pub struct Stream {
     pub first_event: Option<i64>,
     pub last_event: Option<i64>,
     pub last_ingestion: Option<i64>,
-    /// Of its messages, counted as CloudWatch counts: 26 for each event beside its text.
-    pub bytes: u64,
 }
 
 /// An event as it is kept.
@@ -228,7 +226,6 @@ impl Journal {
                 stream.first_event = Some(first);
                 stream.last_event = stream.last_event.max(Some(event.timestamp));
                 stream.last_ingestion = stream.last_ingestion.max(Some(event.ingested));
-                stream.bytes += event.message.len() as u64 + 26;
             }
         }
     }

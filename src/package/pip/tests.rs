@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::package::script::tests::{Scripted, files, names};
 use crate::package::tests::Fixture;
-use crate::package::{Progress, Target};
+use crate::package::{Progress, Target, python};
 
 /// A build backend of PEP 517. The file `about` names the package and its wheels' tag; without a tag it is this machine's.
 const BACKEND: &str = r#"
@@ -138,6 +138,16 @@ async fn a_project_with_a_source_folder_is_installed_with_what_it_declares() {
         ["chat/__init__.py", "pure/__init__.py"].iter().all(|name| names.contains(&(*name).to_owned())),
         "{names:?}"
     );
+}
+
+#[tokio::test]
+async fn a_project_of_setuptools_is_asked_for_once() {
+    let fixture = fixture();
+    fixture.write("code/src/chat/__init__.py", "");
+    fixture.write("code/setup.py", "");
+    fixture.write("code/pyproject.toml", "[build-system]\nrequires = [\"setuptools\"]\n");
+    let wanted = python::requirements(&fixture.path("code"), &fixture.functions[0], &fixture.options).await.unwrap();
+    assert_eq!(wanted.locals().count(), 1);
 }
 
 #[tokio::test]
