@@ -94,7 +94,10 @@ pub enum Unusable {
 
 /// Whether an error is about the file of tables itself.
 pub fn unusable(error: &DynoxideError) -> Option<Unusable> {
-    let DynoxideError::SqliteError(inner) = error else { return None };
+    let DynoxideError::SqliteError(inner) = error else {
+        // Opening one that is none of SQLite's ends in a sentence of the engine's.
+        return error.to_string().contains("not a valid SQLite database").then_some(Unusable::Damaged);
+    };
     // SQLite's own codes, by the names that its binding has for them.
     match format!("{:?}", inner.sqlite_error_code()?).as_str() {
         "DatabaseCorrupt" | "NotADatabase" => Some(Unusable::Damaged),

@@ -130,10 +130,13 @@ mod tests {
         let (mut stream, peer) = listener.accept().unwrap();
         stream.read_exact(&mut [0]).unwrap();
         assert_eq!(is_of_group(peer, here, child.id()), Some(true));
-        assert_eq!(is_of_group(peer, here, std::process::id()), Some(false));
+        let mut other = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        assert_eq!(is_of_group(peer, here, other.id()), Some(false));
         assert_eq!(is_of_group("127.0.0.1:1".parse().unwrap(), here, child.id()), None);
         let group = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
         child.wait().unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }
