@@ -58,9 +58,9 @@ pub struct Place {
     data: DataFolder,
 }
 
-/// What surprises who tries a role's rights here.
-const UNCHECKED: &str = "What roles may do is not checked there; to have it checked: wschat local start --conditions FILE, with `iam = true` in \
-     [strict]";
+/// What surprises those who try a role's rights here.
+const UNCHECKED: &str = "What roles may do is not checked there; to have it checked: wschat local start --conditions \
+                         FILE, with `iam = true` in [strict]";
 
 /// The stack that is all stacks, to `Args::open_as`.
 pub const EVERY: &str = "";

@@ -1,4 +1,4 @@
-//! The parts of a local cloud's data that can be begun anew without the others.
+//! The parts of a local cloud's data that can be deleted without the others.
 
 use std::fs;
 use std::io;

@@ -111,7 +111,7 @@ pub enum ProcessError {
     Died(String),
     #[error("the local cloud lives but does not answer; see {}", .0.display())]
     Silent(PathBuf),
-    #[error("{damaged}\n  to begin anew without what it held: {help}")]
+    #[error("{damaged}\n  to start again without what it held: {help}")]
     Damaged { damaged: String, help: String },
     #[error("{} holds no data of a local cloud; nothing was deleted", .0.display())]
     NotOurs(PathBuf),

@@ -151,8 +151,8 @@ pub(super) fn declared_above(folder: &Path, names: &BTreeSet<&str>, sources: &[V
     /// What Lambda's runtimes have without being asked.
     const BROUGHT: &[&str] = &["boto3", "botocore"];
     let folder = fs::canonicalize(folder).ok()?;
-    let file = folder.ancestors().skip(1).take(LEVELS).map(|above| above.join("requirements.txt"));
-    let file = file.into_iter().find(|file| file.is_file())?;
+    let mut files = folder.ancestors().skip(1).take(LEVELS).map(|above| above.join("requirements.txt"));
+    let file = files.find(|file| file.is_file())?;
     let requirements = Requirements::read(&file, file.parent()?).ok()?;
     let imported = |name: &str| {
         let module = name.to_lowercase().replace('-', "_");

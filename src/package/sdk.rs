@@ -11,6 +11,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::folder::{self, Verdict};
 use super::install::run;
 use super::{PackageError, Progress, environment, npm, pip};
 use crate::interpreter::{self, Interpreter, Language};
@@ -93,14 +94,9 @@ pub async fn bring(runtime: &str, code: &Path, folder: &Path) -> Result<(), Pack
     let Some(language) = Language::of(runtime) else { return Ok(()) };
     let look = {
         let (runtime, code) = (runtime.to_owned(), code.to_owned());
-        move || {
-            let (names, sources) = read(language, &code)?;
-            let names = names.iter().map(String::as_str).collect();
-            Ok(used(language, &runtime, &names, sources.into_iter()).0)
-        }
+        move || used_in(language, &runtime, &code)
     };
-    let looked = tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten();
-    let packages = looked.map_err(|error: io::Error| PackageError::new(DOING, error))?;
+    let packages = tokio::task::spawn_blocking(look).await.map_err(|error| PackageError::new(DOING, error))??;
     if packages.is_empty() {
         return Ok(());
     }
@@ -109,32 +105,17 @@ pub async fn bring(runtime: &str, code: &Path, folder: &Path) -> Result<(), Pack
     provide(runtime, &interpreter, &packages, &place, &|progress| tracing::info!("{progress:?}")).await
 }
 
-/// The names of all files in a folder, and the texts of those sources that no installed package brought.
-fn read(language: Language, folder: &Path) -> io::Result<(Vec<String>, Vec<Vec<u8>>)> {
-    let (mut names, mut sources, mut installed) = (Vec::new(), Vec::new(), BTreeSet::new());
-    let mut pending = vec![folder.to_owned()];
-    while let Some(next) = pending.pop() {
-        for entry in fs::read_dir(next)? {
-            let entry = entry?;
-            let path = entry.path();
-            if entry.file_type()?.is_dir() {
-                pending.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            if name.ends_with(".dist-info/RECORD") {
-                let record = fs::read_to_string(&path).unwrap_or_default();
-                installed.extend(record.lines().filter_map(|line| Some(line.split(',').next()?.to_owned())));
-            }
-            if is_source(language, &name) {
-                sources.push(name.clone());
-            }
-            names.push(name);
-        }
-    }
-    sources.retain(|name| !installed.contains(name));
-    let sources = sources.iter().map(|name| fs::read(folder.join(name))).collect::<io::Result<_>>()?;
-    Ok((names, sources))
+/// What the code in a folder, with all that it depends on, uses of its runtime's SDK. What an installed package imports is not
+/// looked at: much of that is for those who have it.
+fn used_in(language: Language, runtime: &str, folder: &Path) -> Result<BTreeSet<String>, PackageError> {
+    let files = folder::read(folder, &|_, _| Verdict::Installed)?.files;
+    let records = files.iter().filter(|(name, _)| name.ends_with(".dist-info/RECORD"));
+    let records: Vec<String> = records.filter_map(|(_, path)| fs::read_to_string(path).ok()).collect();
+    let installed: BTreeSet<&str> =
+        records.iter().flat_map(|record| record.lines()).filter_map(|line| line.split(',').next()).collect();
+    let own = files.iter().filter(|(name, _)| is_source(language, name) && !installed.contains(name.as_str()));
+    let names = files.keys().map(String::as_str).collect();
+    Ok(used(language, runtime, &names, own.filter_map(|(_, path)| fs::read(path).ok())).0)
 }
 
 /// Installs `packages` where code of `runtime` finds them, unless they are there.

@@ -1,6 +1,6 @@
 """A soak: 500 sockets that chat through the Node.js example's handlers, on a local cloud that may open 1,024 files at first.
 
-Every answer must come, every broadcast must reach everybody who stays, nobody may be told of an error; processes stay bounded
+Every answer must come, every broadcast must reach everybody who stays, no client may be told of an error; processes stay bounded
 and the data folder stays about as large as it was. Prints what it saw, one line, and fails where something is amiss.
 
     tests/clients/soak [--seconds 60] [--sockets 500]
@@ -134,14 +134,12 @@ def descendants(pid):
     while pending:
         pid = pending.pop()
         try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             threads = Path(f"/proc/{pid}/task").iterdir()
-            children += [child for thread in threads for child in (thread / "children").read_text().split()]
+            children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
         except OSError:
             continue
-        for child in {int(child) for child in children}:
-            found.append(child)
-            pending.append(child)
+        found += children
+        pending += children
     return found
 
 
@@ -179,7 +177,7 @@ def main():
             most = {"processes": 0, "bytes": 0}
 
             def watch():
-                most["processes"] = max(most["processes"], len(set(descendants(pid))))
+                most["processes"] = max(most["processes"], len(descendants(pid)))
                 now = size(data)
                 most["bytes"] = max(most["bytes"], now)
                 return now

@@ -11,7 +11,7 @@ use crate::ui::Ui;
 /// Stop the local cloud and delete everything it holds, or one part of it
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Delete this alone: apigateway, dynamodb, iam, lambda, logs or keys
+    /// Delete this part alone
     #[arg(long, value_name = "PART", value_parser = parts())]
     only: Option<Part>,
     /// Do not ask

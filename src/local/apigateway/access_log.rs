@@ -25,7 +25,7 @@ pub struct Record {
     /// What the client was answered, or would have been over HTTP.
     pub status: u16,
     /// What the client was told went wrong.
-    pub error: Option<String>,
+    pub error: Option<&'static str>,
     pub integration: Option<Integration>,
 }
 
@@ -52,7 +52,7 @@ impl Record {
         }
     }
 
-    /// Writes it where a stage wants it written. A group that is no longer there is not made anew.
+    /// Writes it where a stage wants it written. A group that is no longer there is not made again.
     pub fn write(&self, settings: &AccessLogSettings, origin: &Origin, region: &str, logs: &dyn LogSink) {
         let (Some(arn), Some(format)) = (&settings.destination_arn, &settings.format) else { return };
         let Some((_, group)) = arn.split_once(":log-group:") else { return };
@@ -78,8 +78,8 @@ impl Record {
             "connectedAt" => Some(origin.connected_at.to_string()),
             "connectionId" => text(&origin.connection_id),
             "domainName" => text(&origin.domain_name),
-            "error.message" => self.error.clone(),
-            "error.messageString" => self.error.as_ref().map(|error| json!(error).to_string()),
+            "error.message" => self.error.map(str::to_owned),
+            "error.messageString" => self.error.map(|error| json!(error).to_string()),
             "eventType" => text(self.event_type),
             "extendedRequestId" | "requestId" => text(&self.occasion.request_id),
             "identity.sourceIp" => text(&origin.source_ip),

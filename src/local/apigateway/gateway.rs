@@ -123,7 +123,7 @@ impl ApiGateway {
         let let_in = self.let_in(state, origin, headers, query, &mut record).await;
         let answer = let_in.map_err(|(status, message)| {
             record.status = status.as_u16();
-            record.error = Some(message.to_owned());
+            record.error = Some(message);
             refusal(status, &error_body(message, &asked, &record.occasion))
         });
         self.log(state, origin, &record);
@@ -187,7 +187,7 @@ impl ApiGateway {
         let answer = self.answer(&state, origin, body, &mut record).await;
         let answer = answer.unwrap_or_else(|(status, message)| {
             record.status = status;
-            record.error = Some(message.to_owned());
+            record.error = Some(message);
             Some(Message::text(error_body(message, origin, &record.occasion).to_string()))
         });
         self.log(&state, origin, &record);
@@ -238,7 +238,7 @@ impl ApiGateway {
         if let Err(failure) = self.integrate(region, stage, origin, route, event, &mut record).await {
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
             record.status = failure.status();
-            record.error = Some(failure.message().to_owned());
+            record.error = Some(failure.message());
         }
         self.log(&state, origin, &record);
     }

@@ -709,7 +709,7 @@ async fn every_request_of_a_client_is_a_line_of_the_access_log() {
         "DISCONNECT $disconnect 200 - 200",
     ];
     assert_eq!(shown, expected);
-    // A group that is gone is not made anew.
+    // A group that is gone is not made again.
     let settings = json!({ "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:gone", "format": format });
     cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "accessLogSettings": settings })).await;
     let _client = cloud.connect().await;

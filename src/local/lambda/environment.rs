@@ -41,7 +41,7 @@ pub struct Host {
     pub interpreters: Interpreters,
     /// Known once API Gateway is open, which leans on Lambda.
     pub apis: OnceLock<Weak<dyn Apis>>,
-    /// Nothing is brought where nobody is known who does.
+    /// Without one, as in tests, nothing is brought.
     pub sdk: OnceLock<Arc<dyn Sdk>>,
     /// The runtimes and code that were tried: `None` for those that have it, else when it failed.
     pub equipped: Mutex<HashMap<(String, PathBuf), Option<Instant>>>,

@@ -13,11 +13,13 @@ pub fn is_of_group(peer: SocketAddr, here: SocketAddr, group: u32) -> Option<boo
         return Some(false);
     }
     let socket = format!("socket:[{inode}]");
-    // The leader is nearly always the one, then what it has started; whoever left that line of descent is sought last.
-    let all = || fs::read_dir("/proc").into_iter().flatten().flatten();
-    let others = || all().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // The leader is nearly always the one, then what it has started; what has left that line of descent is sought last.
+    let leader = std::iter::once(group);
+    let line = std::iter::once_with(|| line_of(group)).flatten();
+    let others = std::iter::once_with(|| fs::read_dir("/proc").into_iter().flatten().flatten()).flatten();
+    let others = others.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut known = true;
-    for pid in line_of(group).into_iter().chain(others().filter(|pid| group_of(*pid) == Some(group))) {
+    for pid in leader.chain(line).chain(others.filter(|pid| group_of(*pid) == Some(group))) {
         match holds(pid, &socket) {
             Some(true) => return Some(true),
             Some(false) => {}
@@ -27,26 +29,22 @@ pub fn is_of_group(peer: SocketAddr, here: SocketAddr, group: u32) -> Option<boo
     known.then_some(false)
 }
 
-/// A process and all that descend from it, by their parents as they are now.
+/// All that descend from a process, by their parents as they are now.
 fn line_of(pid: u32) -> Vec<u32> {
-    let mut line = vec![pid];
-    let mut seen = 0;
-    while let Some(pid) = line.get(seen).copied() {
-        seen += 1;
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-        let children: Vec<u32> = children
-            .flat_map(|children| {
-                children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
-            })
-            .collect();
-        line.extend(children);
+    let mut line = Vec::new();
+    let mut parents = vec![pid];
+    while let Some(pid) = parents.pop() {
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            parents.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+        line.push(pid);
     }
     line
 }
 
-/// The number of the socket that is bound to `peer` and connected to `here`, 0 for one that is closed: the kernel is asked for that one (sock_diag(7)),
-/// for its table of all is long on a busy machine.
+/// The number of the socket that is bound to `peer` and connected to `here`, 0 for one that is closed. The kernel is asked for
+/// that one alone (sock_diag(7)): its table of all is long on a busy machine.
 #[cfg(target_os = "linux")]
 fn inode(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
     use std::net::IpAddr;

@@ -60,7 +60,7 @@ pub struct RuntimeApi {
     pub address: SocketAddr,
     pub events: mpsc::UnboundedReceiver<Event>,
     invocations: mpsc::UnboundedSender<Invocation>,
-    /// The process group that may call; nobody may before it is known.
+    /// The process group that may call; no process may before it is known.
     owner: watch::Sender<Option<u32>>,
     server: AbortHandle,
 }

@@ -101,7 +101,7 @@ fn described(group_arn: &str, name: &str, stream: &Stream) -> Value {
 
 pub fn put_log_events(books: &Books, region: &str, input: Input) -> Answer {
     let (group, stream) = (books.group(region, &input.group_name()?)?, input.stream_name()?);
-    books.journal(&group, |journal| journal.streams.get(&stream).map(|_| ()).ok_or_else(no_stream))?;
+    books.check_streams(&group, [&stream])?;
     required(input.log_events.as_ref(), "logEvents")?;
     let events: Vec<LogEvent> = input
         .log_events
@@ -174,7 +174,7 @@ pub fn get_log_events(books: &Books, region: &str, input: Input) -> Answer {
     let limit = input.limit(10_000)?;
     let token = input.next_token.as_deref().map(|token| Token::parse(token).ok_or_else(bad_token)).transpose()?;
     let group = books.group(region, &name)?;
-    books.journal(&group, |journal| journal.streams.get(&stream).map(|_| ()).ok_or_else(no_stream))?;
+    books.check_streams(&group, [&stream])?;
     let (path, expired) = (books.journal_path(&group.id), group.expired(now_millis()));
     let (start, end) = (input.start_time.unwrap_or(i64::MIN), input.end_time.unwrap_or(i64::MAX));
     let mut events = read(&path, |event| {
@@ -227,10 +227,7 @@ pub fn filter_log_events(books: &Books, region: &str, input: Input) -> Answer {
         Pattern::parse(&input.filter_pattern).map_err(|why| invalid(format!("Invalid filter pattern: {why}")))?;
     let after = input.next_token.as_deref().map(|token| position(token).ok_or_else(bad_token)).transpose()?;
     let group = books.group(region, &name)?;
-    books.journal(&group, |journal| {
-        let mut named = input.log_stream_names.iter().flatten();
-        if named.all(|stream| journal.streams.contains_key(stream)) { Ok(()) } else { Err(no_stream()) }
-    })?;
+    books.check_streams(&group, input.log_stream_names.iter().flatten())?;
     let (path, expired) = (books.journal_path(&group.id), group.expired(now_millis()));
     let (start, end) = (input.start_time.unwrap_or(i64::MIN), input.end_time.unwrap_or(i64::MAX));
     let mut events = read(&path, |event| {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -236,8 +236,12 @@ impl Journal {
 /// # Errors
 /// When the file is there and cannot be read.
 pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Event>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
     let mut events: Vec<Event> = Vec::new();
-    for line in lines(path)? {
+    for line in parsed(&bytes) {
         match line {
             Line::Event(event) if wanted(&event) => events.push(event),
             Line::Deleted { stream } => events.retain(|event| event.stream != stream),
@@ -248,17 +252,7 @@ pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Even
     Ok(events)
 }
 
-/// The lines of a file; one that is still being written, or is damaged, is passed over.
-fn lines(path: &Path) -> io::Result<impl Iterator<Item = Line> + use<>> {
-    let reader: Box<dyn BufRead> = match File::open(path) {
-        Ok(file) => Box::new(BufReader::new(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Box::new(io::empty()),
-        Err(error) => return Err(error),
-    };
-    Ok(reader.split(b'\n').map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok()))
-}
-
-/// The whole lines among these bytes, but those that are damaged.
+/// The lines among these bytes; one that is still being written, or is damaged, is passed over.
 fn parsed(bytes: &[u8]) -> impl Iterator<Item = Line> {
     bytes[..whole(bytes)].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }

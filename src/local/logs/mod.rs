@@ -193,6 +193,14 @@ impl Books {
         work(journal)
     }
 
+    /// That a group has these streams.
+    fn check_streams<'a>(&self, group: &Group, streams: impl IntoIterator<Item = &'a String>) -> Result<(), ApiError> {
+        self.journal(group, |journal| {
+            let all = streams.into_iter().all(|stream| journal.streams.contains_key(stream));
+            if all { Ok(()) } else { Err(no_stream()) }
+        })
+    }
+
     /// Removes the journal of a group that is no more.
     fn remove_journal(&self, group: &Group) -> Result<(), ApiError> {
         lock(&self.journals).remove(&group.id);
