@@ -488,3 +488,117 @@ fn the_stacks_that_there_are_are_listed() {
     let empty = cloud.wschat(&["down", "--local", "--yes", "--stack", ""]).exits(64);
     empty.changes_nothing();
 }
+
+/// A permission on a function of another stack, given as a parameter, as CloudFormation has it.
+fn with_foreign_permission(cloud: &Cloud, function: &str) -> Template {
+    let api = json!({"Type": "AWS::ApiGatewayV2::Api", "Properties": {
+        "Name": "app", "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}});
+    let invoke = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:others/invocations";
+    let source = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*";
+    let template = Template(json!({
+        "Parameters": {"Function": {"Type": "String", "Default": function}},
+        "Resources": {
+            "Api": api,
+            "Calls": {"Type": "AWS::ApiGatewayV2::Integration", "Properties": {
+                "ApiId": {"Ref": "Api"}, "IntegrationType": "AWS_PROXY", "IntegrationUri": {"Fn::Sub": invoke}}},
+            "Route": {"Type": "AWS::ApiGatewayV2::Route", "Properties": {
+                "ApiId": {"Ref": "Api"}, "RouteKey": "$default", "Target": {"Fn::Sub": "integrations/${Calls}"}}},
+            "Stage": {"Type": "AWS::ApiGatewayV2::Stage", "Properties": {
+                "ApiId": {"Ref": "Api"}, "StageName": "live", "AutoDeploy": true}},
+            "May": {"Type": "AWS::Lambda::Permission", "Properties": {
+                "FunctionName": {"Ref": "Function"}, "Action": "lambda:InvokeFunction",
+                "Principal": "apigateway.amazonaws.com", "SourceArn": {"Fn::Sub": source}}},
+        }
+    }));
+    template.save(cloud);
+    template
+}
+
+/// The sources in the policy of the function `others`.
+async fn sources(hand: &Hand) -> Vec<String> {
+    let Ok(answer) = hand.lambda.get_policy().function_name("others").send().await else { return Vec::new() };
+    let policy: Value = serde_json::from_str(answer.policy().unwrap()).unwrap();
+    let source = |statement: &Value| statement["Condition"]["ArnLike"]["AWS:SourceArn"].as_str().unwrap().to_owned();
+    policy["Statement"].as_array().unwrap().iter().map(source).collect()
+}
+
+#[tokio::test]
+async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing_else_of_theirs() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    hand.function("others", &[("wschat:stack", "shop"), ("wschat:region", "us-east-1")]).await;
+    let theirs = cloud.inventory().await;
+    for function in ["others", "arn:aws:lambda:us-east-1:000000000000:function:others"] {
+        let mut template = with_foreign_permission(&cloud, function);
+        let run = cloud.wschat(&["plan", "--local"]).exits(2);
+        assert!(run.stdout.contains("others for arn:aws:execute-api"), "{}", run.stdout);
+        cloud.up();
+        let given = sources(&hand).await;
+        assert!(given.len() == 1 && given[0].ends_with("/*"), "{given:?}");
+        assert_eq!(cloud.up().mutations(), [""; 0]);
+        // It is the stack's: what is removed by hand comes again.
+        let policy = hand.lambda.get_policy().function_name("others").send().await.unwrap();
+        let policy: Value = serde_json::from_str(policy.policy().unwrap()).unwrap();
+        let sid = policy["Statement"][0]["Sid"].as_str().unwrap();
+        hand.lambda.remove_permission().function_name("others").statement_id(sid).send().await.unwrap();
+        cloud.wschat(&["status", "--local"]).exits(2);
+        cloud.up();
+        assert_eq!(sources(&hand).await, given);
+        // Another statement takes its place, and none is left of the old.
+        let source = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/$default";
+        template.set("May.SourceArn", json!({"Fn::Sub": source}));
+        template.save(&cloud);
+        cloud.up();
+        let changed = sources(&hand).await;
+        assert!(changed.len() == 1 && changed[0].ends_with("/live/$default"), "{changed:?}");
+        template.remove("May");
+        template.save(&cloud);
+        cloud.up();
+        assert_eq!(sources(&hand).await, [""; 0]);
+        assert_eq!(cloud.up().mutations(), [""; 0]);
+        with_foreign_permission(&cloud, function);
+        cloud.up();
+        // No template tells where it is.
+        fs::remove_file(cloud.folder().join("template.json")).unwrap();
+        cloud.down();
+        same(&cloud.inventory().await, &theirs);
+    }
+}
+
+/// Wherever a run is cut off, the statement is found again.
+#[tokio::test]
+async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    hand.function("others", &[]).await;
+    let theirs = cloud.inventory().await;
+    with_foreign_permission(&cloud, "others");
+    let refused = Fault::refuse(400, "BadRequestException", "Not today").stays();
+    let trial = cloud.through().script(move |name| (name.operation == "CreateStage").then(|| refused.clone()));
+    assert_eq!(trial.run(&["up"]).run.code, Some(1));
+    same(&cloud.inventory().await, &theirs);
+    for operation in ["TagResource", "AddPermission"] {
+        for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+            with_foreign_permission(&cloud, "others");
+            let kill = when(What::Kill);
+            let trial = cloud.through().script(move |name| (name.operation == operation).then(|| kill.clone()));
+            let trial = trial.run(&["up"]);
+            assert!(trial.was_hit(), "{operation}");
+            fs::remove_file(cloud.folder().join("template.json")).unwrap();
+            cloud.down();
+            same(&cloud.inventory().await, &theirs);
+        }
+    }
+    for operation in ["RemovePermission", "UntagResource"] {
+        for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+            with_foreign_permission(&cloud, "others");
+            cloud.up();
+            let kill = when(What::Kill);
+            let trial = cloud.through().script(move |name| (name.operation == operation).then(|| kill.clone()));
+            let trial = trial.run(&["down", "--yes"]);
+            assert!(trial.was_hit(), "{operation}");
+            cloud.down();
+            same(&cloud.inventory().await, &theirs);
+        }
+    }
+}

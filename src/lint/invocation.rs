@@ -3,7 +3,7 @@
 use super::{Scene, about, list, target, text};
 use crate::diagnostic::Problem;
 use crate::local::iam::evaluate::glob;
-use crate::resources::{api, function, integration, permission, route, stage};
+use crate::resources::{api, foreign_permission, function, integration, permission, route, stage};
 use crate::stack::{Resource, Token};
 
 const GATEWAY: &str = "apigateway.amazonaws.com";
@@ -63,13 +63,18 @@ pub(super) fn called<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)>
     calls(scene).into_iter().map(|call| (call.function, call.route)).collect()
 }
 
+/// All permissions, whosever function they are on.
+fn permissions<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
+    scene.sound(permission::TYPE).chain(scene.sound(foreign_permission::TYPE))
+}
+
 /// The permissions that let API Gateway in, from a route or from anywhere.
 fn of_gateway<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
     let invokes = |one: &&Resource| {
         let action = text(one, "Action").to_ascii_lowercase();
         ["*", "lambda:*", "lambda:invokefunction"].contains(&action.as_str())
     };
-    scene.sound(permission::TYPE).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
+    permissions(scene).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
 }
 
 /// What a SourceArn says, as far as it can be told here: region, account and partition are taken to fit.
@@ -167,7 +172,7 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
 
 pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
     let calls = calls(scene);
-    let open = scene.sound(permission::TYPE).filter(|permission| {
+    let open = permissions(scene).filter(|permission| {
         text(permission, "Principal") == GATEWAY
             && ["SourceArn", "SourceAccount"].iter().all(|key| permission.properties.get(*key).is_none())
     });
@@ -192,7 +197,7 @@ pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
 pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let knows_all = scene.knows_all(route::TYPE) && scene.knows_all(stage::TYPE);
-    for permission in scene.sound(permission::TYPE).filter(|one| text(one, "Principal") == GATEWAY) {
+    for permission in permissions(scene).filter(|one| text(one, "Principal") == GATEWAY) {
         let path = permission.path.key("Properties").key("SourceArn");
         let source = source(permission);
         if matches!(source, Source::Foreign) {

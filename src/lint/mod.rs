@@ -247,7 +247,9 @@ impl<'a> Scene<'a> {
             // A misspelt type is most likely the type that is missed.
             let meant =
                 if types.contains(&given) || given.starts_with(SAM) { Some(given) } else { nearest(given, &types) };
-            meant != Some(type_name) || self.get(type_name, logical_id).is_some()
+            // A permission may be of another type by now: one on a foreign function.
+            let found = || self.stack.resources.get(logical_id).is_some_and(|resource| self.is_sound(resource));
+            meant != Some(type_name) || found()
         });
         sure && self.of(type_name).all(|resource| self.is_sound(resource))
             // SAM makes functions and roles, and where it could not it may have made anything.

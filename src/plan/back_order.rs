@@ -17,8 +17,8 @@ use super::cycles::{places, reached};
 use super::order::gone_before;
 use super::{Action, Plan};
 use crate::resources::{
-    alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
-    role, route, route_response, stage, table, version,
+    alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
+    managed_policy, permission, role, route, route_response, stage, table, version,
 };
 
 /// Types in the order in which resources of them can go, whatever else is there. What AWS demands: a stage before its
@@ -31,6 +31,7 @@ const GOING: &[&str] = &[
     deployment::TYPE,
     integration::TYPE,
     authorizer::TYPE,
+    foreign_permission::TYPE,
     api::TYPE,
     permission::TYPE,
     alias::TYPE,

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{Action, Plan, Step, serving, widening};
 use crate::resources::{
-    alias, api, function, inline_policy, log_group, managed_policy, permission, role, route, route_response, stage,
-    table,
+    alias, api, foreign_permission, function, inline_policy, log_group, managed_policy, permission, role, route,
+    route_response, stage, table,
 };
 
 /// What a step does to those who use the stack meanwhile, a sentence each.
@@ -87,7 +87,7 @@ fn going(plan: &Plan, step: &Step) -> Effects {
             interrupted("functions that run as it fail until it is there again and Lambda can assume it")
         }
         managed_policy::TYPE if replaced => interrupted("roles are without it until it is there again"),
-        permission::TYPE if replaced => interrupted(changed_permission(step)),
+        permission::TYPE | foreign_permission::TYPE if replaced => interrupted(changed_permission(step)),
         // Where the stack's own API was all that invoked it, its routes say what becomes of those who call them.
         function::TYPE | alias::TYPE if !has_successor(plan, step) && !is_only_served(plan, step) => {
             interrupted("nothing can invoke it any more")
@@ -100,7 +100,7 @@ fn going(plan: &Plan, step: &Step) -> Effects {
                 _ => interrupted(format!("messages of \"{key}\" go to $default, if there is one")),
             }
         }
-        permission::TYPE
+        permission::TYPE | foreign_permission::TYPE
             if step.live.as_ref().is_some_and(|live| live.logical_id.is_some())
                 && !has_successor(plan, step)
                 && is_missed(plan, step) =>
@@ -139,7 +139,7 @@ fn is_only_served(plan: &Plan, step: &Step) -> bool {
 fn is_missed(plan: &Plan, step: &Step) -> bool {
     let Some(live) = &step.live else { return false };
     let function = live.properties["FunctionName"].as_str().unwrap_or_default();
-    let others = plan.steps.iter().filter(|other| other.type_name == permission::TYPE);
+    let others = plan.steps.iter().filter(|other| other.type_name == step.type_name);
     let mut wanted = others.filter_map(|other| other.want.as_ref()).map(|want| &want.properties);
     let is_other = |other: &Value| other["FunctionName"] == live.properties["FunctionName"];
     !serving::is_for_gateway(&live.properties)
@@ -210,6 +210,10 @@ fn changing(plan: &Plan, step: &Step) -> Effects {
             ))
         }
         permission::TYPE => interrupted(changed_permission(step)),
+        // The policy of the record alone interrupts nobody.
+        foreign_permission::TYPE if changed("Action").or(changed("Principal")).is_some() => {
+            interrupted(changed_permission(step))
+        }
         role::TYPE | inline_policy::TYPE | managed_policy::TYPE => narrowed(plan, step),
         log_group::TYPE => match changed("RetentionInDays") {
             Some(change) => match (number(&change.old), number(&change.new)) {

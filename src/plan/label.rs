@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::{Action, Plan, Step};
 use crate::resources::{
-    Live, alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy,
-    permission, role, route, route_response, stage, table, version,
+    Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
+    managed_policy, permission, role, route, route_response, stage, table, version,
 };
 
 /// What people call a resource of each type.
@@ -19,6 +19,7 @@ const NOUNS: &[(&str, &str)] = &[
     (integration::TYPE, "integration"),
     (log_group::TYPE, "log group"),
     (managed_policy::TYPE, "managed policy"),
+    (foreign_permission::TYPE, "permission"),
     (permission::TYPE, "permission"),
     (role::TYPE, "role"),
     (route::TYPE, "route"),
@@ -65,7 +66,9 @@ impl Plan {
                 None if text("IntegrationUri").is_empty() => format!("{noun} {}", text("IntegrationType")),
                 None => format!("{noun} with {}", text("IntegrationUri")),
             },
-            permission::TYPE => format!("{noun} to invoke {}", self.function(text("FunctionName"))),
+            permission::TYPE | foreign_permission::TYPE => {
+                format!("{noun} to invoke {}", self.function(text("FunctionName")))
+            }
             deployment::TYPE => match &live.parent {
                 Some(api) => format!("{noun} of {}", self.name_of(api::TYPE, api)),
                 None => format!("{noun} {}", live.physical_id),

@@ -36,7 +36,9 @@ pub use replaced::{Replaced, replaced};
 pub use undo::{Did, Undo, believed, undo};
 
 use crate::resources::deployment::FREEZES;
-use crate::resources::{self, Live, Provider, Want, deployment, integration, mark, permission, version};
+use crate::resources::{
+    self, Live, Provider, Want, deployment, foreign_permission, integration, mark, permission, version,
+};
 use crate::stack::Token;
 
 /// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
@@ -226,7 +228,8 @@ impl Plan {
     /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing
     /// serves any more, is not missed.
     pub fn destructive(&self) -> impl Iterator<Item = &Step> {
-        let left_behind = [deployment::TYPE, integration::TYPE, permission::TYPE, version::TYPE];
+        let left_behind =
+            [deployment::TYPE, foreign_permission::TYPE, integration::TYPE, permission::TYPE, version::TYPE];
         self.steps
             .iter()
             .filter(|step| matches!(step.action, Action::Delete | Action::Replace))

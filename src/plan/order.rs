@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::cycles::reaches;
 use super::{Action, Plan, serving};
 use crate::resources::{
-    self, alias, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy, permission,
-    role, route, route_response, stage, table, version,
+    self, alias, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
+    managed_policy, permission, role, route, route_response, stage, table, version,
 };
 use crate::stack::{Resource, Stack};
 
@@ -105,6 +105,8 @@ pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
         log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
         // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
         managed_policy::TYPE => &[role::TYPE],
+        // The API records what is in the policies of others' functions.
+        resources::api::TYPE => &[foreign_permission::TYPE],
         // Once the API is gone no message comes; a table takes the longest to go.
         table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
         _ => &[],

@@ -8,8 +8,8 @@ use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::resources::deployment::FREEZES;
 use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, function, integration, log_group,
-    managed_policy, mark, route, route_response, tags, version,
+    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, foreign_permission, function,
+    integration, log_group, managed_policy, mark, route, route_response, tags, version,
 };
 use crate::stack::{DeletionPolicy, Resource, Stack, Token};
 
@@ -51,7 +51,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
 pub fn teardown(live: &[Live]) -> Plan {
     let mut plan = Plan::default();
     for one in live.iter().filter(|one| one.owner == Owner::Stack) {
-        let goes_with_parent = resources::provider(one.type_name).is_some_and(|provider| provider.parent().is_some());
+        let goes_with_parent = resources::provider(one.type_name).is_some_and(|provider| provider.goes_with_parent());
         if !goes_with_parent {
             plan.steps.push(leaving(one, None));
         }
@@ -108,7 +108,7 @@ impl Planner<'_> {
         }
         self.taken.insert(index);
         // What lives inside something that is made anew goes with it.
-        let parent = provider.parent().zip(live.parent.clone());
+        let parent = provider.parent().filter(|_| provider.goes_with_parent()).zip(live.parent.clone());
         if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
             self.create(resource, provider, want);
             return;
@@ -224,6 +224,9 @@ impl Planner<'_> {
         if [version::TYPE, alias::TYPE].contains(&provider.type_name()) {
             let mark = mark::of(&resource.logical_id, resource.deletion_policy);
             properties[mark::PROPERTY] = Value::from(mark);
+        }
+        if provider.type_name() == foreign_permission::TYPE {
+            properties[foreign_permission::POLICY] = Value::from(resource.deletion_policy.as_str());
         }
         if provider.type_name() == integration::TYPE {
             // It goes with its API, whatever its own policy.
@@ -347,8 +350,8 @@ impl Planner<'_> {
             let live = &self.live[index];
             let provider = resources::provider(live.type_name);
             let parent = provider.and_then(|provider| provider.parent());
-            let goes_with_parent =
-                parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
+            let goes_with_parent = provider.is_some_and(|provider| provider.goes_with_parent())
+                && parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
             if goes_with_parent {
                 continue;
             }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use super::simulated::{Choices, Cloud, Failure, Outcome, When, made_by_lambda, run};
 use super::{Action, Options, Plan, Step, believed, diff, teardown, undo};
 use crate::resources::{
-    Health, Live, alias, api, authorizer, deployment, function, inline_policy, integration, kinds, log_group,
-    managed_policy, permission, provider, role, route, route_response, stage, table, version,
+    Health, Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, kinds,
+    log_group, managed_policy, permission, provider, role, route, route_response, stage, table, version,
 };
 use crate::stack::{Scope, Stack, resolve};
 use crate::template::{self, expand};
@@ -56,6 +56,7 @@ fn kind(item: &Item, before: &[&'static str]) -> &'static str {
     }
     if has(api::TYPE) {
         possible.extend([integration::TYPE, integration::TYPE, route::TYPE, route::TYPE, authorizer::TYPE]);
+        possible.push(foreign_permission::TYPE);
     }
     if has(route::TYPE) {
         possible.extend([route_response::TYPE, deployment::TYPE]);
@@ -104,7 +105,7 @@ fn template(items: &[Item], is_b: bool) -> Value {
             refer(&mut resource, kind, number, target, *how);
         }
         let route_key = resource["Properties"]["RouteKey"].as_str().unwrap_or_default().to_owned();
-        resource["Type"] = kind.into();
+        resource["Type"] = if kind == foreign_permission::TYPE { permission::TYPE } else { kind }.into();
         resources.insert(id.clone(), resource);
         placed.push(Placed { id, kind, parent, route_key });
     }
@@ -259,6 +260,19 @@ fn resource(kind: &str, index: usize, item: &Item, change: u8, placed: &[Placed]
                     let text = format!("arn:aws:execute-api:us-east-1:123456789012:${{{}}}/*", placed[api].id);
                     properties["SourceArn"] = json!({ "Fn::Sub": text });
                 }
+            }
+        }
+        foreign_permission::TYPE => {
+            let apis = of(&[api::TYPE]);
+            pick(0, &apis)?;
+            properties["FunctionName"] =
+                if item.named { "others" } else { "arn:aws:lambda:us-east-1:123456789012:function:others:live" }.into();
+            properties["Action"] =
+                (if changed || renamed { "lambda:InvokeFunction" } else { "lambda:InvokeAsync" }).into();
+            properties["Principal"] = "apigateway.amazonaws.com".into();
+            if let Some(api) = maybe(0, &apis) {
+                let text = format!("arn:aws:execute-api:us-east-1:123456789012:${{{}}}/*", placed[api].id);
+                properties["SourceArn"] = json!({ "Fn::Sub": text });
             }
         }
         api::TYPE => {

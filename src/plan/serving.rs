@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::{Action, Drain, Plan, Step, widening};
 use crate::resources::{
-    Live, alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route,
-    route_response, stage, table, version,
+    Live, alias, authorizer, foreign_permission, function, inline_policy, integration, managed_policy, permission,
+    role, route, route_response, stage, table, version,
 };
 use crate::stack::Stack;
 
@@ -298,7 +298,7 @@ fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSe
         match (step.type_name, step.action) {
             (stage::TYPE | function::TYPE | alias::TYPE | authorizer::TYPE, Action::Update) => true,
             // That AWS has taken a permission does not mean that all of it knows.
-            (permission::TYPE, Action::Create) => {
+            (permission::TYPE | foreign_permission::TYPE, Action::Create) => {
                 step.want.as_ref().is_some_and(|want| is_for_gateway(&want.properties))
             }
             _ => routes.contains(index) || leaving.contains(index),
@@ -425,6 +425,8 @@ impl<'a> Reached<'a> {
                 let timeout = judge.filter_map(|judge| judge.properties["Timeout"].as_u64()).max();
                 Some(timeout.map_or(LONGEST, |seconds| (seconds * 1000 + INIT).min(LONGEST)))
             }
+            // API Gateway asks for it while it serves.
+            foreign_permission::TYPE if is_for_gateway(&live.properties) => Some(LONGEST),
             _ => None,
         }
     }

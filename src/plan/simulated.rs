@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::{Action, Did, Plan, Step};
 use crate::resources::deployment::{self, FREEZES};
 use crate::resources::{
-    Created, Live, Want, alias, api, authorizer, function, inline_policy, integration, log_group, managed_policy,
-    permission, provider, role, route, route_response, stage, version,
+    Created, Live, Want, alias, api, authorizer, foreign_permission, function, inline_policy, integration, log_group,
+    managed_policy, permission, provider, role, route, route_response, stage, version,
 };
 use crate::stack::Token;
 
@@ -257,6 +257,7 @@ impl Cloud {
             ),
             stage::TYPE => (properties["StageName"].as_str().unwrap().to_owned(), Vec::new()),
             permission::TYPE => (permission::statement_id(want).unwrap(), Vec::new()),
+            foreign_permission::TYPE => (foreign_permission::statement_id(want).unwrap(), Vec::new()),
             inline_policy::TYPE => (properties["PolicyName"].as_str().unwrap().to_owned(), Vec::new()),
             route::TYPE
             | route_response::TYPE
@@ -320,6 +321,8 @@ impl Cloud {
             return Ok(());
         }
         let users: Vec<&Live> = match doomed.type_name {
+            // Nothing would find it again.
+            api::TYPE => self.of(foreign_permission::TYPE).filter(|one| one.parent.as_deref() == Some(id)).collect(),
             integration::TYPE => {
                 let target = format!("integrations/{id}");
                 self.of(route::TYPE).filter(|route| route.properties["Target"] == target).collect()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Action, Step, shown};
-use crate::resources::{function, inline_policy, managed_policy, permission, role, route};
+use crate::resources::{foreign_permission, function, inline_policy, managed_policy, permission, role, route};
 use crate::stack::Token;
 
 /// What a step allows that was not allowed before, a sentence each.
@@ -24,7 +24,7 @@ pub fn of(step: &Step) -> Vec<String> {
             let who = roles.join(", ");
             documents(&[before], &[&new["PolicyDocument"]]).into_iter().map(|may| format!("{who} {may}")).collect()
         }
-        permission::TYPE if old != new => {
+        permission::TYPE | foreign_permission::TYPE if old != new => {
             let from = match new["SourceArn"].as_str() {
                 Some(arn) => format!(" for {}", Token::readable(arn)),
                 None => ", whoever asks it to".to_owned(),

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{Rights, Roles};
 use crate::plan::{Action, Plan, Step};
 use crate::resources::{
-    Health, alias, api, authorizer, deployment, function, inline_policy, integration, log_group, managed_policy,
-    permission, role, route, route_response, stage, table, tags, version,
+    Health, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
+    managed_policy, permission, role, route, route_response, stage, table, tags, version,
 };
 use crate::stack::{Scope, Token};
 
@@ -72,6 +72,7 @@ pub fn of_step(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope) {
         table::TYPE => of_table(rights, &subject),
         function::TYPE => of_function(rights, &subject),
         permission::TYPE => of_permission(rights, &subject),
+        foreign_permission::TYPE => of_foreign_permission(rights, &subject),
         version::TYPE => of_version(rights, &subject),
         alias::TYPE => of_alias(rights, &subject),
         role::TYPE => of_role(rights, &subject),
@@ -255,6 +256,28 @@ fn of_permission(rights: &mut Rights, it: &Subject<'_>) {
         } else if it.deletes() {
             rights.allow("lambda", &["RemovePermission"], arn);
         }
+    }
+}
+
+/// The API of the stack records in its tags what is in the policies of others' functions.
+fn of_foreign_permission(rights: &mut Rights, it: &Subject<'_>) {
+    for function in it.texts("FunctionName") {
+        let arn = match function.starts_with("arn:") {
+            true => function,
+            false => {
+                let (name, alias) = function::name_and_qualifier(&function);
+                let alias = alias.map(|alias| format!(":{alias}")).unwrap_or_default();
+                it.scope.arn("lambda", &format!("function:{name}{alias}"))
+            }
+        };
+        rights.allow("lambda", &["GetPolicy"], arn.as_str());
+        if it.step.action.acts() {
+            rights.allow("lambda", &["AddPermission", "RemovePermission"], arn);
+        }
+    }
+    if it.step.action.acts() {
+        let known = it.texts("ApiId").into_iter().find(|id| Token::find(id).is_empty());
+        tagging(rights, it.scope, &format!("apis/{}", known.as_deref().unwrap_or(ANY)));
     }
 }
 

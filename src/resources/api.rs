@@ -206,7 +206,7 @@ impl Provider for Api {
             .await?;
         }
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        set_tags(aws, id, &arn(aws.scope(), id), set, removed).await?;
+        set_own_tags(aws, id, set, removed).await?;
         Ok(())
     }
 
@@ -304,6 +304,11 @@ pub fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     }
 }
 
+/// Sets and removes tags of an API.
+pub(super) async fn set_own_tags(aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), CallError> {
+    set_tags(aws, id, &arn(aws.scope(), id), set, removed).await
+}
+
 /// Sets and removes tags of something below API Gateway.
 pub(super) async fn set_tags(
     aws: &Aws,
@@ -329,6 +334,8 @@ pub(super) async fn set_tags(
 
 fn live(aws: &Aws, api: sdk::Api) -> Live {
     let tags: Tags = api.tags.unwrap_or_default().into_iter().collect();
+    // Records come and go with what they record, not with the API's own properties.
+    let (records, tags): (Tags, Tags) = tags.into_iter().partition(|(key, _)| key.starts_with(tags::PERMISSION));
     let id = api.api_id.unwrap_or_default();
     let props = Props {
         name: api.name.unwrap_or_default(),
@@ -352,7 +359,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(id.clone(), api.api_endpoint).attributes,
+        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(records).collect(),
         ..Live::new(TYPE, id, to_value(&props))
     }
 }

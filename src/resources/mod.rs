@@ -9,6 +9,7 @@ pub mod api;
 pub mod authorizer;
 pub mod constraints;
 pub mod deployment;
+pub mod foreign_permission;
 pub mod function;
 pub mod inline_policy;
 pub mod integration;
@@ -46,6 +47,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &api::Api,
     &authorizer::Authorizer,
     &deployment::Deployment,
+    &foreign_permission::ForeignPermission,
     &function::Function,
     &inline_policy::InlinePolicy,
     &integration::Integration,
@@ -60,9 +62,10 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &version::Version,
 ];
 
-/// The pure side of all types.
+/// The pure side of all types that templates have.
 pub fn kinds() -> Vec<&'static dyn Kind> {
-    PROVIDERS.iter().map(|provider| *provider as &dyn Kind).collect()
+    let of_templates = PROVIDERS.iter().filter(|provider| provider.type_name() != foreign_permission::TYPE);
+    of_templates.map(|provider| *provider as &dyn Kind).collect()
 }
 
 /// The provider of a type, by its name.
@@ -107,6 +110,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
     fn hard(&self) -> &'static [&'static str];
+
+    /// What a resource of this type is whose parent the template does not describe; `None` where it must describe it.
+    fn elsewhere(&self) -> Option<&'static dyn Kind> {
+        None
+    }
 
     /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
     fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
@@ -338,9 +346,14 @@ impl Search {
 /// Reads and writes one resource type in AWS.
 #[async_trait]
 pub trait Provider: Kind {
-    /// The type that resources of this one live inside of; they are read and removed with it.
+    /// The type that resources of this one live inside of; they are read with it, and removed where `goes_with_parent`.
     fn parent(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether it is gone when its parent is.
+    fn goes_with_parent(&self) -> bool {
+        self.parent().is_some()
     }
 
     /// Whether it holds what cannot be made again.

@@ -1,4 +1,5 @@
-//! `AWS::Lambda::Permission`: a statement in a function's resource policy.
+//! `AWS::Lambda::Permission`: a statement in the resource policy of a function of the template. On functions that the
+//! template does not describe: `foreign_permission`.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -6,10 +7,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, alias, function, gone_is_fine,
-    to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, alias,
+    foreign_permission::ForeignPermission, function, gone_is_fine, to_value,
 };
-use crate::aws::{Aws, Call};
+use crate::aws::{Aws, Call, CallError};
 use crate::diagnostic::Problem;
 use crate::stack::Scope;
 
@@ -20,13 +21,13 @@ pub struct Permission;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Props {
+pub(super) struct Props {
     /// The function's name; `FUNCTION:ALIAS` where it is about an alias.
-    function_name: String,
-    action: String,
-    principal: String,
-    source_arn: Option<String>,
-    source_account: Option<String>,
+    pub function_name: String,
+    pub action: String,
+    pub principal: String,
+    pub source_arn: Option<String>,
+    pub source_account: Option<String>,
 }
 
 impl Props {
@@ -38,9 +39,8 @@ impl Props {
         function::name_and_qualifier(&self.function_name).1
     }
 
-    /// One spelling for the function: AWS takes an ARN too.
+    /// One spelling for the principal. The function keeps its own until it is known whether the template describes it.
     fn canonical(mut self) -> Self {
-        self.function_name = called(self.function(), self.alias());
         self.principal = crate::iam::document::account_id(&self.principal).unwrap_or(self.principal);
         self
     }
@@ -55,13 +55,18 @@ fn called(function: &str, alias: Option<&str>) -> String {
 /// beside the old until that is removed. AWS takes letters, digits, hyphens and underscores, 100 at most.
 pub fn statement_id(want: &Want) -> Result<String, ResourceError> {
     let props: Props = want.read()?;
-    let digest = hex::encode(Sha256::digest(to_value(&props).to_string()));
-    let logical_id: String = want.logical_id.chars().take(90).collect();
-    Ok(format!("{logical_id}-{}", &digest[..8]))
+    Ok(id_of(&want.logical_id, &to_value(&props)))
+}
+
+/// The id of a statement that says `content`.
+pub(super) fn id_of(logical_id: &str, content: &Value) -> String {
+    let digest = hex::encode(Sha256::digest(content.to_string()));
+    let logical_id: String = logical_id.chars().take(90).collect();
+    format!("{logical_id}-{}", &digest[..8])
 }
 
 /// The logical id in a statement's id; none where somebody else gave it.
-fn logical_id(statement_id: &str) -> Option<&str> {
+pub(super) fn logical_id(statement_id: &str) -> Option<&str> {
     let (logical_id, digest) = statement_id.rsplit_once('-')?;
     let is_ours = digest.len() == 8 && digest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     is_ours.then_some(logical_id)
@@ -87,6 +92,10 @@ impl Kind for Permission {
 
     fn hard(&self) -> &'static [&'static str] {
         &["FunctionName"]
+    }
+
+    fn elsewhere(&self) -> Option<&'static dyn Kind> {
+        Some(&ForeignPermission)
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
@@ -137,22 +146,9 @@ impl Provider for Permission {
     }
 
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
-        let aws = cx.aws;
         let props: Props = want.read()?;
         let id = statement_id(want)?;
-        aws.call(Call::new("lambda", "AddPermission").once(), || {
-            aws.lambda
-                .add_permission()
-                .function_name(props.function())
-                .set_qualifier(props.alias().map(str::to_owned))
-                .statement_id(&id)
-                .action(&props.action)
-                .principal(&props.principal)
-                .set_source_arn(props.source_arn.clone())
-                .set_source_account(props.source_account.clone())
-                .send()
-        })
-        .await?;
+        add(cx.aws, &id, props.function(), props.alias(), &props).await?;
         Ok(Created::new(id))
     }
 
@@ -163,24 +159,53 @@ impl Provider for Permission {
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
-        let aws = cx.aws;
         let props: Props = live.read()?;
-        gone_is_fine(
-            aws.call(Call::new("lambda", "RemovePermission"), || {
-                aws.lambda
-                    .remove_permission()
-                    .function_name(props.function())
-                    .set_qualifier(props.alias().map(str::to_owned))
-                    .statement_id(&live.physical_id)
-                    .send()
-            })
-            .await,
-        )?;
+        remove(cx.aws, &live.physical_id, props.function(), props.alias()).await?;
         Ok(())
     }
 }
 
-async fn statements(aws: &Aws, function: &str, alias: Option<&str>) -> Result<Vec<Live>, ResourceError> {
+/// Adds the statement `id` to the policy of a function or of an alias of it.
+pub(super) async fn add(
+    aws: &Aws,
+    id: &str,
+    function: &str,
+    alias: Option<&str>,
+    says: &Props,
+) -> Result<(), CallError> {
+    aws.call(Call::new("lambda", "AddPermission").once(), || {
+        aws.lambda
+            .add_permission()
+            .function_name(function)
+            .set_qualifier(alias.map(str::to_owned))
+            .statement_id(id)
+            .action(&says.action)
+            .principal(&says.principal)
+            .set_source_arn(says.source_arn.clone())
+            .set_source_account(says.source_account.clone())
+            .send()
+    })
+    .await
+    .map(drop)
+}
+
+/// Removes the statement `id` from there; one that is gone already is no error.
+pub(super) async fn remove(aws: &Aws, id: &str, function: &str, alias: Option<&str>) -> Result<(), CallError> {
+    gone_is_fine(
+        aws.call(Call::new("lambda", "RemovePermission"), || {
+            aws.lambda
+                .remove_permission()
+                .function_name(function)
+                .set_qualifier(alias.map(str::to_owned))
+                .statement_id(id)
+                .send()
+        })
+        .await,
+    )
+}
+
+/// The statements in the policy of a function, or of an alias of it.
+pub(super) async fn statements(aws: &Aws, function: &str, alias: Option<&str>) -> Result<Vec<Live>, ResourceError> {
     read_policy(function, alias, &function::policy(aws, function, alias).await?)
 }
 

@@ -12,6 +12,9 @@ pub const LOGICAL_ID: &str = "wschat:logical-id";
 /// On functions that have had versions or aliases: they carry no tags, and are not looked for everywhere.
 pub const VERSIONS: &str = "wschat:versions";
 pub const DELETION_POLICY: &str = "wschat:deletion-policy";
+/// Begins tags of an API, one for each statement that the stack has added to the policy of a function that is not its own:
+/// then follows the statement's id, and the value is the function and the statement's deletion policy.
+pub const PERMISSION: &str = "wschat:permission:";
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::resolve::Edge;
 use super::{Resource, Token, identities, references};
 use crate::diagnostic::{Problem, nearest};
@@ -10,6 +12,7 @@ const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
 const MANAGED_POLICY: &str = "AWS::IAM::ManagedPolicy";
 const POLICY: &str = "AWS::IAM::Policy";
+const PERMISSION: &str = "AWS::Lambda::Permission";
 const ROLE: &str = "AWS::IAM::Role";
 const FUNCTION: &str = "AWS::Lambda::Function";
 const ALIAS: &str = "AWS::Lambda::Alias";
@@ -26,7 +29,7 @@ const CHILDREN: &[(&str, &str, &[&str])] = &[
     ("AWS::ApiGatewayV2::RouteResponse", "ApiId", &[API]),
     ("AWS::ApiGatewayV2::Stage", "ApiId", &[API]),
     (ALIAS, "FunctionName", &[FUNCTION]),
-    ("AWS::Lambda::Permission", "FunctionName", &[FUNCTION, ALIAS]),
+    (PERMISSION, "FunctionName", &[FUNCTION, ALIAS]),
     (VERSION, "FunctionName", &[FUNCTION]),
 ];
 
@@ -73,10 +76,11 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     }
 }
 
-/// Parts of something that is not in this template are nobody's to manage. Those that call their parent by its name, and
-/// do not refer to it, wait for it all the same.
+/// Parts of something that is not in this template are nobody's to manage, but for permissions, which CloudFormation adds
+/// to any function. Those that call their parent by its name, and do not refer to it, wait for it all the same.
 fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
     let mut waits = Vec::new();
+    let mut elsewhere = Vec::new();
     for resource in resources.values() {
         let type_name = resource.kind.type_name();
         let Some((_, property, above)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
@@ -88,26 +92,69 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
         let path = resource.path.key("Properties").key(property);
         let mut parents = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
         match parents.find(|parent| is_called(parent, given)) {
-            Some(parent) => waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path)),
+            Some(parent) => {
+                waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
+            }
             None => {
+                let api = resources.values().filter(|other| other.kind.type_name() == API);
+                let api = api.min_by_key(|api| !names(&resource.properties, api));
                 let above = above.join(" or ");
-                let what = format!("{property} of {type_name} must refer to an {above} of this template");
-                let problem = Problem::new(path.clone(), what).hanging_on([path]);
-                problems.push(if Token::is_in(given) {
-                    problem
-                } else {
-                    problem.help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack"))
+                let must = format!("{property} of {type_name} must refer to an {above} of this template");
+                let problem = Problem::new(path.clone(), must).hanging_on([path.clone()]);
+                let outside = resource.kind.elsewhere();
+                problems.push(match (outside, api) {
+                    _ if Token::is_in(given) => problem,
+                    (Some(_), _) if of_the_template(resources, given).is_some() => {
+                        let named = of_the_template(resources, given).unwrap_or_default();
+                        problem.help(format!("write !Ref {named}: \"{given}\" is none of the names on AWS"))
+                    }
+                    (Some(kind), Some(api)) => {
+                        elsewhere.push((resource.logical_id.clone(), kind, api.logical_id.clone(), path));
+                        continue;
+                    }
+                    (Some(_), None) => problem.help(format!(
+                        "\"{given}\" is none of them; a function of another stack can have permissions of this one only \
+                         where this one has an {API}, whose tags record them"
+                    )),
+                    (None, _) => problem
+                        .help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack")),
                 });
             }
         }
     }
-    for (from, to, path) in waits {
+    for (id, kind, api, _) in &elsewhere {
+        let Some(resource) = resources.get_mut(id) else { continue };
+        resource.kind = *kind;
+        resource.properties["ApiId"] = Token::text(api, "Ref").into();
+        resource.minted.insert(api.clone());
+    }
+    waits.extend(elsewhere.into_iter().map(|(id, _, api, path)| (id, api, path, None)));
+    for (from, to, path, name) in waits {
         let Some(child) = resources.get_mut(&from) else { continue };
+        if let (PERMISSION, Some(name)) = (child.kind.type_name(), name) {
+            // AWS takes an ARN, too; there is one spelling for it here.
+            child.properties["FunctionName"] = name.into();
+        }
         child.soft.remove(&to);
         if child.hard.insert(to.clone()) {
             edges.push(Edge { from, to, path });
         }
     }
+}
+
+/// Whether `api` is spoken of anywhere in `properties`.
+fn names(properties: &Value, api: &Resource) -> bool {
+    Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
+}
+
+/// The function of the template that `given` is the logical id of, or a version of: it looks like a name of AWS's and is
+/// none that a permission could be for.
+fn of_the_template(resources: &BTreeMap<String, Resource>, given: &str) -> Option<String> {
+    let functions = resources.values().filter(|other| [FUNCTION, ALIAS].contains(&other.kind.type_name()));
+    let is_meant = |function: &&Resource| {
+        given == function.logical_id || given.rsplit_once(':').is_some_and(|(name, _)| is_called(function, name))
+    };
+    functions.into_iter().find(is_meant).map(|function| function.logical_id.clone())
 }
 
 /// A version is what its function is now, so there is one: older ones need nobody to describe them.
