@@ -818,3 +818,43 @@ fn what_is_not_supported_yet_inside_a_property_is_said_as_such() {
     let expected = ["SSESpecification.KMSMasterKeyId", "PointInTimeRecoverySpecification.RecoveryPeriodInDays"];
     assert_eq!(found, expected.map(not_yet));
 }
+
+#[test]
+fn a_permission_may_be_on_a_function_of_others() {
+    let api = "  Api: { Type: AWS::ApiGatewayV2::Api, Properties: { Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action } }\n";
+    let function = "  F: { Type: AWS::Lambda::Function, Properties: { Code: code/, Handler: index.handler, Runtime: nodejs24.x, Role: arn:aws:iam::123456789012:role/r } }\n  V: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref F } }\n";
+    let of = |resources: &str, named: &str| {
+        let source = if resources.contains("Api:") { "${Api}" } else { "abcdef1234" };
+        format!(
+            "Parameters:\n  Given: {{ Type: String, Default: \"arn:aws:lambda:us-east-1:123456789012:function:other\" }}\nResources:\n{resources}  May: {{ Type: AWS::Lambda::Permission, Properties: {{ Action: lambda:InvokeFunction, FunctionName: {named}, Principal: apigateway.amazonaws.com, SourceArn: !Sub \"arn:aws:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:{source}/*\" }} }}\nOutputs:\n  Given: {{ Value: !Ref Given }}\n"
+        )
+    };
+    let must = "FunctionName of AWS::Lambda::Permission must refer to an AWS::Lambda::Function or AWS::Lambda::Alias of this template";
+    for (resources, named, help) in [
+        (api, "!Ref Given", None),
+        (api, "other", None),
+        (api, "\"other:live\"", None),
+        (api, "!Sub '123456789012:function:${Given}'", Some("")),
+        (&format!("{api}{function}") as &str, "other", None),
+        (&format!("{api}{function}"), "F", Some("write !Ref F: \"F\" is none of the names on AWS")),
+        (&format!("{api}{function}"), "!Ref V", Some("")),
+        (
+            "",
+            "other",
+            Some(
+                "\"other\" is none of them; a function of another stack can have permissions of this one only where this one has an AWS::ApiGatewayV2::Api, whose tags record them",
+            ),
+        ),
+    ] {
+        let found = problems(&of(resources, named), &[]);
+        let errors: Vec<&Problem> = found.iter().filter(|problem| problem.rule.is_none()).collect();
+        match help {
+            None => assert!(found.is_empty(), "{named}: {found:?}"),
+            Some("") => assert_eq!(errors.len(), 1, "{named}: {errors:?}"),
+            Some(help) => {
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                assert_eq!((errors[0].what.as_str(), errors[0].help.as_deref()), (must, Some(help)));
+            }
+        }
+    }
+}
