@@ -118,6 +118,17 @@ fn find(folder: &Path) -> Result<Source, PackageError> {
     if file("setup.py").is_some() && project.as_ref().is_none_or(|project| project.0.get("project").is_none()) {
         return Ok(Source::Project(vec![".".to_owned()]));
     }
+    // So does it setup.cfg, which pip takes only beside one of the other two.
+    if names_dependencies(&folder.join("setup.cfg"))
+        && project.as_ref().is_none_or(|project| project.0.get("project").is_none())
+    {
+        if project.is_none() {
+            let why =
+                format!("{} has neither setup.py nor pyproject.toml beside it", folder.join("setup.cfg").display());
+            return failed(why, "pip installs it only with one of them; or list the packages in a requirements.txt");
+        }
+        return Ok(Source::Project(vec![".".to_owned()]));
+    }
     let Some(project) = project else { return Ok(Source::None) };
     let path = folder.join("pyproject.toml");
     let declared = project.at(&["project", "dependencies"]).and_then(toml::Value::as_array);
@@ -138,9 +149,22 @@ fn find(folder: &Path) -> Result<Source, PackageError> {
     Ok(Source::Project(declared))
 }
 
+/// Whether a setup.cfg, which mostly configures tools, has `install_requires` in its section `options` (setuptools user
+/// guide, "Configuring setuptools using setup.cfg files").
+fn names_dependencies(setup_cfg: &Path) -> bool {
+    let text = fs::read_to_string(setup_cfg).unwrap_or_default();
+    let mut section = "";
+    text.lines().any(|line| {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            section = name.trim();
+        }
+        section == "options" && line.split(['=', ':']).next().is_some_and(|key| key.trim_end() == "install_requires")
+    })
+}
+
 /// Whether the code in `folder` declares dependencies in any way.
 pub(super) fn declares(folder: &Path) -> bool {
-    DECLARING.iter().any(|name| folder.join(name).is_file())
+    DECLARING.iter().any(|name| folder.join(name).is_file()) || names_dependencies(&folder.join("setup.cfg"))
 }
 
 /// What code whose zip has these `names` imports that only a requirements.txt above its folder asks for: nothing of that is
@@ -208,7 +232,8 @@ pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) 
         Source::Uv { lock } => {
             let arguments = "export --quiet --frozen --no-dev --no-emit-project --no-header --no-annotate \
                              --format requirements-txt";
-            let help = "install uv (https://docs.astral.sh/uv); or keep what it locked as a requirements.txt: \
+            let help = "install uv (https://docs.astral.sh/uv), or make the lock anew where uv refuses it: uv lock; or keep \
+                        what it locked as a requirements.txt: \
                         uv export --frozen --no-dev --no-emit-project -o requirements.txt";
             let text = exported("uv", arguments, folder, &lock, help, options).await?;
             Requirements::parse(&own(text), &[folder, lock.parent().unwrap_or(folder)])
@@ -323,6 +348,15 @@ mod tests {
             (&[("pyproject.toml", "[project]\ndynamic = [\"dependencies\"]\n")], Ok("Project([\".\"])")),
             (&[("setup.py", "")], Ok("Project([\".\"])")),
             (&[("setup.py", ""), ("pyproject.toml", "[tool.ruff]\n")], Ok("Project([\".\"])")),
+            (&[("setup.cfg", "[flake8]\nmax-line-length = 120\n")], Ok("None")),
+            (
+                &[("setup.cfg", "[options]\ninstall_requires =\n  humanize\n")],
+                Err("setup.cfg has neither setup.py nor pyproject.toml beside it"),
+            ),
+            (
+                &[("setup.cfg", "[options]\ninstall_requires = humanize\n"), ("pyproject.toml", "[build-system]\n")],
+                Ok("Project([\".\"])"),
+            ),
             (&[("pylock.toml", "")], Err("pylock.toml is not supported yet")),
             (&[("Pipfile", "")], Err("Pipfile has no Pipfile.lock beside it")),
             (
