@@ -1,5 +1,5 @@
 //! What each type of resource takes: the IAM actions behind the calls that its file in `resources` makes. Whoever adds a
-//! call there adds its action here; `tests/iam.rs` runs both against a cloud that refuses what is not allowed.
+//! call there adds its action here; `tests/it/iam.rs` runs both against a cloud that refuses what is not allowed.
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 """Records what SAM's own translator (aws-sam-translator, pinned in .ci/requirements.txt) makes of the templates here.
 
 For NAME.yaml or NAME.json: its resources, conditions and outputs, in NAME.expected.json. For errors/NAME.yaml, which
-it must refuse: its messages, in errors/NAME.expected.txt. `cargo test --test sam` holds wschat against the records.
+it must refuse: its messages, in errors/NAME.expected.txt. `cargo test --test it sam` holds wschat against the records.
 
     translate.py            writes them
     translate.py --check    fails if they are not what the translator says

@@ -1,12 +1,9 @@
 //! Published versions and aliases: an alias serves what the template says now, and a failed run sets it back.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
-use common::client::Client;
-use common::template::{self, Template};
-use common::{Cloud, Run};
+use crate::common;
+use crate::common::client::Client;
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, Run};
 use serde_json::{Value, json};
 
 fn up(cloud: &Cloud) -> Run {

@@ -1,13 +1,9 @@
 //! What somebody changed by hand is seen by `status` and set right by `up`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::inventory::{Inventory, same};
+use crate::common::{Cloud, Run, eventually, template};
 use aws_sdk_apigatewayv2::types::RouteSettings;
 use aws_sdk_lambda::types::Environment;
-use common::inventory::{Inventory, same};
-use common::{Cloud, Run, eventually, template};
 
 /// A stack that stands, and the clients of somebody who meddles with it.
 struct Meddled {

@@ -1,7 +1,6 @@
 //! What the end-to-end tests share: a local cloud of one's own, the built binary run against it as people run it, and
 //! the log of the calls that it made.
 
-#![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,17 +1,13 @@
 //! What people get wrong is told in full, with its place and what to do, before anything is touched.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 
+use crate::common::inventory::same;
+use crate::common::{Cloud, Run, eventually, template};
 use aws_sdk_dynamodb::types::Tag;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
-use common::inventory::same;
-use common::{Cloud, Run, eventually, template};
 use serde_json::json;
 
 const TEMPLATE: &str = "\

@@ -1,14 +1,10 @@
 //! How deep a reading is: how often it must wait for an answer before it can ask on.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::call_name::Name;
-use common::proxy::{Fault, Trial};
-use common::{Cloud, template};
+use crate::common::call_name::Name;
+use crate::common::proxy::{Fault, Trial};
+use crate::common::{Cloud, template};
 
 /// Nothing asks for longer than this before its next question.
 const QUIET: Duration = Duration::from_millis(500);

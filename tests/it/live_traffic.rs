@@ -1,17 +1,13 @@
 //! While a stack is changed, those who talk through it notice nothing: no socket closes, no message is lost, answered
 //! twice or answered by an error.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::client::Client;
-use common::template::{self, Template};
-use common::{Cloud, eventually};
+use crate::common::client::Client;
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, eventually};
 
 const CLIENTS: usize = 200;
 

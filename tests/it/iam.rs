@@ -1,13 +1,9 @@
 //! A local cloud that asks whether a role may: handlers and deployers with the rights they need, and without them.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
-use common::client::Client;
-use common::inventory::{Inventory, same};
-use common::template::{Template, tags};
-use common::{Cloud, Run, repository, template};
+use crate::common::client::Client;
+use crate::common::inventory::{Inventory, same};
+use crate::common::template::{Template, tags};
+use crate::common::{Cloud, Run, repository, template};
 use serde_json::{Value, json};
 use wschat::local::shell::ACCOUNT;
 

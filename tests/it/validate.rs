@@ -1,7 +1,5 @@
 //! `wschat validate`: every problem of a template at once, for people, for CI and for machines.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,7 +34,7 @@ fn project(template: &str) -> tempfile::TempDir {
 }
 
 /// The five mistakes that README.md shows.
-const FIVE: &str = include_str!("fixtures/five-mistakes.yaml");
+const FIVE: &str = include_str!("../fixtures/five-mistakes.yaml");
 
 #[test]
 fn five_mistakes_are_shown_at_once() {
@@ -167,7 +165,7 @@ fn the_help_names_every_rule() {
 /// A template that everything took and AWS refuses, on several counts: all of them are found, each at its place.
 #[test]
 fn what_only_aws_would_refuse_is_found_without_asking_it() {
-    let folder = project(include_str!("fixtures/accepted-but-aws-refuses.yaml"));
+    let folder = project(include_str!("../fixtures/accepted-but-aws-refuses.yaml"));
     let (code, stdout, _) = validate(folder.path(), &["--json"]);
     assert_eq!(code, 1);
     let report: Value = serde_json::from_str(&stdout).unwrap();

@@ -4,14 +4,10 @@
 //! nothing to do; what is there then must be what the changed template would have made from nothing; and changed back,
 //! it must be what it was before.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
-use common::client::Client;
-use common::inventory::{Inventory, same};
-use common::template::{self, Template, tags};
-use common::{Cloud, Run};
+use crate::common::client::Client;
+use crate::common::inventory::{Inventory, same};
+use crate::common::template::{self, Template, tags};
+use crate::common::{Cloud, Run};
 use serde_json::json;
 
 /// A change to the echo template and the mutating calls that it takes, sorted.

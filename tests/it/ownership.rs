@@ -1,21 +1,17 @@
 //! Whose something is: what merely looks like the stack's, or carries its tags, is left alone; what is the stack's goes,
 //! whenever a run was cut off. And which stack is meant: names of folders, `wschat.toml`, `wschat list`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
+use crate::common::inventory::{Inventory, same};
+use crate::common::proxy::{Fault, What};
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, Run, eventually};
 use aws_sdk_apigatewayv2::types::{IntegrationType, ProtocolType};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
-use common::inventory::{Inventory, same};
-use common::proxy::{Fault, What};
-use common::template::{self, Template};
-use common::{Cloud, Run, eventually};
 use serde_json::{Value, json};
 
 /// Somebody who works in the same account, by hand.

@@ -1,8 +1,6 @@
 //! The local cloud as the AWS SDK sees it: every service behind the one port, over HTTP and TLS, before and after a
 //! restart.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,15 +1,11 @@
 //! The account, the region and the way there that were meant: a profile named on the command line wins over what is
 //! exported, proxies are taken, and what is wrong with any of it is told in a line, with a line on what to do.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+use crate::common::aws::{FakeAws, Home, Proxy, closed_port};
+use crate::common::inventory::{Inventory, same};
+use crate::common::{Cloud, template};
 
-mod common;
-
-use common::aws::{FakeAws, Home, Proxy, closed_port};
-use common::inventory::{Inventory, same};
-use common::{Cloud, template};
-
-const CONFIG: &str = include_str!("fixtures/account/config");
+const CONFIG: &str = include_str!("../fixtures/account/config");
 
 /// A login of AWS's CLI that is over.
 const EXPIRED: &str = r#"{"startUrl":"https://example.awsapps.com/start","region":"eu-west-1","accessToken":"t","expiresAt":"2020-01-01T00:00:00Z"}"#;

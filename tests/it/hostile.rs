@@ -1,6 +1,6 @@
 //! Templates that somebody made to do harm, or a machine made by mistake: each ends in an error, soon and in little memory.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,18 +1,14 @@
 //! How wschat behaves towards those who type and read: exit codes, Ctrl-C, bars, colours, secrets, characters that a
 //! terminal would act on, parameters, and verbs of other tools.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::template::{self, Template};
-use common::terminal::{CTRL_C, Screen, Terminal};
-use common::{Cloud, Run};
+use crate::common::template::{self, Template};
+use crate::common::terminal::{CTRL_C, Screen, Terminal};
+use crate::common::{Cloud, Run};
 use serde_json::{Value, json};
 
 /// Slow enough that something is always under way.
@@ -53,7 +49,7 @@ fn what_is_no_command_line_ends_with_64_and_help_with_0() {
         assert_eq!(exit, code, "{line:?}\n{stdout}{stderr}");
     }
     let (_, help, _) = wschat(folder.path(), &["--help"], &[]);
-    let documented = include_str!("../docs/exit-codes.md");
+    let documented = include_str!("../../docs/exit-codes.md");
     for code in ["0", "1", "2", "3", "64", "130"] {
         assert!(help.contains(&format!("\n  {code:<5}")), "{code} is not in\n{help}");
         assert!(documented.contains(&format!("\n| {code} |")), "{code} is not in docs/exit-codes.md");

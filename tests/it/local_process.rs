@@ -1,7 +1,5 @@
 //! The local cloud's process, run as people run it: the built binary, on a folder of its own.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -1,13 +1,9 @@
 //! The commands that messages name lead to the same stack, pasted into a shell as they stand.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{Cloud, Run};
+use crate::common::{Cloud, Run};
 
 const TEMPLATE: &str = r#"
 Parameters:

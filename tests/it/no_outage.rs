@@ -1,17 +1,13 @@
 //! While what is served changes, clients notice nothing: no error, no lost message, no closed socket, and whoever
 //! connects meanwhile is let in. Under conditions: roles, functions and tables take their time, and rights are checked.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::client::Client;
-use common::template::{self, Template};
-use common::{Cloud, Run, eventually};
+use crate::common::client::Client;
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, Run, eventually};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 

@@ -1,23 +1,20 @@
 //! Several stacks and other people's things in one account: nobody's are touched but the stack's own.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
+use crate::common::inventory::{Inventory, same};
+use crate::common::proxy::{Fault, Trial, What};
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, Run, Running, STACK, eventually, repository};
 use aws_sdk_apigatewayv2::types::ProtocolType;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
 };
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
-use common::inventory::{Inventory, same};
-use common::proxy::{Fault, Trial, What};
-use common::template::{self, Template};
-use common::{Cloud, Run, Running, STACK, eventually, repository};
 use serde_json::json;
 
 /// A project's folder of its own on a cloud that others use as well.

@@ -1,11 +1,7 @@
 //! Under AWS-like conditions (late, slow, throttled, in each other's way) everything comes out the same.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
-use common::inventory::{Inventory, same};
-use common::{Cloud, Run, repository, template};
+use crate::common::inventory::{Inventory, same};
+use crate::common::{Cloud, Run, repository, template};
 use serde_json::Value;
 
 /// The project's conditions file, its times shortened and its quotas widened by this factor: the order of things and

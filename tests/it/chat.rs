@@ -1,12 +1,9 @@
 //! The chat app itself, with its real handlers: it goes up, talks, outlives its cloud's restart and comes down.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
-use common::client::Client;
-use common::inventory::{Inventory, same};
-use common::{Cloud, STACK, eventually, repository};
+use crate::common;
+use crate::common::client::Client;
+use crate::common::inventory::{Inventory, same};
+use crate::common::{Cloud, STACK, eventually, repository};
 use serde_json::Value;
 
 /// Where the handlers' build is the repository's own, so that it is made once.

@@ -1,12 +1,8 @@
 //! An authorizer in a template: it is asked before `$connect`, is frozen with the routes, and goes with its API.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
-use common::client::Client;
-use common::template::{self, Template};
-use common::{Cloud, Run};
+use crate::common::client::Client;
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, Run};
 use serde_json::json;
 
 /// The echo template with an authorizer in front of `$connect`.

@@ -6,19 +6,16 @@
 //! may have had one, or is final, meets each call alone. A third of these cases runs each time (`common::sample`), which pays
 //! for the apps that people deploy: their first `up` fails at some of its calls.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common;
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use common::call_name::Name;
-use common::inventory::{Inventory, differences, same};
-use common::pool::on_clouds;
-use common::proxy::{Fault, Made, Trial, What, When};
-use common::{Cloud, Run, sample, template};
+use crate::common::call_name::Name;
+use crate::common::inventory::{Inventory, differences, same};
+use crate::common::pool::on_clouds;
+use crate::common::proxy::{Fault, Made, Trial, What, When};
+use crate::common::{Cloud, Run, sample, template};
 
 /// How many clouds stand side by side: runs that meet faults mostly wait.
 const CLOUDS: usize = 8;

@@ -4,17 +4,14 @@
 //! wschat is killed at every call that it makes: before the call has reached AWS, and when AWS has done what it asks and
 //! the answer is still on its way. A third of these points runs each time (`common::sample`), which pays for the apps.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common;
 use std::fmt;
 
-use common::call_name::Name;
-use common::inventory::{Inventory, same};
-use common::pool::on_clouds;
-use common::proxy::{Fault, Trial, What, When};
-use common::{Cloud, Run, sample, template};
+use crate::common::call_name::Name;
+use crate::common::inventory::{Inventory, same};
+use crate::common::pool::on_clouds;
+use crate::common::proxy::{Fault, Trial, What, When};
+use crate::common::{Cloud, Run, sample, template};
 use rustix::process::Signal;
 
 /// How many clouds stand side by side. Runs wait more than they work.

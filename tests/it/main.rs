@@ -1,0 +1,30 @@
+//! The tests that use wschat as its users do: the built binary, real sockets, real processes. One binary, so that it is
+//! linked once and the slow ones run side by side. `cargo test --test it killed` runs those of a file.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+mod account;
+mod authorizer;
+mod chat;
+mod conditions;
+mod drift;
+mod faults;
+mod hints;
+mod hostile;
+mod iam;
+mod killed;
+mod live_traffic;
+mod local_cloud;
+mod local_process;
+mod manners;
+mod minimal_change;
+mod mistakes;
+mod neighbours;
+mod no_outage;
+mod ownership;
+mod round_trips;
+mod sam;
+mod validate;
+mod versions;
