@@ -15,7 +15,7 @@ use super::{
     Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, canonical, gone_is_fine,
     permission, to_value,
 };
-use crate::aws::Aws;
+use crate::aws::{Aws, Meaning};
 use crate::diagnostic::Problem;
 use crate::stack::{DeletionPolicy, Scope};
 
@@ -153,8 +153,15 @@ impl Provider for ForeignPermission {
         let id = props.id(&want.logical_id);
         let record = Tags::from([(key(&id), props.record())]);
         api::set_own_tags(cx.aws, &props.api_id, record, Vec::new()).await?;
-        permission::add(cx.aws, &id, &props.function_name, None, &props.statement()).await?;
-        Ok(Created::new(id))
+        match permission::add(cx.aws, &id, &props.function_name, None, &props.statement()).await {
+            Ok(()) => Ok(Created::new(id)),
+            // This run makes no such function, so there is nothing to wait for.
+            Err(error) if error.is(Meaning::NotFound) => Err(ResourceError::Failed(format!(
+                "{} is not in this template, and must exist before: {error}",
+                props.function_name
+            ))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {

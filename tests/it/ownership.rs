@@ -568,6 +568,11 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
     let hand = Hand::on(&cloud).await;
     hand.function("others", &[]).await;
     let theirs = cloud.inventory().await;
+    // A function that is not there is nothing to wait for.
+    with_foreign_permission(&cloud, "nobodys");
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    assert!(run.stderr.contains("nobodys is not in this template, and must exist before: "), "{}", run.stderr);
+    same(&cloud.inventory().await, &theirs);
     with_foreign_permission(&cloud, "others");
     let refused = Fault::refuse(400, "BadRequestException", "Not today").stays();
     let trial = cloud.through().script(move |name| (name.operation == "CreateStage").then(|| refused.clone()));

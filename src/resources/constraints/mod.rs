@@ -179,7 +179,7 @@ impl Constraint {
             }
             (Step::Key, Value::Object(members)) => {
                 for key in members.keys() {
-                    let about = || format!("the name \"{}\" in {}", Token::readable(key), subject(path));
+                    let about = || format!("a name in {}", subject(path));
                     self.look_at(&Value::from(key.as_str()), &path.key(key), true, about, problems);
                 }
             }

@@ -119,7 +119,7 @@ fn what_the_models_refuse_is_found_and_nothing_else() {
             STAGE,
             variables(&json!({ "my-color": "x" })),
             "StageVariables/my-color",
-            "the name \"my-color\" in StageVariables cannot be \"my-color\"",
+            "a name in StageVariables cannot be \"my-color\"",
             variables(&json!({ "my_color": "x?a=b" })),
         ),
         case(
@@ -318,7 +318,7 @@ fn what_the_models_refuse_is_found_and_nothing_else() {
             FUNCTION,
             function(&json!({ "Environment": { "Variables": { "my-var": "x" } } })),
             "Environment/Variables/my-var",
-            "the name \"my-var\" in Variables cannot be \"my-var\"",
+            "a name in Variables cannot be \"my-var\"",
             function(&json!({ "Environment": { "Variables": { "my_var": "" } } })),
         ),
         case(
