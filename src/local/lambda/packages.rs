@@ -18,6 +18,7 @@ use super::error;
 use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
+use crate::own_folder;
 
 /// The longest archive that can be uploaded directly, and the most that it may unpack to (Lambda quotas), in bytes.
 const LONGEST_ARCHIVE: usize = 52_428_800;
@@ -148,7 +149,7 @@ impl Packages {
                 // Renamed first: a folder of that name is always whole.
                 let beside = self.contents.join(Uuid::new_v4().to_string());
                 fs::rename(entry.path(), &beside)?;
-                fs::remove_dir_all(beside)?;
+                own_folder::remove(&beside)?;
             }
         }
         Ok(())
