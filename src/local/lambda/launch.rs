@@ -10,6 +10,7 @@ use tokio::process::Command;
 use super::environment::{Host, Spec};
 use super::failure::Failure;
 use super::interpreters::Interpreters;
+use super::packages;
 use super::sandbox::TASK;
 use super::settings::LogFormat;
 use crate::interpreter::Language;
@@ -28,7 +29,13 @@ pub async fn launch(spec: &Spec, root: &Path, interpreters: &Interpreters) -> Re
     let memory = spec.deployment.settings.memory_size;
     let mut command = match (runtime, Language::of(runtime)) {
         ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder, root)?,
-        (_, Some(language)) => interpreters.command(language, runtime, memory).await.map_err(Failure::no_entrypoint)?,
+        (_, Some(language)) => {
+            let mut command = interpreters.command(language, runtime, memory).await.map_err(Failure::no_entrypoint)?;
+            if language == Language::Python {
+                command.arg(packages::bytecode(&spec.folder));
+            }
+            command
+        }
         _ => {
             let message = format!(
                 "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."

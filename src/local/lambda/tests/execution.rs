@@ -45,7 +45,7 @@ async fn a_wrapper_starts_a_managed_runtime() {
         "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Environment": variables, "Timeout": 30,
     });
     cloud.create(managed).await.unwrap();
-    assert_eq!(cloud.result(json!({})).await, "6:python");
+    assert_eq!(cloud.result(json!({})).await, "7:python");
 
     // Runtimes that bring their own executable start without one.
     cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
@@ -57,6 +57,25 @@ async fn a_wrapper_starts_a_managed_runtime() {
     cloud.create(json!({ "Runtime": "python3.13", "Handler": "main.handler", "Environment": missing })).await.unwrap();
     let failure = cloud.failure(json!({})).await;
     assert!(failure["errorMessage"].as_str().unwrap().contains("/opt/missing: no such file or directory"), "{failure}");
+}
+
+#[tokio::test]
+async fn what_python_compiles_is_kept_beside_code_that_it_may_not_change() {
+    let cloud = Cloud::new();
+    let main = "import sys, other\ndef handler(event, context):\n    return [other.__spec__.cached, len(sys.argv)]\n";
+    let mut files = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [("main.py", main), ("other.py", "")] {
+        files.start_file(name, SimpleFileOptions::default()).unwrap();
+        files.write_all(text.as_bytes()).unwrap();
+    }
+    let code = json!({ "ZipFile": BASE64_STANDARD.encode(files.finish().unwrap().into_inner()) });
+    let python = json!({ "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Timeout": 30 });
+    cloud.create(python).await.unwrap();
+    let result = cloud.result(json!({})).await;
+    let kept = std::path::Path::new(result[0].as_str().unwrap());
+    let bytecode = super::super::folder(cloud.shell.store.folder()).join("bytecode");
+    assert!(kept.starts_with(bytecode) && kept.is_file(), "{}", kept.display());
+    assert_eq!(result[1], 1);
 }
 
 #[tokio::test]
