@@ -225,7 +225,7 @@ impl Environment {
     /// name itself, nothing of ours is in its process to lead it here, and the port that it goes with is not ours.
     fn explain(&mut self, result: &Result<Bytes, Failure>) {
         /// Of an answer, what can be an error's text.
-        const LONGEST: usize = 16 * 1024;
+        const LONGEST: usize = 4096;
         if self.explained || Language::of(&self.spec.deployment.settings.runtime).is_some() {
             return;
         }
@@ -234,9 +234,11 @@ impl Environment {
             Err(failure) => failure.document(""),
         };
         let said = self.journal.tail() + &String::from_utf8_lossy(&answer[..answer.len().min(LONGEST)]);
-        let said = said.to_lowercase();
+        let said = said.to_ascii_lowercase();
         // As the errors of Go, C, Rust and its SDK read; many name neither whom nor what they did not reach.
-        let refused = [NOWHERE, "connection refused", "connectionrefused"].iter().any(|sign| said.contains(sign));
+        let isolated = self.host.isolates.get() == Some(&true);
+        let refused =
+            isolated && [NOWHERE, "connection refused", "connectionrefused"].iter().any(|sign| said.contains(sign));
         if !refused && !said.contains(".execute-api.") {
             return;
         }
