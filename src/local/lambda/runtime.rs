@@ -177,7 +177,7 @@ impl Files {
     async fn shared(host: &Host, spec: &Spec) -> io::Result<Self> {
         let (protection, folder) = (host.protection.clone(), spec.folder.clone());
         let protected = tokio::task::spawn_blocking(move || protection.protect(&folder));
-        Ok(Self::Shared { scratch: host.scratch()?, _code: protected.await.map_err(io::Error::other)?? })
+        Ok(Self::Shared { scratch: host.scratch()?, _code: protected.await.map_err(io::Error::other)? })
     }
 
     fn tmp(&self) -> &Path {
