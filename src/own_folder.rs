@@ -28,6 +28,38 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Deletes a folder with all that is in it, read-only folders too: the local cloud makes those of code that runs.
+///
+/// # Errors
+/// When something of it cannot be deleted.
+pub fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        removed => return removed,
+    }
+    make_writable(folder)?;
+    fs::remove_dir_all(folder)
+}
+
+/// Lets the user change what is in a folder and in those below it.
+///
+/// # Errors
+/// When a folder cannot be read or changed.
+pub fn make_writable(folder: &Path) -> io::Result<()> {
+    let permissions = fs::symlink_metadata(folder)?.permissions();
+    let mode = permissions.mode();
+    if mode & 0o200 == 0 {
+        fs::set_permissions(folder, Permissions::from_mode(mode | 0o200))?;
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_writable(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::own_folder;
+
 /// What one service, or the cloud itself, keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -54,7 +56,7 @@ impl Part {
         for entry in fs::read_dir(folder)? {
             let path: PathBuf = entry?.path();
             if Self::of(&path) == Some(self) {
-                if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+                if path.is_dir() { own_folder::remove(&path)? } else { fs::remove_file(&path)? }
             }
         }
         Ok(())

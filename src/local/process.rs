@@ -279,7 +279,7 @@ pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError
             let Some(_lock) = folder.lock().await? else { return Err(ProcessError::Silent(folder.0.join(LOG))) };
             part.delete(&folder.0)
         }
-        None => fs::remove_dir_all(&folder.0),
+        None => own_folder::remove(&folder.0),
     };
     deleted.map_err(|source| ProcessError::Io { doing: doing(), source })?;
     Ok(true)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
 use super::execution::Permits;
@@ -18,7 +18,10 @@ use super::journal::{Journal, Metrics};
 use super::name::FunctionId;
 use super::runtime::{Ran, Runtime};
 use super::runtime_api::Invocation;
+use super::sandbox::{self, NOWHERE};
 use super::state::{Deployment, now};
+use super::write_protection::WriteProtection;
+use crate::interpreter::Language;
 use crate::local::conditions::lock;
 use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
 use crate::local::shell::Shell;
@@ -45,6 +48,10 @@ pub struct Host {
     pub sdk: OnceLock<Arc<dyn Sdk>>,
     /// The runtimes and code that were tried: `None` for those that have it, else when it failed.
     pub equipped: Mutex<HashMap<(String, PathBuf), Option<Instant>>>,
+    /// Whether functions have file systems of their own; tried when the first starts.
+    pub isolates: OnceCell<bool>,
+    /// For those that have none.
+    pub protection: WriteProtection,
     /// How long a runtime may take to come up, before an invocation waits for it in earnest.
     pub init_limit: Duration,
     pub live: watch::Sender<Live>,
@@ -54,12 +61,34 @@ pub struct Host {
 pub type Live = HashMap<String, usize>;
 
 impl Host {
-    /// A folder for the files of one environment, removed with it.
+    /// Lambda's folder, absolute.
+    pub fn folder(&self) -> PathBuf {
+        let folder = super::folder(self.shell.store.folder());
+        folder.canonicalize().unwrap_or(folder)
+    }
+
+    /// Whether functions have file systems of their own here.
+    pub async fn isolates(&self) -> bool {
+        let probe = || async {
+            let folder = self.folder();
+            let probed = tokio::task::spawn_blocking(move || sandbox::probe(&folder)).await;
+            let probed = probed.unwrap_or_else(|error| Err(error.to_string()));
+            if let Err(why) = &probed {
+                tracing::warn!(
+                    "functions have no file system of their own (no /var/task, and the machine's /tmp): {why}"
+                );
+            }
+            probed.is_ok()
+        };
+        *self.isolates.get_or_init(probe).await
+    }
+
+    /// A folder for the files of one environment, removed with it: where it has no file system of its own.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self) -> io::Result<TempDir> {
-        let folder = super::folder(self.shell.store.folder()).join(SCRATCH);
+        let folder = self.folder().join(SCRATCH);
         std::fs::create_dir_all(&folder)?;
         tempfile::Builder::new().prefix("").tempdir_in(folder)
     }
@@ -118,6 +147,8 @@ pub struct Environment {
     spec: Arc<Spec>,
     journal: Arc<Journal>,
     runtime: Option<Runtime>,
+    /// Whether the log says already why an API is not reached.
+    explained: bool,
     /// Held until it has started.
     start: Option<OwnedSemaphorePermit>,
     _place: OwnedSemaphorePermit,
@@ -129,7 +160,7 @@ impl Environment {
         let journal = Arc::new(Journal::new(host.logs.clone(), spec.clone()));
         host.live.send_modify(|live| *live.entry(spec.deployment.code.hex()).or_default() += 1);
         let Permits { start, environment } = permits;
-        Self { host, spec, journal, runtime: None, start: Some(start), _place: environment }
+        Self { host, spec, journal, runtime: None, explained: false, start: Some(start), _place: environment }
     }
 
     /// What tells the deployment that this environment runs from others.
@@ -179,6 +210,7 @@ impl Environment {
             }
             Err(failure) => Err(failure),
         };
+        self.explain(&result);
         let metrics = Metrics { duration: begun.elapsed() + waited, init, memory };
         self.journal.end(&call.request_id, result.as_ref().err(), metrics);
         Invoked {
@@ -187,6 +219,37 @@ impl Environment {
             log_tail: self.journal.tail(),
             version: self.spec.version.clone(),
         }
+    }
+
+    /// Says in the log, once, why an API was not reached by the name that it has on AWS: where an executable has built that
+    /// name itself, nothing of ours is in its process to lead it here, and the port that it goes with is not ours.
+    fn explain(&mut self, result: &Result<Bytes, Failure>) {
+        /// Of an answer, what can be an error's text.
+        const LONGEST: usize = 4096;
+        if self.explained || Language::of(&self.spec.deployment.settings.runtime).is_some() {
+            return;
+        }
+        let answer = match result {
+            Ok(payload) => payload.clone(),
+            Err(failure) => failure.document(""),
+        };
+        let said = self.journal.tail() + &String::from_utf8_lossy(&answer[..answer.len().min(LONGEST)]);
+        let said = said.to_ascii_lowercase();
+        // As the errors of Go, C, Rust and its SDK read; many name neither whom nor what they did not reach.
+        let isolated = self.host.isolates.get() == Some(&true);
+        let refused =
+            isolated && [NOWHERE, "connection refused", "connectionrefused"].iter().any(|sign| said.contains(sign));
+        if !refused && !said.contains(".execute-api.") {
+            return;
+        }
+        let names: Vec<String> = self.host.addresses().into_iter().map(|(name, _)| name).collect();
+        let named = names.iter().find(|name| said.contains(name.as_str()));
+        let Some(name) = named.or_else(|| names.first().filter(|_| refused)) else { return };
+        self.explained = true;
+        self.journal.write(vec![format!(
+            "wschat: an executable that builds the address https://{name} itself does not reach this cloud by it. Make \
+             it of the event's domainName and stage, or take it from a variable in which the template builds it."
+        )]);
     }
 
     /// Brings the runtime up. A failed first try is not the end: Lambda tries once more, then on the invocation's time

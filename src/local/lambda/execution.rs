@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{AcquireError, OnceCell, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use super::environment::{Call, Environment, Host, Live, Spec};
@@ -13,6 +13,7 @@ use super::error;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::state::Registry;
+use super::write_protection::WriteProtection;
 use crate::local::conditions::lock;
 use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
 use crate::local::shell::Shell;
@@ -109,6 +110,8 @@ impl Executor {
             apis: OnceLock::new(),
             sdk: OnceLock::new(),
             equipped: Mutex::default(),
+            isolates: OnceCell::new(),
+            protection: WriteProtection::default(),
             init_limit: pace.init_limit,
             live: watch::Sender::default(),
         };
@@ -133,6 +136,18 @@ impl Executor {
     /// Lets the environments know where APIs are.
     pub fn know(&self, apis: Weak<dyn Apis>) {
         let _ = self.host.apis.set(apis);
+    }
+
+    /// Whether functions have file systems of their own.
+    #[cfg(test)]
+    pub async fn isolates(&self) -> bool {
+        self.host.isolates().await
+    }
+
+    /// Has functions do without file systems of their own, as where the system gives none.
+    #[cfg(test)]
+    pub fn without_isolation(&self) {
+        assert!(self.host.isolates.set(false).is_ok());
     }
 
     /// Runs one invocation to its end, even if the caller stops waiting for it. `limit` is how many of this function

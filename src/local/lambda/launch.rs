@@ -10,21 +10,32 @@ use tokio::process::Command;
 use super::environment::{Host, Spec};
 use super::failure::Failure;
 use super::interpreters::Interpreters;
+use super::packages;
+use super::sandbox::TASK;
 use super::settings::LogFormat;
 use crate::interpreter::Language;
 use crate::local::seams::Credentials;
 
-/// The command for a runtime, without its environment.
+/// The variable that says of a process and of all that it starts whose function's it is: Lambda's folder.
+pub const MARK: &str = "_WSCHAT_LAMBDA";
+
+/// The command for a runtime, without its environment. `root` is where the process finds the code.
 ///
 /// # Errors
 /// `Runtime.InvalidEntrypoint` where the function brings nothing to run, asks for a runtime that is not run here, or for
 /// one whose interpreter is not on this machine.
-pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command, Failure> {
+pub async fn launch(spec: &Spec, root: &Path, interpreters: &Interpreters) -> Result<Command, Failure> {
     let runtime = spec.deployment.settings.runtime.as_str();
     let memory = spec.deployment.settings.memory_size;
     let mut command = match (runtime, Language::of(runtime)) {
-        ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder)?,
-        (_, Some(language)) => interpreters.command(language, runtime, memory).await.map_err(Failure::no_entrypoint)?,
+        ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder, root)?,
+        (_, Some(language)) => {
+            let mut command = interpreters.command(language, runtime, memory).await.map_err(Failure::no_entrypoint)?;
+            if language == Language::Python {
+                command.arg(packages::bytecode(&spec.folder));
+            }
+            command
+        }
         _ => {
             let message = format!(
                 "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."
@@ -32,7 +43,7 @@ pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command,
             return Err(Failure::no_entrypoint(message));
         }
     };
-    if let Some(wrapper) = wrapper(spec) {
+    if let Some(wrapper) = wrapper(spec, root) {
         let wrapped = command.as_std();
         let mut wrapping = Command::new(wrapper);
         wrapping.arg(wrapped.get_program()).args(wrapped.get_args());
@@ -44,18 +55,18 @@ pub async fn launch(spec: &Spec, interpreters: &Interpreters) -> Result<Command,
 
 /// The script that starts the runtime in place of Lambda, which gets the runtime's command as arguments: what
 /// `AWS_LAMBDA_EXEC_WRAPPER` names, for managed runtimes alone (Lambda developer guide, modifying the runtime environment).
-fn wrapper(spec: &Spec) -> Option<PathBuf> {
+fn wrapper(spec: &Spec, root: &Path) -> Option<PathBuf> {
     let settings = &spec.deployment.settings;
     let named = settings.environment.as_ref()?.get("AWS_LAMBDA_EXEC_WRAPPER").filter(|path| !path.is_empty())?;
     if settings.runtime.starts_with("provided") {
         return None;
     }
     // The code's folder is not everywhere where Lambda has it.
-    let own = Path::new(named).strip_prefix("/var/task").ok();
-    Some(own.map_or_else(|| PathBuf::from(named), |own| spec.folder.join(own)))
+    let own = Path::new(named).strip_prefix(TASK).ok();
+    Some(own.map_or_else(|| PathBuf::from(named), |own| root.join(own)))
 }
 
-fn bootstrap(folder: &Path) -> Result<Command, Failure> {
+fn bootstrap(folder: &Path, root: &Path) -> Result<Command, Failure> {
     let path = folder.join("bootstrap");
     if !path.is_file() {
         return Err(Failure::no_entrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
@@ -66,7 +77,7 @@ fn bootstrap(folder: &Path) -> Result<Command, Failure> {
     if cfg!(target_os = "linux") && length > 0 && first != *b"\x7fELF" && !first.starts_with(b"#!") {
         return Err(Failure::no_entrypoint("fork/exec /var/task/bootstrap: exec format error"));
     }
-    Ok(Command::new(path))
+    Ok(Command::new(root.join("bootstrap")))
 }
 
 /// A command that could not be started, worded as Lambda does.
@@ -93,10 +104,12 @@ fn here(value: &str, addresses: &[(String, String)]) -> String {
 }
 
 /// What a process finds in its environment: what points the SDKs at this cloud, then the function's own variables,
-/// then what Lambda sets and nobody overrides (Lambda developer guide, defined runtime environment variables).
+/// then what Lambda sets and nobody overrides (Lambda developer guide, defined runtime environment variables). `root` is
+/// where the process finds the code.
 /// Nothing comes from the environment of the local cloud itself.
 pub fn variables(
     spec: &Spec,
+    root: &Path,
     host: &Host,
     credentials: &Credentials,
     log_stream: &str,
@@ -104,7 +117,7 @@ pub fn variables(
 ) -> Vec<(String, String)> {
     let (settings, shell) = (&spec.deployment.settings, &host.shell);
     let addresses = host.addresses();
-    let folder = spec.folder.display().to_string();
+    let folder = root.display().to_string();
     let bundle = shell.ca_bundle.display().to_string();
     let mut variables = Vec::new();
     let mut set = |name: &str, value: &str| variables.push((name.to_owned(), value.to_owned()));
@@ -153,5 +166,6 @@ pub fn variables(
     set("AWS_SESSION_TOKEN", &credentials.session_token);
     set("LAMBDA_TASK_ROOT", &folder);
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    set(MARK, &host.folder().display().to_string());
     variables
 }

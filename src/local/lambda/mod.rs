@@ -8,7 +8,7 @@
 //!                                                              +-- journal --+--> LogSink
 //! ```
 //!
-//! How a runtime is started is `launch`'s to know; how it fails is worded in `failure`. Node and Python code is run by the
+//! How a runtime is started is `launch`'s to know, and what files it sees `sandbox`'s; how it fails is worded in `failure`. Node and Python code is run by the
 //! machine's own `interpreters`, through the two programs in `clients`.
 
 mod authorization;
@@ -32,12 +32,14 @@ mod process;
 mod routes;
 mod runtime;
 mod runtime_api;
+mod sandbox;
 mod settings;
 mod state;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod write_protection;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,18 +5,20 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Kills every process that runs code of this folder, whoever its parent is by now: what a function's process started has
+use super::launch::MARK;
+
+/// Kills every process that runs code of Lambda's folder, whoever its parent is by now: what a function's process started has
 /// its environment. Only for whoever holds the folder's lock, before anything is started. Does nothing where the system
 /// does not tell of other processes.
 pub fn end(folder: &Path) {
-    let mark = format!("LAMBDA_TASK_ROOT={}/", folder.display()).into_bytes();
+    let mark = format!("{MARK}={}", folder.display()).into_bytes();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
         };
         // Those of other users cannot be read.
         let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
-        if environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(&mark)) {
+        if environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
             tracing::warn!("process {} of a function outlived its server: it is killed", pid.as_raw_nonzero());
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -33,10 +35,8 @@ mod tests {
     #[test]
     fn what_runs_code_of_the_folder_is_ended_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |root: &Path| {
-            Command::new("sleep").arg("600").env("LAMBDA_TASK_ROOT", root.join("contents/1")).spawn().unwrap()
-        };
-        let (mut ours, mut others) = (of(folder.path()), of(Path::new("/var/elsewhere")));
+        let of = |folder: &Path| Command::new("sleep").arg("600").env(MARK, folder).spawn().unwrap();
+        let (mut ours, mut others) = (of(folder.path()), of(&folder.path().join("another")));
         end(folder.path());
         assert_eq!(ours.wait().unwrap().signal(), Some(9));
         assert!(others.try_wait().unwrap().is_none());

@@ -18,6 +18,7 @@ use super::error;
 use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
+use crate::own_folder;
 
 /// The longest archive that can be uploaded directly, and the most that it may unpack to (Lambda quotas), in bytes.
 const LONGEST_ARCHIVE: usize = 52_428_800;
@@ -46,11 +47,20 @@ impl Code {
 /// For how long code is kept that nothing uses yet: until then the function that it was uploaded for has it.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// Where what Python compiles of the code in a folder of contents is kept: by the code's SHA-256, too.
+pub fn bytecode(contents: &Path) -> PathBuf {
+    let name = contents.file_name().unwrap_or_default();
+    contents.ancestors().nth(2).unwrap_or(contents).join(BYTECODE).join(name)
+}
+
+const BYTECODE: &str = "bytecode";
+
 /// All archives, by their SHA-256: two functions with one code share it.
 #[derive(Debug, Clone)]
 pub struct Packages {
     archives: PathBuf,
     contents: PathBuf,
+    bytecode: PathBuf,
     /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
     fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -61,10 +71,15 @@ impl Packages {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let packages =
-            Self { archives: folder.join("archives"), contents: folder.join("contents"), fresh: Arc::default() };
-        fs::create_dir_all(&packages.archives)?;
-        fs::create_dir_all(&packages.contents)?;
+        let packages = Self {
+            archives: folder.join("archives"),
+            contents: folder.join("contents"),
+            bytecode: folder.join(BYTECODE),
+            fresh: Arc::default(),
+        };
+        for folder in [&packages.archives, &packages.contents, &packages.bytecode] {
+            fs::create_dir_all(folder)?;
+        }
         Ok(packages)
     }
 
@@ -148,7 +163,13 @@ impl Packages {
                 // Renamed first: a folder of that name is always whole.
                 let beside = self.contents.join(Uuid::new_v4().to_string());
                 fs::rename(entry.path(), &beside)?;
-                fs::remove_dir_all(beside)?;
+                own_folder::remove(&beside)?;
+            }
+        }
+        for entry in fs::read_dir(&self.bytecode)? {
+            let entry = entry?;
+            if !stays(&entry.file_name().to_string_lossy()) {
+                fs::remove_dir_all(entry.path())?;
             }
         }
         Ok(())
@@ -288,11 +309,14 @@ mod tests {
         let packages = Packages::open(store.path()).unwrap();
         let used = packages.keep(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
         let unused = packages.keep(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
+        let kept = [&used, &unused].map(|code| bytecode(&packages.folder(code)));
+        kept.iter().for_each(|folder| fs::create_dir(folder).unwrap());
         packages.sweep(&HashSet::from([used.hex()])).unwrap();
         assert!(packages.folder(&unused).is_dir(), "its function may come yet");
         lock(&packages.fresh).clear();
         packages.sweep(&HashSet::from([used.hex()])).unwrap();
         assert!(packages.folder(&used).is_dir() && packages.read(&used.hex()).is_ok());
         assert!(!packages.folder(&unused).exists() && packages.read(&unused.hex()).is_err());
+        assert_eq!(kept.map(|folder| folder.is_dir()), [true, false]);
     }
 }

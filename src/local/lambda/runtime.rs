@@ -1,10 +1,13 @@
 //! A runtime: a function's process and the Runtime API that it talks to.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::time::{Instant, sleep_until};
 
 use super::environment::{Host, Spec};
@@ -13,6 +16,8 @@ use super::journal::Journal;
 use super::launch::{launch, not_started, variables};
 use super::process::Process;
 use super::runtime_api::{Event, Invocation, RuntimeApi};
+use super::sandbox::{Layout, Plan, TASK, TMP};
+use super::write_protection::Protected;
 
 /// How often a process that works is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -23,8 +28,8 @@ pub struct Runtime {
     api: RuntimeApi,
     /// In bytes.
     memory: u64,
-    /// What is `/tmp` to the function: gone when its process is.
-    _scratch: TempDir,
+    /// Given back when its process is gone.
+    _files: Files,
 }
 
 /// What came of an invocation.
@@ -41,23 +46,29 @@ impl Runtime {
     /// Why it does not: it could not be started, it ended, it reported an error, or `limit` has passed.
     pub async fn start(host: &Host, spec: &Spec, journal: &Arc<Journal>, limit: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + limit;
-        let mut command = launch(spec, &host.interpreters).await?;
+        let isolated = host.isolates().await;
+        let root = if isolated { Path::new(TASK) } else { &spec.folder };
+        let mut command = launch(spec, root, &host.interpreters).await?;
         let api = RuntimeApi::listen()
             .await
             .map_err(|error| Failure::no_entrypoint(format!("no port for the Runtime API: {error}")))?;
         let credentials = host.roles.issue(&spec.deployment.settings.role, &spec.id.name);
-        let scratch = host.scratch().map_err(|error| Failure::no_entrypoint(format!("no folder for /tmp: {error}")))?;
+        let files = if isolated { Files::isolated(host, spec, &mut command) } else { Files::shared(host, spec).await };
+        let files = files.map_err(|error| Failure::no_entrypoint(format!("no files for the function: {error}")))?;
         // What asks for a place for files gets one of its own, and what the code expects below its home does not come from
         // the developer's.
-        command.env("TMPDIR", scratch.path()).env("HOME", scratch.path());
-        command.envs(variables(spec, host, &credentials, journal.stream(), api.address));
+        command.env("TMPDIR", files.tmp()).env("HOME", files.tmp());
+        command.envs(variables(spec, root, host, &credentials, journal.stream(), api.address));
         let started = Process::start(&mut command, journal.clone()).await;
-        let process = started.map_err(|error| not_started(&command, &error))?;
+        let process = started.map_err(|error| match files.explain(&error) {
+            Some(why) => Failure::no_entrypoint(format!("no file system for the function: {why}")),
+            None => not_started(&command, &error),
+        })?;
         if let Some(group) = process.group() {
             api.belongs_to(group);
         }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
-        let mut runtime = Self { process, api, memory, _scratch: scratch };
+        let mut runtime = Self { process, api, memory, _files: files };
         match runtime.event(deadline).await {
             Happened::Told(Event::Ready) => Ok(runtime),
             Happened::Told(Event::InitFailed(failure)) => Err(failure),
@@ -133,6 +144,54 @@ impl Runtime {
                     continue;
                 }
             };
+        }
+    }
+}
+
+/// Where a function has its code and its room for files.
+enum Files {
+    /// In a file system of its own, which goes with its last process.
+    Isolated(Plan),
+    /// In the machine's: a folder instead of `/tmp`, and code that is protected as permissions can.
+    Shared { scratch: TempDir, _code: Protected },
+}
+
+impl Files {
+    /// A file system of its own for the process of `command`.
+    fn isolated(host: &Host, spec: &Spec, command: &mut Command) -> io::Result<Self> {
+        let shell = &host.shell;
+        let std = command.as_std_mut();
+        // Interpreters and clients, and with the data folder all else that variables name.
+        let named = std::iter::once(std.get_program()).chain(std.get_args()).map(PathBuf::from);
+        let data = std::path::absolute(shell.store.folder())?;
+        let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute()).collect();
+        needed.extend([data, std::path::absolute(&shell.ca_bundle)?]);
+        let names = host.addresses().into_iter().map(|(name, _)| name).collect();
+        let (code, lambda) = (spec.folder.canonicalize()?, host.folder());
+        let storage = spec.deployment.settings.ephemeral_storage;
+        let plan = Plan::new(&Layout { code: &code, lambda: &lambda, storage, needed, names })?;
+        plan.apply(std);
+        Ok(Self::Isolated(plan))
+    }
+
+    async fn shared(host: &Host, spec: &Spec) -> io::Result<Self> {
+        let (protection, folder) = (host.protection.clone(), spec.folder.clone());
+        let protected = tokio::task::spawn_blocking(move || protection.protect(&folder));
+        Ok(Self::Shared { scratch: host.scratch()?, _code: protected.await.map_err(io::Error::other)? })
+    }
+
+    fn tmp(&self) -> &Path {
+        match self {
+            Self::Isolated(_) => Path::new(TMP),
+            Self::Shared { scratch, .. } => scratch.path(),
+        }
+    }
+
+    /// Why a process that was not started for `error` has no files, if that is the reason.
+    fn explain(&self, error: &io::Error) -> Option<String> {
+        match self {
+            Self::Isolated(plan) => plan.explain(error),
+            Self::Shared { .. } => None,
         }
     }
 }

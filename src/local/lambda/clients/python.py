@@ -245,6 +245,21 @@ def answer(handler, head, body):
         raise Fault("MarshalError", f"Unable to marshal response: {error}")
 
 
+def keep_bytecode(folder):
+    """Has what Python compiles of the code kept in a folder, for the next start: beside the code nothing can be written."""
+    root = ENVIRONMENT["LAMBDA_TASK_ROOT"] + os.sep
+    loading = getattr(importlib, "_bootstrap_external", None)
+    beside = getattr(loading, "cache_from_source", None)
+    if beside is None:
+        return
+
+    def place(path, *arguments, **named):
+        kept = beside(path, *arguments, **named)
+        return os.path.join(folder, kept[len(root) :]) if kept.startswith(root) else kept
+
+    loading.cache_from_source = place
+
+
 def set_up_path():
     """Code first, then what Python brings, then the SDK that Lambda brings; nothing of this machine's packages."""
     here = os.path.dirname(os.path.abspath(__file__))
@@ -271,6 +286,7 @@ def lead_to_apis(port, *names):
 
 
 def main():
+    keep_bytecode(sys.argv.pop())
     set_up_path()
     lead_to_apis(*ENVIRONMENT.pop("_WSCHAT_APIS", "0").split())
     set_up_logs()

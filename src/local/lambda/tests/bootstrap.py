@@ -54,6 +54,7 @@ while True:
         "env": lambda: dict(os.environ),
         "head": lambda: {key.lower(): value for key, value in head.items()},
         "folder": lambda: [os.getcwd(), os.stat("bootstrap").st_mode & 0o777],
+        "sh": lambda: os.popen("{ " + event["script"] + "; } 2>&1").read(),
         "big": lambda: "x" * event["length"],
         "fail": lambda: None,
         "print": lambda: None,

@@ -1,8 +1,12 @@
 //! Execution, with real processes.
 
+use std::os::unix::fs::PermissionsExt;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+#[cfg(target_os = "linux")]
+use crate::local::seams::Apis;
 use crate::local::seams::Functions;
 
 #[tokio::test]
@@ -41,7 +45,7 @@ async fn a_wrapper_starts_a_managed_runtime() {
         "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Environment": variables, "Timeout": 30,
     });
     cloud.create(managed).await.unwrap();
-    assert_eq!(cloud.result(json!({})).await, "6:python");
+    assert_eq!(cloud.result(json!({})).await, "7:python");
 
     // Runtimes that bring their own executable start without one.
     cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
@@ -53,6 +57,25 @@ async fn a_wrapper_starts_a_managed_runtime() {
     cloud.create(json!({ "Runtime": "python3.13", "Handler": "main.handler", "Environment": missing })).await.unwrap();
     let failure = cloud.failure(json!({})).await;
     assert!(failure["errorMessage"].as_str().unwrap().contains("/opt/missing: no such file or directory"), "{failure}");
+}
+
+#[tokio::test]
+async fn what_python_compiles_is_kept_beside_code_that_it_may_not_change() {
+    let cloud = Cloud::new();
+    let main = "import sys, other\ndef handler(event, context):\n    return [other.__spec__.cached, len(sys.argv)]\n";
+    let mut files = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [("main.py", main), ("other.py", "")] {
+        files.start_file(name, SimpleFileOptions::default()).unwrap();
+        files.write_all(text.as_bytes()).unwrap();
+    }
+    let code = json!({ "ZipFile": BASE64_STANDARD.encode(files.finish().unwrap().into_inner()) });
+    let python = json!({ "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Timeout": 30 });
+    cloud.create(python).await.unwrap();
+    let result = cloud.result(json!({})).await;
+    let kept = std::path::Path::new(result[0].as_str().unwrap());
+    let bytecode = super::super::folder(cloud.shell.store.folder()).join("bytecode");
+    assert!(kept.starts_with(bytecode) && kept.is_file(), "{}", kept.display());
+    assert_eq!(result[1], 1);
 }
 
 #[tokio::test]
@@ -102,12 +125,80 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
     for name in ["_WSCHAT_APIS", "CARGO", "CARGO_MANIFEST_DIR", "USER", "AWS_EXECUTION_ENV"] {
         assert!(variables.get(name).is_none(), "{name}");
     }
-    // Files of one's own: not those of the developer, nor another environment's.
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_function_has_a_file_system_of_its_own() {
+    let cloud = Cloud::new();
+    cloud.lambda.know(Arc::downgrade(&OneApi::shared()));
+    if !cloud.lambda.executor.isolates().await {
+        eprintln!("this system gives functions no file system of their own");
+        return;
+    }
+    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    let variables = cloud.result(json!({ "do": "env" })).await;
+    assert_eq!((&variables["HOME"], &variables["TMPDIR"]), (&json!("/tmp"), &json!("/tmp")));
+    assert_eq!(variables["LAMBDA_TASK_ROOT"], "/var/task");
+    assert_eq!(cloud.result(json!({ "do": "folder" })).await, json!(["/var/task", 0o755]));
+
+    // The code, also for a function that is root here.
+    assert_eq!(cloud.sh("head -1 /var/task/bootstrap").await, "#!/usr/bin/env python3\n");
+    for file in ["/var/task/new", "/var/task/bootstrap", "/var/new"] {
+        let said = cloud.sh(&format!("LC_ALL=C; echo x > {file}")).await;
+        assert!(said.contains("Read-only file system"), "{said}");
+    }
+
+    // Of the machine's /tmp it sees what the cloud needs itself.
+    let data = cloud.shell.store.folder().strip_prefix("/tmp").ok();
+    let data = data.and_then(|data| data.iter().next()).map(|name| format!("{}\n", name.to_str().unwrap()));
+    assert_eq!(cloud.sh("ls -A /tmp").await, data.clone().unwrap_or_default());
+    assert_eq!(cloud.sh("echo mine > /tmp/mine; cat /tmp/mine").await, "mine\n");
+    let (slept, other) = tokio::join!(
+        cloud.result(json!({ "do": "sleep", "seconds": 1 })),
+        // Polled second, so it gets an environment of its own.
+        cloud.sh("ls -A /tmp"),
+    );
+    assert_eq!((slept, other), (json!("slept"), data.unwrap_or_default()));
+    assert!(!std::path::Path::new("/tmp/mine").exists());
+
+    // Its size is the function's, and is held.
+    let said = cloud.sh("fallocate -l 500M /tmp/most && rm /tmp/most && LC_ALL=C fallocate -l 513M /tmp/full").await;
+    assert!(said.contains("No space left on device"), "{said}");
+    let target = "/2015-03-31/functions/chat/configuration";
+    cloud.call(Method::PUT, target, json!({ "EphemeralStorage": { "Size": 600 } })).await.unwrap();
+    assert_eq!(cloud.sh("df -m --output=size /tmp | tail -1").await.trim(), "600");
+
+    // An API's name on AWS leads nowhere, rather than to AWS, and what comes of that is explained once.
+    let connect =
+        "python3 -c 'import socket; socket.create_connection((\"abc123.execute-api.us-east-1.amazonaws.com\", 443))'";
+    for _ in 0..2 {
+        let said = cloud.sh(connect).await;
+        assert!(said.contains("Connection refused") || said.contains("ConnectionRefused"), "{said}");
+    }
+    let explained =
+        "wschat: an executable that builds the address https://abc123.execute-api.us-east-1.amazonaws.com itself ";
+    let logged = cloud.logged();
+    assert_eq!(logged.iter().filter(|line| line.starts_with(explained)).count(), 1, "{logged:?}");
+}
+
+#[tokio::test]
+async fn without_namespaces_a_function_has_a_folder_of_its_own_and_code_that_permissions_protect() {
+    let cloud = Cloud::new();
+    cloud.lambda.executor.without_isolation();
+    cloud.create(json!({})).await.unwrap();
+    let variables = cloud.result(json!({ "do": "env" })).await;
     assert_eq!(variables["HOME"], variables["TMPDIR"]);
-    let scratch = super::super::folder(cloud.shell.store.folder()).join("tmp");
-    assert!(std::path::Path::new(variables["TMPDIR"].as_str().unwrap()).starts_with(scratch));
-    let folder_and_mode = cloud.result(json!({ "do": "folder" })).await;
-    assert_eq!(folder_and_mode, json!([variables["LAMBDA_TASK_ROOT"], 0o755]));
+    let lambda = super::super::folder(cloud.shell.store.folder());
+    assert!(std::path::Path::new(variables["TMPDIR"].as_str().unwrap()).starts_with(lambda.join("tmp")));
+    let root = variables["LAMBDA_TASK_ROOT"].as_str().unwrap();
+    assert!(std::path::Path::new(root).starts_with(lambda.join("contents")), "{root}");
+    assert_eq!(cloud.result(json!({ "do": "folder" })).await, json!([root, 0o555]));
+    let mode = || std::fs::metadata(root).unwrap().permissions().mode() & 0o222;
+    assert_eq!(mode(), 0);
+    cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
+    cloud.environments(0).await;
+    assert_eq!(mode(), 0o200, "who deletes the data folder is not in its way");
 }
 
 #[cfg(target_os = "linux")]
@@ -534,7 +625,32 @@ async fn shutdown_leaves_no_process() {
     panic!("process {warm} is still there");
 }
 
+/// Knows one API.
+#[cfg(target_os = "linux")]
+struct OneApi;
+
+#[cfg(target_os = "linux")]
+impl OneApi {
+    fn shared() -> Arc<dyn Apis> {
+        static ONE: std::sync::LazyLock<Arc<dyn Apis>> = std::sync::LazyLock::new(|| Arc::new(OneApi));
+        ONE.clone()
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Apis for OneApi {
+    fn apis(&self) -> Vec<(String, String)> {
+        vec![("abc123".to_owned(), "us-east-1".to_owned())]
+    }
+}
+
 impl Cloud {
+    /// What a shell script says that the function runs.
+    #[cfg(target_os = "linux")]
+    async fn sh(&self, script: &str) -> String {
+        self.result(json!({ "do": "sh", "script": script })).await.as_str().unwrap().to_owned()
+    }
+
     /// Waits until there are this many environments.
     async fn environments(&self, count: usize) {
         self.lambda.executor.live().wait_for(|live| live.values().sum::<usize>() == count).await.unwrap();
