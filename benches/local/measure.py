@@ -1,5 +1,6 @@
 """Measures the local cloud: what a call costs over loopback itself, what a message costs from one client to another and to 49
-others, and beside it, in the same run and with the same handler, what it costs with serverless-offline.
+others, and beside it, in the same run and with the same handler, what it costs with serverless-offline; what the gateway alone
+can take, and how long an `up` lasts.
 
 Prints Markdown. Everything is started for its measurement and stopped after it; nothing leaves loopback but npm.
 """
@@ -120,6 +121,87 @@ def chat(uri, arguments):
     return one, asyncio.run(messages(uri, 49, max(arguments.times // 5, 10)))
 
 
+# --- The gateway alone ---
+
+
+def resident(pid):
+    """What a process holds in memory, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+def gateway(scratch, sockets):
+    """How many messages a second the gateway answers itself, and how many bytes of memory a socket takes."""
+    folder = Path(scratch) / "gateway"
+    folder.mkdir()
+    load = folder / "load"
+    subprocess.run(["rustc", "-O", "--edition", "2024", "-o", load, HERE / "load.rs"], check=True)
+    shutil.copy(HERE / "gateway.yaml", folder / "template.yaml")
+    wschat("local", "start", "--port", "0", folder=folder)
+    try:
+        uri = wschat("up", "--local", "--yes", "--stack", "gateway", folder=folder).splitlines()[-1]
+        address, path = uri.removeprefix("ws://").split("/", 1)
+        address = address.replace("localhost", "127.0.0.1")
+        command = [load, "round-trips", address, f"/{path}", "64", "5"]
+        answered = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        pid = json.loads((folder / ".wschat/local/process.json").read_text())["pid"]
+        before = resident(pid)
+        command = [load, "sockets", address, f"/{path}", str(sockets)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            assert holder.stdout.readline() == "open\n"
+            each = (resident(pid) - before) / sockets
+            holder.stdin.close()
+        return answered, each
+    finally:
+        wschat("local", "stop", folder=folder)
+
+
+# --- An `up` ---
+
+
+def lasts(times, *arguments, folder, before=lambda: None):
+    """The median time, in seconds, of a command."""
+    taken = []
+    for _ in range(times):
+        before()
+        begun = time.perf_counter()
+        wschat(*arguments, folder=folder)
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def ups(app):
+    """What an `up` of the example takes from nothing, code built before, and with nothing to do."""
+    stack = ("--local", "--yes", "--stack", "bench")
+    cold = lasts(7, "up", *stack, folder=app, before=lambda: wschat("down", *stack, folder=app))
+    return cold, lasts(11, "up", *stack, folder=app)
+
+
+@contextlib.contextmanager
+def crowd(uri, clients):
+    """Clients that come, say something and go, over and over."""
+    stop = threading.Event()
+
+    async def one():
+        while not stop.is_set():
+            with contextlib.suppress(Exception):
+                async with connect(uri, open_timeout=PATIENCE, ping_interval=None) as client:
+                    await client.send("{}")
+                    await asyncio.sleep(2)
+
+    async def all_of_them():
+        await asyncio.gather(*(one() for _ in range(clients)))
+
+    thread = threading.Thread(target=lambda: asyncio.run(all_of_them()))
+    thread.start()
+    try:
+        time.sleep(5)
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
@@ -162,6 +244,7 @@ def main():
     parser.add_argument("--times", type=int, default=200, help="how many messages to one other; a fifth of that to 49")
     parser.add_argument("--rust", action="store_true", help="the chat template with its Rust handlers, too (they are compiled)")
     parser.add_argument("--no-rival", action="store_true", help="leave serverless-offline out")
+    parser.add_argument("--sockets", type=int, default=16000, help="how many sockets are held at once")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -174,25 +257,39 @@ def main():
         wschat("local", "start", "--port", "0", folder=app)
         try:
             taken, floor = call(app, arguments.times * 10)
-            uri = wschat("up", "--local", "--yes", "--stack", "bench", folder=app)
-            rows.append(("wschat, Node.js", *chat(uri, arguments)))
+            wschat("up", "--local", "--yes", "--stack", "bench", folder=app)
+            cold, idle = ups(app)
+            node = wschat("up", "--local", "--yes", "--stack", "bench", folder=app).splitlines()[-1]
+            rows.append(("wschat, Node.js", *chat(node, arguments)))
             if not arguments.no_rival:
                 with serverless_offline(app, exported(app)) as rival:
                     rows.append(("serverless-offline, Node.js", *chat(rival, arguments)))
                     # Once more, so that what the machine does meanwhile is seen in both.
-                    rows.append(("wschat, Node.js, again", *chat(uri, arguments)))
+                    rows.append(("wschat, Node.js, again", *chat(node, arguments)))
             if arguments.rust:
                 uri = wschat("up", "--local", "--yes", "--stack", "rust", "--data", str(app / ".wschat/local"),
                              "--template", str(HERE.parent.parent / "templates/chat.yaml"), folder=HERE.parent.parent, timeout=3600)
+                uri = uri.splitlines()[-1]
                 rows.append(("wschat, Rust", *chat(uri, arguments)))
+            # The last, for it leaves messages behind.
+            with crowd(node, 200):
+                crowded = lasts(5, "up", "--local", "--yes", "--stack", "bench", folder=app)
         finally:
             wschat("local", "stop", folder=app)
+        answered, each = gateway(scratch, arguments.sockets)
     print("| a call | ms |\n|---|---|")
     print(f"| `ListTables` of the local cloud | {milliseconds(taken)} |")
     print(f"| the same bytes, answered by a process that does not look at them | {milliseconds(floor)} |\n")
     print("| a message through Lambda, table and `@connections` | to one other, ms | to 49 others, ms |\n|---|---|---|")
     for name, one, many in rows:
         print(f"| {name} | {milliseconds(one)} | {milliseconds(many)} |")
+    print("\n| the gateway alone | |\n|---|---|")
+    print(f"| messages a second that no route takes, answered | {answered:,} |")
+    print(f"| memory a socket, with {arguments.sockets:,} open, kB | {each / 1000:.1f} |")
+    print("\n| `up --local` of the example in Node.js | s |\n|---|---|")
+    print(f"| from nothing, code built before | {cold:.3f} |")
+    print(f"| nothing to do | {idle:.3f} |")
+    print(f"| nothing to do, while 200 clients come and go | {crowded:.3f} |")
 
 
 if __name__ == "__main__":
