@@ -2,8 +2,8 @@
 //! AWS says it in the words here, before it looks at anything else of the request.
 //!
 //! Source: dynalite's tests (`test/helpers.js`, `assertType`, and the tests of each operation), which were run against AWS; the
-//! classes are those of the API's shapes. Texts that an engine answers rightly by itself (texts for strings in the place of booleans
-//! and of bytes) are left to it. `TransactGetItems` is not in the table: there is no record of its answers.
+//! classes are those of the API's shapes. Strings in the place of bytes are left to the engine. Transactions are not in the table:
+//! there is no record of what AWS answers them.
 
 use serde_json::Value;
 
@@ -144,6 +144,10 @@ static BATCH_WRITE: Structure = Structure {
     ],
 };
 
+/// The strings that AWS takes for a boolean, in any case (captured in eu-west-2 and us-east-1 on 2026-10-10, tests of dynoxide 3.2,
+/// `bool_and_null_values_http.rs`).
+const FLAGS: [&str; 10] = ["true", "t", "yes", "y", "1", "false", "f", "no", "n", "0"];
+
 /// Where a value stands: AWS says different things of a member and of an element of a list or map.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -180,9 +184,11 @@ impl Shape {
     fn check(&self, value: &Value, place: Place) -> Result<(), String> {
         match (self, value) {
             (_, Value::Null)
-            | (Text | Flag | Bytes, Value::String(_))
+            | (Text | Bytes, Value::String(_))
             | (Flag, Value::Bool(_))
             | (Integer, Value::Number(_)) => Ok(()),
+            (Flag, Value::String(text)) if FLAGS.iter().any(|flag| flag.eq_ignore_ascii_case(text)) => Ok(()),
+            (Flag, Value::String(_)) => Err("Unexpected token received from parser".to_owned()),
             (List(element), Value::Array(items)) => {
                 items.iter().try_for_each(|item| element.check(item, Place::Element))
             }
