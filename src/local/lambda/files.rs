@@ -10,15 +10,11 @@ use std::fs;
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zip::ZipArchive;
-
-use crate::local::conditions::lock;
 
 /// 1980-01-01 in seconds since the epoch, the earliest time that zips know: the modification time of every stored file.
 const STORED: Duration = Duration::from_secs(315_532_800);
@@ -26,14 +22,12 @@ const STORED: Duration = Duration::from_secs(315_532_800);
 /// The mode of a file whose archive names none.
 const MODE: u32 = 0o644;
 
-/// The stored files of a data folder.
+/// The stored files of a data folder. One archive is unpacked at a time: the second finds what the first has stored.
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
-    /// Held while an archive is unpacked or files are removed: the second of two archives finds what the first has stored.
-    working: Mutex<()>,
     /// Whether there may be files that no version has.
-    unused: AtomicBool,
+    unused: bool,
 }
 
 /// Why an archive is not unpacked.
@@ -59,19 +53,20 @@ impl Files {
     /// When the folder cannot be made.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, working: Mutex::default(), unused: AtomicBool::new(true) })
+        Ok(Self { folder, unused: true })
     }
 
-    /// Unpacks an archive into a new folder `beside`, which becomes `folder` when it is whole. Does nothing where `folder` exists.
-    /// An archive with symbolic links is unpacked without sharing. Blocks.
+    /// Unpacks an archive into a new folder `beside`, which becomes `folder` when it is whole. An archive with symbolic links is
+    /// unpacked without sharing. Blocks.
     ///
     /// # Errors
     /// When the archive is damaged or the disk fails; `beside` is removed then.
-    pub fn unpack(&self, archive: &mut ZipArchive<Cursor<&[u8]>>, beside: &Path, folder: &Path) -> Result<(), Failure> {
-        let _working = lock(&self.working);
-        if folder.is_dir() {
-            return Ok(());
-        }
+    pub fn unpack(
+        &mut self,
+        archive: &mut ZipArchive<Cursor<&[u8]>>,
+        beside: &Path,
+        folder: &Path,
+    ) -> Result<(), Failure> {
         let unpacked = match has_links(archive) {
             Ok(true) => archive.extract(beside).map_err(|_| Failure::Archive),
             Ok(false) => self.link_all(archive, beside),
@@ -165,19 +160,18 @@ impl Files {
     }
 
     /// Says that a version's folder was removed, whose files may now be unused.
-    pub fn release(&self) {
-        self.unused.store(true, Ordering::Relaxed);
+    pub fn release(&mut self) {
+        self.unused = true;
     }
 
     /// Removes the files that no version has. Blocks.
     ///
     /// # Errors
     /// When the folder cannot be read or a file not removed.
-    pub fn sweep(&self) -> io::Result<()> {
-        if !self.unused.swap(false, Ordering::Relaxed) {
+    pub fn sweep(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.unused) {
             return Ok(());
         }
-        let _working = lock(&self.working);
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             // The store's own name is the only one left, or it was never finished.

@@ -53,7 +53,8 @@ const FRESH: Duration = Duration::from_secs(60);
 pub struct Packages {
     archives: PathBuf,
     contents: PathBuf,
-    files: Arc<Files>,
+    /// Locked while an archive is kept: of two uploads of the same one, the second finds the first's.
+    files: Arc<Mutex<Files>>,
     /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
     fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -67,7 +68,7 @@ impl Packages {
         let packages = Self {
             archives: folder.join("archives"),
             contents: folder.join("contents"),
-            files: Arc::new(Files::open(folder.join("files"))?),
+            files: Arc::new(Mutex::new(Files::open(folder.join("files"))?)),
             fresh: Arc::default(),
         };
         fs::create_dir_all(&packages.archives)?;
@@ -93,6 +94,7 @@ impl Packages {
         let code = Code::of(archive);
         let folder = self.folder(&code);
         lock(&self.fresh).insert(code.hex(), Instant::now());
+        let mut files = lock(&self.files);
         if folder.is_dir() {
             return Ok(code);
         }
@@ -101,7 +103,7 @@ impl Packages {
         // Unpacked beside and renamed, so that a folder of that name is always whole.
         let beside = self.contents.join(Uuid::new_v4().to_string());
         // No file unpacks to more than its entry in the directory says, and `read` has added those up.
-        self.files.unpack(&mut contents, &beside, &folder).map_err(|failure| match failure {
+        files.unpack(&mut contents, &beside, &folder).map_err(|failure| match failure {
             Failure::Archive => unreadable(),
             Failure::Disk(error) => failed(error),
         })?;
@@ -149,11 +151,12 @@ impl Packages {
                 // Renamed first: a folder of that name is always whole.
                 let beside = self.contents.join(Uuid::new_v4().to_string());
                 fs::rename(entry.path(), &beside)?;
-                self.files.release();
+                lock(&self.files).release();
                 fs::remove_dir_all(beside)?;
             }
         }
-        self.files.sweep()
+        drop(fresh);
+        lock(&self.files).sweep()
     }
 
     fn archive(&self, code: &Code) -> PathBuf {
@@ -340,6 +343,30 @@ mod tests {
         fs::write(store.path().join("files").join(Uuid::new_v4().to_string()), "hal").unwrap();
         packages.sweep(&HashSet::new()).unwrap();
         assert_eq!(stored(store.path()), 0);
+    }
+
+    #[test]
+    fn uploads_of_one_archive_at_the_same_time_do_not_disturb_each_other() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        // Long enough for the writes to overlap.
+        let text = "x".repeat(1 << 20);
+        for round in 0..10 {
+            let archive = archive(&[("index.js", &format!("{round}{text}"), 0o644), ("a/b.js", "b", 0o644)]);
+            let uploads: Vec<_> = (0..4)
+                .map(|_| {
+                    let (packages, archive) = (packages.clone(), archive.clone());
+                    std::thread::spawn(move || packages.keep(&archive).unwrap())
+                })
+                .collect();
+            for upload in uploads {
+                let code = upload.join().unwrap();
+                assert_eq!(packages.read(&code.hex()).unwrap(), archive);
+                assert_eq!(fs::read_to_string(packages.folder(&code).join("a/b.js")).unwrap(), "b");
+            }
+        }
+        let folders = fs::read_dir(store.path().join("contents")).unwrap().count();
+        assert_eq!(folders, 10, "nothing is left of those that came second");
     }
 
     #[test]
