@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::tests::{active, call, create, quick, refusal};
+use super::tests::{active, create, quick, refusal};
 
 /// Requests for a table with the key `pk` and two global indexes, and what AWS answers; a member that is `null` is left out. Two
 /// validators are at work on AWS, one region after the other has gone over to the newer. These are the texts of the newer, captured in

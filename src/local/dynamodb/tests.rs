@@ -52,7 +52,7 @@ async fn call_in(db: &DynamoDb, region: &str, operation: &str, input: Value) -> 
     Ok(serde_json::from_slice(&response.body).unwrap())
 }
 
-pub(super) async fn call(db: &DynamoDb, operation: &str, input: Value) -> Result<Value, ApiError> {
+async fn call(db: &DynamoDb, operation: &str, input: Value) -> Result<Value, ApiError> {
     call_in(db, "eu-west-1", operation, input).await
 }
 

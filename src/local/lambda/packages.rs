@@ -321,10 +321,8 @@ mod tests {
 
     #[test]
     fn a_stored_file_that_is_not_what_was_stored_is_not_used_again() {
-        let (cut, written): (fn(&Path), fn(&Path)) = (
-            |file| fs::File::options().write(true).open(file).unwrap().set_len(2).unwrap(),
-            |file| fs::write(file, "SHARED").unwrap(),
-        );
+        let cut: fn(&Path) = |file| fs::File::options().write(true).open(file).unwrap().set_len(2).unwrap();
+        let written: fn(&Path) = |file| fs::write(file, "SHARED").unwrap();
         for damage in [cut, written] {
             let store = tempfile::tempdir().unwrap();
             let packages = Packages::open(store.path()).unwrap();
@@ -349,8 +347,8 @@ mod tests {
     fn uploads_of_one_archive_at_the_same_time_do_not_disturb_each_other() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
-        // Long enough for the writes to overlap.
-        let text = "x".repeat(1 << 20);
+        // Half a megabyte when it is compressed: long enough for the writes to overlap.
+        let text: String = (0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string()).collect();
         for round in 0..10 {
             let archive = archive(&[("index.js", &format!("{round}{text}"), 0o644), ("a/b.js", "b", 0o644)]);
             let uploads: Vec<_> = (0..4)
