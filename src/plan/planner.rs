@@ -235,7 +235,12 @@ impl Planner<'_> {
         if provider.type_name() == version::TYPE
             && let Some((function, provider)) = self.published(resource)
         {
-            properties[FREEZES] = function::frozen(&self.wanted(function, provider).properties);
+            let function = self.wanted(function, provider).properties;
+            properties[FREEZES] = function::frozen(&function);
+            if properties["Description"].as_str().is_none_or(str::is_empty) {
+                let inherited = function["Description"].as_str().unwrap_or_default();
+                properties[FREEZES][version::DESCRIPTION] = Value::from(inherited);
+            }
         }
         if provider.type_name() == function::TYPE {
             let name = resource.name.as_deref();

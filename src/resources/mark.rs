@@ -43,6 +43,12 @@ pub fn describe(description: &str, mark: Option<&str>) -> Result<String, Resourc
     Ok(text)
 }
 
+/// As much of a description as fits before a mark, as `split` gives it back.
+pub fn fitting(description: &str, mark: Option<&str>) -> String {
+    let most = mark.map_or(LONGEST, |mark| LONGEST.saturating_sub(SIGN.len() + mark.len() + 1));
+    description.chars().take(most).collect::<String>().trim_end().to_owned()
+}
+
 /// A description without the mark, and the mark in it.
 pub fn split(text: &str) -> (&str, Option<&str>) {
     let is_mark = |mark: &str| {

@@ -7,6 +7,11 @@
 //! change of what Lambda freezes counts.
 //!
 //! What a version froze is read from itself: it needs no digest.
+//!
+//! A function's description counts, too, where the version has none of its own: Lambda publishes another version after a change of
+//! that alone (recorded by LocalStack against AWS, `test_lambda_api`). A version's own description does not: of an unchanged
+//! function Lambda publishes no second version, and CloudFormation fails there ("A version for this Lambda function exists",
+//! serverless/serverless#8251).
 
 use async_trait::async_trait;
 use aws_sdk_lambda::types as sdk;
@@ -40,6 +45,15 @@ struct Props {
     freezes: Option<Value>,
     /// Put in by the plan.
     mark: Option<String>,
+}
+
+/// In what a version freezes: the description that it has from its function.
+pub const DESCRIPTION: &str = "Description";
+
+/// The description that a version is published with, without the mark: its own or, as far as it fits, its function's.
+fn words(description: &str, freezes: Option<&Value>, mark: Option<&str>) -> String {
+    let inherited = freezes.and_then(|frozen| frozen[DESCRIPTION].as_str()).filter(|_| description.is_empty());
+    inherited.map_or_else(|| description.to_owned(), |inherited| mark::fitting(inherited, mark))
 }
 
 impl Kind for Version {
@@ -82,12 +96,21 @@ impl Provider for Version {
         let (wanted, frozen) = (&want.properties[FREEZES], &live.properties[FREEZES]);
         // Before the code is built, what there is of it is as good as any.
         let code = wanted.get(function::CODE).is_none_or(|code| frozen.get(function::CODE) == Some(code));
+        let inherited = wanted.get(DESCRIPTION).is_none_or(|_| {
+            let words = words("", Some(wanted), want.properties[mark::PROPERTY].as_str());
+            frozen[DESCRIPTION].as_str().unwrap_or_default() == words
+        });
         let others = |properties: &Value| {
             let mut others = properties.clone();
-            others.as_object_mut().map(|members| members.remove(function::CODE));
+            if let Some(members) = others.as_object_mut() {
+                members.retain(|name, _| ![function::CODE, DESCRIPTION].contains(&name.as_str()));
+            }
             others
         };
-        want.properties["FunctionName"].as_str() == live.parent.as_deref() && code && others(wanted) == others(frozen)
+        want.properties["FunctionName"].as_str() == live.parent.as_deref()
+            && code
+            && inherited
+            && others(wanted) == others(frozen)
     }
 
     async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
@@ -105,7 +128,8 @@ impl Provider for Version {
     async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
         let aws = cx.aws;
         let props: Props = want.read()?;
-        let description = mark::describe(&props.description, props.mark.as_deref())?;
+        let words = words(&props.description, props.freezes.as_ref(), props.mark.as_deref());
+        let description = mark::describe(&words, props.mark.as_deref())?;
         let built = props.freezes.as_ref().and_then(|frozen| frozen[function::CODE].as_str());
         let code = props.code_sha256.clone().or_else(|| built.map(str::to_owned));
         let version = aws
@@ -162,8 +186,10 @@ async fn list(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
 
 fn live(scope: &Scope, function: &str, number: u64, version: sdk::FunctionConfiguration) -> Live {
     let description = version.description.clone().unwrap_or_default();
-    let mark = mark::split(&description).1.map(mark::read);
-    let frozen = function::frozen(&function::canonical_of(version));
+    let (words, mark) = mark::split(&description);
+    let mark = mark.map(mark::read);
+    let mut frozen = function::frozen(&function::canonical_of(version));
+    frozen[DESCRIPTION] = Value::from(words);
     let Created { physical_id, attributes } = created(scope, function, &number.to_string());
     Live {
         logical_id: mark.map(|(logical_id, _)| logical_id.to_owned()),
@@ -196,6 +222,20 @@ mod tests {
             json!({ "FunctionName": "chat", FREEZES: { "CodeSha256": "a", "MemorySize": 128 } }),
         );
         let (live, other) = (live.clone().below("chat"), live.below("other"));
+        let described = |words: &str| {
+            let mut described = live.clone();
+            described.properties[FREEZES][DESCRIPTION] = Value::from(words);
+            described
+        };
+        let inherits = |words: &str| version(json!({ "MemorySize": 128, DESCRIPTION: words }));
+        for (wanted, of_live, expected) in [("", "", true), ("a", "a", true), ("a", "b", false), ("", "b", false)] {
+            assert_eq!(Version.is(&inherits(wanted), &described(of_live)), expected, "{wanted:?} {of_live:?}");
+        }
+        assert!(Version.is(&version(json!({ "MemorySize": 128 })), &described("its own")));
+        let long = "x".repeat(256);
+        let mut marked = inherits(&long);
+        marked.properties[mark::PROPERTY] = json!("V");
+        assert!(Version.is(&marked, &described(&long[..247])), "as much of it as fits before the mark");
         for (freezes, expected) in [
             (json!({ "CodeSha256": "a", "MemorySize": 128 }), true),
             (json!({ "MemorySize": 128 }), true),

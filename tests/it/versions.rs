@@ -142,3 +142,45 @@ async fn a_failed_run_sets_the_alias_back() {
     common::inventory::same(&cloud.inventory().await, &before);
     assert_eq!(published(&cloud).await, (vec!["1".to_owned()], live("1")));
 }
+
+#[tokio::test]
+async fn a_description_alone_makes_a_version_where_lambda_makes_one() {
+    let cloud = template::swift_echo();
+    let mut template = Template::echo();
+    template.remove("EchoVersion.Description");
+    template.save(&cloud);
+    up(&cloud);
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let name = lambda.list_functions().send().await.unwrap().functions()[0].function_name().unwrap().to_owned();
+    let description = async |number: &str| {
+        let version = lambda.get_function_configuration().function_name(&name).qualifier(number).send().await.unwrap();
+        version.description().unwrap_or_default().to_owned()
+    };
+    let long = format!("{} ", "x".repeat(255));
+    for (words, number, expected) in [("one", "2", "one"), ("", "3", ""), (long.as_str(), "4", &"x".repeat(237))] {
+        template.set("Echo.Description", words.into());
+        template.save(&cloud);
+        up(&cloud);
+        assert_eq!(published(&cloud).await, (vec![number.to_owned()], live(number)), "{words}");
+        assert_eq!(description(number).await, format!("{expected} wschat:EchoVersion").trim_start());
+        no_op(&cloud);
+    }
+
+    // A version's own description: of an unchanged function Lambda publishes no second version.
+    template.set("Echo.Description", "of the function".into());
+    template.set("EchoVersion.Description", "first".into());
+    template.save(&cloud);
+    up(&cloud);
+    assert_eq!(published(&cloud).await.1, live("4"));
+    template.set("EchoVersion.Description", "second".into());
+    template.save(&cloud);
+    up(&cloud);
+    assert_eq!(published(&cloud).await.1, live("4"));
+    no_op(&cloud);
+    template.set("Echo.MemorySize", 512.into());
+    template.save(&cloud);
+    up(&cloud);
+    assert_eq!(published(&cloud).await.1, live("5"));
+    assert_eq!(description("5").await, "second wschat:EchoVersion");
+    no_op(&cloud);
+}

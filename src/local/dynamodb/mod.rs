@@ -3,12 +3,16 @@
 //!
 //! `engine` is the way into it. Around it, `region` and `tables` add what the engine does not do: the states that a
 //! table passes through, the caller's region in ARNs, ARNs in the place of names, encryption changed by `UpdateTable`,
-//! point-in-time recovery, deletion of expired items by the clock; `streams` what its streams record too much.
+//! point-in-time recovery, deletion of expired items by the clock; `streams` what its streams record too much; `shapes` what AWS
+//! says of values of the wrong JSON type.
 
 mod authorization;
 mod engine;
 mod expressions;
+#[cfg(test)]
+mod refusals;
 mod region;
+mod shapes;
 mod streams;
 mod tables;
 #[cfg(test)]

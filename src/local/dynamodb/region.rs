@@ -18,7 +18,7 @@ use super::super::store::{Store, damaged};
 use super::super::wire::{ApiError, Response};
 use super::engine::{self, Unusable, broken, fault, invalid, malformed};
 use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, describe_protection, missing};
-use super::{expressions, streams};
+use super::{expressions, shapes, streams};
 
 /// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
 const SHORTLY: Duration = Duration::from_millis(20);
@@ -91,6 +91,7 @@ impl Region {
                 Ok(answer(&records))
             }
             _ => {
+                shapes::check(operation, &input)?;
                 self.check_items_served(&input)?;
                 expressions::check(&input)?;
                 // What is read and written goes past as text: items hold no names of ours.

@@ -23,7 +23,7 @@ fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> A
     DynamoDb::open(&shell).unwrap()
 }
 
-fn quick(folder: &tempfile::TempDir) -> Arc<DynamoDb> {
+pub(super) fn quick(folder: &tempfile::TempDir) -> Arc<DynamoDb> {
     open(folder, Duration::ZERO, Duration::ZERO)
 }
 
@@ -57,13 +57,13 @@ async fn call(db: &DynamoDb, operation: &str, input: Value) -> Result<Value, Api
 }
 
 /// What refuses: the code without its namespace, and the message.
-async fn refusal(db: &DynamoDb, operation: &str, input: Value) -> (String, String) {
+pub(super) async fn refusal(db: &DynamoDb, operation: &str, input: Value) -> (String, String) {
     let error = call(db, operation, input).await.expect_err(operation);
     assert_eq!(error.status, 400, "{operation}: {error:?}");
     (error.code.rsplit('#').next().unwrap().to_owned(), error.message)
 }
 
-async fn create(db: &DynamoDb, name: &str, more: Value) -> Value {
+pub(super) async fn create(db: &DynamoDb, name: &str, more: Value) -> Value {
     let mut input = json!({
         "TableName": name,
         "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
@@ -79,7 +79,7 @@ async fn describe(db: &DynamoDb, name: &str) -> Value {
 }
 
 /// Waits until the table is `ACTIVE`, and describes it.
-async fn active(db: &DynamoDb, name: &str) -> Value {
+pub(super) async fn active(db: &DynamoDb, name: &str) -> Value {
     loop {
         let table = describe(db, name).await;
         if table["TableStatus"] == "ACTIVE" {

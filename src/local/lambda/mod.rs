@@ -17,6 +17,7 @@ mod environment;
 mod error;
 mod execution;
 mod failure;
+mod files;
 mod functions;
 mod interpreters;
 mod invoke;

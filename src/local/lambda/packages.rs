@@ -1,4 +1,5 @@
-//! Functions' code: the archives as they were uploaded, and each one's contents in a folder to run from.
+//! Functions' code: the archives as they were uploaded, and each one's contents in a folder to run from, which shares its
+//! files with the others (`files`).
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use zip::ZipArchive;
 
 use super::error;
+use super::files::{Failure, Files};
 use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
@@ -61,6 +63,8 @@ pub struct Packages {
     archives: PathBuf,
     contents: PathBuf,
     bytecode: PathBuf,
+    /// Locked while an archive is kept: of two uploads of the same one, the second finds the first's.
+    files: Arc<Mutex<Files>>,
     /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
     fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -75,6 +79,7 @@ impl Packages {
             archives: folder.join("archives"),
             contents: folder.join("contents"),
             bytecode: folder.join(BYTECODE),
+            files: Arc::new(Mutex::new(Files::open(folder.join("files"))?)),
             fresh: Arc::default(),
         };
         for folder in [&packages.archives, &packages.contents, &packages.bytecode] {
@@ -101,6 +106,7 @@ impl Packages {
         let code = Code::of(archive);
         let folder = self.folder(&code);
         lock(&self.fresh).insert(code.hex(), Instant::now());
+        let mut files = lock(&self.files);
         if folder.is_dir() {
             return Ok(code);
         }
@@ -109,16 +115,10 @@ impl Packages {
         // Unpacked beside and renamed, so that a folder of that name is always whole.
         let beside = self.contents.join(Uuid::new_v4().to_string());
         // No file unpacks to more than its entry in the directory says, and `read` has added those up.
-        if contents.extract(&beside).is_err() {
-            // What was unpacked so far is swept at the next start at the latest.
-            let _ = fs::remove_dir_all(&beside);
-            return Err(unreadable());
-        }
-        match fs::rename(&beside, &folder) {
-            // Another upload of the same archive was first.
-            Err(_) if folder.is_dir() => fs::remove_dir_all(&beside).map_err(failed)?,
-            renamed => renamed.map_err(failed)?,
-        }
+        files.unpack(&mut contents, &beside, &folder).map_err(|failure| match failure {
+            Failure::Archive => unreadable(),
+            Failure::Disk(error) => failed(error),
+        })?;
         Ok(code)
     }
 
@@ -163,6 +163,7 @@ impl Packages {
                 // Renamed first: a folder of that name is always whole.
                 let beside = self.contents.join(Uuid::new_v4().to_string());
                 fs::rename(entry.path(), &beside)?;
+                lock(&self.files).release();
                 own_folder::remove(&beside)?;
             }
         }
@@ -172,7 +173,8 @@ impl Packages {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        Ok(())
+        drop(fresh);
+        lock(&self.files).sweep()
     }
 
     fn archive(&self, code: &Code) -> PathBuf {
@@ -205,7 +207,7 @@ fn unreadable() -> ApiError {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(code.sha256, BASE64_STANDARD.encode(Sha256::digest(&archive)));
         assert_eq!(packages.keep(&archive).unwrap(), code, "the same archive again is the same code");
         let mode = fs::metadata(packages.folder(&code).join("bootstrap")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o755);
+        assert_eq!(mode & 0o777, 0o555, "its files are read-only");
         assert_eq!(fs::read_to_string(packages.folder(&code).join("lib/data.txt")).unwrap(), "data");
         assert_eq!(packages.read(&code.hex()).unwrap(), archive);
     }
@@ -301,6 +303,110 @@ mod tests {
             let refusal = Packages::check(&archive).unwrap_err();
             assert!(refusal.message.starts_with(message), "{}", refusal.message);
         }
+    }
+
+    fn inode(packages: &Packages, code: &Code, file: &str) -> u64 {
+        fs::metadata(packages.folder(code).join(file)).unwrap().ino()
+    }
+
+    fn stored(store: &Path) -> usize {
+        fs::read_dir(store.join("files")).unwrap().count()
+    }
+
+    #[test]
+    fn versions_share_the_files_that_they_have_in_common() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        let version = |text: &str, mode: u32| {
+            let files = [("index.js", text, 0o644), ("node_modules/a/a.js", "shared", mode)];
+            packages.keep(&archive(&files)).unwrap()
+        };
+        let (one, two, other_mode) = (version("1", 0o644), version("2", 0o644), version("2", 0o755));
+        let shared = "node_modules/a/a.js";
+        assert_eq!(inode(&packages, &one, shared), inode(&packages, &two, shared));
+        assert_ne!(inode(&packages, &one, shared), inode(&packages, &other_mode, shared));
+        assert_ne!(inode(&packages, &one, "index.js"), inode(&packages, &two, "index.js"));
+        assert_eq!(inode(&packages, &two, "index.js"), inode(&packages, &other_mode, "index.js"));
+        assert_eq!(stored(store.path()), 4);
+
+        // What goes with the last version that has it is removed, and nothing else.
+        lock(&packages.fresh).clear();
+        packages.sweep(&HashSet::from([two.hex()])).unwrap();
+        assert_eq!(stored(store.path()), 2);
+        assert_eq!(fs::read_to_string(packages.folder(&two).join(shared)).unwrap(), "shared");
+        assert_eq!(inode(&packages, &version("3", 0o644), shared), inode(&packages, &two, shared));
+    }
+
+    #[test]
+    fn a_stored_file_that_is_not_what_was_stored_is_not_used_again() {
+        let cut: fn(&Path) = |file| fs::File::options().write(true).open(file).unwrap().set_len(2).unwrap();
+        let written: fn(&Path) = |file| fs::write(file, "SHARED").unwrap();
+        for damage in [cut, written] {
+            let store = tempfile::tempdir().unwrap();
+            let packages = Packages::open(store.path()).unwrap();
+            let version = |text: &str| archive(&[("index.js", text, 0o644), ("shared.js", "shared", 0o644)]);
+            let one = packages.folder(&packages.keep(&version("1")).unwrap()).join("shared.js");
+            // Root may write whatever the mode says, and so may whoever changes the mode.
+            fs::set_permissions(&one, fs::Permissions::from_mode(0o644)).unwrap();
+            damage(&one);
+            fs::set_permissions(&one, fs::Permissions::from_mode(0o444)).unwrap();
+            let two = packages.folder(&packages.keep(&version("2")).unwrap()).join("shared.js");
+            assert_eq!(fs::read_to_string(two).unwrap(), "shared");
+        }
+        // What a killed process left half-written.
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        fs::write(store.path().join("files").join(Uuid::new_v4().to_string()), "hal").unwrap();
+        packages.sweep(&HashSet::new()).unwrap();
+        assert_eq!(stored(store.path()), 0);
+    }
+
+    #[test]
+    fn uploads_of_one_archive_at_the_same_time_do_not_disturb_each_other() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        // Half a megabyte when it is compressed: long enough for the writes to overlap.
+        let text: String = (0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string()).collect();
+        for round in 0..10 {
+            let archive = archive(&[("index.js", &format!("{round}{text}"), 0o644), ("a/b.js", "b", 0o644)]);
+            let uploads: Vec<_> = (0..4)
+                .map(|_| {
+                    let (packages, archive) = (packages.clone(), archive.clone());
+                    std::thread::spawn(move || packages.keep(&archive).unwrap())
+                })
+                .collect();
+            for upload in uploads {
+                let code = upload.join().unwrap();
+                assert_eq!(packages.read(&code.hex()).unwrap(), archive);
+                assert_eq!(fs::read_to_string(packages.folder(&code).join("a/b.js")).unwrap(), "b");
+            }
+        }
+        let folders = fs::read_dir(store.path().join("contents")).unwrap().count();
+        assert_eq!(folders, 10, "nothing is left of those that came second");
+    }
+
+    #[test]
+    fn one_name_cannot_be_a_file_and_a_folder() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        for files in [[("a", "1", 0o644), ("a/b", "2", 0o644)], [("a/b", "1", 0o644), ("a", "2", 0o644)]] {
+            let refusal = packages.keep(&archive(&files)).unwrap_err();
+            assert!(refusal.message.starts_with("Could not unzip uploaded file."), "{}", refusal.message);
+        }
+        assert_eq!(fs::read_dir(store.path().join("contents")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_within_the_archive_stays_a_link() {
+        let store = tempfile::tempdir().unwrap();
+        let packages = Packages::open(store.path()).unwrap();
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file("lib/a.js", SimpleFileOptions::default()).unwrap();
+        writer.write_all(b"a").unwrap();
+        writer.add_symlink("b.js", "lib/a.js", SimpleFileOptions::default()).unwrap();
+        let code = packages.keep(&writer.finish().unwrap().into_inner()).unwrap();
+        assert_eq!(fs::read_link(packages.folder(&code).join("b.js")).unwrap(), Path::new("lib/a.js"));
+        assert_eq!(fs::read_to_string(packages.folder(&code).join("b.js")).unwrap(), "a");
     }
 
     #[test]
