@@ -202,6 +202,22 @@ def crowd(uri, clients):
         thread.join()
 
 
+def with_rust_handlers(folder):
+    """A folder with the chat template and its Rust handlers, built for release: `up --local` itself builds them for debugging."""
+    repository = HERE.parent.parent
+    handlers = ["connect", "disconnect", "send-message", "default"]
+    packages = [argument for name in handlers for argument in ("--package", name)]
+    subprocess.run(["cargo", "build", "--quiet", "--release", *packages], cwd=repository, check=True)
+    built = Path(os.environ.get("CARGO_TARGET_DIR", repository / "target")) / "release"
+    text = (repository / "templates/chat.yaml").read_text()
+    for name in handlers:
+        (folder / name).mkdir(parents=True)
+        shutil.copy(built / name, folder / name / "bootstrap")
+        text = text.replace(f"../lambdas/{name}", name)
+    (folder / "template.yaml").write_text(text)
+    return folder
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
@@ -268,8 +284,7 @@ def main():
                     rows.append(("wschat, Node.js, again", *chat(node, arguments)))
             if arguments.rust:
                 uri = wschat("up", "--local", "--yes", "--stack", "rust", "--data", str(app / ".wschat/local"),
-                             "--template", str(HERE.parent.parent / "templates/chat.yaml"), folder=HERE.parent.parent, timeout=3600)
-                uri = uri.splitlines()[-1]
+                             folder=with_rust_handlers(Path(scratch) / "rust")).splitlines()[-1]
                 rows.append(("wschat, Rust", *chat(uri, arguments)))
             # The last, for it leaves messages behind.
             with crowd(node, 200):

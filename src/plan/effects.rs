@@ -211,8 +211,12 @@ fn changing(plan: &Plan, step: &Step) -> Effects {
         }
         permission::TYPE => interrupted(changed_permission(step)),
         // The policy of the record alone interrupts nobody.
-        foreign_permission::TYPE if changed("Action").or(changed("Principal")).is_some() => {
-            interrupted(changed_permission(step))
+        foreign_permission::TYPE if step.changes.iter().any(|change| change.property != foreign_permission::POLICY) => {
+            match step.live.as_ref().and_then(|live| live.properties["Action"].as_str()) {
+                Some(_) => interrupted(changed_permission(step)),
+                // It is not there.
+                None => Effects::default(),
+            }
         }
         role::TYPE | inline_policy::TYPE | managed_policy::TYPE => narrowed(plan, step),
         log_group::TYPE => match changed("RetentionInDays") {

@@ -255,6 +255,10 @@ pub enum PlanError {
         if .by.len() == 1 { "is" } else { "are" }
     )]
     InUse { name: String, arn: String, by: Vec<String> },
+    #[error(
+        "{name} permits to invoke the function {function}, which the template no longer describes and this plan deletes\n  remove {name}, too, or keep the function in the template"
+    )]
+    Permitted { name: String, function: String },
 }
 
 /// What the user lets a plan do, and what the plan is to know beside the template.

@@ -39,6 +39,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
     }
     planner.leftovers();
     planner.errors.extend(in_use(&planner.plan));
+    planner.errors.extend(permitted_and_deleted(&planner.plan));
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }
@@ -70,6 +71,20 @@ pub fn in_use(plan: &Plan) -> Vec<PlanError> {
         (!by.is_empty()).then(|| PlanError::InUse { name: step.name.clone(), arn, by: by.into_iter().collect() })
     });
     used.collect()
+}
+
+/// Permissions on functions that the template does not describe any more, and that the plan deletes for that.
+fn permitted_and_deleted(plan: &Plan) -> Vec<PlanError> {
+    let going = |name: &str| {
+        let deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
+        deletes.into_iter().any(|step| step.type_name == function::TYPE && step.physical_id.as_deref() == Some(name))
+    };
+    let found = plan.steps.iter().filter(|step| step.type_name == foreign_permission::TYPE).filter_map(|step| {
+        let given = step.want.as_ref()?.properties["FunctionName"].as_str()?;
+        let function = function::name_and_qualifier(given).0;
+        going(function).then(|| PlanError::Permitted { name: step.name.clone(), function: function.to_owned() })
+    });
+    found.collect()
 }
 
 struct Planner<'a> {

@@ -262,13 +262,11 @@ fn of_permission(rights: &mut Rights, it: &Subject<'_>) {
 /// The API of the stack records in its tags what is in the policies of others' functions.
 fn of_foreign_permission(rights: &mut Rights, it: &Subject<'_>) {
     for function in it.texts("FunctionName") {
-        let arn = match function.starts_with("arn:") {
-            true => function,
-            false => {
-                let (name, alias) = function::name_and_qualifier(&function);
-                let alias = alias.map(|alias| format!(":{alias}")).unwrap_or_default();
-                it.scope.arn("lambda", &format!("function:{name}{alias}"))
-            }
+        let Scope { partition, region, account, .. } = it.scope;
+        let arn = match function.split_once(":function:") {
+            Some((start, _)) if start.starts_with("arn:") => function,
+            Some((account, name)) => format!("arn:{partition}:lambda:{region}:{account}:function:{name}"),
+            None => format!("arn:{partition}:lambda:{region}:{account}:function:{function}"),
         };
         rights.allow("lambda", &["GetPolicy"], arn.as_str());
         if it.step.action.acts() {

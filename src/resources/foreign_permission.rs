@@ -25,6 +25,10 @@ pub const TYPE: &str = "wschat::Lambda::Permission";
 /// The property that the plan puts in: the deletion policy, which the record keeps.
 pub const POLICY: &str = "DeletionPolicy";
 
+/// What stands between the logical id and the digest in a statement's id: the stack that has the function leaves such
+/// statements alone.
+const MIDDLE: &str = "-foreign";
+
 /// A right to invoke a function that is not the stack's.
 pub struct ForeignPermission;
 
@@ -35,8 +39,9 @@ struct Props {
     api_id: String,
     /// The function as the template names it: `NAME`, `NAME:ALIAS` or an ARN.
     function_name: String,
-    action: String,
-    principal: String,
+    /// None, and no principal, where the statement is recorded and not there.
+    action: Option<String>,
+    principal: Option<String>,
     source_arn: Option<String>,
     source_account: Option<String>,
     #[serde(default)]
@@ -48,8 +53,8 @@ impl Props {
     fn statement(&self) -> permission::Props {
         permission::Props {
             function_name: self.function_name.clone(),
-            action: self.action.clone(),
-            principal: self.principal.clone(),
+            action: self.action.clone().unwrap_or_default(),
+            principal: self.principal.clone().unwrap_or_default(),
             source_arn: self.source_arn.clone(),
             source_account: self.source_account.clone(),
         }
@@ -57,12 +62,17 @@ impl Props {
 
     /// The id of the statement. The API's id is part of what it is made of: two stacks may say the same of one function.
     fn id(&self, logical_id: &str) -> String {
-        permission::id_of(logical_id, &to_value(&(&self.api_id, self.statement())))
+        permission::id_of(logical_id, MIDDLE, &to_value(&(&self.api_id, self.statement())))
     }
 
     fn record(&self) -> String {
         format!("{} {}", self.function_name, self.deletion_policy)
     }
+}
+
+/// Whether a statement with this id was added by a stack that does not have the function.
+pub fn is_foreign(statement_id: &str) -> bool {
+    permission::logical_id(statement_id).is_some_and(|id| id.ends_with(MIDDLE))
 }
 
 /// The id of the statement that is wanted.
@@ -87,7 +97,8 @@ impl Kind for ForeignPermission {
     }
 
     fn create_only(&self) -> &'static [&'static str] {
-        &["ApiId", "FunctionName", "Action", "Principal", "SourceArn", "SourceAccount"]
+        // All it says is in its id: a changed one is another, and one of the same id was changed or removed by hand.
+        &[]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -123,7 +134,14 @@ impl Provider for ForeignPermission {
             }
         }
         let found = recorded.into_iter().map(|(function, records)| async move {
-            let there = permission::statements(aws, function, None).await?;
+            let there = match permission::statements(aws, function, None).await {
+                Ok(there) => there,
+                // A function that AWS will not speak of has no statement as far as the stack can tell.
+                Err(ResourceError::Call(error)) if error.is(Meaning::Refused) || error.is(Meaning::Denied) => {
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
             Ok::<_, ResourceError>(
                 records
                     .into_iter()
@@ -153,15 +171,22 @@ impl Provider for ForeignPermission {
         let id = props.id(&want.logical_id);
         let record = Tags::from([(key(&id), props.record())]);
         api::set_own_tags(cx.aws, &props.api_id, record, Vec::new()).await?;
-        match permission::add(cx.aws, &id, &props.function_name, None, &props.statement()).await {
-            Ok(()) => Ok(Created::new(id)),
-            // This run makes no such function, so there is nothing to wait for.
-            Err(error) if error.is(Meaning::NotFound) => Err(ResourceError::Failed(format!(
-                "{} is not in this template, and must exist before: {error}",
-                props.function_name
-            ))),
-            Err(error) => Err(error.into()),
+        let error = match permission::add(cx.aws, &id, &props.function_name, None, &props.statement()).await {
+            Ok(()) => return Ok(Created::new(id)),
+            Err(error) => error,
+        };
+        if [Meaning::NotFound, Meaning::Refused, Meaning::Denied].iter().any(|meaning| error.is(*meaning)) {
+            // Nothing was added, so there is nothing to record. A record that stays is removed by the next run.
+            let _ = api::set_own_tags(cx.aws, &props.api_id, Tags::new(), vec![key(&id)]).await;
         }
+        // This run makes no such function, so there is nothing to wait for.
+        if error.is(Meaning::NotFound) {
+            let function = &props.function_name;
+            return Err(ResourceError::Failed(format!(
+                "{function} is not in this template, and must exist before: {error}"
+            )));
+        }
+        Err(error.into())
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
@@ -171,20 +196,27 @@ impl Provider for ForeignPermission {
             api::set_own_tags(cx.aws, &to.api_id, record, Vec::new()).await?;
             return Ok(());
         }
-        // All it says is in its id, so this one was changed or removed by hand.
-        self.delete(cx, live).await?;
-        self.create(cx, want).await.map(drop)
+        // It was changed or removed by hand; or it is to be as it was read before a run, which may be: not there.
+        permission::remove(cx.aws, &live.physical_id, &to.function_name, None).await?;
+        if to.action.is_some() {
+            self.create(cx, want).await?;
+        }
+        Ok(())
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let props: Props = live.read()?;
-        permission::remove(cx.aws, &live.physical_id, &props.function_name, None).await?;
+        match permission::remove(cx.aws, &live.physical_id, &props.function_name, None).await {
+            // It was not there when it was read either, and AWS will not speak of the function.
+            Err(error) if props.action.is_none() && error.is(Meaning::Refused) => {}
+            removed => removed?,
+        }
         gone_is_fine(api::set_own_tags(cx.aws, &props.api_id, Tags::new(), vec![key(&live.physical_id)]).await)?;
         Ok(())
     }
 }
 
-/// A recorded statement. One that is not in the function's policy says nothing: then it differs from whatever is wanted.
+/// A recorded statement. One that is not in the function's policy differs from whatever is wanted.
 fn live(api: &str, function: &str, id: &str, policy: &str, statement: Option<Value>) -> Live {
     let statement = statement.unwrap_or_default();
     let text = |property: &str| statement[property].as_str().map(str::to_owned);
@@ -192,14 +224,14 @@ fn live(api: &str, function: &str, id: &str, policy: &str, statement: Option<Val
     let props = Props {
         api_id: api.to_owned(),
         function_name: function.to_owned(),
-        action: text("Action").unwrap_or_default(),
-        principal: text("Principal").unwrap_or_default(),
+        action: text("Action"),
+        principal: text("Principal"),
         source_arn: text("SourceArn"),
         source_account: text("SourceAccount"),
         deletion_policy: policy.as_str().to_owned(),
     };
     Live {
-        logical_id: permission::logical_id(id).map(str::to_owned),
+        logical_id: permission::logical_id(id).and_then(|id| id.strip_suffix(MIDDLE)).map(str::to_owned),
         deletion_policy: policy,
         ..Live::new(TYPE, id, to_value(&props)).below(api)
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, alias,
-    foreign_permission::ForeignPermission, function, gone_is_fine, to_value,
+    Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, alias, foreign_permission,
+    function, gone_is_fine, to_value,
 };
 use crate::aws::{Aws, Call, CallError};
 use crate::diagnostic::Problem;
@@ -55,17 +55,17 @@ fn called(function: &str, alias: Option<&str>) -> String {
 /// beside the old until that is removed. AWS takes letters, digits, hyphens and underscores, 100 at most.
 pub fn statement_id(want: &Want) -> Result<String, ResourceError> {
     let props: Props = want.read()?;
-    Ok(id_of(&want.logical_id, &to_value(&props)))
+    Ok(id_of(&want.logical_id, "", &to_value(&props)))
 }
 
-/// The id of a statement that says `content`.
-pub(super) fn id_of(logical_id: &str, content: &Value) -> String {
+/// The id of a statement that says `content`; `middle` stands between the logical id and the digest.
+pub(super) fn id_of(logical_id: &str, middle: &str, content: &Value) -> String {
     let digest = hex::encode(Sha256::digest(content.to_string()));
-    let logical_id: String = logical_id.chars().take(90).collect();
-    format!("{logical_id}-{}", &digest[..8])
+    let logical_id: String = logical_id.chars().take(90 - middle.len()).collect();
+    format!("{logical_id}{middle}-{}", &digest[..8])
 }
 
-/// The logical id in a statement's id; none where somebody else gave it.
+/// The logical id in a statement's id, with the `middle` that follows it; none where somebody else gave the id.
 pub(super) fn logical_id(statement_id: &str) -> Option<&str> {
     let (logical_id, digest) = statement_id.rsplit_once('-')?;
     let is_ours = digest.len() == 8 && digest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
@@ -95,7 +95,7 @@ impl Kind for Permission {
     }
 
     fn elsewhere(&self) -> Option<&'static dyn Kind> {
-        Some(&ForeignPermission)
+        Some(&foreign_permission::ForeignPermission)
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
@@ -137,7 +137,9 @@ impl Provider for Permission {
             }
             Ok::<_, ResourceError>(found)
         });
-        Ok(futures_util::future::try_join_all(policies).await?.into_iter().flatten().collect())
+        let found = futures_util::future::try_join_all(policies).await?.into_iter().flatten();
+        // Those are recorded by the stacks that have added them.
+        Ok(found.filter(|live| !foreign_permission::is_foreign(&live.physical_id)).collect())
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {

@@ -86,7 +86,7 @@ pub fn survey(
     let outputs = resolver.outputs();
     let secrets = resolver.secrets;
     let mut problems = resolver.problems;
-    rules::apply(&mut resources, &mut edges, &mut problems);
+    rules::apply(&mut resources, scope, &mut edges, &mut problems);
     // Problems quote the values that they are about.
     problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
     Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets }, problems }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::resolve::Edge;
-use super::{Resource, Token, identities, references};
-use crate::diagnostic::{Problem, nearest};
+use super::{Resource, Scope, Token, identities, references};
+use crate::diagnostic::{Path, Problem, nearest};
+use crate::resources::Kind;
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
@@ -42,9 +43,14 @@ const FROZEN: &[&str] = &[
 ];
 
 /// Adds the edges that nobody needs to write and reports what no stack may have.
-pub(super) fn apply(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
+pub(super) fn apply(
+    resources: &mut BTreeMap<String, Resource>,
+    scope: &Scope,
+    edges: &mut Vec<Edge>,
+    problems: &mut Vec<Problem>,
+) {
     freeze(resources, edges);
-    parents(resources, edges, problems);
+    parents(resources, scope, edges, problems);
     policies(resources, problems);
     versions(resources, problems);
     // A route that has a mistake is not among the resources.
@@ -78,7 +84,12 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
 
 /// Parts of something that is not in this template are nobody's to manage, but for permissions, which CloudFormation adds
 /// to any function. Those that call their parent by its name, and do not refer to it, wait for it all the same.
-fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, problems: &mut Vec<Problem>) {
+fn parents(
+    resources: &mut BTreeMap<String, Resource>,
+    scope: &Scope,
+    edges: &mut Vec<Edge>,
+    problems: &mut Vec<Problem>,
+) {
     let mut waits = Vec::new();
     let mut elsewhere = Vec::new();
     for resource in resources.values() {
@@ -91,7 +102,7 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
         }
         let path = resource.path.key("Properties").key(property);
         let mut parents = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
-        match parents.find(|parent| is_called(parent, given)) {
+        match parents.find(|parent| is_called(parent, given, scope)) {
             Some(parent) => {
                 waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
             }
@@ -104,10 +115,11 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
                 let outside = resource.kind.elsewhere();
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
-                    (Some(_), _) if of_the_template(resources, given).is_some() => {
-                        let named = of_the_template(resources, given).unwrap_or_default();
-                        problem.help(format!("write !Ref {named}: \"{given}\" is none of the names on AWS"))
-                    }
+                    (Some(_), _) if let Some(help) = of_the_template(resources, given, scope) => problem.help(help),
+                    (Some(_), _) if let Some(region) = other_region(given, scope) => problem.help(format!(
+                        "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
+                        scope.region
+                    )),
                     (Some(kind), Some(api)) => {
                         elsewhere.push((resource.logical_id.clone(), kind, api.logical_id.clone(), path));
                         continue;
@@ -128,6 +140,12 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
         resource.properties["ApiId"] = Token::text(api, "Ref").into();
         resource.minted.insert(api.clone());
     }
+    for (api, at) in crowded(resources, &elsewhere) {
+        let what = format!(
+            "the tags of {api} record the permissions on functions of other stacks, and an API has {MOST_TAGS} tags at most"
+        );
+        problems.push(Problem::new(at, what).help("give the functions permissions in their own stacks"));
+    }
     waits.extend(elsewhere.into_iter().map(|(id, _, api, path)| (id, api, path, None)));
     for (from, to, path, name) in waits {
         let Some(child) = resources.get_mut(&from) else { continue };
@@ -142,19 +160,58 @@ fn parents(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, pr
     }
 }
 
+/// How many tags an API can have (Amazon API Gateway, "Tag restrictions").
+const MOST_TAGS: usize = 50;
+
+/// The APIs that would have more tags than they can, each with the first permission that is too much.
+fn crowded(
+    resources: &BTreeMap<String, Resource>,
+    elsewhere: &[(String, &'static dyn Kind, String, Path)],
+) -> Vec<(String, Path)> {
+    /// Those of the ownership.
+    const OURS: usize = 4;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (_, _, api, path) in elsewhere {
+        let own = || {
+            let tags = resources.get(api).and_then(|api| api.properties["Tags"].as_object());
+            OURS + tags.map_or(0, serde_json::Map::len)
+        };
+        let count = counts.entry(api).or_insert_with(own);
+        *count += 1;
+        if *count == MOST_TAGS + 1 {
+            found.push((api.clone(), path.clone()));
+        }
+    }
+    found
+}
+
 /// Whether `api` is spoken of anywhere in `properties`.
 fn names(properties: &Value, api: &Resource) -> bool {
     Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
 }
 
-/// The function of the template that `given` is the logical id of, or a version of: it looks like a name of AWS's and is
-/// none that a permission could be for.
-fn of_the_template(resources: &BTreeMap<String, Resource>, given: &str) -> Option<String> {
-    let functions = resources.values().filter(|other| [FUNCTION, ALIAS].contains(&other.kind.type_name()));
-    let is_meant = |function: &&Resource| {
-        given == function.logical_id || given.rsplit_once(':').is_some_and(|(name, _)| is_called(function, name))
-    };
-    functions.into_iter().find(is_meant).map(|function| function.logical_id.clone())
+/// What to write where `given` looks like a name on AWS and means something of the template: a logical id, or a version or
+/// an alias of a function that is described.
+fn of_the_template(resources: &BTreeMap<String, Resource>, given: &str, scope: &Scope) -> Option<String> {
+    let mut functions = resources.values().filter(|other| [FUNCTION, ALIAS].contains(&other.kind.type_name()));
+    functions.find_map(|function| {
+        let id = &function.logical_id;
+        let (name, qualifier) = given.rsplit_once(':').unwrap_or((given, ""));
+        if given == id {
+            Some(format!("write !Ref {id}: \"{given}\" is none of the names on AWS"))
+        } else if !qualifier.is_empty() && is_called(function, name, scope) {
+            Some(format!("\"{qualifier}\" is no {ALIAS} of {id} in this template"))
+        } else {
+            None
+        }
+    })
+}
+
+/// The region of an ARN, where it is not the stack's.
+fn other_region<'a>(arn: &'a str, scope: &Scope) -> Option<&'a str> {
+    let region = arn.strip_prefix("arn:")?.split(':').nth(2)?;
+    (scope.account != NOBODY && region != scope.region).then_some(region)
 }
 
 /// A version is what its function is now, so there is one: older ones need nobody to describe them.
@@ -225,11 +282,26 @@ fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     }
 }
 
-/// Whether `given` is what `Ref` gives for `resource`, or its ARN.
-fn is_called(resource: &Resource, given: &str) -> bool {
+/// The account while nobody is asked whose it will be, and of the local cloud: ARNs of any account and region may be meant
+/// for it.
+const NOBODY: &str = "000000000000";
+
+/// Whether `given` is what `Ref` gives for `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
+fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
     match &resource.name {
-        Some(name) => given == name || given.ends_with(&format!(":{name}")),
+        Some(name) => is_name(name, given, scope),
         None => given == Token::text(&resource.logical_id, "Ref"),
+    }
+}
+
+fn is_name(name: &str, given: &str, scope: &Scope) -> bool {
+    let here =
+        |account: &str, region: &str| scope.account == NOBODY || (account == scope.account && region == scope.region);
+    let parts: Vec<&str> = given.split(':').collect();
+    match parts.as_slice() {
+        ["arn", _, "lambda", region, account, "function", rest @ ..] => here(account, region) && rest.join(":") == name,
+        [account, "function", rest @ ..] => here(account, &scope.region) && rest.join(":") == name,
+        _ => given == name,
     }
 }
 
@@ -279,5 +351,37 @@ impl<'a> Search<'a> {
         }
         self.trail.pop();
         self.done.insert(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_told_from_others_that_end_in_it() {
+        let scope = |account: &str| Scope {
+            stack: "app".to_owned(),
+            account: account.to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        for (name, given, is_it) in [
+            ("prod", "prod", true),
+            ("prod", "chat:prod", false),
+            ("chat:prod", "chat:prod", true),
+            ("prod", "arn:aws:lambda:eu-west-1:123456789012:function:prod", true),
+            ("chat:prod", "arn:aws:lambda:eu-west-1:123456789012:function:chat:prod", true),
+            ("prod", "arn:aws:lambda:eu-west-1:123456789012:function:chat:prod", false),
+            ("prod", "arn:aws:lambda:us-east-1:123456789012:function:prod", false),
+            ("prod", "arn:aws:lambda:eu-west-1:999999999999:function:prod", false),
+            ("prod", "123456789012:function:prod", true),
+            ("prod", "999999999999:function:prod", false),
+        ] {
+            assert_eq!(is_name(name, given, &scope("123456789012")), is_it, "{name} {given}");
+        }
+        // While nobody is asked, nothing is known of the account.
+        assert!(is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:prod", &scope(NOBODY)));
+        assert!(!is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:chat:prod", &scope(NOBODY)));
     }
 }

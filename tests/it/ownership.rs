@@ -538,7 +538,7 @@ async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing
         let sid = policy["Statement"][0]["Sid"].as_str().unwrap();
         hand.lambda.remove_permission().function_name("others").statement_id(sid).send().await.unwrap();
         cloud.wschat(&["status", "--local"]).exits(2);
-        cloud.up();
+        cloud.wschat(&["up", "--local", "--yes", "--no-interruption"]).ok();
         assert_eq!(sources(&hand).await, given);
         // Another statement takes its place, and none is left of the old.
         let source = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/$default";
@@ -602,4 +602,49 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
             same(&cloud.inventory().await, &theirs);
         }
     }
+}
+
+/// What another stack adds to the policy of a function is not that function's stack's to remove.
+#[tokio::test]
+async fn the_stack_that_has_the_function_leaves_a_foreign_permission_alone() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    let mut own = template::echo_without_handler(&cloud);
+    own.set("Echo.FunctionName", "others".into());
+    own.save(&cloud);
+    cloud.up();
+    let alone = cloud.inventory().await;
+    with_foreign_permission(&cloud, "others");
+    fs::rename(cloud.folder().join("template.json"), cloud.folder().join("other.json")).unwrap();
+    own.save(&cloud);
+    let other = ["--local", "--yes", "--stack", "other"];
+    let up = [&["up", "--template", "other.json"], &other[..]].concat();
+    cloud.wschat(&up).ok();
+    let before = sources(&hand).await.len();
+    cloud.up().changes_nothing();
+    assert_eq!(sources(&hand).await.len(), before);
+    cloud.wschat(&up).ok().changes_nothing();
+    cloud.wschat(&[&["down"], &other[..]].concat()).ok();
+    same(&cloud.inventory().await, &alone);
+}
+
+/// Nothing of a permission that AWS refuses stays, and it keeps no verb from its work.
+#[tokio::test]
+async fn a_permission_that_aws_refuses_leaves_no_record() {
+    let cloud = template::swift_echo();
+    let hand = Hand::on(&cloud).await;
+    hand.function("others", &[]).await;
+    let theirs = cloud.inventory().await;
+    with_foreign_permission(&cloud, "others");
+    cloud.up();
+    let given = cloud.inventory().await;
+    with_foreign_permission(&cloud, "arn:aws:lambda:us-east-1:111111111111:function:others");
+    cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    same(&cloud.inventory().await, &given);
+    with_foreign_permission(&cloud, "others");
+    cloud.status().ok();
+    cloud.up().changes_nothing();
+    cloud.wschat(&["list", "--local"]).ok();
+    cloud.down();
+    same(&cloud.inventory().await, &theirs);
 }

@@ -33,7 +33,7 @@ fn project(template: &str) -> tempfile::TempDir {
     folder
 }
 
-/// The five mistakes that README.md shows.
+/// The five mistakes that docs/template.md shows.
 const FIVE: &str = include_str!("../fixtures/five-mistakes.yaml");
 
 #[test]
