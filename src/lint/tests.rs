@@ -842,7 +842,7 @@ fn a_permission_may_be_on_a_function_of_others() {
             "",
             "other",
             Some(
-                "\"other\" is none of them; a function of another stack can have permissions of this one only where this one has an AWS::ApiGatewayV2::Api, whose tags record them",
+                "\"other\" is none of them; a function of another stack can have permissions of this one only where this one has an AWS::ApiGatewayV2::Api, whose tags record them, and which does not wait for the permission",
             ),
         ),
     ] {

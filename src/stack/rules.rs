@@ -107,7 +107,10 @@ fn parents(
                 waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
             }
             None => {
-                let api = resources.values().filter(|other| other.kind.type_name() == API);
+                // One that waits for the permission cannot record it.
+                let api = resources.values().filter(|other| {
+                    other.kind.type_name() == API && !waits_for(edges, &other.logical_id, &resource.logical_id)
+                });
                 let api = api.min_by_key(|api| !names(&resource.properties, api));
                 let above = above.join(" or ");
                 let must = format!("{property} of {type_name} must refer to an {above} of this template");
@@ -126,7 +129,7 @@ fn parents(
                     }
                     (Some(_), None) => problem.help(format!(
                         "\"{given}\" is none of them; a function of another stack can have permissions of this one only \
-                         where this one has an {API}, whose tags record them"
+                         where this one has an {API}, whose tags record them, and which does not wait for the permission"
                     )),
                     (None, _) => problem
                         .help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack")),
@@ -158,6 +161,21 @@ fn parents(
             edges.push(Edge { from, to, path });
         }
     }
+}
+
+/// Whether `from` waits for `to`, or for what does.
+fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![from];
+    while let Some(at) = ahead.pop() {
+        if at == to {
+            return true;
+        }
+        if seen.insert(at) {
+            ahead.extend(edges.iter().filter(|edge| edge.from == at).map(|edge| edge.to.as_str()));
+        }
+    }
+    false
 }
 
 /// How many tags an API can have (Amazon API Gateway, "Tag restrictions").
