@@ -93,6 +93,8 @@ pub async fn find(runtime: &str, folder: Option<&Path>) -> Result<Interpreter, M
     };
     for name in names {
         let mut command = Command::new(within(folder, name));
+        // Node.js would read certificates and modules before it answers, which takes longer than all the rest.
+        command.env_remove("NODE_EXTRA_CA_CERTS").env_remove("NODE_OPTIONS");
         let answer = command.args(question).stdin(Stdio::null()).kill_on_drop(true).output().await;
         let Some(output) = answer.ok().filter(|output| output.status.success()) else { continue };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -38,6 +38,7 @@ impl Process {
         let watched = pipe::Receiver::from_owned_fd(OwnedFd::from(reader.try_clone()?))?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0).kill_on_drop(true);
         die_with_parent(command);
+        give_way(command);
         let child = spawn(command).await?;
         // The command holds the pipe's writing end; with it open, the end of the output would never be seen.
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -137,6 +138,25 @@ fn die_with_parent(command: &mut Command) {
     // SAFETY: the closure allocates nothing, takes no lock, and calls only what is safe after a fork.
     unsafe { command.pre_exec(arrange) };
 }
+
+/// Lets the process go behind the cloud itself where the processor is short: a crowd of functions must not keep the cloud
+/// from answering, or an `up` from its work.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "between fork and exec nothing is done but this one system call")]
+fn give_way(command: &mut Command) {
+    /// How much nicer than the cloud, of 19.
+    const NICER: i32 = 5;
+    let yield_to_others = || {
+        // One that stays as eager as the cloud runs all the same.
+        let _ = rustix::process::nice(NICER);
+        Ok(())
+    };
+    // SAFETY: it is one system call.
+    unsafe { command.pre_exec(yield_to_others) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way(_command: &mut Command) {}
 
 /// Elsewhere what outlives a server is ended by the next.
 #[cfg(not(target_os = "linux"))]
