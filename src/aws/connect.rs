@@ -193,7 +193,11 @@ impl fmt::Debug for Aws {
 }
 
 async fn configure(target: &Target, settings: Option<&Settings>) -> Result<(SdkConfig, Arc<Network>), ConnectError> {
-    let network = settings.map(Settings::network).transpose()?.unwrap_or_default();
+    let network = match (settings, &target.local) {
+        (Some(settings), _) => settings.network()?,
+        (None, Some(_)) => Network::to_local_cloud(),
+        (None, None) => Network::default(),
+    };
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))

@@ -29,6 +29,9 @@ pub struct Network {
     /// Scheme, host and port, and the setting that names them.
     endpoints: Vec<(String, String)>,
     services: OnceLock<Vec<(String, String)>>,
+    /// Whether every call goes to the local cloud over plain HTTP: then the machine's root certificates are not read, which
+    /// takes longer than all calls of an `up` with nothing to do.
+    plain: bool,
 }
 
 /// One proxy.
@@ -103,6 +106,17 @@ impl Network {
         })
     }
 
+    /// For the local cloud: no proxies, and no TLS.
+    pub fn to_local_cloud() -> Self {
+        Self { plain: true, ..Self::default() }
+    }
+
+    /// Whom TLS trusts: what the machine trusts, or nobody.
+    fn trust(&self) -> tls::TlsContext {
+        let store = if self.plain { tls::TrustStore::empty() } else { tls::TrustStore::default() };
+        tls::TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
+    }
+
     /// The same, told of an endpoint that a setting names.
     pub fn endpoint(mut self, setting: &str, url: &str) -> Self {
         if let Ok(uri) = url.parse::<Uri>() {
@@ -147,8 +161,10 @@ impl Network {
     pub fn client(self: &Arc<Self>) -> SharedHttpClient {
         let client = |proxy: Option<&Proxy>| {
             let config = proxy.map_or_else(ProxyConfig::disabled, |proxy| proxy.config.clone());
+            let trust = self.trust();
             aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
-                let mut builder = Connector::builder().tls_provider(ring()).proxy_config(config.clone());
+                let builder = Connector::builder().tls_provider(ring()).tls_context(trust.clone());
+                let mut builder = builder.proxy_config(config.clone());
                 builder.set_connector_settings(settings.cloned());
                 if let Some(sleep) = components.and_then(RuntimeComponents::sleep_impl) {
                     builder.set_sleep_impl(Some(sleep));
@@ -167,7 +183,8 @@ impl Network {
     /// A connector for a single call.
     pub fn connector(self: &Arc<Self>, uri: &Uri) -> impl HttpConnector + use<> {
         let config = self.proxy(uri).map_or_else(ProxyConfig::disabled, |proxy| proxy.config.clone());
-        let connector = Connector::builder().tls_provider(ring()).proxy_config(config).build();
+        let builder = Connector::builder().tls_provider(ring()).tls_context(self.trust());
+        let connector = builder.proxy_config(config).build();
         Explaining { network: Arc::clone(self), connector: SharedHttpConnector::new(connector) }
     }
 }
