@@ -1,6 +1,6 @@
 //! A runtime: a function's process and the Runtime API that it talks to.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +165,7 @@ impl Files {
         let named = std::iter::once(std.get_program()).chain(std.get_args()).map(PathBuf::from);
         let data = std::path::absolute(shell.store.folder())?;
         let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute()).collect();
+        needed.extend(interpreter(spec, Path::new(std.get_program())));
         needed.extend([data, std::path::absolute(&shell.ca_bundle)?]);
         let names = host.addresses().into_iter().map(|(name, _)| name).collect();
         let (code, lambda) = (spec.folder.canonicalize()?, host.folder());
@@ -194,6 +195,18 @@ impl Files {
             Self::Shared { .. } => None,
         }
     }
+}
+
+/// What runs a program that is a script of the function's: also that must be reached.
+fn interpreter(spec: &Spec, program: &Path) -> Option<PathBuf> {
+    /// What the kernel reads of a script's first line (binfmt_script).
+    const LONGEST: u64 = 256;
+    let script = program.strip_prefix(TASK).map_or_else(|_| program.to_owned(), |own| spec.folder.join(own));
+    let mut head = Vec::new();
+    std::fs::File::open(script).ok()?.take(LONGEST).read_to_end(&mut head).ok()?;
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let path = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
+    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
 }
 
 enum Happened {
