@@ -281,7 +281,7 @@ def main():
             taken, floor = call(app, arguments.times * 10)
             wschat("up", "--local", "--yes", "--stack", "bench", folder=app)
             cold, idle = ups(app)
-            node = wschat("up", "--local", "--yes", "--stack", "bench", folder=app).splitlines()[-1]
+            node = fresh(app)
             rows.append(("wschat, Node.js", *chat(node, arguments)))
             if not arguments.no_rival:
                 fresh(app)

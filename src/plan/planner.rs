@@ -52,7 +52,8 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
 pub fn teardown(live: &[Live]) -> Plan {
     let mut plan = Plan::default();
     for one in live.iter().filter(|one| one.owner == Owner::Stack) {
-        let goes_with_parent = resources::provider(one.type_name).is_some_and(|provider| provider.goes_with_parent());
+        let goes_with_parent =
+            resources::provider(one.type_name).is_some_and(|provider| provider.gone_with().is_some());
         if !goes_with_parent {
             plan.steps.push(leaving(one, None));
         }
@@ -123,7 +124,7 @@ impl Planner<'_> {
         }
         self.taken.insert(index);
         // What lives inside something that is made anew goes with it.
-        let parent = provider.parent().filter(|_| provider.goes_with_parent()).zip(live.parent.clone());
+        let parent = provider.gone_with().zip(live.parent.clone());
         if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
             self.create(resource, provider, want);
             return;
@@ -369,9 +370,9 @@ impl Planner<'_> {
         for index in (0..self.live.len()).filter(|index| leaves(*index)) {
             let live = &self.live[index];
             let provider = resources::provider(live.type_name);
-            let parent = provider.and_then(|provider| provider.parent());
-            let goes_with_parent = provider.is_some_and(|provider| provider.goes_with_parent())
-                && parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
+            let parent = provider.and_then(|provider| provider.gone_with());
+            let goes_with_parent =
+                parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
             if goes_with_parent {
                 continue;
             }

@@ -349,7 +349,7 @@ impl Cloud {
         self.live.retain(|one| !is_it(one));
         // What is inside goes with it.
         while let Some(inside) = self.live.iter().position(|one| {
-            let above = provider(one.type_name).and_then(|provider| provider.parent()).zip(one.parent.as_deref());
+            let above = provider(one.type_name).and_then(|provider| provider.gone_with()).zip(one.parent.as_deref());
             above.is_some_and(|(type_name, id)| self.has(type_name, id).is_err())
         }) {
             self.live.remove(inside);

@@ -85,8 +85,7 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
 
 /// Whether what a step is about is a part of one of these.
 fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
-    let provider = step.provider().filter(|provider| provider.goes_with_parent());
-    let parent = provider.and_then(|provider| provider.parent());
+    let parent = step.provider().and_then(|provider| provider.gone_with());
     let id = step.live.as_ref().and_then(|live| live.parent.clone());
     parent.zip(id).is_some_and(|parent| parents.contains(&parent))
 }

@@ -116,8 +116,8 @@ impl Provider for ForeignPermission {
         Some(api::TYPE)
     }
 
-    fn goes_with_parent(&self) -> bool {
-        false
+    fn gone_with(&self) -> Option<&'static str> {
+        None
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

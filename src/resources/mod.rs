@@ -346,14 +346,14 @@ impl Search {
 /// Reads and writes one resource type in AWS.
 #[async_trait]
 pub trait Provider: Kind {
-    /// The type that resources of this one live inside of; they are read with it, and removed where `goes_with_parent`.
+    /// The type that resources of this one live inside of; they are read with it, and removed with it (`gone_with`).
     fn parent(&self) -> Option<&'static str> {
         None
     }
 
-    /// Whether it is gone when its parent is.
-    fn goes_with_parent(&self) -> bool {
-        self.parent().is_some()
+    /// The type whose deletion deletes it, too.
+    fn gone_with(&self) -> Option<&'static str> {
+        self.parent()
     }
 
     /// Whether it holds what cannot be made again.

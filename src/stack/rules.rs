@@ -229,7 +229,7 @@ fn of_the_template(resources: &BTreeMap<String, Resource>, given: &str, scope: &
 /// The region of an ARN, where it is not the stack's.
 fn other_region<'a>(arn: &'a str, scope: &Scope) -> Option<&'a str> {
     let region = arn.strip_prefix("arn:")?.split(':').nth(2)?;
-    (scope.account != NOBODY && region != scope.region).then_some(region)
+    (scope.account != PLACEHOLDER_ACCOUNT && region != scope.region).then_some(region)
 }
 
 /// A version is what its function is now, so there is one: older ones need nobody to describe them.
@@ -300,9 +300,9 @@ fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     }
 }
 
-/// The account while nobody is asked whose it will be, and of the local cloud: ARNs of any account and region may be meant
-/// for it.
-const NOBODY: &str = "000000000000";
+/// The account while AWS is not asked for the real one, and of the local cloud: ARNs of any account and region may be
+/// meant for it.
+const PLACEHOLDER_ACCOUNT: &str = "000000000000";
 
 /// Whether `given` is what `Ref` gives for `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
 fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
@@ -313,8 +313,9 @@ fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
 }
 
 fn is_name(name: &str, given: &str, scope: &Scope) -> bool {
-    let here =
-        |account: &str, region: &str| scope.account == NOBODY || (account == scope.account && region == scope.region);
+    let here = |account: &str, region: &str| {
+        scope.account == PLACEHOLDER_ACCOUNT || (account == scope.account && region == scope.region)
+    };
     let parts: Vec<&str> = given.split(':').collect();
     match parts.as_slice() {
         ["arn", _, "lambda", region, account, "function", rest @ ..] => here(account, region) && rest.join(":") == name,
@@ -399,7 +400,11 @@ mod tests {
             assert_eq!(is_name(name, given, &scope("123456789012")), is_it, "{name} {given}");
         }
         // While nobody is asked, nothing is known of the account.
-        assert!(is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:prod", &scope(NOBODY)));
-        assert!(!is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:chat:prod", &scope(NOBODY)));
+        assert!(is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:prod", &scope(PLACEHOLDER_ACCOUNT)));
+        assert!(!is_name(
+            "prod",
+            "arn:aws:lambda:us-east-1:999999999999:function:chat:prod",
+            &scope(PLACEHOLDER_ACCOUNT)
+        ));
     }
 }
