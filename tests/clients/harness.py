@@ -19,6 +19,8 @@ WSCHAT = Path(os.environ.get("WSCHAT_BIN", ROOT / "target/debug/wschat")).resolv
 REGION = "us-east-1"
 # Nothing here takes longer; whatever does is stuck.
 PATIENCE = 60
+# What may wait for packages from a registry.
+INSTALLING = 300
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -73,7 +75,7 @@ class Endpoint:
                 region_name=REGION,
                 aws_access_key_id="test",
                 aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE, proxies={}),
+                config=Config(retries={"total_max_attempts": 1}, read_timeout=INSTALLING, proxies={}),
             )
         return self.clients[key]
 

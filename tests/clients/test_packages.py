@@ -18,7 +18,6 @@ from harness import WSCHAT, LocalCloud, environment, wschat
 
 # Nobody's newest: the versions that CI tests.
 TOOLS = {"pnpm": "10.34.9", "yarn": "1.22.22", "@yarnpkg/cli-dist": "4.18.1"}
-INSTALLING = 300
 
 
 def run(*command, cwd, env=None):
