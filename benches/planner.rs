@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use wschat::plan::{Options, diff};
+use wschat::core::plan::{Options, diff};
+use wschat::core::stack::{Stack, resolve};
+use wschat::core::template;
+use wschat::core::words::{Scope, Token};
 use wschat::resources::{self, Live, deployment, function, integration, permission, route};
-use wschat::stack::{Scope, Stack, Token, resolve};
-use wschat::template;
 
 /// A template with four resources for each of `count` routes, and four besides.
 fn text(count: usize) -> String {

@@ -14,12 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::aws::{Aws, Meaning, STEP};
-use crate::plan::cycles::cycle;
-use crate::plan::{Action, Did, Plan, Step};
+use crate::core::plan::cycles::cycle;
+use crate::core::plan::{Action, Did, Plan, Step};
+use crate::core::words::Token;
 use crate::resources::{
     Context, Created, Owner, Provider, ResourceError, Want, alias, function, permission, table, version,
 };
-use crate::stack::Token;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -513,7 +513,7 @@ async fn adopt(
             live.physical_id
         )));
     }
-    if !crate::plan::changes(provider, &live.properties, &want.properties).is_empty() {
+    if !crate::core::plan::changes(provider, &live.properties, &want.properties).is_empty() {
         provider.update(cx, &live, want).await?;
     }
     Ok(live.into())

@@ -14,20 +14,12 @@
 
 pub mod aws;
 pub mod cli;
-pub mod diagnostic;
+pub mod core;
 pub mod execute;
-pub mod iam;
-mod interpreter;
-pub mod lint;
 pub mod live;
 pub mod local;
-mod own_folder;
+mod machine;
 pub mod package;
-pub mod plan;
-pub mod policy;
-pub mod printable;
 pub mod resources;
-pub mod stack;
-pub mod template;
 pub mod timings;
 pub mod ui;

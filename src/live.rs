@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::{Aws, Call};
+use crate::core::stack::Stack;
+use crate::core::words::Scope;
 use crate::resources::{
     self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, alias, api, function, log_group,
     managed_policy, tags, version,
 };
-use crate::stack::{Scope, Stack};
 
 /// What could not be read, and why.
 #[derive(Debug, thiserror::Error)]

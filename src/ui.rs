@@ -6,6 +6,7 @@
 mod bar;
 pub mod build;
 pub mod plan;
+pub mod printable;
 pub mod progress;
 
 use std::error::Error;
@@ -16,8 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use indicatif::MultiProgress;
 
-use crate::printable;
-use crate::stack::Secrets;
+use crate::core::stack::Secrets;
 
 /// The terminal, or whatever stands in its place. Whoever stops reading misses the rest: writes that fail are no
 /// error of ours.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use time::macros::date;
-use wschat::lint;
-use wschat::template::render::{Rendering, render};
+use wschat::core::lint;
+use wschat::core::template::render::{Rendering, render};
 
 fuzz_target!(|bytes: &[u8]| {
     let problems = lint::inspect(bytes, &BTreeMap::new(), date!(2026 - 11 - 23), |_| Vec::new());

@@ -23,7 +23,7 @@ use super::network::Network;
 use super::pace::Pace;
 use super::propagation::Propagation;
 use super::settings::Settings;
-use crate::stack::Scope;
+use crate::core::words::Scope;
 
 /// Where to deploy to.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! The names of AWS's regions, to tell a slip of the pen from a region that is newer than this build.
 
-use crate::diagnostic::nearest;
+use crate::core::words::nearest;
 
 /// The regions that the AWS SDK for Rust knows (the partitions in the endpoint rules of aws-sdk-sts 1.124, without the
 /// global pseudo-regions). A region that is not among them may exist all the same.

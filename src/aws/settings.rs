@@ -18,7 +18,7 @@ use super::connect::{ConnectError, Target};
 use super::error::{CallError, Meaning, chain};
 use super::network::{Network, Unreached};
 use super::regions;
-use crate::diagnostic::nearest;
+use crate::core::words::nearest;
 
 /// The properties by which a profile holds credentials (AWS SDKs and Tools reference guide, settings).
 const CREDENTIALS: &[&str] = &[

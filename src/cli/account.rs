@@ -2,10 +2,10 @@
 
 use super::Failure;
 use crate::aws::{Aws, Meaning};
-use crate::plan::{Action, Plan};
+use crate::core::plan::{Action, Plan};
+use crate::core::stack::Stack;
 use crate::resources::account::{self, Account};
 use crate::resources::stage;
-use crate::stack::Stack;
 use crate::ui::Ui;
 
 /// The account's settings, if a stage of the stack logs and they can be read. Where they cannot, that is said: API Gateway

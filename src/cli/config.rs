@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::Failure;
-use crate::diagnostic::nearest;
+use crate::core::words::nearest;
 
 /// The file's name.
 pub const FILE: &str = "wschat.toml";

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::command::{Command, Flags};
 use super::{Failure, account, project, result, target};
 use crate::aws::Aws;
+use crate::core::plan::{self, Plan};
+use crate::core::stack::{Secrets, Stack};
 use crate::execute::{Code, Zip};
 use crate::live;
 use crate::package;
-use crate::plan::{self, Plan};
 use crate::resources::{Live, Owner, Sought, function};
-use crate::stack::{Secrets, Stack};
 use crate::ui::Ui;
 
 /// What shall be, and where.

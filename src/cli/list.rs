@@ -6,10 +6,9 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::{Failure, result, target};
-use crate::diagnostic::nearest;
+use crate::core::words::{Scope, nearest};
 use crate::live;
 use crate::resources::{Live, Owner, Search, Sought, function, log_group, provider, tags};
-use crate::stack::Scope;
 use crate::ui::Ui;
 
 /// Show the stacks of this account and region: how many resources each has, and its URI

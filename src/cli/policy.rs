@@ -2,8 +2,8 @@
 
 use super::exit::Exit;
 use super::{Failure, project, result, target};
-use crate::plan;
-use crate::policy;
+use crate::core::plan;
+use crate::core::policy;
 use crate::ui::Ui;
 
 /// Print the IAM policy that the next `up` needs: to do what it would do now, and to take it back

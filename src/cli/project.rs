@@ -10,12 +10,12 @@ use time::Date;
 
 use super::command::{Command, Flags};
 use super::{Failure, parameters};
-use crate::diagnostic::{self, Problem, nearest};
-use crate::lint;
+use crate::core::lint;
+use crate::core::stack::{self, Secrets, Stack};
+use crate::core::template;
+use crate::core::words::{self, Problem, Scope, nearest};
 use crate::package::{self, Architecture, Code, Source};
 use crate::resources::{self, function};
-use crate::stack::{self, Scope, Secrets, Stack};
-use crate::template;
 use crate::ui::Ui;
 
 /// Which template, with which parameters.
@@ -231,7 +231,7 @@ impl Project {
     }
 
     /// That there is no code at `code`.
-    fn missing(&self, code: &Path, place: diagnostic::Path) -> Problem {
+    fn missing(&self, code: &Path, place: words::Path) -> Problem {
         let below = self.folder().ok().and_then(|folder| Some(code.strip_prefix(folder).ok()?.to_owned()));
         let shown = below.map_or(code.to_owned(), |below| self.path.with_file_name(below));
         let problem = Problem::new(place, format!("there is no {}", shown.display()));

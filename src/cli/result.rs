@@ -6,10 +6,11 @@ use std::fmt::Display;
 use serde_json::json;
 
 use super::Failure;
+use crate::core::plan::Plan;
+use crate::core::stack::{MASK, Output, Stack};
+use crate::core::words::Token;
 use crate::execute::Outcome;
-use crate::plan::Plan;
 use crate::resources::{Live, ResourceError, api, stage};
-use crate::stack::{MASK, Output, Stack, Token};
 use crate::ui::Ui;
 
 /// The outputs, with what AWS minted put in; those that hold a secret are masked, unless secrets are to be shown.

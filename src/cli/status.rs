@@ -5,12 +5,12 @@ use serde_json::json;
 use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, project, result, target};
-use crate::plan::{self, Action, Plan, Step};
-use crate::printable;
+use crate::core::plan::{self, Action, Plan, Step};
+use crate::core::stack::Secrets;
 use crate::resources::{Health, Live, Owner};
-use crate::stack::Secrets;
 use crate::ui::Ui;
 use crate::ui::plan::values;
+use crate::ui::printable;
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///

@@ -9,10 +9,11 @@ use super::config::{self, Config};
 use super::local::DataFolder;
 use super::project::Project;
 use crate::aws::{Aws, Target};
+use crate::core::stack::Stack;
+use crate::core::words::naming::check_stack;
 use crate::live;
 use crate::local::{lambda, process};
 use crate::resources::{Live, Search, Sought};
-use crate::stack::{Stack, check_stack};
 use crate::ui::Ui;
 
 /// Which stack, and where.

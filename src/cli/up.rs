@@ -12,12 +12,12 @@ use super::desired::{self, Desired, When};
 use super::exit::Exit;
 use super::{Failure, interrupt, result, timings};
 use crate::aws::Aws;
+use crate::core::plan::{self, Action, Plan, Step};
 use crate::execute::{self, Code, Outcome};
-use crate::plan::{self, Action, Plan, Step};
-use crate::printable;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
 use crate::ui::plan::View;
+use crate::ui::printable;
 use crate::ui::progress::{self, Style};
 
 /// Build the handlers, provision what the template describes, print the URI to connect to

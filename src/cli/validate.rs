@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 
 use super::exit::Exit;
 use super::{Failure, project};
-use crate::diagnostic::{Problem, Step};
-use crate::lint;
-use crate::template::render::{Rendering, Source, render};
+use crate::core::lint;
+use crate::core::template::render::{Rendering, Source, render};
+use crate::core::words::{Problem, Step};
 use crate::ui::Ui;
 
 /// Say all that is wrong with a template, and all that will hurt when it runs

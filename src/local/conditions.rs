@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::bucket::{Bucket, Rate};
 use super::wire::ApiError;
-use crate::diagnostic::nearest;
+use crate::core::words::nearest;
 
 /// The services that a conditions file can speak of, by `wire::Service::name`.
 const SERVICES: &[&str] =

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::own_folder;
+use crate::machine::own_folder;
 
 /// What one service, or the cloud itself, keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

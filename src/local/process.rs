@@ -27,8 +27,8 @@ use super::conditions::Conditions;
 use super::part::Part;
 use super::server::{Health, TOKEN};
 use super::store::{Damaged, write_private};
-use crate::interpreter::VERSION_MANAGERS;
-use crate::own_folder;
+use crate::machine::interpreter::VERSION_MANAGERS;
+use crate::machine::own_folder;
 
 /// The server's own log, in the data folder.
 pub const LOG: &str = "local.log";

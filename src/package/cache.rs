@@ -11,7 +11,7 @@ use super::folder::{self, Files};
 use super::place::Place;
 use super::zip::{self, Entry};
 use super::{Artifact, PackageError, Target, elf, file_name};
-use crate::own_folder;
+use crate::machine::own_folder;
 
 /// Part of every key: raise it when the same files are to give other bytes.
 const FORMAT: &str = "1";

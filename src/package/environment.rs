@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::interpreter::VERSION_MANAGERS;
+use crate::machine::interpreter::VERSION_MANAGERS;
 
 /// What package managers and compilers need to find their programs, folders, registries and certificates.
 const KEPT: &[&str] = &[

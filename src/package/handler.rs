@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::PackageError;
 use super::folder::Files;
-use crate::interpreter::Language;
+use crate::machine::interpreter::Language;
 
 /// Checks that one of the files that `handler` can mean is among `names`. `left_out` is what a .gitignore keeps away, and
 /// `place` where the code is from.

@@ -12,8 +12,8 @@ use super::folder::Files;
 use super::npm::{self, Modules};
 use super::workspace::{self, declared, manifest};
 use super::{Code, Options, PackageError, Progress, Source, Target, environment, file_name, handler, install};
-use crate::interpreter::{self, Language};
-use crate::stack::{Build, Esbuild, Makefile};
+use crate::core::stack::{Build, Esbuild, Makefile};
+use crate::machine::interpreter::{self, Language};
 
 const DOING: &str = "build the code";
 

@@ -44,8 +44,8 @@ mod tree;
 mod workspace;
 mod zip;
 
-use crate::interpreter::Language;
-use crate::stack::Build;
+use crate::core::stack::Build;
+use crate::machine::interpreter::Language;
 use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;

@@ -19,7 +19,7 @@ use super::place::Architecture;
 use super::tree::{self, Tree};
 use super::workspace::{self, DOING, Manager, NEEDED, Project, declared, manifest};
 use super::{Code, Options, PackageError, Target, environment, install};
-use crate::interpreter;
+use crate::machine::interpreter;
 
 pub(super) const WITHOUT_NPM: &str =
     "install Node.js, which brings npm (https://nodejs.org), and run the same command again";

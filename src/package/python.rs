@@ -11,7 +11,7 @@ use tokio::process::Command;
 use super::install::output;
 use super::requirements::Requirements;
 use super::{Code, Options, PackageError, environment};
-use crate::interpreter;
+use crate::machine::interpreter;
 
 const DOING: &str = "install the dependencies";
 

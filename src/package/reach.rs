@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Code, PackageError, Source};
-use crate::interpreter::Language;
+use crate::machine::interpreter::Language;
 
 /// How far from the template code lies.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::npm::{Modules, Stage};
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
 use super::{file_name, handler, is_zip, npm, pip, private, python, sdk, workspace};
-use crate::interpreter::{self, Interpreter, Language};
-use crate::stack::Build;
+use crate::core::stack::Build;
+use crate::machine::interpreter::{self, Interpreter, Language};
 
 /// How many installations go on side by side.
 const INSTALLATIONS: usize = 4;

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::folder::{self, Verdict};
 use super::install::run;
 use super::{PackageError, Progress, environment, npm, pip};
-use crate::interpreter::{self, Interpreter, Language};
+use crate::machine::interpreter::{self, Interpreter, Language};
 
 const DOING: &str = "get the SDK that Lambda brings for the code";
 

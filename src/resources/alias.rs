@@ -10,8 +10,7 @@ use super::{
     mark, pages, to_value,
 };
 use crate::aws::{Aws, Call};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::Lambda::Alias";
 
@@ -60,7 +59,7 @@ impl Kind for Alias {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let mut props: Props = super::properties::read(properties)?;
+        let mut props: Props = deserialize::read(properties)?;
         // No weights and none at all mean the same.
         props.routing_config = props.routing_config.filter(|routing| !routing.additional_version_weights.is_empty());
         Ok(to_value(&props))

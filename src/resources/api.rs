@@ -13,8 +13,7 @@ use super::{
     canonical, deployment, function, gone_is_fine, integration, mark, pages, provider, route, stage, to_value,
 };
 use crate::aws::{Aws, Call, CallError};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Api";
 

@@ -14,8 +14,7 @@ use super::{
     gone_is_fine, pages, to_value, wait,
 };
 use crate::aws::{Aws, Call};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
 

@@ -16,8 +16,7 @@ use super::{
     permission, to_value,
 };
 use crate::aws::{Aws, Meaning};
-use crate::diagnostic::Problem;
-use crate::stack::{DeletionPolicy, Scope};
+use crate::core::words::{DeletionPolicy, Problem, Scope};
 
 /// The type's name. No template has it: there it is an `AWS::Lambda::Permission` like the others.
 pub const TYPE: &str = "wschat::Lambda::Permission";

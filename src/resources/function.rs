@@ -18,8 +18,8 @@ use super::{
     gone_is_fine, log_group, pages, to_value, wait,
 };
 use crate::aws::{Aws, Call, CallError, Meaning, Trial};
-use crate::diagnostic::{Path, Problem};
-use crate::stack::{Identity, Scope, Token, logical_id_in};
+use crate::core::words::naming::{Identity, logical_id_in};
+use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::Lambda::Function";
 
@@ -175,7 +175,7 @@ impl Kind for Function {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let mut props: Props = super::properties::read(properties)?;
+        let mut props: Props = deserialize::read(properties)?;
         if !Token::is_in(&props.role) && !props.role.starts_with("arn:") {
             let what = format!("a function's role is given by its ARN, not as \"{}\"", props.role);
             return Err(vec![Problem::new(Path::default().key("Role"), what).help("!GetAtt ROLE.Arn")]);

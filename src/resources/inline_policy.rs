@@ -9,10 +9,9 @@ use serde_json::Value;
 use super::role::{self, Policy};
 use super::{Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, canonical, to_value};
 use crate::aws::Aws;
-use crate::diagnostic::Problem;
-use crate::iam::document::Document;
-use crate::iam::grammar::{self, Purpose};
-use crate::stack::Scope;
+use crate::core::iam::document::Document;
+use crate::core::iam::grammar::{self, Purpose};
+use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::IAM::Policy";
 

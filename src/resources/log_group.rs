@@ -12,8 +12,7 @@ use super::{
     function, gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
-use crate::diagnostic::Problem;
-use crate::stack::{DeletionPolicy, Scope};
+use crate::core::words::{DeletionPolicy, Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
 

@@ -15,10 +15,9 @@ use super::{
     gone_is_fine, pages, role, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
-use crate::diagnostic::Problem;
-use crate::iam::document::Document;
-use crate::iam::grammar::{self, Purpose};
-use crate::stack::Scope;
+use crate::core::iam::document::Document;
+use crate::core::iam::grammar::{self, Purpose};
+use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::IAM::ManagedPolicy";
 
@@ -51,7 +50,7 @@ impl Kind for ManagedPolicy {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let documents = grammar::check(properties, "PolicyDocument", Purpose::Managed);
-        let mut props: Props = grammar::with(super::properties::read(properties), documents)?;
+        let mut props: Props = grammar::with(deserialize::read(properties), documents)?;
         props.path = props.path.filter(|path| path != "/");
         Ok(to_value(&props))
     }

@@ -2,7 +2,7 @@
 //! says it, at its end.
 
 use super::ResourceError;
-use crate::stack::DeletionPolicy;
+use crate::core::words::DeletionPolicy;
 
 /// The property that the plan puts in: the logical id, and the deletion policy where it is not `Delete`.
 pub const PROPERTY: &str = "Mark";

@@ -18,7 +18,6 @@ pub mod managed_policy;
 pub mod mark;
 mod pages;
 pub mod permission;
-pub mod properties;
 pub mod role;
 pub mod route;
 pub mod route_response;
@@ -38,8 +37,7 @@ use serde_json::Value;
 
 use self::constraints::Refusal;
 use crate::aws::{Aws, CallError};
-use crate::diagnostic::Problem;
-use crate::stack::{DeletionPolicy, Scope};
+use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
 
 /// All resource types that wschat provisions itself.
 pub static PROVIDERS: &[&dyn Provider] = &[
@@ -268,7 +266,7 @@ impl Want {
 }
 
 fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, ResourceError> {
-    properties::read(properties).map_err(|problems| {
+    deserialize::read(properties).map_err(|problems| {
         let first = problems.first().map(|problem| format!("{}: {}", problem.path, problem.what));
         ResourceError::Failed(first.unwrap_or_default())
     })
@@ -439,7 +437,7 @@ pub fn built<T>(result: Result<T, aws_smithy_types::error::operation::BuildError
 /// # Errors
 /// Every property that does not.
 pub fn canonical<T: DeserializeOwned + serde::Serialize>(properties: &Value) -> Result<Value, Vec<Problem>> {
-    let typed: T = properties::read(properties)?;
+    let typed: T = deserialize::read(properties)?;
     Ok(to_value(&typed))
 }
 

@@ -11,8 +11,7 @@ use super::{
     function, gone_is_fine, to_value,
 };
 use crate::aws::{Aws, Call, CallError};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::Lambda::Permission";
 
@@ -41,7 +40,7 @@ impl Props {
 
     /// One spelling for the principal. The function keeps its own until it is known whether the template describes it.
     fn canonical(mut self) -> Self {
-        self.principal = crate::iam::document::account_id(&self.principal).unwrap_or(self.principal);
+        self.principal = crate::core::iam::document::account_id(&self.principal).unwrap_or(self.principal);
         self
     }
 }
@@ -78,7 +77,7 @@ impl Kind for Permission {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let props: Props = super::properties::read(properties)?;
+        let props: Props = deserialize::read(properties)?;
         Ok(to_value(&props.canonical()))
     }
 
@@ -241,7 +240,7 @@ fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {
     let props = Props {
         function_name: called(function, alias),
         action: text(&statement["Action"]).unwrap_or_default(),
-        principal: principal.map(|who| crate::iam::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
+        principal: principal.map(|who| crate::core::iam::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
         source_arn: condition("AWS:SourceArn"),
         source_account: condition("AWS:SourceAccount"),
     };

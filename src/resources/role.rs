@@ -14,10 +14,9 @@ use super::{
     gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, CallError, Meaning};
-use crate::diagnostic::{Path, Problem};
-use crate::iam::document::Document;
-use crate::iam::grammar::{self, Purpose};
-use crate::stack::Scope;
+use crate::core::iam::document::Document;
+use crate::core::iam::grammar::{self, Purpose};
+use crate::core::words::{Path, Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::IAM::Role";
 
@@ -68,7 +67,7 @@ impl Kind for Role {
             let found = grammar::check(policy, "PolicyDocument", Purpose::Inline);
             documents.extend(found.into_iter().map(|problem| problem.below(&place)));
         }
-        let mut props: Props = grammar::with(super::properties::read(properties), documents)?;
+        let mut props: Props = grammar::with(deserialize::read(properties), documents)?;
         props.policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
         props.path = props.path.filter(|path| path != "/");
         Ok(to_value(&props))

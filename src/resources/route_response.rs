@@ -11,8 +11,7 @@ use super::{
     to_value,
 };
 use crate::aws::{Aws, Call};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
 

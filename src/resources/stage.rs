@@ -12,8 +12,7 @@ use super::{
     Attribute, Context, Created, Kind, Live, Provider, ResourceError, Sought, Want, api, gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call};
-use crate::diagnostic::{Path, Problem};
-use crate::stack::Scope;
+use crate::core::words::{Path, Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Stage";
 
@@ -95,7 +94,7 @@ impl Kind for Stage {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let mut props: Props = super::properties::read(properties)?;
+        let mut props: Props = deserialize::read(properties)?;
         // A log group's ARN ends in `:*`, which API Gateway leaves out.
         if let Some(arn) = props.access_log_settings.as_mut().and_then(|log| log.destination_arn.as_mut()) {
             *arn = arn.trim_end_matches(":*").to_owned();

@@ -14,8 +14,7 @@ use super::{
     gone_is_fine, pages, to_value,
 };
 use crate::aws::{Aws, Call, Meaning};
-use crate::diagnostic::{Path, Problem};
-use crate::stack::{Scope, Token};
+use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
 
@@ -268,7 +267,7 @@ impl Kind for Table {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        let props: Props = super::properties::read(properties)?;
+        let props: Props = deserialize::read(properties)?;
         let problems = props.undefined();
         if problems.is_empty() { Ok(to_value(&props.canonical())) } else { Err(problems) }
     }

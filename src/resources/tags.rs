@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Owner;
-use crate::stack::{DeletionPolicy, Scope, logical_id_in};
+use crate::core::words::naming::logical_id_in;
+use crate::core::words::{DeletionPolicy, Scope};
 
 pub const STACK: &str = "wschat:stack";
 /// IAM is one for all regions: a role belongs to the stack of one.

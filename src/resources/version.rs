@@ -24,8 +24,7 @@ use super::{
     mark, pages,
 };
 use crate::aws::{Aws, Call};
-use crate::diagnostic::Problem;
-use crate::stack::Scope;
+use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Lambda::Version";
 

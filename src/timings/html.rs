@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{CONNECT, EXECUTE, Link, PLAN, Run, Timings, seconds};
 use crate::aws::Record;
+use crate::core::plan::Action;
 use crate::execute::Times;
-use crate::plan::Action;
 
 const STYLE: &str = include_str!("timeline.css");
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 pub use html::page;
 
 use crate::aws::Record;
+use crate::core::plan::Plan;
 use crate::execute::{Outcome, Times};
-use crate::plan::Plan;
 
 /// What is noted of a run as it goes on.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::{Link, Round, Run, Timings, page};
 use crate::aws::Record;
+use crate::core::plan::{Action, Plan, Step};
 use crate::execute::Times;
-use crate::plan::{Action, Plan, Step};
 use crate::resources::{function, role};
 
 /// A run that connects until 100, plans until 200, and has steps and calls added to it.

@@ -11,7 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Ui;
-use crate::printable;
+use crate::ui::printable;
 
 /// How often bars are drawn.
 const TICK: Duration = Duration::from_millis(100);

@@ -11,8 +11,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Ui;
 use super::bar::{self, Bar, Text};
+use crate::core::plan::{Action, Plan, Step};
 use crate::execute::Event;
-use crate::plan::{Action, Plan, Step};
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use time::macros::date;
-use wschat::lint;
-use wschat::template::render::{Rendering, render};
+use wschat::core::lint;
+use wschat::core::template::render::{Rendering, render};
 
 /// Kilobytes of address space: what the program itself maps, threads' stacks among it, and some more.
 const MEMORY: u32 = 1_500_000;

@@ -336,7 +336,7 @@ fn characters_that_a_terminal_would_act_on_are_written_out() {
     template.0["Outputs"]["Wild"] = json!({"Value": wild});
     template.save(&cloud);
     let tame = |text: &str| {
-        let hidden = text.chars().find(|character| *character != '\n' && wschat::printable::is_hidden(*character));
+        let hidden = text.chars().find(|character| *character != '\n' && wschat::ui::printable::is_hidden(*character));
         assert_eq!(hidden, None, "{text:?}");
     };
     let shown = r"a\u001b[2Jb\u202ec\u0007d\re\u200bf";

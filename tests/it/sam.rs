@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use wschat::template::expand::{Context, expand};
-use wschat::template::locate::SourceMap;
-use wschat::template::render::{Rendering, render};
-use wschat::template::{Resource, Template, parse};
+use wschat::core::template::expand::{Context, expand};
+use wschat::core::template::locate::SourceMap;
+use wschat::core::template::render::{Rendering, render};
+use wschat::core::template::{Resource, Template, parse};
 
 /// The templates of a folder, in order.
 fn templates(folder: &str) -> Vec<PathBuf> {
@@ -151,7 +151,7 @@ fn what_the_translator_refuses_is_refused_for_the_same_fault() {
 /// So that none is carried over wrongly.
 #[test]
 fn every_policy_template_is_in_some_template() {
-    let data = read(Path::new("src/template/expand/policy_templates.txt"));
+    let data = read(Path::new("src/core/template/expand/policy_templates.txt"));
     let names = data.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphabetic()));
     let names: Vec<&str> = names.filter_map(|line| line.split(' ').next()).collect();
     let texts: String = templates("").iter().map(|path| read(path)).collect();

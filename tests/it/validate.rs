@@ -157,7 +157,7 @@ fn what_cannot_be_read_is_an_error_too() {
 fn the_help_names_every_rule() {
     let (code, stdout, _) = validate(Path::new("."), &["--help"]);
     assert_eq!(code, 0);
-    for (rule, _) in wschat::lint::rules() {
+    for (rule, _) in wschat::core::lint::rules() {
         assert!(stdout.contains(&format!("\n  {rule}: ")), "{rule}");
     }
 }

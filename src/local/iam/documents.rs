@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::shell::ACCOUNT;
 use super::super::wire::ApiError;
-use crate::iam::grammar::{self, Purpose};
+use crate::core::iam::grammar::{self, Purpose};
 
 /// RFC 3986: what stands for itself in a document that is sent in an answer.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -30,7 +30,10 @@ mod tests {
     #[test]
     fn every_document_is_one_that_iam_takes() {
         for (name, document) in POLICIES {
-            assert!(super::super::documents::check(document, crate::iam::grammar::Purpose::Inline).is_ok(), "{name}");
+            assert!(
+                super::super::documents::check(document, crate::core::iam::grammar::Purpose::Inline).is_ok(),
+                "{name}"
+            );
         }
         assert!(document("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole").is_some());
         assert_eq!(document("arn:aws:iam::aws:policy/AmazonS3FullAccess"), None);

@@ -6,7 +6,7 @@ use super::super::shell::Shell;
 use super::super::wire::ApiError;
 use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
-use crate::iam::grammar::Purpose;
+use crate::core::iam::grammar::Purpose;
 use crate::resources::constraints::managed::{self, Known};
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed

@@ -6,7 +6,7 @@ use super::super::clock::{iso8601, now_millis};
 use super::super::query::{Query, Xml, constraint};
 use super::super::wire::ApiError;
 use super::{Answer, Role, State, documents, limit_exceeded, no_such_entity, page, policies, unique_id};
-use crate::iam::grammar::Purpose;
+use crate::core::iam::grammar::Purpose;
 
 /// Quotas of IAM: characters of a trust policy, tags of a role.
 const TRUST_CHARACTERS: usize = 2048;

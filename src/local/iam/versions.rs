@@ -5,7 +5,7 @@ use super::super::query::{Query, Xml};
 use super::super::wire::ApiError;
 use super::policies::{check_size, policy, policy_mut};
 use super::{Answer, Document, Policy, State, documents, limit_exceeded, no_such_entity, page};
-use crate::iam::grammar::Purpose;
+use crate::core::iam::grammar::Purpose;
 
 /// So many versions IAM keeps of a policy.
 const VERSIONS: usize = 5;

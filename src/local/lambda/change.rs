@@ -9,9 +9,9 @@ use time::Date;
 use time::macros::date;
 
 use super::error::{self, constraint};
-use crate::interpreter::Language;
-use crate::lint::runtimes::end;
+use crate::core::lint::runtimes::end;
 use crate::local::wire::ApiError;
+use crate::machine::interpreter::Language;
 use crate::resources::constraints::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 
 /// The runtimes that Lambda lists to who asks for one that it does not know, in the order in which it did (recorded answer

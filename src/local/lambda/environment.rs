@@ -21,10 +21,10 @@ use super::runtime_api::Invocation;
 use super::sandbox::{self, NOWHERE};
 use super::state::{Deployment, now};
 use super::write_protection::WriteProtection;
-use crate::interpreter::Language;
 use crate::local::conditions::lock;
 use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
 use crate::local::shell::Shell;
+use crate::machine::interpreter::Language;
 
 /// Where environments keep their files, below Lambda's folder.
 pub const SCRATCH: &str = "tmp";

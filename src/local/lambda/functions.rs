@@ -16,8 +16,8 @@ use super::packages::{Code, Packages};
 use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
-use crate::interpreter::Language;
 use crate::local::wire::{ApiError, Request, Response};
+use crate::machine::interpreter::Language;
 
 /// The service that must be able to assume a function's role.
 const PRINCIPAL: &str = "lambda.amazonaws.com";

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use crate::interpreter::{self, Interpreter, Language};
 use crate::local::store::write_atomically;
+use crate::machine::interpreter::{self, Interpreter, Language};
 
 /// What the interpreters start.
 const CLIENTS: [(&str, &str); 2] =

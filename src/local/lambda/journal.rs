@@ -13,9 +13,9 @@ use super::environment::Spec;
 use super::failure::{Failure, Status};
 use super::settings::{LogFormat, runtime_version_arn};
 use super::state::now;
-use crate::interpreter::Language;
 use crate::local::conditions::lock;
 use crate::local::seams::{LogEvent, LogSink};
+use crate::machine::interpreter::Language;
 
 /// How much of the log `Invoke` hands back, in bytes.
 const TAIL: usize = 4096;

@@ -13,8 +13,8 @@ use super::interpreters::Interpreters;
 use super::packages;
 use super::sandbox::TASK;
 use super::settings::LogFormat;
-use crate::interpreter::Language;
 use crate::local::seams::Credentials;
+use crate::machine::interpreter::Language;
 
 /// The variable that says of a process and of all that it starts whose function's it is: Lambda's folder.
 pub const MARK: &str = "_WSCHAT_LAMBDA";

@@ -20,7 +20,7 @@ use super::files::{Failure, Files};
 use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
-use crate::own_folder;
+use crate::machine::own_folder;
 
 /// The longest archive that can be uploaded directly, and the most that it may unpack to (Lambda quotas), in bytes.
 const LONGEST_ARCHIVE: usize = 52_428_800;

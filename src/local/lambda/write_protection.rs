@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::local::conditions::lock;
-use crate::own_folder;
+use crate::machine::own_folder;
 
 /// The folders that are protected, each with how many want that. Clones are the same.
 #[derive(Clone, Default)]

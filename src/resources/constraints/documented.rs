@@ -6,12 +6,11 @@ use serde_json::Value;
 
 use super::Refusal;
 use super::managed::{Known, PREFIX, all_names, known, name_of};
-use crate::diagnostic::{Path, Problem};
+use crate::core::words::{Path, Problem, Token};
 use crate::resources::{
     alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
     stage, table,
 };
-use crate::stack::Token;
 
 /// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
 pub const RESERVED_VARIABLES: &[&str] = &[

@@ -1,6 +1,6 @@
 //! The names of AWS's own managed policies.
 
-use crate::diagnostic::nearest;
+use crate::core::words::nearest;
 
 /// Paths and names, a line each, as `make.py --policies` wrote them.
 const NAMES: &str = include_str!("managed_policies.txt");

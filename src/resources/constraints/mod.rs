@@ -16,9 +16,8 @@ use serde_json::Value;
 pub use documented::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 pub use managed::{Known, known as known_policy};
 
-use super::properties::subject;
-use crate::diagnostic::{Path, Problem, nearest};
-use crate::stack::Token;
+use crate::core::words::deserialize::subject;
+use crate::core::words::{Path, Problem, Token, nearest};
 
 /// The table, as `make.py` writes it.
 const TABLE: &str = include_str!("constraints.tsv");

@@ -1,0 +1,120 @@
+//! What is assumed while nobody is asked: the values of parameters that have none, and whose account it will be.
+
+use std::collections::BTreeMap;
+
+use regex_lite::Regex;
+use serde_json::Value;
+
+use super::names::names_in;
+use crate::core::template::{Parameter, Template};
+use crate::core::words::{Path, Problem, Scope, Step};
+
+/// Values that were made up, by the names of parameters and pseudo parameters.
+#[derive(Debug, Default)]
+pub struct Assumed(BTreeMap<String, String>);
+
+impl Assumed {
+    /// Gives every parameter of `template` that has neither a default nor a value among `given` one that its constraints
+    /// allow, as its default; and makes up an account.
+    pub fn make(template: &mut Template, given: &BTreeMap<String, String>) -> (Self, Scope) {
+        let scope = Scope {
+            stack: "stack".to_owned(),
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        let mut values: BTreeMap<String, String> =
+            [("AWS::AccountId", &scope.account), ("AWS::Region", &scope.region), ("AWS::Partition", &scope.partition)]
+                .map(|(name, value)| (name.to_owned(), value.clone()))
+                .into();
+        for (name, parameter) in &mut template.parameters {
+            if parameter.default.is_none() && !given.contains_key(name) {
+                let value = stand_in(name, parameter);
+                if !fits(parameter, &value) {
+                    // Nobody knows what it will be, so nothing is said of it.
+                    parameter.allowed_pattern = None;
+                }
+                parameter.default = Some(Value::from(value.as_str()));
+                parameter.made_up = true;
+                values.insert(name.clone(), value);
+            }
+        }
+        // What a rule says of values that nobody gave means nothing.
+        let made_up = |value: &Value| names_in(value).into_iter().any(|name| values.contains_key(name));
+        template.rules.retain(|_, rule| {
+            let condition = rule.rule_condition.iter();
+            !condition.chain(rule.assertions.iter().map(|assertion| &assertion.assert)).any(made_up)
+        });
+        (Self(values), scope)
+    }
+
+    /// Whether a problem of the user's `template` may be there only because of what was made up.
+    pub fn explain(&self, template: &Template, problem: &Problem) -> bool {
+        let made_up = |value: &Value| names_in(value).into_iter().any(|name| self.0.contains_key(name));
+        // What a condition leaves out here may be there elsewhere.
+        if problem.what.ends_with("its condition is false") {
+            return template.conditions.values().any(made_up);
+        }
+        let at = |path: &Path| {
+            path.0.iter().try_fold(&template.tree, |value, step| match step {
+                Step::Key(key) => value.get(key),
+                Step::Index(index) => value.get(*index),
+            })
+        };
+        // Regions and accounts are all alike in what such problems are about.
+        let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
+        if !problem.hangs_on.is_empty() {
+            let mut values = problem.hangs_on.iter().filter_map(at);
+            return values.any(|value| names_in(value).iter().any(from_parameter));
+        }
+        if problem.at_key {
+            return false;
+        }
+        let below = at(&problem.path);
+        let names = below.map(names_in).unwrap_or_default();
+        // A sentence about a wrong value quotes it.
+        names.iter().any(|name| self.0.get(*name).is_some_and(|value| problem.what.contains(value.as_str())))
+    }
+}
+
+/// A value for a parameter.
+fn stand_in(name: &str, parameter: &Parameter) -> String {
+    if let Some(first) = parameter.allowed_values.first() {
+        return first.clone();
+    }
+    if matches!(parameter.type_name.as_str(), "Number" | "List<Number>") {
+        let least = parameter.min_value.unwrap_or(1.0);
+        return parameter.max_value.map_or(least, |most| most.min(least)).to_string();
+    }
+    let candidates = [
+        name.to_owned(),
+        name.to_lowercase(),
+        "1234567890".to_owned(),
+        "123456789012".to_owned(),
+        "example.com".to_owned(),
+        "name@example.com".to_owned(),
+        "https://example.com".to_owned(),
+        "10.0.0.0/16".to_owned(),
+        "10.0.0.1".to_owned(),
+        "2030-01-01".to_owned(),
+        "00000000-0000-0000-0000-000000000000".to_owned(),
+        "arn:aws:iam::000000000000:role/name".to_owned(),
+        "Abcdef1!".to_owned(),
+    ];
+    let shaped: Vec<String> = candidates.iter().map(|text| shape(text, parameter)).collect();
+    shaped.iter().find(|text| fits(parameter, text)).unwrap_or(&shaped[0]).clone()
+}
+
+/// `text`, as long as the parameter allows.
+fn shape(text: &str, parameter: &Parameter) -> String {
+    let most = parameter.max_length.unwrap_or(usize::MAX);
+    let least = parameter.min_length.unwrap_or(0).min(most);
+    // A template may ask for a text that fills the memory.
+    text.chars().cycle().take(text.chars().count().clamp(least.min(4096), most.max(least))).collect()
+}
+
+fn fits(parameter: &Parameter, text: &str) -> bool {
+    let pattern = parameter.allowed_pattern.as_ref();
+    // One that is no pattern is refused where it is read.
+    pattern.is_none_or(|pattern| Regex::new(&format!("^(?:{pattern})$")).map_or(true, |regex| regex.is_match(text)))
+}

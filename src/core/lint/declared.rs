@@ -1,0 +1,158 @@
+//! Rules about what a template declares beside its resources.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Scene;
+use super::names::names_in;
+use crate::core::words::{Path, Problem, Step};
+
+/// What the names of secrets end in, in lower case.
+const SECRET: &[&str] = &["password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey"];
+
+pub fn visible_secret(scene: &Scene<'_>) -> Vec<Problem> {
+    let secret = |name: &str| {
+        let name = name.to_lowercase();
+        SECRET.iter().any(|word| name.ends_with(word))
+    };
+    let visible = scene.template.parameters.iter().filter(|(name, parameter)| {
+        !parameter.no_echo && parameter.type_name == "String" && parameter.allowed_values.is_empty() && secret(name)
+    });
+    visible
+        .map(|(name, _)| {
+            let what = format!(
+                "{name} looks like a secret, and its value is shown in plans and to whoever may read the stack"
+            );
+            Problem::of_key(section("Parameters").key(name), what).help("add \"NoEcho: true\"")
+        })
+        .collect()
+}
+
+pub fn export(scene: &Scene<'_>) -> Vec<Problem> {
+    let exported = scene.template.outputs.iter().filter(|(_, output)| output.export.is_some());
+    exported
+        .map(|(name, _)| {
+            let what = "wschat makes no exports, so no other stack can import this";
+            let help = "`wschat up` prints the output; pass it on as a parameter";
+            Problem::of_key(section("Outputs").key(name).key("Export"), what).help(help)
+        })
+        .collect()
+}
+
+pub fn unquoted_answer(scene: &Scene<'_>) -> Vec<Problem> {
+    // Elsewhere a truth may well be what is meant.
+    const TEXTS: &[&str] = &["AllowedValues", "Default", "Fn::Equals", "Mappings", "Tags", "Variables"];
+    let of_text = |path: &Path| path.0.iter().any(|step| matches!(step, Step::Key(key) if TEXTS.contains(&&**key)));
+    let answers = scene.template.source.truths().filter(|(path, at_key)| *at_key || of_text(path));
+    // Whoever leaves one without quotes does so with all.
+    let mut members = BTreeSet::new();
+    answers
+        .filter(|(path, _)| members.insert(path.0.iter().take(2).cloned().collect::<Vec<_>>()))
+        .map(|(path, at_key)| {
+            let what = "without quotes this is not a text but true or false";
+            let help = "put it in quotes, or write true or false";
+            Problem { at_key, ..Problem::new(path, what).help(help) }
+        })
+        .collect()
+}
+
+pub fn unsubstituted(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for name in ["Resources", "Outputs"] {
+        if let Some(section) = scene.template.tree.get(name) {
+            plain_texts(section, &Path::default().key(name), &mut |path, text| {
+                let names = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+                let mut meant = names.filter(|name| {
+                    let head = name.split('.').next().unwrap_or(name);
+                    head.starts_with("AWS::")
+                        || scene.template.parameters.contains_key(head)
+                        || scene.template.tree["Resources"].get(head).is_some()
+                });
+                if let Some(name) = meant.next() {
+                    let what = format!("${{{name}}} stands in a text that nothing is put into");
+                    found.push(Problem::new(path.clone(), what).help("write !Sub before the text"));
+                }
+            });
+        }
+    }
+    found
+}
+
+/// Calls `found` with each text that is neither in a call of `Fn::Sub`, nor a description, nor code.
+fn plain_texts<'v>(value: &'v Value, path: &Path, found: &mut impl FnMut(&Path, &'v str)) {
+    const OTHERS: &[&str] = &["Description", "Fn::Sub", "InlineCode", "Metadata", "ZipFile"];
+    match value {
+        Value::String(text) => found(path, text),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| plain_texts(item, &path.index(index), found));
+        }
+        Value::Object(entries) => {
+            for (name, value) in entries.iter().filter(|(name, _)| !OTHERS.contains(&name.as_str())) {
+                plain_texts(value, &path.key(name), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+pub fn unused_parameter(scene: &Scene<'_>) -> Vec<Problem> {
+    let used: BTreeSet<&str> = sections(scene).flat_map(names_in).collect();
+    let unused = scene.template.parameters.keys().filter(|name| !used.contains(name.as_str()));
+    unused.map(|name| unused_of("parameter", "Parameters", name)).collect()
+}
+
+pub fn unused_mapping(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut maps = Vec::new();
+    for section in sections(scene) {
+        each_call(section, "Fn::FindInMap", &mut |argument| maps.push(&argument[0]));
+    }
+    // A map whose name is computed may be any.
+    if maps.iter().any(|name| !name.is_string()) {
+        return Vec::new();
+    }
+    let unused = scene.template.mappings.keys().filter(|name| !maps.iter().any(|map| *map == name.as_str()));
+    unused.map(|name| unused_of("mapping", "Mappings", name)).collect()
+}
+
+pub fn unused_condition(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut used = BTreeSet::new();
+    for section in sections(scene) {
+        each_call(section, "Fn::If", &mut |argument| used.extend(argument[0].as_str()));
+        each_call(section, "Condition", &mut |argument| used.extend(argument.as_str()));
+    }
+    let unused = scene.template.conditions.keys().filter(|name| !used.contains(name.as_str()));
+    unused.map(|name| unused_of("condition", "Conditions", name)).collect()
+}
+
+fn unused_of(what: &str, section_name: &str, name: &str) -> Problem {
+    Problem::of_key(section(section_name).key(name), format!("nothing uses the {what} {name}")).help("remove it")
+}
+
+fn section(name: &str) -> Path {
+    Path::default().key(name)
+}
+
+/// The sections in which names are used, as the user wrote them.
+fn sections<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Value> {
+    let sections = scene.template.tree.as_object().into_iter().flatten();
+    sections
+        .filter(|(name, _)| !["Parameters", "Mappings", "Metadata"].contains(&name.as_str()))
+        .map(|(_, section)| section)
+}
+
+/// Calls `found` with everything that stands under `key`, anywhere.
+fn each_call<'v>(value: &'v Value, key: &str, found: &mut impl FnMut(&'v Value)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| each_call(item, key, found)),
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                if name == key {
+                    found(value);
+                }
+                each_call(value, key, found);
+            }
+        }
+        _ => {}
+    }
+}

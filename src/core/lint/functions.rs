@@ -1,0 +1,63 @@
+//! Rules about functions themselves.
+
+use serde_json::Value;
+
+use super::invocation::called;
+use super::{Scene, runtimes, text};
+use crate::core::words::Problem;
+use crate::resources::function;
+
+/// The longest that API Gateway waits for an integration of a WebSocket API, in seconds ("Amazon API Gateway quotas").
+const GATEWAY_TIMEOUT: i64 = 29;
+
+pub fn timeout(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (function, route) in called(scene) {
+        let Some((timeout, path)) = scene.given(function, &["Timeout"]) else { continue };
+        let Some(seconds) = number(timeout).filter(|seconds| *seconds > GATEWAY_TIMEOUT) else { continue };
+        // Several routes may call it; one of them is enough.
+        if problems.iter().any(|problem: &Problem| problem.path == path) {
+            continue;
+        }
+        let key = text(route, "RouteKey");
+        let what = format!(
+            "{} may run for {seconds} s, but API Gateway waits {GATEWAY_TIMEOUT} s for the route {key} and then gives up",
+            function.logical_id
+        );
+        problems.push(Problem::new(path, what).help(format!("{GATEWAY_TIMEOUT} or less")));
+    }
+    problems
+}
+
+/// A number, or text that is one.
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+pub fn runtime(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for function in scene.of(function::TYPE) {
+        let Some((given, path)) = scene.given(function, &["Runtime"]) else { continue };
+        let Some(end) = given.as_str().and_then(runtimes::end) else { continue };
+        let runtimes::End { name, deprecated, no_create, no_update } = end;
+        if scene.today < deprecated {
+            continue;
+        }
+        let ended = format!("{name} reached its end of life on {deprecated}");
+        let what = if scene.today >= no_update {
+            format!("{ended}: Lambda creates and updates no functions with it")
+        } else if scene.today >= no_create {
+            format!("{ended}: Lambda creates no functions with it, and updates none from {no_update} on")
+        } else {
+            format!(
+                "{ended}: Lambda creates no functions with it from {no_create} on, and updates none from {no_update} on"
+            )
+        };
+        let problem = Problem::new(path, what);
+        problems.push(match runtimes::newest(name) {
+            Some(newest) => problem.help(format!("the newest of its kind is {newest}")),
+            None => problem,
+        });
+    }
+    problems
+}

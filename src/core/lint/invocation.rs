@@ -1,0 +1,234 @@
+//! Rules about who may invoke functions: API Gateway asks a function's resource policy, and most templates get that wrong.
+
+use super::{Scene, about, list, target, text};
+use crate::core::stack::Resource;
+use crate::core::words::{Problem, Token};
+use crate::local::iam::evaluate::glob;
+use crate::resources::{api, foreign_permission, function, integration, permission, route, stage};
+
+const GATEWAY: &str = "apigateway.amazonaws.com";
+
+/// A function as an integration or a permission names it.
+#[derive(Debug, PartialEq)]
+struct Named {
+    name: String,
+    /// A version or an alias.
+    qualifier: Option<String>,
+}
+
+impl Named {
+    /// Reads `NAME`, `NAME:QUALIFIER` or an ARN; none where AWS has yet to mint a part of it.
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() || Token::is_in(text) || text.contains("${") {
+            return None;
+        }
+        let (name, qualifier) = function::name_and_qualifier(text);
+        Some(Self { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) })
+    }
+}
+
+/// A route that calls a function of the template.
+struct Call<'a> {
+    route: &'a Resource,
+    api: String,
+    function: &'a Resource,
+    named: Named,
+}
+
+/// The routes that call functions of the template and need a permission for it.
+fn calls<'a>(scene: &Scene<'a>) -> Vec<Call<'a>> {
+    let call = |route| {
+        let integration = scene.get(integration::TYPE, &target(route, "Target")?)?;
+        // With credentials the gateway invokes under that role, and the function's own policy is not asked.
+        if text(integration, "IntegrationType") != "AWS_PROXY" || integration.properties.get("CredentialsArn").is_some()
+        {
+            return None;
+        }
+        let (function, named) = invoked(scene, integration)?;
+        Some(Call { route, api: target(route, "ApiId")?, function, named })
+    };
+    scene.sound(route::TYPE).filter_map(call).collect()
+}
+
+/// The function of the template that an integration invokes.
+fn invoked<'a>(scene: &Scene<'a>, integration: &Resource) -> Option<(&'a Resource, Named)> {
+    let (_, function) = text(integration, "IntegrationUri").split_once("/functions/")?;
+    let named = Named::read(function.strip_suffix("/invocations")?)?;
+    let function = scene.of(function::TYPE).find(|function| function.name.as_ref() == Some(&named.name))?;
+    Some((function, named))
+}
+
+/// The functions that routes call, each with the routes.
+pub(super) fn called<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
+    calls(scene).into_iter().map(|call| (call.function, call.route)).collect()
+}
+
+/// All permissions, whosever function they are on.
+fn permissions<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
+    scene.sound(permission::TYPE).chain(scene.sound(foreign_permission::TYPE))
+}
+
+/// The permissions that let API Gateway in, from a route or from anywhere.
+fn of_gateway<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
+    let invokes = |one: &&Resource| {
+        let action = text(one, "Action").to_ascii_lowercase();
+        ["*", "lambda:*", "lambda:invokefunction"].contains(&action.as_str())
+    };
+    permissions(scene).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
+}
+
+/// What a SourceArn says, as far as it can be told here: region, account and partition are taken to fit.
+enum Source {
+    Any,
+    /// `API/STAGE/ROUTE`, with wildcards.
+    Pattern(String),
+    /// An ARN of another service than API Gateway's.
+    Foreign,
+}
+
+fn source(permission: &Resource) -> Source {
+    let arn = text(permission, "SourceArn");
+    if arn.is_empty() {
+        return Source::Any;
+    }
+    match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        [_, _, service, _, _, resource] if glob(service, "execute-api") => Source::Pattern(plain(resource)),
+        // A wildcard that stands for several parts.
+        _ if arn.contains('*') && !arn.starts_with("arn:") => Source::Any,
+        _ => Source::Foreign,
+    }
+}
+
+/// `text` with one spelling for an API's id.
+fn plain(text: &str) -> String {
+    let api_id = |token: &Token| (token.attribute == "ApiId").then(|| Token::text(&token.logical_id, "Ref"));
+    Token::substitute_text(text, &api_id)
+}
+
+/// How many routes of an API, at how many stages, are held against a permission: three times what an API may have ("Amazon
+/// API Gateway quotas": 300 routes, 10 stages). More would take time and tell nobody anything.
+const MOST_ENDS: usize = 9_000;
+
+/// What stands for the stages of an API that has none in the template.
+const ANY_STAGE: &str = "*";
+
+/// The names of an API's stages; one that stands for all where the template has none.
+fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
+    let names: Vec<&str> = scene
+        .of(stage::TYPE)
+        .filter(|stage| target(stage, "ApiId").as_deref() == Some(api))
+        .map(|stage| text(stage, "StageName"))
+        .collect();
+    if names.is_empty() { vec![ANY_STAGE] } else { names }
+}
+
+/// Whether a permission lets a route in at a stage.
+fn lets_in(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
+    let Source::Pattern(pattern) = source else { return matches!(source, Source::Any) };
+    // Where the template has no stage, any will do.
+    let stage = if stage == ANY_STAGE { pattern.split('/').nth(1).unwrap_or_default() } else { stage };
+    glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), text(route, "RouteKey")))
+}
+
+pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
+    if !scene.knows_all(permission::TYPE) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for Call { route, api, function, named } in calls(scene) {
+        let stages = stages(scene, &api);
+        let mut outside = Vec::new();
+        let covered = of_gateway(scene).any(|permission| {
+            let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
+            // A function's permission does not hold for its aliases, each of which has a policy of its own.
+            let same = of == named;
+            let source = source(permission);
+            let covers = same && stages.iter().all(|stage| lets_in(&source, &api, stage, route));
+            if same && !covers {
+                outside.push(permission.logical_id.as_str());
+            }
+            covers
+        });
+        if covered {
+            continue;
+        }
+        let key = text(route, "RouteKey");
+        let id = match &named.qualifier {
+            Some(qualifier) => format!("{}:{qualifier}", function.logical_id),
+            None => function.logical_id.clone(),
+        };
+        let what =
+            format!("no permission lets API Gateway invoke {id} for the route {key}: clients would get an error");
+        let pattern = format!("${{{api}}}/*/{key}");
+        let help = if outside.is_empty() {
+            format!("add an {} for it, whose SourceArn ends in {pattern}", permission::TYPE)
+        } else {
+            format!("the SourceArn of {} does not match {pattern}", list(&outside))
+        };
+        problems.push(Problem::new(route.path.key("Properties").key("Target"), what).help(help));
+    }
+    problems
+}
+
+pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
+    let calls = calls(scene);
+    let open = permissions(scene).filter(|permission| {
+        text(permission, "Principal") == GATEWAY
+            && ["SourceArn", "SourceAccount"].iter().all(|key| permission.properties.get(*key).is_none())
+    });
+    open.map(|permission| {
+        let named = Named::read(text(permission, "FunctionName"));
+        let own: Vec<&Call<'_>> =
+            calls.iter().filter(|call| named.as_ref().is_some_and(|named| named.name == call.named.name)).collect();
+        let function = own.first().map_or("the function", |call| call.function.logical_id.as_str());
+        let what = format!("{} lets every API of every AWS account invoke {function}", permission.logical_id);
+        let (api, key) = match own.as_slice() {
+            [call] => (call.api.as_str(), text(call.route, "RouteKey")),
+            [call, ..] => (call.api.as_str(), "*"),
+            [] => ("Api", "*"),
+        };
+        about(permission, what).help(format!(
+            "add \"SourceArn: !Sub arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api}}}/*/{key}\""
+        ))
+    })
+    .collect()
+}
+
+pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let knows_all = scene.knows_all(route::TYPE) && scene.knows_all(stage::TYPE);
+    for permission in permissions(scene).filter(|one| text(one, "Principal") == GATEWAY) {
+        let path = permission.path.key("Properties").key("SourceArn");
+        let source = source(permission);
+        if matches!(source, Source::Foreign) {
+            let what = "API Gateway never invokes with this SourceArn: its own are of the service execute-api";
+            problems.push(Problem::new(path, what).help(
+                "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:API-ID/STAGE/ROUTE-KEY, * for any",
+            ));
+            continue;
+        }
+        let Source::Pattern(pattern) = &source else { continue };
+        // Where the API's id is not one of the template's, or a pattern itself, nothing can be told of its routes.
+        let (first, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
+        let Some(api) = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
+            continue;
+        };
+        if rest.starts_with("authorizers/") || !knows_all {
+            continue;
+        }
+        let id = api.logical_id.as_str();
+        let routes: Vec<&Resource> =
+            scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
+        let stages = stages(scene, id);
+        let matches = |route: &&Resource| stages.iter().any(|stage| lets_in(&source, id, stage, route));
+        let is_too_much = routes.len() * stages.len() > MOST_ENDS;
+        if routes.is_empty() || is_too_much || routes.iter().any(matches) {
+            continue;
+        }
+        let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
+        let ends = routes.iter().map(|route| format!("{}/{}", stages[0], text(route, "RouteKey")));
+        let help = format!("after ${{{id}}}/ follows one of these: {}", ends.collect::<Vec<_>>().join(", "));
+        problems.push(Problem::new(path, what).help(help));
+    }
+    problems
+}

@@ -1,0 +1,316 @@
+//! What works in a template and will hurt all the same: warnings, each by a rule that has a name.
+//!
+//! A rule speaks only where it is certain. A false alarm costs more than a warning that is missing, so what a problem is
+//! with, or depends on, is left alone, and where something is *missing* nothing may be that could still turn out to be it.
+
+mod assumed;
+mod declared;
+mod functions;
+mod gateway;
+mod invocation;
+mod names;
+mod refused;
+mod rights;
+pub(crate) mod runtimes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use time::Date;
+
+use crate::core::stack::{self, Resource, Stack, Survey};
+use crate::core::template::{self, Template, expand};
+use crate::core::words::{Path, Problem, Step, Token, nearest};
+use crate::resources;
+use assumed::Assumed;
+
+/// What the types of SAM's resources begin with.
+const SAM: &str = "AWS::Serverless::";
+
+/// A rule.
+struct Rule {
+    name: &'static str,
+    /// What happens to those who do not keep it.
+    reason: &'static str,
+    check: fn(&Scene<'_>) -> Vec<Problem>,
+}
+
+/// All rules.
+const RULES: &[Rule] = &[
+    Rule { name: "unused-integration", reason: "no message ever reaches it", check: gateway::unused_integration },
+    Rule {
+        name: "missing-permission",
+        reason: "API Gateway may not call the function, and clients get \"Internal server error\"",
+        check: invocation::missing_permission,
+    },
+    Rule {
+        name: "permission-without-source",
+        reason: "any API in any AWS account can make its gateway call the function (the confused deputy)",
+        check: invocation::without_source,
+    },
+    Rule {
+        name: "unmatched-source-arn",
+        reason: "the permission permits nothing",
+        check: invocation::unmatched_source,
+    },
+    Rule {
+        name: "deployment-before-routes",
+        reason: "CloudFormation may deploy the API before it has its routes, and then they are not served",
+        check: gateway::deployment_before_routes,
+    },
+    Rule { name: "unknown-event", reason: "nothing is ever routed there", check: gateway::unknown_event },
+    Rule { name: "malformed-uri", reason: "API Gateway finds no function there", check: gateway::uri_form },
+    Rule { name: "stage-without-deployment", reason: "the stage serves nothing", check: gateway::undeployed },
+    Rule { name: "throttle-zero", reason: "every message is refused", check: gateway::throttle },
+    Rule {
+        name: "one-way-route",
+        reason: "clients get no answer unless the route selects a response and has one",
+        check: gateway::one_way,
+    },
+    Rule {
+        name: "integration-method",
+        reason: "Lambda's API takes invocations as POST alone, and clients get \"Internal server error\"",
+        check: gateway::method,
+    },
+    Rule {
+        name: "logging-without-role",
+        reason: "API Gateway refuses stages that log in an account that has no role for it (`wschat plan` asks)",
+        check: refused::logging,
+    },
+    Rule {
+        name: "ignored-authorizer",
+        reason: "API Gateway asks an authorizer for routes with the authorization CUSTOM alone, and lets everybody in",
+        check: refused::ignored_authorizer,
+    },
+    Rule {
+        name: "refusing-mock",
+        reason: "a $connect whose mock integration names no status is answered with 500: nobody can connect",
+        check: refused::mock_on_connect,
+    },
+    Rule {
+        name: "unknown-managed-policy",
+        reason: "IAM attaches no policy that does not exist, and refuses the role",
+        check: refused::unknown_policy,
+    },
+    Rule {
+        name: "gateway-timeout",
+        reason: "API Gateway gives up after 29 s while the function goes on",
+        check: functions::timeout,
+    },
+    Rule {
+        name: "deprecated-runtime",
+        reason: "it gets no security patches, and Lambda will refuse to create and update functions with it",
+        check: functions::runtime,
+    },
+    Rule {
+        name: "untrusted-role",
+        reason: "Lambda may not assume the role, and makes no function with it",
+        check: rights::untrusted,
+    },
+    Rule {
+        name: "table-without-grant",
+        reason: "the function's calls to DynamoDB are denied",
+        check: rights::table_without_grant,
+    },
+    Rule { name: "unused-grant", reason: "a right that nobody needs is a risk only", check: rights::unused_grant },
+    Rule {
+        name: "unmatched-connection-grant",
+        reason: "the function cannot post to the API's connections",
+        check: rights::unmatched_connection_grant,
+    },
+    Rule {
+        name: "visible-secret",
+        reason: "a parameter without NoEcho is shown to everybody who may read the stack",
+        check: declared::visible_secret,
+    },
+    Rule {
+        name: "output-export",
+        reason: "wschat makes no exports, so no other stack can import the value",
+        check: declared::export,
+    },
+    Rule {
+        name: "unquoted-answer",
+        reason: "YAML reads yes, no, on and off as true and false, for CloudFormation as well",
+        check: declared::unquoted_answer,
+    },
+    Rule {
+        name: "unsubstituted-name",
+        reason: "without !Sub the text is taken as it stands, with its braces",
+        check: declared::unsubstituted,
+    },
+    Rule { name: "unused-parameter", reason: "its value has no effect", check: declared::unused_parameter },
+    Rule { name: "unused-mapping", reason: "nothing looks anything up there", check: declared::unused_mapping },
+    Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },
+];
+
+/// All that is wrong with a template and all that is doubtful on the day `today` (in UTC), in the order of its text. Nobody is
+/// asked: what hangs on the account, the region and parameters that are not among `given` is left out. `more` is what the
+/// caller finds wrong with the stack.
+pub fn inspect(
+    bytes: &[u8],
+    given: &BTreeMap<String, String>,
+    today: Date,
+    more: impl FnOnce(&Stack) -> Vec<Problem>,
+) -> Vec<Problem> {
+    let mut template = match template::parse(bytes) {
+        Ok(template) => template,
+        Err(problems) => return problems,
+    };
+    let (assumed, scope) = Assumed::make(&mut template, given);
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
+    let template = expand::expand(template, context);
+    let survey = stack::survey(&template, given, &scope, &resources::kinds());
+    let warnings = check(&template, &survey, today);
+    let more = more(&survey.stack);
+    let mut problems = template.report(survey.problems.into_iter().chain(more).chain(warnings));
+    problems.retain(|problem| !assumed.explain(&template, problem));
+    problems.iter_mut().for_each(|problem| survey.stack.secrets.mask_problem(problem));
+    problems
+}
+
+/// What the rules find in a template whose SAM resources are expanded: warnings, whose paths are those of the expanded
+/// template.
+fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
+    let stack = with_stages_named(&survey.stack);
+    let scene = Scene::new(template, &stack, &survey.problems, today);
+    let found = |rule: &Rule| {
+        let name = rule.name;
+        (rule.check)(&scene).into_iter().map(move |problem| Problem { rule: Some(name), ..problem })
+    };
+    RULES.iter().flat_map(found).collect()
+}
+
+/// The stack with the names of stages where something refers to them: people write `${Api}/${Stage}/*` into ARNs.
+fn with_stages_named(stack: &Stack) -> Stack {
+    let name = |token: &Token| {
+        let stage = stack.resources.get(&token.logical_id).filter(|_| token.attribute == "Ref")?;
+        let is_stage = stage.kind.type_name() == resources::stage::TYPE;
+        stage.properties["StageName"].as_str().filter(|_| is_stage).map(str::to_owned)
+    };
+    let mut named = stack.clone();
+    for resource in named.resources.values_mut() {
+        resource.properties = Token::substitute(&resource.properties, &name);
+    }
+    named
+}
+
+/// The rules and their reasons, a line each.
+pub fn rules() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RULES.iter().map(|rule| (rule.name, rule.reason))
+}
+
+/// What rules look at.
+struct Scene<'a> {
+    template: &'a Template,
+    stack: &'a Stack,
+    /// What is wrong with them.
+    problems: &'a [Problem],
+    /// The paths of the resources, parameters and so on that something is wrong with.
+    troubled: BTreeSet<Path>,
+    today: Date,
+}
+
+impl<'a> Scene<'a> {
+    fn new(template: &'a Template, stack: &'a Stack, problems: &'a [Problem], today: Date) -> Self {
+        let member = |problem: &Problem| Path(problem.path.0.iter().take(2).cloned().collect());
+        let troubled = problems.iter().map(member).collect();
+        Self { template, stack, problems, troubled, today }
+    }
+
+    /// The resources of a type with which nothing is wrong.
+    fn sound(&self, type_name: &str) -> impl Iterator<Item = &'a Resource> {
+        self.of(type_name).filter(|resource| self.is_sound(resource))
+    }
+
+    /// The resources of a type.
+    fn of(&self, type_name: &str) -> impl Iterator<Item = &'a Resource> {
+        self.stack.resources.values().filter(move |resource| resource.kind.type_name() == type_name)
+    }
+
+    /// The sound resource of this type and logical id.
+    fn get(&self, type_name: &str, logical_id: &str) -> Option<&'a Resource> {
+        let resource = self.stack.resources.get(logical_id)?;
+        (resource.kind.type_name() == type_name && self.is_sound(resource)).then_some(resource)
+    }
+
+    /// Whether nothing is wrong with a resource, nor with what the user wrote for it.
+    fn is_sound(&self, resource: &Resource) -> bool {
+        !self.troubled.contains(&resource.path) && !self.troubled.contains(&self.template.written(&resource.path))
+    }
+
+    /// Whether all resources of a type that are declared are there and sound: then what they do not do, nothing does.
+    fn knows_all(&self, type_name: &str) -> bool {
+        let declared = self.template.tree.get("Resources").and_then(Value::as_object);
+        let types: Vec<&str> = resources::kinds().iter().map(|kind| kind.type_name()).collect();
+        let sure = declared.into_iter().flatten().all(|(logical_id, declared)| {
+            let Some(given) = declared["Type"].as_str() else { return false };
+            // A misspelt type is most likely the type that is missed.
+            let meant =
+                if types.contains(&given) || given.starts_with(SAM) { Some(given) } else { nearest(given, &types) };
+            // A permission may be of another type by now: one on a foreign function.
+            let found = || self.stack.resources.get(logical_id).is_some_and(|resource| self.is_sound(resource));
+            meant != Some(type_name) || found()
+        });
+        sure && self.of(type_name).all(|resource| self.is_sound(resource))
+            // SAM makes functions and roles, and where it could not it may have made anything.
+            && self.problems.iter().all(|problem| !self.is_of_sam(&problem.path))
+    }
+
+    /// Whether `path` leads into a SAM resource.
+    fn is_of_sam(&self, path: &Path) -> bool {
+        let [Step::Key(section), Step::Key(logical_id), ..] = path.0.as_slice() else { return false };
+        let type_name = &self.template.tree[section.as_str()][logical_id.as_str()]["Type"];
+        section == "Resources"
+            && type_name.as_str().is_some_and(|name| name.starts_with(SAM))
+            && !self.template.resources.contains_key(logical_id)
+    }
+
+    /// A property of a resource as the user gave it, and its path; none where something is wrong with it.
+    fn given(&self, resource: &'a Resource, keys: &[&str]) -> Option<(&'a Value, Path)> {
+        let path = keys.iter().fold(resource.path.key("Properties"), |path, key| path.key(key));
+        let declared = self.template.resources.get(&resource.logical_id)?;
+        let (first, rest) = keys.split_first()?;
+        rest.iter().try_fold(declared.properties.get(*first)?, |value, key| value.get(*key))?;
+        let value = keys.iter().try_fold(&resource.properties, |value, key| value.get(*key))?;
+        let wrong = |problem: &Problem| {
+            path.is_above(&problem.path)
+                || problem.path.0.len() > resource.path.0.len() + 1 && problem.path.is_above(&path)
+        };
+        (!self.problems.iter().any(wrong)).then_some((value, path))
+    }
+
+    /// The properties of a resource before they were evaluated.
+    fn declared(&self, logical_id: &str) -> Option<&'a template::Resource> {
+        self.template.resources.get(logical_id)
+    }
+}
+
+/// A property as text; empty where there is none.
+fn text<'a>(resource: &'a Resource, property: &str) -> &'a str {
+    resource.properties.get(property).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The resource that a property refers to, by its logical id, where AWS mints what it gives.
+fn target(resource: &Resource, property: &str) -> Option<String> {
+    match Token::find(text(resource, property)).as_slice() {
+        [token] => Some(token.logical_id.clone()),
+        _ => None,
+    }
+}
+
+/// A warning about a resource as a whole.
+fn about(resource: &Resource, what: impl Into<String>) -> Problem {
+    Problem::of_key(resource.path.clone(), what)
+}
+
+/// `A`, `A and B`, `A, B and C`.
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

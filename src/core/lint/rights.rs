@@ -1,0 +1,331 @@
+//! Rules about what roles grant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::names::names_in;
+use super::{Scene, list, target, text};
+use crate::core::stack::Resource;
+use crate::core::words::{Path, Problem, Token};
+use crate::local::iam::evaluate::glob;
+use crate::local::iam::{documents, managed};
+use crate::resources::{api, function, inline_policy, role, stage, table};
+
+/// Who runs functions.
+const LAMBDA: &str = "lambda.amazonaws.com";
+
+/// A statement of a role's policies, as written and evaluated.
+struct Statement<'a> {
+    declared: &'a Value,
+    evaluated: &'a Value,
+    path: Path,
+}
+
+/// The texts of a statement's element, one or several.
+fn texts<'v>(statement: &'v Value, element: &str) -> Vec<&'v str> {
+    one_or_more(&statement[element]).into_iter().filter_map(Value::as_str).collect()
+}
+
+fn allows(statement: &Value) -> bool {
+    statement["Effect"] == "Allow"
+}
+
+/// `SERVICE:RESOURCE` of an ARN, or a pattern of it.
+fn after_account(arn: &str) -> String {
+    let arn = match arn.split_once("${") {
+        Some((before, _)) => format!("{before}*"),
+        None => arn.to_owned(),
+    };
+    let arn = Token::substitute_text(&arn, &|token| {
+        (token.attribute == "ApiId").then(|| Token::text(&token.logical_id, "Ref"))
+    });
+    match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        [_, _, service, _, _, resource] => format!("{service}:{resource}"),
+        // `*`, and wildcards that stand for several parts.
+        _ => "*".to_owned(),
+    }
+}
+
+fn one_or_more(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    }
+}
+
+/// The statements of a role's own policies and of those that the template puts on it.
+fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
+    let mut found = Vec::new();
+    let mut add = |declared: Option<&'a Value>, evaluated: &'a Value, path: Path| {
+        let Some(declared) = declared.and_then(|document| document.get("Statement")) else { return };
+        let path = path.key("Statement");
+        let pairs = one_or_more(declared).into_iter().zip(one_or_more(&evaluated["Statement"]));
+        for (index, (one, evaluated)) in pairs.enumerate() {
+            let path = if declared.is_array() { path.index(index) } else { path.clone() };
+            found.push(Statement { declared: one, evaluated, path });
+        }
+    };
+    if let Some(Value::Array(policies)) =
+        scene.declared(&role.logical_id).and_then(|role| role.properties.get("Policies"))
+    {
+        for (index, declared) in policies.iter().enumerate() {
+            let evaluated = role.properties["Policies"].as_array().into_iter().flatten();
+            let path = role.path.key("Properties").key("Policies").index(index).key("PolicyDocument");
+            // Canonical policies are in the order of their names, which are text as a rule.
+            if let Some(evaluated) = evaluated.into_iter().find(|one| one["PolicyName"] == declared["PolicyName"]) {
+                add(declared.get("PolicyDocument"), &evaluated["PolicyDocument"], path);
+            }
+        }
+    }
+    for policy in scene.of(inline_policy::TYPE) {
+        let roles = one_or_more(&policy.properties["Roles"]);
+        if roles.iter().any(|name| name.as_str() == role.name.as_deref()) {
+            let declared =
+                scene.declared(&policy.logical_id).and_then(|policy| policy.properties.get("PolicyDocument"));
+            let path = policy.path.key("Properties").key("PolicyDocument");
+            add(declared, &policy.properties["PolicyDocument"], path);
+        }
+    }
+    found
+}
+
+/// The same as far as it is known what they come to, whatever their policies are called.
+fn granted<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<&'a Value> {
+    let own = role.properties["Policies"].as_array().into_iter().flatten();
+    let has_role = |policy: &&Resource| {
+        let roles = one_or_more(&policy.properties["Roles"]);
+        roles.iter().any(|name| name.as_str() == role.name.as_deref())
+    };
+    let apart = scene.of(inline_policy::TYPE).filter(has_role).map(|policy| &policy.properties);
+    own.chain(apart).flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"])).collect()
+}
+
+pub fn untrusted(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    let roles = roles(scene);
+    for function in scene.of(function::TYPE) {
+        let Some(role) = roles.get(role_name(function)).copied() else { continue };
+        let trust = &role.properties["AssumeRolePolicyDocument"];
+        let turned = |statement: &&Value| ["NotAction", "NotPrincipal"].iter().any(|not| statement.get(not).is_some());
+        let path = role.path.key("Properties").key("AssumeRolePolicyDocument");
+        if documents::trusts_service(&trust.to_string(), LAMBDA)
+            || one_or_more(&trust["Statement"]).iter().any(turned)
+            || problems.iter().any(|problem| problem.path == path)
+        {
+            continue;
+        }
+        let what = format!("{} is the role of {}, and Lambda may not assume it", role.logical_id, function.logical_id);
+        problems.push(Problem::of_key(path, what).help(format!("allow the Service {LAMBDA} sts:AssumeRole")));
+    }
+    problems
+}
+
+/// The template's roles by their names.
+fn roles<'a>(scene: &Scene<'a>) -> BTreeMap<&'a str, &'a Resource> {
+    scene.sound(role::TYPE).filter_map(|role| Some((role.name.as_deref()?, role))).collect()
+}
+
+/// The name of a function's role.
+fn role_name(function: &Resource) -> &str {
+    text(function, "Role").rsplit('/').next().unwrap_or_default()
+}
+
+/// The functions whose role is the template's, each with it. None at all where something unknown may be put on roles.
+fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
+    let known = [role::TYPE, inline_policy::TYPE];
+    let unknown = |type_name: &str| type_name.starts_with("AWS::IAM::") && !known.contains(&type_name);
+    if scene.template.resources.values().any(|one| unknown(&one.type_name)) || !scene.knows_all(inline_policy::TYPE) {
+        return Vec::new();
+    }
+    let roles = roles(scene);
+    let role = |function| roles.get(role_name(function)).copied();
+    scene.of(function::TYPE).filter_map(|function| Some((function, role(function)?))).collect()
+}
+
+/// Whether a role may allow something of a service on a resource, `SERVICE:RESOURCE`.
+fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) -> bool {
+    let grants = |statement: &Value| {
+        let speaks = |action: &&str| glob(action.split(':').next().unwrap_or_default(), service);
+        // Below a table are its indexes and its stream.
+        let fits = |arn: &&str| {
+            let pattern = after_account(arn);
+            glob(&pattern, resource) || pattern.starts_with(&format!("{resource}/"))
+        };
+        allows(statement)
+            && (statement.get("NotAction").is_some() || texts(statement, "Action").iter().any(speaks))
+            && (statement.get("NotResource").is_some() || texts(statement, "Resource").iter().any(fits))
+    };
+    let managed = |arn: &str| match managed::document(arn).map(serde_json::from_str::<Value>) {
+        Some(Ok(document)) => one_or_more(&document["Statement"]).into_iter().any(grants),
+        _ => true,
+    };
+    granted(scene, role).into_iter().any(grants)
+        || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
+}
+
+/// The tables that a function's environment speaks of, each with where.
+fn told<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(&'a Resource, Path)> {
+    let variables =
+        scene.declared(&function.logical_id).and_then(|one| one.properties.get("Environment")?.get("Variables"));
+    let mut told: Vec<(&Resource, Path)> = Vec::new();
+    for (name, value) in variables.and_then(Value::as_object).into_iter().flatten() {
+        let path = ["Properties", "Environment", "Variables", name]
+            .iter()
+            .fold(function.path.clone(), |path, key| path.key(key));
+        for logical_id in names_in(value) {
+            let table = scene.get(table::TYPE, logical_id);
+            if let Some(table) =
+                table.filter(|table| told.iter().all(|(known, _)| known.logical_id != table.logical_id))
+            {
+                told.push((table, path.clone()));
+            }
+        }
+    }
+    told
+}
+
+pub fn table_without_grant(scene: &Scene<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (function, role) in with_roles(scene).into_iter().filter(|(function, _)| scene.is_sound(function)) {
+        for (table, path) in told(scene, function) {
+            let name = table.name.as_deref().unwrap_or_default();
+            if may_grant(scene, role, "dynamodb", &format!("dynamodb:table/{name}")) {
+                continue;
+            }
+            let (id, table) = (&function.logical_id, &table.logical_id);
+            let made = scene.template.tree["Resources"].get(&role.logical_id).is_none();
+            let (whose, help) = if made {
+                let help =
+                    format!("add \"- DynamoDBCrudPolicy: {{ TableName: !Ref {table} }}\" to the Policies of {id}");
+                ("its role".to_owned(), help)
+            } else {
+                let role = &role.logical_id;
+                let help = format!("allow {role} what {id} does there, on the Resource \"!GetAtt {table}.Arn\"");
+                (format!("its role {role}"), help)
+            };
+            let what = format!("{id} is told of the table {table}, but {whose} grants nothing of DynamoDB on it");
+            problems.push(Problem::of_key(path, what).help(help));
+        }
+    }
+    problems
+}
+
+pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
+    if !scene.knows_all(function::TYPE) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    let with_roles = with_roles(scene);
+    for role in scene.sound(role::TYPE) {
+        let own = with_roles.iter().filter(|(_, of)| of.logical_id == role.logical_id);
+        let functions: Vec<&Resource> = own.map(|(function, _)| *function).collect();
+        // Whoever else has the role may use it for anything.
+        if functions.is_empty() || is_known_elsewhere(scene, &role.logical_id) {
+            continue;
+        }
+        for statement in statements(scene, role).iter().filter(|statement| allows(statement.evaluated)) {
+            let Some(table) = sole_table(scene, statement) else { continue };
+            // A name that the template gives may stand in the code.
+            let is_given = scene.declared(&table.logical_id).is_none_or(|one| one.properties.contains_key("TableName"));
+            let knows = |function: &&Resource| {
+                let declared = scene.declared(&function.logical_id);
+                declared.is_none_or(|one| {
+                    one.properties.values().any(|value| names_in(value).contains(table.logical_id.as_str()))
+                })
+            };
+            if is_given || is_in_outputs(scene, &table.logical_id) || functions.iter().any(knows) {
+                continue;
+            }
+            let ids: Vec<&str> = functions.iter().map(|function| function.logical_id.as_str()).collect();
+            let (table, which) = (&table.logical_id, if ids.len() == 1 { "is" } else { "are" });
+            let what = format!("nobody uses this right: {} {which} not told the name of {table}", list(&ids));
+            let help = format!("remove it, or give the function an environment variable \"!Ref {table}\"");
+            problems.push(Problem::new(statement.path.key("Resource"), what).help(help));
+        }
+    }
+    problems
+}
+
+/// The one table that a statement speaks of, if it speaks of nothing else.
+fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Resource> {
+    let actions = texts(statement.evaluated, "Action");
+    if actions.is_empty() || !actions.iter().all(|action| action.to_ascii_lowercase().starts_with("dynamodb:")) {
+        return None;
+    }
+    let mut tables: BTreeSet<&str> = BTreeSet::new();
+    for resource in one_or_more(statement.declared.get("Resource")?) {
+        let names: Vec<&str> = names_in(resource).into_iter().filter(|name| !name.starts_with("AWS::")).collect();
+        match names.as_slice() {
+            [name] => tables.insert(*name),
+            [] if names_in(resource).contains("AWS::NoValue") => false,
+            _ => return None,
+        };
+    }
+    let [table] = tables.into_iter().collect::<Vec<_>>()[..] else { return None };
+    scene.get(table::TYPE, table)
+}
+
+/// Whether anything but functions and policies speaks of a role.
+fn is_known_elsewhere(scene: &Scene<'_>, role: &str) -> bool {
+    let own = [function::TYPE, inline_policy::TYPE];
+    let elsewhere = scene.template.resources.values().filter(|one| !own.contains(&one.type_name.as_str()));
+    let mut names = elsewhere.flat_map(|one| one.properties.values());
+    names.any(|value| names_in(value).contains(role)) || is_in_outputs(scene, role)
+}
+
+fn is_in_outputs(scene: &Scene<'_>, name: &str) -> bool {
+    scene.template.outputs.values().any(|output| names_in(&output.value).contains(name))
+}
+
+/// The methods of `@connections`.
+const METHODS: &[&str] = &["GET", "POST", "DELETE"];
+
+pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
+    if !scene.knows_all(stage::TYPE) {
+        return Vec::new();
+    }
+    let mut problems: Vec<Problem> = Vec::new();
+    let of_connections = |statement: &Statement<'_>| {
+        let actions = texts(statement.evaluated, "Action");
+        let manages = |action: &&str| action.eq_ignore_ascii_case("execute-api:ManageConnections");
+        allows(statement.evaluated) && !actions.is_empty() && actions.iter().all(manages)
+    };
+    for statement in scene.sound(role::TYPE).flat_map(|role| statements(scene, role)).filter(of_connections) {
+        let path = statement.path.key("Resource");
+        let arns = texts(statement.evaluated, "Resource");
+        let written = statement.declared["Resource"].as_array();
+        // Where an element is left out, the others have moved.
+        if written.is_some_and(|written| written.len() != arns.len()) {
+            continue;
+        }
+        for (index, arn) in arns.into_iter().enumerate() {
+            let pattern = after_account(arn);
+            let Some((id, stages)) = stages_of(scene, &pattern) else { continue };
+            let fits = |stage: &&str| {
+                let stage = format!("execute-api:{}/{stage}", Token::text(id, "Ref"));
+                METHODS.iter().any(|method| glob(&pattern, &format!("{stage}/{method}/@connections/id")))
+            };
+            if stages.is_empty() || stages.iter().any(fits) {
+                continue;
+            }
+            let path = if written.is_some() { path.index(index) } else { path.clone() };
+            let what = format!("this matches no connection of {id}, whose stage is {}", list(&stages));
+            let problem = Problem::new(path, what).help(format!("${{{id}}}/{}/POST/@connections/*", stages[0]));
+            // A policy may be on several roles.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// The API of the template that a pattern begins with, and its stages' names.
+fn stages_of<'a>(scene: &Scene<'a>, pattern: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let first = pattern.strip_prefix("execute-api:")?.split('/').next()?;
+    let api = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref"))?;
+    let stages = scene.of(stage::TYPE).filter(|stage| target(stage, "ApiId").as_ref() == Some(&api.logical_id));
+    Some((&api.logical_id, stages.map(|stage| text(stage, "StageName")).collect()))
+}

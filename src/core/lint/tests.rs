@@ -1,0 +1,860 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use time::macros::date;
+
+use super::*;
+use crate::core::template::render::{Rendering, render};
+
+/// A template that no rule has anything against, with something for each of them to look at.
+const SOUND: &str = include_str!("tests/sound.yaml");
+
+/// All that is said of a template, on a day when nodejs20.x and older runtimes had not all ended yet.
+fn problems(text: &str, given: &[(&str, &str)]) -> Vec<Problem> {
+    let given: BTreeMap<String, String> =
+        given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    inspect(text.as_bytes(), &given, date!(2026 - 01 - 15), |_| Vec::new())
+}
+
+fn shown(text: &str) -> String {
+    render(&problems(text, &[]), Rendering { file: "t.yaml", text, colour: false })
+}
+
+/// The names of what breaks, and `error` for errors.
+fn broken(text: &str) -> Vec<&'static str> {
+    problems(text, &[]).iter().map(|problem| problem.rule.unwrap_or("error")).collect()
+}
+
+/// `SOUND` with each `from` replaced.
+fn with(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(SOUND.to_owned(), |text, (from, to)| {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text.replace(from, to)
+    })
+}
+
+#[test]
+fn a_sound_template_has_no_warnings() {
+    assert_eq!(shown(SOUND), "");
+}
+
+/// For every rule, what breaks it.
+const BREAKS: &[(&str, &[(&str, &str)])] = &[
+    ("unused-integration", &[("Target: !Sub integrations/${SendInteg}", "OperationName: send")]),
+    ("missing-permission", &[("FunctionName: !GetAtt Send.Arn", "FunctionName: !GetAtt Connect.Arn")]),
+    ("missing-permission", &[("${Api}/*/sendmessage", "${Api}/*/sendMessage")]),
+    (
+        "missing-permission",
+        &[(
+            "FunctionName: !GetAtt Send.Arn\n      Principal: apigateway.",
+            "FunctionName: !GetAtt Send.Arn\n      Principal: events.",
+        )],
+    ),
+    (
+        "missing-permission",
+        &[
+            (
+                "  Deployment:\n    Type",
+                "  Version: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref Send } }\n  Alias: { Type: AWS::Lambda::Alias, Properties: { FunctionName: !Ref Send, FunctionVersion: !GetAtt Version.Version, Name: live } }\n  Deployment:\n    Type",
+            ),
+            ("functions/${Send.Arn}", "functions/${Alias}"),
+        ],
+    ),
+    (
+        "permission-without-source",
+        &[("      SourceArn: !Sub arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/$connect\n", "")],
+    ),
+    ("unmatched-source-arn", &[("${Api.ApiId}/live/*", "${Api.ApiId}/prod/*")]),
+    ("unmatched-source-arn", &[("arn:aws:execute-api:*:*:${Api.ApiId}/live/*", "arn:aws:apigateway:*::/apis/${Api}")]),
+    ("deployment-before-routes", &[("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: ConnectRoute")]),
+    ("deployment-before-routes", &[("    DependsOn: [ConnectRoute, SendRoute]\n", "")]),
+    ("stage-without-deployment", &[("      DeploymentId: !Ref Deployment\n", "")]),
+    (
+        "stage-without-deployment",
+        &[("      DeploymentId: !Ref Deployment\n", "      DeploymentId: !Ref Deployment\n      AutoDeploy: true\n")],
+    ),
+    ("throttle-zero", &[("ThrottlingRateLimit: 100", "ThrottlingRateLimit: 0")]),
+    ("throttle-zero", &[("ThrottlingBurstLimit: 50", "ThrottlingBurstLimit: \"0\"")]),
+    ("throttle-zero", &[("ThrottlingRateLimit: 100, ", "")]),
+    ("one-way-route", &[("      RouteResponseSelectionExpression: $default\n", "")]),
+    (
+        "one-way-route",
+        &[(
+            "  SendResponse:\n    Type: AWS::ApiGatewayV2::RouteResponse\n    Properties: { ApiId: !Ref Api, RouteId: !Ref SendRoute, RouteResponseKey: $default }\n",
+            "",
+        )],
+    ),
+    ("integration-method", &[("IntegrationMethod: POST", "IntegrationMethod: GET")]),
+    ("gateway-timeout", &[("    Timeout: 29\n", "    Timeout: 60\n")]),
+    ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: python3.9")]),
+    ("deprecated-runtime", &[("Runtime: python3.13", "Runtime: nodejs14.x")]),
+    ("deprecated-runtime", &[("Runtime: nodejs24.x", "Runtime: nodejs12.x")]),
+    ("table-without-grant", &[("Action: dynamodb:PutItem", "Action: sqs:SendMessage")]),
+    ("table-without-grant", &[("Resource: !GetAtt Rows.Arn\n", "Resource: !GetAtt Other.Arn\n")]),
+    (
+        "table-without-grant",
+        &[(
+            "      Policies:\n        - Statement:\n            - { Effect: Allow, Action: dynamodb:Scan, Resource: !GetAtt Rows.Arn }\n",
+            "",
+        )],
+    ),
+    ("unused-grant", &[("      Environment: { Variables: { TABLE: !Ref Rows } }\n      Role:", "      Role:")]),
+    ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/prod/POST/@connections/*")]),
+    ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/POST/@connections/*")]),
+    ("untrusted-role", &[("Service: lambda.amazonaws.com", "Service: lamda.amazonaws.com")]),
+    ("untrusted-role", &[("Action: sts:AssumeRole", "Action: sts:TagSession")]),
+    ("unsubstituted-name", &[("!Sub \"${Api.ApiEndpoint}/live\"", "\"${Api.ApiEndpoint}/live\"")]),
+    ("unknown-event", &[("RouteKey: $connect", "RouteKey: $conect")]),
+    (
+        "logging-without-role",
+        &[(
+            "{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+            "{ LoggingLevel: INFO, ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+        )],
+    ),
+    ("logging-without-role", &[("{ ThrottlingBurstLimit: 50 }", "{ LoggingLevel: ERROR }")]),
+    (
+        "logging-without-role",
+        &[(
+            "      StageName: live\n",
+            "      StageName: live\n      AccessLogSettings: { DestinationArn: 'arn:aws:logs:us-east-1:123456789012:log-group:a', Format: $context.requestId }\n",
+        )],
+    ),
+    (
+        "ignored-authorizer",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Guard: { Type: AWS::ApiGatewayV2::Authorizer, Properties: { ApiId: !Ref Api, Name: guard, AuthorizerType: REQUEST, AuthorizerUri: !Sub \"arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Connect.Arn}/invocations\" } }\n  ConnectRoute:\n",
+            ),
+            ("      RouteKey: $connect\n", "      RouteKey: $connect\n      AuthorizerId: !Ref Guard\n"),
+        ],
+    ),
+    (
+        "refusing-mock",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Mock: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref Api, IntegrationType: MOCK } }\n  ConnectRoute:\n",
+            ),
+            ("!Join [/, [integrations, !Ref ConnectInteg]]", "!Sub integrations/${Mock}"),
+        ],
+    ),
+    (
+        "unknown-managed-policy",
+        &[(
+            "      Policies:\n        - PolicyName: rows",
+            "      ManagedPolicyArns: [arn:aws:iam::aws:policy/AmazonDynamoDBFulAccess]\n      Policies:\n        - PolicyName: rows",
+        )],
+    ),
+    (
+        "unknown-managed-policy",
+        &[(
+            "      Policies:\n        - Statement:",
+            "      Policies:\n        - arn:aws:iam::aws:policy/NoSuchPolicyAtAll\n        - Statement:",
+        )],
+    ),
+    ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send}/invocations")]),
+    ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send.Arn}")]),
+    ("visible-secret", &[("Secret: { Type: String, NoEcho: true }", "Secret: { Type: String }")]),
+    ("output-export", &[("  Uri: { Value", "  Uri: { Export: { Name: uri }, Value")]),
+    ("unquoted-answer", &[("Variables: { TABLE: !Ref Rows }", "Variables: { TABLE: !Ref Rows, COUNTRY: NO }")]),
+    ("unquoted-answer", &[("Wide: !Equals [!Ref AWS::Region, us-east-1]", "Wide: !Equals [!Ref AWS::Region, on]")]),
+    ("unquoted-answer", &[("small: { memory: 256 }", "small: { memory: 256, no: 1 }")]),
+    ("unused-parameter", &[("SECRET: !Ref Secret", "SECRET: none")]),
+    ("unused-mapping", &[("!FindInMap [Sizes, small, memory]", "256")]),
+    ("unused-condition", &[("    Condition: Wide\n", "")]),
+];
+
+#[test]
+fn every_rule_speaks_where_it_is_broken() {
+    let mut all = String::new();
+    for (rule, changes) in BREAKS {
+        let text = with(changes);
+        let _ = writeln!(all, "{}", shown(&text));
+        let broken = broken(&text);
+        assert!(broken.contains(rule), "{rule}: {broken:?} after {changes:?}");
+    }
+    for rule in RULES {
+        assert!(BREAKS.iter().any(|(broken, _)| *broken == rule.name), "{} is never broken", rule.name);
+    }
+    insta::assert_snapshot!(all);
+}
+
+/// Changes that look like what breaks a rule, and why they do not.
+const KEEPS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "a policy that is called by something that is put together",
+        &[("PolicyName: rows", "PolicyName: !Sub \"${AWS::StackName}-rows\"")],
+    ),
+    (
+        "a role that several services assume, in several statements",
+        &[(
+            "Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: sts:AssumeRole }]",
+            "Statement: [{ Effect: Allow, Principal: { Service: [ec2.amazonaws.com, lambda.amazonaws.com] }, Action: ['sts:*'] }]",
+        )],
+    ),
+    (
+        "a URI through a stage variable",
+        &[(
+            "${Send.Arn}/invocations",
+            "arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.f}/invocations",
+        )],
+    ),
+    (
+        "a stage is called by its logical id",
+        &[
+            ("${Api}/*/$connect", "${Api}/${Live}/$connect"),
+            ("${Api}/live/POST/@connections/*", "${Api}/${Live}/POST/@connections/*"),
+        ],
+    ),
+    (
+        "a route that another stack's condition leaves out uses it all the same",
+        &[
+            (
+                "  SendRoute:\n    Type: AWS::ApiGatewayV2::Route\n",
+                "  Later:\n    Type: AWS::ApiGatewayV2::Route\n    Condition: Wide\n    Properties: { ApiId: !Ref Api, RouteKey: later, Target: !If [Wide, !Sub \"integrations/${SendInteg}\", none] }\n  SendRoute:\n    Type: AWS::ApiGatewayV2::Route\n",
+            ),
+            ("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: [ConnectRoute, SendRoute, Later]"),
+            ("${Api}/*/sendmessage", "${Api}/*"),
+        ],
+    ),
+    (
+        "the gateway has a role of its own",
+        &[
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Connect"),
+            (
+                "      IntegrationType: AWS_PROXY\n      IntegrationUri: !Sub arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Send.Arn}",
+                "      IntegrationType: AWS_PROXY\n      CredentialsArn: arn:aws:iam::123456789012:role/gateway\n      IntegrationUri: !Sub arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Send.Arn}",
+            ),
+        ],
+    ),
+    (
+        "the function is somebody else's",
+        &[
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Connect"),
+            ("functions/${Send.Arn}", "functions/arn:aws:lambda:us-east-1:123456789012:function:other"),
+        ],
+    ),
+    (
+        "the stage says which function",
+        &[
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Connect"),
+            (
+                "functions/${Send.Arn}",
+                "functions/arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.function}",
+            ),
+        ],
+    ),
+    (
+        "the alias has the permission",
+        &[
+            (
+                "  Deployment:\n    Type",
+                "  Version: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref Send } }\n  Alias: { Type: AWS::Lambda::Alias, Properties: { FunctionName: !Ref Send, FunctionVersion: !GetAtt Version.Version, Name: live } }\n  Deployment:\n    Type",
+            ),
+            ("functions/${Send.Arn}", "functions/${Alias}"),
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Alias"),
+        ],
+    ),
+    ("every route and stage", &[("${Api}/*/sendmessage", "${Api}/*")]),
+    (
+        "another API has a route of the same key",
+        &[
+            SECOND,
+            (
+                "  SendPermission:\n",
+                "  SecondInteg:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: { ApiId: !Ref Second, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Send.Arn }\n  SecondRoute:\n    Type: AWS::ApiGatewayV2::Route\n    Properties: { ApiId: !Ref Second, RouteKey: sendmessage, Target: !Sub \"integrations/${SecondInteg}\" }\n  SecondPermission:\n    Type: AWS::Lambda::Permission\n    Properties: { Action: lambda:InvokeFunction, FunctionName: !Ref Send, Principal: apigateway.amazonaws.com, SourceArn: !Sub \"arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Second}/*\" }\n  SendPermission:\n",
+            ),
+        ],
+    ),
+    (
+        "an authorizer that is asked, a mock that answers, policies that exist, and no logs",
+        &[
+            (
+                "  ConnectRoute:\n",
+                "  Guard: { Type: AWS::ApiGatewayV2::Authorizer, Properties: { ApiId: !Ref Api, Name: guard, AuthorizerType: REQUEST, AuthorizerUri: !Sub \"arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Connect.Arn}/invocations\" } }\n  Mock: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref Api, IntegrationType: MOCK, RequestTemplates: { '200': '{\"statusCode\":200}' } } }\n  Gone: { Type: AWS::ApiGatewayV2::Route, Properties: { ApiId: !Ref Api, RouteKey: $disconnect, Target: !Sub \"integrations/${Mock}\" } }\n  ConnectRoute:\n",
+            ),
+            (
+                "      RouteKey: $connect\n",
+                "      RouteKey: $connect\n      AuthorizationType: CUSTOM\n      AuthorizerId: !Ref Guard\n",
+            ),
+            ("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: [ConnectRoute, SendRoute, Gone]"),
+            (
+                "      Policies:\n        - PolicyName: rows",
+                "      ManagedPolicyArns: [arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]\n      Policies:\n        - PolicyName: rows",
+            ),
+            (
+                "{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+                "{ LoggingLevel: 'OFF', ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }",
+            ),
+        ],
+    ),
+    ("one letter of the stage left open", &[("${Api}/*/sendmessage", "${Api}/liv?/sendmessage")]),
+    (
+        "an account is a source, too",
+        &[(
+            "      SourceArn: !Sub arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/$connect\n",
+            "      SourceAccount: !Ref AWS::AccountId\n",
+        )],
+    ),
+    ("a permission for an authorizer", &[("${Api.ApiId}/live/*", "${Api.ApiId}/authorizers/abcdef")]),
+    (
+        "another API",
+        &[(
+            "arn:aws:execute-api:*:*:${Api.ApiId}/live/*",
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/live/*",
+        )],
+    ),
+    (
+        "it waits for one route by way of the other",
+        &[
+            ("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: ConnectRoute"),
+            (
+                "  ConnectRoute:\n    Type: AWS::ApiGatewayV2::Route\n",
+                "  ConnectRoute:\n    Type: AWS::ApiGatewayV2::Route\n    DependsOn: SendRoute\n",
+            ),
+        ],
+    ),
+    ("deployments by themselves", &[("      DeploymentId: !Ref Deployment\n", "      AutoDeploy: true\n")]),
+    (
+        "no limits of its own",
+        &[("{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 }", "{ DetailedMetricsEnabled: true }")],
+    ),
+    (
+        "nobody waits for it",
+        &[(
+            "  Api:\n    Type: AWS::ApiGatewayV2::Api\n",
+            "  Nightly:\n    Type: AWS::Serverless::Function\n    Properties: { CodeUri: nightly/, Handler: index.handler, Runtime: nodejs24.x, Timeout: 900 }\n  Api:\n    Type: AWS::ApiGatewayV2::Api\n",
+        )],
+    ),
+    ("nobody knows when it ends", &[("Runtime: python3.13", "Runtime: python3.99")]),
+    ("it ends later this year", &[("Runtime: python3.13", "Runtime: python3.10")]),
+    (
+        "what the managed policy grants is not known",
+        &[
+            ("Action: dynamodb:PutItem", "Action: sqs:SendMessage"),
+            (
+                "      Policies:\n        - PolicyName: rows",
+                "      ManagedPolicyArns: [arn:aws:iam::123456789012:policy/mine]\n      Policies:\n        - PolicyName: rows",
+            ),
+        ],
+    ),
+    ("everything", &[("Resource: !GetAtt Rows.Arn\n", "Resource: \"*\"\n")]),
+    (
+        "all tables of a region",
+        &[("Resource: !GetAtt Rows.Arn\n", "Resource: arn:aws:dynamodb:eu-west-1:123456789012:table/*\n")],
+    ),
+    (
+        "all tables of the stack",
+        &[(
+            "Resource: !GetAtt Rows.Arn\n",
+            "Resource: !Sub arn:aws:dynamodb:${AWS::Region}:*:table/${AWS::StackName}-*\n",
+        )],
+    ),
+    ("everything but one thing", &[("Action: dynamodb:PutItem", "NotAction: iam:*")]),
+    ("indexes alone", &[("Resource: !GetAtt Rows.Arn }", "Resource: !Sub \"${Rows.Arn}/index/*\" }")]),
+    (
+        "a role from elsewhere",
+        &[
+            ("Role: !GetAtt Role.Arn", "Role: arn:aws:iam::123456789012:role/mine"),
+            ("FunctionName: !GetAtt Send.Arn", "FunctionName: !Ref Send"),
+        ],
+    ),
+    (
+        "code may know a name that the template gives",
+        &[(
+            "        - Statement:\n",
+            "        - Statement:\n            - { Effect: Allow, Action: dynamodb:Scan, Resource: !If [Wide, !GetAtt Other.Arn, !Ref AWS::NoValue] }\n",
+        )],
+    ),
+    ("a grant for all stages", &[("${Api}/live/POST/@connections/*", "${Api}/*")]),
+    ("one method of one stage", &[("${Api}/live/POST/@connections/*", "${Api}/li*/DELETE/@connections/*")]),
+    (
+        "where a secret lies is none",
+        &[
+            ("TokenTable: {", "SecretArn: { Type: String, Default: a }\n  TokenTable: {"),
+            ("TOKENS: !Ref TokenTable", "TOKENS: !Sub \"${TokenTable}${SecretArn}\""),
+        ],
+    ),
+    ("a map by a computed name", &[("[Sizes, small, memory]", "[!Select [0, [Sizes]], small, memory]")]),
+    (
+        "a condition of a condition",
+        &[
+            ("    Condition: Wide\n", "    Condition: Wider\n"),
+            ("  Wide: ", "  Wider: !Not [Condition: Wide]\n  Wide: "),
+        ],
+    ),
+];
+
+#[test]
+fn no_rule_speaks_where_it_cannot_be_certain() {
+    for (why, changes) in KEEPS {
+        assert_eq!(shown(&with(changes)), "", "{why}");
+    }
+}
+
+#[test]
+fn mistakes_bring_no_warnings_after_them() {
+    let mistakes = [
+        ("Target: !Sub integrations/${SendInteg}", "Traget: !Sub integrations/${SendInteg}"),
+        ("Target: !Sub integrations/${SendInteg}", "Target: !Sub integrations/${SendInt}"),
+        ("FunctionName: !GetAtt Send.Arn", "FunctionNam: !GetAtt Send.Arn"),
+        ("FunctionName: !GetAtt Send.Arn", "FunctionName: !GetAtt Sned.Arn"),
+        (
+            "Type: AWS::Lambda::Permission\n    Properties:\n      Action: lambda:InvokeFunction\n      FunctionName: !GetAtt Send.Arn",
+            "Type: AWS::Lambda::Permision\n    Properties:\n      Action: lambda:InvokeFunction\n      FunctionName: !GetAtt Send.Arn",
+        ),
+        ("StageName: live", "StagName: live"),
+        ("ThrottlingRateLimit: 100", "ThrottlingRateLimit: many"),
+        ("Action: dynamodb:PutItem", "Action: !Ref Acton"),
+        ("PolicyName: rows", "PolicName: rows"),
+        ("Resource: !GetAtt Rows.Arn }", "Resource: !GetAtt Rows.Ann }"),
+        ("Runtime: nodejs24.x", "Runtime: [nodejs12.x]"),
+        ("Type: AWS::ApiGatewayV2::RouteResponse", "Type: AWS::ApiGatewayV2::RouteRespons"),
+    ];
+    for mistake in mistakes {
+        let text = with(&[mistake]);
+        let broken = broken(&text);
+        assert!(!broken.is_empty() && broken.iter().all(|rule| *rule == "error"), "{mistake:?}: {}", shown(&text));
+    }
+}
+
+#[test]
+fn one_mistake_hides_no_warning_about_another_property() {
+    let text = with(&[
+        ("MemorySize: !FindInMap [Sizes, small, memory]", "MemorySizee: !FindInMap [Sizes, small, memory]"),
+        ("Runtime: nodejs24.x", "Runtime: nodejs12.x"),
+    ]);
+    assert_eq!(broken(&text), ["deprecated-runtime", "error"]);
+}
+
+/// A template whose parameters have no values.
+const ASKING: &str = "\
+Parameters:
+  Stage: { Type: String, AllowedPattern: '[a-z]+', MinLength: 7 }
+  Mode: { Type: String, AllowedValues: [PAY_PER_REQUEST, PROVISIONED] }
+  Kind: { Type: String }
+  Memory: { Type: Number, MinValue: 128, MaxValue: 1024 }
+  Odd: { Type: String, AllowedPattern: 'xyz[0-9]{3}-q' }
+  Key: { Type: String, NoEcho: true }
+  Limits: { Type: List<Number> }
+  Vpc: { Type: AWS::EC2::VPC::Id }
+Rules:
+  Fits: { Assertions: [{ Assert: !Equals [!Ref Stage, live] }] }
+Mappings:
+  Regions: { eu-west-1: { size: 512 } }
+Conditions:
+  European: !Equals [!Ref AWS::Region, eu-west-1]
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Condition: European
+    Properties:
+      BillingMode: !Ref Mode
+      KeySchema: [{ AttributeName: id, KeyType: !Ref Kind }]
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+  Function:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: code/
+      Handler: index.handler
+      Runtime: !Ref Kind
+      Role: !Ref Key
+      MemorySize: !FindInMap [Regions, !Ref AWS::Region, size]
+      Timeout: !Select [0, !Ref Limits]
+      Environment:
+        Variables: { STAGE: !Ref Stage, ODD: !Ref Odd, VPC: !Ref Vpc, MEMORY: !Ref Memory }
+  Logs:
+    Type: AWS::Logs::LogGroup
+    Properties: { RetentionInDays: !Ref Kind }
+  Right:
+    Type: AWS::Lambda::Permission
+    Properties:
+      Action: lambda:InvokeFunction
+      FunctionName: !Ref Kind
+      Principal: apigateway.amazonaws.com
+      SourceArn: arn:aws:execute-api:eu-west-1:123456789012:abc/*
+Outputs:
+  Table: { Value: !Ref Table }
+";
+
+#[test]
+fn what_nobody_was_asked_is_no_mistake() {
+    assert_eq!(shown(ASKING), "");
+    // What would be wrong whatever the answers is.
+    for (from, to) in [
+        ("!Ref Limits]", "!Ref Limit]"),
+        ("[Regions, !Ref AWS::Region, size]", "[Regions, eu-west-1, sise]"),
+        ("Handler:", "Handlr:"),
+        ("{ Type: AWS::EC2::VPC::Id }", "{ Type: Strng }"),
+        ("'[a-z]+'", "'[a-z'"),
+        ("Type: String, NoEcho: true", "Type: String, NoEcho: true, Default: a, MinLength: 2"),
+    ] {
+        assert_eq!(ASKING.matches(from).count(), 1, "{from}");
+        let text = ASKING.replace(from, to);
+        assert!(broken(&text).contains(&"error"), "{to}");
+    }
+    // What was given is held to what is asked.
+    let given = [("Memory", "64"), ("Mode", "FREE")];
+    let problems: Vec<String> = problems(ASKING, &given).into_iter().map(|problem| problem.what).collect();
+    assert_eq!(
+        problems,
+        [
+            "the parameter Mode must be one of PAY_PER_REQUEST, PROVISIONED, not \"FREE\"",
+            "the parameter Memory must be at least 128, not \"64\""
+        ]
+    );
+}
+
+/// The names that people choose themselves, and so cannot misspell.
+const CHOSEN: &[&str] = &["TABLE", "INDEX", "sendmessage"];
+
+/// Every key of the resources, misspelt: what is missing because of that, or depends on it, is no mistake of its own.
+#[test]
+fn one_slip_is_one_error() {
+    let resources = SOUND.find("Resources:").unwrap_or_default();
+    let key = regex_lite::Regex::new(r"(?m)(?:^ {4,}|[{-] |, )(\w{3,}):(?: |$)").unwrap();
+    let mut odd = Vec::new();
+    let mut slips = 0;
+    for found in key.captures_iter(SOUND).filter_map(|captures| captures.get(1)) {
+        let name = found.as_str();
+        if found.start() < resources || CHOSEN.contains(&name) {
+            continue;
+        }
+        slips += 1;
+        let (start, end) = name.split_at(name.len() - 2);
+        let swapped: String = end.chars().rev().collect();
+        let text = [&SOUND[..found.start()], start, &swapped, &SOUND[found.end()..]].concat();
+        let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
+        let help = format!("did you mean \"{name}\"?");
+        if errors.len() != 1 || errors[0].help.as_deref() != Some(&help) {
+            let line = text[..found.start()].lines().count();
+            odd.push(format!("line {line}, {name}: {errors:#?}"));
+        }
+    }
+    assert!(slips > 80, "{slips}");
+    assert!(odd.is_empty(), "{}", odd.join("\n"));
+}
+
+#[test]
+fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
+    let text =
+        with(&[("                Resource: !GetAtt Rows.Arn\n", "                Resource: [rows, !Ref Rows]\n")]);
+    let found: Vec<String> = problems(&text, &[]).into_iter().map(|problem| problem.what).collect();
+    let [first, second] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(first, "a resource is \"*\" or an ARN, not \"rows\"");
+    assert!(second.starts_with("a resource is \"*\" or an ARN, not \"stack-Rows-"), "{second}");
+}
+
+#[test]
+fn what_aws_refuses_is_an_error() {
+    for (from, to, what) in [
+        ("Role: !GetAtt Role.Arn", "Role: !Ref Role", "a function's role is given by its ARN, not as \"stack-Role-"),
+        ("StageName: live", "StageName: li ve", "StageName cannot be \"li ve\""),
+        (
+            "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
+            "AttributeDefinitions: [{ AttributeName: ids, AttributeType: S }]\n  Other",
+            "AttributeDefinitions does not define \"id\"",
+        ),
+        (
+            "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
+            "AttributeDefinitions: [{ AttributeName: id, AttributeType: S }, { AttributeName: at, AttributeType: N }]\n  Other",
+            "no key of the table or its indexes uses the attribute \"at\"",
+        ),
+    ] {
+        let problems = problems(&with(&[(from, to)]), &[]);
+        let errors: Vec<&str> =
+            problems.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        let [error] = errors.as_slice() else { panic!("{to}: {problems:#?}") };
+        assert!(error.starts_with(what), "{error}");
+    }
+}
+
+/// A second API, for parts that are in the wrong one.
+const SECOND: (&str, &str) = (
+    "  ConnectInteg:\n",
+    "  Second:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: { Name: second, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action }\n  ConnectInteg:\n",
+);
+
+/// What references lead to nothing, or to the wrong thing, and what is there twice.
+#[test]
+fn what_is_not_there_or_is_there_already_is_an_error() {
+    let target = "integrations/${SendInteg}";
+    let no_target =
+        "Target must be integrations/ID with the id of an AWS::ApiGatewayV2::Integration of this template, not ";
+    let more = |resource: &'static str| ("Outputs:\n", resource);
+    for (changes, what) in [
+        (vec![(target, "${SendInteg}")], format!("{no_target}\"<SendInteg>\"")),
+        (
+            vec![("!Join [/, [integrations, !Ref ConnectInteg]]", "!Ref ConnectInteg")],
+            format!("{no_target}\"<ConnectInteg>\""),
+        ),
+        (vec![(target, "integrations/${Api}")], format!("{no_target}\"integrations/<Api>\"")),
+        (vec![(target, "integrations/${SendInteg}/x")], format!("{no_target}\"integrations/<SendInteg>/x\"")),
+        (vec![(target, "integrations/abc123")], format!("{no_target}\"integrations/abc123\"")),
+        (
+            vec![(target, "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function/${Send}")],
+            format!("{no_target}\"arn:aws:lambda:us-east-1:000000000000:function/stack-Send-"),
+        ),
+        (
+            vec![
+                SECOND,
+                (
+                    "  SendInteg:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: !Ref Api\n",
+                    "  SendInteg:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: !Ref Second\n",
+                ),
+            ],
+            "SendInteg belongs to another API, <Second>, not to this one".to_owned(),
+        ),
+        (
+            vec![("DeploymentId: !Ref Deployment", "DeploymentId: abc123")],
+            "DeploymentId must refer to an AWS::ApiGatewayV2::Deployment of this template, not be \"abc123\""
+                .to_owned(),
+        ),
+        (
+            vec![("RouteId: !Ref SendRoute", "RouteId: !Ref SendInteg")],
+            "RouteId must refer to an AWS::ApiGatewayV2::Route of this template, not be \"<SendInteg>\"".to_owned(),
+        ),
+        (
+            vec![(
+                "      RouteKey: $connect\n",
+                "      RouteKey: $connect\n      AuthorizationType: CUSTOM\n      AuthorizerId: !Ref SendInteg\n",
+            )],
+            "AuthorizerId must refer to an AWS::ApiGatewayV2::Authorizer of this template, not be \"<SendInteg>\""
+                .to_owned(),
+        ),
+        (
+            vec![("RouteKey: $connect", "RouteKey: sendmessage")],
+            "ConnectRoute has the RouteKey \"sendmessage\" already, in the same API".to_owned(),
+        ),
+        (
+            vec![more(
+                "  More: { Type: AWS::ApiGatewayV2::Stage, Properties: { ApiId: !Ref Api, StageName: live, AutoDeploy: true } }\nOutputs:\n",
+            )],
+            "Live has the StageName \"live\" already, in the same API".to_owned(),
+        ),
+        (
+            vec![more(
+                "  SendsResponse: { Type: AWS::ApiGatewayV2::RouteResponse, Properties: { ApiId: !Ref Api, RouteId: !Ref SendRoute, RouteResponseKey: $default } }\nOutputs:\n",
+            )],
+            "SendResponse has the RouteResponseKey \"$default\" already, in the same route".to_owned(),
+        ),
+        (vec![("PolicyName: post", "PolicyName: rows")], "the role stack-Role-".to_owned()),
+        (
+            vec![more(
+                "  One: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: logs } }\n  Two: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: logs } }\nOutputs:\n",
+            )],
+            "One has the name \"logs\" already".to_owned(),
+        ),
+        (
+            vec![more(
+                "  One: { Type: AWS::IAM::ManagedPolicy, Properties: { ManagedPolicyName: Team, PolicyDocument: { Version: '2012-10-17', Statement: { Effect: Allow, Action: 's3:*', Resource: '*' } } } }\n  Two: { Type: AWS::IAM::ManagedPolicy, Properties: { ManagedPolicyName: team, PolicyDocument: { Version: '2012-10-17', Statement: { Effect: Allow, Action: 's3:*', Resource: '*' } } } }\nOutputs:\n",
+            )],
+            "One has the name \"team\" already".to_owned(),
+        ),
+    ] {
+        let found = problems(&with(&changes), &[]);
+        let errors: Vec<&str> =
+            found.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        let [error] = errors.as_slice() else { panic!("{changes:?}: {found:#?}") };
+        assert!(error.starts_with(&what), "{error}");
+    }
+}
+
+/// Limits are held against values as they come out, and nothing is said of what nobody knows yet.
+#[test]
+fn values_are_held_against_limits_where_they_are_known() {
+    let function = |name: &str| {
+        format!(
+            "Parameters:\n  Name: {{ Type: String }}\n  Short: {{ Type: String, Default: a b }}\nResources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      FunctionName: {name}\n      Code: code/\n      Handler: index.handler\n      Runtime: nodejs24.x\n      Role: arn:aws:iam::123456789012:role/r\nOutputs:\n  Short: {{ Value: !Sub '${{Short}}${{Name}}' }}\n"
+        )
+    };
+    for (name, given, expected) in [
+        ("my function", None, Some("FunctionName cannot be \"my function\"")),
+        ("!Sub '${Name} of mine'", None, None),
+        ("!Sub '${Name}-of-mine'", Some("a b"), Some("FunctionName cannot be \"a b-of-mine\"")),
+        ("!Sub '${Name}-of-mine'", Some("ab"), None),
+        ("!Ref Short", None, Some("FunctionName cannot be \"a b\"")),
+        ("!Sub '${AWS::StackName}-${AWS::Region}-f'", None, None),
+        ("!Join ['', [a, !Ref 'AWS::NoValue', b]]", None, None),
+    ] {
+        let given: Vec<_> = given.map(|value| ("Name", value)).into_iter().collect();
+        let found = problems(&function(name), &given);
+        let errors: Vec<&str> =
+            found.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        assert_eq!(errors, expected.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+    // A secret stays one.
+    let secret = function("!Ref Name").replace("Name: { Type: String }", "Name: { Type: String, NoEcho: true }");
+    let found = problems(&secret, &[("Name", "pass word")]);
+    assert_eq!(
+        found.iter().map(|problem| problem.what.as_str()).collect::<Vec<_>>(),
+        ["FunctionName cannot be \"****\""]
+    );
+}
+
+/// One fault of a SAM resource each, which several readers come across.
+#[test]
+fn one_fault_of_a_sam_resource_is_one_error() {
+    let function = "InlineCode: x, Handler: index.h, Runtime: nodejs22.x";
+    let api = "RouteSelectionExpression: $request.body.action";
+    for (resources, what) in [
+        ("F(InlineCode: x, Runtime: nodejs22.x)", "missing property \"Handler\""),
+        ("F(InlineCode: x, Handler: [], Runtime: nodejs22.x)", "missing property \"Handler\""),
+        ("F(InlineCode: x, Handler: index.h, Runtime: {})", "missing property \"Runtime\""),
+        ("F(PackageType: Image, ImageUri: a)", "container images are not supported yet"),
+        ("F(PackageType: Image)", "'ImageUri' must be given"),
+        ("F(FUNCTION, PackageType: zip)", "'PackageType' must be `Zip` or `Image`"),
+        ("F(FUNCTION, Environment: { A: a, B: b })", "as in { Variables: { NAME: value } }"),
+        ("F(FUNCTION, Environment: { Variables: { A: } })", "null values are not allowed"),
+        ("F(FUNCTION, Policies: { AWSLambdaExecute: {}, SQSPollerPolicy: {} })", "is not valid"),
+        ("F(FUNCTION, Policies: [{ PolicyName: p, PolicyDocument: {} }])", "is not valid"),
+        ("F(FUNCTION)\n  FRole: { Type: AWS::Serverless::SimpleTable }", "SAM makes a resource FRole of this"),
+        ("A(API, Routes: [])", "Routes must be a map"),
+        (
+            "F(FUNCTION)\n  A(API, Routes: { $connect: { FunctionArn: !GetAtt F.Arn } }, Tags: !If [a, b, c])",
+            "Tags must be a map",
+        ),
+        (
+            "F(FUNCTION)\n  A(API, Routes: { $connect: { FunctionArn: !GetAtt F.Arn } }, Auth: { AuthType: OIDC })",
+            "the AuthType must be AWS_IAM, CUSTOM or NONE",
+        ),
+    ] {
+        let text = resources
+            .replace("FUNCTION", function)
+            .replace("API", api)
+            .replace("F(", "F:\n    Type: AWS::Serverless::Function\n    Properties: {")
+            .replace("A(", "A:\n    Type: AWS::Serverless::WebSocketApi\n    Properties: {")
+            .replace(')', "}");
+        let text = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n  {text}\n");
+        let problems = problems(&text, &[]);
+        let errors: Vec<&str> =
+            problems.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
+        let one = errors.iter().filter(|error| error.contains(what)).count();
+        assert_eq!((one, errors.len()), (1, 1), "{text}{errors:#?}");
+    }
+}
+
+/// What SAM would have made of something that is refused is missing because of that, and so are references to it.
+#[test]
+fn what_is_refused_is_one_error_whatever_refers_to_it() {
+    let function =
+        "F: { Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: index.h, Runtime: nodejs24.x";
+    for (resources, output, what) in [
+        ("FUNCTION, Events: { E: { Type: Api } } } }", "!Sub https://${ServerlessRestApi}.x", "the property Events"),
+        ("FUNCTION, Events: { E: { Type: Api } } } }", "!Ref ServerlessRestApiProdStage", "the property Events"),
+        ("FUNCTION, Events: { E: { Type: HttpApi } } } }", "!GetAtt ServerlessHttpApi.Arn", "the property Events"),
+        ("FUNCTION, Events: { Each: { Type: Schedule } } } }", "!Ref FEach", "the property Events"),
+        (
+            "FUNCTION, FunctionUrlConfig: { AuthType: NONE } } }",
+            "!GetAtt FUrl.FunctionUrl",
+            "the property FunctionUrlConfig",
+        ),
+        (
+            "Rest: { Type: AWS::Serverless::Api, Properties: { StageName: p } }",
+            "!Ref Rest.Stage",
+            "AWS::Serverless::Api",
+        ),
+        (
+            "Rest: { Type: AWS::Serverless::Api, Properties: { StageName: p } }",
+            "!Ref RestpStage",
+            "AWS::Serverless::Api",
+        ),
+        (
+            "Pool: { Type: AWS::Cognito::UserPool }",
+            "!GetAtt Pool.Arn",
+            "\"AWS::Cognito::UserPool\" is not supported yet",
+        ),
+    ] {
+        let resources = resources.replace("FUNCTION", function);
+        let text = format!(
+            "Transform: AWS::Serverless-2016-10-31\nResources:\n  {resources}\nOutputs:\n  O:\n    Value: {output}\n"
+        );
+        let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
+        let [error] = errors.as_slice() else { panic!("{text}{errors:#?}") };
+        assert!(error.what.contains(what), "{error:?}");
+        // It is no slip of the finger: there is nothing that it could have been meant to be.
+        assert_eq!(error.help, None);
+    }
+}
+
+#[test]
+fn what_the_cdk_adds_to_every_template_is_no_mistake() {
+    let text = r#"{"Resources": {
+        "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1}},
+        "CDKMetadata": {"Type": "AWS::CDK::Metadata", "Properties": {"Analytics": "v2:deflate64:x"}}},
+    "Parameters": {"BootstrapVersion": {"Type": "AWS::SSM::Parameter::Value<String>",
+        "Default": "/cdk-bootstrap/hnb659fds/version"}},
+    "Rules": {"CheckBootstrapVersion": {"Assertions": [{"Assert": {"Fn::Not": [{"Fn::Contains": [["1", "2", "3", "4", "5"],
+        {"Ref": "BootstrapVersion"}]}]}, "AssertDescription": "version 6 required"}]}}}"#;
+    assert_eq!(shown(text), "");
+    // Another parameter that is looked up is a mistake, and what to do about it names it.
+    let other = text.replace("/cdk-bootstrap/", "/mine/");
+    assert!(shown(&other).contains("--parameter BootstrapVersion=VALUE"), "{}", shown(&other));
+}
+
+#[test]
+fn a_choice_of_nothing_is_fine() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Conditions: { Never: !Equals [a, b] }
+Globals: { Function: { Tracing: !If [Never, Active, !Ref AWS::NoValue] } }
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: index.h, Runtime: nodejs24.x }
+";
+    assert_eq!(shown(text), "");
+}
+
+#[test]
+fn what_is_not_supported_yet_inside_a_property_is_said_as_such() {
+    let (from, to) = (
+        "TableName: given\n",
+        "TableName: given\n      SSESpecification: { SSEEnabled: true, KMSMasterKeyId: mine }\n      PointInTimeRecoverySpecification: { RecoveryPeriodInDays: 3 }\n",
+    );
+    let found: Vec<String> = problems(&with(&[(from, to)]), &[]).into_iter().map(|problem| problem.what).collect();
+    let not_yet = |property: &str| format!("{property} of AWS::DynamoDB::Table is not supported yet");
+    let expected = ["SSESpecification.KMSMasterKeyId", "PointInTimeRecoverySpecification.RecoveryPeriodInDays"];
+    assert_eq!(found, expected.map(not_yet));
+}
+
+#[test]
+fn a_permission_may_be_on_a_function_of_others() {
+    let api = "  Api: { Type: AWS::ApiGatewayV2::Api, Properties: { Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action } }\n";
+    let function = "  F: { Type: AWS::Lambda::Function, Properties: { Code: code/, Handler: index.handler, Runtime: nodejs24.x, Role: arn:aws:iam::123456789012:role/r } }\n  V: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref F } }\n";
+    let of = |resources: &str, named: &str| {
+        let source = if resources.contains("Api:") { "${Api}" } else { "abcdef1234" };
+        format!(
+            "Parameters:\n  Given: {{ Type: String, Default: \"arn:aws:lambda:us-east-1:123456789012:function:other\" }}\nResources:\n{resources}  May: {{ Type: AWS::Lambda::Permission, Properties: {{ Action: lambda:InvokeFunction, FunctionName: {named}, Principal: apigateway.amazonaws.com, SourceArn: !Sub \"arn:aws:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:{source}/*\" }} }}\nOutputs:\n  Given: {{ Value: !Ref Given }}\n"
+        )
+    };
+    let must = "FunctionName of AWS::Lambda::Permission must refer to an AWS::Lambda::Function or AWS::Lambda::Alias of this template";
+    for (resources, named, help) in [
+        (api, "!Ref Given", None),
+        (api, "other", None),
+        (api, "\"other:live\"", None),
+        (api, "!Sub '123456789012:function:${Given}'", Some("")),
+        (&format!("{api}{function}") as &str, "other", None),
+        (&format!("{api}{function}"), "F", Some("write !Ref F: \"F\" is none of the names on AWS")),
+        (&format!("{api}{function}"), "!Ref V", Some("")),
+        (
+            "",
+            "other",
+            Some(
+                "\"other\" is none of them; a function of another stack can have permissions of this one only where this one has an AWS::ApiGatewayV2::Api, whose tags record them, and which does not wait for the permission",
+            ),
+        ),
+    ] {
+        let found = problems(&of(resources, named), &[]);
+        let errors: Vec<&Problem> = found.iter().filter(|problem| problem.rule.is_none()).collect();
+        match help {
+            None => assert!(found.is_empty(), "{named}: {found:?}"),
+            Some("") => assert_eq!(errors.len(), 1, "{named}: {errors:?}"),
+            Some(help) => {
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                assert_eq!((errors[0].what.as_str(), errors[0].help.as_deref()), (must, Some(help)));
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Everything that can be worked out without I/O, without a clock and without AWS: from a template's text to a plan. Tested as
+//! tables, snapshots and properties. `.ci/walls` holds it to that.
+
+pub mod iam;
+pub mod lint;
+pub mod plan;
+pub mod policy;
+pub mod stack;
+pub mod template;
+pub mod words;

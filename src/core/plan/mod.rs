@@ -1,0 +1,271 @@
+//! The difference between what a template wants and what AWS has, as steps in an order that can be carried out.
+//!
+//! Pure: the same stack and the same reading give the same plan. `up` carries out exactly the plan that it showed.
+
+mod back_order;
+pub mod cycles;
+mod diff;
+pub mod effects;
+mod former;
+mod label;
+mod order;
+mod planner;
+#[cfg(test)]
+mod properties;
+mod replaced;
+mod serving;
+#[cfg(test)]
+mod serving_tests;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;
+mod undo;
+pub mod widening;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub use diff::{Change, shown};
+pub use former::secrets;
+pub use planner::{diff, in_use, teardown};
+pub use replaced::{Replaced, replaced};
+pub use undo::{Did, Undo, believed, undo};
+
+use crate::core::words::Token;
+use crate::resources::deployment::FREEZES;
+use crate::resources::{
+    self, Live, Provider, Want, deployment, foreign_permission, integration, mark, permission, version,
+};
+
+/// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
+pub fn changes(provider: &dyn Provider, old: &Value, new: &Value) -> Vec<Change> {
+    let exists = old.as_object().is_some_and(|old| !old.is_empty());
+    if provider.type_name() == version::TYPE && exists {
+        // One that froze the same is the one, whatever it was called when it was published: nothing can change it.
+        return Vec::new();
+    }
+    let mut changes = diff::changes(provider, old, new);
+    // Whose something is, is worth no change where it did not say so before.
+    changes.retain(|change| change.property != mark::PROPERTY || change.old.is_some());
+    // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
+    changes.retain(|change| !change.property.starts_with(FREEZES) && change.property != deployment::DIGEST);
+    changes
+}
+
+/// What happens to one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    Keep,
+    Create,
+    Update,
+    /// Deleted and made again under the same name.
+    Replace,
+    Delete,
+    /// No longer wanted, and left where it is because its deletion policy says so.
+    Retain,
+}
+
+impl Action {
+    /// One character for the margin of a plan.
+    pub fn glyph(self) -> char {
+        match self {
+            Self::Keep => '=',
+            Self::Create => '+',
+            Self::Update => '~',
+            Self::Replace => '!',
+            Self::Delete => '-',
+            Self::Retain => '·',
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Retain => "retain",
+        }
+    }
+
+    /// Whether anything is called that changes something.
+    pub fn acts(self) -> bool {
+        !matches!(self, Self::Keep | Self::Retain)
+    }
+}
+
+/// One resource's part in a plan.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub action: Action,
+    pub type_name: &'static str,
+    /// The logical id; for what has none, what it is called in AWS.
+    pub name: String,
+    /// Where it exists already, or its name is known.
+    pub physical_id: Option<String>,
+    pub changes: Vec<Change>,
+    /// Why, where the changes do not say it.
+    pub reason: Option<String>,
+    /// What it shall be, tokens inside; `None` for what goes.
+    pub want: Option<Want>,
+    pub live: Option<Live>,
+    /// Steps that must be done before, as indexes into the plan.
+    pub after: BTreeSet<usize>,
+    /// Steps to wait for only if AWS will not go on without them.
+    pub if_refused: BTreeSet<usize>,
+    /// Of `after`, the steps that must be ready and not just made: clients will be led to them.
+    pub ready: BTreeSet<usize>,
+    /// Steps that this one leads clients to and cannot wait for, because the template has them wait for it.
+    pub leads_ahead: BTreeSet<usize>,
+    /// How long what goes waits for messages that are under way through it.
+    pub drain: Option<Drain>,
+}
+
+/// A pause between a change of what is served and the end of what was served before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    /// The changes; the last of them to end counts.
+    pub since: BTreeSet<usize>,
+    /// What a message may still take that was on its way then.
+    pub lasts: Duration,
+}
+
+impl Step {
+    /// A step about what is there, under the name that it goes by.
+    pub fn on(live: &Live, action: Action) -> Self {
+        Self {
+            action,
+            type_name: live.type_name,
+            name: live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone()),
+            physical_id: Some(live.physical_id.clone()),
+            changes: Vec::new(),
+            reason: None,
+            want: None,
+            live: Some(live.clone()),
+            after: BTreeSet::new(),
+            if_refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            leads_ahead: BTreeSet::new(),
+            drain: None,
+        }
+    }
+
+    /// The provider of the step's type.
+    ///
+    /// # Panics
+    /// Never: steps are made of registered types only.
+    pub fn provider(&self) -> Option<&'static dyn Provider> {
+        resources::provider(self.type_name)
+    }
+
+    /// Why this happens, in any case.
+    pub fn why(&self) -> &str {
+        self.reason.as_deref().unwrap_or(match self.action {
+            Action::Keep => "it is as the template says",
+            Action::Create => "it is not there",
+            Action::Update => "it differs from the template",
+            Action::Replace => "it differs from the template in what cannot be changed",
+            Action::Delete | Action::Retain => "the template no longer describes it",
+        })
+    }
+
+    /// What two plans must have in common to be the same.
+    fn essence(&self) -> Value {
+        let changes = self.changes.iter().map(|change| json!([change.property, change.old, change.new]));
+        json!([self.action.word(), self.type_name, self.name, self.physical_id, changes.collect::<Vec<_>>()])
+    }
+}
+
+/// All steps of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// Attributes that are known already, by token.
+    pub known: BTreeMap<Token, String>,
+    /// Whether a failure holds up only what waits for the failed step: on the way back, each step that succeeds leaves
+    /// less behind.
+    pub goes_on: bool,
+}
+
+impl Plan {
+    /// Whether there is anything to do.
+    pub fn is_empty(&self) -> bool {
+        !self.steps.iter().any(|step| step.action.acts())
+    }
+
+    /// Twelve hexadecimal digits that no plan with other changes has: `up` can be held to the plan that was looked at.
+    pub fn digest(&self) -> String {
+        let acting = self.steps.iter().filter(|step| step.action != Action::Keep);
+        let mut essence: Vec<String> = acting.map(|step| step.essence().to_string()).collect();
+        essence.sort();
+        hex::encode(&Sha256::digest(essence.join("\n"))[..6])
+    }
+
+    /// The same plan, in which nothing waits for messages under way.
+    #[must_use]
+    pub fn without_drain(mut self) -> Self {
+        for step in &mut self.steps {
+            step.drain = None;
+        }
+        self
+    }
+
+    /// How long what goes waits for messages under way; `None` where nothing does.
+    pub fn drain(&self) -> Option<Duration> {
+        self.steps.iter().filter_map(|step| step.drain.as_ref()).map(|drain| drain.lasts).max()
+    }
+
+    /// What cannot be done without an interruption, a sentence each, with the step.
+    pub fn interruptions(&self) -> impl Iterator<Item = (&Step, String)> {
+        self.steps.iter().flat_map(|step| effects::of(self, step).interrupted.into_iter().map(move |text| (step, text)))
+    }
+
+    /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing
+    /// serves any more, is not missed.
+    pub fn destructive(&self) -> impl Iterator<Item = &Step> {
+        let left_behind =
+            [deployment::TYPE, foreign_permission::TYPE, integration::TYPE, permission::TYPE, version::TYPE];
+        self.steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Delete | Action::Replace))
+            .filter(move |step| !left_behind.contains(&step.type_name))
+    }
+}
+
+/// Why there can be no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error(
+        "{type_name} \"{name}\" exists already and belongs to {owner}\n  give {logical_id} another name, or remove that one yourself: wschat never touches what is not its own"
+    )]
+    Foreign { type_name: &'static str, logical_id: String, name: String, owner: String },
+    #[error(
+        "{logical_id} would have to be replaced ({properties} cannot be changed), and \"{name}\" with all its data would be lost\n  to replace it all the same: --allow-data-loss {logical_id}"
+    )]
+    DataLoss { logical_id: String, name: String, properties: String },
+    #[error(
+        "the managed policy {name} ({arn}) cannot be deleted: {} {} it, and {} not this stack's\n  take it from there first, as in: aws iam detach-role-policy --role-name ROLE --policy-arn {arn}",
+        .by.join(", "),
+        if .by.len() == 1 { "uses" } else { "use" },
+        if .by.len() == 1 { "is" } else { "are" }
+    )]
+    InUse { name: String, arn: String, by: Vec<String> },
+    #[error(
+        "{name} permits to invoke the function {function}, which the template no longer describes and this plan deletes\n  remove {name}, too, or keep the function in the template"
+    )]
+    Permitted { name: String, function: String },
+}
+
+/// What the user lets a plan do, and what the plan is to know beside the template.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Logical ids whose data may be lost.
+    pub allow_data_loss: BTreeSet<String>,
+    /// The digests of functions' code, by logical id. A function without one keeps the code it has.
+    pub code: BTreeMap<String, String>,
+}

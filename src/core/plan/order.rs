@@ -1,0 +1,130 @@
+//! Which steps wait for which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::cycles::reaches;
+use super::{Action, Plan, serving};
+use crate::core::stack::{Resource, Stack};
+use crate::resources::{
+    self, alias, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
+    managed_policy, permission, role, route, route_response, stage, table, version,
+};
+
+/// Puts the order into a plan.
+pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
+    let acts: Vec<bool> = plan.steps.iter().map(|step| step.action.acts()).collect();
+    let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
+        ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
+    };
+    let of_policies =
+        |resource: &&Resource| [inline_policy::TYPE, managed_policy::TYPE].contains(&resource.kind.type_name());
+    let apart: Vec<&Resource> = stack.resources.values().filter(of_policies).collect();
+    for resource in stack.resources.values() {
+        let Some(&index) = step_of.get(&resource.logical_id) else { continue };
+        plan.steps[index].after = acting(&resource.hard);
+        plan.steps[index].if_refused = acting(&resource.soft);
+    }
+    for resource in stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE) {
+        let Some(&index) = step_of.get(&resource.logical_id) else { continue };
+        // A function first run right after its policies came may keep credentials without them for minutes. Where the
+        // policy itself waits for the function, maybe through other functions and their policies, there is no helping it.
+        for policy in policies_of(&apart, resource).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]) {
+            if !reaches(policy, index, |step| plan.steps[step].after.iter().copied()) {
+                plan.steps[index].after.insert(policy);
+            }
+        }
+    }
+    marked_first(plan);
+    // A snapshot is taken when what shall not be in it is gone.
+    let before_snapshot: BTreeSet<usize> = (0..plan.steps.len())
+        .filter(|index| plan.steps[*index].action == Action::Delete)
+        .filter(|index| [route::TYPE, route_response::TYPE].contains(&plan.steps[*index].type_name))
+        .collect();
+    let made: BTreeSet<usize> = (0..plan.steps.len())
+        .filter(|index| matches!(plan.steps[*index].action, Action::Create | Action::Update | Action::Replace))
+        .collect();
+    for index in 0..plan.steps.len() {
+        let step = &mut plan.steps[index];
+        if step.type_name == deployment::TYPE && step.action == Action::Create {
+            step.after.extend(&before_snapshot);
+        }
+        // What goes, goes when nothing uses it any more: when all that takes its place is there.
+        if step.action == Action::Delete && !before_snapshot.contains(&index) {
+            step.after.extend(&made);
+        }
+    }
+    order_deletes(plan);
+    serving::order(plan, stack, step_of);
+    plan.break_soft_cycles();
+}
+
+/// Lets routes that call nothing wait for an integration of their API, where one is made. An integration says whose it is and
+/// a route cannot; so an API that a run which ended early leaves is known by the first that is in it.
+fn marked_first(plan: &mut Plan) {
+    let api = |step: &super::Step| step.want.as_ref().map(|want| want.properties["ApiId"].clone());
+    for route in 0..plan.steps.len() {
+        let step = &plan.steps[route];
+        let calls_nothing = step.want.as_ref().is_some_and(|want| want.properties["Target"].is_null());
+        if step.type_name != route::TYPE || step.action != Action::Create || !calls_nothing {
+            continue;
+        }
+        let first = plan.steps.iter().position(|other| {
+            other.type_name == integration::TYPE && other.action == Action::Create && api(other) == api(step)
+        });
+        let after = |step: usize| plan.steps[step].after.iter().copied();
+        if let Some(first) = first.filter(|first| !reaches(*first, route, after)) {
+            plan.steps[route].after.insert(first);
+        }
+    }
+}
+
+/// The policies that stand apart from the role that a function has.
+fn policies_of<'a>(apart: &'a [&Resource], function: &'a Resource) -> impl Iterator<Item = &'a String> {
+    let role = function.properties["Role"].as_str().unwrap_or_default();
+    let on_role = move |policy: &&&Resource| {
+        let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
+    };
+    apart.iter().filter(on_role).map(|policy| &policy.logical_id)
+}
+
+/// What must be gone before something of this type goes. `back_order::GOING` agrees with it.
+pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        route::TYPE => &[route_response::TYPE],
+        deployment::TYPE => &[stage::TYPE],
+        integration::TYPE | authorizer::TYPE => &[route::TYPE],
+        // A call that is still under way may need the function, and a function that is still there its log group: a
+        // last line would make it anew.
+        function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        // A name goes before what it names.
+        version::TYPE => &[alias::TYPE],
+        alias::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
+        log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
+        // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
+        managed_policy::TYPE => &[role::TYPE],
+        // The API records what is in the policies of others' functions.
+        resources::api::TYPE => &[foreign_permission::TYPE],
+        // Once the API is gone no message comes; a table takes the longest to go.
+        table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        _ => &[],
+    }
+}
+
+/// Puts the order of what goes into a plan.
+pub(super) fn order_deletes(plan: &mut Plan) {
+    let deletes: Vec<(usize, &'static str)> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| step.action == Action::Delete)
+        .map(|(index, step)| (index, step.type_name))
+        .collect();
+    for (index, type_name) in &deletes {
+        let before = gone_before(type_name);
+        let first = deletes.iter().filter(|(_, other)| before.contains(other)).map(|(other, _)| *other);
+        plan.steps[*index].after.extend(first);
+    }
+}

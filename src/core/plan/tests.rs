@@ -1,0 +1,456 @@
+//! Plans, as tables: a template, what is there, and what follows.
+
+use super::*;
+use crate::core::stack::{Stack, resolve};
+use crate::core::template;
+use crate::core::words::{DeletionPolicy, Scope};
+use crate::resources::{Health, Owner, function, log_group, role, route, stage, table};
+
+/// A small chat: one table, one role, one function, and an API with two routes.
+pub(super) const CHAT: &str = r#"
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement: {Effect: Allow, Action: sts:AssumeRole, Principal: {Service: lambda.amazonaws.com}}
+  Send:
+    Type: AWS::Lambda::Function
+    Properties:
+      Role: !GetAtt Role.Arn
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Code: ./send
+      Environment: {Variables: {table: !Ref Table}}
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: {Name: chat, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+  SendIntegration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !Sub "arn:x:${Send.Arn}"}
+  ConnectRoute:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $connect, Target: !Sub "integrations/${SendIntegration}"}
+  SendRoute:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: send, Target: !Sub "integrations/${SendIntegration}"}
+  Permission:
+    Type: AWS::Lambda::Permission
+    Properties:
+      FunctionName: !Ref Send
+      Action: lambda:InvokeFunction
+      Principal: apigateway.amazonaws.com
+      SourceArn: !Sub "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"
+  Deployment:
+    Type: AWS::ApiGatewayV2::Deployment
+    Properties: {ApiId: !Ref Api}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {ApiId: !Ref Api, StageName: live, DeploymentId: !Ref Deployment}
+"#;
+
+pub(super) fn stack(text: &str) -> Stack {
+    let scope = Scope {
+        stack: "chat".to_owned(),
+        account: "123456789012".to_owned(),
+        region: "eu-west-1".to_owned(),
+        partition: "aws".to_owned(),
+    };
+    let template = template::parse(text.as_bytes()).unwrap();
+    resolve(&template, &BTreeMap::new(), &scope, &resources::kinds()).unwrap()
+}
+
+/// What AWS would have after `stack` came up.
+pub(super) fn up(stack: &Stack) -> Vec<Live> {
+    let mut live: Vec<Live> = Vec::new();
+    let plan = diff(stack, &[], &Options::default()).unwrap();
+    let mut known = BTreeMap::new();
+    for (number, step) in plan.steps.iter().enumerate() {
+        let want = step.want.as_ref().unwrap();
+        let properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
+        let want = Want { properties, ..want.clone() };
+        let id = match step.type_name {
+            stage::TYPE => "live".to_owned(),
+            permission::TYPE => permission::statement_id(&want).unwrap(),
+            _ => want.name.clone().unwrap_or_else(|| format!("id{number}")),
+        };
+        for attribute in ["Ref", "ApiId", "DeploymentId", "IntegrationId"] {
+            known.insert(Token { logical_id: step.name.clone(), attribute: attribute.to_owned() }, id.clone());
+        }
+        let mut properties = want.properties.clone();
+        if step.type_name == deployment::TYPE {
+            properties[deployment::DIGEST] = Value::from(deployment::digest(&want));
+            properties.as_object_mut().unwrap().remove(FREEZES);
+        }
+        let parent = match step.type_name {
+            permission::TYPE => "FunctionName",
+            _ => "ApiId",
+        };
+        let mut one = Live::new(step.type_name, &id, properties.clone());
+        one.parent = properties[parent].as_str().map(str::to_owned).filter(|parent| *parent != id);
+        one.logical_id = Some(step.name.clone())
+            .filter(|_| ![route::TYPE, integration::TYPE, deployment::TYPE].contains(&step.type_name));
+        one.attributes = known
+            .iter()
+            .filter(|(token, _)| token.logical_id == step.name)
+            .map(|(token, value)| (token.attribute.clone(), value.clone()))
+            .collect();
+        live.push(one);
+    }
+    live
+}
+
+/// The acting steps of a plan: `+ Table`.
+pub(super) fn acts(plan: &Plan) -> Vec<String> {
+    let acting = plan.steps.iter().filter(|step| step.action != Action::Keep);
+    acting.map(|step| format!("{} {}", step.action.glyph(), step.name)).collect()
+}
+
+pub(super) fn planned(text: &str, live: &[Live]) -> Plan {
+    diff(&stack(text), live, &Options::default()).unwrap()
+}
+
+pub(super) fn index(plan: &Plan, act: &str) -> usize {
+    let found = plan.steps.iter().position(|step| format!("{} {}", step.action.glyph(), step.name) == act);
+    found.unwrap_or_else(|| panic!("{act} is not in {:?}", acts(plan)))
+}
+
+/// Whether `later` waits for `earlier`, directly or through others.
+pub(super) fn waits(plan: &Plan, later: usize, earlier: usize) -> bool {
+    plan.steps[later].after.iter().any(|step| *step == earlier || waits(plan, *step, earlier))
+}
+
+#[test]
+fn a_new_stack_is_created_in_three_lanes() {
+    let plan = planned(CHAT, &[]);
+    assert!(plan.steps.iter().all(|step| step.action == Action::Create));
+    let at = |name: &str| index(&plan, &format!("+ {name}"));
+    for (later, earlier, expected) in [
+        ("Send", "Role", true),
+        ("Permission", "Send", true),
+        ("SendRoute", "SendIntegration", true),
+        ("Deployment", "ConnectRoute", true),
+        ("Deployment", "SendRoute", true),
+        ("Stage", "Deployment", true),
+        // A name is enough: these do not wait for each other.
+        ("Send", "Table", false),
+        ("SendIntegration", "Send", false),
+        ("Deployment", "Send", false),
+        ("Role", "Table", false),
+    ] {
+        assert_eq!(waits(&plan, at(later), at(earlier)), expected, "{later} after {earlier}");
+    }
+    assert!(plan.steps[at("SendIntegration")].if_refused.contains(&at("Send")));
+}
+
+#[test]
+fn a_stack_that_is_up_needs_nothing() {
+    let plan = planned(CHAT, &up(&stack(CHAT)));
+    assert!(plan.is_empty(), "{:?}", acts(&plan));
+}
+
+#[test]
+fn a_changed_route_is_one_new_deployment_and_the_stage_moves_before_the_old_goes() {
+    let live = up(&stack(CHAT));
+    let plan = planned(&CHAT.replace("RouteKey: send,", "RouteKey: send, OperationName: Send,"), &live);
+    assert_eq!(acts(&plan)[..3], ["~ SendRoute", "+ Deployment", "~ Stage"]);
+    let old = plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
+    assert_eq!(plan.steps[old].type_name, deployment::TYPE);
+    assert_eq!(acts(&plan).len(), 4);
+    assert!(waits(&plan, old, index(&plan, "~ Stage")));
+    assert!(waits(&plan, index(&plan, "~ Stage"), index(&plan, "+ Deployment")));
+    assert!(waits(&plan, index(&plan, "+ Deployment"), index(&plan, "~ SendRoute")));
+}
+
+#[test]
+fn a_changed_integration_stands_beside_the_old_until_the_stage_has_moved() {
+    let live = up(&stack(CHAT));
+    let plan = planned(&CHAT.replace("arn:x:${Send.Arn}", "arn:y:${Send.Arn}"), &live);
+    let deleted: Vec<&str> =
+        plan.steps.iter().filter(|step| step.action == Action::Delete).map(|step| step.type_name).collect();
+    assert_eq!(deleted.len(), 2, "{:?}", acts(&plan));
+    for doomed in plan.steps.iter().enumerate().filter(|(_, step)| step.action == Action::Delete).map(|(at, _)| at) {
+        assert!(waits(&plan, doomed, index(&plan, "~ Stage")));
+    }
+    assert!(waits(&plan, index(&plan, "~ SendRoute"), index(&plan, "+ SendIntegration")));
+}
+
+#[test]
+fn a_route_that_goes_is_gone_before_the_snapshot() {
+    let live = up(&stack(CHAT));
+    let without = CHAT.split("  SendRoute:").next().unwrap().to_owned()
+        + "  Permission:"
+        + CHAT.split("  Permission:").nth(1).unwrap();
+    let plan = planned(&without, &live);
+    let gone =
+        plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
+    assert!(waits(&plan, index(&plan, "+ Deployment"), gone));
+}
+
+#[test]
+fn what_was_added_by_hand_goes_and_nothing_else_happens() {
+    let stack_up = up(&stack(CHAT));
+    let api = stack_up.iter().find(|live| live.type_name == resources::api::TYPE).unwrap().physical_id.clone();
+    let mut live = stack_up.clone();
+    live.push(Live::new(route::TYPE, "byhand", json!({"ApiId": api, "RouteKey": "evil"})).below(&api));
+    let name = stack_up.iter().find(|live| live.type_name == function::TYPE).unwrap().physical_id.clone();
+    live.push(Live::new(permission::TYPE, "open", json!({"FunctionName": name, "Principal": "*"})).below(&name));
+    let plan = planned(CHAT, &live);
+    assert_eq!(acts(&plan), ["- byhand", "- open"]);
+}
+
+#[test]
+fn what_is_gone_or_changed_is_repaired() {
+    let whole = up(&stack(CHAT));
+    let without =
+        |type_name: &str| -> Vec<Live> { whole.iter().filter(|live| live.type_name != type_name).cloned().collect() };
+    assert_eq!(acts(&planned(CHAT, &without(table::TYPE))), ["+ Table"]);
+    assert_eq!(acts(&planned(CHAT, &without(stage::TYPE))), ["+ Stage"]);
+    assert_eq!(acts(&planned(CHAT, &without(permission::TYPE))), ["+ Permission"]);
+    let mut changed = whole.clone();
+    let role = changed.iter_mut().find(|live| live.type_name == role::TYPE).unwrap();
+    role.properties["ManagedPolicyArns"] = json!(["arn:aws:iam::aws:policy/AdministratorAccess"]);
+    let plan = planned(CHAT, &changed);
+    assert_eq!(acts(&plan), ["~ Role"]);
+    assert_eq!(plan.steps[index(&plan, "~ Role")].changes[0].property, "ManagedPolicyArns");
+}
+
+#[test]
+fn data_is_lost_only_when_it_may_be() {
+    let live = up(&stack(CHAT));
+    let rekeyed = CHAT.replace("AttributeName: id,", "AttributeName: key,");
+    let refused = diff(&stack(&rekeyed), &live, &Options::default()).unwrap_err();
+    assert!(refused[0].to_string().contains("--allow-data-loss Table"), "{}", refused[0]);
+    let options = Options { allow_data_loss: ["Table".to_owned()].into(), ..Options::default() };
+    let plan = diff(&stack(&rekeyed), &live, &options).unwrap();
+    let old = plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
+    assert_eq!(plan.steps[old].type_name, table::TYPE);
+    assert!(waits(&plan, old, index(&plan, "+ Table")), "the new one is there before the old one goes");
+}
+
+#[test]
+fn what_the_user_named_is_replaced_in_its_place() {
+    let named = CHAT.replace("      BillingMode:", "      TableName: connections\n      BillingMode:");
+    let live = up(&stack(&named));
+    let rekeyed = named.replace("AttributeName: id,", "AttributeName: key,");
+    let options = Options { allow_data_loss: ["Table".to_owned()].into(), ..Options::default() };
+    assert_eq!(acts(&diff(&stack(&rekeyed), &live, &options).unwrap()), ["! Table"]);
+}
+
+#[test]
+fn what_belongs_to_others_stops_the_plan() {
+    let named = CHAT.replace("      BillingMode:", "      TableName: connections\n      BillingMode:");
+    let mut live = up(&stack(&named));
+    let table = live.iter_mut().find(|live| live.type_name == table::TYPE).unwrap();
+    table.owner = Owner::Other("the CloudFormation stack \"sam-app\"".to_owned());
+    let errors = diff(&stack(&named), &live, &Options::default()).unwrap_err();
+    assert!(errors[0].to_string().contains("the CloudFormation stack \"sam-app\""), "{}", errors[0]);
+}
+
+#[test]
+fn of_two_apis_the_oldest_stays() {
+    let mut live = up(&stack(CHAT));
+    let mut newer = live.iter().find(|live| live.type_name == resources::api::TYPE).unwrap().clone();
+    newer.physical_id = "newer".to_owned();
+    live.push(newer);
+    live.push(Live::new(route::TYPE, "r", json!({"ApiId": "newer", "RouteKey": "send"})).below("newer"));
+    let plan = planned(CHAT, &live);
+    assert_eq!(acts(&plan), ["- Api"], "its routes go with it");
+    assert_eq!(plan.steps[index(&plan, "- Api")].physical_id.as_deref(), Some("newer"));
+}
+
+#[test]
+fn equal_integrations_are_told_apart_by_their_routes() {
+    let second = "  Other:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: {ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !Sub \"arn:x:${Send.Arn}\"}\n";
+    let text = CHAT.replace("  ConnectRoute:", &format!("{second}  ConnectRoute:")).replace(
+        "RouteKey: send, Target: !Sub \"integrations/${SendIntegration}\"",
+        "RouteKey: send, Target: !Sub \"integrations/${Other}\"",
+    );
+    let mut live = up(&stack(&text));
+    assert!(planned(&text, &live).is_empty());
+    // Whatever the order in which AWS lists them.
+    live.reverse();
+    let plan = planned(&text, &live);
+    assert!(plan.is_empty(), "{:?}", acts(&plan));
+}
+
+#[test]
+fn a_log_group_that_lambda_made_lives_as_long_as_its_function() {
+    let mut live = up(&stack(CHAT));
+    let function = live.iter().find(|live| live.type_name == function::TYPE).unwrap().physical_id.clone();
+    live.push(Live::new(log_group::TYPE, format!("/aws/lambda/{function}"), json!({})));
+    assert!(planned(CHAT, &live).is_empty());
+    live.push(Live::new(log_group::TYPE, "/aws/lambda/chat-Old-01234567", json!({})));
+    assert_eq!(acts(&planned(CHAT, &live)), ["- /aws/lambda/chat-Old-01234567"]);
+}
+
+#[test]
+fn what_is_retained_stays() {
+    let kept =
+        CHAT.replace("    Type: AWS::DynamoDB::Table", "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain");
+    let mut live = up(&stack(&kept));
+    for one in live.iter_mut().filter(|live| live.type_name == table::TYPE) {
+        one.deletion_policy = DeletionPolicy::Retain;
+    }
+    let plan = teardown(&live);
+    assert_eq!(plan.steps[index(&plan, "· Table")].action, Action::Retain);
+}
+
+#[test]
+fn a_teardown_takes_roots_alone_and_functions_before_their_logs() {
+    let mut live = up(&stack(CHAT));
+    live.push(Live::new(log_group::TYPE, "/aws/lambda/chat-Send-01234567", json!({})));
+    let plan = teardown(&live);
+    let gone = acts(&plan);
+    assert!(!gone.iter().any(|act| act.contains("Route") || act.contains("Permission")), "{gone:?}");
+    assert!(waits(&plan, index(&plan, "- /aws/lambda/chat-Send-01234567"), index(&plan, "- Send")));
+    assert!(waits(&plan, index(&plan, "- Send"), index(&plan, "- Api")));
+}
+
+/// The way back of a run of which all steps were begun that `begun` picks, with `now` there.
+fn undone(plan: &Plan, before: &[Live], now: &[Live], begun: impl Fn(&Step) -> bool) -> Undo {
+    let did =
+        Did { begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(), ..Did::default() };
+    undo(plan, &did, &plan.known, before, now)
+}
+
+#[test]
+fn what_a_failed_run_made_goes_in_reverse() {
+    let whole = up(&stack(CHAT));
+    let plan = planned(CHAT, &[]);
+    let now: Vec<Live> = whole.iter().filter(|live| live.type_name != stage::TYPE).cloned().collect();
+    let undo = undone(&plan, &[], &now, |step| step.action.acts());
+    assert!(undo.lost.is_empty());
+    let mut gone = acts(&undo.plan);
+    gone.sort();
+    assert_eq!(gone, ["- Api", "- Role", "- Send", "- Table"], "what is inside goes with it");
+    assert!(waits(&undo.plan, index(&undo.plan, "- Role"), index(&undo.plan, "- Send")));
+    assert!(waits(&undo.plan, index(&undo.plan, "- Send"), index(&undo.plan, "- Api")));
+}
+
+#[test]
+fn what_was_there_or_is_of_another_run_is_not_undone() {
+    let whole = up(&stack(CHAT));
+    let before: Vec<Live> = whole.iter().filter(|live| live.type_name != table::TYPE).cloned().collect();
+    let plan = planned(CHAT, &before);
+    assert_eq!(acts(&undone(&plan, &before, &whole, |_| true).plan), ["- Table"]);
+    let table = index(&plan, "+ Table");
+    let did = Did { begun: [table].into(), adopted: [table].into(), ..Did::default() };
+    assert!(undo(&plan, &did, &plan.known, &before, &whole).plan.is_empty());
+}
+
+#[test]
+fn a_changed_stage_moves_back_before_the_new_deployment_goes() {
+    let before = up(&stack(CHAT));
+    let plan = planned(&CHAT.replace("RouteKey: send,", "RouteKey: send, OperationName: Send,"), &before);
+    let mut now = before.clone();
+    let deployment = now.iter().find(|live| live.type_name == deployment::TYPE).unwrap().clone();
+    for live in &mut now {
+        match live.type_name {
+            stage::TYPE => live.properties["DeploymentId"] = json!("new"),
+            route::TYPE if live.properties["RouteKey"] == "send" => live.properties["OperationName"] = json!("Send"),
+            _ => {}
+        }
+    }
+    let digest = deployment::digest(plan.steps[index(&plan, "+ Deployment")].want.as_ref().unwrap());
+    let mut made = Live { physical_id: "new".to_owned(), ..deployment };
+    made.properties["Digest"] = json!(digest);
+    now.push(made);
+    let undo = undone(&plan, &before, &now, |step| step.action != Action::Delete);
+    let (stage, route) = (index(&undo.plan, "~ Stage"), index(&undo.plan, "~ SendRoute"));
+    let gone = undo.plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
+    assert_eq!(undo.plan.steps[gone].physical_id.as_deref(), Some("new"));
+    assert!(waits(&undo.plan, gone, stage));
+    assert!(waits(&undo.plan, stage, route), "what is put back is put back in the order of the run");
+    let old = &before.iter().find(|live| live.type_name == stage::TYPE).unwrap().properties["DeploymentId"];
+    assert_eq!(undo.plan.steps[stage].want.as_ref().unwrap().properties["DeploymentId"], *old);
+}
+
+#[test]
+fn a_deleted_route_comes_again_and_other_losses_are_told() {
+    let before = up(&stack(CHAT));
+    let without = CHAT.replace("  SendRoute:", "  OtherRoute:").replace("RouteKey: send", "RouteKey: other");
+    let plan = planned(&without, &before);
+    let route =
+        plan.steps.iter().position(|step| step.type_name == route::TYPE && step.action == Action::Delete).unwrap();
+    let id = plan.steps[route].physical_id.clone().unwrap();
+    let now: Vec<Live> = before.iter().filter(|live| live.physical_id != id).cloned().collect();
+    let gone = |step: &Step| step.action == Action::Delete && step.type_name == route::TYPE;
+    let undo = undone(&plan, &before, &now, gone);
+    let [back] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
+    assert_eq!(back.action, Action::Create);
+    assert_eq!(back.want.as_ref().unwrap().properties["RouteKey"], "send");
+    // What was inside it went with it, and comes again after it, under its new id.
+    let inside = json!({"ApiId": "api", "RouteId": id, "RouteResponseKey": "$default"});
+    let response = Live::new(resources::route_response::TYPE, "response", inside).below(&id);
+    let undo = undone(&plan, &[before.clone(), vec![response]].concat(), &now, gone);
+    let [route, response] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
+    assert_eq!((&route.after, &response.after), (&[].into(), &[0].into()));
+    assert_eq!(response.want.as_ref().unwrap().properties["RouteId"], Token::text(&route.name, "Ref"));
+
+    let plan = teardown(&before);
+    let undo = undone(&plan, &before, &[], |step| step.type_name == table::TYPE);
+    assert_eq!(undo.lost, ["Table (AWS::DynamoDB::Table) was deleted and cannot be restored"]);
+}
+
+#[test]
+fn a_plan_says_what_it_interrupts_and_loses() {
+    let whole = up(&stack(CHAT));
+    let plan = teardown(&whole);
+    let of = |name: &str| effects::of(&plan, &plan.steps[index(&plan, name)]);
+    assert!(of("- Table").lost[0].starts_with("every row of chat-Table-"));
+    assert_eq!(of("- Api").interrupted, ["every connection closes"]);
+    let mut broken = whole.clone();
+    for live in broken.iter_mut().filter(|live| live.type_name == function::TYPE) {
+        live.health = Health::Failed("it is".to_owned());
+    }
+    let plan = planned(CHAT, &broken);
+    let effects = effects::of(&plan, &plan.steps[index(&plan, "! Send")]);
+    assert_eq!(effects.interrupted, ["whatever invokes it is refused until it is there again"]);
+    let plan = planned(CHAT, &whole);
+    assert!(plan.steps.iter().all(|step| effects::of(&plan, step) == effects::Effects::default()));
+}
+
+#[test]
+fn a_plan_says_who_may_do_more() {
+    let policy = |actions: &str, resource: &str| {
+        let policies = format!(
+            "      Policies: [{{PolicyName: p, PolicyDocument: {{Statement: {{Effect: Allow, Action: {actions}, Resource: {resource}}}}}}}]\n  Send:"
+        );
+        CHAT.replacen("  Send:", &policies, 1)
+    };
+    let before = up(&stack(&policy("[dynamodb:Get*]", "\"arn:aws:dynamodb:::t*\"")));
+    let gained = |text: &str| -> Vec<String> { planned(text, &before).steps.iter().flat_map(widening::of).collect() };
+    for (text, expected) in [
+        (policy("[dynamodb:Get*]", "\"arn:aws:dynamodb:::t*\""), vec![]),
+        (policy("[dynamodb:GetItem]", "\"arn:aws:dynamodb:::table\""), vec![]),
+        (
+            policy("[dynamodb:GetItem, dynamodb:PutItem]", "\"arn:aws:dynamodb:::t*\""),
+            vec!["may dynamodb:PutItem on arn:aws:dynamodb:::t*"],
+        ),
+        (policy("[dynamodb:Get*]", "\"*\""), vec!["may dynamodb:Get* on *"]),
+        (CHAT.to_owned(), vec![]),
+        (
+            policy("[dynamodb:Get*]", "\"arn:aws:dynamodb:::t*\"").replace("Service: lambda", "Service: edgelambda"),
+            vec!["may be assumed by edgelambda.amazonaws.com"],
+        ),
+    ] {
+        assert_eq!(gained(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn equal_plans_have_equal_digests() {
+    let whole = up(&stack(CHAT));
+    let mut reversed = whole.clone();
+    reversed.reverse();
+    let other = CHAT.replace("RouteKey: send,", "RouteKey: send, OperationName: Send,");
+    assert_eq!(planned(&other, &whole).digest(), planned(&other, &reversed).digest());
+    assert_ne!(planned(&other, &whole).digest(), planned(CHAT, &whole).digest());
+}

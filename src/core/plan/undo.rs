@@ -1,0 +1,242 @@
+//! The way back: the plan that takes a run back which could not be finished.
+//!
+//! What the run created goes, what it updated is set back to what was read before, routes that it deleted come again;
+//! `back_order` says in which order. What is undone is judged by a new reading and not by what the run believes: an answer may have
+//! been lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::back_order::order_back;
+use super::{Action, Plan, Step, changes};
+use crate::core::words::Token;
+use crate::resources::{Live, Owner, Want, alias, function, log_group, permission, route, route_response, version};
+
+/// What a run did of its plan. Steps are indexes into that plan.
+#[derive(Debug, Clone, Default)]
+pub struct Did {
+    /// Steps that were begun, to whatever end.
+    pub begun: BTreeSet<usize>,
+    /// Physical ids of what was created, as far as AWS has said so.
+    pub created: BTreeMap<usize, String>,
+    /// Creations that found the resource there: another run had made it. It is not this run's to take away.
+    pub adopted: BTreeSet<usize>,
+}
+
+/// How to take a run back.
+#[derive(Debug, Clone, Default)]
+pub struct Undo {
+    pub plan: Plan,
+    /// What cannot be put back, a sentence each.
+    pub lost: Vec<String>,
+}
+
+/// The plan that takes `did` of `plan` back, where AWS had `before` and has `now`. `known` is what the run knew in the
+/// end.
+pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[Live], now: &[Live]) -> Undo {
+    let mut undo = Undo::default();
+    // Each step of the way back, with the one that it takes back.
+    let mut way: Vec<(usize, Step)> = Vec::new();
+    let steps = did.begun.iter().map(|index| &plan.steps[*index]);
+    let replaced: BTreeSet<(&str, String)> = steps
+        .filter(|step| step.action == Action::Replace)
+        .filter_map(|step| Some((step.type_name, step.physical_id.clone()?)))
+        .collect();
+    for index in did.begun.iter().copied() {
+        let step = &plan.steps[index];
+        let back = match step.action {
+            Action::Create if did.adopted.contains(&index) => Vec::new(),
+            Action::Create => {
+                let made = created(step, did.created.get(&index), known, before, now);
+                // What is inside a resource that was replaced belongs to what is there now.
+                made.map(gone).filter(|step| !is_inside(step, &replaced)).into_iter().collect()
+            }
+            Action::Update => set_back(step, now, &mut undo.lost).into_iter().collect(),
+            Action::Delete => brought_back(step, before, now, &mut undo.lost),
+            Action::Replace => {
+                undo.lost.push(format!(
+                    "{} ({}) was replaced: the old one is gone and cannot be restored",
+                    step.name, step.type_name
+                ));
+                Vec::new()
+            }
+            Action::Keep | Action::Retain => Vec::new(),
+        };
+        way.extend(back.into_iter().map(|back| (index, back)));
+    }
+    // What goes with its parent needs no step of its own.
+    let leaving: BTreeSet<(&str, String)> = way
+        .iter()
+        .filter(|(_, step)| step.action == Action::Delete)
+        .filter_map(|(_, step)| Some((step.type_name, step.physical_id.clone()?)))
+        .collect();
+    way.retain(|(_, step)| !is_inside(step, &leaving));
+    let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
+
+    undo.plan.steps = back;
+    let steps = &mut undo.plan.steps;
+    steps.extend(logs_of(steps, before, now));
+    new_ids(steps);
+    order_back(&mut undo.plan, &origins, plan);
+    undo.plan.goes_on = true;
+    undo
+}
+
+/// Whether what a step is about is a part of one of these.
+fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
+    let parent = step.provider().and_then(|provider| provider.gone_with());
+    let id = step.live.as_ref().and_then(|live| live.parent.clone());
+    parent.zip(id).is_some_and(|parent| parents.contains(&parent))
+}
+
+/// What AWS has after a run, as far as the run itself can tell: for one that may not read what it has made.
+pub fn believed(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[Live]) -> Vec<Live> {
+    let mut now = before.to_vec();
+    for index in did.begun.iter().copied() {
+        let step = &plan.steps[index];
+        let want = step.want.as_ref();
+        let want = want.map(|want| Token::substitute(&want.properties, &|token| known.get(token).cloned()));
+        match (step.action, &step.live, want) {
+            (Action::Create, _, Some(properties)) => {
+                let id = did.created.get(&index).or(step.physical_id.as_ref());
+                let above = match step.type_name {
+                    permission::TYPE | version::TYPE | alias::TYPE => "FunctionName",
+                    route_response::TYPE => "RouteId",
+                    _ => "ApiId",
+                };
+                let parent = properties[above].as_str().map(|above| function::name_and_qualifier(above).0.to_owned());
+                let made = id.map(|id| Live::new(step.type_name, id, properties));
+                now.extend(made.map(|live| Live { logical_id: Some(step.name.clone()), parent, ..live }));
+            }
+            (Action::Update, Some(live), Some(properties)) => {
+                for is in now.iter_mut().filter(|is| same(is, live)) {
+                    is.properties.clone_from(&properties);
+                }
+            }
+            (Action::Delete, Some(live), _) => now.retain(|is| !same(is, live)),
+            _ => {}
+        }
+    }
+    now
+}
+
+/// What a create has left.
+fn created<'a>(
+    step: &Step,
+    id: Option<&String>,
+    known: &BTreeMap<Token, String>,
+    before: &[Live],
+    now: &'a [Live],
+) -> Option<&'a Live> {
+    let provider = step.provider()?;
+    let want = step.want.as_ref()?;
+    let properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
+    let want = Want { properties, ..want.clone() };
+    now.iter()
+        .filter(|live| live.type_name == step.type_name && live.owner == Owner::Stack && !live.is_leaving())
+        .filter(|live| !before.iter().any(|before| same(before, live)))
+        .filter(|live| id.is_none_or(|id| live.physical_id == *id))
+        // A name may stand below several parents; an id of a root is all there is to know of it.
+        .find(|live| provider.is(&want, live) || (id.is_some() && live.parent.is_none()))
+}
+
+/// Whether two readings are of one resource.
+fn same(one: &Live, other: &Live) -> bool {
+    (one.type_name, &one.physical_id, &one.parent) == (other.type_name, &other.physical_id, &other.parent)
+}
+
+fn gone(live: &Live) -> Step {
+    Step { reason: Some("this run created it".to_owned()), ..Step::on(live, Action::Delete) }
+}
+
+/// A resource as it was read, as something to want again.
+fn as_it_was(name: &str, before: &Live) -> Want {
+    Want {
+        logical_id: name.to_owned(),
+        name: Some(before.physical_id.clone()),
+        properties: before.properties.clone(),
+        code: None,
+    }
+}
+
+fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
+    let before = step.live.as_ref()?;
+    let Some(live) = now.iter().find(|live| same(before, live)) else {
+        lost.push(format!("{} ({}) does not exist any more", step.name, step.type_name));
+        return None;
+    };
+    let changes = changes(step.provider()?, &live.properties, &before.properties);
+    if changes.is_empty() {
+        return None;
+    }
+    let reason = Some("this run changed it".to_owned());
+    let want = Some(as_it_was(&step.name, before));
+    Some(Step { name: step.name.clone(), changes, reason, want, ..Step::on(live, Action::Update) })
+}
+
+/// Routes and what belongs to them go before the new deployment is made; everything else goes when the run has
+/// succeeded.
+fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<String>) -> Vec<Step> {
+    let Some(gone) = &step.live else { return Vec::new() };
+    if now.iter().any(|live| same(gone, live)) {
+        return Vec::new();
+    }
+    if ![route::TYPE, route_response::TYPE].contains(&step.type_name) {
+        lost.push(format!("{} ({}) was deleted and cannot be restored", step.name, step.type_name));
+        return Vec::new();
+    }
+    let inside = before
+        .iter()
+        .filter(|live| live.type_name == route_response::TYPE && live.parent.as_deref() == Some(&gone.physical_id));
+    std::iter::once(gone)
+        .chain(inside.filter(|_| step.type_name == route::TYPE))
+        .map(|gone| {
+            let name = if same(gone, step.live.as_ref().unwrap_or(gone)) { &step.name } else { &gone.physical_id };
+            Step {
+                name: name.clone(),
+                reason: Some("this run deleted it".to_owned()),
+                physical_id: None,
+                want: Some(as_it_was(name, gone)),
+                live: None,
+                ..Step::on(gone, Action::Create)
+            }
+        })
+        .collect()
+}
+
+/// What Lambda logged of functions that go.
+fn logs_of(steps: &[Step], before: &[Live], now: &[Live]) -> Vec<Step> {
+    let is_known = |live: &Live| {
+        let planned = steps.iter().filter_map(|step| step.live.as_ref());
+        before.iter().chain(planned).any(|known| same(known, live))
+    };
+    let groups: BTreeSet<String> = steps
+        .iter()
+        .filter(|step| step.action == Action::Delete && step.type_name == function::TYPE)
+        .filter_map(|step| Some(format!("{}{}", log_group::LAMBDA, step.physical_id.as_ref()?)))
+        .collect();
+    now.iter()
+        .filter(|live| live.type_name == log_group::TYPE && groups.contains(&live.physical_id) && !is_known(live))
+        .map(gone)
+        .collect()
+}
+
+/// What comes again gets a new id: whatever comes again with it and names the old one must name the new one.
+fn new_ids(steps: &mut [Step]) {
+    let returning: Vec<(usize, String, String)> = steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| step.action == Action::Create)
+        .filter_map(|(index, step)| Some((index, step.name.clone(), step.want.as_ref()?.name.clone()?)))
+        .collect();
+    for (index, step) in steps.iter_mut().enumerate() {
+        for (parent, name, old) in &returning {
+            let Some(want) = step.want.as_mut().filter(|_| *parent != index) else { continue };
+            if let Some(named) = want.properties.get_mut("RouteId").filter(|id| id.as_str() == Some(old)) {
+                *named = Value::from(Token::text(name, "Ref"));
+                step.after.insert(*parent);
+            }
+        }
+    }
+}

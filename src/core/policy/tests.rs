@@ -1,0 +1,258 @@
+//! Policies, as tables: what a run needs on which resource.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::plan::{self, Options};
+use crate::core::stack::{Stack, resolve};
+use crate::core::template;
+use crate::resources::{self, Live};
+
+const TEMPLATE: &str = r#"
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+  Send:
+    Type: AWS::Lambda::Function
+    Properties:
+      FunctionName: send
+      Role: arn:aws:iam::123456789012:role/send
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Code: ./send
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: {Name: chat, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {ApiId: !Ref Api, StageName: live, AutoDeploy: true}
+"#;
+
+/// Actions by resource.
+type Writes<'a> = &'a [(&'a str, &'a [&'a str])];
+
+fn stack() -> Stack {
+    let scope = Scope {
+        stack: "chat".to_owned(),
+        account: "123456789012".to_owned(),
+        region: "eu-west-1".to_owned(),
+        partition: "aws".to_owned(),
+    };
+    let template = template::parse(TEMPLATE.as_bytes()).unwrap();
+    resolve(&template, &BTreeMap::new(), &scope, &resources::kinds()).unwrap()
+}
+
+fn needed_by(stack: &Stack, live: &[Live]) -> Policy {
+    needed(&plan::diff(stack, live, &Options::default()).unwrap(), &stack.scope, Roles::Account)
+}
+
+/// The actions on a resource, in all statements.
+fn actions(policy: &Policy, resource: &str) -> Vec<String> {
+    let about = policy.statement.iter().filter(|statement| statement.resource.contains(resource));
+    about.flat_map(|statement| statement.action.iter().cloned()).collect()
+}
+
+#[test]
+fn what_is_to_be_made_may_be_made_and_removed() {
+    let stack = stack();
+    let policy = needed_by(&stack, &[]);
+    let table = stack.resources["Table"].name.clone().unwrap();
+    let expected: [(&str, &[&str]); 5] = [
+        (
+            &format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{table}"),
+            &[
+                "dynamodb:CreateTable",
+                "dynamodb:DeleteTable",
+                "dynamodb:DescribeContinuousBackups",
+                "dynamodb:DescribeTable",
+                "dynamodb:DescribeTimeToLive",
+                "dynamodb:ListTagsOfResource",
+                "dynamodb:TagResource",
+            ],
+        ),
+        (
+            "arn:aws:lambda:eu-west-1:123456789012:function:send",
+            &[
+                "lambda:CreateFunction",
+                "lambda:DeleteFunction",
+                "lambda:GetFunction",
+                "lambda:GetPolicy",
+                "lambda:TagResource",
+            ],
+        ),
+        ("arn:aws:apigateway:eu-west-1::/apis", &["apigateway:GET", "apigateway:POST", "apigateway:TagResource"]),
+        (
+            "arn:aws:apigateway:eu-west-1::/apis/*",
+            &["apigateway:DELETE", "apigateway:GET", "apigateway:POST", "apigateway:TagResource"],
+        ),
+        ("arn:aws:iam::123456789012:role/send", &["iam:PassRole"]),
+    ];
+    for (resource, expected) in expected {
+        assert_eq!(actions(&policy, resource), expected, "{resource}");
+    }
+    let passing: Value = serde_json::to_value(policy.statement.last().unwrap()).unwrap();
+    let condition = json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}});
+    assert_eq!(passing["Condition"], condition);
+}
+
+#[test]
+fn resources_with_the_same_actions_share_a_statement() {
+    let mut rights = Rights::default();
+    rights.allow("a", &["X", "Y"], "one");
+    rights.allow("a", &["Y"], "two");
+    rights.allow("a", &["X"], "two");
+    rights.allow("a", &["X"], "three");
+    let statements: Vec<_> = rights
+        .policy()
+        .statement
+        .into_iter()
+        .map(|statement| (statement.action.len(), statement.resource.len()))
+        .collect();
+    assert_eq!(statements, [(1, 1), (2, 2)]);
+}
+
+/// The stack's resources as they are when they are there.
+fn as_they_are(stack: &Stack) -> Vec<Live> {
+    let plan = plan::diff(stack, &[], &Options::default()).unwrap();
+    let live = |step: &plan::Step| {
+        let want = step.want.clone().unwrap();
+        let properties: Value = serde_json::from_str(
+            &want.properties.to_string().replace(&crate::core::words::Token::text("Api", "Ref"), "abc"),
+        )
+        .unwrap();
+        let id = want.name.clone().unwrap_or_else(|| match step.type_name {
+            resources::api::TYPE => "abc".to_owned(),
+            _ => properties["StageName"].as_str().unwrap().to_owned(),
+        });
+        let mut live = Live::new(step.type_name, &id, properties);
+        live.logical_id = Some(want.logical_id);
+        live.parent = (step.type_name == resources::stage::TYPE).then(|| "abc".to_owned());
+        live
+    };
+    plan.steps.iter().map(live).collect()
+}
+
+#[test]
+fn what_stays_is_read_and_what_changes_is_changed_alone() {
+    let stack = stack();
+    let table =
+        format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{}", stack.resources["Table"].name.as_deref().unwrap());
+    let writes = |policy: &Policy, resource: &str| -> Vec<String> {
+        let reads = ["Get", "List", "Describe", "GET"];
+        let is_read = |action: &String| reads.iter().any(|word| action.split_once(':').unwrap().1.starts_with(word));
+        actions(policy, resource).into_iter().filter(|action| !is_read(action)).collect()
+    };
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:send";
+    let (api, inside) = ("arn:aws:apigateway:eu-west-1::/apis/abc", "arn:aws:apigateway:eu-west-1::/apis/abc/*");
+    let tags = "arn:aws:apigateway:eu-west-1::/tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Fapis%2Fabc";
+    let all = [&table, function, api, inside, tags, "arn:aws:iam::123456789012:role/send"];
+
+    let cases: [(&str, &str, Value, Writes<'_>); 8] = [
+        ("", "", Value::Null, &[]),
+        ("Table", "Tags/team", json!("red"), &[(&table, &["dynamodb:TagResource", "dynamodb:UntagResource"])]),
+        ("Table", "DeletionProtectionEnabled", json!(true), &[(&table, &["dynamodb:UpdateTable"])]),
+        (
+            "Table",
+            "TimeToLiveSpecification",
+            json!({"AttributeName": "at", "Enabled": true}),
+            &[(&table, &["dynamodb:UpdateTimeToLive"])],
+        ),
+        (
+            "Send",
+            "MemorySize",
+            json!(512),
+            &[
+                (function, &["lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration"]),
+                ("arn:aws:iam::123456789012:role/send", &["iam:PassRole"]),
+            ],
+        ),
+        ("Api", "Description", json!("x"), &[(api, &["apigateway:PATCH"])]),
+        (
+            "Api",
+            "Tags/team",
+            json!("red"),
+            &[
+                (api, &["apigateway:TagResource", "apigateway:UntagResource"]),
+                (tags, &["apigateway:DELETE", "apigateway:POST"]),
+            ],
+        ),
+        ("Stage", "StageVariables", json!({"a": "b"}), &[(inside, &["apigateway:PATCH"])]),
+    ];
+    for (resource, property, value, expected) in cases {
+        let mut live = as_they_are(&stack);
+        if let Some(one) = live.iter_mut().find(|live| live.logical_id.as_deref() == Some(resource)) {
+            match property.split_once('/') {
+                Some((property, key)) => one.properties[property][key] = value,
+                None => one.properties[property] = value,
+            }
+        }
+        let policy = needed_by(&stack, &live);
+        for name in all {
+            // New code may come at any time.
+            let standing: &[&str] = if name == function { &["lambda:UpdateFunctionCode"] } else { &[] };
+            let expected = expected.iter().find(|(about, _)| *about == name).map_or(standing, |(_, actions)| actions);
+            assert_eq!(writes(&policy, name), expected, "{resource}.{property}: {name}");
+        }
+    }
+}
+
+#[test]
+fn what_goes_may_be_removed_alone() {
+    let stack = stack();
+    let policy = needed(&plan::teardown(&as_they_are(&stack)), &stack.scope, Roles::Account);
+    assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc"), ["apigateway:DELETE"]);
+    assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc/*"), ["apigateway:GET"]);
+    assert_eq!(
+        actions(&policy, "arn:aws:lambda:eu-west-1:123456789012:function:send"),
+        ["lambda:DeleteFunction", "lambda:GetFunction", "lambda:GetPolicy"]
+    );
+    assert_eq!(
+        actions(&policy, "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/send:*"),
+        ["logs:DeleteLogGroup", "logs:ListTagsForResource", "logs:TagResource"]
+    );
+}
+
+#[test]
+fn every_type_has_its_rights() {
+    let stack = stack();
+    let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
+    for provider in resources::PROVIDERS {
+        let mut step = plan.steps[0].clone();
+        step.type_name = provider.type_name();
+        let want = step.want.as_mut().unwrap();
+        want.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
+        let mut rights = Rights::default();
+        rights::of_step(&mut rights, &plan, &step, &stack.scope);
+        assert!(!rights.allowed.is_empty(), "{}", provider.type_name());
+    }
+}
+
+#[test]
+fn roles_read_by_name_take_no_right_to_see_all_policies() {
+    let mut stack = stack();
+    let template = r#"
+Resources:
+  Own: {Type: AWS::IAM::Role, Properties: {Path: /team/, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
+  Named: {Type: AWS::IAM::Role, Properties: {RoleName: worker, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
+"#;
+    let template = template::parse(template.as_bytes()).unwrap();
+    stack = resolve(&template, &BTreeMap::new(), &stack.scope, &resources::kinds()).unwrap();
+    let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
+    let policy = needed(&plan, &stack.scope, Roles::ByName);
+    let all = actions(&policy, "*");
+    assert!(all.contains(&"iam:ListRoles".to_owned()), "{all:?}");
+    assert!(!all.contains(&"iam:GetAccountAuthorizationDetails".to_owned()), "{all:?}");
+    let read = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    for pattern in ["role/chat-*", "role/*/chat-*"] {
+        assert_eq!(actions(&policy, &format!("arn:aws:iam::123456789012:{pattern}")), read, "{pattern}");
+    }
+    let own = format!("arn:aws:iam::123456789012:role/team/{}", stack.resources["Own"].name.as_deref().unwrap());
+    assert!(actions(&policy, &own).contains(&"iam:CreateRole".to_owned()));
+    assert!(!actions(&policy, &own).contains(&"iam:GetRole".to_owned()), "the pattern has it");
+    let named = actions(&policy, "arn:aws:iam::123456789012:role/worker");
+    assert!(read.iter().all(|action| named.contains(&(*action).to_owned())), "{named:?}");
+}

@@ -1,0 +1,340 @@
+//! How a function's code is built: SAM's `Metadata` of a function (SAM developer guide, "Default build" and "Building
+//! Node.js functions with esbuild").
+
+use serde_json::Value;
+
+use crate::core::words::{Path, Problem};
+
+/// What SAM's build does with a function's code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Build {
+    /// What the runtime asks for: dependencies are installed, a crate is compiled.
+    #[default]
+    Ordinary,
+    /// Nothing: what is there is deployed (`SkipBuild: true`).
+    Skip,
+    Makefile(Makefile),
+    Esbuild(Esbuild),
+}
+
+/// `BuildMethod: makefile`: `make build-LOGICAL-ID` puts the code into the folder `ARTIFACTS_DIR`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Makefile {
+    /// The folder of the Makefile, relative to the template; without one, the code's.
+    pub context: Option<String>,
+    /// Where make runs, relative to the template; without it, in the copy of the code.
+    pub working_directory: Option<String>,
+}
+
+/// `BuildMethod: esbuild`, with its `BuildProperties`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Esbuild {
+    /// Relative to the code, with or without their extension; none for the file that the handler names.
+    pub entry_points: Vec<String>,
+    /// Whether what is imported is put into the bundle.
+    pub bundle: bool,
+    /// Whether the output is made of ES modules.
+    pub modules: bool,
+    /// What JavaScript files are called instead: `.mjs`.
+    pub extension: Option<String>,
+    /// Options as esbuild's command line has them, SAM's defaults among them.
+    pub flags: Vec<String>,
+}
+
+/// What a build property may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `--minify`
+    Flag,
+    /// `--target=es2022`; several are joined with commas.
+    Value,
+    /// `--sourcemap` or `--sourcemap=inline`
+    FlagOrValue,
+    /// `--external:sharp`, each for itself.
+    Each,
+}
+
+/// Build properties for esbuild. The first nine (and EntryPoints) are SAM's; the others are esbuild's own options, named in
+/// SAM's way (esbuild.github.io/api).
+const PROPERTIES: &[(&str, Form)] = &[
+    ("Banner", Form::Each),
+    ("External", Form::Each),
+    ("Format", Form::Value),
+    ("Loader", Form::Each),
+    ("MainFields", Form::Value),
+    ("Minify", Form::Flag),
+    ("OutExtension", Form::Each),
+    ("Sourcemap", Form::FlagOrValue),
+    ("SourcesContent", Form::Value),
+    ("Target", Form::Value),
+    ("Alias", Form::Each),
+    ("Bundle", Form::Flag),
+    ("Conditions", Form::Value),
+    ("Define", Form::Each),
+    ("Drop", Form::Each),
+    ("Footer", Form::Each),
+    ("Inject", Form::Each),
+    ("KeepNames", Form::Flag),
+    ("LegalComments", Form::Value),
+    ("Packages", Form::Value),
+    ("Splitting", Form::Flag),
+    ("TreeShaking", Form::Value),
+    ("Tsconfig", Form::Value),
+];
+
+/// Build methods that mean the runtime's own build.
+const ORDINARY: &[&str] = &["provided", "provided.al2", "provided.al2023", "python-uv", "rust-cargolambda"];
+
+/// The beginnings of build methods that SAM has and wschat has not.
+const LATER: &[&str] = &["go", "dotnet", "java", "ruby"];
+
+/// What the `metadata` of a function with `runtime` says of its build. `place` is where the metadata is.
+///
+/// # Errors
+/// What is wrong with it, at its place.
+pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Problem> {
+    if truth(&metadata["SkipBuild"]) == Some(true) {
+        return Ok(Build::Skip);
+    }
+    let method = match &metadata["BuildMethod"] {
+        Value::Null => return Ok(Build::Ordinary),
+        Value::String(method) => method.as_str(),
+        _ => return Err(Problem::new(place.key("BuildMethod"), "BuildMethod must be a string")),
+    };
+    let failed = |what: String| Problem::new(place.key("BuildMethod"), what);
+    let language = |name: &str| ["nodejs", "python", "provided"].into_iter().find(|known| name.starts_with(known));
+    let version = |name: &str| {
+        let release = name.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x"));
+        let release = release.or_else(|| name.strip_prefix("python3."));
+        release.is_some_and(|release| !release.is_empty() && release.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    match method {
+        "makefile" => {
+            let text = |name: &str| metadata[name].as_str().map(str::to_owned);
+            let makefile = Makefile { context: text("ContextPath"), working_directory: text("WorkingDirectory") };
+            Ok(Build::Makefile(makefile))
+        }
+        "esbuild" if !runtime.is_empty() && !runtime.starts_with("nodejs") => {
+            Err(failed(format!("esbuild makes code for nodejs, and the Runtime is {runtime}")))
+        }
+        "esbuild" => esbuild(&metadata["BuildProperties"], &place.key("BuildProperties")),
+        _ if ORDINARY.contains(&method) || version(method) => {
+            let meant = match method {
+                "python-uv" => Some("python"),
+                "rust-cargolambda" => Some("provided"),
+                _ => language(method),
+            };
+            if runtime.is_empty() || meant == language(runtime) {
+                return Ok(Build::Ordinary);
+            }
+            Err(failed(format!("BuildMethod {method} does not make code for the Runtime {runtime}")))
+        }
+        _ if LATER.iter().any(|start| method.starts_with(start)) => Err(failed(format!(
+            "BuildMethod {method} is not supported yet"
+        ))
+        .help(
+            "build it with a Makefile (BuildMethod: makefile), or name in CodeUri the folder or zip that a build made",
+        )),
+        _ => {
+            let mut known = vec!["esbuild", "makefile", "rust-cargolambda", "python-uv", "provided.al2023"];
+            if language(runtime).is_some() {
+                known.push(runtime);
+            }
+            Err(failed(format!("there is no BuildMethod \"{method}\"")).suggest(method, known))
+        }
+    }
+}
+
+/// A truth, quoted or not.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) => text.to_ascii_lowercase().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A text as esbuild's command line has it.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// A list of texts; one alone is a list, too.
+fn words(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(values) => values.iter().map(word).collect(),
+        value => word(value).map(|word| vec![word]),
+    }
+}
+
+fn esbuild(properties: &Value, place: &Path) -> Result<Build, Problem> {
+    let none = serde_json::Map::new();
+    let given = match properties {
+        Value::Null => &none,
+        Value::Object(properties) => properties,
+        _ => return Err(Problem::new(place.clone(), "BuildProperties must be a map")),
+    };
+    let mut made = Esbuild { bundle: true, ..Esbuild::default() };
+    for (name, value) in given {
+        let at = place.key(name);
+        let wrong = |what: &str| Problem::new(at.clone(), format!("{name} must be {what}"));
+        if name == "EntryPoints" {
+            let Value::Array(points) = value else { return Err(wrong("a list of files")) };
+            made.entry_points =
+                points.iter().map(word).collect::<Option<_>>().ok_or_else(|| wrong("a list of files"))?;
+            continue;
+        }
+        let Some((_, form)) = PROPERTIES.iter().find(|(known, _)| known == name) else {
+            let known = PROPERTIES.iter().map(|(known, _)| *known).chain(["EntryPoints"]);
+            let what = format!("esbuild has no build property \"{name}\"");
+            return Err(Problem::of_key(at, what).suggest(name, known));
+        };
+        let option = kebab(name);
+        match form {
+            Form::Flag | Form::FlagOrValue => match (truth(value), form, value) {
+                (Some(truth), ..) if name == "Bundle" => made.bundle = truth,
+                (Some(true), ..) => made.flags.push(format!("--{option}")),
+                (Some(false), ..) => {}
+                (None, Form::FlagOrValue, Value::String(text)) => made.flags.push(format!("--{option}={text}")),
+                _ => return Err(wrong("true or false")),
+            },
+            Form::Value => {
+                let words = words(value).ok_or_else(|| wrong("a string or a list of strings"))?;
+                if name == "Format" {
+                    made.modules = words == ["esm"];
+                }
+                made.flags.push(format!("--{option}={}", words.join(",")));
+            }
+            Form::Each => {
+                let words = words(value).ok_or_else(|| wrong("a list of strings"))?;
+                for word in words {
+                    if name == "OutExtension"
+                        && let Some(extension) = word.strip_prefix(".js=")
+                    {
+                        made.extension = Some(extension.to_owned());
+                    }
+                    made.flags.push(format!("--{option}:{word}"));
+                }
+            }
+        }
+    }
+    // What SAM's builder takes where nothing is said (aws-lambda-builders, nodejs_npm_esbuild).
+    for (name, flag) in [("Target", "--target=es2020"), ("Format", "--format=cjs"), ("Minify", "--minify")] {
+        if !given.contains_key(name) {
+            made.flags.push(flag.to_owned());
+        }
+    }
+    Ok(Build::Esbuild(made))
+}
+
+/// `MainFields` as `main-fields`.
+fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for (index, character) in name.char_indices() {
+        if index > 0 && character.is_ascii_uppercase() {
+            kebab.push('-');
+        }
+        kebab.push(character.to_ascii_lowercase());
+    }
+    kebab
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problem(metadata: &Value, runtime: &str) -> (String, String, Option<String>) {
+        let problem = read(metadata, runtime, &Path::default().key("Metadata")).unwrap_err();
+        (problem.path.to_string(), problem.what, problem.help)
+    }
+
+    #[test]
+    fn every_method_is_done_or_refused_by_name() {
+        for (method, runtime) in [
+            ("nodejs20.x", "nodejs22.x"),
+            ("python3.12", "python3.12"),
+            ("rust-cargolambda", "provided.al2023"),
+            ("provided.al2023", "provided.al2023"),
+            ("python-uv", "python3.13"),
+        ] {
+            assert_eq!(
+                read(&json!({ "BuildMethod": method }), runtime, &Path::default()),
+                Ok(Build::Ordinary),
+                "{method}"
+            );
+        }
+        assert_eq!(read(&Value::Null, "nodejs20.x", &Path::default()), Ok(Build::Ordinary));
+        let skip = json!({ "SkipBuild": true, "BuildMethod": "esbuild" });
+        assert_eq!(read(&skip, "nodejs20.x", &Path::default()), Ok(Build::Skip));
+        let make = json!({ "BuildMethod": "makefile", "WorkingDirectory": "fn/sub" });
+        let made = Makefile { context: None, working_directory: Some("fn/sub".to_owned()) };
+        assert_eq!(read(&make, "python3.12", &Path::default()), Ok(Build::Makefile(made)));
+        for method in ["go1.x", "dotnet8", "java21", "ruby3.4"] {
+            let (place, what, _) = problem(&json!({ "BuildMethod": method }), "nodejs20.x");
+            assert_eq!(
+                (place.as_str(), what),
+                ("Metadata/BuildMethod", format!("BuildMethod {method} is not supported yet"))
+            );
+        }
+        for (method, runtime, what, help) in [
+            ("makefiel", "nodejs20.x", "there is no BuildMethod \"makefiel\"", "did you mean \"makefile\"?"),
+            ("nodejs20", "nodejs20.x", "there is no BuildMethod \"nodejs20\"", "did you mean \"nodejs20.x\"?"),
+            ("python3.12", "nodejs20.x", "BuildMethod python3.12 does not make code for the Runtime nodejs20.x", ""),
+            ("esbuild", "python3.12", "esbuild makes code for nodejs, and the Runtime is python3.12", ""),
+        ] {
+            let (_, said, helped) = problem(&json!({ "BuildMethod": method }), runtime);
+            assert_eq!((said.as_str(), helped.unwrap_or_default().as_str()), (what, help));
+        }
+        assert_eq!(problem(&json!({ "BuildMethod": { "Ref": "P" } }), "nodejs20.x").1, "BuildMethod must be a string");
+    }
+
+    #[test]
+    fn build_properties_become_esbuilds_options() {
+        let made = |properties: Value| {
+            let metadata = json!({ "BuildMethod": "esbuild", "BuildProperties": properties });
+            match read(&metadata, "nodejs20.x", &Path::default()) {
+                Ok(Build::Esbuild(made)) => made,
+                other => panic!("{other:?}"),
+            }
+        };
+        let least = made(Value::Null);
+        assert_eq!(least.flags, ["--target=es2020", "--format=cjs", "--minify"]);
+        assert!(least.bundle && least.entry_points.is_empty());
+        let full = made(json!({
+            "EntryPoints": ["src/app.ts"], "Minify": false, "Target": "es2022", "Sourcemap": true, "Format": "esm",
+            "External": ["sharp", "@aws-sdk/*"], "Loader": [".png=file"], "MainFields": ["module", "main"],
+            "OutExtension": [".js=.mjs"], "Banner": ["js=//x"], "SourcesContent": false, "Bundle": "false",
+        }));
+        let flags = [
+            "--target=es2022",
+            "--sourcemap",
+            "--format=esm",
+            "--external:sharp",
+            "--external:@aws-sdk/*",
+            "--loader:.png=file",
+            "--main-fields=module,main",
+            "--out-extension:.js=.mjs",
+            "--banner:js=//x",
+            "--sources-content=false",
+        ];
+        assert_eq!(full.flags, flags);
+        assert_eq!((full.bundle, full.modules, full.extension.as_deref()), (false, true, Some(".mjs")));
+        let wrong = |properties: Value| {
+            problem(&json!({ "BuildMethod": "esbuild", "BuildProperties": properties }), "nodejs20.x")
+        };
+        let (place, what, help) = wrong(json!({ "Minifi": true }));
+        assert_eq!(
+            (place.as_str(), what.as_str()),
+            ("Metadata/BuildProperties/Minifi", "esbuild has no build property \"Minifi\"")
+        );
+        assert_eq!(help.unwrap(), "did you mean \"Minify\"?");
+        assert_eq!(wrong(json!({ "EntryPoints": "app.ts" })).1, "EntryPoints must be a list of files");
+        assert_eq!(wrong(json!({ "Minify": "perhaps" })).1, "Minify must be true or false");
+    }
+}

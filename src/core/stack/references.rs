@@ -1,0 +1,103 @@
+//! References that AWS follows by an id: what they lead to must be of the right type, and a part of the same API.
+
+use std::collections::BTreeMap;
+
+use super::{Resource, Token};
+use crate::core::words::{Path, Problem};
+
+/// A property that holds the id of another part of the same API.
+struct Reference {
+    from: &'static str,
+    property: &'static str,
+    /// What stands before the id.
+    prefix: &'static str,
+    to: &'static str,
+}
+
+const REFERENCES: &[Reference] = &[
+    Reference {
+        from: "AWS::ApiGatewayV2::Route",
+        property: "Target",
+        prefix: "integrations/",
+        to: "AWS::ApiGatewayV2::Integration",
+    },
+    Reference {
+        from: "AWS::ApiGatewayV2::Route",
+        property: "AuthorizerId",
+        prefix: "",
+        to: "AWS::ApiGatewayV2::Authorizer",
+    },
+    Reference {
+        from: "AWS::ApiGatewayV2::RouteResponse",
+        property: "RouteId",
+        prefix: "",
+        to: "AWS::ApiGatewayV2::Route",
+    },
+    Reference {
+        from: "AWS::ApiGatewayV2::Stage",
+        property: "DeploymentId",
+        prefix: "",
+        to: "AWS::ApiGatewayV2::Deployment",
+    },
+];
+
+/// Reports references that API Gateway would not find, or would find in another API.
+pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    for resource in resources.values() {
+        for reference in REFERENCES.iter().filter(|reference| reference.from == resource.kind.type_name()) {
+            let path = resource.path.key("Properties").key(reference.property);
+            // What is wrong in itself is reported, and leads nowhere.
+            if problems.iter().any(|problem| path.is_above(&problem.path) || problem.path.is_above(&path)) {
+                continue;
+            }
+            problems.extend(follow(reference, resource, resources, path));
+        }
+    }
+}
+
+fn follow(
+    reference: &Reference,
+    resource: &Resource,
+    resources: &BTreeMap<String, Resource>,
+    path: Path,
+) -> Option<Problem> {
+    let Reference { property, prefix, to, .. } = *reference;
+    let given = resource.properties.get(property)?.as_str().filter(|given| !given.is_empty())?;
+    let is = |logical_id: &str| resources.get(logical_id).filter(|target| target.kind.type_name() == to);
+    let api = resource.properties.get("ApiId");
+    let named =
+        Token::find(given).into_iter().map(|token| token.logical_id).find(|logical_id| is(logical_id).is_some());
+    let written = |logical_id: &str| match prefix {
+        "" => format!("{property}: !Ref {logical_id}"),
+        _ => format!("{property}: !Sub {prefix}${{{logical_id}}}"),
+    };
+    let id = given.strip_prefix(prefix);
+    let target = id.and_then(|id| match Token::find(id).as_slice() {
+        [token] if *id == Token::text(&token.logical_id, "Ref") => is(&token.logical_id),
+        _ => None,
+    });
+    let Some(target) = target else {
+        let what = if prefix.is_empty() {
+            format!("{property} must refer to an {to} of this template, not be \"{}\"", Token::readable(given))
+        } else {
+            format!(
+                "{property} must be {prefix}ID with the id of an {to} of this template, not \"{}\"",
+                Token::readable(given)
+            )
+        };
+        let meant = named.or_else(|| {
+            let mut same_api =
+                resources.values().filter(|one| one.kind.type_name() == to && one.properties.get("ApiId") == api);
+            // With several nobody knows which is meant.
+            same_api.next().filter(|_| same_api.next().is_none()).map(|one| one.logical_id.clone())
+        });
+        let kind = to.rsplit("::").next().unwrap_or(to).to_uppercase();
+        return Some(
+            Problem::new(path.clone(), what).hanging_on([path]).help(written(meant.as_deref().unwrap_or(&kind))),
+        );
+    };
+    let elsewhere = target.properties.get("ApiId").filter(|other| api.is_some() && Some(*other) != api)?;
+    let other = Token::readable(elsewhere.as_str().unwrap_or_default());
+    let what = format!("{} belongs to another API, {other}, not to this one", target.logical_id);
+    Some(Problem::new(path, what).help(format!("{property} takes an {to} with the same ApiId")))
+}

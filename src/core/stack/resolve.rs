@@ -1,0 +1,698 @@
+//! From what a template declares to the stack that is wanted.
+//!
+//! The properties of a resource are evaluated once, and every attribute of another resource in them is a token, whether
+//! its value could be known or not. That alone says what is wrong and who refers to whom, and needs no order. Then the
+//! resources get their names, each when it is asked for: a name hangs on the create-only properties, which may speak of
+//! other names. With all names known, the tokens that can be replaced are.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+
+use super::build::{self, Build};
+use super::conditions::Truth;
+use super::parameters::{self, Parameters};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types, rules};
+use crate::core::template::{Template, expand};
+use crate::core::words::naming::{Identity, check_stack};
+use crate::core::words::{Path, Problem, Step};
+use crate::resources::constraints::Refusal;
+use crate::resources::{Attribute, Kind, Naming, function};
+
+/// A template, resolved as far as it goes.
+#[derive(Debug)]
+pub struct Survey {
+    /// What could be resolved. In what a problem is with, properties may be missing, empty or not canonical.
+    pub stack: Stack,
+    /// What is wrong, as it was found: paths are those of the expanded template.
+    pub problems: Vec<Problem>,
+}
+
+/// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
+/// `scope`; `kinds` are the resource types there are.
+///
+/// # Errors
+/// Everything that is wrong with the template and the parameters, in the order of the text.
+pub fn resolve(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    scope: &Scope,
+    kinds: &[&'static dyn Kind],
+) -> Result<Stack, Vec<Problem>> {
+    let Survey { stack, problems } = survey(template, given, scope, kinds);
+    if problems.is_empty() { Ok(stack) } else { Err(template.report(problems)) }
+}
+
+/// Does what `resolve` does, and goes on where something is wrong.
+pub fn survey(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    scope: &Scope,
+    kinds: &[&'static dyn Kind],
+) -> Survey {
+    let mut problems = template.problems.clone();
+    problems.extend(check_stack(&scope.stack).err());
+    let parameters = parameters::read(template, given, &mut problems);
+    let mut resolver = Resolver {
+        template,
+        scope,
+        parameters: &parameters,
+        kinds: BTreeMap::new(),
+        absent: BTreeMap::new(),
+        pretending: false,
+        depth: 0,
+        produced: 0,
+        secrets: parameters.secrets.clone(),
+        from_secret: false,
+        conditions: BTreeMap::new(),
+        evaluated: BTreeMap::new(),
+        names: BTreeMap::new(),
+        references: Vec::new(),
+        failed: Vec::new(),
+        problems,
+    };
+    resolver.rules();
+    resolver.declare(kinds);
+    resolver.look_at_absent();
+    let logical_ids: Vec<&str> = resolver.kinds.keys().copied().collect();
+    let mut resources = BTreeMap::new();
+    let mut edges = Vec::new();
+    for logical_id in logical_ids {
+        let (resource, from_here) = resolver.resource(logical_id);
+        resources.insert(logical_id.to_owned(), resource);
+        edges.extend(from_here);
+    }
+    let outputs = resolver.outputs();
+    let secrets = resolver.secrets;
+    let mut problems = resolver.problems;
+    rules::apply(&mut resources, scope, &mut edges, &mut problems);
+    // Problems quote the values that they are about.
+    problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
+    Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets }, problems }
+}
+
+/// A reference to a resource, found while something was evaluated.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub target: String,
+    pub path: Path,
+    /// Whether AWS mints what is referred to.
+    pub minted: bool,
+}
+
+/// That one resource refers to another.
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub from: String,
+    pub to: String,
+    /// Where.
+    pub path: Path,
+}
+
+/// The properties of a resource, evaluated, with tokens for all attributes of others.
+#[derive(Debug, Default)]
+struct Evaluated {
+    properties: Map<String, Value>,
+    code: Option<Code>,
+    references: Vec<Reference>,
+    /// Of those properties that AWS cannot change, as `Kind::canonical` has them.
+    create_only: Map<String, Value>,
+    /// Where its kind finds something wrong.
+    faulty: HashSet<Path>,
+}
+
+/// What is asked for once and may ask for itself.
+#[derive(Debug, Clone)]
+enum Progress<T> {
+    Begun,
+    Done(T),
+}
+
+pub(super) struct Resolver<'a> {
+    pub template: &'a Template,
+    pub scope: &'a Scope,
+    pub parameters: &'a Parameters,
+    /// By logical id: the resources that the stack has, that is without those whose condition is false.
+    pub kinds: BTreeMap<&'a str, &'static dyn Kind>,
+    /// The resources whose condition is false.
+    pub absent: BTreeMap<&'a str, &'static dyn Kind>,
+    /// Whether what is absent is spoken of as if it were there.
+    pub pretending: bool,
+    /// How many values, conditions and names wait for what is evaluated now.
+    pub depth: usize,
+    /// How many bytes functions have given.
+    pub produced: usize,
+    /// What must not be shown, as far as it is known by now.
+    pub secrets: Secrets,
+    /// Whether what is evaluated now takes a value that must not be shown.
+    pub from_secret: bool,
+    pub conditions: BTreeMap<String, Truth>,
+    evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
+    names: BTreeMap<String, Progress<Option<String>>>,
+    /// Found since somebody last took them.
+    pub references: Vec<Reference>,
+    /// Paths of values that could not be evaluated: what is there now is no basis for further complaints.
+    pub failed: Vec<Path>,
+    pub problems: Vec<Problem>,
+}
+
+/// Where a resource is declared.
+/// That `type_name` is none of `kinds`. Only what is no type of AWS's at all can be a slip of the finger.
+fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
+    let path = Path::default().key("Type");
+    if aws_types::contains(type_name) {
+        return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"));
+    }
+    let problem = Problem::new(path, format!("resource type \"{type_name}\" is not supported"));
+    problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
+}
+
+fn path_of(logical_id: &str) -> Path {
+    Path::default().key("Resources").key(logical_id)
+}
+
+impl<'a> Resolver<'a> {
+    /// Finds which resources there are, and of which kind.
+    fn declare(&mut self, kinds: &[&'static dyn Kind]) {
+        let template = self.template;
+        for name in template.conditions.keys() {
+            let path = Path::default().key("Conditions").key(name);
+            self.holds(Some(name), &path);
+        }
+        for (logical_id, resource) in &template.resources {
+            let path = path_of(logical_id);
+            let type_name = resource.type_name.as_str();
+            let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
+                // It tells AWS which tool wrote the template, and makes nothing.
+                if type_name != "AWS::CDK::Metadata" {
+                    self.problems.push(unsupported(type_name, kinds).below(&path));
+                }
+                continue;
+            };
+            let there = self.holds(resource.condition.as_deref(), &path.key("Condition"));
+            if there { &mut self.kinds } else { &mut self.absent }.insert(logical_id, *kind);
+        }
+    }
+
+    /// Finds what is wrong with the resources whose condition is false, as far as that hangs on no value: they may be there
+    /// with other parameters.
+    fn look_at_absent(&mut self) {
+        self.pretending = true;
+        for (logical_id, kind) in self.absent.clone() {
+            let path = path_of(logical_id).key("Properties");
+            let declared = &self.template.resources[logical_id];
+            for (name, value) in &declared.properties {
+                self.check_names(value, &path.key(name));
+            }
+            let reported = self.problems.len();
+            let mut properties = self.evaluate_all(&declared.properties, &path);
+            self.problems.truncate(reported);
+            self.take_code(kind, &mut properties, &path);
+            let (_, problems) = self.canonical(kind, &properties, &path);
+            self.problems.extend(problems);
+            self.hold_against_limits(kind, &properties, &path);
+        }
+        self.references.clear();
+        self.pretending = false;
+    }
+
+    fn evaluate_all(&mut self, properties: &Map<String, Value>, path: &Path) -> Map<String, Value> {
+        let mut evaluated = Map::new();
+        for (name, value) in properties {
+            let path = path.key(name);
+            if let Some(value) = self.evaluate(value, &path) {
+                self.refuse_dynamic(&value, &path);
+                evaluated.insert(name.clone(), value);
+            }
+        }
+        evaluated
+    }
+
+    /// `{{resolve:...}}` is looked up by CloudFormation on its way to the service; no service knows it.
+    fn refuse_dynamic(&mut self, value: &Value, path: &Path) {
+        match value {
+            Value::String(text) if text.contains("{{resolve:") => {
+                let what =
+                    "dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation";
+                let problem = Problem::new(path.clone(), what);
+                self.problems.push(problem.help("make it a parameter with NoEcho: --parameter NAME=VALUE"));
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.refuse_dynamic(item, &path.index(index));
+                }
+            }
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    self.refuse_dynamic(value, &path.key(key));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a condition holds; what has none, or a wrong one, is there.
+    fn holds(&mut self, condition: Option<&str>, path: &Path) -> bool {
+        let Some(name) = condition else { return true };
+        match self.condition(name, path) {
+            Ok(truth) => truth,
+            Err(failure) => {
+                self.problems.extend(failure.into_problem());
+                true
+            }
+        }
+    }
+
+    /// The properties of a resource; `None` if they are just being evaluated.
+    fn properties(&mut self, logical_id: &str) -> Option<Rc<Evaluated>> {
+        match self.evaluated.get(logical_id) {
+            Some(Progress::Done(evaluated)) => return Some(Rc::clone(evaluated)),
+            Some(Progress::Begun) => return None,
+            None => {}
+        }
+        self.evaluated.insert(logical_id.to_owned(), Progress::Begun);
+        let kind = self.kinds[logical_id];
+        let path = path_of(logical_id).key("Properties");
+        // This may happen in the middle of another resource, whose references wait meanwhile.
+        let waiting = std::mem::take(&mut self.references);
+        let from_secret = self.from_secret;
+        let mut properties = self.evaluate_all(&self.template.resources[logical_id].properties, &path);
+        let code = self.take_code(kind, &mut properties, &path);
+        let (canonical, problems) = self.canonical(kind, &properties, &path);
+        let faulty = problems.iter().map(|problem| problem.path.clone()).collect();
+        self.problems.extend(problems);
+        let mut create_only = Map::new();
+        for name in kind.create_only() {
+            let naming = kind.naming().is_some_and(|naming| naming.property == *name);
+            if let Some(value) = canonical.get(*name).filter(|value| !naming && !value.is_null()) {
+                create_only.insert((*name).to_owned(), value.clone());
+            }
+        }
+        let references = std::mem::replace(&mut self.references, waiting);
+        self.from_secret = from_secret;
+        let evaluated = Rc::new(Evaluated { properties, code, references, create_only, faulty });
+        self.evaluated.insert(logical_id.to_owned(), Progress::Done(Rc::clone(&evaluated)));
+        Some(evaluated)
+    }
+
+    /// The properties in their kind's canonical form, and what is wrong with them.
+    fn canonical(&self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> (Value, Vec<Problem>) {
+        let properties = Value::Object(properties.clone());
+        let problems = match kind.canonical(&properties) {
+            Ok(canonical) => return (canonical, Vec::new()),
+            Err(problems) => problems,
+        };
+        let mut found = Vec::new();
+        for mut problem in problems {
+            // The reader of properties does not know whose they are.
+            let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
+            if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
+                problem.what = format!("{} of {}", problem.what, kind.type_name());
+            }
+            let property = without_indexes(&problem.path);
+            if problem.at_key && kind.not_yet().contains(&property.as_str()) {
+                problem.what = format!("{property} of {} is not supported yet", kind.type_name());
+                problem.help = None;
+            }
+            let problem = problem.below(path);
+            // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
+            let failed = |failed: &Path| match problem.at_key {
+                true => failed.is_above(&problem.path) && *failed != problem.path,
+                false => problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path),
+            };
+            if !self.failed.iter().any(failed) {
+                found.push(problem);
+            }
+        }
+        (properties, found)
+    }
+
+    /// Reports what AWS would refuse of the values, but for what is reported at the same place already.
+    fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
+        // What is missing may be there by another name.
+        let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
+        for Refusal { mut problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
+            if missing && misspelt {
+                continue;
+            }
+            if missing && problem.path.0.is_empty() && problem.what.starts_with("missing property") {
+                problem.what = format!("{} of {}", problem.what, kind.type_name());
+            }
+            let mut problem = problem.below(path);
+            let reported = |other: &Problem| match missing {
+                true => other.path == problem.path && other.what == problem.what,
+                false => {
+                    problem.path != *path && other.path == problem.path
+                        || other.at_key && other.path != *path && other.path.is_above(&problem.path)
+                }
+            };
+            let failed = |failed: &Path| {
+                let holds = |path: &Path| path.is_above(failed) || failed.is_above(path);
+                problem.path != *path && holds(&problem.path) || problem.hangs_on.iter().any(holds)
+            };
+            if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
+                continue;
+            }
+            // A secret stays one where its form is wrong.
+            self.parameters.secrets.mask_problem(&mut problem);
+            self.problems.push(problem);
+        }
+    }
+
+    /// Takes local and inline code out of a function's properties.
+    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
+        if kind.type_name() != "AWS::Lambda::Function" {
+            return None;
+        }
+        let all = path;
+        let path = path.key("Code");
+        match properties.get("Code")? {
+            Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
+                let local = local.clone();
+                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                Some(Code::Local(local))
+            }
+            Value::Object(code) if code.contains_key("ZipFile") => {
+                let path = path.key("ZipFile");
+                let runtime = properties.get("Runtime").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let Some(text) = code["ZipFile"].as_str().map(str::to_owned) else {
+                    self.problems.push(Problem::new(path, "inline code must be a string"));
+                    return None;
+                };
+                // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
+                if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
+                    let problem =
+                        Problem::new(path, format!("inline code is for nodejs and python, not for {runtime}"));
+                    self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
+                    return None;
+                }
+                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                Some(Code::Inline(text))
+            }
+            Value::Object(code) if code.contains_key("ImageUri") => {
+                self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
+                // What else is special about them is said with that.
+                for name in ["Handler", "PackageType", "Runtime"] {
+                    self.failed.push(all.key(name));
+                    properties.insert(name.to_owned(), Value::from(""));
+                }
+                None
+            }
+            _ => {
+                let problem = Problem::new(path, "code in S3 is not supported yet");
+                self.problems.push(problem.help("give the local folder, crate or zip file instead"));
+                None
+            }
+        }
+    }
+
+    /// Code with all that it speaks of put in: it is zipped before anything exists.
+    fn settle_code(&mut self, code: Code, path: &Path) -> Code {
+        let Code::Inline(text) = code else { return code };
+        let settled = self.settle(&Value::from(text));
+        if let Some(token) = Token::find_all(&settled).first() {
+            let path = path.key("Properties").key("Code").key("ZipFile");
+            let what = Token::readable(&Token::text(&token.logical_id, &token.attribute));
+            let problem =
+                Problem::new(path, format!("inline code must be known before anything exists, and {what} is not"));
+            self.problems.push(problem.help("hand it over in a variable: Environment: { Variables: { NAME: ... } }"));
+        }
+        Code::Inline(settled.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The physical name of a resource, if it has one that is ours to give.
+    fn name(&mut self, logical_id: &str) -> Option<String> {
+        let kind = *self.kinds.get(logical_id)?;
+        let naming = kind.naming()?;
+        match self.names.get(logical_id) {
+            Some(Progress::Done(name)) => return name.clone(),
+            // A name that is made from itself: a circle of references, which is reported as such.
+            Some(Progress::Begun) => return None,
+            None => {}
+        }
+        self.names.insert(logical_id.to_owned(), Progress::Begun);
+        let path = path_of(logical_id);
+        match self.deeper(&path, |resolver| Ok(resolver.make_name(logical_id, kind, naming))) {
+            Ok(Some(name)) => name,
+            Ok(None) => {
+                self.names.remove(logical_id);
+                None
+            }
+            Err(failure) => {
+                self.problems.extend(failure.into_problem());
+                None
+            }
+        }
+    }
+
+    /// The name of a resource, given or made; `None` while its properties are being evaluated.
+    fn make_name(&mut self, logical_id: &str, kind: &'static dyn Kind, naming: Naming) -> Option<Option<String>> {
+        let evaluated = self.properties(logical_id)?;
+        let given = evaluated.properties.get(naming.property).map(|given| self.settle(given));
+        let name = match given {
+            Some(given) => {
+                let path = path_of(logical_id).key("Properties").key(naming.property);
+                // Names that hang on each other in a circle, or too deep, are reported as that.
+                let minted = |token: &Token| {
+                    self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
+                };
+                if Token::find_all(&given).iter().any(minted) {
+                    self.problems.push(Problem::new(path, "a name must be known before anything exists"));
+                }
+                // One that is too long is reported with all else that AWS would refuse.
+                given.as_str().map(|given| given.chars().take(naming.longest).collect())
+            }
+            None => {
+                let create_only = match self.settle(&Value::Object(evaluated.create_only.clone())) {
+                    Value::Object(create_only) => create_only,
+                    _ => Map::new(),
+                };
+                let type_name = kind.type_name();
+                let identity = Identity { scope: self.scope, type_name, logical_id, create_only: &create_only };
+                Some(identity.name(naming.longest))
+            }
+        };
+        let name = match naming.within {
+            None => name,
+            Some(property) => {
+                let above = evaluated.properties.get(property).map(|above| self.settle(above));
+                let above = above.as_ref().and_then(Value::as_str).map(|above| function::name_and_qualifier(above).0);
+                // A function whose name is not known by now is none of this template's, which is reported.
+                let above = above.filter(|above| Token::find(above).is_empty());
+                above.zip(name).map(|(above, name)| format!("{above}:{name}"))
+            }
+        };
+        self.names.insert(logical_id.to_owned(), Progress::Done(name.clone()));
+        Some(name)
+    }
+
+    /// The physical name of a resource with the path before it, if it has one (`team/chat`).
+    fn path_and_name(&mut self, logical_id: &str) -> Option<String> {
+        let name = self.name(logical_id)?;
+        let path = self.kinds.get(logical_id).and_then(|kind| kind.naming()?.path);
+        let path = path.and_then(|property| self.properties(logical_id)?.properties.get(property).cloned());
+        let path = path.map(|path| self.settle(&path));
+        Some(match path.as_ref().and_then(Value::as_str) {
+            Some(path) => format!("{}{name}", path.trim_start_matches('/')),
+            None => name,
+        })
+    }
+
+    /// `value` with the tokens replaced whose values are known before anything exists.
+    pub(super) fn settle(&mut self, value: &Value) -> Value {
+        let mut known = BTreeMap::new();
+        for token in Token::find_all(value) {
+            let Some(kind) = self.kinds.get(token.logical_id.as_str()).copied() else { continue };
+            let name = self.path_and_name(&token.logical_id);
+            let attribute = (token.attribute != "Ref").then_some(token.attribute.as_str());
+            if kind.naming().is_some() && name.is_none() {
+                continue;
+            }
+            match kind.attribute(self.scope, name.as_deref(), attribute) {
+                Attribute::Known(value) => known.insert(token, value),
+                Attribute::Ref => {
+                    let same = Token::text(&token.logical_id, "Ref");
+                    known.insert(token, same)
+                }
+                Attribute::Minted | Attribute::Unknown(_) => None,
+            };
+        }
+        Token::substitute(value, &|token| known.get(token).cloned())
+    }
+
+    /// A resource as it is wanted, and its references.
+    fn resource(&mut self, logical_id: &'a str) -> (Resource, Vec<Edge>) {
+        let kind = self.kinds[logical_id];
+        let declared = &self.template.resources[logical_id];
+        let path = path_of(logical_id);
+        let evaluated = self.properties(logical_id).unwrap_or_default();
+        let name = self.name(logical_id);
+        let mut properties = match self.settle(&Value::Object(evaluated.properties.clone())) {
+            Value::Object(properties) => properties,
+            _ => Map::new(),
+        };
+        let given = properties.clone();
+        if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
+            properties.insert(naming.property.to_owned(), name.as_str().into());
+        }
+        let (properties, problems) = self.canonical(kind, &properties, &path.key("Properties"));
+        // What was found without the names is found again, and with them it may read differently.
+        let told = |problem: &Problem| evaluated.faulty.contains(&problem.path);
+        self.problems.extend(problems.into_iter().filter(|problem| !told(problem)));
+        self.hold_against_limits(kind, &given, &path.key("Properties"));
+
+        let mut edges = Vec::new();
+        let mut hard = BTreeSet::new();
+        let mut soft = BTreeSet::new();
+        let (mut by_value, mut by_rule) = (BTreeSet::new(), BTreeSet::new());
+        for Reference { target, path, minted } in &evaluated.references {
+            let property = path.0.get(3).and_then(|step| match step {
+                Step::Key(property) => Some(property.as_str()),
+                Step::Index(_) => None,
+            });
+            let declared = property.is_some_and(|property| kind.hard().contains(&property));
+            if declared { &mut by_rule } else { &mut by_value }.insert(target.clone());
+            let waits = *minted || declared;
+            if waits { &mut hard } else { &mut soft }.insert(target.clone());
+            edges.push(Edge { from: logical_id.to_owned(), to: target.clone(), path: path.clone() });
+        }
+        for (target, path) in self.depends_on(declared.depends_on.as_ref(), &path.key("DependsOn")) {
+            hard.insert(target.clone());
+            by_rule.insert(target.clone());
+            edges.push(Edge { from: logical_id.to_owned(), to: target, path });
+        }
+        by_value.retain(|target| hard.contains(target) && !by_rule.contains(target));
+        soft.retain(|target| !hard.contains(target));
+        let code = evaluated.code.clone().map(|code| self.settle_code(code, &path));
+        let build = match &code {
+            Some(code) => {
+                let runtime = properties["Runtime"].as_str().unwrap_or_default();
+                match build::read(&declared.metadata, runtime, &path.key("Metadata")) {
+                    Ok(build) if matches!(code, Code::Local(_)) => build,
+                    Ok(_) => Build::default(),
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        Build::default()
+                    }
+                }
+            }
+            None => Build::default(),
+        };
+        let resource = Resource {
+            logical_id: logical_id.to_owned(),
+            kind,
+            name,
+            properties,
+            hard,
+            minted: by_value,
+            soft,
+            deletion_policy: self.policy(declared.deletion_policy.as_deref(), "DeletionPolicy", &path),
+            update_replace_policy: self.policy(declared.update_replace_policy.as_deref(), "UpdateReplacePolicy", &path),
+            path,
+            code,
+            binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
+            build,
+        };
+        (resource, edges)
+    }
+
+    /// The resources that `DependsOn` names.
+    fn depends_on(&mut self, declared: Option<&Value>, path: &Path) -> Vec<(String, Path)> {
+        let names: Vec<(Option<&str>, Path)> = match declared {
+            None => return Vec::new(),
+            Some(Value::Array(names)) => {
+                names.iter().enumerate().map(|(index, name)| (name.as_str(), path.index(index))).collect()
+            }
+            Some(name) => vec![(name.as_str(), path.clone())],
+        };
+        let mut targets = Vec::new();
+        for (name, path) in names {
+            match name {
+                Some(name) if self.kinds.contains_key(name) => targets.push((name.to_owned(), path)),
+                // Left out by its condition, or reported already.
+                Some(name) if self.template.resources.contains_key(name) || self.template.is_broken(name) => {}
+                Some(name) => {
+                    let problem = Problem::new(path, format!("there is no resource \"{name}\""));
+                    self.problems.push(problem.suggest(name, self.kinds.keys().copied()));
+                }
+                None => self.problems.push(Problem::new(path, "DependsOn takes logical ids")),
+            }
+        }
+        targets
+    }
+
+    /// What `DeletionPolicy` or `UpdateReplacePolicy` says.
+    fn policy(&mut self, written: Option<&str>, attribute: &str, path: &Path) -> DeletionPolicy {
+        let Some(written) = written else { return DeletionPolicy::default() };
+        // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatereplacepolicy.html>
+        let replaces = attribute == "UpdateReplacePolicy";
+        let read = DeletionPolicy::read(written);
+        if let Some(policy) = read.filter(|policy| !(replaces && *policy == DeletionPolicy::RetainExceptOnCreate)) {
+            return policy;
+        }
+        let problem = match written {
+            "Snapshot" => {
+                let what =
+                    format!("{attribute}: Snapshot is for volumes, caches and databases of which AWS makes snapshots");
+                Problem::new(path.key(attribute), what).help("Retain leaves the resource itself where it is")
+            }
+            "RetainExceptOnCreate" => {
+                let what =
+                    format!("{attribute} cannot be RetainExceptOnCreate: what is replaced was made by an earlier run");
+                Problem::new(path.key(attribute), what).help("write Retain")
+            }
+            _ => {
+                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
+                problem.suggest(
+                    written,
+                    ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }),
+                )
+            }
+        };
+        self.problems.push(problem);
+        DeletionPolicy::default()
+    }
+
+    /// The outputs whose condition holds.
+    fn outputs(&mut self) -> BTreeMap<String, Output> {
+        let template = self.template;
+        let mut outputs = BTreeMap::new();
+        for (name, declared) in &template.outputs {
+            let path = Path::default().key("Outputs").key(name);
+            let there = self.holds(declared.condition.as_deref(), &path.key("Condition"));
+            let path = path.key("Value");
+            if !there {
+                self.check_names(&declared.value, &path);
+                continue;
+            }
+            let failed = self.failed.len();
+            self.from_secret = false;
+            let value = self.evaluate(&declared.value, &path).map(|value| self.settle(&value));
+            let from_secret = self.from_secret;
+            self.refuse_dynamic(value.as_ref().unwrap_or(&Value::Null), &path);
+            let value = match value {
+                Some(Value::String(value)) => value,
+                Some(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),
+                _ => {
+                    if self.failed.len() == failed {
+                        self.problems.push(Problem::new(path, "the value of an output must be a string"));
+                    }
+                    continue;
+                }
+            };
+            let secret = from_secret || self.secrets.are_in(&value);
+            outputs.insert(name.clone(), Output { description: declared.description.clone(), value, secret });
+        }
+        outputs
+    }
+}
+
+/// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.
+fn without_indexes(path: &Path) -> String {
+    let keys = path.0.iter().filter_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Index(_) => None,
+    });
+    keys.collect::<Vec<_>>().join(".")
+}

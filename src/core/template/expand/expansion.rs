@@ -1,0 +1,172 @@
+//! One SAM resource on its way into CloudFormation's.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::super::{Resource, Template, intrinsics};
+use super::parameters::Parameters;
+use super::shape::{Fate, truthy};
+use super::sub::References;
+use super::{Context, Type};
+use crate::core::words::{Path, Problem};
+
+/// The tag that SAM puts on what it makes.
+const SAM_TAG: (&str, &str) = ("lambda:createdBy", "SAM");
+const RESERVED_TAGS: &[&str] = &["lambda:createdBy", "serverlessrepo:applicationId", "serverlessrepo:semanticVersion"];
+
+/// A resource that is being expanded, and what has been made of it so far.
+pub struct Expansion<'a> {
+    pub known: &'static Type,
+    pub template: &'a mut Template,
+    pub context: Context<'a>,
+    pub logical_id: &'a str,
+    /// As the user declared it, `Globals` merged in, without what its type does not take.
+    pub resource: &'a Resource,
+    /// Properties that are missing or were meant to be given, misspelt or in a wrong shape: reported, and not in `resource`.
+    pub faulty: BTreeSet<&'static str>,
+    /// What others can refer to, filled while resources are expanded.
+    pub references: &'a mut References,
+    pub made: Vec<(String, Resource)>,
+}
+
+impl<'a> Expansion<'a> {
+    /// A property, as long as it has been given.
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
+        self.resource.properties.get(name)
+    }
+
+    /// A property, unless SAM takes it as not given.
+    pub fn given(&self, name: &str) -> Option<&'a Value> {
+        self.get(name).filter(|value| truthy(value))
+    }
+
+    /// Where the resource is.
+    pub fn path(&self) -> Path {
+        Path::default().key("Resources").key(self.logical_id)
+    }
+
+    /// Where a property of the resource is.
+    pub fn place(&self, property: &str) -> Path {
+        self.path().key("Properties").key(property)
+    }
+
+    pub fn report(&mut self, problem: Problem) {
+        self.template.problems.push(problem);
+    }
+
+    /// Reports a problem with a property.
+    pub fn problem(&mut self, property: &str, what: impl Into<String>) {
+        self.report(Problem::new(self.place(property), what));
+    }
+
+    /// Reports a problem with the resource's properties as a whole.
+    pub fn problem_of_all(&mut self, what: impl Into<String>) {
+        self.report(Problem::new(self.path().key("Properties"), what));
+    }
+
+    /// Reports that a property is missing, unless what was to be it has been reported.
+    pub fn missing(&mut self, property: &'static str) {
+        if self.faulty.insert(property) {
+            self.problem_of_all(format!("missing property \"{property}\" of {}", self.resource.type_name));
+        }
+    }
+
+    /// Notes that what stands at `made` comes from what stands at `written`.
+    pub fn note(&mut self, made: Path, written: &Path) {
+        let written = self.template.origins.trace(written);
+        self.template.origins.note(made, written);
+    }
+
+    /// The properties that what is made has under the same name.
+    pub fn passed(&self) -> Map<String, Value> {
+        let passed = self.known.properties.iter().filter(|property| property.fate == Fate::Passed);
+        passed.filter_map(|property| Some((property.name.to_owned(), self.get(property.name)?.clone()))).collect()
+    }
+
+    /// What `value`, of `property`, is once parameters are put in; they are, in `value` too (`Parameters::inline`).
+    pub fn inline(&mut self, property: &str, value: &mut Value) -> Value {
+        let parameters = Parameters { template: self.template, context: self.context };
+        match parameters.inline(value) {
+            Ok(resolved) => resolved,
+            Err(name) => {
+                // SAM's words are about the value, which may be a secret.
+                let what = format!("Fn::Sub expects all variables to be strings, and the default of {name} is none");
+                self.report(Problem::new(self.place(property), what).help("quote it"));
+                value.clone()
+            }
+        }
+    }
+
+    /// The resource itself, as one of CloudFormation's.
+    pub fn make(&mut self, type_name: &str, mut properties: Map<String, Value>) {
+        // A null is what has been reported: nobody else will complain of it.
+        for property in self.known.properties.iter().filter(|property| property.fate == Fate::Passed) {
+            if self.faulty.contains(property.name) {
+                properties.entry(property.name).or_insert(Value::Null);
+            }
+        }
+        let resource = Resource {
+            type_name: type_name.to_owned(),
+            properties,
+            depends_on: self.resource.depends_on.clone().filter(truthy),
+            ignore_globals: None,
+            ..self.resource.clone()
+        };
+        self.made.push((self.logical_id.to_owned(), resource));
+    }
+
+    /// A resource that comes with it, made because of `property` (or because of the resource as such).
+    pub fn beside(&mut self, property: Option<&str>, id: &str, type_name: &str, properties: Value) -> Resource {
+        let made = Path::default().key("Resources").key(id);
+        let written = property.map_or(self.path(), |property| self.place(property));
+        self.note(made, &written);
+        Resource {
+            type_name: type_name.to_owned(),
+            properties: properties.as_object().cloned().unwrap_or_default(),
+            condition: self.resource.condition.clone(),
+            deletion_policy: self.resource.deletion_policy.clone(),
+            update_replace_policy: self.resource.update_replace_policy.clone(),
+            ..Resource::default()
+        }
+    }
+
+    /// The resource's tags.
+    pub fn tags(&mut self) -> impl Iterator<Item = (String, Value)> + use<'a> {
+        let mut given = self.get("Tags");
+        if given.is_some_and(|tags| intrinsics::call(tags).is_some()) {
+            self.problem("Tags", "Tags must be a map of keys and values itself, no function that gives one");
+            given = None;
+        }
+        let tags = given.and_then(Value::as_object).into_iter().flatten();
+        tags.map(|(key, value)| (key.clone(), value.clone()))
+    }
+
+    /// The resource's tags as a list.
+    pub fn tag_list(&mut self) -> Vec<Value> {
+        self.tags().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+    }
+
+    /// The tag that SAM puts on what it makes, after a check that the user did not.
+    pub fn sam_tag(&mut self) -> Value {
+        let tags = self.get("Tags").and_then(Value::as_object).into_iter().flatten();
+        for (key, _) in tags.filter(|(key, _)| RESERVED_TAGS.contains(&key.as_str())) {
+            let what = format!("the tag {key} is reserved for SAM");
+            self.report(Problem::of_key(self.place("Tags").key(key), what));
+        }
+        json!({ "Key": SAM_TAG.0, "Value": SAM_TAG.1 })
+    }
+
+    /// Notes where each of `tags` comes from, which stand at `made`.
+    pub fn note_tags(&mut self, made: &Path, tags: &[Value]) {
+        for (index, tag) in tags.iter().enumerate() {
+            let written = self.place("Tags").key(tag["Key"].as_str().unwrap_or_default());
+            self.note(made.index(index), &written);
+        }
+    }
+}
+
+/// Where the properties of the made resource `id` are.
+pub fn made(id: &str) -> Path {
+    Path::default().key("Resources").key(id).key("Properties")
+}

@@ -1,0 +1,236 @@
+use serde_json::json;
+
+use super::super::parse;
+use super::*;
+use crate::core::template::render::{Rendering, render};
+
+fn expanded(text: &str, parameters: &[(&str, &str)]) -> Template {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let context = Context { partition: "aws", region: "us-east-1", parameters: &parameters };
+    let template = parse(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    expand(template, context)
+}
+
+/// What wschat does not expand is said as such: SAM knows it.
+#[test]
+fn what_is_not_expanded_yet_is_refused() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
+  G: { Type: AWS::Serverless::HttpApi }
+  H: { Type: AWS::Serverless::Functon }
+";
+    let template = expanded(text, &[]);
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
+    error: the property Events of AWS::Serverless::Function is not supported yet
+     --> t.yaml:5:58
+      |
+    5 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
+      |                                                          ^^^^^^
+
+    error: the property FunctionUrlConfig of AWS::Serverless::Function is not supported yet
+     --> t.yaml:5:70
+      |
+    5 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
+      |                                                                      ^^^^^^^^^^^^^^^^^
+
+    error: AWS::Serverless::HttpApi is not supported yet
+     --> t.yaml:6:14
+      |
+    6 |   G: { Type: AWS::Serverless::HttpApi }
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: SAM has no type AWS::Serverless::Functon
+     --> t.yaml:7:14
+      |
+    7 |   H: { Type: AWS::Serverless::Functon }
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: did you mean "AWS::Serverless::Function"?
+    "#);
+}
+
+/// What the translator drops or passes over in silence, where that can only be a mistake.
+#[test]
+fn what_sam_would_pass_over_is_refused() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Resources:
+  Chat:
+    Type: AWS::Serverless::WebSocketApi
+    Condition: Here
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      Routes:
+        ping: { FunctionArn: f, IntegrationTimout: 5 }
+        Ping: { FunctionArn: f }
+  F:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: x, Handler: h, Runtime: r, Tags: !If [Here, { a: b }, { c: d }] }
+";
+    let template = expanded(text, &[]);
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
+    error: SAM takes no Condition for AWS::Serverless::WebSocketApi: it would be as if it were not there
+     --> t.yaml:5:5
+      |
+    5 |     Condition: Here
+      |     ^^^^^^^^^
+
+    error: unknown property "IntegrationTimout" of a route
+     --> t.yaml:9:33
+      |
+    9 |         ping: { FunctionArn: f, IntegrationTimout: 5 }
+      |                                 ^^^^^^^^^^^^^^^^^
+      = help: did you mean "IntegrationTimeout"?
+
+    error: SAM tells no route "Ping" from another of this name in other letters
+      --> t.yaml:10:9
+       |
+    10 |         Ping: { FunctionArn: f }
+       |         ^^^^
+
+    error: Tags must be a map of keys and values itself, no function that gives one
+      --> t.yaml:13:58
+       |
+    13 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Tags: !If [Here, { a: b }, { c: d }] }
+       |                                                          ^^^^
+    "#);
+}
+
+/// Texts of a few lines that stand for ever more.
+#[test]
+fn hostile_templates_end_soon() {
+    let function = "{ Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: h, Runtime: r } }\n";
+    let many: String = (0..1500).map(|number| format!("  F{number}: {function}")).collect();
+    let large = "x".repeat(100_000);
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31\nGlobals: {{ Function: {{ Description: {large} }} }}\nResources:\n{many}"
+    );
+    let template = expanded(&text, &[]);
+    let problems: Vec<&str> = template.problems.iter().map(|problem| problem.what.as_str()).collect();
+    assert_eq!(problems, ["Globals for Function are too large to be repeated in 1500 resources"]);
+
+    let references = vec!["!Ref Own, !Ref Large"; 10_000].join(", ");
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Own: {{ Type: String, Default: {{ a: !Ref Own, b: !Ref Own }} }}
+  Large: {{ Type: String, Default: {large} }}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {{ InlineCode: !Join [\"\", [{references}]], Handler: h, Runtime: r, AutoPublishAlias: live }}
+"
+    );
+    let template = expanded(&text, &[]);
+    let code = &template.resources["F"].properties["Code"]["ZipFile"]["Fn::Join"][1];
+    assert_eq!((&code[0], &code[1]), (&json!({ "Ref": "Own" }), &json!({ "Ref": "Large" })));
+}
+
+/// Whatever is wrong with what SAM makes is shown where the user wrote what it is made from.
+#[test]
+fn what_is_made_leads_back_to_what_was_written() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: { Tags: { a: b }, Layers: [one], Environment: { Variables: { A: 1 } } }
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src
+      Handler: h
+      Runtime: r
+      AutoPublishAlias: live
+      VersionDescription: v
+      Tracing: Active
+      DeadLetterQueue: { Type: SQS, TargetArn: q }
+      Layers: [two]
+      Tags: { c: d }
+      PermissionsBoundary: p
+      Policies: [x, { Statement: [] }, { S3ReadPolicy: { BucketName: b } }]
+  T:
+    Type: AWS::Serverless::SimpleTable
+    Properties: { PrimaryKey: { Name: id, Type: String }, Tags: { e: f } }
+";
+    let template = expanded(text, &[]);
+    assert_eq!(template.problems, []);
+    let version = template.resources.keys().find(|id| id.starts_with("FVersion")).unwrap();
+    let made = [
+        "F/Properties/Code",
+        "F/Properties/Tags/0",
+        "F/Properties/Tags/1/Value",
+        "F/Properties/Tags/2",
+        "F/Properties/Layers/0",
+        "F/Properties/Layers/1",
+        "F/Properties/Environment/Variables/A",
+        "F/Properties/TracingConfig/Mode",
+        "F/Properties/DeadLetterConfig/TargetArn",
+        "FRole",
+        "FRole/Properties/PermissionsBoundary",
+        "FRole/Properties/ManagedPolicyArns/2",
+        "FRole/Properties/Policies/0",
+        "FRole/Properties/Policies/1/PolicyDocument/Statement",
+        "FRole/Properties/Policies/2/PolicyDocument/Statement/0",
+        "FRole/Properties/Tags/2",
+        "FAliaslive/Properties/Name",
+        &format!("{version}/Properties/Description"),
+        "T/Properties/KeySchema/0/AttributeName",
+        "T/Properties/Tags/0",
+    ];
+    let lines = made.map(|place| {
+        let path = place.split('/').fold(Path::default().key("Resources"), |path, step| match step.parse() {
+            Ok(index) => path.index(index),
+            Err(_) => path.key(step),
+        });
+        assert!(template.resources.contains_key(place.split('/').next().unwrap()), "{place}");
+        format!("{place} <- {}", template.origins.trace(&path))
+    });
+    let lines = lines.join("\n").replace(version, "FVersion");
+    insta::assert_snapshot!(lines, @r"
+    F/Properties/Code <- Resources/F/Properties/CodeUri
+    F/Properties/Tags/0 <- Resources/F/Properties/Tags/lambda:createdBy
+    F/Properties/Tags/1/Value <- Globals/Function/Tags/a/Value
+    F/Properties/Tags/2 <- Resources/F/Properties/Tags/c
+    F/Properties/Layers/0 <- Globals/Function/Layers/0
+    F/Properties/Layers/1 <- Resources/F/Properties/Layers/0
+    F/Properties/Environment/Variables/A <- Globals/Function/Environment/Variables/A
+    F/Properties/TracingConfig/Mode <- Resources/F/Properties/Tracing
+    F/Properties/DeadLetterConfig/TargetArn <- Resources/F/Properties/DeadLetterQueue/TargetArn
+    FRole <- Resources/F
+    FRole/Properties/PermissionsBoundary <- Resources/F/Properties/PermissionsBoundary
+    FRole/Properties/ManagedPolicyArns/2 <- Resources/F/Properties/Policies/0
+    FRole/Properties/Policies/0 <- Resources/F/Properties/DeadLetterQueue
+    FRole/Properties/Policies/1/PolicyDocument/Statement <- Resources/F/Properties/Policies/1/Statement
+    FRole/Properties/Policies/2/PolicyDocument/Statement/0 <- Resources/F/Properties/Policies/2/Statement/0
+    FRole/Properties/Tags/2 <- Resources/F/Properties/Tags/c
+    FAliaslive/Properties/Name <- Resources/F/Properties/AutoPublishAlias/Properties/Name
+    FVersion/Properties/Description <- Resources/F/Properties/VersionDescription
+    T/Properties/KeySchema/0/AttributeName <- Resources/T/Properties/PrimaryKey/Name
+    T/Properties/Tags/0 <- Resources/T/Properties/Tags/e
+    ");
+}
+
+#[test]
+fn sam_must_be_asked_for() {
+    let text = "Globals: {}\nResources:\n  F: { Type: AWS::Serverless::Function, Properties: {} }\n";
+    let template = expanded(text, &[]);
+    let problems = template.report(template.problems.clone());
+    let shown = render(&problems, Rendering { file: "t.yaml", text, colour: false });
+    insta::assert_snapshot!(shown, @r#"
+    error: Globals are SAM's, and this template does not ask for SAM
+     --> t.yaml:1:1
+      |
+    1 | Globals: {}
+      | ^^^^^^^
+      = help: add "Transform: AWS::Serverless-2016-10-31"
+
+    error: AWS::Serverless::Function is SAM's, and this template does not ask for SAM
+     --> t.yaml:3:14
+      |
+    3 |   F: { Type: AWS::Serverless::Function, Properties: {} }
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: add "Transform: AWS::Serverless-2016-10-31"
+    "#);
+}

@@ -1,0 +1,237 @@
+//! `AutoPublishAlias`: a version for each state of the code, and an alias that points to the newest.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+use sha1::{Digest, Sha1};
+
+use super::super::Resource;
+use super::expansion::{Expansion, made};
+use super::shape::truthy;
+use crate::core::words::Problem;
+
+/// Makes a version and an alias of `function` (its properties so far), if the resource asks for them. What SAM puts into
+/// the function on that way is put in.
+pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
+    let named = expansion.get("AutoPublishAlias").is_some();
+    let published = expansion.given("AutoPublishAlias").is_some();
+    for (property, missing) in [
+        ("VersionDeletionPolicy", expansion.get("VersionDeletionPolicy").is_some() && !named),
+        ("ProvisionedConcurrencyConfig", expansion.given("ProvisionedConcurrencyConfig").is_some() && !published),
+    ] {
+        if missing {
+            let what = format!("{property} says something about versions, so it requires AutoPublishAlias");
+            expansion.report(Problem::of_key(expansion.place(property), what));
+        }
+    }
+    if !published {
+        return;
+    }
+    let Some((name, hash)) = alias_name(expansion).and_then(|name| Some((name, given_hash(expansion)?))) else {
+        // Who refers to them makes no mistake.
+        for property in ["Alias", "Version"] {
+            expansion.template.broken.insert(format!("{}.{property}", expansion.logical_id));
+        }
+        return;
+    };
+    if let Some(hash) = &hash {
+        describe(expansion, function, hash);
+    }
+    let suffix = suffix(expansion, function, hash.as_deref());
+    let version_id = format!("{}Version{suffix}", expansion.logical_id);
+    let alias_id = format!("{}Alias{}", expansion.logical_id, name.replace('-', "D").replace('_', "U"));
+    let version = version(expansion, &version_id);
+    let alias = alias(expansion, &alias_id, &name, &version_id);
+    for (property, id, resource) in [("Version", version_id, version), ("Alias", alias_id, alias)] {
+        expansion.references.insert((expansion.logical_id.to_owned(), property.to_owned()), id.clone());
+        expansion.made.push((id, resource));
+    }
+}
+
+/// What the alias is to be called.
+fn alias_name(expansion: &mut Expansion<'_>) -> Option<String> {
+    const PROPERTY: &str = "AutoPublishAlias";
+    let mut name = expansion.get(PROPERTY)?.clone();
+    let Value::String(name) = expansion.inline(PROPERTY, &mut name) else {
+        expansion.problem(PROPERTY, "'AutoPublishAlias' must be a string or a Ref to a template parameter");
+        return None;
+    };
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    let what = if name.is_empty() {
+        "the name of the alias is empty".to_owned()
+    } else if !name.chars().all(allowed) {
+        format!("the AutoPublishAlias name ('{name}') may have letters, digits, hyphens and underscores only")
+    } else if name.chars().all(|letter| letter.is_ascii_digit()) {
+        format!("the AutoPublishAlias name ('{name}') may not be digits alone, as versions are")
+    } else {
+        return Some(name);
+    };
+    expansion.problem(PROPERTY, what);
+    None
+}
+
+/// The version.
+fn version(expansion: &mut Expansion<'_>, id: &str) -> Resource {
+    let mut properties = json!({ "FunctionName": { "Ref": expansion.logical_id } });
+    if let Some(description) = expansion.get("VersionDescription") {
+        properties["Description"] = description.clone();
+    }
+    let mut version = expansion.beside(Some("AutoPublishAlias"), id, "AWS::Lambda::Version", properties);
+    expansion.note(made(id).key("Description"), &expansion.place("VersionDescription"));
+    let policy = expansion.get("VersionDeletionPolicy");
+    if policy.is_some_and(Value::is_object) {
+        let what = "VersionDeletionPolicy must be Delete or Retain itself, no function that gives it";
+        expansion.problem("VersionDeletionPolicy", what);
+    }
+    let policy = policy.and_then(Value::as_str).unwrap_or("Retain");
+    version.deletion_policy.get_or_insert_with(|| policy.to_owned());
+    version
+}
+
+/// The alias, which points to the version `version_id`.
+fn alias(expansion: &mut Expansion<'_>, id: &str, name: &str, version_id: &str) -> Resource {
+    let mut properties = json!({
+        "Name": name,
+        "FunctionName": { "Ref": expansion.logical_id },
+        "FunctionVersion": { "Fn::GetAtt": [version_id, "Version"] },
+    });
+    if let Some(config) = expansion.given("ProvisionedConcurrencyConfig") {
+        properties["ProvisionedConcurrencyConfig"] = config.clone();
+    }
+    let alias = expansion.beside(Some("AutoPublishAlias"), id, "AWS::Lambda::Alias", properties);
+    let provisioned = expansion.place("ProvisionedConcurrencyConfig");
+    expansion.note(made(id).key("ProvisionedConcurrencyConfig"), &provisioned);
+    alias
+}
+
+/// The hash that the user gives for the code, if any; nothing if it is wrong.
+fn given_hash(expansion: &mut Expansion<'_>) -> Option<Option<String>> {
+    const PROPERTY: &str = "AutoPublishCodeSha256";
+    let Some(given) = expansion.given(PROPERTY) else { return Some(None) };
+    let what = match expansion.inline(PROPERTY, &mut given.clone()) {
+        Value::String(hash) if hash.is_empty() => return Some(None),
+        Value::String(hash) if hash.chars().take(HASH_LENGTH).all(|letter| letter.is_ascii_alphanumeric()) => {
+            return Some(Some(hash));
+        }
+        Value::String(_) => format!(
+            "the first {HASH_LENGTH} characters of {PROPERTY} become part of a logical id: they must be alphanumeric"
+        ),
+        _ => format!("{PROPERTY} must be a string"),
+    };
+    expansion.problem(PROPERTY, what);
+    None
+}
+
+/// Puts the code's hash into the function's description: Lambda makes no version of what has not changed.
+fn describe(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, hash: &str) {
+    let mut written = function.get("Description").cloned().unwrap_or_default();
+    let description = match expansion.inline("Description", &mut written) {
+        Value::String(text) if !text.is_empty() => format!("{text} {hash}").into(),
+        other if truthy(&other) => json!({ "Fn::Join": [" ", [other, hash]] }),
+        _ => hash.into(),
+    };
+    function.insert("Description".to_owned(), description);
+}
+
+/// How many characters of a hash go into a logical id.
+const HASH_LENGTH: usize = 10;
+
+/// What tells this version's logical id from the next one's: a hash over what should bring forth a new version.
+fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, given: Option<&str>) -> String {
+    let mut code = function.get("Code").cloned().unwrap_or_default();
+    let resolved = expansion.inline("Code", &mut code);
+    function.insert("Code".to_owned(), code);
+    if let Some(hash) = given {
+        return hash.chars().take(HASH_LENGTH).collect();
+    }
+    let hashed = if expansion.get("AutoPublishAliasAllProperties") == Some(&Value::Bool(true)) {
+        let mut all = function.clone();
+        all.insert("Code".to_owned(), address(&resolved));
+        all.into()
+    } else {
+        let mut hashed = address(&resolved);
+        if let Some(Value::Object(environment)) = expansion.given("Environment") {
+            for (key, value) in environment {
+                hashed[key] = value.clone();
+            }
+        }
+        if let Some(size) = expansion.given("MemorySize") {
+            hashed["MemorySize"] = size.clone();
+        }
+        let snap_start = expansion.given("SnapStart");
+        if let Some(snap_start) = snap_start.filter(|snap| snap.get("ApplyOn").is_some_and(|on| on != "None")) {
+            hashed["SnapStart"] = snap_start.clone();
+        }
+        hashed
+    };
+    let mut text = String::new();
+    python_json(&hashed, &mut text);
+    hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
+}
+
+/// `Code` as SAM hashes it. Local code has no address yet, since it is uploaded later: its path stands for it.
+fn address(code: &Value) -> Value {
+    match code {
+        Value::String(path) => json!({ "S3Bucket": "local", "S3Key": path }),
+        code => code.clone(),
+    }
+}
+
+/// `value` as Python's `json.dumps` writes it with `sort_keys` and without blanks.
+fn python_json(value: &Value, text: &mut String) {
+    let string = |value: &str, text: &mut String| {
+        text.push('"');
+        for letter in value.chars() {
+            match letter {
+                '"' => text.push_str("\\\""),
+                '\\' => text.push_str("\\\\"),
+                '\n' => text.push_str("\\n"),
+                '\r' => text.push_str("\\r"),
+                '\t' => text.push_str("\\t"),
+                '\u{8}' => text.push_str("\\b"),
+                '\u{c}' => text.push_str("\\f"),
+                ' '..='~' => text.push(letter),
+                _ => {
+                    for unit in letter.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(text, "\\u{unit:04x}");
+                    }
+                }
+            }
+        }
+        text.push('"');
+    };
+    match value {
+        Value::String(value) => string(value, text),
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
+                python_json(item, text);
+            }
+            text.push(']');
+        }
+        Value::Object(entries) => {
+            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            text.push('{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
+                string(key, text);
+                text.push(':');
+                python_json(value, text);
+            }
+            text.push('}');
+        }
+        scalar => {
+            // Python writes very small and very large numbers with an exponent, of two digits at least.
+            let extreme = |number: &f64| *number != 0.0 && !(1e-4..1e16).contains(&number.abs());
+            let float = scalar.as_f64().filter(|number| scalar.is_f64() && extreme(number));
+            let written = float.map(|number| format!("{number:e}")).unwrap_or_default();
+            let _ = match written.split_once('e').and_then(|(number, power)| Some((number, power.parse::<i32>().ok()?)))
+            {
+                Some((number, power)) => write!(text, "{number}e{power:+03}"),
+                None => write!(text, "{scalar}"),
+            };
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Templates: from text to what they declare, SAM's resources expanded into CloudFormation's.
+//!
+//! ```text
+//! bytes --tree--> values --parse--> Template --expand--> Template without SAM
+//! ```
+//!
+//! A template with mistakes is still read as far as it goes: its problems travel with it, so that one run shows them
+//! all. `locate` finds places in the text again, `render` shows problems there.
+
+pub mod expand;
+pub mod intrinsics;
+pub mod locate;
+mod origins;
+mod parse;
+pub mod render;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::core::words::{Path, Position, Problem};
+use locate::SourceMap;
+use origins::Origins;
+pub use parse::parse;
+pub use tree::LONGEST;
+
+/// What a template declares, with every intrinsic function in its long form and none of them evaluated.
+#[derive(Debug, Default)]
+pub struct Template {
+    pub description: Option<String>,
+    /// Whether `Transform` asks for SAM.
+    pub sam: bool,
+    /// Whether `Transform` asks for `LANGUAGE_EXTENSIONS`.
+    pub language_extensions: bool,
+    pub parameters: BTreeMap<String, Parameter>,
+    pub rules: BTreeMap<String, Rule>,
+    /// Map, first-level key, second-level key, value.
+    pub mappings: Map<String, Value>,
+    pub conditions: Map<String, Value>,
+    /// By SAM resource type without its prefix (`Function`).
+    pub globals: Map<String, Value>,
+    pub resources: BTreeMap<String, Resource>,
+    pub outputs: BTreeMap<String, Output>,
+    /// Logical ids and names of parameters that are declared, but so that nothing can be done with them. What refers to
+    /// them is no further mistake.
+    pub broken: BTreeSet<String>,
+    /// What the logical ids begin with that SAM would have made of something that is refused.
+    pub families: BTreeSet<String>,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+    /// The whole template as it was written.
+    pub tree: Value,
+    /// Where that stands.
+    pub source: SourceMap,
+    origins: Origins,
+}
+
+/// The transform that brings some functions into the language: `Fn::Length`, `Fn::ToJsonString`.
+pub const LANGUAGE_EXTENSIONS: &str = "AWS::LanguageExtensions";
+
+/// How many problems of one template are looked at: nobody reads more at once.
+pub const MOST_PROBLEMS: usize = 1_000;
+
+/// One parameter of a template.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Parameter {
+    #[serde(rename = "Type")]
+    pub type_name: String,
+    /// A string, number or list, as written.
+    pub default: Option<Value>,
+    pub description: Option<String>,
+    #[serde(default)]
+    pub allowed_values: Vec<String>,
+    pub allowed_pattern: Option<String>,
+    pub constraint_description: Option<String>,
+    pub min_length: Option<usize>,
+    pub max_length: Option<usize>,
+    pub min_value: Option<f64>,
+    pub max_value: Option<f64>,
+    /// Whether the value is a secret.
+    #[serde(default)]
+    pub no_echo: bool,
+    /// Whether the default was made up by the lint: then it is nobody's secret.
+    #[serde(skip)]
+    pub made_up: bool,
+}
+
+/// What must hold of the parameters.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Rule {
+    /// When the assertions are made; always if there is none.
+    pub rule_condition: Option<Value>,
+    pub assertions: Vec<Assertion>,
+}
+
+/// One thing that a rule demands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Assertion {
+    pub assert: Value,
+    /// What the user is told when it does not hold.
+    pub assert_description: Option<String>,
+}
+
+/// One resource as it is declared.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resource {
+    #[serde(rename = "Type")]
+    pub type_name: String,
+    #[serde(default)]
+    pub properties: Map<String, Value>,
+    /// A logical id or a list of them.
+    pub depends_on: Option<Value>,
+    /// Nothing reads it; CloudFormation takes it all the same (aws/aws-cdk#10522).
+    #[serde(default, rename = "Description")]
+    _description: IgnoredAny,
+    /// The name of a condition.
+    pub condition: Option<String>,
+    pub deletion_policy: Option<String>,
+    pub update_replace_policy: Option<String>,
+    #[serde(default)]
+    pub metadata: Value,
+    /// SAM: `*`, or the names of the properties that `Globals` gives in vain.
+    pub ignore_globals: Option<Value>,
+    creation_policy: Option<Value>,
+    update_policy: Option<Value>,
+    connectors: Option<Value>,
+}
+
+/// One output as it is declared.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Output {
+    pub value: Value,
+    pub description: Option<String>,
+    pub condition: Option<String>,
+    pub export: Option<Value>,
+}
+
+impl Template {
+    /// Whether `name` is of something that has been refused, so that referring to it is no further mistake.
+    pub fn is_broken(&self, name: &str) -> bool {
+        self.broken.contains(name) || self.families.iter().any(|family| name.starts_with(family))
+    }
+
+    /// `problems` for the user: about what the user wrote, each once (for all that an alias stands for), in the order of the
+    /// text. Of very many, the first that were found.
+    pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
+        let mut seen = HashSet::new();
+        let mut report: Vec<(Option<Position>, Problem)> = Vec::new();
+        for mut problem in problems {
+            problem.path = self.origins.trace(&problem.path);
+            problem.hangs_on = problem.hangs_on.iter().map(|path| self.origins.trace(path)).collect();
+            let place = problem.position.or_else(|| Some(self.source.span(&problem.path, problem.at_key)?.start));
+            if seen.insert((place, problem.what.clone(), problem.rule)) {
+                report.push((place, problem));
+            }
+            if report.len() > MOST_PROBLEMS {
+                break;
+            }
+        }
+        let more = report.len() > MOST_PROBLEMS;
+        report.truncate(MOST_PROBLEMS);
+        report.sort_by_key(|(place, _)| *place);
+        let mut report: Vec<Problem> = report.into_iter().map(|(_, problem)| problem).collect();
+        if more {
+            report.push(Problem::of_text(None, "there are more problems than these"));
+        }
+        report
+    }
+
+    /// What the user wrote for `path`: the same, where nothing was made of it.
+    pub fn written(&self, path: &Path) -> Path {
+        self.origins.trace(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! From a tree of values to what a template declares.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{LANGUAGE_EXTENSIONS, Template, tree};
+use crate::core::words::{Path, Problem, Step, deserialize};
+
+/// The sections of a template; SAM's `Globals` among them.
+const SECTIONS: &[&str] = &[
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Globals",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Resources",
+    "Rules",
+    "Transform",
+];
+
+/// The most members of each section: four times CloudFormation's quota, where it has one.
+const MOST: &[(&str, usize)] = &[
+    ("Conditions", 2_000),
+    ("Mappings", 800),
+    ("Outputs", 800),
+    ("Parameters", 800),
+    ("Resources", 2_000),
+    ("Rules", 800),
+];
+
+/// The longest name of a parameter, resource or output, in characters (CloudFormation's quotas).
+const LONGEST_NAME: usize = 255;
+
+/// SAM's macro.
+const SAM: &str = "AWS::Serverless-2016-10-31";
+
+/// Reads a template. What is wrong with its parts is in `Template::problems`.
+///
+/// # Errors
+/// Text that cannot be read as a template at all.
+pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
+    let (tree, source) = tree::read(bytes)?;
+    let Value::Object(sections) = &tree else {
+        let what = if tree.is_null() { "the template is empty" } else { "a template must be a map of sections" };
+        return Err(vec![Problem::of_text(None, what)]);
+    };
+    let mut template = Template { tree: tree.clone(), source, ..Template::default() };
+    for (name, section) in sections {
+        let path = Path::default().key(name);
+        if name == "Hooks" {
+            let what = "Hooks are CloudFormation's own: it makes blue/green deployments of containers with them";
+            template.problems.push(Problem::of_key(path, what).help("leave the section out"));
+        } else if name.starts_with("Fn::") {
+            let what = format!("{name} makes sections inside CloudFormation, and wschat does without CloudFormation");
+            template.problems.push(Problem::of_key(path, what).help("write the sections out"));
+        } else if !SECTIONS.contains(&name.as_str()) {
+            let problem = Problem::of_key(path, format!("unknown section \"{name}\""));
+            template.problems.push(problem.suggest(name, SECTIONS.iter().copied()));
+        } else if name != "Metadata" {
+            let mut nulls = Vec::new();
+            refuse_nulls(section, &path, &mut nulls);
+            template.problems.extend(nulls.into_iter().filter(|null| !is_absent_for_sam(&null.path, sections)));
+        }
+    }
+    template.header(sections)?;
+    template.parameters = template.section(sections, "Parameters");
+    template.rules = template.section(sections, "Rules");
+    template.outputs = template.section(sections, "Outputs");
+    template.mappings = template.map(sections, "Mappings");
+    template.conditions = template.map(sections, "Conditions");
+    template.globals = template.map(sections, "Globals");
+    template.resources = template.section(sections, "Resources");
+    template.check();
+    Ok(template)
+}
+
+/// CloudFormation refuses nulls anywhere but in metadata.
+fn refuse_nulls(value: &Value, path: &Path, problems: &mut Vec<Problem>) {
+    match value {
+        Value::Null => problems.push(Problem::of_key(path.clone(), "null values are not allowed in templates")),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                refuse_nulls(item, &path.index(index), problems);
+            }
+        }
+        Value::Object(entries) => {
+            for (key, value) in entries.iter().filter(|(key, _)| *key != "Metadata") {
+                refuse_nulls(value, &path.key(key), problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether the null at `path` is a property of a SAM resource, or one that `Globals` gives: SAM's translator takes it as not
+/// given, so CloudFormation never sees it.
+fn is_absent_for_sam(path: &Path, sections: &Map<String, Value>) -> bool {
+    let keys: Option<Vec<&str>> =
+        path.0.iter().map(|step| if let Step::Key(key) = step { Some(&**key) } else { None }).collect();
+    match keys.as_deref() {
+        Some(["Globals", _, _]) => true,
+        Some(["Resources", logical_id, "Properties", _]) => {
+            let type_name = sections["Resources"][*logical_id]["Type"].as_str();
+            type_name.is_some_and(|name| name.starts_with("AWS::Serverless::"))
+        }
+        _ => false,
+    }
+}
+
+impl Template {
+    /// Reads what the sections without members say.
+    ///
+    /// # Errors
+    /// More members of a section than anything here is made for.
+    fn header(&mut self, sections: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        let root = Path::default();
+        if let Some(version) = sections.get("AWSTemplateFormatVersion")
+            && version != "2010-09-09"
+        {
+            let problem = Problem::new(root.key("AWSTemplateFormatVersion"), "unknown template format version");
+            self.problems.push(problem.help("the only one there is: \"2010-09-09\""));
+        }
+        match sections.get("Description") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => self.description = Some(text.clone()),
+            Some(_) => self.problems.push(Problem::new(root.key("Description"), "Description must be a string")),
+        }
+        let transforms = match sections.get("Transform") {
+            None => &[][..],
+            Some(Value::Array(transforms)) => transforms,
+            Some(one) => std::slice::from_ref(one),
+        };
+        for transform in transforms {
+            if transform == SAM {
+                self.sam = true;
+            } else if transform == LANGUAGE_EXTENSIONS {
+                self.language_extensions = true;
+            } else if !transform.is_null() {
+                let shown =
+                    transform.as_str().map_or_else(|| "this transform".to_owned(), |name| format!("\"{name}\""));
+                let what = format!(
+                    "{shown} is a macro that runs inside CloudFormation, and wschat does without CloudFormation"
+                );
+                let problem = Problem::new(root.key("Transform"), what);
+                self.problems.push(problem.help(format!("known here: {SAM}, {LANGUAGE_EXTENSIONS}")));
+            }
+        }
+        if !self.sam && sections.contains_key("Globals") {
+            let problem =
+                Problem::of_key(root.key("Globals"), "Globals are SAM's, and this template does not ask for SAM");
+            self.problems.push(problem.help(format!("add \"Transform: {SAM}\"")));
+        }
+        for (section, most) in MOST {
+            let count = sections.get(*section).and_then(Value::as_object).map_or(0, Map::len);
+            if count > *most {
+                let what = format!("{section} has {count} members; the limit is {most}");
+                return Err(vec![Problem::of_key(root.key(section), what)]);
+            }
+        }
+        match sections.get("Resources") {
+            Some(Value::Object(resources)) if !resources.is_empty() => {}
+            // CloudFormation's words.
+            _ => self.problems.push(Problem::of_text(None, "At least one Resources member must be defined.")),
+        }
+        Ok(())
+    }
+
+    /// The members of a section, by name.
+    fn map(&mut self, sections: &Map<String, Value>, name: &str) -> Map<String, Value> {
+        match sections.get(name) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(members)) => members.clone(),
+            Some(_) => {
+                let path = Path::default().key(name);
+                self.problems.push(Problem::of_key(path, format!("{name} must be a map")));
+                Map::new()
+            }
+        }
+    }
+
+    /// The members of a section, read as what they are. Those that cannot be read are *broken*.
+    fn section<T: DeserializeOwned>(&mut self, sections: &Map<String, Value>, name: &str) -> BTreeMap<String, T> {
+        let mut read = BTreeMap::new();
+        for (member, value) in self.map(sections, name) {
+            let path = Path::default().key(name).key(&member);
+            if member.starts_with("Fn::") {
+                let function = member.split("::").take(2).collect::<Vec<_>>().join("::");
+                let problem = Problem::of_key(path, format!("{function} is not supported among {name}"));
+                self.problems.push(problem.help("write out what it would make"));
+                continue;
+            }
+            // CloudFormation's rule for logical ids of all kinds.
+            if member.len() > LONGEST_NAME {
+                let what = format!("a name may have {LONGEST_NAME} characters at most");
+                self.problems.push(Problem::of_key(path, what));
+                continue;
+            }
+            if !member.chars().all(|character| character.is_ascii_alphanumeric()) {
+                let what = format!("the name \"{member}\" may have letters and digits only");
+                self.problems.push(Problem::of_key(path.clone(), what));
+            }
+            match deserialize::read(&value) {
+                Ok(value) => {
+                    read.insert(member, value);
+                }
+                Err(_) if value.is_null() => {
+                    self.broken.insert(member);
+                }
+                Err(problems) => {
+                    self.problems.extend(problems.into_iter().map(|problem| Self::of_member(problem, &path, &member)));
+                    self.broken.insert(member);
+                }
+            }
+        }
+        read
+    }
+
+    /// A problem of a member's own shape, with the member named: what the reader of properties calls properties are
+    /// attributes here.
+    fn of_member(mut problem: Problem, path: &Path, member: &str) -> Problem {
+        let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
+        if let Some(rest) = problem.what.strip_prefix("Properties must").filter(|_| own) {
+            problem.what = format!("{member} must{rest}");
+        } else if own {
+            problem.what = format!("{} of {member}", problem.what.replacen("property", "attribute", 1));
+        }
+        problem.below(path)
+    }
+
+    /// Refuses what is well formed, but more than wschat does.
+    fn check(&mut self) {
+        for (logical_id, resource) in &self.resources {
+            let path = Path::default().key("Resources").key(logical_id);
+            let attributes = [
+                ("CreationPolicy", &resource.creation_policy),
+                ("UpdatePolicy", &resource.update_policy),
+                ("Connectors", &resource.connectors),
+            ];
+            for (name, _) in attributes.iter().filter(|(_, attribute)| attribute.is_some()) {
+                self.problems.push(Problem::of_key(path.key(name), format!("{name} is not supported yet")));
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What becomes of a resource that is no longer in the template.
+
+/// What becomes of a resource that is no longer wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    #[default]
+    Delete,
+    Retain,
+    /// As `Retain`. What a failed run has made goes again, whatever its policy, because nobody has used it yet; so the
+    /// exception holds for both.
+    RetainExceptOnCreate,
+}
+
+impl DeletionPolicy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+            Self::RetainExceptOnCreate => "RetainExceptOnCreate",
+        }
+    }
+
+    /// The policy of this name.
+    pub fn read(name: &str) -> Option<Self> {
+        [Self::Delete, Self::Retain, Self::RetainExceptOnCreate].into_iter().find(|policy| policy.as_str() == name)
+    }
+}

@@ -1,0 +1,92 @@
+//! Attributes that AWS mints, as they stand in resolved properties before their values are known.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// An attribute that is not known until AWS has minted it, as it stands inside strings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token {
+    pub logical_id: String,
+    /// The attribute's name; `Ref` for what `Ref` gives.
+    pub attribute: String,
+}
+
+/// Brackets that no template text contains: private-use characters, which are refused there.
+const OPEN: char = '\u{F0000}';
+const CLOSE: char = '\u{F0001}';
+
+impl Token {
+    /// The token as text, to be put into a string.
+    pub fn text(logical_id: &str, attribute: &str) -> String {
+        format!("{OPEN}{logical_id}.{attribute}{CLOSE}")
+    }
+
+    /// Whether `text` has anything of a token in it.
+    pub fn is_in(text: &str) -> bool {
+        text.contains([OPEN, CLOSE])
+    }
+
+    /// The tokens in `text`, in order.
+    pub fn find(text: &str) -> Vec<Self> {
+        text.split(OPEN)
+            .skip(1)
+            .filter_map(|rest| rest.split_once(CLOSE)?.0.split_once('.'))
+            .map(|(logical_id, attribute)| Self { logical_id: logical_id.to_owned(), attribute: attribute.to_owned() })
+            .collect()
+    }
+
+    /// All tokens anywhere in `value`.
+    pub fn find_all(value: &Value) -> BTreeSet<Self> {
+        match value {
+            Value::String(text) => Self::find(text).into_iter().collect(),
+            Value::Array(items) => items.iter().flat_map(Self::find_all).collect(),
+            Value::Object(entries) => entries.values().flat_map(Self::find_all).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// `value` with every token that `known` knows replaced; the others stay.
+    pub fn substitute(value: &Value, known: &dyn Fn(&Token) -> Option<String>) -> Value {
+        match value {
+            Value::String(text) => Value::String(Self::substitute_text(text, known)),
+            Value::Array(items) => items.iter().map(|item| Self::substitute(item, known)).collect(),
+            Value::Object(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), Self::substitute(value, known))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// `text` with every token that `known` knows replaced; the others stay.
+    pub fn substitute_text(text: &str, known: &dyn Fn(&Token) -> Option<String>) -> String {
+        let mut parts = text.split(OPEN);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (token, after) = part.split_once(CLOSE).unwrap_or((part, ""));
+            let value = token.split_once('.').and_then(|(logical_id, attribute)| {
+                known(&Self { logical_id: logical_id.to_owned(), attribute: attribute.to_owned() })
+            });
+            match value {
+                Some(value) => out.extend([value.as_str(), after]),
+                None => {
+                    out.push(OPEN);
+                    out.push_str(part);
+                }
+            }
+        }
+        out
+    }
+
+    /// `text` as a person may read it: tokens as `<ConnectInteg>`.
+    pub fn readable(text: &str) -> String {
+        Self::substitute_text(text, &|token| {
+            let shown = if token.attribute == "Ref" {
+                format!("<{}>", token.logical_id)
+            } else {
+                format!("<{}.{}>", token.logical_id, token.attribute)
+            };
+            Some(shown)
+        })
+    }
+}
