@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::authorization::Need;
 use super::query::{Query, Xml, answer};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::core::iam::need::Need;
 
 const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
 const OPERATIONS: [&str; 3] = ["DescribeStackResources", "DescribeStacks", "ListStacks"];

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::authorization::Need;
 use super::clock::{iso8601, now_millis};
 use super::iam::{Iam, temporary_credentials};
 use super::query::{Query, Xml, answer};
 use super::seams::Credentials;
 use super::shell::{ACCOUNT, Shell};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::core::iam::need::Need;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const OPERATIONS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::authorization::Need;
+use crate::core::iam::need::Need;
 
 /// One AWS API call as it came over the wire.
 #[derive(Debug, Clone)]

@@ -76,7 +76,7 @@ impl Provider for InlinePolicy {
                 .find(|parent| parent.physical_id == *role)
                 .and_then(|parent| parent.attributes.get(&role::policy_attribute(name)));
             let Some(document) = document else { continue };
-            let document = Document::from_url_encoded(document)?;
+            let document = super::document(document)?;
             match found.iter_mut().find(|(id, known)| *id == logical_id && known.policy_document == document) {
                 Some((_, known)) => {
                     known.roles.insert(role.clone());

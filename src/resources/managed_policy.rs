@@ -264,7 +264,7 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
         };
         let roles: BTreeSet<String> = entities.iter().filter_map(names).collect();
         attributes.insert(ENTITIES.to_owned(), serde_json::to_string(&entities).unwrap_or_default());
-        (Document::from_url_encoded(&document)?, &roles & given)
+        (super::document(&document)?, &roles & given)
     } else {
         (Document::from(Value::Null), BTreeSet::new())
     };

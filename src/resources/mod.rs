@@ -37,6 +37,7 @@ use serde_json::Value;
 
 use self::constraints::Refusal;
 use crate::aws::{Aws, CallError};
+use crate::core::iam::document::Document;
 use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
 
 /// All resource types that wschat provisions itself.
@@ -411,6 +412,15 @@ pub trait Provider: Kind {
     /// # Errors
     /// What AWS refused.
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError>;
+}
+
+/// A policy document as IAM gives it.
+///
+/// # Errors
+/// When it is none.
+pub fn document(text: &str) -> Result<Document, ResourceError> {
+    Document::from_url_encoded(text)
+        .map_err(|error| ResourceError::Failed(format!("AWS returned a policy document that is not JSON: {error}")))
 }
 
 /// `Ok` for what is already gone.

@@ -489,14 +489,14 @@ fn properties(
         let policy_name = policy.policy_name.clone().unwrap_or_default();
         // Those that the template describes as resources of their own are read there.
         if !search.inline_policies.contains_key(&(name.clone(), policy_name.clone())) {
-            let policy_document = Document::from_url_encoded(policy.policy_document.as_deref().unwrap_or_default())?;
+            let policy_document = super::document(policy.policy_document.as_deref().unwrap_or_default())?;
             policies.push(Policy { policy_name, policy_document });
         }
     }
     policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
     Ok(Props {
         role_name: Some(name.clone()),
-        assume_role_policy_document: Document::from_url_encoded(
+        assume_role_policy_document: super::document(
             detail.assume_role_policy_document.as_deref().unwrap_or_default(),
         )?,
         description: description.unwrap_or_default(),

@@ -1,11 +1,9 @@
-//! IAM policy documents in one spelling, so that equal documents are equal values.
+//! IAM policy documents: in one spelling, so that equal documents are equal values, and what they say.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use crate::resources::ResourceError;
 
 /// A policy document: a single statement, action, resource or principal stands in a list, as several would.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,12 +36,10 @@ impl Document {
     /// Reads a document as IAM gives it: URL-encoded JSON.
     ///
     /// # Errors
-    /// When it is not.
-    pub fn from_url_encoded(text: &str) -> Result<Self, ResourceError> {
+    /// When it is not JSON.
+    pub fn from_url_encoded(text: &str) -> Result<Self, serde_json::Error> {
         let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-        serde_json::from_str::<Value>(&decoded)
-            .map(Self::from)
-            .map_err(|error| ResourceError::Failed(format!("a policy document of AWS's is not JSON: {error}")))
+        serde_json::from_str::<Value>(&decoded).map(Self::from)
     }
 }
 
@@ -87,6 +83,58 @@ fn list(value: Value) -> Vec<Value> {
     }
 }
 
+/// Whether a trust policy lets an AWS service assume the role. Conditions are taken as met: they speak of the service's
+/// own call, which is made on behalf of this account's resources.
+pub fn trusts_service(document: &str, service: &str) -> bool {
+    trusts(document, |principal| one_or_more(principal.get("Service")).contains(&service))
+}
+
+/// Whether a trust policy lets a principal of `account` (`arn:aws:iam::…:user/…` or `…:role/…`) assume the role.
+pub fn trusts_principal(document: &str, account: &str, arn: &str) -> bool {
+    trusts(document, |principal| {
+        one_or_more(principal.get("AWS"))
+            .iter()
+            .any(|name| *name == "*" || *name == arn || account_id(name).as_deref() == Some(account))
+    })
+}
+
+/// Whether a statement allows the assumption to a principal that matches, and none denies it.
+fn trusts(document: &str, matches: impl Fn(&Value) -> bool) -> bool {
+    let Ok(document) = serde_json::from_str::<Value>(document) else { return false };
+    let Some(statements) = statements(&document) else { return false };
+    let effects: Vec<&str> = statements
+        .into_iter()
+        .filter(|statement| {
+            let action = one_or_more(statement.get("Action"))
+                .iter()
+                .any(|action| ["*", "sts:*", "sts:assumerole"].contains(&action.to_ascii_lowercase().as_str()));
+            action && statement.get("Principal").is_some_and(|principal| principal == "*" || matches(principal))
+        })
+        .filter_map(|statement| statement.get("Effect")?.as_str())
+        .collect();
+    effects.contains(&"Allow") && !effects.contains(&"Deny")
+}
+
+/// A document's statements, each of which has an effect; `None` where the document is not of that form.
+pub fn statements(document: &Value) -> Option<Vec<&Value>> {
+    let statements = match document.get("Statement") {
+        Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
+        Some(statement @ Value::Object(_)) => vec![statement],
+        _ => return None,
+    };
+    let sound = |statement: &&Value| matches!(statement["Effect"].as_str(), Some("Allow" | "Deny"));
+    statements.iter().all(sound).then_some(statements)
+}
+
+/// A string, or a list of strings.
+pub fn one_or_more(value: Option<&Value>) -> Vec<&str> {
+    match value {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(more)) => more.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,9 +150,29 @@ mod tests {
     }
 
     #[test]
-    fn what_iam_gives_is_decoded() -> Result<(), ResourceError> {
+    fn what_iam_gives_is_decoded() -> Result<(), serde_json::Error> {
         let document = Document::from_url_encoded("%7B%22Statement%22%3A%5B%5D%7D")?;
         assert_eq!(document, Document::from(json!({"Statement": []})));
         Ok(())
+    }
+
+    #[test]
+    fn trust_is_read_in_every_form() {
+        let lambda = "lambda.amazonaws.com";
+        let cases = [
+            (r#""Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole""#, true),
+            (
+                r#""Effect":"Allow","Principal":{"Service":["ec2.amazonaws.com","lambda.amazonaws.com"]},"Action":["sts:*"]"#,
+                true,
+            ),
+            (r#""Effect":"Allow","Principal":"*","Action":"sts:AssumeRole""#, true),
+            (r#""Effect":"Deny","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole""#, false),
+            (r#""Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole""#, false),
+            (r#""Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:TagSession""#, false),
+        ];
+        for (statement, trusted) in cases {
+            let document = format!("{{\"Statement\":[{{{statement}}}]}}");
+            assert_eq!(trusts_service(&document, lambda), trusted, "{statement}");
+        }
     }
 }

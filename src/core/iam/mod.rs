@@ -1,4 +1,8 @@
-//! IAM's policy language, pure: what a policy document may say and how it is spelt. The deployer's types and the local cloud share it.
+//! IAM's policy language, once, for the deployer's types, the warnings and the local cloud: what a document may say
+//! (`grammar`), how it is spelt (`document`), what it allows (`evaluate`), what a call needs (`need`), and AWS's own policies.
 
 pub mod document;
+pub mod evaluate;
 pub mod grammar;
+pub mod managed;
+pub mod need;

@@ -1,9 +1,9 @@
 //! Rules about who may invoke functions: API Gateway asks a function's resource policy, and most templates get that wrong.
 
 use super::{Scene, about, list, target, text};
+use crate::core::iam::evaluate::glob;
 use crate::core::stack::Resource;
 use crate::core::words::{Problem, Token};
-use crate::local::iam::evaluate::glob;
 use crate::resources::{api, foreign_permission, function, integration, permission, route, stage};
 
 const GATEWAY: &str = "apigateway.amazonaws.com";

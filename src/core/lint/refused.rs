@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Scene, target, text};
+use crate::core::iam::managed::{Known, known};
 use crate::core::words::{Path, Problem};
-use crate::resources::constraints::{Known, known_policy};
 use crate::resources::{integration, role, route, stage};
 
 pub fn logging(scene: &Scene<'_>) -> Vec<Problem> {
@@ -73,7 +73,7 @@ pub fn unknown_policy(scene: &Scene<'_>) -> Vec<Problem> {
         let boundary = declared.properties.get("PermissionsBoundary").map(|arn| (root.key("PermissionsBoundary"), arn));
         for (path, arn) in listed.chain(boundary) {
             let Some(arn) = arn.as_str() else { continue };
-            if let Known::Unknown(meant) = known_policy(arn) {
+            if let Known::Unknown(meant) = known(arn) {
                 let problem = Problem::new(path, format!("AWS has no managed policy {arn} that is known here"));
                 problems.push(match meant {
                     Some(meant) => problem.help(format!("did you mean {meant}?")),

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::names::names_in;
 use super::{Scene, list, target, text};
+use crate::core::iam::evaluate::glob;
+use crate::core::iam::{document, managed};
 use crate::core::stack::Resource;
 use crate::core::words::{Path, Problem, Token};
-use crate::local::iam::evaluate::glob;
-use crate::local::iam::{documents, managed};
 use crate::resources::{api, function, inline_policy, role, stage, table};
 
 /// Who runs functions.
@@ -110,7 +110,7 @@ pub fn untrusted(scene: &Scene<'_>) -> Vec<Problem> {
         let trust = &role.properties["AssumeRolePolicyDocument"];
         let turned = |statement: &&Value| ["NotAction", "NotPrincipal"].iter().any(|not| statement.get(not).is_some());
         let path = role.path.key("Properties").key("AssumeRolePolicyDocument");
-        if documents::trusts_service(&trust.to_string(), LAMBDA)
+        if document::trusts_service(&trust.to_string(), LAMBDA)
             || one_or_more(&trust["Statement"]).iter().any(turned)
             || problems.iter().any(|problem| problem.path == path)
         {

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::model::Strings;
-use crate::local::authorization::{Need, pass_role};
+use crate::core::iam::need::{Need, pass_role};
 use crate::local::wire::Request;
 
 /// RFC 3986: what stands for itself in a path's segment.

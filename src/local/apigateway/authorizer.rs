@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::event::Pairs;
 use super::integration;
 use super::model::{AuthorizerConfig, Strings};
-use crate::local::authorization::Need;
-use crate::local::iam::{self, Verdict};
+use crate::core::iam::evaluate::{Verdict, verdict};
+use crate::core::iam::need::Need;
 use crate::local::seams::Functions;
 
 /// What an identity source begins with.
@@ -100,7 +100,7 @@ pub async fn ask(
         return Err(FAILED);
     };
     let need = Need::new("execute-api:Invoke", route_arn);
-    match iam::verdict([policy.as_str()], &need) {
+    match verdict([policy.as_str()], &need) {
         Verdict::Allowed => Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect()),
         Verdict::Denied => {
             Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource with an explicit deny"))

@@ -14,7 +14,7 @@ use super::ApiGateway;
 use super::connection::{Connection, MAXIMUM_MESSAGE};
 use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
-use crate::local::authorization::Need;
+use crate::core::iam::need::Need;
 use crate::local::shell::Shell;
 use crate::local::wire::{ApiError, Protocol, Request, Response, Service};
 

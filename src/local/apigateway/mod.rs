@@ -48,11 +48,11 @@ use self::connection::{Connections, Limits};
 use self::model::State;
 use self::rules::Answer;
 use self::throttle::Throttles;
-use super::authorization::Need;
 use super::seams::{Apis, Functions, LogSink};
 use super::shell::Shell;
 use super::store::Kept;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::core::iam::need::Need;
 
 /// The name of the state's file in the store, and of the service.
 const NAME: &str = "apigatewayv2";

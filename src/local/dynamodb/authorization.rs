@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::local::authorization::{Need, creation};
+use crate::core::iam::need::{Need, creation};
 use crate::local::shell::Shell;
 use crate::local::wire::Request;
 

@@ -25,10 +25,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::authorization::Need;
 use super::conditions::lock;
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::core::iam::need::Need;
 use region::Region;
 
 /// DynamoDB's own targets and those of its streams.

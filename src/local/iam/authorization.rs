@@ -1,11 +1,13 @@
 //! Calls held against the policies of who makes them, and what IAM's own operations need.
 
-use super::super::authorization::{Authorizer, Need, creation};
+use super::super::authorization::Authorizer;
 use super::super::query::Query;
 use super::super::shell::{ACCOUNT, Shell};
 use super::super::wire::{ApiError, Request};
-use super::evaluate::{Verdict, verdict};
-use super::{Iam, Role, State, managed};
+use super::{Iam, Role, State};
+use crate::core::iam::evaluate::{Verdict, verdict};
+use crate::core::iam::managed;
+use crate::core::iam::need::{Need, creation};
 
 impl Authorizer for Iam {
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError> {

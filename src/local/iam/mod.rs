@@ -4,9 +4,7 @@
 //! `authorization` hold calls against them. Refusals are worded as AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
 
 mod authorization;
-pub mod documents;
-pub mod evaluate;
-pub mod managed;
+mod documents;
 mod policies;
 mod roles;
 #[cfg(test)]
@@ -21,7 +19,6 @@ use async_trait::async_trait;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::authorization::Need;
 use super::clock::{iso8601, now_millis};
 use super::conditions::lock;
 use super::query::{Query, Xml, answer};
@@ -29,6 +26,8 @@ use super::seams::{Credentials, Roles};
 use super::shell::{ACCOUNT, Shell};
 use super::store::Kept;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
+use crate::core::iam::document::{trusts_principal, trusts_service};
+use crate::core::iam::need::Need;
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
@@ -48,7 +47,6 @@ enum Handler {
     Changes(fn(&mut State, &Query) -> Answer),
 }
 
-pub use self::evaluate::{Verdict, verdict};
 use Handler::{Changes, Reads};
 
 /// Every operation that is served.
@@ -246,7 +244,7 @@ impl Iam {
             let role = state.roles.values().find(|role| role.arn() == role_arn);
             // A role's session is its role, to a trust policy.
             let principal = caller.role.as_ref().and_then(|name| state.roles.get(name)).map(Role::arn);
-            role.filter(|role| documents::trusts_account(&role.trust, principal.as_deref().unwrap_or(&caller.arn)))
+            role.filter(|role| trusts_principal(&role.trust, ACCOUNT, principal.as_deref().unwrap_or(&caller.arn)))
                 .map(|role| role.max_session)
         };
         let Some(max_session) = max_session else {
@@ -270,7 +268,7 @@ impl Roles for Iam {
         let state = self.state.now();
         let Some(role) = state.roles.values().find(|role| role.arn() == role_arn) else { return false };
         let spread = i64::try_from(self.shell.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
-        documents::trusts_service(&role.trust, service) && now_millis() >= role.created.saturating_add(spread)
+        trusts_service(&role.trust, service) && now_millis() >= role.created.saturating_add(spread)
     }
 
     fn issue(&self, role_arn: &str, session_name: &str) -> Credentials {
@@ -381,11 +379,6 @@ fn no_such_entity(message: String) -> ApiError {
 
 fn limit_exceeded(message: String) -> ApiError {
     ApiError::new(409, "LimitExceeded", message)
-}
-
-/// The account that an ARN's principal may be named by alone.
-fn account_root() -> String {
-    format!("arn:aws:iam::{ACCOUNT}:root")
 }
 
 /// One page of `items`, which come in the order of their keys, and the elements that say whether there is more.

@@ -7,16 +7,13 @@ use super::super::wire::ApiError;
 use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 use crate::core::iam::grammar::Purpose;
-use crate::resources::constraints::managed::{self, Known};
+use crate::core::iam::managed::{self, Known};
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
 /// policies of a role.
 const INLINE_CHARACTERS: usize = 10_240;
 const MANAGED_CHARACTERS: usize = 6_144;
 const ATTACHED: usize = 10;
-
-/// What the ARNs of AWS's own policies begin with.
-pub const AWS_MANAGED: &str = "arn:aws:iam::aws:policy/";
 
 pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
     let role = role_mut(state, query)?;
@@ -190,13 +187,13 @@ pub fn list_policies(state: &State, query: &Query) -> Answer {
     let only_attached = query.get("OnlyAttached") == Some("true");
     let prefix = query.get("PathPrefix").unwrap_or("/");
     let mut arns: Vec<&String> = state.policies.keys().collect();
-    arns.extend(state.roles.values().flat_map(|role| &role.attached).filter(|arn| arn.starts_with(AWS_MANAGED)));
+    arns.extend(state.roles.values().flat_map(|role| &role.attached).filter(|arn| arn.starts_with(managed::PREFIX)));
     arns.sort();
     arns.dedup();
     let wanted = arns.into_iter().filter(|arn| {
         let scoped = match scope {
-            "AWS" => arn.starts_with(AWS_MANAGED),
-            "Local" => !arn.starts_with(AWS_MANAGED),
+            "AWS" => arn.starts_with(managed::PREFIX),
+            "Local" => !arn.starts_with(managed::PREFIX),
             _ => true,
         };
         scoped && resource_path(arn).starts_with(prefix) && !(only_attached && attachments(state, arn) == 0)
@@ -242,7 +239,7 @@ pub fn check_exists(state: &State, arn: &str) -> Result<(), ApiError> {
 
 /// Whether AWS has a managed policy of its own with this ARN.
 fn is_managed_by_aws(arn: &str) -> bool {
-    arn.starts_with(AWS_MANAGED) && matches!(managed::known(arn), Known::Fine | Known::ServiceLinked)
+    arn.starts_with(managed::PREFIX) && matches!(managed::known(arn), Known::Fine | Known::ServiceLinked)
 }
 
 /// A managed policy as lists of a role's policies show it.

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 use super::name::{FunctionId, Reference};
-use crate::local::authorization::{Need, creation, pass_role};
+use crate::core::iam::need::{Need, creation, pass_role};
 use crate::local::wire::Request;
 
 /// What of a request's body bears on permissions.

@@ -57,10 +57,10 @@ use self::interpreters::Interpreters;
 use self::name::{LATEST, Reference};
 use self::packages::Packages;
 use self::state::Registry;
-use super::authorization::Need;
 use super::seams::{Apis, Functions, Invoked, LogSink, Roles, Sdk};
 use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::core::iam::need::Need;
 
 /// How often code is removed that is of no more use.
 const SWEEP: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Input, groups};
-use crate::local::authorization::{Need, creation};
+use crate::core::iam::need::{Need, creation};
 use crate::local::wire::Request;
 
 /// What a call needs: the operation on its group, or on one of its streams.

@@ -21,13 +21,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::authorization::Need;
 use super::clock::now_millis;
 use super::conditions::lock;
 use super::seams::{LogEvent, LogSink};
 use super::shell::Shell;
 use super::store::{Kept, Store};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::core::iam::need::Need;
 use journal::Journal;
 
 const TARGET: &str = "Logs_20140328.";

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::Notify;
 
-use super::super::authorization::Need;
 use super::super::call_log;
 use super::super::store::Store;
 use super::*;
+use crate::core::iam::need::Need;
 
 /// A service that answers every operation with its name, refuses "Refuse" and panics at "Panic".
 struct Fake {

@@ -6,13 +6,13 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
-use super::super::authorization::Need;
 use super::super::call_log::CallLog;
 use super::super::conditions::Conditions;
 use super::super::store::Store;
 use super::super::tls;
 use super::super::wire::{ApiError, Protocol, Service};
 use super::*;
+use crate::core::iam::need::Need;
 
 /// A minimal STS: enough for the SDK to be content.
 struct Sts;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Refusal;
-use super::managed::{Known, PREFIX, all_names, known, name_of};
+use crate::core::iam::managed::{Known, PREFIX, all_names, known, name_of};
 use crate::core::words::{Path, Problem, Token};
 use crate::resources::{
     alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,

@@ -342,7 +342,7 @@ def main():
         return
     path.write_text(text)
     if "--policies" in sys.argv:
-        (HERE / "managed_policies.txt").write_text(managed_policies())
+        (HERE.parents[1] / "core/iam/managed_policies.txt").write_text(managed_policies())
 
 
 if __name__ == "__main__":

@@ -5,16 +5,13 @@
 //! defaults are filled in and lists are sorted, so that paths are the user's.
 
 mod documented;
-pub(crate) mod managed;
-
-use std::collections::BTreeMap;
+pub(crate) use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
 use regex_lite::Regex;
 use serde_json::Value;
 
 pub use documented::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
-pub use managed::{Known, known as known_policy};
 
 use crate::core::words::deserialize::subject;
 use crate::core::words::{Path, Problem, Token, nearest};

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::super::authorization::{Context, Need};
-use super::documents::{one_or_more, statements};
+use super::document::{one_or_more, statements};
+use super::need::{Context, Need};
 
 /// What a set of policies says of one need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub fn verdict<'a>(documents: impl IntoIterator<Item = &'a str>, need: &Need) ->
     let mut verdict = Verdict::Unmentioned;
     for document in documents {
         let Ok(document) = serde_json::from_str::<Value>(document) else { continue };
-        let Ok(statements) = statements(&document) else { continue };
+        let Some(statements) = statements(&document) else { continue };
         for statement in statements.into_iter().filter(|statement| applies(statement, need)) {
             if statement["Effect"] == "Deny" {
                 return Verdict::Denied;
