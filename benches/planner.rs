@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use wschat::core::plan::{Options, diff};
 use wschat::core::stack::{Stack, resolve};
 use wschat::core::template;
+use wschat::core::types::{self, Live, deployment, function, integration, permission, route};
 use wschat::core::words::{Scope, Token};
-use wschat::resources::{self, Live, deployment, function, integration, permission, route};
 
 /// A template with four resources for each of `count` routes, and four besides.
 fn text(count: usize) -> String {
@@ -65,7 +65,7 @@ fn stack(count: usize) -> Stack {
         partition: "aws".to_owned(),
     };
     let template = template::parse(text(count).as_bytes()).unwrap();
-    resolve(&template, &BTreeMap::new(), &scope, &resources::kinds()).unwrap()
+    resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
 }
 
 /// What AWS would have after the stack came up.

@@ -13,13 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::aws::{Aws, Meaning, STEP};
+use crate::aws::client::{Aws, Meaning, STEP};
+use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Did, Plan, Step};
+use crate::core::types::{Created, Owner, Want, alias, function, permission, table, version};
 use crate::core::words::Token;
-use crate::resources::{
-    Context, Created, Owner, Provider, ResourceError, Want, alias, function, permission, table, version,
-};
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -276,7 +275,7 @@ impl Run<'_> {
 
     fn start(&mut self, index: usize) {
         let step = self.plan.steps[index].clone();
-        let Some(provider) = step.provider() else { return };
+        let Some(provider) = provider(step.type_name) else { return };
         self.states[index] = State::Running;
         self.begun.entry(index).or_insert_with(Instant::now);
         self.outcome.did.begun.insert(index);
@@ -340,7 +339,7 @@ impl Run<'_> {
         }
         self.tell(Event::Made { step: index, physical_id: created.physical_id.clone() });
         let (Some(provider), Some(want), true) =
-            (step.provider(), &step.want, matches!(step.action, Action::Create | Action::Replace))
+            (provider(step.type_name), &step.want, matches!(step.action, Action::Create | Action::Replace))
         else {
             self.done(index);
             return;
@@ -504,7 +503,7 @@ async fn adopt(
     cx: Context<'_>,
     provider: &'static dyn Provider,
     want: &Want,
-    live: crate::resources::Live,
+    live: crate::core::types::Live,
 ) -> Result<Created, ResourceError> {
     if let Owner::Other(owner) = &live.owner {
         return Err(ResourceError::Failed(format!(

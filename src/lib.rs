@@ -20,6 +20,5 @@ pub mod live;
 pub mod local;
 mod machine;
 pub mod package;
-pub mod resources;
 pub mod timings;
 pub mod ui;

@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
-use crate::aws::{Aws, Call};
+use crate::aws::client::{Aws, Call};
+use crate::aws::providers::{self, PROVIDERS, Provider, ResourceError, Search, Sought};
 use crate::core::stack::Stack;
+use crate::core::types::{self, Live, Owner, alias, api, function, log_group, managed_policy, tags, version};
 use crate::core::words::Scope;
-use crate::resources::{
-    self, Live, Owner, PROVIDERS, Provider, ResourceError, Search, Sought, alias, api, function, log_group,
-    managed_policy, tags, version,
-};
 
 /// What could not be read, and why.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +34,7 @@ pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
     let mut found: Vec<Live> = found.into_iter().flatten().collect();
     let search = sought.wait().await;
     logs_of_functions(&mut found, aws.scope(), search);
-    api::settle_owners(&mut found, aws.scope(), search);
+    providers::api::settle_owners(&mut found, aws.scope(), search);
     managed_policy::settle_holders(&mut found);
     for live in found.iter_mut().filter(|live| live.owner == Owner::Other(tags::UNTAGGED.to_owned())) {
         if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
@@ -161,7 +159,7 @@ pub fn search(stack: &Stack) -> Search {
     let mut search = Search::default();
     for resource in stack.resources.values() {
         let name = match resource.kind.type_name() {
-            resources::api::TYPE => resource.properties["Name"].as_str(),
+            types::api::TYPE => resource.properties["Name"].as_str(),
             _ => resource.name.as_deref(),
         };
         if resource.kind.type_name() == function::TYPE {
@@ -178,8 +176,8 @@ pub fn search(stack: &Stack) -> Search {
             search.attachments.extend(roles.map(|role| (role.to_owned(), arn.clone())));
         }
         search.versions |= [version::TYPE, alias::TYPE].contains(&resource.kind.type_name());
-        search.route_responses |= resource.kind.type_name() == resources::route_response::TYPE;
-        if resource.kind.type_name() == resources::inline_policy::TYPE {
+        search.route_responses |= resource.kind.type_name() == types::route_response::TYPE;
+        if resource.kind.type_name() == types::inline_policy::TYPE {
             let policy = resource.properties["PolicyName"].as_str().unwrap_or_default();
             let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());
             let id = &resource.logical_id;

@@ -1,11 +1,11 @@
 //! Whether the account is set up for what a plan is about to make.
 
 use super::Failure;
-use crate::aws::{Aws, Meaning};
+use crate::aws::client::{Aws, Meaning};
+use crate::aws::providers::account::{self, Account};
 use crate::core::plan::{Action, Plan};
 use crate::core::stack::Stack;
-use crate::resources::account::{self, Account};
-use crate::resources::stage;
+use crate::core::types::stage;
 use crate::ui::Ui;
 
 /// The account's settings, if a stage of the stack logs and they can be read. Where they cannot, that is said: API Gateway

@@ -11,13 +11,14 @@ use tokio::time::Instant;
 
 use super::command::{Command, Flags};
 use super::{Failure, account, project, result, target};
-use crate::aws::Aws;
+use crate::aws::client::Aws;
+use crate::aws::providers::Sought;
 use crate::core::plan::{self, Plan};
 use crate::core::stack::{Secrets, Stack};
+use crate::core::types::{Live, Owner, function};
 use crate::execute::{Code, Zip};
 use crate::live;
 use crate::package;
-use crate::resources::{Live, Owner, Sought, function};
 use crate::ui::Ui;
 
 /// What shall be, and where.

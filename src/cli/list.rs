@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::{Failure, result, target};
+use crate::aws::providers::{Search, Sought};
+use crate::core::types::{Live, Owner, function, kind, log_group, tags};
 use crate::core::words::{Scope, nearest};
 use crate::live;
-use crate::resources::{Live, Owner, Search, Sought, function, log_group, provider, tags};
 use crate::ui::Ui;
 
 /// Show the stacks of this account and region: how many resources each has, and its URI
@@ -78,7 +79,7 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     for one in live {
         let key = (one.type_name, one.physical_id.clone());
         // A reading has what contains something before what it contains.
-        let container = match (provider(one.type_name).and_then(|provider| provider.parent()), &one.parent) {
+        let container = match (kind(one.type_name).and_then(|kind| kind.parent()), &one.parent) {
             (Some(type_name), Some(parent)) => Some((type_name, parent.clone())),
             // One that Lambda made is its function's.
             _ => log_group::made_by_lambda(&one).map(|name| (function::TYPE, name.to_owned())),

@@ -13,9 +13,9 @@ use super::{Failure, parameters};
 use crate::core::lint;
 use crate::core::stack::{self, Secrets, Stack};
 use crate::core::template;
+use crate::core::types::{self, function};
 use crate::core::words::{self, Problem, Scope, nearest};
 use crate::package::{self, Architecture, Code, Source};
-use crate::resources::{self, function};
 use crate::ui::Ui;
 
 /// Which template, with which parameters.
@@ -273,7 +273,7 @@ impl Project {
 
     fn resolve(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
         let template = template::expand::expand(template::parse(&self.bytes)?, self.context(scope));
-        stack::resolve(&template, &self.parameters, scope, &resources::kinds())
+        stack::resolve(&template, &self.parameters, scope, &types::kinds())
     }
 
     fn context<'a>(&'a self, scope: &'a Scope) -> template::expand::Context<'a> {

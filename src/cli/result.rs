@@ -6,11 +6,12 @@ use std::fmt::Display;
 use serde_json::json;
 
 use super::Failure;
+use crate::aws::providers::ResourceError;
 use crate::core::plan::Plan;
 use crate::core::stack::{MASK, Output, Stack};
+use crate::core::types::{Live, api, stage};
 use crate::core::words::Token;
 use crate::execute::Outcome;
-use crate::resources::{Live, ResourceError, api, stage};
 use crate::ui::Ui;
 
 /// The outputs, with what AWS minted put in; those that hold a secret are masked, unless secrets are to be shown.

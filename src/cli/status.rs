@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::{Failure, list, project, result, target};
 use crate::core::plan::{self, Action, Plan, Step};
 use crate::core::stack::Secrets;
-use crate::resources::{Health, Live, Owner};
+use crate::core::types::{Health, Live, Owner};
 use crate::ui::Ui;
 use crate::ui::plan::values;
 use crate::ui::printable;

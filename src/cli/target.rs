@@ -8,12 +8,13 @@ use super::command::{Command, Flags};
 use super::config::{self, Config};
 use super::local::DataFolder;
 use super::project::Project;
-use crate::aws::{Aws, Target};
+use crate::aws::client::{Aws, Target};
+use crate::aws::providers::{Search, Sought};
 use crate::core::stack::Stack;
+use crate::core::types::Live;
 use crate::core::words::naming::check_stack;
 use crate::live;
 use crate::local::{lambda, process};
-use crate::resources::{Live, Search, Sought};
 use crate::ui::Ui;
 
 /// Which stack, and where.

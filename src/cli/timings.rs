@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::aws::Aws;
+use crate::aws::client::Aws;
 use crate::timings::{self, Run, Timings};
 use crate::ui::Ui;
 

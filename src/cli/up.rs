@@ -11,7 +11,7 @@ use super::command::Command;
 use super::desired::{self, Desired, When};
 use super::exit::Exit;
 use super::{Failure, interrupt, result, timings};
-use crate::aws::Aws;
+use crate::aws::client::Aws;
 use crate::core::plan::{self, Action, Plan, Step};
 use crate::execute::{self, Code, Outcome};
 use crate::timings::{Round, Run};

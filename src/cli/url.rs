@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, result, target};
-use crate::resources::{Live, Owner, Search, Sought, api, provider, stage};
+use crate::aws::providers::{self, Search, Sought, provider};
+use crate::core::types::{Live, Owner, api, stage};
 use crate::ui::Ui;
 
 /// Print the URI to connect to, and nothing else
@@ -32,7 +33,7 @@ impl Args {
                 live.retain(|one| one.owner == Owner::Stack);
             }
         }
-        api::settle_owners(&mut live, aws.scope(), &Search::default());
+        providers::api::settle_owners(&mut live, aws.scope(), &Search::default());
         live.retain(|one| one.owner == Owner::Stack);
         let uris = result::live_uris(&live);
         if uris.is_empty() {

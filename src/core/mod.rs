@@ -7,4 +7,5 @@ pub mod plan;
 pub mod policy;
 pub mod stack;
 pub mod template;
+pub mod types;
 pub mod words;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Link, Round, Run};
-use crate::aws::Record;
-use crate::resources::function;
+use crate::aws::client::Record;
+use crate::core::types::function;
 
 /// The longest chain of a round, in order.
 pub(super) fn path(run: &Run, round: usize, records: &[Record]) -> Vec<Link> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{CONNECT, EXECUTE, Link, PLAN, Run, Timings, seconds};
-use crate::aws::Record;
+use crate::aws::client::Record;
 use crate::core::plan::Action;
 use crate::execute::Times;
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 pub use html::page;
 
-use crate::aws::Record;
+use crate::aws::client::Record;
 use crate::core::plan::Plan;
 use crate::execute::{Outcome, Times};
 

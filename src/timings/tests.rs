@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Link, Round, Run, Timings, page};
-use crate::aws::Record;
+use crate::aws::client::Record;
 use crate::core::plan::{Action, Plan, Step};
+use crate::core::types::{function, role};
 use crate::execute::Times;
-use crate::resources::{function, role};
 
 /// A run that connects until 100, plans until 200, and has steps and calls added to it.
 struct Story {

@@ -65,8 +65,8 @@ const IAM_PATHS: &[&str] = &[
     "server-certificate/",
     "policy/",
     "sms-mfa/",
-    "saml-provider/",
-    "oidc-provider/",
+    "saml-kind/",
+    "oidc-kind/",
     "report/",
     "access-report/",
 ];

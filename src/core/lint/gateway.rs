@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::names::names_in;
 use super::{Scene, about, list, target, text};
+use crate::core::types::{deployment, integration, route, route_response, stage};
 use crate::core::words::{Problem, Token, nearest};
-use crate::resources::{deployment, integration, route, route_response, stage};
 
 pub fn unused_integration(scene: &Scene<'_>) -> Vec<Problem> {
     if !scene.knows_all(route::TYPE) {

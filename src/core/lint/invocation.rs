@@ -3,8 +3,8 @@
 use super::{Scene, about, list, target, text};
 use crate::core::iam::evaluate::glob;
 use crate::core::stack::Resource;
+use crate::core::types::{api, foreign_permission, function, integration, permission, route, stage};
 use crate::core::words::{Problem, Token};
-use crate::resources::{api, foreign_permission, function, integration, permission, route, stage};
 
 const GATEWAY: &str = "apigateway.amazonaws.com";
 

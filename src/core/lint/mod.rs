@@ -20,8 +20,8 @@ use time::Date;
 
 use crate::core::stack::{self, Resource, Stack, Survey};
 use crate::core::template::{self, Template, expand};
+use crate::core::types;
 use crate::core::words::{Path, Problem, Step, Token, nearest};
-use crate::resources;
 use assumed::Assumed;
 
 /// What the types of SAM's resources begin with.
@@ -159,7 +159,7 @@ pub fn inspect(
     let (assumed, scope) = Assumed::make(&mut template, given);
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
     let template = expand::expand(template, context);
-    let survey = stack::survey(&template, given, &scope, &resources::kinds());
+    let survey = stack::survey(&template, given, &scope, &types::kinds());
     let warnings = check(&template, &survey, today);
     let more = more(&survey.stack);
     let mut problems = template.report(survey.problems.into_iter().chain(more).chain(warnings));
@@ -184,7 +184,7 @@ fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
 fn with_stages_named(stack: &Stack) -> Stack {
     let name = |token: &Token| {
         let stage = stack.resources.get(&token.logical_id).filter(|_| token.attribute == "Ref")?;
-        let is_stage = stage.kind.type_name() == resources::stage::TYPE;
+        let is_stage = stage.kind.type_name() == types::stage::TYPE;
         stage.properties["StageName"].as_str().filter(|_| is_stage).map(str::to_owned)
     };
     let mut named = stack.clone();
@@ -241,7 +241,7 @@ impl<'a> Scene<'a> {
     /// Whether all resources of a type that are declared are there and sound: then what they do not do, nothing does.
     fn knows_all(&self, type_name: &str) -> bool {
         let declared = self.template.tree.get("Resources").and_then(Value::as_object);
-        let types: Vec<&str> = resources::kinds().iter().map(|kind| kind.type_name()).collect();
+        let types: Vec<&str> = types::kinds().iter().map(|kind| kind.type_name()).collect();
         let sure = declared.into_iter().flatten().all(|(logical_id, declared)| {
             let Some(given) = declared["Type"].as_str() else { return false };
             // A misspelt type is most likely the type that is missed.

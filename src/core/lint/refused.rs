@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{Scene, target, text};
 use crate::core::iam::managed::{Known, known};
+use crate::core::types::{integration, role, route, stage};
 use crate::core::words::{Path, Problem};
-use crate::resources::{integration, role, route, stage};
 
 pub fn logging(scene: &Scene<'_>) -> Vec<Problem> {
     let logging = scene

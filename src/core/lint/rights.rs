@@ -9,8 +9,8 @@ use super::{Scene, list, target, text};
 use crate::core::iam::evaluate::glob;
 use crate::core::iam::{document, managed};
 use crate::core::stack::Resource;
+use crate::core::types::{api, function, inline_policy, role, stage, table};
 use crate::core::words::{Path, Problem, Token};
-use crate::resources::{api, function, inline_policy, role, stage, table};
 
 /// Who runs functions.
 const LAMBDA: &str = "lambda.amazonaws.com";

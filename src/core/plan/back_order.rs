@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use super::cycles::{places, reached};
 use super::order::gone_before;
 use super::{Action, Plan};
-use crate::resources::{
+use crate::core::types::{
     alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
     managed_policy, permission, role, route, route_response, stage, table, version,
 };
@@ -103,19 +103,19 @@ pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::PROVIDERS;
+    use crate::core::types::TYPES;
 
     /// Then no rule is lost because it does not agree with the order.
     #[test]
     fn the_order_of_types_is_whole_and_agrees_with_every_rule() {
         let place = |type_name: &str| GOING.iter().position(|other| *other == type_name).unwrap();
-        assert_eq!(GOING.len(), PROVIDERS.len());
-        for provider in PROVIDERS {
-            let type_name = provider.type_name();
+        assert_eq!(GOING.len(), TYPES.len());
+        for kind in TYPES {
+            let type_name = kind.type_name();
             for before in gone_before(type_name) {
                 assert!(place(before) < place(type_name), "{before} before {type_name}");
             }
-            if let Some(parent) = provider.parent() {
+            if let Some(parent) = kind.parent() {
                 assert!(place(type_name) < place(parent), "{type_name} before {parent}");
             }
         }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::core::types::Kind;
 use crate::core::words::Token;
-use crate::resources::Kind;
 
 /// One property that differs.
 #[derive(Debug, Clone, PartialEq)]

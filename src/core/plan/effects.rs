@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Action, Plan, Step, serving, widening};
-use crate::resources::{
+use crate::core::types::{
     alias, api, foreign_permission, function, inline_policy, log_group, managed_policy, permission, role, route,
     route_response, stage, table,
 };

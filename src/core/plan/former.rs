@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::core::stack::{Secrets, Stack};
-use crate::resources::Live;
+use crate::core::types::Live;
 
 /// What must not be shown of a stack and of what AWS has of it: the stack's secrets, and what AWS has in their place. A
 /// parameter's earlier value is known nowhere; but where a name or tag key is secret now, the one before was, too.

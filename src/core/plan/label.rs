@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Action, Plan, Step};
-use crate::resources::{
+use crate::core::types::{
     Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
     managed_policy, permission, role, route, route_response, stage, table, version,
 };
@@ -109,7 +109,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::resources::PROVIDERS;
+    use crate::core::types::TYPES;
 
     fn going(type_name: &'static str, id: &str, parent: &str, properties: Value) -> Step {
         Step::on(&Live::new(type_name, id, properties).below(parent), Action::Delete)
@@ -169,8 +169,8 @@ mod tests {
 
     #[test]
     fn every_type_has_a_noun() {
-        for provider in PROVIDERS {
-            assert!(NOUNS.iter().any(|(known, _)| *known == provider.type_name()), "{}", provider.type_name());
+        for kind in TYPES {
+            assert!(NOUNS.iter().any(|(known, _)| *known == kind.type_name()), "{}", kind.type_name());
         }
     }
 }

@@ -35,20 +35,19 @@ pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
 pub use undo::{Did, Undo, believed, undo};
 
+use crate::core::types::Kind;
+use crate::core::types::deployment::FREEZES;
+use crate::core::types::{self, Live, Want, deployment, foreign_permission, integration, mark, permission, version};
 use crate::core::words::Token;
-use crate::resources::deployment::FREEZES;
-use crate::resources::{
-    self, Live, Provider, Want, deployment, foreign_permission, integration, mark, permission, version,
-};
 
 /// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
-pub fn changes(provider: &dyn Provider, old: &Value, new: &Value) -> Vec<Change> {
+pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
     let exists = old.as_object().is_some_and(|old| !old.is_empty());
-    if provider.type_name() == version::TYPE && exists {
+    if kind.type_name() == version::TYPE && exists {
         // One that froze the same is the one, whatever it was called when it was published: nothing can change it.
         return Vec::new();
     }
-    let mut changes = diff::changes(provider, old, new);
+    let mut changes = diff::changes(kind, old, new);
     // Whose something is, is worth no change where it did not say so before.
     changes.retain(|change| change.property != mark::PROPERTY || change.old.is_some());
     // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
@@ -155,12 +154,9 @@ impl Step {
         }
     }
 
-    /// The provider of the step's type.
-    ///
-    /// # Panics
-    /// Never: steps are made of registered types only.
-    pub fn provider(&self) -> Option<&'static dyn Provider> {
-        resources::provider(self.type_name)
+    /// The step's type; `None` for one that is not registered, of which no step is made.
+    pub fn kind(&self) -> Option<&'static dyn Kind> {
+        types::kind(self.type_name)
     }
 
     /// Why this happens, in any case.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cycles::reaches;
 use super::{Action, Plan, serving};
 use crate::core::stack::{Resource, Stack};
-use crate::resources::{
+use crate::core::types::{
     self, alias, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
     managed_policy, permission, role, route, route_response, stage, table, version,
 };
@@ -98,17 +98,17 @@ pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
         integration::TYPE | authorizer::TYPE => &[route::TYPE],
         // A call that is still under way may need the function, and a function that is still there its log group: a
         // last line would make it anew.
-        function::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        function::TYPE => &[types::api::TYPE, route::TYPE, integration::TYPE],
         // A name goes before what it names.
         version::TYPE => &[alias::TYPE],
-        alias::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
+        alias::TYPE => &[types::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
         log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
         // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
         managed_policy::TYPE => &[role::TYPE],
         // The API records what is in the policies of others' functions.
-        resources::api::TYPE => &[foreign_permission::TYPE],
+        types::api::TYPE => &[foreign_permission::TYPE],
         // Once the API is gone no message comes; a table takes the longest to go.
-        table::TYPE => &[resources::api::TYPE, route::TYPE, integration::TYPE],
+        table::TYPE => &[types::api::TYPE, route::TYPE, integration::TYPE],
         _ => &[],
     }
 }

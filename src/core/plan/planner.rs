@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::core::stack::{Resource, Stack};
-use crate::core::words::{DeletionPolicy, Token};
-use crate::resources::deployment::FREEZES;
-use crate::resources::{
-    self, Health, Live, Owner, Provider, Want, alias, authorizer, deployment, foreign_permission, function,
-    integration, log_group, managed_policy, mark, route, route_response, tags, version,
+use crate::core::types::Kind;
+use crate::core::types::deployment::FREEZES;
+use crate::core::types::{
+    self, Health, Live, Owner, Want, alias, authorizer, deployment, foreign_permission, function, integration,
+    log_group, managed_policy, mark, route, route_response, tags, version,
 };
+use crate::core::words::{DeletionPolicy, Token};
 
 /// The plan that turns `live` into `stack`.
 ///
@@ -53,8 +54,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
 pub fn teardown(live: &[Live]) -> Plan {
     let mut plan = Plan::default();
     for one in live.iter().filter(|one| one.owner == Owner::Stack) {
-        let goes_with_parent =
-            resources::provider(one.type_name).is_some_and(|provider| provider.gone_with().is_some());
+        let goes_with_parent = types::kind(one.type_name).is_some_and(|kind| kind.gone_with().is_some());
         if !goes_with_parent {
             plan.steps.push(leaving(one, None));
         }
@@ -106,17 +106,17 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Plans one desired resource.
     fn want(&mut self, resource: &Resource) {
-        let Some(provider) = resources::provider(resource.kind.type_name()) else { return };
-        let want = self.wanted(resource, provider);
-        let Some(index) = self.find(provider, &want) else {
-            self.create(resource, provider, want);
+        let Some(kind) = types::kind(resource.kind.type_name()) else { return };
+        let want = self.wanted(resource, kind);
+        let Some(index) = self.find(kind, &want) else {
+            self.create(resource, kind, want);
             return;
         };
         let live = &self.live[index];
         if let Owner::Other(owner) = &live.owner {
-            let called = live.properties["Name"].as_str().filter(|_| provider.type_name() == resources::api::TYPE);
+            let called = live.properties["Name"].as_str().filter(|_| kind.type_name() == types::api::TYPE);
             self.errors.push(PlanError::Foreign {
-                type_name: provider.type_name(),
+                type_name: kind.type_name(),
                 logical_id: resource.logical_id.clone(),
                 name: called.map_or_else(|| live.physical_id.clone(), |name| format!("{name} ({})", live.physical_id)),
                 owner: owner.clone(),
@@ -125,12 +125,12 @@ impl Planner<'_> {
         }
         self.taken.insert(index);
         // What lives inside something that is made anew goes with it.
-        let parent = provider.gone_with().zip(live.parent.clone());
+        let parent = kind.gone_with().zip(live.parent.clone());
         if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
-            self.create(resource, provider, want);
+            self.create(resource, kind, want);
             return;
         }
-        let changes = changes(provider, &live.properties, &want.properties);
+        let changes = changes(kind, &live.properties, &want.properties);
         let replaced: Vec<&str> =
             changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
         let broken = match &live.health {
@@ -142,7 +142,7 @@ impl Planner<'_> {
             _ => None,
         };
         let action = if !replaced.is_empty() || broken.is_some() {
-            if provider.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+            if kind.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
                 self.errors.push(PlanError::DataLoss {
                     logical_id: resource.logical_id.clone(),
                     name: live.physical_id.clone(),
@@ -162,11 +162,11 @@ impl Planner<'_> {
             }
         }
         if action == Action::Replace {
-            self.replaced.insert((provider.type_name(), live.physical_id.clone()));
+            self.replaced.insert((kind.type_name(), live.physical_id.clone()));
         }
         self.plan.steps.push(Step {
             action,
-            type_name: provider.type_name(),
+            type_name: kind.type_name(),
             name: resource.logical_id.clone(),
             physical_id: Some(live.physical_id.clone()),
             changes,
@@ -181,9 +181,9 @@ impl Planner<'_> {
         });
     }
 
-    fn create(&mut self, resource: &Resource, provider: &'static dyn Provider, want: Want) {
+    fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, want: Want) {
         // One that has the same logical id and another name is what this one replaces.
-        let replaces = self.of_type(provider).find(|index| {
+        let replaces = self.of_type(kind).find(|index| {
             let live = &self.live[*index];
             !self.taken.contains(index)
                 && live.owner == Owner::Stack
@@ -191,14 +191,14 @@ impl Planner<'_> {
         });
         let reason = replaces.map(|index| {
             let old = &self.live[index];
-            let lost = provider.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
+            let lost = kind.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
             if lost && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                let differing = changes(provider, &old.properties, &want.properties);
+                let differing = changes(kind, &old.properties, &want.properties);
                 let properties: Vec<String> = differing
                     .into_iter()
                     .filter(|change| {
                         change.create_only
-                            && Some(change.property.as_str()) != provider.naming().map(|naming| naming.property)
+                            && Some(change.property.as_str()) != kind.naming().map(|naming| naming.property)
                     })
                     .map(|change| change.property)
                     .collect();
@@ -214,10 +214,10 @@ impl Planner<'_> {
         });
         self.plan.steps.push(Step {
             action: Action::Create,
-            type_name: provider.type_name(),
+            type_name: kind.type_name(),
             name: resource.logical_id.clone(),
             physical_id: want.name.clone(),
-            changes: changes(provider, &json!({}), &want.properties),
+            changes: changes(kind, &json!({}), &want.properties),
             reason,
             want: Some(want),
             live: None,
@@ -230,36 +230,36 @@ impl Planner<'_> {
     }
 
     /// What a desired resource shall be, with everything put in that is known by now.
-    fn wanted(&self, resource: &Resource, provider: &'static dyn Provider) -> Want {
+    fn wanted(&self, resource: &Resource, kind: &'static dyn Kind) -> Want {
         let mut properties = resource.properties.clone();
-        if provider.taggable() {
+        if kind.taggable() {
             let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
             for (key, value) in ownership {
                 properties["Tags"][key] = Value::from(value);
             }
         }
-        if [version::TYPE, alias::TYPE].contains(&provider.type_name()) {
+        if [version::TYPE, alias::TYPE].contains(&kind.type_name()) {
             let mark = mark::of(&resource.logical_id, resource.deletion_policy);
             properties[mark::PROPERTY] = Value::from(mark);
         }
-        if provider.type_name() == foreign_permission::TYPE {
+        if kind.type_name() == foreign_permission::TYPE {
             properties[foreign_permission::POLICY] = Value::from(resource.deletion_policy.as_str());
         }
-        if provider.type_name() == integration::TYPE {
+        if kind.type_name() == integration::TYPE {
             // It goes with its API, whatever its own policy.
             properties[mark::PROPERTY] = Value::from(mark::of(&resource.logical_id, DeletionPolicy::Delete));
         }
-        if provider.type_name() == version::TYPE
-            && let Some((function, provider)) = self.published(resource)
+        if kind.type_name() == version::TYPE
+            && let Some((function, kind)) = self.published(resource)
         {
-            let function = self.wanted(function, provider).properties;
+            let function = self.wanted(function, kind).properties;
             properties[FREEZES] = function::frozen(&function);
             if properties["Description"].as_str().is_none_or(str::is_empty) {
                 let inherited = function["Description"].as_str().unwrap_or_default();
                 properties[FREEZES][version::DESCRIPTION] = Value::from(inherited);
             }
         }
-        if provider.type_name() == function::TYPE {
+        if kind.type_name() == function::TYPE {
             let name = resource.name.as_deref();
             let has_versions = |other: &Resource| {
                 [version::TYPE, alias::TYPE].contains(&other.kind.type_name())
@@ -272,7 +272,7 @@ impl Planner<'_> {
                 Some(digest) => properties["CodeSha256"] = Value::from(digest.as_str()),
                 // No code was built: what is there is as good as any.
                 None => {
-                    let mut functions = self.of_type(provider).map(|index| &self.live[index]);
+                    let mut functions = self.of_type(kind).map(|index| &self.live[index]);
                     let live = functions.find(|live| Some(&live.physical_id) == resource.name.as_ref());
                     if let Some(digest) = live.and_then(|live| live.properties.get("CodeSha256")) {
                         properties["CodeSha256"] = digest.clone();
@@ -280,7 +280,7 @@ impl Planner<'_> {
                 }
             }
         }
-        if provider.type_name() == deployment::TYPE {
+        if kind.type_name() == deployment::TYPE {
             properties[FREEZES] = self.frozen(resource);
         }
         let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
@@ -288,10 +288,10 @@ impl Planner<'_> {
     }
 
     /// The function that a version is of.
-    fn published(&self, version: &Resource) -> Option<(&Resource, &'static dyn Provider)> {
+    fn published(&self, version: &Resource) -> Option<(&Resource, &'static dyn Kind)> {
         let name = version.properties["FunctionName"].as_str();
         let is_it = |other: &&Resource| other.kind.type_name() == function::TYPE && other.name.as_deref() == name;
-        self.stack.resources.values().find(is_it).zip(resources::provider(function::TYPE))
+        self.stack.resources.values().find(is_it).zip(types::kind(function::TYPE))
     }
 
     /// What a deployment freezes: all it waits for, as those are to be.
@@ -312,17 +312,17 @@ impl Planner<'_> {
     }
 
     /// Indexes of what is there of a type.
-    fn of_type(&self, provider: &'static dyn Provider) -> impl Iterator<Item = usize> {
-        self.by_type.get(provider.type_name()).into_iter().flatten().copied()
+    fn of_type(&self, kind: &'static dyn Kind) -> impl Iterator<Item = usize> {
+        self.by_type.get(kind.type_name()).into_iter().flatten().copied()
     }
 
-    fn find(&self, provider: &'static dyn Provider, want: &Want) -> Option<usize> {
+    fn find(&self, kind: &'static dyn Kind, want: &Want) -> Option<usize> {
         let mut fitting = self
-            .of_type(provider)
+            .of_type(kind)
             .filter(|index| !self.taken.contains(index))
-            .filter(|index| !self.live[*index].is_leaving() && provider.is(want, &self.live[*index]));
+            .filter(|index| !self.live[*index].is_leaving() && kind.is(want, &self.live[*index]));
         // Only of these two may several fit, and one better than another.
-        if ![resources::api::TYPE, integration::TYPE].contains(&provider.type_name()) {
+        if ![types::api::TYPE, integration::TYPE].contains(&kind.type_name()) {
             return fitting.next();
         }
         let mut candidates: Vec<usize> = fitting.collect();
@@ -344,7 +344,7 @@ impl Planner<'_> {
                 .collect();
             candidates.iter().copied().find(|index| targets.contains(&self.live[*index].physical_id.as_str()))
         };
-        if provider.type_name() == integration::TYPE && candidates.len() > 1 {
+        if kind.type_name() == integration::TYPE && candidates.len() > 1 {
             return used().or_else(|| candidates.first().copied());
         }
         candidates.first().copied()
@@ -370,8 +370,8 @@ impl Planner<'_> {
         let mut steps = Vec::new();
         for index in (0..self.live.len()).filter(|index| leaves(*index)) {
             let live = &self.live[index];
-            let provider = resources::provider(live.type_name);
-            let parent = provider.and_then(|provider| provider.gone_with());
+            let kind = types::kind(live.type_name);
+            let parent = kind.and_then(|kind| kind.gone_with());
             let goes_with_parent =
                 parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
             if goes_with_parent {
@@ -394,7 +394,7 @@ impl Planner<'_> {
             let still_wanted = wanted.is_some();
             let reason = if still_wanted {
                 "another takes its place"
-            } else if live.logical_id.is_none() && provider.is_some_and(|provider| provider.parent().is_some()) {
+            } else if live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_some()) {
                 "the template does not describe it: it was added by hand, or is what a changed one leaves behind"
             } else {
                 "the template no longer describes it"

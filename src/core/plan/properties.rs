@@ -16,11 +16,11 @@ use super::simulated::{Choices, Cloud, Failure, Outcome, When, made_by_lambda, r
 use super::{Action, Options, Plan, Step, believed, diff, teardown, undo};
 use crate::core::stack::{Stack, resolve};
 use crate::core::template::{self, expand};
-use crate::core::words::Scope;
-use crate::resources::{
-    Health, Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, kinds,
-    log_group, managed_policy, permission, provider, role, route, route_response, stage, table, version,
+use crate::core::types::{
+    self, Health, Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration,
+    kinds, log_group, managed_policy, permission, role, route, route_response, stage, table, version,
 };
+use crate::core::words::Scope;
 
 /// One resource to be. Numbers choose among what there is by then, so that every list of items is some stack.
 #[derive(Debug, Clone)]
@@ -474,7 +474,7 @@ fn fails_and_goes_back(
 /// What is not as it was before; what was replaced, and what is inside of it, cannot be.
 fn differences(before: &[Live], after: &[Live], replaced: &BTreeSet<(&str, &str)>) -> Vec<String> {
     let is_left_out = |live: &&Live| {
-        let parent = provider(live.type_name).and_then(|provider| provider.parent()).zip(live.parent.as_deref());
+        let parent = types::kind(live.type_name).and_then(|kind| kind.parent()).zip(live.parent.as_deref());
         replaced.contains(&(live.type_name, live.physical_id.as_str()))
             || parent.is_some_and(|parent| replaced.contains(&parent))
     };
@@ -486,7 +486,7 @@ fn differences(before: &[Live], after: &[Live], replaced: &BTreeSet<(&str, &str)
     let described = |all: &[Live], live: &Live| {
         let mut properties = live.properties.clone();
         // What AWS cannot take back stays, once it was given.
-        for property in provider(live.type_name).map(|provider| provider.any_if_absent()).unwrap_or_default() {
+        for property in types::kind(live.type_name).map(|kind| kind.any_if_absent()).unwrap_or_default() {
             let (above, last) = property.rsplit_once('.').unwrap_or(("", *property));
             let above = if above.is_empty() { Some(&mut properties) } else { properties.get_mut(above) };
             if let Some(members) = above.and_then(Value::as_object_mut) {

@@ -2,7 +2,7 @@
 
 use super::{Action, Plan};
 use crate::core::stack::Stack;
-use crate::resources::{self, Live, Owner};
+use crate::core::types::{self, Live, Owner};
 
 /// How much of a stack goes, of what is not part of something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Replaced {
 /// in the wrong folder does, or a name that two projects share.
 pub fn replaced(stack: &Stack, live: &[Live], plan: &Plan) -> Option<Replaced> {
     let ours = live.iter().filter(|live| live.owner == Owner::Stack && live.logical_id.is_some());
-    let is_root = |type_name| resources::provider(type_name).is_some_and(|provider| provider.parent().is_none());
+    let is_root = |type_name| types::kind(type_name).is_some_and(|kind| kind.parent().is_none());
     let mut all = 0;
     for live in ours {
         if live.logical_id.as_ref().is_some_and(|id| stack.resources.contains_key(id)) {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Drain, Plan, Step, widening};
 use crate::core::stack::Stack;
-use crate::resources::{
+use crate::core::types::{
     Live, alias, authorizer, foreign_permission, function, inline_policy, integration, managed_policy, permission,
     role, route, route_response, stage, table, version,
 };

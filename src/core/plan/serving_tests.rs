@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{CHAT, acts, index, planned, stack, up, waits};
 use super::*;
-use crate::resources::{alias, function, inline_policy, role, stage, table};
+use crate::core::types::{alias, function, inline_policy, role, stage, table};
 
 /// Another function of everything that a function needs, named `Next`.
 const NEXT: &str = r#"
@@ -281,7 +281,7 @@ fn a_stage_that_follows_its_api_is_waited_for_by_its_routes() {
     let gone = plan
         .steps
         .iter()
-        .position(|step| step.type_name == crate::resources::route::TYPE && step.action == Action::Delete);
+        .position(|step| step.type_name == crate::core::types::route::TYPE && step.action == Action::Delete);
     assert!(waits(&plan, gone.unwrap(), route), "{:?}", acts(&plan));
 }
 
@@ -307,7 +307,7 @@ proptest! {
         let template = crate::core::template::parse(changed.as_bytes()).unwrap();
         let scope = stack(&text).scope;
         // What goes round in the template itself is refused.
-        let Ok(desired) = crate::core::stack::resolve(&template, &BTreeMap::new(), &scope, &resources::kinds()) else {
+        let Ok(desired) = crate::core::stack::resolve(&template, &BTreeMap::new(), &scope, &types::kinds()) else {
             return Ok(());
         };
         let plan = diff(&desired, &up(&stack(&chat())), &Options::default()).unwrap();

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Action, Did, Plan, Step};
-use crate::core::words::Token;
-use crate::resources::deployment::{self, FREEZES};
-use crate::resources::{
-    Created, Live, Want, alias, api, authorizer, foreign_permission, function, inline_policy, integration, log_group,
-    managed_policy, permission, provider, role, route, route_response, stage, version,
+use crate::core::types::deployment::{self, FREEZES};
+use crate::core::types::{
+    Created, Live, Want, alias, api, authorizer, foreign_permission, function, inline_policy, integration, kind,
+    log_group, managed_policy, permission, role, route, route_response, stage, version,
 };
+use crate::core::words::Token;
 
 /// What AWS has.
 #[derive(Debug, Clone, Default)]
@@ -349,7 +349,7 @@ impl Cloud {
         self.live.retain(|one| !is_it(one));
         // What is inside goes with it.
         while let Some(inside) = self.live.iter().position(|one| {
-            let above = provider(one.type_name).and_then(|provider| provider.gone_with()).zip(one.parent.as_deref());
+            let above = kind(one.type_name).and_then(|kind| kind.gone_with()).zip(one.parent.as_deref());
             above.is_some_and(|(type_name, id)| self.has(type_name, id).is_err())
         }) {
             self.live.remove(inside);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::core::stack::{Stack, resolve};
 use crate::core::template;
+use crate::core::types::{Health, Owner, function, log_group, role, route, stage, table};
 use crate::core::words::{DeletionPolicy, Scope};
-use crate::resources::{Health, Owner, function, log_group, role, route, stage, table};
 
 /// A small chat: one table, one role, one function, and an API with two routes.
 pub(super) const CHAT: &str = r#"
@@ -63,7 +63,7 @@ pub(super) fn stack(text: &str) -> Stack {
         partition: "aws".to_owned(),
     };
     let template = template::parse(text.as_bytes()).unwrap();
-    resolve(&template, &BTreeMap::new(), &scope, &resources::kinds()).unwrap()
+    resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
 }
 
 /// What AWS would have after `stack` came up.
@@ -196,7 +196,7 @@ fn a_route_that_goes_is_gone_before_the_snapshot() {
 #[test]
 fn what_was_added_by_hand_goes_and_nothing_else_happens() {
     let stack_up = up(&stack(CHAT));
-    let api = stack_up.iter().find(|live| live.type_name == resources::api::TYPE).unwrap().physical_id.clone();
+    let api = stack_up.iter().find(|live| live.type_name == types::api::TYPE).unwrap().physical_id.clone();
     let mut live = stack_up.clone();
     live.push(Live::new(route::TYPE, "byhand", json!({"ApiId": api, "RouteKey": "evil"})).below(&api));
     let name = stack_up.iter().find(|live| live.type_name == function::TYPE).unwrap().physical_id.clone();
@@ -256,7 +256,7 @@ fn what_belongs_to_others_stops_the_plan() {
 #[test]
 fn of_two_apis_the_oldest_stays() {
     let mut live = up(&stack(CHAT));
-    let mut newer = live.iter().find(|live| live.type_name == resources::api::TYPE).unwrap().clone();
+    let mut newer = live.iter().find(|live| live.type_name == types::api::TYPE).unwrap().clone();
     newer.physical_id = "newer".to_owned();
     live.push(newer);
     live.push(Live::new(route::TYPE, "r", json!({"ApiId": "newer", "RouteKey": "send"})).below("newer"));
@@ -388,7 +388,7 @@ fn a_deleted_route_comes_again_and_other_losses_are_told() {
     assert_eq!(back.want.as_ref().unwrap().properties["RouteKey"], "send");
     // What was inside it went with it, and comes again after it, under its new id.
     let inside = json!({"ApiId": "api", "RouteId": id, "RouteResponseKey": "$default"});
-    let response = Live::new(resources::route_response::TYPE, "response", inside).below(&id);
+    let response = Live::new(types::route_response::TYPE, "response", inside).below(&id);
     let undo = undone(&plan, &[before.clone(), vec![response]].concat(), &now, gone);
     let [route, response] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
     assert_eq!((&route.after, &response.after), (&[].into(), &[0].into()));

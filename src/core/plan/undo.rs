@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::back_order::order_back;
 use super::{Action, Plan, Step, changes};
+use crate::core::types::{Live, Owner, Want, alias, function, log_group, permission, route, route_response, version};
 use crate::core::words::Token;
-use crate::resources::{Live, Owner, Want, alias, function, log_group, permission, route, route_response, version};
 
 /// What a run did of its plan. Steps are indexes into that plan.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +85,7 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
 
 /// Whether what a step is about is a part of one of these.
 fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
-    let parent = step.provider().and_then(|provider| provider.gone_with());
+    let parent = step.kind().and_then(|kind| kind.gone_with());
     let id = step.live.as_ref().and_then(|live| live.parent.clone());
     parent.zip(id).is_some_and(|parent| parents.contains(&parent))
 }
@@ -129,7 +129,7 @@ fn created<'a>(
     before: &[Live],
     now: &'a [Live],
 ) -> Option<&'a Live> {
-    let provider = step.provider()?;
+    let kind = step.kind()?;
     let want = step.want.as_ref()?;
     let properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
     let want = Want { properties, ..want.clone() };
@@ -138,7 +138,7 @@ fn created<'a>(
         .filter(|live| !before.iter().any(|before| same(before, live)))
         .filter(|live| id.is_none_or(|id| live.physical_id == *id))
         // A name may stand below several parents; an id of a root is all there is to know of it.
-        .find(|live| provider.is(&want, live) || (id.is_some() && live.parent.is_none()))
+        .find(|live| kind.is(&want, live) || (id.is_some() && live.parent.is_none()))
 }
 
 /// Whether two readings are of one resource.
@@ -166,7 +166,7 @@ fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
         lost.push(format!("{} ({}) does not exist any more", step.name, step.type_name));
         return None;
     };
-    let changes = changes(step.provider()?, &live.properties, &before.properties);
+    let changes = changes(step.kind()?, &live.properties, &before.properties);
     if changes.is_empty() {
         return None;
     }

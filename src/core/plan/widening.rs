@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Action, Step, shown};
+use crate::core::types::{foreign_permission, function, inline_policy, managed_policy, permission, role, route};
 use crate::core::words::Token;
-use crate::resources::{foreign_permission, function, inline_policy, managed_policy, permission, role, route};
 
 /// What a step allows that was not allowed before, a sentence each.
 pub fn of(step: &Step) -> Vec<String> {

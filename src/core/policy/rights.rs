@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::{Rights, Roles};
 use crate::core::plan::{Action, Plan, Step};
-use crate::core::words::{Scope, Token};
-use crate::resources::{
+use crate::core::types::{
     Health, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
     managed_policy, permission, role, route, route_response, stage, table, tags, version,
 };
+use crate::core::words::{Scope, Token};
 
 /// RFC 3986: what stands for itself in a path's segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -6,7 +6,7 @@ use super::*;
 use crate::core::plan::{self, Options};
 use crate::core::stack::{Stack, resolve};
 use crate::core::template;
-use crate::resources::{self, Live};
+use crate::core::types::{self, Live};
 
 const TEMPLATE: &str = r#"
 Resources:
@@ -43,7 +43,7 @@ fn stack() -> Stack {
         partition: "aws".to_owned(),
     };
     let template = template::parse(TEMPLATE.as_bytes()).unwrap();
-    resolve(&template, &BTreeMap::new(), &scope, &resources::kinds()).unwrap()
+    resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
 }
 
 fn needed_by(stack: &Stack, live: &[Live]) -> Policy {
@@ -125,12 +125,12 @@ fn as_they_are(stack: &Stack) -> Vec<Live> {
         )
         .unwrap();
         let id = want.name.clone().unwrap_or_else(|| match step.type_name {
-            resources::api::TYPE => "abc".to_owned(),
+            types::api::TYPE => "abc".to_owned(),
             _ => properties["StageName"].as_str().unwrap().to_owned(),
         });
         let mut live = Live::new(step.type_name, &id, properties);
         live.logical_id = Some(want.logical_id);
-        live.parent = (step.type_name == resources::stage::TYPE).then(|| "abc".to_owned());
+        live.parent = (step.type_name == types::stage::TYPE).then(|| "abc".to_owned());
         live
     };
     plan.steps.iter().map(live).collect()
@@ -220,14 +220,14 @@ fn what_goes_may_be_removed_alone() {
 fn every_type_has_its_rights() {
     let stack = stack();
     let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
-    for provider in resources::PROVIDERS {
+    for kind in types::TYPES {
         let mut step = plan.steps[0].clone();
-        step.type_name = provider.type_name();
+        step.type_name = kind.type_name();
         let want = step.want.as_mut().unwrap();
         want.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
         let mut rights = Rights::default();
         rights::of_step(&mut rights, &plan, &step, &stack.scope);
-        assert!(!rights.allowed.is_empty(), "{}", provider.type_name());
+        assert!(!rights.allowed.is_empty(), "{}", kind.type_name());
     }
 }
 
@@ -240,7 +240,7 @@ Resources:
   Named: {Type: AWS::IAM::Role, Properties: {RoleName: worker, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
 "#;
     let template = template::parse(template.as_bytes()).unwrap();
-    stack = resolve(&template, &BTreeMap::new(), &stack.scope, &resources::kinds()).unwrap();
+    stack = resolve(&template, &BTreeMap::new(), &stack.scope, &types::kinds()).unwrap();
     let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
     let policy = needed(&plan, &stack.scope, Roles::ByName);
     let all = actions(&policy, "*");

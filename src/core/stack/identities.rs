@@ -19,7 +19,7 @@ const PERMISSION: &str = "AWS::Lambda::Permission";
 const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
 
-/// How much of a permission's logical id its statement id keeps (`resources::permission::statement_id`).
+/// How much of a permission's logical id its statement id keeps (`types::permission::statement_id`).
 const KEPT: usize = 90;
 
 /// Reports every resource that is another one of the template already.

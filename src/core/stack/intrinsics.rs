@@ -11,8 +11,8 @@ use super::resolve::{Reference, Resolver};
 use super::substitution::{self, Piece, Substitution};
 use super::{Scope, Token, network};
 use crate::core::template::{LANGUAGE_EXTENSIONS, MOST_PROBLEMS, intrinsics};
+use crate::core::types::Attribute;
 use crate::core::words::{Path, Problem};
-use crate::resources::Attribute;
 
 /// Why a function has no value: a problem that is still to be reported, or one that was already.
 pub enum Failure {

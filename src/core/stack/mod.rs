@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::core::types::Kind;
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
-use crate::resources::Kind;
 pub use build::{Build, Esbuild, Makefile};
 pub use parameters::secrets;
 pub use resolve::{Survey, resolve, survey};

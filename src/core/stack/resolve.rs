@@ -15,10 +15,10 @@ use super::conditions::Truth;
 use super::parameters::{self, Parameters};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types, rules};
 use crate::core::template::{Template, expand};
+use crate::core::types::constraints::Refusal;
+use crate::core::types::{Attribute, Kind, Naming, function};
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, Step};
-use crate::resources::constraints::Refusal;
-use crate::resources::{Attribute, Kind, Naming, function};
 
 /// A template, resolved as far as it goes.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::resolve::Edge;
 use super::{Resource, Scope, Token, identities, references};
+use crate::core::types::Kind;
 use crate::core::words::{Path, Problem, nearest};
-use crate::resources::Kind;
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";

@@ -7,8 +7,8 @@ use serde_json::{Map, json};
 use super::*;
 use crate::core::template::render::{Rendering, render};
 use crate::core::template::{expand, parse};
+use crate::core::types::{Attribute, Live, Naming, Want};
 use crate::core::words::{Problem, deserialize};
-use crate::resources::{Attribute, Naming};
 
 /// A resource type made for tests: properties by name, and what is special about them.
 struct Fake {
@@ -22,7 +22,7 @@ struct Fake {
 
 #[async_trait]
 impl Kind for Fake {
-    fn refuses(&self, _: &Value) -> Vec<crate::resources::constraints::Refusal> {
+    fn refuses(&self, _: &Value) -> Vec<crate::core::types::constraints::Refusal> {
         Vec::new()
     }
 
@@ -57,6 +57,10 @@ impl Kind for Fake {
             _ if self.arn.is_some() => Attribute::Unknown(&["Arn"]),
             _ => Attribute::Unknown(&["ApiEndpoint"]),
         }
+    }
+
+    fn is(&self, _: &Want, _: &Live) -> bool {
+        false
     }
 }
 

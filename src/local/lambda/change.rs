@@ -10,9 +10,9 @@ use time::macros::date;
 
 use super::error::{self, constraint};
 use crate::core::lint::runtimes::end;
+use crate::core::types::constraints::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::local::wire::ApiError;
 use crate::machine::interpreter::Language;
-use crate::resources::constraints::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 
 /// The runtimes that Lambda lists to who asks for one that it does not know, in the order in which it did (recorded answer
 /// of AWS, 2025-11, as far as it is known; then the Lambda developer guide).

@@ -1,0 +1,131 @@
+//! Reads and writes `AWS::ApiGatewayV2::Integration`.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_apigatewayv2::types as sdk;
+
+use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
+use crate::aws::client::{Aws, Call};
+use crate::core::types::integration::{
+    Integration, IntegrationType, Props, TYPE, internet, longest, post, version_1, when_no_match,
+};
+use crate::core::types::{Created, Kind, Live, Want, mark, to_value};
+
+#[async_trait]
+impl Provider for Integration {
+    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        // Another integration of the same content cannot be told from this one; a second one does no harm, and the
+        // next run removes what no route uses.
+        let props: Props = want.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let description = match props.mark.as_deref() {
+            // What the template says of it is left as it is.
+            Some(mark) if props.description.is_empty() => mark::describe("", Some(mark))?,
+            _ => props.description.clone(),
+        };
+        let map = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone().into_iter().collect());
+        let answer = aws
+            .call(Call::new("apigatewayv2", "CreateIntegration").once().lane(&props.api_id), || {
+                aws.apigateway
+                    .create_integration()
+                    .api_id(&props.api_id)
+                    .integration_type(match props.integration_type {
+                        IntegrationType::AwsProxy => sdk::IntegrationType::AwsProxy,
+                        IntegrationType::Mock => sdk::IntegrationType::Mock,
+                    })
+                    .set_integration_uri(props.integration_uri.clone())
+                    .integration_method(&props.integration_method)
+                    .connection_type(sdk::ConnectionType::from(props.connection_type.as_str()))
+                    .set_credentials_arn(props.credentials_arn.clone())
+                    .set_content_handling_strategy(
+                        props.content_handling_strategy.as_deref().map(sdk::ContentHandlingStrategy::from),
+                    )
+                    .set_description((!description.is_empty()).then(|| description.clone()))
+                    .passthrough_behavior(sdk::PassthroughBehavior::from(props.passthrough_behavior.as_str()))
+                    .payload_format_version(&props.payload_format_version)
+                    .set_request_parameters(map(&props.request_parameters))
+                    .set_request_templates(map(&props.request_templates))
+                    .set_template_selection_expression(props.template_selection_expression.clone())
+                    .timeout_in_millis(props.timeout_in_millis)
+                    .send()
+            })
+            .await?;
+        Ok(Created::new(answer.integration_id.unwrap_or_default()))
+    }
+
+    async fn update(&self, _: Context<'_>, live: &Live, _: &Want) -> Result<(), ResourceError> {
+        Err(ResourceError::Failed(format!("integration {} is never changed in place", live.physical_id)))
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let api = live.parent.as_deref().unwrap_or_default();
+        gone_is_fine(
+            aws.call(Call::new("apigatewayv2", "DeleteIntegration").lane(api), || {
+                aws.apigateway.delete_integration().api_id(api).integration_id(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+    let items = pages::below(|from| async move {
+        let page = aws
+            .call(Call::new("apigatewayv2", "GetIntegrations"), || {
+                aws.apigateway.get_integrations().api_id(api).max_results("500").set_next_token(from.clone()).send()
+            })
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    Ok(items.into_iter().map(|integration| live(api, integration)).collect())
+}
+
+fn live(api: &str, integration: sdk::Integration) -> Live {
+    let filled =
+        |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
+    let id = integration.integration_id.unwrap_or_default();
+    let text = integration.description.unwrap_or_default();
+    let (description, mark) = match mark::split(&text) {
+        ("", Some(mark)) => ("", Some(mark)),
+        _ => (text.as_str(), None),
+    };
+    let props = Props {
+        api_id: api.to_owned(),
+        integration_type: match integration.integration_type {
+            Some(sdk::IntegrationType::Mock) => IntegrationType::Mock,
+            _ => IntegrationType::AwsProxy,
+        },
+        integration_uri: integration.integration_uri,
+        integration_method: filled(integration.integration_method, post),
+        connection_type: filled(integration.connection_type.map(|kind| kind.as_str().to_owned()), internet),
+        credentials_arn: integration.credentials_arn.filter(|arn| !arn.is_empty()),
+        content_handling_strategy: integration.content_handling_strategy.map(|strategy| strategy.as_str().to_owned()),
+        description: description.to_owned(),
+        passthrough_behavior: filled(
+            integration.passthrough_behavior.map(|behavior| behavior.as_str().to_owned()),
+            when_no_match,
+        ),
+        payload_format_version: filled(integration.payload_format_version, version_1),
+        request_parameters: integration.request_parameters.unwrap_or_default().into_iter().collect(),
+        request_templates: integration.request_templates.unwrap_or_default().into_iter().collect(),
+        template_selection_expression: integration.template_selection_expression.filter(|text| !text.is_empty()),
+        timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(longest),
+        mark: mark.map(str::to_owned),
+    };
+    let logical_id = mark.map(|mark| mark::read(mark).0.to_owned());
+    Live { logical_id, ..Live::new(TYPE, id, to_value(&props)).below(api) }
+}

@@ -1,0 +1,210 @@
+//! Reads and writes `AWS::Logs::LogGroup`.
+
+use async_trait::async_trait;
+use aws_sdk_cloudwatchlogs::types as sdk;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
+use crate::aws::client::{Aws, Call, CallError, Meaning};
+use crate::core::types::log_group::{Class, LAMBDA, LogGroup, Props, TYPE, arn, function_of};
+use crate::core::types::tags::Tags;
+use crate::core::types::{Created, Live, Owner, Want, function, tags, to_value};
+use crate::core::words::{DeletionPolicy, Scope};
+
+#[async_trait]
+impl Provider for LogGroup {
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let groups = describe(aws, None).await?;
+        let search = sought.wait().await;
+        stream::iter(groups)
+            .map(|group| async move { live(aws, search, group).await })
+            .buffer_unordered(8)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let name = want.name()?;
+        let search = Search { names: [(TYPE, vec![name.to_owned()])].into(), ..Search::default() };
+        match describe(cx.aws, Some(name))
+            .await?
+            .into_iter()
+            .find(|group| group.log_group_name.as_deref() == Some(name))
+        {
+            Some(group) => {
+                let Some(live) = live(cx.aws, &search, group).await? else { return Ok(None) };
+                // Lambda may have made it since everything was read.
+                let owner = match function_of(&live) {
+                    Some(name) => match super::function::read(cx.aws, name).await? {
+                        Some(function) => function.owner,
+                        None if function::is_generated_name(cx.aws.scope(), name) => Owner::Stack,
+                        None => live.owner.clone(),
+                    },
+                    None => live.owner.clone(),
+                };
+                Ok(Some(Live { owner, ..live }))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let name = want.name()?;
+        let props: Props = want.read()?;
+        let class = match props.log_group_class {
+            Class::Standard => sdk::LogGroupClass::Standard,
+            Class::InfrequentAccess => sdk::LogGroupClass::InfrequentAccess,
+        };
+        aws.call(Call::new("logs", "CreateLogGroup").once(), || {
+            aws.logs
+                .create_log_group()
+                .log_group_name(name)
+                .log_group_class(class.clone())
+                .set_tags(Some(props.tags.clone().into_iter().collect()))
+                .send()
+        })
+        .await?;
+        if let Some(days) = props.retention_in_days {
+            set_retention(aws, name, Some(days)).await?;
+        }
+        Ok(created(aws.scope(), name))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        if from.retention_in_days != to.retention_in_days {
+            set_retention(aws, &live.physical_id, to.retention_in_days).await?;
+        }
+        let arn = arn(aws.scope(), &live.physical_id);
+        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        if !set.is_empty() {
+            aws.call(Call::new("logs", "TagResource"), || {
+                aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
+            })
+            .await?;
+        }
+        if !removed.is_empty() {
+            aws.call(Call::new("logs", "UntagResource"), || {
+                aws.logs.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        gone_is_fine(
+            aws.call(Call::new("logs", "DeleteLogGroup"), || {
+                aws.logs.delete_log_group().log_group_name(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>, CallError> {
+    pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("logs", "DescribeLogGroups"), || {
+                aws.logs
+                    .describe_log_groups()
+                    .set_log_group_name_prefix(prefix.map(str::to_owned))
+                    .set_next_token(from.clone())
+                    .send()
+            })
+            .await?;
+        Ok((page.log_groups, page.next_token))
+    })
+    .await
+}
+
+/// Puts the stack's tags on a group that is the stack's because its function is; one that is gone is no error.
+///
+/// # Errors
+/// What AWS refused.
+pub(super) async fn tag_as_ours(aws: &Aws, name: &str) -> Result<(), ResourceError> {
+    let arn = arn(aws.scope(), name);
+    // Without a logical id: the template does not describe it.
+    let mut tags = tags::ownership(aws.scope(), "", DeletionPolicy::Delete);
+    tags.remove(tags::LOGICAL_ID);
+    gone_is_fine(
+        aws.call(Call::new("logs", "TagResource"), || {
+            aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone().into_iter().collect())).send()
+        })
+        .await,
+    )?;
+    Ok(())
+}
+
+/// The group, if the stack wants or owns it, or if it carries no tags and may be one that Lambda made for a function of the
+/// stack. No deployer deletes those, so we do; whose each is, `live::read` settles, which knows the functions.
+async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option<Live>, ResourceError> {
+    let name = group.log_group_name.clone().unwrap_or_default();
+    let wanted = search.wants(TYPE, &name);
+    let function = name.strip_prefix(LAMBDA);
+    // One that Lambda made is called like its function, whose name can be told from others'.
+    let likely = match function {
+        Some(function) => function::is_generated_name(aws.scope(), function),
+        None => tags::is_generated_name(&aws.scope().stack, &name),
+    };
+    let arn = arn(aws.scope(), &name);
+    let answer = aws
+        .call(Call::new("logs", "ListTagsForResource"), || aws.logs.list_tags_for_resource().resource_arn(&arn).send())
+        .await;
+    let tags: Tags = match answer {
+        Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
+        Err(error) if error.is(Meaning::NotFound) => return Ok(None),
+        // Whoever may not see a group's tags has not made it, unless it is called like one of ours.
+        Err(error) if error.is(Meaning::Denied) && !wanted && !likely => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let owner = tags::owner(&tags, aws.scope());
+    if owner != Owner::Stack && !wanted && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned())) {
+        return Ok(None);
+    }
+    let props = Props {
+        log_group_name: Some(name.clone()),
+        log_group_class: match group.log_group_class {
+            Some(sdk::LogGroupClass::InfrequentAccess) => Class::InfrequentAccess,
+            _ => Class::Standard,
+        },
+        retention_in_days: group.retention_in_days,
+        tags: tags::settable(tags.clone()),
+    };
+    Ok(Some(Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner,
+        deletion_policy: tags::deletion_policy(&tags),
+        attributes: created(aws.scope(), &name).attributes,
+        ..Live::new(TYPE, &name, to_value(&props))
+    }))
+}
+
+async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), ResourceError> {
+    match days {
+        Some(days) => {
+            aws.call(Call::new("logs", "PutRetentionPolicy"), || {
+                aws.logs.put_retention_policy().log_group_name(name).retention_in_days(days).send()
+            })
+            .await?;
+        }
+        None => {
+            aws.call(Call::new("logs", "DeleteRetentionPolicy"), || {
+                aws.logs.delete_retention_policy().log_group_name(name).send()
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+fn created(scope: &Scope, name: &str) -> Created {
+    let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), format!("{}:*", arn(scope, name)))];
+    Created { physical_id: name.to_owned(), attributes: attributes.into() }
+}

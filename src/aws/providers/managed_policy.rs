@@ -1,0 +1,266 @@
+//! Reads and writes `AWS::IAM::ManagedPolicy`.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use aws_sdk_iam::types as sdk;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+
+use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
+use crate::aws::client::{Aws, Call, CallError, Meaning};
+use crate::core::iam::document::Document;
+use crate::core::types::managed_policy::{ENTITIES, Entity, ManagedPolicy, Props, TYPE, VERSIONS, arn, holders};
+use crate::core::types::tags::Tags;
+use crate::core::types::{Created, Live, Owner, Want, tags, to_value};
+
+#[async_trait]
+impl Provider for ManagedPolicy {
+    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let policies = pages::all(|from| async move {
+            let page = aws
+                .call(Call::new("iam", "ListPolicies"), || {
+                    aws.iam
+                        .list_policies()
+                        .scope(sdk::PolicyScopeType::Local)
+                        .max_items(1000)
+                        .set_marker(from.clone())
+                        .send()
+                })
+                .await?;
+            Ok((page.policies, page.marker.filter(|_| page.is_truncated)))
+        })
+        .await?;
+        let search = sought.wait().await;
+        stream::iter(policies.into_iter().filter_map(|policy| Some((policy.policy_name?, policy.arn?))))
+            .map(|(name, arn)| async move {
+                let wanted = search.wants(TYPE, &name);
+                let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
+                match read(aws, &arn, &given_from_here(search, &arn)).await {
+                    // Whoever may not see a policy has not made it, unless it is called like one of ours.
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => Ok(None),
+                    found => Ok(found?.filter(|live| live.owner == Owner::Stack || wanted)),
+                }
+            })
+            .buffer_unordered(16)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        read(cx.aws, &arn(cx.aws.scope(), props.path.as_deref(), want.name()?), &props.roles).await
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let name = want.name()?;
+        let props: Props = want.read()?;
+        let tags = super::role::iam_tags(&props.tags)?;
+        let answer = aws
+            .call(Call::new("iam", "CreatePolicy").once(), || {
+                aws.iam
+                    .create_policy()
+                    .policy_name(name)
+                    .policy_document(props.policy_document.text())
+                    .set_path(props.path.clone())
+                    .set_description((!props.description.is_empty()).then(|| props.description.clone()))
+                    .set_tags(Some(tags.clone()))
+                    .send()
+            })
+            .await?;
+        let arn = arn(aws.scope(), props.path.as_deref(), name);
+        for role in &props.roles {
+            super::role::attach(aws, role, &arn).await?;
+        }
+        Ok(created(name, &arn, answer.policy.and_then(|policy| policy.policy_id)))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let from: Props = live.read()?;
+        let to: Props = want.read()?;
+        let arn = arn(aws.scope(), from.path.as_deref(), &live.physical_id);
+        if from.policy_document != to.policy_document {
+            let mut older = older_versions(aws, &arn).await?;
+            if older.len() + 1 >= VERSIONS {
+                older.truncate(1);
+                delete_versions(aws, &arn, &older).await?;
+            }
+            aws.call(Call::new("iam", "CreatePolicyVersion"), || {
+                aws.iam
+                    .create_policy_version()
+                    .policy_arn(&arn)
+                    .policy_document(to.policy_document.text())
+                    .set_as_default(true)
+                    .send()
+            })
+            .await?;
+        }
+        for role in to.roles.difference(&from.roles) {
+            super::role::attach(aws, role, &arn).await?;
+        }
+        for role in from.roles.difference(&to.roles) {
+            super::role::detach(aws, role, &arn).await?;
+        }
+        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        if !set.is_empty() {
+            let tags = super::role::iam_tags(&set)?;
+            aws.call(Call::new("iam", "TagPolicy"), || {
+                aws.iam.tag_policy().policy_arn(&arn).set_tags(Some(tags.clone())).send()
+            })
+            .await?;
+        }
+        if !removed.is_empty() {
+            aws.call(Call::new("iam", "UntagPolicy"), || {
+                aws.iam.untag_policy().policy_arn(&arn).set_tag_keys(Some(removed.clone())).send()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let props: Props = live.read()?;
+        let arn = arn(aws.scope(), props.path.as_deref(), &live.physical_id);
+        // It goes only when nothing has it and no older version is left.
+        let (entities, older) = match tokio::join!(entities(aws, &arn), older_versions(aws, &arn)) {
+            (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(()),
+            (entities, older) => (entities?, older?),
+        };
+        // Others may have taken it since the plan was made.
+        let ours = holders(live).map(|holders| holders.ours).unwrap_or_default();
+        let (ours, others): (Vec<&Entity>, Vec<&Entity>) = entities.iter().partition(|entity| match entity {
+            Entity::Role(role) => ours.contains(role) || props.roles.contains(role),
+            Entity::Other(_) => false,
+        });
+        if !others.is_empty() {
+            let others: Vec<String> = others.into_iter().map(ToString::to_string).collect();
+            return Err(ResourceError::Failed(format!("{} uses it, which is not this stack's", others.join(", "))));
+        }
+        for entity in ours {
+            if let Entity::Role(role) = entity {
+                super::role::detach(aws, role, &arn).await?;
+            }
+        }
+        delete_versions(aws, &arn, &older).await?;
+        gone_is_fine(
+            aws.call(Call::new("iam", "DeletePolicy"), || aws.iam.delete_policy().policy_arn(&arn).send()).await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The roles that the template gives a policy from the policy's side.
+fn given_from_here(search: &Search, arn: &str) -> BTreeSet<String> {
+    search.attachments.iter().filter(|(_, policy)| policy == arn).map(|(role, _)| role.clone()).collect()
+}
+
+/// A policy as it is; of the roles that have it, those that are `given` it from here.
+async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<Live>, ResourceError> {
+    let answer = aws.call(Call::new("iam", "GetPolicy"), || aws.iam.get_policy().policy_arn(arn).send()).await;
+    let policy = match answer {
+        Ok(answer) => answer.policy,
+        Err(error) if error.is(Meaning::NotFound) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(policy) = policy else { return Ok(None) };
+    let tags: Tags = policy.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+    let owner = tags::owner(&tags, aws.scope());
+    let name = policy.policy_name.unwrap_or_default();
+    let mut attributes = created(&name, arn, policy.policy_id).attributes;
+    let (document, roles) = if owner == Owner::Stack {
+        let version = policy.default_version_id.unwrap_or_default();
+        let in_force = aws.call(Call::new("iam", "GetPolicyVersion"), || {
+            aws.iam.get_policy_version().policy_arn(arn).version_id(&version).send()
+        });
+        let (in_force, entities) = match tokio::join!(in_force, entities(aws, arn)) {
+            // It has gone meanwhile.
+            (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(None),
+            (in_force, entities) => (in_force?, entities?),
+        };
+        let document = in_force.policy_version.and_then(|version| version.document).unwrap_or_default();
+        let names = |entity: &Entity| match entity {
+            Entity::Role(role) => Some(role.clone()),
+            Entity::Other(_) => None,
+        };
+        let roles: BTreeSet<String> = entities.iter().filter_map(names).collect();
+        attributes.insert(ENTITIES.to_owned(), serde_json::to_string(&entities).unwrap_or_default());
+        (super::document(&document)?, &roles & given)
+    } else {
+        (Document::from(Value::Null), BTreeSet::new())
+    };
+    let props = Props {
+        managed_policy_name: Some(name.clone()),
+        description: policy.description.unwrap_or_default(),
+        path: policy.path.filter(|path| path != "/"),
+        policy_document: document,
+        roles,
+        tags: tags::settable(tags.clone()),
+    };
+    Ok(Some(Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner,
+        deletion_policy: tags::deletion_policy(&tags),
+        attributes,
+        ..Live::new(TYPE, &name, to_value(&props))
+    }))
+}
+
+/// All that has a policy.
+async fn entities(aws: &Aws, arn: &str) -> Result<BTreeSet<Entity>, CallError> {
+    let entities = pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("iam", "ListEntitiesForPolicy"), || {
+                aws.iam.list_entities_for_policy().policy_arn(arn).set_marker(from.clone()).send()
+            })
+            .await?;
+        let roles = page.policy_roles.unwrap_or_default().into_iter().filter_map(|role| role.role_name);
+        let users = page.policy_users.unwrap_or_default().into_iter().filter_map(|user| user.user_name);
+        let groups = page.policy_groups.unwrap_or_default().into_iter().filter_map(|group| group.group_name);
+        let entities: Vec<Entity> = roles
+            .map(Entity::Role)
+            .chain(users.map(|user| Entity::Other(format!("user {user}"))))
+            .chain(groups.map(|group| Entity::Other(format!("group {group}"))))
+            .collect();
+        Ok((Some(entities), page.marker.filter(|_| page.is_truncated)))
+    })
+    .await?;
+    Ok(entities.into_iter().collect())
+}
+
+/// The versions of a policy that are not in force, the oldest first.
+async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> {
+    let versions = pages::all(|from| async move {
+        let page = aws
+            .call(Call::new("iam", "ListPolicyVersions"), || {
+                aws.iam.list_policy_versions().policy_arn(arn).set_marker(from.clone()).send()
+            })
+            .await?;
+        Ok((page.versions, page.marker.filter(|_| page.is_truncated)))
+    })
+    .await?;
+    let mut older: Vec<_> = versions.into_iter().filter(|version| !version.is_default_version).collect();
+    older.sort_by_key(|version| version.create_date.map(|made| made.as_nanos()));
+    Ok(older.into_iter().filter_map(|version| version.version_id).collect())
+}
+
+async fn delete_versions(aws: &Aws, arn: &str, versions: &[String]) -> Result<(), CallError> {
+    for version in versions {
+        gone_is_fine(
+            aws.call(Call::new("iam", "DeletePolicyVersion"), || {
+                aws.iam.delete_policy_version().policy_arn(arn).version_id(version).send()
+            })
+            .await,
+        )?;
+    }
+    Ok(())
+}
+
+fn created(name: &str, arn: &str, id: Option<String>) -> Created {
+    let attributes =
+        [("Ref".to_owned(), arn.to_owned())].into_iter().chain(id.map(|id| ("PolicyId".to_owned(), id))).collect();
+    Created { physical_id: name.to_owned(), attributes }
+}

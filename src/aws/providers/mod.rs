@@ -1,0 +1,189 @@
+//! The resource types in AWS: one file each that reads and writes one type, and one line each in `PROVIDERS`.
+//!
+//! What is known of a type without AWS lies in `core::types`.
+
+pub mod account;
+mod alias;
+pub mod api;
+mod authorizer;
+mod deployment;
+mod foreign_permission;
+mod function;
+mod inline_policy;
+mod integration;
+mod log_group;
+mod managed_policy;
+mod pages;
+mod permission;
+mod role;
+mod route;
+mod route_response;
+mod stage;
+mod table;
+mod version;
+mod wait;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::client::{Aws, CallError, Meaning};
+use crate::core::iam::document::Document;
+use crate::core::types::{Created, Kind, Live, PropertyError, Want};
+
+/// What reads and writes each type.
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &crate::core::types::alias::Alias,
+    &crate::core::types::api::Api,
+    &crate::core::types::authorizer::Authorizer,
+    &crate::core::types::deployment::Deployment,
+    &crate::core::types::foreign_permission::ForeignPermission,
+    &crate::core::types::function::Function,
+    &crate::core::types::inline_policy::InlinePolicy,
+    &crate::core::types::integration::Integration,
+    &crate::core::types::log_group::LogGroup,
+    &crate::core::types::managed_policy::ManagedPolicy,
+    &crate::core::types::permission::Permission,
+    &crate::core::types::role::Role,
+    &crate::core::types::route::Route,
+    &crate::core::types::route_response::RouteResponse,
+    &crate::core::types::stage::Stage,
+    &crate::core::types::table::Table,
+    &crate::core::types::version::Version,
+];
+
+/// The provider of a type, by its name.
+pub fn provider(type_name: &str) -> Option<&'static dyn Provider> {
+    PROVIDERS.iter().find(|provider| provider.type_name() == type_name).copied()
+}
+
+/// Why a resource could not be read, made, changed or removed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ResourceError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<PropertyError> for ResourceError {
+    fn from(error: PropertyError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What providers are given to work with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub aws: &'a Aws,
+    /// Tells the user what is being waited for.
+    pub note: &'a (dyn Fn(String) + Send + Sync),
+}
+
+/// What to look for when a stack is read.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Physical names that the template wants, by type: looked at whoever owns them.
+    pub names: BTreeMap<&'static str, Vec<String>>,
+    /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has seen,
+    /// and those of the template whose names wschat makes.
+    pub functions: BTreeSet<String>,
+    /// Inline policies, as (role, policy name), that the template describes as resources of their own.
+    /// The logical id tells equal ones apart: many templates give every role a policy of the same name.
+    pub inline_policies: BTreeMap<(String, String), String>,
+    /// Managed policies that the template gives to roles from the policies' side, as (role, policy ARN).
+    pub attachments: Vec<(String, String)>,
+    /// Whether the template has route responses: routes that have them need not show it.
+    pub route_responses: bool,
+    /// Whether the template has versions or aliases: functions that are to have them need not show it.
+    pub versions: bool,
+}
+
+/// What to look for, which becomes known while a reading is already under way: first everything is listed, for which
+/// it takes no template and no account.
+pub type Sought = tokio::sync::SetOnce<Search>;
+
+impl Search {
+    /// Whether the template wants a resource of this type by this name.
+    pub fn wants(&self, type_name: &str, name: &str) -> bool {
+        self.names.get(type_name).is_some_and(|names| names.iter().any(|known| known == name))
+    }
+}
+
+/// Reads and writes one resource type in AWS.
+#[async_trait]
+pub trait Provider: Kind {
+    /// All resources of this type that belong to the stack, and those of others whose names it wants. For types with
+    /// a parent: those inside `parents`. Before `sought` is known, `aws` has no account to make ARNs with.
+    ///
+    /// # Errors
+    /// When AWS cannot be read.
+    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError>;
+
+    /// Looks again for one resource, after a create whose answer was lost or that was told "already exists".
+    ///
+    /// # Errors
+    /// When AWS cannot be read.
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError>;
+
+    /// Creates it. It need not be ready yet when this returns: see `settle`.
+    ///
+    /// # Errors
+    /// `Meaning::Unknown` and `Meaning::Exists` make the executor look with `find`.
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError>;
+
+    /// Waits until it is ready, and does what can be done only then.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    async fn settle(&self, _cx: Context<'_>, _want: &Want, _id: &str) -> Result<(), ResourceError> {
+        Ok(())
+    }
+
+    /// What an update of `live` into `want` writes over and no reading tells: a function's code. `None` where there is
+    /// nothing, or it cannot be had: then the update cannot be undone.
+    async fn backup(&self, _cx: Context<'_>, _live: &Live, _want: &Want) -> Option<Bytes> {
+        None
+    }
+
+    /// Changes `live` into `want`, in place.
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError>;
+
+    /// Removes it and waits until it is gone; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError>;
+}
+
+/// A policy document as IAM gives it.
+///
+/// # Errors
+/// When it is none.
+pub fn document(text: &str) -> Result<Document, ResourceError> {
+    Document::from_url_encoded(text)
+        .map_err(|error| ResourceError::Failed(format!("AWS returned a policy document that is not JSON: {error}")))
+}
+
+/// `Ok` for what is already gone.
+///
+/// # Errors
+/// Every other failure.
+pub fn gone_is_fine<T>(result: Result<T, CallError>) -> Result<(), CallError> {
+    match result {
+        Err(error) if !error.is(Meaning::NotFound) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// An SDK structure that was built, or why it could not be: a value AWS requires is missing.
+///
+/// # Errors
+/// When the builder refused.
+pub fn built<T>(result: Result<T, aws_smithy_types::error::operation::BuildError>) -> Result<T, ResourceError> {
+    result.map_err(|error| ResourceError::Failed(error.to_string()))
+}

@@ -1,0 +1,137 @@
+//! Reads and writes `AWS::ApiGatewayV2::Route`.
+
+use async_trait::async_trait;
+use aws_sdk_apigatewayv2::types as sdk;
+
+use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
+use crate::aws::client::{Aws, Call};
+use crate::core::types::route::{AuthorizationType, Props, Route, TYPE};
+use crate::core::types::{Created, Kind, Live, Want, to_value};
+
+#[async_trait]
+impl Provider for Route {
+    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
+    }
+
+    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+        let props: Props = want.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    }
+
+    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+        let aws = cx.aws;
+        let props: Props = want.read()?;
+        let answer = aws
+            .call(Call::new("apigatewayv2", "CreateRoute").once().lane(&props.api_id), || {
+                aws.apigateway
+                    .create_route()
+                    .api_id(&props.api_id)
+                    .route_key(&props.route_key)
+                    .set_target(props.target.clone())
+                    .authorization_type(props.authorization_type.sdk())
+                    .set_authorizer_id(props.authorizer_id.clone())
+                    .api_key_required(props.api_key_required)
+                    .set_model_selection_expression(props.model_selection_expression.clone())
+                    .set_operation_name(props.operation_name.clone())
+                    .set_route_response_selection_expression(props.route_response_selection_expression.clone())
+                    .send()
+            })
+            .await?;
+        Ok(Created::new(answer.route_id.unwrap_or_default()))
+    }
+
+    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let to: Props = want.read()?;
+        // Updates merge. An empty text clears what the template no longer says.
+        aws.call(Call::new("apigatewayv2", "UpdateRoute").lane(&to.api_id), || {
+            aws.apigateway
+                .update_route()
+                .api_id(&to.api_id)
+                .route_id(&live.physical_id)
+                .route_key(&to.route_key)
+                .target(to.target.as_deref().unwrap_or_default())
+                .authorization_type(to.authorization_type.sdk())
+                .set_authorizer_id(cleared(live, "AuthorizerId", &to.authorizer_id))
+                .api_key_required(to.api_key_required)
+                .set_model_selection_expression(cleared(
+                    live,
+                    "ModelSelectionExpression",
+                    &to.model_selection_expression,
+                ))
+                .set_operation_name(cleared(live, "OperationName", &to.operation_name))
+                .set_route_response_selection_expression(cleared(
+                    live,
+                    "RouteResponseSelectionExpression",
+                    &to.route_response_selection_expression,
+                ))
+                .send()
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let aws = cx.aws;
+        let api = live.parent.as_deref().unwrap_or_default();
+        gone_is_fine(
+            aws.call(Call::new("apigatewayv2", "DeleteRoute").lane(api), || {
+                aws.apigateway.delete_route().api_id(api).route_id(&live.physical_id).send()
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+}
+
+impl AuthorizationType {
+    fn sdk(self) -> sdk::AuthorizationType {
+        match self {
+            Self::None => sdk::AuthorizationType::None,
+            Self::AwsIam => sdk::AuthorizationType::AwsIam,
+            Self::Custom => sdk::AuthorizationType::Custom,
+        }
+    }
+}
+
+async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+    let items = pages::below(|from| async move {
+        let page = aws
+            .call(Call::new("apigatewayv2", "GetRoutes"), || {
+                aws.apigateway.get_routes().api_id(api).max_results("500").set_next_token(from.clone()).send()
+            })
+            .await?;
+        Ok((page.items, page.next_token))
+    })
+    .await?;
+    Ok(items.into_iter().map(|route| live(api, route)).collect())
+}
+
+fn live(api: &str, route: sdk::Route) -> Live {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let id = route.route_id.unwrap_or_default();
+    let props = Props {
+        api_id: api.to_owned(),
+        route_key: route.route_key.unwrap_or_default(),
+        target: text(route.target),
+        authorization_type: match route.authorization_type {
+            Some(sdk::AuthorizationType::AwsIam) => AuthorizationType::AwsIam,
+            Some(sdk::AuthorizationType::Custom) => AuthorizationType::Custom,
+            _ => AuthorizationType::None,
+        },
+        authorizer_id: text(route.authorizer_id),
+        api_key_required: route.api_key_required.unwrap_or(false),
+        model_selection_expression: text(route.model_selection_expression),
+        operation_name: text(route.operation_name),
+        route_response_selection_expression: text(route.route_response_selection_expression),
+    };
+    Live::new(TYPE, id, to_value(&props)).below(api)
+}
+
+/// What to send for a property that may have gone: the value, nothing where there never was one, or an empty text
+/// that clears it.
+pub(super) fn cleared(live: &Live, property: &str, to: &Option<String>) -> Option<String> {
+    to.clone().or_else(|| live.properties.get(property).map(|_| String::new()))
+}

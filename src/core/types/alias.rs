@@ -1,0 +1,84 @@
+//! `AWS::Lambda::Alias`: a name for a version of a function.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, Naming, Want, function, to_value};
+use crate::core::words::{Problem, Scope, deserialize};
+
+pub const TYPE: &str = "AWS::Lambda::Alias";
+
+/// An alias. Its physical id is `FUNCTION:NAME`.
+pub struct Alias;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) name: String,
+    #[serde(deserialize_with = "function::name")]
+    pub(crate) function_name: String,
+    pub(crate) function_version: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    pub(crate) routing_config: Option<Routing>,
+    /// Put in by the plan.
+    pub(crate) mark: Option<String>,
+}
+
+/// What share of the invocations goes to another version than the alias's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Routing {
+    pub(crate) additional_version_weights: Vec<Weight>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Weight {
+    pub(crate) function_version: String,
+    pub(crate) function_weight: f64,
+}
+
+impl Kind for Alias {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let mut props: Props = deserialize::read(properties)?;
+        // No weights and none at all mean the same.
+        props.routing_config = props.routing_config.filter(|routing| !routing.additional_version_weights.is_empty());
+        Ok(to_value(&props))
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["ProvisionedConcurrencyConfig"]
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "Name", longest: 128, within: Some("FunctionName"), path: None })
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FunctionName", "Name"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("AliasArn") => Attribute::Known(function::arn(scope, name.unwrap_or_default())),
+            Some(_) => Attribute::Unknown(&["AliasArn"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(function::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+}

@@ -1,0 +1,111 @@
+//! `AWS::ApiGatewayV2::Api`, for WebSocket APIs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tags::Tags;
+use super::{Attribute, Kind, Live, Owner, Want, canonical, tags};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Api";
+
+/// The attribute that holds the URI which clients reach the API's stages under.
+pub const ENDPOINT: &str = "ApiEndpoint";
+
+/// A WebSocket API.
+pub struct Api;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) name: String,
+    pub(crate) protocol_type: ProtocolType,
+    pub(crate) route_selection_expression: String,
+    #[serde(default = "from_header")]
+    pub(crate) api_key_selection_expression: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) disable_execute_api_endpoint: bool,
+    #[serde(default)]
+    pub(crate) disable_schema_validation: bool,
+    /// Which addresses reach it; API Gateway's default is IPv4 alone.
+    #[serde(default)]
+    pub(crate) ip_address_type: IpAddressType,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    pub(crate) tags: Tags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ProtocolType {
+    #[serde(rename = "WEBSOCKET")]
+    WebSocket,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IpAddressType {
+    #[default]
+    Ipv4,
+    Dualstack,
+}
+
+pub(crate) fn from_header() -> String {
+    "$request.header.x-api-key".to_owned()
+}
+
+impl Kind for Api {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[
+            "BasePath",
+            "Body",
+            "BodyS3Location",
+            "CorsConfiguration",
+            "CredentialsArn",
+            "FailOnWarnings",
+            "RouteKey",
+            "Target",
+        ]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ProtocolType"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some(ENDPOINT) => Attribute::Minted,
+            Some("ApiId") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["ApiId", ENDPOINT]),
+        }
+    }
+
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        match live.owner {
+            Owner::Stack => live.logical_id.as_deref() == Some(&want.logical_id),
+            Owner::Other(_) => live.properties["Name"] == want.properties["Name"],
+        }
+    }
+}
+
+pub(crate) fn arn(scope: &Scope, id: &str) -> String {
+    format!("arn:{}:apigateway:{}::/apis/{id}", scope.partition, scope.region)
+}

@@ -1,0 +1,76 @@
+//! `AWS::ApiGatewayV2::Authorizer`: a function that is asked whether a client may connect.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, Want, api, canonical};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Authorizer";
+
+/// A Lambda authorizer. Within its API it is known by its name.
+pub struct Authorizer;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) api_id: String,
+    pub(crate) name: String,
+    pub(crate) authorizer_type: AuthorizerType,
+    pub(crate) authorizer_uri: String,
+    pub(crate) authorizer_credentials_arn: Option<String>,
+    /// `route.request.header.Auth`, `route.request.querystring.token`: without one of them nobody is asked.
+    #[serde(default)]
+    pub(crate) identity_source: Vec<String>,
+}
+
+/// WebSocket APIs take no other; `JWT` is of HTTP APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum AuthorizerType {
+    #[serde(rename = "REQUEST")]
+    Request,
+}
+
+impl Kind for Authorizer {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[
+            "AuthorizerPayloadFormatVersion",
+            "AuthorizerResultTtlInSeconds",
+            "EnableSimpleResponses",
+            "IdentityValidationExpression",
+            "JwtConfiguration",
+        ]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some("AuthorizerId") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["AuthorizerId"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.properties["Name"] == live.properties["Name"] && want.properties["ApiId"] == live.properties["ApiId"]
+    }
+}

@@ -1,0 +1,501 @@
+//! What AWS's documentation says of single resources and no service model does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Refusal;
+use crate::core::iam::managed::{Known, PREFIX, all_names, known, name_of};
+use crate::core::types::{
+    alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
+    stage, table,
+};
+use crate::core::words::{Path, Problem, Token};
+
+/// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
+pub const RESERVED_VARIABLES: &[&str] = &[
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+];
+
+/// The most that all variables of a function together may take, as JSON, in bytes (Lambda developer guide, quotas; what it
+/// measures is in its refusal: "String measured: {...}").
+pub const LONGEST_ENVIRONMENT: usize = 4096;
+
+/// How many tags a resource may have, in every service here.
+const MOST_TAGS: usize = 50;
+
+/// How many of them wschat sets itself: four that say whose the resource is, and one on functions that have versions.
+const OWN_TAGS: usize = 5;
+
+/// What is wrong with the properties of one resource.
+pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
+    let root = Path::default();
+    let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
+    match type_name {
+        function::TYPE => {
+            problems.extend(variables(properties).into_iter().chain(logging(properties)).map(Refusal::from));
+        }
+        alias::TYPE => problems.extend(weights(properties).map(Refusal::from)),
+        authorizer::TYPE => problems.extend(request_authorizer(properties).into_iter().map(Refusal::from)),
+        permission::TYPE => problems.extend(principal(properties).map(Refusal::from)),
+        inline_policy::TYPE => {
+            problems.extend(length(&[&properties["PolicyDocument"]], 10_240, "PolicyDocument").map(Refusal::from))
+        }
+        managed_policy::TYPE => {
+            problems.extend(length(&[&properties["PolicyDocument"]], 6_144, "PolicyDocument").map(Refusal::from));
+        }
+        integration::TYPE => problems.extend(uri(properties)),
+        route::TYPE => problems.extend(authorization(properties)),
+        route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties).map(Refusal::from)),
+        stage::TYPE => {
+            problems.extend(
+                log_format(properties)
+                    .into_iter()
+                    .chain(log_destination(properties))
+                    .chain(throttles(properties))
+                    .map(Refusal::from),
+            );
+        }
+        table::TYPE => problems.extend(table_settings(properties)),
+        role::TYPE => {
+            let names = elements(properties, "Policies").map(|(at, policy)| (at, &policy["PolicyName"]));
+            let twice = unique(names, &root.key("Policies"), "PolicyName");
+            problems.extend(managed_policies(properties).into_iter().chain(twice).map(Refusal::from));
+            let documents: Vec<&Value> =
+                elements(properties, "Policies").map(|(_, policy)| &policy["PolicyDocument"]).collect();
+            problems.extend(length(&documents, 10_240, "Policies").map(Refusal::from));
+        }
+        _ => {}
+    }
+    problems
+}
+
+/// The elements of a list, with their places in it.
+fn elements<'v>(properties: &'v Value, name: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+    properties.get(name).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+/// A property that is text all of which is known.
+fn text<'v>(properties: &'v Value, name: &str) -> Option<&'v str> {
+    properties.get(name)?.as_str().filter(|text| !Token::is_in(text))
+}
+
+/// That two elements of the list at `list` have the same `name`.
+fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name: &str) -> Vec<Problem> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let named = names.filter_map(|(at, value)| Some((at, value.as_str().filter(|text| !text.is_empty())?)));
+    let mut problems = Vec::new();
+    for (at, text) in named {
+        if let Some(first) = seen.insert(text, at) {
+            let what = format!("element {} has the {name} \"{}\" already", first + 1, Token::readable(text));
+            let (path, other) = (list.index(at).key(name), list.index(first).key(name));
+            problems.push(Problem::new(path.clone(), what).hanging_on([path, other]));
+        }
+    }
+    problems
+}
+
+/// Tags are alike in all services (AWS general reference, tag naming limits).
+fn tags(properties: &Value) -> Vec<Problem> {
+    let root = Path::default().key("Tags");
+    let mut problems = Vec::new();
+    let keys: Vec<(Path, bool, &str)> = match properties.get("Tags") {
+        Some(Value::Object(tags)) => tags.keys().map(|key| (root.key(key), true, key.as_str())).collect(),
+        Some(Value::Array(tags)) => {
+            problems.extend(unique(tags.iter().enumerate().map(|(at, tag)| (at, &tag["Key"])), &root, "Key"));
+            let keys = tags.iter().enumerate();
+            keys.filter_map(|(at, tag)| Some((root.index(at).key("Key"), false, tag["Key"].as_str()?))).collect()
+        }
+        _ => return problems,
+    };
+    for (path, at_key, key) in &keys {
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            let what = format!("the tag \"{}\" cannot be set: aws: is for AWS's own", Token::readable(key));
+            problems.push(Problem { at_key: *at_key, ..Problem::new(path.clone(), what) });
+        }
+    }
+    let most = MOST_TAGS - OWN_TAGS;
+    if keys.len() > most {
+        let what = format!("Tags may have {most} elements at most, not {}", keys.len());
+        let help = format!("AWS takes {MOST_TAGS}, and wschat adds up to {OWN_TAGS} by which it knows its resources");
+        problems.push(Problem::new(root, what).help(help));
+    }
+    problems
+}
+
+fn variables(properties: &Value) -> Vec<Problem> {
+    let Some(variables) = properties["Environment"]["Variables"].as_object() else { return Vec::new() };
+    let path = Path::default().key("Environment").key("Variables");
+    let mut problems: Vec<Problem> = variables
+        .keys()
+        .filter(|name| RESERVED_VARIABLES.contains(&name.as_str()))
+        .map(|name| {
+            let what = format!("the variable {name} cannot be set: it is reserved for Lambda itself");
+            Problem::of_key(path.key(name), what).help("handlers find it in their environment, as Lambda sets it")
+        })
+        .collect();
+    // What is not known yet makes it no shorter.
+    let known = |value: &Value| Token::substitute(value, &|_| Some(String::new()));
+    let measured: BTreeMap<&String, String> = variables
+        .iter()
+        .map(|(name, value)| (name, known(value).as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    let length = serde_json::to_string(&measured).map_or(0, |text| text.len());
+    if length > LONGEST_ENVIRONMENT {
+        let what = format!("all variables together may take {LONGEST_ENVIRONMENT} bytes as JSON, not {length}");
+        let problem = Problem::new(path.clone(), what).hanging_on([path]);
+        problems.push(problem.help("put what is long into the code, or into a table"));
+    }
+    problems
+}
+
+/// CreateIntegration, IntegrationUri: a function behind AWS_PROXY, nothing behind MOCK ("Integration URI is not supported
+/// for MOCK integrations").
+fn uri(properties: &Value) -> Option<Refusal> {
+    let given = properties.get("IntegrationUri").filter(|uri| !uri.is_null());
+    let kind = Path::default().key("IntegrationType");
+    match (text(properties, "IntegrationType")?, given) {
+        ("AWS_PROXY", None) => {
+            let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri");
+            Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").hanging_on([kind])))
+        }
+        ("MOCK", Some(_)) => {
+            let path = Path::default().key("IntegrationUri");
+            let problem = Problem::of_key(path, "a MOCK integration calls nothing, and takes no IntegrationUri");
+            Some(problem.help("remove it").hanging_on([kind]).into())
+        }
+        _ => None,
+    }
+}
+
+/// Only `$connect` authorizes, for the whole connection ("Currently, authorization is restricted to the $connect route
+/// only"); and only `$default` is a response of a WebSocket API.
+fn authorization(properties: &Value) -> Vec<Refusal> {
+    let only = only_default("RouteResponseSelectionExpression", properties);
+    let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
+    if text(properties, "RouteKey") == Some("") {
+        let path = Path::default().key("RouteKey");
+        problems.push(Problem::new(path.clone(), "a route needs a RouteKey").hanging_on([path]).into());
+    }
+    let path = Path::default().key("AuthorizationType");
+    let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
+    match text(properties, "RouteKey") {
+        Some("$connect") if kind == "CUSTOM" && properties.get("AuthorizerId").is_none_or(Value::is_null) => {
+            let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId");
+            problems.push(Refusal::missing(problem.help("AuthorizerId: !Ref AUTHORIZER").hanging_on([path])));
+        }
+        Some("$connect") | None => {}
+        Some(key) => {
+            let what = format!("the route {key} cannot have the authorization {kind}: only $connect can");
+            let help = "whoever may connect may use all routes: authorize $connect, and leave it out here";
+            let key = Path::default().key("RouteKey");
+            problems.push(Problem::new(path.clone(), what).help(help).hanging_on([path, key]).into());
+        }
+    }
+    problems
+}
+
+fn only_default(name: &str, properties: &Value) -> Option<Problem> {
+    let given = text(properties, name).filter(|given| !given.is_empty() && *given != "$default")?;
+    let path = Path::default().key(name);
+    let problem = Problem::new(path.clone(), format!("{name} cannot be \"{given}\"")).hanging_on([path]);
+    Some(problem.help("WebSocket APIs know $default alone"))
+}
+
+/// Access logs go to a log group, or to a Firehose stream whose name begins with `amazon-apigateway-` (developer guide,
+/// "Configure logging for WebSocket APIs").
+fn log_destination(properties: &Value) -> Option<Problem> {
+    let arn = text(properties.get("AccessLogSettings")?, "DestinationArn").filter(|arn| !arn.is_empty())?;
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    let is_destination = match parts[..] {
+        ["arn", _, "logs", _, _, "log-group", name] => !name.is_empty(),
+        ["arn", _, "firehose", _, _, name] => name.starts_with("deliverystream/amazon-apigateway-"),
+        _ => false,
+    };
+    if is_destination {
+        return None;
+    }
+    let path = Path::default().key("AccessLogSettings").key("DestinationArn");
+    let what = format!("access logs go to the ARN of a log group or of a Firehose stream, not to \"{arn}\"");
+    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: !GetAtt AccessLogs.Arn"))
+}
+
+/// UpdateStage, accessLogSettings: `$context.requestId` or `$context.extendedRequestId` must be in the format (the second is
+/// said by aws/aws-cdk#22591).
+fn log_format(properties: &Value) -> Option<Problem> {
+    let settings = properties.get("AccessLogSettings")?;
+    let format = settings.get("Format").and_then(Value::as_str).filter(|format| !format.is_empty())?;
+    let has = |name: &str| {
+        format.split("$context.").skip(1).any(|rest| {
+            rest.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
+        })
+    };
+    if Token::is_in(format) || has("requestId") || has("extendedRequestId") {
+        return None;
+    }
+    let path = Path::default().key("AccessLogSettings").key("Format");
+    let what = "the format of access logs must have $context.requestId or $context.extendedRequestId in it";
+    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: '$context.requestId $context.status'"))
+}
+
+/// What CreateTable and UpdateTimeToLive refuse (DynamoDB API reference).
+fn table_settings(properties: &Value) -> Vec<Refusal> {
+    let root = Path::default();
+    let billing = root.key("BillingMode");
+    let mut problems: Vec<Refusal> = Vec::new();
+    let on_demand = text(properties, "BillingMode") == Some("PAY_PER_REQUEST");
+    let provisioned = matches!(properties.get("BillingMode"), None | Some(Value::Null))
+        || text(properties, "BillingMode") == Some("PROVISIONED");
+    let indexes = elements(properties, "GlobalSecondaryIndexes")
+        .map(|(at, index)| (root.key("GlobalSecondaryIndexes").index(at), index));
+    for (path, value) in std::iter::once((root.clone(), properties)).chain(indexes) {
+        let whose = if path.0.is_empty() { "the table" } else { "the index" };
+        match value.get("ProvisionedThroughput").filter(|given| !given.is_null()) {
+            Some(_) if on_demand => {
+                let what = "a table that is billed by the request takes no ProvisionedThroughput";
+                let path = path.key("ProvisionedThroughput");
+                let problem = Problem::of_key(path, what).help("remove it, or make BillingMode PROVISIONED");
+                problems.push(problem.hanging_on([billing.clone()]).into());
+            }
+            None if provisioned && value.is_object() => {
+                let what =
+                    format!("{whose} needs a ProvisionedThroughput, because the table's BillingMode is PROVISIONED");
+                let problem = Problem::new(path, what).help("BillingMode: PAY_PER_REQUEST needs none");
+                problems.push(Refusal::missing(problem.hanging_on([billing.clone()])));
+            }
+            _ => {}
+        }
+    }
+    let life = &properties["TimeToLiveSpecification"];
+    let on = life["Enabled"] == true || life["Enabled"] == "true";
+    if on && life.get("AttributeName").is_none_or(Value::is_null) {
+        let what = "missing property \"AttributeName\" of TimeToLiveSpecification";
+        let path = root.key("TimeToLiveSpecification");
+        problems.push(Refusal::missing(Problem::new(path.clone(), what).hanging_on([path.key("Enabled")])));
+    }
+    let mut names = BTreeSet::new();
+    for list in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+        for (at, index) in elements(properties, list) {
+            let Some(name) = index["IndexName"].as_str().filter(|name| !name.is_empty()) else { continue };
+            if !names.insert(name) {
+                let what = format!("another index has the name \"{}\" already", Token::readable(name));
+                problems.push(Problem::new(root.key(list).index(at).key("IndexName"), what).into());
+            }
+        }
+    }
+    problems.extend(keys(properties, &root).into_iter().map(Refusal::from));
+    problems
+}
+
+/// Levels are for JSON logs alone (Lambda's refusal: "To use the ApplicationLogLevel ..., you must set LogFormat to JSON").
+fn logging(properties: &Value) -> Option<Problem> {
+    let logging = properties.get("LoggingConfig")?;
+    const LEVELS: [(&str, &[&str]); 2] = [
+        ("ApplicationLogLevel", &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
+        ("SystemLogLevel", &["DEBUG", "INFO", "WARN"]),
+    ];
+    let given = |(name, levels): &(&str, &[&str])| logging[*name].as_str().is_some_and(|level| levels.contains(&level));
+    let (level, _) = LEVELS.into_iter().find(given)?;
+    let format = logging.get("LogFormat").and_then(Value::as_str).unwrap_or("Text");
+    if format == "JSON" || Token::is_in(format) {
+        return None;
+    }
+    let path = Path::default().key("LoggingConfig");
+    let problem = Problem::new(path.key(level), format!("{level} is for logs in JSON alone"));
+    Some(problem.help("LogFormat: JSON").hanging_on([path.key("LogFormat"), path.key(level)]))
+}
+
+/// An alias leads to its version and to one more at most (Lambda API reference, AliasRoutingConfiguration).
+fn weights(properties: &Value) -> Option<Problem> {
+    let path = Path::default().key("RoutingConfig").key("AdditionalVersionWeights");
+    let weights = properties["RoutingConfig"]["AdditionalVersionWeights"].as_array().filter(|all| !all.is_empty())?;
+    if weights.len() > 1 {
+        return Some(Problem::new(path, format!("an alias may have one additional version, not {}", weights.len())));
+    }
+    let versions = [text(properties, "FunctionVersion"), weights[0]["FunctionVersion"].as_str()];
+    let latest = versions.into_iter().flatten().any(|version| version == "$LATEST");
+    latest.then(|| Problem::new(path, "an alias that divides its invocations cannot lead to $LATEST"))
+}
+
+/// CreateAuthorizer of a WebSocket API: where it finds what identifies the caller, and what it calls.
+fn request_authorizer(properties: &Value) -> Vec<Problem> {
+    const SOURCES: [&str; 4] = ["route.request.header.", "route.request.querystring.", "context.", "stageVariables."];
+    let root = Path::default();
+    let mut problems = Vec::new();
+    for (at, source) in elements(properties, "IdentitySource") {
+        let Some(given) = source.as_str().filter(|given| !Token::is_in(given)) else { continue };
+        if !SOURCES.iter().any(|source| given.starts_with(source)) {
+            let what = format!("\"{given}\" is no identity source of a WebSocket API");
+            let path = root.key("IdentitySource").index(at);
+            problems.push(
+                Problem::new(path.clone(), what)
+                    .hanging_on([path])
+                    .help("such as route.request.header.Authorization or route.request.querystring.token"),
+            );
+        }
+    }
+    // An ARN of a function that is in this template is known.
+    if let Some(given) = properties.get("AuthorizerUri").and_then(Value::as_str)
+        && given.starts_with("arn:")
+        && !given.contains(":apigateway:")
+    {
+        let path = root.key("AuthorizerUri");
+        let problem = Problem::new(path.clone(), "AuthorizerUri must be the URI that invokes a function, not its ARN");
+        let help = "!Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${FUNCTION.Arn}/invocations";
+        problems.push(problem.help(help).hanging_on([path]));
+    }
+    problems
+}
+
+/// AddPermission, Principal: a service's name, an account, an ARN, or everybody ("The provided principal was invalid").
+fn principal(properties: &Value) -> Option<Problem> {
+    let given = text(properties, "Principal")?;
+    let is_account = given.len() == 12 && given.bytes().all(|byte| byte.is_ascii_digit());
+    if given == "*" || given.contains('.') || given.starts_with("arn:") || is_account {
+        return None;
+    }
+    let path = Path::default().key("Principal");
+    let problem = Problem::new(path.clone(), format!("\"{given}\" is no principal")).hanging_on([path]);
+    Some(problem.help("a service is named like apigateway.amazonaws.com, an account by its twelve digits"))
+}
+
+/// IAM's quotas for the characters of policies, whitespace apart: an inline one with all others of its role, a managed one
+/// alone.
+fn length(documents: &[&Value], most: usize, property: &str) -> Option<Problem> {
+    // What is not known yet makes it no shorter.
+    let text = |document: &Value| Token::substitute(document, &|_| Some(String::new())).to_string();
+    let all: usize =
+        documents.iter().map(|document| text(document).chars().filter(|c| !c.is_whitespace()).count()).sum();
+    (all > most).then(|| {
+        let what = format!("{property} may have {most} characters at most, not {all}");
+        Problem::new(Path::default().key(property), what).help("divide it between several managed policies")
+    })
+}
+
+/// Throttles cannot be below 0.
+fn throttles(properties: &Value) -> Vec<Problem> {
+    let root = Path::default();
+    let of_routes = properties["RouteSettings"].as_object().into_iter().flatten();
+    let of_routes = of_routes.map(|(route, settings)| (root.key("RouteSettings").key(route), settings));
+    let mut problems = Vec::new();
+    for (path, settings) in
+        std::iter::once((root.key("DefaultRouteSettings"), &properties["DefaultRouteSettings"])).chain(of_routes)
+    {
+        for limit in ["ThrottlingBurstLimit", "ThrottlingRateLimit"] {
+            if settings[limit].as_f64().is_some_and(|given| given < 0.0) {
+                let path = path.key(limit);
+                problems.push(Problem::new(path.clone(), format!("{limit} cannot be below 0")).hanging_on([path]));
+            }
+        }
+    }
+    problems
+}
+
+/// A key is a HASH attribute, and a RANGE one after it or none.
+fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
+    let lists = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
+    let indexes = lists
+        .iter()
+        .flat_map(|list| elements(properties, list).map(move |(at, index)| (root.key(list).index(at), index)));
+    let mut problems = Vec::new();
+    for (path, value) in std::iter::once((root.clone(), properties)).chain(indexes) {
+        let path = path.key("KeySchema");
+        let first = value["KeySchema"].get(0).and_then(|key| key["KeyType"].as_str());
+        if first == Some("RANGE") {
+            let what = "the first attribute of a key must be its HASH attribute";
+            let path = path.index(0).key("KeyType");
+            problems.push(Problem::new(path.clone(), what).hanging_on([path.clone()]));
+        }
+        let Some(parts) = value["KeySchema"].as_array() else { continue };
+        if parts.len() > 2 {
+            problems.push(Problem::new(path.clone(), format!("a key has two attributes at most, not {}", parts.len())));
+            continue;
+        }
+        if let Some(second) = parts.get(1) {
+            if first == Some("HASH") && second["KeyType"] == "HASH" {
+                let path = path.index(1).key("KeyType");
+                let problem = Problem::new(path.clone(), "the second attribute of a key must be its RANGE attribute");
+                problems.push(problem.hanging_on([path]));
+            }
+            let same = parts[0]["AttributeName"].as_str().filter(|name| second["AttributeName"] == *name);
+            if let Some(name) = same {
+                let what = format!("\"{}\" is in this key twice", Token::readable(name));
+                problems.push(Problem::new(path.index(1).key("AttributeName"), what));
+            }
+        }
+    }
+    let has_range = |value: &Value| value["KeySchema"].as_array().is_none_or(|parts| parts.len() > 1);
+    for (at, index) in elements(properties, "LocalSecondaryIndexes") {
+        let path = root.key("LocalSecondaryIndexes").index(at).key("KeySchema");
+        if !has_range(index) {
+            problems.push(Problem::new(path, "a local secondary index needs a RANGE attribute of its own"));
+        } else if !has_range(properties) {
+            problems.push(Problem::new(path, "a table without a RANGE attribute can have no local secondary index"));
+        }
+    }
+    for list in lists {
+        for (at, index) in elements(properties, list) {
+            let path = root.key(list).index(at).key("Projection");
+            let listed = index["Projection"]["NonKeyAttributes"].as_array().is_some_and(|all| !all.is_empty());
+            match index["Projection"]["ProjectionType"].as_str() {
+                Some("INCLUDE") if !listed => {
+                    problems.push(Problem::new(path, "the projection INCLUDE needs NonKeyAttributes"));
+                }
+                Some(kind @ ("ALL" | "KEYS_ONLY")) if listed => {
+                    problems.push(Problem::new(path, format!("the projection {kind} takes no NonKeyAttributes")));
+                }
+                _ => {}
+            }
+        }
+    }
+    let definitions = elements(properties, "AttributeDefinitions").map(|(at, one)| (at, &one["AttributeName"]));
+    problems.extend(unique(definitions, &root.key("AttributeDefinitions"), "AttributeName"));
+    problems
+}
+
+/// Managed policies of AWS's that IAM would not find ("... does not exist or is not attachable"). Those whose name is in no
+/// list are a warning's, because AWS adds new ones.
+fn managed_policies(properties: &Value) -> Vec<Problem> {
+    let root = Path::default();
+    let list = root.key("ManagedPolicyArns");
+    let boundary = properties.get("PermissionsBoundary").map(|arn| (root.key("PermissionsBoundary"), arn));
+    let arns = elements(properties, "ManagedPolicyArns").map(|(at, arn)| (list.index(at), arn)).chain(boundary);
+    let mut problems = Vec::new();
+    for (path, arn) in arns {
+        let Some(arn) = arn.as_str() else { continue };
+        if !arn.starts_with("arn:") && !arn.is_empty() && !Token::is_in(arn) {
+            let meant =
+                all_names().find(|known| name_of(known) == arn).map(|known| format!("did you mean {PREFIX}{known}?"));
+            let problem =
+                Problem::new(path.clone(), format!("\"{arn}\" is no ARN of a managed policy")).hanging_on([path]);
+            problems.push(Problem { help: meant, ..problem });
+            continue;
+        }
+        let problem = match known(arn) {
+            Known::Elsewhere(real) => {
+                Problem::new(path, format!("there is no managed policy {arn}")).help(format!("did you mean {real}?"))
+            }
+            Known::ServiceLinked => Problem::new(path, format!("{arn} can be attached to service-linked roles only")),
+            Known::Fine | Known::Unknown(_) => continue,
+        };
+        problems.push(problem);
+    }
+    problems
+}

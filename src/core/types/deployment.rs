@@ -1,0 +1,139 @@
+//! `AWS::ApiGatewayV2::Deployment`: an immutable snapshot of an API's routes and integrations.
+//!
+//! A changed route does nothing until a new deployment has frozen it and the stage points there. So a deployment is
+//! known by a digest of what it froze, kept at the end of its description: the one thing about it that can be written.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Attribute, Kind, Live, Want, api, canonical};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
+
+/// The property that the plan puts in: canonical properties of all routes, integrations and route responses.
+pub const FREEZES: &str = "Freezes";
+
+/// Where in a live deployment's properties the digest of what it froze stands.
+pub const DIGEST: &str = "Digest";
+
+/// What comes before the digest in a description.
+const MARK: &str = "wschat:";
+
+/// A snapshot of an API.
+pub struct Deployment;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) api_id: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    pub(crate) freezes: Option<Value>,
+}
+
+/// The digest of a deployment's content. Its own logical id is part of it, so that two deployments of one API stay two.
+pub fn digest(want: &Want) -> String {
+    let frozen = want.properties.get(FREEZES).unwrap_or(&Value::Null);
+    let digest = Sha256::digest(format!("{}\n{}", want.logical_id, sorted(frozen)));
+    hex::encode(&digest[..8])
+}
+
+/// JSON text with its members in one order.
+fn sorted(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(key, _)| key.as_str());
+            let members: Vec<_> = members
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), sorted(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+pub(crate) fn description(props: &Props, digest: &str) -> String {
+    [props.description.as_str(), MARK].join(if props.description.is_empty() { "" } else { " " }) + digest
+}
+
+/// A description without the mark, and the digest in it.
+pub(crate) fn split(description: &str) -> (&str, Option<&str>) {
+    match description.rsplit_once(MARK) {
+        Some((text, digest)) if digest.len() == 16 => (text.trim_end(), Some(digest)),
+        _ => (description, None),
+    }
+}
+
+impl Kind for Deployment {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["StageName"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some("DeploymentId") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["DeploymentId"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.properties["ApiId"] == live.properties["ApiId"]
+            && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(want))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn want(logical_id: &str, properties: Value) -> Want {
+        Want { logical_id: logical_id.to_owned(), name: None, properties, code: None }
+    }
+
+    #[test]
+    fn the_digest_is_of_what_is_frozen_in_any_order() {
+        let one = want("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/1"}]}));
+        let same = want("D", json!({FREEZES: [{"Target": "integrations/1", "RouteKey": "x"}], "ApiId": "a"}));
+        let other = want("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/2"}]}));
+        assert_eq!(digest(&one), digest(&same));
+        assert_ne!(digest(&one), digest(&other));
+        assert_ne!(digest(&one), digest(&want("E", one.properties.clone())));
+    }
+
+    #[test]
+    fn a_description_keeps_the_users_words_and_the_digest() {
+        for words in ["", "the first one", "ends in wschat: or so"] {
+            let props = Props { api_id: "a".to_owned(), description: words.to_owned(), freezes: None };
+            let text = description(&props, "0123456789abcdef");
+            assert_eq!(split(&text), (words, Some("0123456789abcdef")), "{text}");
+        }
+        assert_eq!(split("made by hand"), ("made by hand", None));
+    }
+}

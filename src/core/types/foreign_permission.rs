@@ -1,0 +1,135 @@
+//! `AWS::Lambda::Permission` on a function that the template does not describe: another stack's, or one made by hand.
+//!
+//! The function is not changed, but for this one statement in its policy, and it carries no tag of ours. So the API of the
+//! template records the statement in a tag of its own, from before it is added until after it is removed: reading the
+//! stack finds it again without a template, wherever a run was stopped.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, PropertyError, Want, api, canonical, permission, tags, to_value};
+use crate::core::words::{DeletionPolicy, Problem, Scope};
+
+/// The type's name. No template has it: there it is an `AWS::Lambda::Permission` like the others.
+pub const TYPE: &str = "wschat::Lambda::Permission";
+
+/// The property that the plan puts in: the deletion policy, which the record keeps.
+pub const POLICY: &str = "DeletionPolicy";
+
+/// What stands between the logical id and the digest in a statement's id: the stack that has the function leaves such
+/// statements alone.
+const MIDDLE: &str = "-foreign";
+
+/// A right to invoke a function that is not the stack's.
+pub struct ForeignPermission;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    /// The API that records it.
+    pub(crate) api_id: String,
+    /// The function as the template names it: `NAME`, `NAME:ALIAS` or an ARN.
+    pub(crate) function_name: String,
+    /// None, and no principal, where the statement is recorded and not there.
+    pub(crate) action: Option<String>,
+    pub(crate) principal: Option<String>,
+    pub(crate) source_arn: Option<String>,
+    pub(crate) source_account: Option<String>,
+    #[serde(default)]
+    pub(crate) deletion_policy: String,
+}
+
+impl Props {
+    /// What the statement says.
+    pub(crate) fn statement(&self) -> permission::Props {
+        permission::Props {
+            function_name: self.function_name.clone(),
+            action: self.action.clone().unwrap_or_default(),
+            principal: self.principal.clone().unwrap_or_default(),
+            source_arn: self.source_arn.clone(),
+            source_account: self.source_account.clone(),
+        }
+    }
+
+    /// The id of the statement. The API's id is part of what it is made of: two stacks may say the same of one function.
+    pub(crate) fn id(&self, logical_id: &str) -> String {
+        permission::id_of(logical_id, MIDDLE, &to_value(&(&self.api_id, self.statement())))
+    }
+
+    pub(crate) fn record(&self) -> String {
+        format!("{} {}", self.function_name, self.deletion_policy)
+    }
+}
+
+/// Whether a statement with this id was added by a stack that does not have the function.
+pub fn is_foreign(statement_id: &str) -> bool {
+    permission::logical_id(statement_id).is_some_and(|id| id.ends_with(MIDDLE))
+}
+
+/// The id of the statement that is wanted.
+///
+/// # Errors
+/// When a value that was not known before turned out to be of another shape.
+pub fn statement_id(want: &Want) -> Result<String, PropertyError> {
+    Ok(want.read::<Props>()?.id(&want.logical_id))
+}
+
+pub(crate) fn key(id: &str) -> String {
+    format!("{}{id}", tags::PERMISSION)
+}
+
+impl Kind for ForeignPermission {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        // All it says is in its id: a changed one is another, and one of the same id was changed or removed by hand.
+        &[]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        permission::Permission.attribute(scope, name, attribute)
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn gone_with(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        statement_id(want).is_ok_and(|id| id == live.physical_id)
+    }
+}
+
+/// A recorded statement. One that is not in the function's policy differs from whatever is wanted.
+pub(crate) fn live(api: &str, function: &str, id: &str, policy: &str, statement: Option<Value>) -> Live {
+    let statement = statement.unwrap_or_default();
+    let text = |property: &str| statement[property].as_str().map(str::to_owned);
+    let policy = DeletionPolicy::read(policy).unwrap_or_default();
+    let props = Props {
+        api_id: api.to_owned(),
+        function_name: function.to_owned(),
+        action: text("Action"),
+        principal: text("Principal"),
+        source_arn: text("SourceArn"),
+        source_account: text("SourceAccount"),
+        deletion_policy: policy.as_str().to_owned(),
+    };
+    Live {
+        logical_id: permission::logical_id(id).and_then(|id| id.strip_suffix(MIDDLE)).map(str::to_owned),
+        deletion_policy: policy,
+        ..Live::new(TYPE, id, to_value(&props)).below(api)
+    }
+}

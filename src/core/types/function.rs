@@ -1,0 +1,278 @@
+//! `AWS::Lambda::Function`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::tags::Tags;
+use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
+use crate::core::words::naming::{Identity, logical_id_in};
+use crate::core::words::{Path, Problem, Scope, Token, deserialize};
+
+pub const TYPE: &str = "AWS::Lambda::Function";
+
+/// A Lambda function.
+pub struct Function;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) function_name: Option<String>,
+    pub(crate) role: String,
+    pub(crate) runtime: String,
+    pub(crate) handler: String,
+    /// Where the code comes from makes no difference to what is deployed: that is its digest.
+    #[serde(default, skip_serializing)]
+    pub(crate) code: Option<Value>,
+    #[serde(default)]
+    pub(crate) package_type: PackageType,
+    /// Put in by the plan, from the code that was built: base64 of the zip's SHA-256, as Lambda reports it.
+    pub(crate) code_sha256: Option<String>,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default = "three_seconds")]
+    pub(crate) timeout: i32,
+    #[serde(default = "mebibytes")]
+    pub(crate) memory_size: i32,
+    #[serde(default)]
+    pub(crate) environment: Environment,
+    #[serde(default = "x86_64")]
+    pub(crate) architectures: Vec<Architecture>,
+    #[serde(default)]
+    pub(crate) ephemeral_storage: EphemeralStorage,
+    #[serde(default)]
+    pub(crate) tracing_config: Tracing,
+    #[serde(default)]
+    pub(crate) layers: Vec<String>,
+    #[serde(default)]
+    pub(crate) logging_config: Logging,
+    pub(crate) reserved_concurrent_executions: Option<i32>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    pub(crate) tags: Tags,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Environment {
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum PackageType {
+    #[default]
+    Zip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Architecture {
+    #[serde(rename = "x86_64")]
+    X86,
+    #[serde(rename = "arm64")]
+    Arm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EphemeralStorage {
+    pub(crate) size: i32,
+}
+
+impl Default for EphemeralStorage {
+    fn default() -> Self {
+        Self { size: 512 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Tracing {
+    #[serde(default)]
+    pub(crate) mode: TracingMode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum TracingMode {
+    #[default]
+    PassThrough,
+    Active,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Logging {
+    #[serde(default)]
+    pub(crate) log_format: LogFormat,
+    /// None for `/aws/lambda/` and the function's name.
+    pub(crate) log_group: Option<String>,
+    pub(crate) application_log_level: Option<String>,
+    pub(crate) system_log_level: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    #[serde(rename = "JSON")]
+    Json,
+}
+
+pub(crate) fn three_seconds() -> i32 {
+    3
+}
+
+pub(crate) fn mebibytes() -> i32 {
+    128
+}
+
+pub(crate) fn x86_64() -> Vec<Architecture> {
+    vec![Architecture::X86]
+}
+
+impl Logging {
+    /// With JSON, AWS reports a level where none was given.
+    pub(crate) fn fill_in(&mut self) {
+        if self.log_format == LogFormat::Json {
+            self.application_log_level.get_or_insert_with(|| "INFO".to_owned());
+            self.system_log_level.get_or_insert_with(|| "INFO".to_owned());
+        }
+    }
+}
+
+impl Props {
+    /// Whether something `UpdateFunctionConfiguration` sets differs.
+    pub(crate) fn configuration_differs(&self, other: &Self) -> bool {
+        let configuration = |props: &Self| Self {
+            code_sha256: None,
+            architectures: Vec::new(),
+            reserved_concurrent_executions: None,
+            tags: Tags::new(),
+            ..props.clone()
+        };
+        configuration(self) != configuration(other)
+    }
+}
+
+impl Kind for Function {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let mut props: Props = deserialize::read(properties)?;
+        if !Token::is_in(&props.role) && !props.role.starts_with("arn:") {
+            let what = format!("a function's role is given by its ARN, not as \"{}\"", props.role);
+            return Err(vec![Problem::new(Path::default().key("Role"), what).help("!GetAtt ROLE.Arn")]);
+        }
+        props.logging_config.fill_in();
+        Ok(to_value(&props))
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "FunctionName", longest: 64, within: None, path: None })
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[
+            "CapacityProviderConfig",
+            "CodeSigningConfigArn",
+            "DeadLetterConfig",
+            "DurableConfig",
+            "FileSystemConfigs",
+            "FunctionScalingConfig",
+            "ImageConfig",
+            "KmsKeyArn",
+            "PublishToLatestPublished",
+            "RecursiveLoop",
+            "RuntimeManagementConfig",
+            "SnapStart",
+            "TenancyConfig",
+            "VpcConfig",
+        ]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FunctionName", "PackageType"]
+    }
+
+    fn any_if_absent(&self) -> &'static [&'static str] {
+        // It stays when the last of them has gone: until then it is what they are found by.
+        &["Tags.wschat:versions"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["Role"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        let name = name.unwrap_or_default();
+        match attribute {
+            None => Attribute::Known(name.to_owned()),
+            Some("Arn") => Attribute::Known(arn(scope, name)),
+            Some(_) => Attribute::Unknown(&["Arn"]),
+        }
+    }
+
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+}
+
+/// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
+pub(crate) const POLICY: &str = "Policy";
+
+/// The attribute of a live function that names the log group which Lambda made for it and which carries no tags yet.
+pub(crate) const LOG_GROUP: &str = "LogGroup";
+
+/// The name that wschat gives the function `logical_id` of the stack in `scope` where the template gives none.
+pub fn generated_name(scope: &Scope, logical_id: &str) -> String {
+    // Other code than a zip is not taken, so this is all that a function's identity may hang on beside its logical id.
+    let create_only = json!({ "PackageType": PackageType::Zip });
+    let create_only = create_only.as_object().cloned().unwrap_or_default();
+    let naming = Function.naming().map_or(64, |naming| naming.longest);
+    Identity { scope, type_name: TYPE, logical_id, create_only: &create_only }.name(naming)
+}
+
+/// Whether `name` is what wschat calls a function of the stack in `scope`: its digits are those of the logical id that it
+/// has in it. (Of one whose logical id had to be cut that cannot be told.)
+pub fn is_generated_name(scope: &Scope, name: &str) -> bool {
+    logical_id_in(&scope.stack, name).is_some_and(|logical_id| generated_name(scope, logical_id) == name)
+}
+
+/// The property that is the digest of the code.
+pub const CODE: &str = "CodeSha256";
+
+/// Of a function's canonical properties those that its versions freeze: all but what belongs to the function itself.
+pub fn frozen(properties: &Value) -> Value {
+    // A version has a description of its own.
+    const OWN: &[&str] = &["FunctionName", "Description", "ReservedConcurrentExecutions", "Tags"];
+    let mut frozen = properties.clone();
+    if let Some(members) = frozen.as_object_mut() {
+        members.retain(|name, _| !OWN.contains(&name.as_str()));
+    }
+    frozen
+}
+
+/// The bare name in what calls one function, a name or an ARN, and the version or alias that it names, if it does.
+pub fn name_and_qualifier(text: &str) -> (&str, Option<&str>) {
+    let name = text.rsplit_once("function:").map_or(text, |(_, name)| name);
+    name.split_once(':').map_or((name, None), |(name, qualifier)| (name, Some(qualifier)))
+}
+
+/// Reads what calls a function as its bare name.
+///
+/// # Errors
+/// When it is no text.
+pub(crate) fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(name_and_qualifier(&text).0.to_owned())
+}
+
+pub(crate) fn arn(scope: &Scope, name: &str) -> String {
+    scope.arn("lambda", &format!("function:{name}"))
+}

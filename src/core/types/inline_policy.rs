@@ -1,0 +1,68 @@
+//! `AWS::IAM::Policy`: an inline policy on one or more roles.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, Want, canonical, role, to_value};
+use crate::core::iam::document::Document;
+use crate::core::iam::grammar::{self, Purpose};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::IAM::Policy";
+
+/// An inline policy that the template describes apart from its roles.
+pub struct InlinePolicy;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) policy_name: String,
+    pub(crate) policy_document: Document,
+    pub(crate) roles: BTreeSet<String>,
+}
+
+impl Kind for InlinePolicy {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let documents = grammar::check(properties, "PolicyDocument", Purpose::Inline);
+        grammar::with(canonical::<Props>(properties), documents)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["Groups", "Users"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["PolicyName"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["Roles"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&[]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(role::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.properties["PolicyName"] == live.properties["PolicyName"]
+            && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
+    }
+}
+
+pub(crate) fn live(props: &Props) -> Live {
+    let live = Live::new(TYPE, &props.policy_name, to_value(props));
+    Live { parent: props.roles.first().cloned(), ..live }
+}

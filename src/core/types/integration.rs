@@ -1,0 +1,124 @@
+//! `AWS::ApiGatewayV2::Integration`.
+//!
+//! It has no name and no tags: its content is what it is known by, and its description, where the template gives none, says whose it is. So it is never changed in place. A changed one is
+//! made beside the old, the routes move, a deployment freezes them, the stage moves, and then the old one goes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, Want, api, canonical, mark};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Integration";
+
+/// What a route calls.
+pub struct Integration;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) api_id: String,
+    pub(crate) integration_type: IntegrationType,
+    pub(crate) integration_uri: Option<String>,
+    #[serde(default = "post")]
+    pub(crate) integration_method: String,
+    #[serde(default = "internet")]
+    pub(crate) connection_type: String,
+    pub(crate) credentials_arn: Option<String>,
+    pub(crate) content_handling_strategy: Option<String>,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default = "when_no_match")]
+    pub(crate) passthrough_behavior: String,
+    #[serde(default = "version_1")]
+    pub(crate) payload_format_version: String,
+    #[serde(default)]
+    pub(crate) request_parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) request_templates: BTreeMap<String, String>,
+    pub(crate) template_selection_expression: Option<String>,
+    #[serde(default = "longest")]
+    pub(crate) timeout_in_millis: i32,
+    /// Put in by the plan: an integration carries no tags, and an API is the stack's only if something in it is.
+    pub(crate) mark: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum IntegrationType {
+    #[serde(rename = "AWS_PROXY")]
+    AwsProxy,
+    #[serde(rename = "MOCK")]
+    Mock,
+}
+
+pub(crate) fn post() -> String {
+    "POST".to_owned()
+}
+
+pub(crate) fn internet() -> String {
+    "INTERNET".to_owned()
+}
+
+pub(crate) fn when_no_match() -> String {
+    "WHEN_NO_MATCH".to_owned()
+}
+
+pub(crate) fn version_1() -> String {
+    "1.0".to_owned()
+}
+
+pub(crate) fn longest() -> i32 {
+    29_000
+}
+
+impl Kind for Integration {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["ConnectionId", "IntegrationSubtype", "ResponseParameters", "TlsConfig"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some("IntegrationId") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["IntegrationId"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        // Most differ in this, and it is asked for every pair.
+        want.properties["IntegrationUri"] == live.properties["IntegrationUri"]
+            && live.logical_id.as_ref().is_none_or(|id| *id == want.logical_id)
+            && unmarked(&want.properties) == unmarked(&live.properties)
+    }
+}
+
+/// Properties without the mark.
+fn unmarked(properties: &Value) -> Value {
+    let mut properties = properties.clone();
+    if let Some(members) = properties.as_object_mut() {
+        members.remove(mark::PROPERTY);
+    }
+    properties
+}

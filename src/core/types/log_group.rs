@@ -1,0 +1,112 @@
+//! `AWS::Logs::LogGroup`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tags::Tags;
+use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, tags};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::Logs::LogGroup";
+
+/// Where Lambda logs to, unless a function says otherwise.
+pub(crate) const LAMBDA: &str = "/aws/lambda/";
+
+/// A CloudWatch Logs group.
+pub struct LogGroup;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) log_group_name: Option<String>,
+    #[serde(default = "standard")]
+    pub(crate) log_group_class: Class,
+    /// Days; none means for ever.
+    pub(crate) retention_in_days: Option<i32>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    pub(crate) tags: Tags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Class {
+    #[serde(rename = "STANDARD")]
+    Standard,
+    #[serde(rename = "INFREQUENT_ACCESS")]
+    InfrequentAccess,
+}
+
+fn standard() -> Class {
+    Class::Standard
+}
+
+impl Kind for LogGroup {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "LogGroupName", longest: 512, within: None, path: None })
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[
+            "BearerTokenAuthenticationEnabled",
+            "DataProtectionPolicy",
+            "DeletionProtectionEnabled",
+            "FieldIndexPolicies",
+            "KmsKeyId",
+            "ResourcePolicyDocument",
+        ]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["LogGroupName", "LogGroupClass"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        let name = name.unwrap_or_default();
+        match attribute {
+            None => Attribute::Known(name.to_owned()),
+            // CloudFormation's, unlike the API's own, ends in `:*`.
+            Some("Arn") => Attribute::Known(format!("{}:*", arn(scope, name))),
+            Some(_) => Attribute::Unknown(&["Arn"]),
+        }
+    }
+
+    fn holds_data(&self) -> bool {
+        true
+    }
+
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+}
+
+/// Whether a group without tags may be one that Lambda made for a function of this name: then it is whose the function
+/// is.
+pub(crate) fn function_of(live: &Live) -> Option<&str> {
+    let untagged = live.owner == Owner::Other(tags::UNTAGGED.to_owned());
+    live.physical_id.strip_prefix(LAMBDA).filter(|_| untagged && live.type_name == TYPE)
+}
+
+/// The function whose lines a group without tags of wschat's holds, by its name.
+pub(crate) fn made_by_lambda(live: &Live) -> Option<&str> {
+    let tagged = live.properties["Tags"].get(tags::STACK).is_some();
+    live.physical_id.strip_prefix(LAMBDA).filter(|_| live.type_name == TYPE && !tagged)
+}
+
+pub(crate) fn arn(scope: &Scope, name: &str) -> String {
+    scope.arn("logs", &format!("log-group:{name}"))
+}

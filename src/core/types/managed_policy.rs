@@ -1,0 +1,149 @@
+//! `AWS::IAM::ManagedPolicy`: a policy of the customer's own, which roles are given.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tags::Tags;
+use super::{Attribute, Kind, Live, Naming, Owner, Want, role, tags, to_value};
+use crate::core::iam::document::Document;
+use crate::core::iam::grammar::{self, Purpose};
+use crate::core::words::{Problem, Scope, deserialize};
+
+pub const TYPE: &str = "AWS::IAM::ManagedPolicy";
+
+/// So many versions IAM keeps of a policy (IAM quotas).
+pub(crate) const VERSIONS: usize = 5;
+
+/// A customer managed policy.
+pub struct ManagedPolicy;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) managed_policy_name: Option<String>,
+    #[serde(default)]
+    pub(crate) description: String,
+    /// None for `/`.
+    pub(crate) path: Option<String>,
+    pub(crate) policy_document: Document,
+    /// Roles that are given it from here; those that ask for it themselves are not among them.
+    #[serde(default)]
+    pub(crate) roles: BTreeSet<String>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    pub(crate) tags: Tags,
+}
+
+impl Kind for ManagedPolicy {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let documents = grammar::check(properties, "PolicyDocument", Purpose::Managed);
+        let mut props: Props = grammar::with(deserialize::read(properties), documents)?;
+        props.path = props.path.filter(|path| path != "/");
+        Ok(to_value(&props))
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "ManagedPolicyName", longest: 128, within: None, path: Some("Path") })
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["Groups", "Users"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ManagedPolicyName", "Description", "Path"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["Roles"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("PolicyArn") => {
+                Attribute::Known(scope.arn("iam", &format!("policy/{}", name.unwrap_or_default())))
+            }
+            Some("PolicyId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["PolicyArn", "PolicyId"]),
+        }
+    }
+
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+}
+
+/// The attribute of a live policy that lists what has it, JSON.
+pub(crate) const ENTITIES: &str = "Entities";
+
+/// The attribute of a live policy that tells which of them are the stack's, JSON.
+const HOLDERS: &str = "Holders";
+
+/// What has a policy, as its permissions or as its boundary.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Entity {
+    Role(String),
+    /// A user or a group, in words: a stack has none.
+    Other(String),
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(name) => write!(f, "role {name}"),
+            Self::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+/// Who has a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holders {
+    /// Roles of the stack's, and those that the template gives it.
+    pub ours: BTreeSet<String>,
+    /// All others, in words.
+    pub others: BTreeSet<String>,
+}
+
+/// Who has a live policy; `None` where it was not read.
+pub fn holders(live: &Live) -> Option<Holders> {
+    serde_json::from_str(live.attributes.get(HOLDERS)?).ok()
+}
+
+/// Settles for the stack's policies in a whole reading which of the roles that have them are the stack's.
+pub fn settle_holders(found: &mut [Live]) {
+    let is_role = |live: &&Live| live.type_name == role::TYPE && live.owner == Owner::Stack;
+    let roles: BTreeSet<String> = found.iter().filter(is_role).map(|live| live.physical_id.clone()).collect();
+    for live in found.iter_mut().filter(|live| live.type_name == TYPE && live.owner == Owner::Stack) {
+        let Some(entities) = live.attributes.remove(ENTITIES) else { continue };
+        let entities: Vec<Entity> = serde_json::from_str(&entities).unwrap_or_default();
+        let given = live.properties["Roles"].as_array().cloned().unwrap_or_default();
+        let mut holders = Holders::default();
+        for entity in entities {
+            match entity {
+                Entity::Role(role) if roles.contains(&role) || given.contains(&Value::from(role.as_str())) => {
+                    holders.ours.insert(role);
+                }
+                other => {
+                    holders.others.insert(other.to_string());
+                }
+            }
+        }
+        live.attributes.insert(HOLDERS.to_owned(), serde_json::to_string(&holders).unwrap_or_default());
+    }
+}
+
+/// The ARN of a policy below a path (`/team/`).
+pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
+    scope.arn("iam", &format!("policy{}{name}", path.unwrap_or("/")))
+}

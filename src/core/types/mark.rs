@@ -1,0 +1,94 @@
+//! Whose a part of a function or of an API is: versions, aliases and integrations carry no tags, so their description
+//! says it, at its end.
+
+use super::PropertyError;
+use crate::core::words::DeletionPolicy;
+
+/// The property that the plan puts in: the logical id, and the deletion policy where it is not `Delete`.
+pub const PROPERTY: &str = "Mark";
+
+/// What comes before the mark in a description.
+const SIGN: &str = "wschat:";
+
+/// The longest description that Lambda takes of a version or an alias, in characters.
+const LONGEST: usize = 256;
+
+/// The mark of a resource.
+pub fn of(logical_id: &str, policy: DeletionPolicy) -> String {
+    match policy {
+        DeletionPolicy::Delete => logical_id.to_owned(),
+        kept => format!("{logical_id}:{}", kept.as_str()),
+    }
+}
+
+/// The logical id and the deletion policy in a mark.
+pub fn read(mark: &str) -> (&str, DeletionPolicy) {
+    let (logical_id, policy) = mark.split_once(':').unwrap_or((mark, ""));
+    (logical_id, DeletionPolicy::read(policy).unwrap_or_default())
+}
+
+/// A description with a mark at its end.
+///
+/// # Errors
+/// When both together are longer than Lambda takes.
+pub fn describe(description: &str, mark: Option<&str>) -> Result<String, PropertyError> {
+    let Some(mark) = mark else { return Ok(description.to_owned()) };
+    let text = format!("{description}{}{SIGN}{mark}", if description.is_empty() { "" } else { " " });
+    if text.chars().count() > LONGEST {
+        let most = LONGEST - SIGN.len() - mark.len() - 1;
+        return Err(PropertyError(format!(
+            "its description is too long: wschat ends it with \"{SIGN}{mark}\", which leaves {most} characters"
+        )));
+    }
+    Ok(text)
+}
+
+/// As much of a description as fits before a mark, as `split` gives it back.
+pub fn fitting(description: &str, mark: Option<&str>) -> String {
+    let most = mark.map_or(LONGEST, |mark| LONGEST.saturating_sub(SIGN.len() + mark.len() + 1));
+    description.chars().take(most).collect::<String>().trim_end().to_owned()
+}
+
+/// A description without the mark, and the mark in it.
+pub fn split(text: &str) -> (&str, Option<&str>) {
+    let is_mark = |mark: &str| {
+        let (logical_id, policy) = mark.split_once(':').unwrap_or((mark, ""));
+        let is_id = !logical_id.is_empty() && logical_id.chars().all(|c| c.is_ascii_alphanumeric());
+        is_id && (policy.is_empty() || DeletionPolicy::read(policy).is_some())
+    };
+    match text.rsplit_once(SIGN) {
+        Some((words, mark)) if is_mark(mark) && (words.is_empty() || words.ends_with(' ')) => {
+            (words.trim_end(), Some(mark))
+        }
+        _ => (text, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_keeps_the_users_words_and_the_mark() {
+        for words in ["", "the first one", "by wschat: or so"] {
+            for policy in [DeletionPolicy::Delete, DeletionPolicy::Retain, DeletionPolicy::RetainExceptOnCreate] {
+                let mark = of("EchoVersion1", policy);
+                let text = describe(words, Some(&mark)).unwrap();
+                assert_eq!(split(&text), (words, Some(mark.as_str())), "{text}");
+                assert_eq!(read(&mark), ("EchoVersion1", policy));
+            }
+        }
+        for by_hand in ["", "made by hand", "see wschat:A note", "awschat:Id"] {
+            assert_eq!(split(by_hand), (by_hand, None));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_for_lambda_is_refused_in_words() {
+        let error = describe(&"x".repeat(250), Some("Echo")).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "its description is too long: wschat ends it with \"wschat:Echo\", which leaves 244 characters"
+        );
+    }
+}

@@ -1,0 +1,341 @@
+//! The resource types as far as they are known without AWS: one file each, and one line each in `TYPES`.
+//!
+//! What reads and writes them in AWS lies in `aws::providers`.
+
+pub mod alias;
+pub mod api;
+pub mod authorizer;
+pub mod constraints;
+pub mod deployment;
+pub mod foreign_permission;
+pub mod function;
+pub mod inline_policy;
+pub mod integration;
+pub mod log_group;
+pub mod managed_policy;
+pub mod mark;
+pub mod permission;
+pub mod role;
+pub mod route;
+pub mod route_response;
+pub mod stage;
+pub mod table;
+pub mod tags;
+pub mod version;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::constraints::Refusal;
+use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
+
+/// All resource types that wschat provisions itself.
+pub static TYPES: &[&dyn Kind] = &[
+    &alias::Alias,
+    &api::Api,
+    &authorizer::Authorizer,
+    &deployment::Deployment,
+    &foreign_permission::ForeignPermission,
+    &function::Function,
+    &inline_policy::InlinePolicy,
+    &integration::Integration,
+    &log_group::LogGroup,
+    &managed_policy::ManagedPolicy,
+    &permission::Permission,
+    &role::Role,
+    &route::Route,
+    &route_response::RouteResponse,
+    &stage::Stage,
+    &table::Table,
+    &version::Version,
+];
+
+/// The types that templates have.
+pub fn kinds() -> Vec<&'static dyn Kind> {
+    TYPES.iter().copied().filter(|kind| kind.type_name() != foreign_permission::TYPE).collect()
+}
+
+/// The type of this name.
+pub fn kind(type_name: &str) -> Option<&'static dyn Kind> {
+    TYPES.iter().copied().find(|kind| kind.type_name() == type_name)
+}
+
+/// One AWS resource type, as far as it is known without asking AWS.
+pub trait Kind: Send + Sync + 'static {
+    /// `AWS::DynamoDB::Table`.
+    fn type_name(&self) -> &'static str;
+
+    /// Reads template properties (tokens may stand inside strings) as this type's and gives them back in canonical
+    /// form: AWS's defaults filled in, documents in one spelling, so that equal resources have equal properties.
+    ///
+    /// # Errors
+    /// Every unknown, missing or ill-typed property, its path relative to `Properties`.
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>>;
+
+    /// What AWS would refuse of template properties that are evaluated, tokens inside for what is not known yet.
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        constraints::check(self.type_name(), properties)
+    }
+
+    /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take yet.
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// How a resource of this type is named, where its name is ours to give.
+    fn naming(&self) -> Option<Naming> {
+        None
+    }
+
+    /// Properties that AWS cannot change on an existing resource.
+    fn create_only(&self) -> &'static [&'static str];
+
+    /// Properties (`A` or `A.B`) that AWS cannot take back: where the template leaves them out, any value will do.
+    fn any_if_absent(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
+    fn hard(&self) -> &'static [&'static str];
+
+    /// What a resource of this type is whose parent the template does not describe; `None` where it must describe it.
+    fn elsewhere(&self) -> Option<&'static dyn Kind> {
+        None
+    }
+
+    /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
+
+    /// The type that resources of this one live inside of; they are read with it, and removed with it (`gone_with`).
+    fn parent(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The type whose deletion deletes it, too.
+    fn gone_with(&self) -> Option<&'static str> {
+        self.parent()
+    }
+
+    /// Whether it holds what cannot be made again.
+    fn holds_data(&self) -> bool {
+        false
+    }
+
+    /// Whether it carries tags: then the ownership tags are among its properties.
+    fn taggable(&self) -> bool {
+        false
+    }
+
+    /// Whether `live` is what `want` asks for, under whatever identifies this type.
+    fn is(&self, want: &Want, live: &Live) -> bool;
+}
+
+impl fmt::Debug for dyn Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.type_name())
+    }
+}
+
+/// How resources of a type get their physical names.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming {
+    /// The property that gives the name.
+    pub property: &'static str,
+    /// The longest name the service takes, in characters.
+    pub longest: usize,
+    /// The property that names the function which it is a part of: then the physical name is `FUNCTION:NAME`.
+    pub within: Option<&'static str>,
+    /// The property that is a path before the name in ARNs: then `Kind::attribute` gets `PATH/NAME` for a name.
+    pub path: Option<&'static str>,
+}
+
+/// What is known of an attribute before its resource exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attribute {
+    Known(String),
+    /// AWS mints it: a token until then.
+    Minted,
+    /// Another word for what `Ref` gives, which AWS mints: so that one thing has one token.
+    Ref,
+    /// There is no such attribute; these are the ones there are.
+    Unknown(&'static [&'static str]),
+}
+
+/// A resource as AWS has it.
+#[derive(Debug, Clone)]
+pub struct Live {
+    pub type_name: &'static str,
+    /// From its tags, or from what identifies it; `None` for one that somebody added by hand.
+    pub logical_id: Option<String>,
+    pub physical_id: String,
+    /// The physical id of what it belongs to: a route's API, a permission's function.
+    pub parent: Option<String>,
+    /// Canonical properties, as `Kind::canonical` gives them for the desired side.
+    pub properties: Value,
+    /// Minted attributes by name; `Ref` is what `Ref` gives.
+    pub attributes: BTreeMap<String, String>,
+    pub owner: Owner,
+    pub health: Health,
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl Live {
+    /// A resource of this stack, well and with nothing special about it: `Ref` gives its physical id.
+    pub fn new(type_name: &'static str, physical_id: impl Into<String>, properties: Value) -> Self {
+        let Created { physical_id, attributes } = Created::new(physical_id);
+        Self {
+            type_name,
+            logical_id: None,
+            physical_id,
+            parent: None,
+            properties,
+            attributes,
+            owner: Owner::Stack,
+            health: Health::Ready,
+            deletion_policy: DeletionPolicy::Delete,
+        }
+    }
+
+    /// The same, below `parent`.
+    pub fn below(self, parent: &str) -> Self {
+        Self { parent: Some(parent.to_owned()), ..self }
+    }
+
+    /// The same, with a minted attribute.
+    pub fn attribute(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same, in this state of health.
+    pub fn health(self, health: Health) -> Self {
+        Self { health, ..self }
+    }
+
+    /// Whether it is being deleted: it is there, and it is nothing to build on.
+    pub fn is_leaving(&self) -> bool {
+        matches!(&self.health, Health::Busy(state) if state == "DELETING")
+    }
+
+    /// The properties as the type's own struct.
+    ///
+    /// # Errors
+    /// When they are not: a mistake in the provider that made them.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, PropertyError> {
+        read(&self.properties)
+    }
+}
+
+/// Whose a live resource is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// It carries our stack's tags, or belongs to something that does.
+    Stack,
+    /// It has a name that the stack wants and belongs to somebody else: who, as far as its tags tell.
+    Other(String),
+}
+
+/// How a live resource is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Ready,
+    /// Under way (`CREATING`, `Pending`, `InProgress`): AWS's word for it.
+    Busy(String),
+    /// Broken, and why. It is replaced by the next `up`.
+    Failed(String),
+    /// It works as it did before its last change, which failed: why. The next `up` makes that change again.
+    Outdated(String),
+}
+
+/// What a resource shall be, everything known.
+#[derive(Debug, Clone)]
+pub struct Want {
+    pub logical_id: String,
+    /// The physical id where it is ours to give.
+    pub name: Option<String>,
+    /// Canonical properties without tokens, ownership tags included.
+    pub properties: Value,
+    /// A function's code.
+    pub code: Option<Bytes>,
+}
+
+impl Want {
+    /// The properties as the type's own struct.
+    ///
+    /// # Errors
+    /// When they are not: a value that was not known before turned out to be of another shape.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, PropertyError> {
+        read(&self.properties)
+    }
+
+    /// The physical name.
+    ///
+    /// # Errors
+    /// Never for types that have a `Naming`.
+    pub fn name(&self) -> Result<&str, PropertyError> {
+        self.name.as_deref().ok_or_else(|| PropertyError(format!("{} has no physical name", self.logical_id)))
+    }
+}
+
+fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, PropertyError> {
+    deserialize::read(properties).map_err(|problems| {
+        let first = problems.first().map(|problem| format!("{}: {}", problem.path, problem.what));
+        PropertyError(first.unwrap_or_default())
+    })
+}
+
+/// What a create gives back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Created {
+    pub physical_id: String,
+    /// Minted attributes by name; `Ref` is what `Ref` gives.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Created {
+    /// One whose `Ref` gives its physical id.
+    pub fn new(physical_id: impl Into<String>) -> Self {
+        let physical_id = physical_id.into();
+        Self { attributes: [("Ref".to_owned(), physical_id.clone())].into(), physical_id }
+    }
+}
+
+impl From<Live> for Created {
+    fn from(live: Live) -> Self {
+        Self { physical_id: live.physical_id, attributes: live.attributes }
+    }
+}
+
+/// Properties that do not read as what their type has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PropertyError(pub String);
+
+/// The canonical form of template properties that read as `T`.
+///
+/// # Errors
+/// Every property that does not.
+pub fn canonical<T: DeserializeOwned + serde::Serialize>(properties: &Value) -> Result<Value, Vec<Problem>> {
+    let typed: T = deserialize::read(properties)?;
+    Ok(to_value(&typed))
+}
+
+/// A type's own struct as properties; members that are `None` or null are left out.
+pub fn to_value(typed: &impl serde::Serialize) -> Value {
+    fn without_nulls(value: Value) -> Value {
+        match value {
+            Value::Object(entries) => entries
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key, without_nulls(value)))
+                .collect(),
+            Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+            other => other,
+        }
+    }
+    serde_json::to_value(typed).map_or(Value::Null, without_nulls)
+}

@@ -1,0 +1,139 @@
+//! `AWS::Lambda::Permission`: a statement in the resource policy of a function of the template. On functions that the
+//! template does not describe: `foreign_permission`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Attribute, Kind, Live, PropertyError, Want, foreign_permission, function, to_value};
+use crate::core::words::{Problem, Scope, deserialize};
+
+pub const TYPE: &str = "AWS::Lambda::Permission";
+
+/// A right to invoke a function.
+pub struct Permission;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    /// The function's name; `FUNCTION:ALIAS` where it is about an alias.
+    pub function_name: String,
+    pub action: String,
+    pub principal: String,
+    pub source_arn: Option<String>,
+    pub source_account: Option<String>,
+}
+
+impl Props {
+    pub(crate) fn function(&self) -> &str {
+        function::name_and_qualifier(&self.function_name).0
+    }
+
+    pub(crate) fn alias(&self) -> Option<&str> {
+        function::name_and_qualifier(&self.function_name).1
+    }
+
+    /// One spelling for the principal. The function keeps its own until it is known whether the template describes it.
+    pub(crate) fn canonical(mut self) -> Self {
+        self.principal = crate::core::iam::document::account_id(&self.principal).unwrap_or(self.principal);
+        self
+    }
+}
+
+/// What a permission of a function, or of an alias of it, is on.
+fn called(function: &str, alias: Option<&str>) -> String {
+    alias.map_or_else(|| function.to_owned(), |alias| format!("{function}:{alias}"))
+}
+
+/// The statement's id: the logical id, and what it says, because a statement cannot be changed. A changed one stands
+/// beside the old until that is removed. AWS takes letters, digits, hyphens and underscores, 100 at most.
+pub fn statement_id(want: &Want) -> Result<String, PropertyError> {
+    let props: Props = want.read()?;
+    Ok(id_of(&want.logical_id, "", &to_value(&props)))
+}
+
+/// The id of a statement that says `content`; `middle` stands between the logical id and the digest.
+pub(crate) fn id_of(logical_id: &str, middle: &str, content: &Value) -> String {
+    let digest = hex::encode(Sha256::digest(content.to_string()));
+    let logical_id: String = logical_id.chars().take(90 - middle.len()).collect();
+    format!("{logical_id}{middle}-{}", &digest[..8])
+}
+
+/// The logical id in a statement's id, with the `middle` that follows it; none where somebody else gave the id.
+pub(crate) fn logical_id(statement_id: &str) -> Option<&str> {
+    let (logical_id, digest) = statement_id.rsplit_once('-')?;
+    let is_ours = digest.len() == 8 && digest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    is_ours.then_some(logical_id)
+}
+
+impl Kind for Permission {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let props: Props = deserialize::read(properties)?;
+        Ok(to_value(&props.canonical()))
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["EventSourceToken", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "PrincipalOrgID"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FunctionName", "Action", "Principal", "SourceArn", "SourceAccount"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
+    fn elsewhere(&self) -> Option<&'static dyn Kind> {
+        Some(&foreign_permission::ForeignPermission)
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&[]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(function::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        // The digest only where the rest fits: it is asked for every pair.
+        live.physical_id.starts_with(want.logical_id.get(..90).unwrap_or(&want.logical_id))
+            && statement_id(want).is_ok_and(|id| id == live.physical_id)
+            && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
+    }
+}
+
+pub(crate) fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let id = text(&statement["Sid"]).unwrap_or_default();
+    let principal = match &statement["Principal"] {
+        Value::Object(kinds) => kinds.values().next().and_then(text),
+        other => text(other),
+    };
+    let conditions = statement["Condition"].as_object();
+    let condition = |key: &str| {
+        conditions?.values().find_map(|operands| {
+            operands
+                .as_object()?
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key))
+                .and_then(|(_, value)| text(value))
+        })
+    };
+    let props = Props {
+        function_name: called(function, alias),
+        action: text(&statement["Action"]).unwrap_or_default(),
+        principal: principal.map(|who| crate::core::iam::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
+        source_arn: condition("AWS:SourceArn"),
+        source_account: condition("AWS:SourceAccount"),
+    };
+    Live { logical_id: logical_id(&id).map(str::to_owned), ..Live::new(TYPE, &id, to_value(&props)).below(function) }
+}

@@ -1,0 +1,109 @@
+//! `AWS::IAM::Role`.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tags::Tags;
+use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
+use crate::core::iam::document::Document;
+use crate::core::iam::grammar::{self, Purpose};
+use crate::core::words::{Path, Problem, Scope, deserialize};
+
+pub const TYPE: &str = "AWS::IAM::Role";
+
+/// An IAM role with its inline policies and attachments.
+pub struct Role;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) role_name: Option<String>,
+    pub(crate) assume_role_policy_document: Document,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) managed_policy_arns: BTreeSet<String>,
+    #[serde(default = "an_hour")]
+    pub(crate) max_session_duration: i32,
+    pub(crate) permissions_boundary: Option<String>,
+    /// None for `/`.
+    pub(crate) path: Option<String>,
+    #[serde(default)]
+    pub(crate) policies: Vec<Policy>,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    pub(crate) tags: Tags,
+}
+
+/// An inline policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Policy {
+    pub policy_name: String,
+    pub policy_document: Document,
+}
+
+pub(crate) fn an_hour() -> i32 {
+    3600
+}
+
+impl Kind for Role {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let mut documents = grammar::check(properties, "AssumeRolePolicyDocument", Purpose::Trust);
+        for (index, policy) in properties["Policies"].as_array().into_iter().flatten().enumerate() {
+            let place = Path::default().key("Policies").index(index);
+            let found = grammar::check(policy, "PolicyDocument", Purpose::Inline);
+            documents.extend(found.into_iter().map(|problem| problem.below(&place)));
+        }
+        let mut props: Props = grammar::with(deserialize::read(properties), documents)?;
+        props.policies.sort_by(|one, other| one.policy_name.cmp(&other.policy_name));
+        props.path = props.path.filter(|path| path != "/");
+        Ok(to_value(&props))
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "RoleName", longest: 64, within: None, path: Some("Path") })
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["RoleName", "Path"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ManagedPolicyArns", "PermissionsBoundary"]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        let path_and_name = name.unwrap_or_default();
+        let name = path_and_name.rsplit('/').next().unwrap_or_default();
+        match attribute {
+            None => Attribute::Known(name.to_owned()),
+            Some("Arn") => Attribute::Known(scope.arn("iam", &format!("role/{path_and_name}"))),
+            Some("RoleId") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["Arn", "RoleId"]),
+        }
+    }
+
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+}
+
+/// The attribute of a live role that holds the document of one of its inline policies.
+pub(crate) fn policy_attribute(policy: &str) -> String {
+    format!("Policies/{policy}")
+}
+
+/// The ARN of a role below a path (`/team/`).
+pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
+    scope.arn("iam", &format!("role{}{name}", path.unwrap_or("/")))
+}

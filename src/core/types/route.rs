@@ -1,0 +1,79 @@
+//! `AWS::ApiGatewayV2::Route`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, Want, api, canonical};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::Route";
+
+/// Which messages go to which integration.
+pub struct Route;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) api_id: String,
+    pub(crate) route_key: String,
+    pub(crate) target: Option<String>,
+    #[serde(default)]
+    pub(crate) authorization_type: AuthorizationType,
+    pub(crate) authorizer_id: Option<String>,
+    #[serde(default)]
+    pub(crate) api_key_required: bool,
+    pub(crate) model_selection_expression: Option<String>,
+    pub(crate) operation_name: Option<String>,
+    pub(crate) route_response_selection_expression: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum AuthorizationType {
+    #[default]
+    #[serde(rename = "NONE")]
+    None,
+    #[serde(rename = "AWS_IAM")]
+    AwsIam,
+    #[serde(rename = "CUSTOM")]
+    Custom,
+}
+
+impl Kind for Route {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["AuthorizationScopes", "RequestModels", "RequestParameters"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteKey"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId", "AuthorizerId", "Target"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some("RouteId") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["RouteId"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(api::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        // Most differ in their key, and it is asked for every pair.
+        want.properties["RouteKey"] == live.properties["RouteKey"]
+            && want.properties["ApiId"] == live.properties["ApiId"]
+    }
+}

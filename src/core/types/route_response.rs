@@ -1,0 +1,59 @@
+//! `AWS::ApiGatewayV2::RouteResponse`: what makes a route answer its caller.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Attribute, Kind, Live, Want, canonical, route};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
+
+/// The answer of a route.
+pub struct RouteResponse;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) api_id: String,
+    pub(crate) route_id: String,
+    pub(crate) route_response_key: String,
+    pub(crate) model_selection_expression: Option<String>,
+}
+
+impl Kind for RouteResponse {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["ResponseModels", "ResponseParameters"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteId", "RouteResponseKey"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteId"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None => Attribute::Minted,
+            Some("RouteResponseId") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["RouteResponseId"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(route::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
+    }
+}

@@ -1,0 +1,318 @@
+//! `AWS::DynamoDB::Table`.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tags::Tags;
+use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
+use crate::core::words::{Path, Problem, Scope, Token, deserialize};
+
+pub const TYPE: &str = "AWS::DynamoDB::Table";
+
+/// A DynamoDB table.
+pub struct Table;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    pub(crate) table_name: Option<String>,
+    pub(crate) attribute_definitions: Vec<AttributeDefinition>,
+    pub(crate) key_schema: Vec<KeyElement>,
+    #[serde(default = "provisioned")]
+    pub(crate) billing_mode: BillingMode,
+    pub(crate) provisioned_throughput: Option<Throughput>,
+    #[serde(default)]
+    pub(crate) global_secondary_indexes: Vec<GlobalIndex>,
+    #[serde(default)]
+    pub(crate) local_secondary_indexes: Vec<LocalIndex>,
+    pub(crate) stream_specification: Option<Stream>,
+    #[serde(rename = "SSESpecification", default)]
+    pub(crate) sse_specification: Sse,
+    pub(crate) time_to_live_specification: Option<TimeToLive>,
+    #[serde(default)]
+    pub(crate) point_in_time_recovery_specification: PointInTimeRecovery,
+    #[serde(default)]
+    pub(crate) deletion_protection_enabled: bool,
+    #[serde(default = "standard")]
+    pub(crate) table_class: TableClass,
+    #[serde(default, deserialize_with = "tags::deserialize")]
+    pub(crate) tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct AttributeDefinition {
+    pub(crate) attribute_name: String,
+    pub(crate) attribute_type: AttributeType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum AttributeType {
+    S,
+    N,
+    B,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct KeyElement {
+    pub(crate) attribute_name: String,
+    pub(crate) key_type: KeyType,
+    /// Put in from the definitions: a key of another type is another key.
+    pub(crate) attribute_type: Option<AttributeType>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum KeyType {
+    Hash,
+    Range,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum BillingMode {
+    #[serde(rename = "PROVISIONED")]
+    Provisioned,
+    #[serde(rename = "PAY_PER_REQUEST")]
+    PayPerRequest,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Throughput {
+    pub(crate) read_capacity_units: i64,
+    pub(crate) write_capacity_units: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GlobalIndex {
+    pub(crate) index_name: String,
+    pub(crate) key_schema: Vec<KeyElement>,
+    pub(crate) projection: Projection,
+    pub(crate) provisioned_throughput: Option<Throughput>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct LocalIndex {
+    pub(crate) index_name: String,
+    pub(crate) key_schema: Vec<KeyElement>,
+    pub(crate) projection: Projection,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Projection {
+    pub(crate) projection_type: ProjectionType,
+    #[serde(default)]
+    pub(crate) non_key_attributes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ProjectionType {
+    #[serde(rename = "ALL")]
+    All,
+    #[serde(rename = "KEYS_ONLY")]
+    KeysOnly,
+    #[serde(rename = "INCLUDE")]
+    Include,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Stream {
+    pub(crate) stream_view_type: StreamViewType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum StreamViewType {
+    #[serde(rename = "KEYS_ONLY")]
+    KeysOnly,
+    #[serde(rename = "NEW_IMAGE")]
+    NewImage,
+    #[serde(rename = "OLD_IMAGE")]
+    OldImage,
+    #[serde(rename = "NEW_AND_OLD_IMAGES")]
+    NewAndOldImages,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sse {
+    /// Off means a key that DynamoDB owns; the table is encrypted all the same.
+    #[serde(rename = "SSEEnabled", default)]
+    pub(crate) enabled: bool,
+    #[serde(rename = "SSEType")]
+    pub(crate) sse_type: Option<SseType>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum SseType {
+    #[serde(rename = "KMS")]
+    Kms,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TimeToLive {
+    pub(crate) attribute_name: Option<String>,
+    pub(crate) enabled: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PointInTimeRecovery {
+    #[serde(default)]
+    pub(crate) point_in_time_recovery_enabled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum TableClass {
+    #[serde(rename = "STANDARD")]
+    Standard,
+    #[serde(rename = "STANDARD_INFREQUENT_ACCESS")]
+    InfrequentAccess,
+}
+
+fn provisioned() -> BillingMode {
+    BillingMode::Provisioned
+}
+
+fn standard() -> TableClass {
+    TableClass::Standard
+}
+
+impl Props {
+    /// One spelling for what AWS treats alike.
+    /// What DynamoDB would refuse of the keys: each attribute of theirs must be defined, and no other.
+    pub(crate) fn undefined(&self) -> Vec<Problem> {
+        let root = Path::default();
+        let mut keys = vec![(root.clone(), &self.key_schema)];
+        let place = root.key("GlobalSecondaryIndexes");
+        keys.extend(
+            self.global_secondary_indexes.iter().enumerate().map(|(at, one)| (place.index(at), &one.key_schema)),
+        );
+        let place = root.key("LocalSecondaryIndexes");
+        keys.extend(
+            self.local_secondary_indexes.iter().enumerate().map(|(at, one)| (place.index(at), &one.key_schema)),
+        );
+        let defined: Vec<&str> = self.attribute_definitions.iter().map(|one| one.attribute_name.as_str()).collect();
+        let mut used = BTreeSet::new();
+        let mut problems = Vec::new();
+        for (place, schema) in keys {
+            for (at, key) in schema.iter().enumerate() {
+                let name = key.attribute_name.as_str();
+                used.insert(name);
+                if !defined.contains(&name) && !Token::is_in(name) {
+                    let path = place.key("KeySchema").index(at).key("AttributeName");
+                    let problem = Problem::new(path, format!("AttributeDefinitions does not define \"{name}\""));
+                    problems.push(problem.suggest(name, defined.iter().copied()));
+                }
+            }
+        }
+        // One that is defined and not used may be the one that is meant above.
+        if problems.is_empty() {
+            for (at, name) in
+                defined.iter().enumerate().filter(|(_, name)| !used.contains(*name) && !Token::is_in(name))
+            {
+                let path = root.key("AttributeDefinitions").index(at).key("AttributeName");
+                let what = format!("no key of the table or its indexes uses the attribute \"{name}\"");
+                problems.push(Problem::new(path, what).help("define the attributes of keys alone"));
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn canonical(mut self) -> Self {
+        self.attribute_definitions.sort();
+        let definitions = &self.attribute_definitions;
+        let keys = self
+            .key_schema
+            .iter_mut()
+            .chain(self.global_secondary_indexes.iter_mut().flat_map(|index| &mut index.key_schema))
+            .chain(self.local_secondary_indexes.iter_mut().flat_map(|index| &mut index.key_schema));
+        for key in keys {
+            let definition = definitions.iter().find(|definition| definition.attribute_name == key.attribute_name);
+            key.attribute_type = definition.map(|definition| definition.attribute_type);
+        }
+        self.global_secondary_indexes.sort_by(|one, other| one.index_name.cmp(&other.index_name));
+        self.local_secondary_indexes.sort_by(|one, other| one.index_name.cmp(&other.index_name));
+        for index in &mut self.global_secondary_indexes {
+            index.projection.non_key_attributes.sort();
+        }
+        for index in &mut self.local_secondary_indexes {
+            index.projection.non_key_attributes.sort();
+        }
+        if self.time_to_live_specification.as_ref().is_some_and(|ttl| !ttl.enabled) {
+            self.time_to_live_specification = None;
+        }
+        // KMS is the only type there is, and the default where encryption with a key of one's own is on.
+        self.sse_specification.sse_type = self.sse_specification.enabled.then_some(SseType::Kms);
+        self
+    }
+}
+
+impl Kind for Table {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let props: Props = deserialize::read(properties)?;
+        let problems = props.undefined();
+        if problems.is_empty() { Ok(to_value(&props.canonical())) } else { Err(problems) }
+    }
+
+    fn naming(&self) -> Option<Naming> {
+        Some(Naming { property: "TableName", longest: 255, within: None, path: None })
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[
+            "ContributorInsightsSpecification",
+            "GlobalSecondaryIndexes.ContributorInsightsSpecification",
+            "GlobalSecondaryIndexes.OnDemandThroughput",
+            "GlobalSecondaryIndexes.WarmThroughput",
+            "ImportSourceSpecification",
+            "KinesisStreamSpecification",
+            "OnDemandThroughput",
+            "PointInTimeRecoverySpecification.RecoveryPeriodInDays",
+            "ResourcePolicy",
+            "SSESpecification.KMSMasterKeyId",
+            "StreamSpecification.ResourcePolicy",
+            "WarmThroughput",
+        ]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["TableName", "KeySchema", "LocalSecondaryIndexes"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {
+        let name = name.unwrap_or_default();
+        match attribute {
+            None => Attribute::Known(name.to_owned()),
+            Some("Arn") => Attribute::Known(scope.arn("dynamodb", &format!("table/{name}"))),
+            Some("StreamArn") => Attribute::Minted,
+            Some(_) => Attribute::Unknown(&["Arn", "StreamArn"]),
+        }
+    }
+
+    fn holds_data(&self) -> bool {
+        true
+    }
+
+    fn taggable(&self) -> bool {
+        true
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        want.name.as_deref() == Some(&live.physical_id)
+    }
+}

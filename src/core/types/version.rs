@@ -1,0 +1,151 @@
+//! `AWS::Lambda::Version`: a function's code and configuration as they were when it was published.
+//!
+//! For CloudFormation a version is published once, and stays what it was for as long as its logical id is the same:
+//! whoever changes the function and forgets the id leaves the old code behind his alias, and nothing says so. Here a
+//! version is what its function is to be, as a deployment is of its API: `up` looks for one that has frozen just that,
+//! and publishes another where there is none. SAM's `AutoPublishAlias` makes new ids only for some changes; here any
+//! change of what Lambda freezes counts.
+//!
+//! What a version froze is read from itself: it needs no digest.
+//!
+//! A function's description counts, too, where the version has none of its own: Lambda publishes another version after a change of
+//! that alone (recorded by LocalStack against AWS, `test_lambda_api`). A version's own description does not: of an unchanged
+//! function Lambda publishes no second version, and CloudFormation fails there ("A version for this Lambda function exists",
+//! serverless/serverless#8251).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::deployment::FREEZES;
+use super::{Attribute, Kind, Live, Want, canonical, function, mark};
+use crate::core::words::{Problem, Scope};
+
+pub const TYPE: &str = "AWS::Lambda::Version";
+
+/// A published version.
+pub struct Version;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Props {
+    #[serde(deserialize_with = "function::name")]
+    pub(crate) function_name: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    /// The code that it must be; Lambda refuses to publish any other.
+    pub(crate) code_sha256: Option<String>,
+    /// Put in by the plan: the canonical properties of the function that a version freezes.
+    pub(crate) freezes: Option<Value>,
+    /// Put in by the plan.
+    pub(crate) mark: Option<String>,
+}
+
+/// In what a version freezes: the description that it has from its function.
+pub const DESCRIPTION: &str = "Description";
+
+/// The description that a version is published with, without the mark: its own or, as far as it fits, its function's.
+pub(crate) fn words(description: &str, freezes: Option<&Value>, mark: Option<&str>) -> String {
+    let inherited = freezes.and_then(|frozen| frozen[DESCRIPTION].as_str()).filter(|_| description.is_empty());
+    inherited.map_or_else(|| description.to_owned(), |inherited| mark::fitting(inherited, mark))
+}
+
+impl Kind for Version {
+    fn type_name(&self) -> &'static str {
+        TYPE
+    }
+
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        canonical::<Props>(properties)
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["FunctionScalingConfig", "ProvisionedConcurrencyConfig", "RuntimePolicy"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
+    fn hard(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
+    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+        match attribute {
+            None | Some("Version") => Attribute::Minted,
+            Some("FunctionArn") => Attribute::Ref,
+            Some(_) => Attribute::Unknown(&["Version", "FunctionArn"]),
+        }
+    }
+
+    fn parent(&self) -> Option<&'static str> {
+        Some(function::TYPE)
+    }
+
+    fn is(&self, want: &Want, live: &Live) -> bool {
+        let (wanted, frozen) = (&want.properties[FREEZES], &live.properties[FREEZES]);
+        // Before the code is built, what there is of it is as good as any.
+        let code = wanted.get(function::CODE).is_none_or(|code| frozen.get(function::CODE) == Some(code));
+        let inherited = wanted.get(DESCRIPTION).is_none_or(|_| {
+            let words = words("", Some(wanted), want.properties[mark::PROPERTY].as_str());
+            frozen[DESCRIPTION].as_str().unwrap_or_default() == words
+        });
+        let others = |properties: &Value| {
+            let mut others = properties.clone();
+            if let Some(members) = others.as_object_mut() {
+                members.retain(|name, _| ![function::CODE, DESCRIPTION].contains(&name.as_str()));
+            }
+            others
+        };
+        want.properties["FunctionName"].as_str() == live.parent.as_deref()
+            && code
+            && inherited
+            && others(wanted) == others(frozen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn version(freezes: Value) -> Want {
+        let properties = json!({ "FunctionName": "chat", "Description": "words", FREEZES: freezes });
+        Want { logical_id: "V".to_owned(), name: None, properties, code: None }
+    }
+
+    #[test]
+    fn a_version_is_known_by_what_it_froze() {
+        let live = Live::new(
+            TYPE,
+            "chat:3",
+            json!({ "FunctionName": "chat", FREEZES: { "CodeSha256": "a", "MemorySize": 128 } }),
+        );
+        let (live, other) = (live.clone().below("chat"), live.below("other"));
+        let described = |words: &str| {
+            let mut described = live.clone();
+            described.properties[FREEZES][DESCRIPTION] = Value::from(words);
+            described
+        };
+        let inherits = |words: &str| version(json!({ "MemorySize": 128, DESCRIPTION: words }));
+        for (wanted, of_live, expected) in [("", "", true), ("a", "a", true), ("a", "b", false), ("", "b", false)] {
+            assert_eq!(Version.is(&inherits(wanted), &described(of_live)), expected, "{wanted:?} {of_live:?}");
+        }
+        assert!(Version.is(&version(json!({ "MemorySize": 128 })), &described("its own")));
+        let long = "x".repeat(256);
+        let mut marked = inherits(&long);
+        marked.properties[mark::PROPERTY] = json!("V");
+        assert!(Version.is(&marked, &described(&long[..247])), "as much of it as fits before the mark");
+        for (freezes, expected) in [
+            (json!({ "CodeSha256": "a", "MemorySize": 128 }), true),
+            (json!({ "MemorySize": 128 }), true),
+            (json!({ "CodeSha256": "b", "MemorySize": 128 }), false),
+            (json!({ "CodeSha256": "a", "MemorySize": 256 }), false),
+            (json!({ "MemorySize": 256 }), false),
+        ] {
+            assert_eq!(Version.is(&version(freezes.clone()), &live), expected, "{freezes}");
+            assert!(!Version.is(&version(freezes), &other));
+        }
+    }
+}
