@@ -65,8 +65,8 @@ const IAM_PATHS: &[&str] = &[
     "server-certificate/",
     "policy/",
     "sms-mfa/",
-    "saml-kind/",
-    "oidc-kind/",
+    "saml-provider/",
+    "oidc-provider/",
     "report/",
     "access-report/",
 ];
