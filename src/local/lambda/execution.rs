@@ -208,7 +208,8 @@ impl Executor {
     /// or the permits to start a new one.
     ///
     /// # Errors
-    /// `TooManyRequestsException` where neither comes in time: invocations that wait for each other must end.
+    /// `TooManyRequestsException` where neither comes in time: invocations that wait for each other must end;
+    /// `ResourceNotFoundException` where the function was deleted meanwhile.
     async fn environment(&self, spec: &Arc<Spec>) -> Result<Environment, ApiError> {
         let mut freed = match self.idle_or_queue(spec) {
             Ok(environment) => return Ok(environment),
@@ -222,7 +223,14 @@ impl Executor {
                 match freed.try_recv() {
                     // Handed over at the same moment.
                     Ok(environment) => Ok(environment),
-                    Err(_) => Ok(Environment::new(self.host.clone(), spec.clone(), permits?)),
+                    Err(_) => {
+                        let permits = permits?;
+                        // Its lines would make the log group again that went with the function.
+                        if !self.exists(&spec.id) {
+                            return Err(error::no_function(&spec.id.arn()));
+                        }
+                        Ok(Environment::new(self.host.clone(), spec.clone(), permits))
+                    }
                 }
             }
         }
@@ -279,9 +287,10 @@ impl Executor {
 
     /// Hands an environment to the next invocation that waits for one, or puts it back, if it has a future.
     fn keep(&self, id: &FunctionId, mut environment: Environment) {
-        if !environment.is_warm() || !self.serves(id, &environment) {
+        if !environment.is_warm() || !self.exists(id) {
             return;
         }
+        let served = self.serves(id, &environment);
         let mut pools = lock(&self.pools);
         if *self.closing.borrow() {
             return;
@@ -298,11 +307,19 @@ impl Executor {
                 Err(back) => environment = back,
             }
         }
+        // Invocations of the deployment before may have waited for it; there will be no more of them.
+        if !served {
+            return;
+        }
         // Where no more may exist, another function's invocation may wait for this one's place.
         let wanted = |pool: &Pool| pool.waiting.iter().any(|waiting| !waiting.environment.is_closed());
         if self.environments.available_permits() > 0 || !pools.values().any(wanted) {
             pools.entry(id.clone()).or_default().idle.push(Idle { environment, since: Instant::now() });
         }
+    }
+
+    fn exists(&self, id: &FunctionId) -> bool {
+        self.registry.read(|state| state.function(id).is_ok())
     }
 
     fn serves(&self, id: &FunctionId, environment: &Environment) -> bool {

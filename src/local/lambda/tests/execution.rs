@@ -605,6 +605,27 @@ async fn a_deleted_functions_environments_end() {
     cloud.environments(0).await;
 }
 
+/// Clients that leave while their stack is removed leave invocations of `$disconnect` behind. None of them may start an
+/// environment, and with it the log group, once the function is deleted.
+#[tokio::test]
+async fn invocations_that_wait_when_their_function_is_deleted_are_refused() {
+    let cloud = Cloud::new();
+    cloud.create(json!({ "Timeout": 60 })).await.unwrap();
+    let invocations = (0..300).map(|_| cloud.invoke(json!({ "do": "sleep", "seconds": 0.2 })));
+    let (ended, started) = tokio::join!(futures_util::future::join_all(invocations), async {
+        while !cloud.logged().iter().any(|line| line.starts_with("START")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
+        cloud.environments_now()
+    });
+    let refusals: Vec<ApiError> = ended.into_iter().filter_map(Result::err).collect();
+    assert!(refusals.iter().all(|refusal| refusal.code == "ResourceNotFoundException"), "{refusals:?}");
+    let ran = cloud.logged().iter().filter(|line| line.starts_with("START")).count();
+    assert!(ran <= started, "{ran} ran, {started} environments existed when the function was deleted");
+    cloud.environments(0).await;
+}
+
 #[tokio::test]
 async fn shutdown_leaves_no_process() {
     let cloud = Cloud::new();
@@ -651,6 +672,11 @@ impl Cloud {
     #[cfg(target_os = "linux")]
     async fn sh(&self, script: &str) -> String {
         self.result(json!({ "do": "sh", "script": script })).await.as_str().unwrap().to_owned()
+    }
+
+    /// How many environments exist now, those that are starting included.
+    fn environments_now(&self) -> usize {
+        self.lambda.executor.live().borrow().values().sum()
     }
 
     /// Waits until there are this many environments.
