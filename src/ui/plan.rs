@@ -5,8 +5,9 @@ use std::fmt::{Display, Write as _};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
-use crate::core::plan::{Action, Change, Plan, Step, effects, shown, widening};
+use crate::core::plan::{Action, Change, Plan, Step, effects, widening};
 use crate::core::stack::{MASK, Secrets};
+use crate::core::words::shown;
 use crate::ui::printable;
 
 /// How a plan is shown.

@@ -16,33 +16,7 @@ use std::collections::BTreeSet;
 use super::cycles::{places, reached};
 use super::order::gone_before;
 use super::{Action, Plan};
-use crate::core::types::{
-    alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
-    managed_policy, permission, role, route, route_response, stage, table, version,
-};
-
-/// Types in the order in which resources of them can go, whatever else is there. What AWS demands: a stage before its
-/// deployment; a route before its integration and its authorizer; an alias before its version; a role before the policy
-/// that bounds it; a function before its log group, which it would make again. What we prefer: an API before what its calls need, functions before their roles.
-const GOING: &[&str] = &[
-    stage::TYPE,
-    route_response::TYPE,
-    route::TYPE,
-    deployment::TYPE,
-    integration::TYPE,
-    authorizer::TYPE,
-    foreign_permission::TYPE,
-    api::TYPE,
-    permission::TYPE,
-    alias::TYPE,
-    version::TYPE,
-    function::TYPE,
-    inline_policy::TYPE,
-    role::TYPE,
-    managed_policy::TYPE,
-    table::TYPE,
-    log_group::TYPE,
-];
+use crate::core::types;
 
 /// Where a step of the way back stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +39,7 @@ pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
         .map(|(index, step)| {
             let origin = origins.get(index).map_or(0, |origin| in_run[*origin]);
             if step.action == Action::Delete {
-                let rank = GOING.iter().position(|type_name| *type_name == step.type_name);
-                Place::Goes(rank.unwrap_or(GOING.len()), Reverse(origin), index)
+                Place::Goes(types::rank(step.type_name), Reverse(origin), index)
             } else {
                 Place::PutBack(origin, index)
             }
@@ -108,15 +81,13 @@ mod tests {
     /// Then no rule is lost because it does not agree with the order.
     #[test]
     fn the_order_of_types_is_whole_and_agrees_with_every_rule() {
-        let place = |type_name: &str| GOING.iter().position(|other| *other == type_name).unwrap();
-        assert_eq!(GOING.len(), TYPES.len());
         for kind in TYPES {
             let type_name = kind.type_name();
             for before in gone_before(type_name) {
-                assert!(place(before) < place(type_name), "{before} before {type_name}");
+                assert!(types::rank(before) < types::rank(type_name), "{before} before {type_name}");
             }
             if let Some(parent) = kind.parent() {
-                assert!(place(type_name) < place(parent), "{type_name} before {parent}");
+                assert!(types::rank(type_name) < types::rank(parent), "{type_name} before {parent}");
             }
         }
     }

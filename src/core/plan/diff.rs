@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::core::types::Kind;
-use crate::core::words::Token;
 
 /// One property that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,14 +54,5 @@ fn equal(old: Option<&Value>, new: Option<&Value>) -> bool {
             _ => false,
         },
         (old, new) => old == new,
-    }
-}
-
-/// A value as the plan shows it.
-pub fn shown(value: Option<&Value>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(Value::String(text)) => Token::readable(text),
-        Some(other) => Token::readable(&other.to_string()),
     }
 }

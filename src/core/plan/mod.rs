@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use diff::{Change, shown};
+pub use diff::Change;
 pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};

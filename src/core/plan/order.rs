@@ -8,8 +8,7 @@ use super::cycles::reaches;
 use super::{Action, Plan, serving};
 use crate::core::stack::{Resource, Stack};
 use crate::core::types::{
-    self, alias, authorizer, deployment, foreign_permission, function, inline_policy, integration, log_group,
-    managed_policy, permission, role, route, route_response, stage, table, version,
+    self, deployment, function, inline_policy, integration, managed_policy, route, route_response,
 };
 
 /// Puts the order into a plan.
@@ -90,27 +89,9 @@ fn policies_of<'a>(apart: &'a [&Resource], function: &'a Resource) -> impl Itera
     apart.iter().filter(on_role).map(|policy| &policy.logical_id)
 }
 
-/// What must be gone before something of this type goes. `back_order::GOING` agrees with it.
+/// Types whose resources must be gone before one of this type is deleted.
 pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
-    match type_name {
-        route::TYPE => &[route_response::TYPE],
-        deployment::TYPE => &[stage::TYPE],
-        integration::TYPE | authorizer::TYPE => &[route::TYPE],
-        // A call that is still under way may need the function, and a function that is still there its log group: a
-        // last line would make it anew.
-        function::TYPE => &[types::api::TYPE, route::TYPE, integration::TYPE],
-        // A name goes before what it names.
-        version::TYPE => &[alias::TYPE],
-        alias::TYPE => &[types::api::TYPE, route::TYPE, integration::TYPE, permission::TYPE],
-        log_group::TYPE | role::TYPE => &[function::TYPE, permission::TYPE],
-        // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
-        managed_policy::TYPE => &[role::TYPE],
-        // The API records what is in the policies of others' functions.
-        types::api::TYPE => &[foreign_permission::TYPE],
-        // Once the API is gone no message comes; a table takes the longest to go.
-        table::TYPE => &[types::api::TYPE, route::TYPE, integration::TYPE],
-        _ => &[],
-    }
+    types::kind(type_name).map_or(&[], |kind| kind.goes_after())
 }
 
 /// Puts the order of what goes into a plan.

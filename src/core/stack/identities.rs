@@ -7,14 +7,6 @@ use serde_json::Value;
 use super::{Resource, Token};
 use crate::core::words::{Path, Problem};
 
-/// Types without physical names, by what AWS tells them apart: type, and the properties, the last of which people are shown.
-const IDENTITIES: &[(&str, &[&str])] = &[
-    ("AWS::ApiGatewayV2::Authorizer", &["ApiId", "Name"]),
-    ("AWS::ApiGatewayV2::Route", &["ApiId", "RouteKey"]),
-    ("AWS::ApiGatewayV2::RouteResponse", &["RouteId", "RouteResponseKey"]),
-    ("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
-];
-
 const PERMISSION: &str = "AWS::Lambda::Permission";
 const POLICY: &str = "AWS::IAM::Policy";
 const ROLE: &str = "AWS::IAM::Role";
@@ -50,7 +42,7 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
     let mut owners: BTreeMap<(&str, Vec<&str>), &str> = BTreeMap::new();
     for resource in resources.values() {
         let type_name = resource.kind.type_name();
-        let Some((_, identity)) = IDENTITIES.iter().find(|(known, _)| *known == type_name) else { continue };
+        let identity = resource.kind.unique_by();
         let text = |property: &&str| resource.properties.get(*property)?.as_str().filter(|text| !text.is_empty());
         let (Some(values), Some(shown)) = (identity.iter().map(text).collect::<Option<Vec<_>>>(), identity.last())
         else {

@@ -3,48 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{Resource, Token};
+use crate::core::types::Reference;
 use crate::core::words::{Path, Problem};
-
-/// A property that holds the id of another part of the same API.
-struct Reference {
-    from: &'static str,
-    property: &'static str,
-    /// What stands before the id.
-    prefix: &'static str,
-    to: &'static str,
-}
-
-const REFERENCES: &[Reference] = &[
-    Reference {
-        from: "AWS::ApiGatewayV2::Route",
-        property: "Target",
-        prefix: "integrations/",
-        to: "AWS::ApiGatewayV2::Integration",
-    },
-    Reference {
-        from: "AWS::ApiGatewayV2::Route",
-        property: "AuthorizerId",
-        prefix: "",
-        to: "AWS::ApiGatewayV2::Authorizer",
-    },
-    Reference {
-        from: "AWS::ApiGatewayV2::RouteResponse",
-        property: "RouteId",
-        prefix: "",
-        to: "AWS::ApiGatewayV2::Route",
-    },
-    Reference {
-        from: "AWS::ApiGatewayV2::Stage",
-        property: "DeploymentId",
-        prefix: "",
-        to: "AWS::ApiGatewayV2::Deployment",
-    },
-];
 
 /// Reports references that API Gateway would not find, or would find in another API.
 pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     for resource in resources.values() {
-        for reference in REFERENCES.iter().filter(|reference| reference.from == resource.kind.type_name()) {
+        for reference in resource.kind.references() {
             let path = resource.path.key("Properties").key(reference.property);
             // What is wrong in itself is reported, and leads nowhere.
             if problems.iter().any(|problem| path.is_above(&problem.path) || problem.path.is_above(&path)) {
@@ -61,7 +26,7 @@ fn follow(
     resources: &BTreeMap<String, Resource>,
     path: Path,
 ) -> Option<Problem> {
-    let Reference { property, prefix, to, .. } = *reference;
+    let Reference { property, prefix, to } = *reference;
     let given = resource.properties.get(property)?.as_str().filter(|given| !given.is_empty())?;
     let is = |logical_id: &str| resources.get(logical_id).filter(|target| target.kind.type_name() == to);
     let api = resource.properties.get("ApiId");

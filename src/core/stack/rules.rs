@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::resolve::Edge;
 use super::{Resource, Scope, Token, identities, references};
-use crate::core::types::Kind;
+use crate::core::types::{Kind, Within};
 use crate::core::words::{Path, Problem, nearest};
 
 const API: &str = "AWS::ApiGatewayV2::Api";
@@ -20,27 +20,6 @@ const ALIAS: &str = "AWS::Lambda::Alias";
 const ROUTE: &str = "AWS::ApiGatewayV2::Route";
 const STAGE: &str = "AWS::ApiGatewayV2::Stage";
 const VERSION: &str = "AWS::Lambda::Version";
-
-/// Types whose resources are parts of another one: type, property that names the parent, what the parent may be.
-const CHILDREN: &[(&str, &str, &[&str])] = &[
-    ("AWS::ApiGatewayV2::Authorizer", "ApiId", &[API]),
-    ("AWS::ApiGatewayV2::Deployment", "ApiId", &[API]),
-    ("AWS::ApiGatewayV2::Integration", "ApiId", &[API]),
-    ("AWS::ApiGatewayV2::Route", "ApiId", &[API]),
-    ("AWS::ApiGatewayV2::RouteResponse", "ApiId", &[API]),
-    ("AWS::ApiGatewayV2::Stage", "ApiId", &[API]),
-    (ALIAS, "FunctionName", &[FUNCTION]),
-    (PERMISSION, "FunctionName", &[FUNCTION, ALIAS]),
-    (VERSION, "FunctionName", &[FUNCTION]),
-];
-
-/// What a deployment freezes, and so must come after.
-const FROZEN: &[&str] = &[
-    "AWS::ApiGatewayV2::Authorizer",
-    "AWS::ApiGatewayV2::Integration",
-    "AWS::ApiGatewayV2::Route",
-    "AWS::ApiGatewayV2::RouteResponse",
-];
 
 /// Adds the edges that nobody needs to write and reports what no stack may have.
 pub(super) fn apply(
@@ -67,7 +46,7 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     let api = |resource: &Resource| resource.properties.get("ApiId").cloned();
     let frozen: Vec<_> = resources
         .values()
-        .filter(|resource| FROZEN.contains(&resource.kind.type_name()))
+        .filter(|resource| resource.kind.is_frozen_by_deployments())
         .map(|resource| (resource.logical_id.clone(), api(resource)))
         .collect();
     for deployment in resources.values_mut().filter(|resource| resource.kind.type_name() == DEPLOYMENT) {
@@ -94,9 +73,9 @@ fn parents(
     let mut elsewhere = Vec::new();
     for resource in resources.values() {
         let type_name = resource.kind.type_name();
-        let Some((_, property, above)) = CHILDREN.iter().find(|(child, ..)| *child == type_name) else { continue };
+        let Some(Within { property, types: above }) = resource.kind.within() else { continue };
         // Unresolved references are empty, and reported.
-        let given = resource.properties.get(*property).and_then(|given| given.as_str()).unwrap_or_default();
+        let given = resource.properties.get(property).and_then(|given| given.as_str()).unwrap_or_default();
         if given.is_empty() {
             continue;
         }

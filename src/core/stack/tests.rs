@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::core::template::render::{Rendering, render};
 use crate::core::template::{expand, parse};
-use crate::core::types::{Attribute, Live, Naming, Want};
+use crate::core::types::{self, Attribute, Live, Naming, Reference, Want, Within};
 use crate::core::words::{Problem, deserialize};
 
 /// A resource type made for tests: properties by name, and what is special about them.
@@ -28,6 +28,27 @@ impl Kind for Fake {
 
     fn type_name(&self) -> &'static str {
         self.type_name
+    }
+
+    fn noun(&self) -> &'static str {
+        "fake"
+    }
+
+    // Between resources a fake stands where the type of its name does.
+    fn within(&self) -> Option<Within> {
+        types::kind(self.type_name)?.within()
+    }
+
+    fn unique_by(&self) -> &'static [&'static str] {
+        types::kind(self.type_name).map_or(&[], |kind| kind.unique_by())
+    }
+
+    fn references(&self) -> &'static [Reference] {
+        types::kind(self.type_name).map_or(&[], |kind| kind.references())
+    }
+
+    fn is_frozen_by_deployments(&self) -> bool {
+        types::kind(self.type_name).is_some_and(|kind| kind.is_frozen_by_deployments())
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

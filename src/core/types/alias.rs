@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Naming, Want, function, to_value};
+use super::{
+    Attribute, Kind, Live, Names, Naming, Want, Within, api, function, integration, permission, route, to_value,
+};
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::Lambda::Alias";
@@ -42,6 +44,24 @@ pub(crate) struct Weight {
 impl Kind for Alias {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "alias"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let (function, name) = live.physical_id.split_once(':')?;
+        Some(format!("alias {name} of {}", function::logical_id(names, function)))
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "FunctionName", types: &[function::TYPE] })
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // A call that is still under way may need it.
+        &[api::TYPE, route::TYPE, integration::TYPE, permission::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

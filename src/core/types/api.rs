@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Owner, Want, canonical, tags};
+use super::{Attribute, Kind, Live, Owner, Want, canonical, foreign_permission, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Api";
@@ -59,6 +59,15 @@ pub(crate) fn from_header() -> String {
 impl Kind for Api {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "API"
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // It records what is in the policies of others' functions.
+        &[foreign_permission::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

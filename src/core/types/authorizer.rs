@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Want, api, canonical};
+use super::{Attribute, Kind, Live, Names, Want, Within, api, canonical, route};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Authorizer";
@@ -34,6 +34,31 @@ pub(crate) enum AuthorizerType {
 impl Kind for Authorizer {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "authorizer"
+    }
+
+    fn described(&self, live: &Live, _: &dyn Names) -> Option<String> {
+        let name = live.properties["Name"].as_str().filter(|name| !name.is_empty())?;
+        Some(format!("authorizer {name}"))
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "ApiId", types: &[api::TYPE] })
+    }
+
+    fn unique_by(&self) -> &'static [&'static str] {
+        &["ApiId", "Name"]
+    }
+
+    fn is_frozen_by_deployments(&self) -> bool {
+        true
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[route::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Attribute, Kind, Live, Want, api, canonical};
+use super::{Attribute, Kind, Live, Names, Want, Within, api, canonical, stage};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
@@ -72,6 +72,22 @@ pub(crate) fn split(description: &str) -> (&str, Option<&str>) {
 impl Kind for Deployment {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "deployment"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        Some(format!("deployment of {}", names.logical_id(api::TYPE, live.parent.as_deref()?)))
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "ApiId", types: &[api::TYPE] })
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[stage::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

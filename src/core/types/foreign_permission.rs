@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, PropertyError, Want, api, canonical, permission, tags, to_value};
+use super::{Attribute, Kind, Live, Names, PropertyError, Want, api, canonical, function, permission, tags, to_value};
 use crate::core::words::{DeletionPolicy, Problem, Scope};
 
 /// The type's name. No template has it: there it is an `AWS::Lambda::Permission` like the others.
@@ -81,6 +81,19 @@ pub(crate) fn key(id: &str) -> String {
 impl Kind for ForeignPermission {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "permission"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let function = live.properties["FunctionName"].as_str().unwrap_or_default();
+        Some(format!("permission to invoke {}", function::logical_id(names, function)))
+    }
+
+    fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
+        permission::widened(old, new)
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

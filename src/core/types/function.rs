@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
+use super::{Attribute, Kind, Live, Names, Naming, Want, api, integration, route, tags, to_value};
 use crate::core::words::naming::{Identity, logical_id_in};
-use crate::core::words::{Path, Problem, Scope, Token, deserialize};
+use crate::core::words::{Path, Problem, Scope, Token, deserialize, shown};
 
 pub const TYPE: &str = "AWS::Lambda::Function";
 
@@ -159,6 +159,22 @@ impl Kind for Function {
         TYPE
     }
 
+    fn noun(&self) -> &'static str {
+        "function"
+    }
+
+    fn widens(&self, logical_id: &str, old: &Value, new: &Value) -> Vec<String> {
+        if old.is_null() || old["Role"] == new["Role"] {
+            return Vec::new();
+        }
+        vec![format!("{logical_id} runs as {} instead of {}", shown(new.get("Role")), shown(old.get("Role")))]
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // A call that is still under way may need it.
+        &[api::TYPE, route::TYPE, integration::TYPE]
+    }
+
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut props: Props = deserialize::read(properties)?;
         if !Token::is_in(&props.role) && !props.role.starts_with("arn:") {
@@ -275,4 +291,9 @@ pub(crate) fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
 
 pub(crate) fn arn(scope: &Scope, name: &str) -> String {
     scope.arn("lambda", &format!("function:{name}"))
+}
+
+/// The logical id of the function that `called` names: by a name, an ARN, with or without a qualifier.
+pub(super) fn logical_id<'a>(names: &'a dyn Names, called: &'a str) -> &'a str {
+    names.logical_id(TYPE, name_and_qualifier(called).0)
 }

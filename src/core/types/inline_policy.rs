@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Attribute, Kind, Live, Want, canonical, role, to_value};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
+use crate::core::iam::grants;
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::IAM::Policy";
@@ -26,6 +27,18 @@ pub(crate) struct Props {
 impl Kind for InlinePolicy {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "inline policy"
+    }
+
+    fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
+        grants::widened_on_roles(old, new)
+    }
+
+    fn narrows(&self, old: &Value, new: &Value) -> Vec<String> {
+        grants::narrowed_on_roles(old, new)
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

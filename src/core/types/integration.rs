@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Want, api, canonical, mark};
+use super::{Attribute, Kind, Live, Names, Want, Within, api, canonical, function, mark, route};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Integration";
@@ -76,6 +76,34 @@ pub(crate) fn longest() -> i32 {
 impl Kind for Integration {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "integration"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let text = |property: &str| live.properties[property].as_str().unwrap_or_default();
+        let uri = text("IntegrationUri");
+        Some(match uri.split_once("/functions/") {
+            Some((_, arn)) => {
+                format!("integration of {}", function::logical_id(names, arn.trim_end_matches("/invocations")))
+            }
+            None if uri.is_empty() => format!("integration {}", text("IntegrationType")),
+            None => format!("integration with {uri}"),
+        })
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "ApiId", types: &[api::TYPE] })
+    }
+
+    fn is_frozen_by_deployments(&self) -> bool {
+        true
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[route::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, tags};
+use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, function, permission, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -42,6 +42,15 @@ fn standard() -> Class {
 impl Kind for LogGroup {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "log group"
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // A function that is still there would create it again with its last line.
+        &[function::TYPE, permission::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

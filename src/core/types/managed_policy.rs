@@ -10,6 +10,7 @@ use super::tags::Tags;
 use super::{Attribute, Kind, Live, Naming, Owner, Want, role, tags, to_value};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
+use crate::core::iam::grants;
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::IAM::ManagedPolicy";
@@ -39,6 +40,23 @@ pub(crate) struct Props {
 impl Kind for ManagedPolicy {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "managed policy"
+    }
+
+    fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
+        grants::widened_on_roles(old, new)
+    }
+
+    fn narrows(&self, old: &Value, new: &Value) -> Vec<String> {
+        grants::narrowed_on_roles(old, new)
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
+        &[role::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

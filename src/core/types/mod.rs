@@ -33,25 +33,31 @@ use serde_json::Value;
 use self::constraints::Refusal;
 use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
 
-/// All resource types that wschat provisions itself.
+/// All resource types that wschat provisions itself, in the order in which resources of them can be deleted, whatever else is
+/// there: users before what they use.
+///
+/// What AWS demands: a stage before its deployment; a route before its integration and its authorizer; an alias before its
+/// version; a role before the policy that bounds it; a function before its log group, which it would create again. What is
+/// preferred: an API before what its calls need, functions before their roles.
+#[rustfmt::skip]
 pub static TYPES: &[&dyn Kind] = &[
-    &alias::Alias,
-    &api::Api,
-    &authorizer::Authorizer,
+    &stage::Stage,
+    &route_response::RouteResponse,
+    &route::Route,
     &deployment::Deployment,
+    &integration::Integration,
+    &authorizer::Authorizer,
     &foreign_permission::ForeignPermission,
+    &api::Api,
+    &permission::Permission,
+    &alias::Alias,
+    &version::Version,
     &function::Function,
     &inline_policy::InlinePolicy,
-    &integration::Integration,
-    &log_group::LogGroup,
-    &managed_policy::ManagedPolicy,
-    &permission::Permission,
     &role::Role,
-    &route::Route,
-    &route_response::RouteResponse,
-    &stage::Stage,
+    &managed_policy::ManagedPolicy,
     &table::Table,
-    &version::Version,
+    &log_group::LogGroup,
 ];
 
 /// The types that templates have.
@@ -64,10 +70,60 @@ pub fn kind(type_name: &str) -> Option<&'static dyn Kind> {
     TYPES.iter().copied().find(|kind| kind.type_name() == type_name)
 }
 
+/// Where a type stands in `TYPES`; after all others for one that is not registered.
+pub fn rank(type_name: &str) -> usize {
+    TYPES.iter().position(|kind| kind.type_name() == type_name).unwrap_or(TYPES.len())
+}
+
 /// One AWS resource type, as far as it is known without asking AWS.
 pub trait Kind: Send + Sync + 'static {
     /// `AWS::DynamoDB::Table`.
     fn type_name(&self) -> &'static str;
+
+    /// What people call a resource of this type: `log group`.
+    fn noun(&self) -> &'static str;
+
+    /// What a live resource is, where its properties tell more than its physical id: `route "sendmessage"`.
+    fn described(&self, _live: &Live, _names: &dyn Names) -> Option<String> {
+        None
+    }
+
+    /// What a resource of this type is a part of, where it is one.
+    fn within(&self) -> Option<Within> {
+        None
+    }
+
+    /// The properties that tell resources of this type apart for AWS, where they have no name: two that agree in all of them
+    /// are one.
+    fn unique_by(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Properties that lead to another part of the same API.
+    fn references(&self) -> &'static [Reference] {
+        &[]
+    }
+
+    /// Whether a deployment of an API freezes resources of this type, and so waits for them.
+    fn is_frozen_by_deployments(&self) -> bool {
+        false
+    }
+
+    /// Types whose resources must be gone before one of this type is deleted. `TYPES` agrees with it.
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What a resource allows with `new` properties that it did not allow with `old` ones (null where it is created), a
+    /// sentence each.
+    fn widens(&self, _logical_id: &str, _old: &Value, _new: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a resource allowed with `old` properties and does not allow with `new` ones, a sentence each.
+    fn narrows(&self, _old: &Value, _new: &Value) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Reads template properties (tokens may stand inside strings) as this type's and gives them back in canonical
     /// form: AWS's defaults filled in, documents in one spelling, so that equal resources have equal properties.
@@ -138,6 +194,34 @@ impl fmt::Debug for dyn Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.type_name())
     }
+}
+
+/// What other resources are called.
+pub trait Names {
+    /// The logical id of a resource; its physical id where it has none.
+    fn logical_id<'a>(&'a self, type_name: &str, physical_id: &'a str) -> &'a str;
+
+    /// What a live resource is (`Kind::described`); `None` for one that is not known.
+    fn described(&self, type_name: &str, physical_id: &str) -> Option<String>;
+}
+
+/// What resources of a type are parts of.
+#[derive(Debug, Clone, Copy)]
+pub struct Within {
+    /// The property that names it.
+    pub property: &'static str,
+    /// The types that it may be of.
+    pub types: &'static [&'static str],
+}
+
+/// A property that holds the id of another part of the same API.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference {
+    pub property: &'static str,
+    /// What stands before the id.
+    pub prefix: &'static str,
+    /// The type of what it leads to.
+    pub to: &'static str,
 }
 
 /// How resources of a type get their physical names.

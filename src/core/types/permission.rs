@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Attribute, Kind, Live, PropertyError, Want, foreign_permission, function, to_value};
-use crate::core::words::{Problem, Scope, deserialize};
+use super::{Attribute, Kind, Live, Names, PropertyError, Want, Within, alias, foreign_permission, function, to_value};
+use crate::core::words::{Problem, Scope, Token, deserialize, shown};
 
 pub const TYPE: &str = "AWS::Lambda::Permission";
 
@@ -69,6 +69,23 @@ pub(crate) fn logical_id(statement_id: &str) -> Option<&str> {
 impl Kind for Permission {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "permission"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let function = live.properties["FunctionName"].as_str().unwrap_or_default();
+        Some(format!("permission to invoke {}", function::logical_id(names, function)))
+    }
+
+    fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
+        widened(old, new)
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "FunctionName", types: &[function::TYPE, alias::TYPE] })
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -136,4 +153,17 @@ pub(crate) fn live(function: &str, alias: Option<&str>, statement: &Value) -> Li
         source_account: condition("AWS:SourceAccount"),
     };
     Live { logical_id: logical_id(&id).map(str::to_owned), ..Live::new(TYPE, &id, to_value(&props)).below(function) }
+}
+
+/// What a permission allows that it did not, one of the stack's or one on a function of others.
+pub(super) fn widened(old: &Value, new: &Value) -> Vec<String> {
+    if old == new {
+        return Vec::new();
+    }
+    let from = match new["SourceArn"].as_str() {
+        Some(arn) => format!(" for {}", Token::readable(arn)),
+        None => ", whoever asks it to".to_owned(),
+    };
+    let [principal, action, function] = ["Principal", "Action", "FunctionName"].map(|name| shown(new.get(name)));
+    vec![format!("{principal} may {action} on {function}{from}")]
 }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
+use super::{Attribute, Kind, Live, Naming, Want, function, permission, tags, to_value};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
-use crate::core::words::{Path, Problem, Scope, deserialize};
+use crate::core::iam::grants;
+use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::IAM::Role";
 
@@ -51,6 +52,46 @@ pub(crate) fn an_hour() -> i32 {
 impl Kind for Role {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "role"
+    }
+
+    fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
+        let (before, after) = (inline(old), inline(new));
+        let mut found = grants::gained(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
+        for arn in grants::texts(&new["ManagedPolicyArns"]) {
+            if !grants::texts(&old["ManagedPolicyArns"]).contains(&arn) {
+                found.push(format!("may all that {} allows", Token::readable(arn)));
+            }
+        }
+        let trust = |role: &Value| grants::grants(&role["AssumeRolePolicyDocument"], "Allow");
+        let trusted = trust(old);
+        for grant in trust(new).into_iter().filter(|grant| !trusted.iter().any(|known| known.covers(grant))) {
+            found.push(format!("may be assumed by {}", grant.principal));
+        }
+        if !old.is_null()
+            && old["PermissionsBoundary"] != new["PermissionsBoundary"]
+            && !old["PermissionsBoundary"].is_null()
+        {
+            let boundary = |role: &Value| role["PermissionsBoundary"].as_str().unwrap_or("none").to_owned();
+            found.push(format!("is bounded by {} instead of {}", boundary(new), boundary(old)));
+        }
+        found
+    }
+
+    fn narrows(&self, old: &Value, new: &Value) -> Vec<String> {
+        let (before, after) = (inline(old), inline(new));
+        let mut found = grants::lost(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
+        let kept = grants::texts(&new["ManagedPolicyArns"]);
+        let gone = grants::texts(&old["ManagedPolicyArns"]).into_iter().filter(|arn| !kept.contains(arn));
+        found.extend(gone.map(|arn| format!("may no longer do what {} allows", Token::readable(arn))));
+        found
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[function::TYPE, permission::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -106,4 +147,10 @@ pub(crate) fn policy_attribute(policy: &str) -> String {
 /// The ARN of a role below a path (`/team/`).
 pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
     scope.arn("iam", &format!("role{}{name}", path.unwrap_or("/")))
+}
+
+/// The documents of a role's own policies.
+fn inline(role: &Value) -> Vec<Value> {
+    let policies = role["Policies"].as_array().cloned().unwrap_or_default();
+    policies.into_iter().map(|policy| policy["PolicyDocument"].clone()).collect()
 }

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Want, api, canonical};
-use crate::core::words::{Problem, Scope};
+use super::{
+    Attribute, Kind, Live, Names, Reference, Want, Within, api, authorizer, canonical, integration, route_response,
+};
+use crate::core::words::{Problem, Scope, shown};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Route";
 
@@ -41,6 +43,52 @@ pub(crate) enum AuthorizationType {
 impl Kind for Route {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "route"
+    }
+
+    fn described(&self, live: &Live, _: &dyn Names) -> Option<String> {
+        Some(format!("route \"{}\"", live.properties["RouteKey"].as_str()?))
+    }
+
+    fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        if old.is_null() {
+            return found;
+        }
+        let key = shown(new.get("RouteKey"));
+        if old["AuthorizationType"] != "NONE" && new["AuthorizationType"] == "NONE" {
+            found.push(format!("{key} takes callers without credentials"));
+        }
+        if old["ApiKeyRequired"] == true && new["ApiKeyRequired"] != true {
+            found.push(format!("{key} takes callers without an API key"));
+        }
+        found
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "ApiId", types: &[api::TYPE] })
+    }
+
+    fn unique_by(&self) -> &'static [&'static str] {
+        &["ApiId", "RouteKey"]
+    }
+
+    fn references(&self) -> &'static [Reference] {
+        &[
+            Reference { property: "Target", prefix: "integrations/", to: integration::TYPE },
+            Reference { property: "AuthorizerId", prefix: "", to: authorizer::TYPE },
+        ]
+    }
+
+    fn is_frozen_by_deployments(&self) -> bool {
+        true
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[route_response::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Want, canonical, route};
+use super::{Attribute, Kind, Live, Names, Reference, Want, Within, api, canonical, route};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
@@ -23,6 +23,30 @@ pub(crate) struct Props {
 impl Kind for RouteResponse {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "route response"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        Some(format!("response of {}", names.described(route::TYPE, live.parent.as_deref()?)?))
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "ApiId", types: &[api::TYPE] })
+    }
+
+    fn unique_by(&self) -> &'static [&'static str] {
+        &["RouteId", "RouteResponseKey"]
+    }
+
+    fn references(&self) -> &'static [Reference] {
+        &[Reference { property: "RouteId", prefix: "", to: route::TYPE }]
+    }
+
+    fn is_frozen_by_deployments(&self) -> bool {
+        true
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Want, api, tags, to_value};
+use super::{Attribute, Kind, Live, Reference, Want, Within, api, deployment, tags, to_value};
 use crate::core::words::{Path, Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::ApiGatewayV2::Stage";
@@ -86,6 +86,22 @@ pub fn logs_by(properties: &Value) -> Option<Path> {
 impl Kind for Stage {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "stage"
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "ApiId", types: &[api::TYPE] })
+    }
+
+    fn unique_by(&self) -> &'static [&'static str] {
+        &["ApiId", "StageName"]
+    }
+
+    fn references(&self) -> &'static [Reference] {
+        &[Reference { property: "DeploymentId", prefix: "", to: deployment::TYPE }]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
+use super::{Attribute, Kind, Live, Naming, Want, api, integration, route, tags, to_value};
 use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
@@ -257,6 +257,15 @@ impl Props {
 impl Kind for Table {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "table"
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // Once the API is gone no message comes; a table takes the longest to go.
+        &[api::TYPE, route::TYPE, integration::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

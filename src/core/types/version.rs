@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::deployment::FREEZES;
-use super::{Attribute, Kind, Live, Want, canonical, function, mark};
+use super::{Attribute, Kind, Live, Names, Want, Within, alias, canonical, function, mark};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Lambda::Version";
@@ -52,6 +52,24 @@ pub(crate) fn words(description: &str, freezes: Option<&Value>, mark: Option<&st
 impl Kind for Version {
     fn type_name(&self) -> &'static str {
         TYPE
+    }
+
+    fn noun(&self) -> &'static str {
+        "version"
+    }
+
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let (function, name) = live.physical_id.split_once(':')?;
+        Some(format!("version {name} of {}", function::logical_id(names, function)))
+    }
+
+    fn within(&self) -> Option<Within> {
+        Some(Within { property: "FunctionName", types: &[function::TYPE] })
+    }
+
+    fn goes_after(&self) -> &'static [&'static str] {
+        // A name goes before what it names.
+        &[alias::TYPE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -6,9 +6,11 @@ pub mod deserialize;
 pub mod naming;
 mod problem;
 mod scope;
+mod shown;
 mod token;
 
 pub use deletion_policy::DeletionPolicy;
 pub use problem::{Path, Position, Problem, Step, nearest};
 pub use scope::Scope;
+pub use shown::shown;
 pub use token::Token;

@@ -1,0 +1,157 @@
+//! What policies grant, compared: what one set of documents allows that another does not.
+
+use serde_json::Value;
+
+use crate::core::words::{Token, shown};
+
+/// What policies allow now and did not before: `may dynamodb:PutItem on arn:…`.
+pub fn gained(old: &[&Value], new: &[&Value]) -> Vec<String> {
+    let all = |documents: &[&Value], effect| -> Vec<Grant> {
+        documents.iter().flat_map(|document| grants(document, effect)).collect()
+    };
+    let before = all(old, "Allow");
+    let gained = all(new, "Allow").into_iter().filter(|grant| !before.iter().any(|known| known.covers(grant)));
+    let mut found = by_resource(gained.collect(), "may");
+    let denied = all(new, "Deny");
+    let freed = all(old, "Deny").into_iter().filter(|deny| !denied.iter().any(|known| known.covers(deny)));
+    found.extend(by_resource(freed.collect(), "is no longer denied"));
+    found
+}
+
+/// One sentence for all actions on a resource.
+fn by_resource(grants: Vec<Grant>, verb: &str) -> Vec<String> {
+    let mut sentences: Vec<(String, Vec<String>)> = Vec::new();
+    for grant in grants {
+        let what = if grant.condition.is_empty() {
+            Token::readable(&grant.resource)
+        } else {
+            format!("{} if {}", Token::readable(&grant.resource), Token::readable(&grant.condition))
+        };
+        match sentences.iter_mut().find(|(resource, _)| *resource == what) {
+            Some((_, actions)) => actions.push(grant.action),
+            None => sentences.push((what, vec![grant.action])),
+        }
+    }
+    sentences.into_iter().map(|(what, actions)| format!("{verb} {} on {what}", actions.join(", "))).collect()
+}
+
+/// One action on one resource, as a statement has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    action: String,
+    resource: String,
+    pub principal: String,
+    /// JSON; empty for none.
+    condition: String,
+}
+
+impl Grant {
+    /// Whether this grants all that the other does.
+    pub fn covers(&self, other: &Self) -> bool {
+        wider(&self.action.to_lowercase(), &other.action.to_lowercase())
+            && wider(&self.resource, &other.resource)
+            && wider(&self.principal, &other.principal)
+            && (self.condition.is_empty() || self.condition == other.condition)
+    }
+}
+
+/// The statements of a policy that have this effect, taken apart.
+pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
+    let statements = match &document["Statement"] {
+        Value::Array(statements) => statements.iter().collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    };
+    let either = |statement: &Value, name: &str| -> Vec<String> {
+        let inverse = format!("Not{name}");
+        let all_but = texts(&statement[inverse.as_str()]);
+        if all_but.is_empty() {
+            return texts(&statement[name]).into_iter().map(str::to_owned).collect();
+        }
+        vec![format!("all but {}", all_but.join(", "))]
+    };
+    let mut found = Vec::new();
+    for statement in statements.into_iter().filter(|statement| statement["Effect"] == effect) {
+        let principal = match &statement["Principal"] {
+            Value::Null => String::new(),
+            Value::Object(kinds) => kinds.values().flat_map(texts).collect::<Vec<_>>().join(", "),
+            other => shown(Some(other)),
+        };
+        let condition = match &statement["Condition"] {
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let mut resources = either(statement, "Resource");
+        if resources.is_empty() {
+            resources.push("*".to_owned());
+        }
+        for action in either(statement, "Action") {
+            for resource in &resources {
+                found.push(Grant {
+                    action: action.clone(),
+                    resource: resource.clone(),
+                    principal: principal.clone(),
+                    condition: condition.clone(),
+                });
+            }
+        }
+    }
+    found
+}
+
+/// A text, or a list of texts.
+pub fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a pattern with `*` and `?` takes all that another one takes: the other's own wildcards count as letters, so
+/// that only what is plainly wider is called so.
+fn wider(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut star) = ((0, 0), None);
+    while at.1 < text.len() {
+        match pattern.get(at.0) {
+            Some('*') => {
+                star = Some(at);
+                at.0 += 1;
+            }
+            Some(c) if *c == text[at.1] || (*c == '?' && text[at.1] != '*') => at = (at.0 + 1, at.1 + 1),
+            _ => match star {
+                Some((p, t)) => {
+                    star = Some((p, t + 1));
+                    at = (p + 1, t + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at.0..].iter().all(|c| *c == '*')
+}
+
+/// What policies lost from `old` to `new`, as sentences that begin with "may no longer".
+pub fn lost(old: &[&Value], new: &[&Value]) -> Vec<String> {
+    let lost = gained(new, old);
+    lost.into_iter().filter_map(|lost| Some(format!("may no longer {}", lost.strip_prefix("may ")?))).collect()
+}
+
+/// What a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties that they did not have by `old`
+/// ones.
+pub fn widened_on_roles(old: &Value, new: &Value) -> Vec<String> {
+    let roles: Vec<&str> = texts(&new["Roles"]);
+    let gained_role = roles.iter().any(|role| !texts(&old["Roles"]).contains(role));
+    let before = if gained_role { &Value::Null } else { &old["PolicyDocument"] };
+    let who = roles.join(", ");
+    gained(&[before], &[&new["PolicyDocument"]]).into_iter().map(|may| format!("{who} {may}")).collect()
+}
+
+/// What such a policy takes from its roles.
+pub fn narrowed_on_roles(old: &Value, new: &Value) -> Vec<String> {
+    let kept = texts(&new["Roles"]);
+    let left: Vec<&str> = texts(&old["Roles"]).into_iter().filter(|role| !kept.contains(role)).collect();
+    let narrowed = lost(&[&old["PolicyDocument"]], &[&new["PolicyDocument"]]);
+    narrowed.into_iter().chain(left.into_iter().map(|role| format!("{role} is without it"))).collect()
+}
