@@ -472,7 +472,7 @@ def test_a_missing_interpreter_is_named_in_the_answer_and_in_the_log(tmp_path, n
     with LocalCloud(tmp_path) as cloud:
         cloud.plain.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument=TRUST)
         function = Function(cloud.plain, name, NODE, HANDLERS["async"], "index.handler")
-        words = f"there is no node to run {NODE} with on this machine: install Node.js"
+        words = f"no node found to run {NODE} on this machine: install Node.js"
         error = function.error()
         assert error["errorType"] == "Runtime.InvalidEntrypoint" and words in error["errorMessage"]
         logged = cloud.plain.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]

@@ -291,7 +291,7 @@ fn code_that_cannot_run_is_refused_before_it_is_sent() {
     fs::write(&path, &executable).unwrap();
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
-    let expected = format!("bootstrap cannot run: it was built for {other}, and {mine} is wanted\n");
+    let expected = format!("bootstrap cannot run: it was built for {other}, but {mine} is required\n");
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
 
     let mut zip = zip::ZipWriter::new(fs::File::create(cloud.folder().join("echo.zip")).unwrap());
@@ -302,7 +302,7 @@ fn code_that_cannot_run_is_refused_before_it_is_sent() {
     template.save(&cloud);
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
-    assert!(run.stderr.contains(&format!("it was built for {other}, and {mine} is wanted")), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("it was built for {other}, but {mine} is required")), "{}", run.stderr);
 
     template.set("Echo.Code", json!("nowhere"));
     template.save(&cloud);
