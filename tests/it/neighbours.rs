@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::{Fault, Trial, What};
+use crate::common::proxy::{Fault, ProxiedRun, FaultKind};
 use crate::common::template::{self, Template};
 use crate::common::{Cloud, Run, Running, STACK, eventually, repository};
 use aws_sdk_apigatewayv2::types::ProtocolType;
@@ -282,9 +282,9 @@ async fn what_cloudformation_manages_is_told_as_such() {
         <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></DescribeStackResourcesResponse>";
     let managed = |call: &common::call_name::Name| {
         let asked = call.operation == "DescribeStackResources" && call.about == NAME;
-        asked.then(|| Fault::before(What::Answer("text/xml", answer.to_owned())))
+        asked.then(|| Fault::before(FaultKind::Answer("text/xml", answer.to_owned())))
     };
-    let Trial { run, .. } = cloud.through().script(managed).run(&["up", "--yes"]);
+    let ProxiedRun { run, .. } = cloud.through().script(managed).run(&["up", "--yes"]);
     let run = run.exits(1);
     run.changes_nothing();
     let expected =
@@ -297,7 +297,7 @@ async fn what_cloudformation_manages_is_told_as_such() {
         let message = "User: me is not authorized to perform: cloudformation:DescribeStackResources";
         (call.operation == "DescribeStackResources").then(|| Fault::refuse(403, "AccessDenied", message))
     };
-    let Trial { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
+    let ProxiedRun { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
     let run = run.exits(1);
     assert!(run.stderr.contains(&format!("belongs to {NOBODY}")), "{}", run.stderr);
 }

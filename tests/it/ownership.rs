@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::{Fault, What};
+use crate::common::proxy::{Fault, FaultKind};
 use crate::common::template::{self, Template};
 use crate::common::{Cloud, Run, eventually};
 use aws_sdk_apigatewayv2::types::{IntegrationType, ProtocolType};
@@ -15,14 +15,14 @@ use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use serde_json::{Value, json};
 
 /// Somebody who works in the same account, by hand.
-struct Hand {
+struct OtherUser {
     apis: aws_sdk_apigatewayv2::Client,
     iam: aws_sdk_iam::Client,
     lambda: aws_sdk_lambda::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
 }
 
-impl Hand {
+impl OtherUser {
     async fn on(cloud: &Cloud) -> Self {
         let sdk = cloud.sdk().await;
         Self {
@@ -93,8 +93,8 @@ fn function_in(inventory: &Inventory) -> String {
 /// Eight hexadecimal digits are also a short commit hash: names that look like wschat's are others' all the same.
 #[tokio::test]
 async fn log_groups_of_others_stay_whatever_they_are_called() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("chat-worker-1a2b3c4d", &[]).await;
     hand.function("chat-task-2b3c4d5e", &[("wschat:stack", "shop"), ("wschat:region", "us-east-1")]).await;
     hand.function("chat-job-3c4d5e6f", &[("team", "cloudformation")]).await;
@@ -122,11 +122,11 @@ async fn log_groups_of_others_stay_whatever_they_are_called() {
 /// A function's last lines may make its log group again when the stack is gone.
 #[tokio::test]
 async fn a_log_group_whose_name_only_this_stack_gives_goes() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     cloud.up();
     let name = function_in(&cloud.inventory().await);
     cloud.down();
-    let hand = Hand::on(&cloud).await;
+    let hand = OtherUser::on(&cloud).await;
     hand.log_group(&name).await;
     // Of another stack it is not.
     down(&cloud, "ap").changes_nothing();
@@ -143,16 +143,16 @@ async fn a_log_group_whose_name_only_this_stack_gives_goes() {
 /// Nothing in a name that the template gives says whose it is; so the function says it to its log group before it goes.
 #[tokio::test]
 async fn a_down_that_is_killed_leaves_no_log_group_behind() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let mut template = template::echo_without_handler(&cloud);
     template.set("Echo.FunctionName", "mine".into());
     // Then Lambda makes it.
     template.remove("EchoLogs");
     template.save(&cloud);
-    for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+    for when in [Fault::before as fn(FaultKind) -> Fault, Fault::after] {
         cloud.up();
-        Hand::on(&cloud).await.log_group("mine").await;
-        let kill = when(What::Kill);
+        OtherUser::on(&cloud).await.log_group("mine").await;
+        let kill = when(FaultKind::Kill);
         let killed = cloud
             .through()
             .script(move |call| {
@@ -169,8 +169,8 @@ async fn a_down_that_is_killed_leaves_no_log_group_behind() {
 
 #[tokio::test]
 async fn an_api_that_merely_carries_the_tags_stays() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     let whole: &[(&str, &str)] = &[
         ("wschat:stack", "app"),
         ("wschat:region", "us-east-1"),
@@ -215,8 +215,8 @@ async fn an_api_that_merely_carries_the_tags_stays() {
 /// As CloudFormation has it: a policy that others use is not deleted, and nobody loses it unasked.
 #[tokio::test]
 async fn a_managed_policy_that_others_use_stops_the_run_before_anything_is_done() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     let document =
         json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}});
     let trust = json!({"Version": "2012-10-17", "Statement": {
@@ -265,7 +265,7 @@ async fn a_managed_policy_that_others_use_stops_the_run_before_anything_is_done(
 /// The wrong folder, and the right name.
 #[test]
 fn another_template_takes_a_stacks_place_only_when_told() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     cloud.up();
     let before = cloud.inventory_now();
     let table = json!({"Type": "AWS::DynamoDB::Table", "Properties": {
@@ -296,7 +296,7 @@ fn in_folder(cloud: &Cloud, folder: &Path, arguments: &[&str]) -> Run {
 
 #[test]
 fn a_folders_name_is_taken_only_as_it_is() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let long = "production-".repeat(12);
     for (folder, suggested) in [
         ("chat.prod", "chat-prod"),
@@ -322,7 +322,7 @@ fn a_folders_name_is_taken_only_as_it_is() {
 /// Two names of 128 characters that differ in their last are two stacks, whose resources' names are cut.
 #[test]
 fn stacks_have_names_as_long_as_cloudformations() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let [one, other] = ["a", "b"].map(|last| format!("{}{last}", "long-".repeat(26)[..127].to_owned()));
     let up = |stack: &str| cloud.wschat(&["up", "--local", "--yes", "--stack", stack]).ok();
     up(&one);
@@ -342,7 +342,7 @@ fn stacks_have_names_as_long_as_cloudformations() {
 
 #[test]
 fn a_renamed_folder_keeps_its_stack() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let first = cloud.folder().with_file_name("first");
     fs::create_dir_all(first.join("templates")).unwrap();
     fs::copy(cloud.folder().join("template.json"), first.join("templates/app.json")).unwrap();
@@ -378,7 +378,7 @@ fn a_renamed_folder_keeps_its_stack() {
 /// Two projects in folders of one name: the second takes nothing of the first's without being told to.
 #[test]
 fn a_folders_name_alone_takes_no_stack_that_is_there() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let folders = ["a/backend", "b/backend"].map(|name| cloud.folder().with_file_name("monorepo").join(name));
     for folder in &folders {
         fs::create_dir_all(folder).unwrap();
@@ -407,7 +407,7 @@ fn a_folders_name_alone_takes_no_stack_that_is_there() {
 /// Where the project's folder is a function's code, what `up` writes there is no part of it.
 #[test]
 fn the_file_is_nobodys_code() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let mut template = template::echo_without_handler(&cloud);
     template.set("Echo.Code", ".".into());
     template.save(&cloud);
@@ -419,7 +419,7 @@ fn the_file_is_nobodys_code() {
 
 #[test]
 fn a_region_that_was_given_is_kept_beside_the_name() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let folder = cloud.folder();
     fs::write(folder.join("wschat.toml"), "# ours\n[default] # all\n").unwrap();
     in_folder(&cloud, &folder, &["up", "--local", "--yes", "--region", "eu-west-1"]).ok();
@@ -450,7 +450,7 @@ fn a_region_that_was_given_is_kept_beside_the_name() {
 
 #[test]
 fn the_stacks_that_there_are_are_listed() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let list = |flags: &[&str]| cloud.wschat(&[&["list", "--local"], flags].concat()).ok();
     assert_eq!(list(&[]).stderr, "There is no stack in account 000000000000 (us-east-1).\n");
     let nothing = cloud.down();
@@ -511,7 +511,7 @@ fn with_foreign_permission(cloud: &Cloud, function: &str) -> Template {
 }
 
 /// The sources in the policy of the function `others`.
-async fn sources(hand: &Hand) -> Vec<String> {
+async fn sources(hand: &OtherUser) -> Vec<String> {
     let Ok(answer) = hand.lambda.get_policy().function_name("others").send().await else { return Vec::new() };
     let policy: Value = serde_json::from_str(answer.policy().unwrap()).unwrap();
     let source = |statement: &Value| statement["Condition"]["ArnLike"]["AWS:SourceArn"].as_str().unwrap().to_owned();
@@ -520,8 +520,8 @@ async fn sources(hand: &Hand) -> Vec<String> {
 
 #[tokio::test]
 async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing_else_of_theirs() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("others", &[("wschat:stack", "shop"), ("wschat:region", "us-east-1")]).await;
     let theirs = cloud.inventory().await;
     for function in ["others", "arn:aws:lambda:us-east-1:000000000000:function:others"] {
@@ -564,8 +564,8 @@ async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing
 /// Wherever a run is cut off, the statement is found again.
 #[tokio::test]
 async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("others", &[]).await;
     let theirs = cloud.inventory().await;
     // A function that is not there is nothing to wait for.
@@ -579,9 +579,9 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
     assert_eq!(trial.run(&["up"]).run.code, Some(1));
     same(&cloud.inventory().await, &theirs);
     for operation in ["TagResource", "AddPermission"] {
-        for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+        for when in [Fault::before as fn(FaultKind) -> Fault, Fault::after] {
             with_foreign_permission(&cloud, "others");
-            let kill = when(What::Kill);
+            let kill = when(FaultKind::Kill);
             let trial = cloud.through().script(move |name| (name.operation == operation).then(|| kill.clone()));
             let trial = trial.run(&["up"]);
             assert!(trial.was_hit(), "{operation}");
@@ -591,10 +591,10 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
         }
     }
     for operation in ["RemovePermission", "UntagResource"] {
-        for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+        for when in [Fault::before as fn(FaultKind) -> Fault, Fault::after] {
             with_foreign_permission(&cloud, "others");
             cloud.up();
-            let kill = when(What::Kill);
+            let kill = when(FaultKind::Kill);
             let trial = cloud.through().script(move |name| (name.operation == operation).then(|| kill.clone()));
             let trial = trial.run(&["down", "--yes"]);
             assert!(trial.was_hit(), "{operation}");
@@ -607,8 +607,8 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
 /// What another stack adds to the policy of a function is not that function's stack's to remove.
 #[tokio::test]
 async fn the_stack_that_has_the_function_leaves_a_foreign_permission_alone() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     let mut own = template::echo_without_handler(&cloud);
     own.set("Echo.FunctionName", "others".into());
     own.save(&cloud);
@@ -631,8 +631,8 @@ async fn the_stack_that_has_the_function_leaves_a_foreign_permission_alone() {
 /// Nothing of a permission that AWS refuses stays, and it keeps no verb from its work.
 #[tokio::test]
 async fn a_permission_that_aws_refuses_leaves_no_record() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("others", &[]).await;
     let theirs = cloud.inventory().await;
     with_foreign_permission(&cloud, "others");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::call_name::Name;
-use crate::common::proxy::{Fault, Trial};
+use crate::common::proxy::{Fault, ProxiedRun};
 use crate::common::{Cloud, template};
 
 /// Nothing asks for longer than this before its next question.
@@ -15,7 +15,7 @@ fn is_read_in(deepest: usize, put_template: impl Fn(&Cloud)) {
     put_template(&cloud);
     cloud.through().run(&["up", "--yes"]).run.ok();
     for verb in [&["up", "--yes"] as &[&str], &["status"]] {
-        let Trial { run, calls, rounds } = cloud.through().in_rounds(QUIET).run(verb);
+        let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(QUIET).run(verb);
         run.ok().changes_nothing();
         let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
         assert!(rounds <= deepest, "{verb:?} is {rounds} round trips deep: {names:#?}");
@@ -58,7 +58,7 @@ fn roles_read_by_name_take_a_third() {
     whole.run.ok();
     let refused = Fault::refuse(403, "AccessDenied", "not authorized to perform: iam:GetAccountAuthorizationDetails");
     let script = move |call: &Name| (call.operation == "GetAccountAuthorizationDetails").then(|| refused.clone());
-    let Trial { run, calls, rounds } = cloud.through().in_rounds(QUIET).script(script).run(&["status"]);
+    let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(QUIET).script(script).run(&["status"]);
     run.ok();
     let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
     assert!(rounds <= 3, "{rounds} round trips: {names:#?}");

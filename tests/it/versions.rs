@@ -96,7 +96,7 @@ async fn an_alias_follows_the_function_and_old_versions_stay_where_they_are_reta
 
 #[tokio::test]
 async fn a_version_that_is_not_retained_goes_when_another_takes_its_place() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     up(&cloud);
     let mut template = Template::echo();
     template.set("Echo.MemorySize", 512.into());
@@ -108,7 +108,7 @@ async fn a_version_that_is_not_retained_goes_when_another_takes_its_place() {
 
 #[tokio::test]
 async fn what_the_template_drops_goes_and_what_was_made_by_hand_stays() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     up(&cloud);
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
     let name = lambda.list_functions().send().await.unwrap().functions()[0].function_name().unwrap().to_owned();
@@ -128,7 +128,7 @@ async fn what_the_template_drops_goes_and_what_was_made_by_hand_stays() {
 
 #[tokio::test]
 async fn a_failed_run_sets_the_alias_back() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     up(&cloud);
     let before = cloud.inventory().await;
     let mut template = Template::echo();
@@ -145,7 +145,7 @@ async fn a_failed_run_sets_the_alias_back() {
 
 #[tokio::test]
 async fn a_description_alone_makes_a_version_where_lambda_makes_one() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let mut template = Template::echo();
     template.remove("EchoVersion.Description");
     template.save(&cloud);

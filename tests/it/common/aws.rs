@@ -14,7 +14,7 @@ pub struct Home {
 }
 
 /// What a command came to.
-pub struct Ended {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -56,9 +56,9 @@ impl Home {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
         let output = self.command(arguments, variables).output().unwrap();
-        Ended {
+        CommandOutput {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -68,7 +68,7 @@ impl Home {
 
 /// A request, as far as these servers look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// The Query protocol's action, or the path.
     pub action: String,
     /// The access key that signed it; empty where it is not signed.
@@ -78,17 +78,17 @@ pub struct Asked {
 /// A server that answers every request as a test says, and remembers them.
 pub struct FakeAws {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl FakeAws {
     /// `answer` gives status, content type and body.
-    pub fn answering(answer: impl Fn(&Asked) -> (u16, &'static str, String) + Send + Sync + 'static) -> Self {
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    pub fn answering(answer: impl Fn(&RecordedRequest) -> (u16, &'static str, String) + Send + Sync + 'static) -> Self {
+        let asked: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
         let (noted, answer) = (Arc::clone(&asked), Arc::new(answer));
         let address = serve(move |mut stream| {
             while let Some((head, body)) = request(&mut stream)? {
-                let one = Asked::read(&head, &body);
+                let one = RecordedRequest::read(&head, &body);
                 noted.lock().unwrap().push(one.clone());
                 let (status, content_type, body) = answer(&one);
                 let length = body.len();
@@ -119,7 +119,7 @@ impl FakeAws {
     }
 
     /// Everything that was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().clone()
     }
 
@@ -158,7 +158,7 @@ fn refusal(code: &str, message: &str) -> String {
     )
 }
 
-impl Asked {
+impl RecordedRequest {
     fn read(head: &str, body: &str) -> Self {
         let between = |text: &str, from: &str, to: &str| {
             let rest = text.split_once(from)?.1;

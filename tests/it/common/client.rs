@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// One end of a WebSocket connection.
 pub struct Client(WebSocketStream<TcpStream>);
@@ -21,7 +21,7 @@ impl Client {
         let authority = uri.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap();
         let port: u16 = authority.rsplit(':').next().unwrap().parse().unwrap();
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let (client, _) = tokio::time::timeout(PATIENCE, client_async(uri, stream)).await.unwrap()?;
+        let (client, _) = tokio::time::timeout(TIMEOUT, client_async(uri, stream)).await.unwrap()?;
         Ok(Self(client))
     }
 
@@ -77,7 +77,7 @@ impl Client {
     }
 
     async fn next(&mut self) -> Option<Message> {
-        match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("nothing came") {
+        match tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("nothing came") {
             Some(Ok(message)) => Some(message),
             _ => None,
         }

@@ -36,19 +36,19 @@ const DEPLOYER: &str = "local";
 const TESTER: &str = "tester";
 
 /// How often to look whether something has happened.
-const GLANCE: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Far longer than anything takes here: what is not so by then will not be.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until it is so.
 pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_so().await {
-            tokio::time::sleep(10 * GLANCE).await;
+            tokio::time::sleep(10 * POLL_INTERVAL).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "not so: {what}");
+    assert!(tokio::time::timeout(TIMEOUT, wait).await.is_ok(), "not so: {what}");
 }
 
 /// A running local cloud and a folder to work in. Dropped, the cloud stops and all is gone.
@@ -246,14 +246,14 @@ impl Running<'_> {
             if self.cloud.calls_after(self.before).len() >= count {
                 return true;
             }
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
     /// Waits until it has said this on stderr, or has ended.
     pub fn until_said(&mut self, words: &str) {
         while !fs::read_to_string(self.stderr.path()).unwrap().contains(words) && !self.has_ended() {
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

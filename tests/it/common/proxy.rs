@@ -21,13 +21,13 @@ use tokio::sync::{Notify, oneshot, watch};
 use wschat::local::wire::{ApiError, Protocol};
 
 use super::call_name::{Name, Namer};
-use super::{Cloud, DEPLOYER, GLANCE, Run};
+use super::{Cloud, DEPLOYER, POLL_INTERVAL, Run};
 
 /// What befalls a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     pub when: When,
-    pub what: What,
+    pub what: FaultKind,
     /// Whether it befalls the very same request once more: what is final stays so if it is tried again.
     pub stays: bool,
 }
@@ -40,7 +40,7 @@ pub enum When {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum FaultKind {
     /// wschat is killed.
     Kill,
     /// The connection breaks.
@@ -56,11 +56,11 @@ pub enum What {
 }
 
 impl Fault {
-    pub fn before(what: What) -> Self {
+    pub fn before(what: FaultKind) -> Self {
         Self { when: When::Before, what, stays: false }
     }
 
-    pub fn after(what: What) -> Self {
+    pub fn after(what: FaultKind) -> Self {
         Self { when: When::After, what, stays: false }
     }
 
@@ -72,12 +72,12 @@ impl Fault {
     /// A refusal without an effect.
     pub fn refuse(status: u16, code: &str, message: &str) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
-        Self::before(What::Refuse { status, code, message, retry_after: None })
+        Self::before(FaultKind::Refuse { status, code, message, retry_after: None })
     }
 
     /// The same refusal, with a `Retry-After` of so many seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        if let What::Refuse { retry_after, .. } = &mut self.what {
+        if let FaultKind::Refuse { retry_after, .. } = &mut self.what {
             *retry_after = Some(seconds);
         }
         self
@@ -87,13 +87,13 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::Refuse { status, code, message, retry_after } => {
+            FaultKind::Refuse { status, code, message, retry_after } => {
                 write!(f, "{status} {code}: {message}")?;
                 if let Some(seconds) = retry_after {
                     write!(f, " (Retry-After {seconds})")?;
                 }
             }
-            What::Answer(..) => f.write_str("another answer")?,
+            FaultKind::Answer(..) => f.write_str("another answer")?,
             what => write!(f, "{what:?}")?,
         }
         write!(f, " {:?} the effect", self.when)
@@ -102,7 +102,7 @@ impl fmt::Display for Fault {
 
 /// A call that wschat made.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub struct RecordedCall {
     pub name: Name,
     /// What befell it.
     pub fault: Option<Fault>,
@@ -111,15 +111,15 @@ pub struct Made {
 }
 
 /// A run through the proxy, and what came of it.
-pub struct Trial {
+pub struct ProxiedRun {
     pub run: Run,
     /// Every call, in the order of arrival.
-    pub calls: Vec<Made>,
+    pub calls: Vec<RecordedCall>,
     /// How many rounds of calls there were, if they were counted.
     pub rounds: usize,
 }
 
-impl Trial {
+impl ProxiedRun {
     /// The names of all calls.
     pub fn names(&self) -> Vec<Name> {
         self.calls.iter().map(|call| call.name.clone()).collect()
@@ -136,7 +136,7 @@ pub type Script = Arc<dyn Fn(&Name) -> Option<Fault> + Send + Sync>;
 
 /// A run about to start.
 #[must_use]
-pub struct Through<'a> {
+pub struct ProxyRunBuilder<'a> {
     cloud: &'a Cloud,
     script: Script,
     rounds_after: Option<Duration>,
@@ -144,12 +144,12 @@ pub struct Through<'a> {
 
 impl Cloud {
     /// A command that will speak to this cloud through a proxy of its own.
-    pub fn through(&self) -> Through<'_> {
-        Through { cloud: self, script: Arc::new(|_| None), rounds_after: None }
+    pub fn through(&self) -> ProxyRunBuilder<'_> {
+        ProxyRunBuilder { cloud: self, script: Arc::new(|_| None), rounds_after: None }
     }
 }
 
-impl Through<'_> {
+impl ProxyRunBuilder<'_> {
     /// What befalls which call.
     pub fn script(self, script: impl Fn(&Name) -> Option<Fault> + Send + Sync + 'static) -> Self {
         Self { script: Arc::new(script), ..self }
@@ -167,7 +167,7 @@ impl Through<'_> {
     }
 
     /// Runs `wschat` with these arguments to its end, which the script may hasten.
-    pub fn run(self, arguments: &[&str]) -> Trial {
+    pub fn run(self, arguments: &[&str]) -> ProxiedRun {
         let (kill, killing) = mpsc::channel();
         let shared = Arc::new(Shared {
             upstream: self.cloud.port(),
@@ -206,7 +206,7 @@ impl Through<'_> {
         ]);
         let mut running = self.cloud.begin_command(&mut command);
         while !running.has_ended() {
-            if killing.recv_timeout(GLANCE).is_ok() {
+            if killing.recv_timeout(POLL_INTERVAL).is_ok() {
                 running.signal(Signal::KILL);
                 break;
             }
@@ -215,7 +215,7 @@ impl Through<'_> {
         drop(stop);
         thread.join().unwrap();
         let calls = std::mem::take(&mut shared.state.lock().unwrap().calls);
-        Trial { run, calls, rounds: shared.rounds.load(Ordering::Relaxed) }
+        ProxiedRun { run, calls, rounds: shared.rounds.load(Ordering::Relaxed) }
     }
 }
 
@@ -237,14 +237,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     namer: Namer,
-    calls: Vec<Made>,
+    calls: Vec<RecordedCall>,
     /// Requests whose fault stays.
-    doomed: Vec<(Asked, Fault)>,
+    doomed: Vec<(RecordedRequest, Fault)>,
 }
 
 /// What tells one request from another. Members of JSON come in any order.
 #[derive(PartialEq)]
-struct Asked {
+struct RecordedRequest {
     service: String,
     operation: String,
     uri: String,
@@ -252,7 +252,7 @@ struct Asked {
     json: Option<Value>,
 }
 
-impl Asked {
+impl RecordedRequest {
     fn new(name: &Name, head: &Parts, body: &Bytes) -> Self {
         let json = serde_json::from_slice(body).ok();
         Self {
@@ -301,27 +301,27 @@ impl Shared {
             self.forward(head, body, &service).await?;
         }
         match fault.what {
-            What::Kill => {
+            FaultKind::Kill => {
                 let _ = self.kill.send(());
                 // The connection ends with its other end.
                 std::future::pending::<Infallible>().await;
                 Err(Cut)
             }
-            What::Cut => Err(Cut),
-            What::Silence(time) => {
+            FaultKind::Cut => Err(Cut),
+            FaultKind::Silence(time) => {
                 tokio::time::sleep(time).await;
                 Err(Cut)
             }
-            What::Refuse { status, code, message, retry_after } => {
+            FaultKind::Refuse { status, code, message, retry_after } => {
                 let id = uuid::Uuid::new_v4().to_string();
                 self.state.lock().unwrap().calls[index].request_id = Some(id.clone());
                 Ok(refusal(&service, status, code, message, retry_after, &id))
             }
-            What::Page(status) => {
+            FaultKind::Page(status) => {
                 let page = "<html><body><h1>Http/1.1 Service Unavailable</h1></body></html>";
                 Ok(response(status, "text/html", page.into()))
             }
-            What::Answer(content_type, body) => Ok(response(200, content_type, body.into())),
+            FaultKind::Answer(content_type, body) => Ok(response(200, content_type, body.into())),
         }
     }
 
@@ -329,7 +329,7 @@ impl Shared {
     fn name(&self, head: &Parts, body: &Bytes) -> (usize, Name, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         let name = state.namer.name(head, body);
-        let asked = Asked::new(&name, head, body);
+        let asked = RecordedRequest::new(&name, head, body);
         let doomed = state.doomed.iter().position(|(doomed, _)| *doomed == asked);
         let fault = match doomed {
             Some(position) => Some(state.doomed.swap_remove(position).1),
@@ -340,7 +340,7 @@ impl Shared {
         {
             state.doomed.push((asked, fault.clone()));
         }
-        state.calls.push(Made { name: name.clone(), fault: fault.clone(), request_id: None });
+        state.calls.push(RecordedCall { name: name.clone(), fault: fault.clone(), request_id: None });
         (state.calls.len() - 1, name, fault)
     }
 

@@ -110,8 +110,8 @@ pub const SWIFT: &str = r#"
     function_updating = 0.002
 "#;
 
-/// A swift cloud with the echo template in its folder, and nothing deployed.
-pub fn swift_echo() -> Cloud {
+/// A fast cloud with the echo template in its folder, and nothing deployed.
+pub fn fast_echo() -> Cloud {
     let cloud = Cloud::start().conditions(SWIFT).go();
     echo_without_handler(&cloud);
     cloud
@@ -168,8 +168,8 @@ pub fn apps() -> Vec<App> {
 }
 
 impl App {
-    /// A swift cloud with this app in its folder, and nothing deployed.
-    pub fn swift(&self) -> Cloud {
+    /// A fast cloud with this app in its folder, and nothing deployed.
+    pub fn fast(&self) -> Cloud {
         let cloud = Cloud::start().conditions(SWIFT).go();
         match &self.code {
             Some(code) => {
