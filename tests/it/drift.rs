@@ -221,7 +221,7 @@ async fn tables_and_log_groups() {
     it.repaired(&["✗ EchoLogs", "RetentionInDays is not there, the template says 14"]).await;
     it.logs.delete_log_group().log_group_name(&group).send().await.unwrap();
     it.repaired(&["✗ EchoLogs", "missing"]).await;
-    // RecordedCall anew by Lambda when the function spoke: it bears the name, and none of our tags.
+    // Recreated by Lambda when the function logged: it has the name, but not the stack's tags.
     it.logs.delete_log_group().log_group_name(&group).send().await.unwrap();
     it.logs.create_log_group().log_group_name(&group).send().await.unwrap();
     it.repaired(&["✗ EchoLogs", "RetentionInDays", "Tags"]).await;

@@ -350,7 +350,7 @@ fn assert_reported(run: &Run, calls: &[RecordedCall], made: &RecordedCall) {
     let line = stderr.lines().find(whole);
     let line = line.unwrap_or_else(|| panic!("no line tells all of {all:?} and one of {ids:?}:\n{stderr}"));
     let family = match service.as_str() {
-        // RecordedRequest before anything of the stack is looked at.
+        // This call comes before anything of the stack is read.
         "sts" => return,
         "apigatewayv2" => "AWS::ApiGatewayV2::",
         "dynamodb" => "AWS::DynamoDB::",

@@ -142,7 +142,7 @@ fn cycles_and_chains_of_references_are_limited() {
     refused("a long circle of conditions", text, "more than 400 deep");
     let all = (0..200).map(|at| format!("T{at}")).collect::<Vec<_>>().join(", ");
     let resources = (0..200).map(|at| format!("  T{at}: {{ Type: AWS::Logs::LogGroup, DependsOn: [{all}] }}\n"));
-    refused("everybody waits for everybody", format!("Resources:\n{}", resources.collect::<String>()), "circular");
+    refused("everything depends on everything", format!("Resources:\n{}", resources.collect::<String>()), "circular");
     let head = format!("Resources:\n{API}Outputs:\n  Out:\n    Value: !Join\n      - ''\n      -\n");
     let text = lines(&head, |at| format!("        - !Ref R{at}\n"));
     refused("many that are missing", text, "there are more problems than these");
