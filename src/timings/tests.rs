@@ -186,7 +186,8 @@ fn concurrent_calls_are_drawn_in_separate_rows() {
 #[test]
 fn text_in_a_run_is_escaped() {
     let hostile = "</div><script>alert('&\"')</script>";
-    let mut test = TestRun::new(900).step(hostile, hostile, &[], 200, 900).call(Some(0), "A", 200, 900).refused(hostile);
+    let mut test =
+        TestRun::new(900).step(hostile, hostile, &[], 200, 900).call(Some(0), "A", 200, 900).refused(hostile);
     test.run.rounds[0].failed.insert(0, hostile.to_owned());
     let page = page(hostile, &test.run, &test.records);
     assert!(!page.contains("<script") && !page.contains("alert('"), "{page}");

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::common::call_name::Name;
 use crate::common::inventory::{Inventory, differences, same};
 use crate::common::pool::on_clouds;
-use crate::common::proxy::{Fault, RecordedCall, ProxiedRun, FaultKind, When};
+use crate::common::proxy::{Fault, FaultKind, ProxiedRun, RecordedCall, When};
 use crate::common::{Cloud, Run, sample, template};
 
 /// How many clouds run in parallel: runs with faults mostly wait.
@@ -331,7 +331,7 @@ fn permanent(call: &Name) -> Vec<Fault> {
         ],
     }
     .into_iter()
-    .map(Fault::stays)
+    .map(Fault::permanent)
     .collect()
 }
 
@@ -424,7 +424,7 @@ impl Refused {
     fn all(call: &Name) -> Vec<Self> {
         let before = permanent(call);
         let after = before.iter().filter(|_| call.mutating());
-        let after = after.map(|fault| Fault::after(fault.what.clone()).stays()).collect();
+        let after = after.map(|fault| Fault::after(fault.what.clone()).permanent()).collect();
         let faults = [before, after].concat().into_iter();
         faults.map(|fault| Self { call: call.clone(), fault }).collect()
     }

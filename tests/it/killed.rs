@@ -9,7 +9,7 @@ use std::fmt;
 use crate::common::call_name::Name;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
-use crate::common::proxy::{Fault, ProxiedRun, FaultKind, When};
+use crate::common::proxy::{Fault, FaultKind, ProxiedRun, When};
 use crate::common::{Cloud, Run, sample, template};
 use rustix::process::Signal;
 
@@ -40,7 +40,7 @@ impl Cut {
 
     /// Runs `wschat` and kills it there.
     fn run(&self, cloud: &Cloud, arguments: &[&str]) {
-        let fault = Fault { when: self.when, what: FaultKind::Kill, stays: false };
+        let fault = Fault { when: self.when, what: FaultKind::Kill, permanent: false };
         let ProxiedRun { run, calls, .. } = cloud.through().fault(&self.name, &fault).run(arguments);
         if calls.iter().any(|call| call.fault.is_some()) {
             assert_eq!(run.code, None, "{self} and yet it went on\n{}", run.stderr);
@@ -170,7 +170,7 @@ fn chat() -> Cloud {
     cloud
 }
 
-/// The stack as it is when nothing goes wrong, and how many calls an `up` takes.
+/// The inventory and the number of calls of an `up` without interruption.
 async fn reference() -> (Inventory, usize) {
     let cloud = chat();
     let calls = cloud.up().calls.len();

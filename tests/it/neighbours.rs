@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::{Fault, ProxiedRun, FaultKind};
+use crate::common::proxy::{Fault, FaultKind, ProxiedRun};
 use crate::common::template::{self, Template};
 use crate::common::{Cloud, Run, Running, STACK, eventually, repository};
 use aws_sdk_apigatewayv2::types::ProtocolType;

@@ -574,7 +574,7 @@ async fn a_permission_on_a_foreign_function_is_not_lost_by_a_killed_run() {
     assert!(run.stderr.contains("nobodys is not in this template, and must exist before: "), "{}", run.stderr);
     same(&cloud.inventory().await, &theirs);
     with_foreign_permission(&cloud, "others");
-    let refused = Fault::refuse(400, "BadRequestException", "Not today").stays();
+    let refused = Fault::refuse(400, "BadRequestException", "Not today").permanent();
     let trial = cloud.through().script(move |name| (name.operation == "CreateStage").then(|| refused.clone()));
     assert_eq!(trial.run(&["up"]).run.code, Some(1));
     same(&cloud.inventory().await, &theirs);

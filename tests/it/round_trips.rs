@@ -41,7 +41,7 @@ fn route_responses_take_a_third() {
     });
 }
 
-/// Reading the policies of aliases needs the aliases' names, which need the function.
+/// A function's tags tell that it has aliases; only then can the aliases' policies be read.
 #[test]
 fn policies_of_aliases_take_a_fourth() {
     is_read_in(4, |cloud| drop(template::echo_without_handler(cloud)));

@@ -1,5 +1,5 @@
-//! What stands between wschat and its cloud in these tests: it sees every call by its name, and where a test says so
-//! something befalls one: an answer that is not the cloud's, a line that breaks, an end of wschat itself.
+//! A fault-injecting proxy between wschat and its cloud: it names every call, and injects the faults of a test: other
+//! answers, broken connections, or a kill of wschat.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -23,16 +23,16 @@ use wschat::local::wire::{ApiError, Protocol};
 use super::call_name::{Name, Namer};
 use super::{Cloud, DEPLOYER, POLL_INTERVAL, Run};
 
-/// What befalls a call.
+/// A fault to inject into a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     pub when: When,
     pub what: FaultKind,
-    /// Whether it befalls the very same request once more: what is final stays so if it is tried again.
-    pub stays: bool,
+    /// Whether a repetition of the same request gets the fault again.
+    pub permanent: bool,
 }
 
-/// Whether the cloud has done what was asked.
+/// Whether the fault comes before or after the call's effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Before,
@@ -45,9 +45,9 @@ pub enum FaultKind {
     Kill,
     /// The connection breaks.
     Cut,
-    /// Nothing is heard for this long, then the connection breaks.
+    /// No answer for this long, then the connection breaks.
     Silence(Duration),
-    /// The service refuses, in its protocol.
+    /// The service answers with an error, in its protocol.
     Refuse { status: u16, code: String, message: String, retry_after: Option<u64> },
     /// A load balancer's page: no code, no request id.
     Page(u16),
@@ -57,25 +57,25 @@ pub enum FaultKind {
 
 impl Fault {
     pub fn before(what: FaultKind) -> Self {
-        Self { when: When::Before, what, stays: false }
+        Self { when: When::Before, what, permanent: false }
     }
 
     pub fn after(what: FaultKind) -> Self {
-        Self { when: When::After, what, stays: false }
+        Self { when: When::After, what, permanent: false }
     }
 
-    /// The same, and again if the same is asked again.
-    pub fn stays(self) -> Self {
-        Self { stays: true, ..self }
+    /// The same fault, also for repetitions of the request.
+    pub fn permanent(self) -> Self {
+        Self { permanent: true, ..self }
     }
 
-    /// A refusal without an effect.
+    /// An error answer to a call that had no effect.
     pub fn refuse(status: u16, code: &str, message: &str) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
         Self::before(FaultKind::Refuse { status, code, message, retry_after: None })
     }
 
-    /// The same refusal, with a `Retry-After` of so many seconds.
+    /// The same, with a `Retry-After` of this many seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         if let FaultKind::Refuse { retry_after, .. } = &mut self.what {
             *retry_after = Some(seconds);
@@ -104,18 +104,18 @@ impl fmt::Display for Fault {
 #[derive(Debug, Clone)]
 pub struct RecordedCall {
     pub name: Name,
-    /// What befell it.
+    /// The injected fault.
     pub fault: Option<Fault>,
-    /// The request id of a refusal that the proxy made up.
+    /// The request id of an injected error.
     pub request_id: Option<String>,
 }
 
-/// A run through the proxy, and what came of it.
+/// A finished run through the proxy.
 pub struct ProxiedRun {
     pub run: Run,
     /// Every call, in the order of arrival.
     pub calls: Vec<RecordedCall>,
-    /// How many rounds of calls there were, if they were counted.
+    /// The number of rounds of calls, if they were counted.
     pub rounds: usize,
 }
 
@@ -125,16 +125,16 @@ impl ProxiedRun {
         self.calls.iter().map(|call| call.name.clone()).collect()
     }
 
-    /// Whether anything befell a call.
+    /// Whether a fault was injected.
     pub fn was_hit(&self) -> bool {
         self.calls.iter().any(|call| call.fault.is_some())
     }
 }
 
-/// Says what befalls a call of this name.
+/// Returns the fault for a call of this name.
 pub type Script = Arc<dyn Fn(&Name) -> Option<Fault> + Send + Sync>;
 
-/// A run about to start.
+/// A builder of runs through the proxy.
 #[must_use]
 pub struct ProxyRunBuilder<'a> {
     cloud: &'a Cloud,
@@ -143,30 +143,30 @@ pub struct ProxyRunBuilder<'a> {
 }
 
 impl Cloud {
-    /// A command that will speak to this cloud through a proxy of its own.
+    /// A run that calls this cloud through its own proxy.
     pub fn through(&self) -> ProxyRunBuilder<'_> {
         ProxyRunBuilder { cloud: self, script: Arc::new(|_| None), rounds_after: None }
     }
 }
 
 impl ProxyRunBuilder<'_> {
-    /// What befalls which call.
+    /// Injects the faults that `script` returns.
     pub fn script(self, script: impl Fn(&Name) -> Option<Fault> + Send + Sync + 'static) -> Self {
         Self { script: Arc::new(script), ..self }
     }
 
-    /// This befalls the call of this name.
+    /// Injects a fault into the call of this name.
     pub fn fault(self, name: &Name, fault: &Fault) -> Self {
         let (name, fault) = (name.clone(), fault.clone());
         self.script(move |call| (*call == name).then(|| fault.clone()))
     }
 
-    /// Holds all calls back until no further one comes for `quiet`, lets them go together, and counts these rounds.
+    /// Holds all calls until no further one arrives for `quiet`, forwards them together, and counts these rounds.
     pub fn in_rounds(self, quiet: Duration) -> Self {
         Self { rounds_after: Some(quiet), ..self }
     }
 
-    /// Runs `wschat` with these arguments to its end, which the script may hasten.
+    /// Runs `wschat` with these arguments to its end.
     pub fn run(self, arguments: &[&str]) -> ProxiedRun {
         let (kill, killing) = mpsc::channel();
         let shared = Arc::new(Shared {
@@ -189,7 +189,7 @@ impl ProxyRunBuilder<'_> {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
                 tell_port.send(listener.local_addr().unwrap().port()).unwrap();
                 if let Some(quiet) = self.rounds_after {
-                    tokio::spawn(Arc::clone(&served).let_go(quiet));
+                    tokio::spawn(Arc::clone(&served).release_rounds(quiet));
                 }
                 tokio::select! {
                     () = serve(served, listener) => {}
@@ -219,17 +219,17 @@ impl ProxyRunBuilder<'_> {
     }
 }
 
-/// What all connections of a run share.
+/// The state that all connections of a run share.
 struct Shared {
     upstream: u16,
     script: Script,
     kill: mpsc::Sender<()>,
     state: Mutex<State>,
     holds: bool,
-    /// Rounds let go so far: a held call waits for the next one.
+    /// Rounds forwarded so far: a held call waits for the next one.
     held: watch::Sender<usize>,
     arrived: Notify,
-    /// How many calls are held.
+    /// The number of held calls.
     waiting: AtomicUsize,
     rounds: AtomicUsize,
 }
@@ -238,11 +238,11 @@ struct Shared {
 struct State {
     namer: Namer,
     calls: Vec<RecordedCall>,
-    /// Requests whose fault stays.
+    /// Requests with a permanent fault.
     doomed: Vec<(RecordedRequest, Fault)>,
 }
 
-/// What tells one request from another. Members of JSON come in any order.
+/// The identity of a request. Members of JSON may be in any order.
 #[derive(PartialEq)]
 struct RecordedRequest {
     service: String,
@@ -265,7 +265,7 @@ impl RecordedRequest {
     }
 }
 
-/// The line breaks.
+/// The connection breaks.
 #[derive(Debug, thiserror::Error)]
 #[error("cut")]
 struct Cut;
@@ -276,7 +276,7 @@ async fn serve(shared: Arc<Shared>, listener: TcpListener) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let service = service_fn(move |request| Arc::clone(&shared).answer(request));
-            // An error here is a line that was cut, by either side.
+            // An error means that either side broke the connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -303,7 +303,7 @@ impl Shared {
         match fault.what {
             FaultKind::Kill => {
                 let _ = self.kill.send(());
-                // The connection ends with its other end.
+                // Killing wschat ends the connection.
                 std::future::pending::<Infallible>().await;
                 Err(Cut)
             }
@@ -325,7 +325,7 @@ impl Shared {
         }
     }
 
-    /// Names a call, and tells what befalls it.
+    /// Names a call, and returns its fault.
     fn name(&self, head: &Parts, body: &Bytes) -> (usize, Name, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         let name = state.namer.name(head, body);
@@ -336,7 +336,7 @@ impl Shared {
             None => (self.script)(&name),
         };
         if let (None, Some(fault)) = (doomed, &fault)
-            && fault.stays
+            && fault.permanent
         {
             state.doomed.push((asked, fault.clone()));
         }
@@ -344,7 +344,7 @@ impl Shared {
         (state.calls.len() - 1, name, fault)
     }
 
-    /// Has a call answered by the cloud.
+    /// Forwards a call to the cloud.
     async fn forward(&self, head: Parts, body: Bytes, service: &str) -> Result<Response<Full<Bytes>>, Cut> {
         let stream = TcpStream::connect(("127.0.0.1", self.upstream)).await.map_err(|_| Cut)?;
         let (mut sender, connection) =
@@ -361,8 +361,8 @@ impl Shared {
         Ok(Response::from_parts(head, Full::new(body)))
     }
 
-    /// Lets calls go in rounds.
-    async fn let_go(self: Arc<Self>, quiet: Duration) {
+    /// Forwards held calls in rounds.
+    async fn release_rounds(self: Arc<Self>, quiet: Duration) {
         loop {
             self.arrived.notified().await;
             while tokio::time::timeout(quiet, self.arrived.notified()).await.is_ok() {}
@@ -374,7 +374,7 @@ impl Shared {
     }
 }
 
-/// A refusal as `service` puts it on the wire.
+/// An error answer in the protocol of `service`.
 fn refusal(
     service: &str,
     status: u16,
