@@ -93,9 +93,9 @@ impl Cache {
     /// Writes a temporary file and renames it: a reader never sees half a zip.
     fn keep(&self, name: &str, zip: &[u8]) -> io::Result<()> {
         own_folder::make(&self.folder)?;
-        let beside = self.folder.join(format!("{name}.{}", std::process::id()));
-        fs::write(&beside, zip)?;
-        fs::rename(&beside, self.folder.join(name))
+        let temporary = self.folder.join(format!("{name}.{}", std::process::id()));
+        fs::write(&temporary, zip)?;
+        fs::rename(&temporary, self.folder.join(name))
     }
 
     /// Removes the entries for which `stale` holds, given name and age.

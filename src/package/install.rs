@@ -86,27 +86,27 @@ impl Install {
         let folder = cache.join(self.key());
         let failed = |error: io::Error| PackageError::new("install the dependencies", error);
         // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
-        let beside = cache.join(format!("{}.{}", self.key(), std::process::id()));
-        remove(&beside).map_err(failed)?;
-        fs::create_dir_all(&beside).map_err(failed)?;
+        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
+        remove(&temporary).map_err(failed)?;
+        fs::create_dir_all(&temporary).map_err(failed)?;
         for (name, content) in &self.files {
-            fs::write(beside.join(name), content).map_err(failed)?;
+            fs::write(temporary.join(name), content).map_err(failed)?;
         }
         let installed = match &self.steps {
-            Some(steps) => Box::pin(steps.run(&beside, cache)).await,
-            None => self.run(&beside).await,
+            Some(steps) => Box::pin(steps.run(&temporary, cache)).await,
+            None => self.run(&temporary).await,
         };
         let renamed = match installed {
-            Ok(()) => {
-                (self.clean_up)(&beside).and_then(|()| remove(&folder)).and_then(|()| fs::rename(&beside, &folder))
-            }
+            Ok(()) => (self.clean_up)(&temporary)
+                .and_then(|()| remove(&folder))
+                .and_then(|()| fs::rename(&temporary, &folder)),
             Err(error) => {
-                let _ = remove(&beside);
+                let _ = remove(&temporary);
                 return Err(error);
             }
         };
         // Another run may have installed the same first.
-        if renamed.is_err() && folder.is_dir() { remove(&beside) } else { renamed }.map_err(failed)
+        if renamed.is_err() && folder.is_dir() { remove(&temporary) } else { renamed }.map_err(failed)
     }
 
     async fn run(&self, into: &Path) -> Result<(), PackageError> {

@@ -394,20 +394,20 @@ impl StagedInstall {
         let cache = std::path::absolute(cache).map_err(failed)?;
         let folder = cache.join(self.key());
         // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
-        let beside = cache.join(format!("{}.{}", self.key(), std::process::id()));
-        install::remove(&beside).map_err(failed)?;
+        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
+        install::remove(&temporary).map_err(failed)?;
         for (name, content) in &self.files {
-            let path = beside.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&beside)).map_err(failed)?;
+            let path = temporary.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&temporary)).map_err(failed)?;
             fs::write(path, content).map_err(failed)?;
         }
-        if let Err(error) = self.run_all(&beside).await {
-            let _ = install::remove(&beside);
+        if let Err(error) = self.run_all(&temporary).await {
+            let _ = install::remove(&temporary);
             return Err(error);
         }
-        let renamed = install::remove(&folder).and_then(|()| fs::rename(&beside, &folder));
+        let renamed = install::remove(&folder).and_then(|()| fs::rename(&temporary, &folder));
         // Another run may have installed the same first.
-        if renamed.is_err() && folder.is_dir() { install::remove(&beside) } else { renamed }.map_err(failed)
+        if renamed.is_err() && folder.is_dir() { install::remove(&temporary) } else { renamed }.map_err(failed)
     }
 
     async fn run_all(&self, top: &Path) -> Result<(), PackageError> {

@@ -283,10 +283,10 @@ async fn exported(
     })?;
     let text = String::from_utf8_lossy(&text).into_owned();
     // If the cache cannot be written, the next run is slower but correct.
-    let beside = kept.with_extension(std::process::id().to_string());
+    let temporary = kept.with_extension(std::process::id().to_string());
     let _ = fs::create_dir_all(&options.cache)
-        .and_then(|()| fs::write(&beside, &text))
-        .and_then(|()| fs::rename(&beside, &kept));
+        .and_then(|()| fs::write(&temporary, &text))
+        .and_then(|()| fs::rename(&temporary, &kept));
     Ok(text)
 }
 

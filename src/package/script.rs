@@ -160,8 +160,8 @@ async fn install(
     }
     let made = stream::iter(wanted.values().map(|(install, functions)| async move {
         if !install.is_installed(&options.cache) {
-            let whose = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {whose} ({})", install.what)));
+            let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+            progress(Progress::Note(format!("installing the dependencies of {names} ({})", install.what)));
             install.install(&options.cache).await.map_err(|error| error.of(functions))?;
         }
         Ok::<_, PackageError>(())
@@ -172,8 +172,8 @@ async fn install(
             progress(Progress::Note(note.clone()));
         }
         if !stage.is_installed(&options.cache) {
-            let whose = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {whose} ({})", stage.what)));
+            let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+            progress(Progress::Note(format!("installing the dependencies of {names} ({})", stage.what)));
             stage.install(&options.cache).await.map_err(|error| error.of(functions))?;
         }
         Ok::<_, PackageError>(())

@@ -156,7 +156,7 @@ pub(super) async fn install(
     )));
     let installed = match Language::of(runtime) {
         Some(Language::Python) => {
-            let beside = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
+            let temporary = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
             let mut command = Command::new(&interpreter.program);
             environment::clean(&mut command, &[]);
             command
@@ -164,10 +164,10 @@ pub(super) async fn install(
                 .args(pip::QUIET)
                 .args(pip::INSTALLING)
                 .arg("--target")
-                .arg(&beside)
+                .arg(&temporary)
                 .arg(BOTO3);
             let done = run(command, DOING, "pip install boto3", pip::WITHOUT_PIP).await;
-            done.and_then(|()| fs::rename(&beside, folder.join(interpreter.site())).map_err(failed))
+            done.and_then(|()| fs::rename(&temporary, folder.join(interpreter.site())).map_err(failed))
         }
         _ => {
             let manifest = folder.join("package.json");

@@ -237,7 +237,7 @@ async fn missing_code_is_rejected_before_the_build() {
     type Prepare = fn(Fixture) -> Fixture;
     let cases: &[(&str, Prepare, &str)] = &[
         ("missing", |fixture| fixture.function("F", "nowhere"), "cannot find the code of F: there is no "),
-        ("neither", |fixture| fixture.function("F", "two/.."), " holds neither Cargo.toml nor bootstrap"),
+        ("neither", |fixture| fixture.function("F", "two/.."), " contains neither Cargo.toml nor bootstrap"),
         ("file", |fixture| fixture.function("F", "two/a.rs"), "a.rs is a file but not a .zip"),
         ("several", |fixture| fixture.function("F", "two"), "two/Cargo.toml has several binaries: `a`, `b`"),
         (
