@@ -1,6 +1,6 @@
 """Measures wschat under docs/aws-conditions.toml: the chat stack, a sequential script beside it, and growing stacks.
 
-Prints Markdown. Every cloud is started for its measurement and stopped after it; nothing leaves loopback.
+Prints Markdown. Every cloud is started for its measurement and stopped after it; only loopback is used.
 """
 
 import argparse
@@ -24,13 +24,13 @@ HANDLERS = ["connect", "disconnect", "send-message", "default"]
 
 
 class Cloud:
-    """A local cloud under the project's conditions, with a folder to work in."""
+    """A local cloud under the project's conditions, with a working folder."""
 
     def __init__(self, scratch):
         self.data = Path(scratch) / "local"
 
     def __enter__(self):
-        # Where builds are cached stands beside the data folder: it may be there already, and stays.
+        # The cache of builds is beside the data folder: it may exist already, and is kept.
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.verb("local", "start", "--open", "--port", "0", "--conditions", str(CONDITIONS))
         self.port = json.loads((self.data / "process.json").read_text())["port"]
@@ -45,7 +45,7 @@ class Cloud:
         return f"http://127.0.0.1:{self.port}"
 
     def verb(self, *arguments, folder=REPOSITORY, expected=(0,)):
-        """Runs wschat, which must end with one of the expected exit codes; gives its stderr, the seconds it took, and the largest memory it had, in bytes."""
+        """Runs wschat, which must end with an expected exit code; returns its stderr, its time in seconds, and its peak memory in bytes."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         environment |= {
             "WSCHAT_LOCAL_DIR": str(self.data),
@@ -76,7 +76,7 @@ class Cloud:
 
 
 def account(text):
-    """What --timings printed: makespan, critical path, ratio."""
+    """The output of --timings: makespan, critical path, ratio."""
     number = lambda words: float(re.search(words + r" ([0-9.]+)", text).group(1))
     return number("Makespan"), number("Critical path"), number("Ratio")
 
@@ -114,7 +114,7 @@ def chat(scratch, times):
 
 
 def grown(folder, count):
-    """A template with so many routes, each with a function of its own."""
+    """A template with `count` routes, each with its own function."""
     bootstrap = folder / "code/bootstrap"
     bootstrap.parent.mkdir(parents=True)
     bootstrap.write_text("#!/bin/sh\nexit 1\n")
@@ -171,11 +171,11 @@ def grown(folder, count):
 
 
 def floor(count):
-    """The least seconds that the quotas and the role leave: no deployer that keeps to them can be faster.
+    """The shortest possible time, in seconds, under the quotas and the propagation of the role.
 
-    API Gateway takes an API, an integration and a route for each of `count`, a deployment and a stage; Lambda a function
-    and a permission for each. A quota lets its burst through at once and the rest at its rate. The functions wait for
-    the role, one function's latency and its Pending come after the last call.
+    API Gateway needs calls for an API, an integration and a route for each of `count`, a deployment and a stage; Lambda for a
+    function and a permission for each. A quota allows its burst at once and the rest at its rate. The functions wait for the
+    role; one function's latency and its Pending state come after the last call.
     """
     conditions = tomllib.loads(CONDITIONS.read_text())
     throttle, latency = conditions["throttle"], conditions["latency_ms"]
@@ -215,7 +215,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.times:
-            # Handlers are built before the clock runs.
+            # Handlers are built before the measurement.
             with Cloud(scratch) as cloud:
                 cloud.stack("plan", expected=(2,))
             chat(scratch, arguments.times)

@@ -1,4 +1,4 @@
-//! How long it takes to plan a stack of a thousand resources, and what a plan of a stack that is up takes.
+//! Measures planning: of a new stack with a thousand resources, and of a stack that is up to date.
 //!
 //! `cargo bench --bench planner`; prints lines of a table.
 
@@ -14,7 +14,7 @@ use wschat::core::template;
 use wschat::core::types::{self, Live, deployment, function, integration, permission, route};
 use wschat::core::words::{Scope, Token};
 
-/// A template with four resources for each of `count` routes, and four besides.
+/// A template with four resources for each of `count` routes, and four others.
 fn text(count: usize) -> String {
     let mut text = String::from(
         r#"
@@ -68,7 +68,7 @@ fn stack(count: usize) -> Stack {
     resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
 }
 
-/// What AWS would have after the stack came up.
+/// The resources in AWS after the stack is deployed.
 fn up(stack: &Stack) -> Vec<Live> {
     let plan = diff(stack, &[], &Options::default()).unwrap();
     let mut known: BTreeMap<Token, String> = plan.known.clone();
@@ -99,7 +99,7 @@ fn up(stack: &Stack) -> Vec<Live> {
     live
 }
 
-/// The median of several goes.
+/// The median of several runs.
 fn median(go: impl Fn()) -> Duration {
     let mut times: Vec<Duration> = (0..9)
         .map(|_| {

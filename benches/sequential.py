@@ -1,6 +1,6 @@
-"""The yardstick: the chat stack made by a plain script, one call after the other, as a careful person would write it.
+"""The baseline: a script that deploys the chat stack with one call after the other, as a careful person would write it.
 
-It makes what templates/chat.yaml describes and takes it down again, with boto3's own waiters and retries. Usage:
+It creates the resources of templates/chat.yaml and deletes them again, with boto3's own waiters and retries. Usage:
 
     sequential.py ENDPOINT FOLDER-WITH-ZIPS
 
@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 REGION = "us-east-1"
 STACK = "sequential"
-# Handler, route key, what it may do beside writing its log.
+# Handler, route key, permissions beside those for its log.
 HANDLERS = [
     ("connect", "$connect", ["dynamodb:PutItem"]),
     ("disconnect", "$disconnect", ["dynamodb:DeleteItem"]),
@@ -28,7 +28,7 @@ HANDLERS = [
 
 
 def clients(endpoint):
-    # The standard mode waits out throttles and does not send again what may have happened.
+    # The standard mode retries throttled calls, but no call that may have had an effect.
     config = Config(retries={"mode": "standard", "max_attempts": 20})
     session = boto3.Session("local", "local", region_name=REGION)
     names = ["sts", "dynamodb", "iam", "lambda", "logs", "apigatewayv2"]
@@ -36,7 +36,7 @@ def clients(endpoint):
 
 
 def retried(call, code, pause):
-    """Makes a call again as long as it is refused with this code."""
+    """Repeats a call as long as it fails with this code."""
     while True:
         try:
             return call()

@@ -1,7 +1,7 @@
-//! What people see. Nothing else prints.
+//! The output on stdout and stderr. Nothing else prints.
 //!
-//! Everything that is printed here is without secrets (`Ui::hide`), and without characters that a terminal would act on:
-//! names, values and messages come from templates, tags and AWS.
+//! Names, values and messages come from templates, tags and AWS, so everything is printed without secrets (`Ui::hide`) and
+//! with control characters escaped.
 
 mod bar;
 pub mod build;
@@ -19,24 +19,23 @@ use indicatif::MultiProgress;
 
 use crate::core::stack::Secrets;
 
-/// The terminal, or whatever stands in its place. Whoever stops reading misses the rest: writes that fail are no
-/// error of ours.
+/// stdout and stderr, a terminal or not. Failed writes are ignored: a reader that closes its end does not want the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Ui {
-    /// All lines that change in place: one owner, so that a build and a run can be shown at once.
-    moving: MultiProgress,
+    /// All progress bars: one owner, so that a build and a run can be shown at the same time.
+    bars: MultiProgress,
     shared: Arc<Shared>,
 }
 
-/// What all that print know of each other.
+/// The state that clones share.
 #[derive(Debug, Default)]
 struct Shared {
     secrets: RwLock<Secrets>,
-    /// How many bars there are, and how the terminal was before the first.
-    quiet: Mutex<bar::Quiet>,
-    /// What stands below all bars.
+    /// The number of bars, and the terminal's settings before the first.
+    echo: Mutex<bar::EchoGuard>,
+    /// The lines below all bars.
     notice: Mutex<Vec<bar::Bar>>,
-    /// Whether an answer is being waited for.
+    /// Whether a question waits for its answer.
     asking: AtomicBool,
 }
 
@@ -46,40 +45,40 @@ impl Ui {
         self.result(&printable::block(&self.masked(&text.to_string())));
     }
 
-    /// A line of the result that may be coloured.
+    /// A line of the result that may contain colours.
     pub fn coloured_line(&self, text: impl Display) {
         self.result(&printable::coloured(&self.masked(&text.to_string())));
     }
 
-    /// A line that goes with the result and is not it, on stderr.
+    /// A line that is not part of the result, on stderr.
     pub fn say(&self, text: impl Display) {
         self.beside(&printable::block(&self.masked(&text.to_string())));
     }
 
-    /// The same, where it may be coloured.
+    /// As `say`, for a line that may contain colours.
     pub fn say_coloured(&self, text: impl Display) {
         self.beside(&printable::coloured(&self.masked(&text.to_string())));
     }
 
-    /// A line of the result, secrets and all: for `--show-secrets`.
+    /// A line of the result with its secrets: for `--show-secrets`.
     pub fn reveal_line(&self, text: impl Display) {
         self.result(&printable::block(&text.to_string()));
     }
 
-    /// A line that goes with the result, secrets and all: for `--show-secrets`.
+    /// As `say`, with secrets: for `--show-secrets`.
     pub fn reveal(&self, text: impl Display) {
         self.beside(&printable::block(&text.to_string()));
     }
 
     fn result(&self, text: &str) {
-        self.moving.suspend(|| drop(writeln!(io::stdout(), "{text}")));
+        self.bars.suspend(|| drop(writeln!(io::stdout(), "{text}")));
     }
 
     fn beside(&self, text: &str) {
-        self.moving.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+        self.bars.suspend(|| drop(writeln!(io::stderr(), "{text}")));
     }
 
-    /// Says something that stays below all lines that change in place, as long as there are any.
+    /// Shows a text below all bars as long as there are any; without bars, prints it.
     pub fn notice(&self, text: &str) {
         if !self.has_bars() {
             return self.say(text);
@@ -89,12 +88,12 @@ impl Ui {
         *self.shared.notice.lock().unwrap_or_else(PoisonError::into_inner) = bars;
     }
 
-    /// Never shows these from now on.
+    /// Masks these secrets in all further output.
     pub fn hide(&self, secrets: &Secrets) {
         self.shared.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
     }
 
-    /// `text` without what must not be shown.
+    /// `text` with its secrets masked.
     pub fn masked(&self, text: &str) -> String {
         self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).mask(text)
     }
@@ -109,19 +108,19 @@ impl Ui {
         io::stdout().is_terminal() && wants_colour()
     }
 
-    /// The build, as it goes on.
+    /// The progress of a build.
     pub fn build(&self) -> build::Build {
         build::Build::new(self.clone())
     }
 
-    /// An error and what caused it, on stderr.
+    /// Prints an error and its causes on stderr.
     pub fn error(&self, error: &dyn Error) {
         let mut text = format!("error: {error}");
         let mut seen = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
             let message = error.to_string();
-            // Many errors repeat their cause in their own words.
+            // Many errors include the text of their cause.
             if !seen.contains(&message) {
                 text.push_str(&format!("\n  caused by: {message}"));
                 seen.push_str(&message);
@@ -131,7 +130,7 @@ impl Ui {
         self.say(text);
     }
 
-    /// Asks a question that `y` or `yes` affirms; no answer is a no.
+    /// Asks a question. `y` or `yes` is a yes, anything else (and the end of stdin) a no.
     pub fn confirm(&self, question: impl Display) -> bool {
         let question = printable::block(&self.masked(&question.to_string()));
         let _ = write!(io::stderr(), "{question} [y/N] ");
@@ -142,25 +141,24 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Leaves the terminal as it was found, says why, and ends the process with `end`, in the middle of whatever it does:
-    /// nothing is drawn any more.
-    pub fn leave(&self, why: &str, end: fn() -> !) -> ! {
+    /// Restores the terminal, prints why, and ends the process with `end`. No other thread can draw in between.
+    pub fn restore_and_exit(&self, why: &str, end: fn() -> !) -> ! {
         let echoed = !self.has_bars() && io::stderr().is_terminal();
-        // The terminal shows the ^C that was typed, and a question has no end of line.
+        // The terminal has echoed ^C, or a question stands without an end of line.
         let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
-        self.moving.suspend(|| {
-            self.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).restore();
+        self.bars.suspend(|| {
+            self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).restore();
             let _ = writeln!(io::stderr(), "{begin}{why}");
             end()
         })
     }
 
     fn has_bars(&self) -> bool {
-        self.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).has_bars()
+        self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).has_bars()
     }
 
-    /// Takes the notice away when there are no other bars.
-    fn end_of_bars(&self) {
+    /// Removes the notice, when the last bar has ended.
+    fn clear_notice(&self) {
         self.shared.notice.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

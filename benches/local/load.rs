@@ -1,8 +1,8 @@
-//! Loads the gateway of the local cloud with WebSocket clients, with nothing but the standard library, so that the client
-//! costs as little as it can: `rustc -O load.rs`.
+//! Loads the gateway of the local cloud with WebSocket clients. Only uses the standard library, so that the client costs as
+//! little as possible: `rustc -O load.rs`.
 //!
 //! `load round-trips ADDRESS PATH CLIENTS SECONDS` prints how many messages a second were answered.
-//! `load sockets ADDRESS PATH CLIENTS` opens so many connections, prints `open`, and holds them until its input ends.
+//! `load sockets ADDRESS PATH CLIENTS` opens this many connections, prints `open`, and keeps them until its input ends.
 
 use std::env::args;
 use std::io::{Read, Result, Write};
@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A masked text frame of `{}`: no route takes it, so the gateway itself answers.
+/// A masked text frame of `{}`: it matches no route, so the gateway itself answers.
 const MESSAGE: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'{', b'}'];
 
 fn connect(address: &str, path: &str) -> Result<TcpStream> {
@@ -45,7 +45,7 @@ fn read_frame(stream: &mut TcpStream) -> Result<()> {
     stream.read_exact(&mut payload[..length])
 }
 
-/// Every client has one message under way; two threads share the clients.
+/// Every client has one message in flight; two threads share the clients.
 fn round_trips(address: &str, path: &str, clients: usize, seconds: u64) -> Result<u64> {
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds);

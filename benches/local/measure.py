@@ -1,8 +1,8 @@
-"""Measures the local cloud: what a call costs over loopback itself, what a message costs from one client to another and to 49
-others, and beside it, in the same run and with the same handler, what it costs with serverless-offline; what the gateway alone
-can take, and how long an `up` lasts.
+"""Measures the local cloud: the time of a call compared with loopback itself; the time of a message from one client to another
+and to 49 others, compared with serverless-offline in the same run and with the same handler; the throughput of the gateway
+alone; and the time of an `up`.
 
-Prints Markdown. Everything is started for its measurement and stopped after it; nothing leaves loopback but npm.
+Prints Markdown. Everything is started for its measurement and stopped after it; only npm uses the network.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def exported(folder):
 
 
 def round_trips(port, request, times):
-    """The median time, in seconds, of a request over one connection until its answer is whole."""
+    """The median time, in seconds, of a request over one connection until its answer is complete."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         taken = []
@@ -79,7 +79,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 
 
 def call(folder, times):
-    """What ListTables takes, and what an answer takes that a process gives without looking at the question."""
+    """The time of ListTables, and of a fixed answer by a process that does not read the request."""
     variables = exported(folder)
     port = int(variables["AWS_ENDPOINT_URL"].rsplit(":", 1)[1].rstrip("/"))
     key = variables["AWS_ACCESS_KEY_ID"]
@@ -99,7 +99,7 @@ def call(folder, times):
 
 
 async def messages(uri, others, times):
-    """The median time, in seconds, from sending until all others have it."""
+    """The median time, in seconds, until all others have received a message."""
     clients = [await connect(uri, open_timeout=PATIENCE, ping_interval=None) for _ in range(others + 1)]
     sender, rest = clients[0], clients[1:]
     taken = []
@@ -109,7 +109,7 @@ async def messages(uri, others, times):
         async with asyncio.timeout(PATIENCE):
             got = await asyncio.gather(*(client.recv() for client in rest))
         assert all(text in (str(number), str(number).encode()) for text in got), got
-        # The first ones start things.
+        # Warm-up: the first messages start execution environments.
         if number >= 5:
             taken.append(time.perf_counter() - begun)
     await asyncio.gather(*(client.close() for client in clients))
@@ -125,13 +125,13 @@ def chat(uri, arguments):
 
 
 def resident(pid):
-    """What a process holds in memory, in bytes."""
+    """The resident memory of a process, in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
 def gateway(scratch, sockets):
-    """How many messages a second the gateway answers itself, and how many bytes of memory a socket takes."""
+    """The messages per second that the gateway itself answers, and the bytes of memory per socket."""
     folder = Path(scratch) / "gateway"
     folder.mkdir()
     load = folder / "load"
@@ -171,13 +171,13 @@ def lasts(times, *arguments, folder, before=lambda: None):
 
 
 def fresh(app):
-    """The example with an empty table, and its URI: connections that were not taken out cost every later message."""
+    """Deploys the example with an empty table and returns its URI: leftover connections would slow down every message."""
     wschat("down", "--local", "--yes", "--stack", "bench", folder=app)
     return wschat("up", "--local", "--yes", "--stack", "bench", folder=app).splitlines()[-1]
 
 
 def ups(app):
-    """What an `up` of the example takes from nothing, code built before, and with nothing to do."""
+    """The times of a first `up` of the example, with its code built before, and of an `up` without changes."""
     stack = ("--local", "--yes", "--stack", "bench")
     cold = lasts(7, "up", *stack, folder=app, before=lambda: wschat("down", *stack, folder=app))
     return cold, lasts(11, "up", *stack, folder=app)
@@ -185,7 +185,7 @@ def ups(app):
 
 @contextlib.contextmanager
 def crowd(uri, clients):
-    """Clients that come, say something and go, over and over."""
+    """Clients that connect, send a message and disconnect, in a loop."""
     stop = threading.Event()
 
     async def one():
@@ -209,7 +209,7 @@ def crowd(uri, clients):
 
 
 def with_rust_handlers(folder):
-    """A folder with the chat template and its Rust handlers, built for release: `up --local` itself builds them for debugging."""
+    """A folder with the chat template and its Rust handlers, built for release: `up --local` would build them for debugging."""
     repository = HERE.parent.parent
     handlers = ["connect", "disconnect", "send-message", "default"]
     packages = [argument for name in handlers for argument in ("--package", name)]
@@ -248,7 +248,7 @@ def serverless_offline(app, variables):
                 break
         else:
             sys.exit("serverless-offline did not start:\n" + "".join(lines))
-        # What it says from now on must not fill the pipe.
+        # Its further output must not fill the pipe.
         threading.Thread(target=process.stdout.read, daemon=True).start()
         time.sleep(1)
         yield f"ws://localhost:{ports['WEBSOCKET_PORT']}"
@@ -287,14 +287,14 @@ def main():
                 fresh(app)
                 with serverless_offline(app, exported(app)) as rival:
                     rows.append(("serverless-offline, Node.js", *chat(rival, arguments)))
-                # Once more, so that what the machine does meanwhile is seen in both.
+                # Measured again, so that other load on the machine shows in both.
                 node = fresh(app)
                 rows.append(("wschat, Node.js, again", *chat(node, arguments)))
             if arguments.rust:
                 uri = wschat("up", "--local", "--yes", "--stack", "rust", "--data", str(app / ".wschat/local"),
                              folder=with_rust_handlers(Path(scratch) / "rust")).splitlines()[-1]
                 rows.append(("wschat, Rust", *chat(uri, arguments)))
-            # The last, for it leaves messages behind.
+            # Measured last, because it leaves connections behind.
             with crowd(node, 200):
                 crowded = lasts(5, "up", "--local", "--yes", "--stack", "bench", folder=app)
         finally:

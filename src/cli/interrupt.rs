@@ -57,7 +57,7 @@ pub fn watch(ui: Ui) {
             pressed(&mut presses).await;
             PRESSED.store(true, Ordering::SeqCst);
             if CLAIMS.load(Ordering::SeqCst) == 0 {
-                ui.leave("Interrupted.", exit::now);
+                ui.restore_and_exit("Interrupted.", exit::now);
             }
         }
     });
@@ -74,6 +74,6 @@ pub fn claim(stop: watch::Sender<bool>, ui: Ui) -> impl Future<Output = ()> {
         ui.notice("Stopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.");
         let _ = stop.send(true);
         pressed(&mut presses).await;
-        ui.leave("Interrupted: what was running may be half done. The next run finds out.", exit::now)
+        ui.restore_and_exit("Interrupted: what was running may be half done. The next run finds out.", exit::now)
     }
 }

@@ -202,7 +202,7 @@ impl Project {
                 }
                 Ok(None) => {}
             }
-            if let Some(warning) = package::left_out(&code) {
+            if let Some(warning) = package::credentials_warning(&code) {
                 let problem = Problem::new(properties.key("Code"), warning);
                 problems.push(Problem { rule: Some("code-with-credentials"), ..problem });
             }
@@ -224,9 +224,9 @@ impl Project {
     /// Where code lies: a warning where it is outside of the project.
     fn reach(&self, code: &Code) -> Result<Option<String>, package::PackageError> {
         let Ok(folder) = self.folder() else { return Ok(None) };
-        Ok(match package::reach(&folder, code, std::env::home_dir().as_deref())? {
-            package::Reach::Inside => None,
-            package::Reach::Outside(warning) => Some(warning),
+        Ok(match package::locate(&folder, code, std::env::home_dir().as_deref())? {
+            package::CodeLocation::Inside => None,
+            package::CodeLocation::Outside(warning) => Some(warning),
         })
     }
 

@@ -1,14 +1,14 @@
-//! The machine's own node and python: what runs here the code that Lambda runs with its managed runtimes.
+//! The machine's own node and python, which run code of Lambda's managed runtimes here.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// What the variables of version managers begin with: they tell where node and python are.
+/// Prefixes of the variables of version managers, which determine where node and python are.
 pub const VERSION_MANAGERS: &[&str] = &["ASDF_", "FNM_", "MISE_", "NODENV_", "NVM_", "PYENV_", "VOLTA_"];
 
-/// A language that Lambda has managed runtimes for and that can be run here.
+/// A language of Lambda's managed runtimes that can run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     Node,
@@ -29,15 +29,15 @@ impl Language {
 /// An interpreter of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
-    /// The executable itself: version managers put scripts in its place, which cost every start their own time.
+    /// The real executable: version managers put shims into the PATH, which slow down every start.
     pub program: PathBuf,
     /// `20.20.2`
     pub version: String,
 }
 
-/// No interpreter for a runtime.
+/// This machine has no interpreter for a runtime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {} to run {runtime} with", self.program())]
+#[error("no {} found to run {runtime}", self.program())]
 pub struct Missing {
     runtime: String,
 }
@@ -49,38 +49,37 @@ impl Missing {
 
     /// What to do about it.
     pub fn help(&self) -> String {
-        let (what, place) = match Language::of(&self.runtime) {
+        let (what, url) = match Language::of(&self.runtime) {
             Some(Language::Python) => ("Python", "https://www.python.org/downloads"),
             _ => ("Node.js", "https://nodejs.org"),
         };
         let version = release(&self.runtime);
-        format!("install {what} {version} ({place}), so that {} is in the PATH", self.program())
+        format!("install {what} {version} ({url}), so that {} is in the PATH", self.program())
     }
 }
 
-/// The release that a runtime stands for: `20` of `nodejs20.x`, `3.12` of `python3.12`.
+/// The release in a runtime's name: `20` of `nodejs20.x`, `3.12` of `python3.12`.
 fn release(runtime: &str) -> &str {
     runtime.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(".x")
 }
 
 impl Interpreter {
-    /// Where packages for it are kept beside those for others: `python3.11`.
+    /// The name of the folder for its packages, beside those of other versions: `python3.11`.
     pub fn site(&self) -> String {
         let release: Vec<&str> = self.version.split('.').take(2).collect();
         format!("python{}", release.join("."))
     }
 
-    /// Whether it is of the release that a runtime stands for.
+    /// Whether its version is of the runtime's release.
     pub fn is_of(&self, runtime: &str) -> bool {
         self.version.strip_prefix(release(runtime)).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
-/// Finds what runs `runtime` here: of Python the very release if it is there. `folder` is where to look; without one, the
-/// PATH.
+/// Finds the interpreter for `runtime` in `folder`, by default in the PATH. For Python the same release is preferred.
 ///
 /// # Errors
-/// When there is none.
+/// When none is found.
 pub async fn find(runtime: &str, folder: Option<&Path>) -> Result<Interpreter, Missing> {
     let missing = Missing { runtime: runtime.to_owned() };
     let (names, question) = match Language::of(runtime) {
@@ -93,7 +92,7 @@ pub async fn find(runtime: &str, folder: Option<&Path>) -> Result<Interpreter, M
     };
     for name in names {
         let mut command = Command::new(within(folder, name));
-        // Node.js would read certificates and modules before it answers, which takes longer than all the rest.
+        // With these, Node.js loads certificates and modules before it answers, which takes most of the time.
         command.env_remove("NODE_EXTRA_CA_CERTS").env_remove("NODE_OPTIONS");
         let answer = command.args(question).stdin(Stdio::null()).kill_on_drop(true).output().await;
         let Some(output) = answer.ok().filter(|output| output.status.success()) else { continue };
@@ -106,7 +105,7 @@ pub async fn find(runtime: &str, folder: Option<&Path>) -> Result<Interpreter, M
     Err(missing)
 }
 
-/// A program's name as a command takes it: in `folder`, or to be looked up in the PATH.
+/// A program's path for a command: in `folder`, or the bare name for the PATH.
 pub fn within(folder: Option<&Path>, name: &str) -> PathBuf {
     folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
 }
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interpreter_is_of_a_release_or_not() {
+    fn an_interpreters_release_is_compared_exactly() {
         let version = |version: &str| Interpreter { program: PathBuf::new(), version: version.to_owned() };
         assert!(version("20.20.2").is_of("nodejs20.x"));
         assert!(!version("2.0.0").is_of("nodejs20.x"));
@@ -138,12 +137,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_without_the_interpreter_is_told_what_to_install() {
+    async fn a_missing_interpreter_is_reported_with_what_to_install() {
         let empty = tempfile::tempdir().unwrap();
         let missing = find("nodejs20.x", Some(empty.path())).await.unwrap_err();
-        assert_eq!(missing.to_string(), "there is no node to run nodejs20.x with");
+        assert_eq!(missing.to_string(), "no node found to run nodejs20.x");
         assert_eq!(missing.help(), "install Node.js 20 (https://nodejs.org), so that node is in the PATH");
         let missing = find("python3.12", Some(empty.path())).await.unwrap_err();
-        assert_eq!(missing.to_string(), "there is no python3 to run python3.12 with");
+        assert_eq!(missing.to_string(), "no python3 found to run python3.12");
     }
 }

@@ -1,5 +1,4 @@
-//! What packaging and the local cloud both need of the developer's machine: its interpreters, and folders that are the
-//! user's alone.
+//! The parts of the developer's machine that both packaging and the local cloud use: its interpreters, and private folders.
 
 pub mod interpreter;
 pub mod own_folder;

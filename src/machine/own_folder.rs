@@ -1,4 +1,4 @@
-//! The folders in which wschat keeps what it makes (`.wschat`): for the user's eyes only, and not for git.
+//! The folders for wschat's own files (`.wschat`): readable by the user only, and ignored by git.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -7,18 +7,18 @@ use std::path::Path;
 
 const NAME: &str = ".wschat";
 
-/// Makes a folder and those above it that are missing, readable by the user alone, and has git pass it over: a CA's key,
-/// logs and zips are in there. An existing folder that is not one of ours by its name is left as it is.
+/// Creates a folder and its missing parents, readable by the user only and ignored by git: they contain a CA's key, logs and
+/// zips. An existing folder that is not below a `.wschat` is left unchanged.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn make(folder: &Path) -> io::Result<()> {
     let is_new = !folder.is_dir();
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let absolute = folder.canonicalize()?;
     let named = absolute.ancestors().find(|above| above.file_name().is_some_and(|name| name == NAME));
     if let Some(top) = named.or(is_new.then_some(&*absolute)) {
-        // A file system that knows no owners, or somebody else's folder: nothing that we could do about it.
+        // Fails on file systems without owners and for folders of other users, which is not an error here.
         let _ = fs::set_permissions(top, Permissions::from_mode(0o700));
         let ignore = top.join(".gitignore");
         if !ignore.exists() {
@@ -28,10 +28,11 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Deletes a folder with all that is in it, read-only folders too: the local cloud makes those of code that runs.
+/// Deletes a folder with its content, including read-only folders: the local cloud makes the folders of running code
+/// read-only.
 ///
 /// # Errors
-/// When something of it cannot be deleted.
+/// When a file or folder cannot be deleted.
 pub fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
@@ -41,7 +42,7 @@ pub fn remove(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
-/// Lets the user change what is in a folder and in those below it.
+/// Makes a folder and those below it writable for the user.
 ///
 /// # Errors
 /// When a folder cannot be read or changed.
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_is_private_and_ignored_by_git() {
+    fn own_folders_are_private_and_ignored_by_git() {
         let project = tempfile::tempdir().unwrap();
         let top = project.path().join(".wschat");
         // As an earlier version left it.
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_somebodys_is_left_as_it_is() {
+    fn existing_folders_of_the_user_are_left_unchanged() {
         let theirs = tempfile::tempdir().unwrap();
         fs::set_permissions(theirs.path(), Permissions::from_mode(0o755)).unwrap();
         make(theirs.path()).unwrap();

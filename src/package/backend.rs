@@ -1,86 +1,48 @@
-//! Which tool makes executables for a place, and what to install where there is none.
+//! The choice of the cargo command that builds for a platform, and what to install if none is available.
 
 use std::env::consts::{ARCH, OS};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::build_command::BuildCommand;
 use super::cargo::{self, Batch};
-use super::place::{Architecture, Glibc, Place};
+use super::platform::{Architecture, Platform};
 use super::{Backend, Options, PackageError};
 
 const DOING: &str = "compile the code";
 
-/// One way to have an executable made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Method {
-    /// `cargo build`, for another target than this machine's where one is named.
-    Cargo { triple: Option<String> },
-    /// `cargo zigbuild` for a target and the glibc it is to run with.
-    Zigbuild { triple: String, glibc: Glibc },
-    /// `cargo build` for a target whose executables are static.
-    Musl { triple: String },
-}
-
-impl Method {
-    /// What follows `cargo` on the command line.
-    pub fn arguments(&self) -> Vec<String> {
-        match self {
-            Self::Cargo { triple: None } => vec!["build".to_owned()],
-            Self::Cargo { triple: Some(triple) } | Self::Musl { triple } => {
-                vec!["build".to_owned(), "--target".to_owned(), triple.clone()]
-            }
-            Self::Zigbuild { triple, glibc } => {
-                vec!["zigbuild".to_owned(), "--target".to_owned(), format!("{triple}.{glibc}")]
-            }
-        }
-    }
-
-    fn triple(&self) -> Option<&str> {
-        match self {
-            Self::Cargo { triple } => triple.as_deref(),
-            Self::Zigbuild { triple, .. } | Self::Musl { triple } => Some(triple),
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cargo {}", self.arguments().join(" "))
-    }
-}
-
-/// The method for a batch: the one asked for, or for `Auto` the plainest that can work.
-pub(super) async fn choose(options: &Options, batch: &Batch) -> Result<Method, PackageError> {
-    let Place::Lambda { runtime, architecture } = &batch.place else {
-        return Ok(Method::Cargo { triple: None });
+/// The command for a batch: the requested one, or for `Auto` the simplest that can work.
+pub(super) async fn choose(options: &Options, batch: &Batch) -> Result<BuildCommand, PackageError> {
+    let Platform::Lambda { runtime, architecture } = &batch.platform else {
+        return Ok(BuildCommand::Cargo { triple: None });
     };
     let architecture = *architecture;
     let native = OS == "linux" && ARCH == architecture.rust();
-    let method = match options.backend {
-        Backend::Auto | Backend::Cargo if native => return Ok(Method::Cargo { triple: None }),
+    let command = match options.backend {
+        Backend::Auto | Backend::Cargo if native => return Ok(BuildCommand::Cargo { triple: None }),
         Backend::Auto => {
             return first_available(options, batch).await.ok_or_else(|| {
-                let why = format!("this machine ({ARCH} {OS}) cannot make code for {} by itself", batch.place);
-                advise(PackageError::new(DOING, why), &batch.place)
+                let why =
+                    format!("this machine ({ARCH} {OS}) cannot build code for {} with plain cargo", batch.platform);
+                with_install_help(PackageError::new(DOING, why), &batch.platform)
             });
         }
-        Backend::Cargo => Method::Cargo { triple: Some(gnu(architecture)) },
-        Backend::Zigbuild => Method::Zigbuild { triple: gnu(architecture), glibc: runtime.glibc },
-        Backend::Musl => Method::Musl { triple: musl(architecture) },
+        Backend::Cargo => BuildCommand::Cargo { triple: Some(gnu(architecture)) },
+        Backend::Zigbuild => BuildCommand::Zigbuild { triple: gnu(architecture), glibc: runtime.glibc },
+        Backend::Musl => BuildCommand::Musl { triple: musl(architecture) },
     };
-    check(options, &method, &batch.root).await?;
-    Ok(method)
+    check(options, &command, &batch.root).await?;
+    Ok(command)
 }
 
-/// What to try after `tried` made something that cannot run at the batch's place; only `Auto` tries anything else.
-pub(super) async fn instead(options: &Options, batch: &Batch, tried: &Method) -> Option<Method> {
-    let may = options.backend == Backend::Auto && *tried == Method::Cargo { triple: None };
+/// The command to try after the output of `tried` turned out not to run on the batch's platform; only `Auto` has one.
+pub(super) async fn fallback(options: &Options, batch: &Batch, tried: &BuildCommand) -> Option<BuildCommand> {
+    let may = options.backend == Backend::Auto && *tried == BuildCommand::Cargo { triple: None };
     if may { first_available(options, batch).await } else { None }
 }
 
-/// `error` with what to install, so that code for `place` can be made here.
-pub(super) fn advise(error: PackageError, place: &Place) -> PackageError {
-    let Place::Lambda { runtime, architecture } = place else { return error };
+/// Adds to `error` what to install so that code for `platform` can be built here.
+pub(super) fn with_install_help(error: PackageError, platform: &Platform) -> PackageError {
+    let Platform::Lambda { runtime, architecture } = platform else { return error };
     let (gnu, musl) = (gnu(*architecture), musl(*architecture));
     let target = if ARCH == architecture.rust() { String::new() } else { format!("rustup target add {gnu} && ") };
     error.help(format!(
@@ -91,24 +53,24 @@ pub(super) fn advise(error: PackageError, place: &Place) -> PackageError {
     ))
 }
 
-async fn first_available(options: &Options, batch: &Batch) -> Option<Method> {
-    let Place::Lambda { runtime, architecture } = &batch.place else { return None };
-    let methods = [
-        Method::Zigbuild { triple: gnu(*architecture), glibc: runtime.glibc },
-        Method::Musl { triple: musl(*architecture) },
+async fn first_available(options: &Options, batch: &Batch) -> Option<BuildCommand> {
+    let Platform::Lambda { runtime, architecture } = &batch.platform else { return None };
+    let commands = [
+        BuildCommand::Zigbuild { triple: gnu(*architecture), glibc: runtime.glibc },
+        BuildCommand::Musl { triple: musl(*architecture) },
     ];
-    for method in methods {
-        if check(options, &method, &batch.root).await.is_ok() {
-            return Some(method);
+    for command in commands {
+        if check(options, &command, &batch.root).await.is_ok() {
+            return Some(command);
         }
     }
     None
 }
 
-/// Whether what a method needs is installed, asked before it runs: cargo's own complaint is that `std` is missing.
-async fn check(options: &Options, method: &Method, root: &Path) -> Result<(), PackageError> {
-    if matches!(method, Method::Zigbuild { .. }) {
-        // Asked for its help, not its version: it has a version only under the name `cargo-zigbuild`.
+/// Checks that the tools of a command are installed. Without this, cargo's only error would be that `std` is missing.
+async fn check(options: &Options, command: &BuildCommand, root: &Path) -> Result<(), PackageError> {
+    if matches!(command, BuildCommand::Zigbuild { .. }) {
+        // `--help`, because `--version` only works under the name `cargo-zigbuild`.
         let itself = cargo::command(&options.cargo, root).args(["zigbuild", "--help"]).output().await;
         if !itself.is_ok_and(|output| output.status.success()) {
             return Err(PackageError::new(DOING, "cargo-zigbuild is not installed")
@@ -117,11 +79,11 @@ async fn check(options: &Options, method: &Method, root: &Path) -> Result<(), Pa
         let compiler = ["zig", "cc", "--", "--version"];
         let zig = cargo::command(Path::new("cargo-zigbuild"), root).args(compiler).output().await;
         if zig.is_ok_and(|output| !output.status.success()) {
-            return Err(PackageError::new(DOING, "cargo-zigbuild is installed, and finds no zig")
+            return Err(PackageError::new(DOING, "cargo-zigbuild is installed but does not find zig")
                 .help("pip install ziglang, for the python3 that is first in PATH; or https://ziglang.org/download"));
         }
     }
-    let Some(triple) = method.triple() else { return Ok(()) };
+    let Some(triple) = command.triple() else { return Ok(()) };
     if !has_target(&options.cargo, root, triple).await {
         let why = format!("Rust's target {triple} is not installed");
         return Err(PackageError::new(DOING, why).help(format!("rustup target add {triple}")));
@@ -130,7 +92,7 @@ async fn check(options: &Options, method: &Method, root: &Path) -> Result<(), Pa
 }
 
 async fn has_target(cargo: &Path, root: &Path, triple: &str) -> bool {
-    // Beside the cargo that is to use it; a bare `cargo` has its rustc on the same search path.
+    // The rustc beside this cargo; for a bare `cargo`, the rustc on the same search path.
     let rustc = cargo.with_file_name("rustc");
     let printed = cargo::command(&rustc, root).args(["--print", "target-libdir", "--target", triple]).output().await;
     printed.is_ok_and(|output| {

@@ -1,4 +1,4 @@
-//! Rust crates to executables: one `cargo build` for all handlers of a workspace.
+//! Builds executables from Rust crates: one `cargo build` for all handlers of a workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,21 +11,21 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use super::backend::Method;
-use super::place::Place;
+use super::build_command::BuildCommand;
+use super::platform::Platform;
 use super::{Code, Options, PackageError, Progress};
 
 const DOING: &str = "compile the code";
 
-/// Binaries that one run of cargo can make: of one workspace, for one place, no two of one name (cargo would put
-/// both into the same file).
+/// Binaries that one run of cargo can build: of one workspace, for one platform, no two with the same name (cargo would
+/// write both to the same file).
 #[derive(Debug)]
 pub(super) struct Batch {
     /// The workspace's root.
     pub root: PathBuf,
-    /// The target folder to use instead of the configured one, where other workspaces may use that too.
+    /// The target folder to use instead of the configured one, if other workspaces may share that.
     pub own_target: Option<PathBuf>,
-    pub place: Place,
+    pub platform: Platform,
     pub binaries: Vec<Binary>,
 }
 
@@ -35,21 +35,21 @@ pub(super) struct Binary {
     pub package: PackageId,
     pub package_name: String,
     pub name: String,
-    /// Whether no other package of the workspace has a binary of that name.
+    /// Whether no other package of the workspace has a binary with this name.
     pub unique: bool,
     /// Logical ids.
     pub functions: BTreeSet<String>,
 }
 
 impl Batch {
-    /// The logical ids of everything that it makes.
+    /// The logical ids of all its functions.
     pub fn functions(&self) -> BTreeSet<String> {
         self.binaries.iter().flat_map(|binary| binary.functions.clone()).collect()
     }
 }
 
-/// A cargo command (or one of its companions) in `folder`, free of what a surrounding `cargo run` put into the
-/// environment: build scripts that watch those variables (ring's does) would rebuild half the graph each time.
+/// A cargo command (or rustc, or cargo-zigbuild) in `folder`, without the variables that a surrounding `cargo run` sets:
+/// build scripts that watch those variables (ring's does) would rebuild half the graph each time.
 pub(super) fn command(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
@@ -59,7 +59,7 @@ pub(super) fn command(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// What cargo sets for the programs that it runs (The Cargo Book, environment variables cargo sets for crates).
+/// The variables that cargo sets for the programs it runs (The Cargo Book, environment variables cargo sets for crates).
 const OUTER_CARGO: &[&str] = &[
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",
@@ -85,21 +85,21 @@ const OUTER_CARGO: &[&str] = &[
     "OUT_DIR",
 ];
 
-/// Finds the workspace and the binary of every crate, in as few batches as can be.
-pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, PathBuf, Place)>) -> Result<Vec<Batch>, PackageError> {
+/// Finds the workspace and the binary of every crate, and groups them into as few batches as possible.
+pub(super) async fn locate(cargo: &Path, crates: Vec<(Code, PathBuf, Platform)>) -> Result<Vec<Batch>, PackageError> {
     let mut workspaces: Vec<Metadata> = Vec::new();
     let mut batches: Vec<Batch> = Vec::new();
-    for (code, folder, place) in crates {
+    for (code, folder, platform) in crates {
         let found = locate_one(cargo, &code, &folder, &mut workspaces).await;
         let (root, own_target, binary) = found.map_err(|error| error.of([&code.logical_id]))?;
         let fits = |batch: &&mut Batch| {
             batch.root == root
-                && batch.place == place
+                && batch.platform == platform
                 && batch.binaries.iter().all(|other| other.name != binary.name || other.package == binary.package)
         };
         match batches.iter_mut().find(fits) {
             Some(batch) => batch.add(binary),
-            None => batches.push(Batch { root, own_target, place, binaries: vec![binary] }),
+            None => batches.push(Batch { root, own_target, platform, binaries: vec![binary] }),
         }
     }
     Ok(batches)
@@ -115,8 +115,8 @@ impl Batch {
     }
 }
 
-/// The workspace's root, its own target folder where it needs one, and the binary of one crate; workspaces read on the way
-/// are added to `workspaces`.
+/// The workspace's root, its own target folder if it needs one, and the binary of one crate. Adds workspaces that it reads
+/// to `workspaces`.
 async fn locate_one(
     cargo: &Path,
     code: &Code,
@@ -133,7 +133,7 @@ async fn locate_one(
         None => {
             let mut workspace = read_workspace(cargo, &manifest, None).await?;
             if !manifest.starts_with(&workspace.workspace_root) {
-                // It is built from its root, where other configuration files count.
+                // The build runs in the root, where other configuration files apply.
                 let root = workspace.workspace_root.clone().into_std_path_buf();
                 workspace = read_workspace(cargo, &manifest, Some(&root)).await?;
             }
@@ -146,9 +146,9 @@ async fn locate_one(
     Ok((root, own_target(workspace), choose_binary(workspace, &manifest, code)?))
 }
 
-/// The folder for a workspace's builds where `CARGO_TARGET_DIR` or a configuration file names one that other workspaces may
-/// use as well. Cargo names what it compiles after the package, its version and its path *in* the workspace: two packages
-/// with equal names share one file, and which of the two sources is newer decides whether it is compiled again.
+/// The target folder of a workspace if `CARGO_TARGET_DIR` or a configuration file names one that other workspaces may share.
+/// Cargo names its outputs after the package, its version and its path *in* the workspace: two packages with equal names
+/// share one file, and whether it is compiled again depends on which of the two sources is newer.
 fn own_target(workspace: &Metadata) -> Option<PathBuf> {
     let folders = [Some(&workspace.target_directory), workspace.build_directory.as_ref()];
     if folders.into_iter().flatten().all(|folder| folder.starts_with(&workspace.workspace_root)) {
@@ -159,8 +159,8 @@ fn own_target(workspace: &Metadata) -> Option<PathBuf> {
     Some(workspace.target_directory.join("wschat").join(format!("{name}-{digest}")).into_std_path_buf())
 }
 
-/// `cargo metadata` without dependencies: it reads the members' manifests and nothing else. It runs in `folder`, or else in
-/// the manifest's.
+/// `cargo metadata` without dependencies: it only reads the members' manifests. It runs in `folder`, by default the
+/// manifest's.
 async fn read_workspace(cargo: &Path, manifest: &Path, folder: Option<&Path>) -> Result<Metadata, PackageError> {
     let folder = folder.or(manifest.parent()).unwrap_or(manifest);
     let output = command(cargo, folder)
@@ -183,11 +183,11 @@ fn cannot_run(cargo: &Path, error: &std::io::Error) -> PackageError {
         .help("install Rust: https://rustup.rs")
 }
 
-/// The binary that the code names; otherwise the package's only one, or the one named like the package.
+/// The binary that the code names; by default the package's only binary, or the one named like the package.
 fn choose_binary(workspace: &Metadata, manifest: &Path, code: &Code) -> Result<Binary, PackageError> {
     let members = workspace.workspace_packages();
     let all: Vec<String> = members.iter().flat_map(|package| binary_names(package)).collect();
-    // A manifest without a package of its own (a bare workspace) stands for all its members.
+    // A manifest without a package (a virtual workspace) stands for all its members.
     let own: Vec<_> = members.iter().copied().filter(|package| package.manifest_path == *manifest).collect();
     let packages = if own.is_empty() { members } else { own };
     let binaries: Vec<Binary> = packages
@@ -211,7 +211,7 @@ fn choose_binary(workspace: &Metadata, manifest: &Path, code: &Code) -> Result<B
         _ => {
             let what = match &code.binary {
                 _ if names.is_empty() => "has no binary".to_owned(),
-                Some(name) => format!("has no single binary `{name}`, but {}", names.join(", ")),
+                Some(name) => format!("does not have exactly one binary `{name}`; it has {}", names.join(", ")),
                 None => format!("has several binaries: {}", names.join(", ")),
             };
             Err(PackageError::new("find the code", format!("{} {what}", manifest.display()))
@@ -225,16 +225,16 @@ fn binary_names(package: &Package) -> impl Iterator<Item = String> {
     binaries.map(|target| target.name.clone())
 }
 
-/// Makes a batch's executables; their paths are in the order of its binaries.
+/// Builds a batch's executables. Returns their paths in the order of its binaries.
 pub(super) async fn compile(
     options: &Options,
     batch: &Batch,
-    method: &Method,
+    build: &BuildCommand,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<Vec<PathBuf>, PackageError> {
     let mut cargo = command(&options.cargo, &batch.root);
-    cargo.args(arguments(batch, method, options.color)?);
-    // Its bar tells how many units there are, which nothing else does; it is read, not shown.
+    cargo.args(arguments(batch, build, options.color)?);
+    // Only cargo's progress bar tells the number of units; it is parsed, not shown.
     cargo.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "120");
     cargo.env("CARGO_TERM_COLOR", "never");
     cargo.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -245,40 +245,39 @@ pub(super) async fn compile(
     };
     let ran = tokio::try_join!(read_messages(stdout, progress), read_status(stderr, progress), child.wait());
     let (messages, status_lines, status) =
-        ran.map_err(|error| failed(PackageError::new(DOING, format!("{method}: {error}"))))?;
+        ran.map_err(|error| failed(PackageError::new(DOING, format!("{build}: {error}"))))?;
 
     if !status.success() {
-        return Err(refused(batch, method, messages, &status_lines));
+        return Err(build_error(batch, build, messages, &status_lines));
     }
     let path = |binary: &Binary| {
         let made = messages.executables.get(&(binary.package.clone(), binary.name.clone()));
-        made.cloned().ok_or_else(|| {
-            failed(PackageError::new(DOING, format!("{method} made no executable of `{}`", binary.name)))
-        })
+        made.cloned()
+            .ok_or_else(|| failed(PackageError::new(DOING, format!("{build} made no executable of `{}`", binary.name))))
     };
     batch.binaries.iter().map(path).collect()
 }
 
-/// What stands after `cargo` on the command line.
-fn arguments(batch: &Batch, method: &Method, color: bool) -> Result<Vec<String>, PackageError> {
-    let mut arguments = method.arguments();
+/// The arguments after `cargo`.
+fn arguments(batch: &Batch, build: &BuildCommand, color: bool) -> Result<Vec<String>, PackageError> {
+    let mut arguments = build.arguments();
     let format = if color { "json-diagnostic-rendered-ansi" } else { "json" };
     arguments.push(format!("--message-format={format}"));
-    match batch.place {
-        Place::Host => {
+    match batch.platform {
+        Platform::Host => {
             arguments.push("--profile=dev".to_owned());
-            // Most of a dev executable is debug info and symbols. Dropped for the handlers alone: an override for the whole
-            // profile would give every dependency another fingerprint, and build each of them once more.
+            // Most of a dev executable is debug info and symbols. They are stripped from the handlers only: an override for
+            // the whole profile would change the fingerprint of every dependency and compile each of them again.
             for name in distinct(batch, |binary| &binary.package_name) {
                 arguments.push("--config".to_owned());
                 arguments.push(format!("profile.dev.package.\"{name}\".strip=\"symbols\""));
             }
         }
-        Place::Lambda { .. } => arguments.push(format!("--profile={}", lambda_profile(&batch.root)?)),
+        Platform::Lambda { .. } => arguments.push(format!("--profile={}", lambda_profile(&batch.root)?)),
     }
-    // With all packages selected, dependencies get the features that `cargo build` in the workspace gives them, and
-    // what that has built serves here too. What is deployed gets no feature that it does not ask for.
-    if batch.place == Place::Host && batch.binaries.iter().all(|binary| binary.unique) {
+    // With all packages selected, dependencies get the same features as from `cargo build` in the workspace, so that its
+    // outputs are reused. Deployed code only gets the features that it asks for.
+    if batch.platform == Platform::Host && batch.binaries.iter().all(|binary| binary.unique) {
         arguments.push("--workspace".to_owned());
     } else {
         let packages = distinct(batch, |binary| &binary.package.repr);
@@ -287,8 +286,8 @@ fn arguments(batch: &Batch, method: &Method, color: bool) -> Result<Vec<String>,
     arguments.extend(distinct(batch, |binary| &binary.name).map(|name| format!("--bin={name}")));
     if let Some(folder) = &batch.own_target {
         let folder = folder.to_string_lossy();
-        // The folder for intermediate files may be configured by itself, and does not follow then. (Older versions of
-        // cargo have one folder for both, and pass over the setting.)
+        // The folder for intermediate files may be configured separately, so it is set as well. (Older versions of cargo
+        // have one folder for both and ignore the setting.)
         let build = toml::Value::String(folder.clone().into_owned());
         arguments.extend([format!("--target-dir={folder}"), format!("--config=build.build-dir={build}")]);
     }
@@ -299,7 +298,7 @@ fn distinct<'a>(batch: &'a Batch, of: impl Fn(&'a Binary) -> &'a String) -> impl
     batch.binaries.iter().map(of).collect::<BTreeSet<_>>().into_iter()
 }
 
-/// The profile for what is deployed: the workspace's own `lambda`, if it has one.
+/// The profile of deployed code: the workspace's `lambda` profile if it has one, else `release`.
 fn lambda_profile(root: &Path) -> Result<&'static str, PackageError> {
     let manifest = root.join("Cargo.toml");
     let failed = |error: String| PackageError::new(DOING, format!("{}: {error}", manifest.display()));
@@ -309,11 +308,11 @@ fn lambda_profile(root: &Path) -> Result<&'static str, PackageError> {
     Ok(if own { "lambda" } else { "release" })
 }
 
-/// What a run of cargo said on its standard output.
+/// The messages of a run of cargo on its standard output.
 #[derive(Default)]
 struct Messages {
     executables: BTreeMap<(PackageId, String), PathBuf>,
-    /// Errors, rendered, and whose they are.
+    /// Rendered errors, each with its package.
     errors: Vec<(PackageId, String)>,
 }
 
@@ -324,18 +323,20 @@ async fn read_messages(
     let mut messages = Messages::default();
     let mut lines = BufReader::new(stdout).lines();
     while let Some(line) = lines.next_line().await? {
-        // A compiler plug-in may print what it likes here; what is not cargo's is nobody's.
+        // Compiler plug-ins may print here, too: lines that are not cargo's are ignored.
         match serde_json::from_str(&line) {
             Ok(Message::CompilerArtifact(artifact)) if artifact.target.is_bin() => {
                 if let Some(executable) = artifact.executable {
-                    let whose = (artifact.package_id, artifact.target.name);
-                    messages.executables.insert(whose, executable.into_std_path_buf());
+                    let binary = (artifact.package_id, artifact.target.name);
+                    messages.executables.insert(binary, executable.into_std_path_buf());
                 }
             }
-            Ok(Message::CompilerMessage(said)) => {
-                let Some(rendered) = said.message.rendered else { continue };
-                match said.message.level {
-                    DiagnosticLevel::Error | DiagnosticLevel::Ice => messages.errors.push((said.package_id, rendered)),
+            Ok(Message::CompilerMessage(message)) => {
+                let Some(rendered) = message.message.rendered else { continue };
+                match message.message.level {
+                    DiagnosticLevel::Error | DiagnosticLevel::Ice => {
+                        messages.errors.push((message.package_id, rendered));
+                    }
                     DiagnosticLevel::Warning => progress(Progress::Warning(rendered)),
                     _ => {}
                 }
@@ -361,7 +362,7 @@ async fn read_status(
         while let Some(end) = pending.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let line: Vec<u8> = pending.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            if let Some(bar) = bar(&line) {
+            if let Some(bar) = parse_bar(&line) {
                 progress(bar);
             } else if !line.is_empty() {
                 progress(Progress::Cargo(line.trim_start().to_owned()));
@@ -374,8 +375,8 @@ async fn read_status(
     }
 }
 
-/// `Building [====>     ] 12/345: serde, tokio(build)`.
-fn bar(line: &str) -> Option<Progress> {
+/// Parses cargo's progress bar: `Building [====>     ] 12/345: serde, tokio(build)`.
+fn parse_bar(line: &str) -> Option<Progress> {
     let (_, rest) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
     let (units, current) = rest.split_once(':').unwrap_or((rest, ""));
     let (done, total) = units.split_once('/')?;
@@ -386,22 +387,23 @@ fn bar(line: &str) -> Option<Progress> {
     })
 }
 
-/// The error for a run of cargo that failed: of the functions whose own code is wrong, where that is all that is.
-fn refused(batch: &Batch, method: &Method, messages: Messages, status_lines: &[String]) -> PackageError {
-    let guilty = |binary: &&Binary| messages.errors.iter().any(|(package, _)| *package == binary.package);
+/// The error of a run of cargo that failed: for the functions whose packages have errors, or for all functions of the batch
+/// if no package has.
+fn build_error(batch: &Batch, build: &BuildCommand, messages: Messages, status_lines: &[String]) -> PackageError {
+    let has_errors = |binary: &&Binary| messages.errors.iter().any(|(package, _)| *package == binary.package);
     let mut functions: BTreeSet<String> =
-        batch.binaries.iter().filter(guilty).flat_map(|binary| binary.functions.clone()).collect();
+        batch.binaries.iter().filter(has_errors).flat_map(|binary| binary.functions.clone()).collect();
     if functions.is_empty() {
         functions = batch.functions();
     }
     let compiler = if messages.errors.is_empty() {
-        // Cargo itself gave up: a version that cannot be had, a build script that failed.
+        // Cargo itself failed: a version that cannot be resolved, a build script that failed.
         let first = status_lines.iter().position(|line| line.starts_with("error")).unwrap_or(0);
         status_lines[first..].join("\n")
     } else {
         messages.errors.into_iter().map(|(_, rendered)| rendered).collect::<Vec<_>>().join("\n")
     };
-    let mut error = PackageError::new(DOING, format!("`{method}` failed")).of(functions);
+    let mut error = PackageError::new(DOING, format!("`{build}` failed")).of(functions);
     error.compiler = Some(compiler);
     error
 }

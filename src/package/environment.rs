@@ -1,4 +1,4 @@
-//! The environment of tools that run other people's code: install scripts of dependencies see no credentials.
+//! The environment of tools that run third-party code, so that install scripts of dependencies see no credentials.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::machine::interpreter::VERSION_MANAGERS;
 
-/// What package managers and compilers need to find their programs, folders, registries and certificates.
+/// The variables with which package managers and compilers find their programs, folders, registries and certificates.
 const KEPT: &[&str] = &[
     "PATH",
     "HOME",
@@ -60,8 +60,8 @@ const KEPT: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
 ];
 
-/// The beginnings of settings of package managers and of their environments. A registry's token may be among them: it is for
-/// these very tools.
+/// Prefixes of the settings of package managers and of their environments. They may contain a registry's token, which is
+/// meant for these tools.
 const KEPT_PREFIXES: &[&str] = &[
     "CONDA_",
     "COREPACK_",
@@ -77,17 +77,17 @@ const KEPT_PREFIXES: &[&str] = &[
     "YARN_",
 ];
 
-/// Gives `command` a clean environment: what a package manager needs, and the variables that its `configurations` (the texts
-/// of .npmrc, of requirements files and the like) name as `${NAME}`.
+/// Gives `command` a clean environment: the variables that a package manager needs, and those that its `configurations` (the
+/// texts of .npmrc, of requirements files and the like) reference as `${NAME}`.
 pub(super) fn clean(command: &mut Command, configurations: &[String]) {
-    let mut wanted: Vec<&str> = configurations.iter().flat_map(|text| named(text)).collect();
-    wanted.sort_unstable();
+    let mut referenced: Vec<&str> = configurations.iter().flat_map(|text| named(text)).collect();
+    referenced.sort_unstable();
     command.env_clear();
-    #[expect(clippy::disallowed_methods, reason = "it is the environment that is handed on, less what is secret")]
+    #[expect(clippy::disallowed_methods, reason = "the environment is passed on without its secrets")]
     let all = env::vars_os();
     for (name, value) in all {
         let Some(text) = name.to_str() else { continue };
-        if is_kept(text) || wanted.binary_search(&text).is_ok() {
+        if is_kept(text) || referenced.binary_search(&text).is_ok() {
             command.env(&name, value);
         }
     }
@@ -99,7 +99,7 @@ fn is_kept(name: &str) -> bool {
         || KEPT_PREFIXES.iter().chain(VERSION_MANAGERS).any(|prefix| upper.starts_with(prefix))
 }
 
-/// The variables that a configuration names: `${NPM_TOKEN}`, `${NPM_TOKEN-}`, `${NPM_TOKEN:-none}`, `${NPM_TOKEN?}`.
+/// The variables that a configuration references: `${NPM_TOKEN}`, `${NPM_TOKEN-}`, `${NPM_TOKEN:-none}`, `${NPM_TOKEN?}`.
 fn named(text: &str) -> impl Iterator<Item = &str> {
     text.split("${").skip(1).filter_map(|rest| {
         let name = rest.split_once('}')?.0;
@@ -107,7 +107,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The user's own configurations of package managers, as far as they can be read.
+/// The texts of the user's own configuration files of package managers that can be read.
 pub(super) fn users_configurations() -> Vec<String> {
     #[expect(clippy::disallowed_methods, reason = "where the tools themselves look for the user's settings")]
     let (home, other) = (env::var_os("HOME"), env::var_os("NPM_CONFIG_USERCONFIG"));
@@ -117,8 +117,8 @@ pub(super) fn users_configurations() -> Vec<String> {
     files.filter_map(|file| std::fs::read_to_string(file).ok()).collect()
 }
 
-/// What tells one version of a program from another without running it: the version in the `package.json` that it belongs
-/// to, or when the file was written. `None` where there is no such program in `folder` or, without one, in the PATH.
+/// Identifies the version of a program without running it: by the version in the `package.json` that it belongs to, or by
+/// the file's size and modification time. `None` if `folder` (or, without it, the PATH) has no such program.
 pub(super) fn identity(program: &str, folder: Option<&Path>) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "where programs are looked for")]
     let path = env::var_os("PATH");
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_no_setting_of_a_package_manager() {
+    fn credentials_are_not_passed_to_package_managers() {
         for name in [
             "PATH",
             "https_proxy",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_registrys_configuration_names_is_handed_on() {
+    fn variables_in_a_registrys_configuration_are_passed_on() {
         let text = "//a/:_authToken=${NPM_TOKEN}\nnpmAuthToken: \"${OTHER_TOKEN:-}\"\nkey=${LAST?} ${broken";
         assert_eq!(named(text).collect::<Vec<_>>(), ["NPM_TOKEN", "OTHER_TOKEN", "LAST"]);
     }

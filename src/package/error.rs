@@ -1,8 +1,8 @@
-//! What goes wrong between code and zip.
+//! The error of packaging.
 
 use std::fmt;
 
-/// Why a function's code is not ready: what was being done, for which functions, why it failed, what to do.
+/// Packaging failed: what was being done, for which functions, why it failed, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageError {
     /// Fits "cannot ...": `compile the code`.
@@ -13,15 +13,15 @@ pub struct PackageError {
     pub why: String,
     /// What to do, a line each.
     pub help: Option<String>,
-    /// What the compiler, npm or pip said, to be shown before everything else.
+    /// The output of the compiler, npm or pip, to be shown before everything else.
     pub compiler: Option<String>,
-    /// Whether the code is there and cannot run where it is to run, so that another backend may help.
-    pub(super) unfit: bool,
+    /// Whether the code was built but cannot run on its platform, so that another backend may help.
+    pub(super) incompatible: bool,
 }
 
 impl PackageError {
     pub(super) fn new(doing: &'static str, why: impl fmt::Display) -> Self {
-        Self { doing, functions: Vec::new(), why: why.to_string(), help: None, compiler: None, unfit: false }
+        Self { doing, functions: Vec::new(), why: why.to_string(), help: None, compiler: None, incompatible: false }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {

@@ -1,15 +1,15 @@
-//! What .gitignore files leave out, as git reads them: a folder's own before those above it, up to the repository's root. And
-//! what .wschatignore files say, in the same language, of zips alone: they come before everything else.
+//! The rules of .gitignore files, as git applies them: a folder's own before those of the folders above it, up to the
+//! repository's root. And the rules of .wschatignore files, in the same syntax, which only concern zips and take precedence.
 
 use std::path::{Path, PathBuf};
 
 use ignore::Match;
 use ignore::gitignore::Gitignore;
 
-/// The name of the files with rules for zips alone.
-pub(super) const OWN: &str = ".wschatignore";
+/// The name of the files whose rules only concern zips.
+pub(super) const IGNORE_FILE: &str = ".wschatignore";
 
-/// The rules that count in some folder, outermost first.
+/// The rules that apply in a folder, outermost first.
 #[derive(Debug, Default)]
 pub(super) struct Excludes {
     git: Vec<Gitignore>,
@@ -17,8 +17,8 @@ pub(super) struct Excludes {
 }
 
 impl Excludes {
-    /// The rules from above the folder `home`, which is absolute: none where it is in no repository, and none where git
-    /// leaves out `home` itself, for then it is what a build made, and was named all the same.
+    /// The rules of the folders above `home`, which is absolute. None outside of a repository, and none of git's if git
+    /// ignores `home` itself: then `home` is the output of a build, which the template names on purpose.
     pub fn above(home: &Path) -> Self {
         let mut rules = Self::default();
         let Some(root) = home.ancestors().position(|folder| folder.join(".git").exists()) else { return rules };
@@ -38,10 +38,10 @@ impl Excludes {
 
     /// Adds the rules of a folder, until `leave`.
     pub fn enter(&mut self, folder: &Path) {
-        // Like git, nobody is stopped by a pattern that is none.
+        // Invalid patterns are skipped, as by git.
         let rules = |file: PathBuf| if file.is_file() { Gitignore::new(file).0 } else { Gitignore::empty() };
         self.git.push(rules(folder.join(".gitignore")));
-        self.own.push(rules(folder.join(OWN)));
+        self.own.push(rules(folder.join(IGNORE_FILE)));
     }
 
     pub fn leave(&mut self) {
@@ -49,7 +49,8 @@ impl Excludes {
         self.own.pop();
     }
 
-    /// What a .wschatignore says of `path`, which lies in the folder entered last: that it goes in, or which leaves it out.
+    /// The .wschatignore rule for `path`, which lies in the folder entered last: `Ok` includes it, `Err` excludes it and names
+    /// the file with the rule.
     pub fn own_rule(&self, path: &Path, is_folder: bool) -> Option<Result<(), PathBuf>> {
         self.own.iter().rev().find_map(|rules| match rules.matched(path, is_folder) {
             Match::None => None,
@@ -58,7 +59,7 @@ impl Excludes {
         })
     }
 
-    /// The .gitignore that leaves out `path`, which lies in the folder entered last.
+    /// The .gitignore that excludes `path`, which lies in the folder entered last.
     pub fn rule(&self, path: &Path, is_folder: bool) -> Option<PathBuf> {
         for rules in self.git.iter().rev() {
             match rules.matched(path, is_folder) {

@@ -1,4 +1,4 @@
-//! Folders on their way into a zip: which of their files go in.
+//! Selects the files of a folder that go into a zip.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,71 +6,73 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::exclude::Excludes;
-use super::place::Place;
-use super::zip::{self, Entry, LARGEST_UNZIPPED};
-use super::{Artifact, PackageError, elf, private};
+use super::platform::Platform;
+use super::zip::{self, Entry, MAX_UNZIPPED_BYTES};
+use super::{Artifact, PackageError, credentials, elf};
 
 const DOING: &str = "zip the code";
 
-/// What becomes of something in a folder.
+/// The decision about a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It goes in, unless a .gitignore leaves it out.
-    Take,
-    /// It goes in with all that is in it, whatever a .gitignore says.
-    Whole,
-    /// As `Whole`, and nothing in it is taken for the user's own credentials: what a package manager has installed.
+    /// It is included unless a .gitignore excludes it.
+    Include,
+    /// It is included with all its content, regardless of .gitignore files.
+    IncludeAll,
+    /// Like `IncludeAll`, for packages that a package manager has installed: their keys and certificates are not the user's
+    /// credentials.
     Installed,
-    Leave,
+    Exclude,
 }
 
-/// Files by their name in the zip: where they really are.
+/// Files by their name in the zip, with their real paths.
 pub(super) type Files = BTreeMap<String, PathBuf>;
 
-/// A folder, read.
+/// The files of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub files: Files,
-    /// What a .gitignore leaves out, and which: folders as a whole.
+    /// Files and whole folders that a .gitignore excludes, with its path.
     pub left_out: Files,
-    /// What is left out because it looks like credentials.
+    /// Names of files that are excluded because they look like credentials.
     pub secrets: BTreeSet<String>,
 }
 
-/// What never goes into a zip, whatever the code is.
-pub(super) fn is_foreign(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|last| private::is_tools_own(last) || last == "wschat.toml")
+/// Whether the file of this name never goes into a zip, whatever the language.
+pub(super) fn is_never_packaged(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|last| credentials::is_tool_file(last) || last == "wschat.toml")
 }
 
-/// Zips a folder that holds `bootstrap`: all of it, for it is what a build made, but for credentials; of those there is a
-/// warning.
-pub(super) fn pack(root: &Path, place: &Place) -> Result<(Artifact, Option<String>), PackageError> {
+/// Zips a folder that contains `bootstrap`. It is the output of a build, so everything is included except credentials;
+/// returns a warning that names those.
+pub(super) fn pack(root: &Path, platform: &Platform) -> Result<(Artifact, Option<String>), PackageError> {
     let Contents { files, secrets, .. } = built(root)?;
     let mut entries = entries(files)?;
     if let Some(bootstrap) = entries.iter_mut().find(|entry| entry.name == "bootstrap") {
-        elf::check(&bootstrap.content, place).map_err(|unfit| unfit.of(&root.join("bootstrap"), place))?;
+        elf::check(&bootstrap.content, platform)
+            .map_err(|incompatible| incompatible.of(&root.join("bootstrap"), platform))?;
         bootstrap.executable = true;
     }
-    Ok((zip::pack(entries, place.target())?, private::warning(&secrets)))
+    Ok((zip::pack(entries, platform.target())?, credentials::warning(&secrets)))
 }
 
-/// What in a folder that holds `bootstrap` looks like credentials.
+/// The files in a folder with `bootstrap` that look like credentials.
 pub(super) fn secrets(root: &Path) -> BTreeSet<String> {
     built(root).map(|contents| contents.secrets).unwrap_or_default()
 }
 
 fn built(root: &Path) -> Result<Contents, PackageError> {
-    let judge = |name: &str, _: &Path| if is_foreign(name) { Verdict::Leave } else { Verdict::Whole };
+    let judge = |name: &str, _: &Path| if is_never_packaged(name) { Verdict::Exclude } else { Verdict::IncludeAll };
     read(root, &judge)
 }
 
-/// All files at and below `root` that `judge` and the .gitignore files let in. `judge` is given the name in the zip and
-/// the path. Links are followed as long as they stay inside; empty folders are left out.
+/// All files below `root` that `judge` and the .gitignore files include. `judge` is given the name in the zip and the path.
+/// Links are followed if they stay inside; empty folders are skipped.
 pub(super) fn read(root: &Path, judge: &dyn Fn(&str, &Path) -> Verdict) -> Result<Contents, PackageError> {
     read_within(root, root, judge)
 }
 
-/// As `read`, where links may lead anywhere in the folder `bound`.
+/// As `read`, but links may lead anywhere in the folder `bound`.
 pub(super) fn read_within(
     root: &Path,
     bound: &Path,
@@ -88,11 +90,11 @@ pub(super) fn read_within(
         home: &home,
         bound: &bound,
     };
-    walk.folder(&home, "", Verdict::Take)?;
+    walk.folder(&home, "", Verdict::Include)?;
     Ok(walk.contents)
 }
 
-/// Reads `files`, if Lambda would take so much.
+/// Reads `files`, if they are within Lambda's size limit.
 pub(super) fn entries(files: Files) -> Result<Vec<Entry>, PackageError> {
     let failed = |path: &Path, error: &io::Error| PackageError::new(DOING, format!("{}: {error}", path.display()));
     let sizes: Vec<(String, u64)> = files
@@ -100,8 +102,8 @@ pub(super) fn entries(files: Files) -> Result<Vec<Entry>, PackageError> {
         .map(|(name, path)| Ok((name.clone(), fs::metadata(path).map_err(|error| failed(path, &error))?.len())))
         .collect::<Result<_, PackageError>>()?;
     let unzipped = sizes.iter().map(|(_, size)| size).sum();
-    if unzipped > LARGEST_UNZIPPED {
-        return Err(zip::too_large(unzipped, LARGEST_UNZIPPED, "unzipped", sizes));
+    if unzipped > MAX_UNZIPPED_BYTES {
+        return Err(zip::too_large(unzipped, MAX_UNZIPPED_BYTES, "unzipped", sizes));
     }
     let entry = |(name, path): (String, PathBuf)| {
         let content = fs::read(&path).map_err(|error| failed(&path, &error))?;
@@ -113,17 +115,17 @@ pub(super) fn entries(files: Files) -> Result<Vec<Entry>, PackageError> {
 
 struct Walk<'a> {
     home: &'a Path,
-    /// How far links may lead.
+    /// The folder that links must not leave.
     bound: &'a Path,
     judge: &'a dyn Fn(&str, &Path) -> Verdict,
     excludes: Excludes,
-    /// The folders that lead to the one that is read, links resolved.
+    /// The current folder and those above it, links resolved; for finding cycles.
     above: Vec<PathBuf>,
     contents: Contents,
 }
 
 impl Walk<'_> {
-    /// Reads a folder, which is called `prefix` in the zip; `outer` is what became of the folder itself.
+    /// Reads a folder, whose name in the zip is `prefix`; `outer` is the decision about the folder itself.
     fn folder(&mut self, folder: &Path, prefix: &str, outer: Verdict) -> Result<(), PackageError> {
         self.excludes.enter(folder);
         let failed = |error: io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
@@ -142,26 +144,26 @@ impl Walk<'_> {
     fn entry(&mut self, path: &Path, name: String, outer: Verdict) -> Result<(), PackageError> {
         let verdict = (self.judge)(&name, path);
         let asked_for = self.excludes.own_rule(path, path.is_dir());
-        // A link that leads nowhere stops nobody where it is left out.
+        // Decided before the link is resolved: a broken link that is excluded is not an error.
         if let Some(Err(rule)) = asked_for {
             self.contents.left_out.insert(name, rule);
             return Ok(());
         }
         let verdict = match verdict {
-            Verdict::Leave => return Ok(()),
-            Verdict::Take if outer != Verdict::Take => outer,
+            Verdict::Exclude => return Ok(()),
+            Verdict::Include if outer != Verdict::Include => outer,
             verdict => verdict,
         };
         if asked_for.is_none() {
-            if verdict == Verdict::Take
+            if verdict == Verdict::Include
                 && let Some(rule) = self.excludes.rule(path, path.is_dir())
             {
                 self.contents.left_out.insert(name, rule);
                 return Ok(());
             }
-            // Packages that are installed have their own reasons for the keys and certificates in them.
+            // Keys and certificates in installed packages (test data, root certificates) are not the user's credentials.
             let installed = verdict == Verdict::Installed || name.split('/').any(|part| part == "node_modules");
-            if !installed && private::is_secret(path) {
+            if !installed && credentials::is_secret(path) {
                 self.contents.secrets.insert(name);
                 return Ok(());
             }
@@ -193,7 +195,7 @@ fn is_executable(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o111 != 0)
 }
 
-/// Where files have no such bit, `bootstrap` is the only one that needs it.
+/// On systems without executable bits; `bootstrap` is marked executable elsewhere.
 #[cfg(not(unix))]
 fn is_executable(_path: &Path) -> io::Result<bool> {
     Ok(false)

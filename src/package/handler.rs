@@ -1,4 +1,4 @@
-//! Whether what `Handler` names is in the code: Lambda would find out at the first invocation.
+//! Checks that the file which `Handler` names is in the code. Lambda would only notice at the first invocation.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use super::PackageError;
 use super::folder::Files;
 use crate::machine::interpreter::Language;
 
-/// Checks that one of the files that `handler` can mean is among `names`. `left_out` is what a .gitignore keeps away, and
-/// `place` where the code is from.
+/// Checks that one of the files that `handler` can mean is among `names`. `left_out` are the files that a .gitignore
+/// excludes, `place` is the code's source as the message names it.
 ///
 /// # Errors
-/// When there is none, with what there is instead.
+/// When none is; the message lists the files that the code has.
 pub(super) fn check(
     language: Language,
     handler: &str,
@@ -39,7 +39,7 @@ pub(super) fn check(
         let rule = left_out.iter().find(|(out, _)| *out == name || name.starts_with(&format!("{out}/")));
         let rule = rule.map(|(_, rule)| rule.display().to_string()).unwrap_or_default();
         return Err(failed(format!("Handler {handler} is in {name}, which {rule} leaves out")).help(format!(
-            "take it in there again with a line !{name}, or name in CodeUri a folder that only a build writes"
+            "include it with a line !{name} in that file, or set CodeUri to a folder that only a build writes"
         )));
     }
     let error = failed(format!("Handler {handler} means {}, and {place} holds {}", listed(&candidates), top(names)));
@@ -48,13 +48,13 @@ pub(super) fn check(
         Some(name) => error.help(format!(
             "{name} is TypeScript: add to the function \
              Metadata: {{ BuildMethod: esbuild, BuildProperties: {{ EntryPoints: [{name}] }} }}; \
-             or compile it yourself, and name in CodeUri the folder with the result"
+             or compile it yourself and set CodeUri to the folder with the result"
         )),
         None => error.help(form),
     })
 }
 
-/// What a handler's file is called, without its extension.
+/// The path of a handler's file without its extension.
 fn base(language: Language, handler: &str) -> Option<String> {
     match language {
         Language::Node => {
@@ -67,7 +67,7 @@ fn base(language: Language, handler: &str) -> Option<String> {
     }
 }
 
-/// The files that can be meant, in the order in which the runtime looks.
+/// The possible files, in the runtime's search order.
 fn candidates(language: Language, base: &str) -> Vec<String> {
     match language {
         Language::Node => ["js", "mjs", "cjs"].iter().map(|extension| format!("{base}.{extension}")).collect(),
@@ -83,7 +83,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// What is at the top of the code, as far as it is worth telling.
+/// The first few top-level files and folders of the code.
 fn top(names: &BTreeSet<&str>) -> String {
     let tops: BTreeSet<&str> =
         names.iter().map(|name| name.split_once('/').map_or(*name, |(folder, _)| &name[..=folder.len()])).collect();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_that_is_not_there_is_told_what_is() {
+    fn a_missing_handler_is_reported_with_the_files_that_exist() {
         let node = |handler, names: &[&str]| checked(Language::Node, handler, names).unwrap_err();
         assert_eq!(
             node("index.handler", &["app.js", "lib/a.js", "lib/b.js"]),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn typescript_is_told_to_be_compiled() {
+    fn a_typescript_handler_without_a_build_is_reported_with_the_fix() {
         let error = check(Language::Node, "index.handler", &BTreeSet::from(["index.ts"]), &Files::new(), "code");
         let help = error.unwrap_err().help.unwrap();
         assert!(

@@ -1,5 +1,5 @@
-//! Dependencies of code, installed beside it: in a folder of the cache, never in the user's own. What was installed once
-//! serves as long as the same is asked for.
+//! Installs dependencies into a folder of the cache, never into the user's own. An installation is reused as long as the
+//! request stays the same.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,39 +14,39 @@ use tokio::process::Command;
 use super::PackageError;
 use super::pip::Steps;
 
-/// Part of every key: raise it when the same request is to be installed in another way.
+/// Part of every key: raise it when the same request should be installed differently.
 const FORMAT: &str = "1";
 
-/// Something to install.
+/// A set of dependencies to install with one tool.
 #[derive(Debug)]
 pub(super) struct Install {
     /// `npm` or `pip`.
     pub tool: &'static str,
     pub program: PathBuf,
-    /// What is done, in words: `npm ci`.
+    /// The command, for messages: `npm ci`.
     pub what: String,
     pub arguments: Vec<OsString>,
-    /// Where the tool runs; without one, in the folder that it installs into.
+    /// Where the tool runs; by default in the folder that it installs into.
     pub folder: Option<PathBuf>,
-    /// The flag that names the folder to install into, where the tool does not take its own.
+    /// The flag that names the folder to install into, if the tool does not use its working folder.
     pub target_flag: Option<&'static str>,
-    /// What must lie in that folder before: names and contents.
+    /// Files to write into that folder first: names and contents.
     pub files: Vec<(&'static str, Vec<u8>)>,
-    /// What else makes another result: the interpreter's version, the text of requirements.
-    pub also: String,
-    /// Whether the same request always means the same: not if it names files elsewhere.
-    pub lasting: bool,
-    /// What is to be done where the tool is missing.
-    pub without_tool: &'static str,
-    /// Puts right what depends on this machine.
-    pub tidy: fn(&Path) -> io::Result<()>,
-    /// Where in the folder the dependencies are.
+    /// Everything else that the result depends on: the interpreter's version, the text of requirements.
+    pub fingerprint: String,
+    /// Whether the same request always gives the same result; not if it names files elsewhere.
+    pub reproducible: bool,
+    /// What to do if the tool is missing.
+    pub missing_tool_help: &'static str,
+    /// Removes from the result what depends on this machine.
+    pub clean_up: fn(&Path) -> io::Result<()>,
+    /// The dependencies' path in the folder.
     pub root: &'static str,
-    /// What is run in place of the one command, where that is not enough.
+    /// Several commands to run instead of the single one.
     pub steps: Option<Steps>,
 }
 
-/// The name under which what a tool makes is kept: of all `parts` that make another result.
+/// The name of the cache folder for a tool's result, from all `parts` that the result depends on.
 pub(super) fn key<'a>(tool: &str, parts: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -57,72 +57,75 @@ pub(super) fn key<'a>(tool: &str, parts: impl Iterator<Item = &'a [u8]>) -> Stri
 }
 
 impl Install {
-    /// The name under which it is kept.
+    /// The name of its folder in the cache.
     pub fn key(&self) -> String {
         let arguments = self.arguments.iter().map(|argument| argument.as_encoded_bytes());
         let files = self.files.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_slice()]);
-        key(self.tool, [FORMAT.as_bytes(), self.also.as_bytes()].into_iter().chain(arguments).chain(files))
+        key(self.tool, [FORMAT.as_bytes(), self.fingerprint.as_bytes()].into_iter().chain(arguments).chain(files))
     }
 
-    /// Where it is kept in `cache`, once it is made.
+    /// The path of the installed dependencies in `cache`.
     pub fn kept(&self, cache: &Path) -> PathBuf {
         cache.join(self.key()).join(self.root)
     }
 
-    /// Whether there is nothing to do; if so, it is kept for longer.
-    pub fn is_made(&self, cache: &Path) -> bool {
+    /// Whether it is installed already; if so, its time in the cache is extended.
+    pub fn is_installed(&self, cache: &Path) -> bool {
         let folder = cache.join(self.key());
-        let made = self.lasting && folder.is_dir();
+        let made = self.reproducible && folder.is_dir();
         if made {
-            // Its age says when it was last of use. What cannot be told so goes too early, and is made again.
+            // The modification time records the last use. If it cannot be set, the folder is removed too early and installed
+            // again.
             let _ = fs::File::open(folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         }
         made
     }
 
     /// Installs it into `cache`.
-    pub async fn make(&self, cache: &Path) -> Result<(), PackageError> {
+    pub async fn install(&self, cache: &Path) -> Result<(), PackageError> {
         let folder = cache.join(self.key());
         let failed = |error: io::Error| PackageError::new("install the dependencies", error);
-        // Made beside and renamed, so that a folder of that name is always whole.
-        let beside = cache.join(format!("{}.{}", self.key(), std::process::id()));
-        remove(&beside).map_err(failed)?;
-        fs::create_dir_all(&beside).map_err(failed)?;
+        // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
+        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
+        remove(&temporary).map_err(failed)?;
+        fs::create_dir_all(&temporary).map_err(failed)?;
         for (name, content) in &self.files {
-            fs::write(beside.join(name), content).map_err(failed)?;
+            fs::write(temporary.join(name), content).map_err(failed)?;
         }
         let installed = match &self.steps {
-            Some(steps) => Box::pin(steps.run(&beside, cache)).await,
-            None => self.run(&beside).await,
+            Some(steps) => Box::pin(steps.run(&temporary, cache)).await,
+            None => self.run(&temporary).await,
         };
         let renamed = match installed {
-            Ok(()) => (self.tidy)(&beside).and_then(|()| remove(&folder)).and_then(|()| fs::rename(&beside, &folder)),
+            Ok(()) => (self.clean_up)(&temporary)
+                .and_then(|()| remove(&folder))
+                .and_then(|()| fs::rename(&temporary, &folder)),
             Err(error) => {
-                let _ = remove(&beside);
+                let _ = remove(&temporary);
                 return Err(error);
             }
         };
-        // Another run may have been first with the same.
-        if renamed.is_err() && folder.is_dir() { remove(&beside) } else { renamed }.map_err(failed)
+        // Another run may have installed the same first.
+        if renamed.is_err() && folder.is_dir() { remove(&temporary) } else { renamed }.map_err(failed)
     }
 
     async fn run(&self, into: &Path) -> Result<(), PackageError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(self.folder.as_deref().unwrap_or(into));
         if let Some(flag) = self.target_flag {
-            // It may run elsewhere than we do.
+            // The tool may run in another folder.
             let into =
                 std::path::absolute(into).map_err(|error| PackageError::new("install the dependencies", error))?;
             command.arg(flag).arg(into);
         }
-        run(command, "install the dependencies", &self.what, self.without_tool).await
+        run(command, "install the dependencies", &self.what, self.missing_tool_help).await
     }
 }
 
-/// Runs a tool to its end. `what` is it in words.
+/// Runs a tool to its end. `what` is the command as messages show it.
 ///
 /// # Errors
-/// When it cannot be started (then `without` says what to do) or fails, with what it said.
+/// When it cannot be started (then `without` is the help) or fails, with its output.
 pub(super) async fn run(
     command: Command,
     doing: &'static str,
@@ -132,7 +135,7 @@ pub(super) async fn run(
     output(command, doing, what, without).await.map(drop)
 }
 
-/// As `run`, and gives what the tool wrote to its standard output.
+/// As `run`, and returns the tool's standard output.
 ///
 /// # Errors
 /// As `run`.

@@ -1,4 +1,4 @@
-//! Handler code to zips that Lambda takes.
+//! Packaging: a function's code becomes the zip that Lambda accepts.
 //!
 //! ```text
 //! provided --form--> crate    --cargo (one build a workspace, by the backend that fits)--> executable --+
@@ -9,7 +9,7 @@
 //!                                                    Artifact <--zip, cache--+------------------------+
 //! ```
 //!
-//! Nothing here prints: what happens goes to a callback, what fails is a `PackageError`.
+//! Nothing here prints: progress goes to a callback, failures are returned as `PackageError`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,11 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 mod backend;
+mod build_command;
+mod build_method;
 mod cache;
 mod cargo;
+mod credentials;
 mod elf;
 mod environment;
 mod error;
@@ -28,13 +31,11 @@ mod exclude;
 mod folder;
 mod handler;
 mod install;
-mod method;
+mod location;
 mod npm;
 mod pip;
-mod place;
-mod private;
+mod platform;
 mod python;
-mod reach;
 mod requirements;
 mod script;
 mod sdk;
@@ -49,10 +50,10 @@ use crate::machine::interpreter::Language;
 use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;
-use place::Place;
-pub use place::{Architecture, Target};
-pub use reach::{Reach, reach};
-pub use sdk::bring as bring_sdk;
+pub use location::{CodeLocation, locate};
+use platform::Platform;
+pub use platform::{Architecture, Target};
+pub use sdk::install_imported as install_sdk;
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone)]
@@ -60,16 +61,16 @@ pub struct Code {
     /// The function's logical id.
     pub logical_id: String,
     pub source: Source,
-    /// Lambda's name for it: `provided.al2023`.
+    /// Lambda's name of the runtime: `provided.al2023`.
     pub runtime: String,
-    /// What the template says; custom runtimes give it no meaning.
+    /// `Handler` of the template; custom runtimes ignore it.
     pub handler: String,
-    /// Whether layers bring more code, so that what is not here may be there.
+    /// Whether the function has layers: code that is missing here may be in one of them.
     pub layers: bool,
     pub architecture: Architecture,
-    /// Which of a crate's binaries (SAM's `Metadata.BuildProperties.Binary`).
+    /// The crate's binary to use (SAM's `Metadata.BuildProperties.Binary`).
     pub binary: Option<String>,
-    /// What SAM's `Metadata` says of how it is built.
+    /// How to build it, from SAM's `Metadata`.
     pub build: Build,
     /// The template's folder.
     pub template: PathBuf,
@@ -78,64 +79,64 @@ pub struct Code {
 /// Where a function's code is.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// An absolute path: of the folder of a Rust crate (it holds `Cargo.toml`), a folder made ready (it holds `bootstrap`),
-    /// a folder with code for node or python, or a `.zip` file.
+    /// An absolute path: the folder of a Rust crate (it contains `Cargo.toml`), a folder with a finished build (it contains
+    /// `bootstrap`), a folder with code for node or python, or a `.zip` file.
     Path(PathBuf),
-    /// The text of the one file that it is.
+    /// The text of the only file.
     Inline(String),
 }
 
-/// How to build.
+/// Build options.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub backend: Backend,
-    /// The cargo to run: what the environment's `CARGO` says, or just `cargo`.
+    /// The cargo to run: the environment's `CARGO`, or `cargo` from the PATH.
     pub cargo: PathBuf,
-    /// Where node, npm and python are; `None` for the PATH.
+    /// The folder with node, npm and python; `None` for the PATH.
     pub tools: Option<PathBuf>,
-    /// The folder whose parts are to hold the SDK that Lambda's runtimes bring, where code for this machine uses it.
+    /// Where to install the SDK that Lambda's runtimes include, for code that runs on this machine and imports it.
     pub sdk: PathBuf,
-    /// The folder where zips are kept from one run to the next (`.wschat/build`); made when it is missing.
+    /// The folder that caches zips between runs (`.wschat/build`); created when it is missing.
     pub cache: PathBuf,
-    /// Whether the compiler's messages come in colour.
+    /// Whether the compiler's messages are coloured.
     pub color: bool,
-    /// Whether install scripts of dependencies are left out (`--ignore-scripts`).
+    /// Whether to skip install scripts of dependencies (`--ignore-scripts`).
     pub ignore_scripts: bool,
 }
 
-/// What makes Rust code for Lambda. The local cloud runs what cargo makes for this machine.
+/// The tool that builds Rust code for Lambda. (Code for the local cloud is always built by plain cargo.)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// Plain cargo where this machine is like Lambda's; if the result could not run there, or the machine differs,
-    /// whichever of zigbuild and musl is installed.
+    /// Plain cargo if this machine has Lambda's OS and architecture. If it has not, or if the result could not run on
+    /// Lambda: whichever of zigbuild and musl is installed.
     #[default]
     Auto,
-    /// `cargo build`, and nothing else.
+    /// `cargo build`, with no fallback.
     Cargo,
-    /// `cargo zigbuild`, which links against the very glibc the runtime has.
+    /// `cargo zigbuild`, which links against the runtime's version of glibc.
     Zigbuild,
     /// `cargo build` for the musl target: a static executable.
     Musl,
 }
 
-/// What a build tells while it goes on.
+/// Progress of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Cargo has `done` of `total` units behind it and is at work on `current` (`serde, tokio(build)`).
+    /// Cargo has compiled `done` of `total` units and is compiling `current` (`serde, tokio(build)`).
     Compiling { done: usize, total: usize, current: String },
     /// A status line of cargo's (`Compiling serde v1.0.228`, `Blocking waiting for file lock on build directory`).
     Cargo(String),
-    /// A compiler warning, rendered, over several lines.
+    /// A compiler warning, rendered; several lines.
     Warning(String),
-    /// A decision worth knowing: one sentence.
+    /// A decision or warning for the user: one sentence.
     Note(String),
 }
 
-/// Code as Lambda takes it.
+/// A function's code as a zip that Lambda accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     pub zip: Bytes,
-    /// Base64 of the zip's SHA-256, which Lambda answers as `CodeSha256`.
+    /// Base64 of the zip's SHA-256, which Lambda reports as `CodeSha256`.
     pub code_sha256: String,
     /// Bytes, zipped.
     pub size: u64,
@@ -143,17 +144,17 @@ pub struct Artifact {
     pub unzipped: u64,
 }
 
-/// Builds and zips the code of `functions` for `target`; equal code gives equal bytes. The answer is by logical id.
+/// Builds and zips the code of `functions` for `target`, and returns the zips by logical id. Equal code gives equal bytes.
 ///
 /// # Errors
-/// The first thing that went wrong: what was being done, for which functions, why, and what to do about it.
+/// The first failure: what was being done, for which functions, why it failed, and what to do.
 pub async fn build(
     functions: Vec<Code>,
     target: Target,
     options: &Options,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {
-    let (functions, _made) = method::prepare(functions, target, options, &progress).await?;
+    let (functions, _scratch) = build_method::prepare(functions, target, options, &progress).await?;
     let mut crates = Vec::new();
     let mut scripts = Vec::new();
     let mut packing = Packing::default();
@@ -163,12 +164,12 @@ pub async fn build(
             scripts.push((code, language));
             continue;
         }
-        let place = Place::of(&code, target)?;
+        let platform = Platform::of(&code, target)?;
         let (path, form) = form(&code)?;
         match form {
-            Form::Crate => crates.push((code, path, place)),
-            Form::Folder => folders.start([code.logical_id], move || folder::pack(&path, &place)),
-            Form::Zip => packing.start([code.logical_id], move || zip::adopt(&path, &place)),
+            Form::Crate => crates.push((code, path, platform)),
+            Form::Folder => folders.start([code.logical_id], move || folder::pack(&path, &platform)),
+            Form::Zip => packing.start([code.logical_id], move || zip::read_custom_runtime(&path, &platform)),
         }
     }
 
@@ -191,25 +192,25 @@ pub async fn build(
     Ok(artifacts)
 }
 
-/// Finds what `build` would refuse before it builds or installs anything.
+/// Checks for everything that `build` would reject before it builds or installs anything.
 ///
 /// # Errors
-/// What that is, and which of the function's properties it is about: `Code`, `Handler` or `Runtime`; or `BuildMethod`, of its
+/// The first problem, and the property that causes it: `Code`, `Handler` or `Runtime`; or `BuildMethod` of the function's
 /// metadata.
 pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
-    if let Some(checked) = method::check(code) {
+    if let Some(checked) = build_method::check(code) {
         return checked;
     }
     if let Some(language) = Language::of(&code.runtime) {
         return script::check(code, language);
     }
-    Place::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
+    Platform::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
     form(code).map(drop).map_err(|error| ("Code", error))
 }
 
-/// What in the folder of a function's code looks like credentials, and so is left out of its zip: a warning, if there is any.
-/// A crate's folder is none: only its executable is deployed.
-pub fn left_out(code: &Code) -> Option<String> {
+/// A warning that names the files which look like credentials and are therefore excluded from the function's zip; `None` if
+/// there are none. Crates have none: only their executable is deployed.
+pub fn credentials_warning(code: &Code) -> Option<String> {
     let Source::Path(folder) = &code.source else { return None };
     let secrets = match Language::of(&code.runtime) {
         _ if !folder.is_dir() => return None,
@@ -217,10 +218,10 @@ pub fn left_out(code: &Code) -> Option<String> {
         None if folder.join("Cargo.toml").is_file() => return None,
         None => folder::secrets(folder),
     };
-    private::warning(&secrets)
+    credentials::warning(&secrets)
 }
 
-/// What a custom runtime's code is made from.
+/// The form in which a custom runtime's code is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Crate,
@@ -228,25 +229,25 @@ enum Form {
     Zip,
 }
 
-/// Where the code of a function with a custom runtime is, and what.
+/// The path and the form of a custom runtime's code.
 fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
     let failed = |why: String| PackageError::new("find the code", why).of([&code.logical_id]);
     let path = match &code.source {
         Source::Path(path) => path.clone(),
-        Source::Inline(_) => return Err(failed(format!("{} takes no inline code", code.runtime))),
+        Source::Inline(_) => return Err(failed(format!("{} does not support inline code", code.runtime))),
     };
     let shown = file_name(&path);
     let problem = if path.is_file() {
         if is_zip(&path) {
             return Ok((path, Form::Zip));
         }
-        format!("{shown} is a file, and not a .zip")
+        format!("{shown} is a file but not a .zip")
     } else if path.join("Cargo.toml").is_file() && code.build != Build::Skip {
         return Ok((path, Form::Crate));
     } else if path.join("bootstrap").is_file() {
         return Ok((path, Form::Folder));
     } else if path.is_dir() {
-        format!("{shown} holds neither Cargo.toml nor bootstrap")
+        format!("{shown} contains neither Cargo.toml nor bootstrap")
     } else {
         format!("there is no {}", path.display())
     };
@@ -258,37 +259,37 @@ fn is_zip(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
 }
 
-/// Builds one batch, by another backend if what the first one made could not run where it is to run.
+/// Builds one batch; if the executables could not run on the batch's platform, builds it again with another backend.
 async fn build_batch(
     batch: &Batch,
     options: &Options,
     cache: &Arc<Cache>,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {
-    let mut method = backend::choose(options, batch).await.map_err(|error| error.of(batch.functions()))?;
+    let mut command = backend::choose(options, batch).await.map_err(|error| error.of(batch.functions()))?;
     loop {
-        let executables = cargo::compile(options, batch, &method, progress).await?;
+        let executables = cargo::compile(options, batch, &command, progress).await?;
         let mut packing = Packing::default();
         for (binary, executable) in batch.binaries.iter().zip(executables) {
-            let (cache, place) = (Arc::clone(cache), batch.place.clone());
-            packing.start(binary.functions.clone(), move || cache.pack(&executable, &place));
+            let (cache, platform) = (Arc::clone(cache), batch.platform.clone());
+            packing.start(binary.functions.clone(), move || cache.pack(&executable, &platform));
         }
         let error = match packing.finish().await {
             Ok(artifacts) => return Ok(artifacts),
             Err(error) => error,
         };
-        method = match backend::instead(options, batch, &method).await {
-            Some(other) if error.unfit => {
+        command = match backend::fallback(options, batch, &command).await {
+            Some(other) if error.incompatible => {
                 progress(Progress::Note(format!("{}; building it with {other} instead", error.why)));
                 other
             }
-            _ if error.unfit => return Err(backend::advise(error, &batch.place)),
+            _ if error.incompatible => return Err(backend::with_install_help(error, &batch.platform)),
             _ => return Err(error),
         };
     }
 }
 
-/// Zips in the making, each for one or more functions, side by side on blocking threads.
+/// Zips being built in parallel on blocking threads, each for one or more functions.
 struct Packing<T = Artifact>(JoinSet<Result<BTreeMap<String, T>, PackageError>>);
 
 impl<T> Default for Packing<T> {
@@ -310,7 +311,7 @@ impl<T: Clone + Send + 'static> Packing<T> {
         });
     }
 
-    /// All of them; of several errors, the one of the first function by name.
+    /// Waits for all zips. Of several errors, returns that of the first function by name, so that runs agree.
     async fn finish(self) -> Result<BTreeMap<String, T>, PackageError> {
         let mut all = BTreeMap::new();
         let mut errors = Vec::new();
@@ -327,7 +328,7 @@ impl<T: Clone + Send + 'static> Packing<T> {
     }
 }
 
-/// A path from where its folder is, as messages name it.
+/// The last component of a path, as messages name it.
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

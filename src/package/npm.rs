@@ -1,6 +1,6 @@
-//! What a package.json declares, installed by the package manager whose lock there is: in a folder of the cache that holds
-//! the manifests of the repository at their places, never in the user's own. So the lock's versions, the root's overrides and
-//! the members of a workspace are what the user has, too.
+//! Installs what a package.json declares, with the package manager whose lock is present: into a folder of the cache that
+//! mirrors the manifests of the repository, never into the user's own. So the lock's versions, the root's overrides and the
+//! workspace's members are the same as in the user's installation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::{ARCH, OS};
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::exclude::Excludes;
 use super::folder::{self, Files, Verdict};
-use super::place::Architecture;
+use super::platform::Architecture;
 use super::tree::{self, Tree};
 use super::workspace::{self, DOING, Manager, NEEDED, Project, declared, manifest};
 use super::{Code, Options, PackageError, Target, environment, install};
@@ -24,14 +24,14 @@ use crate::machine::interpreter;
 pub(super) const WITHOUT_NPM: &str =
     "install Node.js, which brings npm (https://nodejs.org), and run the same command again";
 
-/// Options for every npm: say what is wrong, and nothing else.
+/// Options for every npm command: only print errors.
 pub(super) const QUIET: &[&str] = &["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
 
-/// Part of every key: raise it when the same request is to be installed in another way.
+/// Part of every key: raise it when the same request should be installed differently.
 const FORMAT: &str = "2";
 
-/// What tools leave in `node_modules` for themselves.
-const TOOLS_OWN: &[&str] = &[
+/// Files that tools keep in `node_modules` for themselves.
+const TOOL_FILES: &[&str] = &[
     ".bin",
     ".cache",
     ".package-lock.json",
@@ -42,28 +42,28 @@ const TOOLS_OWN: &[&str] = &[
     ".yarn-state.yml",
 ];
 
-/// Where the packages come from that the code in a folder uses.
+/// The source of the packages that the code in a folder needs.
 #[derive(Debug)]
 pub(super) enum Modules {
-    /// There are none.
+    /// It needs none.
     None,
     /// The folder's own `node_modules`, as it is.
     Own,
-    Install(Box<Stage>),
+    Install(Box<StagedInstall>),
 }
 
-/// Something to install: files of the repository, and the tool that is to run among them.
+/// A set of packages to install: files copied from the repository, and the tool that runs among them.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct StagedInstall {
     manager: Manager,
-    /// What is done, in words: `npm ci`.
+    /// The command, for messages: `npm ci`.
     pub what: String,
     pub notes: Vec<String>,
     program: PathBuf,
     arguments: Vec<OsString>,
     /// Variables for the tool.
     variables: Vec<(&'static str, &'static str)>,
-    /// The folder of the repository that stands for the folder of the cache.
+    /// The folder of the repository that the folder in the cache mirrors.
     base: PathBuf,
     repository: PathBuf,
     /// By path below `base`.
@@ -72,23 +72,23 @@ pub(super) struct Stage {
     runs_in: PathBuf,
     /// The function's folder, below `base`.
     folder: PathBuf,
-    /// Packages named by path, below `base`, that npm only links: what they need is installed in each of them, as the
-    /// developer does it.
+    /// Packages named by path, below `base`, that npm only links: their dependencies are installed in each of them, as in the
+    /// user's checkout.
     outside: Vec<PathBuf>,
-    /// Whether packages of the repository, or links, are among what is installed.
+    /// Whether the installation contains packages of the repository, or links.
     linked: bool,
-    /// What else makes another result: the versions of tools.
-    also: String,
-    /// How `packageManager` writes the manager.
+    /// Everything else that the result depends on: the versions of tools.
+    fingerprint: String,
+    /// The value of `packageManager`.
     declared: Option<String>,
     target: Target,
     architecture: Architecture,
 }
 
-/// Where the packages come from that the code in `folder` uses; `node` is the version of the Node.js that runs it here.
+/// The source of the packages that the code in `folder` needs; `node` is the version of the Node.js that runs it here.
 ///
 /// # Errors
-/// When a manifest cannot be read or names what is not there, or the package manager is not supported.
+/// When a manifest cannot be read or names a path that does not exist, or the package manager is not supported.
 pub(super) fn modules(
     folder: &Path,
     code: &Code,
@@ -99,14 +99,14 @@ pub(super) fn modules(
     let has_own = folder.join("node_modules").is_dir();
     let own = if has_own { Modules::Own } else { Modules::None };
     let Some(manifest) = manifest(folder)? else { return Ok(own) };
-    // What a build made is whole: a lock that was copied along asks for nothing.
+    // The output of a build is complete: a lock that was copied with it is ignored.
     if has_own && is_built(folder) {
         return Ok(own);
     }
     let project = Project::find(folder)?;
     let needs = declared(&manifest, NEEDED).next().is_some();
     let is_there = |(name, _): (&str, &str)| folder.join("node_modules").join(name).is_dir();
-    // What is there goes as it is where no lock says otherwise, and where it is not what the lock says: a build put it there.
+    // An existing node_modules is used as it is if there is no lock, or if it differs from the lock: then a build wrote it.
     let differs = || project.root == project.folder && differs_from_lock(&project, &manifest);
     if has_own && declared(&manifest, &["dependencies"]).all(is_there) && (project.lock.is_none() || differs()) {
         return Ok(own);
@@ -114,10 +114,10 @@ pub(super) fn modules(
     if !needs {
         return Ok(Modules::None);
     }
-    Ok(Modules::Install(Box::new(Stage::new(&project, code, target, node, options)?)))
+    Ok(Modules::Install(Box::new(StagedInstall::new(&project, code, target, node, options)?)))
 }
 
-/// Whether a package that a manifest declares is installed in another version than npm's lock has it in.
+/// Whether a declared package is installed in another version than npm's lock has.
 fn differs_from_lock(project: &Project, manifest: &Map<String, Value>) -> bool {
     let read = |path: PathBuf| -> Option<Value> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
     let lock = project.lock.filter(|_| project.manager == Manager::Npm);
@@ -131,7 +131,7 @@ fn differs_from_lock(project: &Project, manifest: &Map<String, Value>) -> bool {
     })
 }
 
-/// Modules that Node.js brings.
+/// Modules that are built into Node.js.
 const BUILT_IN: &[&str] = &[
     "assert",
     "async_hooks",
@@ -177,9 +177,9 @@ const BUILT_IN: &[&str] = &[
     "zlib",
 ];
 
-/// What sources import that neither Node.js, nor Lambda's runtime, nor the zip with these `names` has: a note, because what
-/// looks like an import may be none.
-pub(super) fn not_there(imports: &BTreeSet<String>, names: &BTreeSet<&str>) -> Option<String> {
+/// A note about imports that neither Node.js, nor Lambda's runtime, nor the zip with these `names` provides. Not an error,
+/// because text that looks like an import may be none.
+pub(super) fn missing_imports(imports: &BTreeSet<String>, names: &BTreeSet<&str>) -> Option<String> {
     let brought = |name: &str| {
         BUILT_IN.contains(&name)
             || name == "aws-sdk"
@@ -193,13 +193,13 @@ pub(super) fn not_there(imports: &BTreeSet<String>, names: &BTreeSet<&str>) -> O
         imports.iter().map(String::as_str).filter(|name| !brought(name) && !in_zip(name)).collect();
     (!missing.is_empty()).then(|| {
         format!(
-            "imports {}, not in its zip: the package.json in its folder has to declare what the code needs",
+            "imports {}, which its zip does not contain: declare it in the package.json of the code's folder",
             missing.join(", ")
         )
     })
 }
 
-/// Whether a folder is what a build wrote: SAM's, or one that git ignores.
+/// Whether a build wrote the folder: SAM's build, or one whose output git ignores.
 fn is_built(folder: &Path) -> bool {
     let Ok(folder) = fs::canonicalize(folder) else { return false };
     if folder.components().any(|step| step.as_os_str() == ".aws-sam") {
@@ -215,9 +215,9 @@ fn is_built(folder: &Path) -> bool {
     })
 }
 
-/// The names in the zip of a folder's own `node_modules` that stay out: what only development needs. npm's own record says
-/// so; without one, `devDependencies` does.
-pub(super) fn for_development(folder: &Path) -> BTreeSet<String> {
+/// The packages of a folder's own `node_modules` that only development needs, by their names in the zip: from npm's own
+/// record; without it, from `devDependencies`.
+pub(super) fn development_packages(folder: &Path) -> BTreeSet<String> {
     let record = fs::read(folder.join("node_modules/.package-lock.json")).ok();
     let record: Option<Value> = record.and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(packages) = record.as_ref().and_then(|record| record["packages"].as_object()) {
@@ -230,14 +230,14 @@ pub(super) fn for_development(folder: &Path) -> BTreeSet<String> {
     dev.map(|(name, _)| format!("node_modules/{name}")).collect()
 }
 
-/// Whether something in `node_modules` is only for a tool.
-pub(super) fn is_tools_own(name: &str) -> bool {
-    TOOLS_OWN.contains(&name)
+/// Whether a file or folder of `node_modules` belongs to a tool.
+pub(super) fn is_tool_file(name: &str) -> bool {
+    TOOL_FILES.contains(&name)
 }
 
-/// What goes into the zip of the packages in a folder's own `node_modules` where it holds links, as pnpm's and workspaces' do:
-/// what package.json declares, links followed. `None` where it holds none.
-pub(super) fn linked(folder: &Path, code: &Code, target: Target) -> Result<Option<Files>, PackageError> {
+/// The files of a folder's own `node_modules` if it contains links, as pnpm's and workspaces' do: the packages that
+/// package.json declares, links followed. `None` if it contains no links.
+pub(super) fn linked_packages(folder: &Path, code: &Code, target: Target) -> Result<Option<Files>, PackageError> {
     let modules = folder.join("node_modules");
     let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -259,7 +259,7 @@ pub(super) fn linked(folder: &Path, code: &Code, target: Target) -> Result<Optio
     tree.needed_by(&folder, &BTreeSet::new()).map(Some)
 }
 
-/// The packages that a source imports, of whatever kind.
+/// The packages that a source imports, in any form of import.
 pub(super) fn imported(source: &str) -> impl Iterator<Item = String> + '_ {
     let quoted = source.split(['"', '\'', '`']).collect::<Vec<_>>();
     let names: BTreeSet<String> = quoted
@@ -278,7 +278,7 @@ pub(super) fn imported(source: &str) -> impl Iterator<Item = String> + '_ {
     names.into_iter()
 }
 
-impl Stage {
+impl StagedInstall {
     fn new(
         project: &Project,
         code: &Code,
@@ -290,7 +290,7 @@ impl Stage {
         check_yarns_lock(project)?;
         workspace::check_members(project)?;
         let repository = workspace::repository(&project.folder, &code.template);
-        // Where a workspace's root is above the template, it is the repository's.
+        // If the workspace's root is above the template, it is the repository's root.
         let repository = workspace::common([repository.as_path(), project.root.as_path()]);
         let foreign = (OS, ARCH) != ("linux", code.architecture.rust()) && target == Target::Lambda;
         let mut staging = Staging {
@@ -324,7 +324,7 @@ impl Stage {
         let mut variables = vec![];
         if manager == Manager::Berry {
             variables.extend([
-                // Whatever linker the project uses, Lambda has none but Node.js.
+                // Lambda only has Node.js's own resolution, regardless of the project's linker.
                 ("YARN_NODE_LINKER", "node-modules"),
                 ("YARN_ENABLE_IMMUTABLE_INSTALLS", if project.lock.is_some() { "true" } else { "false" }),
                 ("YARN_ENABLE_TELEMETRY", "false"),
@@ -337,8 +337,8 @@ impl Stage {
         }
         let name = manager.name();
         let identity = environment::identity(name, options.tools.as_deref()).unwrap_or_default();
-        // Native addons are made for one release of Node.js.
-        let also = format!("{identity}\n{}", if target == Target::Host { node } else { "" });
+        // Native addons are compiled for one release of Node.js.
+        let fingerprint = format!("{identity}\n{}", if target == Target::Host { node } else { "" });
         let what = match (manager, project.lock) {
             (Manager::Npm, Some(_)) => "npm ci".to_owned(),
             _ => format!("{name} install"),
@@ -357,28 +357,29 @@ impl Stage {
             repository,
             files,
             linked,
-            also,
+            fingerprint,
             declared: project.declared.clone(),
             target,
             architecture: code.architecture,
         })
     }
 
-    /// The name under which it is kept.
+    /// The name of its folder in the cache.
     pub fn key(&self) -> String {
-        let first = [FORMAT.as_bytes(), self.also.as_bytes(), self.runs_in.as_os_str().as_encoded_bytes()];
+        let first = [FORMAT.as_bytes(), self.fingerprint.as_bytes(), self.runs_in.as_os_str().as_encoded_bytes()];
         let arguments = self.arguments.iter().map(|argument| argument.as_encoded_bytes());
         let files = self.files.iter();
         let files = files.flat_map(|(name, content)| [name.as_os_str().as_encoded_bytes(), content.as_slice()]);
         install::key(self.manager.name(), first.into_iter().chain(arguments).chain(files))
     }
 
-    /// Whether there is nothing to do; if so, it is kept for longer.
-    pub fn is_made(&self, cache: &Path) -> bool {
+    /// Whether it is installed already; if so, its time in the cache is extended.
+    pub fn is_installed(&self, cache: &Path) -> bool {
         let folder = cache.join(self.key());
         let made = folder.is_dir();
         if made {
-            // Its age says when it was last of use. What cannot be told so goes too early, and is made again.
+            // The modification time records the last use. If it cannot be set, the folder is removed too early and installed
+            // again.
             let _ = fs::File::open(folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         }
         made
@@ -388,25 +389,25 @@ impl Stage {
     ///
     /// # Errors
     /// When the tool is missing or fails.
-    pub async fn make(&self, cache: &Path) -> Result<(), PackageError> {
+    pub async fn install(&self, cache: &Path) -> Result<(), PackageError> {
         let failed = |error: io::Error| PackageError::new(DOING, error);
         let cache = std::path::absolute(cache).map_err(failed)?;
         let folder = cache.join(self.key());
-        // Made beside and renamed, so that a folder of that name is always whole.
-        let beside = cache.join(format!("{}.{}", self.key(), std::process::id()));
-        install::remove(&beside).map_err(failed)?;
+        // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
+        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
+        install::remove(&temporary).map_err(failed)?;
         for (name, content) in &self.files {
-            let path = beside.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&beside)).map_err(failed)?;
+            let path = temporary.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&temporary)).map_err(failed)?;
             fs::write(path, content).map_err(failed)?;
         }
-        if let Err(error) = self.run_all(&beside).await {
-            let _ = install::remove(&beside);
+        if let Err(error) = self.run_all(&temporary).await {
+            let _ = install::remove(&temporary);
             return Err(error);
         }
-        let renamed = install::remove(&folder).and_then(|()| fs::rename(&beside, &folder));
-        // Another run may have been first with the same.
-        if renamed.is_err() && folder.is_dir() { install::remove(&beside) } else { renamed }.map_err(failed)
+        let renamed = install::remove(&folder).and_then(|()| fs::rename(&temporary, &folder));
+        // Another run may have installed the same first.
+        if renamed.is_err() && folder.is_dir() { install::remove(&temporary) } else { renamed }.map_err(failed)
     }
 
     async fn run_all(&self, top: &Path) -> Result<(), PackageError> {
@@ -437,7 +438,7 @@ impl Stage {
         done.map_err(|error| if self.manager == Manager::Npm { error } else { self.explain(error) })
     }
 
-    /// The error of a tool that is perhaps not there.
+    /// Adds to `error` what to install if the package manager is missing.
     fn explain(&self, mut error: PackageError) -> PackageError {
         let name = self.manager.name();
         if error.why.contains("cannot be started") {
@@ -452,10 +453,10 @@ impl Stage {
         error
     }
 
-    /// What of it goes into the zip; `imports` are packages that the code uses, declared or not.
+    /// The installed files for the zip; `imports` are the packages that the code imports, declared or not.
     ///
     /// # Errors
-    /// When it cannot be read, or not all is there that the code declares.
+    /// When a file cannot be read, or a declared package is missing.
     pub fn installed(&self, cache: &Path, imports: &BTreeSet<String>) -> Result<Files, PackageError> {
         let failed = |error: io::Error| PackageError::new(DOING, error);
         let top = fs::canonicalize(cache.join(self.key())).map_err(failed)?;
@@ -473,17 +474,17 @@ impl Stage {
         if !modules.is_dir() {
             return Ok(Files::new());
         }
-        let judge = |name: &str, _: &Path| if is_tools_own(name) { Verdict::Leave } else { Verdict::Whole };
+        let judge = |name: &str, _: &Path| if is_tool_file(name) { Verdict::Exclude } else { Verdict::IncludeAll };
         let files = folder::read(&modules, &judge)?.files;
         Ok(files.into_iter().map(|(name, file)| (format!("node_modules/{name}"), file)).collect())
     }
 }
 
-/// Checks that yarn's lock knows what the manifests ask for: yarn 1 looks at the root's alone, and later ones do not look when
-/// they install for one member.
+/// Checks that yarn's lock has what the manifests require: yarn 1 only checks the root's manifest, and later versions check
+/// nothing when they install for one member.
 ///
 /// # Errors
-/// When it does not.
+/// When a dependency is not in the lock.
 fn check_yarns_lock(project: &Project) -> Result<(), PackageError> {
     let (Manager::Classic | Manager::Berry, Some(lock)) = (project.manager, project.lock) else { return Ok(()) };
     let path = project.root.join(lock);
@@ -520,7 +521,7 @@ fn check_yarns_lock(project: &Project) -> Result<(), PackageError> {
             };
             if !known {
                 let why = format!(
-                    "{} does not have {name} {version}, which {} asks for",
+                    "{} does not have {name} {version}, which {} requires",
                     path.display(),
                     folder.join("package.json").display()
                 );
@@ -531,16 +532,16 @@ fn check_yarns_lock(project: &Project) -> Result<(), PackageError> {
     Ok(())
 }
 
-/// What configures package managers, and may name variables.
+/// Configuration files of package managers, which may reference variables.
 const SETTINGS: &[&str] = &[".npmrc", ".yarnrc", ".yarnrc.yml"];
 
-/// Whether npm is told to copy what is named by path.
+/// Whether npm is configured to copy packages that are named by path.
 fn asks_for_copies(root: &Path) -> bool {
     let text = fs::read_to_string(root.join(".npmrc")).unwrap_or_default();
     text.lines().any(|line| line.replace(' ', "") == "install-links=true")
 }
 
-/// The package manager, and what it is told.
+/// The package manager's program and its arguments.
 fn command(
     project: &Project,
     target: Target,
@@ -584,7 +585,7 @@ fn command(
         Manager::Berry => {
             if let Some(release) = yarn_path(&project.root) {
                 program = interpreter::within(options.tools.as_deref(), "node");
-                // From the function's folder, where it runs.
+                // It runs in the function's folder.
                 let up = "../".repeat(Path::new(&member).components().count());
                 add(&[&format!("{up}{release}")]);
             }
@@ -604,7 +605,7 @@ fn command(
     (program, arguments.into_iter().map(OsString::from).collect())
 }
 
-/// The yarn that a project brings along, below its root.
+/// The path, below its root, of the yarn release that a project includes.
 fn yarn_path(root: &Path) -> Option<String> {
     let text = fs::read_to_string(root.join(".yarnrc.yml")).ok()?;
     let settings: Value = serde_yaml::from_str(&text).ok()?;
@@ -618,8 +619,8 @@ fn cpu(architecture: Architecture) -> &'static str {
     }
 }
 
-/// Adds the lock and what else configures the package manager at the root; `foreign` is the machine that packages are
-/// wanted for, where it is not this one.
+/// Adds the lock and the other configuration files of the root; `foreign` is the architecture to install for if Lambda's
+/// machine differs from this one.
 fn settings(
     project: &Project,
     foreign: Option<Architecture>,
@@ -642,13 +643,13 @@ fn settings(
         }
     }
     for name in names {
-        // The user's registries and their tokens are among them.
+        // They configure the user's registries, with their tokens.
         if let Ok(text) = fs::read(root.join(name)) {
             files.insert(root.join(name), text);
         }
     }
     for folder in folders.iter().map(|name| root.join(name)).filter(|folder| folder.is_dir()) {
-        for (name, file) in folder::read(&folder, &|_, _| Verdict::Whole)?.files {
+        for (name, file) in folder::read(&folder, &|_, _| Verdict::IncludeAll)?.files {
             files.insert(folder.join(name), read(&file)?);
         }
     }
@@ -662,7 +663,7 @@ fn settings(
     let wanted = |cpu: &str, key: &str| format!("\n{key}:\n  os: [linux]\n  cpu: [{cpu}]\n  libc: [glibc]\n");
     match (project.manager, machine) {
         (Manager::Pnpm, machine) => {
-            // Without one of its own, pnpm would take the next above the cache for its workspace's.
+            // Without its own pnpm-workspace.yaml, pnpm would use the next one above the cache.
             append("pnpm-workspace.yaml", "packages:", "\npackages:\n  - .\n");
             if let Some((cpu, key)) = machine {
                 append("pnpm-workspace.yaml", key, &wanted(cpu, key));
@@ -674,26 +675,26 @@ fn settings(
     Ok(())
 }
 
-/// Packages of the repository, on their way to where they are installed for.
+/// Collects the files of the repository that an installation needs.
 #[derive(Debug)]
 struct Staging<'a> {
     repository: &'a Path,
     manager: Manager,
-    /// Whether the tool copies the packages that are named by path.
+    /// Whether the tool copies packages that are named by path.
     copies: bool,
     /// The folders whose manifests are in `files`.
     packages: BTreeSet<PathBuf>,
     /// The folders of packed packages.
     places: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
-    /// Packages that are named by path and need others, where the tool is npm.
+    /// With npm: packages that are named by path and have dependencies.
     outside: BTreeSet<PathBuf>,
     linked: bool,
     notes: Vec<String>,
 }
 
 impl Staging<'_> {
-    /// Adds a package's manifest, and the packages that it names by path.
+    /// Adds a package's manifest and the packages that it names by path.
     fn package(&mut self, folder: &Path) -> Result<(), PackageError> {
         if !self.packages.insert(folder.to_owned()) {
             return Ok(());
@@ -707,7 +708,7 @@ impl Staging<'_> {
                 .collect();
             for (name, version) in paths {
                 let added = self.named(folder, &path, &name, &version);
-                // What only development needs may be missing here.
+                // Development dependencies may be missing.
                 if *kind != "devDependencies" {
                     added?;
                 }
@@ -715,23 +716,23 @@ impl Staging<'_> {
         }
         if let Some(script) = manifest.get("scripts").and_then(|scripts| scripts["postinstall"].as_str()) {
             self.notes.push(format!(
-                "{}: its own postinstall ({script}) is not run: dependencies are installed elsewhere",
+                "{}: its postinstall script ({script}) is not run, because dependencies are installed in another folder",
                 path.display()
             ));
         }
-        // They speak of files that are not where the tool runs.
+        // Scripts use files that do not exist where the tool runs.
         manifest.remove("scripts");
         self.files.insert(path, serialized(&manifest)?);
         Ok(())
     }
 
-    /// Adds what a dependency names by path: a package's folder or a packed package.
+    /// Adds a dependency that is named by path: a package's folder or a packed package.
     fn named(&mut self, folder: &Path, manifest: &Path, name: &str, version: &str) -> Result<(), PackageError> {
         let failed =
             |why: String| PackageError::new(DOING, format!("{}: {name} is {version}, {why}", manifest.display()));
         let path = workspace::named_path(version).unwrap_or(version);
         let named = workspace::join(folder, path);
-        let real = fs::canonicalize(&named).map_err(|_| failed(format!("and there is no {}", named.display())))?;
+        let real = fs::canonicalize(&named).map_err(|_| failed(format!("but {} does not exist", named.display())))?;
         if !real.starts_with(self.repository) {
             let why = format!("which is outside of the repository {}", self.repository.display());
             return Err(failed(why).help("move it into the repository, or publish it to a registry"));
@@ -774,15 +775,15 @@ fn read(file: &Path) -> Result<Vec<u8>, PackageError> {
     fs::read(file).map_err(|error| PackageError::new(DOING, format!("{}: {error}", file.display())))
 }
 
-/// A stage that installs one package from the registry, with none of the project's settings but its `.npmrc`.
-pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Options) -> Stage {
+/// An installation of one package from the registry that only uses the project's `.npmrc`.
+pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Options) -> StagedInstall {
     let manifest = json!({ "private": true, "dependencies": { package: version } }).to_string();
     let mut files = BTreeMap::from([(PathBuf::from("package.json"), manifest.into_bytes())]);
     if let Ok(text) = fs::read(folder.join(".npmrc")) {
         files.insert(PathBuf::from(".npmrc"), text);
     }
     let arguments = ["install", "--ignore-scripts"].iter().chain(QUIET).map(OsString::from).collect();
-    Stage {
+    StagedInstall {
         manager: Manager::Npm,
         what: format!("npm install {package}@{version}"),
         notes: Vec::new(),
@@ -796,7 +797,7 @@ pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Option
         folder: PathBuf::new(),
         outside: Vec::new(),
         linked: false,
-        also: format!("{ARCH} {OS}"),
+        fingerprint: format!("{ARCH} {OS}"),
         declared: None,
         target: Target::Host,
         architecture: Architecture::X86_64,
@@ -808,7 +809,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn imports_are_packages_however_they_are_written() {
+    fn imports_are_found_in_every_form() {
         let source = r#"
             const a = require("left-pad/lib/x"), b = require ( '@scope/name/deep' );
             import c, { d } from 'plain'; import "side-effect"; export * from "again";

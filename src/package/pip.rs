@@ -1,5 +1,5 @@
-//! What a function's code asks for, installed by pip: for Lambda as wheels that run there, and for this machine only what can be
-//! installed for Lambda, too.
+//! Installs a function's Python dependencies with pip: for Lambda as wheels that run there; for this machine only if the same
+//! requirements can be installed for Lambda, too.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::process::Command;
 
 use super::install::{Install, remove, run};
-use super::place::Architecture;
+use super::platform::Architecture;
 use super::requirements::{self, Line, Local, Requirements};
 use super::{Code, Options, PackageError, Target, environment, python};
 
@@ -20,18 +20,18 @@ const DOING: &str = "install the dependencies";
 pub(super) const WITHOUT_PIP: &str =
     "install pip for it (python3 -m ensurepip, or your system's python3-pip), and run the same command again";
 
-/// Options for every pip: say what is wrong, and nothing else; and leave bytecode to the first start.
+/// Options for every pip command: only print errors.
 pub(super) const QUIET: &[&str] = &["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar=off"];
 
-/// Options for those that install.
+/// Options for `pip install`; bytecode is left to the first start.
 pub(super) const INSTALLING: &[&str] = &["--no-warn-script-location", "--no-compile"];
 
-/// What is to be installed for the code in `folder`; `None` where nothing is asked for. `python` is the interpreter whose
-/// pip does it, and its version.
+/// The dependencies to install for the code in `folder`; `None` if it declares none. `python` is the interpreter whose pip
+/// installs them, and its version.
 ///
 /// # Errors
-/// When what declares the dependencies cannot be read.
-pub(super) async fn wanted(
+/// When the file that declares the dependencies cannot be read.
+pub(super) async fn dependencies(
     folder: &Path,
     code: &Code,
     target: Target,
@@ -42,22 +42,22 @@ pub(super) async fn wanted(
     if requirements.is_empty() {
         return Ok(None);
     }
-    let mut also = format!("{:?}", requirements.lines);
+    let mut fingerprint = format!("{:?}", requirements.lines);
     for local in requirements.locals() {
-        also += &requirements::digest(&local.path)?;
+        fingerprint += &requirements::digest(&local.path)?;
     }
-    // What is included counts, wherever it lies; so does what constrains.
-    requirements.texts.iter().for_each(|text| also.push_str(text));
-    let lasting = !requirements.fleeting;
+    // The texts of included files and constraints are part of the request, wherever they lie.
+    requirements.texts.iter().for_each(|text| fingerprint.push_str(text));
+    let reproducible = !requirements.includes_url;
     let steps = |target: Target| Steps {
         python: python.0.to_owned(),
         folder: folder.to_owned(),
         requirements: requirements.clone(),
-        platform: Platform { runtime: code.runtime.clone(), architecture: code.architecture },
+        platform: WheelPlatform { runtime: code.runtime.clone(), architecture: code.architecture },
         target,
         lambda: None,
     };
-    let install = |target: Target, also: String, steps: Steps| Install {
+    let install = |target: Target, fingerprint: String, steps: Steps| Install {
         tool: "pip",
         what: "pip install".to_owned(),
         program: steps.python.clone(),
@@ -68,42 +68,42 @@ pub(super) async fn wanted(
         folder: None,
         target_flag: None,
         files: Vec::new(),
-        also,
-        lasting,
-        without_tool: WITHOUT_PIP,
-        tidy,
+        fingerprint,
+        reproducible,
+        missing_tool_help: WITHOUT_PIP,
+        clean_up,
         root: "",
         steps: Some(steps),
     };
-    let for_lambda = install(Target::Lambda, also.clone(), steps(Target::Lambda));
+    let for_lambda = install(Target::Lambda, fingerprint.clone(), steps(Target::Lambda));
     Ok(Some(match target {
         Target::Lambda => for_lambda,
         Target::Host => {
-            also.push_str(python.1);
-            // Of functions that share a folder, each is to be checked for its own runtime and architecture.
-            also.push_str(&for_lambda.key());
+            fingerprint.push_str(python.1);
+            // Functions may share a folder; each is checked for its own runtime and architecture.
+            fingerprint.push_str(&for_lambda.key());
             let steps = Steps { lambda: Some(Box::new(for_lambda)), ..steps(Target::Host) };
-            install(Target::Host, also, steps)
+            install(Target::Host, fingerprint, steps)
         }
     }))
 }
 
-/// How requirements become a folder of installed packages.
+/// The steps from requirements to a folder of installed packages.
 #[derive(Debug)]
 pub(super) struct Steps {
     python: PathBuf,
-    /// The code's folder, where paths of options begin.
+    /// The code's folder, which paths in options are relative to.
     folder: PathBuf,
     requirements: Requirements,
-    platform: Platform,
+    platform: WheelPlatform,
     target: Target,
-    /// The same for Lambda: what cannot be installed there is not to work here either.
+    /// The same for Lambda: what cannot be installed for Lambda must fail here, too.
     lambda: Option<Box<Install>>,
 }
 
-/// What Lambda runs the code on.
+/// The platform that Lambda runs Python code on, which decides about wheels.
 #[derive(Debug)]
-struct Platform {
+struct WheelPlatform {
     runtime: String,
     architecture: Architecture,
 }
@@ -112,9 +112,9 @@ impl Steps {
     /// Installs into the folder `into`.
     ///
     /// # Errors
-    /// When pip fails, or Lambda could not run what there is.
+    /// When pip fails, or Lambda could not run the available packages.
     pub async fn run(&self, into: &Path, cache: &Path) -> Result<(), PackageError> {
-        // pip runs elsewhere than we do.
+        // pip runs in another folder.
         let into = std::path::absolute(into).map_err(failed)?;
         let work = into.with_extension(format!("{}.work", std::process::id()));
         remove(&work).and_then(|()| fs::create_dir_all(&work)).map_err(failed)?;
@@ -126,7 +126,7 @@ impl Steps {
     async fn run_in(&self, into: &Path, cache: &Path, work: &Path) -> Result<(), PackageError> {
         let lambda = async {
             match &self.lambda {
-                Some(lambda) if !lambda.is_made(cache) => Box::pin(lambda.make(cache)).await,
+                Some(lambda) if !lambda.is_installed(cache) => Box::pin(lambda.install(cache)).await,
                 _ => Ok(()),
             }
         };
@@ -149,8 +149,8 @@ impl Steps {
         pip.arg("--requirement").arg(requirements).args(self.platform.flags()).arg("--target").arg(into);
         match self.run_pip(pip, "pip install").await {
             Ok(()) => self.check_installed(into),
-            // A package has no wheel: it may still be one that every machine runs.
-            Err(error) if is_missing(&error) => {
+            // A package has no wheel, but it may be pure Python, for which one can be built here.
+            Err(error) if has_no_distribution(&error) => {
                 remove(into).and_then(|()| fs::create_dir_all(into)).map_err(failed)?;
                 self.build_sources(requirements, into, work).await
             }
@@ -158,7 +158,7 @@ impl Steps {
         }
     }
 
-    /// Has wheels made of whatever has none, and takes those of pure Python.
+    /// Builds wheels of the packages that have none, and accepts those of pure Python.
     async fn build_sources(&self, requirements: &Path, into: &Path, work: &Path) -> Result<(), PackageError> {
         let wheels = work.join("wheels");
         let mut pip = self.pip("wheel");
@@ -177,10 +177,10 @@ impl Steps {
         self.run_pip(pip, "pip install").await
     }
 
-    /// Fetches for Lambda the package of a wheel that was chosen or made for this machine.
+    /// Downloads for Lambda the package of a wheel that was chosen or built for this machine.
     async fn fetch(&self, wheel: &Path, work: &Path) -> Result<PathBuf, PackageError> {
         let Some((name, version)) = name_and_version(wheel) else {
-            return Err(failed(format!("{} is no wheel's name", wheel.display())));
+            return Err(failed(format!("{} is not the name of a wheel", wheel.display())));
         };
         let list = work.join(format!("{name}.txt"));
         let options = self.requirements.lines.iter().filter_map(|line| match line {
@@ -192,13 +192,12 @@ impl Steps {
         let folder = work.join(format!("{name}.fetched"));
         let mut pip = self.pip("download");
         pip.arg("--no-deps").arg("--requirement").arg(&list).args(self.platform.flags()).arg("--dest").arg(&folder);
-        self.run_pip(pip, "pip download")
-            .await
-            .map_err(|error| if is_missing(&error) { self.platform.has_no_wheel(&name, &version) } else { error })?;
+        self.run_pip(pip, "pip download").await.map_err(|error| {
+            if has_no_distribution(&error) { self.platform.has_no_wheel(&name, &version) } else { error }
+        })?;
         let fetched = files_in(&folder)?.pop().ok_or_else(|| self.platform.has_no_wheel(&name, &version))?;
         if self.requirements.hashed && !self.is_allowed(&fetched)? {
-            let why =
-                format!("the wheel of {name} {version} for {} has none of the hashes that are allowed", self.platform);
+            let why = format!("the wheel of {name} {version} for {} has none of the allowed hashes", self.platform);
             return Err(failed(why));
         }
         Ok(fetched)
@@ -214,7 +213,8 @@ impl Steps {
         Ok(hashes.iter().any(|hash| self.requirements.hashes.contains(hash)))
     }
 
-    /// Whether Lambda can run what pip has installed: what was named by path or URL it has built here, without a word.
+    /// Checks that Lambda can run the installed packages: those named by path or URL were built here, which pip does not
+    /// report.
     fn check_installed(&self, folder: &Path) -> Result<(), PackageError> {
         for entry in fs::read_dir(folder).map_err(failed)?.flatten() {
             let Ok(text) = fs::read_to_string(entry.path().join("WHEEL")) else { continue };
@@ -230,7 +230,7 @@ impl Steps {
         Ok(())
     }
 
-    /// Writes all requirements into one file for pip: projects that are named by path as wheels that are built of them.
+    /// Writes all requirements into one file for pip. Projects that are named by path are built first and become wheels.
     async fn write_requirements(&self, work: &Path) -> Result<PathBuf, PackageError> {
         let mut lines = Vec::new();
         for (index, line) in self.requirements.lines.iter().enumerate() {
@@ -239,7 +239,7 @@ impl Steps {
                 Line::Local(local) => {
                     let wheel = self.wheel_of(local, &work.join(format!("local{index}"))).await?;
                     let Some((name, version)) = name_and_version(&wheel) else {
-                        return Err(failed(format!("{} is no wheel's name", wheel.display())));
+                        return Err(failed(format!("{} is not the name of a wheel", wheel.display())));
                     };
                     if !self.platform.takes_wheel(&wheel) && self.target == Target::Lambda {
                         return Err(self.platform.has_no_wheel(&name, &version));
@@ -261,13 +261,13 @@ impl Steps {
         Ok(path)
     }
 
-    /// The wheel of a project's folder or an archive, built in `folder`.
+    /// Builds in `folder` the wheel of a project's folder or an archive.
     async fn wheel_of(&self, local: &Local, folder: &Path) -> Result<PathBuf, PackageError> {
         if local.path.extension().is_some_and(|extension| extension == "whl") {
             return Ok(local.path.clone());
         }
-        // setuptools would leave its intermediate files in the project, and pack those of an earlier build again, with
-        // modules that are gone by now.
+        // By default, setuptools leaves its intermediate files in the project, and a later build packs them again, with
+        // modules that have been deleted since.
         let scratch = folder.join("scratch");
         fs::create_dir_all(&scratch).map_err(failed)?;
         let settings = scratch.join("setup.cfg");
@@ -279,7 +279,7 @@ impl Steps {
         pip.arg("--no-deps").arg("--wheel-dir").arg(&wheels).arg(&local.path);
         self.run_pip(pip, &format!("pip wheel {}", local.path.display())).await?;
         let made = files_in(&wheels)?.pop();
-        made.ok_or_else(|| failed(format!("pip has made no wheel of {}", local.path.display())))
+        made.ok_or_else(|| failed(format!("pip built no wheel of {}", local.path.display())))
     }
 
     fn pip(&self, verb: &str) -> Command {
@@ -297,7 +297,7 @@ impl Steps {
     }
 }
 
-impl Platform {
+impl WheelPlatform {
     /// `python3.12`: `12`
     fn minor(&self) -> u32 {
         self.runtime.trim_start_matches("python3.").parse().unwrap_or_default()
@@ -331,7 +331,7 @@ impl Platform {
         let platform = |tag: &str| {
             tag == "any"
                 || accepted.iter().any(|known| known == tag)
-                || OLDER.iter().any(|old| *tag == format!("{old}_{machine}"))
+                || LEGACY_PLATFORMS.iter().any(|old| *tag == format!("{old}_{machine}"))
         };
         pythons.split('.').any(python) && abis.split('.').any(abi) && platforms.split('.').any(platform)
     }
@@ -347,26 +347,26 @@ impl Platform {
             format!("{name} {version} has no wheel for {self}, and it is not pure Python, so none can be built here");
         failed(why).help(format!(
             "choose a version of {name} that has one, or another package; or build it on Amazon Linux and put it into the code's \
-             folder.\nIt is installed nowhere, here neither, because Lambda could not run it"
+             folder.\nIt is not installed on this machine either, because Lambda could not run it"
         ))
     }
 }
 
-impl fmt::Display for Platform {
+impl fmt::Display for WheelPlatform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {} Linux", self.runtime, self.architecture.as_str())
     }
 }
 
-/// Platform tags of older forms that every Linux of today takes (PEPs 513 and 571).
-const OLDER: &[&str] = &["manylinux2010", "manylinux1"];
+/// Older platform tags, which every current Linux supports (PEPs 513 and 571).
+const LEGACY_PLATFORMS: &[&str] = &["manylinux2010", "manylinux1"];
 
 fn failed(why: impl fmt::Display) -> PackageError {
     PackageError::new(DOING, why)
 }
 
-/// Whether pip has found no wheel; or none that goes together with others, since it looks at wheels alone.
-fn is_missing(error: &PackageError) -> bool {
+/// Whether pip failed because, looking at wheels only, it found none, or none that is compatible with the others.
+fn has_no_distribution(error: &PackageError) -> bool {
     let said = error.compiler.as_deref().unwrap_or_default();
     said.contains("No matching distribution found") || said.contains("ResolutionImpossible")
 }
@@ -397,8 +397,8 @@ fn file_url(path: &Path) -> String {
     url
 }
 
-/// What makes pip take wheels for Lambda's machine: those for its glibc (2.34 from python3.12 on, 2.26 before: Lambda
-/// developer guide, runtimes) and all older ones (PEP 600).
+/// The options with which pip selects wheels for Lambda: for its glibc (2.34 from python3.12 on, 2.26 before: Lambda
+/// developer guide, runtimes) and for all older ones (PEP 600).
 fn platform(runtime: &str, architecture: Architecture) -> Vec<String> {
     let release = runtime.trim_start_matches("python");
     let minor: u32 = release.trim_start_matches("3.").parse().unwrap_or_default();
@@ -411,9 +411,9 @@ fn platform(runtime: &str, architecture: Architecture) -> Vec<String> {
     flags
 }
 
-/// Takes away the commands that packages bring, and what speaks of them: they name this machine's python. And where a package
-/// was built, for that is a folder of this machine.
-fn tidy(folder: &Path) -> io::Result<()> {
+/// Removes what refers to this machine: commands of packages, which name its python, and `direct_url.json`, which names the
+/// folder that a package was built from; both also from the packages' `RECORD`.
+fn clean_up(folder: &Path) -> io::Result<()> {
     let commands = folder.join("bin");
     if commands.is_dir() {
         fs::remove_dir_all(commands)?;

@@ -1,4 +1,4 @@
-//! Where the code of a Python function says what it needs: requirements.txt, a lock of uv, poetry or pipenv, or pyproject.toml.
+//! Finds the dependencies of a Python function: requirements.txt, a lock of uv, poetry or pipenv, or pyproject.toml.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,8 +15,8 @@ use crate::machine::interpreter;
 
 const DOING: &str = "install the dependencies";
 
-/// Files that declare dependencies, the one that counts first.
-const DECLARING: &[&str] = &[
+/// Files that declare dependencies, in the order of precedence.
+const DEPENDENCY_FILES: &[&str] = &[
     "requirements.txt",
     "uv.lock",
     "poetry.lock",
@@ -27,19 +27,19 @@ const DECLARING: &[&str] = &[
     "pyproject.toml",
 ];
 
-/// What declares the dependencies of the code in a folder.
+/// The declaration of the dependencies of the code in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    /// requirements.txt, or what stands for it.
+    /// requirements.txt.
     Requirements(PathBuf),
-    /// uv.lock: in the project's folder, or in that of its workspace.
+    /// uv.lock, in the project's folder or in that of its workspace.
     Uv {
         lock: PathBuf,
     },
     Poetry {
         lock: PathBuf,
     },
-    /// Pipfile.lock: plain JSON with versions and hashes.
+    /// Pipfile.lock, JSON with versions and hashes.
     Pipenv {
         lock: PathBuf,
     },
@@ -49,7 +49,7 @@ enum Source {
     None,
 }
 
-/// A pyproject.toml, as far as it counts here.
+/// A pyproject.toml.
 #[derive(Debug, Default)]
 struct Project(toml::Table);
 
@@ -67,8 +67,8 @@ impl Project {
         rest.iter().try_fold(self.0.get(*first)?, |value, key| value.get(key))
     }
 
-    /// Whether the handler needs the project itself installed: it is a package, and not one that lies in the folder just
-    /// as it is imported.
+    /// Whether the project itself must be installed for the handler: it is a package, and its module cannot be imported from
+    /// the folder directly.
     fn is_needed(&self, folder: &Path, handler: &str) -> bool {
         if self.0.get("build-system").is_none() {
             return false;
@@ -79,10 +79,10 @@ impl Project {
     }
 }
 
-/// Finds what declares the dependencies.
+/// Finds the declaration of the dependencies.
 ///
 /// # Errors
-/// When it is not what can be installed exactly: what to do then.
+/// When it cannot be installed exactly as declared; the help says what to do.
 fn find(folder: &Path) -> Result<Source, PackageError> {
     let failed = |why: String, help: &str| Err(PackageError::new(DOING, why).help(help));
     let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
@@ -114,11 +114,11 @@ fn find(folder: &Path) -> Result<Source, PackageError> {
     if let Some(pipfile) = file("Pipfile") {
         return failed(format!("{} has no Pipfile.lock beside it", pipfile.display()), "run `pipenv lock`");
     }
-    // setuptools reads it alone, or for a pyproject.toml that only configures tools.
+    // setup.py is used if there is no pyproject.toml, or if that only configures tools.
     if file("setup.py").is_some() && project.as_ref().is_none_or(|project| project.0.get("project").is_none()) {
         return Ok(Source::Project(vec![".".to_owned()]));
     }
-    // So does it setup.cfg, which pip takes only beside one of the other two.
+    // So is setup.cfg, which pip only accepts beside one of the other two.
     if names_dependencies(&folder.join("setup.cfg"))
         && project.as_ref().is_none_or(|project| project.0.get("project").is_none())
     {
@@ -137,9 +137,9 @@ fn find(folder: &Path) -> Result<Source, PackageError> {
     if project.at(&["tool", "poetry", "dependencies"]).is_some() && declared.is_empty() {
         return failed(format!("{} has no poetry.lock beside it", path.display()), "run `poetry lock`");
     }
-    // A package that uv is to take from a folder or another index is another one on PyPI.
+    // uv takes these packages from a folder or another index; on PyPI the same names are other packages.
     if project.at(&["tool", "uv", "sources"]).is_some() && !declared.is_empty() {
-        let why = format!("{} names sources that only uv knows, and has no uv.lock beside it", path.display());
+        let why = format!("{} has [tool.uv.sources], which only uv reads, and no uv.lock beside it", path.display());
         return failed(why, "run `uv lock`");
     }
     let dynamic = project.at(&["project", "dynamic"]).and_then(toml::Value::as_array);
@@ -162,18 +162,22 @@ fn names_dependencies(setup_cfg: &Path) -> bool {
     })
 }
 
-/// Whether the code in `folder` declares dependencies in any way.
+/// Whether the code in `folder` declares dependencies in any form.
 pub(super) fn declares(folder: &Path) -> bool {
-    DECLARING.iter().any(|name| folder.join(name).is_file()) || names_dependencies(&folder.join("setup.cfg"))
+    DEPENDENCY_FILES.iter().any(|name| folder.join(name).is_file()) || names_dependencies(&folder.join("setup.cfg"))
 }
 
-/// What code whose zip has these `names` imports that only a requirements.txt above its folder asks for: nothing of that is
-/// installed.
-pub(super) fn declared_above(folder: &Path, names: &BTreeSet<&str>, sources: &[Vec<u8>]) -> Option<String> {
-    /// How far up.
+/// A note about imports that only a requirements.txt above the code's folder requires, which is not installed. `names` are
+/// the files of the zip.
+pub(super) fn missing_from_parent_requirements(
+    folder: &Path,
+    names: &BTreeSet<&str>,
+    sources: &[Vec<u8>],
+) -> Option<String> {
+    /// How many folders above are searched.
     const LEVELS: usize = 3;
-    /// What Lambda's runtimes have without being asked.
-    const BROUGHT: &[&str] = &["boto3", "botocore"];
+    /// Packages that Lambda's runtimes include.
+    const PREINSTALLED: &[&str] = &["boto3", "botocore"];
     let folder = fs::canonicalize(folder).ok()?;
     let mut files = folder.ancestors().skip(1).take(LEVELS).map(|above| above.join("requirements.txt"));
     let file = files.find(|file| file.is_file())?;
@@ -181,7 +185,7 @@ pub(super) fn declared_above(folder: &Path, names: &BTreeSet<&str>, sources: &[V
     let imported = |name: &str| {
         let module = name.to_lowercase().replace('-', "_");
         let has = |name: &&str| name.strip_prefix(&*module).is_some_and(|rest| rest == ".py" || rest.starts_with('/'));
-        if BROUGHT.contains(&&*module) || names.iter().any(has) {
+        if PREINSTALLED.contains(&&*module) || names.iter().any(has) {
             return false;
         }
         let lines = sources.iter().filter_map(|source| std::str::from_utf8(source).ok()).flat_map(str::lines);
@@ -193,17 +197,17 @@ pub(super) fn declared_above(folder: &Path, names: &BTreeSet<&str>, sources: &[V
     let missing: Vec<&str> = requirements.names().filter(|name| imported(name)).collect();
     (!missing.is_empty()).then(|| {
         format!(
-            "imports {}, which only {} asks for: nothing is installed, for the file has to be in the code's folder",
+            "imports {}, which only {} requires; that file is not installed, because it is not in the code's folder",
             missing.join(", "),
             file.display()
         )
     })
 }
 
-/// Finds what `requirements` would refuse without running anything.
+/// Checks for everything that `requirements` would reject without running a tool.
 ///
 /// # Errors
-/// What that is.
+/// The first problem.
 pub(super) fn check(folder: &Path) -> Result<(), PackageError> {
     match find(folder)? {
         Source::Requirements(path) => Requirements::read(&path, folder).map(drop),
@@ -212,10 +216,10 @@ pub(super) fn check(folder: &Path) -> Result<(), PackageError> {
     }
 }
 
-/// What is to be installed for a function whose code is in `folder`.
+/// The requirements of a function whose code is in `folder`.
 ///
 /// # Errors
-/// When what declares it cannot be read, or not without a tool that is missing.
+/// When their declaration cannot be read, or needs a tool that is missing.
 pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) -> Result<Requirements, PackageError> {
     let project = Project::read(folder)?.unwrap_or_default();
     let own = |mut text: String| {
@@ -232,8 +236,8 @@ pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) 
         Source::Uv { lock } => {
             let arguments = "export --quiet --frozen --no-dev --no-emit-project --no-header --no-annotate \
                              --format requirements-txt";
-            let help = "install uv (https://docs.astral.sh/uv), or make the lock anew where uv refuses it: uv lock; or keep \
-                        what it locked as a requirements.txt: \
+            let help = "install uv (https://docs.astral.sh/uv); if uv rejects the lock, update it: uv lock; or export the \
+                        lock to a requirements.txt: \
                         uv export --frozen --no-dev --no-emit-project -o requirements.txt";
             let text = exported("uv", arguments, folder, &lock, help, options).await?;
             Requirements::parse(&own(text), &[folder, lock.parent().unwrap_or(folder)])
@@ -241,7 +245,7 @@ pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) 
         Source::Poetry { lock } => {
             let arguments = "export --no-interaction --no-ansi --format requirements.txt";
             let help = "install poetry (https://python-poetry.org) and its plug-in (poetry self add \
-                        poetry-plugin-export); or keep what it locked as a requirements.txt: \
+                        poetry-plugin-export); or export the lock to a requirements.txt: \
                         poetry export -o requirements.txt";
             let text = exported("poetry", arguments, folder, &lock, help, options).await?;
             Requirements::parse(&own(text), &[folder])
@@ -249,7 +253,7 @@ pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) 
     }
 }
 
-/// What a tool makes of its lock: the text of a requirements file. It is kept as long as lock and project stay as they are.
+/// A lock as the text of a requirements file, exported by its tool. Cached as long as the lock and the project stay the same.
 async fn exported(
     tool: &'static str,
     arguments: &str,
@@ -278,15 +282,15 @@ async fn exported(
         Some(_) => error,
     })?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    // What is not kept costs time, not correctness.
-    let beside = kept.with_extension(std::process::id().to_string());
+    // If the cache cannot be written, the next run is slower but correct.
+    let temporary = kept.with_extension(std::process::id().to_string());
     let _ = fs::create_dir_all(&options.cache)
-        .and_then(|()| fs::write(&beside, &text))
-        .and_then(|()| fs::rename(&beside, &kept));
+        .and_then(|()| fs::write(&temporary, &text))
+        .and_then(|()| fs::rename(&temporary, &kept));
     Ok(text)
 }
 
-/// A Pipfile.lock as a requirements file (its `default` section: what is not for development alone).
+/// A Pipfile.lock as a requirements file (its section `default`, without development packages).
 fn pipenv(lock: &Path) -> Result<String, PackageError> {
     let failed = |why: String| PackageError::new(DOING, format!("{}: {why}", lock.display()));
     let text = fs::read(lock).map_err(|error| failed(error.to_string()))?;
@@ -297,7 +301,7 @@ fn pipenv(lock: &Path) -> Result<String, PackageError> {
         lines.push(format!("{} {source}", if index == 0 { "--index-url" } else { "--extra-index-url" }));
     }
     let packages = content["default"].as_object().ok_or_else(|| failed("it has no section \"default\"".to_owned()))?;
-    // pip checks hashes of all packages or of none, and those from a repository or a folder have none.
+    // pip checks the hashes of all packages or of none, and packages from a repository or a folder have none.
     let hashed = packages.values().all(|package| package["hashes"].as_array().is_some_and(|hashes| !hashes.is_empty()));
     for (name, package) in packages {
         let field = |key: &str| package[key].as_str();
@@ -316,7 +320,7 @@ fn pipenv(lock: &Path) -> Result<String, PackageError> {
         } else if let Some(version) = field("version") {
             format!("{name}{extras}{version}")
         } else {
-            return Err(failed(format!("{name} has neither a version nor a place")));
+            return Err(failed(format!("{name} has neither a version nor a source")));
         };
         if let Some(markers) = field("markers") {
             line += &format!(" ; {markers}");
@@ -334,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_declares_dependencies_is_found_or_refused_by_name() {
+    fn every_declaration_of_dependencies_is_found_or_rejected_by_name() {
         let project = "[project]\nname = \"chat\"\ndependencies = [\"humanize\"]\n";
         type Case<'a> = (&'a [(&'a str, &'a str)], Result<&'a str, &'a str>);
         let cases: &[Case<'_>] = &[
@@ -365,7 +369,7 @@ mod tests {
             ),
             (
                 &[("pyproject.toml", &*format!("{project}[tool.uv.sources]\nhumanize = {{ path = \"../h\" }}\n"))],
-                Err("names sources that only uv knows"),
+                Err("has [tool.uv.sources], which only uv reads"),
             ),
             (&[("pyproject.toml", "[project\n")], Err("pyproject.toml: TOML parse error")),
         ];
@@ -393,12 +397,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_above_the_codes_folder_is_told() {
+    fn imports_required_only_above_the_codes_folder_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("src")).unwrap();
         fs::write(folder.path().join("requirements.txt"), "humanize==4\nPyYAML\nboto3\npytest\n").unwrap();
         let told = |names: &[&str], source: &str| {
-            declared_above(&folder.path().join("src"), &names.iter().copied().collect(), &[source.as_bytes().to_vec()])
+            missing_from_parent_requirements(
+                &folder.path().join("src"),
+                &names.iter().copied().collect(),
+                &[source.as_bytes().to_vec()],
+            )
         };
         let note = told(&["app.py"], "import boto3, json\nfrom humanize.time import naturaldelta\n").unwrap();
         assert!(note.starts_with("imports humanize, which only "), "{note}");

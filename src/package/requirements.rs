@@ -1,5 +1,5 @@
-//! The language of requirements files, as far as it says which other files count: includes, constraints, and projects that
-//! are named by path. Everything else is pip's, and is handed on as it stands.
+//! Parses requirements files as far as they reference other files: includes, constraints, and projects that are named by
+//! path. Everything else is passed to pip unchanged.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,34 +11,35 @@ use super::PackageError;
 
 const DOING: &str = "install the dependencies";
 
-/// How deep files may include each other.
-const DEEPEST: usize = 32;
+/// The largest depth of includes.
+const MAX_INCLUDE_DEPTH: usize = 32;
 
-/// Requirements with everything that they include.
+/// Requirements with their includes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Requirements {
     pub lines: Vec<Line>,
-    /// The texts of all files that count, the constraints' too.
+    /// The texts of all files involved, constraints included.
     pub texts: Vec<String>,
-    /// Whether everything needs a hash (pip's hash-checking mode), and which are allowed: `sha256:...`.
+    /// The allowed hashes: `sha256:...`.
     pub hashes: BTreeSet<String>,
+    /// Whether every package needs a hash (pip's hash-checking mode).
     pub hashed: bool,
-    /// Whether something is named that may change without any of these texts: a file in the web.
-    pub fleeting: bool,
+    /// Whether a file is included by URL, which may change while these texts stay the same.
+    pub includes_url: bool,
 }
 
 /// One line for pip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
-    /// An option that says where packages come from.
+    /// An option, such as the package index.
     Option(String),
-    /// A requirement or whatever else, as it stands.
+    /// A requirement, unchanged.
     Plain(String),
     /// A project's folder, an archive or a wheel on this machine.
     Local(Local),
 }
 
-/// Something to install that is named by its path.
+/// A requirement that is named by its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Local {
     pub path: PathBuf,
@@ -49,8 +50,8 @@ pub(super) struct Local {
 }
 
 impl Requirements {
-    /// Reads a requirements file. Paths in it are relative to `folder`, where pip would run, or else to the file itself;
-    /// includes are relative to the file.
+    /// Reads a requirements file. Paths in it are relative to `folder`, where pip would run, or to the file itself; includes
+    /// are relative to the file.
     ///
     /// # Errors
     /// When it, or a file that it includes, cannot be read; when a project that it names by path is missing.
@@ -60,7 +61,7 @@ impl Requirements {
         Ok(all)
     }
 
-    /// Takes the text of a requirements file. Paths in it are relative to one of `bases`.
+    /// Parses the text of a requirements file. Paths in it are relative to one of `bases`.
     ///
     /// # Errors
     /// As `read`.
@@ -70,7 +71,7 @@ impl Requirements {
         Ok(all)
     }
 
-    /// Whether nothing is to be installed.
+    /// Whether there is nothing to install.
     pub fn is_empty(&self) -> bool {
         self.lines.iter().all(|line| matches!(line, Line::Option(_)))
     }
@@ -83,7 +84,7 @@ impl Requirements {
         })
     }
 
-    /// The names of the packages that are asked for by name.
+    /// The names of the packages that are required by name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().filter_map(|line| match line {
             Line::Plain(line) => {
@@ -96,7 +97,7 @@ impl Requirements {
 
     fn include(&mut self, file: &Path, folder: &Path, depth: usize) -> Result<(), PackageError> {
         let failed = |why: String| PackageError::new(DOING, format!("{}: {why}", file.display()));
-        if depth > DEEPEST {
+        if depth > MAX_INCLUDE_DEPTH {
             return Err(failed("requirements files include each other in a circle".to_owned()));
         }
         let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
@@ -112,11 +113,11 @@ impl Requirements {
     }
 
     fn line(&mut self, line: &str, bases: &[&Path], depth: usize) -> Result<(), PackageError> {
-        // pip takes includes to be relative to the file that they are in.
+        // As in pip, includes are relative to the file that they are in.
         let beside = |name: &str| bases.last().map_or_else(|| PathBuf::from(name), |base| base.join(name));
         if let Some(name) = option(line, "-r", "--requirement") {
             if is_url(name) {
-                self.fleeting = true;
+                self.includes_url = true;
                 self.lines.push(Line::Plain(line.to_owned()));
                 return Ok(());
             }
@@ -125,7 +126,7 @@ impl Requirements {
         }
         if let Some(name) = option(line, "-c", "--constraint") {
             if is_url(name) {
-                self.fleeting = true;
+                self.includes_url = true;
                 self.lines.push(Line::Option(line.to_owned()));
                 return Ok(());
             }
@@ -159,7 +160,7 @@ impl Requirements {
         }
         let line = match local(body, bases)? {
             Some(local) => Line::Local(local),
-            // What is editable has no place in a zip: the same, installed.
+            // Editable installations cannot be zipped, so it is installed normally.
             None => Line::Plain(requirement.to_owned()),
         };
         self.lines.push(line);
@@ -167,7 +168,7 @@ impl Requirements {
     }
 }
 
-/// The lines as pip reads them: with what a backslash continues, without comments.
+/// The lines as pip reads them: continued by backslashes, without comments.
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut pending = String::new();
@@ -209,7 +210,7 @@ fn is_url(text: &str) -> bool {
     text.contains("://") && !text.starts_with("file:")
 }
 
-/// What a requirement names by path, if it does.
+/// Parses a requirement that is named by path; `None` for other requirements.
 fn local(requirement: &str, bases: &[&Path]) -> Result<Option<Local>, PackageError> {
     let (body, marker) = match requirement.split_once(" ;").or_else(|| requirement.split_once("; ")) {
         Some((body, marker)) => (body.trim(), format!("; {}", marker.trim())),
@@ -255,7 +256,7 @@ fn local(requirement: &str, bases: &[&Path]) -> Result<Option<Local>, PackageErr
     }
 }
 
-/// `%20` and the like in a URL's path.
+/// Decodes `%20` and the like in a URL's path.
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -269,11 +270,11 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A digest of what a project's folder, an archive or a wheel contains: names and contents, without what builds and tools
+/// A digest of the names and contents in a project's folder, an archive or a wheel, without the files that builds and tools
 /// leave in a project.
 ///
 /// # Errors
-/// When something cannot be read.
+/// When a file cannot be read.
 pub(super) fn digest(path: &Path) -> Result<String, PackageError> {
     let failed = |path: &Path, error: std::io::Error| PackageError::new(DOING, format!("{}: {error}", path.display()));
     let mut hash = Sha256::new();
@@ -289,15 +290,15 @@ pub(super) fn digest(path: &Path) -> Result<String, PackageError> {
         hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         let entries = fs::read_dir(&path).map_err(|error| failed(&path, error))?;
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        // A linked folder may lead in a circle; a link that leads nowhere is nothing that a build could read.
-        paths.retain(|path| !is_left_by_tools(path) && path.exists() && !(path.is_symlink() && path.is_dir()));
+        // Linked folders may form a cycle; builds cannot read broken links.
+        paths.retain(|path| !is_build_output(path) && path.exists() && !(path.is_symlink() && path.is_dir()));
         paths.sort();
         pending.extend(paths);
     }
     Ok(hex::encode(&hash.finalize()[..16]))
 }
 
-fn is_left_by_tools(path: &Path) -> bool {
+fn is_build_output(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folders = ["build", "dist", "node_modules", "__pycache__"];
     path.is_dir()
@@ -312,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_path_is_found_and_what_is_none_is_pips() {
+    fn every_form_of_a_path_is_found_and_the_rest_is_left_to_pip() {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         for name in ["fn", "a lib", "lib"] {
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn includes_are_relative_to_their_file_and_all_texts_count() {
+    fn includes_are_relative_to_their_file_and_all_texts_are_recorded() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let write = |name: &str, text: &str| {
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_projects_digest_is_of_what_people_write() {
+    fn a_projects_digest_ignores_build_output() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();

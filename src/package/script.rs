@@ -1,4 +1,4 @@
-//! Code for node and python: what is in the folder, and what npm or pip installs for it.
+//! Packages code for node and python: the files of its folder, and the dependencies that npm or pip installs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,40 +9,40 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::cache::Cache;
 use super::folder::{self, Contents, Files, Verdict};
 use super::install::Install;
-use super::npm::{Modules, Stage};
+use super::npm::{Modules, StagedInstall};
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
-use super::{file_name, handler, is_zip, npm, pip, private, python, sdk, workspace};
+use super::{credentials, file_name, handler, is_zip, npm, pip, python, sdk, workspace};
 use crate::core::stack::Build;
 use crate::machine::interpreter::{self, Interpreter, Language};
 
-/// How many installations go on side by side.
-const INSTALLATIONS: usize = 4;
+/// How many installations run in parallel.
+const MAX_INSTALLATIONS: usize = 4;
 
-/// The longest inline code in bytes: 4 MB (CloudFormation template reference, `AWS::Lambda::Function Code`, `ZipFile`).
-const LONGEST_INLINE: usize = 4 << 20;
+/// The limit of inline code in bytes: 4 MB (CloudFormation template reference, `AWS::Lambda::Function Code`, `ZipFile`).
+const MAX_INLINE_BYTES: usize = 4 << 20;
 
-/// What came of a function's code.
+/// A function's packaged code.
 #[derive(Debug, Clone)]
 struct Packed {
     artifact: Artifact,
-    /// What it uses of the SDK that its runtime brings.
+    /// The packages that it imports from the runtime's SDK.
     sdk: BTreeSet<String>,
     notes: Vec<String>,
 }
 
-/// What code depends on, and where that is.
+/// The location of a function's dependencies.
 #[derive(Debug, Clone)]
 enum Dependencies {
-    /// pip has installed it into a folder.
+    /// A folder that pip has installed them into.
     Folder(PathBuf),
-    /// A package manager of Node.js has installed it.
-    Stage(Arc<Stage>),
-    /// It is in the code's own folder.
+    /// A folder that a package manager of Node.js has installed them into.
+    Staged(Arc<StagedInstall>),
+    /// The code's own folder.
     Own,
 }
 
-/// Packages the code of all functions that node or python runs.
+/// Packages the code of all functions with a node or python runtime.
 pub(super) async fn build(
     scripts: Vec<(Code, Language)>,
     target: Target,
@@ -68,7 +68,7 @@ pub(super) async fn build(
         });
     }
     let packed = packing.finish().await?;
-    // What is said of several functions, of one folder mostly, is said once.
+    // Notes that are the same for several functions, mostly of one folder, are printed once.
     let mut notes: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
     for (function, note) in
         packed.iter().flat_map(|(function, packed)| packed.notes.iter().map(move |note| (function, note)))
@@ -84,18 +84,18 @@ pub(super) async fn build(
                 || packed.iter().filter(|(function, packed)| runtimes[*function] == *runtime && !packed.sdk.is_empty());
             let wanted: BTreeSet<String> = users().flat_map(|(_, packed)| packed.sdk.clone()).collect();
             let functions: Vec<&String> = users().map(|(function, _)| function).collect();
-            let place = sdk::Place {
+            let place = sdk::SdkInstall {
                 folder: &options.sdk,
                 tools: options.tools.as_deref(),
                 ignore_scripts: options.ignore_scripts,
             };
-            sdk::provide(runtime, interpreter, &wanted, &place, progress).await.map_err(|error| error.of(functions))?;
+            sdk::install(runtime, interpreter, &wanted, &place, progress).await.map_err(|error| error.of(functions))?;
         }
     }
     Ok(packed.into_iter().map(|(function, packed)| (function, packed.artifact)).collect())
 }
 
-/// What runs each runtime here.
+/// This machine's interpreter for each runtime.
 async fn interpreters(
     scripts: &[(Code, Language)],
     options: &Options,
@@ -109,14 +109,14 @@ async fn interpreters(
             PackageError::new("run the code", &missing).help(missing.help()).of(functions)
         })?;
         if !interpreter.is_of(runtime) {
-            progress(Progress::Note(format!("{runtime} is run with version {} here", interpreter.version)));
+            progress(Progress::Note(format!("this machine runs {runtime} with version {}", interpreter.version)));
         }
         found.insert(runtime.clone(), interpreter);
     }
     Ok(found)
 }
 
-/// Installs what the functions declare, each thing once. Gives what they depend on, by function.
+/// Installs the dependencies that the functions declare, equal ones once. Returns their locations by function.
 async fn install(
     scripts: &[(Code, Language)],
     target: Target,
@@ -125,7 +125,7 @@ async fn install(
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Dependencies>, PackageError> {
     let mut wanted: BTreeMap<String, (Install, BTreeSet<String>)> = BTreeMap::new();
-    let mut stages: BTreeMap<String, (Arc<Stage>, BTreeSet<String>)> = BTreeMap::new();
+    let mut stages: BTreeMap<String, (Arc<StagedInstall>, BTreeSet<String>)> = BTreeMap::new();
     let mut found: BTreeMap<String, Dependencies> = BTreeMap::new();
     for (code, language) in scripts {
         let Source::Path(folder) = &code.source else { continue };
@@ -148,10 +148,10 @@ async fn install(
                 None
             }
             Language::Python => {
-                // Whose pip it is counts only where its own packages are wanted.
+                // For Lambda any python's pip will do.
                 let any = interpreter::within(options.tools.as_deref(), "python3");
                 let program = interpreter.map_or(any.as_path(), |interpreter| &interpreter.program);
-                pip::wanted(folder, code, target, (program, version), options).await.map_err(of)?
+                pip::dependencies(folder, code, target, (program, version), options).await.map_err(of)?
             }
         };
         if let Some(install) = install {
@@ -159,40 +159,40 @@ async fn install(
         }
     }
     let made = stream::iter(wanted.values().map(|(install, functions)| async move {
-        if !install.is_made(&options.cache) {
-            let whose = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {whose} ({})", install.what)));
-            install.make(&options.cache).await.map_err(|error| error.of(functions))?;
+        if !install.is_installed(&options.cache) {
+            let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+            progress(Progress::Note(format!("installing the dependencies of {names} ({})", install.what)));
+            install.install(&options.cache).await.map_err(|error| error.of(functions))?;
         }
         Ok::<_, PackageError>(())
     }));
-    made.buffer_unordered(INSTALLATIONS).try_collect::<()>().await?;
+    made.buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
     let made = stream::iter(stages.values().map(|(stage, functions)| async move {
         for note in &stage.notes {
             progress(Progress::Note(note.clone()));
         }
-        if !stage.is_made(&options.cache) {
-            let whose = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {whose} ({})", stage.what)));
-            stage.make(&options.cache).await.map_err(|error| error.of(functions))?;
+        if !stage.is_installed(&options.cache) {
+            let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+            progress(Progress::Note(format!("installing the dependencies of {names} ({})", stage.what)));
+            stage.install(&options.cache).await.map_err(|error| error.of(functions))?;
         }
         Ok::<_, PackageError>(())
     }));
-    made.buffer_unordered(INSTALLATIONS).try_collect::<()>().await?;
+    made.buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
     for (install, functions) in wanted.into_values() {
         let folder = install.kept(&options.cache);
         found.extend(functions.into_iter().map(|function| (function, Dependencies::Folder(folder.clone()))));
     }
     for (stage, functions) in stages.into_values() {
-        found.extend(functions.into_iter().map(|function| (function, Dependencies::Stage(Arc::clone(&stage)))));
+        found.extend(functions.into_iter().map(|function| (function, Dependencies::Staged(Arc::clone(&stage)))));
     }
     Ok(found)
 }
 
-/// The longest source that somebody wrote by hand, in bytes.
-const LONGEST_SOURCE: usize = 100_000;
+/// Sources of at least this size, in bytes, are taken for the output of a bundler.
+const MAX_SOURCE_BYTES: usize = 100_000;
 
-/// Makes the zip of one function's code. `dependencies` is what it depends on, and the folder where that is kept.
+/// Builds the zip of one function's code. `dependencies` are its dependencies and the cache folder.
 fn pack(
     code: &Code,
     language: Language,
@@ -202,11 +202,11 @@ fn pack(
 ) -> Result<Packed, PackageError> {
     let path = match form(code)? {
         Form::Inline(text) => return inline(code, language, target, text),
-        Form::Zip(path) => return adopt(code, language, path),
+        Form::Zip(path) => return pack_zip(code, language, path),
         Form::Folder(path) => path,
     };
     let linked = match dependencies {
-        Some((Dependencies::Own, _)) => npm::linked(path, code, target)?,
+        Some((Dependencies::Own, _)) => npm::linked_packages(path, code, target)?,
         _ => None,
     };
     let whole = matches!(dependencies, Some((Dependencies::Own, _))) && linked.is_none();
@@ -223,29 +223,30 @@ fn pack(
                 files.entry(name).or_insert(file);
             }
         }
-        Some((Dependencies::Stage(stage), kept)) => {
+        Some((Dependencies::Staged(stage), kept)) => {
             files.extend(stage.installed(kept, &imports(usize::MAX))?);
         }
         _ => files.extend(linked.unwrap_or_default()),
     }
     let names: BTreeSet<&str> = files.keys().map(String::as_str).collect();
     check_handler(code, language, &names, &left_out, &file_name(path))?;
-    // Of code without packages alone, and not of what a bundler wrote: that has imports in it which it never comes to.
+    // Only for code without packages. A bundler's output is skipped: it contains imports that never run.
     let is_bare = !names.iter().any(|name| name.starts_with("node_modules/"));
-    let is_told = language == Language::Node && code.build == Build::Ordinary && is_bare;
-    let missing = is_told.then(|| npm::not_there(&imports(LONGEST_SOURCE), &names));
+    let checks_imports = language == Language::Node && code.build == Build::Ordinary && is_bare;
+    let missing = checks_imports.then(|| npm::missing_imports(&imports(MAX_SOURCE_BYTES), &names));
     let bare_python =
         language == Language::Python && code.build == Build::Ordinary && !code.layers && !python::declares(path);
-    let above = bare_python.then(|| python::declared_above(path, &names, &sources));
-    let (sdk, mut notes) = sdk::used(language, &code.runtime, &names, sources.into_iter());
+    let above = bare_python.then(|| python::missing_from_parent_requirements(path, &names, &sources));
+    let (sdk, mut notes) = sdk::imported(language, &code.runtime, &names, sources.into_iter());
     notes.extend(above.flatten());
-    notes.extend(private::warning(&secrets));
+    notes.extend(credentials::warning(&secrets));
     notes.extend(missing.flatten());
     let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
     Ok(Packed { artifact, sdk, notes })
 }
 
-/// Finds what `pack` would refuse whatever is installed, and which of the function's properties it is about.
+/// Checks for everything that `pack` would reject regardless of installed packages; an error names the property that causes
+/// it.
 pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str, PackageError)> {
     let of_code = |error| ("Code", error);
     let (names, left_out, place) = match form(code).map_err(of_code)? {
@@ -267,10 +268,10 @@ pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str
     check_handler(code, language, &names, &left_out, &place).map_err(|error| ("Handler", error))
 }
 
-/// Whether what a handler names may come with what a folder says it depends on.
+/// Whether the handler's module may come from a dependency that the folder declares.
 fn may_be_installed(folder: &Path, language: Language, handler: &str) -> bool {
     if language == Language::Python {
-        // The name of a distribution on PyPI need not be that of its module.
+        // The name of a package on PyPI may differ from that of its module.
         return python::declares(folder);
     }
     let name = handler.split(['.', '/']).find(|part| !part.is_empty()).unwrap_or(handler);
@@ -278,7 +279,7 @@ fn may_be_installed(folder: &Path, language: Language, handler: &str) -> bool {
     std::fs::read_to_string(folder.join("package.json")).is_ok_and(|text| names.iter().any(|name| text.contains(name)))
 }
 
-/// What a function's code for node or python is.
+/// The form in which code for node or python is given.
 enum Form<'a> {
     Inline(&'a str),
     Zip(&'a Path),
@@ -290,88 +291,88 @@ fn form(code: &Code) -> Result<Form<'_>, PackageError> {
         Source::Inline(text) => return Ok(Form::Inline(text)),
         Source::Path(path) if path.is_dir() => return Ok(Form::Folder(path)),
         Source::Path(path) if path.is_file() && is_zip(path) => return Ok(Form::Zip(path)),
-        Source::Path(path) if path.is_file() => format!("{} is a file, and not a .zip", path.display()),
+        Source::Path(path) if path.is_file() => format!("{} is a file but not a .zip", path.display()),
         Source::Path(path) => format!("there is no {}", path.display()),
     };
     Err(PackageError::new("find the code", why)
-        .help(format!("CodeUri is relative to the template; for {} it names a folder or a .zip", code.runtime)))
+        .help(format!("CodeUri is relative to the template; for {} it must be a folder or a .zip", code.runtime)))
 }
 
-/// A folder's own files: without dependencies that are to be installed, and without what tools leave there. `modules` is
-/// whether its own `node_modules` go along.
+/// A folder's own files, without dependencies that are installed separately and without files of tools. `modules` is whether
+/// to include its own `node_modules`.
 fn read(folder: &Path, code: &Code, language: Language, modules: bool) -> Result<Contents, PackageError> {
     let repository = workspace::repository(&std::fs::canonicalize(folder).unwrap_or_default(), &code.template);
     if code.build == Build::Skip {
         let judge = |name: &str, _: &Path| {
             let secret = name.rsplit('/').next() == Some(".npmrc");
-            if secret || folder::is_foreign(name) { Verdict::Leave } else { Verdict::Whole }
+            if secret || folder::is_never_packaged(name) { Verdict::Exclude } else { Verdict::IncludeAll }
         };
         return folder::read_within(folder, &repository, &judge);
     }
-    let development = if language == Language::Node { npm::for_development(folder) } else { BTreeSet::new() };
+    let development = if language == Language::Node { npm::development_packages(folder) } else { BTreeSet::new() };
     folder::read_within(folder, &repository, &|name, path| {
         let last = name.rsplit('/').next().unwrap_or(name);
         match language {
-            _ if folder::is_foreign(name) => Verdict::Leave,
-            // It may hold tokens, and is for npm alone.
-            Language::Node if last == ".npmrc" => Verdict::Leave,
-            Language::Node if development.contains(name) => Verdict::Leave,
-            Language::Node if name.strip_prefix("node_modules/").is_some_and(npm::is_tools_own) => Verdict::Leave,
-            Language::Node if name == "node_modules" && modules => Verdict::Whole,
-            Language::Node if name == "node_modules" => Verdict::Leave,
-            Language::Python if last == "__pycache__" || path.join("pyvenv.cfg").is_file() => Verdict::Leave,
-            _ => Verdict::Take,
+            _ if folder::is_never_packaged(name) => Verdict::Exclude,
+            // It may contain tokens, and only npm needs it.
+            Language::Node if last == ".npmrc" => Verdict::Exclude,
+            Language::Node if development.contains(name) => Verdict::Exclude,
+            Language::Node if name.strip_prefix("node_modules/").is_some_and(npm::is_tool_file) => Verdict::Exclude,
+            Language::Node if name == "node_modules" && modules => Verdict::IncludeAll,
+            Language::Node if name == "node_modules" => Verdict::Exclude,
+            Language::Python if last == "__pycache__" || path.join("pyvenv.cfg").is_file() => Verdict::Exclude,
+            _ => Verdict::Include,
         }
     })
 }
 
-/// What in a code's folder looks like credentials.
+/// The files in a function's folder that look like credentials.
 pub(super) fn secrets(folder: &Path, code: &Code, language: Language) -> BTreeSet<String> {
     read(folder, code, language, false).map(|contents| contents.secrets).unwrap_or_default()
 }
 
-/// What pip has installed.
+/// The files that pip has installed.
 fn installed(folder: &Path) -> Result<Files, PackageError> {
     Ok(folder::read(folder, &|_, _| Verdict::Installed)?.files)
 }
 
-/// A zip that the user made, as it is, if the handler is in it.
-fn adopt(code: &Code, language: Language, path: &Path) -> Result<Packed, PackageError> {
+/// The user's own zip, unchanged, after checking that the handler is in it.
+fn pack_zip(code: &Code, language: Language, path: &Path) -> Result<Packed, PackageError> {
     let artifact = zip::read(path)?;
     let contents =
         zip::contents(&artifact.zip, |name| sdk::is_source(language, name)).map_err(|error| broken(path, error))?;
     let names: BTreeSet<&str> = contents.iter().map(|(name, _)| name.as_str()).collect();
     check_handler(code, language, &names, &Files::new(), &file_name(path))?;
     let sources = contents.iter().filter_map(|(_, content)| content.clone());
-    let (sdk, notes) = sdk::used(language, &code.runtime, &names, sources);
+    let (sdk, notes) = sdk::imported(language, &code.runtime, &names, sources);
     Ok(Packed { artifact, sdk, notes })
 }
 
-/// The names of the files of a zip that the user made.
+/// The names of the files in the user's own zip.
 fn zip_names(path: &Path) -> Result<BTreeSet<String>, PackageError> {
     let contents = zip::contents(&zip::read(path)?.zip, |_| false).map_err(|error| broken(path, error))?;
     Ok(contents.into_iter().map(|(name, _)| name).collect())
 }
 
 fn broken(zip: &Path, why: impl std::fmt::Display) -> PackageError {
-    PackageError::new("take the zip", format!("{}: {why}", zip.display()))
+    PackageError::new("read the zip", format!("{}: {why}", zip.display()))
 }
 
-/// The one file that inline code is put into.
+/// The name of the file for inline code.
 fn inline_name(language: Language) -> &'static str {
     if language == Language::Node { "index.js" } else { "index.py" }
 }
 
-/// Inline code in the one file that CloudFormation puts it into.
+/// Zips inline code under the file name that CloudFormation uses.
 fn inline(code: &Code, language: Language, target: Target, text: &str) -> Result<Packed, PackageError> {
-    if text.len() > LONGEST_INLINE {
-        let why = format!("it has {} bytes inline, and CloudFormation takes at most {LONGEST_INLINE}", text.len());
+    if text.len() > MAX_INLINE_BYTES {
+        let why = format!("it has {} bytes inline, but CloudFormation accepts at most {MAX_INLINE_BYTES}", text.len());
         return Err(PackageError::new("package the code", why).help("put it into a folder and name that in CodeUri"));
     }
     let name = inline_name(language);
     check_handler(code, language, &BTreeSet::from([name]), &Files::new(), "inline code")?;
     let content = text.as_bytes().to_vec();
-    let (sdk, notes) = sdk::used(language, &code.runtime, &BTreeSet::from([name]), [content.clone()].into_iter());
+    let (sdk, notes) = sdk::imported(language, &code.runtime, &BTreeSet::from([name]), [content.clone()].into_iter());
     let artifact = zip::pack(vec![Entry { name: name.to_owned(), executable: false, content }], target)?;
     Ok(Packed { artifact, sdk, notes })
 }

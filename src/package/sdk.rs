@@ -1,5 +1,5 @@
-//! The SDK that Lambda's managed runtimes bring: handlers use it without declaring it. On this machine nobody brings it, so
-//! what is used is installed once for a local cloud, where node and python look after they have looked in the code.
+//! The SDK that Lambda's managed runtimes include, so that handlers use it without declaring it. This machine does not have
+//! it, so the packages that code imports are installed once for the local cloud; node and python search them after the code.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,12 +16,12 @@ use super::install::run;
 use super::{PackageError, Progress, environment, npm, pip};
 use crate::machine::interpreter::{self, Interpreter, Language};
 
-const DOING: &str = "get the SDK that Lambda brings for the code";
+const DOING: &str = "install the AWS SDK (which Lambda's runtime includes) for the code";
 
-/// The oldest boto3 that knows AWS_ENDPOINT_URL (its changelog, 1.28.0).
+/// The oldest boto3 that reads AWS_ENDPOINT_URL (its changelog, 1.28.0).
 const BOTO3: &str = "boto3>=1.28";
 
-/// Whether a file can say what is used: code that is not a dependency's.
+/// Whether a file is source code that is not a dependency's.
 pub(super) fn is_source(language: Language, name: &str) -> bool {
     let extensions: &[&str] = match language {
         Language::Node => &[".js", ".mjs", ".cjs"],
@@ -30,9 +30,9 @@ pub(super) fn is_source(language: Language, name: &str) -> bool {
     !name.contains("node_modules/") && extensions.iter().any(|extension| name.ends_with(extension))
 }
 
-/// What the sources import of the runtime's SDK that is not among `names`, the files of the whole code; and what is to be
-/// said about it.
-pub(super) fn used(
+/// The packages of the runtime's SDK that the sources import and that are not among `names`, the files of the whole code; and
+/// notes for the user.
+pub(super) fn imported(
     language: Language,
     runtime: &str,
     names: &BTreeSet<&str>,
@@ -57,11 +57,11 @@ pub(super) fn used(
     }
     found.retain(|package| !names.iter().any(|name| name.contains(&format!("{place}{package}/"))));
     let mut notes = Vec::new();
-    let strange: Vec<String> = found.iter().filter(|package| !brings(runtime, package)).cloned().collect();
+    let strange: Vec<String> = found.iter().filter(|package| !includes(runtime, package)).cloned().collect();
     for package in strange {
         found.remove(&package);
         notes.push(format!(
-            "it uses {package}, which {runtime} does not bring; declare it in a package.json: npm install {package}"
+            "imports {package}, which the runtime {runtime} does not include; declare it in a package.json: npm install {package}"
         ));
     }
     if language == Language::Python && !found.is_empty() {
@@ -70,44 +70,44 @@ pub(super) fn used(
     (found, notes)
 }
 
-/// Whether a runtime brings a package of the SDK: version 2 of the JavaScript SDK up to Node.js 16, version 3 from then on
-/// (Lambda developer guide, runtime-included SDK versions).
-fn brings(runtime: &str, package: &str) -> bool {
+/// Whether a runtime includes a package of the SDK: Node.js 16 and older include version 2 of the JavaScript SDK, newer ones
+/// version 3 (Lambda developer guide, runtime-included SDK versions).
+fn includes(runtime: &str, package: &str) -> bool {
     let release = runtime.strip_prefix("nodejs").and_then(|version| version.strip_suffix(".x")?.parse::<u32>().ok());
     release.is_none_or(|release| (release <= 16) == (package == "aws-sdk"))
 }
 
-/// Where the SDK is kept, and how npm installs it.
-pub(super) struct Place<'a> {
+/// Where and how to install the SDK.
+pub(super) struct SdkInstall<'a> {
     pub folder: &'a Path,
-    /// Where npm is; `None` for the PATH.
+    /// The folder with npm; `None` for the PATH.
     pub tools: Option<&'a Path>,
     pub ignore_scripts: bool,
 }
 
-/// Installs below `folder` what code in the folder `code` uses of the SDK that `runtime` brings, unless it is there: for code
-/// that another deployer than ours brought to the local cloud.
+/// Installs below `folder` the packages that code in the folder `code` imports from the SDK of `runtime`, unless they are
+/// installed already. For code that another tool than wschat deployed to the local cloud.
 ///
 /// # Errors
 /// When the code cannot be read, the runtime's interpreter is missing, or the installation fails.
-pub async fn bring(runtime: &str, code: &Path, folder: &Path) -> Result<(), PackageError> {
+pub async fn install_imported(runtime: &str, code: &Path, folder: &Path) -> Result<(), PackageError> {
     let Some(language) = Language::of(runtime) else { return Ok(()) };
     let look = {
         let (runtime, code) = (runtime.to_owned(), code.to_owned());
-        move || used_in(language, &runtime, &code)
+        move || imported_by_folder(language, &runtime, &code)
     };
     let packages = tokio::task::spawn_blocking(look).await.map_err(|error| PackageError::new(DOING, error))??;
     if packages.is_empty() {
         return Ok(());
     }
     let interpreter = interpreter::find(runtime, None).await.map_err(|missing| PackageError::new(DOING, &missing))?;
-    let place = Place { folder, tools: None, ignore_scripts: false };
-    provide(runtime, &interpreter, &packages, &place, &|progress| tracing::info!("{progress:?}")).await
+    let place = SdkInstall { folder, tools: None, ignore_scripts: false };
+    install(runtime, &interpreter, &packages, &place, &|progress| tracing::info!("{progress:?}")).await
 }
 
-/// What the code in a folder, with all that it depends on, uses of its runtime's SDK. What an installed package imports is not
-/// looked at: much of that is for those who have it.
-fn used_in(language: Language, runtime: &str, folder: &Path) -> Result<BTreeSet<String>, PackageError> {
+/// The packages that the code in a folder imports from its runtime's SDK. Imports of installed packages are ignored: many of
+/// them are optional.
+fn imported_by_folder(language: Language, runtime: &str, folder: &Path) -> Result<BTreeSet<String>, PackageError> {
     let files = folder::read(folder, &|_, _| Verdict::Installed)?.files;
     let records = files.iter().filter(|(name, _)| name.ends_with(".dist-info/RECORD"));
     let records: Vec<String> = records.filter_map(|(_, path)| fs::read_to_string(path).ok()).collect();
@@ -115,15 +115,15 @@ fn used_in(language: Language, runtime: &str, folder: &Path) -> Result<BTreeSet<
         records.iter().flat_map(|record| record.lines()).filter_map(|line| line.split(',').next()).collect();
     let own = files.iter().filter(|(name, _)| is_source(language, name) && !installed.contains(name.as_str()));
     let names = files.keys().map(String::as_str).collect();
-    Ok(used(language, runtime, &names, own.filter_map(|(_, path)| fs::read(path).ok())).0)
+    Ok(imported(language, runtime, &names, own.filter_map(|(_, path)| fs::read(path).ok())).0)
 }
 
-/// Installs `packages` where code of `runtime` finds them, unless they are there.
-pub(super) async fn provide(
+/// Installs `packages` where code of `runtime` finds them, unless they are installed already.
+pub(super) async fn install(
     runtime: &str,
     interpreter: &Interpreter,
     packages: &BTreeSet<String>,
-    place: &Place<'_>,
+    place: &SdkInstall<'_>,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<(), PackageError> {
     if packages.is_empty() {
@@ -132,7 +132,7 @@ pub(super) async fn provide(
     let failed = |error: io::Error| PackageError::new(DOING, error);
     fs::create_dir_all(place.folder).map_err(failed)?;
     let folder = fs::canonicalize(place.folder).map_err(failed)?;
-    // Of two runs at the same time, the second finds what the first has installed.
+    // Of two concurrent runs, the second waits and finds what the first has installed.
     let lock = File::create(folder.join("sdk.lock")).map_err(failed)?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
     let _lock = lock.await.map_err(io::Error::other).and_then(|lock| lock).map_err(failed)?;
@@ -151,10 +151,12 @@ pub(super) async fn provide(
         return Ok(());
     }
     let names = missing.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    progress(Progress::Note(format!("installing {names} for the local cloud; in AWS, {runtime} brings it")));
+    progress(Progress::Note(format!(
+        "installing {names} for the local cloud; on AWS, the runtime {runtime} includes it"
+    )));
     let installed = match Language::of(runtime) {
         Some(Language::Python) => {
-            let beside = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
+            let temporary = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
             let mut command = Command::new(&interpreter.program);
             environment::clean(&mut command, &[]);
             command
@@ -162,10 +164,10 @@ pub(super) async fn provide(
                 .args(pip::QUIET)
                 .args(pip::INSTALLING)
                 .arg("--target")
-                .arg(&beside)
+                .arg(&temporary)
                 .arg(BOTO3);
             let done = run(command, DOING, "pip install boto3", pip::WITHOUT_PIP).await;
-            done.and_then(|()| fs::rename(&beside, folder.join(interpreter.site())).map_err(failed))
+            done.and_then(|()| fs::rename(&temporary, folder.join(interpreter.site())).map_err(failed))
         }
         _ => {
             let manifest = folder.join("package.json");
@@ -184,14 +186,14 @@ pub(super) async fn provide(
         }
     };
     installed.map_err(|error| match error.help {
-        None => {
-            error.help("it is needed once, from a package registry; code that declares and brings it needs nothing")
-        }
+        None => error.help(
+            "it is downloaded once from a package registry; code that declares it as a dependency does not need it",
+        ),
         Some(_) => error,
     })
 }
 
-/// The packages that npm has finished installing in `folder`, by the record that it writes at the end.
+/// The packages that npm has finished installing in `folder`, from the record that it writes at the end.
 fn installed(folder: &Path) -> BTreeSet<String> {
     let record = fs::read(folder.join("node_modules/.package-lock.json")).unwrap_or_default();
     let record: Value = serde_json::from_slice(&record).unwrap_or_default();
@@ -203,10 +205,10 @@ fn installed(folder: &Path) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
-    fn used_by(runtime: &str, names: &[&str], source: &str) -> (Vec<String>, Vec<String>) {
+    fn imported_by(runtime: &str, names: &[&str], source: &str) -> (Vec<String>, Vec<String>) {
         let sources = [source.as_bytes().to_vec()].into_iter();
         let language = Language::of(runtime).unwrap();
-        let (found, notes) = used(language, runtime, &names.iter().copied().collect(), sources);
+        let (found, notes) = imported(language, runtime, &names.iter().copied().collect(), sources);
         (found.into_iter().collect(), notes)
     }
 
@@ -221,31 +223,31 @@ mod tests {
         "#;
         let expected =
             ["@aws-sdk/client-dynamodb", "@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb", "@smithy/protocol-http"];
-        assert_eq!(used_by("nodejs20.x", &["index.mjs"], source).0, expected);
+        assert_eq!(imported_by("nodejs20.x", &["index.mjs"], source).0, expected);
         let brought = ["node_modules/@aws-sdk/client-dynamodb/package.json", "node_modules/@smithy/protocol-http/a.js"];
-        assert_eq!(used_by("nodejs20.x", &brought, source).0, ["@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb"]);
+        assert_eq!(imported_by("nodejs20.x", &brought, source).0, ["@aws-sdk/client-s3", "@aws-sdk/lib-dynamodb"]);
     }
 
     #[test]
-    fn each_release_brings_one_version_of_the_sdk() {
+    fn each_release_includes_one_version_of_the_sdk() {
         let (two, three) = ("const AWS = require('aws-sdk');", "require('@aws-sdk/client-dynamodb')");
-        assert_eq!(used_by("nodejs16.x", &[], two), (vec!["aws-sdk".to_owned()], vec![]));
-        assert_eq!(used_by("nodejs18.x", &[], three), (vec!["@aws-sdk/client-dynamodb".to_owned()], vec![]));
+        assert_eq!(imported_by("nodejs16.x", &[], two), (vec!["aws-sdk".to_owned()], vec![]));
+        assert_eq!(imported_by("nodejs18.x", &[], three), (vec!["@aws-sdk/client-dynamodb".to_owned()], vec![]));
         for (runtime, source) in [("nodejs18.x", two), ("nodejs16.x", three)] {
-            let (found, notes) = used_by(runtime, &[], source);
+            let (found, notes) = imported_by(runtime, &[], source);
             assert!(found.is_empty());
             assert_eq!(notes.len(), 1, "{notes:?}");
         }
         let brought = ["node_modules/aws-sdk/package.json"];
-        assert_eq!(used_by("nodejs20.x", &brought, "require('aws-sdk/clients/dynamodb')"), (vec![], vec![]));
+        assert_eq!(imported_by("nodejs20.x", &brought, "require('aws-sdk/clients/dynamodb')"), (vec![], vec![]));
     }
 
     #[test]
-    fn boto3_is_found_unless_the_code_brings_it() {
+    fn boto3_is_found_unless_the_code_includes_it() {
         for source in ["import boto3", "import json, boto3", "    from botocore.exceptions import ClientError"] {
-            assert_eq!(used_by("python3.12", &["app.py"], source).0, ["boto3"], "{source}");
+            assert_eq!(imported_by("python3.12", &["app.py"], source).0, ["boto3"], "{source}");
         }
-        assert!(used_by("python3.12", &["app.py"], "# import boto3\nimport boto34").0.is_empty());
-        assert!(used_by("python3.12", &["app.py", "boto3/__init__.py"], "import boto3").0.is_empty());
+        assert!(imported_by("python3.12", &["app.py"], "# import boto3\nimport boto34").0.is_empty());
+        assert!(imported_by("python3.12", &["app.py", "boto3/__init__.py"], "import boto3").0.is_empty());
     }
 }

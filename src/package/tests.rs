@@ -1,4 +1,4 @@
-//! Whole builds, of crates without dependencies that are written for the test.
+//! Complete builds of crates without dependencies, which each test writes.
 
 use std::fs;
 use std::io::{Cursor, Read};
@@ -14,7 +14,7 @@ use super::*;
 
 const CARGO: &str = env!("CARGO");
 
-/// A folder with code in it and a cache beside it.
+/// A folder with code, and a cache beside it.
 pub(super) struct Fixture {
     folder: TempDir,
     pub functions: Vec<Code>,
@@ -55,8 +55,8 @@ impl Fixture {
         fixture
     }
 
-    /// A shell script in the fixture's own `bin`, to stand in for a tool. Another process writes it: a file that this
-    /// one holds open may be held by a child of another test's too, and then cannot be executed.
+    /// A fake tool: a shell script in the fixture's own `bin`. Another process writes it, because a file that this process
+    /// has open for writing may be inherited by a child of another test, and then cannot be executed.
     pub fn tool(&self, name: &str, script: &str) -> PathBuf {
         let path = self.path("bin").join(name);
         let write = "mkdir -p \"${0%/*}\" && printf '%s\n' '#!/bin/sh' \"$1\" > \"$0\" && chmod +x \"$0\"";
@@ -111,13 +111,13 @@ fn other_architecture() -> Architecture {
     }
 }
 
-/// What the one executable in a zip prints.
+/// The output of the only executable in a zip.
 fn run(artifact: &Artifact) -> String {
     let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
     assert_eq!(archive.file_names().map(Result::unwrap).collect::<Vec<_>>(), ["bootstrap"]);
     let folder = tempfile::tempdir().unwrap();
     archive.extract(folder.path()).unwrap();
-    // A copy that another process made, for the reason that `Fixture::tool` gives.
+    // Another process copies it, for the reason given at `Fixture::tool`.
     let copy_and_run = "cp \"$0\" \"$0.copy\" && exec \"$0.copy\"";
     let output = Command::new("sh").args(["-c", copy_and_run]).arg(folder.path().join("bootstrap")).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -134,7 +134,7 @@ async fn a_workspace_is_built_once_and_every_function_gets_its_binary() {
         .function("OneAgain", "one");
     let built = fixture.build(Target::Host).await.unwrap();
     let printed: BTreeMap<&str, String> = built.iter().map(|(id, artifact)| (id.as_str(), run(artifact))).collect();
-    // `extra` of two packages: cargo gives both one path, and each function still gets its own.
+    // Two packages have a binary `extra`, which cargo writes to one path; each function must still get its own.
     let expected = [
         ("One", "one/one"),
         ("OneAgain", "one/one"),
@@ -170,7 +170,7 @@ async fn a_shared_target_folder_does_not_mix_up_crates_of_one_name() {
         let (one, two) = (project("one"), project("two"));
         let (built, other) = tokio::join!(one.build(Target::Host), two.build(Target::Host));
         assert_eq!((run(&built.unwrap()["F"]), run(&other.unwrap()["F"])), ("one".to_owned(), "two".to_owned()));
-        // What is compiled already is found again, in either order.
+        // Neither order compiles again.
         for (fixture, text) in [(&one, "one"), (&two, "two"), (&one, "one")] {
             fixture.told.lock().unwrap().clear();
             assert_eq!(run(&fixture.build(Target::Host).await.unwrap()["F"]), text, "{setting}");
@@ -182,7 +182,7 @@ async fn a_shared_target_folder_does_not_mix_up_crates_of_one_name() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_comes_from_the_cache_and_what_has_does_not() {
+async fn only_unchanged_code_comes_from_the_cache() {
     let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
     let first = fixture.build(Target::Host).await.unwrap();
     let kept = |fixture: &Fixture| -> Vec<PathBuf> {
@@ -194,7 +194,7 @@ async fn what_has_not_changed_comes_from_the_cache_and_what_has_does_not() {
     assert_eq!(fixture.build(Target::Host).await.unwrap(), first);
     assert_eq!(kept(&fixture), zips);
 
-    // A zip that was cut off is made again.
+    // A truncated zip is built again.
     fs::write(&zips[0], &first["One"].zip[..100]).unwrap();
     assert_eq!(fixture.build(Target::Host).await.unwrap(), first);
 
@@ -204,7 +204,7 @@ async fn what_has_not_changed_comes_from_the_cache_and_what_has_does_not() {
     assert_eq!(kept(&fixture).len(), 1, "the old zip is gone");
     assert_ne!(kept(&fixture), zips);
 
-    // What nobody has built for long goes away.
+    // Zips that were not built for a long time are removed.
     let stale = fixture.options.cache.join("gone-0-0.zip");
     fs::write(&stale, "").unwrap();
     let long_ago = SystemTime::now() - Duration::from_secs(30 * 24 * 60 * 60);
@@ -214,7 +214,7 @@ async fn what_has_not_changed_comes_from_the_cache_and_what_has_does_not() {
 }
 
 #[tokio::test]
-async fn a_compilers_error_reaches_the_user_under_the_name_of_the_function() {
+async fn a_compilers_error_names_the_function() {
     let fixture =
         Fixture::workspace(&[("good", &["good"]), ("bad", &["bad"])]).function("Good", "good").function("Bad", "bad");
     fixture.write("bad/bad.rs", "fn main() { let x: u8 = \"text\"; }\n");
@@ -224,7 +224,7 @@ async fn a_compilers_error_reaches_the_user_under_the_name_of_the_function() {
     assert!(compiler.contains("error[E0308]: mismatched types"), "{compiler}");
     assert!(compiler.contains("bad/bad.rs:1"), "{compiler}");
 
-    // Where cargo itself gives up, its words are all there is.
+    // If cargo itself fails, its own output is shown.
     fixture.write("bad/bad.rs", "fn main() {}\n");
     fixture.write("bad/build.rs", "fn main() { panic!(\"no such library\") }\n");
     let error = fixture.build(Target::Host).await.unwrap_err();
@@ -233,17 +233,17 @@ async fn a_compilers_error_reaches_the_user_under_the_name_of_the_function() {
 }
 
 #[tokio::test]
-async fn code_that_cannot_be_found_is_refused_before_anything_is_built() {
+async fn missing_code_is_rejected_before_the_build() {
     type Prepare = fn(Fixture) -> Fixture;
     let cases: &[(&str, Prepare, &str)] = &[
         ("missing", |fixture| fixture.function("F", "nowhere"), "cannot find the code of F: there is no "),
-        ("neither", |fixture| fixture.function("F", "two/.."), " holds neither Cargo.toml nor bootstrap"),
-        ("file", |fixture| fixture.function("F", "two/a.rs"), "a.rs is a file, and not a .zip"),
+        ("neither", |fixture| fixture.function("F", "two/.."), " contains neither Cargo.toml nor bootstrap"),
+        ("file", |fixture| fixture.function("F", "two/a.rs"), "a.rs is a file but not a .zip"),
         ("several", |fixture| fixture.function("F", "two"), "two/Cargo.toml has several binaries: `a`, `b`"),
         (
             "unknown",
             |fixture| fixture.function("F", "two").last(|code| code.binary = Some("c".to_owned())),
-            "has no single binary `c`, but `a`, `b`",
+            "does not have exactly one binary `c`; it has `a`, `b`",
         ),
         (
             "java",
@@ -264,7 +264,7 @@ async fn code_that_cannot_be_found_is_refused_before_anything_is_built() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_cargo_refuses_is_shown_in_cargos_words() {
+async fn an_invalid_manifest_is_reported_with_cargos_error() {
     let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
     fixture.write("one/Cargo.toml", "[package]\nname = 5\n");
     let error = fixture.build(Target::Host).await.unwrap_err();
@@ -274,9 +274,9 @@ async fn a_manifest_that_cargo_refuses_is_shown_in_cargos_words() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn deployed_code_is_built_with_the_lambda_profile_where_there_is_one() {
+async fn deployed_code_is_built_with_the_lambda_profile_if_the_workspace_has_one() {
     let fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
-    // Whatever glibc the test's machine has, nothing here may need a newer one than Lambda's.
+    // Static, so that it does not depend on this machine's glibc, which may be newer than Lambda's.
     let link =
         "fn main() { println!(\"cargo:rustc-link-arg=-nostartfiles\"); println!(\"cargo:rustc-link-arg=-static\"); }";
     fixture.write("one/build.rs", link);
@@ -298,7 +298,7 @@ async fn deployed_code_is_built_with_the_lambda_profile_where_there_is_one() {
 }
 
 #[tokio::test]
-async fn cargo_sees_nothing_of_the_cargo_that_runs_us() {
+async fn variables_of_a_surrounding_cargo_are_removed() {
     let mut fixture = Fixture::workspace(&[("one", &["one"])]).function("One", "one");
     let seen = fixture.path("seen");
     fixture.options.cargo = fixture.tool("cargo", &format!("env >> {}\nexec false", seen.display()));
@@ -310,11 +310,11 @@ async fn cargo_sees_nothing_of_the_cargo_that_runs_us() {
 }
 
 #[tokio::test]
-async fn a_backend_that_is_asked_for_and_missing_says_what_to_install() {
+async fn a_missing_backend_is_reported_with_what_to_install() {
     let mut fixture = Fixture::workspace(&[("one", &["one"])])
         .function("One", "one")
         .last(|code| code.architecture = other_architecture());
-    // A toolchain without cross targets, whatever this one has: its rustc knows no folder for any.
+    // A toolchain without cross targets, regardless of the real one: its rustc has no folder for any.
     fixture.options.cargo = fixture.tool("cargo", &format!("[ \"$1\" = zigbuild ] && exit 101\nexec {CARGO} \"$@\""));
     fixture.tool("rustc", "echo /nowhere");
     let arch = other_architecture().rust();
@@ -322,7 +322,7 @@ async fn a_backend_that_is_asked_for_and_missing_says_what_to_install() {
         (Backend::Cargo, format!("Rust's target {arch}-unknown-linux-gnu is not installed"), "rustup target add"),
         (Backend::Musl, format!("Rust's target {arch}-unknown-linux-musl is not installed"), "rustup target add"),
         (Backend::Zigbuild, "cargo-zigbuild is not installed".to_owned(), "cargo install cargo-zigbuild"),
-        (Backend::Auto, format!("cannot make code for provided.al2023 on {}", other_architecture().as_str()), "-musl"),
+        (Backend::Auto, format!("cannot build code for provided.al2023 on {}", other_architecture().as_str()), "-musl"),
     ];
     for (backend, why, help) in cases {
         fixture.options.backend = backend;
@@ -335,7 +335,7 @@ async fn a_backend_that_is_asked_for_and_missing_says_what_to_install() {
 }
 
 #[tokio::test]
-async fn a_folder_gives_the_same_zip_whatever_the_order_and_the_times_of_its_files() {
+async fn a_folders_zip_does_not_depend_on_the_order_or_times_of_its_files() {
     let files = ["bootstrap", "lib/b.txt", "lib/a.txt", "z.sh", "Ä.txt"];
     let make = |names: Vec<&str>, time: SystemTime| {
         let fixture = Fixture::new();
@@ -345,7 +345,7 @@ async fn a_folder_gives_the_same_zip_whatever_the_order_and_the_times_of_its_fil
             fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         }
         make_executable(&fixture.path("code/z.sh"));
-        // What a build made goes in whatever git is to ignore; what git and this tool keep there does not.
+        // A build's output is included even if git ignores it; files of git and of wschat are not.
         fixture.write("code/lib/.gitignore", "*\n");
         fixture.write("code/.git/HEAD", "");
         fixture.write("code/.wschat/data", "");
@@ -381,7 +381,7 @@ async fn a_folder_gives_the_same_zip_whatever_the_order_and_the_times_of_its_fil
 
 #[tokio::test]
 #[cfg(unix)]
-async fn links_inside_a_folder_are_followed_and_others_refused() {
+async fn links_inside_a_folder_are_followed_and_others_rejected() {
     use std::os::unix::fs::symlink;
     let fixture = Fixture::new().function("F", "code");
     fixture.write("secret", "outside");
@@ -404,7 +404,7 @@ async fn links_inside_a_folder_are_followed_and_others_refused() {
 }
 
 #[tokio::test]
-async fn a_zip_is_taken_as_it_is_or_refused() {
+async fn a_zip_is_used_unchanged_or_rejected() {
     let zip_of = |name: &str, mode: u32| {
         let mut zip = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
         let options = ::zip::write::SimpleFileOptions::default().unix_permissions(mode);
@@ -418,8 +418,8 @@ async fn a_zip_is_taken_as_it_is_or_refused() {
     assert_eq!(fixture.build(Target::Lambda).await.unwrap()["F"].zip, given);
 
     let cases = [
-        (zip_of("code/bootstrap", 0o755), "there is no `bootstrap` at its top"),
-        (zip_of("bootstrap", 0o644), "`bootstrap` is not marked executable in it, so Lambda could not start it"),
+        (zip_of("code/bootstrap", 0o755), "it has no `bootstrap` in its root"),
+        (zip_of("bootstrap", 0o644), "its `bootstrap` is not marked executable, so Lambda could not start it"),
         (b"no zip at all".to_vec(), "invalid Zip archive: Could not find EOCD"),
     ];
     for (content, expected) in cases {
@@ -431,7 +431,7 @@ async fn a_zip_is_taken_as_it_is_or_refused() {
 }
 
 #[tokio::test]
-async fn code_over_a_limit_is_refused_with_its_heaviest_files() {
+async fn code_over_a_limit_is_rejected_with_its_largest_files() {
     let fixture = Fixture::new().function("F", "code");
     fixture.write("code/bootstrap", "#!/bin/sh\n");
     for (name, megabytes) in [("a", 60), ("b", 100), ("c", 90), ("d", 1), ("e", 2), ("f", 3)] {
@@ -447,11 +447,11 @@ async fn code_over_a_limit_is_refused_with_its_heaviest_files() {
     let error = fixture.build(Target::Lambda).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot zip the code of F: it has 256.0 MB unzipped, and Lambda takes at most 250.0 MB"
+        "cannot zip the code of F: it is 256.0 MB unzipped, but Lambda accepts at most 250.0 MB"
     );
     assert_eq!(
         error.help.unwrap(),
-        "the heaviest files in it:\n 100.0 MB  b\n  90.0 MB  c\n  60.0 MB  a\n   3.0 MB  f\n   2.0 MB  e"
+        "its largest files:\n 100.0 MB  b\n  90.0 MB  c\n  60.0 MB  a\n   3.0 MB  f\n   2.0 MB  e"
     );
 }
 

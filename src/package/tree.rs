@@ -1,5 +1,5 @@
-//! From an installed tree of packages, links and all, to the `node_modules` of one function: just what it needs, without a
-//! link, and so that every package finds the very packages that it finds in the tree.
+//! Converts an installed tree of packages, which may contain links, into the `node_modules` of one function: only what it
+//! needs, without links, and so that every package resolves to the same packages as in the tree.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -15,45 +15,49 @@ use super::{Architecture, PackageError, Target};
 /// An installed tree.
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
-    /// The folder that holds all of it, links resolved: nothing is looked for above.
+    /// The root of the tree, links resolved; packages above it are ignored.
     pub top: &'a Path,
-    /// What lies in `top` and is no installed package is really here: only its manifests were put into the tree.
+    /// The folder of the repository that `top` mirrors: `top` only has the manifests of the repository's own packages.
     pub source: &'a Path,
-    /// How far links may lead.
+    /// The folder that links must not leave.
     pub repository: &'a Path,
     pub target: Target,
     pub architecture: Architecture,
 }
 
-/// A package where it is put.
-struct Placed {
-    /// Where it is in the tree, links resolved.
+/// A package at its path in the zip.
+struct PlacedPackage {
+    /// Its folder in the tree, links resolved.
     real: PathBuf,
-    /// Its folder's name in the zip, with a slash at its end; empty for the function itself.
+    /// Its folder's name in the zip, with a slash at the end; empty for the function itself.
     prefix: String,
     parent: Option<usize>,
-    /// What is in its own `node_modules`.
+    /// The packages in its own `node_modules`.
     children: BTreeMap<String, usize>,
 }
 
 impl Tree<'_> {
-    /// What the package in `folder`, which is in the tree, needs to run, by names that begin with `node_modules/`. `also` are
-    /// packages that it uses without declaring them, and that go along if they are there.
+    /// The files that the package in `folder` needs at run time, by names that begin with `node_modules/`. `undeclared` are
+    /// packages that it imports without declaring them; they are included if the tree has them.
     ///
     /// # Errors
-    /// When a package that it declares is not in the tree, or cannot be read.
-    pub fn needed_by(&self, folder: &Path, also: &BTreeSet<String>) -> Result<Files, PackageError> {
-        let mut placed =
-            vec![Placed { real: folder.to_owned(), prefix: String::new(), parent: None, children: BTreeMap::new() }];
+    /// When a declared package is not in the tree, or cannot be read.
+    pub fn needed_by(&self, folder: &Path, undeclared: &BTreeSet<String>) -> Result<Files, PackageError> {
+        let mut placed = vec![PlacedPackage {
+            real: folder.to_owned(),
+            prefix: String::new(),
+            parent: None,
+            children: BTreeMap::new(),
+        }];
         let mut files = Files::new();
         let mut queue = VecDeque::from([0]);
-        // All that a package needs is placed before anything that its dependencies need: what is placed later is never seen by
-        // one that has found something else before.
+        // Breadth first: all dependencies of a package are placed before theirs, so that a package placed later never
+        // shadows one that was already resolved.
         while let Some(index) = queue.pop_front() {
             let manifest = manifest(&placed[index].real)?.unwrap_or_default();
             let mut names: BTreeMap<String, bool> = BTreeMap::new();
             if index == 0 {
-                names.extend(also.iter().map(|name| (name.clone(), false)));
+                names.extend(undeclared.iter().map(|name| (name.clone(), false)));
             }
             names.extend(needs(&manifest));
             for (name, required) in names {
@@ -75,7 +79,7 @@ impl Tree<'_> {
                     files.insert(format!("{prefix}{below}"), file);
                 }
                 let next = placed.len();
-                placed.push(Placed { real, prefix, parent: Some(parent), children: BTreeMap::new() });
+                placed.push(PlacedPackage { real, prefix, parent: Some(parent), children: BTreeMap::new() });
                 placed[parent].children.insert(name, next);
                 queue.push_back(next);
             }
@@ -83,7 +87,7 @@ impl Tree<'_> {
         Ok(files)
     }
 
-    /// Where Node.js finds `name` when a file in `folder` asks for it.
+    /// The folder to which Node.js resolves `name` for a file in `folder`.
     pub fn resolve(&self, folder: &Path, name: &str) -> Option<PathBuf> {
         let inside = folder.ancestors().take_while(|above| above.starts_with(self.top));
         let places = inside.filter(|above| above.file_name().is_none_or(|name| name != "node_modules"));
@@ -92,7 +96,7 @@ impl Tree<'_> {
         fs::canonicalize(found).ok()
     }
 
-    /// Whether a package is one for the machine that the code is for: some tools install those for others, too.
+    /// Whether a package supports the target machine: some tools also install packages for other machines.
     fn fits(&self, package: &Path) -> Result<bool, PackageError> {
         let manifest = manifest(package)?.unwrap_or_default();
         let cpu = match self.architecture {
@@ -109,21 +113,21 @@ impl Tree<'_> {
         Ok(self.target == Target::Host || (allows("os", "linux") && allows("cpu", cpu) && allows("libc", "glibc")))
     }
 
-    /// Where a package of the repository's own really is; `None` for one that is installed.
+    /// The real folder of one of the repository's own packages; `None` for an installed package.
     fn own(&self, package: &Path) -> Option<PathBuf> {
         let below = package.strip_prefix(self.top).ok()?;
         let installed = below.components().any(|step| step.as_os_str() == "node_modules");
         (!installed).then(|| self.source.join(below))
     }
 
-    /// The files of a package, without what is installed in it.
+    /// The files of a package, without its own `node_modules`.
     fn files(&self, package: &Path) -> Result<Files, PackageError> {
         match self.own(package) {
             Some(own) => own_files(&own, self.repository),
             None => {
                 let judge = |name: &str, _: &Path| match name {
-                    "node_modules" => Verdict::Leave,
-                    _ => Verdict::Whole,
+                    "node_modules" => Verdict::Exclude,
+                    _ => Verdict::IncludeAll,
                 };
                 Ok(folder::read(package, &judge)?.files)
             }
@@ -131,12 +135,12 @@ impl Tree<'_> {
     }
 }
 
-/// What a package names, and whether it must be there.
+/// The dependencies of a package, and whether each is required.
 fn needs(manifest: &Map<String, Value>) -> BTreeMap<String, bool> {
     let mut names: BTreeMap<String, bool> =
         declared(manifest, NEEDED).map(|(name, _)| (name.to_owned(), false)).collect();
     for (name, _) in declared(manifest, &["dependencies"]) {
-        // Listed twice, it is optional.
+        // A package in both lists is optional.
         let optional = declared(manifest, &["optionalDependencies"]).any(|(other, _)| other == name);
         names.insert(name.to_owned(), !optional);
     }
@@ -148,8 +152,8 @@ fn needs(manifest: &Map<String, Value>) -> BTreeMap<String, bool> {
     names
 }
 
-/// The package that `index` sees under a name, as things are placed so far.
-fn visible(placed: &[Placed], index: usize, name: &str) -> Option<usize> {
+/// The package that `name` resolves to for `index`, among the packages placed so far.
+fn visible(placed: &[PlacedPackage], index: usize, name: &str) -> Option<usize> {
     let mut at = Some(index);
     while let Some(index) = at {
         if let Some(found) = placed[index].children.get(name) {
@@ -160,15 +164,16 @@ fn visible(placed: &[Placed], index: usize, name: &str) -> Option<usize> {
     None
 }
 
-/// The files of a package of the repository's own, as it would be packed: what `files` in its package.json names; without
-/// that, all but what is installed in it and what begins with a dot (settings, and what tools leave). What git ignores goes
-/// along, for what a build wrote is what is run.
+/// The files of one of the repository's own packages, as `npm pack` selects them: those that `files` in its package.json
+/// names; by default all except `node_modules` and names that begin with a dot (settings and files of tools). Files that git
+/// ignores are included, because the code that runs is often the output of a build.
 pub(super) fn own_files(package: &Path, repository: &Path) -> Result<Files, PackageError> {
     let manifest = manifest(package)?.unwrap_or_default();
     let judge = |name: &str, _: &Path| {
         let last = name.rsplit('/').next().unwrap_or(name);
-        let left = last == "node_modules" || folder::is_foreign(name) || last == ".npmrc" || last.starts_with(".env");
-        if left || name.starts_with('.') { Verdict::Leave } else { Verdict::Whole }
+        let left =
+            last == "node_modules" || folder::is_never_packaged(name) || last == ".npmrc" || last.starts_with(".env");
+        if left || name.starts_with('.') { Verdict::Exclude } else { Verdict::IncludeAll }
     };
     let mut files = folder::read_within(package, repository, &judge)?.files;
     if let Some(listed) = manifest.get("files").and_then(Value::as_array) {
@@ -176,7 +181,7 @@ pub(super) fn own_files(package: &Path, repository: &Path) -> Result<Files, Pack
         for pattern in listed.iter().filter_map(Value::as_str) {
             let (not, pattern) = pattern.strip_prefix('!').map_or(("", pattern), |rest| ("!", rest));
             let pattern = pattern.trim_start_matches("./").trim_start_matches('/');
-            // A pattern that git could not read means nothing, as it does to npm.
+            // Invalid patterns match nothing, as in npm.
             let _ = rules.add_line(None, &format!("{not}/{pattern}"));
         }
         let failed = |error| PackageError::new(DOING, format!("{}: {error}", package.join("package.json").display()));
@@ -207,7 +212,7 @@ mod tests {
         Tree { top: root, source: root, repository: root, target: Target::Host, architecture: Architecture::X86_64 }
     }
 
-    /// What `app` finds when it asks for these names one after the other, each asked by the one before.
+    /// The package at the end of a chain of imports that starts in `app`.
     fn found(files: &Files, path: &[&str]) -> Option<PathBuf> {
         let mut folder = String::new();
         for name in path {
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_that_differ_are_kept_apart_where_links_did_so() {
+    fn different_versions_of_a_package_stay_separate() {
         let root = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(root.path()).unwrap();
         write(&root, "app/package.json", r#"{"dependencies":{"a":"1","b":"2"}}"#);
@@ -242,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_of_the_repository_is_packed() {
+    fn the_files_of_a_local_package_are_those_that_npm_would_pack() {
         let root = tempfile::tempdir().unwrap();
         for name in [
             "dist/a.js",
@@ -266,9 +271,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever needs what in whichever place, everybody finds in the result what Node.js finds in the tree.
+        /// For any tree, every import resolves to the same package in the result as in the tree.
         #[test]
-        fn every_package_finds_what_it_found(
+        fn every_import_resolves_as_in_the_tree(
             edges in prop::collection::vec((0..6usize, 0..6usize), 1..14),
             nested in prop::collection::btree_set((0..6usize, 0..6usize), 0..8),
             hoisted in prop::collection::btree_set(0..6usize, 0..6),

@@ -1,5 +1,5 @@
-//! Which repository's folders belong to the code of a node function: the workspace that its folder is a member of, and the
-//! packages that are named by path.
+//! Finds the folders of the repository that belong to the code of a node function: the workspace that its folder is a member
+//! of, and the packages that are named by path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use super::PackageError;
 
 pub(super) const DOING: &str = "install the dependencies";
 
-/// A package manager, known by its lock.
+/// A package manager, recognised by its lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manager {
     Npm,
@@ -44,26 +44,27 @@ impl Manager {
 /// Locks of package managers that are not supported.
 const OTHER_LOCKS: &[&str] = &["bun.lock", "bun.lockb"];
 
-/// What installs a function's dependencies, and from which folders.
+/// The package manager of a function's dependencies, and the folders that it installs from.
 #[derive(Debug)]
 pub(super) struct Project {
-    /// Where the lock is, or would be: the workspace's root, or the function's own folder. Links are resolved.
+    /// The folder of the lock, whether it exists or not: the workspace's root, or the function's own folder. Links are
+    /// resolved.
     pub root: PathBuf,
     /// The function's own folder, links resolved.
     pub folder: PathBuf,
-    /// The folders of the workspace's members; none where there is no workspace.
+    /// The folders of the workspace's members; empty without a workspace.
     pub members: BTreeSet<PathBuf>,
     pub manager: Manager,
     /// The lock's name.
     pub lock: Option<&'static str>,
-    /// How `packageManager` writes the manager: `pnpm@10.2.0`.
+    /// The value of `packageManager`: `pnpm@10.2.0`.
     pub declared: Option<String>,
 }
 
-/// A package.json; `None` where there is none.
+/// Reads a folder's package.json; `None` if there is none.
 ///
 /// # Errors
-/// When it cannot be read as a map.
+/// When it is not a JSON object.
 pub(super) fn manifest(folder: &Path) -> Result<Option<Map<String, Value>>, PackageError> {
     let path = folder.join("package.json");
     let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
@@ -71,7 +72,7 @@ pub(super) fn manifest(folder: &Path) -> Result<Option<Map<String, Value>>, Pack
     read.map(Some).map_err(|error| PackageError::new(DOING, format!("{}: {error}", path.display())))
 }
 
-/// The packages that a manifest declares in one of `kinds`, and the versions that it asks for.
+/// The packages that a manifest declares in one of `kinds`, and the required versions.
 pub(super) fn declared<'a>(
     manifest: &'a Map<String, Value>,
     kinds: &'a [&'a str],
@@ -80,15 +81,15 @@ pub(super) fn declared<'a>(
     kinds.iter().flat_map(of).map(|(name, version)| (name.as_str(), version.as_str().unwrap_or_default()))
 }
 
-/// The kinds of dependencies that code needs when it runs.
+/// The kinds of dependencies that code needs at run time.
 pub(super) const NEEDED: &[&str] = &["dependencies", "optionalDependencies", "peerDependencies"];
 
-/// Checks that packages of the workspace that the code needs are the ones it will get: the package managers take one of that
-/// name from their registry where the range does not take the member's version. (pnpm takes members where they are asked
-/// for by `workspace:` alone.)
+/// Checks that dependencies on the workspace's members resolve to those members: if a range does not accept the member's
+/// version, package managers install a package of the same name from the registry. (pnpm only uses members for `workspace:`
+/// ranges.)
 ///
 /// # Errors
-/// The first dependency that a registry would be asked for.
+/// The first dependency that would come from a registry.
 pub(super) fn check_members(project: &Project) -> Result<(), PackageError> {
     if project.manager == Manager::Pnpm {
         return Ok(());
@@ -101,7 +102,7 @@ pub(super) fn check_members(project: &Project) -> Result<(), PackageError> {
         }
     }
     let own = manifest(&project.folder)?.unwrap_or_default();
-    // What the lock has as a link stays one.
+    // Dependencies that the lock has as links stay links.
     let lock = project
         .lock
         .filter(|_| project.manager == Manager::Npm)
@@ -114,15 +115,15 @@ pub(super) fn check_members(project: &Project) -> Result<(), PackageError> {
         for (name, range) in declared(manifest, &["dependencies", "optionalDependencies"]) {
             let Some((member, of_member)) = members.get(name).filter(|_| named_path(range).is_none()) else { continue };
             let version = of_member.get("version").and_then(Value::as_str);
-            if !takes(range, version) && !is_link(name) {
+            if !accepts(range, version) && !is_link(name) {
                 let what = format!(
-                    "{}: {name} is to be {range}, and the workspace's own in {} is {}",
+                    "{}: {name} is required as {range}, but the workspace's own in {} is {}",
                     folder.join("package.json").display(),
                     member.display(),
                     version.unwrap_or("without a version")
                 );
                 let help = format!(
-                    "{} would take a package of that name from the registry: correct the range, or the member's version",
+                    "{} would install a package of that name from the registry: correct the range, or the member's version",
                     project.manager.name()
                 );
                 return Err(PackageError::new(DOING, what).help(help));
@@ -135,15 +136,15 @@ pub(super) fn check_members(project: &Project) -> Result<(), PackageError> {
     Ok(())
 }
 
-/// Whether a range of npm's takes a version; what is no range of versions (a tag, `workspace:`) is left to the package
-/// manager. Rust's ranges are nearly npm's: there a version alone stands for itself, and blanks divide what commas divide
-/// here.
-fn takes(range: &str, version: Option<&str>) -> bool {
+/// Whether a range of npm's accepts a version. Other texts (a tag, `workspace:`) are left to the package manager. Rust's
+/// ranges differ from npm's in two points: in npm a bare version means exactly that version, and spaces separate what commas
+/// separate in Rust.
+fn accepts(range: &str, version: Option<&str>) -> bool {
     if range.trim().is_empty() || range == "*" || range.contains(':') || range.contains(" - ") {
         return true;
     }
     let Some(version) = version.and_then(|version| Version::parse(version).ok()) else {
-        // Without one nothing but `*` takes it.
+        // Without a version, only `*` accepts it.
         return !range.contains(|c: char| c.is_ascii_digit());
     };
     range.split("||").any(|one| {
@@ -160,10 +161,10 @@ fn takes(range: &str, version: Option<&str>) -> bool {
 }
 
 impl Project {
-    /// What installs the dependencies of the code in `folder`, which holds a package.json.
+    /// Finds the package manager and the workspace of the code in `folder`, which contains a package.json.
     ///
     /// # Errors
-    /// When a manifest cannot be read, or the package manager is one that is not supported.
+    /// When a manifest cannot be read, or the package manager is not supported.
     pub fn find(folder: &Path) -> Result<Self, PackageError> {
         let failed =
             |folder: &Path, error: std::io::Error| PackageError::new(DOING, format!("{}: {error}", folder.display()));
@@ -184,7 +185,7 @@ impl Project {
         let (root, members) = found;
         let is_member = root != folder;
         let has_lock = |folder: &Path| lock_of(folder, None).is_some();
-        // A lock of its own counts where the workspace has none.
+        // The folder's own lock is used if the workspace has none.
         let (root, members) = match is_member && !has_lock(&root) && has_lock(&folder) {
             true => (folder.clone(), BTreeSet::new()),
             false => (root, members),
@@ -216,14 +217,14 @@ impl Project {
 }
 
 fn unsupported(manager: &str, because: &Path) -> PackageError {
-    let why = format!("{} asks for {manager}, which is not supported", because.display());
+    let why = format!("{} requires {manager}, which is not supported", because.display());
     PackageError::new(DOING, why).help(
-        "npm, pnpm and yarn are; or bundle the code (Metadata: { BuildMethod: esbuild }), or install a node_modules beside \
+        "use npm, pnpm or yarn; or bundle the code (Metadata: { BuildMethod: esbuild }), or install a node_modules beside \
          the code and set Metadata: { SkipBuild: true }",
     )
 }
 
-/// The lock in a folder and whose it is: `named`'s, if there are several.
+/// The lock in a folder and its package manager; of several locks, that of the manager `named`.
 fn lock_of(folder: &Path, named: Option<&str>) -> Option<(Manager, &'static str)> {
     let locks: Vec<(Manager, &'static str)> = [Manager::Npm, Manager::Pnpm, Manager::Classic]
         .into_iter()
@@ -231,7 +232,7 @@ fn lock_of(folder: &Path, named: Option<&str>) -> Option<(Manager, &'static str)
         .filter(|(_, lock)| folder.join(lock).is_file())
         .collect();
     let (manager, lock) = match named {
-        // What names a manager asks for that one's lock, and no other's.
+        // If `packageManager` names a manager, only its lock counts.
         Some(named) => locks.into_iter().find(|(manager, _)| manager.name() == named)?,
         None => locks.into_iter().next()?,
     };
@@ -262,7 +263,7 @@ fn patterns(folder: &Path) -> Result<Option<Vec<String>>, PackageError> {
     Ok(texts(workspaces).or_else(|| texts(&workspaces["packages"])))
 }
 
-/// The folders below `root` that hold a package.json and that the patterns mean; what a pattern with `!` means is out again.
+/// The folders below `root` that contain a package.json and match the patterns; a pattern with `!` removes its matches.
 fn expand(root: &Path, patterns: &[String]) -> BTreeSet<PathBuf> {
     let mut members = BTreeSet::new();
     for pattern in patterns {
@@ -285,7 +286,7 @@ fn expand(root: &Path, patterns: &[String]) -> BTreeSet<PathBuf> {
     members
 }
 
-/// A pattern with `{a,b}` as the patterns that it stands for.
+/// Expands `{a,b}` in a pattern into several patterns.
 fn braces(pattern: &str) -> Vec<String> {
     let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
     let Some((choices, after)) = rest.split_once('}') else { return vec![pattern.to_owned()] };
@@ -312,14 +313,14 @@ fn descend(folder: &Path, steps: &[&str], found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// The folders in a folder that can be members or hold some.
+/// The subfolders of a folder that can be members or contain some.
 fn below(folder: &Path) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
     named.filter(|(name, path)| name != "node_modules" && !name.starts_with('.') && path.is_dir()).collect()
 }
 
-/// Whether a name fits one step of a pattern.
+/// Whether a name matches one component of a pattern.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut characters = pattern.chars();
     match characters.next() {
@@ -344,11 +345,11 @@ fn parent(folder: &Path) -> PathBuf {
 pub(super) fn named_path(version: &str) -> Option<&str> {
     let stripped = ["file:", "link:", "portal:"].iter().find_map(|form| version.strip_prefix(form));
     let path = stripped.or_else(|| version.starts_with(['.', '/']).then_some(version))?;
-    // Yarn binds a path to the package that names it: `portal:../shared::locator=...`.
+    // Yarn appends the package that the path is relative to: `portal:../shared::locator=...`.
     Some(path.split("::").next().unwrap_or(path))
 }
 
-/// `folder/path` without its `..`, whether it is there or not.
+/// `folder/path` with its `..` resolved; the path need not exist.
 pub(super) fn join(folder: &Path, path: &str) -> PathBuf {
     let mut joined = folder.to_owned();
     for component in Path::new(path.strip_prefix("//").map_or(path, |rest| rest)).components() {
@@ -363,8 +364,8 @@ pub(super) fn join(folder: &Path, path: &str) -> PathBuf {
     joined
 }
 
-/// How far the repository goes that `folder` is in: up to the folder with `.git`, else to the folder that holds both the code
-/// and the `template`.
+/// The root of the repository that `folder` is in: the folder with `.git`; without one, the folder that contains both the
+/// code and the `template`.
 pub(super) fn repository(folder: &Path, template: &Path) -> PathBuf {
     if let Some(root) = folder.ancestors().find(|above| above.join(".git").exists()) {
         return root.to_owned();
@@ -373,7 +374,7 @@ pub(super) fn repository(folder: &Path, template: &Path) -> PathBuf {
     common([folder, &template])
 }
 
-/// The folder that holds all of `paths`.
+/// The deepest folder that contains all of `paths`.
 pub(super) fn common<'a>(paths: impl IntoIterator<Item = &'a Path>) -> PathBuf {
     let mut paths = paths.into_iter();
     let mut common = paths.next().map(Path::to_owned).unwrap_or_default();
@@ -406,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_take_what_npms_take() {
+    fn ranges_accept_the_same_versions_as_npms() {
         for (range, version, expected) in [
             ("^1.0.0", Some("1.4.0"), true),
             ("^2.0.0", Some("1.0.0"), false),
@@ -421,12 +422,12 @@ mod tests {
             ("workspace:^", None, true),
             ("^1.0.0", None, false),
         ] {
-            assert_eq!(takes(range, version), expected, "{range} {version:?}");
+            assert_eq!(accepts(range, version), expected, "{range} {version:?}");
         }
     }
 
     #[test]
-    fn members_are_known_by_every_form_of_pattern() {
+    fn members_are_found_by_every_form_of_pattern() {
         for patterns in [
             r#"["lambdas/*"]"#,
             r#"["./lambdas/chat/"]"#,
@@ -446,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_says_the_package_manager() {
+    fn the_lock_determines_the_package_manager() {
         let yarn = "# yarn lockfile v1\n";
         let berry = "__metadata:\n  version: 8\n";
         for (files, manager, lock) in [
@@ -470,11 +471,11 @@ mod tests {
             assert_eq!(project(&files, "").1.unwrap().manager, manager);
         }
         let bun = project(&[("package.json", "{}"), ("bun.lock", "")], "").1.unwrap_err();
-        assert!(bun.why.ends_with("bun.lock asks for bun, which is not supported"), "{bun}");
+        assert!(bun.why.ends_with("bun.lock requires bun, which is not supported"), "{bun}");
     }
 
     #[test]
-    fn a_workspace_ends_at_the_repository_and_its_lock_comes_first() {
+    fn a_workspace_ends_at_the_repository_and_its_lock_takes_precedence() {
         let files = [
             ("package.json", r#"{"workspaces":["in/lambdas/*"]}"#),
             ("package-lock.json", "{}"),

@@ -1,4 +1,4 @@
-//! The longest chain of a plan's steps, each as long as AWS was at work for it.
+//! The critical path of a plan: its longest chain of steps, measured by the time that AWS took for each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,36 +9,37 @@ use super::{Link, Round, Run};
 use crate::aws::client::Record;
 use crate::core::types::function;
 
-/// The longest chain of a round, in order.
+/// The critical path of a round, in order.
 pub(super) fn path(run: &Run, round: usize, records: &[Record]) -> Vec<Link> {
     let at = &run.rounds[round];
-    let records: Vec<&Record> = records.iter().filter(|record| at.made(record)).collect();
-    let refused = records.iter().any(|record| refused_for_its_role(record));
+    let records: Vec<&Record> = records.iter().filter(|record| at.contains(record)).collect();
+    let refused = records.iter().any(|record| rejected_for_role(record));
     Chains { index: round, round: at, records, refused, best: BTreeMap::new() }.longest()
 }
 
-/// Whether a call has Lambda assume a role: its answer tells all functions how far the news of the role has spread.
-fn asks_for_its_role(record: &Record) -> bool {
+/// Whether a call makes Lambda assume a role: its answer tells whether the role has propagated, for all functions.
+fn assumes_role(record: &Record) -> bool {
     matches!(record.operation, "CreateFunction" | "UpdateFunctionConfiguration")
 }
 
-/// Lambda's code for a role that it cannot assume yet (and for other invalid values, which end a run).
-fn refused_for_its_role(record: &Record) -> bool {
-    asks_for_its_role(record) && record.refused.as_deref() == Some("InvalidParameterValueException")
+/// Whether Lambda rejected a call because it cannot assume the role yet. (Other invalid values have the same error code, but
+/// they end the run.)
+fn rejected_for_role(record: &Record) -> bool {
+    assumes_role(record) && record.refused.as_deref() == Some("InvalidParameterValueException")
 }
 
-/// The chains of a plan's steps, each waiting for the one before.
+/// The chains of steps that wait for each other.
 struct Chains<'a> {
     index: usize,
     round: &'a Round,
     records: Vec<&'a Record>,
-    /// Whether Lambda could not assume a fresh role at first.
+    /// Whether Lambda could not assume a new role at first.
     refused: bool,
-    /// For each step, the longest chain of what comes before it, and the last link of that.
+    /// For each step, the length of the longest chain before it, and that chain's last step.
     best: BTreeMap<usize, (Duration, Option<usize>)>,
 }
 
-/// How long AWS was at work for a step.
+/// The time that AWS took for a step.
 struct Busy {
     time: Duration,
     started: Instant,
@@ -64,12 +65,12 @@ impl Chains<'_> {
         chain
     }
 
-    /// The longest chain of what `step` waited for.
+    /// The length of the longest chain that `step` waited for.
     fn before(&mut self, step: usize) -> Duration {
         if let Some((total, _)) = self.best.get(&step) {
             return *total;
         }
-        // A circle would end here, not in a stack overflow.
+        // A cycle would end here instead of overflowing the stack.
         self.best.insert(step, (Duration::ZERO, None));
         let after = self.round.plan.steps[step].after.clone();
         let longest =
@@ -83,12 +84,12 @@ impl Chains<'_> {
         self.busy(step, next).map_or(Duration::ZERO, |busy| busy.time)
     }
 
-    /// How long AWS was at work for a step until `next` could go on: without what passed before its first call (its
-    /// turn in a lane, its place under a quota) and without the pause between the last refusal and the call that
-    /// succeeded (AWS may have been ready all that time; we were not asking). `None` for a step that never ran.
+    /// The time that AWS took for a step until `next` could start. Excluded are the time before the step's first call (it
+    /// waited for a free slot or a quota) and the pause between the last rejection and the call that succeeded (AWS may have
+    /// been ready all that time, but nothing asked). `None` for a step that never ran.
     fn busy(&self, step: usize, next: Option<usize>) -> Option<Busy> {
         let times = self.round.times.get(&step)?;
-        // One that did not wait for it to be ready waited only until it was made.
+        // A step that started before this one was ready only waited until its resource was created.
         let ended = match (times.made, next.and_then(|next| self.round.times.get(&next))) {
             (Some(made), Some(next)) if next.started < times.ended => made,
             _ => times.ended,
@@ -96,29 +97,29 @@ impl Chains<'_> {
         let mut calls: Vec<&Record> =
             self.records.iter().copied().filter(|record| record.step == Some(step) && record.started < ended).collect();
         calls.sort_by_key(|record| record.started);
-        // Until then AWS is known to have been at work, even if another step was asking.
-        let at_work_until = self.role_spread_until(step, &calls).unwrap_or(times.started);
+        // Until then AWS is known to have been busy, even if another step made the calls.
+        let busy_until = self.role_spread_until(step, &calls).unwrap_or(times.started);
         let pauses = calls.windows(2).filter(|pair| pair[0].refused.is_some() && pair[1].refused.is_none());
         let first = calls.first().map(|first| (times.started, first.started));
-        let idle = |(from, until): (Instant, Instant)| until.saturating_duration_since(from.max(at_work_until));
+        let idle = |(from, until): (Instant, Instant)| until.saturating_duration_since(from.max(busy_until));
         let idle_first = first.map_or(Duration::ZERO, idle);
         let idle_after_refusals: Duration = pauses.map(|pair| idle((pair[0].ended, pair[1].started))).sum();
         let whole = ended.saturating_duration_since(times.started);
         Some(Busy {
             time: whole.saturating_sub(idle_first).saturating_sub(idle_after_refusals),
-            // What came before the role was there is no pause at the beginning.
-            started: if at_work_until > times.started { times.started } else { times.started + idle_first },
+            // Waiting for the role is not idle time.
+            started: if busy_until > times.started { times.started } else { times.started + idle_first },
             ended,
         })
     }
 
-    /// Until when a function's role was on its way through AWS, as far as anybody knew: to the last answer that any
-    /// function got before this one's own call was accepted. Few functions ask on behalf of all (`aws::propagation`), for
-    /// all code takes one line: one that is silent meanwhile waits for AWS all the same.
+    /// Until when a function's role was propagating, as far as known: the last answer to any function's call before this
+    /// function's own call was accepted. Only a few functions retry on behalf of all (`aws::propagation`), because all uploads
+    /// share one uplink: a function that makes no calls meanwhile waits for AWS all the same.
     fn role_spread_until(&self, step: usize, calls: &[&Record]) -> Option<Instant> {
         let is_function = self.round.plan.steps[step].type_name == function::TYPE;
         let accepted = calls.iter().find(|record| record.refused.is_none()).map(|record| record.started);
-        let answers = self.records.iter().filter(|record| asks_for_its_role(record)).map(|record| record.ended);
+        let answers = self.records.iter().filter(|record| assumes_role(record)).map(|record| record.ended);
         let known = answers.filter(|answered| accepted.is_none_or(|accepted| *answered <= accepted)).max();
         known.filter(|_| is_function && self.refused)
     }

@@ -1,4 +1,4 @@
-//! A run as a timeline that a browser shows: one HTML file that needs nothing else.
+//! The timeline of a run as one self-contained HTML file.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -13,8 +13,8 @@ use crate::execute::Times;
 
 const STYLE: &str = include_str!("timeline.css");
 
-/// How many marks the time axis has at most.
-const MARKS: f64 = 10.0;
+/// The largest number of ticks on the time axis.
+const MAX_TICKS: f64 = 10.0;
 
 /// The timeline of a run that made these calls, as an HTML document.
 pub fn page(title: &str, run: &Run, records: &[Record]) -> String {
@@ -30,14 +30,14 @@ struct Page<'a> {
     scale: Scale,
 }
 
-/// From moments to places on the time axis.
+/// Converts times to positions on the time axis.
 struct Scale {
     begun: Instant,
     whole: Duration,
 }
 
 impl Scale {
-    fn share(&self, time: Duration) -> f64 {
+    fn percent(&self, time: Duration) -> f64 {
         100.0 * time.as_secs_f64() / self.whole.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
@@ -45,22 +45,22 @@ impl Scale {
         at.saturating_duration_since(self.begun)
     }
 
-    /// Where what lasted from one moment to another is, as CSS.
+    /// The position and width of a bar, as CSS.
     fn span(&self, from: Instant, until: Instant) -> String {
-        let x = self.share(self.since_begun(from));
-        format!("--x:{x:.3}%;--w:{:.3}%", self.share(until.saturating_duration_since(from)))
+        let x = self.percent(self.since_begun(from));
+        format!("--x:{x:.3}%;--w:{:.3}%", self.percent(until.saturating_duration_since(from)))
     }
 
-    /// The time between two marks: 1, 2 or 5 of some unit of ten.
-    fn mark(&self) -> Duration {
-        let least = (self.whole.as_secs_f64() / MARKS).max(1e-3);
+    /// The time between two ticks: 1, 2 or 5 times a power of ten.
+    fn tick(&self) -> Duration {
+        let least = (self.whole.as_secs_f64() / MAX_TICKS).max(1e-3);
         let unit = 10_f64.powf(least.log10().floor());
         let times = [1.0, 2.0, 5.0].into_iter().find(|times| times * unit >= least * 0.999).unwrap_or(10.0);
         Duration::from_secs_f64(times * unit)
     }
 }
 
-/// Text as it may stand anywhere in HTML, attributes included.
+/// Text escaped for HTML, attributes included.
 struct Text<T>(T);
 
 impl<T: Display> Display for Text<T> {
@@ -76,7 +76,7 @@ impl<T: Display> Display for Text<T> {
     }
 }
 
-/// A row of the chart: one step's calls, or one service's that were made for no step.
+/// A row of the chart: the calls of one step, or one service's calls outside of steps.
 struct Lane<'a> {
     name: &'a str,
     note: String,
@@ -87,8 +87,8 @@ struct Lane<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// The calls that were made for no step, by service.
-    fn beside(&self) -> Vec<Lane<'a>> {
+    /// The calls outside of steps, by service.
+    fn lanes_of_services(&self) -> Vec<Lane<'a>> {
         let mut services: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
         for record in self.records.iter().filter(|record| self.step(record).is_none()) {
             services.entry(record.service).or_default().push(record);
@@ -99,8 +99,8 @@ impl<'a> Page<'a> {
         lanes
     }
 
-    /// The steps of a round in the order in which they began.
-    fn steps(&self, round: usize) -> Vec<Lane<'_>> {
+    /// The steps of a round in the order of their start.
+    fn lanes_of_steps(&self, round: usize) -> Vec<Lane<'_>> {
         let at = &self.run.rounds[round];
         let mut lanes: Vec<Lane> = at
             .times
@@ -125,7 +125,7 @@ impl<'a> Page<'a> {
 
     /// The round and the step that a call was made for.
     fn step(&self, record: &Record) -> Option<(usize, usize)> {
-        let round = self.run.rounds.iter().position(|round| round.made(record))?;
+        let round = self.run.rounds.iter().position(|round| round.contains(record))?;
         record.step.filter(|step| self.run.rounds[round].times.contains_key(step)).map(|step| (round, step))
     }
 
@@ -155,7 +155,7 @@ impl<'a> Page<'a> {
             ("call", "call"),
             ("refused", "refused call"),
             ("wait", "step without a call"),
-            ("settle", "made, not ready yet"),
+            ("settle", "created, not ready yet"),
             ("critical", "critical path"),
         ] {
             write!(f, "<span><i class=\"{class}\"></i>{meaning}</span>")?;
@@ -166,17 +166,17 @@ impl<'a> Page<'a> {
     /// The time axis, and the critical path on it.
     fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("<div class=\"head\"><div class=\"name\"></div><div class=\"axis\">")?;
-        let mark = self.scale.mark();
-        let digits = (-mark.as_secs_f64().log10().floor()).clamp(0.0, 3.0) as usize;
-        for at in (0..).map(|nth| mark * nth).take_while(|at| *at <= self.scale.whole) {
-            write!(f, "<span style=\"--x:{:.3}%\">{:.digits$} s</span>", self.scale.share(at), at.as_secs_f64())?;
+        let tick = self.scale.tick();
+        let digits = (-tick.as_secs_f64().log10().floor()).clamp(0.0, 3.0) as usize;
+        for at in (0..).map(|nth| tick * nth).take_while(|at| *at <= self.scale.whole) {
+            write!(f, "<span style=\"--x:{:.3}%\">{:.digits$} s</span>", self.scale.percent(at), at.as_secs_f64())?;
         }
         f.write_str("</div><div class=\"name\">Critical path</div><div class=\"track\" style=\"--rows:1\">")?;
         for phase in self.run.phases().iter().filter(|phase| phase.name != EXECUTE) {
             self.bar(f, phase.name, 0, (phase.started, phase.ended), phase.name, "")?;
         }
         for link in &self.timings.critical {
-            let spent = format!("AWS at work for {}", seconds(link.time));
+            let spent = format!("AWS took {}", seconds(link.time));
             self.bar(f, "critical", 0, (link.started, link.ended), &link.name, &spent)?;
         }
         f.write_str("</div></div>\n")
@@ -197,12 +197,12 @@ impl<'a> Page<'a> {
             let made = times.made.unwrap_or(times.ended);
             self.bar(f, &format!("wait{on_path}"), 0, (times.started, times.ended), lane.name, "")?;
             if made < times.ended {
-                self.bar(f, &format!("settle{on_path}"), 0, (made, times.ended), lane.name, "made, not ready yet")?;
+                self.bar(f, &format!("settle{on_path}"), 0, (made, times.ended), lane.name, "created, not ready yet")?;
             }
         }
         for (row, call) in placed {
             let (class, answer) = match &call.refused {
-                // One that got no answer has no code.
+                // A call without an answer has no error code.
                 Some(code) if code.is_empty() => ("call refused", "no answer"),
                 Some(code) => ("call refused", code.as_str()),
                 None => ("call", ""),
@@ -229,14 +229,14 @@ impl<'a> Page<'a> {
         }
         let label = match class {
             "call refused" => more,
-            // What lies beneath the calls is silent.
+            // Bars beneath the calls have no label.
             _ if class.starts_with("wait") || class.starts_with("settle") => "",
             _ => what,
         };
         write!(f, "\"><span>{}</span></div>", Text(label))
     }
 
-    /// All calls as a table: for who cannot hover.
+    /// All calls as a table, for readers who cannot hover.
     fn table(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(
             "<details><summary>All calls</summary><div class=\"scroll\"><table>\n<tr><th class=\"number\">at</th>",
@@ -263,14 +263,14 @@ impl<'a> Page<'a> {
     /// The phases as the background of every lane, as CSS.
     fn bands(&self) -> String {
         let bands = self.run.phases().into_iter().map(|phase| {
-            let at = |moment| self.scale.share(self.scale.since_begun(moment));
+            let at = |moment| self.scale.percent(self.scale.since_begun(moment));
             format!("var(--{}) {:.3}% {:.3}%", phase.name, at(phase.started), at(phase.ended))
         });
         format!("linear-gradient(to right, {})", bands.collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Puts calls that overlap below each other: how many rows that takes, and each call's.
+/// Assigns overlapping calls to different rows. Returns the number of rows, and each call with its row.
 fn stack<'a>(calls: &[&'a Record]) -> (usize, Vec<(usize, &'a Record)>) {
     let mut calls = calls.to_vec();
     calls.sort_by_key(|call| call.started);
@@ -295,13 +295,13 @@ impl Display for Page<'_> {
         f.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
         writeln!(f, "<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>")?;
         self.sums(f)?;
-        let tick = self.scale.share(self.scale.mark());
+        let tick = self.scale.percent(self.scale.tick());
         writeln!(f, "<div class=\"chart\" style=\"--tick:{tick:.3}%;--bands:{}\">", self.bands())?;
         self.head(f)?;
         f.write_str("<h2>Connecting and reading</h2>\n")?;
-        self.beside().iter().try_for_each(|lane| self.lane(f, lane))?;
+        self.lanes_of_services().iter().try_for_each(|lane| self.lane(f, lane))?;
         for round in 0..self.run.rounds.len() {
-            let lanes = self.steps(round);
+            let lanes = self.lanes_of_steps(round);
             if !lanes.is_empty() {
                 f.write_str("<h2>Steps</h2>\n")?;
             }

@@ -1,4 +1,4 @@
-//! How long a run took, and how long it had to take: the longest chain of steps that wait for each other.
+//! Timings of a run: how long it took, and its critical path, the longest chain of steps that wait for each other.
 
 mod critical;
 mod html;
@@ -17,24 +17,24 @@ use crate::aws::client::Record;
 use crate::core::plan::Plan;
 use crate::execute::{Outcome, Times};
 
-/// What is noted of a run as it goes on.
+/// The record of a run.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub begun: Instant,
-    /// AWS has said who is calling.
+    /// When AWS had confirmed the caller's identity.
     pub connected: Instant,
-    /// One, unless it was looked again at what is there.
+    /// Usually one; several if the run had to plan again.
     pub rounds: Vec<Round>,
 }
 
-/// A plan, and how it was carried out.
+/// A plan and its execution.
 #[derive(Debug, Clone)]
 pub struct Round {
     pub plan: Plan,
     pub times: BTreeMap<usize, Times>,
-    /// What the steps that failed died of.
+    /// The errors of the steps that failed.
     pub failed: BTreeMap<usize, String>,
-    /// The code is built, AWS is read, the plan is made.
+    /// When the plan was ready: the code built, AWS read.
     pub planned: Instant,
     pub ended: Instant,
 }
@@ -52,12 +52,12 @@ impl Round {
     }
 
     /// Whether a call was made while the plan was carried out.
-    fn made(&self, record: &Record) -> bool {
+    fn contains(&self, record: &Record) -> bool {
         (self.planned..=self.ended).contains(&record.started)
     }
 }
 
-/// What a run did between two moments.
+/// A phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Phase {
     name: &'static str,
@@ -94,37 +94,37 @@ const CONNECT: &str = "connect";
 const PLAN: &str = "plan";
 const EXECUTE: &str = "execute";
 
-/// One step of the longest chain.
+/// One step of the critical path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Its plan, as an index into the run's rounds, and itself in that.
+    /// The index of its round, and of the step in that round's plan.
     pub round: usize,
     pub step: usize,
     pub name: String,
-    /// What AWS took for it: its calls, and the states they waited for.
+    /// The time that AWS took: its calls, and waiting until its resource was ready.
     pub time: Duration,
-    /// When AWS began with it.
+    /// When AWS began.
     pub started: Instant,
-    /// When the next one could go on.
+    /// When the next step could start.
     pub ended: Instant,
 }
 
-/// The account of a run.
+/// The summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
-    /// From the command to the URI.
+    /// From the start of the command to the URI.
     pub makespan: Duration,
     pub connect: Duration,
     /// Building, reading and planning.
     pub plan: Duration,
     pub execute: Duration,
-    /// The longest chain, in order.
+    /// The steps of the critical path, in order.
     pub critical: Vec<Link>,
     pub calls: usize,
 }
 
 impl Timings {
-    /// The account of a run that made these calls.
+    /// The summary of a run that made these calls.
     pub fn new(run: &Run, records: &[Record]) -> Self {
         let phases = run.phases();
         let time = |name: &str| phases.iter().filter(|phase| phase.name == name).map(Phase::time).sum();
@@ -138,7 +138,7 @@ impl Timings {
         }
     }
 
-    /// What the run could not have been shorter than: what comes before the plan is carried out, and the chain.
+    /// The shortest possible time of the run: connecting, planning, and the steps of the critical path.
     pub fn critical_path(&self) -> Duration {
         self.connect + self.plan + self.critical.iter().map(|link| link.time).sum::<Duration>()
     }
@@ -149,7 +149,7 @@ impl Timings {
     }
 }
 
-/// A time as people read it.
+/// A time in seconds: `1.23 s`.
 fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Runs made up of moments, in milliseconds from their beginning.
+//! Timings of made-up runs; times are in milliseconds from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::core::plan::{Action, Plan, Step};
 use crate::core::types::{function, role};
 use crate::execute::Times;
 
-/// A run that connects until 100, plans until 200, and has steps and calls added to it.
-struct Story {
+/// A run that connects until 100 and plans until 200. Tests add steps and calls.
+struct TestRun {
     begun: Instant,
     run: Run,
     records: Vec<Record>,
 }
 
-impl Story {
+impl TestRun {
     fn new(ended: u64) -> Self {
         let begun = Instant::now();
         let at = |milliseconds| begun + Duration::from_millis(milliseconds);
@@ -36,7 +36,7 @@ impl Story {
         self.begun + Duration::from_millis(milliseconds)
     }
 
-    /// A step that ran from one moment to another.
+    /// Adds a step that ran for this time.
     fn step(mut self, name: &str, type_name: &'static str, after: &[usize], from: u64, until: u64) -> Self {
         let times = Times { started: self.at(from), made: None, ended: self.at(until) };
         let round = &mut self.run.rounds[0];
@@ -65,7 +65,7 @@ impl Story {
         self
     }
 
-    /// The last call was refused.
+    /// Makes the last call a rejected one.
     fn refused(mut self, code: &str) -> Self {
         self.records.last_mut().unwrap().refused = Some(code.to_owned());
         self
@@ -81,18 +81,18 @@ impl Story {
     }
 }
 
-/// Two functions of one fresh role: while one asks, the other waits, and asks first at 900.
-fn waiting_for_a_role(code: &str) -> Story {
-    Story::new(1200)
+/// Two functions of one new role: the first one retries, the second one waits and makes its first call at 900.
+fn waiting_for_a_role(code: &str) -> TestRun {
+    TestRun::new(1200)
         .step("Role", role::TYPE, &[], 200, 300)
         .call(Some(0), "CreateRole", 200, 300)
-        .step("Herald", function::TYPE, &[0], 300, 950)
+        .step("First", function::TYPE, &[0], 300, 950)
         .call(Some(1), "CreateFunction", 300, 400)
         .refused(code)
         .call(Some(1), "CreateFunction", 600, 700)
         .refused(code)
         .call(Some(1), "CreateFunction", 850, 950)
-        .step("Waiter", function::TYPE, &[0], 300, 1200)
+        .step("Second", function::TYPE, &[0], 300, 1200)
         .call(Some(2), "CreateFunction", 900, 1200)
 }
 
@@ -101,23 +101,23 @@ fn chain(links: &[(&str, u128)]) -> Vec<(String, u128)> {
 }
 
 #[test]
-fn who_waits_for_a_fresh_role_waits_for_aws() {
-    // All but the 200 ms between the last refusal and its own call.
+fn waiting_for_a_new_role_counts_as_aws_time() {
+    // All but the 200 ms between the last rejection and its own call.
     assert_eq!(
         waiting_for_a_role("InvalidParameterValueException").critical(),
-        chain(&[("Role", 100), ("Waiter", 700)])
+        chain(&[("Role", 100), ("Second", 700)])
     );
 }
 
 #[test]
-fn a_refusal_that_is_not_about_roles_holds_up_only_its_own_step() {
-    // The herald without the pause before its success: 650 - 150. The waiter: only its call.
-    assert_eq!(waiting_for_a_role("TooManyRequestsException").critical(), chain(&[("Role", 100), ("Herald", 500)]));
+fn a_rejection_that_is_not_about_roles_only_delays_its_own_step() {
+    // `First` without the pause before its success: 650 - 150. `Second`: only its call.
+    assert_eq!(waiting_for_a_role("TooManyRequestsException").critical(), chain(&[("Role", 100), ("First", 500)]));
 }
 
 #[test]
 fn after_its_own_success_a_function_waits_for_no_role() {
-    let story = Story::new(1200)
+    let test = TestRun::new(1200)
         .step("First", function::TYPE, &[], 200, 1000)
         .call(Some(0), "CreateFunction", 500, 600)
         .call(Some(0), "PutFunctionConcurrency", 650, 700)
@@ -127,31 +127,31 @@ fn after_its_own_success_a_function_waits_for_no_role() {
         .call(Some(1), "CreateFunction", 800, 900)
         .refused("InvalidParameterValueException")
         .call(Some(1), "CreateFunction", 950, 1050);
-    // Of its 800 ms, the 300 before anybody asked are ours, and so is the pause of 150 after the throttle, although the
-    // other's role was still on its way.
-    assert_eq!(story.critical(), chain(&[("First", 350)]));
+    // Of its 800 ms, the 300 before the first call do not count, nor the pause of 150 after the throttle, although the
+    // other function's role was still propagating.
+    assert_eq!(test.critical(), chain(&[("First", 350)]));
 }
 
 #[test]
 fn rounds_follow_each_other() {
-    let mut story = Story::new(500).step("Table", "AWS::DynamoDB::Table", &[], 200, 500).call(Some(0), "A", 200, 500);
-    let (planned, ended) = (story.at(700), story.at(900));
-    let mut again = story.run.rounds[0].clone();
+    let mut test = TestRun::new(500).step("Table", "AWS::DynamoDB::Table", &[], 200, 500).call(Some(0), "A", 200, 500);
+    let (planned, ended) = (test.at(700), test.at(900));
+    let mut again = test.run.rounds[0].clone();
     again.times.insert(0, Times { started: planned, made: None, ended });
-    story.run.rounds.push(Round { planned, ended, ..again });
-    let story = story.call(Some(0), "B", 700, 900);
-    let timings = Timings::new(&story.run, &story.records);
-    assert_eq!(story.critical(), chain(&[("Table", 300), ("Table", 200)]));
+    test.run.rounds.push(Round { planned, ended, ..again });
+    let test = test.call(Some(0), "B", 700, 900);
+    let timings = Timings::new(&test.run, &test.records);
+    assert_eq!(test.critical(), chain(&[("Table", 300), ("Table", 200)]));
     assert_eq!(timings.plan.as_millis(), 100 + 200);
     assert_eq!(timings.critical_path(), timings.makespan);
     // The calls of one round are not in the lanes of the other.
-    assert_eq!(story.page().matches("<div class=\"call\"").count(), 2);
+    assert_eq!(test.page().matches("<div class=\"call\"").count(), 2);
 }
 
 #[test]
 fn every_call_has_a_bar() {
-    let story = waiting_for_a_role("InvalidParameterValueException").call(None, "ListFunctions", 20, 90);
-    let page = story.page();
+    let test = waiting_for_a_role("InvalidParameterValueException").call(None, "ListFunctions", 20, 90);
+    let page = test.page();
     let bars = |class: &str| page.matches(&format!("<div class=\"{class}\"")).count();
     assert_eq!((bars("call"), bars("call refused")), (4, 2));
     assert!(page.contains("title=\"ListFunctions\nat 0.02 s, took 0.07 s\""), "{page}");
@@ -167,14 +167,14 @@ fn every_call_has_a_bar() {
 fn the_critical_path_is_marked() {
     let page = waiting_for_a_role("InvalidParameterValueException").page();
     let marked: Vec<&str> = page.split("<div class=\"lane on-path\"><div class=\"name\" title=\"").skip(1).collect();
-    assert!(marked.len() == 2 && marked[0].starts_with("Role ") && marked[1].starts_with("Waiter "), "{page}");
-    assert!(page.contains("<li><b>Role</b> 0.10 s</li><li><b>Waiter</b> 0.70 s</li>"), "{page}");
+    assert!(marked.len() == 2 && marked[0].starts_with("Role ") && marked[1].starts_with("Second "), "{page}");
+    assert!(page.contains("<li><b>Role</b> 0.10 s</li><li><b>Second</b> 0.70 s</li>"), "{page}");
 }
 
 #[test]
-fn calls_at_once_stand_below_each_other() {
-    let story = Story::new(900).call(None, "A", 10, 50).call(None, "B", 20, 60).call(None, "C", 50, 70);
-    let page = story.page();
+fn concurrent_calls_are_drawn_in_separate_rows() {
+    let test = TestRun::new(900).call(None, "A", 10, 50).call(None, "B", 20, 60).call(None, "C", 50, 70);
+    let page = test.page();
     let row = |operation: &str| {
         let (before, _) = page.split_once(&format!("\" title=\"{operation}\n")).unwrap();
         before.rsplit_once("--r:").unwrap().1.to_owned()
@@ -184,17 +184,18 @@ fn calls_at_once_stand_below_each_other() {
 }
 
 #[test]
-fn nothing_in_a_run_is_taken_for_html() {
+fn text_in_a_run_is_escaped() {
     let hostile = "</div><script>alert('&\"')</script>";
-    let mut story = Story::new(900).step(hostile, hostile, &[], 200, 900).call(Some(0), "A", 200, 900).refused(hostile);
-    story.run.rounds[0].failed.insert(0, hostile.to_owned());
-    let page = page(hostile, &story.run, &story.records);
+    let mut test =
+        TestRun::new(900).step(hostile, hostile, &[], 200, 900).call(Some(0), "A", 200, 900).refused(hostile);
+    test.run.rounds[0].failed.insert(0, hostile.to_owned());
+    let page = page(hostile, &test.run, &test.records);
     assert!(!page.contains("<script") && !page.contains("alert('"), "{page}");
     assert!(page.contains("&lt;/div&gt;&lt;script&gt;alert(&#39;&amp;&quot;&#39;)"), "{page}");
 }
 
 #[test]
-fn a_run_without_steps_is_drawn_too() {
-    let page = Story::new(200).page();
+fn a_run_without_steps_is_drawn() {
+    let page = TestRun::new(200).page();
     assert!(page.ends_with("</html>\n") && !page.contains("NaN") && !page.contains("inf%"), "{page}");
 }

@@ -1,5 +1,5 @@
-//! A line that changes in place. It never takes more than one line of the terminal, however wide that is when it is drawn:
-//! a line that wraps cannot be taken back.
+//! A progress bar: a line that changes in place. It is cut to the terminal's width each time it is drawn, because a line
+//! that has wrapped cannot be erased.
 
 use std::fmt::Write as _;
 use std::io;
@@ -18,21 +18,21 @@ const TICK: Duration = Duration::from_millis(100);
 
 const SPINNER: [char; 8] = ['⠋', '⠙', '⠹', '⠸', '⠴', '⠦', '⠧', '⠇'];
 
-/// How many columns a terminal has that does not say.
-const COLUMNS: usize = 80;
+/// The width of a terminal that does not report one.
+const DEFAULT_COLUMNS: usize = 80;
 
-/// Where a bar stands, and what it shows beside its text.
+/// The position of a bar, and what it shows beside its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
-    /// Something that goes on: with a spinner and its time.
+    /// A running step: with a spinner and the elapsed time.
     Busy,
-    /// A sum: with its time.
+    /// The total: with the elapsed time.
     Total,
     /// Text alone.
     Plain,
 }
 
-/// What a line says: where there is no room for all of it, the details go first.
+/// The text of a line. If it does not fit, the details are omitted first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
     pub what: String,
@@ -47,7 +47,7 @@ impl From<&str> for Text {
 }
 
 impl Text {
-    /// The line, in `columns` of a terminal at most.
+    /// The line, at most `columns` wide.
     pub fn within(&self, columns: usize) -> String {
         let gap = "  ";
         let join = |parts: &[&str]| {
@@ -62,20 +62,20 @@ impl Text {
         if short.width() <= columns {
             return short;
         }
-        // What it is and what becomes of it share the line.
+        // Both have to be cut: the state gets at most half of the line.
         let state = fit(self.state.trim_end(), columns / 2);
         let room = columns.saturating_sub(if state.is_empty() { 0 } else { state.width() + gap.len() });
         fit(&join(&[&fit(self.what.trim_end(), room), &state]), columns)
     }
 
-    /// The same without secrets, and without characters that a terminal would act on.
+    /// The same with secrets masked and control characters escaped.
     pub fn clean(&self, ui: &Ui) -> Self {
         let clean = |text: &String| printable::line(&ui.masked(text));
         Self { what: clean(&self.what), details: clean(&self.details), state: clean(&self.state) }
     }
 }
 
-/// One line. Dropped, it is taken away.
+/// One line, removed when dropped.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
@@ -85,29 +85,29 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// A line for something that goes on, above `before`, or below what there is.
+    /// A line for a running step, above `before`; by default at the bottom.
     pub fn busy(ui: &Ui, text: &Text, before: Option<&Self>) -> Self {
         Self::new(ui, text, Look::Busy, before)
     }
 
-    /// A line for how far all is.
+    /// A line for the total.
     pub fn total(ui: &Ui, text: &str) -> Self {
         Self::new(ui, &text.into(), Look::Total, None)
     }
 
-    /// A line of words, the last one.
+    /// A line of text at the bottom.
     pub fn last(ui: &Ui, text: &str) -> Self {
         Self::new(ui, &text.into(), Look::Plain, None)
     }
 
     fn new(ui: &Ui, text: &Text, look: Look, before: Option<&Self>) -> Self {
         if look != Look::Plain {
-            ui.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).begin();
+            ui.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).begin();
         }
         let shown = Arc::new(Mutex::new(Text::default()));
         let bar = match before {
-            Some(before) => ui.moving.insert_before(&before.bar, ProgressBar::new_spinner()),
-            None => ui.moving.add(ProgressBar::new_spinner()),
+            Some(before) => ui.bars.insert_before(&before.bar, ProgressBar::new_spinner()),
+            None => ui.bars.add(ProgressBar::new_spinner()),
         };
         let own = Self { bar, text: Arc::clone(&shown), ui: ui.clone(), look };
         own.set(text);
@@ -121,7 +121,7 @@ impl Bar {
         own
     }
 
-    /// Shows another text.
+    /// Changes the text.
     pub fn set(&self, text: &Text) {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text.clean(&self.ui);
     }
@@ -130,11 +130,11 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
-        self.ui.moving.remove(&self.bar);
+        self.ui.bars.remove(&self.bar);
         if self.look != Look::Plain {
-            let last = self.ui.shared.quiet.lock().unwrap_or_else(PoisonError::into_inner).end();
+            let last = self.ui.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).end();
             if last {
-                self.ui.end_of_bars();
+                self.ui.clear_notice();
             }
         }
     }
@@ -155,7 +155,7 @@ fn layout(look: Look, text: &Text, elapsed: Duration, columns: usize) -> String 
     fit(&format!("{begin}{}{end}", text.within(room)), columns)
 }
 
-/// `text` cut so that it takes `columns` of a terminal at most.
+/// `text`, cut to a width of `columns`.
 pub fn fit(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -176,7 +176,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     out
 }
 
-/// `text` in lines of `columns` at most, broken between words.
+/// `text` in lines of at most `columns`, broken between words.
 pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -192,28 +192,28 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// How many columns the terminal has now.
+/// The terminal's current width.
 pub fn columns() -> usize {
     size().0
 }
 
-/// How many columns and rows the terminal has now.
+/// The terminal's current columns and rows.
 pub fn size() -> (usize, usize) {
     match tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
-        _ => (COLUMNS, 24),
+        _ => (DEFAULT_COLUMNS, 24),
     }
 }
 
-/// A terminal that does not echo what is typed while there are bars: an echoed `^C` or end of line moves the cursor, and
-/// then bars are drawn beside themselves.
+/// Turns the terminal's echo off while there are bars: an echoed `^C` or end of line would move the cursor, and bars would
+/// be drawn in the wrong place.
 #[derive(Debug, Default)]
-pub struct Quiet {
+pub struct EchoGuard {
     bars: usize,
     before: Option<Termios>,
 }
 
-impl Quiet {
+impl EchoGuard {
     pub fn has_bars(&self) -> bool {
         self.bars > 0
     }
@@ -221,20 +221,20 @@ impl Quiet {
     fn begin(&mut self) {
         self.bars += 1;
         let terminal = io::stderr();
-        // One in the background that changed the terminal would be stopped.
+        // A background process that changes the terminal's settings is stopped (SIGTTOU).
         let foreground = tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp());
         if self.bars > 1 || !foreground {
             return;
         }
         let Ok(before) = tcgetattr(&terminal) else { return };
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        if tcsetattr(&terminal, OptionalActions::Now, &quiet).is_ok() {
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        if tcsetattr(&terminal, OptionalActions::Now, &silent).is_ok() {
             self.before = Some(before);
         }
     }
 
-    /// Gives whether that was the last bar.
+    /// Returns whether that was the last bar.
     fn end(&mut self) -> bool {
         self.bars = self.bars.saturating_sub(1);
         if self.bars == 0 {
@@ -243,7 +243,7 @@ impl Quiet {
         self.bars == 0
     }
 
-    /// Lets the terminal echo again, if it did.
+    /// Restores the terminal's echo, if it was on.
     pub fn restore(&mut self) {
         if let Some(before) = self.before.take() {
             let _ = tcsetattr(io::stderr(), OptionalActions::Now, &before);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_wrapped_between_words() {
+    fn text_is_wrapped_between_words() {
         assert_eq!(wrapped("one two  three four", 9), ["one two", "three", "four"]);
         assert_eq!(wrapped("unbreakable it", 4), ["unbreakable", "it"]);
         assert!(wrapped("", 4).is_empty());

@@ -1,4 +1,4 @@
-//! A build as it goes on: cargo's own progress, in one line where there is a terminal.
+//! The progress of a build: on a terminal one line, otherwise cargo's own lines.
 
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use crate::package::Progress;
 pub struct Build {
     ui: Ui,
     terminal: bool,
-    /// There once the compiler has something to do: most builds find everything made already.
+    /// `None` until the compiler has something to do: most builds are up to date.
     bar: Mutex<Option<Bar>>,
 }
 
@@ -21,7 +21,7 @@ impl Build {
         Self { ui, terminal: io::stderr().is_terminal(), bar: Mutex::new(None) }
     }
 
-    /// Shows one step.
+    /// Shows one event of the build.
     pub fn show(&self, progress: Progress) {
         match progress {
             Progress::Compiling { done, total, current } if self.terminal => {
@@ -33,7 +33,7 @@ impl Build {
                 }
             }
             Progress::Compiling { .. } => {}
-            // With a terminal the bar says it.
+            // On a terminal, the bar shows it.
             Progress::Cargo(_) if self.terminal => {}
             Progress::Cargo(line) => self.line(&line),
             Progress::Warning(text) => self.line(text.trim_end()),
@@ -41,7 +41,7 @@ impl Build {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         drop(self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
     }

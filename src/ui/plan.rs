@@ -10,19 +10,19 @@ use crate::core::stack::{MASK, Secrets};
 use crate::core::words::shown;
 use crate::ui::printable;
 
-/// How a plan is shown.
+/// Options for showing a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// What is never shown.
+    /// The values to mask.
     pub secrets: &'a Secrets,
     /// Whether to colour with ANSI codes.
     pub colour: bool,
-    /// Whether what does not change is shown, too.
+    /// Whether to show unchanged resources, too.
     pub all: bool,
 }
 
-/// The plan as a person reads it before `up` goes on: what changes, property by property, what that interrupts, and a
-/// line that counts. What is created is only named.
+/// The plan as `up` shows it: changed properties, interruptions, lost data, and a line of counts. Created resources are only
+/// named.
 pub fn text(plan: &Plan, view: View<'_>) -> String {
     let mut out = String::new();
     let width = width(plan, view);
@@ -39,7 +39,8 @@ pub fn text(plan: &Plan, view: View<'_>) -> String {
     out + &counts(plan)
 }
 
-/// The plan whole: every property of what changes, why, who may do more than before, and `up`, the command that does it.
+/// The whole plan: as `text`, with all properties of created resources, the reason of each step, wider permissions, and
+/// `up`, the command that carries it out.
 pub fn details(plan: &Plan, view: View<'_>, up: &dyn Display) -> String {
     let mut out = String::new();
     let width = width(plan, view);
@@ -63,12 +64,12 @@ fn shown_steps<'a>(plan: &'a Plan, view: View<'_>) -> impl Iterator<Item = &'a S
     plan.steps.iter().filter(move |step| view.all || step.action != Action::Keep)
 }
 
-/// How wide the longest label is, in columns.
+/// The width of the longest label, in columns.
 fn width(plan: &Plan, view: View<'_>) -> usize {
     shown_steps(plan, view).map(|step| clean(&plan.label(step), view).width()).max().unwrap_or(0)
 }
 
-/// Text of others, as it may be shown in a line.
+/// Text from templates and AWS, safe to print in a line.
 fn clean(text: &str, view: View<'_>) -> String {
     printable::line(&view.secrets.mask(text))
 }
@@ -95,7 +96,7 @@ fn changes(out: &mut String, step: &Step, view: View<'_>) {
         let (old, new) = (old.map(|text| printable::line(&text)), new.map(|text| printable::line(&text)));
         let property = clean(&change.property, view);
         if step.action == Action::Create {
-            // Whose it is goes without saying, and so does what is empty.
+            // Neither wschat's own tags nor empty values are worth a line.
             let own = |key: &String| key.starts_with("wschat:");
             let tags = change.new.as_ref().and_then(Value::as_object).filter(|_| change.property == "Tags");
             if let Some(new) = new.filter(|new| !new.is_empty() && tags.is_none_or(|tags| !tags.keys().all(own))) {
@@ -148,7 +149,7 @@ fn counts(plan: &Plan) -> String {
     }
     let drain = match plan.drain() {
         Some(drain) => format!(
-            "\nWhat is not served any more is removed {} s later, when no message can be under way to it (--no-drain: at once).",
+            "\nResources that no longer receive messages are removed {} s later, when none can still be in flight to them (--no-drain: at once).",
             drain.as_millis().div_ceil(1000)
         ),
         None => String::new(),
@@ -183,13 +184,13 @@ pub fn json(plan: &Plan, secrets: &Secrets) -> Value {
     json!({"event": "plan", "digest": plan.digest(), "steps": steps.collect::<Vec<_>>()})
 }
 
-/// What stands for nothing.
+/// The text for a missing value.
 fn none() -> String {
     "-".to_owned()
 }
 
-/// A change's old and new value as they may be shown. A value that holds a secret is not, nor is the one before it,
-/// which was a secret then.
+/// A change's old and new value, safe to print. If either contains a secret, both are masked: the other is or was a secret,
+/// too.
 pub fn values(change: &Change, secrets: &Secrets) -> (Option<String>, Option<String>) {
     let is_secret = |value: &Option<Value>| value.is_some() && secrets.are_in(&shown(value.as_ref()));
     let secret = is_secret(&change.old) || is_secret(&change.new);

@@ -1,12 +1,12 @@
-//! Text of others (a template, tags, AWS's answers) as a terminal may show it: characters that a terminal acts on, or that
-//! hide or reorder what stands around them, are written out.
+//! Makes text from outside (a template, tags, AWS's answers) safe for a terminal: escapes control characters, and characters
+//! that hide or reorder the text around them.
 //!
-//! They are written as JSON writes them (`\u001b`), so that a line of JSON stays the same JSON.
+//! The escapes are JSON's (`\u001b`), so that a line of JSON stays equivalent JSON.
 
 use std::fmt::Write as _;
 
-/// Whether a terminal would act on the character instead of showing it, or would show the text around it in another order
-/// (bidirectional controls, Unicode Standard Annex 9), or would show nothing at all.
+/// Whether a character is a control character, reorders the text around it (bidirectional controls, Unicode Standard Annex
+/// 9), or is invisible.
 pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -14,17 +14,17 @@ pub fn is_hidden(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Text that may have several lines.
+/// Escapes text that may have several lines.
 pub fn block(text: &str) -> String {
     escaped(text, |character| character == '\n' || character == '\t')
 }
 
-/// Text that is part of a line: it ends none.
+/// Escapes text that is part of a line; line ends are escaped, too.
 pub fn line(text: &str) -> String {
     escaped(text, |_| false)
 }
 
-/// Text that was coloured here, or by a tool that was told to: the sequences for colours stay.
+/// Escapes text that was coloured by wschat or by a tool; the colour sequences stay.
 pub fn coloured(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_act_on_is_written_out() {
+    fn control_characters_are_escaped() {
         for (text, expected) in [
             ("plain, ünïcode, 聊天", "plain, ünïcode, 聊天"),
             ("\u{1b}[2J", "\\u001b[2J"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_the_same_json() {
+    fn escaped_json_stays_equivalent() {
         let value = serde_json::json!({"name\u{202e}": ["\u{7f}\u{9b}\u{e0041}\u{feff}", "\u{1b}[0m\n"]});
         let shown = block(&value.to_string());
         assert!(!shown.chars().any(is_hidden), "{shown:?}");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_coloured_the_colours_stay_and_nothing_else() {
+    fn only_colour_sequences_stay_in_coloured_text() {
         for (text, expected) in [
             ("\u{1b}[1;31merror\u{1b}[0m: x\n", "\u{1b}[1;31merror\u{1b}[0m: x\n"),
             ("\u{1b}[m\u{1b}[2J\u{1b}[31", "\u{1b}[m\\u001b[2J\\u001b[31"),

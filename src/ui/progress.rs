@@ -1,4 +1,4 @@
-//! A run as it goes on: a line a resource with its state and its time, and a total.
+//! The progress of a run: one line for each resource with its state and elapsed time, and a total.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
@@ -19,14 +19,14 @@ use crate::execute::Event;
 pub enum Style {
     /// Lines that change in place.
     Terminal,
-    /// A line an event, for logs and pipes.
+    /// A line for each event, for logs and pipes.
     Lines,
-    /// A JSON object an event, on stdout.
+    /// A JSON object for each event, on stdout.
     Json,
 }
 
 impl Style {
-    /// JSON where it is asked for; else what stderr is good for.
+    /// JSON on request; otherwise depends on whether stderr is a terminal.
     pub fn of(json: bool) -> Self {
         match json {
             true => Self::Json,
@@ -53,7 +53,7 @@ pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver
                 ui.line(line);
             }
             (None, _) => {
-                // Lines that differ only in their seconds are one line.
+                // Lines that differ only in their seconds are printed once.
                 if let Event::Waiting { step, text } = &event {
                     let words: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
                     if waiting.insert(*step, words.clone()) == Some(words) {
@@ -79,13 +79,13 @@ fn step_of(event: &Event) -> usize {
     }
 }
 
-/// An event as a line of its own; starts are not worth one.
+/// The line of an event; starts have none.
 fn line(plan: &Plan, event: &Event) -> Option<String> {
     let step = &plan.steps[step_of(event)];
     let what = match event {
         Event::Started { .. } | Event::Made { .. } => return None,
         Event::Waiting { text, .. } => text.clone(),
-        Event::PutBack { error, .. } => format!("refused for now, waits for what it names: {error}"),
+        Event::PutBack { error, .. } => format!("waiting for the resources that it refers to (AWS: {error})"),
         Event::Done { milliseconds, .. } => {
             format!("{} in {:.2} s", past(step.action), Duration::from_millis(*milliseconds).as_secs_f64())
         }
@@ -104,17 +104,18 @@ fn past(action: Action) -> &'static str {
     }
 }
 
-/// How many lines of the terminal stay free of bars: for the total, and for what is said beside them.
-const SPARE: usize = 6;
+/// How many lines of the terminal stay free of bars: for the total, and for other output.
+const FREE_LINES: usize = 6;
 
 struct Terminal<'a> {
     ui: &'a Ui,
     total: Bar,
-    acting: usize,
+    /// The number of steps that change something.
+    steps: usize,
     done: usize,
     bars: BTreeMap<usize, Bar>,
-    /// Steps that run and have no bar, because the terminal is not high enough.
-    unseen: BTreeSet<usize>,
+    /// Running steps without a bar, because the terminal has too few lines.
+    without_bar: BTreeSet<usize>,
     width: usize,
 }
 
@@ -126,10 +127,10 @@ impl<'a> Terminal<'a> {
         let terminal = Self {
             ui,
             total,
-            acting: acting().count(),
+            steps: acting().count(),
             done: 0,
             bars: BTreeMap::new(),
-            unseen: BTreeSet::new(),
+            without_bar: BTreeSet::new(),
             width,
         };
         terminal.count();
@@ -137,11 +138,11 @@ impl<'a> Terminal<'a> {
     }
 
     fn count(&self) {
-        let unseen = match self.unseen.len() {
+        let more = match self.without_bar.len() {
             0 => String::new(),
-            more => format!(", {more} more under way"),
+            more => format!(", {more} more in progress"),
         };
-        self.total.set(&format!("{} of {} done{unseen}", self.done, self.acting).as_str().into());
+        self.total.set(&format!("{} of {} done{more}", self.done, self.steps).as_str().into());
     }
 
     fn show(&mut self, plan: &Plan, event: &Event) {
@@ -153,12 +154,12 @@ impl<'a> Terminal<'a> {
             let what = format!("{} {label}{pad}", step.action.glyph());
             Text { what, details: format!("{:30}", step.type_name), state: state.to_owned() }
         };
-        // What is over is a line like any other, above those that change.
-        let (mark, text) = match event {
+        // A finished step becomes an ordinary line above the bars.
+        let (result, text) = match event {
             Event::Started { .. } => (None, text(present(step))),
             Event::Waiting { text: waiting, .. } => (None, text(waiting)),
-            Event::PutBack { .. } => (None, text("waits for what it names")),
-            Event::Made { .. } => (None, text("made, getting ready")),
+            Event::PutBack { .. } => (None, text("waiting for the resources that it refers to")),
+            Event::Made { .. } => (None, text("created, getting ready")),
             Event::Done { milliseconds, .. } => {
                 let seconds = Duration::from_millis(*milliseconds).as_secs_f64();
                 self.done += 1;
@@ -166,20 +167,20 @@ impl<'a> Terminal<'a> {
             }
             Event::Failed { .. } => (Some('✗'), text("failed")),
         };
-        match mark {
-            Some(mark) => {
+        match result {
+            Some(result) => {
                 self.bars.remove(&index);
-                self.unseen.remove(&index);
+                self.without_bar.remove(&index);
                 let line = text.clean(self.ui).within(bar::columns().saturating_sub(2));
-                self.ui.say(format_args!("{mark} {line}"));
+                self.ui.say(format_args!("{result} {line}"));
             }
             None => match self.bars.get(&index) {
                 Some(bar) => bar.set(&text),
-                None if self.bars.len() + SPARE < bar::size().1 => {
-                    self.unseen.remove(&index);
+                None if self.bars.len() + FREE_LINES < bar::size().1 => {
+                    self.without_bar.remove(&index);
                     self.bars.insert(index, Bar::busy(self.ui, &text, Some(&self.total)));
                 }
-                None => drop(self.unseen.insert(index)),
+                None => drop(self.without_bar.insert(index)),
             },
         }
         self.count();

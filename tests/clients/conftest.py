@@ -11,24 +11,24 @@ from harness import WSCHAT, Endpoint, LocalCloud
 def pytest_configure():
     if not WSCHAT.is_file():
         raise pytest.UsageError(f"{WSCHAT} is not there: build it, or name another with WSCHAT_BIN")
-    # Whoever ends the run ends the processes that it started, too.
+    # A signal that ends the test run must also end the processes that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
-    """A local cloud that tests share; each makes what it needs under names of its own."""
+    """A local cloud that tests share; each test uses its own names."""
     with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
         yield cloud
 
 
 @pytest.fixture(params=["plain", "tls"])
 def aws(cloud, request) -> Endpoint:
-    """The local cloud as boto3 sees it, over HTTP and over TLS."""
+    """The local cloud's endpoint for boto3, over HTTP and over TLS."""
     return getattr(cloud, request.param)
 
 
 @pytest.fixture
 def name() -> str:
-    """A name that nothing else has."""
+    """A unique name."""
     return f"t-{uuid.uuid4().hex[:12]}"

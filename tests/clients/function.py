@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A function for tests, which speaks Lambda's Runtime API by itself."""
+"""A function for tests, which calls Lambda's Runtime API directly."""
 import http.client
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the tests share: the binary, local clouds, clients, and code that Lambda can run."""
+"""Shared by the tests: the binary, local clouds, clients, and code that Lambda can run."""
 
 import io
 import json
@@ -17,16 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 WSCHAT = Path(os.environ.get("WSCHAT_BIN", ROOT / "target/debug/wschat")).resolve()
 REGION = "us-east-1"
-# Nothing here takes longer; whatever does is stuck.
+# The timeout of everything here.
 PATIENCE = 60
-# What may wait for packages from a registry.
+# The timeout of everything that downloads packages from a registry.
 INSTALLING = 300
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 def environment() -> dict[str, str]:
-    """The environment of every process: no setting of the user's has a part in it, and only loopback is asked."""
+    """The environment of every process: without the user's settings, and limited to loopback."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WSCHAT_"))}
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         kept.pop(name, None)
@@ -36,7 +36,7 @@ def environment() -> dict[str, str]:
 
 
 def wschat(*arguments, expect: int = 0, timeout: float = PATIENCE, cwd: Path = ROOT, credentials: dict = {}) -> str:
-    """Runs the binary, with these variables of its own, which must end with `expect`, and gives its stdout."""
+    """Runs the binary with additional variables; it must exit with `expect`. Returns its stdout."""
     process = subprocess.Popen(
         [WSCHAT, *map(str, arguments)],
         cwd=cwd, env=environment() | credentials, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -81,7 +81,7 @@ class Endpoint:
 
 
 class LocalCloud:
-    """A local cloud of its own, in `folder`. A context manager."""
+    """A local cloud in `folder`. A context manager."""
 
     def __init__(self, folder: Path):
         self.data = folder / "local"
@@ -98,9 +98,9 @@ class LocalCloud:
 
 
 class Ministack:
-    """The emulator `ministack`, in a process of its own. A context manager.
+    """The emulator `ministack`, in its own process. A context manager.
 
-    With `auth` it verifies signatures and holds calls against IAM policies; the key "test" is the account's root.
+    With `auth` it verifies signatures and enforces IAM policies; the key "test" is the account's root.
     """
 
     def __init__(self, folder: Path, auth: bool = False):
@@ -141,18 +141,18 @@ def free_port() -> int:
 
 
 def wait_until(condition, what: str):
-    """Asks until it is so, and gives what it is."""
+    """Waits until the condition is true, and returns its value."""
     deadline = time.monotonic() + PATIENCE
     while not (result := condition()):
-        assert time.monotonic() < deadline, f"it never came that {what}"
+        assert time.monotonic() < deadline, f"timed out waiting until {what}"
         time.sleep(0.05)
     return result
 
 
 def code(version: str = "one") -> bytes:
-    """A zip with `function.py` as its bootstrap, which answers to this version."""
+    """A zip with `function.py` as its bootstrap, which answers with this version."""
     text = (HERE / "function.py").read_text()
-    # This very interpreter: none other need be on the machine's path.
+    # The interpreter of the tests, because the PATH may have no other.
     text = text.replace("#!/usr/bin/env python3", f"#!{sys.executable}").replace('VERSION = "one"', f'VERSION = "{version}"')
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -163,9 +163,9 @@ def code(version: str = "one") -> bytes:
 
 
 class Project:
-    """A template of the chat app whose handlers are ready-made folders, so that nothing is compiled.
+    """The template of the chat app with prebuilt handlers, so that nothing is compiled.
 
-    `path` is the template's file. What is provisioned is what `templates/chat.yaml` says, the code apart.
+    `path` is the template's file. Except for the code, the resources are those of `templates/chat.yaml`.
     """
 
     FUNCTIONS = {"connect": "Connect", "disconnect": "Disconnect", "send-message": "SendMessage", "default": "Default"}
@@ -185,8 +185,8 @@ class Project:
         bootstrap.chmod(0o755)
 
     def edit(self, old: str, new: str):
-        """Replaces text that stands in the template just once."""
+        """Replaces text that must occur exactly once in the template."""
         count = self.text.count(old)
-        assert count == 1, f"{old!r} stands {count} times in the template"
+        assert count == 1, f"{old!r} occurs {count} times in the template"
         self.text = self.text.replace(old, new)
         self.path.write_text(self.text)

@@ -1,17 +1,17 @@
-"""A proxy between a client and an AWS endpoint that writes down what passes."""
+"""A proxy between a client and an AWS endpoint that records all requests and answers."""
 
 import http.client
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Of one connection, not of the message (RFC 9110, 7.6.1).
+# Headers of one connection, not of the message (RFC 9110, 7.6.1).
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and what was answered. `target` is the path and the query as they were sent."""
+    """A request and its answer. `target` is the path and the query as sent."""
 
     method: str
     target: str
@@ -24,7 +24,7 @@ class Exchange:
 class RecordingProxy:
     """Forwards plain HTTP/1.1 to a loopback port, keeping connections open on both sides.
 
-    A context manager; `exchanges` holds what passed, in the order in which it was answered.
+    A context manager; `exchanges` are in the order of their answers.
     """
 
     def __init__(self, upstream: int):
@@ -52,7 +52,7 @@ class RecordingProxy:
                 response = self.ask(body, headers)
                 answer = response.read()
                 seen = {name.lower(): value for name, value in self.headers.items()}
-                # Before the answer goes out: who has it finds the exchange written down.
+                # Recorded before the answer is sent, so that a client with the answer finds the exchange.
                 exchanges.append(Exchange(self.command, self.path, seen, body, response.status, answer))
                 self.send_response_only(response.status, response.reason)
                 for name, value in response.getheaders():
@@ -68,7 +68,7 @@ class RecordingProxy:
                     self.upstream.request(self.command, self.path, body, headers)
                     return self.upstream.getresponse()
                 except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                    # The other side closed an idle connection just when it was to be used again.
+                    # The server closed an idle connection just before it was reused.
                     self.upstream.close()
                     self.upstream.request(self.command, self.path, body, headers)
                     return self.upstream.getresponse()
@@ -91,7 +91,7 @@ class RecordingProxy:
         self.server.server_close()
 
     def take(self) -> list[Exchange]:
-        """What passed since the last time."""
+        """The exchanges since the last call."""
         taken = self.exchanges[:]
         del self.exchanges[: len(taken)]
         return taken

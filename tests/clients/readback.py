@@ -1,4 +1,4 @@
-"""What there is in an account, read with boto3, and whether it is what a template says."""
+"""Reads an account's resources with boto3, and compares them with a template."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from template import FUNCTIONS, Template
 
 
 def inventory(aws: Endpoint) -> dict[str, list[str]]:
-    """The names of everything in the account that a stack could leave behind."""
+    """The names of all resources in the account that a stack could leave behind."""
 
     def listed(service, operation, result, name):
         paginator = aws.client(service).get_paginator(operation)
@@ -25,7 +25,7 @@ def inventory(aws: Endpoint) -> dict[str, list[str]]:
 
 
 def assert_as_described(aws: Endpoint, path: Path, stack: str, uri: str):
-    """The account holds what the template describes, property by property, and nothing else."""
+    """The account must contain exactly the template's resources, with the same properties."""
     found = inventory(aws)
     owned = {kind: by_logical_id(aws, kind, names, stack) for kind, names in found.items()}
     every = {logical_id: name for names in owned.values() for logical_id, name in names.items()}
@@ -116,7 +116,7 @@ def roles(aws, template):
 
 
 def document(policy):
-    """A policy document with a list wherever IAM takes one value for a list of one, in one order."""
+    """A normalised policy document: sorted, and with lists where IAM also accepts a single value."""
     lists = lambda value: sorted(value if isinstance(value, list) else [value])
     return [
         {

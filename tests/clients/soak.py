@@ -1,7 +1,7 @@
 """A soak: 500 sockets that chat through the Node.js example's handlers, on a local cloud that may open 1,024 files at first.
 
-Every answer must come, every broadcast must reach everybody who stays, no client may be told of an error; processes stay bounded
-and the data folder stays about as large as it was. Prints what it saw, one line, and fails where something is amiss.
+Every request must be answered, every broadcast must reach all permanent clients, and no client may get an error; the number of
+processes and the size of the data folder must stay bounded. Prints one line of results, and fails on any problem.
 
     tests/clients/soak [--seconds 60] [--sockets 500]
 """
@@ -21,15 +21,15 @@ from websockets.asyncio.client import connect
 
 from harness import ROOT, wschat
 
-# How many connect at once, and how many come and go beside those who stay.
+# How many clients connect at the same time, and how many connect and disconnect beside the permanent ones.
 AT_ONCE, VISITORS = 25, 20
-# How often everybody is told something, and how many ask for an answer between two of those, in seconds and a second.
+# The time between broadcasts in seconds, and the number of requests per second in between.
 BROADCAST, ASKING = 3.0, 25
-# An answer that takes longer is lost.
+# An answer that takes longer counts as lost.
 PATIENCE = 60.0
-# Of environments there are at most 64, or 16 a core: AWS's bound is the account's concurrency, ours is this.
+# The local cloud runs at most 64 execution environments, or 16 per core. (AWS's limit is the account's concurrency.)
 MOST_PROCESSES = max(64, 16 * (os.cpu_count() or 1)) + 8
-# Four groups of logs of 16 MB, two files of calls of 8 MB each, and some room.
+# Four log groups of 16 MB, two call logs of 8 MB, and some room.
 MOST_GROWTH = 100 << 20
 
 
@@ -41,7 +41,7 @@ class Seen:
 
 
 class Client:
-    """One who stays: counts what it is sent, and answers for what it asked."""
+    """A permanent client: counts the messages that it receives, and checks the answers to its requests."""
 
     def __init__(self, socket, seen):
         self.socket, self.seen = socket, seen
@@ -105,7 +105,7 @@ async def soak(uri, seconds, sockets, watch):
     stop = asyncio.Event()
     visitors = [asyncio.create_task(visit(uri, seen, stop)) for _ in range(VISITORS)]
     end, number, busy = time.monotonic() + seconds, 0, set()
-    # What starting costs is there by now.
+    # The initial growth is over by now.
     before = watch()
     while time.monotonic() < end:
         number += 1
@@ -163,7 +163,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "project"
         shutil.copytree(ROOT / "examples/node-chat", project)
-        # A broadcast to 500 wants more than the example's own 128 MB and 10 s on a machine that does other things as well.
+        # A broadcast to 500 clients on a busy machine needs more than the example's 128 MB and 10 s.
         template = project / "template.yaml"
         text = template.read_text()
         assert "    Timeout: 10\n" in text

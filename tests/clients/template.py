@@ -1,4 +1,4 @@
-"""A reader of SAM templates, just good enough for `templates/chat.yaml` and independent of the one under test."""
+"""A reader of SAM templates, only for `templates/chat.yaml`, and independent of the one under test."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ Loader.add_multi_constructor("!", short_form)
 
 
 class Template:
-    """`ids` is what `Ref` gives, by logical id; `attributes` is what `GetAtt` gives, by `Logical.Attribute`."""
+    """`ids` are the values of `Ref`, by logical id; `attributes` are those of `GetAtt`, by `Logical.Attribute`."""
 
     def __init__(self, path: Path, ids: dict[str, str]):
         document = yaml.load(path.read_text(), Loader)

@@ -1,4 +1,4 @@
-"""Handlers that post to their API by the name that it has on AWS reach it: built in code, or given by a variable."""
+"""Handlers reach their API by its host name on AWS, which they build in code or read from a variable."""
 
 import json
 
@@ -78,7 +78,7 @@ def handler(event, context):
     ("runtime", "file", "code", "posts"),
     [("nodejs22.x", "index.js", NODE, 5), ("python3.11", "index.py", PYTHON, 3)],
 )
-def test_an_api_is_reached_by_the_name_that_it_has_on_aws(runtime, file, code, posts, tmp_path):
+def test_an_api_is_reached_by_its_host_name_on_aws(runtime, file, code, posts, tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / file).write_text(code)
     (tmp_path / "template.yaml").write_text(TEMPLATE % (runtime, "index.handler"))

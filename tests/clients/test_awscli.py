@@ -13,7 +13,7 @@ from test_boto3 import ACCOUNT, LOGS, TRUST
 
 @pytest.fixture
 def cli(cloud):
-    """Runs a command of the CLI and gives what it printed: parsed, where it is JSON."""
+    """Runs a command of the CLI and returns its output, parsed if it is JSON."""
 
     def run(*arguments, url=cloud.plain.url, fails=None):
         done = subprocess.run(
@@ -123,7 +123,7 @@ def test_sockets(cli, cloud, function, name):
     uri = f"{api['ApiEndpoint']}/test"
     management = uri.replace("ws", "http", 1)
     with connect(uri) as socket:
-        # The error frame for a route without an integration says whose connection it is.
+        # The error frame for a route without an integration contains the connection's id.
         socket.send('{"action":"bare"}')
         of_connection = ("--connection-id", json.loads(socket.recv(10))["connectionId"])
         cli("apigatewaymanagementapi", "post-to-connection", *of_connection, "--data", "hello", url=management)

@@ -1,4 +1,4 @@
-"""boto3 against the local cloud: it makes, lists by pages, reads, uses and deletes, and its exceptions are AWS's."""
+"""boto3 against the local cloud: creates, lists page by page, reads, uses and deletes resources, and gets AWS's exceptions."""
 
 import base64
 import hashlib
@@ -28,13 +28,13 @@ LOGS = json.dumps(
 
 
 def pages(client, operation, result, size, **arguments):
-    """The pages that the paginator gives, at most `size` to a page; the items of each."""
+    """The items of each page of the paginator, at most `size` per page."""
     found = client.get_paginator(operation).paginate(**arguments, PaginationConfig={"PageSize": size})
     return [page.get(result, []) for page in found]
 
 
 def assert_paged(found, size, names, of=lambda item: item):
-    """The pages hold each name just once, and are full but for the last."""
+    """The pages contain each name exactly once, and all but the last are full."""
     assert len(found) > 1
     assert all(len(page) == size for page in found[:-1])
     listed = [of(item) for page in found for item in page]
@@ -51,7 +51,7 @@ def test_sts(aws, name):
     assert identity["Arn"].startswith(f"arn:aws:iam::{ACCOUNT}:")
     role = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]
     try:
-        # The role trusts Lambda, and nobody else.
+        # The role only trusts Lambda.
         with pytest.raises(ClientError) as refused:
             aws.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")
         assert refused.value.response["Error"]["Code"] == "AccessDenied"
@@ -208,7 +208,7 @@ def test_iam_roles(aws, name):
 
 def test_iam_lists_by_pages(cloud, name):
     iam = cloud.plain.client("iam")
-    # More than IAM gives at once when nobody asks for a number: 100.
+    # More than IAM's default page size: 100.
     names = [f"{name}-{at}" for at in range(103)]
     for one in names:
         iam.create_role(RoleName=one, AssumeRolePolicyDocument=TRUST, Path=f"/{name}/")
@@ -228,7 +228,7 @@ def test_iam_lists_by_pages(cloud, name):
 
 @pytest.fixture(scope="module")
 def role(cloud):
-    """A role that functions can have."""
+    """A role for functions."""
     iam = cloud.plain.client("iam")
     made = iam.create_role(RoleName="functions", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     iam.put_role_policy(RoleName="functions", PolicyName="logs", PolicyDocument=LOGS)
@@ -399,7 +399,7 @@ def test_lambda_versions_and_tags(aws, function):
 
 def test_lambda_lists_by_pages(cloud, role, name):
     client = cloud.plain.client("lambda")
-    # More than Lambda gives at once: 50.
+    # More than Lambda's page size: 50.
     names = [f"{name}-{at}" for at in range(53)]
     for one in names:
         create_function(client, role, one)
@@ -449,7 +449,7 @@ def test_logs(aws, name):
 
 def test_logs_lists_by_pages(cloud, name):
     logs = cloud.plain.client("logs")
-    # More than CloudWatch Logs gives at once when nobody asks for a number: 50.
+    # More than CloudWatch Logs' default page size: 50.
     names = [f"/{name}/{at}" for at in range(53)]
     for one in names:
         logs.create_log_group(logGroupName=one)

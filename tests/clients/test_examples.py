@@ -1,4 +1,4 @@
-"""Chat apps whose handlers are scripts, with the SDKs as people use them: up, two clients chat, down.
+"""Chat apps with handlers in node and python that use the AWS SDKs: up, two clients chat, down.
 
 The examples are deployed as they are. WSCHAT_TEMPLATES may name more templates, which then stand beside the Node.js
 example's handlers, whatever the template calls its resources.
@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from harness import PATIENCE, ROOT, LocalCloud, wait_until, wschat
 from readback import inventory
 
-# npm and pip fetch what the handlers import.
+# npm and pip download the handlers' dependencies.
 UP = 300
 NODE = ROOT / "examples/node-chat"
 APPS = {
@@ -42,7 +42,7 @@ def chat(uri):
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_it_goes_up_talks_and_comes_down(app, tmp_path):
+def test_an_example_is_deployed_serves_messages_and_is_deleted(app, tmp_path):
     handlers, template = APPS[app]
     project = tmp_path / "project"
     shutil.copytree(handlers, project)
@@ -55,19 +55,19 @@ def test_it_goes_up_talks_and_comes_down(app, tmp_path):
         connected = lambda: cloud.plain.client("dynamodb").scan(TableName=table)["Count"]
         chat(uri)
         wait_until(lambda: connected() == 0, "both are forgotten")
-        # Nothing is built or installed a second time, so nothing changes.
+        # The second `up` builds and installs nothing, so nothing changes.
         assert wschat("up", *target, cwd=project).strip() == uri
         chat(uri)
         wschat("down", *target[:-2], "--yes")
         assert not any(inventory(cloud.plain).values()), inventory(cloud.plain)
     shutil.rmtree(project / ".wschat")
-    # The first `up` writes down which stack this is.
+    # The first `up` stores the stack's name.
     (project / "wschat.toml").unlink()
     assert sorted(path.relative_to(project) for path in project.rglob("*")) == before
 
 
-def test_a_lock_file_says_what_is_installed(tmp_path):
-    """npm's own answer for a version that nobody would choose by themselves."""
+def test_a_lock_file_determines_the_versions(tmp_path):
+    """The lock has an old version, which npm would not choose without it."""
     code = tmp_path / "code"
     code.mkdir()
     (code / "package.json").write_text('{"dependencies": {"ms": "^2.0.0"}, "devDependencies": {"left-pad": "1.3.0"}}')
@@ -84,7 +84,7 @@ def test_requirements_are_installed_for_this_machine(tmp_path):
     code = tmp_path / "code"
     code.mkdir()
     (code / "requirements.txt").write_text("markupsafe==3.0.2\n")
-    # It has a compiled part, which must be of this interpreter's kind.
+    # The package has a compiled part, which must match this interpreter.
     (code / "index.py").write_text(
         "import markupsafe._speedups\ndef handler(event, context):\n    return str(markupsafe.escape('<chat>'))\n"
     )
@@ -119,10 +119,10 @@ def one_function(properties):
 
 
 def answer(folder):
-    """What the function `one` of the template in `folder` answers."""
+    """The answer of the function `one` of the template in `folder`."""
     with LocalCloud(folder / ".wschat") as cloud:
         template = folder / "template.json"
-        # Where everything is by default: below the folder that the command runs in.
+        # The default data folder, below the folder that the command runs in.
         wschat("up", "--local", "--stack", "chat", "--template", template.name, timeout=UP, cwd=folder)
         invoked = cloud.plain.client("lambda").invoke(FunctionName="one")
         payload = json.loads(invoked["Payload"].read())

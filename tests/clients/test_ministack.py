@@ -1,4 +1,4 @@
-"""wschat against an AWS emulator that nobody here wrote: it provisions what the template says, and no call too much."""
+"""wschat against a third-party AWS emulator: it creates the template's resources without a superfluous call."""
 
 import json
 
@@ -14,7 +14,7 @@ STACK = "stranger"
 
 @pytest.fixture(scope="module", params=[Ministack, LocalCloud])
 def emulator(request, tmp_path_factory):
-    """ministack, and the local cloud to the same standard."""
+    """ministack, and the local cloud for comparison."""
     with request.param(tmp_path_factory.mktemp("emulator")) as emulator, RecordingProxy(emulator.port) as proxy:
         yield proxy
 
@@ -27,7 +27,7 @@ def mutations(proxy):
     return [call.operation for call in calls(proxy) if call.mutates]
 
 
-def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
+def test_a_stack_is_deployed_updated_and_deleted(emulator, tmp_path):
     aws = Endpoint(emulator.url)
     before = inventory(aws)
     project = Project(tmp_path)
@@ -42,11 +42,11 @@ def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
     emulator.take()
     assert wschat("up", *target, *template).strip() == uri
     wschat("plan", *target, *template)
-    assert mutations(emulator) == [], "a second up changes nothing, and plan sees nothing to change"
+    assert mutations(emulator) == [], "a second up makes no changes, and plan finds none"
 
     project.edit("RouteKey: sendmessage", "RouteKey: say")
     wschat("plan", *target, *template, expect=2)
-    assert mutations(emulator) == [], "a plan reads"
+    assert mutations(emulator) == [], "a plan only reads"
     wschat("up", *target, *template, "--yes")
     changed = mutations(emulator)
     assert changed.count("CreateDeployment") == 1
@@ -56,7 +56,7 @@ def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
     emulator.take()
     wschat("up", *target, *template)
     wschat("plan", *target, *template)
-    assert mutations(emulator) == [], "and the next one has nothing to do again"
+    assert mutations(emulator) == [], "the next up makes no changes"
 
     project.write_code("connect", "two")
     wschat("up", *target, *template)
@@ -65,15 +65,15 @@ def test_a_stack_comes_changes_and_goes(emulator, tmp_path):
     aws.client("logs").create_log_group(logGroupName=f"/aws/lambda/{STACK}-foreign")
     before["log groups"].append(f"/aws/lambda/{STACK}-foreign")
     wschat("down", *target, "--yes")
-    assert inventory(aws) == before, "all that was the stack's is gone, and nothing else"
+    assert inventory(aws) == before, "exactly the stack's resources are deleted"
     emulator.take()
     wschat("down", *target, "--yes")
     assert mutations(emulator) == []
     wschat("status", *target, *template, expect=3)
 
 
-def test_what_policy_prints_is_enough(tmp_path):
-    """With ministack's own check of policies on, and a role that has just what `wschat policy` printed."""
+def test_the_printed_policy_is_sufficient(tmp_path):
+    """ministack enforces IAM, and the role only has the policy that `wschat policy` printed."""
     with Ministack(tmp_path, auth=True) as ministack:
         url = f"http://127.0.0.1:{ministack.port}"
         aws = Endpoint(url)
@@ -88,7 +88,7 @@ def test_what_policy_prints_is_enough(tmp_path):
         target = ("--stack", STACK, "--endpoint-url", url, "--data", tmp_path / ".wschat/local")
         template = ("--template", project.path)
 
-        # ministack asks for these on all resources, where AWS asks for them on the one at hand.
+        # ministack requires these for all resources, AWS only for the resource of the call.
         unscoped = ["dynamodb:ListTagsOfResource", "lambda:CreateFunction"]
         unscoped = {"Effect": "Allow", "Action": unscoped, "Resource": "*"}
 
@@ -108,7 +108,7 @@ def test_what_policy_prints_is_enough(tmp_path):
             return json.loads(wschat("policy", *target, *flags))
 
         needed = policy(*template)
-        # It lets everybody pass any role.
+        # ministack does not check iam:PassRole.
         checked = [statement for statement in needed["Statement"] if statement["Action"] != ["iam:PassRole"]]
         for statement in checked:
             grant(needed | {"Statement": [other for other in needed["Statement"] if other != statement]})

@@ -16,7 +16,7 @@ import pytest
 
 from harness import WSCHAT, LocalCloud, environment, wschat
 
-# Nobody's newest: the versions that CI tests.
+# Pinned versions for CI.
 TOOLS = {"pnpm": "10.34.9", "yarn": "1.22.22", "@yarnpkg/cli-dist": "4.18.1"}
 
 
@@ -33,7 +33,7 @@ def registry():
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """A folder for each of the package managers, to be put first into the PATH."""
+    """A folder for each package manager, to be put first into the PATH."""
     folder = tmp_path_factory.mktemp("tools")
     found = {}
     for package, version in TOOLS.items():
@@ -82,7 +82,7 @@ class Project:
         return name
 
     def up(self, *flags):
-        """Brings it up on the local cloud and gives what the function answers."""
+        """Deploys the project to the local cloud and returns the function's answer."""
         self.wschat("up", "--local", "--yes", "--stack", self.stack, "--data", self.cloud.data, *flags)
         client, name = self.cloud.plain.client("lambda"), self.function(self.stack)
         client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
@@ -92,7 +92,7 @@ class Project:
         return said
 
     def said(self, *arguments):
-        """What a command that must fail says."""
+        """The output of a command that must fail."""
         done = subprocess.run(
             [WSCHAT, *map(str, arguments)], cwd=self.folder, env=environment() | self.environment,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALLING,
@@ -101,7 +101,7 @@ class Project:
         return done.stdout + done.stderr
 
     def zipped(self):
-        """The names in the zip that goes to AWS, and a function that reads one."""
+        """The names in the zip for AWS, and a function that reads one."""
         stack = f"{self.stack}z"
         self.wschat("up", "--yes", "--stack", stack, "--data", self.folder / "data/local", "--endpoint-url", self.cloud.plain.url)
         place = self.cloud.plain.client("lambda").get_function(FunctionName=self.function(stack))["Code"]["Location"]
@@ -111,7 +111,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path, cloud, name, registry):
-    """Makes a project; its template's metadata and properties may be given."""
+    """Creates a project; its template's metadata and properties may be given."""
     folder = tmp_path / "project"
     folder.mkdir()
     return lambda *arguments, **more: Project(folder, cloud, name, registry, *arguments, **more)
@@ -138,7 +138,7 @@ def workspace(project, member="*"):
 SHARED = ["OURS", "shared 7.0.0", "6.0.0"]
 
 
-def test_npm_workspaces_are_what_the_developer_has(project):
+def test_npm_workspaces_are_installed_as_in_the_checkout(project):
     project = project()
     workspace(project)
     run("npm", "install", "--package-lock-only", "--no-audit", "--no-fund", cwd=project.folder)
@@ -148,7 +148,7 @@ def test_npm_workspaces_are_what_the_developer_has(project):
     assert not (project.folder / "node_modules").exists()
 
 
-def test_pnpm_workspaces_are_what_the_developer_has(project, tools):
+def test_pnpm_workspaces_are_installed_as_in_the_checkout(project, tools):
     project = project()
     workspace(project, "workspace:*")
     project.write("package.json", {"name": "root", "private": True, "packageManager": f"pnpm@{TOOLS['pnpm']}"})
@@ -161,22 +161,22 @@ def test_pnpm_workspaces_are_what_the_developer_has(project, tools):
 
 
 @pytest.mark.parametrize("yarn", ["yarn", "@yarnpkg/cli-dist"], ids=["classic", "berry"])
-def test_yarn_workspaces_are_what_the_developer_has(project, tools, yarn):
+def test_yarn_workspaces_are_installed_as_in_the_checkout(project, tools, yarn):
     project = project()
     workspace(project, "workspace:*" if yarn != "yarn" else "*")
     project.environment["PATH"] = f"{tools[yarn]}:{os.environ['PATH']}"
-    # Whatever linker the project itself uses: this one leaves no node_modules.
+    # Only update the lock, because the project's own linker may not write node_modules.
     quiet = ["install", "--mode=update-lockfile"] if yarn != "yarn" else ["install", "--silent"]
     run("yarn", *quiet, cwd=project.folder, env=os.environ | project.environment)
     for modules in project.folder.glob("**/node_modules"):
         shutil.rmtree(modules, ignore_errors=True)
     assert project.up() == SHARED
-    # What the lock does not know is not guessed.
+    # A dependency that is not in the lock is an error.
     project.write("lambdas/chat/package.json", {"name": "chat", "version": "1.0.0", "dependencies": {"left-pad": "workspace:*" if yarn != "yarn" else "*", "is-odd": "3.0.0"}})
     assert "yarn.lock does not have is-odd 3.0.0" in project.said("up", "--local", "--stack", project.stack, "--data", project.cloud.data)
 
 
-def test_the_roots_lock_and_overrides_say_the_versions(project):
+def test_the_roots_lock_and_overrides_determine_the_versions(project):
     project = project()
     project.write("package.json", {"name": "root", "private": True, "workspaces": ["lambdas/*"]})
     project.package("lambdas/chat", {"name": "chat", "version": "1.0.0", "dependencies": {"left-pad": "^1.0.0"}}, handler("require('left-pad/package.json').version"))
@@ -190,7 +190,7 @@ def test_the_roots_lock_and_overrides_say_the_versions(project):
     assert project.up() == "1.2.0"
 
 
-def test_packages_named_by_path_are_taken_from_the_repository(project):
+def test_packages_named_by_path_come_from_the_repository(project):
     project = project()
     project.package("lambdas/chat", {"dependencies": {"shared": "file:../../lib/shared"}}, handler("require('shared')"))
     project.package("lib/shared", {"name": "shared", "version": "1.0.0", "dependencies": {"left-pad": "1.1.0", "deep": "file:../deep"}}, "module.exports = [require('left-pad/package.json').version, require('deep')];")
@@ -200,7 +200,7 @@ def test_packages_named_by_path_are_taken_from_the_repository(project):
     assert project.up() == ["1.1.0", "changed"]
 
 
-def test_a_folder_that_sam_built_goes_as_it_is(project):
+def test_sams_build_output_is_used_unchanged(project):
     project = project(code=".aws-sam/build/Fn")
     project.write(".gitignore", ".aws-sam\n")
     project.package(".aws-sam/build/Fn", {"dependencies": {"left-pad": "^1"}}, handler("require('left-pad')"))
@@ -208,7 +208,7 @@ def test_a_folder_that_sam_built_goes_as_it_is(project):
     assert project.up() == "BUILT"
 
 
-def test_install_scripts_see_no_credentials_and_can_be_left_out(project):
+def test_install_scripts_see_no_credentials_and_can_be_skipped(project):
     project = project()
     listed = "node -p 'JSON.stringify(Object.keys(process.env))' > names.json"
     code = "try { module.exports = require('./names.json') } catch { module.exports = null }"
@@ -224,7 +224,7 @@ def test_install_scripts_see_no_credentials_and_can_be_left_out(project):
     assert project.up("--ignore-scripts") is None
 
 
-def test_a_makefile_builds_what_is_deployed(project):
+def test_a_makefile_builds_the_deployed_code(project):
     project = project("    Metadata:\n      BuildMethod: makefile\n", code="fn/")
     project.write("fn/index.js", handler("'raw'"))
     project.write("fn/src/index.js", handler("'raw'"))
@@ -248,7 +248,7 @@ def test_esbuild_bundles_typescript(project, own):
     assert names == ["index.js", "index.js.map"] and "sourceMappingURL=index.js.map" in read("index.js")
 
 
-def test_what_cannot_be_built_is_said_at_its_place(project):
+def test_build_problems_are_reported_at_their_position(project):
     project = project("    Metadata:\n      BuildMethod: makefiel\n", code="fn")
     project.write("fn/index.ts", "")
     said = project.said("validate")

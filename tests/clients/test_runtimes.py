@@ -1,6 +1,6 @@
-"""Node and Python code in the local cloud: as Lambda's managed runtimes run it, with the interpreters of this machine.
+"""Node and Python code in the local cloud: run like Lambda's managed runtimes, with this machine's interpreters.
 
-What is expected here is what AWS's own runtime clients do, which are public: aws-lambda-ric and awslambdaric.
+The expected behaviour is that of AWS's own runtime clients, which are public: aws-lambda-ric and awslambdaric.
 """
 
 import concurrent.futures
@@ -23,7 +23,7 @@ LOGS = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Ac
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
-# What the template says; this machine's own interpreters, of whatever version, run it.
+# The runtimes of the functions; this machine's interpreters run them, whatever their versions.
 NODE, PYTHON = "nodejs22.x", "python3.13"
 
 
@@ -37,7 +37,7 @@ def aws(tmp_path_factory):
 
 
 def once_assumable(create):
-    """A role of a moment ago cannot be assumed yet."""
+    """Retries while a new role cannot be assumed yet."""
     try:
         return create()
     except ClientError as error:
@@ -46,7 +46,7 @@ def once_assumable(create):
 
 
 class Function:
-    """A function of one file, or of several."""
+    """A function with one or several files."""
 
     def __init__(self, aws, name, runtime, code, handler, **more):
         self.aws, self.name = aws, name
@@ -80,14 +80,14 @@ class Function:
         return result
 
     def log(self):
-        """The function's own lines: what the platform frames them with is tested elsewhere."""
+        """The function's own log lines; the platform's lines are tested elsewhere."""
         logs = self.aws.client("logs")
         events = logs.filter_log_events(logGroupName=f"/aws/lambda/{self.name}")["events"]
         platform = re.compile("INIT_|START |END |REPORT |RequestId: ")
         return [event["message"] for event in events if not platform.match(event["message"])]
 
     def lines(self, count):
-        """The same, once there are so many."""
+        """The same, after waiting for this number of lines."""
         return wait_until(lambda: len(lines := self.log()) >= count and lines, f"{count} lines are logged")
 
 
@@ -119,7 +119,7 @@ def test_node_handlers_of_every_style_answer(node, style):
     assert function.result("again") == {"got": "again"}
 
 
-def test_a_callback_waits_for_the_event_loop_unless_it_is_told_not_to(node):
+def test_a_callback_waits_for_the_event_loop_by_default(node):
     function = node("""
         let late = 0;
         exports.handler = (event, context, callback) => {
@@ -131,7 +131,7 @@ def test_a_callback_waits_for_the_event_loop_unless_it_is_told_not_to(node):
     """)
     assert function.result({"start": True, "wait": True}) == {"late": 1}
     assert function.result({"start": True, "wait": False}) == {"late": 1}
-    # The timer that was left went on with the next invocation.
+    # The remaining timer continued with the next invocation.
     assert function.result({"start": False, "wait": True}) == {"late": 2}
 
 
@@ -162,7 +162,7 @@ def test_node_code_is_found_in_every_form(node, files, handler):
     assert node(files, handler).result() == 7
 
 
-def test_what_a_node_handler_is_told(node):
+def test_a_node_handlers_event_context_and_environment(node):
     function = node("""
         exports.handler = async (event, context) => {
           const left = context.getRemainingTimeInMillis();
@@ -201,7 +201,7 @@ def test_node_errors_are_answered_and_logged(node):
     assert function.error("circle")["errorMessage"] == "Unable to stringify response body"
 
 
-def test_nobody_catches_and_the_environment_ends(node):
+def test_an_uncaught_error_ends_the_environment(node):
     function = node("""
         let calls = 0;
         exports.handler = async (event) => {
@@ -246,7 +246,7 @@ def test_node_code_that_cannot_start_says_why(node, code, handler, error, messag
     answer = function.error()
     assert answer["errorType"] == error and answer["errorMessage"].startswith(message), answer
     assert answer["trace"][0].startswith(f"{error}: {message}".split("\n")[0])
-    # Started twice: once for itself, once on the invocation's time.
+    # Started twice: once in the init phase, once during the invocation.
     lines = function.lines(2)
     assert all(re.match(f"{TIME}\tundefined\tERROR\tUncaught Exception \t{{", line) for line in lines), lines
 
@@ -285,8 +285,8 @@ def test_node_logs_in_json(node):
     assert error["message"].startswith("failed: TypeError: why") and error["stackTrace"][0] == "TypeError: why"
 
 
-def test_nothing_of_a_project_around_the_data_folder_counts(aws, name, tmp_path):
-    """A package.json above would make modules of scripts, and what is installed there be missed only in AWS."""
+def test_a_project_around_the_data_folder_is_ignored(aws, name, tmp_path):
+    """A package.json above could turn scripts into modules, and packages installed there would only be missing on AWS."""
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "node_modules/around").mkdir(parents=True)
     (tmp_path / "node_modules/around/index.js").write_text("")
@@ -300,7 +300,7 @@ def test_nothing_of_a_project_around_the_data_folder_counts(aws, name, tmp_path)
 # -- Python -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_python_handler_is_told(python):
+def test_a_python_handlers_event_context_and_environment(python):
     function = python("""
 import os
 
@@ -333,7 +333,7 @@ def test_python_code_is_found_in_every_form(python, files, handler):
     assert python(files, handler).result() == 7
 
 
-def test_python_sees_its_code_and_nothing_of_this_machines_packages(python):
+def test_python_does_not_see_this_machines_packages(python):
     function = python("""
 import sys
 
@@ -402,7 +402,7 @@ def test_python_code_that_cannot_start_says_why(python, code, handler, error, me
         assert all(line.startswith(f"[ERROR] {error}: {message}") for line in lines), lines
 
 
-def test_python_logs_as_lambda_frames_them(python):
+def test_python_logs_in_lambdas_format(python):
     function = python("""
 import logging
 
@@ -445,7 +445,7 @@ def handler(event, context):
 
 
 def test_four_functions_run_at_once_and_stay_warm(aws, name):
-    """Each waits until all four are there."""
+    """Each function waits until all four are running."""
     wait = {
         NODE: "const hit = {};\nexports.handler = async (n) => { const m = n.at - Date.now(); await new Promise((d) => setTimeout(d, m)); return process.pid; };",
         PYTHON: "import os, time\ndef handler(n, c):\n    time.sleep(max(n['at'] / 1000 - time.time(), 0))\n    return os.getpid()",
@@ -462,7 +462,7 @@ def test_four_functions_run_at_once_and_stay_warm(aws, name):
     assert all_at_once() == first
 
 
-def test_a_runtime_that_is_not_run_here_says_so(aws, name):
+def test_an_unsupported_runtime_is_reported(aws, name):
     function = Function(aws, name, "java21", {"A.class": ""}, "A::b")
     assert "The local cloud does not run java21." in function.error()["errorMessage"]
 
@@ -472,14 +472,14 @@ def test_a_missing_interpreter_is_named_in_the_answer_and_in_the_log(tmp_path, n
     with LocalCloud(tmp_path) as cloud:
         cloud.plain.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument=TRUST)
         function = Function(cloud.plain, name, NODE, HANDLERS["async"], "index.handler")
-        words = f"there is no node to run {NODE} with on this machine: install Node.js"
+        words = f"no node found to run {NODE} on this machine: install Node.js"
         error = function.error()
         assert error["errorType"] == "Runtime.InvalidEntrypoint" and words in error["errorMessage"]
         logged = cloud.plain.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
         assert any(words in event["message"] for event in logged), logged
 
 
-def test_functions_that_another_deployer_made_find_the_sdk_that_the_runtime_brings(aws, name):
+def test_functions_of_another_deployer_find_the_runtimes_sdk(aws, name):
     node = Function(
         aws, name, NODE,
         """

@@ -1,4 +1,4 @@
-"""The chat app as the AWS tutorial tests it, with clients that nobody here wrote.
+"""The chat app, tested as in the AWS tutorial, with third-party clients.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-chat-app.html
 """
@@ -20,13 +20,13 @@ from readback import assert_as_described, inventory
 
 STACK = "tutorial"
 WSCAT = "wscat@6.1.0"
-# The handlers are compiled when nobody has done so yet.
+# Long enough to compile the handlers.
 BUILD = 600
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    """The app, up on a local cloud of its own; gives the cloud and the URI."""
+    """Deploys the app on its own local cloud; yields the cloud and the URI."""
     with LocalCloud(tmp_path_factory.mktemp("tutorial") / ".wschat") as cloud:
         target = ("--local", "--data", cloud.data, "--stack", STACK)
         uri = wschat("up", *target, "--template", ROOT / "templates/chat.yaml", timeout=BUILD).strip()
@@ -36,7 +36,7 @@ def app(tmp_path_factory):
 
 
 def quiet(socket):
-    """Whether nothing has come in so far."""
+    """Whether no message has arrived so far."""
     try:
         return socket.recv(0) is None
     except TimeoutError:
@@ -68,7 +68,7 @@ def test_two_clients_chat(app):
         assert info["Identity"]["SourceIp"] == "127.0.0.1"
 
         two.send('{"action": "sendmessage", "message": "back to you"}')
-        # Were the first message sent to its sender, too, it would be here first.
+        # If the first message had also been sent to its sender, it would have arrived first.
         assert one.recv(PATIENCE) == "back to you"
         two.send('{"action": "sendmessage"}')
         assert "missing" in two.recv(PATIENCE)
@@ -76,7 +76,7 @@ def test_two_clients_chat(app):
     wait_until(lambda: connected() == 0, "both are forgotten")
 
 
-def test_a_client_that_is_gone_stops_nobody(app):
+def test_a_closed_connection_does_not_stop_the_others(app):
     cloud, uri = app
     (table,) = inventory(cloud.plain)["tables"]
     dynamodb = cloud.plain.client("dynamodb")
@@ -102,7 +102,7 @@ def wscat(tmp_path_factory):
 
 
 class Terminal:
-    """A program in a terminal, where alone wscat talks. A context manager."""
+    """A program in a terminal, which wscat requires. A context manager."""
 
     def __init__(self, *command):
         self.master, slave = pty.openpty()
@@ -124,7 +124,7 @@ class Terminal:
         os.write(self.master, line.encode() + b"\r")
 
     def shows(self, text):
-        """Waits until this is shown after what was last waited for."""
+        """Waits until `text` is shown after the text of the last call."""
         deadline = time.monotonic() + PATIENCE
         while text not in self.shown:
             ready, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""What wschat sends would pass AWS: every request of ups, updates and a down, checked against AWS's service models."""
+"""wschat's requests are valid: every request of ups, updates and a down is checked against AWS's service models."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from harness import LocalCloud, Project, wschat
 from proxy import Exchange, RecordingProxy
 from wire import Call, Unreadable, read, violations
 
-# -- That the checker bites -------------------------------------------------------------------------------------------
+# -- The checker itself -----------------------------------------------------------------------------------------------
 
 DOCUMENT = '{"Version":"2012-10-17","Statement":[]}'
 FUNCTION = {"FunctionName": "f", "Role": "arn:aws:iam::000000000000:role/r", "Code": {"ZipFile": b"PK"}}
@@ -37,7 +37,7 @@ def test_a_violation_is_found(service, operation, parameters, complaint):
     assert len(found) == 1 and complaint in found[0], found
 
 
-def test_what_is_allowed_is_no_violation():
+def test_valid_parameters_have_no_violation():
     assert violations(Call("lambda", "CreateFunction", FUNCTION | {"Timeout": 3, "MemorySize": 128}, 201)) == []
     assert violations(Call("iam", "CreateRole", {"RoleName": "a", "AssumeRolePolicyDocument": DOCUMENT}, 200)) == []
 
@@ -74,7 +74,7 @@ def test_requests_are_read_back():
         (exchange("logs", "POST", "/", b'{"logGroupName":"g","tag":1}', **{"x-amz-target": "Logs_20140328.CreateLogGroup"}), "unknown member .tag"),
     ],
 )
-def test_what_no_model_knows_is_a_violation(request_, complaint):
+def test_an_unknown_member_is_a_violation(request_, complaint):
     found = violations(read(request_))
     assert any(complaint in one for one in found), found
 
@@ -88,14 +88,14 @@ def test_what_no_model_knows_is_a_violation(request_, complaint):
         Exchange("GET", "/", {}, b"", 200, b""),
     ],
 )
-def test_what_is_no_operation_cannot_be_read(request_):
+def test_a_request_without_an_operation_cannot_be_read(request_):
     with pytest.raises(Unreadable):
         read(request_)
 
 
 # -- What wschat sends ------------------------------------------------------------------------------------------------
 
-# What no chat app has and a template may say, of every type; it comes with one up and goes with another.
+# Resources and properties of every type that the chat app does not have; one `up` adds them, another removes them.
 EXTRAS = """
   ExtraTable:
     Type: AWS::DynamoDB::Table
@@ -219,7 +219,7 @@ CHANGES = {
     ],
 }
 
-# What all this must have led to: a test that sees less than it thinks proves nothing.
+# The operations that the runs must have called, so that the test cannot pass by seeing too little.
 EXPECTED = {
     "apigatewayv2": {
         "CreateApi", "CreateDeployment", "CreateIntegration", "CreateRoute", "CreateRouteResponse", "CreateStage",
@@ -248,7 +248,7 @@ EXPECTED = {
 }
 
 
-def test_every_request_would_pass(tmp_path):
+def test_every_request_is_valid(tmp_path):
     project = Project(tmp_path)
     found, sent = [], set()
     with LocalCloud(tmp_path) as cloud, RecordingProxy(cloud.port) as proxy:

@@ -1,7 +1,7 @@
-"""Requests as they went over the wire, read back by AWS's own service models and checked against them.
+"""Parses requests from the wire with AWS's own service models, and validates them against these models.
 
-botocore ships the models but checks little of them; the Rust SDK checks next to nothing. `read` turns a request into
-an operation and its parameters, `violations` says what AWS would refuse: unknown and missing members, wrong types,
+botocore contains the models but checks little of them; the Rust SDK checks hardly anything. `read` turns a request into
+an operation and its parameters, `violations` lists what AWS would reject: unknown and missing members, wrong types,
 lengths, numbers and list sizes out of bounds, values outside their enum, text that does not match its pattern.
 """
 
@@ -17,17 +17,17 @@ import regex
 
 from proxy import Exchange
 
-# The name a request is signed for, where it is not the service's own.
+# The signing names that differ from the services' names.
 SIGNED_AS = {"apigateway": "apigatewayv2"}
 
 
 class Unreadable(Exception):
-    """A request that no model of AWS's describes."""
+    """A request that is not in AWS's models."""
 
 
 @dataclass
 class Call:
-    """An operation and its parameters, as the service's model names them; what did not fit is in `problems`."""
+    """An operation and its parameters, by the names of the service's model; `problems` are the parts that did not fit."""
 
     service: str
     operation: str
@@ -50,7 +50,7 @@ def model(service):
 
 
 def read(exchange: Exchange) -> Call:
-    """The operation that a request asks for, with its parameters."""
+    """The operation of a request, with its parameters."""
     service = service_of(exchange)
     protocol = model(service).metadata["protocol"]
     reader = {"json": read_json, "query": read_query, "rest-json": read_rest}[protocol]
@@ -58,7 +58,7 @@ def read(exchange: Exchange) -> Call:
 
 
 def violations(call: Call) -> list[str]:
-    """All that AWS's model of the operation does not allow."""
+    """Everything that AWS's model of the operation does not allow."""
     shape = model(call.service).operation_model(call.operation).input_shape
     found = [f"{call}: {problem}" for problem in call.problems]
     if shape is not None:
@@ -145,7 +145,7 @@ def read_rest(service, exchange):
 
 @functools.cache
 def routes(service):
-    """The service's operations with their verbs and paths, the most particular first."""
+    """The service's operations with their methods and paths, the most specific first."""
     found = []
     for name in model(service).operation_names:
         http = model(service).operation_model(name).http
@@ -164,7 +164,7 @@ def find_operation(service, method, path):
 
 
 def from_text(shape, text, path, problems):
-    """A value that stands in a path, a query or a header."""
+    """A value of a path, a query or a header."""
     try:
         match shape.type_name:
             case "integer" | "long":
@@ -179,7 +179,7 @@ def from_text(shape, text, path, problems):
 
 
 def from_json(shape, value, path, problems):
-    """A JSON value under the names of the model; what the model does not know is a problem."""
+    """A JSON value by the names of the model; members that are not in the model are problems."""
     match shape.type_name, value:
         case "structure", dict():
             names = {member.serialization.get("name", name): name for name, member in shape.members.items()}
@@ -262,7 +262,7 @@ TYPES = {
 
 
 def check(shape, value, path):
-    """What the shape does not allow of the value, as text that begins with the path."""
+    """The shape's violations by the value, as texts that begin with the path."""
     wanted = TYPES.get(shape.type_name)
     mistaken = isinstance(value, bool) and shape.type_name != "boolean"
     if wanted and (mistaken or not isinstance(value, wanted)):
@@ -305,13 +305,13 @@ def check_bounds(shape, value, path):
 
 
 def raw(shape):
-    """The shape as the model file has it: `metadata` leaves patterns out."""
+    """The shape from the model file, because `metadata` has no patterns."""
     return shape._shape_model
 
 
 def bounds(shape):
-    """The least and the most: a number's value, or the length of anything else."""
-    # API Gateway's model has the bounds of many strings in nothing but their names.
+    """The minimum and the maximum: of a number's value, or of the length of other values."""
+    # API Gateway's model has the bounds of many strings only in their names.
     named = regex.fullmatch(r"(?:String|Uri)WithLengthBetween(\d+)And(\d+)(K?)", shape.name)
     if named:
         return int(named[1]), int(named[2]) * (1024 if named[3] else 1)

@@ -1,5 +1,5 @@
-//! The account, the region and the way there that were meant: a profile named on the command line wins over what is
-//! exported, proxies are taken, and what is wrong with any of it is told in a line, with a line on what to do.
+//! Profiles, credentials, regions, endpoints and proxies: which settings take precedence, and that each mistake is reported
+//! in one line, with another line on what to do.
 
 use crate::common::aws::{FakeAws, Home, Proxy, closed_port};
 use crate::common::inventory::{Inventory, same};
@@ -7,10 +7,10 @@ use crate::common::{Cloud, template};
 
 const CONFIG: &str = include_str!("../fixtures/account/config");
 
-/// A login of AWS's CLI that is over.
+/// An expired SSO login of AWS's CLI.
 const EXPIRED: &str = r#"{"startUrl":"https://example.awsapps.com/start","region":"eu-west-1","accessToken":"t","expiresAt":"2020-01-01T00:00:00Z"}"#;
 
-/// Keys that somebody exported for another account.
+/// Exported keys of another account.
 const EXPORTED: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "AKIAEXPORTED"),
     ("AWS_SECRET_ACCESS_KEY", "x"),
@@ -28,14 +28,14 @@ fn home() -> Home {
     home
 }
 
-/// Where AWS's CLI keeps the login of an SSO session, or of a start URL.
+/// The file in which AWS's CLI caches the login of an SSO session, or of a start URL.
 fn login_file(name: &str) -> String {
     use sha1::{Digest, Sha1};
     format!(".aws/sso/cache/{}.json", hex::encode(Sha1::digest(name)))
 }
 
 #[test]
-fn a_profile_on_the_command_line_wins_over_what_is_exported() {
+fn a_profile_on_the_command_line_wins_over_exported_credentials() {
     let home = home();
     let valid = EXPIRED.replace("2020", "2099");
     home.write(&login_file("corp"), &valid);
@@ -76,7 +76,7 @@ fn exported_keys_win_over_an_exported_profile() {
 }
 
 #[test]
-fn the_region_is_the_one_that_awss_cli_takes() {
+fn the_region_is_chosen_as_by_awss_cli() {
     let home = home();
     home.write("project/template.json", r#"{"Resources": {"Group": {"Type": "AWS::Logs::LogGroup"}}}"#);
     let aws = FakeAws::knowing(&[("AKIAPROFILE", "222222222222")]);
@@ -98,7 +98,7 @@ fn the_region_is_the_one_that_awss_cli_takes() {
     }
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for any text.
+/// Whether `text` matches `pattern`, in which `*` stands for any text.
 fn fits(text: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap()) else { return false };
@@ -112,7 +112,7 @@ fn fits(text: &str, pattern: &str) -> bool {
 }
 
 #[test]
-fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
+fn wrong_settings_are_reported_in_one_line_with_one_on_what_to_do() {
     const FILES: &str = "~/.aws/config and ~/.aws/credentials";
     let home = home();
     home.write("broken", "[default]\nregion = eu-west-1\nnonsense\n");
@@ -132,7 +132,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         keys.chain([(variable, url.to_owned())]).collect()
     };
     let no_names = "there are: console, elsewhere, ";
-    // Flags, variables, and the two lines: what is wrong and what to do.
+    // Flags, variables, and the two lines: the problem and the fix.
     type Row<'a> = (&'a str, Vec<(&'a str, String)>, String, String);
     let rows: Vec<Row<'_>> = vec![
         // A profile that does not exist.
@@ -141,7 +141,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         ("", vec![("AWS_PROFILE", "zzz".into())], format!("AWS_PROFILE: there is no profile \"zzz\" in {FILES}"), format!("{no_names}*")),
         ("--profile plain", vec![], format!("--profile: there is no profile \"plain\" in {FILES}"), "~/.aws/config has a section [plain]: in this file it must be [profile plain]".into()),
         ("--profile x", vec![("AWS_CONFIG_FILE", "none".into())], "--profile: there is no profile \"x\" in none and ~/.aws/credentials".into(), "there are no profiles; make one with `aws configure --profile x` or `aws configure sso --profile x`".into()),
-        // Profiles that cannot give any.
+        // Profiles without usable credentials.
         ("--profile orphan", vec![], format!("profile \"orphan\" has the source_profile \"statics\", which is not in {FILES}"), "did you mean \"static\"? There are: *".into()),
         ("--profile ping", vec![], "profile \"pong\" has the source_profile \"ping\", which needs \"pong\" in turn".into(), "correct source_profile in ~/.aws/config".into()),
         ("--profile loop", vec![], "profile \"loop\" holds no credentials, and with --profile none are looked for elsewhere".into(), "run `aws configure --profile loop` or `aws configure sso --profile loop`".into()),
@@ -160,7 +160,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         // No credentials at all.
         ("--region eu-west-1", vec![], format!("no AWS credentials: AWS_ACCESS_KEY_ID not set, profile \"default\" in {FILES} not there, AWS_WEB_IDENTITY_TOKEN_FILE not set, AWS_CONTAINER_CREDENTIALS_* not set, EC2 instance metadata turned off"), "name a profile with --profile (console, elsewhere, empty, *), or run with --local, which needs no account".into()),
         ("--region eu-west-1", vec![("AWS_ACCESS_KEY_ID", "AKIA".into())], "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not".into(), "set both, or unset AWS_ACCESS_KEY_ID to use a profile".into()),
-        // A file that is none.
+        // An invalid configuration file.
         ("--profile static", vec![("AWS_CONFIG_FILE", broken.clone())], format!("could not parse profile file: error parsing {broken} on line 3: Expected an '=' sign defining a property"), "correct that file; `aws configure list` reads it, too".into()),
         // Regions.
         ("--profile static --region eu-west", vec![], "\"eu-west\" cannot be the name of an AWS region".into(), "did you mean \"eu-west-1\"?".into()),
@@ -168,7 +168,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         ("--profile static --region Frankfurt", vec![], "\"Frankfurt\" cannot be the name of an AWS region".into(), "regions are named like \"eu-west-1\"; `aws ec2 describe-regions` lists them".into()),
         ("--profile static --region eu-wset-1", vec![("HTTPS_PROXY", dead.clone())], format!("there is no region \"eu-wset-1\" that wschat knows, and it cannot connect to https://sts.eu-wset-1.amazonaws.com through the proxy {dead} (HTTPS_PROXY): Connection refused*"), "did you mean \"eu-west-1\"?".into()),
         ("--profile noregion", vec![], "no region is configured".into(), "give one with --region, AWS_REGION, or `region` in the profile".into()),
-        // Endpoints that are none.
+        // Invalid endpoints.
         ("", exported("AWS_ENDPOINT_URL", ""), "AWS_ENDPOINT_URL is set to nothing".into(), "unset it, or give it a URL".into()),
         ("", exported("AWS_ENDPOINT_URL_LAMBDA", ""), "AWS_ENDPOINT_URL_LAMBDA is set to nothing".into(), "unset it, or give it a URL".into()),
         ("", exported("AWS_ENDPOINT_URL", "localhost:4566"), "AWS_ENDPOINT_URL is no URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
@@ -182,7 +182,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
         // Proxies.
         ("--profile static", vec![("HTTPS_PROXY", dead.clone())], format!("cannot connect to https://sts.eu-west-1.amazonaws.com through the proxy {dead} (HTTPS_PROXY): Connection refused*"), "correct or unset HTTPS_PROXY, or name the host in NO_PROXY".into()),
         ("--profile static", vec![("all_proxy", "socks5://me:secret@proxy:1".into())], "all_proxy does not name a proxy: socks5://proxy:1".into(), "it must be a URL with http:// or https://, as http://proxy.example.com:8080".into()),
-        // Credentials that AWS does not take.
+        // Credentials that AWS rejects.
         ("", exported("AWS_ENDPOINT_URL", &expired.url), "the credentials of AWS_ACCESS_KEY_ID (AKIAEXPORTED) have expired (sts.GetCallerIdentity: ExpiredToken: The security token included in the request is expired)".into(), "export new ones, or unset AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN to use a profile".into()),
         ("--profile static", vec![("AWS_ENDPOINT_URL", expired.url.clone())], "the credentials of profile \"static\" have expired (sts.GetCallerIdentity: ExpiredToken: *)".into(), format!("get new ones for [static] in {FILES}")),
         ("--profile static", vec![("AWS_ENDPOINT_URL", unknown.url.clone())], "AWS does not know the credentials of profile \"static\" (sts.GetCallerIdentity: InvalidClientTokenId: The security token included in the request is invalid.)".into(), "is the key deleted or inactive, *".into()),
@@ -202,7 +202,7 @@ fn what_keeps_wschat_from_calling_is_told_in_one_line_with_one_on_what_to_do() {
 }
 
 #[test]
-fn an_endpoint_of_one_service_is_named_when_nothing_answers_there() {
+fn an_unreachable_endpoint_of_one_service_is_named() {
     let home = home();
     let aws = FakeAws::knowing(&[("AKIAPROFILE", "222222222222")]);
     let dead = format!("http://127.0.0.1:{}", closed_port());
@@ -213,7 +213,7 @@ fn an_endpoint_of_one_service_is_named_when_nothing_answers_there() {
 }
 
 #[test]
-fn nothing_that_is_configured_for_aws_concerns_the_local_cloud() {
+fn the_local_cloud_ignores_the_configuration_for_aws() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     let home = Home::with(&[("config", "nonsense\n")]);
@@ -234,7 +234,7 @@ fn nothing_that_is_configured_for_aws_concerns_the_local_cloud() {
 }
 
 #[test]
-fn calls_to_aws_take_the_proxy_that_the_environment_names() {
+fn calls_to_aws_use_the_proxy_of_the_environment() {
     let home = home();
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         let proxy = Proxy::to(closed_port());
@@ -262,7 +262,7 @@ fn calls_to_aws_take_the_proxy_that_the_environment_names() {
 }
 
 #[tokio::test]
-async fn a_stack_comes_and_goes_through_a_proxy() {
+async fn a_stack_is_deployed_and_deleted_through_a_proxy() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     let proxy = Proxy::to(cloud.port());
@@ -284,7 +284,7 @@ async fn a_stack_comes_and_goes_through_a_proxy() {
 }
 
 #[test]
-fn loopback_takes_no_proxy() {
+fn loopback_uses_no_proxy() {
     let cloud = Cloud::start().go();
     let proxy = Proxy::to(closed_port());
     for host in ["127.0.0.1", "localhost"] {

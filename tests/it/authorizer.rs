@@ -1,4 +1,4 @@
-//! An authorizer in a template: it is asked before `$connect`, is frozen with the routes, and goes with its API.
+//! Authorizers: called before `$connect`, part of the deployment like the routes, deleted with their API.
 
 use crate::common::client::Client;
 use crate::common::template::{self, Template};
@@ -37,7 +37,7 @@ fn up(cloud: &Cloud) -> Run {
     cloud.wschat(&["up", "--local", "--yes"]).ok()
 }
 
-/// The status of a refused handshake; `None` where it was not refused.
+/// The status of a rejected handshake; `None` if it was accepted.
 async fn refused(uri: &str) -> Option<u16> {
     match tokio_tungstenite::connect_async(uri).await {
         Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Some(response.status().as_u16()),
@@ -46,7 +46,7 @@ async fn refused(uri: &str) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn an_authorizer_guards_the_door_until_it_is_dropped() {
+async fn an_authorizer_rejects_connections_until_it_is_removed() {
     let cloud = Cloud::start().go();
     template::echo(&cloud);
     let mut template = guarded();
@@ -59,7 +59,7 @@ async fn an_authorizer_guards_the_door_until_it_is_dropped() {
     client.say("?").await;
     assert_eq!(client.hear().await, "hello! from $default");
 
-    // Another source: what is served follows, by way of a new deployment.
+    // Another identity source takes effect through a new deployment.
     template.set("Door.IdentitySource", json!(["route.request.querystring.ticket"]));
     template.save(&cloud);
     let run = up(&cloud);

@@ -1,4 +1,4 @@
-//! The chat app itself, with its real handlers: it goes up, talks, outlives its cloud's restart and comes down.
+//! The chat app with its real handlers: deploy, chat, restart of the local cloud, delete.
 
 use crate::common;
 use crate::common::client::Client;
@@ -6,7 +6,7 @@ use crate::common::inventory::{Inventory, same};
 use crate::common::{Cloud, STACK, eventually, repository};
 use serde_json::Value;
 
-/// Where the handlers' build is the repository's own, so that it is made once.
+/// Uses the repository's target folder, so that the handlers are built once.
 const TEMPLATE: &str = "templates/chat.yaml";
 
 fn up(cloud: &Cloud) -> common::Run {
@@ -30,7 +30,7 @@ fn info(hint: &str) -> Value {
 }
 
 #[tokio::test]
-async fn it_goes_up_talks_and_comes_down() {
+async fn the_chat_app_is_deployed_serves_messages_and_is_deleted() {
     let cloud = Cloud::start().go();
     let status = cloud.status().exits(3);
     assert_eq!(status.stderr, format!("There is nothing of stack {STACK} in account 000000000000 (us-east-1).\n"));
@@ -55,7 +55,7 @@ async fn it_goes_up_talks_and_comes_down() {
     alice.say(r#"{"action":"sendmessage","message":"hello, everyone!"}"#).await;
     assert_eq!(bob.hear().await, "hello, everyone!");
 
-    // The handler sends to the others alone. Messages run side by side, so this only shows that no echo came by now.
+    // The handler only sends to the others. Messages are concurrent, so this only shows that no echo has arrived so far.
     alice.say("hello?").await;
     let hint = info(&alice.hear().await);
     assert_eq!(hint["Identity"]["SourceIp"], "127.0.0.1");
@@ -85,7 +85,7 @@ async fn it_goes_up_talks_and_comes_down() {
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_is_forgotten() {
+async fn a_client_that_disconnects_abruptly_is_removed() {
     let cloud = Cloud::start().go();
     let uri = up(&cloud).uri();
     let (mut alice, bob) = (Client::connect(&uri).await, Client::connect(&uri).await);

@@ -1,11 +1,11 @@
-//! Under AWS-like conditions (late, slow, throttled, in each other's way) everything comes out the same.
+//! Under AWS-like conditions (eventual consistency, slowness, throttling, conflicts) deployments give the same result.
 
 use crate::common::inventory::{Inventory, same};
 use crate::common::{Cloud, Run, repository, template};
 use serde_json::Value;
 
-/// The project's conditions file, its times shortened and its quotas widened by this factor: the order of things and
-/// the chances stay.
+/// The project's conditions file with its times divided and its quotas multiplied by this factor; orders and probabilities
+/// stay the same.
 fn conditions(hurry: f64) -> toml::Table {
     let text = std::fs::read_to_string(repository().join("docs/aws-conditions.toml")).unwrap();
     let mut file: toml::Table = text.parse().unwrap();
@@ -29,8 +29,9 @@ async fn without_conditions() -> Inventory {
     cloud.inventory().await
 }
 
-/// A stack goes up under these conditions, whole; stays; and goes, wholly. Gives the refusals on its way up.
-async fn comes_and_goes(conditions: &toml::Table) -> Vec<String> {
+/// Deploys a stack under these conditions, checks that it is complete and stable, and deletes it completely. Returns the
+/// calls that were rejected during the deployment.
+async fn deploy_and_delete(conditions: &toml::Table) -> Vec<String> {
     let cloud = Cloud::start().conditions(&conditions.to_string()).go();
     template::chat_without_handlers(&cloud);
     let run = cloud.up();
@@ -44,7 +45,7 @@ async fn comes_and_goes(conditions: &toml::Table) -> Vec<String> {
 
 #[tokio::test]
 async fn under_the_projects_conditions() {
-    let refusals = comes_and_goes(&conditions(5.0)).await;
+    let refusals = deploy_and_delete(&conditions(5.0)).await;
     let too_early = "CreateFunction InvalidParameterValueException";
     assert!(refusals.iter().any(|refusal| refusal == too_early), "roles spread at once: {refusals:?}");
 }
@@ -53,7 +54,7 @@ async fn under_the_projects_conditions() {
 async fn where_integrations_need_their_functions() {
     let mut conditions = conditions(5.0);
     set(&mut conditions, "strict", "integration_needs_function", true);
-    let refusals = comes_and_goes(&conditions).await;
+    let refusals = deploy_and_delete(&conditions).await;
     assert!(refusals.iter().any(|refusal| refusal.starts_with("CreateIntegration ")), "{refusals:?}");
 }
 
@@ -67,13 +68,13 @@ async fn where_everything_collides_and_is_throttled() {
         throttle.insert(format!("{service}.*"), rate.into());
     }
     throttle.remove("apigatewayv2.CreateDeployment");
-    let refusals = comes_and_goes(&conditions).await;
+    let refusals = deploy_and_delete(&conditions).await;
     for code in ["Throttling", "ThrottlingException", "TooManyRequestsException"] {
         assert!(refusals.iter().any(|refusal| refusal.ends_with(&format!(" {code}"))), "no {code}: {refusals:?}");
     }
 }
 
-/// The text of the timeline that a verb drew: of a whole run, every call in it.
+/// The timeline that a verb wrote; it must be of the whole run and contain every call.
 fn timeline(cloud: &Cloud, verb: &str) -> String {
     let file = format!("{verb}.html");
     let run = cloud.wschat(&[verb, "--local", "--yes", "--timings", &file]).ok();
@@ -84,7 +85,7 @@ fn timeline(cloud: &Cloud, verb: &str) -> String {
 }
 
 #[tokio::test]
-async fn runs_are_drawn() {
+async fn timelines_are_written() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     for verb in ["up", "down"] {
@@ -92,7 +93,7 @@ async fn runs_are_drawn() {
         assert!(page.contains("<div class=\"lane on-path\"><div class=\"name\""), "no critical path in {page}");
         assert!(!page.contains("http"), "it needs something else: {page}");
     }
-    // The run counts, not its picture.
+    // A timeline that cannot be written does not fail the run.
     let written_nowhere = |run: Run| assert!(run.stderr.contains("cannot write the timeline to missing/x.html"));
     for verb in ["up", "down"] {
         written_nowhere(cloud.wschat(&[verb, "--local", "--yes", "--timings", "missing/x.html"]).ok());
@@ -100,7 +101,7 @@ async fn runs_are_drawn() {
 }
 
 #[tokio::test]
-async fn json_is_a_line_an_event() {
+async fn json_output_has_one_event_a_line() {
     let cloud = Cloud::start().go();
     template::echo(&cloud);
     let lines = |arguments: &[&str]| -> Vec<Value> {

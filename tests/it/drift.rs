@@ -1,11 +1,11 @@
-//! What somebody changed by hand is seen by `status` and set right by `up`.
+//! Drift: `status` reports changes made by hand, and `up` repairs them.
 
 use crate::common::inventory::{Inventory, same};
 use crate::common::{Cloud, Run, eventually, template};
 use aws_sdk_apigatewayv2::types::RouteSettings;
 use aws_sdk_lambda::types::Environment;
 
-/// A stack that stands, and the clients of somebody who meddles with it.
+/// A deployed stack, and AWS clients with which a test changes it by hand.
 struct Meddled {
     cloud: Cloud,
     before: Inventory,
@@ -51,7 +51,7 @@ impl Meddled {
         route.route_id().unwrap().to_owned()
     }
 
-    /// `status` must tell of it in these words; `up` must set it right and leave nothing to do. Gives what `up` did.
+    /// `status` must report these texts; `up` must repair the drift and leave nothing to do. Returns the run of `up`.
     async fn repaired(&self, told: &[&str]) -> Run {
         assert_ne!(self.cloud.inventory().await, self.before, "nothing was meddled with");
         let status = self.cloud.status().exits(2);
@@ -107,7 +107,7 @@ async fn integrations_and_apis() {
     it.apigateway.update_api().api_id(&api).description("mine").send().await.unwrap();
     it.repaired(&["✗ Api", "Description is mine, the template says echoes"]).await;
 
-    // Without its API next to nothing is left of a stack, and all of that comes back, under another id.
+    // Without its API, hardly anything is left of the stack; all of it is created again, under another id.
     it.apigateway.delete_api().api_id(&api).send().await.unwrap();
     it.repaired(&["✗ Api", "✗ Stage", "✗ EchoPermission", "missing"]).await;
     assert_ne!(it.api().await, api);
@@ -221,7 +221,7 @@ async fn tables_and_log_groups() {
     it.repaired(&["✗ EchoLogs", "RetentionInDays is not there, the template says 14"]).await;
     it.logs.delete_log_group().log_group_name(&group).send().await.unwrap();
     it.repaired(&["✗ EchoLogs", "missing"]).await;
-    // Made anew by Lambda when the function spoke: it bears the name, and none of our tags.
+    // Recreated by Lambda when the function logged: it has the name, but not the stack's tags.
     it.logs.delete_log_group().log_group_name(&group).send().await.unwrap();
     it.logs.create_log_group().log_group_name(&group).send().await.unwrap();
     it.repaired(&["✗ EchoLogs", "RetentionInDays", "Tags"]).await;

@@ -1,10 +1,11 @@
-//! Whatever AWS answers, and where it answers nothing: what passes is waited out and leaves no trace, what is final
-//! ends in one clear error, and what was done until then is undone.
+//! Fault injection: temporary faults are retried and leave no trace; a permanent fault ends the run with one clear error,
+//! and its changes are rolled back.
 //!
-//! Every call of an `up` from nothing, of an update and of a `down`, as an undisturbed run makes them, meets every
-//! fault. What certainly has no effect (throttles, collisions) meets all calls of a run together, a run a wording; what
-//! may have had one, or is final, meets each call alone. A third of these cases runs each time (`common::sample`), which pays
-//! for the apps that people deploy: their first `up` fails at some of its calls.
+//! Every fault is injected into every call of a first `up`, of an update and of a `down`; a reference run gives the calls.
+//! Faults that certainly have no effect (throttling, conflicts) are injected into all calls of a run at once, one run for
+//! each error text. Faults that may have an effect, or are permanent, are injected into one call at a time. Each time, a
+//! third of these cases runs (`common::sample`); the time saved pays for the example apps, whose first `up` fails at some of
+//! its calls.
 
 use crate::common;
 use std::fmt;
@@ -14,43 +15,43 @@ use std::time::Duration;
 use crate::common::call_name::Name;
 use crate::common::inventory::{Inventory, differences, same};
 use crate::common::pool::on_clouds;
-use crate::common::proxy::{Fault, Made, Trial, What, When};
+use crate::common::proxy::{Fault, FaultKind, ProxiedRun, RecordedCall, When};
 use crate::common::{Cloud, Run, sample, template};
 
-/// How many clouds stand side by side: runs that meet faults mostly wait.
+/// How many clouds run in parallel: runs with faults mostly wait.
 const CLOUDS: usize = 8;
 
-/// What wschat is asked to do.
+/// The wschat run under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    /// The echo stack from nothing.
+enum Operation {
+    /// The first deployment of the echo stack.
     Up,
-    /// Its changes.
+    /// An update of it.
     Update,
     Down,
 }
 
-/// How each deed goes when nothing goes wrong.
-struct Undisturbed {
-    deed: Deed,
+/// A run without faults.
+struct Reference {
+    operation: Operation,
     calls: Vec<Name>,
     before: Inventory,
     after: Inventory,
 }
 
-static UNDISTURBED: LazyLock<[Undisturbed; 3]> = LazyLock::new(|| {
-    let cloud = template::swift_echo();
-    [Deed::Up, Deed::Update, Deed::Down].map(|deed| {
+static REFERENCES: LazyLock<[Reference; 3]> = LazyLock::new(|| {
+    let cloud = template::fast_echo();
+    [Operation::Up, Operation::Update, Operation::Down].map(|operation| {
         let before = cloud.inventory_now();
-        let Trial { run, calls, .. } = deed.prepare(&cloud).run(deed.arguments());
+        let ProxiedRun { run, calls, .. } = operation.prepare(&cloud).run(operation.arguments());
         run.ok();
-        // How often a state is asked for, no two runs have in common.
+        // The number of polls differs from run to run, so only the first of equal reads is kept.
         let calls = calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1 || name.mutating());
-        Undisturbed { deed, calls: calls.collect(), before, after: cloud.inventory_now() }
+        Reference { operation, calls: calls.collect(), before, after: cloud.inventory_now() }
     })
 });
 
-impl Deed {
+impl Operation {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Up | Self::Update => &["up", "--yes"],
@@ -58,7 +59,7 @@ impl Deed {
         }
     }
 
-    fn prepare(self, cloud: &Cloud) -> common::proxy::Through<'_> {
+    fn prepare(self, cloud: &Cloud) -> common::proxy::ProxyRunBuilder<'_> {
         match self {
             Self::Up => template::echo_without_handler(cloud),
             Self::Update | Self::Down => template::echo_changed(cloud),
@@ -66,11 +67,11 @@ impl Deed {
         cloud.through()
     }
 
-    fn undisturbed(self) -> &'static Undisturbed {
-        UNDISTURBED.iter().find(|one| one.deed == self).unwrap()
+    fn reference(self) -> &'static Reference {
+        REFERENCES.iter().find(|one| one.operation == self).unwrap()
     }
 
-    /// Brings a cloud to where this deed begins, if it is not there.
+    /// Brings a cloud into the state in which this operation starts.
     fn begin(self, cloud: &Cloud) {
         let earlier = match self {
             Self::Up => return,
@@ -80,54 +81,53 @@ impl Deed {
         earlier.prepare(cloud).run(earlier.arguments()).run.ok();
     }
 
-    /// Takes an app down.
+    /// Deletes an app.
     fn clear_app(cloud: &Cloud) {
         cloud.through().run(Self::Down.arguments()).run.ok();
     }
 
-    /// Takes everything down.
+    /// Deletes the echo stack, and checks that the cloud is empty.
     fn clear(cloud: &Cloud) {
         Self::Down.prepare(cloud).run(Self::Down.arguments()).run.ok();
         same(&cloud.inventory_now(), &Inventory::new());
     }
 }
 
-/// One call of a deed, and what befalls it.
+/// One call of an operation, and the fault injected into it.
 struct Case {
-    deed: Deed,
+    operation: Operation,
     call: Name,
     fault: Fault,
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}: {}", self.deed, self.call, self.fault)
+        write!(f, "{:?}: {}: {}", self.operation, self.call, self.fault)
     }
 }
 
 impl Case {
-    /// Every call of every deed with each of what `faults` gives for it.
+    /// Every call of every operation with each of its `faults`.
     fn all(faults: impl Fn(&Name) -> Vec<Fault>) -> Vec<Self> {
-        let calls = UNDISTURBED.iter().flat_map(|one| one.calls.iter().map(|call| (one.deed, call)));
+        let calls = REFERENCES.iter().flat_map(|one| one.calls.iter().map(|call| (one.operation, call)));
         calls
-            .flat_map(|(deed, call)| {
-                let case = move |fault| Self { deed, call: call.clone(), fault };
+            .flat_map(|(operation, call)| {
+                let case = move |fault| Self { operation, call: call.clone(), fault };
                 faults(call).into_iter().map(case)
             })
             .collect()
     }
 
-    /// Does the deed on a cloud where it can begin; `None` if the call did not come up, which reading ones and a
-    /// second try may do.
-    fn run(&self, cloud: &Cloud) -> Option<(Trial, Made)> {
-        let trial = self.deed.prepare(cloud).fault(&self.call, &self.fault).run(self.deed.arguments());
+    /// Runs the operation; `None` if it did not make the call, which is possible for reads and for repeated calls.
+    fn run(&self, cloud: &Cloud) -> Option<(ProxiedRun, RecordedCall)> {
+        let trial = self.operation.prepare(cloud).fault(&self.call, &self.fault).run(self.operation.arguments());
         let hit = trial.calls.iter().find(|call| call.fault.is_some()).cloned();
         assert!(hit.is_some() || self.call.nth > 1 || !self.call.mutating(), "there was no {}", self.call);
         Some((trial, hit?))
     }
 }
 
-/// What may have happened or not.
+/// Faults after which the call may or may not have had its effect.
 fn uncertain(call: &Name) -> Vec<Fault> {
     let internal = match call.service.as_str() {
         "dynamodb" => "InternalServerError",
@@ -136,33 +136,33 @@ fn uncertain(call: &Name) -> Vec<Fault> {
         _ => "InternalFailure",
     };
     let internal = Fault::refuse(500, internal, "The request processing has failed because of an unknown error.");
-    let mut faults = vec![internal.clone(), Fault::after(What::Cut)];
+    let mut faults = vec![internal.clone(), Fault::after(FaultKind::Cut)];
     if call.mutating() {
         faults.extend([
             Fault::after(internal.what),
-            Fault::before(What::Page(503)),
-            Fault::before(What::Cut),
-            Fault::after(What::Silence(Duration::from_millis(300))),
+            Fault::before(FaultKind::Page(503)),
+            Fault::before(FaultKind::Cut),
+            Fault::after(FaultKind::Silence(Duration::from_millis(300))),
         ]);
     }
     faults
 }
 
 #[test]
-fn a_lost_answer_and_one_that_says_nothing_leave_no_trace() {
+fn lost_answers_and_internal_errors_leave_no_trace() {
     let cases = sample::third("uncertain answers", Case::all(uncertain));
-    on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
-        case.deed.begin(cloud);
+    on_clouds(CLOUDS, template::fast_echo, &cases, |cloud, case| {
+        case.operation.begin(cloud);
         if let Some((trial, _)) = case.run(cloud) {
             trial.run.ok();
         }
-        same(&cloud.inventory_now(), &case.deed.undisturbed().after);
-        Deed::clear(cloud);
+        same(&cloud.inventory_now(), &case.operation.reference().after);
+        Operation::clear(cloud);
     });
 }
 
-/// All wordings of "too fast" that AWS's services have, and what the SDKs take for one (botocore's and smithy-rs's
-/// lists of throttling codes).
+/// The throttling errors of all AWS services, and the codes that the SDKs treat as throttling (botocore's and smithy-rs's
+/// lists).
 fn throttles() -> Vec<Fault> {
     let rate = "Rate exceeded";
     vec![
@@ -185,11 +185,11 @@ fn throttles() -> Vec<Fault> {
             "The level of configured provisioned throughput for the table was exceeded.",
         ),
         Fault::refuse(400, "ClientError", rate),
-        Fault::before(What::Page(429)),
+        Fault::before(FaultKind::Page(429)),
     ]
 }
 
-/// How each service says that another change to the same thing is under way.
+/// Each service's error for a conflicting change that is in progress.
 fn busy(call: &Name) -> Vec<Fault> {
     if !call.mutating() {
         return Vec::new();
@@ -200,7 +200,7 @@ fn busy(call: &Name) -> Vec<Fault> {
             "ConflictException",
             "Unable to complete operation due to concurrent modification. Please try again later.",
         )],
-        // A function that is being made has nothing yet that could be under way.
+        // A function that is being created cannot have a change in progress.
         ("lambda", "CreateFunction") => Vec::new(),
         ("lambda", _) => [
             "The operation cannot be performed at this time. An update is in progress for resource: app",
@@ -242,36 +242,36 @@ fn busy(call: &Name) -> Vec<Fault> {
     }
 }
 
-/// A deed whose every call, the first time, is refused for a while.
+/// An operation whose calls are all rejected for a while.
 struct Storm {
-    deed: Deed,
+    operation: Operation,
     wording: Wording,
 }
 
 enum Wording {
     Throttled(Fault),
-    /// The n-th of each service's wordings.
+    /// The index of the error, in each service's list.
     Busy(usize),
 }
 
 impl fmt::Display for Storm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.wording {
-            Wording::Throttled(fault) => write!(f, "{:?}: every call: {fault}", self.deed),
-            Wording::Busy(nth) => write!(f, "{:?}: every call collides, wording {nth}", self.deed),
+            Wording::Throttled(fault) => write!(f, "{:?}: every call: {fault}", self.operation),
+            Wording::Busy(nth) => write!(f, "{:?}: every call collides, wording {nth}", self.operation),
         }
     }
 }
 
 #[test]
-fn throttles_and_collisions_are_waited_out() {
+fn throttling_and_conflicts_are_retried() {
     let storms = || throttles().into_iter().map(Wording::Throttled).chain([Wording::Busy(0), Wording::Busy(1)]);
-    let deeds = [Deed::Up, Deed::Update, Deed::Down];
+    let deeds = [Operation::Up, Operation::Update, Operation::Down];
     let storms: Vec<Storm> =
-        deeds.into_iter().flat_map(|deed| storms().map(move |wording| Storm { deed, wording })).collect();
+        deeds.into_iter().flat_map(|operation| storms().map(move |wording| Storm { operation, wording })).collect();
     let storms = sample::third("storms", storms);
-    on_clouds(CLOUDS, template::swift_echo, &storms, |cloud, storm| {
-        storm.deed.begin(cloud);
+    on_clouds(CLOUDS, template::fast_echo, &storms, |cloud, storm| {
+        storm.operation.begin(cloud);
         let fault = match &storm.wording {
             Wording::Throttled(fault) => {
                 let fault = fault.clone();
@@ -285,17 +285,17 @@ fn throttles_and_collisions_are_waited_out() {
                 })
             }
         };
-        let run = storm.deed.prepare(cloud).script(move |call| fault(call).filter(|_| call.nth == 1));
-        let trial = run.run(storm.deed.arguments());
+        let run = storm.operation.prepare(cloud).script(move |call| fault(call).filter(|_| call.nth == 1));
+        let trial = run.run(storm.operation.arguments());
         assert!(trial.was_hit());
         trial.run.ok();
-        same(&cloud.inventory_now(), &storm.deed.undisturbed().after);
-        Deed::clear(cloud);
+        same(&cloud.inventory_now(), &storm.operation.reference().after);
+        Operation::clear(cloud);
     });
 }
 
-/// What no waiting changes: the permission that is missing, and a request that AWS does not understand.
-fn final_ones(call: &Name) -> Vec<Fault> {
+/// Permanent faults: a missing permission, and an invalid request.
+fn permanent(call: &Name) -> Vec<Fault> {
     let Name { service, operation, about, .. } = call;
     let action = format!("{}:{operation}", if service == "apigatewayv2" { "apigateway" } else { service });
     let denied = format!(
@@ -304,7 +304,7 @@ fn final_ones(call: &Name) -> Vec<Fault> {
     );
     let invalid = "1 validation error detected: Value 'x' at 'y' failed to satisfy constraint: Member must not be null";
     match service.as_str() {
-        // Nobody needs a permission to ask who he is; the key itself may be no good.
+        // GetCallerIdentity needs no permission, but the key may be invalid.
         "sts" => {
             vec![Fault::refuse(403, "InvalidClientTokenId", "The security token included in the request is invalid.")]
         }
@@ -331,15 +331,15 @@ fn final_ones(call: &Name) -> Vec<Fault> {
         ],
     }
     .into_iter()
-    .map(Fault::stays)
+    .map(Fault::permanent)
     .collect()
 }
 
-/// The message says what was being done, to which resource, and all that AWS answered; in one place. Where two asked the
-/// same and were refused, one of them tells.
-fn tells(run: &Run, calls: &[Made], made: &Made) {
+/// The message must say what was being done, to which resource, and everything that AWS answered, once. If two equal calls
+/// were rejected, it is about one of them.
+fn assert_reported(run: &Run, calls: &[RecordedCall], made: &RecordedCall) {
     let stderr = &run.stderr;
-    let What::Refuse { code, message, .. } = &made.fault.as_ref().unwrap().what else { panic!("not a refusal") };
+    let FaultKind::Refuse { code, message, .. } = &made.fault.as_ref().unwrap().what else { panic!("not a refusal") };
     let Name { service, operation, .. } = &made.name;
     let refused = calls.iter().filter(|call| call.fault.is_some());
     let ids: Vec<&String> = refused.filter_map(|call| call.request_id.as_ref()).collect();
@@ -350,7 +350,7 @@ fn tells(run: &Run, calls: &[Made], made: &Made) {
     let line = stderr.lines().find(whole);
     let line = line.unwrap_or_else(|| panic!("no line tells all of {all:?} and one of {ids:?}:\n{stderr}"));
     let family = match service.as_str() {
-        // Asked before anything of the stack is looked at.
+        // This call comes before anything of the stack is read.
         "sts" => return,
         "apigatewayv2" => "AWS::ApiGatewayV2::",
         "dynamodb" => "AWS::DynamoDB::",
@@ -363,52 +363,52 @@ fn tells(run: &Run, calls: &[Made], made: &Made) {
     assert_eq!(errors, 1, "{stderr}");
 }
 
-/// Whether an update calls this after all that is wanted is there, to take away what no longer is: what cannot be taken
-/// away is no reason to take a stack back that is up. (CloudFormation's UPDATE_COMPLETE_CLEANUP_IN_PROGRESS.)
-fn is_tidying(call: &Name) -> bool {
-    // A function stays: what is deleted by that call is the version that another has taken the place of.
+/// Whether an update makes this call to remove an old resource after all new ones exist. A failure to remove one is no reason
+/// to roll back a stack that is up. (CloudFormation's UPDATE_COMPLETE_CLEANUP_IN_PROGRESS.)
+fn is_cleanup(call: &Name) -> bool {
+    // Functions stay: this call deletes a version that was superseded.
     ["DeleteDeployment", "DeleteIntegration", "RemovePermission", "DeleteFunction"].contains(&call.operation.as_str())
 }
 
-/// Every call of a deed is refused for good: the stack is as it was before.
-fn ends_in_an_error_and_is_undone(deed: Deed) {
-    let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == deed).collect();
+/// Rejects every call of an operation permanently: afterwards the stack must be as before.
+fn ends_in_an_error_and_is_undone(operation: Operation) {
+    let cases: Vec<Case> = Case::all(permanent).into_iter().filter(|case| case.operation == operation).collect();
     let cases = sample::third("refusals", cases);
     let start = || {
-        let cloud = template::swift_echo();
-        deed.begin(&cloud);
+        let cloud = template::fast_echo();
+        operation.begin(&cloud);
         cloud
     };
     on_clouds(CLOUDS, start, &cases, |cloud, case| {
         let Some((trial, hit)) = case.run(cloud) else {
-            Deed::clear(cloud);
-            return deed.begin(cloud);
+            Operation::clear(cloud);
+            return operation.begin(cloud);
         };
         let run = trial.run.exits(1);
         assert_eq!(run.stdout, "");
-        tells(&run, &trial.calls, &hit);
-        if deed == Deed::Update && is_tidying(&case.call) {
+        assert_reported(&run, &trial.calls, &hit);
+        if operation == Operation::Update && is_cleanup(&case.call) {
             assert!(run.stderr.contains("error: the stack is up (ws://"), "{}", run.stderr);
-            deed.prepare(cloud).run(deed.arguments()).run.ok();
-            same(&cloud.inventory_now(), &deed.undisturbed().after);
-            deed.begin(cloud);
+            operation.prepare(cloud).run(operation.arguments()).run.ok();
+            same(&cloud.inventory_now(), &operation.reference().after);
+            operation.begin(cloud);
         }
-        let left_behind = differences(&cloud.inventory_now(), &deed.undisturbed().before);
+        let left_behind = differences(&cloud.inventory_now(), &operation.reference().before);
         assert_eq!(left_behind, [""; 0], "what is there | what was there before\n{}", run.stderr);
     });
 }
 
 #[test]
-fn an_up_that_is_refused_something_is_told_and_undone() {
-    ends_in_an_error_and_is_undone(Deed::Up);
+fn a_failed_up_is_reported_and_rolled_back() {
+    ends_in_an_error_and_is_undone(Operation::Up);
 }
 
 #[test]
-fn an_update_that_is_refused_something_is_told_and_undone() {
-    ends_in_an_error_and_is_undone(Deed::Update);
+fn a_failed_update_is_reported_and_rolled_back() {
+    ends_in_an_error_and_is_undone(Operation::Update);
 }
 
-/// A call of an app's first `up`, refused for good, with or without an effect.
+/// A call of an app's first `up` that is rejected permanently, with or without having had its effect.
 struct Refused {
     call: Name,
     fault: Fault,
@@ -422,24 +422,24 @@ impl fmt::Display for Refused {
 
 impl Refused {
     fn all(call: &Name) -> Vec<Self> {
-        let before = final_ones(call);
+        let before = permanent(call);
         let after = before.iter().filter(|_| call.mutating());
-        let after = after.map(|fault| Fault::after(fault.what.clone()).stays()).collect();
+        let after = after.map(|fault| Fault::after(fault.what.clone()).permanent()).collect();
         let faults = [before, after].concat().into_iter();
         faults.map(|fault| Self { call: call.clone(), fault }).collect()
     }
 }
 
-/// The first `up` of an app that people deploy fails: nothing of it stays, and it says so. (Their roles name their API,
-/// so that no order of types alone leads back.)
+/// The first `up` of an example app fails: it must be rolled back completely, and say so. (The apps' roles reference their
+/// API, so the order of deletion does not follow from the types.)
 #[test]
 fn the_first_up_of_every_app_is_rolled_back() {
     for app in template::apps() {
-        let cloud = app.swift();
-        let calls = cloud.through().run(Deed::Up.arguments());
+        let cloud = app.fast();
+        let calls = cloud.through().run(Operation::Up.arguments());
         calls.run.ok();
         let calls: Vec<Name> = calls.calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1).collect();
-        // By then all is there.
+        // By then all resources exist.
         let (last, others): (Vec<Name>, Vec<Name>) =
             calls.into_iter().partition(|call| call.operation == "CreateStage");
         assert!(!last.is_empty());
@@ -448,12 +448,12 @@ fn the_first_up_of_every_app_is_rolled_back() {
         cases.extend(last.iter().flat_map(Refused::all));
         on_clouds(
             CLOUDS,
-            || app.swift(),
+            || app.fast(),
             &cases,
             |cloud, case| {
-                let trial = cloud.through().fault(&case.call, &case.fault).run(Deed::Up.arguments());
-                // Where it had its effect, a second look may find everything as it is to be; and a function's first call
-                // may be a probe, of which only the role's refusal counts (`aws::propagation`).
+                let trial = cloud.through().fault(&case.call, &case.fault).run(Operation::Up.arguments());
+                // If the call had its effect, the run may find on reading again that nothing is left to do. And a function's
+                // first call may be a probe, whose failure only counts if the role was rejected (`aws::propagation`).
                 let may_succeed = case.fault.when == When::After || case.call.operation == "CreateFunction";
                 let found = trial.run.code == Some(0) && may_succeed;
                 if trial.was_hit() && !found {
@@ -464,7 +464,7 @@ fn the_first_up_of_every_app_is_rolled_back() {
                 } else {
                     assert!(found || !case.call.mutating(), "there was no {}", case.call);
                     trial.run.ok();
-                    Deed::clear_app(cloud);
+                    Operation::clear_app(cloud);
                 }
                 same(&cloud.inventory_now(), &Inventory::new());
             },
@@ -473,24 +473,24 @@ fn the_first_up_of_every_app_is_rolled_back() {
 }
 
 #[test]
-fn a_down_that_is_refused_something_is_finished_by_the_next() {
-    let cases: Vec<Case> = Case::all(final_ones).into_iter().filter(|case| case.deed == Deed::Down).collect();
+fn a_failed_down_is_finished_by_the_next_one() {
+    let cases: Vec<Case> = Case::all(permanent).into_iter().filter(|case| case.operation == Operation::Down).collect();
     let cases = sample::third("refusals", cases);
-    on_clouds(CLOUDS, template::swift_echo, &cases, |cloud, case| {
-        case.deed.begin(cloud);
+    on_clouds(CLOUDS, template::fast_echo, &cases, |cloud, case| {
+        case.operation.begin(cloud);
         if let Some((trial, hit)) = case.run(cloud) {
-            tells(&trial.run.exits(1), &trial.calls, &hit);
+            assert_reported(&trial.run.exits(1), &trial.calls, &hit);
         }
-        Deed::clear(cloud);
+        Operation::clear(cloud);
     });
 }
 
-/// The one test with a real timeout, half a minute: that of a single attempt. (Code on its way up is given longer.)
+/// The only test with a real timeout: that of a single attempt, half a minute. (Uploads of code have a longer one.)
 #[test]
-fn an_answer_that_never_comes_is_not_waited_for_forever() {
-    let forever = || What::Silence(Duration::from_secs(600));
+fn a_call_without_an_answer_times_out() {
+    let forever = || FaultKind::Silence(Duration::from_secs(600));
     let call = |operation: &str| {
-        let mut calls = Deed::Up.undisturbed().calls.iter();
+        let mut calls = Operation::Up.reference().calls.iter();
         calls.find(|call| call.operation == operation && call.nth == 1).unwrap().clone()
     };
     let cases = [
@@ -498,9 +498,9 @@ fn an_answer_that_never_comes_is_not_waited_for_forever() {
         ("CreateRole", Fault::before(forever())),
         ("CreateApi", Fault::after(forever())),
     ];
-    let cases = cases.map(|(operation, fault)| Case { deed: Deed::Up, call: call(operation), fault });
-    on_clouds(cases.len(), template::swift_echo, &cases, |cloud, case| {
+    let cases = cases.map(|(operation, fault)| Case { operation: Operation::Up, call: call(operation), fault });
+    on_clouds(cases.len(), template::fast_echo, &cases, |cloud, case| {
         case.run(cloud).unwrap().0.run.ok();
-        same(&cloud.inventory_now(), &Deed::Up.undisturbed().after);
+        same(&cloud.inventory_now(), &Operation::Up.reference().after);
     });
 }

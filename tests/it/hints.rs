@@ -1,4 +1,4 @@
-//! The commands that messages name lead to the same stack, pasted into a shell as they stand.
+//! Commands in messages can be pasted into a shell and apply to the same stack.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ Resources:
       Tags: [{ Key: secret, Value: !Ref Secret }]
 "#;
 
-/// What a stack of its own is named by.
+/// The options that name a stack.
 const FLAGS: &[&str] =
     &["--local", "--stack", "other", "--region", "eu-west-1", "-t", "my template.yaml", "--parameter", "Days=3"];
 
@@ -27,7 +27,7 @@ fn cloud() -> Cloud {
     cloud
 }
 
-/// Pastes a command into a shell that knows none of this cloud's settings.
+/// Runs a command in a shell without this cloud's settings.
 #[expect(clippy::disallowed_methods, reason = "the shell must find its own commands, too")]
 fn paste(cloud: &Cloud, command: &str) -> Run {
     let folder = Path::new(env!("CARGO_BIN_EXE_wschat")).parent().unwrap();
@@ -37,13 +37,13 @@ fn paste(cloud: &Cloud, command: &str) -> Run {
     cloud.begin_command(&mut shell).end()
 }
 
-/// The command at the end of the line that begins so.
+/// The command at the end of the line that begins with `words`.
 fn after<'a>(text: &'a str, words: &str) -> &'a str {
     text.lines().find_map(|line| Some(line.split_once(words)?.1)).unwrap_or_else(|| panic!("no {words:?} in\n{text}"))
 }
 
 #[test]
-fn what_plan_says_to_do_does_it() {
+fn the_command_that_plan_prints_carries_the_plan_out() {
     let cloud = cloud();
     let plan = cloud.wschat(&[&["plan"], FLAGS].concat()).exits(2);
     let up = after(&plan.stdout, "To do exactly this: ");
@@ -68,7 +68,7 @@ fn what_plan_says_to_do_does_it() {
 }
 
 #[test]
-fn secrets_are_left_to_be_put_in() {
+fn secrets_in_commands_are_placeholders() {
     let cloud = cloud();
     let flags = [FLAGS, &["--parameter", "Secret=hunter2"]].concat();
     let plan = cloud.wschat(&[&["plan"], flags.as_slice()].concat()).exits(2);
@@ -79,7 +79,7 @@ fn secrets_are_left_to_be_put_in() {
 }
 
 #[test]
-fn the_local_cloud_that_is_to_be_stopped_is_named() {
+fn the_command_to_stop_a_local_cloud_names_its_folder() {
     let cloud = cloud();
     let started = cloud.wschat(&["local", "start", "--port", "1"]).exits(1);
     let stop = after(&started.stderr, "stop it first: ");

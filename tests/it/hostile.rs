@@ -1,4 +1,4 @@
-//! Templates that somebody made to do harm, or a machine made by mistake: each ends in an error, soon and in little memory.
+//! Malicious or broken templates: each is rejected quickly and in little memory.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -13,14 +13,14 @@ use time::macros::date;
 use wschat::core::lint;
 use wschat::core::template::render::{Rendering, render};
 
-/// Kilobytes of address space: what the program itself maps, threads' stacks among it, and some more.
+/// The limit of address space in kilobytes: the program's own mappings, threads' stacks included, and some room.
 const MEMORY: u32 = 1_500_000;
-/// Much longer than any of them takes; without an end they would take days.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// As long as a template may be.
+/// Much longer than any of them needs; without limits in wschat they would take days.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The size limit of a template.
 const LONGEST: usize = 1 << 20;
 
-/// What comes of a template: how it ended, and what was said.
+/// Validates a template; returns the exit status and the output.
 fn validate(template: &[u8]) -> (ExitStatus, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("template.yaml");
@@ -44,7 +44,7 @@ fn run(folder: &std::path::Path, file: &str) -> (ExitStatus, String) {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > TIMEOUT {
             child.kill().unwrap();
             panic!("it did not end");
         }
@@ -56,7 +56,7 @@ fn run(folder: &std::path::Path, file: &str) -> (ExitStatus, String) {
     (status, text)
 }
 
-/// The template must be refused with these words in what is said.
+/// The template must be rejected with a message that contains `words`.
 #[track_caller]
 fn refused(what: &str, template: impl AsRef<[u8]>, words: &str) {
     let (status, said) = validate(template.as_ref());
@@ -65,7 +65,7 @@ fn refused(what: &str, template: impl AsRef<[u8]>, words: &str) {
     assert!(said.contains(words), "{what}: {start}");
 }
 
-/// Text that grows by `line` until it is as long as a template may be.
+/// Text that grows by `line` up to the size limit of a template.
 fn lines(head: &str, mut line: impl FnMut(usize) -> String) -> String {
     let mut text = head.to_owned();
     for number in 0.. {
@@ -84,7 +84,7 @@ const API: &str = "  Api:
 ";
 
 #[test]
-fn nesting_has_an_end() {
+fn nesting_is_limited() {
     refused("lists", "[".repeat(LONGEST), "");
     refused("maps", "{a: ".repeat(LONGEST / 4), "");
     refused("closed lists", format!("{}{}", "[".repeat(LONGEST / 2), "]".repeat(LONGEST / 2)), "");
@@ -95,7 +95,7 @@ fn nesting_has_an_end() {
 }
 
 #[test]
-fn aliases_make_nothing_large() {
+fn the_expansion_of_aliases_is_limited() {
     let mut laughs = "A0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for level in 1..40 {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");
@@ -111,7 +111,7 @@ fn aliases_make_nothing_large() {
 }
 
 #[test]
-fn functions_make_nothing_large() {
+fn the_expansion_of_functions_is_limited() {
     let mut value = "x".repeat(100);
     for _ in 0..30 {
         value = format!("!Sub ['${{a}}${{a}}', {{ a: {value} }}]");
@@ -136,13 +136,13 @@ fn functions_make_nothing_large() {
 }
 
 #[test]
-fn references_have_an_end() {
+fn cycles_and_chains_of_references_are_limited() {
     let conditions = (0..1_999).map(|at| format!("  C{at}: !Not [!Condition C{}]\n", at + 1)).collect::<String>();
     let text = format!("Resources:\n{API}Conditions:\n{conditions}  C1999: !Not [!Condition C0]\n");
     refused("a long circle of conditions", text, "more than 400 deep");
     let all = (0..200).map(|at| format!("T{at}")).collect::<Vec<_>>().join(", ");
     let resources = (0..200).map(|at| format!("  T{at}: {{ Type: AWS::Logs::LogGroup, DependsOn: [{all}] }}\n"));
-    refused("everybody waits for everybody", format!("Resources:\n{}", resources.collect::<String>()), "circular");
+    refused("everything depends on everything", format!("Resources:\n{}", resources.collect::<String>()), "circular");
     let head = format!("Resources:\n{API}Outputs:\n  Out:\n    Value: !Join\n      - ''\n      -\n");
     let text = lines(&head, |at| format!("        - !Ref R{at}\n"));
     refused("many that are missing", text, "there are more problems than these");
@@ -151,7 +151,7 @@ fn references_have_an_end() {
 }
 
 #[test]
-fn sizes_have_an_end() {
+fn sizes_are_limited() {
     refused("a byte too many", "x".repeat(LONGEST + 1), "the limit is 1048576 bytes");
     refused("many keys", lines("Resources:\n", |at| format!("  A{at}: 1\n")), "the limit is 2000");
     refused("many nulls", lines("Metadata: {}\nMappings:\n  A:\n", |at| format!("    B{at}:\n")), "null values");
@@ -172,9 +172,9 @@ fn sizes_have_an_end() {
     assert_eq!(status.code(), Some(1), "{said}");
 }
 
-/// The corpus of the fuzzer, whose files were new to it once, goes the way of `wschat validate` again.
+/// Validates the fuzzer's corpus again.
 #[test]
-fn what_was_new_to_the_fuzzer_ends() {
+fn the_fuzzers_corpus_is_validated_without_a_crash() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/template");
     let files: Vec<_> = fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() > 100, "the corpus is not there");
@@ -187,7 +187,7 @@ fn what_was_new_to_the_fuzzer_ends() {
 }
 
 #[test]
-fn odd_texts_are_refused_in_words() {
+fn unusual_texts_are_rejected_with_a_message() {
     let good = format!("Resources:\n{API}");
     let utf16: Vec<u8> = format!("\u{feff}{good}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     refused("UTF-16", utf16, "save it as UTF-8");

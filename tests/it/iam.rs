@@ -1,4 +1,4 @@
-//! A local cloud that asks whether a role may: handlers and deployers with the rights they need, and without them.
+//! A local cloud that enforces IAM: handlers and deployers with the permissions they need, and without them.
 
 use crate::common::client::Client;
 use crate::common::inventory::{Inventory, same};
@@ -11,10 +11,10 @@ const STRICT: &str = "[strict]\niam = true\n";
 
 const DEPLOYER: &str = "deployer";
 
-/// How AWS says no.
+/// AWS's error for a missing permission.
 const REFUSED: &str = "is not authorized to perform: ";
 
-/// A cloud that asks, with a role that nobody gave anything yet.
+/// A cloud that enforces IAM, with a role that has no permissions yet.
 async fn cloud() -> Cloud {
     let cloud = Cloud::start().conditions(STRICT).go();
     let trust = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}});
@@ -35,7 +35,7 @@ async fn grant(cloud: &Cloud, policy: &Value) {
         .unwrap();
 }
 
-/// What is there beside the deployer's own role.
+/// The inventory without the deployer's own role.
 async fn inventory(cloud: &Cloud) -> Inventory {
     let mut inventory = cloud.inventory().await;
     inventory.retain(|name, _| name != &format!("role {DEPLOYER}"));
@@ -48,7 +48,7 @@ async fn session(cloud: &Cloud) -> aws_sdk_sts::types::Credentials {
     sts.assume_role().role_arn(role).role_session_name("me").send().await.unwrap().credentials.unwrap()
 }
 
-/// Runs a verb with the role's rights alone.
+/// Runs a verb with the role's permissions only.
 async fn as_deployer(cloud: &Cloud, verb: &[&str]) -> Run {
     let credentials = session(cloud).await;
     run(
@@ -62,7 +62,7 @@ async fn as_deployer(cloud: &Cloud, verb: &[&str]) -> Run {
     )
 }
 
-/// Runs a verb with all rights.
+/// Runs a verb with all permissions.
 fn as_administrator(cloud: &Cloud, verb: &[&str]) -> Run {
     let nobody = ("AWS_SESSION_TOKEN", "");
     run(cloud, verb, [("AWS_ACCESS_KEY_ID", "administrator"), ("AWS_SECRET_ACCESS_KEY", "x"), nobody])
@@ -82,7 +82,7 @@ fn policy(cloud: &Cloud, flags: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// The same policy without one of its statements, for each.
+/// For each statement: the policy without it, and the statement.
 fn each_without_one(policy: &Value) -> Vec<(Value, Value)> {
     let statements = policy["Statement"].as_array().unwrap();
     (0..statements.len())
@@ -94,7 +94,8 @@ fn each_without_one(policy: &Value) -> Vec<(Value, Value)> {
         .collect()
 }
 
-/// What was just refused, by the cloud's log: a verb that may not see something can take it for not being there.
+/// The calls rejected since `before`, from the cloud's log: a verb that may not read a resource may take it for missing, so
+/// its exit code is not enough.
 fn refusals(cloud: &Cloud, before: usize) -> Vec<String> {
     let denied = cloud
         .calls()
@@ -104,7 +105,7 @@ fn refusals(cloud: &Cloud, before: usize) -> Vec<String> {
     denied.map(|call| format!("{}.{}", call.service, call.operation)).collect()
 }
 
-/// A verb with just these rights: it must succeed, and be refused nothing on its way.
+/// Runs a verb with these permissions: it must succeed without a rejected call.
 async fn suffices(cloud: &Cloud, verb: &str, policy: &Value) {
     grant(cloud, policy).await;
     let before = cloud.calls().len();
@@ -112,20 +113,20 @@ async fn suffices(cloud: &Cloud, verb: &str, policy: &Value) {
     assert_eq!(refusals(cloud, before), [""; 0], "{verb} under {policy:#}");
 }
 
-/// With any one statement less, `up` of what is not there yet fails, and says who refused.
+/// Without any one of the statements, a first `up` must fail and report the missing permission.
 async fn nothing_is_superfluous(cloud: &Cloud, policy: &Value) {
     for (one, rest) in each_without_one(policy) {
         grant(cloud, &rest).await;
         let run = as_deployer(cloud, &["up", "--yes"]).await.exits(1);
         assert!(run.stderr.contains(REFUSED) && run.stderr.contains("AccessDenied"), "without {one:#}\n{}", run.stderr);
-        // Without the right to remove, a run cannot go all the way back.
+        // Without the permission to delete, a run cannot roll back completely.
         as_administrator(cloud, &["down", "--yes"]).ok();
         same(&inventory(cloud).await, &Inventory::new());
     }
 }
 
-/// With any one statement less, `down` either fails or leaves something.
-async fn all_is_needed_to_go(cloud: &Cloud, policy: &Value) {
+/// Without any one of the statements, `down` must fail or leave something behind.
+async fn every_statement_is_needed_to_delete(cloud: &Cloud, policy: &Value) {
     for (one, rest) in each_without_one(policy) {
         grant(cloud, &rest).await;
         let before = cloud.calls().len();
@@ -137,8 +138,8 @@ async fn all_is_needed_to_go(cloud: &Cloud, policy: &Value) {
     }
 }
 
-/// A stack comes, stays and goes with the rights that `policy` names, and no fewer.
-async fn comes_and_goes(cloud: &Cloud) {
+/// Deploys, checks and deletes a stack with the permissions that `wschat policy` prints, and checks that none is superfluous.
+async fn deploy_and_delete(cloud: &Cloud) {
     let making = policy(cloud, &[]);
     nothing_is_superfluous(cloud, &making).await;
     suffices(cloud, "up", &making).await;
@@ -152,30 +153,30 @@ async fn comes_and_goes(cloud: &Cloud) {
     }
 
     let removing = policy(cloud, &["--down"]);
-    all_is_needed_to_go(cloud, &removing).await;
-    // Its ids are others by now.
+    every_statement_is_needed_to_delete(cloud, &removing).await;
+    // The new deployment has other ids.
     suffices(cloud, "down", &policy(cloud, &["--down"])).await;
     same(&inventory(cloud).await, &Inventory::new());
 }
 
 #[tokio::test]
-async fn the_chat_stack_comes_and_goes_with_the_rights_it_needs() {
+async fn the_chat_stack_is_deployed_and_deleted_with_its_policy() {
     let cloud = cloud().await;
     template::chat_without_handlers(&cloud);
-    comes_and_goes(&cloud).await;
+    deploy_and_delete(&cloud).await;
 }
 
 #[tokio::test]
-async fn one_of_each_type_comes_and_goes_with_the_rights_it_needs() {
+async fn one_of_each_type_is_deployed_and_deleted_with_its_policy() {
     let cloud = cloud().await;
     template::echo(&cloud);
-    comes_and_goes(&cloud).await;
+    deploy_and_delete(&cloud).await;
 }
 
-/// What is changed, and how.
+/// The path of a property, and its change.
 type Change = (&'static str, fn(&mut Template));
 
-/// Changes to the echo template, each of which takes other calls.
+/// Changes to the echo template, each of which needs different calls.
 const CHANGES: &[Change] = &[
     ("memory", |it| it.set("Echo.MemorySize", json!(512))),
     ("concurrency", |it| it.set("Echo.ReservedConcurrentExecutions", json!(3))),
@@ -216,7 +217,7 @@ const CHANGES: &[Change] = &[
 ];
 
 #[tokio::test]
-async fn every_change_is_made_with_the_rights_it_needs() {
+async fn every_change_is_made_with_its_policy() {
     let cloud = cloud().await;
     let mut template = template::echo(&cloud);
     as_administrator(&cloud, &["up", "--yes"]).ok();
@@ -231,8 +232,8 @@ async fn every_change_is_made_with_the_rights_it_needs() {
     suffices(&cloud, "up", &policy(&cloud, &[])).await;
 }
 
-/// A verb with the rights that `wschat policy --least` names: it must succeed, and be refused nothing but sight of the
-/// whole account and of what is somebody else's.
+/// Runs a verb with the permissions that `wschat policy --least` prints: it must succeed, and only calls that read the whole
+/// account or other people's resources may be rejected.
 async fn least_suffices(cloud: &Cloud, verb: &str, flags: &[&str]) {
     let policy = policy(cloud, &[&["--least"], flags].concat());
     assert!(!policy.to_string().contains("GetAccountAuthorizationDetails"), "{policy:#}");
@@ -245,9 +246,9 @@ async fn least_suffices(cloud: &Cloud, verb: &str, flags: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_least_rights_bring_change_and_remove_a_stack_and_nothing_else() {
+async fn the_least_policy_deploys_updates_and_deletes_a_stack_and_nothing_else() {
     let cloud = cloud().await;
-    // Neither is the stack's, whatever their names say.
+    // Neither belongs to the stack, although their names look like it.
     let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
     let trust = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}});
     for name in ["worker", "app-Role-0a1b2c3d"] {
@@ -281,15 +282,15 @@ async fn the_least_rights_bring_change_and_remove_a_stack_and_nothing_else() {
         least_suffices(&cloud, "up", &[]).await;
         as_administrator(&cloud, &["status"]).ok();
     }
-    // Found without a template, by its tags alone.
+    // Found without a template, by its tags.
     template.set("Role.RoleName", json!("echo-worker"));
     template.save(&cloud);
     least_suffices(&cloud, "up", &[]).await;
 
-    // What it reads roles with is needed.
+    // The permissions to read roles are needed.
     let policy = policy(&cloud, &["--least"]);
     for action in ["ListRoles", "GetRole", "GetRolePolicy", "ListRolePolicies", "ListAttachedRolePolicies"] {
-        grant(&cloud, &and_a_wall(&policy, &format!("iam:{action}"), "*")).await;
+        grant(&cloud, &with_denial(&policy, &format!("iam:{action}"), "*")).await;
         let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
         let refused = format!("cannot read the stack's AWS::IAM::Role: iam.{action}: AccessDenied");
         assert!(run.stderr.contains(&refused), "without {action}\n{}", run.stderr);
@@ -299,8 +300,8 @@ async fn the_least_rights_bring_change_and_remove_a_stack_and_nothing_else() {
     same(&inventory(&cloud).await, &before);
 }
 
-/// The policy, and a statement that stops a run on its way.
-fn and_a_wall(policy: &Value, action: &str, resource: &str) -> Value {
+/// The policy with a statement that denies `action`, so that a run fails half-way.
+fn with_denial(policy: &Value, action: &str, resource: &str) -> Value {
     let mut policy = policy.clone();
     let wall = json!({"Effect": "Deny", "Action": action, "Resource": resource});
     policy["Statement"].as_array_mut().unwrap().push(wall);
@@ -308,11 +309,11 @@ fn and_a_wall(policy: &Value, action: &str, resource: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_run_that_fails_goes_back_with_the_rights_it_has() {
+async fn a_failed_run_is_rolled_back_with_the_same_policy() {
     let cloud = cloud().await;
     let mut template = template::echo(&cloud);
     let stages = "arn:aws:apigateway:*::/apis/*/stages";
-    grant(&cloud, &and_a_wall(&policy(&cloud, &[]), "apigateway:POST", stages)).await;
+    grant(&cloud, &with_denial(&policy(&cloud, &[]), "apigateway:POST", stages)).await;
     let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
     assert!(run.stderr.contains("with an explicit deny in an identity-based policy"), "{}", run.stderr);
     assert!(run.stderr.contains("error: the deployment failed and was rolled back"), "{}", run.stderr);
@@ -329,14 +330,14 @@ async fn a_run_that_fails_goes_back_with_the_rights_it_has() {
     template.save(&cloud);
     template::echo_code(&cloud, "good day");
     let stages = "arn:aws:apigateway:*::/apis/*/stages/*";
-    grant(&cloud, &and_a_wall(&policy(&cloud, &[]), "apigateway:PATCH", stages)).await;
+    grant(&cloud, &with_denial(&policy(&cloud, &[]), "apigateway:PATCH", stages)).await;
     let run = as_deployer(&cloud, &["up", "--yes"]).await.exits(1);
     assert!(run.stderr.contains("error: the update failed and was rolled back"), "{}", run.stderr);
     same(&inventory(&cloud).await, &before);
 }
 
 #[tokio::test]
-async fn a_session_may_do_what_its_role_is_granted() {
+async fn a_session_has_the_permissions_of_its_role() {
     let cloud = cloud().await;
     let credentials = session(&cloud).await;
     let credentials = aws_credential_types::Credentials::new(
@@ -370,7 +371,7 @@ async fn a_session_may_do_what_its_role_is_granted() {
 }
 
 #[tokio::test]
-async fn handlers_have_the_rights_of_their_roles() {
+async fn handlers_have_the_permissions_of_their_roles() {
     let cloud = Cloud::start().conditions(STRICT).go();
     let template = repository().join("templates/chat.yaml");
     let up = ["up", "--local", "--yes", "--template", template.to_str().unwrap()];
@@ -381,7 +382,7 @@ async fn handlers_have_the_rights_of_their_roles() {
     alice.say("hello?").await;
     assert!(alice.hear().await.starts_with("Use the sendmessage route"));
 
-    // Without its policy, the handler of $connect cannot write a connection down: nobody gets in.
+    // Without its policy, the handler of $connect cannot store the connection, so the connection is rejected.
     let iam = aws_sdk_iam::Client::new(&cloud.sdk().await);
     let roles = iam.list_roles().send().await.unwrap().roles;
     let role = roles.iter().find(|role| role.role_name.starts_with("app-ConnectRole-")).unwrap();

@@ -1,8 +1,7 @@
-//! A run that ends before its time, at whatever moment, is made good by the next one: one healthy stack, no orphan, no
-//! duplicate.
+//! Killed and interrupted runs: the next run completes the stack, without orphans or duplicates.
 //!
-//! wschat is killed at every call that it makes: before the call has reached AWS, and when AWS has done what it asks and
-//! the answer is still on its way. A third of these points runs each time (`common::sample`), which pays for the apps.
+//! wschat is killed at every call that it makes: before the call has reached AWS, and after it had its effect but before its
+//! answer arrived. Each time, a third of these points runs (`common::sample`); the time saved pays for the example apps.
 
 use crate::common;
 use std::fmt;
@@ -10,17 +9,17 @@ use std::fmt;
 use crate::common::call_name::Name;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
-use crate::common::proxy::{Fault, Trial, What, When};
+use crate::common::proxy::{Fault, FaultKind, ProxiedRun, When};
 use crate::common::{Cloud, Run, sample, template};
 use rustix::process::Signal;
 
-/// How many clouds stand side by side. Runs wait more than they work.
+/// How many clouds run in parallel: runs mostly wait.
 const CLOUDS: usize = 3;
 
 const UP: &[&str] = &["up", "--yes"];
 const DOWN: &[&str] = &["down", "--yes"];
 
-/// Where a run is cut off.
+/// The point at which a run is killed.
 struct Cut {
     name: Name,
     when: When,
@@ -41,35 +40,35 @@ impl Cut {
 
     /// Runs `wschat` and kills it there.
     fn run(&self, cloud: &Cloud, arguments: &[&str]) {
-        let fault = Fault { when: self.when, what: What::Kill, stays: false };
-        let Trial { run, calls, .. } = cloud.through().fault(&self.name, &fault).run(arguments);
+        let fault = Fault { when: self.when, what: FaultKind::Kill, permanent: false };
+        let ProxiedRun { run, calls, .. } = cloud.through().fault(&self.name, &fault).run(arguments);
         if calls.iter().any(|call| call.fault.is_some()) {
             assert_eq!(run.code, None, "{self} and yet it went on\n{}", run.stderr);
         } else {
-            // How often a state is asked for, and how often AWS says "not yet", no two runs have in common.
+            // The number of polls, and of "not yet" answers, differs from run to run.
             assert!(self.name.nth > 1 || !self.name.mutating(), "there was no {}", self.name);
             run.ok();
         }
     }
 }
 
-fn up(cloud: &Cloud) -> Trial {
+fn up(cloud: &Cloud) -> ProxiedRun {
     succeeds(cloud, UP)
 }
 
-fn down(cloud: &Cloud) -> Trial {
+fn down(cloud: &Cloud) -> ProxiedRun {
     let trial = succeeds(cloud, DOWN);
     same(&cloud.inventory_now(), &Inventory::new());
     trial
 }
 
-fn succeeds(cloud: &Cloud, arguments: &[&str]) -> Trial {
+fn succeeds(cloud: &Cloud, arguments: &[&str]) -> ProxiedRun {
     let trial = cloud.through().run(arguments);
-    Trial { run: trial.run.ok(), ..trial }
+    ProxiedRun { run: trial.run.ok(), ..trial }
 }
 
-/// The next `up` makes it whole, and the one after that finds nothing to do.
-fn goes_on(cloud: &Cloud, whole: &Inventory) {
+/// The next `up` must complete the stack, and the one after that must find nothing to do.
+fn is_completed(cloud: &Cloud, whole: &Inventory) {
     up(cloud);
     same(&cloud.inventory_now(), whole);
     up(cloud).run.changes_nothing();
@@ -77,14 +76,14 @@ fn goes_on(cloud: &Cloud, whole: &Inventory) {
 
 #[test]
 fn up_is_killed_at_every_call() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let cuts = sample::third("points", Cut::everywhere(up(&cloud).names()));
     let whole = cloud.inventory_now();
-    on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
+    on_clouds(CLOUDS, template::fast_echo, &cuts, |cloud, cut| {
         cut.run(cloud, UP);
-        goes_on(cloud, &whole);
+        is_completed(cloud, &whole);
         down(cloud);
-        // And somebody may think better of it.
+        // The user may also delete the stack instead.
         cut.run(cloud, UP);
         down(cloud);
     });
@@ -92,21 +91,21 @@ fn up_is_killed_at_every_call() {
 
 #[test]
 fn an_update_is_killed_at_every_call() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     up(&cloud);
     let before = cloud.inventory_now();
     template::echo_changed(&cloud);
     let cuts = sample::third("points", Cut::everywhere(up(&cloud).names()));
     let whole = cloud.inventory_now();
     let start = || {
-        let cloud = template::swift_echo();
+        let cloud = template::fast_echo();
         up(&cloud);
         cloud
     };
     on_clouds(CLOUDS, start, &cuts, |cloud, cut| {
         template::echo_changed(cloud);
         cut.run(cloud, UP);
-        goes_on(cloud, &whole);
+        is_completed(cloud, &whole);
         template::echo_without_handler(cloud);
         up(cloud);
         same(&cloud.inventory_now(), &before);
@@ -115,44 +114,44 @@ fn an_update_is_killed_at_every_call() {
 
 #[test]
 fn down_is_killed_at_every_call() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     up(&cloud);
     let whole = cloud.inventory_now();
     let cuts = sample::third("points", Cut::everywhere(down(&cloud).names()));
-    on_clouds(CLOUDS, template::swift_echo, &cuts, |cloud, cut| {
+    on_clouds(CLOUDS, template::fast_echo, &cuts, |cloud, cut| {
         up(cloud);
         cut.run(cloud, DOWN);
         down(cloud);
-        // And somebody may think better of it.
+        // The user may also delete the stack instead.
         up(cloud);
         cut.run(cloud, DOWN);
-        goes_on(cloud, &whole);
+        is_completed(cloud, &whole);
         down(cloud);
     });
 }
 
-/// The apps that people deploy, here and there.
+/// The example apps, killed at some of their calls.
 #[test]
-fn every_app_is_killed_here_and_there() {
+fn every_app_is_killed_at_some_calls() {
     for app in template::apps() {
-        let cloud = app.swift();
+        let cloud = app.fast();
         let calls = up(&cloud).names();
         let whole = cloud.inventory_now();
         let cuts = sample::some(&app.name, Cut::everywhere(calls), 9);
         on_clouds(
             CLOUDS,
-            || app.swift(),
+            || app.fast(),
             &cuts,
             |cloud, cut| {
                 cut.run(cloud, UP);
-                goes_on(cloud, &whole);
+                is_completed(cloud, &whole);
                 down(cloud);
             },
         );
     }
 }
 
-/// Slow enough that something is under way whenever a run is cut off.
+/// Slow enough that steps are running whenever a run is interrupted.
 const MILD: &str = r#"
     [latency_ms]
     default = 10
@@ -171,14 +170,14 @@ fn chat() -> Cloud {
     cloud
 }
 
-/// The stack as it is when nothing goes wrong, and how many calls an `up` takes.
-async fn undisturbed() -> (Inventory, usize) {
+/// The inventory and the number of calls of an `up` without interruption.
+async fn reference() -> (Inventory, usize) {
     let cloud = chat();
     let calls = cloud.up().calls.len();
     (cloud.inventory().await, calls)
 }
 
-/// Runs `verb` and sends it `signal` after so many calls.
+/// Runs `verb` and sends it `signal` after this number of calls.
 fn cut_off(cloud: &Cloud, verb: &str, calls: usize, signal: Signal) -> Run {
     let mut running = cloud.begin(&[verb, "--local", "--yes"]);
     if running.until_calls(calls) {
@@ -188,8 +187,8 @@ fn cut_off(cloud: &Cloud, verb: &str, calls: usize, signal: Signal) -> Run {
 }
 
 #[tokio::test]
-async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
-    let (whole, calls) = undisturbed().await;
+async fn an_interrupt_finishes_running_steps_and_starts_no_others() {
+    let (whole, calls) = reference().await;
     let cloud = chat();
     let run = cut_off(&cloud, "up", calls / 2, Signal::INT).exits(130);
     assert!(
@@ -218,13 +217,13 @@ async fn an_interrupt_lets_what_runs_finish_and_starts_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_second_interrupt_ends_it_at_once() {
-    let (whole, calls) = undisturbed().await;
+async fn a_second_interrupt_ends_the_run_at_once() {
+    let (whole, calls) = reference().await;
     let cloud = chat();
     let mut running = cloud.begin(&["up", "--local", "--yes"]);
     assert!(running.until_calls(calls / 2));
     running.signal(Signal::INT);
-    // The first one must have been heard before the second is sent: signals do not queue.
+    // The first signal must have been handled before the second is sent: signals do not queue.
     running.until_said("Press Ctrl-C again");
     running.signal(Signal::INT);
     let code = running.end().code;
@@ -234,15 +233,15 @@ async fn a_second_interrupt_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn eight_at_once_make_one_stack() {
-    let (whole, _) = undisturbed().await;
+async fn eight_concurrent_runs_create_one_stack() {
+    let (whole, _) = reference().await;
     let cloud = chat();
     let racers: Vec<_> = (0..8).map(|_| cloud.begin(&["up", "--local", "--yes"])).collect();
     let ends: Vec<Run> = racers.into_iter().map(common::Running::end).collect();
     for run in &ends {
         println!("{:?} {}", run.code, run.stderr.lines().rev().take(3).collect::<Vec<_>>().join(" / "));
     }
-    // Who meets another reads again and goes on: whoever is last leaves one stack.
+    // A run that conflicts with another reads again and plans again, so that one stack results.
     same(&cloud.inventory().await, &whole);
     cloud.up().changes_nothing();
 }

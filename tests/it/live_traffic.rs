@@ -1,5 +1,4 @@
-//! While a stack is changed, those who talk through it notice nothing: no socket closes, no message is lost, answered
-//! twice or answered by an error.
+//! Updates under live traffic: no socket is closed, and no message is lost, answered twice or answered with an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +10,7 @@ use crate::common::{Cloud, eventually};
 
 const CLIENTS: usize = 200;
 
-/// An `up` takes a while, and a function is under way for a part of it.
+/// An `up` takes a while, and functions are updating for a part of it.
 const CONDITIONS: &str = r#"
     [latency_ms]
     default = 20
@@ -19,19 +18,19 @@ const CONDITIONS: &str = r#"
     function_updating = 0.3
 "#;
 
-/// One client's part: it asks until told to stop, each time another route, and waits for that very answer.
+/// One client: it sends messages until told to stop, to a different route each time, and waits for each answer.
 struct Talker {
     client: Client,
-    /// How many of its questions were answered.
+    /// How many of its messages were answered.
     answered: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
 impl Talker {
-    /// Gives what was answered last.
+    /// Returns the last answer.
     async fn talk(mut self, number: usize) -> String {
         let mut last = String::new();
-        // Not all at once: a message that finds no free environment starts one.
+        // Clients start one after the other: a message that finds no free environment starts one.
         tokio::time::sleep(Duration::from_millis(3 * number as u64)).await;
         for turn in 0.. {
             if self.stop.load(Ordering::Relaxed) {
@@ -56,7 +55,7 @@ impl Talker {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_talk_while_the_stack_changes() {
+async fn two_hundred_clients_are_served_while_the_stack_changes() {
     let cloud = Cloud::start().conditions(CONDITIONS).go();
     let mut template = spacious(&cloud);
     let uri = cloud.up().uri();
@@ -71,7 +70,7 @@ async fn two_hundred_talk_while_the_stack_changes() {
         talkers.push(tokio::spawn(talker.talk(number)));
     }
     let all = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
-    // Everybody has had an answer since.
+    // Every client has had an answer since.
     let everybody = async |since: Vec<usize>| {
         let is_so = async || all().iter().zip(&since).all(|(now, then)| now > then);
         eventually("everybody is answered", is_so).await;
@@ -114,7 +113,7 @@ async fn two_hundred_talk_while_the_stack_changes() {
     assert_eq!(failed, [""; 0]);
 }
 
-/// The echo template without what keeps many from talking at once.
+/// The echo template without its limits for concurrent clients.
 fn spacious(cloud: &Cloud) -> Template {
     let mut template = template::echo(cloud);
     template.remove("Echo.ReservedConcurrentExecutions");

@@ -1,5 +1,4 @@
-//! The local cloud as the AWS SDK sees it: every service behind the one port, over HTTP and TLS, before and after a
-//! restart.
+//! The local cloud through the AWS SDK: every service on one port, over HTTP and TLS, before and after a restart.
 
 use std::fs;
 use std::path::PathBuf;
@@ -60,7 +59,7 @@ impl Drop for Cloud {
 }
 
 #[tokio::test]
-async fn every_service_answers_and_remembers() {
+async fn every_service_answers_and_keeps_its_state() {
     let cloud = Cloud::start();
     let config = cloud.config("http");
 
@@ -104,7 +103,7 @@ async fn every_service_answers_and_remembers() {
 
     cloud.local(&["stop"]);
     cloud.local(&["start", "--open"]);
-    // The same port, and now over TLS: what was made is still there.
+    // The same port, now over TLS: the resources still exist.
     let config = cloud.config("https");
     let roles = aws_sdk_iam::Client::new(&config).list_roles().send().await.unwrap();
     assert_eq!(roles.roles()[0].role_name(), "chat");

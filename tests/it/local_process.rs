@@ -1,4 +1,4 @@
-//! The local cloud's process, run as people run it: the built binary, on a folder of its own.
+//! The process of the local cloud, run as users run it: the built binary, in its own folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A data folder whose server, if any, ends with the test.
+/// A data folder; its server, if any, is stopped at the end of the test.
 struct Cloud {
     folder: tempfile::TempDir,
 }
@@ -30,21 +30,21 @@ impl Cloud {
         self.command(args).output().unwrap()
     }
 
-    /// Runs a verb that must succeed and gives back what it printed.
+    /// Runs a verb that must succeed; returns its output.
     fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs a verb that must fail and gives back what it complained of.
+    /// Runs a verb that must fail; returns its error.
     fn fails(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// What the running server wrote down of itself.
+    /// The state file of the running server.
     fn record(&self) -> Value {
         serde_json::from_slice(&fs::read(self.data().join("process.json")).unwrap()).unwrap()
     }
@@ -82,7 +82,7 @@ impl Drop for Cloud {
 }
 
 #[test]
-fn it_starts_once_tells_its_state_and_stops() {
+fn start_status_and_stop() {
     let cloud = Cloud::new();
     assert_eq!(cloud.run(&["status"]).status.code(), Some(3));
     assert!(!cloud.data().exists(), "looking leaves no traces");
@@ -102,7 +102,7 @@ fn it_starts_once_tells_its_state_and_stops() {
 }
 
 #[test]
-fn what_it_keeps_is_for_its_user_alone_and_not_for_git() {
+fn its_files_are_private_and_ignored_by_git() {
     use std::os::unix::fs::PermissionsExt;
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);
@@ -113,7 +113,7 @@ fn what_it_keeps_is_for_its_user_alone_and_not_for_git() {
 }
 
 #[test]
-fn a_cloud_whose_folder_is_deleted_ends() {
+fn a_cloud_stops_when_its_folder_is_deleted() {
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);
     let pid = cloud.pid();
@@ -125,7 +125,7 @@ fn a_cloud_whose_folder_is_deleted_ends() {
     }
 }
 
-/// One raw request, and the status and body of its answer.
+/// Sends one raw request; returns the status and body of the answer.
 fn ask(cloud: &Cloud, head: &str, body: &str) -> (String, String) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", u16::try_from(cloud.port()).unwrap())).unwrap();
@@ -138,7 +138,7 @@ fn ask(cloud: &Cloud, head: &str, body: &str) -> (String, String) {
 }
 
 #[test]
-fn only_who_has_the_folders_key_may_call() {
+fn calls_need_the_key_in_the_data_folder() {
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);
     let key: serde_json::Value =
@@ -156,10 +156,10 @@ fn only_who_has_the_folders_key_may_call() {
     assert!(body.contains("wschat env --data") && body.contains("wschat local start --open"), "{body}");
     let (status, body) = ask(&cloud, &head("accept: */*"), call);
     assert!(status == "403" && body.contains("MissingAuthenticationToken"), "{status} {body}");
-    // Unsigned code of somebody's.
+    // An unsigned upload of code.
     let create = "POST /2015-03-31/functions HTTP/1.1\r\nhost: localhost\r\naccept: */*";
     assert_eq!(ask(&cloud, create, "{}").0, "403");
-    // Pages of elsewhere, and names that lead here.
+    // Web pages of other origins, and other host names for this address.
     for (host, more) in [
         ("localhost", "origin: https://example.com"),
         ("localhost", "sec-fetch-site: cross-site"),
@@ -168,7 +168,7 @@ fn only_who_has_the_folders_key_may_call() {
         let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\n{form}\r\n{}\r\n{more}", signed(key));
         assert_eq!(ask(&cloud, &head, call).0, "403", "{host} {more}");
     }
-    // An image of a page may be anything that is got.
+    // A page can load any GET as an image.
     let target = "/?Action=DeleteRole&RoleName=x&Version=2010-05-08";
     let head = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{}", signed(key).replace("/sts/", "/iam/"));
     let (status, body) = ask(&cloud, &head, "");
@@ -199,7 +199,7 @@ fn a_restart_keeps_the_port() {
 }
 
 #[test]
-fn starts_that_race_give_one_server() {
+fn concurrent_starts_give_one_server() {
     let cloud = Cloud::new();
     let starts: Vec<_> = (0..6)
         .map(|_| {
@@ -273,7 +273,7 @@ fn another_build_is_replaced_on_the_same_port() {
 }
 
 #[test]
-fn other_wishes_than_the_running_ones_are_refused() {
+fn options_that_differ_from_the_running_server_are_rejected() {
     let cloud = Cloud::new();
     let slow = cloud.conditions("slow.toml", "[latency_ms]\ndefault = 1\n");
     let slower = cloud.conditions("slower.toml", "[latency_ms]\ndefault = 2\n");
@@ -287,7 +287,7 @@ fn other_wishes_than_the_running_ones_are_refused() {
 }
 
 #[test]
-fn what_keeps_it_from_starting_is_said() {
+fn a_failed_start_is_reported() {
     let cloud = Cloud::new();
     let wrong = cloud.conditions("wrong.toml", "[latency_ms]\n\"lamda.*\" = 1\n");
     let complaint = cloud.fails(&["start", "--conditions", &wrong]);
@@ -301,7 +301,7 @@ fn what_keeps_it_from_starting_is_said() {
 }
 
 #[test]
-fn reset_asks_and_deletes_only_what_is_ours() {
+fn reset_asks_and_deletes_only_its_own_files() {
     let cloud = Cloud::new();
     fs::create_dir(cloud.data()).unwrap();
     fs::write(cloud.data().join("precious"), "").unwrap();
@@ -310,7 +310,7 @@ fn reset_asks_and_deletes_only_what_is_ours() {
     assert!(cloud.data().join("precious").exists());
 
     cloud.ok(&["start", "--port", "0"]);
-    // Nobody answers the question: that is a no.
+    // No answer is a no.
     assert_eq!(cloud.run(&["reset"]).status.code(), Some(1));
     cloud.ok(&["status"]);
     assert_eq!(cloud.ok(&["reset", "--yes"]), "The local cloud is gone.\n");
@@ -319,7 +319,7 @@ fn reset_asks_and_deletes_only_what_is_ours() {
 }
 
 #[test]
-fn a_damaged_file_is_named_with_the_way_out_and_costs_nothing_else() {
+fn a_damaged_file_is_reported_with_the_fix_and_affects_nothing_else() {
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);
     cloud.ok(&["stop"]);
@@ -334,7 +334,7 @@ fn a_damaged_file_is_named_with_the_way_out_and_costs_nothing_else() {
     ] {
         fs::write(cloud.data().join(file), "{\"half").unwrap();
         if file.ends_with("1.json") {
-            // It is read with the file of the region's tables.
+            // It is read together with the file of the region's tables.
             fs::write(cloud.data().join("dynamodb-eu-west-1.sqlite"), "").unwrap();
         }
         let said = cloud.fails(&["start"]);
@@ -350,7 +350,7 @@ fn a_damaged_file_is_named_with_the_way_out_and_costs_nothing_else() {
 }
 
 #[test]
-fn credentials_that_were_issued_before_do_not_keep_it_from_starting() {
+fn earlier_credentials_do_not_prevent_a_start() {
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);
     cloud.ok(&["stop"]);
@@ -363,7 +363,7 @@ fn large_logs_do_not_delay_a_start() {
     let cloud = Cloud::new();
     cloud.ok(&["start", "--port", "0"]);
     cloud.ok(&["stop"]);
-    // A sparse file: 1.5 GB that take no room.
+    // A sparse file: 1.5 GB without disk space.
     let groups = r#"{"us-east-1":{"/g":{"id":"0","created":1,"retention_days":null,"class":"STANDARD","kms_key":null,
         "deletion_protected":false,"tags":{}}}}"#;
     fs::write(cloud.data().join("logs.json"), groups).unwrap();

@@ -1,5 +1,5 @@
-//! The tests that use wschat as its users do: the built binary, real sockets, real processes. One binary, so that it is
-//! linked once and the slow ones run side by side. `cargo test --test it killed` runs those of a file.
+//! Tests that use wschat as its users do: the built binary, real sockets, real processes. They are one test binary, so that
+//! it is linked once and slow tests run in parallel. `cargo test --test it killed` runs those of a file.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

@@ -1,5 +1,5 @@
-//! How wschat behaves towards those who type and read: exit codes, Ctrl-C, bars, colours, secrets, characters that a
-//! terminal would act on, parameters, and verbs of other tools.
+//! The command line and the terminal: exit codes, Ctrl-C, bars, colours, secrets, control characters, parameters, and verbs
+//! of other tools.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::common::terminal::{CTRL_C, Screen, Terminal};
 use crate::common::{Cloud, Run};
 use serde_json::{Value, json};
 
-/// Slow enough that something is always under way.
+/// Slow enough that steps are running all the time.
 const SLOW: &str = "[latency_ms]\ndefault = 120\n[eventual_s]\nfunction_pending = 0.3\ntable_creating = 0.3\n";
 
 const SPINNERS: &str = "⠋⠙⠹⠸⠴⠦⠧⠇";
@@ -20,7 +20,7 @@ fn slow() -> Cloud {
     Cloud::start().conditions(SLOW).go()
 }
 
-/// Runs wschat in `folder` without a cloud; gives its exit code, stdout and stderr.
+/// Runs wschat in `folder` without a cloud; returns its exit code, stdout and stderr.
 fn wschat(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wschat"));
     command.args(arguments).current_dir(folder).env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
@@ -30,7 +30,7 @@ fn wschat(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (i32
 }
 
 #[test]
-fn what_is_no_command_line_ends_with_64_and_help_with_0() {
+fn an_invalid_command_line_ends_with_64_and_help_with_0() {
     let folder = tempfile::tempdir().unwrap();
     for (line, code) in [
         (&[][..], 64),
@@ -57,7 +57,7 @@ fn what_is_no_command_line_ends_with_64_and_help_with_0() {
 }
 
 #[test]
-fn verbs_of_other_tools_are_answered_with_ours() {
+fn verbs_of_other_tools_are_answered_with_wschats() {
     let folder = tempfile::tempdir().unwrap();
     for (typed, ours) in
         [("deploy", "up"), ("delete", "down"), ("destroy", "down"), ("sync", "up"), ("logs", "local logs")]
@@ -76,7 +76,7 @@ fn each_exit_code_means_one_thing() {
     cloud.status().exits(3);
     let url = cloud.wschat(&["url", "--local"]).exits(3);
     assert!(url.stdout.is_empty() && url.stderr.starts_with("error: stack app has no URI"), "{}", url.stderr);
-    // What is to be gone is gone.
+    // Deleting a stack that does not exist is a success.
     cloud.down();
     cloud.wschat(&["plan", "--local"]).exits(2);
     cloud.wschat(&["up", "--dry-run", "--local"]).exits(2);
@@ -87,7 +87,7 @@ fn each_exit_code_means_one_thing() {
     cloud.wschat(&["plan", "--local", "--template", "nowhere.yaml"]).exits(1);
 }
 
-/// What the screen shows must be whole: no bar is left, nothing but this stands at its end.
+/// The screen must end with exactly this text, and show no leftovers of bars.
 fn ends_with(screen: &Screen, last: &str) {
     let text = screen.text();
     assert!(!text.chars().any(|character| SPINNERS.contains(character)), "a bar is left:\n{text}");
@@ -106,7 +106,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
         let doing = if verb == "up" { "creating" } else { "deleting" };
         let mut terminal = Terminal::start(&cloud.command(&[verb, "--local", "--yes"]), columns);
         terminal.until(doing);
-        // An end of line would move the bars, too.
+        // An echoed end of line would also move the bars.
         terminal.types("\n\n");
         terminal.types(CTRL_C);
         terminal.until("Stopping: steps under way");
@@ -117,7 +117,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
         let (_, after) = text.split_once("\nerror: ").unwrap();
         assert!(!after.contains('✓'), "{text}");
     }
-    // Twice ends it at once.
+    // The second Ctrl-C ends the run at once.
     let mut terminal = Terminal::start(&cloud.command(&["up", "--local", "--yes"]), 80);
     terminal.until("creating");
     terminal.types(CTRL_C);
@@ -131,7 +131,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
 }
 
 #[test]
-fn ctrl_c_ends_whatever_waits_with_130() {
+fn ctrl_c_ends_every_wait_with_130() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     cloud.up();
@@ -173,7 +173,7 @@ fn ctrl_c_ends_whatever_waits_with_130() {
     let pipe = cloud.folder().join("pipe.yaml");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut terminal = Terminal::start(&cloud.command(&["validate", "--template", "pipe.yaml"]), 80);
-    // It has opened the pipe when somebody who writes to it can.
+    // A writer can open the pipe once wschat has opened it.
     let writer = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     terminal.types(CTRL_C);
     let (code, screen) = terminal.end();
@@ -182,7 +182,7 @@ fn ctrl_c_ends_whatever_waits_with_130() {
 }
 
 #[test]
-fn no_bar_wraps_however_wide_the_terminal_is() {
+fn no_bar_wraps_at_any_width_of_the_terminal() {
     let cloud = Cloud::start().conditions("[latency_ms]\ndefault = 25\n").go();
     template::echo_without_handler(&cloud);
     let mut template = Template::echo();
@@ -191,7 +191,7 @@ fn no_bar_wraps_however_wide_the_terminal_is() {
     template.save(&cloud);
     for (columns, verb) in [(60, "up"), (80, "down"), (120, "up"), (200, "down")] {
         let mut terminal = Terminal::start(&cloud.command(&[verb, "--local", "--yes"]), columns);
-        // What stands before is text like any other, and may wrap.
+        // The text before the bars may wrap.
         terminal.until("Plan: ");
         let before = terminal.written().find("Plan: ").unwrap();
         let (code, screen) = terminal.end_after(before);
@@ -204,7 +204,7 @@ fn no_bar_wraps_however_wide_the_terminal_is() {
 }
 
 #[test]
-fn plans_are_coloured_on_a_terminal_alone_and_name_what_goes() {
+fn plans_are_coloured_only_on_a_terminal_and_name_what_is_deleted() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     cloud.up();
@@ -238,7 +238,7 @@ fn plans_are_coloured_on_a_terminal_alone_and_name_what_goes() {
 
     assert!(!coloured(&[("NO_COLOR", "1")]).contains("\u{1b}[3"));
 
-    // Nothing goes unasked, and what is asked names it.
+    // Nothing is deleted without a question that names it.
     let mut terminal = Terminal::start(&cloud.command(&["up", "--local"]), 160);
     terminal.until("? [y/N] ");
     assert!(terminal.written().contains("Delete route \"ping\" ("), "{}", terminal.written());
@@ -256,7 +256,7 @@ fn plans_are_coloured_on_a_terminal_alone_and_name_what_goes() {
     assert_eq!(nothing.stdout, "No changes. 20 resources are up to date.\n");
 }
 
-/// The echo template with a secret in whatever can hold one.
+/// The echo template with a secret in every property that can hold one.
 fn with_secrets(cloud: &Cloud) {
     template::echo_without_handler(cloud);
     let mut template = Template::echo();
@@ -274,7 +274,7 @@ fn with_secrets(cloud: &Cloud) {
 }
 
 #[test]
-fn secrets_are_shown_nowhere() {
+fn secrets_are_never_shown() {
     let cloud = Cloud::start().go();
     with_secrets(&cloud);
     let file = |name: &str, secret: &str| fs::write(cloud.folder().join(name), format!("{secret}\n")).unwrap();
@@ -315,7 +315,7 @@ fn secrets_are_shown_nowhere() {
     let shown = with("old", &["up", "--yes", "--show-secrets", "--json"]).ok();
     assert!(shown.stdout.contains(r#""Half":"hunter2""#), "{}", shown.stdout);
 
-    // What was secret once stays so.
+    // A value that was secret in the deployed stack is still masked.
     for plan in [&["plan"][..], &["plan", "--json"]] {
         let run = with("new", &[plan, &["--allow-data-loss", "Rows"]].concat()).exits(2);
         hides(&run);
@@ -326,7 +326,7 @@ fn secrets_are_shown_nowhere() {
 }
 
 #[test]
-fn characters_that_a_terminal_would_act_on_are_written_out() {
+fn control_characters_are_escaped() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     let mut template = Template::echo();
@@ -351,7 +351,7 @@ fn characters_that_a_terminal_would_act_on_are_written_out() {
     let result: Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert_eq!(result["outputs"]["Wild"], wild);
 
-    // In the template's own words: an excerpt keeps its width.
+    // In an excerpt of the template, which keeps its width.
     fs::write(cloud.folder().join("template.json"), format!("{{\"Resources\": {{}}, \"Out{}\": 1}}", "\\u202e"))
         .unwrap();
     let run = cloud.wschat(&["validate"]).exits(1);
@@ -408,7 +408,7 @@ fn parameters_come_from_flags_files_and_the_environment() {
 }
 
 #[test]
-fn runs_end_with_the_count_of_warnings() {
+fn runs_end_with_the_number_of_warnings() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     let quiet = cloud.wschat(&["plan", "--local"]).exits(2).stderr;

@@ -1,8 +1,8 @@
-//! What changes in a template, and nothing else, changes in AWS.
+//! A change of a template changes exactly the same in AWS.
 //!
-//! Every change is made to a stack that stands. It must take just the calls that are listed; a second `up` must find
-//! nothing to do; what is there then must be what the changed template would have made from nothing; and changed back,
-//! it must be what it was before.
+//! Every change is made to a deployed stack. It must take exactly the listed calls; a second `up` must find nothing to do;
+//! the result must equal a first deployment of the changed template; and after the reverse change, the stack must be as
+//! before.
 
 use crate::common::client::Client;
 use crate::common::inventory::{Inventory, same};
@@ -25,20 +25,20 @@ async fn check(changes: &[Change]) {
         template.save(&cloud);
         let run = cloud.up();
         assert_eq!(sorted(run.mutations()), *calls, "{what}\n{}", run.stderr);
-        settled(&cloud);
+        assert_up_to_date(&cloud);
         let changed = cloud.inventory().await;
         assert_ne!(changed, original, "{what}: nothing has changed");
-        same(&changed, &from_nothing(&template).await);
+        same(&changed, &first_deployment(&template).await);
 
         template::echo(&cloud);
         cloud.up();
-        settled(&cloud);
+        assert_up_to_date(&cloud);
         same(&cloud.inventory().await, &original);
     }
 }
 
-/// What the template makes where nothing is.
-async fn from_nothing(template: &Template) -> Inventory {
+/// The result of a first deployment of the template.
+async fn first_deployment(template: &Template) -> Inventory {
     let cloud = Cloud::start().go();
     template::echo(&cloud);
     template.save(&cloud);
@@ -46,8 +46,8 @@ async fn from_nothing(template: &Template) -> Inventory {
     cloud.inventory().await
 }
 
-/// None of `up`, `status` and `plan` sees anything to do.
-fn settled(cloud: &Cloud) {
+/// `up`, `status` and `plan` must find nothing to do.
+fn assert_up_to_date(cloud: &Cloud) {
     cloud.up().changes_nothing();
     cloud.status().ok();
     cloud.wschat(&["plan", "--local"]).ok();
@@ -58,14 +58,14 @@ fn sorted(mut calls: Vec<String>) -> Vec<String> {
     calls
 }
 
-/// What a change of routes or integrations takes besides, in this order: the stage moves, the old snapshot goes.
-fn moves_the_stage_once(run: &Run) {
+/// A change of routes or integrations must also update the stage and then delete the old deployment, once each.
+fn assert_one_deployment(run: &Run) {
     let moves = ["apigatewayv2.CreateDeployment", "apigatewayv2.UpdateStage", "apigatewayv2.DeleteDeployment"];
     let made: Vec<String> = run.mutations().into_iter().filter(|call| moves.contains(&call.as_str())).collect();
     assert_eq!(made, moves, "{}", run.stderr);
 }
 
-/// Another configuration, which the alias shall serve: another version, and the old one goes.
+/// A changed configuration that the alias serves: a new version is published and the old one is deleted.
 const CONFIGURED: &[&str] =
     &["lambda.DeleteFunction", "lambda.PublishVersion", "lambda.UpdateAlias", "lambda.UpdateFunctionConfiguration"];
 
@@ -322,9 +322,9 @@ async fn a_changed_route_serves_and_the_old_one_does_not() {
     template.set("PingRoute.RouteKey", json!("pong"));
     template.save(&cloud);
     let run = cloud.up();
-    moves_the_stage_once(&run);
+    assert_one_deployment(&run);
     assert_eq!(run.uri(), uri);
-    // The connection that was open stays, and its next message takes the new routes.
+    // The open connection stays, and its next message uses the new routes.
     client.say(r#"{"action":"pong"}"#).await;
     assert_eq!(client.hear().await, "hello! from pong");
     client.say(r#"{"action":"ping"}"#).await;
@@ -346,15 +346,15 @@ async fn changed_code_is_one_update_of_that_code() {
     assert_eq!(cloud.up().mutations(), published);
     client.say("?").await;
     assert_eq!(client.hear().await, "goodbye! from $default");
-    settled(&cloud);
+    assert_up_to_date(&cloud);
 
-    // Written anew, and the same.
+    // Written again with the same content.
     template::echo_code(&cloud, "goodbye");
     cloud.up().changes_nothing();
 }
 
 #[tokio::test]
-async fn a_plan_is_shown_whole_and_kept_to() {
+async fn a_plan_is_shown_completely_and_carried_out_exactly() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     let plan = |arguments: &[&str]| {
@@ -384,7 +384,7 @@ async fn a_plan_is_shown_whole_and_kept_to() {
     assert_eq!(step["changes"][0]["new"], "512");
     assert_eq!(step["reason"], "it differs from the template");
 
-    // Something comes between: then it is not that plan any more.
+    // A change in between makes the plan out of date.
     template.set("Echo.MemorySize", json!(1024));
     template.save(&cloud);
     let stopped = cloud.wschat(&["up", "--local", "--yes", "--plan", digest]).exits(1);
@@ -419,7 +419,7 @@ async fn a_plan_keeps_secrets() {
 }
 
 #[tokio::test]
-async fn a_key_schema_is_changed_only_with_leave_to_lose_the_data() {
+async fn a_key_schema_is_changed_only_with_permission_to_lose_the_data() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     cloud.up();
@@ -437,14 +437,14 @@ async fn a_key_schema_is_changed_only_with_leave_to_lose_the_data() {
     assert!(refused.stderr.ends_with(&expected), "{}", refused.stderr);
     assert_eq!(cloud.inventory().await, before);
 
-    // Leave for another table is no leave for this one.
+    // Permission for another table is not enough.
     cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Role"]).exits(1).changes_nothing();
     let run = cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Rows"]).ok();
     let calls = run.mutations();
     let position = |call: &str| calls.iter().position(|made| made == call).unwrap();
     assert!(position("dynamodb.CreateTable") < position("dynamodb.DeleteTable"), "{calls:?}");
-    settled(&cloud);
-    same(&cloud.inventory().await, &from_nothing(&template).await);
+    assert_up_to_date(&cloud);
+    same(&cloud.inventory().await, &first_deployment(&template).await);
 }
 
 #[tokio::test]
@@ -458,12 +458,12 @@ async fn a_renamed_logical_id_is_another_resource() {
     template.rename("EchoPermission", "Permission");
     template.save(&cloud);
     cloud.up();
-    settled(&cloud);
-    same(&cloud.inventory().await, &from_nothing(&template).await);
+    assert_up_to_date(&cloud);
+    same(&cloud.inventory().await, &first_deployment(&template).await);
 }
 
 #[tokio::test]
-async fn expiry_changes_as_often_as_dynamodb_lets_it() {
+async fn expiry_changes_as_often_as_dynamodb_allows() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     let expiry = template.remove("Rows.TimeToLiveSpecification");
@@ -472,10 +472,10 @@ async fn expiry_changes_as_often_as_dynamodb_lets_it() {
     template.set("Rows.TimeToLiveSpecification", expiry);
     template.save(&cloud);
     assert_eq!(cloud.up().mutations(), ["dynamodb.UpdateTimeToLive"]);
-    settled(&cloud);
-    same(&cloud.inventory().await, &from_nothing(&template).await);
+    assert_up_to_date(&cloud);
+    same(&cloud.inventory().await, &first_deployment(&template).await);
 
-    // Once an hour, that is. Another attribute takes two changes: off under the old one, on under the new.
+    // That is once an hour. Another attribute takes two changes: off for the old one, on for the new.
     template.set("Rows.TimeToLiveSpecification.AttributeName", json!("until"));
     template.save(&cloud);
     let refused = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
@@ -485,7 +485,7 @@ async fn expiry_changes_as_often_as_dynamodb_lets_it() {
 }
 
 #[tokio::test]
-async fn nothing_goes_unasked() {
+async fn nothing_is_deleted_without_a_question() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     cloud.up();
@@ -500,13 +500,13 @@ async fn nothing_goes_unasked() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_retained_stays() {
+async fn retained_resources_stay() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     template.get("Rows")["DeletionPolicy"] = json!("Retain");
     template.save(&cloud);
     cloud.up();
-    settled(&cloud);
+    assert_up_to_date(&cloud);
     let mut table = cloud.inventory().await;
     table.retain(|name, _| name.starts_with("table "));
     let run = cloud.down();

@@ -1,4 +1,4 @@
-//! What people get wrong is told in full, with its place and what to do, before anything is touched.
+//! Users' mistakes are all reported, with their position and the fix, before anything is changed.
 
 use std::fs;
 use std::io::Write;
@@ -30,7 +30,7 @@ Outputs:
     Value: !Sub ${Api.ApiEndpoint}/live
 ";
 
-/// `up` must fail with just this on stderr, and must have asked AWS nothing.
+/// `up` must fail with exactly this text on stderr, without a call to AWS.
 fn refused(cloud: &Cloud, arguments: &[&str], stderr: &str) {
     let before = cloud.calls().len();
     let run = cloud.wschat(&[&["up", "--local", "--yes"], arguments].concat()).exits(1);
@@ -40,7 +40,7 @@ fn refused(cloud: &Cloud, arguments: &[&str], stderr: &str) {
 }
 
 #[test]
-fn a_template_is_checked_before_anybody_is_asked() {
+fn a_template_is_checked_before_the_first_call() {
     let cloud = Cloud::start().go();
     let mistakes = [
         (
@@ -193,7 +193,7 @@ error: the template template.yaml cannot be used: it has a problem
     );
 }
 
-/// Runs `up` for AWS itself, as far as it gets.
+/// Runs `up` against AWS itself; it fails before the first call.
 fn up_on_aws(cloud: &Cloud, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     fs::write(cloud.folder().join("template.yaml"), TEMPLATE).unwrap();
     let variables = variables.iter().copied();
@@ -201,7 +201,7 @@ fn up_on_aws(cloud: &Cloud, arguments: &[&str], variables: &[(&str, &str)]) -> R
 }
 
 #[test]
-fn without_a_region_or_credentials_it_says_how_to_get_them() {
+fn a_missing_region_or_credentials_are_reported_with_the_fix() {
     let cloud = Cloud::start().go();
     let run = up_on_aws(&cloud, &[], &[]);
     let stderr = "error: no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile\n";
@@ -213,7 +213,7 @@ fn without_a_region_or_credentials_it_says_how_to_get_them() {
 }
 
 #[test]
-fn an_endpoint_where_nothing_listens_is_named() {
+fn an_unreachable_endpoint_is_named() {
     let cloud = Cloud::start().go();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
@@ -224,7 +224,7 @@ fn an_endpoint_where_nothing_listens_is_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_somebody_elses_stops_it() {
+async fn a_name_that_is_taken_stops_the_run() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     template.set("Rows.TableName", json!("rows"));
@@ -257,7 +257,7 @@ async fn a_name_that_is_somebody_elses_stops_it() {
 }
 
 #[test]
-fn code_that_does_not_compile_is_shown_as_the_compiler_shows_it() {
+fn code_that_does_not_compile_is_reported_with_the_compilers_output() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     template.set("Echo.Code", json!("handler"));
@@ -277,12 +277,12 @@ fn code_that_does_not_compile_is_shown_as_the_compiler_shows_it() {
 }
 
 #[test]
-fn code_that_cannot_run_is_refused_before_it_is_sent() {
+fn code_that_cannot_run_is_rejected_before_the_upload() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     let path = cloud.folder().join("echo/bootstrap");
     let mut executable = fs::read(&path).unwrap();
-    // ELF's e_machine: the one of the two that this machine is not.
+    // ELF's e_machine of the other architecture.
     let (machine, other, mine) = match std::env::consts::ARCH {
         "x86_64" => (183, "aarch64", "x86_64"),
         _ => (62, "x86_64", "aarch64"),
@@ -291,7 +291,7 @@ fn code_that_cannot_run_is_refused_before_it_is_sent() {
     fs::write(&path, &executable).unwrap();
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
-    let expected = format!("bootstrap cannot run: it was built for {other}, and {mine} is wanted\n");
+    let expected = format!("bootstrap cannot run: it was built for {other}, but {mine} is required\n");
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
 
     let mut zip = zip::ZipWriter::new(fs::File::create(cloud.folder().join("echo.zip")).unwrap());
@@ -302,7 +302,7 @@ fn code_that_cannot_run_is_refused_before_it_is_sent() {
     template.save(&cloud);
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
-    assert!(run.stderr.contains(&format!("it was built for {other}, and {mine} is wanted")), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("it was built for {other}, but {mine} is required")), "{}", run.stderr);
 
     template.set("Echo.Code", json!("nowhere"));
     template.save(&cloud);
@@ -312,7 +312,7 @@ fn code_that_cannot_run_is_refused_before_it_is_sent() {
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
 }
 
-/// Sends one request to the cloud, unsigned, and gives its answer whole.
+/// Sends one unsigned request to the cloud; returns the whole answer.
 fn ask(cloud: &Cloud, method: &str, path: &str, body: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", cloud.port())).unwrap();
     let length = body.len();
@@ -325,7 +325,7 @@ fn ask(cloud: &Cloud, method: &str, path: &str, body: &str) -> String {
 }
 
 #[test]
-fn the_account_is_asked_whether_stages_may_log() {
+fn the_accounts_logging_role_is_checked_for_stages_that_log() {
     let logging = TEMPLATE.replace(
         "Outputs:\n",
         "  Stage:\n    Type: AWS::ApiGatewayV2::Stage\n    Properties: { ApiId: !Ref Api, StageName: live, AutoDeploy: true, DefaultRouteSettings: { LoggingLevel: INFO } }\nOutputs:\n",
@@ -343,7 +343,7 @@ fn the_account_is_asked_whether_stages_may_log() {
         assert!(run.stderr.contains(why), "{}", run.stderr);
         assert!(run.stderr.contains("aws apigateway update-account --region us-east-1"), "{}", run.stderr);
     }
-    // Who does not log is not asked about it.
+    // Without logging, there is no check.
     fs::write(&template, logging.replace("LoggingLevel: INFO", "DetailedMetricsEnabled: true")).unwrap();
     let quiet = cloud.up();
     assert!(quiet.calls.iter().all(|call| call.operation != "GetAccount"));
@@ -355,14 +355,15 @@ fn the_account_is_asked_whether_stages_may_log() {
     assert_eq!(run.calls.iter().filter(|call| call.operation == "GetAccount").count(), 1);
     assert_eq!(run.mutations(), ["apigatewayv2.UpdateStage"]);
 
-    // A stage that is as it shall be is none of the account's concern.
+    // An unchanged stage is not checked.
     assert!(ask(&cloud, "PATCH", "/account", without_role).starts_with("HTTP/1.1 200"));
     cloud.up().changes_nothing();
 }
 
-/// Two routes of one key: the second create finds the first one's, and a run once went round and round and said it was done.
+/// Two routes with the same key: the second create finds the first one's route. A run once looped on it and then reported
+/// success.
 #[test]
-fn two_resources_that_aws_would_take_for_one_are_refused_before_any_call() {
+fn two_resources_with_the_same_identity_are_rejected_before_any_call() {
     let cloud = Cloud::start().go();
     let twice = "  Again:\n    Type: AWS::ApiGatewayV2::Route\n    Properties: { ApiId: !Ref Api, RouteKey: $connect }\nOutputs:\n";
     fs::write(cloud.folder().join("template.yaml"), TEMPLATE.replace("Outputs:\n", twice)).unwrap();

@@ -1,4 +1,4 @@
-//! Several stacks and other people's things in one account: nobody's are touched but the stack's own.
+//! Several stacks and other people's resources in one account: a run only touches the stack's own.
 
 use crate::common;
 use std::fs;
@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::{Fault, Trial, What};
+use crate::common::proxy::{Fault, FaultKind, ProxiedRun};
 use crate::common::template::{self, Template};
 use crate::common::{Cloud, Run, Running, STACK, eventually, repository};
 use aws_sdk_apigatewayv2::types::ProtocolType;
@@ -17,7 +17,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use serde_json::json;
 
-/// A project's folder of its own on a cloud that others use as well.
+/// A project's folder on a cloud that other projects use as well.
 struct Checkout<'a> {
     cloud: &'a Cloud,
     folder: PathBuf,
@@ -31,7 +31,7 @@ impl<'a> Checkout<'a> {
         Self { cloud, folder, stack }
     }
 
-    /// The echo template, and code that is this checkout's.
+    /// The echo template, with code of this checkout.
     fn echo(self) -> Self {
         self.save(&Template::echo());
         template::script(&self.folder.join("echo"), &format!("#!/bin/sh\n# {}\nexit 1\n", self.stack));
@@ -41,7 +41,7 @@ impl<'a> Checkout<'a> {
     fn chat(self) -> Self {
         fs::copy(repository().join("templates/chat.yaml"), self.folder.join("template.yaml")).unwrap();
         for handler in ["connect", "disconnect", "send-message", "default"] {
-            // The template looks for its code beside the folder that it is in.
+            // The template's code is beside the template's folder.
             template::script(
                 &self.folder.join("../lambdas").join(handler),
                 &format!("#!/bin/sh\n# {handler}\nexit 1\n"),
@@ -65,7 +65,7 @@ impl<'a> Checkout<'a> {
     }
 }
 
-/// Both at once.
+/// Runs both at the same time.
 fn together(one: (&Checkout<'_>, &str), other: (&Checkout<'_>, &str)) -> (Run, Run) {
     let [one, other] = [one, other].map(|(checkout, verb)| checkout.begin(verb));
     (one.end().ok(), other.end().ok())
@@ -77,8 +77,7 @@ fn both(one: &Inventory, other: &Inventory) -> Inventory {
     all
 }
 
-/// One stack's name begins with the other's, and goes on with a logical id of its template: whoever looks at beginnings
-/// takes both for one.
+/// One stack's name is the other's plus a logical id of its template: code that compares prefixes would mix them up.
 #[tokio::test]
 async fn two_checkouts_do_not_touch_each_other() {
     let cloud = Cloud::start().go();
@@ -122,7 +121,7 @@ async fn two_checkouts_do_not_touch_each_other() {
     same(&cloud.inventory().await, &nothing);
 }
 
-/// The same logical ids, the same code but for a comment, one build cache.
+/// The same logical ids, the same code except for a comment, one build cache.
 #[tokio::test]
 async fn two_checkouts_of_one_template_are_two_stacks() {
     let cloud = Cloud::start().go();
@@ -140,7 +139,7 @@ async fn two_checkouts_of_one_template_are_two_stacks() {
 
 const NAME: &str = "taken";
 
-/// The echo template with names that somebody else may have.
+/// The echo template with explicit names, which may be taken.
 fn named(cloud: &Cloud) -> Template {
     let mut template = template::echo_without_handler(cloud);
     for property in ["Rows.TableName", "Role.RoleName", "Echo.FunctionName", "EchoLogs.LogGroupName"] {
@@ -197,7 +196,7 @@ async fn make_api(cloud: &Cloud) {
     create.route_selection_expression("$request.body.action").send().await.unwrap();
 }
 
-/// `up` stops before it does anything, and says what is in its way and whose that is.
+/// `up` must stop before any change and report which resources are in the way, and their owner.
 async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
     let before = cloud.inventory().await;
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
@@ -210,7 +209,7 @@ async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
     }
     assert_eq!(run.stderr.matches("error: ").count(), types.len(), "{}", run.stderr);
     same(&cloud.inventory().await, &before);
-    // Nor does what has been left alone go with the stack.
+    // Deleting the stack does not delete these resources either.
     cloud.down();
     same(&cloud.inventory().await, &before);
 }
@@ -218,7 +217,7 @@ async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
 const NOBODY: &str = "somebody else (it carries no tag of wschat's)";
 
 #[tokio::test]
-async fn things_made_by_hand_are_in_the_way() {
+async fn resources_created_by_hand_are_in_the_way() {
     let start = || {
         let cloud = Cloud::start().go();
         named(&cloud);
@@ -237,10 +236,10 @@ async fn things_made_by_hand_are_in_the_way() {
     stops(&cloud, &["AWS::Lambda::Function \"taken\"", "AWS::Logs::LogGroup \"taken\""], NOBODY).await;
 }
 
-/// An API's name is nobody's alone in AWS; but two of one name, and one of them without an owner, is what an
-/// interrupted move from another tool looks like.
+/// Names of APIs are not unique in AWS. But two of the same name, one of them without an owner, look like an interrupted
+/// migration from another tool.
 #[tokio::test]
-async fn an_api_made_by_hand_is_in_the_way() {
+async fn an_api_created_by_hand_is_in_the_way() {
     let cloud = Cloud::start().go();
     template::echo_without_handler(&cloud);
     make_api(&cloud).await;
@@ -254,7 +253,7 @@ async fn an_api_made_by_hand_is_in_the_way() {
 }
 
 #[tokio::test]
-async fn what_another_stack_has_is_in_the_way() {
+async fn resources_of_another_stack_are_in_the_way() {
     let cloud = Cloud::start().go();
     named(&cloud);
     cloud.wschat(&["up", "--local", "--yes", "--stack", "theirs"]).ok();
@@ -267,9 +266,9 @@ async fn what_another_stack_has_is_in_the_way() {
     stops(&cloud, &types, "the wschat stack \"theirs\"").await;
 }
 
-/// Not all that CloudFormation manages carries its tags: it is asked.
+/// Not every resource that CloudFormation manages carries its tags, so CloudFormation is asked.
 #[tokio::test]
-async fn what_cloudformation_manages_is_told_as_such() {
+async fn resources_of_cloudformation_are_reported_as_such() {
     let cloud = Cloud::start().go();
     named(&cloud);
     make_table(&cloud).await;
@@ -282,9 +281,9 @@ async fn what_cloudformation_manages_is_told_as_such() {
         <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></DescribeStackResourcesResponse>";
     let managed = |call: &common::call_name::Name| {
         let asked = call.operation == "DescribeStackResources" && call.about == NAME;
-        asked.then(|| Fault::before(What::Answer("text/xml", answer.to_owned())))
+        asked.then(|| Fault::before(FaultKind::Answer("text/xml", answer.to_owned())))
     };
-    let Trial { run, .. } = cloud.through().script(managed).run(&["up", "--yes"]);
+    let ProxiedRun { run, .. } = cloud.through().script(managed).run(&["up", "--yes"]);
     let run = run.exits(1);
     run.changes_nothing();
     let expected =
@@ -292,12 +291,12 @@ async fn what_cloudformation_manages_is_told_as_such() {
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     same(&cloud.inventory().await, &before);
 
-    // Who may not ask, does without the answer.
+    // Without the permission to ask, the report has no owner.
     let denied = |call: &common::call_name::Name| {
         let message = "User: me is not authorized to perform: cloudformation:DescribeStackResources";
         (call.operation == "DescribeStackResources").then(|| Fault::refuse(403, "AccessDenied", message))
     };
-    let Trial { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
+    let ProxiedRun { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
     let run = run.exits(1);
     assert!(run.stderr.contains(&format!("belongs to {NOBODY}")), "{}", run.stderr);
 }

@@ -1,5 +1,5 @@
-//! While what is served changes, clients notice nothing: no error, no lost message, no closed socket, and whoever
-//! connects meanwhile is let in. Under conditions: roles, functions and tables take their time, and rights are checked.
+//! Changes of routes, integrations and authorizers without interruption: no error, no lost message, no closed socket, and new
+//! connections are accepted all the time. Under conditions: slow roles, functions and tables, and enforced IAM.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ const CONDITIONS: &str = r#"
     iam = true
 "#;
 
-/// The longest that an integration takes here, and so a drain, where no authorizer is asked first.
+/// The timeout of integrations here, and so the time of a drain without an authorizer, in milliseconds.
 const TIMEOUT: u64 = 1500;
 
 /// A table, an API with a stage, and no routes yet.
@@ -44,7 +44,7 @@ fn bare() -> Template {
     template
 }
 
-/// A part of the API.
+/// A resource that belongs to the API.
 fn part(kind: &str, mut properties: Value) -> Value {
     properties["ApiId"] = json!({ "Ref": "Api" });
     json!({ "Type": format!("AWS::ApiGatewayV2::{kind}"), "Properties": properties })
@@ -61,7 +61,7 @@ fn table(template: &mut Template, id: &str) {
     );
 }
 
-/// A function that reads the table before it answers, with a role, rights and a permission of its own.
+/// A function that reads the table before it answers, with its own role, policy and permission.
 fn function(template: &mut Template, id: &str) {
     let trust = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" },
@@ -85,7 +85,8 @@ fn function(template: &mut Template, id: &str) {
             "Environment": { "Variables": { "READS": { "Ref": "Rows" } } },
         } }),
     );
-    // Names the stage, as many templates do: so it waits for a stage that is not there yet, and one that is waits for it.
+    // References the stage, as many templates do: so it waits for a stage that does not exist yet, and an existing stage
+    // waits for it.
     template.set(
         &format!("{id}Permission"),
         json!({ "Type": "AWS::Lambda::Permission", "Properties": {
@@ -100,7 +101,7 @@ fn uri(function: &str) -> Value {
     json!({ "Fn::Sub": format!("arn:aws:apigateway:${{AWS::Region}}:lambda:path/2015-03-31/functions/{arn}/invocations") })
 }
 
-/// A route to a function; one that answers, but for `$connect`.
+/// A route to a function, with a route response except for `$connect`.
 fn route(template: &mut Template, id: &str, key: &str, function: &str) {
     let integration = json!({
         "IntegrationType": "AWS_PROXY", "Description": id, "TimeoutInMillis": TIMEOUT, "IntegrationUri": uri(function),
@@ -115,7 +116,7 @@ fn route(template: &mut Template, id: &str, key: &str, function: &str) {
     template.set(&format!("{id}Route"), part("Route", route));
 }
 
-/// All that clients need: somebody to let them in, somebody for `ping`, somebody for the rest.
+/// A complete API: functions for `$connect`, `ping` and `$default`.
 fn served() -> Template {
     let mut template = bare();
     for (id, key) in [("Welcome", "$connect"), ("Ping", "ping"), ("Rest", "$default")] {
@@ -125,7 +126,7 @@ fn served() -> Template {
     template
 }
 
-/// What is deployed, and those who use it all the while.
+/// A deployed stack, and clients that use it all the time.
 struct Traffic {
     cloud: Cloud,
     tasks: Vec<JoinHandle<()>>,
@@ -151,26 +152,26 @@ impl Traffic {
             let (admitted, stop) = (traffic.admitted.clone(), traffic.stop.clone());
             traffic.tasks.push(tokio::spawn(come_and_go(uri.clone(), number, admitted, stop)));
         }
-        traffic.goes_on("the beginning").await;
+        traffic.assert_served("the beginning").await;
         traffic
     }
 
-    /// Everybody who has been at it still is, and is answered.
-    async fn goes_on(&mut self, when: &str) {
+    /// All clients must still be running and get new answers and connections.
+    async fn assert_served(&mut self, when: &str) {
         let (answered, admitted) = (self.answered.load(Ordering::Relaxed), self.admitted.load(Ordering::Relaxed));
-        let goes_on = async || {
+        let is_served = async || {
             self.tasks.iter().any(JoinHandle::is_finished)
                 || (self.answered.load(Ordering::Relaxed) > answered + 16
                     && self.admitted.load(Ordering::Relaxed) > admitted + 3)
         };
-        eventually(when, goes_on).await;
+        eventually(when, is_served).await;
         if let Some(ended) = self.tasks.iter().position(JoinHandle::is_finished) {
             let error = self.tasks.swap_remove(ended).await.unwrap_err();
             panic!("{when}: {error}");
         }
     }
 
-    /// Deploys a changed template meanwhile.
+    /// Deploys a changed template while the clients run.
     async fn change(&mut self, what: &str, template: &Template, flags: &[&str]) -> Run {
         template.save(&self.cloud);
         let before = (self.answered.load(Ordering::Relaxed), self.admitted.load(Ordering::Relaxed));
@@ -181,9 +182,9 @@ impl Traffic {
         let answered = self.answered.load(Ordering::Relaxed) - before.0;
         let admitted = self.admitted.load(Ordering::Relaxed) - before.1;
         println!("{what}: {answered} answers and {admitted} connections meanwhile");
-        assert!(answered > 0, "nobody talked while {what}");
+        assert!(answered > 0, "no message was answered while {what}");
         assert!(!run.mutations().is_empty(), "nothing changed while {what}");
-        self.goes_on(what).await;
+        self.assert_served(what).await;
         run
     }
 
@@ -195,7 +196,7 @@ impl Traffic {
     }
 }
 
-/// Asks again and again, each time another route, and waits for that very answer.
+/// Sends messages in a loop, to a different route each time, and waits for each answer.
 async fn talk(mut client: Client, number: usize, answered: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
     for turn in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -208,7 +209,7 @@ async fn talk(mut client: Client, number: usize, answered: Arc<AtomicUsize>, sto
     assert_eq!(client.leave().await, [""; 0], "said to {number} unasked");
 }
 
-/// Connects again and again, and asks once each time.
+/// Connects in a loop and sends one message each time.
 async fn come_and_go(uri: String, number: usize, admitted: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
     for turn in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -228,14 +229,14 @@ async fn ask(client: &mut Client, route: &str, mark: &str) {
     assert_eq!(answer, format!("hello from {route} #{mark}"));
 }
 
-/// What a plan like these says it does: nothing that interrupts.
-const QUIETLY: &[&str] = &["--no-interruption"];
+/// These plans must not interrupt anything.
+const NO_INTERRUPTION: &[&str] = &["--no-interruption"];
 
-/// Said while something that is not served any more waits for its end.
+/// Printed while a resource that no longer receives messages waits to be deleted.
 const DRAINS: &str = "for messages under way";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_served_moves_and_nobody_notices() {
+async fn routes_and_integrations_change_without_interruption() {
     let mut template = served();
     function(&mut template, "Old");
     route(&mut template, "Old", "old", "Old");
@@ -243,31 +244,31 @@ async fn what_is_served_moves_and_nobody_notices() {
 
     function(&mut template, "Fresh");
     template.set("PingIntegration.IntegrationUri", uri("Fresh"));
-    let run = traffic.change("a route moves to a new function", &template, QUIETLY).await;
+    let run = traffic.change("a route moves to a new function", &template, NO_INTERRUPTION).await;
     assert_eq!(run.count("apigatewayv2.UpdateStage"), 1);
 
     table(&mut template, "More");
     let both = json!([{ "Fn::GetAtt": ["Rows", "Arn"] }, { "Fn::GetAtt": ["More", "Arn"] }]);
     template.set("RestRights.PolicyDocument.Statement.0.Resource", both);
     template.set("Rest.Environment.Variables.READS", json!({ "Ref": "More" }));
-    traffic.change("a function begins to use a new table", &template, QUIETLY).await;
+    traffic.change("a function begins to use a new table", &template, NO_INTERRUPTION).await;
 
     template.set("EchoRole", template.clone().get("FreshRole").clone());
     template.remove("FreshRole");
     template.set("Fresh.Role", json!({ "Fn::GetAtt": ["EchoRole", "Arn"] }));
     template.set("FreshRights.Roles", json!([{ "Ref": "EchoRole" }]));
-    let run = traffic.change("a role is replaced, and its policy moves along", &template, QUIETLY).await;
+    let run = traffic.change("a role is replaced, and its policy moves along", &template, NO_INTERRUPTION).await;
     assert_eq!((run.count("iam.CreateRole"), run.count("iam.DeleteRole")), (1, 1));
     assert!(run.stderr.contains(DRAINS), "{}", run.stderr);
 
     template.set("Fresh.FunctionName", "renamed".into());
-    let run = traffic.change("a function is renamed", &template, QUIETLY).await;
+    let run = traffic.change("a function is renamed", &template, NO_INTERRUPTION).await;
     assert_eq!((run.count("lambda.CreateFunction"), run.count("lambda.DeleteFunction")), (1, 1));
     assert!(run.stderr.contains(DRAINS), "{}", run.stderr);
 
     let source = json!({ "Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*" });
     template.set("RestPermission.SourceArn", source);
-    let run = traffic.change("a permission is changed", &template, QUIETLY).await;
+    let run = traffic.change("a permission is changed", &template, NO_INTERRUPTION).await;
     assert_eq!((run.count("lambda.AddPermission"), run.count("lambda.RemovePermission")), (1, 1));
 
     for part in ["OldRoute", "OldResponse", "OldIntegration", "OldPermission", "Old", "OldRights", "OldRole"] {
@@ -283,23 +284,23 @@ async fn what_is_served_moves_and_nobody_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn doors_change_and_everybody_comes_in() {
+async fn authorizers_and_connect_handlers_change_without_rejected_connections() {
     let mut template = served();
     let mut traffic = Traffic::begin(&template).await;
 
     function(&mut template, "Guard");
     template.set("Guard.Timeout", 1.into());
     template.set("Guard.Environment.Variables.TAKES", "400".into());
-    // Its id is minted, so its permission can only come after it.
+    // AWS assigns its id, so its permission can only be created after it.
     let source = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/authorizers/${Door}";
     template.set("GuardPermission.SourceArn", json!({ "Fn::Sub": source }));
     let door = json!({ "Name": "door", "AuthorizerType": "REQUEST", "AuthorizerUri": uri("Guard") });
     template.set("Door", part("Authorizer", door));
     template.set("WelcomeRoute.AuthorizationType", "CUSTOM".into());
     template.set("WelcomeRoute.AuthorizerId", json!({ "Ref": "Door" }));
-    traffic.change("an authorizer comes", &template, QUIETLY).await;
+    traffic.change("an authorizer comes", &template, NO_INTERRUPTION).await;
 
-    // Whoever is being judged when the stage moves is welcomed by the old function still.
+    // A connection whose authorizer runs while the stage is updated still gets to the old `$connect` function.
     function(&mut template, "Guard2");
     template.set("Guard2Permission.SourceArn", json!({ "Fn::Sub": source }));
     template.set("Door.AuthorizerUri", uri("Guard2"));
@@ -307,14 +308,14 @@ async fn doors_change_and_everybody_comes_in() {
     for part in ["Guard", "GuardRole", "GuardRights", "GuardPermission"] {
         template.remove(part);
     }
-    let run = traffic.change("the authorizer and the door move to new functions", &template, QUIETLY).await;
+    let run = traffic.change("the authorizer and the door move to new functions", &template, NO_INTERRUPTION).await;
     assert_eq!(run.count("lambda.DeleteFunction"), 2);
     assert!(run.stderr.contains(DRAINS), "{}", run.stderr);
     traffic.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stage_that_follows_its_api_is_led_nowhere_too_soon() {
+async fn a_stage_with_auto_deploy_never_serves_a_route_too_early() {
     let mut template = served();
     template.remove("Deployment");
     template.remove("Stage.DeploymentId");
@@ -326,7 +327,7 @@ async fn a_stage_that_follows_its_api_is_led_nowhere_too_soon() {
     for part in ["Ping", "PingRole", "PingRights", "PingPermission"] {
         template.remove(part);
     }
-    let run = traffic.change("a route moves to a new function, and the old one goes", &template, QUIETLY).await;
+    let run = traffic.change("a route moves to a new function, and the old one goes", &template, NO_INTERRUPTION).await;
     assert_eq!(run.count("apigatewayv2.UpdateRoute"), 1);
     traffic.end().await;
 }

@@ -1,12 +1,12 @@
-//! Whose something is: what merely looks like the stack's, or carries its tags, is left alone; what is the stack's goes,
-//! whenever a run was cut off. And which stack is meant: names of folders, `wschat.toml`, `wschat list`.
+//! Ownership: resources that only look like the stack's, or only carry its tags, are left alone; the stack's own are deleted,
+//! even after an interrupted run. And the choice of the stack: names of folders, `wschat.toml`, `wschat list`.
 
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::{Fault, What};
+use crate::common::proxy::{Fault, FaultKind};
 use crate::common::template::{self, Template};
 use crate::common::{Cloud, Run, eventually};
 use aws_sdk_apigatewayv2::types::{IntegrationType, ProtocolType};
@@ -14,15 +14,15 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use serde_json::{Value, json};
 
-/// Somebody who works in the same account, by hand.
-struct Hand {
+/// Another user, who creates resources in the same account by hand.
+struct OtherUser {
     apis: aws_sdk_apigatewayv2::Client,
     iam: aws_sdk_iam::Client,
     lambda: aws_sdk_lambda::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
 }
 
-impl Hand {
+impl OtherUser {
     async fn on(cloud: &Cloud) -> Self {
         let sdk = cloud.sdk().await;
         Self {
@@ -62,7 +62,7 @@ impl Hand {
         eventually("the function is active", is_active).await;
     }
 
-    /// What Lambda makes for a function that it runs for the first time.
+    /// Creates the log group that Lambda creates when a function runs for the first time.
     async fn log_group(&self, function: &str) {
         self.logs.create_log_group().log_group_name(format!("/aws/lambda/{function}")).send().await.unwrap();
     }
@@ -84,21 +84,21 @@ fn save(cloud: &Cloud, resources: Value) {
     Template(json!({"Resources": resources})).save(cloud);
 }
 
-/// The name of the only function there is.
+/// The name of the only function.
 fn function_in(inventory: &Inventory) -> String {
     let name = inventory.keys().find_map(|name| name.strip_prefix("function ")).unwrap();
     name.split([',', ':']).next().unwrap().to_owned()
 }
 
-/// Eight hexadecimal digits are also a short commit hash: names that look like wschat's are others' all the same.
+/// Eight hexadecimal digits may also be a short commit hash: a name that looks like wschat's does not prove ownership.
 #[tokio::test]
-async fn log_groups_of_others_stay_whatever_they_are_called() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn log_groups_of_others_stay_whatever_their_names() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("chat-worker-1a2b3c4d", &[]).await;
     hand.function("chat-task-2b3c4d5e", &[("wschat:stack", "shop"), ("wschat:region", "us-east-1")]).await;
     hand.function("chat-job-3c4d5e6f", &[("team", "cloudformation")]).await;
-    // The function of the last one is gone.
+    // The function of the last one is deleted.
     for name in ["chat-worker-1a2b3c4d", "chat-task-2b3c4d5e", "chat-job-3c4d5e6f", "chat-gone-4d5e6f70"] {
         hand.log_group(name).await;
     }
@@ -108,7 +108,7 @@ async fn log_groups_of_others_stay_whatever_they_are_called() {
         assert!(run.stderr.contains(lines), "{}", run.stderr);
         assert_eq!(run.stderr.matches("left: ").count(), 1, "{}", run.stderr);
     };
-    // No such stack ever was.
+    // This stack never existed.
     let run = down(&cloud, "chat");
     run.changes_nothing();
     told(&run);
@@ -119,20 +119,20 @@ async fn log_groups_of_others_stay_whatever_they_are_called() {
     same(&cloud.inventory().await, &theirs);
 }
 
-/// A function's last lines may make its log group again when the stack is gone.
+/// A function's last log lines may recreate its log group after the stack is deleted.
 #[tokio::test]
-async fn a_log_group_whose_name_only_this_stack_gives_goes() {
-    let cloud = template::swift_echo();
+async fn a_recreated_log_group_with_a_generated_name_is_deleted() {
+    let cloud = template::fast_echo();
     cloud.up();
     let name = function_in(&cloud.inventory().await);
     cloud.down();
-    let hand = Hand::on(&cloud).await;
+    let hand = OtherUser::on(&cloud).await;
     hand.log_group(&name).await;
-    // Of another stack it is not.
+    // It does not belong to another stack.
     down(&cloud, "ap").changes_nothing();
     cloud.down();
     same(&cloud.inventory().await, &Inventory::new());
-    // Unless somebody else has a function of that very name.
+    // Unless somebody else has a function of the same name.
     hand.function(&name, &[]).await;
     hand.log_group(&name).await;
     let theirs = cloud.inventory().await;
@@ -140,19 +140,19 @@ async fn a_log_group_whose_name_only_this_stack_gives_goes() {
     same(&cloud.inventory().await, &theirs);
 }
 
-/// Nothing in a name that the template gives says whose it is; so the function says it to its log group before it goes.
+/// A name from the template does not tell the owner, so the log group is tagged before its function is deleted.
 #[tokio::test]
 async fn a_down_that_is_killed_leaves_no_log_group_behind() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let mut template = template::echo_without_handler(&cloud);
     template.set("Echo.FunctionName", "mine".into());
-    // Then Lambda makes it.
+    // Then Lambda creates it.
     template.remove("EchoLogs");
     template.save(&cloud);
-    for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+    for when in [Fault::before as fn(FaultKind) -> Fault, Fault::after] {
         cloud.up();
-        Hand::on(&cloud).await.log_group("mine").await;
-        let kill = when(What::Kill);
+        OtherUser::on(&cloud).await.log_group("mine").await;
+        let kill = when(FaultKind::Kill);
         let killed = cloud
             .through()
             .script(move |call| {
@@ -168,9 +168,9 @@ async fn a_down_that_is_killed_leaves_no_log_group_behind() {
 }
 
 #[tokio::test]
-async fn an_api_that_merely_carries_the_tags_stays() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn an_api_that_only_carries_the_tags_stays() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     let whole: &[(&str, &str)] = &[
         ("wschat:stack", "app"),
         ("wschat:region", "us-east-1"),
@@ -200,23 +200,23 @@ async fn an_api_that_merely_carries_the_tags_stays() {
         assert_eq!(run.stderr.lines().filter(told).count(), 1, "{name}\n{}", run.stderr);
     }
     same(&cloud.inventory().await, &theirs);
-    // Nor does a stack that comes take it for its own, or for a duplicate.
+    // A new stack does not take it for its own, nor for a duplicate.
     cloud.up();
     cloud.up().changes_nothing();
     cloud.status().ok();
     cloud.down();
     same(&cloud.inventory().await, &theirs);
-    // One that holds nothing is what a run that was killed has left.
+    // An empty one was left by a run that was killed.
     hand.api("app", whole).await;
     cloud.down();
     same(&cloud.inventory().await, &theirs);
 }
 
-/// As CloudFormation has it: a policy that others use is not deleted, and nobody loses it unasked.
+/// As in CloudFormation: a policy that others use is not deleted.
 #[tokio::test]
-async fn a_managed_policy_that_others_use_stops_the_run_before_anything_is_done() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn a_managed_policy_that_others_use_stops_the_run_before_any_change() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     let document =
         json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}});
     let trust = json!({"Version": "2012-10-17", "Statement": {
@@ -246,7 +246,7 @@ async fn a_managed_policy_that_others_use_stops_the_run_before_anything_is_done(
     };
     let up = || cloud.wschat(&["up", "--local", "--yes"]);
     refused(cloud.wschat(&["down", "--local", "--yes"]));
-    // It would have to be replaced.
+    // The change would replace it.
     save(&cloud, json!({"Role": role, "Policy": policy("another")}));
     refused(up());
     let mut alone = role.clone();
@@ -262,10 +262,10 @@ async fn a_managed_policy_that_others_use_stops_the_run_before_anything_is_done(
     assert_eq!(left, ["role bounded", "role theirs"]);
 }
 
-/// The wrong folder, and the right name.
+/// The wrong folder, but the right name.
 #[test]
-fn another_template_takes_a_stacks_place_only_when_told() {
-    let cloud = template::swift_echo();
+fn another_template_replaces_a_stack_only_with_the_flag() {
+    let cloud = template::fast_echo();
     cloud.up();
     let before = cloud.inventory_now();
     let table = json!({"Type": "AWS::DynamoDB::Table", "Properties": {
@@ -278,7 +278,7 @@ fn another_template_takes_a_stacks_place_only_when_told() {
     let last = "error: this would replace the whole stack app; say --replace-stack if that is what you want\n";
     assert!(run.stderr.ends_with(last), "{}", run.stderr);
     same(&cloud.inventory_now(), &before);
-    // One resource in common, and it is a change like any other.
+    // With one resource in common, it is an ordinary change.
     let mut template = Template::echo();
     let kept = template.get("Rows").clone();
     save(&cloud, json!({"Elsewhere": table, "Rows": kept}));
@@ -288,15 +288,15 @@ fn another_template_takes_a_stacks_place_only_when_told() {
     cloud.down();
 }
 
-/// A command without any stack said but by where it runs.
+/// Runs a command whose stack is determined by its folder.
 fn in_folder(cloud: &Cloud, folder: &Path, arguments: &[&str]) -> Run {
     let mut command = cloud.command(arguments);
     cloud.begin_command(command.current_dir(folder).env_remove("WSCHAT_STACK")).end()
 }
 
 #[test]
-fn a_folders_name_is_taken_only_as_it_is() {
-    let cloud = template::swift_echo();
+fn a_folders_name_is_used_unchanged_or_not_at_all() {
+    let cloud = template::fast_echo();
     let long = "production-".repeat(12);
     for (folder, suggested) in [
         ("chat.prod", "chat-prod"),
@@ -319,10 +319,10 @@ fn a_folders_name_is_taken_only_as_it_is() {
     }
 }
 
-/// Two names of 128 characters that differ in their last are two stacks, whose resources' names are cut.
+/// Two names of 128 characters that differ in the last one are two stacks, although their resources' names are shortened.
 #[test]
-fn stacks_have_names_as_long_as_cloudformations() {
-    let cloud = template::swift_echo();
+fn stack_names_may_be_as_long_as_in_cloudformation() {
+    let cloud = template::fast_echo();
     let [one, other] = ["a", "b"].map(|last| format!("{}{last}", "long-".repeat(26)[..127].to_owned()));
     let up = |stack: &str| cloud.wschat(&["up", "--local", "--yes", "--stack", stack]).ok();
     up(&one);
@@ -342,7 +342,7 @@ fn stacks_have_names_as_long_as_cloudformations() {
 
 #[test]
 fn a_renamed_folder_keeps_its_stack() {
-    let cloud = template::swift_echo();
+    let cloud = template::fast_echo();
     let first = cloud.folder().with_file_name("first");
     fs::create_dir_all(first.join("templates")).unwrap();
     fs::copy(cloud.folder().join("template.json"), first.join("templates/app.json")).unwrap();
@@ -358,13 +358,13 @@ fn a_renamed_folder_keeps_its_stack() {
     let again = in_folder(&cloud, &second, &["up", "--local", "--yes"]).ok();
     again.changes_nothing();
     assert!(!again.stderr.contains("wschat.toml"), "{}", again.stderr);
-    // Without being told where the template is, too; and from elsewhere with it.
+    // Also without naming the template, and from another folder when naming it.
     for verb in ["status", "url", "plan"] {
         in_folder(&cloud, &second, &[verb, "--local"]).ok();
     }
     let template = second.join("templates/app.json");
     in_folder(&cloud, &cloud.folder(), &["plan", "--local", "--template", template.to_str().unwrap()]).ok();
-    // A flag and a variable go before the file, and leave it as it is.
+    // A flag and a variable take precedence over the file, and do not change it.
     let mut command = cloud.command(&["status", "--local"]);
     cloud.begin_command(command.current_dir(&second).env("WSCHAT_STACK", "of-a-variable")).end().exits(3);
     in_folder(&cloud, &second, &["up", "--local", "--yes", "--stack", "other"]).ok();
@@ -375,10 +375,10 @@ fn a_renamed_folder_keeps_its_stack() {
     same(&cloud.inventory_now(), &Inventory::new());
 }
 
-/// Two projects in folders of one name: the second takes nothing of the first's without being told to.
+/// Two projects in folders of the same name: the second must not take over the first one's stack.
 #[test]
-fn a_folders_name_alone_takes_no_stack_that_is_there() {
-    let cloud = template::swift_echo();
+fn a_folders_name_does_not_select_an_existing_stack() {
+    let cloud = template::fast_echo();
     let folders = ["a/backend", "b/backend"].map(|name| cloud.folder().with_file_name("monorepo").join(name));
     for folder in &folders {
         fs::create_dir_all(folder).unwrap();
@@ -396,7 +396,7 @@ fn a_folders_name_alone_takes_no_stack_that_is_there() {
     }
     assert!(!other.join("wschat.toml").exists());
     same(&cloud.inventory_now(), &whole);
-    // The template's folder gives the name, wherever the command is given; and says which stack it is.
+    // The name comes from the template's folder, wherever the command runs.
     let above = one.parent().unwrap().parent().unwrap();
     let url = in_folder(&cloud, above, &["url", "--local", "-t", "a/backend/template.json"]).ok();
     assert!(url.stdout.starts_with("ws://"), "{}", url.stdout);
@@ -404,10 +404,10 @@ fn a_folders_name_alone_takes_no_stack_that_is_there() {
     same(&cloud.inventory_now(), &Inventory::new());
 }
 
-/// Where the project's folder is a function's code, what `up` writes there is no part of it.
+/// If the project's folder is a function's code, the file that `up` writes there is not part of it.
 #[test]
-fn the_file_is_nobodys_code() {
-    let cloud = template::swift_echo();
+fn the_project_file_is_not_packaged() {
+    let cloud = template::fast_echo();
     let mut template = template::echo_without_handler(&cloud);
     template.set("Echo.Code", ".".into());
     template.save(&cloud);
@@ -418,8 +418,8 @@ fn the_file_is_nobodys_code() {
 }
 
 #[test]
-fn a_region_that_was_given_is_kept_beside_the_name() {
-    let cloud = template::swift_echo();
+fn a_given_region_is_stored_with_the_name() {
+    let cloud = template::fast_echo();
     let folder = cloud.folder();
     fs::write(folder.join("wschat.toml"), "# ours\n[default] # all\n").unwrap();
     in_folder(&cloud, &folder, &["up", "--local", "--yes", "--region", "eu-west-1"]).ok();
@@ -449,8 +449,8 @@ fn a_region_that_was_given_is_kept_beside_the_name() {
 }
 
 #[test]
-fn the_stacks_that_there_are_are_listed() {
-    let cloud = template::swift_echo();
+fn existing_stacks_are_listed() {
+    let cloud = template::fast_echo();
     let list = |flags: &[&str]| cloud.wschat(&[&["list", "--local"], flags].concat()).ok();
     assert_eq!(list(&[]).stderr, "There is no stack in account 000000000000 (us-east-1).\n");
     let nothing = cloud.down();
@@ -460,7 +460,7 @@ fn the_stacks_that_there_are_are_listed() {
     up("app-two");
     let listed = list(&[]);
     listed.changes_nothing();
-    // A policy that the template describes apart from its role only the template tells from the role's own.
+    // Only the template tells a separate policy resource from a policy in its role's properties.
     let elsewhere = tempfile::tempdir().unwrap();
     let status = in_folder(&cloud, elsewhere.path(), &["status", "--local", "--stack", "shop", "--json"]).ok();
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
@@ -485,7 +485,7 @@ fn the_stacks_that_there_are_are_listed() {
     empty.changes_nothing();
 }
 
-/// A permission on a function of another stack, given as a parameter, as CloudFormation has it.
+/// A template with a permission on another stack's function, whose name is a parameter.
 fn with_foreign_permission(cloud: &Cloud, function: &str) -> Template {
     let api = json!({"Type": "AWS::ApiGatewayV2::Api", "Properties": {
         "Name": "app", "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}});
@@ -511,7 +511,7 @@ fn with_foreign_permission(cloud: &Cloud, function: &str) -> Template {
 }
 
 /// The sources in the policy of the function `others`.
-async fn sources(hand: &Hand) -> Vec<String> {
+async fn sources(hand: &OtherUser) -> Vec<String> {
     let Ok(answer) = hand.lambda.get_policy().function_name("others").send().await else { return Vec::new() };
     let policy: Value = serde_json::from_str(answer.policy().unwrap()).unwrap();
     let source = |statement: &Value| statement["Condition"]["ArnLike"]["AWS:SourceArn"].as_str().unwrap().to_owned();
@@ -519,9 +519,9 @@ async fn sources(hand: &Hand) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing_else_of_theirs() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn a_permission_on_a_foreign_function_is_created_changed_and_deleted_and_nothing_else() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("others", &[("wschat:stack", "shop"), ("wschat:region", "us-east-1")]).await;
     let theirs = cloud.inventory().await;
     for function in ["others", "arn:aws:lambda:us-east-1:000000000000:function:others"] {
@@ -532,7 +532,7 @@ async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing
         let given = sources(&hand).await;
         assert!(given.len() == 1 && given[0].ends_with("/*"), "{given:?}");
         assert_eq!(cloud.up().mutations(), [""; 0]);
-        // It is the stack's: what is removed by hand comes again.
+        // It belongs to the stack: removed by hand, it is created again.
         let policy = hand.lambda.get_policy().function_name("others").send().await.unwrap();
         let policy: Value = serde_json::from_str(policy.policy().unwrap()).unwrap();
         let sid = policy["Statement"][0]["Sid"].as_str().unwrap();
@@ -540,7 +540,7 @@ async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing
         cloud.wschat(&["status", "--local"]).exits(2);
         cloud.wschat(&["up", "--local", "--yes", "--no-interruption"]).ok();
         assert_eq!(sources(&hand).await, given);
-        // Another statement takes its place, and none is left of the old.
+        // Another statement replaces it; the old one is removed.
         let source = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/$default";
         template.set("May.SourceArn", json!({"Fn::Sub": source}));
         template.save(&cloud);
@@ -554,34 +554,34 @@ async fn a_permission_on_a_function_of_others_comes_changes_and_goes_and_nothing
         assert_eq!(cloud.up().mutations(), [""; 0]);
         with_foreign_permission(&cloud, function);
         cloud.up();
-        // No template tells where it is.
+        // No template tells its function.
         fs::remove_file(cloud.folder().join("template.json")).unwrap();
         cloud.down();
         same(&cloud.inventory().await, &theirs);
     }
 }
 
-/// Wherever a run is cut off, the statement is found again.
+/// A run may be killed at any call: the next one finds the statement again.
 #[tokio::test]
-async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn a_permission_on_a_foreign_function_is_not_lost_by_a_killed_run() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("others", &[]).await;
     let theirs = cloud.inventory().await;
-    // A function that is not there is nothing to wait for.
+    // A missing function is not waited for.
     with_foreign_permission(&cloud, "nobodys");
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     assert!(run.stderr.contains("nobodys is not in this template, and must exist before: "), "{}", run.stderr);
     same(&cloud.inventory().await, &theirs);
     with_foreign_permission(&cloud, "others");
-    let refused = Fault::refuse(400, "BadRequestException", "Not today").stays();
+    let refused = Fault::refuse(400, "BadRequestException", "Not today").permanent();
     let trial = cloud.through().script(move |name| (name.operation == "CreateStage").then(|| refused.clone()));
     assert_eq!(trial.run(&["up"]).run.code, Some(1));
     same(&cloud.inventory().await, &theirs);
     for operation in ["TagResource", "AddPermission"] {
-        for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+        for when in [Fault::before as fn(FaultKind) -> Fault, Fault::after] {
             with_foreign_permission(&cloud, "others");
-            let kill = when(What::Kill);
+            let kill = when(FaultKind::Kill);
             let trial = cloud.through().script(move |name| (name.operation == operation).then(|| kill.clone()));
             let trial = trial.run(&["up"]);
             assert!(trial.was_hit(), "{operation}");
@@ -591,10 +591,10 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
         }
     }
     for operation in ["RemovePermission", "UntagResource"] {
-        for when in [Fault::before as fn(What) -> Fault, Fault::after] {
+        for when in [Fault::before as fn(FaultKind) -> Fault, Fault::after] {
             with_foreign_permission(&cloud, "others");
             cloud.up();
-            let kill = when(What::Kill);
+            let kill = when(FaultKind::Kill);
             let trial = cloud.through().script(move |name| (name.operation == operation).then(|| kill.clone()));
             let trial = trial.run(&["down", "--yes"]);
             assert!(trial.was_hit(), "{operation}");
@@ -604,11 +604,11 @@ async fn a_permission_on_a_function_of_others_survives_no_run_that_was_cut_off()
     }
 }
 
-/// What another stack adds to the policy of a function is not that function's stack's to remove.
+/// A statement that another stack adds to a function's policy is not removed by the function's own stack.
 #[tokio::test]
-async fn the_stack_that_has_the_function_leaves_a_foreign_permission_alone() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn the_functions_own_stack_leaves_a_foreign_permission_alone() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     let mut own = template::echo_without_handler(&cloud);
     own.set("Echo.FunctionName", "others".into());
     own.save(&cloud);
@@ -628,11 +628,11 @@ async fn the_stack_that_has_the_function_leaves_a_foreign_permission_alone() {
     same(&cloud.inventory().await, &alone);
 }
 
-/// Nothing of a permission that AWS refuses stays, and it keeps no verb from its work.
+/// A permission that AWS rejects leaves nothing behind, and does not block other verbs.
 #[tokio::test]
-async fn a_permission_that_aws_refuses_leaves_no_record() {
-    let cloud = template::swift_echo();
-    let hand = Hand::on(&cloud).await;
+async fn a_permission_that_aws_rejects_leaves_no_record() {
+    let cloud = template::fast_echo();
+    let hand = OtherUser::on(&cloud).await;
     hand.function("others", &[]).await;
     let theirs = cloud.inventory().await;
     with_foreign_permission(&cloud, "others");

@@ -1,21 +1,21 @@
-//! How deep a reading is: how often it must wait for an answer before it can ask on.
+//! The number of sequential round trips that reading a stack takes.
 
 use std::time::Duration;
 
 use crate::common::call_name::Name;
-use crate::common::proxy::{Fault, Trial};
+use crate::common::proxy::{Fault, ProxiedRun};
 use crate::common::{Cloud, template};
 
-/// Nothing asks for longer than this before its next question.
+/// wschat's own time between an answer and its next call is shorter than this.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// All calls of a round are answered together, so there are as many rounds as there are round trips one after the other.
+/// All calls of a round are answered together, so the number of rounds is the number of sequential round trips.
 fn is_read_in(deepest: usize, put_template: impl Fn(&Cloud)) {
     let cloud = Cloud::start().go();
     put_template(&cloud);
     cloud.through().run(&["up", "--yes"]).run.ok();
     for verb in [&["up", "--yes"] as &[&str], &["status"]] {
-        let Trial { run, calls, rounds } = cloud.through().in_rounds(QUIET).run(verb);
+        let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(QUIET).run(verb);
         run.ok().changes_nothing();
         let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
         assert!(rounds <= deepest, "{verb:?} is {rounds} round trips deep: {names:#?}");
@@ -27,7 +27,7 @@ fn the_chat_stack_is_read_in_two_round_trips() {
     is_read_in(2, template::chat_without_handlers);
 }
 
-/// AWS tells the responses of a route only to who knows the route's id, and that only to who knows the API's.
+/// Listing the responses of a route needs the route's id, and that needs the API's id.
 #[test]
 fn route_responses_take_a_third() {
     is_read_in(3, |cloud| {
@@ -41,14 +41,14 @@ fn route_responses_take_a_third() {
     });
 }
 
-/// A function's tags tell that it has aliases, and only who knows those can ask for their policies.
+/// A function's tags tell that it has aliases; only then can the aliases' policies be read.
 #[test]
 fn policies_of_aliases_take_a_fourth() {
     is_read_in(4, |cloud| drop(template::echo_without_handler(cloud)));
 }
 
-/// Who may not read the account's details is refused them first, asks for every role by its name, and then for what its
-/// inline policies say.
+/// Without the permission to read the account's details, that call is rejected first; then every role is read by its name,
+/// and then its inline policies.
 #[test]
 fn roles_read_by_name_take_a_third() {
     let cloud = Cloud::start().go();
@@ -58,7 +58,7 @@ fn roles_read_by_name_take_a_third() {
     whole.run.ok();
     let refused = Fault::refuse(403, "AccessDenied", "not authorized to perform: iam:GetAccountAuthorizationDetails");
     let script = move |call: &Name| (call.operation == "GetAccountAuthorizationDetails").then(|| refused.clone());
-    let Trial { run, calls, rounds } = cloud.through().in_rounds(QUIET).script(script).run(&["status"]);
+    let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(QUIET).script(script).run(&["status"]);
     run.ok();
     let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
     assert!(rounds <= 3, "{rounds} round trips: {names:#?}");

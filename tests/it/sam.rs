@@ -1,5 +1,5 @@
-//! SAM's resources are expanded as SAM's own translator expands them. What it makes of each template in `tests/sam`
-//! stands recorded beside it; `tests/sam/translate.py` records, and `.ci/run` checks the records against the translator.
+//! SAM's resources are expanded as by SAM's own translator. Its output for each template in `tests/sam` is recorded beside the
+//! template; `tests/sam/translate.py` records it, and `.ci/run` checks the records against the translator.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn expanded(text: &str) -> Template {
     expand(template, Context { partition: "aws", region: "us-east-1", parameters: &parameters })
 }
 
-/// The sections that the translator changes, as it writes them.
+/// The sections that the translator changes, in its form.
 fn sections(template: &Template) -> Value {
     let resources: Map<String, Value> =
         template.resources.iter().map(|(id, resource)| (id.clone(), written(resource))).collect();
@@ -58,7 +58,7 @@ fn sections(template: &Template) -> Value {
 }
 
 fn written(resource: &Resource) -> Value {
-    // The translator drops a raw resource's empty Properties no more than it adds them.
+    // The translator neither drops nor adds empty Properties of other resources.
     given([
         ("Type", json!(resource.type_name)),
         ("Condition", json!(resource.condition)),
@@ -95,7 +95,7 @@ fn each_template_expands_as_the_translator_expands_it() {
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
-/// Where `ours` is not `theirs`. The order of keys does not matter.
+/// Collects the differences between `ours` and `theirs`. The order of keys does not matter.
 fn differences(ours: &Value, theirs: &Value, place: &str, different: &mut Vec<String>) {
     match (ours, theirs) {
         (Value::Object(one), Value::Object(other)) => {
@@ -113,9 +113,10 @@ fn differences(ours: &Value, theirs: &Value, place: &str, different: &mut Vec<St
     }
 }
 
-/// In each template, the faulty line ends in `# fault: WORDS`: wschat has one problem, on that line, and both say the words.
+/// In each template, the faulty line ends in `# fault: WORDS`: wschat must report one problem, on that line, and both its
+/// message and the translator's must contain the words.
 #[test]
-fn what_the_translator_refuses_is_refused_for_the_same_fault() {
+fn templates_that_the_translator_rejects_are_rejected_for_the_same_fault() {
     let mut shown = Vec::new();
     let mut different = Vec::new();
     for path in templates("errors") {
@@ -148,7 +149,7 @@ fn what_the_translator_refuses_is_refused_for_the_same_fault() {
     insta::assert_snapshot!(shown.join("\n"));
 }
 
-/// So that none is carried over wrongly.
+/// So that each is compared with the translator.
 #[test]
 fn every_policy_template_is_in_some_template() {
     let data = read(Path::new("src/core/template/expand/policy_templates.txt"));

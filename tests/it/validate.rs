@@ -1,4 +1,4 @@
-//! `wschat validate`: every problem of a template at once, for people, for CI and for machines.
+//! `wschat validate`: reports every problem of a template at once, for people, CI and programs.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// Runs `wschat validate` in `folder`, with nothing of AWS's in sight; gives its exit code, stdout and stderr.
+/// Runs `wschat validate` in `folder` without any AWS configuration; returns its exit code, stdout and stderr.
 fn validate(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_wschat"))
         .arg("validate")
@@ -20,7 +20,7 @@ fn validate(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// A folder with a template of these words, and the code of its functions.
+/// A folder with this template and the code of its functions.
 fn project(template: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("template.yaml"), template).unwrap();
@@ -45,13 +45,13 @@ fn five_mistakes_are_shown_at_once() {
 }
 
 #[test]
-fn machines_get_the_same_as_json() {
+fn json_output_has_the_same_problems() {
     let folder = project(FIVE);
     let (code, stdout, stderr) = validate(folder.path(), &["--json"]);
     assert_eq!((code, stderr.as_str()), (1, ""));
     let report: Value = serde_json::from_str(&stdout).unwrap();
     insta::assert_json_snapshot!(report);
-    // The places are those that people are shown.
+    // The positions are those of the text output.
     let lines: Vec<&str> = FIVE.lines().collect();
     for problem in report["problems"].as_array().unwrap() {
         let place = |name: &str| usize::try_from(problem[name].as_u64().unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn machines_get_the_same_as_json() {
 }
 
 #[test]
-fn the_projects_own_template_has_nothing_to_complain_about() {
+fn the_projects_own_template_has_no_problems() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (code, stdout, stderr) = validate(folder, &[]);
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "templates/chat.yaml: nothing to complain about\n", ""));
@@ -72,7 +72,7 @@ fn the_projects_own_template_has_nothing_to_complain_about() {
 }
 
 #[test]
-fn warnings_alone_are_no_failure() {
+fn warnings_are_not_a_failure() {
     let template = "\
 Parameters:
   Password: { Type: String }
@@ -89,7 +89,7 @@ Resources:
 }
 
 #[test]
-fn code_that_is_not_there_is_shown_where_it_is_named() {
+fn missing_code_is_reported_at_its_property() {
     let template = "\
 Transform: AWS::Serverless-2016-10-31
 Globals: { Function: { Handler: index.handler, Runtime: nodejs24.x } }
@@ -114,7 +114,7 @@ Resources:
 }
 
 #[test]
-fn parameters_are_taken_from_the_command_line() {
+fn parameters_are_read_from_the_command_line() {
     let template = "\
 Parameters:
   Size: { Type: Number, MaxValue: 512 }
@@ -142,7 +142,7 @@ Resources:
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_too() {
+fn unreadable_templates_are_an_error() {
     let folder = project("Resources: [");
     let (code, stdout, stderr) = validate(folder.path(), &[]);
     assert_eq!((code, stderr.as_str()), (1, ""));
@@ -162,9 +162,9 @@ fn the_help_names_every_rule() {
     }
 }
 
-/// A template that everything took and AWS refuses, on several counts: all of them are found, each at its place.
+/// A template that other tools accept and AWS rejects for several reasons: all are found, each at its position.
 #[test]
-fn what_only_aws_would_refuse_is_found_without_asking_it() {
+fn problems_that_only_aws_would_report_are_found_offline() {
     let folder = project(include_str!("../fixtures/accepted-but-aws-refuses.yaml"));
     let (code, stdout, _) = validate(folder.path(), &["--json"]);
     assert_eq!(code, 1);
@@ -175,7 +175,7 @@ fn what_only_aws_would_refuse_is_found_without_asking_it() {
             let text = |name: &str| problem[name].as_str().unwrap_or_default();
             (problem["line"].as_u64().unwrap(), text("rule"), text("message"))
         })
-        // Which runtimes have ended hangs on the day.
+        // Which runtimes are deprecated depends on the date.
         .filter(|(_, rule, _)| *rule != "deprecated-runtime")
         .collect();
     let [policy, mock, logs, format] = found.as_slice() else { panic!("{found:#?}") };
@@ -188,7 +188,7 @@ fn what_only_aws_would_refuse_is_found_without_asking_it() {
 }
 
 #[test]
-fn code_that_is_not_meant_is_found_before_it_is_built() {
+fn wrong_code_folders_are_found_before_the_build() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["app/infra", "app/fn", "elsewhere", "app/.git"] {
         fs::create_dir_all(folder.path().join(name)).unwrap();

@@ -1,4 +1,5 @@
-//! Published versions and aliases: an alias serves what the template says now, and a failed run sets it back.
+//! Published versions and aliases: an alias serves the template's current code and configuration, and a failed run restores
+//! it.
 
 use crate::common;
 use crate::common::client::Client;
@@ -35,7 +36,7 @@ fn live(number: &str) -> Vec<(String, String)> {
     vec![("live".to_owned(), number.to_owned())]
 }
 
-/// What `ping` is answered through the alias, and what anything else is through the function itself.
+/// The answers to `ping`, which uses the alias, and to another message, which uses the function itself.
 async fn answers(uri: &str) -> [Value; 2] {
     let mut client = Client::connect(uri).await;
     let mut heard = Vec::new();
@@ -47,7 +48,7 @@ async fn answers(uri: &str) -> [Value; 2] {
 }
 
 #[tokio::test]
-async fn an_alias_follows_the_function_and_old_versions_stay_where_they_are_retained() {
+async fn an_alias_follows_the_function_and_retained_versions_stay() {
     let cloud = Cloud::start().go();
     let mut template = template::echo(&cloud);
     template.get("EchoVersion")["DeletionPolicy"] = "Retain".into();
@@ -58,7 +59,7 @@ async fn an_alias_follows_the_function_and_old_versions_stay_where_they_are_reta
     let first = answers(&uri).await;
     assert_eq!(first[0].as_str().unwrap().replace("ping", "$default"), first[1].as_str().unwrap());
 
-    // Other code, and no word of it in the template.
+    // Changed code with an unchanged template.
     template::echo_code(&cloud, "good day");
     up(&cloud);
     assert_eq!(published(&cloud).await, (vec!["1".to_owned(), "2".to_owned()], live("2")));
@@ -67,14 +68,14 @@ async fn an_alias_follows_the_function_and_old_versions_stay_where_they_are_reta
     assert!(second[0].as_str().unwrap().contains("good day"), "{second:?}");
     assert_ne!(first, second);
 
-    // Other configuration, which SAM would not publish.
+    // Changed configuration, for which SAM would not publish a version.
     template.set("Echo.Environment.Variables.MARK", "?".into());
     template.save(&cloud);
     up(&cloud);
     assert_eq!(published(&cloud).await.1, live("3"));
     no_op(&cloud);
 
-    // Back to what there was once: it is there still.
+    // Back to an earlier state, whose version still exists.
     template.set("Echo.Environment.Variables.MARK", "!".into());
     template.save(&cloud);
     template::echo_code(&cloud, "hello");
@@ -82,7 +83,7 @@ async fn an_alias_follows_the_function_and_old_versions_stay_where_they_are_reta
     assert_eq!(published(&cloud).await.1, live("1"));
     assert_eq!(answers(&uri).await, first);
 
-    // What no version freezes publishes none.
+    // A property that is not part of versions does not publish one.
     template.set("Echo.ReservedConcurrentExecutions", 7.into());
     template.set("Echo.Description", "another one".into());
     template.save(&cloud);
@@ -95,8 +96,8 @@ async fn an_alias_follows_the_function_and_old_versions_stay_where_they_are_reta
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_retained_goes_when_another_takes_its_place() {
-    let cloud = template::swift_echo();
+async fn a_version_that_is_not_retained_is_deleted_when_superseded() {
+    let cloud = template::fast_echo();
     up(&cloud);
     let mut template = Template::echo();
     template.set("Echo.MemorySize", 512.into());
@@ -107,8 +108,8 @@ async fn a_version_that_is_not_retained_goes_when_another_takes_its_place() {
 }
 
 #[tokio::test]
-async fn what_the_template_drops_goes_and_what_was_made_by_hand_stays() {
-    let cloud = template::swift_echo();
+async fn removed_aliases_are_deleted_and_those_created_by_hand_stay() {
+    let cloud = template::fast_echo();
     up(&cloud);
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
     let name = lambda.list_functions().send().await.unwrap().functions()[0].function_name().unwrap().to_owned();
@@ -127,13 +128,13 @@ async fn what_the_template_drops_goes_and_what_was_made_by_hand_stays() {
 }
 
 #[tokio::test]
-async fn a_failed_run_sets_the_alias_back() {
-    let cloud = template::swift_echo();
+async fn a_failed_run_restores_the_alias() {
+    let cloud = template::fast_echo();
     up(&cloud);
     let before = cloud.inventory().await;
     let mut template = Template::echo();
     template.set("Echo.MemorySize", 512.into());
-    // The gateway refuses this one when everything before it is done.
+    // API Gateway rejects this one after everything else is done.
     template.set("Stage.DefaultRouteSettings.ThrottlingBurstLimit", (-1).into());
     template.set_depends_on("Stage", &["EchoLive"]);
     template.save(&cloud);
@@ -144,8 +145,8 @@ async fn a_failed_run_sets_the_alias_back() {
 }
 
 #[tokio::test]
-async fn a_description_alone_makes_a_version_where_lambda_makes_one() {
-    let cloud = template::swift_echo();
+async fn a_changed_description_publishes_a_version_when_lambda_does() {
+    let cloud = template::fast_echo();
     let mut template = Template::echo();
     template.remove("EchoVersion.Description");
     template.save(&cloud);
@@ -166,7 +167,7 @@ async fn a_description_alone_makes_a_version_where_lambda_makes_one() {
         no_op(&cloud);
     }
 
-    // A version's own description: of an unchanged function Lambda publishes no second version.
+    // A version's own description: Lambda publishes no second version of an unchanged function.
     template.set("Echo.Description", "of the function".into());
     template.set("EchoVersion.Description", "first".into());
     template.save(&cloud);

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Records what SAM's own translator (aws-sam-translator, pinned in .ci/requirements.txt) makes of the templates here.
+"""Records the output of SAM's own translator (aws-sam-translator, pinned in .ci/requirements.txt) for the templates here.
 
 For NAME.yaml or NAME.json: its resources, conditions and outputs, in NAME.expected.json. For errors/NAME.yaml, which
-it must refuse: its messages, in errors/NAME.expected.txt. `cargo test --test it sam` holds wschat against the records.
+it must reject: its messages, in errors/NAME.expected.txt. `cargo test --test it sam` compares wschat with the records.
 
     translate.py            writes them
-    translate.py --check    fails if they are not what the translator says
+    translate.py --check    fails if they differ from the translator's output
 
-A comment `# with NAME=VALUE` gives a parameter. The translator takes code from S3 alone, so a local path goes in as
-s3://local/PATH and comes out as PATH. SAM's CLI takes the template's folder for code that no property names, before the
-translator sees it.
+A comment `# with NAME=VALUE` gives a parameter. The translator only accepts code from S3, so a local path goes in as
+s3://local/PATH and comes out as PATH. SAM's CLI sets missing code properties to the template's folder before the translator
+sees them.
 """
 
 import datetime
@@ -21,7 +21,7 @@ import re
 import sys
 
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
-logging.disable()  # it warns that nobody publishes its metrics
+logging.disable()  # the translator warns about unpublished metrics
 
 from samtranslator.parser.parser import Parser
 from samtranslator.public.exceptions import InvalidDocumentException
@@ -32,7 +32,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def functions(template: dict) -> list[dict]:
-    """The properties of all functions, and those that `Globals` give to all."""
+    """The properties of all functions, and those of `Globals`."""
     found = [template["Globals"].get("Function")] if isinstance(template.get("Globals"), dict) else []
     for resource in template["Resources"].values():
         if resource.get("Type") == "AWS::Serverless::Function":
@@ -41,7 +41,7 @@ def functions(template: dict) -> list[dict]:
 
 
 def give_code(template: dict):
-    """Gives functions that no property gives code the template's folder."""
+    """Sets the code of functions without a code property to the template's folder."""
     sources = {"CodeUri", "InlineCode", "ImageUri"}
     if "CodeUri" in template.get("Globals", {}).get("Function", {}):
         return
@@ -53,7 +53,7 @@ def give_code(template: dict):
 
 
 def translate(path: pathlib.Path) -> dict:
-    """What the translator makes of the template at `path`; raises what the translator raises."""
+    """The translator's output for the template at `path`; raises the translator's exceptions."""
     text = path.read_text()
     template = yaml_parse(text)
     if path.parent.name != "errors":
@@ -73,12 +73,12 @@ def translate(path: pathlib.Path) -> dict:
 
 
 def in_order(names: re.Match) -> str:
-    """The missing parameters of a policy template: the translator names them in an order that is random by design."""
+    """Sorts the missing parameters of a policy template: the translator lists them in random order."""
     return ", ".join(sorted(names[0].split(", ")))
 
 
 def record(path: pathlib.Path) -> tuple[pathlib.Path, str]:
-    """The record of the template at `path`, and what it should contain."""
+    """The path of the record of the template at `path`, and its content."""
     refused = path.parent.name == "errors"
     try:
         made = translate(path)

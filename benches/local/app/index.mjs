@@ -1,4 +1,4 @@
-// The chat of the benchmark: the same code runs on wschat and on serverless-offline, which has another address.
+// The benchmark's chat: the same code runs on wschat and on serverless-offline, which has another address.
 import { ApiGatewayManagementApiClient, PostToConnectionCommand } from "@aws-sdk/client-apigatewaymanagementapi";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DeleteCommand, DynamoDBDocumentClient, PutCommand, ScanCommand } from "@aws-sdk/lib-dynamodb";

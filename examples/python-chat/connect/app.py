@@ -1,4 +1,4 @@
-"""$connect: writes down who is there."""
+"""$connect: stores the connection."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""$default: tells whoever says something else how to chat, and what is known of the connection."""
+"""$default: answers other messages with a hint and the connection's info."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""$disconnect: forgets who has left."""
+"""$disconnect: deletes the connection."""
 
 import os
 

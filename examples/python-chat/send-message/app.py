@@ -1,4 +1,4 @@
-"""sendmessage: passes a message on to all connections but its sender's."""
+"""sendmessage: sends a message to all connections except its sender's."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ def handler(event, context):
 
 
 def post(gateway, connection, message):
-    """Somebody who has just left stops nobody else from hearing."""
+    """A connection that has just closed must not stop the delivery to the others."""
     try:
         gateway.post_to_connection(ConnectionId=connection, Data=message)
     except gateway.exceptions.GoneException:

@@ -1,4 +1,4 @@
-//! The table of who is connected: one row a connection.
+//! The table of open connections: one row for each connection.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
@@ -11,12 +11,12 @@ use crate::{Error, Event};
 /// The table's key: a connection's id.
 const KEY: &str = "connectionId";
 
-/// The longest that API Gateway keeps a WebSocket connection, in seconds: two hours.
+/// The longest duration of a WebSocket connection in API Gateway, in seconds: two hours.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>
 const LONGEST_LIFE: i64 = 2 * 60 * 60;
 
-/// The longest that a connection can take to open once its row may be there, in milliseconds: the 29 s that API
-/// Gateway waits for `$connect`, and one more.
+/// The longest time between the creation of a connection's row and its opening, in milliseconds: the 29 s that API Gateway
+/// waits for `$connect`, and one more.
 const LONGEST_OPENING: i64 = 30_000;
 
 /// The connections table.
@@ -31,11 +31,11 @@ impl Connections {
         Self { dynamodb: Client::new(aws), table }
     }
 
-    /// Writes down the connection that `event` is about: `connectionId`, `connectedAt` (milliseconds since the epoch)
-    /// and `expiresAt` (seconds since the epoch, as DynamoDB's time to live wants it).
+    /// Stores the connection of `event`: `connectionId`, `connectedAt` (milliseconds since the epoch) and `expiresAt`
+    /// (seconds since the epoch, as DynamoDB's time to live requires).
     ///
     /// # Errors
-    /// What DynamoDB refused with.
+    /// DynamoDB's error.
     pub async fn insert(&self, event: &Event) -> Result<(), Error> {
         self.dynamodb
             .put_item()
@@ -49,21 +49,20 @@ impl Connections {
         Ok(())
     }
 
-    /// Forgets a connection; one that is not there is no error.
+    /// Deletes a connection; a missing one is not an error.
     ///
     /// # Errors
-    /// What DynamoDB refused with.
+    /// DynamoDB's error.
     pub async fn remove(&self, connection_id: &str) -> Result<(), Error> {
         self.delete(connection_id).send().await.map_err(|error| cannot_delete(connection_id, error))?;
         Ok(())
     }
 
-    /// Forgets a connection that API Gateway calls gone at `now` (milliseconds since the epoch), unless it is so
-    /// young that it may still be opening: until its `$connect` is answered it is gone as well, and must not be
-    /// forgotten before it has begun.
+    /// Deletes a connection that API Gateway reported as gone at `now` (milliseconds since the epoch), unless it is so young
+    /// that it may still be opening: API Gateway also answers "gone" until `$connect` is answered, and the row must stay then.
     ///
     /// # Errors
-    /// What DynamoDB refused with.
+    /// DynamoDB's error.
     pub async fn remove_gone(&self, connection_id: &str, now: i64) -> Result<(), Error> {
         let opened = AttributeValue::N((now - LONGEST_OPENING).to_string());
         let deleted = self
@@ -80,11 +79,11 @@ impl Connections {
         }
     }
 
-    /// The ids of all connections, page after page as they are asked for. Read consistently: whoever was told that
-    /// it is connected is among them.
+    /// The ids of all connections, read page by page on demand. The reads are consistent: every client whose connection was
+    /// accepted is among them.
     ///
     /// # Errors
-    /// What DynamoDB refused with, as the last item.
+    /// DynamoDB's error, as the last item.
     pub fn ids(&self) -> impl Stream<Item = Result<String, Error>> {
         let rows = self
             .dynamodb

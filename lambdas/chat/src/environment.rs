@@ -18,11 +18,11 @@ use tracing::level_filters::LevelFilter;
 
 use crate::Error;
 
-/// Starts the log and gives what all AWS clients of this process are made from: the function's own credentials and
-/// region, and one HTTP client, so that they share its connections.
+/// Starts the log and returns the configuration for all AWS clients of this process: the function's credentials and region,
+/// and one HTTP client, so that they share its connections.
 ///
-/// The credentials chain of `aws-config` is left out on purpose: in Lambda they are always in the environment, and
-/// the chain's other links (profiles, web identity, instance metadata) would make the executable a sixth larger.
+/// The credentials chain of `aws-config` is omitted on purpose: in Lambda, credentials are always in the environment, and the
+/// chain's other sources (profiles, web identity, instance metadata) would make the executable a sixth larger.
 ///
 /// # Errors
 /// When a variable that Lambda always sets is missing.
@@ -45,10 +45,10 @@ pub fn init() -> Result<SdkConfig, Error> {
     Ok(config.build())
 }
 
-/// The name of the connections table, which the template puts into the variable `table`.
+/// The name of the connections table, from the variable `table`, which the template sets.
 ///
 /// # Errors
-/// When it did not.
+/// When the variable is missing.
 pub fn table() -> Result<String, Error> {
     variable("table")
 }
@@ -57,8 +57,8 @@ fn variable(name: &str) -> Result<String, Error> {
     env::var(name).map_err(|error| Error::new(format!("read the environment variable \"{name}\""), error))
 }
 
-/// One JSON object a line, with the `timestamp` and `level` that Lambda's log filter reads and the invocation's
-/// `requestId`; as verbose as the function's logging configuration asks for (`AWS_LAMBDA_LOG_LEVEL`).
+/// Logs one JSON object per line, with the `timestamp` and `level` that Lambda's log filter reads and the invocation's
+/// `requestId`. The level is that of the function's logging configuration (`AWS_LAMBDA_LOG_LEVEL`).
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
 fn log() {

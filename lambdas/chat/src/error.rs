@@ -1,25 +1,25 @@
-//! What can go wrong in a handler.
+//! The error of the handlers.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use lambda_runtime::Diagnostic;
 
-/// Something that failed: what was being done, and why it did not work.
+/// A failed operation and its cause.
 pub struct Error {
     doing: String,
     cause: Box<dyn StdError + Send + Sync>,
 }
 
 impl Error {
-    /// `doing` fits "failed to ..."; `cause` is AWS's answer or whatever else stood in the way.
+    /// `doing` completes "failed to ..."; `cause` is AWS's answer or another error.
     pub fn new(doing: impl Into<String>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { doing: doing.into(), cause: cause.into() }
     }
 }
 
 impl fmt::Display for Error {
-    /// One line with the causes down to the first one: the SDK's own outermost error says only "service error".
+    /// One line with all causes: the SDK's outermost error only says "service error".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "failed to {}", self.doing)?;
         let mut cause: Option<&dyn StdError> = Some(&*self.cause);
@@ -31,7 +31,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// As `Display`: this is what the log shows where `main` ends with an error.
+/// As `Display`, because the log shows this when `main` ends with an error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

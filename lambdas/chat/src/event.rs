@@ -1,22 +1,22 @@
-//! What API Gateway tells a handler, and what it hears back.
+//! API Gateway's event for a handler, and the handler's answer.
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// An event of a WebSocket API, as far as the handlers need it.
+/// The parts of a WebSocket API's event that the handlers need.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "ApiGatewayWebsocketProxyRequest")]
 pub struct Event {
     pub connection_id: String,
     /// When the connection was made: milliseconds since the epoch.
     pub connected_at: i64,
-    /// When API Gateway received what this event is about: milliseconds since the epoch.
+    /// When API Gateway received the request: milliseconds since the epoch.
     pub received_at: i64,
-    /// Where `@connections` of this API's stage is: `https://{domainName}/{stage}`.
+    /// The URL of `@connections` of this API's stage: `https://{domainName}/{stage}`.
     pub endpoint: String,
-    /// What the client sent; only messages have one.
+    /// The client's message; other events have none.
     pub body: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl TryFrom<ApiGatewayWebsocketProxyRequest> for Event {
     }
 }
 
-/// What a handler returns to API Gateway. For `$connect` it decides whether the connection is let in.
+/// A handler's answer to API Gateway. For `$connect` it decides whether the connection is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_what_every_event_has_is_refused_by_name() {
+    fn an_event_without_a_required_field_is_rejected_with_its_name() {
         for name in ["connectionId", "domainName", "stage"] {
             let mut message = message();
             message["requestContext"].as_object_mut().unwrap().remove(name);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_what_api_gateway_reads() {
+    fn answers_have_api_gateways_format() {
         assert_eq!(serde_json::to_value(Answer::OK).unwrap(), json!({ "statusCode": 200 }));
         assert_eq!(serde_json::to_value(Answer::INTERNAL_SERVER_ERROR).unwrap(), json!({ "statusCode": 500 }));
     }

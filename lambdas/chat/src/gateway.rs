@@ -1,4 +1,4 @@
-//! The gateway's side of the connections: `@connections` of one API's stage.
+//! The client of `@connections` of one API's stage.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aws_types::SdkConfig;
 
 use crate::Error;
 
-/// The longest that one call may take with its retries: a connection that hangs must not hold up the others.
+/// The timeout of a call including its retries: a connection that hangs must not delay the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `@connections`.
@@ -18,7 +18,7 @@ pub struct Gateway {
     client: Client,
 }
 
-/// What became of a post.
+/// The result of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     Delivered,
@@ -37,7 +37,7 @@ impl Gateway {
     /// Sends a text frame to a connection.
     ///
     /// # Errors
-    /// What the gateway refused with, except that the connection is gone.
+    /// The gateway's error, except that the connection is gone.
     pub async fn post(&self, connection_id: &str, text: &str) -> Result<Delivery, Error> {
         let posted = self.client.post_to_connection().connection_id(connection_id).data(Blob::new(text)).send().await;
         match posted {
@@ -47,10 +47,10 @@ impl Gateway {
         }
     }
 
-    /// What the gateway knows of a connection; `None` where it is gone.
+    /// The gateway's info about a connection; `None` if it is gone.
     ///
     /// # Errors
-    /// What else the gateway refused with.
+    /// The gateway's other errors.
     pub async fn info(&self, connection_id: &str) -> Result<Option<GetConnectionOutput>, Error> {
         match self.client.get_connection().connection_id(connection_id).send().await {
             Ok(info) => Ok(Some(info)),

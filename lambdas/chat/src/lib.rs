@@ -1,16 +1,16 @@
-//! What the four chat handlers share.
+//! Shared by the four chat handlers.
 //!
-//! The way of an invocation:
+//! The path of an invocation:
 //!
 //! ```text
 //! Lambda --run--> Event --> the handler --> Answer
 //!                             |    |
-//!                             |    +--> Gateway (`@connections`: post to a connection, ask about it)
-//!                             +-------> Connections (the table of who is connected)
+//!                             |    +--> Gateway (`@connections`: post to a connection, get its info)
+//!                             +-------> Connections (the table of open connections)
 //! ```
 //!
-//! Everything that differs between one place of running and another comes from the environment that Lambda gives a
-//! function (`environment`) and from the events themselves.
+//! Everything that depends on where the handlers run comes from the function's environment (`environment`) and from the
+//! events.
 
 mod connections;
 mod environment;
@@ -28,13 +28,13 @@ pub use gateway::{Delivery, Gateway};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 
-/// Takes invocations from Lambda one after the other, for as long as the execution environment lives.
+/// Handles invocations one after the other, as long as the execution environment exists.
 ///
-/// A handler's `Err` becomes the invocation's error: Lambda counts and logs it, and API Gateway tells the client
+/// A handler's `Err` becomes the invocation's error: Lambda counts and logs it, and API Gateway sends the client
 /// "Internal server error".
 ///
 /// # Errors
-/// When the Runtime API cannot be talked to.
+/// When the Runtime API cannot be reached.
 pub async fn run(handler: impl AsyncFn(Event) -> Result<Answer, Error>) -> Result<(), Error> {
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| handler(event.payload)))
         .await

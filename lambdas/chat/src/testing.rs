@@ -1,5 +1,4 @@
-//! AWS as a test wants it: a loopback HTTP server that answers DynamoDB's and `@connections`' requests as it is told
-//! and remembers them.
+//! A fake AWS: a loopback HTTP server that answers DynamoDB's and `@connections`' requests as a test says, and records them.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Event;
 
-/// The server, for as long as the test's runtime lives.
+/// The server; it runs as long as the test's runtime.
 #[derive(Debug)]
 pub struct Aws {
     /// Clients made from this call the server.
@@ -30,7 +29,7 @@ pub struct Aws {
 pub struct Call {
     /// DynamoDB's operation (`PutItem`); for `@connections` the HTTP method.
     pub operation: String,
-    /// As it came, still encoded.
+    /// As received, still encoded.
     pub path: String,
     pub body: String,
 }
@@ -56,15 +55,15 @@ impl Reply {
         Self { status: 200, error_type: None, body }
     }
 
-    /// A refusal in the shape of the protocol in use: DynamoDB reads the type from the body, `@connections` from the
-    /// header.
+    /// An error in the form of either protocol: DynamoDB's clients read the type from the body, those of `@connections` from
+    /// the header.
     pub fn error(status: u16, error_type: &'static str) -> Self {
         Self { status, error_type: Some(error_type), body: json!({ "__type": error_type, "message": "said the test" }) }
     }
 }
 
 impl Aws {
-    /// Starts the server; `answer` is asked for every request, several at once where they come so.
+    /// Starts the server; `answer` is called for every request, concurrently for concurrent requests.
     ///
     /// # Panics
     /// When loopback has no free port.
@@ -95,13 +94,13 @@ impl Aws {
         Self { config, endpoint, calls }
     }
 
-    /// The requests so far, in the order they came.
+    /// The requests so far, in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// An event of `connection_id`, at a gateway that is `aws`; connected eleven seconds before.
+/// An event of `connection_id` whose gateway is `aws`; connected eleven seconds before.
 pub fn event(connection_id: &str, aws: &Aws, body: Option<&str>) -> Event {
     Event {
         connection_id: connection_id.to_owned(),
@@ -130,7 +129,7 @@ where
     Ok(())
 }
 
-/// The next request of a socket, if there is one.
+/// The next request of a socket; `None` at its end.
 async fn read(socket: &mut BufReader<TcpStream>) -> io::Result<Option<Call>> {
     let mut first = String::new();
     if socket.read_line(&mut first).await? == 0 {

@@ -1,4 +1,4 @@
-//! `$connect`: whoever connects is written down; where that fails, the connection is refused.
+//! `$connect`: stores the connection; if that fails, the connection is rejected.
 
 use chat::{Answer, Connections, Error, Event};
 

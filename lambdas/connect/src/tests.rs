@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn a_connection_is_stored_with_the_second_it_expires() {
+async fn a_connection_is_stored_with_its_expiry_in_seconds() {
     let aws = Aws::start(|_| async { Reply::ok(json!({})) }).await;
     let connections = Connections::new(&aws.config, "chat".to_owned());
 
@@ -26,7 +26,7 @@ async fn a_connection_is_stored_with_the_second_it_expires() {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_stored_is_refused() {
+async fn a_connection_that_cannot_be_stored_is_rejected() {
     let aws = Aws::start(|_| async { Reply::error(400, "ResourceNotFoundException") }).await;
     let connections = Connections::new(&aws.config, "chat".to_owned());
 

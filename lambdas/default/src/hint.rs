@@ -5,7 +5,7 @@ use aws_sdk_apigatewaymanagement::operation::get_connection::GetConnectionOutput
 use aws_sdk_apigatewaymanagement::primitives::{DateTime, DateTimeFormat};
 use serde_json::json;
 
-/// What a client is told that sent something else than `sendmessage`.
+/// The answer to a client that sent another action than `sendmessage`.
 pub fn hint(connection_id: &str, info: &GetConnectionOutput) -> String {
     let time = |time: Option<&DateTime>| time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok());
     let identity = info.identity();
@@ -13,7 +13,7 @@ pub fn hint(connection_id: &str, info: &GetConnectionOutput) -> String {
         "ConnectedAt": time(info.connected_at()),
         "Identity": {
             "SourceIp": identity.and_then(|identity| identity.source_ip()),
-            // The SDK makes an absent one an empty one.
+            // The SDK turns an absent list into an empty one.
             "UserAgent": identity.and_then(|identity| identity.user_agent()).filter(|agent| !agent.is_empty()),
         },
         "LastActiveAt": time(info.last_active_at()),

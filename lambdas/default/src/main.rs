@@ -1,4 +1,4 @@
-//! `$default`: whatever no route was made for is answered with a hint and what the gateway knows of the sender.
+//! `$default`: answers messages without a route with a hint and the gateway's info about the sender's connection.
 
 mod hint;
 

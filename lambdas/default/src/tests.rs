@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn the_sender_is_given_a_hint_and_its_info() {
+async fn the_sender_gets_a_hint_and_its_connection_info() {
     let aws = Aws::start(|call: Call| async move {
         match call.operation.as_str() {
             "GET" => Reply::ok(json!({
@@ -34,7 +34,7 @@ async fn the_sender_is_given_a_hint_and_its_info() {
 }
 
 #[tokio::test]
-async fn a_sender_that_left_is_no_error() {
+async fn a_sender_that_has_disconnected_is_not_an_error() {
     let aws = Aws::start(|_| async { Reply::error(410, "GoneException") }).await;
     let event = event("AAA=", &aws, Some("test"));
 

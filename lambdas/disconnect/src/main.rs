@@ -1,4 +1,4 @@
-//! `$disconnect`: whoever is gone is forgotten.
+//! `$disconnect`: deletes the connection from the table.
 
 use chat::{Answer, Connections, Error, Event};
 

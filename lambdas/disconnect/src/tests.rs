@@ -16,7 +16,7 @@ async fn a_connection_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_full() {
+async fn an_error_contains_dynamodbs_whole_answer() {
     let aws = Aws::start(|_| async { Reply::error(400, "ResourceNotFoundException") }).await;
     let connections = Connections::new(&aws.config, "chat".to_owned());
 

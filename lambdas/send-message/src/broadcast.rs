@@ -1,4 +1,4 @@
-//! One message to all connections but its sender's.
+//! Sends a message to all connections except its sender's.
 
 use std::future::ready;
 use std::pin::pin;
@@ -7,14 +7,14 @@ use chat::{Connections, Delivery, Error, Event, Gateway};
 use futures_util::StreamExt;
 use tracing::{info, warn};
 
-/// How many posts are under way at once.
-const AT_ONCE: usize = 32;
+/// The largest number of concurrent posts.
+const MAX_CONCURRENT_POSTS: usize = 32;
 
-/// Posts `message` to every connection but the one that sent `event`, while the table is still being read. A
-/// connection that is gone is forgotten; one that cannot be reached is logged and stops nobody else.
+/// Posts `message` to every connection except the one that sent `event`, while the table is still being read. Connections
+/// that are gone are removed from the table; a failed post is logged and does not affect the others.
 ///
 /// # Errors
-/// When the table could not be read to its end. Whoever was read before that has been posted to.
+/// When the table cannot be read completely. The connections read before that have been posted to.
 pub async fn broadcast(
     connections: &Connections,
     gateway: &Gateway,
@@ -24,7 +24,9 @@ pub async fn broadcast(
     let (mut delivered, mut gone, mut failed) = (0, 0, 0);
     let others = connections.ids().filter(|id| ready(!matches!(id, Ok(id) if *id == event.connection_id)));
     let mut deliveries = pin!(
-        others.map(async |id| Ok(deliver(connections, gateway, event, &id?, message).await)).buffer_unordered(AT_ONCE)
+        others
+            .map(async |id| Ok(deliver(connections, gateway, event, &id?, message).await))
+            .buffer_unordered(MAX_CONCURRENT_POSTS)
     );
     let mut unread = None;
     while let Some(delivery) = deliveries.next().await {
@@ -35,11 +37,11 @@ pub async fn broadcast(
             Err(error) => unread = Some(error),
         }
     }
-    info!(delivered, gone, failed, "message passed on");
+    info!(delivered, gone, failed, "message sent to the other connections");
     unread.map_or(Ok(()), Err)
 }
 
-/// Posts to one connection; `None` where that failed.
+/// Posts to one connection; `None` if that failed.
 async fn deliver(
     connections: &Connections,
     gateway: &Gateway,
@@ -52,7 +54,7 @@ async fn deliver(
     if delivery == Delivery::Gone
         && let Err(error) = connections.remove_gone(connection_id, event.received_at).await
     {
-        warn!(%error, "a connection that is gone stays in the table");
+        warn!(%error, "a closed connection could not be removed from the table");
     }
     Some(delivery)
 }

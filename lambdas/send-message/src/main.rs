@@ -1,4 +1,4 @@
-//! `sendmessage`: what one connection says reaches all the others.
+//! `sendmessage`: sends a client's message to all other connections.
 
 mod broadcast;
 mod message;

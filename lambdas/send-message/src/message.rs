@@ -1,4 +1,4 @@
-//! What a client sends to be passed on: `{"action":"sendmessage","message":"..."}`.
+//! Parses a client's message: `{"action":"sendmessage","message":"..."}`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The `message` in the body of an event.
 ///
 /// # Errors
-/// What is wrong with the body, as the sender is told.
+/// Why the body is invalid; its text is sent back to the sender.
 pub fn read(body: Option<&str>) -> Result<String, Malformed> {
     let Ok(Value::Object(mut body)) = serde_json::from_str(body.unwrap_or_default()) else {
         return Err(Malformed::NotAnObject);
@@ -19,7 +19,7 @@ pub fn read(body: Option<&str>) -> Result<String, Malformed> {
     }
 }
 
-/// Why a body holds nothing to pass on.
+/// Why a body is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
     NotAnObject,
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_is_told_what_is_wrong_and_what_is_right() {
+    fn an_invalid_body_is_answered_with_the_problem_and_an_example() {
         assert_eq!(
             Malformed::MessageMissing.to_string(),
             r#"Not sent: "message" is missing. Send {"action":"sendmessage","message":"hello, everyone!"}."#

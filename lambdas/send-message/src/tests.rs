@@ -28,7 +28,7 @@ async fn send_from_me(aws: &Aws, body: &str) -> Result<Answer, Error> {
     send(&connections, &Gateway::new(&aws.config, &event.endpoint), &event).await
 }
 
-/// Who was posted to, and what; sorted.
+/// The posts: connection and text; sorted.
 fn posts(aws: &Aws) -> Vec<(String, String)> {
     let id = |path: &str| path.trim_start_matches("/production/@connections/").to_owned();
     let posts = aws.calls().into_iter().filter(|call| call.operation == "POST");
@@ -37,13 +37,13 @@ fn posts(aws: &Aws) -> Vec<(String, String)> {
     posts
 }
 
-/// As often as `operation` was called: the calls' bodies.
+/// The bodies of all calls of `operation`.
 fn bodies(aws: &Aws, operation: &str) -> Vec<Value> {
     aws.calls().iter().filter(|call| call.operation == operation).map(Call::json).collect()
 }
 
 #[tokio::test]
-async fn a_message_reaches_everybody_on_every_page_but_its_sender() {
+async fn a_message_is_sent_to_all_pages_of_connections_except_its_sender() {
     let aws = Aws::start(|call: Call| async move {
         match (call.operation.as_str(), call.body.contains("ExclusiveStartKey")) {
             ("Scan", false) => page(["a", "me"], Some("me")),
@@ -64,7 +64,7 @@ async fn a_message_reaches_everybody_on_every_page_but_its_sender() {
 }
 
 #[tokio::test]
-async fn a_gone_connection_is_forgotten_and_a_bad_one_stops_nobody() {
+async fn a_gone_connection_is_removed_and_a_failed_post_does_not_stop_the_others() {
     let aws = Aws::start(|call: Call| async move {
         match (call.operation.as_str(), call.path.rsplit('/').next()) {
             ("Scan", _) => page(["bad", "gone", "young", "good", "last"], None),
@@ -94,7 +94,7 @@ async fn a_gone_connection_is_forgotten_and_a_bad_one_stops_nobody() {
 }
 
 #[tokio::test]
-async fn posts_are_many_at_once_but_bounded() {
+async fn posts_are_concurrent_up_to_the_limit() {
     const BOUND: usize = 32;
 
     /// What the gateway sees of the posts.
@@ -112,7 +112,7 @@ async fn posts_are_many_at_once_but_bounded() {
         }
         let under_way = seen.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         seen.most.fetch_max(under_way, Ordering::SeqCst);
-        // Nobody is answered before the bound is reached; a moment more, and one post too many would show.
+        // No post is answered before the limit is reached; then a short wait, in which a post too many would arrive.
         if seen.come.fetch_add(1, Ordering::SeqCst) < BOUND {
             seen.full.wait().await;
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -138,7 +138,7 @@ async fn posts_are_many_at_once_but_bounded() {
 }
 
 #[tokio::test]
-async fn an_unreadable_page_is_an_error_but_the_pages_before_it_are_served() {
+async fn an_unreadable_page_is_an_error_after_the_pages_before_it_were_posted_to() {
     let aws = Aws::start(|call: Call| async move {
         match (call.operation.as_str(), call.body.contains("ExclusiveStartKey")) {
             ("Scan", false) => page(["a", "b"], Some("b")),
@@ -155,7 +155,7 @@ async fn an_unreadable_page_is_an_error_but_the_pages_before_it_are_served() {
 }
 
 #[tokio::test]
-async fn a_malformed_message_is_answered_to_its_sender_alone() {
+async fn a_malformed_message_is_only_answered_to_its_sender() {
     let aws = Aws::start(|_| async { Reply::ok(json!({})) }).await;
 
     assert_eq!(send_from_me(&aws, r#"{"action":"sendmessage"}"#).await.unwrap(), Answer::OK);

@@ -44,6 +44,6 @@ struct Installed(PathBuf);
 #[async_trait]
 impl Sdk for Installed {
     async fn bring(&self, runtime: &str, code: &Path) -> Result<(), String> {
-        package::bring_sdk(runtime, code, &self.0).await.map_err(|error| error.to_string())
+        package::install_sdk(runtime, code, &self.0).await.map_err(|error| error.to_string())
     }
 }

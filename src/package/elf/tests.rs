@@ -1,4 +1,4 @@
-//! Executables of a few hundred bytes, made here: headers, and what the dynamic loader would read.
+//! Executables of a few hundred bytes, generated here: headers, and the sections that the dynamic loader reads.
 
 use super::*;
 
@@ -9,12 +9,12 @@ const X86_64: u16 = 62;
 const AARCH64: u16 = 183;
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
-/// An executable to be made.
+/// An executable to generate.
 #[derive(Clone, Copy)]
 struct Made<'a> {
     machine: u16,
     loader: Option<&'a str>,
-    /// Symbol, the version it is bound to, and whether the version is wanted only weakly.
+    /// Symbol, the version it is bound to, and whether the version is only needed weakly.
     needs: &'a [(&'a str, &'a str, bool)],
 }
 
@@ -45,13 +45,13 @@ impl Made<'_> {
         let loader = self.loader.map(|loader| format!("{loader}\0").into_bytes()).unwrap_or_default();
 
         let mut body = Vec::new();
-        let mut place = |content: &[u8]| {
+        let mut append = |content: &[u8]| {
             body.resize(body.len().next_multiple_of(8), 0);
             let at = 64 + 56 + body.len() as u64;
             body.extend(content);
             (at, content.len() as u64)
         };
-        let loader_at = place(&loader);
+        let loader_at = append(&loader);
         // Type, link, info, entry size, content: `.dynstr`, `.dynsym`, `.gnu.version`, `.gnu.version_r`.
         let sections: [(u32, u32, u32, u64, &[u8]); 4] = [
             (3, 0, 0, 0, &strings),
@@ -61,13 +61,13 @@ impl Made<'_> {
         ];
         let mut table = vec![0; 64];
         for (kind, link, info, entry, content) in sections {
-            let (at, length) = place(content);
+            let (at, length) = append(content);
             table.extend([0, kind].map(u32::to_le_bytes).concat());
             table.extend([0, 0, at, length].map(u64::to_le_bytes).concat());
             table.extend([link, info].map(u32::to_le_bytes).concat());
             table.extend([8, entry].map(u64::to_le_bytes).concat());
         }
-        let (table_at, _) = place(&table);
+        let (table_at, _) = append(&table);
 
         let mut file = b"\x7fELF\x02\x01\x01".to_vec();
         file.resize(16, 0);
@@ -84,12 +84,12 @@ impl Made<'_> {
     }
 }
 
-fn lambda(runtime: Runtime, architecture: Architecture) -> Place {
-    Place::Lambda { runtime, architecture }
+fn lambda(runtime: Runtime, architecture: Architecture) -> Platform {
+    Platform::Lambda { runtime, architecture }
 }
 
 #[test]
-fn what_lambda_can_and_cannot_run() {
+fn executables_that_lambda_cannot_run_are_rejected() {
     let plain = Made { machine: X86_64, loader: Some(LOADER), needs: &[] };
     let needs = |needs| Made { needs, ..plain };
     let cases = [
@@ -127,7 +127,7 @@ fn what_lambda_can_and_cannot_run() {
             Architecture::X86_64,
             "",
         ),
-        ("another processor", plain, AL2023, Architecture::Arm64, "it was built for x86_64, and aarch64 is wanted"),
+        ("another processor", plain, AL2023, Architecture::Arm64, "it was built for x86_64, but aarch64 is required"),
         (
             "arm64",
             Made { machine: AARCH64, loader: Some("/lib/ld-linux-aarch64.so.1"), ..plain },
@@ -140,26 +140,27 @@ fn what_lambda_can_and_cannot_run() {
             Made { machine: 243, ..plain },
             AL2023,
             Architecture::X86_64,
-            "it was built for machine 243 (ELF e_machine), and x86_64 is wanted",
+            "it was built for machine 243 (ELF e_machine), but x86_64 is required",
         ),
         (
             "a dynamic musl",
             Made { loader: Some("/lib/ld-musl-x86_64.so.1"), ..plain },
             AL2023,
             Architecture::X86_64,
-            "it asks for the dynamic loader /lib/ld-musl-x86_64.so.1, and Lambda has /lib64/ld-linux-x86-64.so.2",
+            "it needs the dynamic loader /lib/ld-musl-x86_64.so.1, but Lambda has /lib64/ld-linux-x86-64.so.2",
         ),
     ];
     for (name, made, runtime, architecture, expected) in cases {
-        let said = check(&made.bytes(), &lambda(runtime, architecture)).err().map(|unfit| unfit.to_string());
+        let said =
+            check(&made.bytes(), &lambda(runtime, architecture)).err().map(|incompatible| incompatible.to_string());
         assert_eq!(said.unwrap_or_default(), expected, "{name}");
     }
 }
 
 #[test]
-fn what_is_no_executable_is_refused_and_never_a_panic() {
-    let place = lambda(AL2023, Architecture::X86_64);
-    assert_eq!(check(b"#!/bin/sh\nexec ./server\n", &place), Ok(()));
+fn malformed_executables_are_rejected_without_a_panic() {
+    let platform = lambda(AL2023, Architecture::X86_64);
+    assert_eq!(check(b"#!/bin/sh\nexec ./server\n", &platform), Ok(()));
     let whole = Made { machine: X86_64, loader: Some(LOADER), needs: &[("read", "GLIBC_2.40", false)] }.bytes();
     let mut shared = whole.clone();
     shared[5] = 2;
@@ -167,27 +168,29 @@ fn what_is_no_executable_is_refused_and_never_a_panic() {
     object[16] = 1;
     let foreign = [b"".to_vec(), b"plain text".to_vec(), b"\xcf\xfa\xed\xfe\x0c\0\0\x01".to_vec(), shared, object];
     for bytes in foreign {
-        assert!(check(&bytes, &place).is_err(), "{bytes:02x?}");
+        assert!(check(&bytes, &platform).is_err(), "{bytes:02x?}");
     }
     for length in 0..whole.len() {
-        assert!(check(&whole[..length], &place).is_err(), "cut off at {length}");
+        assert!(check(&whole[..length], &platform).is_err(), "cut off at {length}");
     }
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0xff;
-        // Whatever it says.
-        let _ = check(&bytes, &place);
+        // Any result is fine, a panic is not.
+        let _ = check(&bytes, &platform);
     }
 }
 
 #[test]
-fn this_machine_runs_this_test_and_not_another_processors() {
+fn this_machine_accepts_only_its_own_architecture() {
     let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    assert_eq!(check(&own, &Place::Host), Ok(()));
+    assert_eq!(check(&own, &Platform::Host), Ok(()));
     if OS == "linux" && ["x86_64", "aarch64"].contains(&ARCH) {
         let machine = if ARCH == "aarch64" { X86_64 } else { AARCH64 };
         let other = Made { machine, loader: None, needs: &[] }.bytes();
-        assert!(matches!(check(&other, &Place::Host), Err(Unfit::Architecture { wanted, .. }) if wanted == ARCH));
-        assert!(matches!(check(b"text", &Place::Host), Err(Unfit::Foreign(_))));
+        assert!(
+            matches!(check(&other, &Platform::Host), Err(Incompatible::Architecture { required, .. }) if required == ARCH)
+        );
+        assert!(matches!(check(b"text", &Platform::Host), Err(Incompatible::Foreign(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! Installations by the machine's own pip, which asks nobody: projects bring their own way to be built, and lie in folders.
+//! Installations by this machine's pip without a registry: projects include their own build backend and lie in folders.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::package::script::tests::{Scripted, files, names};
 use crate::package::tests::Fixture;
 use crate::package::{Progress, Target, python};
 
-/// A build backend of PEP 517. The file `about` names the package and its wheels' tag; without a tag it is this machine's.
+/// A PEP 517 build backend. The file `about` names the package and its wheels' tag; without a tag, this machine's.
 const BACKEND: &str = r#"
 import os, pathlib, sys, sysconfig, zipfile
 
@@ -40,7 +40,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// A project in `folder` that makes wheels with a tag.
+/// Writes a project into `folder` that builds wheels with a tag.
 fn project(fixture: &Fixture, folder: &str, name: &str, tag: &str) {
     fixture.write(&format!("{folder}/about"), &format!("{name} {tag}"));
     fixture.write(&format!("{folder}/code.py"), "VERSION = 1\n");
@@ -60,7 +60,7 @@ fn archive(fixture: &Fixture, name: &str, tag: &str) {
     assert!(tar.status().unwrap().success());
 }
 
-/// How often something was installed.
+/// The number of installations.
 fn installations(fixture: &Fixture) -> usize {
     let told = fixture.told.lock().unwrap();
     told.iter()
@@ -96,7 +96,7 @@ async fn a_project_beside_the_code_is_deployed_and_its_changes_are_noticed() {
 }
 
 #[tokio::test]
-async fn without_a_wheel_pure_python_is_built_and_what_lambda_could_not_run_is_refused_everywhere() {
+async fn without_a_wheel_pure_python_is_built_and_native_code_is_rejected_on_every_target() {
     let fixture = fixture();
     archive(&fixture, "pure", PURE);
     archive(&fixture, "native", "");
@@ -105,7 +105,7 @@ async fn without_a_wheel_pure_python_is_built_and_what_lambda_could_not_run_is_r
     for target in [Target::Lambda, Target::Host] {
         let built = fixture.build(target).await.unwrap();
         assert!(names(&built["F"]).contains(&"pure/__init__.py".to_owned()), "{target:?}");
-        // What is built sees no variables but those that tools need. `cargo test` has set this one.
+        // Builds only see the variables that tools need. `cargo test` has set this one.
         let environment = files(&built["F"]).into_iter().find(|(name, _)| name == "pure/environment.txt").unwrap().1;
         assert!(environment.contains("PATH") && !environment.contains("CARGO_MANIFEST_DIR"), "{environment}");
     }
@@ -141,7 +141,7 @@ async fn a_project_with_a_source_folder_is_installed_with_what_it_declares() {
 }
 
 #[tokio::test]
-async fn a_project_of_setuptools_is_asked_for_once() {
+async fn a_setuptools_project_is_required_once() {
     let fixture = fixture();
     fixture.write("code/src/chat/__init__.py", "");
     fixture.write("code/setup.py", "");
@@ -151,7 +151,7 @@ async fn a_project_of_setuptools_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn locks_of_other_tools_are_exported_by_these_tools_or_refused_by_name() {
+async fn locks_of_other_tools_are_exported_by_these_tools_or_rejected_by_name() {
     for (lock, tool, other) in [("uv.lock", "uv", "uv export --frozen"), ("poetry.lock", "poetry", "poetry export -o")]
     {
         let mut fixture = fixture();
@@ -162,7 +162,7 @@ async fn locks_of_other_tools_are_exported_by_these_tools_or_refused_by_name() {
         let error = fixture.build(Target::Lambda).await.unwrap_err();
         assert!(error.why.contains(&format!("{tool} cannot be started")), "{error}");
         assert!(error.help.unwrap().contains(other));
-        assert_eq!(crate::package::check(&fixture.functions[0]), Ok(()), "who only looks needs no tool");
+        assert_eq!(crate::package::check(&fixture.functions[0]), Ok(()), "a check needs no tool");
 
         let calls = fixture.path("calls").display().to_string();
         fixture.tool(tool, &format!("echo \"$@\" >> {calls}\necho ../lib"));
@@ -180,8 +180,8 @@ async fn locks_of_other_tools_are_exported_by_these_tools_or_refused_by_name() {
 }
 
 #[test]
-fn wheels_are_told_by_their_tags() {
-    let platform = |runtime: &str, architecture| super::Platform { runtime: runtime.to_owned(), architecture };
+fn wheels_are_accepted_by_their_tags() {
+    let platform = |runtime: &str, architecture| super::WheelPlatform { runtime: runtime.to_owned(), architecture };
     let x86 = crate::package::Architecture::X86_64;
     for (runtime, tag, expected) in [
         ("python3.12", "py3-none-any", true),

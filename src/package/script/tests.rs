@@ -1,4 +1,4 @@
-//! Packaging, with stand-ins for node, npm and pip that write down how they were called.
+//! Packaging of scripts, with fakes for node, npm and pip that record their calls.
 
 use std::fs;
 use std::io::{Cursor, Read};
@@ -9,7 +9,7 @@ use ::zip::ZipArchive;
 use crate::package::tests::Fixture;
 use crate::package::{Architecture, Artifact, Progress, Source, Target};
 
-/// A fixture whose tools are its own. What is installed is one package, `dep`.
+/// A fixture with fake tools. They install one package, `dep`.
 fn fixture() -> Fixture {
     let mut fixture = Fixture::new();
     let calls = fixture.path("calls").display().to_string();
@@ -47,14 +47,14 @@ impl Scripted for Fixture {
         })
     }
 
-    /// How npm and python were called.
+    /// The calls of npm and python.
     fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
         calls.lines().map(str::to_owned).collect()
     }
 }
 
-/// The files in a zip and what they say.
+/// The files in a zip and their texts.
 pub(in crate::package) fn files(artifact: &Artifact) -> Vec<(String, String)> {
     let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
     let count = archive.len();
@@ -72,7 +72,7 @@ pub(in crate::package) fn names(artifact: &Artifact) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_package_json_declares_is_installed_and_the_users_folder_left_alone() {
+async fn dependencies_of_package_json_are_installed_outside_of_the_users_folder() {
     let fixture = fixture().script("code", "nodejs20.x", "index.handler");
     fixture.write("code/index.js", "");
     fixture.write("code/package.json", r#"{"scripts":{"install":"exit 1"},"dependencies":{"dep":"^1.0.0"}}"#);
@@ -87,24 +87,24 @@ async fn what_package_json_declares_is_installed_and_the_users_folder_left_alone
     let for_lambda = format!("npm install {quiet} --os=linux --cpu=arm64 --libc=glibc{scripts}");
     assert_eq!(fixture.calls(), [for_lambda.as_str()]);
     assert!(!fixture.path("code/node_modules/dep").exists());
-    // The whole manifest is deployed, but scripts of the folder's cannot run where npm does.
+    // The whole manifest is deployed, but npm runs elsewhere, where the folder's scripts cannot run.
     assert_eq!(fs::read_to_string(fixture.path("calls-package.json")).unwrap(), r#"{"dependencies":{"dep":"^1.0.0"}}"#);
     let told = fixture.told.lock().unwrap().clone();
     assert_eq!(told, [Progress::Note("installing the dependencies of F (npm install)".to_owned())]);
 
-    // Nothing new is declared, so nobody is asked.
+    // The dependencies are unchanged, so npm does not run.
     fixture.write("code/index.js", "// changed");
     assert_ne!(fixture.build(Target::Lambda).await.unwrap()["F"], first["F"]);
     assert_eq!(fixture.calls().len(), 1);
 
-    // A lock says the versions; for this machine, npm takes what runs here.
+    // With a lock, npm installs its versions; for this machine, packages that run here.
     fixture.write("code/package-lock.json", "{}");
     fixture.build(Target::Host).await.unwrap();
     assert_eq!(fixture.calls(), [for_lambda, format!("npm ci {quiet}")]);
 }
 
 #[tokio::test]
-async fn without_package_json_the_node_modules_that_are_there_go_in_whatever_git_thinks() {
+async fn without_package_json_existing_node_modules_are_included_even_if_git_ignores_them() {
     let fixture = fixture().script("code", "nodejs20.x", "index.handler");
     fixture.write("code/index.mjs", "");
     fixture.write("code/.gitignore", "node_modules/\n*.log\n");
@@ -129,7 +129,7 @@ async fn package_json_without_dependencies_installs_nothing() {
 }
 
 #[tokio::test]
-async fn gitignore_files_count_from_the_repositorys_root_to_the_files_own_folder() {
+async fn gitignore_files_apply_from_the_repositorys_root_to_the_files_own_folder() {
     let fixture = fixture().script("repository/app/code", "python3.12", "app.handler");
     for name in
         ["app.py", "secret.env", "notes.txt", "keep.txt", "lib/a.tmp", "lib/b.py", "tmp/c.py", "sub/.git/config"]
@@ -139,7 +139,7 @@ async fn gitignore_files_count_from_the_repositorys_root_to_the_files_own_folder
     for name in [".wschat/data", "__pycache__/app.pyc", ".venv/pyvenv.cfg", ".venv/lib/d.py"] {
         fixture.write(&format!("repository/app/code/{name}"), "");
     }
-    // What lies above the repository is nobody's business.
+    // Files above the repository are ignored.
     fixture.write(".gitignore", "*.py\n");
     fixture.write("repository/.git/HEAD", "");
     fixture.write("repository/.gitignore", "*.env\n/tmp/\n*.txt\n");
@@ -150,7 +150,7 @@ async fn gitignore_files_count_from_the_repositorys_root_to_the_files_own_folder
 }
 
 #[tokio::test]
-async fn a_folder_that_git_ignores_was_built_and_goes_in() {
+async fn a_folder_that_git_ignores_is_build_output_and_is_included() {
     let fixture = fixture().script("repository/dist/code", "nodejs20.x", "index.handler");
     fixture.write("repository/.git/HEAD", "");
     fixture.write("repository/.gitignore", "dist\n*.map\n");
@@ -161,7 +161,7 @@ async fn a_folder_that_git_ignores_was_built_and_goes_in() {
 }
 
 #[tokio::test]
-async fn a_handler_that_git_ignores_is_told_so() {
+async fn a_handler_that_git_ignores_is_reported() {
     let fixture = fixture().script("code", "nodejs20.x", "index.handler");
     fixture.write("code/index.ts", "");
     fixture.write("code/index.js", "");
@@ -173,12 +173,12 @@ async fn a_handler_that_git_ignores_is_told_so() {
 }
 
 #[tokio::test]
-async fn requirements_are_installed_as_lambda_runs_them() {
+async fn requirements_are_installed_for_lambdas_platform() {
     let fixture = fixture().script("code", "python3.12", "app.handler");
     fixture.write("code/app.py", "");
     fixture.write("code/requirements.txt", "# what it needs\ndep==1\n");
     let built = fixture.build(Target::Lambda).await.unwrap();
-    // What names this machine's python is out.
+    // Files that name this machine's python are removed.
     let record = ("dep-1.dist-info/RECORD".to_owned(), "dep/__init__.py,,\n".to_owned());
     assert_eq!(files(&built["F"])[1], record);
     assert_eq!(names(&built["F"]), ["app.py", "dep-1.dist-info/RECORD", "dep/__init__.py", "requirements.txt"]);
@@ -197,21 +197,21 @@ async fn requirements_are_installed_as_lambda_runs_them() {
     assert_eq!(fixture.calls().len(), 2, "the second time nothing is new");
     assert!(!fixture.calls()[1].contains("--platform"));
 
-    // What is not installed for Lambda yet is installed for it first: what fails there is to fail here.
+    // It is also installed for Lambda: what fails there must fail here, too.
     fixture.write("code/requirements.txt", "-r other.txt\n");
     for (text, calls) in [("dep==2\n", 4), ("dep==2\n", 4), ("dep==3\n", 6)] {
         fixture.write("code/other.txt", text);
         fixture.build(Target::Host).await.unwrap();
         assert_eq!(fixture.calls().len(), calls, "{text}");
     }
-    // What cannot be found is told before anything is installed.
+    // Missing paths are reported before the installation.
     fixture.write("code/requirements.txt", "-e ../nowhere\n");
     let (property, error) = crate::package::check(&fixture.functions[0]).unwrap_err();
     assert!(property == "Code" && error.why.contains("../nowhere, which does not exist"), "{error}");
 }
 
 #[tokio::test]
-async fn credentials_and_what_tools_keep_stay_out_unless_they_are_asked_for() {
+async fn credentials_and_files_of_tools_are_excluded_unless_wschatignore_includes_them() {
     for (runtime, handler) in
         [("python3.12", "app.handler"), ("nodejs22.x", "index.handler"), ("provided.al2023", "bootstrap")]
     {
@@ -246,9 +246,9 @@ async fn credentials_and_what_tools_keep_stay_out_unless_they_are_asked_for() {
             "left out of the zip, because it looks like credentials: .aws, .env, keys/id_rsa, keys/signing.pem (";
         let told = format!("{:?}", fixture.told.lock().unwrap());
         assert!(told.contains(left), "{told}");
-        assert!(crate::package::left_out(&fixture.functions[0]).unwrap().starts_with(left));
+        assert!(crate::package::credentials_warning(&fixture.functions[0]).unwrap().starts_with(left));
 
-        // Asked for by name; and a file of the same kind leaves out what nobody needs.
+        // A .wschatignore includes a file by name, and excludes another.
         fixture.write("code/.wschatignore", "!.env\n!signing.pem\nca.pem\n");
         fixture.write("code/.gitignore", ".env\n");
         let built = fixture.build(Target::Host).await.unwrap();
@@ -260,14 +260,14 @@ async fn credentials_and_what_tools_keep_stay_out_unless_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn what_sam_has_built_goes_in_when_it_is_named_itself() {
+async fn sams_build_output_is_included_if_code_uri_names_it() {
     let fixture = fixture().script(".aws-sam/build/F", "python3.12", "app.handler");
     fixture.write(".aws-sam/build/F/app.py", "");
     assert_eq!(names(&fixture.build(Target::Host).await.unwrap()["F"]), ["app.py"]);
 }
 
 #[tokio::test]
-async fn what_is_said_of_several_functions_is_said_once() {
+async fn a_note_about_several_functions_is_printed_once() {
     let fixture = fixture().script("code", "python3.12", "app.handler").script("code", "python3.12", "app.other");
     let fixture = fixture.last(|code| code.logical_id = "G".to_owned());
     fixture.write("code/app.py", "");
@@ -305,7 +305,7 @@ async fn inline_code_is_a_file_called_index() {
         assert_eq!(files(&built["F"]), [(name.to_owned(), "the code".to_owned())]);
         assert_eq!(inline("the code").build(Target::Lambda).await.unwrap(), built);
         let too_long = inline(&" ".repeat((4 << 20) + 1)).build(Target::Lambda).await.unwrap_err();
-        assert!(too_long.why.contains("CloudFormation takes at most 4194304"), "{too_long}");
+        assert!(too_long.why.contains("CloudFormation accepts at most 4194304"), "{too_long}");
         let elsewhere = inline("").last(|code| code.handler = "app.handler".to_owned());
         let error = elsewhere.build(Target::Lambda).await.unwrap_err();
         assert!(error.why.ends_with(&format!("and inline code holds {name}")), "{error}");
@@ -313,7 +313,7 @@ async fn inline_code_is_a_file_called_index() {
 }
 
 #[tokio::test]
-async fn a_zip_goes_as_it_is_if_the_handler_is_in_it() {
+async fn a_zip_is_used_unchanged_if_it_contains_the_handler() {
     let fixture = fixture().script("code.zip", "python3.12", "src/app.handler");
     let mut zip = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file("src/app.py", ::zip::write::SimpleFileOptions::default()).unwrap();
@@ -323,12 +323,12 @@ async fn a_zip_goes_as_it_is_if_the_handler_is_in_it() {
     let other = fixture.last(|code| code.handler = "app.handler".to_owned());
     let error = other.build(Target::Lambda).await.unwrap_err();
     assert!(error.why.ends_with("means app.py or app/__init__.py, and code.zip holds src/"), "{error}");
-    // Layers may bring it.
+    // A layer may contain it.
     assert!(other.last(|code| code.layers = true).build(Target::Lambda).await.is_ok());
 }
 
 #[tokio::test]
-async fn the_sdk_that_lambda_brings_is_installed_once_for_this_machine() {
+async fn the_runtimes_sdk_is_installed_once_for_this_machine() {
     let fixture = fixture().script("code", "nodejs20.x", "index.handler");
     fixture.write("code/index.js", "const { S3Client } = require('@aws-sdk/client-s3');");
     fixture.build(Target::Lambda).await.unwrap();
@@ -343,21 +343,21 @@ async fn the_sdk_that_lambda_brings_is_installed_once_for_this_machine() {
 }
 
 #[tokio::test]
-async fn what_is_missing_on_this_machine_is_told() {
+async fn missing_tools_and_files_are_reported_with_the_fix() {
     type Prepare = fn(&Fixture);
     let cases: &[(&str, Target, Prepare, &str, &str)] = &[
         (
             "nodejs20.x",
             Target::Host,
             |fixture| fs::remove_file(fixture.path("bin/node")).unwrap(),
-            "cannot run the code of F: there is no node to run nodejs20.x with",
+            "cannot run the code of F: no node found to run nodejs20.x",
             "install Node.js 20 (https://nodejs.org)",
         ),
         (
             "python3.12",
             Target::Host,
             |fixture| fs::remove_file(fixture.path("bin/python3")).unwrap(),
-            "cannot run the code of F: there is no python3 to run python3.12 with",
+            "cannot run the code of F: no python3 found to run python3.12",
             "install Python 3.12",
         ),
         (
@@ -378,7 +378,7 @@ async fn what_is_missing_on_this_machine_is_told() {
             "nodejs20.x",
             Target::Lambda,
             |fixture| fixture.write("code/package.json", r#"{"dependencies":{"shared":"file:../shared"}}"#),
-            "package.json: shared is file:../shared, and there is no ",
+            "package.json: shared is file:../shared, but ",
             "",
         ),
         (
@@ -412,7 +412,7 @@ async fn what_is_missing_on_this_machine_is_told() {
             "nodejs20.x",
             Target::Lambda,
             |fixture| fixture.write("code/bun.lock", ""),
-            "bun.lock asks for bun, which is not supported",
+            "bun.lock requires bun, which is not supported",
             "BuildMethod: esbuild",
         ),
         (
@@ -442,7 +442,7 @@ async fn what_is_missing_on_this_machine_is_told() {
 }
 
 #[tokio::test]
-async fn what_npm_says_when_it_fails_is_shown_and_nothing_is_kept() {
+async fn npms_error_is_shown_and_nothing_is_cached() {
     let fixture = fixture().script("code", "nodejs20.x", "index.handler");
     fixture.write("code/index.js", "");
     fixture.write("code/package.json", r#"{"dependencies":{"dep":"1"}}"#);
@@ -454,7 +454,7 @@ async fn what_npm_says_when_it_fails_is_shown_and_nothing_is_kept() {
     }
 }
 
-/// A workspace with a function, `lambdas/chat`, and two packages: `left-pad` (like a public one) and what that needs.
+/// A workspace with a function, `lambdas/chat`, and two packages: `left-pad` (named like a public one) and its dependency.
 fn workspace() -> Fixture {
     let mut fixture = fixture().script("lambdas/chat", "nodejs20.x", "index.handler");
     fixture.functions[0].architecture = Architecture::X86_64;
@@ -510,11 +510,11 @@ async fn a_member_gets_the_other_members_from_the_repository_and_versions_from_t
         r#"{"name":"left-pad","version":"1.3.0","dependencies":{"dep":"1"}}"#,
         "no script without its files"
     );
-    // Whoever installs sees no variable of ours.
+    // The installation sees no variable of this process.
     let environment = read("calls-environment");
     assert!(environment.contains("PATH=") && !environment.contains("CARGO_MANIFEST_DIR"), "{environment}");
 
-    // What a member holds is read anew every time, and installs nothing.
+    // Files of members are read every time; a change of them installs nothing.
     fixture.write("packages/shared/dist/index.js", "OURS, changed");
     assert_ne!(fixture.build(Target::Host).await.unwrap()["F"], built["F"]);
     assert_eq!(fixture.calls().len(), 1);
@@ -532,7 +532,7 @@ async fn a_member_gets_the_other_members_from_the_repository_and_versions_from_t
 }
 
 #[tokio::test]
-async fn what_is_named_by_path_comes_from_the_repository() {
+async fn packages_named_by_path_come_from_the_repository() {
     let fixture = fixture().script("app/code", "nodejs20.x", "index.handler");
     fixture.write("app/code/index.js", "");
     fixture.write("app/code/package.json", r#"{"dependencies":{"shared":"file:../../lib/shared"}}"#);
@@ -543,7 +543,7 @@ async fn what_is_named_by_path_comes_from_the_repository() {
     std::os::unix::fs::symlink("../../lib/deeper/index.js", fixture.path("app/code/linked.js")).unwrap();
     fixture.tool(
         "npm",
-        // npm links in the folder that it runs in, and nowhere else.
+        // npm only links in the folder that it runs in.
         "mkdir -p node_modules; case $PWD in *lib/shared) ln -s ../../deeper node_modules/deeper;; \
          *) ln -s ../../../lib/shared node_modules/shared;; esac",
     );
@@ -561,11 +561,11 @@ async fn what_is_named_by_path_comes_from_the_repository() {
 }
 
 #[tokio::test]
-async fn a_node_modules_that_a_build_put_there_goes_as_it_is() {
+async fn a_node_modules_from_a_build_is_used_unchanged() {
     let declared = r#"{"dependencies":{"there":"1"},"devDependencies":{"tool":"1"}}"#;
     let type_only = r#"{"type":"commonjs"}"#;
     let record = r#"{"packages":{"node_modules/tool":{"dev":true},"node_modules/there":{}}}"#;
-    // The folder, its package.json, what else there is; and whether its node_modules goes.
+    // The folder, its package.json, its other files; and whether its node_modules is used.
     type Files<'a> = &'a [(&'a str, &'a str)];
     let cases: &[(&str, &str, Files<'_>, bool)] = &[
         (".aws-sam/build/F", declared, &[("package-lock.json", "{}")], true),
@@ -605,7 +605,7 @@ async fn a_node_modules_that_a_build_put_there_goes_as_it_is() {
 }
 
 #[test]
-fn what_is_wrong_before_anything_is_installed_is_found_and_nothing_else() {
+fn checks_find_the_problems_that_do_not_depend_on_an_installation() {
     let cases: &[(&str, &str, Option<&str>)] = &[
         ("nodejs22.x", "index.handler", None),
         ("nodejs22.x", "dep.handler", None),

@@ -1,4 +1,4 @@
-//! Servers on loopback that stand for AWS and for a proxy, and a place to run wschat in with no other AWS around it.
+//! Loopback servers that stand in for AWS and for a proxy, and an isolated home folder to run wschat in.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// A home folder with an AWS configuration in it, and a folder to work in.
+/// A home folder with an AWS configuration, and a working folder.
 pub struct Home {
     folder: tempfile::TempDir,
 }
 
-/// What a command came to.
-pub struct Ended {
+/// The exit code and output of a command.
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Home {
-    /// One with these files in `~/.aws`.
+    /// A home folder with these files in `~/.aws`.
     pub fn with(files: &[(&str, &str)]) -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(home.project()).unwrap();
@@ -46,7 +46,7 @@ impl Home {
         fs::write(path, text).unwrap();
     }
 
-    /// A command with nothing in its environment but PATH, HOME and these variables.
+    /// A command whose environment only has PATH, HOME and these variables.
     pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wschat"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.path());
@@ -56,9 +56,9 @@ impl Home {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
         let output = self.command(arguments, variables).output().unwrap();
-        Ended {
+        CommandOutput {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -66,29 +66,29 @@ impl Home {
     }
 }
 
-/// A request, as far as these servers look at it.
+/// A recorded request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// The Query protocol's action, or the path.
     pub action: String,
-    /// The access key that signed it; empty where it is not signed.
+    /// The access key that signed it; empty if it is not signed.
     pub key: String,
 }
 
-/// A server that answers every request as a test says, and remembers them.
+/// A server with a test's answers, which records all requests.
 pub struct FakeAws {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl FakeAws {
-    /// `answer` gives status, content type and body.
-    pub fn answering(answer: impl Fn(&Asked) -> (u16, &'static str, String) + Send + Sync + 'static) -> Self {
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    /// `answer` returns status, content type and body.
+    pub fn answering(answer: impl Fn(&RecordedRequest) -> (u16, &'static str, String) + Send + Sync + 'static) -> Self {
+        let asked: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
         let (noted, answer) = (Arc::clone(&asked), Arc::new(answer));
         let address = serve(move |mut stream| {
             while let Some((head, body)) = request(&mut stream)? {
-                let one = Asked::read(&head, &body);
+                let one = RecordedRequest::read(&head, &body);
                 noted.lock().unwrap().push(one.clone());
                 let (status, content_type, body) = answer(&one);
                 let length = body.len();
@@ -102,7 +102,7 @@ impl FakeAws {
         Self { url: format!("http://{address}"), asked }
     }
 
-    /// One that says who calls, and refuses all else; a key that begins with `ASIA` is in account 333333333333.
+    /// A server that only answers GetCallerIdentity; a key that begins with `ASIA` is in account 333333333333.
     pub fn knowing(accounts: &[(&'static str, &'static str)]) -> Self {
         let accounts: BTreeMap<&str, &str> = accounts.iter().copied().collect();
         Self::answering(move |asked| match (asked.action.as_str(), accounts.get(asked.key.as_str())) {
@@ -113,17 +113,17 @@ impl FakeAws {
         })
     }
 
-    /// One that refuses everything so.
+    /// A server that rejects everything with this error.
     pub fn refusing(code: &'static str, message: &'static str) -> Self {
         Self::answering(move |_| (403, XML, refusal(code, message)))
     }
 
-    /// Everything that was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    /// All requests so far.
+    pub fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// The keys that signed what was asked, each once.
+    /// The keys that signed the requests, each once.
     pub fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.asked().into_iter().map(|asked| asked.key).collect();
         keys.sort();
@@ -158,7 +158,7 @@ fn refusal(code: &str, message: &str) -> String {
     )
 }
 
-impl Asked {
+impl RecordedRequest {
     fn read(head: &str, body: &str) -> Self {
         let between = |text: &str, from: &str, to: &str| {
             let rest = text.split_once(from)?.1;
@@ -172,14 +172,14 @@ impl Asked {
     }
 }
 
-/// A proxy: it refuses tunnels, and forwards what is asked in the open to one server.
+/// A proxy that rejects tunnels and forwards plain HTTP to one server.
 pub struct Proxy {
     pub address: SocketAddr,
     heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Proxy {
-    /// One that forwards to a port of this machine.
+    /// A proxy that forwards to a port of this machine.
     pub fn to(port: u16) -> Self {
         let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
         let noted = Arc::clone(&heard);
@@ -189,7 +189,7 @@ impl Proxy {
             if head.starts_with("CONNECT ") {
                 return stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
             }
-            // From here on it only listens: servers understand requests to proxies (RFC 9112, 3.2.2).
+            // Forwarded unchanged: servers accept the form of requests to proxies (RFC 9112, 3.2.2).
             let mut upstream = TcpStream::connect(("127.0.0.1", port))?;
             upstream.write_all(head.as_bytes())?;
             upstream.write_all(body.as_bytes())?;
@@ -215,18 +215,18 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// All that it was told.
+    /// Everything that it received.
     pub fn heard(&self) -> String {
         String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
     }
 
-    /// How often it was asked for something whose request line has this.
+    /// The number of requests whose request line contains `words`.
     pub fn count(&self, words: &str) -> usize {
         self.heard().lines().filter(|line| line.ends_with(" HTTP/1.1") && line.contains(words)).count()
     }
 }
 
-/// Serves connections to a port of its own, each in a thread, for as long as the process lives.
+/// Serves a new port, each connection in its own thread, until the process ends.
 fn serve(answer: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -234,7 +234,7 @@ fn serve(answer: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answer = Arc::clone(&answer);
-            // An error here is a line that was cut.
+            // An error means that the connection was broken.
             std::thread::spawn(move || answer(stream));
         }
     });

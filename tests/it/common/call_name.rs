@@ -1,4 +1,4 @@
-//! What a call is called: the same in every run, whatever ids AWS mints and in whatever order calls come.
+//! Stable names of calls: the same in every run, independent of the ids that AWS assigns and of the order of calls.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use wschat::local::call_log::is_mutating;
 use wschat::local::router::scope;
 
-/// `apigatewayv2.CreateRoute ping 1`: a service, its operation, what it is about, and which of its name this is.
+/// `apigatewayv2.CreateRoute ping 1`: the service, the operation, the resource, and the number among calls of this name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
     pub service: String,
@@ -35,14 +35,14 @@ impl fmt::Display for Name {
 /// Names the calls of one run.
 #[derive(Default)]
 pub struct Namer {
-    /// What the ids stand for that API Gateway has minted, as far as it has told this client.
+    /// Names for the ids that API Gateway has assigned, learned from its answers.
     minted: HashMap<String, String>,
-    /// How many calls were named so.
+    /// The number of calls of each name so far.
     seen: HashMap<(String, String, String), usize>,
 }
 
 impl Namer {
-    /// Names a request of the deployer.
+    /// Names a request of wschat.
     pub fn name(&mut self, head: &Parts, body: &Bytes) -> Name {
         let service = scope(&head.headers, &[]).map(|scope| scope.service).unwrap_or_default();
         let path: Vec<String> = head
@@ -71,7 +71,7 @@ impl Namer {
         Name { service, operation, about, nth: *nth }
     }
 
-    /// Learns from an answer of API Gateway's what its ids stand for.
+    /// Learns names for ids from an answer of API Gateway.
     pub fn learn(&mut self, answer: &Bytes) {
         const TOLD_BY: [(&str, &[&str]); 5] = [
             ("apiId", &["name"]),
@@ -97,11 +97,11 @@ impl Namer {
             below.map(|segment| self.minted.get(*segment).map_or(*segment, String::as_str)).collect();
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         if path.len().is_multiple_of(2) {
-            // What has no id yet, or none that is told.
+            // A resource without an id, or whose id was not in an answer.
             let given = ["routeKey", "routeResponseKey", "stageName", "name", "description", "integrationType"];
             about.extend(given.iter().find_map(|member| body[*member].as_str()));
         }
-        // A digest is over what holds ids.
+        // Digests depend on ids.
         let about = about.join(" ");
         about.split("wschat:").next().unwrap().trim_end().to_owned()
     }
@@ -168,7 +168,7 @@ fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
 
 fn about_lambda(path: &[&str], body: &Bytes) -> String {
     match path.get(2) {
-        // A function's ARN, where tags are meant, or `NAME:NUMBER`: a version's number tells nothing.
+        // A function's ARN, for tags, or `NAME:NUMBER`; version numbers differ between runs.
         Some(name) => {
             let last = name.rsplit(':').next().unwrap();
             if last.chars().all(|c| c.is_ascii_digit()) { "version".to_owned() } else { last.to_owned() }
@@ -187,7 +187,7 @@ fn about_json(body: &Bytes) -> String {
     given.rsplit([':', '/']).next().unwrap().to_owned()
 }
 
-/// The action of a form, and what it is about.
+/// The action of a form, and its resource.
 fn about_form(body: &Bytes) -> (String, String) {
     let value = |name: &str| parse(body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let about = ["RoleName", "PolicyName", "PolicyArn", "PhysicalResourceId"].iter().filter_map(|name| value(name));

@@ -1,4 +1,4 @@
-//! A stock WebSocket client.
+//! A WebSocket client.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -6,9 +6,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
-/// One end of a WebSocket connection.
+/// The client's end of a WebSocket connection.
 pub struct Client(WebSocketStream<TcpStream>);
 
 impl Client {
@@ -16,12 +16,12 @@ impl Client {
         Self::try_connect(uri).await.unwrap_or_else(|error| panic!("{uri}: {error}"))
     }
 
-    /// Connects to loopback under the URI's name, which not every machine's resolver knows to be loopback.
+    /// Connects to loopback with the URI's host name, which not every machine's resolver resolves to loopback.
     pub async fn try_connect(uri: &str) -> Result<Self, Error> {
         let authority = uri.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap();
         let port: u16 = authority.rsplit(':').next().unwrap().parse().unwrap();
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let (client, _) = tokio::time::timeout(PATIENCE, client_async(uri, stream)).await.unwrap()?;
+        let (client, _) = tokio::time::timeout(TIMEOUT, client_async(uri, stream)).await.unwrap()?;
         Ok(Self(client))
     }
 
@@ -40,7 +40,7 @@ impl Client {
         }
     }
 
-    /// Waits for the end of the connection and gives what the close frame said.
+    /// Waits for the end of the connection; returns the close frame.
     pub async fn closed(&mut self) -> Option<CloseFrame> {
         loop {
             match self.next().await {
@@ -52,13 +52,13 @@ impl Client {
         }
     }
 
-    /// Says goodbye and waits for the answer.
+    /// Closes the connection and waits for the server's close frame.
     pub async fn close(mut self) {
         self.0.close(None).await.unwrap();
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
-    /// Says goodbye and gives what is heard until the end: what nobody has listened to.
+    /// Closes the connection; returns the messages that were not read before.
     pub async fn leave(mut self) -> Vec<String> {
         self.0.close(None).await.unwrap();
         let mut unheard = Vec::new();
@@ -70,14 +70,14 @@ impl Client {
         unheard
     }
 
-    /// Goes away without a word: the connection is reset, not closed.
+    /// Resets the connection without closing it.
     pub fn vanish(self) {
         let stream = self.0.into_inner();
         stream.set_zero_linger().unwrap();
     }
 
     async fn next(&mut self) -> Option<Message> {
-        match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("nothing came") {
+        match tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("nothing came") {
             Some(Ok(message)) => Some(message),
             _ => None,
         }

@@ -1,7 +1,7 @@
-//! Everything that a cloud holds, as its services tell it, in a form in which two clouds can be compared: without
-//! times, and with names in place of the ids that AWS mints.
+//! All resources of a cloud, as its services describe them, in a form that can be compared between clouds: without times,
+//! and with names instead of the ids that AWS assigns.
 //!
-//! What services answer as JSON is taken whole and not through the SDK's types, so that no property is forgotten.
+//! JSON answers are read directly instead of through the SDK's types, so that no property is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,15 +15,15 @@ use tokio::net::TcpStream;
 
 use super::{Cloud, TESTER};
 
-/// What there is, by what it is: `"table app-Rows-fc7fc51e"`.
+/// All resources by kind and name: `"table app-Rows-fc7fc51e"`.
 pub type Inventory = BTreeMap<String, Value>;
 
-/// Both must hold the same.
-pub fn same(is: &Inventory, shall: &Inventory) {
-    assert_eq!(differences(is, shall), [""; 0], "what is there | what shall be there");
+/// Both inventories must be equal.
+pub fn same(actual: &Inventory, expected: &Inventory) {
+    assert_eq!(differences(actual, expected), [""; 0], "actual | expected");
 }
 
-/// What differs between two inventories, as text; empty where nothing does.
+/// The differences between two inventories, as text.
 pub fn differences(left: &Inventory, right: &Inventory) -> Vec<String> {
     let whole = |inventory: &Inventory| inventory.iter().map(|(name, one)| (name.clone(), one.clone())).collect();
     let mut found = Vec::new();
@@ -53,7 +53,7 @@ fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, found: &mut 
 }
 
 impl Cloud {
-    /// The same for who is not in a runtime.
+    /// As `inventory`, outside of a runtime.
     pub fn inventory_now(&self) -> Inventory {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.inventory())
     }
@@ -68,14 +68,14 @@ impl Cloud {
         all.extend(self.apis().await);
         let mut minted = Vec::new();
         for one in &all {
-            name_minted(one, &mut minted);
+            name_ids(one, &mut minted);
         }
         let mut inventory = Inventory::new();
         for one in all {
             let text = minted.iter().fold(timeless(one).to_string(), |text, (id, name)| text.replace(id, name));
             let one: Value = serde_json::from_str(&digestless(&text)).unwrap();
             let mut name = format!("{} {}", one["kind"].as_str().unwrap(), one["name"].as_str().unwrap());
-            // Two APIs may have one name, and must not pass for one.
+            // Two APIs may have the same name and must stay separate.
             while inventory.contains_key(&name) {
                 name.push_str(", another");
             }
@@ -123,7 +123,8 @@ impl Cloud {
         functions
     }
 
-    /// A function's aliases, each with the version that it names: numbers are never given twice, and so tell nothing.
+    /// A function's aliases, each with its version's properties: version numbers are never reused, so they differ between
+    /// clouds.
     async fn aliases(&self, function: &str) -> Vec<Value> {
         let path = format!("/2015-03-31/functions/{function}");
         let mut versions = list(&self.get("lambda", &format!("{path}/versions")).await, "Versions");
@@ -139,7 +140,7 @@ impl Cloud {
             alias["policy"] = sorted(list(&policy, "Statement")).into();
             named.push(alias);
         }
-        // What no alias names is there, too.
+        // Versions without an alias belong to the inventory, too.
         named.extend(versions.into_iter().map(numberless));
         named
     }
@@ -156,7 +157,7 @@ impl Cloud {
         groups
     }
 
-    /// IAM speaks XML: here the SDK reads it.
+    /// IAM answers in XML, which the SDK reads.
     async fn roles(&self) -> Vec<Value> {
         let iam = aws_sdk_iam::Client::new(&self.sdk().await);
         let details = iam.get_account_authorization_details().send().await.unwrap();
@@ -167,7 +168,7 @@ impl Cloud {
         let mut roles = Vec::new();
         for role in details.role_detail_list() {
             let name = role.role_name().unwrap();
-            // What the details do not tell.
+            // Properties that the account's details do not contain.
             let more = iam.get_role().role_name(name).send().await.unwrap().role.unwrap();
             let policies = role
                 .role_policy_list()
@@ -191,7 +192,7 @@ impl Cloud {
         roles
     }
 
-    /// The customer's managed policies; what a policy said before is no part of it.
+    /// The customer managed policies, without earlier versions.
     async fn policies(&self) -> Vec<Value> {
         let iam = aws_sdk_iam::Client::new(&self.sdk().await);
         let local = aws_sdk_iam::types::PolicyScopeType::Local;
@@ -262,7 +263,7 @@ impl Cloud {
             match status {
                 200 => return serde_json::from_str(&answer).unwrap(),
                 404 => return Value::Null,
-                // A table that has gone since it was listed.
+                // A table that was deleted since it was listed.
                 400 if answer.contains("#ResourceNotFoundException") => return Value::Null,
                 429 => {}
                 400 if answer.contains("Throttling") => {}
@@ -288,7 +289,7 @@ impl Cloud {
             .method(method)
             .uri(path)
             .header("host", format!("127.0.0.1:{}", self.port()))
-            // The local cloud reads who calls, and believes it.
+            // The local cloud reads the access key and does not verify the signature.
             .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"));
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -320,15 +321,15 @@ fn sorted(mut values: Vec<Value>) -> Vec<Value> {
     values
 }
 
-/// Sorted by what the user gave: ids come in no order.
+/// Sorted by a property that the user gave: ids are random.
 fn sorted_by(mut values: Vec<Value>, member: &str) -> Vec<Value> {
     values.sort_by_key(|value| (value[member].to_string(), value["description"].to_string()));
     values
 }
 
-/// Names for the ids of an API and of all in it, by what they are.
-fn name_minted(one: &Value, minted: &mut Vec<(String, String)>) {
-    let mut name = |id: &Value, name: String| minted.push((id.as_str().unwrap().to_owned(), name));
+/// Collects names for the ids of an API and of all its parts.
+fn name_ids(one: &Value, names: &mut Vec<(String, String)>) {
+    let mut name = |id: &Value, name: String| names.push((id.as_str().unwrap().to_owned(), name));
     if one["kind"] != "api" {
         return;
     }
@@ -343,10 +344,10 @@ fn name_minted(one: &Value, minted: &mut Vec<(String, String)>) {
     }
 }
 
-/// Without what differs from one run to the next although nothing else does.
+/// Removes properties that differ from run to run.
 fn timeless(value: Value) -> Value {
     const PASSING: &[&str] = &[
-        // What a table holds is not what it is.
+        // The number of items is not part of a table's configuration.
         "ItemCount",
         "TableSizeBytes",
         "CreationDateTime",
@@ -366,7 +367,7 @@ fn timeless(value: Value) -> Value {
     ];
     match value {
         Value::Object(members) => {
-            // An empty text is how services are told that there shall be none.
+            // An empty text means that the property is not set.
             let stays = |(name, value): &(String, Value)| !PASSING.contains(&name.as_str()) && value != "";
             let mut members: Vec<_> = members.into_iter().filter(stays).collect();
             members.sort_by(|one, other| one.0.cmp(&other.0));
@@ -377,7 +378,7 @@ fn timeless(value: Value) -> Value {
     }
 }
 
-/// Without digests over what holds ids (those of deployments and of statements), the ids of keys, and the port.
+/// Removes digests that depend on ids (those of deployments and of statements), the ids of keys, and the port.
 fn digestless(line: &str) -> String {
     let passing = r#"wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|localhost:\d+|127\.0\.0\.1:\d+"#;
     let replaced = |found: &Captures<'_>| match &found[0] {

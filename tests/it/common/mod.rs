@@ -1,5 +1,4 @@
-//! What the end-to-end tests share: a local cloud of one's own, the built binary run against it as people run it, and
-//! the log of the calls that it made.
+//! Shared by the end-to-end tests: a local cloud for each test, the built binary run against it, and the log of its calls.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,37 +27,37 @@ use aws_smithy_types::retry::RetryConfig;
 use rustix::process::{Pid, Signal, kill_process};
 use wschat::local::call_log::Call;
 
-/// The stack that a cloud's verbs are about, where they name no other.
+/// The default stack of commands.
 pub const STACK: &str = "app";
 
-/// The access key of the deployer in a local cloud, and that of the tests themselves.
+/// The access keys of wschat in a local cloud, and of the tests' own clients.
 const DEPLOYER: &str = "local";
 const TESTER: &str = "tester";
 
-/// How often to look whether something has happened.
-const GLANCE: Duration = Duration::from_millis(1);
+/// The time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Far longer than anything takes here: what is not so by then will not be.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The limit of every wait, far longer than anything takes here.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_so().await {
-            tokio::time::sleep(10 * GLANCE).await;
+            tokio::time::sleep(10 * POLL_INTERVAL).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "not so: {what}");
+    assert!(tokio::time::timeout(TIMEOUT, wait).await.is_ok(), "still not true: {what}");
 }
 
-/// A running local cloud and a folder to work in. Dropped, the cloud stops and all is gone.
+/// A running local cloud and a working folder. Dropping it stops the cloud and deletes the folder.
 #[must_use]
 pub struct Cloud {
     folder: tempfile::TempDir,
     port: u16,
 }
 
-/// A local cloud about to start.
+/// A builder of local clouds.
 #[must_use]
 pub struct Start {
     folder: tempfile::TempDir,
@@ -85,7 +84,7 @@ impl Cloud {
         self.port
     }
 
-    /// A command that is not run yet, in an environment without any AWS.
+    /// A command that is not started yet, in an environment without any AWS settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wschat"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
@@ -95,7 +94,7 @@ impl Cloud {
             .args(arguments)
             .current_dir(self.folder())
             .env("WSCHAT_STACK", STACK)
-            // Whoever tests that nobody is interrupted takes it out.
+            // Tests of uninterrupted service remove it.
             .env("WSCHAT_NO_DRAIN", "1")
             .env("WSCHAT_LOCAL_DIR", self.data())
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -115,10 +114,10 @@ impl Cloud {
         self.begin_command(&mut self.command(arguments))
     }
 
-    /// Starts a command that was made to measure.
+    /// Starts a customised command.
     pub fn begin_command(&self, command: &mut Command) -> Running<'_> {
         let before = self.logged().len();
-        // Into files: they can be read while it runs, and never fill up.
+        // Output goes to files, which can be read while the command runs and, unlike pipes, never block it.
         let (stdout, stderr) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
         let child = command.stdout(stdout.reopen().unwrap()).stderr(stderr.reopen().unwrap()).spawn().unwrap();
         Running { cloud: self, child, stdout, stderr, before, command: format!("{command:?}") }
@@ -146,7 +145,7 @@ impl Cloud {
 
     /// The calls in the log from this byte on.
     fn calls_after(&self, byte: usize) -> Vec<Call> {
-        // The last line may be in the making.
+        // The last line may be incomplete.
         self.logged()[byte..].lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -154,14 +153,14 @@ impl Cloud {
         fs::read_to_string(self.data().join("calls.jsonl")).unwrap_or_default()
     }
 
-    /// What the SDK's clients need to speak to this cloud.
+    /// The SDK's configuration for this cloud.
     pub async fn sdk(&self) -> aws_config::SdkConfig {
         aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region("us-east-1")
             .endpoint_url(format!("http://127.0.0.1:{}", self.port))
             .credentials_provider(Credentials::new(TESTER, "secret", None, None, "tests"))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
-            // Tests look at clouds that throttle.
+            // Some clouds throttle.
             .retry_config(RetryConfig::standard().with_max_attempts(50))
             .load()
             .await
@@ -208,13 +207,13 @@ impl Drop for Cloud {
     }
 }
 
-/// A command that runs.
+/// A running command.
 pub struct Running<'a> {
     cloud: &'a Cloud,
     child: Child,
     stdout: tempfile::NamedTempFile,
     stderr: tempfile::NamedTempFile,
-    /// How long the log of calls was, in bytes.
+    /// The length of the call log at the start, in bytes.
     before: usize,
     command: String,
 }
@@ -237,7 +236,7 @@ impl Running<'_> {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits until it has had `count` calls answered, or has ended. Gives whether it still runs.
+    /// Waits until `count` of its calls are answered, or it has ended. Returns whether it is still running.
     pub fn until_calls(&mut self, count: usize) -> bool {
         loop {
             if self.has_ended() {
@@ -246,18 +245,18 @@ impl Running<'_> {
             if self.cloud.calls_after(self.before).len() >= count {
                 return true;
             }
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Waits until it has said this on stderr, or has ended.
+    /// Waits until its stderr contains `words`, or it has ended.
     pub fn until_said(&mut self, words: &str) {
         while !fs::read_to_string(self.stderr.path()).unwrap().contains(words) && !self.has_ended() {
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Sends it a signal, if it still runs: the pid of one that was waited for may be another's by now.
+    /// Sends it a signal if it is still running; the pid of an ended process may belong to another one.
     pub fn signal(&mut self, signal: Signal) {
         if !self.has_ended() {
             let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
@@ -266,14 +265,14 @@ impl Running<'_> {
     }
 }
 
-/// A command that has ended.
+/// A finished command.
 pub struct Run {
     command: String,
     pub stdout: String,
     pub stderr: String,
-    /// `None` where a signal ended it.
+    /// `None` if a signal ended it.
     pub code: Option<i32>,
-    /// The calls that the deployer made meanwhile.
+    /// The calls that wschat made.
     pub calls: Vec<Call>,
 }
 
@@ -283,13 +282,13 @@ impl Run {
         self.exits(0)
     }
 
-    /// It must have ended so.
+    /// It must have ended with this exit code.
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}\n{}", self.command, self.stdout, self.stderr);
         self
     }
 
-    /// It must have made calls that read, and no others.
+    /// It must only have made reading calls.
     pub fn changes_nothing(&self) {
         let changes = self.mutations();
         assert!(changes.is_empty(), "{} made {changes:?}\n{}", self.command, self.stderr);
@@ -301,7 +300,7 @@ impl Run {
         mutating.map(|call| format!("{}.{}", call.service, call.operation)).collect()
     }
 
-    /// How often this was called.
+    /// The number of calls of this operation.
     pub fn count(&self, service_and_operation: &str) -> usize {
         self.mutations().iter().filter(|call| *call == service_and_operation).count()
     }
@@ -314,7 +313,7 @@ impl Run {
     }
 }
 
-/// The repository that these tests are part of.
+/// The root of this repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,4 +1,4 @@
-//! Many cases on a few clouds side by side.
+//! Runs many cases on a few clouds in parallel.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Cloud;
 
-/// Checks every case on one of `count` clouds. A case that fails does not stop the others: it is told, what it left
-/// behind goes with its cloud, and in the end all failures stand together.
+/// Checks every case on one of `count` clouds. A failed case does not stop the others: its cloud is replaced, and all
+/// failures are reported at the end.
 pub fn on_clouds<C: Display + Sync>(
     count: usize,
     start: impl Fn() -> Cloud + Sync,

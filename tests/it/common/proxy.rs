@@ -1,5 +1,5 @@
-//! What stands between wschat and its cloud in these tests: it sees every call by its name, and where a test says so
-//! something befalls one: an answer that is not the cloud's, a line that breaks, an end of wschat itself.
+//! A fault-injecting proxy between wschat and its cloud: it names every call, and injects the faults of a test: other
+//! answers, broken connections, or a kill of wschat.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,18 +21,18 @@ use tokio::sync::{Notify, oneshot, watch};
 use wschat::local::wire::{ApiError, Protocol};
 
 use super::call_name::{Name, Namer};
-use super::{Cloud, DEPLOYER, GLANCE, Run};
+use super::{Cloud, DEPLOYER, POLL_INTERVAL, Run};
 
-/// What befalls a call.
+/// A fault to inject into a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     pub when: When,
-    pub what: What,
-    /// Whether it befalls the very same request once more: what is final stays so if it is tried again.
-    pub stays: bool,
+    pub what: FaultKind,
+    /// Whether a repetition of the same request gets the fault again.
+    pub permanent: bool,
 }
 
-/// Whether the cloud has done what was asked.
+/// Whether the fault comes before or after the call's effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Before,
@@ -40,14 +40,14 @@ pub enum When {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum FaultKind {
     /// wschat is killed.
     Kill,
     /// The connection breaks.
     Cut,
-    /// Nothing is heard for this long, then the connection breaks.
+    /// No answer for this long, then the connection breaks.
     Silence(Duration),
-    /// The service refuses, in its protocol.
+    /// The service answers with an error, in its protocol.
     Refuse { status: u16, code: String, message: String, retry_after: Option<u64> },
     /// A load balancer's page: no code, no request id.
     Page(u16),
@@ -56,28 +56,28 @@ pub enum What {
 }
 
 impl Fault {
-    pub fn before(what: What) -> Self {
-        Self { when: When::Before, what, stays: false }
+    pub fn before(what: FaultKind) -> Self {
+        Self { when: When::Before, what, permanent: false }
     }
 
-    pub fn after(what: What) -> Self {
-        Self { when: When::After, what, stays: false }
+    pub fn after(what: FaultKind) -> Self {
+        Self { when: When::After, what, permanent: false }
     }
 
-    /// The same, and again if the same is asked again.
-    pub fn stays(self) -> Self {
-        Self { stays: true, ..self }
+    /// The same fault, also for repetitions of the request.
+    pub fn permanent(self) -> Self {
+        Self { permanent: true, ..self }
     }
 
-    /// A refusal without an effect.
+    /// An error answer to a call that had no effect.
     pub fn refuse(status: u16, code: &str, message: &str) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
-        Self::before(What::Refuse { status, code, message, retry_after: None })
+        Self::before(FaultKind::Refuse { status, code, message, retry_after: None })
     }
 
-    /// The same refusal, with a `Retry-After` of so many seconds.
+    /// The same, with a `Retry-After` of this many seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        if let What::Refuse { retry_after, .. } = &mut self.what {
+        if let FaultKind::Refuse { retry_after, .. } = &mut self.what {
             *retry_after = Some(seconds);
         }
         self
@@ -87,13 +87,13 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::Refuse { status, code, message, retry_after } => {
+            FaultKind::Refuse { status, code, message, retry_after } => {
                 write!(f, "{status} {code}: {message}")?;
                 if let Some(seconds) = retry_after {
                     write!(f, " (Retry-After {seconds})")?;
                 }
             }
-            What::Answer(..) => f.write_str("another answer")?,
+            FaultKind::Answer(..) => f.write_str("another answer")?,
             what => write!(f, "{what:?}")?,
         }
         write!(f, " {:?} the effect", self.when)
@@ -102,72 +102,72 @@ impl fmt::Display for Fault {
 
 /// A call that wschat made.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub struct RecordedCall {
     pub name: Name,
-    /// What befell it.
+    /// The injected fault.
     pub fault: Option<Fault>,
-    /// The request id of a refusal that the proxy made up.
+    /// The request id of an injected error.
     pub request_id: Option<String>,
 }
 
-/// A run through the proxy, and what came of it.
-pub struct Trial {
+/// A finished run through the proxy.
+pub struct ProxiedRun {
     pub run: Run,
     /// Every call, in the order of arrival.
-    pub calls: Vec<Made>,
-    /// How many rounds of calls there were, if they were counted.
+    pub calls: Vec<RecordedCall>,
+    /// The number of rounds of calls, if they were counted.
     pub rounds: usize,
 }
 
-impl Trial {
+impl ProxiedRun {
     /// The names of all calls.
     pub fn names(&self) -> Vec<Name> {
         self.calls.iter().map(|call| call.name.clone()).collect()
     }
 
-    /// Whether anything befell a call.
+    /// Whether a fault was injected.
     pub fn was_hit(&self) -> bool {
         self.calls.iter().any(|call| call.fault.is_some())
     }
 }
 
-/// Says what befalls a call of this name.
+/// Returns the fault for a call of this name.
 pub type Script = Arc<dyn Fn(&Name) -> Option<Fault> + Send + Sync>;
 
-/// A run about to start.
+/// A builder of runs through the proxy.
 #[must_use]
-pub struct Through<'a> {
+pub struct ProxyRunBuilder<'a> {
     cloud: &'a Cloud,
     script: Script,
     rounds_after: Option<Duration>,
 }
 
 impl Cloud {
-    /// A command that will speak to this cloud through a proxy of its own.
-    pub fn through(&self) -> Through<'_> {
-        Through { cloud: self, script: Arc::new(|_| None), rounds_after: None }
+    /// A run that calls this cloud through its own proxy.
+    pub fn through(&self) -> ProxyRunBuilder<'_> {
+        ProxyRunBuilder { cloud: self, script: Arc::new(|_| None), rounds_after: None }
     }
 }
 
-impl Through<'_> {
-    /// What befalls which call.
+impl ProxyRunBuilder<'_> {
+    /// Injects the faults that `script` returns.
     pub fn script(self, script: impl Fn(&Name) -> Option<Fault> + Send + Sync + 'static) -> Self {
         Self { script: Arc::new(script), ..self }
     }
 
-    /// This befalls the call of this name.
+    /// Injects a fault into the call of this name.
     pub fn fault(self, name: &Name, fault: &Fault) -> Self {
         let (name, fault) = (name.clone(), fault.clone());
         self.script(move |call| (*call == name).then(|| fault.clone()))
     }
 
-    /// Holds all calls back until no further one comes for `quiet`, lets them go together, and counts these rounds.
+    /// Holds all calls until no further one arrives for `quiet`, forwards them together, and counts these rounds.
     pub fn in_rounds(self, quiet: Duration) -> Self {
         Self { rounds_after: Some(quiet), ..self }
     }
 
-    /// Runs `wschat` with these arguments to its end, which the script may hasten.
-    pub fn run(self, arguments: &[&str]) -> Trial {
+    /// Runs `wschat` with these arguments to its end.
+    pub fn run(self, arguments: &[&str]) -> ProxiedRun {
         let (kill, killing) = mpsc::channel();
         let shared = Arc::new(Shared {
             upstream: self.cloud.port(),
@@ -189,7 +189,7 @@ impl Through<'_> {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
                 tell_port.send(listener.local_addr().unwrap().port()).unwrap();
                 if let Some(quiet) = self.rounds_after {
-                    tokio::spawn(Arc::clone(&served).let_go(quiet));
+                    tokio::spawn(Arc::clone(&served).release_rounds(quiet));
                 }
                 tokio::select! {
                     () = serve(served, listener) => {}
@@ -206,7 +206,7 @@ impl Through<'_> {
         ]);
         let mut running = self.cloud.begin_command(&mut command);
         while !running.has_ended() {
-            if killing.recv_timeout(GLANCE).is_ok() {
+            if killing.recv_timeout(POLL_INTERVAL).is_ok() {
                 running.signal(Signal::KILL);
                 break;
             }
@@ -215,21 +215,21 @@ impl Through<'_> {
         drop(stop);
         thread.join().unwrap();
         let calls = std::mem::take(&mut shared.state.lock().unwrap().calls);
-        Trial { run, calls, rounds: shared.rounds.load(Ordering::Relaxed) }
+        ProxiedRun { run, calls, rounds: shared.rounds.load(Ordering::Relaxed) }
     }
 }
 
-/// What all connections of a run share.
+/// The state that all connections of a run share.
 struct Shared {
     upstream: u16,
     script: Script,
     kill: mpsc::Sender<()>,
     state: Mutex<State>,
     holds: bool,
-    /// Rounds let go so far: a held call waits for the next one.
+    /// Rounds forwarded so far: a held call waits for the next one.
     held: watch::Sender<usize>,
     arrived: Notify,
-    /// How many calls are held.
+    /// The number of held calls.
     waiting: AtomicUsize,
     rounds: AtomicUsize,
 }
@@ -237,14 +237,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     namer: Namer,
-    calls: Vec<Made>,
-    /// Requests whose fault stays.
-    doomed: Vec<(Asked, Fault)>,
+    calls: Vec<RecordedCall>,
+    /// Requests with a permanent fault.
+    doomed: Vec<(RecordedRequest, Fault)>,
 }
 
-/// What tells one request from another. Members of JSON come in any order.
+/// The identity of a request. Members of JSON may be in any order.
 #[derive(PartialEq)]
-struct Asked {
+struct RecordedRequest {
     service: String,
     operation: String,
     uri: String,
@@ -252,7 +252,7 @@ struct Asked {
     json: Option<Value>,
 }
 
-impl Asked {
+impl RecordedRequest {
     fn new(name: &Name, head: &Parts, body: &Bytes) -> Self {
         let json = serde_json::from_slice(body).ok();
         Self {
@@ -265,7 +265,7 @@ impl Asked {
     }
 }
 
-/// The line breaks.
+/// The connection breaks.
 #[derive(Debug, thiserror::Error)]
 #[error("cut")]
 struct Cut;
@@ -276,7 +276,7 @@ async fn serve(shared: Arc<Shared>, listener: TcpListener) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let service = service_fn(move |request| Arc::clone(&shared).answer(request));
-            // An error here is a line that was cut, by either side.
+            // An error means that either side broke the connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -301,50 +301,50 @@ impl Shared {
             self.forward(head, body, &service).await?;
         }
         match fault.what {
-            What::Kill => {
+            FaultKind::Kill => {
                 let _ = self.kill.send(());
-                // The connection ends with its other end.
+                // Killing wschat ends the connection.
                 std::future::pending::<Infallible>().await;
                 Err(Cut)
             }
-            What::Cut => Err(Cut),
-            What::Silence(time) => {
+            FaultKind::Cut => Err(Cut),
+            FaultKind::Silence(time) => {
                 tokio::time::sleep(time).await;
                 Err(Cut)
             }
-            What::Refuse { status, code, message, retry_after } => {
+            FaultKind::Refuse { status, code, message, retry_after } => {
                 let id = uuid::Uuid::new_v4().to_string();
                 self.state.lock().unwrap().calls[index].request_id = Some(id.clone());
                 Ok(refusal(&service, status, code, message, retry_after, &id))
             }
-            What::Page(status) => {
+            FaultKind::Page(status) => {
                 let page = "<html><body><h1>Http/1.1 Service Unavailable</h1></body></html>";
                 Ok(response(status, "text/html", page.into()))
             }
-            What::Answer(content_type, body) => Ok(response(200, content_type, body.into())),
+            FaultKind::Answer(content_type, body) => Ok(response(200, content_type, body.into())),
         }
     }
 
-    /// Names a call, and tells what befalls it.
+    /// Names a call, and returns its fault.
     fn name(&self, head: &Parts, body: &Bytes) -> (usize, Name, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         let name = state.namer.name(head, body);
-        let asked = Asked::new(&name, head, body);
+        let asked = RecordedRequest::new(&name, head, body);
         let doomed = state.doomed.iter().position(|(doomed, _)| *doomed == asked);
         let fault = match doomed {
             Some(position) => Some(state.doomed.swap_remove(position).1),
             None => (self.script)(&name),
         };
         if let (None, Some(fault)) = (doomed, &fault)
-            && fault.stays
+            && fault.permanent
         {
             state.doomed.push((asked, fault.clone()));
         }
-        state.calls.push(Made { name: name.clone(), fault: fault.clone(), request_id: None });
+        state.calls.push(RecordedCall { name: name.clone(), fault: fault.clone(), request_id: None });
         (state.calls.len() - 1, name, fault)
     }
 
-    /// Has a call answered by the cloud.
+    /// Forwards a call to the cloud.
     async fn forward(&self, head: Parts, body: Bytes, service: &str) -> Result<Response<Full<Bytes>>, Cut> {
         let stream = TcpStream::connect(("127.0.0.1", self.upstream)).await.map_err(|_| Cut)?;
         let (mut sender, connection) =
@@ -361,8 +361,8 @@ impl Shared {
         Ok(Response::from_parts(head, Full::new(body)))
     }
 
-    /// Lets calls go in rounds.
-    async fn let_go(self: Arc<Self>, quiet: Duration) {
+    /// Forwards held calls in rounds.
+    async fn release_rounds(self: Arc<Self>, quiet: Duration) {
         loop {
             self.arrived.notified().await;
             while tokio::time::timeout(quiet, self.arrived.notified()).await.is_ok() {}
@@ -374,7 +374,7 @@ impl Shared {
     }
 }
 
-/// A refusal as `service` puts it on the wire.
+/// An error answer in the protocol of `service`.
 fn refusal(
     service: &str,
     status: u16,

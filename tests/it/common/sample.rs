@@ -1,14 +1,14 @@
-//! Which cases of a matrix run. All of them together take longer than a change may wait, so each run takes some, other
-//! ones every time; the seed that chose them is printed.
+//! Selects which cases of a matrix run. All of them would take too long for every change, so each run checks a random sample;
+//! its seed is printed.
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
-/// Repeats the choice of an earlier run.
+/// Repeats the sample of an earlier run.
 const SEED: &str = "WSCHAT_TEST_SEED";
 
-/// If it is set, everything runs.
+/// If it is set, all cases run.
 const ALL: &str = "WSCHAT_TEST_ALL";
 
 static CHOSEN: LazyLock<u64> = LazyLock::new(|| {
@@ -16,7 +16,8 @@ static CHOSEN: LazyLock<u64> = LazyLock::new(|| {
     given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
 });
 
-/// So many of these cases, chosen by the seed; in the order of their names, which no two runs tell apart.
+/// At most `most` of these cases, chosen by the seed. They are sorted by name first, so that the seed gives the same sample in
+/// every run.
 pub fn some<C: Display>(what: &str, mut cases: Vec<C>, most: usize) -> Vec<C> {
     let of = cases.len();
     cases.sort_by_cached_key(ToString::to_string);

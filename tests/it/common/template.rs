@@ -1,4 +1,4 @@
-//! Templates to deploy in tests, as data that a test can change, and code for their functions.
+//! Templates as data that tests can change, and code for their functions.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use super::{Cloud, repository};
 pub struct Template(pub Value);
 
 impl Template {
-    /// One of each type, with a function that answers: `tests/fixtures/echo`.
+    /// The echo template: one resource of each type, with a function that answers (`tests/fixtures/echo`).
     pub fn echo() -> Self {
         let text = fs::read_to_string(repository().join("tests/fixtures/echo/template.yaml")).unwrap();
         Self(serde_yaml::from_str(&text).unwrap())
@@ -40,7 +40,7 @@ impl Template {
         self.get(resource)["DependsOn"] = json!(others);
     }
 
-    /// Takes out what is there.
+    /// Removes and returns a resource or property.
     pub fn remove(&mut self, path: &str) -> Value {
         let (above, key) = match path.split_once('.') {
             None => (&mut self.0["Resources"], path),
@@ -55,20 +55,20 @@ impl Template {
         above.as_object_mut().unwrap().shift_remove(key).unwrap_or_else(|| panic!("there is no {path}"))
     }
 
-    /// Gives a resource another logical id, everywhere.
+    /// Changes a logical id, with all references to it.
     pub fn rename(&mut self, old: &str, new: &str) {
         let text = self.0.to_string();
         assert!(text.contains(old));
         self.0 = serde_json::from_str(&text.replace(old, new)).unwrap();
     }
 
-    /// Writes it to where `wschat up` finds it.
+    /// Writes it to the path that `wschat up` reads.
     pub fn save(&self, cloud: &Cloud) {
         fs::write(cloud.folder().join("template.json"), self.0.to_string()).unwrap();
     }
 }
 
-/// Puts the echo template and its code into a cloud's folder.
+/// Writes the echo template and its code into a cloud's folder.
 pub fn echo(cloud: &Cloud) -> Template {
     let template = Template::echo();
     template.save(cloud);
@@ -76,8 +76,8 @@ pub fn echo(cloud: &Cloud) -> Template {
     template
 }
 
-/// Puts the echo template into a cloud's folder with code that is only uploaded: for tests in which nobody connects,
-/// and wherever the local cloud is deployed to as if it were AWS, where code must fit Lambda's machine.
+/// Writes the echo template into a cloud's folder, with code that is never run: for tests without clients, and for tests that
+/// use the local cloud as if it were AWS, where code must be built for Lambda's machine.
 pub fn echo_without_handler(cloud: &Cloud) -> Template {
     let template = Template::echo();
     template.save(cloud);
@@ -100,7 +100,7 @@ pub fn echo_changed(cloud: &Cloud) -> Template {
     template
 }
 
-/// Conditions under which every state is passed through and holds up nothing.
+/// Conditions under which resources pass through every state without delay.
 pub const SWIFT: &str = r#"
     [eventual_s]
     iam_role_assumable = 0.001
@@ -110,14 +110,14 @@ pub const SWIFT: &str = r#"
     function_updating = 0.002
 "#;
 
-/// A swift cloud with the echo template in its folder, and nothing deployed.
-pub fn swift_echo() -> Cloud {
+/// A cloud with fast conditions and the echo template in its folder; nothing is deployed.
+pub fn fast_echo() -> Cloud {
     let cloud = Cloud::start().conditions(SWIFT).go();
     echo_without_handler(&cloud);
     cloud
 }
 
-/// Writes the code of the echo template's function, which greets so.
+/// Writes the code of the echo template's function, which answers with `greeting`.
 pub fn echo_code(cloud: &Cloud, greeting: &str) {
     let folder = cloud.folder().join("echo");
     fs::create_dir_all(&folder).unwrap();
@@ -125,7 +125,7 @@ pub fn echo_code(cloud: &Cloud, greeting: &str) {
     fs::write(folder.join("greeting"), greeting).unwrap();
 }
 
-/// The chat template whole, with handlers that are only uploaded: for tests in which nobody connects.
+/// Writes the complete chat template, with handlers that are never run: for tests without clients.
 pub fn chat_without_handlers(cloud: &Cloud) {
     let template = cloud.folder().join("templates/chat.yaml");
     fs::create_dir_all(template.parent().unwrap()).unwrap();
@@ -135,16 +135,16 @@ pub fn chat_without_handlers(cloud: &Cloud) {
     }
 }
 
-/// An app as people deploy it.
+/// An example app.
 pub struct App {
     pub name: String,
     template: PathBuf,
-    /// The folder with its code; none for handlers that are only uploaded.
+    /// The folder with its code; `None` for handlers that are never run.
     code: Option<PathBuf>,
 }
 
-/// The apps that are shipped; and those whose templates `WSCHAT_TEMPLATES` names, which stand beside the handlers of the
-/// Node.js example.
+/// The example apps of this repository, and those whose templates `WSCHAT_TEMPLATES` names, with the handlers of the Node.js
+/// example.
 pub fn apps() -> Vec<App> {
     let shipped = |name: &str, template: &str| App {
         name: name.to_owned(),
@@ -168,8 +168,8 @@ pub fn apps() -> Vec<App> {
 }
 
 impl App {
-    /// A swift cloud with this app in its folder, and nothing deployed.
-    pub fn swift(&self) -> Cloud {
+    /// A cloud with fast conditions and this app in its folder; nothing is deployed.
+    pub fn fast(&self) -> Cloud {
         let cloud = Cloud::start().conditions(SWIFT).go();
         match &self.code {
             Some(code) => {
@@ -182,7 +182,7 @@ impl App {
     }
 }
 
-/// Copies what is in a folder.
+/// Copies a folder's content.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -195,7 +195,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Makes a folder with a `bootstrap` that is this script.
+/// Creates a folder with this script as `bootstrap`.
 pub fn script(folder: &Path, text: &str) {
     fs::create_dir_all(folder).unwrap();
     let path = folder.join("bootstrap");
@@ -203,7 +203,7 @@ pub fn script(folder: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The handler in `tests/fixtures/echo`, compiled once a process.
+/// The handler in `tests/fixtures/echo`, compiled once per process.
 fn echo_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -218,7 +218,7 @@ fn echo_binary() -> &'static Path {
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
-        // Other test processes may be at it too: whoever is last wins, and all have the same.
+        // Other test processes may compile it, too: the last one wins, and all results are equal.
         let path = folder.join("echo");
         fs::rename(made, &path).unwrap();
         path

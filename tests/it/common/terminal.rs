@@ -1,4 +1,4 @@
-//! A terminal with somebody at it: a command runs in a pseudo terminal of a certain size, and what it draws is a screen.
+//! Runs a command in a pseudo terminal of a given width, with typed input, and emulates the screen.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -50,12 +50,12 @@ impl Terminal {
         Self { child, keyboard, written, reader, columns }
     }
 
-    /// All that was written so far.
+    /// Everything that was written so far.
     pub fn written(&self) -> String {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
-    /// Waits until these words were written, or the command has ended.
+    /// Waits until `words` were written, or the command has ended.
     #[track_caller]
     pub fn until(&mut self, words: &str) {
         for _ in 0..6000 {
@@ -68,18 +68,18 @@ impl Terminal {
         panic!("no {words:?} in\n{}", self.written());
     }
 
-    /// Types.
+    /// Types these keys.
     pub fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
     }
 
-    /// Waits for the command's end; gives its exit code and the screen that it leaves.
+    /// Waits for the command's end; returns its exit code and the final screen.
     pub fn end(self) -> (Option<i32>, Screen) {
         self.end_after(0)
     }
 
-    /// The same; the screen is of what was written from this byte on.
+    /// The same, with only the output after byte `before` on the screen.
     pub fn end_after(mut self, before: usize) -> (Option<i32>, Screen) {
         let code = self.child.wait().unwrap().code();
         self.reader.join().unwrap();
@@ -88,14 +88,14 @@ impl Terminal {
     }
 }
 
-/// What a terminal shows, lines that were scrolled away included.
+/// The screen of a terminal, including lines that were scrolled away.
 #[derive(Debug)]
 pub struct Screen {
     columns: usize,
     rows: Vec<String>,
     row: usize,
     column: usize,
-    /// All that was drawn in one piece, between two moves of the cursor.
+    /// The pieces of text that were drawn between two moves of the cursor.
     pub drawn: Vec<String>,
 }
 
@@ -147,7 +147,7 @@ impl Screen {
         if self.column + width > self.columns {
             self.to(self.row + 1, 0);
         }
-        // One character a cell: what is wide does not matter here.
+        // One cell per character: wide characters do not matter here.
         let mut row: Vec<char> = self.rows[self.row].chars().collect();
         row.resize(row.len().max(self.column + 1), ' ');
         row[self.column] = character;
@@ -156,7 +156,7 @@ impl Screen {
         self.drawn.last_mut().unwrap().push(character);
     }
 
-    /// What it shows, without blanks at the ends.
+    /// The text on it, without trailing blanks.
     pub fn text(&self) -> String {
         let rows: Vec<&str> = self.rows.iter().map(|row| row.trim_end()).collect();
         rows.join("\n").trim_end().to_owned()

@@ -1,20 +1,20 @@
-//! Where code is to run, and what there is there.
+//! The platforms that code is built for: this machine, or Lambda's machine of a runtime and an architecture.
 
 use std::fmt;
 
 use super::{Code, PackageError};
 
-/// Whom the code is built for.
+/// What the code is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The local cloud: this machine runs it, whatever architecture the template names. Built with the `dev` profile
-    /// (without symbols and debug info in the handlers), so that a change is there in seconds.
+    /// (without symbols and debug info in the handlers), so that a change takes seconds.
     Host,
     /// AWS. Built with the workspace's `lambda` profile; where it has none, with `release`.
     Lambda,
 }
 
-/// A processor that Lambda offers.
+/// A processor architecture that Lambda offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Architecture {
     X86_64,
@@ -38,7 +38,7 @@ impl Architecture {
         }
     }
 
-    /// The dynamic loader that glibc's ABI fixes for it; Amazon Linux has no other.
+    /// The path of the dynamic loader in glibc's ABI; Amazon Linux has no other loader.
     pub(super) fn loader(self) -> &'static str {
         match self {
             Self::X86_64 => "/lib64/ld-linux-x86-64.so.2",
@@ -57,27 +57,27 @@ impl fmt::Display for Glibc {
     }
 }
 
-/// A runtime for which executables are made, and its glibc.
+/// A custom runtime and its version of glibc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Runtime {
     pub name: &'static str,
     pub glibc: Glibc,
 }
 
-/// From the Amazon Linux 2 and 2023 release notes; what happens to newer binaries there is told in
+/// From the Amazon Linux 2 and 2023 release notes. How executables that need a newer glibc fail there:
 /// awslabs/aws-lambda-rust-runtime#932 and cargo-lambda/cargo-lambda#654.
 const RUNTIMES: &[Runtime] =
     &[Runtime { name: "provided.al2023", glibc: Glibc(2, 34) }, Runtime { name: "provided.al2", glibc: Glibc(2, 26) }];
 
-/// Where one function's code is to run.
+/// The platform that one function's code runs on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Place {
+pub(super) enum Platform {
     Host,
     Lambda { runtime: Runtime, architecture: Architecture },
 }
 
-impl Place {
-    /// Where the executable of `code` runs when it is built for `target`.
+impl Platform {
+    /// The platform of `code` when it is built for `target`.
     pub fn of(code: &Code, target: Target) -> Result<Self, PackageError> {
         let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.name == code.runtime) else {
             let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).collect();
@@ -93,10 +93,8 @@ impl Place {
             Target::Lambda => Self::Lambda { runtime: *runtime, architecture: code.architecture },
         })
     }
-}
 
-impl Place {
-    /// Whom it belongs to.
+    /// The target that this platform belongs to.
     pub fn target(&self) -> Target {
         match self {
             Self::Host => Target::Host,
@@ -105,7 +103,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host => write!(f, "this machine ({} {})", std::env::consts::ARCH, std::env::consts::OS),

@@ -1,4 +1,4 @@
-//! What lies in people's code folders and does not belong into a zip: what tools keep there, and credentials.
+//! Recognises files in code folders that do not belong into a zip: files of tools, and credentials.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::exclude;
 
-/// Files and folders of tools: no code reads them when it runs. Settings of package managers are among them, which may hold
-/// tokens.
-const TOOLS: &[&str] = &[
+/// Files and folders of tools, which no code reads at run time. Settings of package managers are among them, which may
+/// contain tokens.
+const TOOL_FILES: &[&str] = &[
     ".git",
     ".hg",
     ".svn",
@@ -32,10 +32,10 @@ const TOOLS: &[&str] = &[
     ".yarnrc",
     ".yarnrc.yml",
     ".pypirc",
-    exclude::OWN,
+    exclude::IGNORE_FILE,
 ];
 
-/// Files and folders that hold credentials by their nature.
+/// Files and folders that are known to hold credentials.
 const SECRET: &[&str] = &[
     ".env",
     ".envrc",
@@ -55,19 +55,19 @@ const SECRET: &[&str] = &[
     "id_ed25519_sk",
 ];
 
-/// Endings of an `.env` file that say that it is an example.
+/// Suffixes that mark an `.env` file as an example.
 const EXAMPLES: &[&str] = &["example", "sample", "template", "dist", "defaults"];
 
-/// The largest key file that is looked into, in bytes.
-const LARGEST_KEY: u64 = 64 << 10;
+/// How much of a file is searched for a private key, in bytes.
+const MAX_KEY_BYTES: u64 = 64 << 10;
 
-/// Whether it is a tool's own, by its name without folders.
-pub(super) fn is_tools_own(name: &str) -> bool {
-    TOOLS.contains(&name)
+/// Whether a tool's file or folder has this name (without folders).
+pub(super) fn is_tool_file(name: &str) -> bool {
+    TOOL_FILES.contains(&name)
 }
 
-/// Whether it holds credentials, so that nobody means it to be uploaded. Certificates do not; a file with a private key does.
-/// A link counts for what it leads to as well.
+/// Whether the file looks like credentials, which are never meant to be uploaded: a private key does, a certificate does not.
+/// Of a link, both its own name and its target's count.
 pub(super) fn is_secret(path: &Path) -> bool {
     let by_name = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -84,7 +84,7 @@ pub(super) fn is_secret(path: &Path) -> bool {
     if by_name(path) || (path.is_symlink() && path.canonicalize().is_ok_and(|real| by_name(&real))) {
         return true;
     }
-    // Packages are not looked into: there are thousands of files, and nobody keeps a key of one's own among them.
+    // Installed packages are not searched: they have thousands of files, and the user's own keys are not among them.
     let of_package = path.components().any(|step| step.as_os_str() == "node_modules");
     let may_be_key = match path.extension() {
         Some(extension) => extension == "pem" || extension == "key" || (extension == "json" && !of_package),
@@ -95,24 +95,24 @@ pub(super) fn is_secret(path: &Path) -> bool {
 
 fn holds_private_key(path: &Path) -> bool {
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut start));
-    // A program may have such words in it.
+    let read = File::open(path).and_then(|file| file.take(MAX_KEY_BYTES).read_to_end(&mut start));
+    // Programs may contain these markers as text.
     if read.is_err() || start.starts_with(b"\x7fELF") {
         return false;
     }
     let text = String::from_utf8_lossy(&start);
-    // A service account's, as Google gives it out.
+    // The key of a Google Cloud service account.
     let in_json = || text.contains("\"private_key\"") && text.contains("-----BEGIN ");
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     (is_json && in_json())
         || text.lines().any(|line| {
-            // PKCS #8 and the older forms of RFC 7468; OpenSSH's own; AWS's credentials file.
+            // PKCS #8 and the older forms of RFC 7468; OpenSSH's form; AWS's credentials file.
             (line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----"))
                 || (!is_json && line.trim_start().starts_with("aws_secret_access_key"))
         })
 }
 
-/// What is to be said of what was left out, if anything was.
+/// The warning about excluded credentials; `None` if there are none.
 pub(super) fn warning(secrets: &BTreeSet<String>) -> Option<String> {
     let mut shown: Vec<&str> = secrets.iter().take(5).map(String::as_str).collect();
     let more = format!("{} more", secrets.len() - shown.len());
@@ -123,7 +123,7 @@ pub(super) fn warning(secrets: &BTreeSet<String>) -> Option<String> {
     Some(format!(
         "left out of the zip, because it looks like credentials: {} (to deploy it, write !{first} into a file {} beside the code)",
         shown.join(", "),
-        exclude::OWN,
+        exclude::IGNORE_FILE,
     ))
 }
 
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_told_from_what_only_looks_similar() {
+    fn credentials_are_distinguished_from_similar_files() {
         let folder = tempfile::tempdir().unwrap();
         let secret = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_warning_names_a_few_and_the_way_to_take_them_in() {
+    fn the_warning_names_a_few_files_and_how_to_include_them() {
         assert_eq!(warning(&BTreeSet::new()), None);
         let all: BTreeSet<String> = (0..7).map(|number| format!("{number}.pem")).collect();
         let text = warning(&all).unwrap();

@@ -1,4 +1,4 @@
-//! Builds by make and by esbuild, with stand-ins for both that write down how they were called.
+//! Builds with make and esbuild, with fakes for both that record their calls.
 
 use std::io::{Cursor, Read};
 
@@ -30,7 +30,7 @@ fn fixture(runtime: &str, build: Build) -> Fixture {
     fixture
 }
 
-/// esbuild in the project's own node_modules: what it is told, and a file for each output named.
+/// A fake esbuild in the project's own node_modules that records its arguments and writes a file for each output.
 fn esbuild(fixture: &Fixture, outputs: &str) {
     let calls = fixture.path("calls").display().to_string();
     let script = format!(
@@ -44,7 +44,7 @@ fn esbuild(fixture: &Fixture, outputs: &str) {
 }
 
 #[tokio::test]
-async fn make_builds_in_a_copy_and_what_it_puts_into_artifacts_dir_is_the_code() {
+async fn make_builds_in_a_copy_and_artifacts_dir_becomes_the_code() {
     for target in [Target::Host, Target::Lambda] {
         let fixture = fixture("nodejs20.x", Build::Makefile(Makefile::default()));
         fixture.write("fn/Makefile", "build-F:\n\ttrue\n");
@@ -69,7 +69,7 @@ async fn make_builds_in_a_copy_and_what_it_puts_into_artifacts_dir_is_the_code()
 }
 
 #[tokio::test]
-async fn make_runs_where_the_metadata_says_and_its_failures_are_told() {
+async fn make_runs_in_the_metadatas_folder_and_its_failures_are_reported() {
     let makefile = Makefile { context: Some("build".to_owned()), working_directory: Some("fn/sub".to_owned()) };
     let fixture = fixture("python3.12", Build::Makefile(makefile));
     fixture.write("build/Makefile", "build-F:\n");
@@ -91,7 +91,7 @@ async fn make_runs_where_the_metadata_says_and_its_failures_are_told() {
 }
 
 #[tokio::test]
-async fn a_custom_runtimes_folder_with_nothing_but_a_makefile_is_made() {
+async fn a_custom_runtimes_folder_with_only_a_makefile_is_built_with_make() {
     let fixture = fixture("provided.al2023", Build::Ordinary);
     fixture.write("fn/Makefile", "build-F:\n");
     fixture.tool("make", "cp /bin/true $ARTIFACTS_DIR/bootstrap");
@@ -135,7 +135,7 @@ async fn esbuild_is_the_projects_own_and_its_output_is_the_code() {
 }
 
 #[tokio::test]
-async fn what_is_not_installed_yet_is_installed_for_esbuild() {
+async fn missing_dependencies_are_installed_for_esbuild() {
     let fixture = fixture("nodejs20.x", bundled(&[]));
     fixture.write("fn/index.ts", "");
     fixture.write("fn/package.json", r#"{"dependencies":{"dep":"1"}}"#);
@@ -147,7 +147,7 @@ async fn what_is_not_installed_yet_is_installed_for_esbuild() {
 }
 
 #[test]
-fn a_handler_that_esbuild_does_not_make_is_found_before_anything_is_built() {
+fn a_handler_that_esbuild_does_not_output_is_reported_before_the_build() {
     let checked = |points: &[&str], handler: &str| {
         let fixture = fixture("nodejs20.x", bundled(points)).last(|code| code.handler = handler.to_owned());
         for name in ["fn/index.ts", "fn/src/app.ts", "fn/src/other.mts"] {
@@ -176,7 +176,7 @@ fn a_handler_that_esbuild_does_not_make_is_found_before_anything_is_built() {
 }
 
 #[test]
-fn a_goal_is_found_in_every_rule_that_may_make_it() {
+fn a_goal_is_found_in_every_rule_that_may_define_it() {
     for text in [
         "build-F:\n\ttrue",
         "build-E build-F: x\n",
@@ -184,9 +184,9 @@ fn a_goal_is_found_in_every_rule_that_may_make_it() {
         "include other.mk\n",
         "build-E \\\n build-F:\n",
     ] {
-        assert!(names_goal(text, "build-F"), "{text}");
+        assert!(has_goal(text, "build-F"), "{text}");
     }
     for text in ["build-E:\n\tbuild-F:\n", "# build-F:\n", "build-F := x\n", "X = build-F:\n", ""] {
-        assert!(!names_goal(text, "build-F"), "{text}");
+        assert!(!has_goal(text, "build-F"), "{text}");
     }
 }

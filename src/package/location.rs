@@ -1,5 +1,5 @@
-//! Whether a function's code may lie where it does: a template that names a folder far above itself would put all of that into
-//! a zip.
+//! Checks where a function's code lies relative to its template: a `CodeUri` that names a folder far above the template
+//! would put all of that folder into a zip.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,39 +7,41 @@ use std::path::{Path, PathBuf};
 use super::{Code, PackageError, Source};
 use crate::machine::interpreter::Language;
 
-/// How far from the template code lies.
+/// Where code lies relative to its template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// In the template's repository; or, where there is none, in the template's folder.
+pub enum CodeLocation {
+    /// In the template's repository; or, without a repository, in the template's folder.
     Inside,
-    /// Elsewhere: it is taken, and said.
+    /// Elsewhere: it is packaged, with this warning.
     Outside(String),
 }
 
-/// Where a function's code lies, seen from the template's folder `template`. `home` is the user's folder. Of a crate only the
-/// executable is deployed, so it may lie anywhere.
+/// Where a function's code lies relative to the template's folder, `template`. `home` is the user's home folder. A crate may
+/// lie anywhere, because only its executable is deployed.
 ///
 /// # Errors
-/// When it is no code's folder: the root of the file system, the user's own folder, or one above the repository.
-pub fn reach(template: &Path, code: &Code, home: Option<&Path>) -> Result<Reach, PackageError> {
+/// When the folder cannot be one function's code: the root of the file system, the home folder, or a folder above the
+/// repository.
+pub fn locate(template: &Path, code: &Code, home: Option<&Path>) -> Result<CodeLocation, PackageError> {
     match &code.source {
         Source::Path(path) if Language::of(&code.runtime).is_some() || !path.join("Cargo.toml").is_file() => {
-            reach_of(template, path, home)
+            locate_path(template, path, home)
         }
-        _ => Ok(Reach::Inside),
+        _ => Ok(CodeLocation::Inside),
     }
 }
 
-/// Where `code`, a file or folder that exists, lies, seen from the template's folder `template`. `home` is the user's folder.
-fn reach_of(template: &Path, code: &Path, home: Option<&Path>) -> Result<Reach, PackageError> {
+/// As `locate`, for the path of the code. Paths that do not exist count as inside: they are reported elsewhere.
+fn locate_path(template: &Path, code: &Path, home: Option<&Path>) -> Result<CodeLocation, PackageError> {
     let (Ok(template), Ok(code)) = (fs::canonicalize(template), fs::canonicalize(code)) else {
-        return Ok(Reach::Inside);
+        return Ok(CodeLocation::Inside);
     };
     let repository = template.ancestors().find(|folder| folder.join(".git").exists());
     let root = repository.unwrap_or(&template);
     let refused = |what: &str| {
         let why = format!("{} is {what}, and all of it would be the function's code", code.display());
-        Err(PackageError::new("find the code", why).help("name the folder of this function's code alone in CodeUri"))
+        Err(PackageError::new("find the code", why)
+            .help("set CodeUri to the folder that contains only this function's code"))
     };
     let is_home = home.and_then(|home| fs::canonicalize(home).ok()).is_some_and(|home| home == code);
     if code.parent().is_none() {
@@ -49,9 +51,9 @@ fn reach_of(template: &Path, code: &Path, home: Option<&Path>) -> Result<Reach, 
         return refused("your home folder");
     }
     if code.starts_with(root) {
-        return Ok(Reach::Inside);
+        return Ok(CodeLocation::Inside);
     }
-    // Without a repository nothing says where the project begins: it may well be the folder above the template's.
+    // Without a repository the project's root is unknown: it may be the folder above the template's.
     let bound: Option<PathBuf> = match repository {
         Some(root) => Some(root.to_owned()),
         None => template.parent().map(Path::to_owned),
@@ -60,7 +62,7 @@ fn reach_of(template: &Path, code: &Path, home: Option<&Path>) -> Result<Reach, 
         return refused("a folder above the template's project");
     }
     let of = if repository.is_some() { "repository" } else { "template's folder" };
-    Ok(Reach::Outside(format!("the code is outside of the {of}: {}", code.display())))
+    Ok(CodeLocation::Outside(format!("the code is outside of the {of}: {}", code.display())))
 }
 
 #[cfg(test)]
@@ -93,9 +95,9 @@ mod tests {
             ("user", "user", "inside"),
             (app, "nowhere", "inside"),
         ] {
-            let found = match reach_of(&path(template), &path(code), Some(&home)) {
-                Ok(Reach::Inside) => "inside".to_owned(),
-                Ok(Reach::Outside(text)) => text,
+            let found = match locate_path(&path(template), &path(code), Some(&home)) {
+                Ok(CodeLocation::Inside) => "inside".to_owned(),
+                Ok(CodeLocation::Outside(text)) => text,
                 Err(error) => error.why,
             };
             assert!(found.contains(expected), "{template} {code}: {found}");

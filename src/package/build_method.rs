@@ -1,4 +1,4 @@
-//! Code that is built as its `Metadata` says, before it is packaged: by make or by esbuild, as SAM's CLI does it.
+//! Builds code by the `BuildMethod` of its `Metadata` before it is packaged: with make or esbuild, as SAM's CLI does.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
@@ -17,39 +17,39 @@ use crate::machine::interpreter::{self, Language};
 
 const DOING: &str = "build the code";
 
-/// How many builds go on side by side.
-const BUILDS: usize = 2;
+/// How many builds run in parallel.
+const MAX_BUILDS: usize = 2;
 
-/// The esbuild that is taken where a project has none.
-const ESBUILD: &str = "0.25.9";
+/// The esbuild for projects that have none.
+const DEFAULT_ESBUILD_VERSION: &str = "0.25.9";
 
-/// What an entry point may end in where it is named without; SAM's builder knows the first two.
+/// The extensions that an entry point may omit; SAM's builder only tries the first two.
 const EXTENSIONS: &[&str] = &["ts", "js", "tsx", "jsx", "mts", "mjs", "cts", "cjs"];
 
-/// A folder for what is built, removed with all that is in it when it is no longer needed.
+/// A folder for the output of builds; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Made(PathBuf);
+pub(super) struct ScratchFolder(PathBuf);
 
-impl Drop for Made {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         let _ = install::remove(&self.0);
     }
 }
 
-/// Builds the code of those functions whose metadata asks for it, and gives all functions: theirs with what was made, to be
-/// packaged as it is.
+/// Builds the code of the functions whose metadata requires it. Returns all functions; the source of those that were built
+/// is the output, to be packaged unchanged.
 ///
 /// # Errors
-/// When a build fails or makes nothing.
+/// When a build fails or has no output.
 pub(super) async fn prepare(
     functions: Vec<Code>,
     target: Target,
     options: &Options,
     progress: &(impl Fn(Progress) + Send + Sync),
-) -> Result<(Vec<Code>, Made), PackageError> {
+) -> Result<(Vec<Code>, ScratchFolder), PackageError> {
     let failed = |error: io::Error| PackageError::new(DOING, error);
     let cache = std::path::absolute(&options.cache).map_err(failed)?;
-    let made = Made(cache.join(format!("build.{}", std::process::id())));
+    let made = ScratchFolder(cache.join(format!("build.{}", std::process::id())));
     install::remove(&made.0).map_err(failed)?;
     let built = stream::iter(functions.into_iter().map(|code| {
         let scratch = made.0.join(&code.logical_id);
@@ -58,7 +58,7 @@ pub(super) async fn prepare(
             prepare_one(code, target, &scratch, options, progress).await.map_err(|error| error.of([id]))
         }
     }));
-    let functions = built.buffered(BUILDS).try_collect().await?;
+    let functions = built.buffered(MAX_BUILDS).try_collect().await?;
     Ok((functions, made))
 }
 
@@ -83,20 +83,21 @@ async fn prepare_one(
     Ok(code)
 }
 
-/// How code is built. A custom runtime's folder with nothing in it but a Makefile for it is made with that, as by SAM.
+/// The build method of code. As in SAM, a custom runtime's folder is built with make if it has a Makefile for the function
+/// and neither Cargo.toml nor bootstrap.
 fn method(code: &Code) -> Build {
     if code.build == Build::Ordinary
         && Language::of(&code.runtime).is_none()
         && let Source::Path(folder) = &code.source
         && !["Cargo.toml", "bootstrap"].iter().any(|name| folder.join(name).is_file())
-        && fs::read_to_string(folder.join("Makefile")).is_ok_and(|text| names_goal(&text, &goal(code)))
+        && fs::read_to_string(folder.join("Makefile")).is_ok_and(|text| has_goal(&text, &goal(code)))
     {
         return Build::Makefile(Makefile::default());
     }
     code.build.clone()
 }
 
-/// Finds what `prepare` would refuse before it builds anything; `None` where the metadata asks for no build.
+/// Checks for everything that `prepare` would reject before it builds; `None` if the metadata requires no build.
 pub(super) fn check(code: &Code) -> Option<Result<(), (&'static str, PackageError)>> {
     let of_method = |error| ("BuildMethod", error);
     match method(code) {
@@ -109,7 +110,7 @@ pub(super) fn check(code: &Code) -> Option<Result<(), (&'static str, PackageErro
     }
 }
 
-/// The folder of code that is to be built.
+/// The folder of the code to build.
 fn folder(code: &Code) -> Result<&Path, PackageError> {
     match &code.source {
         Source::Path(path) if path.is_dir() => Ok(path),
@@ -119,6 +120,7 @@ fn folder(code: &Code) -> Result<&Path, PackageError> {
     }
 }
 
+/// The make target of a function, as SAM names it.
 fn goal(code: &Code) -> String {
     format!("build-{}", code.logical_id)
 }
@@ -138,7 +140,7 @@ fn find_makefile(code: &Code, makefile: &Makefile) -> Result<PathBuf, PackageErr
         PackageError::new(DOING, why)
             .help(format!("it needs a target {goal}, which puts the code into $(ARTIFACTS_DIR)"))
     })?;
-    if !names_goal(&text, &goal) {
+    if !has_goal(&text, &goal) {
         let why = format!("{} has no target {goal}", path.display());
         return Err(PackageError::new(DOING, why).help(format!(
             "add one, which puts the code into $(ARTIFACTS_DIR):\n{goal}:\n\tcp *.js $(ARTIFACTS_DIR)"
@@ -147,8 +149,8 @@ fn find_makefile(code: &Code, makefile: &Makefile) -> Result<PathBuf, PackageErr
     Ok(path)
 }
 
-/// Whether a Makefile has a rule for a goal, or may have one: it includes others, or makes names of targets up.
-fn names_goal(text: &str, goal: &str) -> bool {
+/// Whether a Makefile has a rule for a goal, or may have one: it includes other files, or computes names of targets.
+fn has_goal(text: &str, goal: &str) -> bool {
     text.replace("\\\n", " ").lines().filter(|line| !line.starts_with(['\t', '#'])).any(|line| {
         let line = line.trim_start();
         if ["include", "-include", "sinclude", "$("].iter().any(|start| line.starts_with(start)) {
@@ -183,13 +185,13 @@ async fn make(
         }
     };
     if !runs_in.is_dir() {
-        let why = format!("the WorkingDirectory {} is no folder", runs_in.display());
+        let why = format!("the WorkingDirectory {} is not a folder", runs_in.display());
         return Err(PackageError::new(DOING, why).help("it is relative to the template"));
     }
     let goal = goal(code);
     let mut command = Command::new(interpreter::within(options.tools.as_deref(), "make"));
     command.arg("--makefile").arg(path).arg(&goal).current_dir(runs_in).env("ARTIFACTS_DIR", artifacts);
-    // Those of a make that runs wschat.
+    // A surrounding make that runs wschat sets these.
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
         command.env_remove(variable);
     }
@@ -197,12 +199,12 @@ async fn make(
     install::run(command, DOING, &format!("make {goal}"), without).await?;
     if fs::read_dir(artifacts).map_err(failed)?.next().is_none() {
         let why = format!("`make {goal}` put nothing into $(ARTIFACTS_DIR)");
-        return Err(PackageError::new(DOING, why).help("copy there what is to be deployed"));
+        return Err(PackageError::new(DOING, why).help("its rule must copy the files to deploy there"));
     }
     Ok(())
 }
 
-/// Copies a folder of the code at `top`, without `scratch`; links that stay in it remain links.
+/// Copies a folder of the code at `top`, without `scratch`. Links that stay inside `top` remain links.
 fn copy_folder(top: &Path, from: &Path, to: &Path, scratch: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -221,7 +223,7 @@ fn copy_folder(top: &Path, from: &Path, to: &Path, scratch: &Path) -> io::Result
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => copy_folder(top, &path, &copy, scratch)?,
             Ok(metadata) if metadata.is_file() => drop(fs::copy(&path, &copy)?),
-            // Sockets and links that lead nowhere are no code.
+            // Sockets and broken links are skipped.
             _ => {}
         }
     }
@@ -238,21 +240,21 @@ fn link(_target: &Path, _at: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// What esbuild is to make.
+/// The input and output files of esbuild.
 #[derive(Debug)]
-struct Points {
+struct EntryPoints {
     /// Files, relative to the code.
     files: Vec<String>,
-    /// What it makes of them.
+    /// The output of each.
     outputs: Vec<String>,
-    /// Whether outputs lie as their sources do; otherwise without the folders that all sources are in, as esbuild and SAM
-    /// have it.
-    as_sources: bool,
+    /// Whether outputs keep the folders of their sources; by default, esbuild and SAM drop the folders that all sources have
+    /// in common.
+    keeps_folders: bool,
 }
 
 /// The entry points of a function's bundle.
-fn entry_points(code: &Code, esbuild: &Esbuild, folder: &Path) -> Result<Points, PackageError> {
-    // SAM takes the handler's file where nothing is named.
+fn entry_points(code: &Code, esbuild: &Esbuild, folder: &Path) -> Result<EntryPoints, PackageError> {
+    // As in SAM, the default is the handler's file.
     let named = match &esbuild.entry_points[..] {
         [] => vec![code.handler.split_once('.').map_or(&*code.handler, |(file, _)| file).to_owned()],
         named => named.to_vec(),
@@ -278,17 +280,17 @@ fn entry_points(code: &Code, esbuild: &Esbuild, folder: &Path) -> Result<Points,
     };
     let outputs: Vec<String> = files.iter().map(short).collect();
     let long: Vec<String> = files.iter().map(|file| output(file)).collect();
-    // A handler that is named with its folder means the output with its folder.
+    // If the handler is named with its folder, the output needs that folder.
     let names = |outputs: &[String]| {
         let names = outputs.iter().map(String::as_str).collect();
         handler::check(Language::Node, &code.handler, &names, &Files::new(), "").is_ok()
     };
-    let as_sources = !names(&outputs) && names(&long);
-    Ok(Points { files, outputs: if as_sources { long } else { outputs }, as_sources })
+    let keeps_folders = !names(&outputs) && names(&long);
+    Ok(EntryPoints { files, outputs: if keeps_folders { long } else { outputs }, keeps_folders })
 }
 
-/// Checks that the handler is in what esbuild makes.
-fn check_outputs(code: &Code, points: &Points) -> Result<(), PackageError> {
+/// Checks that the handler is among esbuild's outputs.
+fn check_outputs(code: &Code, points: &EntryPoints) -> Result<(), PackageError> {
     if code.layers {
         return Ok(());
     }
@@ -324,7 +326,7 @@ async fn bundle(
         command.arg("--bundle");
     }
     command.args(["--platform=node", "--log-level=warning"]).arg(format!("--outdir={}", artifacts.display()));
-    if points.as_sources {
+    if points.keeps_folders {
         command.arg("--outbase=.");
     }
     if let Some(modules) = modules {
@@ -339,19 +341,19 @@ async fn bundle(
     );
     done.await.map_err(|error| match &error.compiler {
         Some(said) if said.contains("Could not resolve") => error.help(
-            "what is imported must be in dependencies of package.json, or installed (npm install); what Lambda or a layer \
-             brings is named in BuildProperties: { External: [NAME] }",
+            "imported packages must be in dependencies of package.json, or installed (npm install); those that Lambda or a layer \
+             provides go into BuildProperties: { External: [NAME] }",
         ),
         _ => error,
     })?;
-    // Node.js takes a .js for CommonJS where no package.json says otherwise, and the code's own stays where it is.
+    // Node.js treats .js files as CommonJS unless a package.json says otherwise, and the code's own is not copied.
     if esbuild.modules && esbuild.extension.is_none() {
         fs::write(artifacts.join("package.json"), "{\"type\":\"module\"}\n").map_err(failed)?;
     }
     Ok(())
 }
 
-/// The project's own esbuild; where it has none, one from the registry, of the version that package.json asks for.
+/// The project's own esbuild; without one, esbuild from the registry in the version that package.json requires.
 async fn program(
     code: &Code,
     source: &Path,
@@ -364,7 +366,7 @@ async fn program(
     if let Some(program) = inside().map(|folder| folder.join(&below)).find(|program| program.is_file()) {
         return Ok(program);
     }
-    let mut version = ESBUILD.to_owned();
+    let mut version = DEFAULT_ESBUILD_VERSION.to_owned();
     for folder in inside() {
         let manifest = manifest(folder)?.unwrap_or_default();
         let mut asked =
@@ -376,15 +378,15 @@ async fn program(
         }
     }
     let stage = npm::tool("esbuild", &version, source, options);
-    if !stage.is_made(&options.cache) {
+    if !stage.is_installed(&options.cache) {
         progress(Progress::Note(format!("installing esbuild for {} ({})", code.logical_id, stage.what)));
-        stage.make(&options.cache).await?;
+        stage.install(&options.cache).await?;
     }
     let cache = std::path::absolute(&options.cache).map_err(|error| PackageError::new(DOING, error))?;
     Ok(cache.join(stage.key()).join(below))
 }
 
-/// What the code declares, installed for it: `None` where it is installed in the project already, as for the developer.
+/// Installs the code's declared dependencies and returns their `node_modules`; `None` if the project has them installed.
 async fn modules(
     code: &Code,
     source: &Path,
@@ -407,13 +409,13 @@ async fn modules(
     let node = interpreter::find(&code.runtime, options.tools.as_deref()).await;
     let version = node.map(|node| node.version).unwrap_or_default();
     let Modules::Install(stage) = npm::modules(source, code, target, &version, options)? else { return Ok(None) };
-    if !stage.is_made(&options.cache) {
+    if !stage.is_installed(&options.cache) {
         let what = format!("installing the dependencies of {} ({})", code.logical_id, stage.what);
         progress(Progress::Note(what));
-        stage.make(&options.cache).await?;
+        stage.install(&options.cache).await?;
     }
     let failed = |error: io::Error| PackageError::new(DOING, error);
-    // Packages find each other there without links.
+    // Copied or hard-linked, so that packages resolve each other without symbolic links.
     for (name, file) in stage.installed(&options.cache, &std::collections::BTreeSet::new())? {
         let place = scratch.join(name);
         fs::create_dir_all(place.parent().unwrap_or(scratch)).map_err(failed)?;
