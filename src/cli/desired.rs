@@ -246,6 +246,10 @@ impl Desired<'_> {
             code: code.iter().map(|(id, zip)| (id.clone(), zip.sha256.clone())).collect(),
         };
         self.plan = plan::diff(self.stack, &self.live, &options).map_err(|errors| result::all(&errors))?;
+        // Without AWS's delays an integration that was begun has ended before anything can be removed.
+        if !self.aws.has_quotas() {
+            self.plan = std::mem::take(&mut self.plan).without_drain();
+        }
         Ok(())
     }
 }

@@ -33,7 +33,7 @@ pub struct Args {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
-    /// Print what happens as JSON, a line an event
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -111,15 +111,12 @@ impl Args {
                 run.rounds.push(Round::new(&plan, &Outcome::default(), Instant::now()));
                 self.timings.tell("down", &run, &aws, ui);
                 ui.say(if !plan.steps.is_empty() {
-                    format!("All else of stack {name} is gone.")
+                    format!("Everything else of stack {name} is gone.")
                 } else if removed {
                     format!("Stack {name} is gone.")
                 } else {
                     let instead = list::instead(&self.target, name, ui).await;
-                    format!(
-                        "There is nothing of stack {name} in account {} ({}).{instead}",
-                        scope.account, scope.region
-                    )
+                    format!("Stack {name} does not exist in account {} ({}).{instead}", scope.account, scope.region)
                 });
                 return Ok(Exit::Ok);
             }
@@ -159,6 +156,7 @@ impl Args {
             removed = true;
         }
         let again = Command::new("down").with(&self.target);
-        Err(format!("something of stack {name} keeps coming back\n  run it again: {again}").into())
+        Err(format!("resources of stack {name} were created again while it was deleted\n  run it again: {again}")
+            .into())
     }
 }

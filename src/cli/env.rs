@@ -10,7 +10,7 @@ use crate::ui::Ui;
 
 /// Print the exports that point the AWS CLI and the SDKs at the local cloud: eval "$(wschat env)"
 ///
-/// The local cloud is started unless it runs. Among the exports is its access key, without which it lets nobody call.
+/// The local cloud is started if it is not running. Among the exports is its access key; it refuses calls without it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -94,7 +94,7 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     stacks
 }
 
-/// What to say below "there is nothing of stack `name`": the stacks that there are, as far as they may be read; empty
+/// What to say below "stack `name` does not exist": the stacks that exist, as far as they may be read; empty
 /// where there are none.
 pub(super) async fn instead(target: &target::Args, name: &str, ui: &Ui) -> String {
     let Ok(aws) = target.open_as(target::EVERY, ui).await else { return String::new() };

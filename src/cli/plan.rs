@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::result;
 use crate::ui::{self, Ui};
 
-/// Show what `up` would do: every property that changes, why, what it interrupts, and who may do more than before
+/// Show what `up` would do: every property that changes, why, what it interrupts, and which permissions widen
 ///
 /// Reads and changes nothing. The exit code is 0 when there is nothing to do, and 2 when there is.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
     /// Print the plan as one JSON object
     #[arg(long)]
     json: bool,
-    /// Fail where the plan interrupts anybody: what it lists under "interrupts"
+    /// Fail if the plan interrupts clients: what it lists under "interrupts"
     #[arg(long)]
     no_interruption: bool,
     /// Show the resources that do not change, too

@@ -6,7 +6,7 @@ use crate::core::plan;
 use crate::core::policy;
 use crate::ui::Ui;
 
-/// Print the IAM policy that the next `up` needs: to do what it would do now, and to take it back
+/// Print the IAM policy that the next `up` needs for its changes and their rollback
 ///
 /// Reads what is there and changes nothing; nothing is built, so the policy allows every function new code.
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use crate::core::stack::{MASK, Output, Stack};
 use crate::core::types::{Live, api, stage};
 use crate::core::words::Token;
 use crate::execute::Outcome;
-use crate::ui::Ui;
+use crate::ui::{Ui, printable};
 
 /// The outputs, with what AWS minted put in; those that hold a secret are masked, unless secrets are to be shown.
 pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>, show_secrets: bool) -> BTreeMap<String, String> {
@@ -84,7 +84,7 @@ pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
             ui.line(json!({"event": "failure", "resource": step.name, "type": step.type_name,
                 "action": step.action.word(), "error": call}));
         } else {
-            ui.say(format_args!("{} ({}) failed: {error}", step.name, step.type_name));
+            ui.say(format_args!("{} ({}) failed: {error}", printable::line(&plan.label(step)), step.type_name));
         }
     }
 }
@@ -95,7 +95,7 @@ pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
 /// Where it interrupts anybody: what, and why.
 pub fn uninterrupted(plan: &Plan) -> Result<(), Failure> {
     let found: Vec<String> =
-        plan.interruptions().map(|(step, text)| format!("{} ({}): {text}", step.name, step.type_name)).collect();
+        plan.interruptions().map(|(step, text)| format!("{} ({}): {text}", plan.label(step), step.type_name)).collect();
     if found.is_empty() {
         return Ok(());
     }

@@ -14,8 +14,8 @@ use crate::ui::printable;
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
-/// The exit code is 0 when all is well, 2 when something is missing, changed, under way or broken, and 3 when there is
-/// nothing of the stack.
+/// The exit code is 0 when the stack is healthy, 2 when something is missing, changed, still changing or broken, and 3 when
+/// the stack does not exist.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -37,7 +37,7 @@ impl Args {
         if !live.iter().any(|one| one.owner == Owner::Stack) {
             let instead = list::instead(&self.target, name, ui).await;
             let (account, region) = (&scope.account, &scope.region);
-            ui.say(format_args!("There is nothing of stack {name} in account {account} ({region}).{instead}"));
+            ui.say(format_args!("Stack {name} does not exist in account {account} ({region}).{instead}"));
             if self.json {
                 ui.line(json!({"stack": name, "account": scope.account, "region": scope.region, "well": false,
                     "uris": [], "resources": [], "problems": []}));

@@ -37,7 +37,7 @@ pub struct Args {
     /// Do not ask before something is deleted or replaced
     #[arg(long, short)]
     yes: bool,
-    /// Let a template without a single resource of the stack's take the whole stack's place
+    /// Allow a template that shares no resource with the stack to replace all of it
     #[arg(long)]
     replace_stack: bool,
     /// Do not roll back when a step fails: the next run goes on from there
@@ -46,10 +46,10 @@ pub struct Args {
     /// Do not wait for messages that are under way before what they may use is removed
     #[arg(long, env = "WSCHAT_NO_DRAIN", value_parser = clap::builder::FalseyValueParser::new())]
     no_drain: bool,
-    /// Do nothing where the plan interrupts anybody: what it lists under "interrupts"
+    /// Do nothing if the plan interrupts clients: what it lists under "interrupts"
     #[arg(long)]
     no_interruption: bool,
-    /// Print what happens as JSON, a line an event
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
     /// Print outputs that hold a value of a NoEcho parameter, too; without it they are ****
@@ -80,8 +80,7 @@ impl Args {
         let mut run = Run { begun, connected: desired.connected, rounds: Vec::new() };
         let mut plans: Vec<String> = Vec::new();
         for round in 1..=ROUNDS {
-            // Without AWS's delays an integration that was begun has ended before anything can be removed.
-            if self.no_drain || !desired.aws.has_quotas() {
+            if self.no_drain {
                 desired.plan = desired.plan.without_drain();
             }
             self.show(&desired, ui);
@@ -123,10 +122,10 @@ impl Args {
             if !goes_on {
                 return Err(self.fail(&desired, &outcome, stopped, ui).await);
             }
-            ui.say("Another run is at work on this stack: reading again what is there.");
+            ui.say("Another run is changing this stack; planning again.");
             desired.again().await?;
         }
-        Err("another run is at work on this stack; try again when it is done".into())
+        Err("another run is changing this stack; try again when it is done".into())
     }
 
     /// Carries out a plan, shown as it goes on; gives whether somebody stopped it, too.
@@ -181,7 +180,7 @@ impl Args {
     fn agree(&self, ui: &Ui, plan: &Plan, agreed: bool) -> Result<(), Failure> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             return Err(format!(
-                "this is not the plan {digest} but {}: what is there, or what shall be, has changed since\n  look at it with: {}",
+                "plan {digest} is out of date (now {}): the template, the code or the deployed resources changed\n  look at it with: {}",
                 plan.digest(),
                 Command::new("plan").with(&self.desired)
             )

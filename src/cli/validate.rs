@@ -10,9 +10,9 @@ use crate::core::template::render::{Rendering, Source, render};
 use crate::core::words::{Problem, Step};
 use crate::ui::Ui;
 
-/// Say all that is wrong with a template, and all that will hurt when it runs
+/// Check a template for errors and likely run-time problems (works offline)
 ///
-/// Asks nobody, builds nothing and needs no account. A parameter without a value is taken to have one that fits.
+/// Makes no calls, builds nothing, needs no account. A parameter without a value is assumed to have a valid one.
 ///
 /// Ends with 0 where there are no errors, warnings or not; with 1 where there are.
 ///
@@ -36,7 +36,7 @@ fn rules() -> String {
         .chain(project::RULES.iter().copied())
         .map(|(name, reason)| format!("  {name}: {reason}"))
         .collect();
-    format!("Warnings, and what happens to those who leave them:\n{}", lines.join("\n"))
+    format!("Warnings, and the consequence of ignoring each:\n{}", lines.join("\n"))
 }
 
 impl Args {
@@ -67,11 +67,7 @@ fn summary(file: &str, errors: usize, warnings: usize) -> String {
         many => Some(format!("{many} {what}s")),
     };
     let counts: Vec<String> = [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect();
-    if counts.is_empty() {
-        format!("{file}: nothing to complain about")
-    } else {
-        format!("{file}: {}", counts.join(", "))
-    }
+    if counts.is_empty() { format!("{file}: no problems") } else { format!("{file}: {}", counts.join(", ")) }
 }
 
 /// What `--json` prints.

@@ -33,7 +33,7 @@ fn info(hint: &str) -> Value {
 async fn the_chat_app_is_deployed_serves_messages_and_is_deleted() {
     let cloud = Cloud::start().go();
     let status = cloud.status().exits(3);
-    assert_eq!(status.stderr, format!("There is nothing of stack {STACK} in account 000000000000 (us-east-1).\n"));
+    assert_eq!(status.stderr, format!("Stack {STACK} does not exist in account 000000000000 (us-east-1).\n"));
     let no_url = cloud.wschat(&["url", "--local"]).exits(3);
     assert_eq!(no_url.stdout, "");
     let expected = format!(
@@ -80,7 +80,7 @@ async fn the_chat_app_is_deployed_serves_messages_and_is_deleted() {
     same(&cloud.inventory().await, &Inventory::new());
     let again = cloud.down();
     again.changes_nothing();
-    assert_eq!(again.stderr, format!("There is nothing of stack {STACK} in account 000000000000 (us-east-1).\n"));
+    assert_eq!(again.stderr, format!("Stack {STACK} does not exist in account 000000000000 (us-east-1).\n"));
     assert!(Client::try_connect(&uri).await.is_err());
 }
 

@@ -389,7 +389,7 @@ async fn a_plan_is_shown_completely_and_carried_out_exactly() {
     template.save(&cloud);
     let stopped = cloud.wschat(&["up", "--local", "--yes", "--plan", digest]).exits(1);
     stopped.changes_nothing();
-    assert!(stopped.stderr.contains(&format!("this is not the plan {digest}")), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains(&format!("plan {digest} is out of date")), "{}", stopped.stderr);
     template.set("Echo.MemorySize", json!(512));
     template.save(&cloud);
     let run = cloud.wschat(&["up", "--local", "--yes", "--plan", digest]).ok();

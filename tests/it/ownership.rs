@@ -454,7 +454,7 @@ fn existing_stacks_are_listed() {
     let list = |flags: &[&str]| cloud.wschat(&[&["list", "--local"], flags].concat()).ok();
     assert_eq!(list(&[]).stderr, "There is no stack in account 000000000000 (us-east-1).\n");
     let nothing = cloud.down();
-    assert_eq!(nothing.stderr, "There is nothing of stack app in account 000000000000 (us-east-1).\n");
+    assert_eq!(nothing.stderr, "Stack app does not exist in account 000000000000 (us-east-1).\n");
     let up = |stack: &str| cloud.wschat(&["up", "--local", "--yes", "--stack", stack]).ok();
     up("shop");
     up("app-two");
@@ -476,7 +476,7 @@ fn existing_stacks_are_listed() {
 
     let there = "\n  did you mean --stack shop? There are: app-two, shop";
     let down = down(&cloud, "shopp");
-    assert_eq!(down.stderr, format!("There is nothing of stack shopp in account 000000000000 (us-east-1).{there}\n"));
+    assert_eq!(down.stderr, format!("Stack shopp does not exist in account 000000000000 (us-east-1).{there}\n"));
     let status = cloud.wschat(&["status", "--local", "--stack", "shopp"]).exits(3);
     assert!(status.stderr.ends_with(&format!("{there}\n")), "{}", status.stderr);
     let url = cloud.wschat(&["url", "--local", "--stack", "shopp"]);

@@ -64,7 +64,7 @@ fn json_output_has_the_same_problems() {
 fn the_projects_own_template_has_no_problems() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (code, stdout, stderr) = validate(folder, &[]);
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "templates/chat.yaml: nothing to complain about\n", ""));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "templates/chat.yaml: no problems\n", ""));
     let (code, stdout, _) = validate(folder, &["--json"]);
     let report: Value = serde_json::from_str(&stdout).unwrap();
     let nothing = json!({ "file": "templates/chat.yaml", "errors": 0, "warnings": 0, "problems": [] });
@@ -130,8 +130,8 @@ Resources:
 ";
     let folder = project(template);
     for (arguments, code, words) in [
-        (&[][..], 0, "nothing to complain about"),
-        (&["--parameter", "Size=512"][..], 0, "nothing to complain about"),
+        (&[][..], 0, "no problems"),
+        (&["--parameter", "Size=512"][..], 0, "no problems"),
         (&["--parameter", "Size=1024"][..], 1, "the parameter Size must be at most 512, not \"1024\""),
         (&["--parameter", "Sise=512"][..], 1, "did you mean \"Size\"?"),
     ] {

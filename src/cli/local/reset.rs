@@ -29,7 +29,7 @@ impl Args {
         let there_was_one = process::reset(data, self.only).await?;
         match self.only {
             _ if !there_was_one => ui.line("There was no local cloud."),
-            Some(part) => ui.line(format!("The local cloud's {} is empty; the rest is as it was.", part.name())),
+            Some(part) => ui.line(format!("Deleted the local cloud's {}; everything else is kept.", part.name())),
             None => ui.line("The local cloud is gone."),
         }
         Ok(Exit::Ok)

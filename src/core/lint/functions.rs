@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::invocation::called;
-use super::{Scene, runtimes, text};
+use super::{Scene, text};
 use crate::core::types::function;
-use crate::core::words::Problem;
+use crate::core::words::{Problem, runtimes};
 
 /// The longest that API Gateway waits for an integration of a WebSocket API, in seconds ("Amazon API Gateway quotas").
 const GATEWAY_TIMEOUT: i64 = 29;

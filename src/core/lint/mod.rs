@@ -11,9 +11,7 @@ mod invocation;
 mod names;
 mod refused;
 mod rights;
-pub(crate) mod runtimes;
-
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use time::Date;
@@ -50,7 +48,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "unmatched-source-arn",
-        reason: "the permission permits nothing",
+        reason: "the permission has no effect: it matches no route",
         check: invocation::unmatched_source,
     },
     Rule {
@@ -58,7 +56,11 @@ const RULES: &[Rule] = &[
         reason: "CloudFormation may deploy the API before it has its routes, and then they are not served",
         check: gateway::deployment_before_routes,
     },
-    Rule { name: "unknown-event", reason: "nothing is ever routed there", check: gateway::unknown_event },
+    Rule {
+        name: "unknown-event",
+        reason: "no event has this name, so nothing is routed there",
+        check: gateway::unknown_event,
+    },
     Rule { name: "malformed-uri", reason: "API Gateway finds no function there", check: gateway::uri_form },
     Rule { name: "stage-without-deployment", reason: "the stage serves nothing", check: gateway::undeployed },
     Rule { name: "throttle-zero", reason: "every message is refused", check: gateway::throttle },
@@ -79,7 +81,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "ignored-authorizer",
-        reason: "API Gateway asks an authorizer for routes with the authorization CUSTOM alone, and lets everybody in",
+        reason: "only routes with AuthorizationType CUSTOM call the authorizer; this one is open to everyone",
         check: refused::ignored_authorizer,
     },
     Rule {
@@ -104,7 +106,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "untrusted-role",
-        reason: "Lambda may not assume the role, and makes no function with it",
+        reason: "Lambda cannot assume the role, and refuses to create the function",
         check: rights::untrusted,
     },
     Rule {
@@ -112,7 +114,7 @@ const RULES: &[Rule] = &[
         reason: "the function's calls to DynamoDB are denied",
         check: rights::table_without_grant,
     },
-    Rule { name: "unused-grant", reason: "a right that nobody needs is a risk only", check: rights::unused_grant },
+    Rule { name: "unused-grant", reason: "a permission that is not used is only a risk", check: rights::unused_grant },
     Rule {
         name: "unmatched-connection-grant",
         reason: "the function cannot post to the API's connections",
@@ -120,7 +122,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "visible-secret",
-        reason: "a parameter without NoEcho is shown to everybody who may read the stack",
+        reason: "a parameter without NoEcho is shown to everyone who can read the stack",
         check: declared::visible_secret,
     },
     Rule {

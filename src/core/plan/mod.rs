@@ -163,10 +163,10 @@ impl Step {
     pub fn why(&self) -> &str {
         self.reason.as_deref().unwrap_or(match self.action {
             Action::Keep => "it is as the template says",
-            Action::Create => "it is not there",
+            Action::Create => "not deployed yet",
             Action::Update => "it differs from the template",
             Action::Replace => "it differs from the template in what cannot be changed",
-            Action::Delete | Action::Retain => "the template no longer describes it",
+            Action::Delete | Action::Retain => "not in the template any more",
         })
     }
 

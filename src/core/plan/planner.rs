@@ -210,7 +210,7 @@ impl Planner<'_> {
                     properties: properties.join(", "),
                 });
             }
-            format!("in place of {}, which cannot be changed into it", old.physical_id)
+            format!("replaces {}, which cannot be updated in place", old.physical_id)
         });
         self.plan.steps.push(Step {
             action: Action::Create,
@@ -392,13 +392,7 @@ impl Planner<'_> {
                 continue;
             }
             let still_wanted = wanted.is_some();
-            let reason = if still_wanted {
-                "another takes its place"
-            } else if live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_some()) {
-                "the template does not describe it: it was added by hand, or is what a changed one leaves behind"
-            } else {
-                "the template no longer describes it"
-            };
+            let reason = if still_wanted { "replaced by a new one" } else { "not in the template any more" };
             let mut step = leaving(live, Some(reason.to_owned()));
             if let Some(wanted) = wanted {
                 step.action = gone_or_left(wanted.update_replace_policy);

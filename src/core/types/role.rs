@@ -63,7 +63,7 @@ impl Kind for Role {
         let mut found = grants::gained(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
         for arn in grants::texts(&new["ManagedPolicyArns"]) {
             if !grants::texts(&old["ManagedPolicyArns"]).contains(&arn) {
-                found.push(format!("may all that {} allows", Token::readable(arn)));
+                found.push(format!("may do everything that {} allows", Token::readable(arn)));
             }
         }
         let trust = |role: &Value| grants::grants(&role["AssumeRolePolicyDocument"], "Allow");

@@ -5,6 +5,7 @@ mod deletion_policy;
 pub mod deserialize;
 pub mod naming;
 mod problem;
+pub mod runtimes;
 mod scope;
 mod shown;
 mod token;

@@ -9,8 +9,7 @@ use time::Date;
 use time::macros::date;
 
 use super::error::{self, constraint};
-use crate::core::lint::runtimes::end;
-use crate::core::types::constraints::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
+use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES, end};
 use crate::local::wire::ApiError;
 use crate::machine::interpreter::Language;
 

@@ -10,33 +10,8 @@ use crate::core::types::{
     alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
     stage, table,
 };
+use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, Token};
-
-/// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
-pub const RESERVED_VARIABLES: &[&str] = &[
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
-    "AWS_DEFAULT_REGION",
-    "AWS_REGION",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
-    "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_LAMBDA_RUNTIME_API",
-    "LAMBDA_TASK_ROOT",
-    "LAMBDA_RUNTIME_DIR",
-];
-
-/// The most that all variables of a function together may take, as JSON, in bytes (Lambda developer guide, quotas; what it
-/// measures is in its refusal: "String measured: {...}").
-pub const LONGEST_ENVIRONMENT: usize = 4096;
 
 /// How many tags a resource may have, in every service here.
 const MOST_TAGS: usize = 50;

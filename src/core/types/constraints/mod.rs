@@ -11,8 +11,6 @@ use std::sync::{LazyLock, OnceLock};
 use regex_lite::Regex;
 use serde_json::Value;
 
-pub use documented::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
-
 use crate::core::words::deserialize::subject;
 use crate::core::words::{Path, Problem, Token, nearest};
 

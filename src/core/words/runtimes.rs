@@ -1,4 +1,4 @@
-//! When Lambda's runtimes end.
+//! Facts about Lambda's runtimes that the deployer and the local cloud share: when they end, and what their environment allows.
 
 use time::Date;
 use time::macros::date;
@@ -31,6 +31,32 @@ pub fn newest(runtime: &str) -> Option<&'static str> {
     };
     ENDS.iter().filter(|end| language(end.name) == own).max_by_key(|end| end.deprecated).map(|end| end.name)
 }
+
+/// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
+pub const RESERVED_VARIABLES: &[&str] = &[
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+];
+
+/// The most that all variables of a function together may take, as JSON, in bytes (Lambda developer guide, quotas; what it
+/// measures is in its refusal: "String measured: {...}").
+pub const LONGEST_ENVIRONMENT: usize = 4096;
 
 /// From AWS's Lambda developer guide, "Lambda runtimes" and "Runtime deprecation", as cfn-lint 1.58.0 has collected it
 /// (`LmbdRuntimeLifecycle.json`). AWS moves these days now and then, as a rule to later ones. `dotnet9` is for container
