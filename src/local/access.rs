@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use serde::{Deserialize, Serialize};
 
 use super::iam::{BASE32, random};
-use super::seams::Roles;
+use super::ports::Roles;
 use super::store::Store;
 use super::wire::{ApiError, Request};
 
@@ -27,7 +27,7 @@ impl AccessKey {
     }
 
     /// One that is as good as any other, where everybody may call.
-    pub fn anybodys() -> Self {
+    pub fn placeholder() -> Self {
         Self { id: "local".to_owned(), secret: "local".to_owned() }
     }
 

@@ -23,7 +23,7 @@ pub const ROTATE_ABOVE: u64 = 16 << 20;
 
 /// One call and what it was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
+pub struct LoggedCall {
     /// When the request had arrived: RFC 3339, UTC, milliseconds.
     pub at: String,
     /// Milliseconds until the answer was ready.
@@ -60,7 +60,7 @@ impl CallLog {
     }
 
     /// Writes one line, before the answer goes out: who has the answer finds the call in the log.
-    pub fn record(&self, call: &Call) {
+    pub fn record(&self, call: &LoggedCall) {
         let line = serde_json::to_vec(call).map(|mut line| {
             line.push(b'\n');
             line
@@ -118,8 +118,8 @@ pub fn timestamp(at: OffsetDateTime) -> String {
 mod tests {
     use super::*;
 
-    fn call(operation: &'static str) -> Call {
-        Call {
+    fn call(operation: &'static str) -> LoggedCall {
+        LoggedCall {
             at: timestamp(OffsetDateTime::UNIX_EPOCH),
             ms: 3,
             service: "lambda".into(),
@@ -144,7 +144,7 @@ mod tests {
         }
         let text = fs::read_to_string(store.path(FILE)).unwrap();
         assert!(text.starts_with(r#"{"at":"1970-01-01T00:00:00.000Z","ms":3,"service":"lambda","#), "{text}");
-        let read: Vec<Call> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let read: Vec<LoggedCall> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, calls);
     }
 

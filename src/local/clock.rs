@@ -1,6 +1,7 @@
 //! The wall clock, as AWS writes it. What must survive a restart is kept as milliseconds since the epoch.
 
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 /// Now, in milliseconds since the epoch.
@@ -13,6 +14,12 @@ pub fn now_millis() -> i64 {
 pub fn iso8601(millis: i64) -> String {
     let moment = OffsetDateTime::UNIX_EPOCH + Duration::seconds(millis.div_euclid(1000));
     moment.format(&Rfc3339).unwrap_or_default()
+}
+
+/// The time now as Lambda writes it into logs: `2026-01-02T03:04:05.678Z`.
+pub fn log_time() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::authorization::Need;
+use super::context::CloudContext;
 use super::query::{Query, Xml, answer};
-use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
 const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
@@ -22,7 +22,7 @@ impl CloudFormation {
     ///
     /// # Errors
     /// None: it keeps nothing.
-    pub fn open(_shell: &Shell) -> io::Result<Arc<Self>> {
+    pub fn open(_shell: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self))
     }
 }
@@ -45,7 +45,7 @@ impl Service for CloudFormation {
         let query = Query::read(request);
         let resource = match query.get("StackName") {
             // A stack's ARN ends in an id that its name does not tell.
-            Some(name) => Shell::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
+            Some(name) => CloudContext::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
             None => "*".to_owned(),
         };
         vec![Need::new(format!("cloudformation:{operation}"), resource)]

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::bucket::{Bucket, Rate};
+use super::token_bucket::{Rate, TokenBucket};
 use super::wire::ApiError;
 use crate::core::words::nearest;
 
@@ -32,7 +32,7 @@ pub struct Conditions {
     /// promise.
     pub ordered: bool,
     latency: BTreeMap<String, Duration>,
-    throttles: Vec<(String, Rate, Mutex<Bucket>)>,
+    throttles: Vec<(String, Rate, Mutex<TokenBucket>)>,
     bits_per_second: Option<f64>,
     /// When the uplink has carried all that was given to it so far.
     link_free: Mutex<Option<Instant>>,
@@ -246,14 +246,14 @@ impl Conditions {
 
     /// Counts a mutation of `api` as under way until the answer is dropped. `None` where another one is under way
     /// and the dice say that the two collide.
-    pub fn contend<'a>(&'a self, api: &'a str) -> Option<Contended<'a>> {
+    pub fn begin_mutation<'a>(&'a self, api: &'a str) -> Option<MutationInProgress<'a>> {
         let mut busy = lock(&self.busy);
         let under_way = busy.entry(api.to_owned()).or_default();
         if *under_way > 0 && lock(&self.dice).random::<f64>() < self.conflict_chance {
             return None;
         }
         *under_way += 1;
-        Some(Contended { conditions: self, api })
+        Some(MutationInProgress { conditions: self, api })
     }
 
     /// When the uplink will have carried `bytes` more, given to it now; `None` where it takes no time.
@@ -290,12 +290,12 @@ impl Conditions {
 
 /// One mutation of an API under way.
 #[derive(Debug)]
-pub struct Contended<'a> {
+pub struct MutationInProgress<'a> {
     conditions: &'a Conditions,
     api: &'a str,
 }
 
-impl Drop for Contended<'_> {
+impl Drop for MutationInProgress<'_> {
     fn drop(&mut self) {
         let mut busy = lock(&self.conditions.busy);
         if let Some(under_way) = busy.get_mut(self.api) {

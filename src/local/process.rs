@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::access::AccessKey;
 use super::call_log::rotate;
 use super::conditions::Conditions;
-use super::part::Part;
+use super::data_part::DataPart;
 use super::server::{Health, TOKEN};
 use super::store::{Damaged, write_private};
 use crate::machine::interpreter::VERSION_MANAGERS;
@@ -37,17 +37,17 @@ const LOCK: &str = "wschat.lock";
 const RECORD: &str = "process.json";
 
 /// How long a server may take to answer after it was started.
-const STARTING: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server may take to stop before it is killed: it gives environments three seconds.
-const STOPPING: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often to look. A start takes tens of milliseconds, and somebody waits for it.
-const GLANCE: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// What to start a server with.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct ServerOptions {
     /// The port; 0 for any free one; without one, the folder's last.
     pub port: Option<u16>,
     /// The conditions file.
@@ -58,7 +58,7 @@ pub struct Options {
 
 /// A server that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningServer {
     pub pid: u32,
     /// On loopback, for HTTP and TLS alike.
     pub port: u16,
@@ -71,12 +71,12 @@ pub struct Running {
     pub key: AccessKey,
     /// Whether everybody may call.
     pub open: bool,
-    pub origin: Origin,
+    pub origin: StartOutcome,
 }
 
 /// Where a running server came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum StartOutcome {
     /// It was running already.
     Found,
     /// It was started now.
@@ -87,11 +87,11 @@ pub enum Origin {
 
 /// What there is to a data folder's server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum ServerState {
     Stopped,
     /// It lives and does not answer: it is starting, stopping or stuck.
     Silent,
-    Running(Running),
+    Running(RunningServer),
 }
 
 /// Why a server could not be started, found or stopped.
@@ -126,7 +126,7 @@ fn under(conditions: Option<&Path>) -> String {
 
 /// What the server says of itself to those who may stop it (`process.json`, for the user's eyes only).
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
+pub struct ServerRecord {
     pub pid: u32,
     pub port: u16,
     /// What `/_wschat/stop` asks for.
@@ -180,43 +180,43 @@ pub fn conditions_file(path: &Path) -> Result<(ConditionsFile, Conditions), Proc
 ///
 /// # Errors
 /// When it does not start, or runs with another port or other conditions than those asked for.
-pub async fn ensure(data: &Path, options: &Options) -> Result<Running, ProcessError> {
-    let folder = Folder::make(data)?;
+pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServer, ProcessError> {
+    let folder = DataFolder::make(data)?;
     let asked = options.conditions.as_deref().map(conditions_file).transpose()?.map(|(file, _)| file);
     let mut conditions = asked.clone();
     let mut open = options.open;
-    let mut origin = Origin::Started;
-    if let Some(record) = folder.settled(STARTING).await? {
+    let mut origin = StartOutcome::Started;
+    if let Some(record) = folder.settled(START_TIMEOUT).await? {
         if record.binary == Binary::this() {
-            return record.suiting(options, asked.as_ref(), Origin::Found);
+            return record.matching(options, asked.as_ref(), StartOutcome::Found);
         }
         conditions = conditions.or(record.conditions);
         open |= record.open;
-        origin = Origin::Replaced;
+        origin = StartOutcome::Replaced;
         stop(data).await?;
     }
     let record = folder.start(options.port, conditions.as_ref(), open).await?;
     // Somebody else's start may have come first, with other wishes.
-    record.suiting(options, asked.as_ref(), origin)
+    record.matching(options, asked.as_ref(), origin)
 }
 
 /// The server of a data folder, if it runs and answers.
-pub async fn find(data: &Path) -> Option<Running> {
+pub async fn find(data: &Path) -> Option<RunningServer> {
     match state(data).await {
-        State::Running(running) => Some(running),
-        State::Stopped | State::Silent => None,
+        ServerState::Running(running) => Some(running),
+        ServerState::Stopped | ServerState::Silent => None,
     }
 }
 
 /// What there is to the server of a data folder.
-pub async fn state(data: &Path) -> State {
-    let Ok(folder) = Folder::existing(data) else { return State::Stopped };
+pub async fn state(data: &Path) -> ServerState {
+    let Ok(folder) = DataFolder::existing(data) else { return ServerState::Stopped };
     if !folder.is_served() {
-        return State::Stopped;
+        return ServerState::Stopped;
     }
     match folder.answering().await {
-        Some(record) => State::Running(record.running(Origin::Found)),
-        None => State::Silent,
+        Some(record) => ServerState::Running(record.running(StartOutcome::Found)),
+        None => ServerState::Silent,
     }
 }
 
@@ -226,18 +226,18 @@ pub async fn state(data: &Path) -> State {
 /// # Errors
 /// When it cannot be stopped.
 pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
-    let Ok(folder) = Folder::existing(data) else { return Ok(false) };
+    let Ok(folder) = DataFolder::existing(data) else { return Ok(false) };
     if !folder.is_served() {
         return Ok(false);
     }
-    let deadline = Instant::now() + STOPPING;
+    let deadline = Instant::now() + STOP_TIMEOUT;
     let mut told = false;
     while folder.is_served() && Instant::now() < deadline {
         // One that is only starting has no record yet, or does not answer yet.
         if let Some(record) = folder.record().filter(|_| !told) {
             told = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
         }
-        sleep(GLANCE).await;
+        sleep(POLL_INTERVAL).await;
     }
     if let Some(record) = folder.record()
         && folder.is_served()
@@ -245,14 +245,14 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
         // The lock is held and the record is its holder's, so this pid is nobody else's.
         kill(record.pid);
     }
-    if folder.unserved_within(STOPPING).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
+    if folder.unserved_within(STOP_TIMEOUT).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
 }
 
 impl ProcessError {
     /// What went wrong while something of a data folder was opened.
     pub(super) fn of_opening(folder: &Path, doing: &str, source: io::Error) -> Self {
         let damaged = source.get_ref().and_then(|inner| inner.downcast_ref::<Damaged>());
-        match damaged.and_then(|damaged| Some((damaged, Part::of(&damaged.file)?))) {
+        match damaged.and_then(|damaged| Some((damaged, DataPart::of(&damaged.file)?))) {
             Some((damaged, part)) => Self::Damaged {
                 damaged: damaged.to_string(),
                 help: format!("wschat local reset --only {} --data {}", part.name(), folder.display()),
@@ -266,8 +266,8 @@ impl ProcessError {
 ///
 /// # Errors
 /// When the server cannot be stopped, the folder not be deleted, or it is not a local cloud's.
-pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError> {
-    let Ok(folder) = Folder::existing(data) else { return Ok(false) };
+pub async fn reset(data: &Path, only: Option<DataPart>) -> Result<bool, ProcessError> {
+    let Ok(folder) = DataFolder::existing(data) else { return Ok(false) };
     if !folder.0.join(LOCK).exists() {
         return Err(ProcessError::NotOurs(folder.0));
     }
@@ -285,9 +285,9 @@ pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError
     Ok(true)
 }
 
-impl Record {
-    fn running(self, origin: Origin) -> Running {
-        Running {
+impl ServerRecord {
+    fn running(self, origin: StartOutcome) -> RunningServer {
+        RunningServer {
             pid: self.pid,
             port: self.port,
             version: self.binary.version,
@@ -300,12 +300,12 @@ impl Record {
     }
 
     /// This server, if it is what was asked for; nothing asked for suits always.
-    fn suiting(
+    fn matching(
         self,
-        options: &Options,
+        options: &ServerOptions,
         conditions: Option<&ConditionsFile>,
-        origin: Origin,
-    ) -> Result<Running, ProcessError> {
+        origin: StartOutcome,
+    ) -> Result<RunningServer, ProcessError> {
         if options.open && !self.open {
             return Err(ProcessError::NotOpen);
         }
@@ -322,9 +322,9 @@ impl Record {
 
 /// The data folder of a local cloud, as an absolute path.
 #[derive(Debug, Clone)]
-pub struct Folder(PathBuf);
+pub struct DataFolder(PathBuf);
 
-impl Folder {
+impl DataFolder {
     /// The folder, made where it is missing.
     ///
     /// # Errors
@@ -353,7 +353,7 @@ impl Folder {
         for _ in 0..50 {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) => sleep(GLANCE).await,
+                Err(TryLockError::WouldBlock) => sleep(POLL_INTERVAL).await,
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
@@ -364,7 +364,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn remember(&self, record: &Record) -> Result<(), ProcessError> {
+    pub fn write_record(&self, record: &ServerRecord) -> Result<(), ProcessError> {
         let json = serde_json::to_vec_pretty(record).map_err(io::Error::from);
         json.and_then(|json| write_private(&self.0.join(RECORD), &json))
             .map_err(|source| ProcessError::Io { doing: format!("write {RECORD}"), source })
@@ -374,7 +374,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub fn forget(&self) -> Result<(), ProcessError> {
+    pub fn remove_record(&self) -> Result<(), ProcessError> {
         match fs::remove_file(self.0.join(RECORD)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(ProcessError::Io { doing: format!("remove {RECORD}"), source: error })
@@ -399,19 +399,19 @@ impl Folder {
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
-    fn record(&self) -> Option<Record> {
+    fn record(&self) -> Option<ServerRecord> {
         serde_json::from_slice(&fs::read(self.0.join(RECORD)).ok()?).ok()
     }
 
     /// The record, if its server answers.
-    async fn answering(&self) -> Option<Record> {
+    async fn answering(&self) -> Option<ServerRecord> {
         let record = self.record()?;
         let health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
         (health.pid == record.pid).then_some(record)
     }
 
     /// The server once it answers, `None` once there is none.
-    async fn settled(&self, within: Duration) -> Result<Option<Record>, ProcessError> {
+    async fn settled(&self, within: Duration) -> Result<Option<ServerRecord>, ProcessError> {
         let deadline = Instant::now() + within;
         while self.is_served() {
             if let Some(record) = self.answering().await {
@@ -420,7 +420,7 @@ impl Folder {
             if Instant::now() > deadline {
                 return Err(ProcessError::Silent(self.0.join(LOG)));
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(None)
     }
@@ -431,7 +431,7 @@ impl Folder {
             if Instant::now() > deadline {
                 return false;
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
         true
     }
@@ -441,13 +441,13 @@ impl Folder {
         port: Option<u16>,
         conditions: Option<&ConditionsFile>,
         open: bool,
-    ) -> Result<Record, ProcessError> {
+    ) -> Result<ServerRecord, ProcessError> {
         let log = self.0.join(LOG);
         let logged = fs::metadata(&log).map_or(0, |log| log.len());
         let mut child = self
             .spawn(port, conditions, open)
             .map_err(|source| ProcessError::Io { doing: "start its process".to_owned(), source })?;
-        let deadline = Instant::now() + STARTING;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             // Whose server it is that answers does not matter; one that lost the race ends without an error.
             if let Some(record) = self.answering().await {
@@ -461,7 +461,7 @@ impl Folder {
             if Instant::now() > deadline {
                 return Err(ProcessError::Silent(log));
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::access::Guard;
 use super::authorization::Authorizer;
-use super::call_log::{Call, CallLog, is_mutating, timestamp};
+use super::call_log::{CallLog, LoggedCall, is_mutating, timestamp};
 use super::conditions::Conditions;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 
@@ -106,7 +106,7 @@ impl Router {
 
     async fn call(&self, service: &dyn Service, operation: &str, request: Request) -> Result<Response, ApiError> {
         let name = service.name();
-        let api = service.contended(operation, &request);
+        let api = service.mutated_api(operation, &request);
         let admitted = self.conditions.before(name, operation, size(&request)).await;
         let admitted =
             admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(name, operation, &request)));
@@ -116,11 +116,11 @@ impl Router {
             None => Ok(()),
         });
         // Held until the answer goes out: for that long another mutation can run into this one.
-        let contended = match (&admitted, &api) {
-            (Ok(()), Some(api)) => Some(self.conditions.contend(api)),
+        let mutation = match (&admitted, &api) {
+            (Ok(()), Some(api)) => Some(self.conditions.begin_mutation(api)),
             _ => None,
         };
-        let result = match (admitted, &contended) {
+        let result = match (admitted, &mutation) {
             (Err(refused), _) => Err(refused),
             (Ok(()), Some(None)) => Err(ApiError::new(
                 409,
@@ -215,8 +215,8 @@ impl Entry {
         response
     }
 
-    fn call(self, service: &'static str, operation: &'static str, status: u16, code: Option<String>) -> Call {
-        Call {
+    fn call(self, service: &'static str, operation: &'static str, status: u16, code: Option<String>) -> LoggedCall {
+        LoggedCall {
             at: timestamp(self.at),
             ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             service: service.into(),

@@ -15,11 +15,11 @@ use super::access::{AccessKey, Guard};
 use super::call_log::{CallLog, timestamp};
 use super::cloud::Cloud;
 use super::conditions::Conditions;
-use super::process::{Binary, Folder, Options, ProcessError, Record, conditions_file};
+use super::context::CloudContext;
+use super::ports::SdkInstaller;
+use super::process::{Binary, DataFolder, ProcessError, ServerOptions, ServerRecord, conditions_file};
 use super::router::Router;
-use super::seams::Sdk;
 use super::server::{Health, Listeners, Server};
-use super::shell::Shell;
 use super::store::Store;
 use super::tls;
 
@@ -27,9 +27,9 @@ use super::tls;
 pub const DEFAULT_PORT: u16 = 4579;
 
 /// How often to look whether the data folder is still there.
-const LOOK: Duration = Duration::from_secs(1);
+const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-const MOST_FILES: u64 = 1 << 20;
+const MAX_OPEN_FILES: u64 = 1 << 20;
 
 /// Serves the cloud of a data folder in this process, until SIGTERM, SIGINT or a request to stop. Where another
 /// process serves the folder already, it returns at once: that one is as good.
@@ -38,14 +38,14 @@ const MOST_FILES: u64 = 1 << 20;
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(), ProcessError> {
-    let Options { port, conditions, open } = options;
-    let folder = Folder::make(data)?;
+pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstaller>) -> Result<(), ProcessError> {
+    let ServerOptions { port, conditions, open } = options;
+    let folder = DataFolder::make(data)?;
     let Some(_lock) = folder.lock().await? else {
         tracing::info!("another process serves this folder");
         return Ok(());
     };
-    folder.forget()?;
+    folder.remove_record()?;
     raise_file_limit();
     let doing = |what: &'static str| {
         let folder = folder.path();
@@ -63,12 +63,12 @@ pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(
     let store = Store::open(folder.path()).map_err(doing("open the data folder"))?;
     let listeners = listen(&store, port).await?;
     let port = listeners.port();
-    let key = if open { Ok(AccessKey::anybodys()) } else { AccessKey::open(&store) };
+    let key = if open { Ok(AccessKey::placeholder()) } else { AccessKey::open(&store) };
     let key = key.map_err(doing("make an access key"))?;
     let tls = tls::open(&store).map_err(doing("make certificates"))?;
     let calls = CallLog::open(&store).map_err(doing("open the call log"))?;
-    let shell = Shell { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
-    let cloud = Cloud::open(&shell, sdk).map_err(doing("open the services"))?;
+    let context = CloudContext { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
+    let cloud = Cloud::open(&context, sdk).map_err(doing("open the services"))?;
 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
@@ -90,8 +90,8 @@ pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(
         stop: watch::Sender::new(false),
     });
     stop_on_signals(server.stop.clone()).map_err(doing("listen for signals"))?;
-    shell.store.save("port", &port).map_err(doing("remember the port"))?;
-    folder.remember(&Record {
+    context.store.save("port", &port).map_err(doing("remember the port"))?;
+    folder.write_record(&ServerRecord {
         pid: std::process::id(),
         port,
         token,
@@ -109,14 +109,14 @@ pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(
     tracing::info!("stopping");
     vanished.abort();
     cloud.shutdown().await;
-    folder.forget()
+    folder.remove_record()
 }
 
 /// Stops the server when its folder is deleted, or another stands in its place: nothing that it does would be kept, and
 /// the next `start` there would be a second server.
-async fn stop_without_folder(folder: Folder, stop: watch::Sender<bool>) {
+async fn stop_without_folder(folder: DataFolder, stop: watch::Sender<bool>) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(FOLDER_CHECK_INTERVAL).await;
         if !folder.is_locked_by_us() {
             tracing::warn!("the data folder is gone");
             stop.send_replace(true);
@@ -130,7 +130,7 @@ async fn stop_without_folder(folder: Folder, stop: watch::Sender<bool>) {
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     // More than a million is asked for by nobody, and some systems refuse "unlimited".
-    let wanted = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    let wanted = limit.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
     if limit.current.is_some_and(|current| current < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
     {

@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
+use super::header_case::HeaderCase;
 use super::router::{Entry, Router, decode_query, scope};
-use super::spelling::Spelling;
 use super::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
@@ -30,10 +30,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// How long a connection may take for its first byte, its TLS handshake and the head of each request. It bounds a pause
 /// between two requests as well, so it is longer than most clients keep a connection that they do not use.
-const HEAD: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
 /// How long answers under way may take after the server was told to stop.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The header that carries the process's token to `/_wschat/stop`.
 pub const TOKEN: &str = "x-wschat-token";
@@ -135,45 +135,47 @@ impl Server {
             }
         }
         drop(listeners);
-        let _ = tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let mut stop = self.stop.subscribe();
         let mut first = [0];
         let peeked = tokio::select! {
-            peeked = tokio::time::timeout(HEAD, stream.peek(&mut first)) => peeked.unwrap_or(Ok(0)),
+            peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => peeked.unwrap_or(Ok(0)),
             () = stopped(&mut stop) => return,
         };
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         match peeked {
             Ok(0) | Err(_) => {}
-            Ok(_) if first[0] == TLS_HANDSHAKE => match tokio::time::timeout(HEAD, self.tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak_http(stream, peer).await,
-                Ok(Err(error)) => tracing::debug!("{peer} did not shake hands: {error}"),
-                Err(_) => tracing::debug!("{peer} did not finish its TLS handshake in time"),
-            },
-            Ok(_) => self.speak_http(stream, peer).await,
+            Ok(_) if first[0] == TLS_HANDSHAKE => {
+                match tokio::time::timeout(HEAD_TIMEOUT, self.tls.accept(stream)).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, peer).await,
+                    Ok(Err(error)) => tracing::debug!("{peer} did not shake hands: {error}"),
+                    Err(_) => tracing::debug!("{peer} did not finish its TLS handshake in time"),
+                }
+            }
+            Ok(_) => self.serve_http(stream, peer).await,
         }
     }
 
-    async fn speak_http(
+    async fn serve_http(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: SocketAddr,
     ) {
         let mut stop = self.stop.subscribe();
-        let spelling = Spelling::default();
-        let stream = spelling.clone().watch(stream);
+        let header_case = HeaderCase::default();
+        let stream = header_case.clone().watch(stream);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let server = Arc::clone(&self);
-            request.extensions_mut().insert(spelling.clone());
+            request.extensions_mut().insert(header_case.clone());
             async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
@@ -200,7 +202,7 @@ impl Server {
         {
             return on_wire(Response::json(403, &serde_json::json!({ "message": why })));
         }
-        if let Some(answer) = self.own(&request) {
+        if let Some(answer) = self.process_endpoint(&request) {
             return on_wire(answer);
         }
         match read(body, self.router.body_limit(&request)).await {
@@ -225,7 +227,7 @@ impl Server {
     }
 
     /// What is asked of the process, not of the cloud.
-    fn own(&self, request: &Request) -> Option<Response> {
+    fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
             ("POST", "/_wschat/stop") => {

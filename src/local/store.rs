@@ -76,7 +76,7 @@ impl Store {
 
 /// A service's state: what its file says, and the same in memory.
 #[derive(Debug)]
-pub struct Kept<T> {
+pub struct PersistedState<T> {
     store: Store,
     name: &'static str,
     unsaved: fn(io::Error) -> ApiError,
@@ -84,7 +84,7 @@ pub struct Kept<T> {
     changing: Mutex<()>,
 }
 
-impl<T: Clone + Default + Serialize + DeserializeOwned> Kept<T> {
+impl<T: Clone + Default + Serialize + DeserializeOwned> PersistedState<T> {
     /// Loads what was last saved under `name`. `unsaved` words the refusal of a change that cannot be saved.
     ///
     /// # Errors

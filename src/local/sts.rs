@@ -7,10 +7,10 @@ use async_trait::async_trait;
 
 use super::authorization::Need;
 use super::clock::{iso8601, now_millis};
+use super::context::{ACCOUNT, CloudContext};
 use super::iam::{Iam, temporary_credentials};
+use super::ports::Credentials;
 use super::query::{Query, Xml, answer};
-use super::seams::Credentials;
-use super::shell::{ACCOUNT, Shell};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -30,7 +30,7 @@ impl Sts {
     ///
     /// # Errors
     /// None: it keeps nothing.
-    pub fn open(_shell: &Shell, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
+    pub fn open(_shell: &CloudContext, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self { iam }))
     }
 
@@ -131,19 +131,19 @@ fn written(credentials: &Credentials, seconds: u32) -> Xml {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::ports::Roles;
     use crate::local::query::testing::{call, texts};
-    use crate::local::seams::Roles;
     use crate::local::store::Store;
 
     fn open(folder: &tempfile::TempDir) -> (Arc<Iam>, Arc<Sts>) {
-        let shell = Shell {
+        let context = CloudContext {
             port: 0,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
             ca_bundle: folder.path().join("ca.pem"),
         };
-        let iam = Iam::open(&shell).unwrap();
-        let sts = Sts::open(&shell, iam.clone()).unwrap();
+        let iam = Iam::open(&context).unwrap();
+        let sts = Sts::open(&context, iam.clone()).unwrap();
         (iam, sts)
     }
 

@@ -213,7 +213,7 @@ pub trait Service: Send + Sync {
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError>;
 
     /// For operations that change an API Gateway API: its id. Overlapping ones may collide (`conditions`).
-    fn contended(&self, _operation: &str, _request: &Request) -> Option<String> {
+    fn mutated_api(&self, _operation: &str, _request: &Request) -> Option<String> {
         None
     }
 

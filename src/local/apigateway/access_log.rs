@@ -8,14 +8,14 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::event::{self, Occasion, Origin};
+use super::event::{self, Origin, RequestInfo};
 use super::model::AccessLogSettings;
-use crate::local::seams::{LogEvent, LogSink};
+use crate::local::ports::{LogEvent, LogSink};
 
 /// What became of one request of a client.
 #[derive(Debug)]
-pub struct Record {
-    pub occasion: Occasion,
+pub struct AccessRecord {
+    pub request_info: RequestInfo,
     /// `CONNECT`, `MESSAGE` or `DISCONNECT`.
     pub event_type: &'static str,
     /// As far as one was selected.
@@ -38,11 +38,11 @@ pub struct Integration {
     pub error: Option<&'static str>,
 }
 
-impl Record {
+impl AccessRecord {
     /// A request that comes in now.
     pub fn new(event_type: &'static str) -> Self {
         Self {
-            occasion: Occasion::now(),
+            request_info: RequestInfo::now(),
             event_type,
             route_key: None,
             message_id: None,
@@ -61,7 +61,7 @@ impl Record {
             return;
         }
         let event = LogEvent {
-            timestamp: event::milliseconds(self.occasion.at),
+            timestamp: event::milliseconds(self.request_info.at),
             message: filled(format, |name| self.variable(name, origin)),
         };
         // AWS's are 32 such letters, too, and mean nothing.
@@ -81,7 +81,7 @@ impl Record {
             "error.message" => self.error.map(str::to_owned),
             "error.messageString" => self.error.map(|error| json!(error).to_string()),
             "eventType" => text(self.event_type),
-            "extendedRequestId" | "requestId" => text(&self.occasion.request_id),
+            "extendedRequestId" | "requestId" => text(&self.request_info.request_id),
             "identity.sourceIp" => text(&origin.source_ip),
             "identity.userAgent" => origin.user_agent.clone(),
             "integration.error" | "integrationErrorMessage" => integration?.error.map(str::to_owned),
@@ -91,8 +91,8 @@ impl Record {
             "integration.latency" | "integrationLatency" => Some(integration?.latency.as_millis().to_string()),
             "integration.status" => integration?.status.map(|status| status.to_string()),
             "messageId" => self.message_id.clone(),
-            "requestTime" => Some(event::request_time(self.occasion.at)),
-            "requestTimeEpoch" => Some(event::milliseconds(self.occasion.at).to_string()),
+            "requestTime" => Some(event::request_time(self.request_info.at)),
+            "requestTimeEpoch" => Some(event::milliseconds(self.request_info.at).to_string()),
             "routeKey" => self.route_key.clone(),
             "stage" => text(&origin.stage),
             "status" => Some(self.status.to_string()),

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Call;
+use super::ControlCall;
 use super::model::State;
 use super::rules::{Answer, bad_request};
 use crate::local::wire::{ApiError, Response};
@@ -32,7 +32,7 @@ struct Operation {
     value: String,
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     // What AWS answers beside the role is the same for every account that has not asked for more.
     let mut account = json!({
         "apiKeyVersion": "4",
@@ -45,7 +45,7 @@ pub fn get(state: &State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &account))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     for Operation { op, path, value } in call.request.json::<Patch>()?.patch_operations {
         if op != "replace" || path != ROLE_PATH {
             return Err(bad_request(format!("Invalid patch operation specified: {op} {path}")));

@@ -12,16 +12,16 @@ use super::integration;
 use super::model::{AuthorizerConfig, Strings};
 use crate::local::authorization::Need;
 use crate::local::iam::{self, Verdict};
-use crate::local::seams::Functions;
+use crate::local::ports::Functions;
 
 /// What an identity source begins with.
 pub const SOURCES: &[&str] = &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
 
 /// How long an authorizer may take: as long as any integration.
-const PATIENCE: Duration = Duration::from_secs(29);
+const TIMEOUT: Duration = Duration::from_secs(29);
 
 /// What an authorizer says of a client to all that the client sets off: `requestContext.authorizer`.
-pub type Context = Map<String, Value>;
+pub type AuthorizerContext = Map<String, Value>;
 
 /// Why a client is not let in: the status of the refused handshake, and its message.
 pub type Refused = (StatusCode, &'static str);
@@ -68,7 +68,7 @@ pub async fn ask(
     source_arn: &str,
     route_arn: &str,
     event: Bytes,
-) -> Result<Context, Refused> {
+) -> Result<AuthorizerContext, Refused> {
     if !authorizer.identity_source.iter().all(|source| handshake.has(source)) {
         return Err(UNAUTHORIZED);
     }
@@ -80,7 +80,7 @@ pub async fn ask(
         tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
         return Err(FAILED);
     }
-    let Ok(answer) = tokio::time::timeout(PATIENCE, functions.invoke(function, event)).await else {
+    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, event)).await else {
         tracing::warn!(function, "the authorizer timed out");
         return Err(FAILED);
     };
@@ -109,9 +109,9 @@ pub async fn ask(
     }
 }
 
-/// Principal, policy document and context of an authorizer's answer. Context values are scalars, which events show as
+/// Principal, policy document and context of an authorizer's answer. AuthorizerContext values are scalars, which events show as
 /// text.
-fn read(answer: &Value) -> Option<(String, String, Context)> {
+fn read(answer: &Value) -> Option<(String, String, AuthorizerContext)> {
     let principal = answer["principalId"].as_str()?.to_owned();
     let policy = answer.get("policyDocument").filter(|policy| policy.is_object())?.to_string();
     let given = match &answer["context"] {
@@ -124,6 +124,6 @@ fn read(answer: &Value) -> Option<(String, String, Context)> {
         Value::Bool(_) | Value::Number(_) => Some((name, value.to_string().into())),
         Value::Array(_) | Value::Object(_) => None,
     };
-    let context = given.into_iter().map(text).collect::<Option<Context>>()?;
+    let context = given.into_iter().map(text).collect::<Option<AuthorizerContext>>()?;
     Some((principal, policy, context))
 }

@@ -1,6 +1,6 @@
 //! CreateAuthorizer, GetAuthorizer, GetAuthorizers, UpdateAuthorizer, DeleteAuthorizer.
 
-use super::Call;
+use super::ControlCall;
 use super::integration;
 use super::model::{AuthorizerConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
@@ -9,7 +9,7 @@ use crate::local::wire::{ApiError, Response};
 /// Authorizers an API may have (WebSocket quotas).
 const MAXIMUM: usize = 10;
 
-pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
     let config: AuthorizerConfig = rules::parse(rules::members(call.request)?)?;
     check(&config)?;
@@ -25,17 +25,17 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let authorizer = state.api(call)?.authorizers.get(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &representation(call.id(1), authorizer)))
 }
 
-pub fn list(state: &State, call: &Call<'_>) -> Answer {
+pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let authorizers = state.api(call)?.authorizers.iter();
     rules::page(call.request, authorizers.map(|(id, config)| (id.clone(), representation(id, config))))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let authorizer = state.api_mut(call)?.authorizers.get_mut(call.id(1)).ok_or_else(|| unknown(call))?;
     let config = rules::merge(authorizer, rules::members(call.request)?)?;
     check(&config)?;
@@ -43,7 +43,7 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &representation(call.id(1), authorizer)))
 }
 
-pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
     let id = call.id(1);
     if api.routes.values().any(|route| route.config.authorizer_id.as_deref() == Some(id)) {
@@ -73,6 +73,6 @@ fn representation(id: &str, config: &AuthorizerConfig) -> Members {
     members
 }
 
-fn unknown(call: &Call<'_>) -> ApiError {
+fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("Authorizer", call.id(1))
 }

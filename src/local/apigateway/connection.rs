@@ -35,7 +35,7 @@ const MESSAGE_COST: usize = 256;
 /// limits how many are worked on is the function's concurrency.
 const BACKLOG: usize = 1024;
 /// How long a client may take to answer a close frame.
-const CLOSING: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -100,14 +100,14 @@ pub struct Connection {
     active: AtomicU64,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     budget: Arc<Semaphore>,
-    closing: mpsc::Sender<Ending>,
+    closing: mpsc::Sender<ConnectionEnd>,
 }
 
 /// What a connection's task receives from others.
 #[derive(Debug)]
 pub struct Mailbox {
     outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    closing: mpsc::Receiver<Ending>,
+    closing: mpsc::Receiver<ConnectionEnd>,
 }
 
 #[derive(Debug)]
@@ -119,29 +119,29 @@ enum Outgoing {
 
 /// How a connection ended: what `$disconnect` is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
+pub struct ConnectionEnd {
     pub code: u16,
     pub reason: String,
     /// Whether the gateway ended it, and the client is to be told.
-    ours: bool,
+    by_gateway: bool,
 }
 
-impl Ending {
-    fn ours(code: CloseCode, reason: &str) -> Self {
-        Self { code: code.into(), reason: reason.to_owned(), ours: true }
+impl ConnectionEnd {
+    fn by_gateway(code: CloseCode, reason: &str) -> Self {
+        Self { code: code.into(), reason: reason.to_owned(), by_gateway: true }
     }
 
     /// The client's close frame; without one, the code and the words that AWS puts there.
-    fn of_client(frame: Option<CloseFrame>) -> Self {
+    fn by_client(frame: Option<CloseFrame>) -> Self {
         match frame {
-            Some(frame) => Self { code: frame.code.into(), reason: frame.reason.to_string(), ours: false },
-            None => Self { code: 1005, reason: "Client-side close frame status not set".to_owned(), ours: false },
+            Some(frame) => Self { code: frame.code.into(), reason: frame.reason.to_string(), by_gateway: false },
+            None => Self { code: 1005, reason: "Client-side close frame status not set".to_owned(), by_gateway: false },
         }
     }
 
     /// The connection broke off without a close frame.
     pub fn broken() -> Self {
-        Self { code: 1006, reason: String::new(), ours: false }
+        Self { code: 1006, reason: String::new(), by_gateway: false }
     }
 }
 
@@ -179,12 +179,12 @@ impl Connection {
 
     /// Asks the connection's task to close it; the first to ask decides how.
     pub fn close(&self) {
-        let _ = self.closing.try_send(Ending::ours(CloseCode::Normal, "Connection Closed Normally"));
+        let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Normal, "Connection Closed Normally"));
     }
 
     /// Asks the connection's task to close it because the gateway goes away.
     fn go_away(&self) {
-        let _ = self.closing.try_send(Ending::ours(CloseCode::Away, "Going away"));
+        let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Away, "Going away"));
     }
 
     /// When the last frame went through.
@@ -220,9 +220,9 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     let (sink, mut stream) = socket.split();
     let Mailbox { outgoing, mut closing } = mailbox;
     let writer = tokio::spawn(write(sink, outgoing));
-    let mut work = Work::new(&gateway, &connection);
+    let mut work = ClientMessages::new(&gateway, &connection);
 
-    let ending = loop {
+    let end = loop {
         let deadline = connection.deadline(gateway.limits);
         tokio::select! {
             frame = stream.next(), if work.len() < BACKLOG => {
@@ -230,14 +230,14 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
                 match received(frame) {
                     Received::Text(text) => work.add(text),
                     Received::Control => {}
-                    Received::End(ending) => break ending,
+                    Received::End(end) => break end,
                 }
             }
             () = work.step(), if work.len() > 0 => {}
-            Some(ending) = closing.recv() => break ending,
+            Some(end) = closing.recv() => break end,
             () = tokio::time::sleep_until(deadline) => {
                 if Instant::now() >= connection.deadline(gateway.limits) {
-                    break Ending::ours(CloseCode::Away, "Going away");
+                    break ConnectionEnd::by_gateway(CloseCode::Away, "Going away");
                 }
             }
         }
@@ -246,13 +246,13 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     gateway.connections.remove(&connection.origin.connection_id);
     // What the client sent before the end is still worked on. `$disconnect` waits for it only where messages are
     // handled in order, and nothing waits for a client that is slow to close its side.
-    let ordered = gateway.shell.conditions.ordered;
+    let ordered = gateway.context.conditions.ordered;
     let messages = async {
         while work.len() > 0 {
             work.step().await;
         }
     };
-    let disconnected = gateway.disconnected(&connection.origin, &ending);
+    let disconnected = gateway.disconnected(&connection.origin, &end);
     let rest = async {
         if ordered {
             messages.await;
@@ -261,12 +261,12 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
             tokio::join!(messages, disconnected);
         }
     };
-    tokio::join!(rest, close(&connection, stream, writer, &ending));
+    tokio::join!(rest, close(&connection, stream, writer, &end));
 }
 
 /// The messages of one client. They are handled side by side, as on AWS, where neither order nor `$disconnect` after a
 /// message is promised; with `ordered` in the conditions file one at a time.
-struct Work<'a> {
+struct ClientMessages<'a> {
     gateway: &'a ApiGateway,
     connection: &'a Connection,
     /// How many may be handled at once.
@@ -275,9 +275,9 @@ struct Work<'a> {
     running: FuturesUnordered<BoxFuture<'a, Option<Message>>>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ClientMessages<'a> {
     fn new(gateway: &'a ApiGateway, connection: &'a Connection) -> Self {
-        let at_once = if gateway.shell.conditions.ordered { 1 } else { usize::MAX };
+        let at_once = if gateway.context.conditions.ordered { 1 } else { usize::MAX };
         Self { gateway, connection, at_once, waiting: VecDeque::new(), running: FuturesUnordered::new() }
     }
 
@@ -319,23 +319,27 @@ enum Received {
     Text(Utf8Bytes),
     /// Ping, pong: the socket answers by itself.
     Control,
-    End(Ending),
+    End(ConnectionEnd),
 }
 
 fn received(frame: Option<Result<Message, Error>>) -> Received {
     match frame {
         Some(Ok(Message::Text(text))) => Received::Text(text),
         Some(Ok(Message::Binary(_))) => {
-            Received::End(Ending::ours(CloseCode::Unsupported, "Binary frames are not supported"))
+            Received::End(ConnectionEnd::by_gateway(CloseCode::Unsupported, "Binary frames are not supported"))
         }
-        Some(Ok(Message::Close(frame))) => Received::End(Ending::of_client(frame)),
+        Some(Ok(Message::Close(frame))) => Received::End(ConnectionEnd::by_client(frame)),
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
-        Some(Err(Error::Capacity(_))) => Received::End(Ending::ours(CloseCode::Size, "Message too long")),
-        Some(Err(Error::Utf8(_))) => Received::End(Ending::ours(CloseCode::Invalid, "Invalid UTF-8")),
+        Some(Err(Error::Capacity(_))) => Received::End(ConnectionEnd::by_gateway(CloseCode::Size, "Message too long")),
+        Some(Err(Error::Utf8(_))) => Received::End(ConnectionEnd::by_gateway(CloseCode::Invalid, "Invalid UTF-8")),
         // A connection that was cut off counts as a protocol error, too, but has nobody to send a close frame to.
-        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => Received::End(Ending::broken()),
-        Some(Err(Error::Protocol(_))) => Received::End(Ending::ours(CloseCode::Protocol, "Protocol error")),
-        Some(Err(_)) | None => Received::End(Ending::broken()),
+        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+            Received::End(ConnectionEnd::broken())
+        }
+        Some(Err(Error::Protocol(_))) => {
+            Received::End(ConnectionEnd::by_gateway(CloseCode::Protocol, "Protocol error"))
+        }
+        Some(Err(_)) | None => Received::End(ConnectionEnd::broken()),
     }
 }
 
@@ -370,9 +374,9 @@ async fn close(
     connection: &Connection,
     stream: SplitStream<Socket>,
     writer: tokio::task::JoinHandle<SplitSink<Socket, Message>>,
-    ending: &Ending,
+    end: &ConnectionEnd,
 ) {
-    let frame = ending.ours.then(|| CloseFrame { code: ending.code.into(), reason: ending.reason.as_str().into() });
+    let frame = end.by_gateway.then(|| CloseFrame { code: end.code.into(), reason: end.reason.as_str().into() });
     let _ = connection.outgoing.send(Outgoing::Close(frame));
     let stop = writer.abort_handle();
     let leave = async {
@@ -382,6 +386,6 @@ async fn close(
         let _ = raw.shutdown().await;
         let _ = tokio::io::copy(raw, &mut tokio::io::sink()).await;
     };
-    let _ = tokio::time::timeout(CLOSING, leave).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, leave).await;
     stop.abort();
 }

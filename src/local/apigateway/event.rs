@@ -33,12 +33,12 @@ pub struct Origin {
 
 /// When an event happened and under which id it is logged.
 #[derive(Debug, Clone)]
-pub struct Occasion {
+pub struct RequestInfo {
     pub request_id: String,
     pub at: OffsetDateTime,
 }
 
-impl Occasion {
+impl RequestInfo {
     /// Now, under a new id.
     pub fn now() -> Self {
         Self { request_id: new_id(), at: OffsetDateTime::now_utc() }
@@ -62,14 +62,20 @@ pub fn request_time(time: OffsetDateTime) -> String {
 }
 
 /// A client asks to connect: with the headers and the query string of its handshake.
-pub fn connect(origin: &Origin, occasion: &Occasion, headers: &Pairs, query: &Pairs, variables: &Strings) -> Bytes {
+pub fn connect(
+    origin: &Origin,
+    request_info: &RequestInfo,
+    headers: &Pairs,
+    query: &Pairs,
+    variables: &Strings,
+) -> Bytes {
     let has_query = !query.is_empty();
     Event {
         headers: Some(single(headers)),
         multi_value_headers: Some(multiple(headers)),
         query_string_parameters: has_query.then(|| single(query)),
         multi_value_query_string_parameters: has_query.then(|| multiple(query)),
-        ..Event::new(origin, occasion, variables, "$connect", "CONNECT")
+        ..Event::new(origin, request_info, variables, "$connect", "CONNECT")
     }
     .bytes()
 }
@@ -77,7 +83,7 @@ pub fn connect(origin: &Origin, occasion: &Occasion, headers: &Pairs, query: &Pa
 /// An authorizer is asked about a client who wants to connect, to `method_arn`.
 pub fn authorize(
     origin: &Origin,
-    occasion: &Occasion,
+    request_info: &RequestInfo,
     headers: &Pairs,
     query: &Pairs,
     variables: &Strings,
@@ -87,7 +93,7 @@ pub fn authorize(
     let hop = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")];
     let hop = hop.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let headers: Pairs = headers.iter().cloned().chain(hop).collect();
-    let context = Event::new(origin, occasion, variables, "$connect", "CONNECT").request_context;
+    let context = Event::new(origin, request_info, variables, "$connect", "CONNECT").request_context;
     let event = json!({
         "type": "REQUEST",
         "methodArn": method_arn,
@@ -104,25 +110,25 @@ pub fn authorize(
 /// A client sent a message.
 pub fn message(
     origin: &Origin,
-    occasion: &Occasion,
+    request_info: &RequestInfo,
     message_id: &str,
     route_key: &str,
     body: &str,
     variables: &Strings,
 ) -> Bytes {
-    let mut event = Event::new(origin, occasion, variables, route_key, "MESSAGE");
+    let mut event = Event::new(origin, request_info, variables, route_key, "MESSAGE");
     event.request_context.message_id = Some(message_id.to_owned());
     event.body = Some(body);
     event.bytes()
 }
 
 /// A connection has ended, with this close code and reason.
-pub fn disconnect(origin: &Origin, occasion: &Occasion, code: u16, reason: &str, variables: &Strings) -> Bytes {
+pub fn disconnect(origin: &Origin, request_info: &RequestInfo, code: u16, reason: &str, variables: &Strings) -> Bytes {
     let headers: Pairs =
         [("Host", origin.domain_name.as_str()), ("x-api-key", ""), ("X-Forwarded-For", ""), ("x-restapi", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-    let mut event = Event::new(origin, occasion, variables, "$disconnect", "DISCONNECT");
+    let mut event = Event::new(origin, request_info, variables, "$disconnect", "DISCONNECT");
     event.headers = Some(single(&headers));
     event.multi_value_headers = Some(multiple(&headers));
     event.request_context.disconnect_status_code = Some(code);
@@ -186,7 +192,7 @@ struct Identity<'a> {
 impl<'a> Event<'a> {
     fn new(
         origin: &'a Origin,
-        occasion: &'a Occasion,
+        request_info: &'a RequestInfo,
         stage_variables: &'a Strings,
         route_key: &'a str,
         event_type: &'static str,
@@ -202,15 +208,15 @@ impl<'a> Event<'a> {
                 disconnect_status_code: None,
                 message_id: None,
                 event_type,
-                extended_request_id: &occasion.request_id,
-                request_time: request_time(occasion.at),
+                extended_request_id: &request_info.request_id,
+                request_time: request_time(request_info.at),
                 message_direction: "IN",
                 disconnect_reason: None,
                 stage: &origin.stage,
                 connected_at: origin.connected_at,
-                request_time_epoch: milliseconds(occasion.at),
+                request_time_epoch: milliseconds(request_info.at),
                 identity: Identity { user_agent: origin.user_agent.as_deref(), source_ip: &origin.source_ip },
-                request_id: &occasion.request_id,
+                request_id: &request_info.request_id,
                 domain_name: &origin.domain_name,
                 connection_id: &origin.connection_id,
                 api_id: &origin.api_id,
@@ -259,8 +265,8 @@ mod tests {
         }
     }
 
-    fn occasion() -> Occasion {
-        Occasion { request_id: "BFAaKFG7vHcFv6Q=".to_owned(), at: datetime!(2024-11-11 13:45:46.514 UTC) }
+    fn request_info() -> RequestInfo {
+        RequestInfo { request_id: "BFAaKFG7vHcFv6Q=".to_owned(), at: datetime!(2024-11-11 13:45:46.514 UTC) }
     }
 
     fn json(event: &Bytes) -> Value {
@@ -272,7 +278,7 @@ mod tests {
         let headers = vec![("Host".to_owned(), "h".to_owned()), ("X-A".to_owned(), "1".to_owned())];
         let query = vec![("room".to_owned(), "a".to_owned()), ("room".to_owned(), "b".to_owned())];
         let origin = Origin { user_agent: Some("wscat".to_owned()), ..origin() };
-        let event = connect(&origin, &occasion(), &headers, &query, &Strings::new());
+        let event = connect(&origin, &request_info(), &headers, &query, &Strings::new());
         insta::assert_json_snapshot!(json(&event), @r#"
         {
           "headers": {
@@ -321,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_connect_event_without_a_query_has_no_query_members() {
-        let event = json(&connect(&origin(), &occasion(), &Pairs::new(), &Pairs::new(), &Strings::new()));
+        let event = json(&connect(&origin(), &request_info(), &Pairs::new(), &Pairs::new(), &Strings::new()));
         assert!(event.get("queryStringParameters").is_none());
         assert!(event.get("multiValueQueryStringParameters").is_none());
         assert!(event.get("body").is_none());
@@ -330,7 +336,7 @@ mod tests {
     #[test]
     fn a_message_event_has_a_body_and_no_headers() {
         let variables = [("color".to_owned(), "blue".to_owned())].into();
-        let mut event = json(&message(&origin(), &occasion(), "LnAkecf5PHcCFxg=", "$default", "hello", &variables));
+        let mut event = json(&message(&origin(), &request_info(), "LnAkecf5PHcCFxg=", "$default", "hello", &variables));
         event["requestContext"]["messageId"] = "[messageId]".into();
         insta::assert_json_snapshot!(event, @r#"
         {
@@ -364,7 +370,7 @@ mod tests {
     #[test]
     fn a_disconnect_event_says_how_the_connection_ended() {
         let reason = "Client-side close frame status not set";
-        let event = json(&disconnect(&origin(), &occasion(), 1005, reason, &Strings::new()));
+        let event = json(&disconnect(&origin(), &request_info(), 1005, reason, &Strings::new()));
         assert_eq!(event["requestContext"]["eventType"], "DISCONNECT");
         assert_eq!(event["requestContext"]["disconnectStatusCode"], 1005);
         assert_eq!(event["requestContext"]["disconnectReason"], reason);

@@ -15,17 +15,17 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::access_log::{Integration, Record};
+use super::access_log::{AccessRecord, Integration};
 use super::authorizer::{self, Handshake};
-use super::connection::{self, Connection, Ending};
-use super::event::{self, Occasion, Origin, Pairs};
-use super::integration::{self, Failure, Returned};
+use super::connection::{self, Connection, ConnectionEnd};
+use super::event::{self, Origin, Pairs, RequestInfo};
+use super::integration::{self, IntegrationFailure, Returned};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;
 use super::selection;
 use super::{ApiGateway, connection::MAXIMUM_MESSAGE};
-use crate::local::shell::ACCOUNT;
-use crate::local::spelling::Spelling;
+use crate::local::context::ACCOUNT;
+use crate::local::header_case::HeaderCase;
 use crate::local::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).
@@ -67,14 +67,14 @@ impl ApiGateway {
             api_id,
             stage: stage_name,
             connection_id: event::new_id(),
-            domain_name: self.shell.authority(),
+            domain_name: self.context.authority(),
             source_ip: peer.ip().to_string(),
             user_agent: user_agent.map(str::to_owned),
             connected_at: event::milliseconds(OffsetDateTime::now_utc()),
             authorizer: None,
         };
-        let spelling = request.extensions().get::<Spelling>();
-        let headers = forwarded_headers(request.headers(), spelling, peer, self.shell.port);
+        let header_case = request.extensions().get::<HeaderCase>();
+        let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
         let sub_protocol = match self.connect(&state, &mut origin, &headers, &query).await {
             Ok(returned) => chosen_protocol(&returned.headers),
@@ -91,7 +91,7 @@ impl ApiGateway {
                 Ok(upgraded) => connection::serve(gateway, connection, mailbox, upgraded).await,
                 Err(_) => {
                     gateway.connections.remove(&connection.origin.connection_id);
-                    gateway.disconnected(&connection.origin, &Ending::broken()).await;
+                    gateway.disconnected(&connection.origin, &ConnectionEnd::broken()).await;
                 }
             }
         });
@@ -105,7 +105,7 @@ impl ApiGateway {
         if !serves(&self.state(), &api_id, &stage) {
             return None;
         }
-        let uri = format!("ws://{}/{api_id}/{stage}", self.shell.authority());
+        let uri = format!("ws://{}/{api_id}/{stage}", self.context.authority());
         let body = json!({ "message": format!("Upgrade Required: connect a WebSocket client to {uri}") });
         Some(Response::json(426, &body).with_header("upgrade", "websocket").with_header("connection", "upgrade"))
     }
@@ -118,26 +118,26 @@ impl ApiGateway {
         headers: &Pairs,
         query: &Pairs,
     ) -> Result<Returned, HttpResponse> {
-        let mut record = Record::new("CONNECT");
+        let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
-        let let_in = self.let_in(state, origin, headers, query, &mut record).await;
-        let answer = let_in.map_err(|(status, message)| {
+        let run_connect = self.run_connect(state, origin, headers, query, &mut record).await;
+        let answer = run_connect.map_err(|(status, message)| {
             record.status = status.as_u16();
             record.error = Some(message);
-            refusal(status, &error_body(message, &asked, &record.occasion))
+            refusal(status, &error_body(message, &asked, &record.request_info))
         });
         self.log(state, origin, &record);
         answer
     }
 
     /// Whether `$connect` lets a client in: what it returned, or the status and the message of the refusal.
-    async fn let_in(
+    async fn run_connect(
         &self,
         state: &State,
         origin: &mut Origin,
         headers: &Pairs,
         query: &Pairs,
-        record: &mut Record,
+        record: &mut AccessRecord,
     ) -> Result<Returned, (StatusCode, &'static str)> {
         record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
@@ -157,19 +157,19 @@ impl ApiGateway {
             let of_api = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}", asked.api_id);
             let source_arn = format!("{of_api}/authorizers/{id}");
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
-            let event = event::authorize(&asked, &record.occasion, headers, query, variables, &route_arn);
+            let event = event::authorize(&asked, &record.request_info, headers, query, variables, &route_arn);
             let functions = self.functions.as_ref();
             let said = authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event).await;
             origin.authorizer = Some(said?);
         }
-        let event = event::connect(origin, &record.occasion, headers, query, variables);
+        let event = event::connect(origin, &record.request_info, headers, query, variables);
         match self.integrate(region, stage, origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let message = match status.canonical_reason() {
                     Some(reason) if !status.is_server_error() => reason,
-                    _ => Failure::Function.message(),
+                    _ => IntegrationFailure::Function.message(),
                 };
                 Err((status, message))
             }
@@ -183,12 +183,12 @@ impl ApiGateway {
     /// Runs the route that a client's message takes; what is to be sent back, if anything.
     pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
         let state = self.state();
-        let mut record = Record::new("MESSAGE");
+        let mut record = AccessRecord::new("MESSAGE");
         let answer = self.answer(&state, origin, body, &mut record).await;
         let answer = answer.unwrap_or_else(|(status, message)| {
             record.status = status;
             record.error = Some(message);
-            Some(Message::text(error_body(message, origin, &record.occasion).to_string()))
+            Some(Message::text(error_body(message, origin, &record.request_info).to_string()))
         });
         self.log(&state, origin, &record);
         answer
@@ -200,7 +200,7 @@ impl ApiGateway {
         state: &State,
         origin: &Origin,
         body: &str,
-        record: &mut Record,
+        record: &mut AccessRecord,
     ) -> Result<Option<Message>, (u16, &'static str)> {
         const FORBIDDEN: (u16, &str) = (403, "Forbidden");
         let (region, stage, snapshot) = served(state, origin).ok_or(FORBIDDEN)?;
@@ -212,7 +212,7 @@ impl ApiGateway {
         }
         let message_id = event::new_id();
         let variables = &stage.config.stage_variables;
-        let event = event::message(origin, &record.occasion, &message_id, route_key, body, variables);
+        let event = event::message(origin, &record.request_info, &message_id, route_key, body, variables);
         record.message_id = Some(message_id);
         match self.integrate(region, stage, origin, route, event, record).await {
             Err(failure) => Err((failure.status(), failure.message())),
@@ -220,21 +220,21 @@ impl ApiGateway {
                 Ok(data(body.into()))
             }
             Ok(Returned { body: Some(_), .. }) if route.responds => {
-                Err((Failure::Function.status(), Failure::Function.message()))
+                Err((IntegrationFailure::Function.status(), IntegrationFailure::Function.message()))
             }
             Ok(_) => Ok(None),
         }
     }
 
     /// Tells `$disconnect`, as well as may be: nobody is left to hear of a failure.
-    pub(super) async fn disconnected(&self, origin: &Origin, ending: &Ending) {
+    pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd) {
         let state = self.state();
         let Some((region, stage, snapshot)) = served(&state, origin) else { return };
         let Some(route) = snapshot.routes.get("$disconnect") else { return };
-        let mut record = Record::new("DISCONNECT");
+        let mut record = AccessRecord::new("DISCONNECT");
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
-        let event = event::disconnect(origin, &record.occasion, ending.code, &ending.reason, variables);
+        let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
         if let Err(failure) = self.integrate(region, stage, origin, route, event, &mut record).await {
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
             record.status = failure.status();
@@ -244,7 +244,7 @@ impl ApiGateway {
     }
 
     /// Writes the stage's access log, if it has one.
-    fn log(&self, state: &State, origin: &Origin, record: &Record) {
+    fn log(&self, state: &State, origin: &Origin, record: &AccessRecord) {
         let Some((region, stage, _)) = served(state, origin) else { return };
         if let Some(settings) = &stage.config.access_log_settings {
             record.write(settings, origin, region, self.logs.as_ref());
@@ -264,8 +264,8 @@ impl ApiGateway {
         origin: &Origin,
         route: &FrozenRoute,
         event: Bytes,
-        record: &mut Record,
-    ) -> Result<Returned, Failure> {
+        record: &mut AccessRecord,
+    ) -> Result<Returned, IntegrationFailure> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = record.route_key.as_deref().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
@@ -354,7 +354,7 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
 /// The handshake's headers as a `$connect` event shows them: without those of the hop, with those that AWS adds.
 ///
 /// HTTP/1 keeps a name's case, and AWS shows it.
-fn forwarded_headers(headers: &HeaderMap, spelled: Option<&Spelling>, peer: SocketAddr, port: u16) -> Pairs {
+fn forwarded_headers(headers: &HeaderMap, spelled: Option<&HeaderCase>, peer: SocketAddr, port: u16) -> Pairs {
     let hop = [header::CONNECTION, header::UPGRADE];
     let sent = headers.iter().filter(|(name, _)| !hop.contains(name)).map(|(name, value)| {
         let name = spelled.and_then(|spelled| spelled.of(name)).unwrap_or_else(|| usual_case(name.as_str()));
@@ -407,8 +407,8 @@ fn refusal(status: StatusCode, body: &Value) -> HttpResponse {
 }
 
 /// The shape of the gateway's errors, in frames and in refused handshakes alike.
-fn error_body(message: &str, origin: &Origin, occasion: &Occasion) -> Value {
-    json!({ "message": message, "connectionId": origin.connection_id, "requestId": occasion.request_id })
+fn error_body(message: &str, origin: &Origin, request_info: &RequestInfo) -> Value {
+    json!({ "message": message, "connectionId": origin.connection_id, "requestId": request_info.request_id })
 }
 
 /// Bytes for a client: a text frame if they are text.

@@ -19,7 +19,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::management::Management;
 use super::*;
 use crate::local::conditions::{Conditions, lock};
-use crate::local::seams::{Invoked, LogEvent};
+use crate::local::ports::{Invoked, LogEvent};
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
@@ -111,7 +111,7 @@ impl Cloud {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shell = Shell {
+        let context = CloudContext {
             port: address.port(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
@@ -121,7 +121,7 @@ impl Cloud {
         let lines = Arc::new(Lines::default());
         let released = Arc::new(Notify::new());
         let lambda = Arc::new(Lambda { handler: Box::new(handler), released: Arc::clone(&released), events: told });
-        let gateway = ApiGateway::open_with(&shell, lambda, lines.clone(), limits).unwrap();
+        let gateway = ApiGateway::open_with(&context, lambda, lines.clone(), limits).unwrap();
         tokio::spawn(serve(listener, Arc::clone(&gateway)));
         let management = Management::new(Arc::clone(&gateway));
         let mut cloud =
@@ -454,7 +454,7 @@ async fn messages_run_side_by_side_and_disconnect_does_not_wait() {
 #[test]
 fn connections_answers_signed_calls_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let shell = Shell {
+    let context = CloudContext {
         port: 1,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(Conditions::default()),
@@ -463,7 +463,7 @@ fn connections_answers_signed_calls_alone() {
     let (events, _) = mpsc::unbounded_channel();
     let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };
     let management = Management::new(
-        ApiGateway::open_with(&shell, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
+        ApiGateway::open_with(&context, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
     );
     let mut unsigned = request("POST", "/prod/@connections/AAAAAAAAAAAAAAA=", Bytes::new());
     assert_eq!(management.operation(&unsigned), Ok("PostToConnection"));

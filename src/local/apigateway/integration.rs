@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
-use crate::local::seams::Functions;
+use crate::local::ports::Functions;
 
 /// What a Lambda proxy integration returned.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Returned {
 
 /// Why an integration brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum IntegrationFailure {
     /// There is none, the function's policy does not let the gateway in, or Lambda refused the call.
     Configuration,
     /// The function failed, or returned what is not a proxy response.
@@ -32,7 +32,7 @@ pub enum Failure {
     Timeout,
 }
 
-impl Failure {
+impl IntegrationFailure {
     /// The status of the refused handshake.
     pub fn status(self) -> u16 {
         match self {
@@ -67,44 +67,44 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
 /// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
 ///
 /// # Errors
-/// [`Failure`], where the client is to be told that it failed.
+/// [`IntegrationFailure`], where the client is to be told that it failed.
 pub async fn run(
     integration: Option<&IntegrationConfig>,
     functions: &dyn Functions,
     variables: &Strings,
     source_arn: &str,
     event: Bytes,
-) -> Result<Returned, Failure> {
-    let integration = integration.ok_or(Failure::Configuration)?;
+) -> Result<Returned, IntegrationFailure> {
+    let integration = integration.ok_or(IntegrationFailure::Configuration)?;
     if integration.integration_type == "MOCK" {
-        let status = mocked_status(integration).ok_or(Failure::Configuration)?;
+        let status = mocked_status(integration).ok_or(IntegrationFailure::Configuration)?;
         return Ok(Returned { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = integrated_function(&uri).ok_or(Failure::Configuration)?;
+    let function = integrated_function(&uri).ok_or(IntegrationFailure::Configuration)?;
     // With credentials the gateway invokes under that role, and the function's own policy is not asked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
-        return Err(Failure::Configuration);
+        return Err(IntegrationFailure::Configuration);
     }
     let limit = Duration::from_millis(integration.timeout_in_millis.into());
     let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, event)).await else {
         tracing::warn!(function, ?limit, "the integration timed out");
-        return Err(Failure::Timeout);
+        return Err(IntegrationFailure::Timeout);
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
-        Failure::Configuration
+        IntegrationFailure::Configuration
     })?;
     if invoked.function_error.is_some() {
         tracing::warn!(function, "the function failed: {}", String::from_utf8_lossy(&invoked.payload));
-        return Err(Failure::Function);
+        return Err(IntegrationFailure::Function);
     }
     read(&invoked.payload).ok_or_else(|| {
         tracing::warn!(function, "malformed Lambda proxy response: {}", String::from_utf8_lossy(&invoked.payload));
-        Failure::Function
+        IntegrationFailure::Function
     })
 }
 

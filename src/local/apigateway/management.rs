@@ -15,7 +15,7 @@ use super::connection::{Connection, MAXIMUM_MESSAGE};
 use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
 use crate::local::authorization::Need;
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
 use crate::local::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// The service behind `@connections`.
@@ -94,7 +94,10 @@ impl Service for Management {
             request.method,
             address.connection_id
         );
-        vec![Need::new("execute-api:ManageConnections", Shell::arn("execute-api", &request.caller.region, &resource))]
+        vec![Need::new(
+            "execute-api:ManageConnections",
+            CloudContext::arn("execute-api", &request.caller.region, &resource),
+        )]
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -24,11 +24,11 @@ pub mod throttle;
 mod access_log;
 mod account;
 mod apis;
-mod authorization;
 mod authorizer;
 mod authorizers;
 mod deployments;
 mod integrations;
+mod required_permissions;
 mod routes;
 mod rules;
 mod stages;
@@ -49,9 +49,9 @@ use self::model::State;
 use self::rules::Answer;
 use self::throttle::Throttles;
 use super::authorization::Need;
-use super::seams::{Apis, Functions, LogSink};
-use super::shell::Shell;
-use super::store::Kept;
+use super::context::CloudContext;
+use super::ports::{Apis, Functions, LogSink};
+use super::store::PersistedState;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// The name of the state's file in the store, and of the service.
@@ -59,11 +59,11 @@ const NAME: &str = "apigatewayv2";
 
 /// API Gateway: the service `apigatewayv2`, and the sockets that its APIs serve.
 pub struct ApiGateway {
-    shell: Shell,
+    context: CloudContext,
     functions: Arc<dyn Functions>,
     logs: Arc<dyn LogSink>,
     limits: Limits,
-    state: Kept<State>,
+    state: PersistedState<State>,
     connections: Connections,
     throttles: Throttles,
     /// Held, shared, by the task of every socket.
@@ -75,8 +75,12 @@ impl ApiGateway {
     ///
     /// # Errors
     /// When the saved state cannot be read.
-    pub fn open(shell: &Shell, functions: Arc<dyn Functions>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
-        Self::open_with(shell, functions, logs, Limits::default())
+    pub fn open(
+        context: &CloudContext,
+        functions: Arc<dyn Functions>,
+        logs: Arc<dyn LogSink>,
+    ) -> io::Result<Arc<Self>> {
+        Self::open_with(context, functions, logs, Limits::default())
     }
 
     /// As [`ApiGateway::open`], with other limits to a connection's life.
@@ -84,16 +88,16 @@ impl ApiGateway {
     /// # Errors
     /// When the saved state cannot be read.
     pub fn open_with(
-        shell: &Shell,
+        context: &CloudContext,
         functions: Arc<dyn Functions>,
         logs: Arc<dyn LogSink>,
         limits: Limits,
     ) -> io::Result<Arc<Self>> {
-        let state = Kept::open(shell.store.clone(), NAME, |error| {
+        let state = PersistedState::open(context.store.clone(), NAME, |error| {
             ApiError::new(500, "InternalServerErrorException", format!("cannot save the state: {error}"))
         })?;
         Ok(Arc::new(Self {
-            shell: shell.clone(),
+            context: context.clone(),
             functions,
             logs,
             limits,
@@ -131,15 +135,15 @@ impl Apis for ApiGateway {
 }
 
 /// One call of the control plane, as the operations see it.
-struct Call<'a> {
+struct ControlCall<'a> {
     request: &'a Request,
     /// What stands in the path for the operation's placeholders, in order.
     ids: Vec<String>,
     functions: &'a dyn Functions,
-    shell: &'a Shell,
+    context: &'a CloudContext,
 }
 
-impl Call<'_> {
+impl ControlCall<'_> {
     fn id(&self, position: usize) -> &str {
         self.ids.get(position).map_or("", String::as_str)
     }
@@ -159,10 +163,10 @@ struct Operation {
 }
 
 enum Run {
-    Read(fn(&State, &Call<'_>) -> Answer),
-    Write(fn(&mut State, &Call<'_>) -> Answer),
+    Read(fn(&State, &ControlCall<'_>) -> Answer),
+    Write(fn(&mut State, &ControlCall<'_>) -> Answer),
     /// Writes what deployments freeze: stages with AutoDeploy follow.
-    Configure(fn(&mut State, &Call<'_>) -> Answer),
+    Configure(fn(&mut State, &ControlCall<'_>) -> Answer),
 }
 
 const fn operation(name: &'static str, method: &'static str, path: &'static str, run: Run) -> Operation {
@@ -268,19 +272,19 @@ impl Service for ApiGateway {
         find(request).map(|(operation, _)| operation.name).ok_or_else(unknown_operation)
     }
 
-    fn contended(&self, _operation: &str, request: &Request) -> Option<String> {
+    fn mutated_api(&self, _operation: &str, request: &Request) -> Option<String> {
         let (operation, ids) = find(request)?;
         let mutates = !matches!(operation.run, Run::Read(_)) && operation.path.starts_with("apis/");
         mutates.then(|| ids.into_iter().next())?
     }
 
     fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(request)
+        required_permissions::of(request)
     }
 
     async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {
         let (operation, ids) = find(&request).ok_or_else(unknown_operation)?;
-        let call = Call { request: &request, ids, functions: self.functions.as_ref(), shell: &self.shell };
+        let call = ControlCall { request: &request, ids, functions: self.functions.as_ref(), context: &self.context };
         let answer = match operation.run {
             Run::Read(run) => run(&self.state(), &call),
             Run::Write(run) => self.state.change(|state| run(state, &call)),

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::throttle::Limit;
 
+/// AWS's refusal of a deployment id for a stage that deploys by itself.
+pub const AUTO_DEPLOYED: &str = "Deployment ID cannot be set on this stage because AutoDeploy is enabled";
+
 /// Names to values: tags, stage variables, request parameters.
 pub type Strings = BTreeMap<String, String>;
 

@@ -1,16 +1,14 @@
 //! Stages: named pointers to a deployment, with their settings.
 
-use super::Call;
-use super::model::{AccessLogSettings, Api, Stage, StageConfig, State};
+use super::ControlCall;
+use super::model::{AUTO_DEPLOYED, AccessLogSettings, Api, Stage, StageConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Stages an API may have (WebSocket quotas).
 const MAXIMUM: usize = 10;
 
-pub const AUTO_DEPLOYED: &str = "Deployment ID cannot be set on this stage because AutoDeploy is enabled";
-
-pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;
     let tags = super::tags::given(&members)?;
     let config: StageConfig = rules::parse(members)?;
@@ -42,17 +40,17 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(201, &representation(&api.stages[&name])))
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let stage = state.api(call)?.stages.get(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &representation(stage)))
 }
 
-pub fn list(state: &State, call: &Call<'_>) -> Answer {
+pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let stages = state.api(call)?.stages.iter();
     rules::page(call.request, stages.map(|(name, stage)| (name.clone(), representation(stage))))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut patch = rules::members(call.request)?;
     patch.remove("stageName");
     // AWS keeps a stage's old description when it is sent an empty one.
@@ -84,24 +82,24 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &representation(stage)))
 }
 
-pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     state.api_mut(call)?.stages.remove(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::empty(204))
 }
 
-pub fn delete_access_log_settings(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete_access_log_settings(state: &mut State, call: &ControlCall<'_>) -> Answer {
     change(state.api_mut(call)?, call, |stage| stage.config.access_log_settings = None)?;
     Ok(Response::empty(204))
 }
 
-pub fn delete_route_settings(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete_route_settings(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let key = call.id(2);
     change(state.api_mut(call)?, call, |stage| stage.config.route_settings.remove(key))?
         .ok_or_else(|| unknown_settings(key))?;
     Ok(Response::empty(204))
 }
 
-fn change<T>(api: &mut Api, call: &Call<'_>, change: impl FnOnce(&mut Stage) -> T) -> Result<T, ApiError> {
+fn change<T>(api: &mut Api, call: &ControlCall<'_>, change: impl FnOnce(&mut Stage) -> T) -> Result<T, ApiError> {
     let stage = api.stages.get_mut(call.id(1)).ok_or_else(|| unknown(call))?;
     stage.last_updated_date = rules::now();
     Ok(change(stage))
@@ -182,7 +180,7 @@ fn representation(stage: &Stage) -> Members {
     members
 }
 
-fn unknown(call: &Call<'_>) -> ApiError {
+fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("Stage", call.id(1))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::gateway_tests::Lines;
 use super::*;
 use crate::local::conditions::Conditions;
-use crate::local::seams::Invoked;
+use crate::local::ports::Invoked;
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
@@ -30,7 +30,7 @@ impl Functions for NoFunctions {
 
 struct Cloud {
     gateway: Arc<ApiGateway>,
-    shell: Shell,
+    context: CloudContext,
     _folder: tempfile::TempDir,
 }
 
@@ -41,14 +41,14 @@ impl Cloud {
 
     fn under(conditions: Conditions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let shell = Shell {
+        let context = CloudContext {
             port: 4566,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
         };
-        let gateway = ApiGateway::open(&shell, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
-        Self { gateway, shell, _folder: folder }
+        let gateway = ApiGateway::open(&context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
+        Self { gateway, context, _folder: folder }
     }
 
     /// The status and body of an answer, or of the error it would be.
@@ -294,7 +294,7 @@ async fn a_restart_loses_nothing_and_a_deleted_api_leaves_nothing() {
     let cloud = Cloud::new();
     let (api, ..) = cloud.api_with_route().await;
     cloud.made(&format!("apis/{api}/deployments"), json!({ "description": "first" })).await;
-    let again = ApiGateway::open(&cloud.shell, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
+    let again = ApiGateway::open(&cloud.context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
     let (before, after) = (cloud.gateway.state(), again.state());
     assert_eq!(serde_json::to_value(&*before).unwrap(), serde_json::to_value(&*after).unwrap());
     assert_eq!(cloud.call("DELETE", &format!("apis/{api}"), Value::Null).await.0, 204);
@@ -316,8 +316,8 @@ async fn an_api_is_seen_in_its_region_alone_and_mutations_contend_for_it() {
     };
     let elsewhere = cloud.gateway.call("GetApi", request("GET", format!("/v2/apis/{api}"), "eu-west-1")).await;
     assert_eq!(elsewhere.unwrap_err().code, "NotFoundException");
-    let contended = |method: &str, path: String| cloud.gateway.contended("", &request(method, path, "us-east-1"));
-    assert_eq!(contended("POST", format!("/v2/apis/{api}/routes")), Some(api.clone()));
-    assert_eq!(contended("GET", format!("/v2/apis/{api}/routes")), None);
-    assert_eq!(contended("POST", "/v2/apis".to_owned()), None);
+    let mutated_api = |method: &str, path: String| cloud.gateway.mutated_api("", &request(method, path, "us-east-1"));
+    assert_eq!(mutated_api("POST", format!("/v2/apis/{api}/routes")), Some(api.clone()));
+    assert_eq!(mutated_api("GET", format!("/v2/apis/{api}/routes")), None);
+    assert_eq!(mutated_api("POST", "/v2/apis".to_owned()), None);
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use crate::local::bucket::{Bucket, Rate};
 use crate::local::conditions::lock;
+use crate::local::token_bucket::{Rate, TokenBucket};
 
 /// What a stage allows a route.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Limit {
 
 /// The buckets of all stages, by API, stage and route key.
 #[derive(Debug, Default)]
-pub struct Throttles(Mutex<HashMap<[String; 3], Bucket>>);
+pub struct Throttles(Mutex<HashMap<[String; 3], TokenBucket>>);
 
 impl Throttles {
     /// Whether one more request of a route is within its limit; takes a token if it is.

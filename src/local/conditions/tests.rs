@@ -110,15 +110,15 @@ async fn throttles_are_in_the_services_words() {
 #[test]
 fn overlapping_mutations_of_one_api_collide_as_the_dice_say() {
     let always = conditions("[conflict]\napigatewayv2_same_api = 1\nseed = 1");
-    let first = always.contend("a");
+    let first = always.begin_mutation("a");
     assert!(first.is_some());
-    assert!(always.contend("a").is_none());
-    assert!(always.contend("b").is_some());
+    assert!(always.begin_mutation("a").is_none());
+    assert!(always.begin_mutation("b").is_some());
     drop(first);
-    assert!(always.contend("a").is_some());
+    assert!(always.begin_mutation("a").is_some());
 
     let never = Conditions::default();
-    let both = (never.contend("a"), never.contend("a"));
+    let both = (never.begin_mutation("a"), never.begin_mutation("a"));
     assert!(both.0.is_some() && both.1.is_some());
     drop(both);
     assert!(lock(&never.busy).is_empty());
@@ -128,8 +128,8 @@ fn overlapping_mutations_of_one_api_collide_as_the_dice_say() {
 fn the_same_seed_rolls_the_same_dice() {
     let rolls = |seed: u64| -> Vec<bool> {
         let half = conditions(&format!("[conflict]\napigatewayv2_same_api = 0.5\nseed = {seed}"));
-        let held = half.contend("a");
-        let rolls = (0..64).map(|_| half.contend("a").is_some()).collect();
+        let held = half.begin_mutation("a");
+        let rolls = (0..64).map(|_| half.begin_mutation("a").is_some()).collect();
         drop(held);
         rolls
     };

@@ -6,12 +6,12 @@
 //! point-in-time recovery, deletion of expired items by the clock; `streams` what its streams record too much; `shapes` what AWS
 //! says of values of the wrong JSON type.
 
-mod authorization;
 mod engine;
 mod expressions;
 #[cfg(test)]
 mod refusals;
 mod region;
+mod required_permissions;
 mod shapes;
 mod streams;
 mod tables;
@@ -27,7 +27,7 @@ use async_trait::async_trait;
 
 use super::authorization::Need;
 use super::conditions::lock;
-use super::shell::Shell;
+use super::context::CloudContext;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use region::Region;
 
@@ -46,7 +46,7 @@ pub struct DynamoDb {
 }
 
 struct Regions {
-    shell: Shell,
+    context: CloudContext,
     open: Mutex<HashMap<String, Arc<Region>>>,
 }
 
@@ -55,12 +55,12 @@ impl DynamoDb {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
         let mut open = HashMap::new();
-        for name in region::saved(&shell.store)? {
-            open.insert(name.clone(), Arc::new(Region::open(shell, &name)?));
+        for name in region::saved(&context.store)? {
+            open.insert(name.clone(), Arc::new(Region::open(context, &name)?));
         }
-        let regions = Arc::new(Regions { shell: shell.clone(), open: Mutex::new(open) });
+        let regions = Arc::new(Regions { context: context.clone(), open: Mutex::new(open) });
         let swept = Arc::downgrade(&regions);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP);
@@ -85,7 +85,7 @@ impl Regions {
         if let Some(region) = open.get(name) {
             return Ok(region.clone());
         }
-        let region = Arc::new(Region::open(&self.shell, name).map_err(|error| engine::broken(&error))?);
+        let region = Arc::new(Region::open(&self.context, name).map_err(|error| engine::broken(&error))?);
         open.insert(name.to_owned(), region.clone());
         Ok(region)
     }
@@ -116,7 +116,7 @@ impl Service for DynamoDb {
     }
 
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(operation, request)
+        required_permissions::of(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

@@ -13,20 +13,20 @@ use serde_json::{Value, json};
 
 use super::super::clock::now_millis;
 use super::super::conditions::lock;
-use super::super::shell::Shell;
+use super::super::context::CloudContext;
 use super::super::store::{Store, damaged};
 use super::super::wire::{ApiError, Response};
 use super::engine::{self, Unusable, broken, fault, invalid, malformed};
-use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, describe_protection, missing};
+use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
 
 /// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
-const SHORTLY: Duration = Duration::from_millis(20);
+const STATE_CHANGE: Duration = Duration::from_millis(20);
 
 /// DynamoDB in one region.
 pub struct Region {
     name: String,
-    shell: Shell,
+    context: CloudContext,
     database: Database,
     tables: Mutex<Tables>,
 }
@@ -36,19 +36,19 @@ impl Region {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn open(shell: &Shell, name: &str) -> io::Result<Self> {
-        let tables = shell.store.load(&saved_as(name))?;
-        let path = shell.store.path(&format!("{}.sqlite", saved_as(name)));
+    pub fn open(context: &CloudContext, name: &str) -> io::Result<Self> {
+        let tables = context.store.load(&saved_as(name))?;
+        let path = context.store.path(&format!("{}.sqlite", saved_as(name)));
         let database = Database::new(&path.to_string_lossy()).map_err(|error| unreadable(&path, &error))?;
         // A file that is none of SQLite's is opened all the same: it is read for the first time here.
         let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
         database.list_tables(all).map_err(|error| unreadable(&path, &error))?;
-        Ok(Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) })
+        Ok(Self { name: name.to_owned(), context: context.clone(), database, tables: Mutex::new(tables) })
     }
 
     /// Deletes items whose time to live is over, and tables whose time as `DELETING` is.
     pub fn sweep(&self) {
-        drop(self.settled());
+        drop(self.current_tables());
         if let Err(error) = self.database.sweep_ttl() {
             tracing::warn!(region = self.name, "expired items are not deleted: {error}");
         }
@@ -86,7 +86,7 @@ impl Region {
                     }
                     let iterator = input["ShardIterator"].as_str().and_then(decode_shard_iterator);
                     let view = iterator.and_then(|(table, ..)| self.stream_view(&table));
-                    streams::narrow(records, view.as_deref());
+                    streams::apply_view(records, view.as_deref());
                 }
                 Ok(answer(&records))
             }
@@ -102,16 +102,16 @@ impl Region {
     }
 
     fn create_table(&self, mut input: Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
+        let mut tables = self.current_tables();
         let name = input["TableName"].as_str().unwrap_or_default().to_owned();
-        if state(&tables, &name) == State::Deleting {
-            State::Deleting.check_changeable(&name)?;
+        if state(&tables, &name) == TableState::Deleting {
+            TableState::Deleting.check_changeable(&name)?;
         }
-        let stream_view = streams::widen(&mut input)?;
+        let stream_view = streams::record_both_images(&mut input)?;
         let mut created = self.run("CreateTable", &input)?;
         let mut table = Table::default();
         table.stream_view = stream_view;
-        table.pass(State::Creating, later(self.shell.conditions.eventual.table_creating));
+        table.enter(TableState::Creating, later(self.context.conditions.eventual.table_creating));
         let description = &mut created["TableDescription"];
         table.describe(description, now_millis());
         describe_protection(description);
@@ -131,18 +131,18 @@ impl Region {
 
     /// The view of a table's stream, where it is not the engine's own.
     fn stream_view(&self, table: &str) -> Option<String> {
-        self.settled().get(table).and_then(|table| table.stream_view.clone())
+        self.current_tables().get(table).and_then(|table| table.stream_view.clone())
     }
 
     fn describe_table(&self, input: &Value) -> Result<Response, ApiError> {
-        let tables = self.settled();
+        let tables = self.current_tables();
         let description = self.description(&tables, input)?;
         Ok(answer(&json!({ "Table": description })))
     }
 
     fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
-        let stream_view = streams::widen(&mut input)?;
-        let mut tables = self.settled();
+        let stream_view = streams::record_both_images(&mut input)?;
+        let mut tables = self.current_tables();
         let before = self.description(&tables, &input)?;
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
@@ -156,14 +156,14 @@ impl Region {
         if let Some(specification) = specification {
             table.encryption = Some(self.encryption(&specification, &before));
         }
-        table.pass(State::Updating, later(SHORTLY));
+        table.enter(TableState::Updating, later(STATE_CHANGE));
         self.save(&tables)?;
         let description = self.description(&tables, &input)?;
         Ok(answer(&json!({ "TableDescription": description })))
     }
 
     fn delete_table(&self, input: &Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
+        let mut tables = self.current_tables();
         let description = self.description(&tables, input)?;
         let name = description["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
@@ -172,14 +172,14 @@ impl Region {
             return Ok(answer(&self.run("DeleteTable", input)?));
         }
         let table = tables.entry(name).or_default();
-        table.pass(State::Deleting, later(self.shell.conditions.eventual.table_deleting));
+        table.enter(TableState::Deleting, later(self.context.conditions.eventual.table_deleting));
         self.save(&tables)?;
         let description = self.description(&tables, input)?;
         Ok(answer(&json!({ "TableDescription": description })))
     }
 
     fn update_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
+        let mut tables = self.current_tables();
         let specification = &input["TimeToLiveSpecification"];
         let attribute =
             specification["AttributeName"].as_str().ok_or_else(|| missing("timeToLiveSpecification.attributeName"))?;
@@ -187,7 +187,7 @@ impl Region {
         let before = self.run("DescribeTimeToLive", input)?;
         let before = &before["TimeToLiveDescription"];
         let name = input["TableName"].as_str().unwrap_or_default();
-        if state(&tables, name) != State::Updating {
+        if state(&tables, name) != TableState::Updating {
             state(&tables, name).check_changeable(name)?;
         }
         let table = tables.entry(name.to_owned()).or_default();
@@ -206,13 +206,13 @@ impl Region {
             _ => {}
         }
         let updated = self.run("UpdateTimeToLive", input)?;
-        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: later(SHORTLY) });
+        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: later(STATE_CHANGE) });
         self.save(&tables)?;
         Ok(answer(&updated))
     }
 
     fn describe_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
-        let tables = self.settled();
+        let tables = self.current_tables();
         let mut described = self.run("DescribeTimeToLive", input)?;
         let change = tables.get(input["TableName"].as_str().unwrap_or_default()).and_then(|it| it.ttl_change.as_ref());
         if let Some(change) = change.filter(|change| change.until > now_millis()) {
@@ -225,11 +225,11 @@ impl Region {
     }
 
     fn update_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
-        let name = self.backed_up(&tables, input)?;
+        let mut tables = self.current_tables();
+        let name = self.backup_table(&tables, input)?;
         let now = now_millis();
         let recovery = Recovery::read(&input["PointInTimeRecoverySpecification"], now)?;
-        if state(&tables, &name) == State::Creating {
+        if state(&tables, &name) == TableState::Creating {
             let message = format!("Backups are being enabled for the table: {name}. Please retry later");
             return Err(fault("ContinuousBackupsUnavailableException", message));
         }
@@ -243,14 +243,14 @@ impl Region {
     }
 
     fn describe_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
-        let tables = self.settled();
-        let name = self.backed_up(&tables, input)?;
+        let tables = self.current_tables();
+        let name = self.backup_table(&tables, input)?;
         let recovery = tables.get(&name).and_then(|table| table.recovery.as_ref());
         Ok(answer(&Recovery::described(recovery, now_millis())))
     }
 
     /// The table that a backup operation is about, which those operations miss in words of their own.
-    fn backed_up(&self, tables: &Tables, input: &Value) -> Result<String, ApiError> {
+    fn backup_table(&self, tables: &Tables, input: &Value) -> Result<String, ApiError> {
         let name = input["TableName"].as_str().ok_or_else(|| missing("tableName"))?;
         match self.description(tables, input) {
             Err(error) if error.code.ends_with("#ResourceNotFoundException") => {
@@ -289,12 +289,12 @@ impl Region {
     }
 
     fn key_arn(&self, id: &str) -> String {
-        Shell::arn("kms", &self.name, &format!("key/{id}"))
+        CloudContext::arn("kms", &self.name, &format!("key/{id}"))
     }
 
     /// Lets operations on items through where their tables have any.
     fn check_items_served(&self, input: &Value) -> Result<(), ApiError> {
-        let tables = self.settled();
+        let tables = self.current_tables();
         let now = now_millis();
         let closed = tables.iter().filter(|(_, table)| !table.state(now).serves_items()).map(|(name, _)| name);
         for name in closed {
@@ -320,7 +320,7 @@ impl Region {
     }
 
     /// The tables, without those that are gone by now.
-    fn settled(&self) -> MutexGuard<'_, Tables> {
+    fn current_tables(&self) -> MutexGuard<'_, Tables> {
         let mut tables = lock(&self.tables);
         let now = now_millis();
         let gone: Vec<String> =
@@ -345,13 +345,13 @@ impl Region {
     }
 
     fn save(&self, tables: &MutexGuard<'_, Tables>) -> Result<(), ApiError> {
-        self.shell.store.save(&saved_as(&self.name), &**tables).map_err(|error| broken(&error))
+        self.context.store.save(&saved_as(&self.name), &**tables).map_err(|error| broken(&error))
     }
 
     /// Runs an operation of the control plane; the engine's ARNs in its answer become this region's.
     fn run(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
         let mut answer = self.run_as_is(operation, input)?;
-        localise(&mut answer, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
+        replace_region(&mut answer, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
         Ok(answer)
     }
 
@@ -385,7 +385,7 @@ impl Region {
         }
         for member in ["StreamArn", "ExclusiveStartStreamArn"] {
             if let Some(arn) = input.get_mut(member) {
-                localise(arn, &format!(":{}:", self.name), &format!(":{}:", engine::REGION));
+                replace_region(arn, &format!(":{}:", self.name), &format!(":{}:", engine::REGION));
                 changed = true;
             }
         }
@@ -425,8 +425,8 @@ fn saved_as(region: &str) -> String {
     format!("dynamodb-{region}")
 }
 
-fn state(tables: &Tables, name: &str) -> State {
-    tables.get(name).map_or(State::Active, |table| table.state(now_millis()))
+fn state(tables: &Tables, name: &str) -> TableState {
+    tables.get(name).map_or(TableState::Active, |table| table.state(now_millis()))
 }
 
 fn later(wait: Duration) -> i64 {
@@ -446,11 +446,11 @@ fn name_table(table: &mut Value) -> bool {
 }
 
 /// Changes the region in every ARN within `value`.
-fn localise(value: &mut Value, from: &str, to: &str) {
+fn replace_region(value: &mut Value, from: &str, to: &str) {
     match value {
         Value::String(text) if text.starts_with("arn:aws:") => *text = text.replacen(from, to, 1),
-        Value::Array(items) => items.iter_mut().for_each(|item| localise(item, from, to)),
-        Value::Object(members) => members.values_mut().for_each(|member| localise(member, from, to)),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace_region(item, from, to)),
+        Value::Object(members) => members.values_mut().for_each(|member| replace_region(member, from, to)),
         _ => {}
     }
 }

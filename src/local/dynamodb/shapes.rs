@@ -150,7 +150,7 @@ const FLAGS: [&str; 10] = ["true", "t", "yes", "y", "1", "false", "f", "no", "n"
 
 /// Where a value stands: AWS says different things of a member and of an element of a list or map.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValuePosition {
     Member,
     Element,
 }
@@ -173,7 +173,7 @@ impl Structure {
     fn check(&self, value: &Value) -> Result<(), String> {
         for (name, member) in value.as_object().into_iter().flatten() {
             if let Some((_, shape)) = self.members.iter().find(|(known, _)| known == name) {
-                shape.check(member, Place::Member)?;
+                shape.check(member, ValuePosition::Member)?;
             }
         }
         Ok(())
@@ -181,7 +181,7 @@ impl Structure {
 }
 
 impl Shape {
-    fn check(&self, value: &Value, place: Place) -> Result<(), String> {
+    fn check(&self, value: &Value, place: ValuePosition) -> Result<(), String> {
         match (self, value) {
             (_, Value::Null)
             | (Text | Bytes, Value::String(_))
@@ -190,10 +190,10 @@ impl Shape {
             (Flag, Value::String(text)) if FLAGS.iter().any(|flag| flag.eq_ignore_ascii_case(text)) => Ok(()),
             (Flag, Value::String(_)) => Err("Unexpected token received from parser".to_owned()),
             (List(element), Value::Array(items)) => {
-                items.iter().try_for_each(|item| element.check(item, Place::Element))
+                items.iter().try_for_each(|item| element.check(item, ValuePosition::Element))
             }
             (Map(element), Value::Object(members)) => {
-                members.values().try_for_each(|member| element.check(member, Place::Element))
+                members.values().try_for_each(|member| element.check(member, ValuePosition::Element))
             }
             (Self::Structure(structure), Value::Object(_)) => structure.check(value),
             (_, Value::Object(_)) => Err("Start of structure or map found where not expected".to_owned()),
@@ -202,8 +202,10 @@ impl Shape {
             (Integer, _) => Err(format!("{} cannot be converted to Integer", token(value))),
             (Flag, _) => Err(format!("{} cannot be converted to Boolean", token(value))),
             (Bytes, _) => Err("only base-64-encoded strings are convertible to bytes".to_owned()),
-            (List(_) | Map(_), _) if place == Place::Element => Err(CAST.to_owned()),
-            (Self::Structure(_), _) if place == Place::Element => Err("Unexpected value type in payload".to_owned()),
+            (List(_) | Map(_), _) if place == ValuePosition::Element => Err(CAST.to_owned()),
+            (Self::Structure(_), _) if place == ValuePosition::Element => {
+                Err("Unexpected value type in payload".to_owned())
+            }
             (List(_) | Map(_) | Self::Structure(_), _) => Err("Unexpected field type".to_owned()),
         }
     }

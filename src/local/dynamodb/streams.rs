@@ -1,8 +1,8 @@
 //! Streams, where the engine's differ from AWS's: a write that leaves an item as it was makes no record.
 //!
 //! The engine records every write, with the images that the stream's view shows, so with some views nothing tells the two
-//! kinds apart. Therefore its streams all have both images (`widen`); what the view is, is kept beside, and what it does not
-//! show is taken out of what is read (`narrow`).
+//! kinds apart. Therefore its streams all have both images (`record_both_images`); what the view is, is kept beside, and what it does not
+//! show is taken out of what is read (`apply_view`).
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ const VIEWS: [(&str, &[&str]); 4] = [
 ///
 /// # Errors
 /// `ValidationException` for a view that AWS does not know; the engine takes any.
-pub fn widen(input: &mut Value) -> Result<Option<String>, ApiError> {
+pub fn record_both_images(input: &mut Value) -> Result<Option<String>, ApiError> {
     let Some(specification) = input.get_mut("StreamSpecification") else { return Ok(None) };
     let Some(view) = specification["StreamViewType"].as_str().map(str::to_owned) else { return Ok(None) };
     if !VIEWS.iter().any(|(known, _)| *known == view) {
@@ -45,7 +45,7 @@ pub fn widen(input: &mut Value) -> Result<Option<String>, ApiError> {
 }
 
 /// Makes the engine's records those of a stream with this view; with `None` the engine's own is the stream's.
-pub fn narrow(records: &mut Vec<Value>, view: Option<&str>) {
+pub fn apply_view(records: &mut Vec<Value>, view: Option<&str>) {
     records.retain(|record| record["eventName"] != "MODIFY" || changes(&record["dynamodb"]));
     let Some((view, hidden)) = VIEWS.iter().find(|(known, _)| Some(*known) == view) else { return };
     for record in records {

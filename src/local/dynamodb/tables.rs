@@ -16,7 +16,9 @@ pub type Tables = BTreeMap<String, Table>;
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Table {
-    passing: Option<Passing>,
+    /// The state that the table leaves by itself. `passing` is its name in the files of earlier versions.
+    #[serde(rename = "passing")]
+    transition: Option<Transition>,
     /// The last change of time to live, while it is being made.
     pub ttl_change: Option<TtlChange>,
     pub encryption: Option<Encryption>,
@@ -27,14 +29,14 @@ pub struct Table {
 
 /// A state that ends by itself.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Passing {
-    state: State,
+struct Transition {
+    state: TableState,
     /// Milliseconds since the epoch.
     until: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
+pub enum TableState {
     Creating,
     Updating,
     Deleting,
@@ -65,21 +67,21 @@ pub struct Recovery {
 
 impl Table {
     /// Puts the table into a state that it leaves at `until`.
-    pub fn pass(&mut self, state: State, until: i64) {
-        self.passing = Some(Passing { state, until });
+    pub fn enter(&mut self, state: TableState, until: i64) {
+        self.transition = Some(Transition { state, until });
     }
 
     /// The state that the table is in at `now`. One that is being deleted stays so until it is taken out.
-    pub fn state(&self, now: i64) -> State {
-        match self.passing {
-            Some(passing) if passing.until > now || passing.state == State::Deleting => passing.state,
-            _ => State::Active,
+    pub fn state(&self, now: i64) -> TableState {
+        match self.transition {
+            Some(transition) if transition.until > now || transition.state == TableState::Deleting => transition.state,
+            _ => TableState::Active,
         }
     }
 
     /// Whether the table is deleted and its time as `DELETING` is over.
     pub fn is_gone(&self, now: i64) -> bool {
-        self.passing.is_some_and(|passing| passing.state == State::Deleting && passing.until <= now)
+        self.transition.is_some_and(|transition| transition.state == TableState::Deleting && transition.until <= now)
     }
 
     /// Writes over the engine's description what is so at `now`.
@@ -90,11 +92,11 @@ impl Table {
         {
             description["StreamSpecification"]["StreamViewType"] = json!(view);
         }
-        if state != State::Active {
+        if state != TableState::Active {
             description["TableStatus"] = json!(state.as_str());
         }
         if let Some(encryption) = &self.encryption {
-            let changing = state == State::Updating;
+            let changing = state == TableState::Updating;
             if encryption.enabled || changing {
                 description["SSEDescription"] = json!({
                     "Status": if changing { "UPDATING" } else { "ENABLED" },
@@ -105,7 +107,7 @@ impl Table {
                 members.shift_remove("SSEDescription");
             }
         }
-        if state == State::Creating
+        if state == TableState::Creating
             && let Some(indexes) = description["GlobalSecondaryIndexes"].as_array_mut()
         {
             for index in indexes {
@@ -113,7 +115,7 @@ impl Table {
             }
         }
         // A table on its way out is described without what made it one (`DeleteTable`, API reference).
-        if state == State::Deleting
+        if state == TableState::Deleting
             && let Some(members) = description.as_object_mut()
         {
             for member in ["AttributeDefinitions", "CreationDateTime", "KeySchema"] {
@@ -123,7 +125,7 @@ impl Table {
     }
 }
 
-impl State {
+impl TableState {
     /// Lets a change of the table through when it is `ACTIVE`.
     ///
     /// # Errors

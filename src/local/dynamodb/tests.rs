@@ -14,13 +14,13 @@ fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> A
     let mut conditions = Conditions::default();
     conditions.eventual.table_creating = creating;
     conditions.eventual.table_deleting = deleting;
-    let shell = Shell {
+    let context = CloudContext {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),
     };
-    DynamoDb::open(&shell).unwrap()
+    DynamoDb::open(&context).unwrap()
 }
 
 pub(super) fn quick(folder: &tempfile::TempDir) -> Arc<DynamoDb> {

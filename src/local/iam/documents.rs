@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::super::shell::ACCOUNT;
+use super::super::context::ACCOUNT;
 use super::super::wire::ApiError;
 use crate::core::iam::grammar::{self, Purpose};
 

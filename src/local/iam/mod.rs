@@ -7,6 +7,7 @@ mod authorization;
 pub mod documents;
 pub mod evaluate;
 pub mod managed;
+mod parameters;
 mod policies;
 mod roles;
 #[cfg(test)]
@@ -24,10 +25,10 @@ use serde::{Deserialize, Serialize};
 use super::authorization::Need;
 use super::clock::{iso8601, now_millis};
 use super::conditions::lock;
+use super::context::{ACCOUNT, CloudContext};
+use super::ports::{Credentials, Roles};
 use super::query::{Query, Xml, answer};
-use super::seams::{Credentials, Roles};
-use super::shell::{ACCOUNT, Shell};
-use super::store::Kept;
+use super::store::PersistedState;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -96,8 +97,8 @@ const SESSIONS: &str = "iam-sessions";
 /// The account's roles and policies.
 #[derive(Debug)]
 pub struct Iam {
-    shell: Shell,
-    state: Kept<State>,
+    context: CloudContext,
+    state: PersistedState<State>,
     sessions: Mutex<VecDeque<Session>>,
 }
 
@@ -188,7 +189,7 @@ pub struct Identity {
 
 impl Role {
     fn arn(&self) -> String {
-        Shell::arn("iam", "", &format!("role{}{}", self.path, self.name))
+        CloudContext::arn("iam", "", &format!("role{}{}", self.path, self.name))
     }
 }
 
@@ -197,13 +198,13 @@ impl Iam {
     ///
     /// # Errors
     /// When what was saved cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            shell: shell.clone(),
-            state: Kept::open(shell.store.clone(), "iam", |error| {
+            context: context.clone(),
+            state: PersistedState::open(context.store.clone(), "iam", |error| {
                 ApiError::new(500, "ServiceFailure", format!("the change could not be saved: {error}"))
             })?,
-            sessions: Mutex::new(shell.store.load(SESSIONS).unwrap_or_else(|error| {
+            sessions: Mutex::new(context.store.load(SESSIONS).unwrap_or_else(|error| {
                 // Their holders get new ones: nothing that a user made is in there.
                 tracing::warn!("temporary credentials that were issued before are forgotten: {error}");
                 VecDeque::new()
@@ -217,12 +218,12 @@ impl Iam {
         let issued = caller.access_key.as_ref().and_then(|key| sessions.iter().find(|it| it.access_key == *key));
         match issued {
             Some(session) => Identity {
-                arn: Shell::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
+                arn: CloudContext::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
                 user_id: format!("{}:{}", session.role_id, session.name),
                 role: Some(session.role_name.clone()),
             },
             None => Identity {
-                arn: Shell::arn("iam", "", &format!("user/{USER_NAME}")),
+                arn: CloudContext::arn("iam", "", &format!("user/{USER_NAME}")),
                 user_id: USER_ID.to_owned(),
                 role: None,
             },
@@ -269,7 +270,7 @@ impl Roles for Iam {
     fn assumable(&self, role_arn: &str, service: &str) -> bool {
         let state = self.state.now();
         let Some(role) = state.roles.values().find(|role| role.arn() == role_arn) else { return false };
-        let spread = i64::try_from(self.shell.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
+        let spread = i64::try_from(self.context.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
         documents::trusts_service(&role.trust, service) && now_millis() >= role.created.saturating_add(spread)
     }
 
@@ -290,7 +291,7 @@ impl Roles for Iam {
         while sessions.len() > REMEMBERED_SESSIONS {
             sessions.pop_front();
         }
-        if let Err(error) = self.shell.store.save(SESSIONS, &*sessions) {
+        if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
             tracing::warn!("issued credentials are not saved: {error}");
         }
         credentials
@@ -345,7 +346,7 @@ fn get_user(_: &State, query: &Query) -> Answer {
                 .text("Path", "/")
                 .text("UserName", USER_NAME)
                 .text("UserId", USER_ID)
-                .text("Arn", Shell::arn("iam", "", &format!("user/{USER_NAME}")))
+                .text("Arn", CloudContext::arn("iam", "", &format!("user/{USER_NAME}")))
                 .text("CreateDate", iso8601(0)),
         )),
     }

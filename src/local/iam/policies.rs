@@ -1,10 +1,10 @@
 //! The operations on policies: inline ones of a role, and managed ones that roles are given.
 
 use super::super::clock::{iso8601, now_millis};
+use super::super::context::CloudContext;
 use super::super::query::{Query, Xml};
-use super::super::shell::Shell;
 use super::super::wire::ApiError;
-use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
+use super::parameters::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 use crate::core::iam::grammar::Purpose;
 use crate::resources::constraints::managed::{self, Known};
@@ -116,7 +116,7 @@ pub fn create_policy(state: &mut State, query: &Query) -> Answer {
         tags,
         path,
     };
-    let arn = Shell::arn("iam", "", &format!("policy{}{}", policy.path, policy.name));
+    let arn = CloudContext::arn("iam", "", &format!("policy{}{}", policy.path, policy.name));
     let result = described(state, &arn, &policy);
     state.policies.insert(arn, policy);
     Ok(Xml::new().element("Policy", result))

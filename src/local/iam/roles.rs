@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::super::clock::{iso8601, now_millis};
-use super::super::query::{Query, Xml, constraint};
+use super::super::query::{Query, Xml};
 use super::super::wire::ApiError;
-use super::{Answer, Role, State, documents, limit_exceeded, no_such_entity, page, policies, unique_id};
+use super::parameters::{check_tags, checked_tags, is_name, path, role, role_mut};
+use super::{Answer, Role, State, documents, limit_exceeded, page, policies, unique_id};
 use crate::core::iam::grammar::Purpose;
 
-/// Quotas of IAM: characters of a trust policy, tags of a role.
+/// The most characters of a trust policy (IAM quotas).
 const TRUST_CHARACTERS: usize = 2048;
-const TAGS: usize = 50;
 
 pub fn create_role(state: &mut State, query: &Query) -> Answer {
     let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
@@ -193,41 +193,6 @@ fn tag(key: &str, value: &str) -> Xml {
     Xml::new().text("Key", key).text("Value", value)
 }
 
-/// The role that a call is about.
-pub fn role<'a>(state: &'a State, query: &Query) -> Result<&'a Role, ApiError> {
-    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
-    state.roles.get(name).ok_or_else(|| unknown(name))
-}
-
-/// The role that a call is about, to change it.
-pub fn role_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Role, ApiError> {
-    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
-    state.roles.get_mut(name).ok_or_else(|| unknown(name))
-}
-
-fn unknown(name: &str) -> ApiError {
-    no_such_entity(format!("The role with name {name} cannot be found."))
-}
-
-/// The alphabet of names in IAM: `[\w+=,.@-]`.
-pub fn is_name(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
-}
-
-/// The path of what is made: `/`, or begins and ends with one.
-pub fn path(query: &Query) -> Result<String, ApiError> {
-    let path = query.get("Path").unwrap_or("/");
-    if path.starts_with('/') && path.ends_with('/') && path.len() <= 512 {
-        return Ok(path.to_owned());
-    }
-    Err(ApiError::new(
-        400,
-        "ValidationError",
-        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric \
-         characters and/or / characters.",
-    ))
-}
-
 fn max_session(query: &Query) -> Result<Option<u32>, ApiError> {
     query.number("MaxSessionDuration", 3600..=43200)
 }
@@ -238,47 +203,4 @@ fn check_trust(document: &str) -> Result<(), ApiError> {
         return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")));
     }
     Ok(())
-}
-
-/// Checks how many tags something is to have.
-pub fn check_tags(count: usize) -> Result<(), ApiError> {
-    if count > TAGS {
-        return Err(limit_exceeded(format!(
-            "The number of tags has reached the maximum limit for this resource: {TAGS}."
-        )));
-    }
-    Ok(())
-}
-
-/// The tags of a call.
-pub fn checked_tags(query: &Query) -> Result<BTreeMap<String, String>, ApiError> {
-    let sent = query.tags("Tags");
-    if sent.len() > TAGS {
-        return Err(constraint("Value at 'tags'", &format!("Member must have length less than or equal to {TAGS}")));
-    }
-    let mut tags = BTreeMap::new();
-    for (index, (key, value)) in sent.into_iter().enumerate() {
-        let at = |member: &str| format!("Value at 'tags.{}.member.{member}'", index + 1);
-        for (member, text, longest) in [("key", &key, 128), ("value", &value, 256)] {
-            if text.chars().count() > longest {
-                let rule = format!("Member must have length less than or equal to {longest}");
-                return Err(constraint(&at(member), &rule));
-            }
-            let allowed =
-                |letter: char| letter.is_alphanumeric() || letter.is_whitespace() || "_.:/=+-@".contains(letter);
-            if !text.chars().all(allowed) {
-                let repeat = if member == "key" { '+' } else { '*' };
-                let rule = format!(
-                    "Member must satisfy regular expression pattern: [\\p{{L}}\\p{{Z}}\\p{{N}}_.:/=+\\-@]{repeat}"
-                );
-                return Err(constraint(&at(member), &rule));
-            }
-        }
-        if tags.keys().any(|taken: &String| taken.eq_ignore_ascii_case(&key)) {
-            let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
-            return Err(ApiError::new(400, "InvalidInput", message));
-        }
-        tags.insert(key, value);
-    }
-    Ok(tags)
 }

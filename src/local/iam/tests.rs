@@ -13,13 +13,13 @@ const BASIC: &str = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutio
 fn open(folder: &tempfile::TempDir, spread: Duration) -> Arc<Iam> {
     let mut conditions = Conditions::default();
     conditions.eventual.iam_role_assumable = spread;
-    let shell = Shell {
+    let context = CloudContext {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),
     };
-    Iam::open(&shell).unwrap()
+    Iam::open(&context).unwrap()
 }
 
 /// An IAM with the role `worker`.

@@ -52,7 +52,7 @@ const RETIRED_BY: Date = date!(2026 - 11 - 01);
 /// The settings that a request gives. An absent member changes nothing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct Change {
+pub struct SettingsChange {
     pub runtime: Option<String>,
     pub role: Option<String>,
     pub handler: Option<String>,
@@ -112,7 +112,7 @@ pub struct LoggingChange {
     pub log_group: Option<String>,
 }
 
-impl Change {
+impl SettingsChange {
     /// Whether every member is one that Lambda takes.
     ///
     /// # Errors
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     fn check(change: &Value) -> Result<(), ApiError> {
-        serde_json::from_value::<Change>(change.clone()).unwrap().check()
+        serde_json::from_value::<SettingsChange>(change.clone()).unwrap().check()
     }
 
     #[test]

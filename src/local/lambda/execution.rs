@@ -8,15 +8,16 @@ use std::time::Duration;
 use tokio::sync::{AcquireError, OnceCell, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::environment::{Call, Environment, Host, Live, Spec};
+use super::environment::Environment;
 use super::error;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
+use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments};
 use super::state::Registry;
 use super::write_protection::WriteProtection;
 use crate::local::conditions::lock;
-use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
+use crate::local::ports::{Apis, Invoked, LogSink, Roles, SdkInstaller};
 use crate::local::wire::ApiError;
 
 /// How many invocations an account may have under way (Lambda quotas).
@@ -34,7 +35,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(29);
 
 /// How long things take in the life of an environment.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct ExecutionTimings {
     /// The longest init phase (Lambda developer guide: 10 s).
     pub init_limit: Duration,
     /// How long an environment stays warm without an invocation. AWS says nothing; minutes is what is seen.
@@ -44,7 +45,7 @@ pub struct Pace {
     pub retries: [Duration; 2],
 }
 
-impl Default for Pace {
+impl Default for ExecutionTimings {
     fn default() -> Self {
         Self {
             init_limit: Duration::from_secs(10),
@@ -56,7 +57,7 @@ impl Default for Pace {
 
 /// Runs invocations.
 pub struct Executor {
-    host: Arc<Host>,
+    host: Arc<LambdaHost>,
     registry: Arc<Registry>,
     pools: Mutex<HashMap<FunctionId, Pool>>,
     /// A permit for each environment that may start now, and for each that may exist.
@@ -95,24 +96,24 @@ struct Idle {
 impl Executor {
     /// Must be called within a tokio runtime: a task of its own ends idle environments.
     pub fn new(
-        shell: Shell,
+        context: CloudContext,
         roles: Arc<dyn Roles>,
         logs: Arc<dyn LogSink>,
         interpreters: Interpreters,
         registry: Arc<Registry>,
-        pace: Pace,
+        timings: ExecutionTimings,
     ) -> Arc<Self> {
-        let host = Host {
-            shell,
+        let host = LambdaHost {
+            context,
             roles,
             logs,
             interpreters,
             apis: OnceLock::new(),
             sdk: OnceLock::new(),
-            equipped: Mutex::default(),
+            sdk_installs: Mutex::default(),
             isolates: OnceCell::new(),
             protection: WriteProtection::default(),
-            init_limit: pace.init_limit,
+            init_limit: timings.init_limit,
             live: watch::Sender::default(),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -124,17 +125,17 @@ impl Executor {
             environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(FEWEST_ENVIRONMENTS))),
             closing: watch::Sender::new(false),
         });
-        tokio::spawn(end_idle(Arc::downgrade(&executor), pace.idle));
+        tokio::spawn(end_idle(Arc::downgrade(&executor), timings.idle));
         executor
     }
 
     /// Lets the environments know who brings the runtimes' SDK.
-    pub fn bring(&self, sdk: Arc<dyn Sdk>) {
+    pub fn set_sdk_installer(&self, sdk: Arc<dyn SdkInstaller>) {
         let _ = self.host.sdk.set(sdk);
     }
 
     /// Lets the environments know where APIs are.
-    pub fn know(&self, apis: Weak<dyn Apis>) {
+    pub fn set_apis(&self, apis: Weak<dyn Apis>) {
         let _ = self.host.apis.set(apis);
     }
 
@@ -157,8 +158,8 @@ impl Executor {
     /// `TooManyRequestsException` over the limit; `ServiceException` when the cloud shuts down.
     pub async fn invoke(
         self: &Arc<Self>,
-        spec: Arc<Spec>,
-        call: Call,
+        spec: Arc<EnvironmentSpec>,
+        call: InvokeRequest,
         limit: Option<u32>,
     ) -> Result<Invoked, ApiError> {
         let slot = Slot::take(self, &spec.id, limit)?;
@@ -200,7 +201,7 @@ impl Executor {
     }
 
     /// The environments that there are.
-    pub fn live(&self) -> watch::Receiver<Live> {
+    pub fn live(&self) -> watch::Receiver<LiveEnvironments> {
         self.host.live.subscribe()
     }
 
@@ -209,7 +210,7 @@ impl Executor {
     ///
     /// # Errors
     /// `TooManyRequestsException` where neither comes in time: invocations that wait for each other must end.
-    async fn environment(&self, spec: &Arc<Spec>) -> Result<Environment, ApiError> {
+    async fn environment(&self, spec: &Arc<EnvironmentSpec>) -> Result<Environment, ApiError> {
         let mut freed = match self.idle_or_queue(spec) {
             Ok(environment) => return Ok(environment),
             Err(freed) => freed,
@@ -230,7 +231,7 @@ impl Executor {
 
     /// A warm environment for `spec`, the one that was used last, so that those in excess grow old; without one, where
     /// the next to become free will arrive.
-    fn idle_or_queue(&self, spec: &Spec) -> Result<Environment, oneshot::Receiver<Environment>> {
+    fn idle_or_queue(&self, spec: &EnvironmentSpec) -> Result<Environment, oneshot::Receiver<Environment>> {
         loop {
             let mut environment = {
                 let mut pools = lock(&self.pools);

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::journal::log_time;
+use crate::local::clock::log_time;
 
 /// Why a runtime did not start, or an invocation brought no result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub struct InvocationFailure {
     pub status: Status,
     /// `Runtime.ExitError`, `Sandbox.Timedout`, or what the handler calls it.
     pub error_type: String,
@@ -43,7 +43,7 @@ impl Status {
     }
 }
 
-impl Failure {
+impl InvocationFailure {
     /// The runtime's process ended when it should not have.
     pub fn exited(status: ExitStatus) -> Self {
         let message = match (status.code(), status.signal()) {
@@ -147,27 +147,27 @@ mod tests {
     fn failures_read_as_lambda_words_them() {
         for (failure, document) in [
             (
-                Failure::exited(ExitStatus::from_raw(1 << 8)),
+                InvocationFailure::exited(ExitStatus::from_raw(1 << 8)),
                 json!({ "errorType": "Runtime.ExitError", "errorMessage": "RequestId: r Error: Runtime exited with error: exit status 1" }),
             ),
             (
-                Failure::exited(ExitStatus::from_raw(0)),
+                InvocationFailure::exited(ExitStatus::from_raw(0)),
                 json!({ "errorType": "Runtime.ExitError", "errorMessage": "RequestId: r Error: Runtime exited without providing a reason" }),
             ),
             (
-                Failure::exited(ExitStatus::from_raw(9)),
+                InvocationFailure::exited(ExitStatus::from_raw(9)),
                 json!({ "errorType": "Runtime.ExitError", "errorMessage": "RequestId: r Error: Runtime exited with error: signal: killed" }),
             ),
             (
-                Failure::timed_out(Duration::from_secs(3)),
+                InvocationFailure::timed_out(Duration::from_secs(3)),
                 json!({ "errorType": "Sandbox.Timedout", "errorMessage": "RequestId: r Error: Task timed out after 3.00 seconds" }),
             ),
             (
-                Failure::response_too_long(6_291_556),
+                InvocationFailure::response_too_long(6_291_556),
                 json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes)." }),
             ),
             (
-                Failure::reported("no json".into(), Some("Handler.Odd")),
+                InvocationFailure::reported("no json".into(), Some("Handler.Odd")),
                 json!({ "errorType": "Handler.Odd", "errorMessage": "no json" }),
             ),
         ] {
@@ -179,7 +179,7 @@ mod tests {
     fn what_the_runtime_reports_is_passed_on() {
         let document =
             Bytes::from_static(br#"{"errorType":"TypeError","errorMessage":"x is not a function","trace":[]}"#);
-        let failure = Failure::reported(document.clone(), None);
+        let failure = InvocationFailure::reported(document.clone(), None);
         assert_eq!((failure.error_type.as_str(), failure.document("r")), ("TypeError", document));
         assert_eq!(failure.log_line("r"), None);
     }

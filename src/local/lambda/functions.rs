@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Lambda;
-use super::change::{Change, check_runtime};
+use super::change::{SettingsChange, check_runtime};
 use super::error::{self, constraint};
 use super::name::{FunctionId, LATEST, Reference};
-use super::packages::{Code, Packages};
+use super::packages::{CodeArchive, Packages};
 use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
@@ -37,7 +37,7 @@ struct Create {
     package_type: Option<String>,
     architectures: Option<Vec<String>>,
     #[serde(flatten)]
-    settings: Change,
+    settings: SettingsChange,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,7 @@ struct UpdateCode {
 struct UpdateConfiguration {
     revision_id: Option<String>,
     #[serde(flatten)]
-    settings: Change,
+    settings: SettingsChange,
 }
 
 /// Where a function's code comes from.
@@ -112,7 +112,7 @@ impl Lambda {
         };
         self.registry.read(taken)?;
         let code = self.keep(create.code.archive()?).await?;
-        let pending = self.shell.conditions.eventual.function_pending;
+        let pending = self.context.conditions.eventual.function_pending;
         let configuration = self.registry.change(|state| {
             taken(state)?;
             let mut function = Function {
@@ -168,7 +168,7 @@ impl Lambda {
             // The region and the function are in the path for the reader's sake; the digest alone decides.
             let location = format!(
                 "http://{}/2015-03-31/functions/{}/code/{}",
-                self.shell.authority(),
+                self.context.authority(),
                 id.name,
                 version.deployment.code.hex()
             );
@@ -204,7 +204,7 @@ impl Lambda {
         let architecture = architecture(update.architectures.as_deref())?;
         self.registry.read(|state| state.function(id)?.may_change(id, update.revision_id.as_deref()))?;
         let archive = update.code.archive()?;
-        let changed = |latest: &Version, code: Code| {
+        let changed = |latest: &Version, code: CodeArchive| {
             let mut settings = latest.deployment.settings.clone();
             settings.architecture = architecture.clone().unwrap_or(settings.architecture);
             Deployment::new(settings, code)
@@ -218,7 +218,7 @@ impl Lambda {
             });
         }
         let code = self.keep(archive).await?;
-        let updating = self.shell.conditions.eventual.function_updating;
+        let updating = self.context.conditions.eventual.function_updating;
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, update.revision_id.as_deref())?;
@@ -242,7 +242,7 @@ impl Lambda {
     ) -> Result<Response, ApiError> {
         let update: UpdateConfiguration = request.json()?;
         let role = update.settings.role.clone();
-        let updating = self.shell.conditions.eventual.function_updating;
+        let updating = self.context.conditions.eventual.function_updating;
         let before = self.registry.read(|state| {
             let function = state.function(id)?;
             function.may_change(id, update.revision_id.as_deref())?;
@@ -283,7 +283,7 @@ impl Lambda {
     }
 
     /// Keeps an archive. Hashing and unpacking take long enough to be done aside.
-    async fn keep(&self, archive: Vec<u8>) -> Result<Code, ApiError> {
+    async fn keep(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
         let packages = self.packages.clone();
         let kept = tokio::task::spawn_blocking(move || packages.keep(&archive)).await;
         kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
@@ -291,7 +291,7 @@ impl Lambda {
 
     /// Whether a function can have this runtime, which is given to one that has `current`.
     fn check_runtime(&self, runtime: &str, current: Option<&str>) -> Result<(), ApiError> {
-        if self.shell.conditions.lenient.runtimes && Language::of(runtime).is_some() {
+        if self.context.conditions.lenient.runtimes && Language::of(runtime).is_some() {
             return Ok(());
         }
         check_runtime(runtime, current)

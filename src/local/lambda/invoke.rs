@@ -9,11 +9,11 @@ use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use super::Lambda;
-use super::environment::{Call, Spec};
 use super::error::{self, constraint};
 use super::name::Reference;
+use super::spec::{EnvironmentSpec, InvokeRequest};
 use super::state::{Alias, now};
-use crate::local::seams::Invoked;
+use crate::local::ports::Invoked;
 use crate::local::wire::{ApiError, Request, Response};
 
 /// The longest payloads in bytes: 6 MB to a caller who waits, 1 MB to one who does not (Lambda quotas).
@@ -25,7 +25,7 @@ const OLDEST_EVENT: i64 = 6 * 60 * 60 * 1000;
 
 /// An invocation that nothing speaks against.
 struct Ready {
-    spec: Arc<Spec>,
+    spec: Arc<EnvironmentSpec>,
     limit: Option<u32>,
 }
 
@@ -47,7 +47,7 @@ impl Lambda {
             return Err(error::payload_too_long(payload.len(), kind, limit));
         }
         let client_context = header("x-amz-client-context").and_then(|text| BASE64_STANDARD.decode(text).ok());
-        let call = Call {
+        let call = InvokeRequest {
             request_id: Uuid::new_v4().to_string(),
             function_arn: reference.arn(),
             payload: json_payload(payload)?,
@@ -89,7 +89,7 @@ impl Lambda {
         if payload.len() > LONGEST_PAYLOAD {
             return Err(error::payload_too_long(payload.len(), "RequestResponse", LONGEST_PAYLOAD));
         }
-        let call = Call {
+        let call = InvokeRequest {
             request_id: Uuid::new_v4().to_string(),
             function_arn: function_arn.to_owned(),
             payload,
@@ -98,7 +98,7 @@ impl Lambda {
         self.run(&reference, call).await
     }
 
-    async fn run(&self, reference: &Reference, call: Call) -> Result<Invoked, ApiError> {
+    async fn run(&self, reference: &Reference, call: InvokeRequest) -> Result<Invoked, ApiError> {
         let ready = self.ready(reference)?;
         self.executor.invoke(ready.spec, call, ready.limit).await
     }
@@ -117,18 +117,18 @@ impl Lambda {
             version.must_be_active()?;
             let deployment = version.serving(now()).clone();
             let folder = self.packages.folder(&deployment.code);
-            let spec = Spec { id: reference.id.clone(), version: number, deployment, folder };
+            let spec = EnvironmentSpec { id: reference.id.clone(), version: number, deployment, folder };
             Ok(Ready { spec: Arc::new(spec), limit: function.reserved_concurrency })
         })
     }
 
     /// Runs an event by and by. It is tried three times where the function fails, and for hours where it is
     /// throttled (Lambda developer guide, asynchronous invocation).
-    fn queue(&self, reference: Reference, call: Call) {
+    fn queue(&self, reference: Reference, call: InvokeRequest) {
         let lambda = self.clone();
         tokio::spawn(async move {
             let accepted = now();
-            let mut pauses = lambda.pace.retries.iter();
+            let mut pauses = lambda.timings.retries.iter();
             loop {
                 match lambda.run(&reference, call.clone()).await {
                     Ok(invoked) if invoked.function_error.is_none() => return,
@@ -137,7 +137,7 @@ impl Lambda {
                         None => return,
                     },
                     Err(refusal) if refusal.status == 429 && now() - accepted < OLDEST_EVENT => {
-                        tokio::time::sleep(lambda.pace.retries[0]).await;
+                        tokio::time::sleep(lambda.timings.retries[0]).await;
                     }
                     Err(refusal) => {
                         tracing::warn!(function = %reference.arn(), error = %refusal.message, "an event was dropped");

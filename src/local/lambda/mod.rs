@@ -11,17 +11,16 @@
 //! How a runtime is started is `launch`'s to know, and what files it sees `sandbox`'s; how it fails is worded in `failure`. Node and Python code is run by the
 //! machine's own `interpreters`, through the two programs in `clients`.
 
-mod authorization;
 mod change;
 mod environment;
 mod error;
 mod execution;
 mod failure;
-mod files;
+mod file_store;
+mod function_log;
 mod functions;
 mod interpreters;
 mod invoke;
-mod journal;
 mod launch;
 mod name;
 mod orphans;
@@ -30,11 +29,13 @@ mod peer;
 mod permissions;
 mod policy;
 mod process;
+mod required_permissions;
 mod routes;
 mod runtime;
 mod runtime_api;
 mod sandbox;
 mod settings;
+mod spec;
 mod state;
 mod tags;
 #[cfg(test)]
@@ -51,15 +52,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use self::environment::Live;
-use self::execution::{Executor, Pace};
+use self::execution::{ExecutionTimings, Executor};
 use self::interpreters::Interpreters;
 use self::name::{LATEST, Reference};
 use self::packages::Packages;
+use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::authorization::Need;
-use super::seams::{Apis, Functions, Invoked, LogSink, Roles, Sdk};
-use super::shell::Shell;
+use super::context::CloudContext;
+use super::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// How often code is removed that is of no more use.
@@ -74,12 +75,12 @@ pub fn folder(data: &Path) -> PathBuf {
 /// Lambda. Clones are the same Lambda.
 #[derive(Clone)]
 pub struct Lambda {
-    shell: Shell,
+    context: CloudContext,
     roles: Arc<dyn Roles>,
     registry: Arc<Registry>,
     packages: Packages,
     executor: Arc<Executor>,
-    pace: Pace,
+    timings: ExecutionTimings,
 }
 
 impl Lambda {
@@ -87,37 +88,42 @@ impl Lambda {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn open(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
-        Self::open_at(shell, roles, logs, Pace::default())
+    pub fn open(context: &CloudContext, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
+        Self::open_at(context, roles, logs, ExecutionTimings::default())
     }
 
-    fn open_at(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>, pace: Pace) -> io::Result<Arc<Self>> {
-        let registry = Arc::new(state::open(shell.store.clone())?);
-        let folder = folder(shell.store.folder());
+    fn open_at(
+        context: &CloudContext,
+        roles: Arc<dyn Roles>,
+        logs: Arc<dyn LogSink>,
+        timings: ExecutionTimings,
+    ) -> io::Result<Arc<Self>> {
+        let registry = Arc::new(state::open(context.store.clone())?);
+        let folder = folder(context.store.folder());
         let packages = Packages::open(&folder)?;
-        orphans::end(&folder.canonicalize()?);
+        orphans::kill(&folder.canonicalize()?);
         // What environments of an earlier server, which was killed, have left.
-        match std::fs::remove_dir_all(folder.join(environment::SCRATCH)) {
+        match std::fs::remove_dir_all(folder.join(spec::SCRATCH)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!("old files are not removed: {error}")
             }
             _ => {}
         }
         let interpreters = Interpreters::open(&folder)?;
-        let executor = Executor::new(shell.clone(), roles.clone(), logs, interpreters, registry.clone(), pace);
-        let lambda = Self { shell: shell.clone(), roles, registry, packages, executor, pace };
+        let executor = Executor::new(context.clone(), roles.clone(), logs, interpreters, registry.clone(), timings);
+        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
 
     /// Lets functions find the SDK that their runtimes bring on AWS.
-    pub fn bring(&self, sdk: Arc<dyn Sdk>) {
-        self.executor.bring(sdk);
+    pub fn set_sdk_installer(&self, sdk: Arc<dyn SdkInstaller>) {
+        self.executor.set_sdk_installer(sdk);
     }
 
     /// Lets functions reach APIs by the names that these have on AWS.
-    pub fn know(&self, apis: Weak<dyn Apis>) {
-        self.executor.know(apis);
+    pub fn set_apis(&self, apis: Weak<dyn Apis>) {
+        self.executor.set_apis(apis);
     }
 
     /// Ends every execution environment. Invocations under way fail, further ones are refused.
@@ -127,7 +133,7 @@ impl Lambda {
 }
 
 /// Removes code that no function has and nothing runs, now and every minute: each save of a developer is new code.
-async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<Live>) {
+async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<LiveEnvironments>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
@@ -159,7 +165,7 @@ impl Service for Lambda {
     }
 
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(operation, request)
+        required_permissions::of(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {

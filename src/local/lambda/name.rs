@@ -1,7 +1,7 @@
 //! What callers call a function: a name, a partial ARN or an ARN, each with or without a qualifier.
 
 use super::error;
-use crate::local::shell::{ACCOUNT, Shell};
+use crate::local::context::{ACCOUNT, CloudContext};
 use crate::local::wire::ApiError;
 
 /// The name of the version that can be changed.
@@ -27,7 +27,7 @@ pub struct FunctionId {
 impl FunctionId {
     /// The unqualified ARN.
     pub fn arn(&self) -> String {
-        Shell::arn("lambda", &self.region, &format!("function:{}", self.name))
+        CloudContext::arn("lambda", &self.region, &format!("function:{}", self.name))
     }
 
     /// The ARN of one version or alias.

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::launch::MARK;
+use super::launch::OWNER_VARIABLE;
 
 /// Kills every process that runs code of Lambda's folder, whoever its parent is by now: what a function's process started has
 /// its environment. Only for whoever holds the folder's lock, before anything is started. Does nothing where the system
 /// does not tell of other processes.
-pub fn end(folder: &Path) {
-    let mark = format!("{MARK}={}", folder.display()).into_bytes();
+pub fn kill(folder: &Path) {
+    let mark = format!("{OWNER_VARIABLE}={}", folder.display()).into_bytes();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
@@ -35,9 +35,9 @@ mod tests {
     #[test]
     fn what_runs_code_of_the_folder_is_ended_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |folder: &Path| Command::new("sleep").arg("600").env(MARK, folder).spawn().unwrap();
+        let of = |folder: &Path| Command::new("sleep").arg("600").env(OWNER_VARIABLE, folder).spawn().unwrap();
         let (mut ours, mut others) = (of(folder.path()), of(&folder.path().join("another")));
-        end(folder.path());
+        kill(folder.path());
         assert_eq!(ours.wait().unwrap().signal(), Some(9));
         assert!(others.try_wait().unwrap().is_none());
         others.kill().unwrap();

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use zip::ZipArchive;
 
 use super::error;
-use super::files::{Failure, Files};
+use super::file_store::{FileStore, UnpackError};
 use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
@@ -28,14 +28,14 @@ const LARGEST_CONTENTS: u64 = 262_144_000;
 
 /// An archive that Lambda holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Code {
+pub struct CodeArchive {
     /// base64 of the archive's SHA-256, as `CodeSha256` shows it.
     pub sha256: String,
     /// The archive's length in bytes.
     pub size: u64,
 }
 
-impl Code {
+impl CodeArchive {
     fn of(archive: &[u8]) -> Self {
         Self { sha256: BASE64_STANDARD.encode(Sha256::digest(archive)), size: archive.len() as u64 }
     }
@@ -64,7 +64,7 @@ pub struct Packages {
     contents: PathBuf,
     bytecode: PathBuf,
     /// Locked while an archive is kept: of two uploads of the same one, the second finds the first's.
-    files: Arc<Mutex<Files>>,
+    files: Arc<Mutex<FileStore>>,
     /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
     fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -79,7 +79,7 @@ impl Packages {
             archives: folder.join("archives"),
             contents: folder.join("contents"),
             bytecode: folder.join(BYTECODE),
-            files: Arc::new(Mutex::new(Files::open(folder.join("files"))?)),
+            files: Arc::new(Mutex::new(FileStore::open(folder.join("files"))?)),
             fresh: Arc::default(),
         };
         for folder in [&packages.archives, &packages.contents, &packages.bytecode] {
@@ -92,18 +92,18 @@ impl Packages {
     ///
     /// # Errors
     /// Lambda's refusal of what is no archive, or one over the limits.
-    pub fn check(archive: &[u8]) -> Result<Code, ApiError> {
+    pub fn check(archive: &[u8]) -> Result<CodeArchive, ApiError> {
         read(archive)?;
-        Ok(Code::of(archive))
+        Ok(CodeArchive::of(archive))
     }
 
     /// Keeps an archive and unpacks it. Blocks.
     ///
     /// # Errors
     /// Lambda's refusal of what is no archive, or one over the limits; `ServiceException` where the disk fails.
-    pub fn keep(&self, archive: &[u8]) -> Result<Code, ApiError> {
+    pub fn keep(&self, archive: &[u8]) -> Result<CodeArchive, ApiError> {
         let mut contents = read(archive)?;
-        let code = Code::of(archive);
+        let code = CodeArchive::of(archive);
         let folder = self.folder(&code);
         lock(&self.fresh).insert(code.hex(), Instant::now());
         let mut files = lock(&self.files);
@@ -116,14 +116,14 @@ impl Packages {
         let beside = self.contents.join(Uuid::new_v4().to_string());
         // No file unpacks to more than its entry in the directory says, and `read` has added those up.
         files.unpack(&mut contents, &beside, &folder).map_err(|failure| match failure {
-            Failure::Archive => unreadable(),
-            Failure::Disk(error) => failed(error),
+            UnpackError::Archive => unreadable(),
+            UnpackError::Disk(error) => failed(error),
         })?;
         Ok(code)
     }
 
     /// Where an archive's contents are.
-    pub fn folder(&self, code: &Code) -> PathBuf {
+    pub fn folder(&self, code: &CodeArchive) -> PathBuf {
         self.contents.join(code.hex())
     }
 
@@ -177,7 +177,7 @@ impl Packages {
         lock(&self.files).sweep()
     }
 
-    fn archive(&self, code: &Code) -> PathBuf {
+    fn archive(&self, code: &CodeArchive) -> PathBuf {
         self.archives.join(format!("{}.zip", code.hex()))
     }
 }
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    fn inode(packages: &Packages, code: &Code, file: &str) -> u64 {
+    fn inode(packages: &Packages, code: &CodeArchive, file: &str) -> u64 {
         fs::metadata(packages.folder(code).join(file)).unwrap().ino()
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::error::{self, constraint};
-use crate::local::shell::ACCOUNT;
+use crate::local::context::ACCOUNT;
 use crate::local::wire::ApiError;
 
 /// The longest policy, in bytes (Lambda quotas: 20 KB).

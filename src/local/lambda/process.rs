@@ -12,7 +12,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::task::AbortHandle;
 
-use super::journal::Journal;
+use super::function_log::FunctionLog;
 use crate::local::conditions::lock;
 
 /// The longest log event, in bytes (CloudWatch Logs quotas); longer lines are cut into several.
@@ -31,7 +31,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(command: &mut Command, journal: Arc<Journal>) -> io::Result<Self> {
+    pub async fn start(command: &mut Command, log: Arc<FunctionLog>) -> io::Result<Self> {
         // One pipe for both, so that the log has lines in the order in which they were written.
         let (reader, writer) = io::pipe()?;
         // Makes the pipe non-blocking, for the reader too: the two are one open file.
@@ -43,7 +43,7 @@ impl Process {
         // The command holds the pipe's writing end; with it open, the end of the output would never be seen.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-        let output = Arc::new(Output { pipe: reader, line: Mutex::default(), journal });
+        let output = Arc::new(Output { pipe: reader, line: Mutex::default(), log });
         let pump = tokio::spawn(pump(watched, output.clone())).abort_handle();
         Ok(Self { child, group, output, pump })
     }
@@ -180,7 +180,7 @@ struct Output {
     pipe: io::PipeReader,
     /// The line that is not finished yet.
     line: Mutex<Vec<u8>>,
-    journal: Arc<Journal>,
+    log: Arc<FunctionLog>,
 }
 
 /// Brings output to the log as it comes, until the pipe is closed.
@@ -232,7 +232,7 @@ impl Output {
             lines.push(text(&std::mem::take(&mut *line)));
         }
         if !lines.is_empty() {
-            self.journal.write(lines);
+            self.log.write(lines);
         }
         open
     }
@@ -240,7 +240,7 @@ impl Output {
     fn flush(&self) {
         let mut line = lock(&self.line);
         if !line.is_empty() {
-            self.journal.write(vec![text(&std::mem::take(&mut *line))]);
+            self.log.write(vec![text(&std::mem::take(&mut *line))]);
         }
     }
 }

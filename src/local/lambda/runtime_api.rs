@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::failure::Failure;
+use super::failure::InvocationFailure;
 use super::peer;
 use crate::local::conditions::lock;
 
@@ -45,20 +45,20 @@ pub struct Invocation {
 
 /// What the runtime did.
 #[derive(Debug)]
-pub enum Event {
+pub enum RuntimeReport {
     /// It asked for an invocation, for the first time or after it had answered the last.
     Ready,
     /// It answered the invocation.
-    Answered(Result<Bytes, Failure>),
+    Answered(Result<Bytes, InvocationFailure>),
     /// It could not start.
-    InitFailed(Failure),
+    InitFailed(InvocationFailure),
 }
 
 /// The server side of one environment's Runtime API. Dropped, it closes every connection.
 #[derive(Debug)]
 pub struct RuntimeApi {
     pub address: SocketAddr,
-    pub events: mpsc::UnboundedReceiver<Event>,
+    pub events: mpsc::UnboundedReceiver<RuntimeReport>,
     invocations: mpsc::UnboundedSender<Invocation>,
     /// The process group that may call; no process may before it is known.
     owner: watch::Sender<Option<u32>>,
@@ -69,7 +69,7 @@ pub struct RuntimeApi {
 struct Shared {
     phase: Mutex<Phase>,
     invocations: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<RuntimeReport>,
 }
 
 /// What the runtime may do next.
@@ -167,7 +167,7 @@ impl Shared {
             match *phase {
                 Phase::Starting | Phase::Answered => {
                     *phase = Phase::Waiting;
-                    self.tell(Event::Ready);
+                    self.tell(RuntimeReport::Ready);
                 }
                 // A client that gave up waiting and asks again.
                 Phase::Waiting => {}
@@ -205,7 +205,7 @@ impl Shared {
         match body {
             Ok(payload) => self.answered(Ok(payload)),
             Err(Unread::TooLong) => {
-                self.answered(Err(Failure::response_too_long(LONGEST_RESULT)));
+                self.answered(Err(InvocationFailure::response_too_long(LONGEST_RESULT)));
                 let message = format!("Exceeded maximum allowed payload size ({LONGEST_RESULT} bytes).");
                 error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
             }
@@ -219,7 +219,7 @@ impl Shared {
             return refusal;
         }
         match body {
-            Ok(document) => self.answered(Err(Failure::reported(document, error_type(headers)))),
+            Ok(document) => self.answered(Err(InvocationFailure::reported(document, error_type(headers)))),
             Err(_) => cut(),
         }
     }
@@ -229,13 +229,13 @@ impl Shared {
         if *lock(&self.phase) != Phase::Starting {
             return bad_transition("InitError");
         }
-        self.tell(Event::InitFailed(Failure::reported(document, error_type(headers))));
+        self.tell(RuntimeReport::InitFailed(InvocationFailure::reported(document, error_type(headers))));
         accepted()
     }
 
-    fn answered(&self, answer: Result<Bytes, Failure>) -> Response<Full<Bytes>> {
+    fn answered(&self, answer: Result<Bytes, InvocationFailure>) -> Response<Full<Bytes>> {
         *lock(&self.phase) = Phase::Answered;
-        self.tell(Event::Answered(answer));
+        self.tell(RuntimeReport::Answered(answer));
         accepted()
     }
 
@@ -248,7 +248,7 @@ impl Shared {
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: RuntimeReport) {
         // Nobody listens any more where the environment is about to end.
         let _ = self.events.send(event);
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
-pub use linux::{Plan, probe};
+pub use linux::{MountPlan, probe};
 
 /// Where a function finds its code in its own file system.
 pub const TASK: &str = "/var/task";
@@ -20,7 +20,7 @@ pub const TMP: &str = "/tmp";
 
 /// Where the names lead that APIs have on AWS: an address of loopback at which nobody listens. A connection there is refused
 /// at once, rather than answered by an API of the same name on AWS, and whoever reads the refusal knows this address.
-pub const NOWHERE: &str = "127.0.4.43";
+pub const REFUSING_ADDRESS: &str = "127.0.4.43";
 
 /// What a file system is made of, beside what the machine has.
 pub struct Layout<'a> {
@@ -32,7 +32,7 @@ pub struct Layout<'a> {
     pub storage: u32,
     /// Paths that stay what they are, even below `/tmp`.
     pub needed: Vec<PathBuf>,
-    /// Host names that lead [`NOWHERE`].
+    /// Host names that lead [`REFUSING_ADDRESS`].
     pub names: Vec<String>,
 }
 
@@ -47,10 +47,10 @@ pub fn probe(_lambda: &Path) -> Result<(), String> {
 
 /// The way to a file system; there is none here.
 #[cfg(not(target_os = "linux"))]
-pub struct Plan;
+pub struct MountPlan;
 
 #[cfg(not(target_os = "linux"))]
-impl Plan {
+impl MountPlan {
     /// Always fails.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::change::{Change, LoggingChange};
+use super::change::{LoggingChange, SettingsChange};
 use super::error::{self, constraint};
 use crate::local::wire::ApiError;
 
@@ -54,7 +54,7 @@ impl Settings {
     ///
     /// # Errors
     /// Lambda's refusal of what is missing or outside its limits.
-    pub fn new(function: &str, architectures: Option<&[String]>, change: Change) -> Result<Self, ApiError> {
+    pub fn new(function: &str, architectures: Option<&[String]>, change: SettingsChange) -> Result<Self, ApiError> {
         if change.role.is_none() {
             let missing = "Value null at 'role' failed to satisfy constraint: Member must not be null";
             return Err(error::validation(&[missing.to_owned()]));
@@ -89,7 +89,7 @@ impl Settings {
     ///
     /// # Errors
     /// Lambda's refusal of what is outside its limits, or of what the local cloud does not have.
-    pub fn with(mut self, change: Change) -> Result<Self, ApiError> {
+    pub fn with(mut self, change: SettingsChange) -> Result<Self, ApiError> {
         change.check()?;
         self.runtime = change.runtime.unwrap_or(self.runtime);
         self.role = change.role.unwrap_or(self.role);
@@ -186,7 +186,7 @@ pub fn runtime_version_arn(runtime: &str, region: &str) -> String {
 mod tests {
     use super::*;
 
-    fn change(value: Value) -> Change {
+    fn change(value: Value) -> SettingsChange {
         serde_json::from_value(value).unwrap()
     }
 

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::error;
 use super::name::{FunctionId, LATEST, Reference};
-use super::packages::Code;
+use super::packages::CodeArchive;
 use super::policy::Policy;
 use super::settings::Settings;
-use crate::local::store::{Kept, Store};
+use crate::local::store::{PersistedState, Store};
 use crate::local::wire::ApiError;
 
 /// The name of the state's file.
@@ -72,7 +72,7 @@ struct Revision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     pub settings: Settings,
-    pub code: Code,
+    pub code: CodeArchive,
     /// Tells deployments apart: environments are pooled by it. `Version::revision_id` is what callers see.
     pub revision_id: String,
     pub last_modified: String,
@@ -281,20 +281,20 @@ impl Revision {
 
 impl Deployment {
     /// A deployment made now.
-    pub fn new(settings: Settings, code: Code) -> Self {
+    pub fn new(settings: Settings, code: CodeArchive) -> Self {
         Self { settings, code, revision_id: Uuid::new_v4().to_string(), last_modified: lambda_date() }
     }
 }
 
 /// The state in memory and on disk.
-pub type Registry = Kept<State>;
+pub type Registry = PersistedState<State>;
 
 /// Loads what was last saved.
 ///
 /// # Errors
 /// When the file is there and cannot be read.
 pub fn open(store: Store) -> io::Result<Registry> {
-    Kept::open(store, FILE, |error| error::service(format!("cannot save Lambda's state: {error}")))
+    PersistedState::open(store, FILE, |error| error::service(format!("cannot save Lambda's state: {error}")))
 }
 
 /// Milliseconds since the epoch.

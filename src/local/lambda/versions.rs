@@ -46,7 +46,7 @@ impl Lambda {
     pub(super) fn publish_version(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
         let publish: Publish = request.json()?;
         check_description(publish.description.as_deref())?;
-        let pending = self.shell.conditions.eventual.function_pending;
+        let pending = self.context.conditions.eventual.function_pending;
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, publish.revision_id.as_deref())?;

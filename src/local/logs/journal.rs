@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::seams::LogEvent;
+use super::super::ports::LogEvent;
 use super::super::store::write_atomically;
 
 /// How large a file may become, and how much of its end is kept when it is larger, in bytes.

@@ -3,11 +3,11 @@
 //! `groups` and `events` hold the operations, `journal` the file in which a group's events are kept, `pattern` the
 //! filter patterns. Refusals are worded as AWS words them.
 
-mod authorization;
 mod events;
 mod groups;
 mod journal;
 mod pattern;
+mod required_permissions;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +24,9 @@ use serde_json::Value;
 use super::authorization::Need;
 use super::clock::now_millis;
 use super::conditions::lock;
-use super::seams::{LogEvent, LogSink};
-use super::shell::Shell;
-use super::store::{Kept, Store};
+use super::context::CloudContext;
+use super::ports::{LogEvent, LogSink};
+use super::store::{PersistedState, Store};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use journal::Journal;
 
@@ -36,7 +36,7 @@ const TARGET: &str = "Logs_20140328.";
 const FOLDER: &str = "logs";
 
 type Answer = Result<Value, ApiError>;
-type Handler = fn(&Books, &str, Input) -> Answer;
+type Handler = fn(&LogStore, &str, Input) -> Answer;
 
 /// Every operation that is served; each is given the region and the input.
 const OPERATIONS: &[(&str, Handler)] = &[
@@ -63,14 +63,14 @@ const OPERATIONS: &[(&str, Handler)] = &[
 /// The account's logs, in all regions.
 #[derive(Debug)]
 pub struct Logs {
-    books: Arc<Books>,
+    store: Arc<LogStore>,
 }
 
 /// What the operations work on.
 #[derive(Debug)]
-struct Books {
-    store: Store,
-    regions: Kept<Regions>,
+struct LogStore {
+    files: Store,
+    regions: PersistedState<Regions>,
     /// By the ids of their groups. Each is opened when it is first asked for: together they can be large.
     journals: Mutex<HashMap<String, Arc<Mutex<Option<Journal>>>>>,
 }
@@ -132,28 +132,28 @@ impl Logs {
     ///
     /// # Errors
     /// When what was saved cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
-        let store = shell.store.clone();
-        let regions = Kept::open(store.clone(), "logs", unavailable)?;
-        let books = Books { store, regions, journals: Mutex::default() };
-        books.remove_orphans();
-        Ok(Arc::new(Self { books: Arc::new(books) }))
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
+        let files = context.store.clone();
+        let regions = PersistedState::open(files.clone(), "logs", unavailable)?;
+        let store = LogStore { files, regions, journals: Mutex::default() };
+        store.remove_orphans();
+        Ok(Arc::new(Self { store: Arc::new(store) }))
     }
 }
 
 impl LogSink for Logs {
     fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
-        if let Err(error) = self.books.deliver(region, group, stream, events) {
+        if let Err(error) = self.store.deliver(region, group, stream, events) {
             tracing::warn!(group, stream, "log events are lost: {}", error.message);
         }
     }
 
     fn has_group(&self, region: &str, group: &str) -> bool {
-        self.books.group(region, group).is_ok()
+        self.store.group(region, group).is_ok()
     }
 }
 
-impl Books {
+impl LogStore {
     fn deliver(&self, region: &str, name: &str, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
         let group = match self.group(region, name) {
             Ok(group) => group,
@@ -215,7 +215,7 @@ impl Books {
         let regions = self.regions.now();
         let known: Vec<PathBuf> =
             regions.values().flat_map(BTreeMap::values).map(|group| self.journal_path(&group.id)).collect();
-        for entry in fs::read_dir(self.store.path(FOLDER)).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(self.files.path(FOLDER)).into_iter().flatten().flatten() {
             if !known.contains(&entry.path())
                 && let Err(error) = fs::remove_file(entry.path())
             {
@@ -225,7 +225,7 @@ impl Books {
     }
 
     fn journal_path(&self, id: &str) -> PathBuf {
-        self.store.path(FOLDER).join(format!("{id}.jsonl"))
+        self.files.path(FOLDER).join(format!("{id}.jsonl"))
     }
 }
 
@@ -313,7 +313,7 @@ impl Service for Logs {
     }
 
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(operation, request)
+        required_permissions::of(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
@@ -321,10 +321,10 @@ impl Service for Logs {
             return Err(ApiError::new(400, "UnknownOperationException", ""));
         };
         let input: Input = request.json()?;
-        let books = self.books.clone();
+        let store = self.store.clone();
         let region = request.caller.region;
         // Events are read from files.
-        let answer = tokio::task::spawn_blocking(move || handler(&books, &region, input)).await;
+        let answer = tokio::task::spawn_blocking(move || handler(&store, &region, input)).await;
         let answer = answer.map_err(|error| unavailable(io::Error::other(error)))??;
         Ok(Response::json(200, &answer))
     }

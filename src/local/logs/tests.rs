@@ -6,13 +6,13 @@ use super::*;
 use crate::local::wire::Caller;
 
 fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
-    let shell = Shell {
+    let context = CloudContext {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::default(),
         ca_bundle: folder.path().join("ca.pem"),
     };
-    Logs::open(&shell).unwrap()
+    Logs::open(&context).unwrap()
 }
 
 async fn call_in(logs: &Logs, region: &str, operation: &str, input: Value) -> Answer {

@@ -42,7 +42,7 @@ impl Service for Fake {
         known.into_iter().find(|operation| *operation == asked).ok_or_else(unknown)
     }
 
-    fn contended(&self, operation: &str, _request: &Request) -> Option<String> {
+    fn mutated_api(&self, operation: &str, _request: &Request) -> Option<String> {
         (operation == "CreateThing").then(|| "api".to_owned())
     }
 
@@ -97,7 +97,7 @@ impl House {
         self.router.service_of(request).map(|service| service.name())
     }
 
-    fn calls(&self) -> Vec<Call> {
+    fn calls(&self) -> Vec<LoggedCall> {
         let text = fs::read_to_string(self.folder.path().join(call_log::FILE)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -289,7 +289,7 @@ async fn conditions_delay_throttle_and_collide() {
     assert!(start.elapsed().as_millis() >= 40);
 
     // Two mutations of one API: the second comes while the first is under way.
-    let held = house.router.conditions.contend("api");
+    let held = house.router.conditions.begin_mutation("api");
     let conflict = house.router.answer(signed("apigateway", "/?op=CreateThing")).await;
     assert_eq!(conflict.status, 409);
     assert_eq!(conflict.headers["x-amzn-errortype"], "ConflictException");

@@ -18,7 +18,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursi
 use rustix::process::{chdir, getegid, geteuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::{Layout, NOWHERE, TASK, TMP};
+use super::{Layout, REFUSING_ADDRESS, TASK, TMP};
 
 const VAR: &str = "/var";
 const HOSTS: &str = "/etc/hosts";
@@ -30,7 +30,7 @@ const NEW_HOSTS: &str = "/var/hosts";
 const ERROR_BITS: u32 = 16;
 
 /// The way from the machine's file system to a function's own.
-pub struct Plan {
+pub struct MountPlan {
     steps: Arc<[Step]>,
 }
 
@@ -71,7 +71,7 @@ enum Step {
     Remove(CString),
 }
 
-impl Plan {
+impl MountPlan {
     /// Works the steps out.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ pub fn probe(lambda: &Path) -> Result<(), String> {
         needed: vec![lambda.to_owned()],
         names: vec!["api.invalid".to_owned()],
     };
-    let plan = Plan::new(&layout).map_err(|error| error.to_string())?;
+    let plan = MountPlan::new(&layout).map_err(|error| error.to_string())?;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     plan.apply(&mut command);
@@ -279,7 +279,8 @@ fn below_tmp(needed: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 /// The machine's `/etc/hosts` with our names before all that it has; nothing where it has none, or there are no names.
 fn hosts(names: &[String]) -> Option<Vec<u8>> {
     let rest = fs::read(HOSTS).ok().filter(|_| !names.is_empty())?;
-    let mut content: Vec<u8> = names.iter().flat_map(|name| format!("{NOWHERE} {name}\n").into_bytes()).collect();
+    let mut content: Vec<u8> =
+        names.iter().flat_map(|name| format!("{REFUSING_ADDRESS} {name}\n").into_bytes()).collect();
     content.extend(rest);
     Some(content)
 }
@@ -314,13 +315,14 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_is_named_and_told_from_a_program_that_does_not_start() {
-        let plan = Plan { steps: [Step::Enter(text("/").unwrap()), Step::Enter(text("/no/such").unwrap())].into() };
+        let plan =
+            MountPlan { steps: [Step::Enter(text("/").unwrap()), Step::Enter(text("/no/such").unwrap())].into() };
         let mut command = Command::new("/bin/sh");
         plan.apply(&mut command);
         let error = command.spawn().unwrap_err();
         assert_eq!(plan.explain(&error).unwrap(), "cannot change to /no/such: No such file or directory (os error 2)");
 
-        let plan = Plan { steps: [Step::Enter(text("/").unwrap())].into() };
+        let plan = MountPlan { steps: [Step::Enter(text("/").unwrap())].into() };
         let mut command = Command::new("/no/such");
         plan.apply(&mut command);
         let error = command.spawn().unwrap_err();
@@ -348,7 +350,7 @@ mod tests {
             needed: vec![data.clone()],
             names: vec!["api.invalid".to_owned()],
         };
-        let plan = Plan::of(&layout, uid, gid).unwrap();
+        let plan = MountPlan::of(&layout, uid, gid).unwrap();
         let script = "id -u; pwd; cat /var/task/own.txt; echo; echo x > /var/task/new; echo x > /var/new; \
             df -m --output=size /tmp | tail -1; ls -A /tmp; head -1 /etc/hosts; test -d /var/lib && echo var";
         let mut command = Command::new("/bin/sh");
@@ -369,7 +371,7 @@ mod tests {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<&str> = said.lines().map(str::trim).collect();
         let folder = machine.path().file_name().unwrap().to_str().unwrap();
-        let hosts = format!("{NOWHERE} api.invalid");
+        let hosts = format!("{REFUSING_ADDRESS} api.invalid");
         assert_eq!(lines, [&uid.to_string(), TASK, "own", "3", folder, &hosts, "var"], "{output:?}");
         let refusals = String::from_utf8_lossy(&output.stderr).matches("Read-only file system").count();
         assert_eq!(refusals, 2, "{output:?}");

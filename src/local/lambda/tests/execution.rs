@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 #[cfg(target_os = "linux")]
-use crate::local::seams::Apis;
-use crate::local::seams::Functions;
+use crate::local::ports::Apis;
+use crate::local::ports::Functions;
 
 #[tokio::test]
 async fn an_event_comes_in_and_a_result_goes_out() {
@@ -73,7 +73,7 @@ async fn what_python_compiles_is_kept_beside_code_that_it_may_not_change() {
     cloud.create(python).await.unwrap();
     let result = cloud.result(json!({})).await;
     let kept = std::path::Path::new(result[0].as_str().unwrap());
-    let bytecode = super::super::folder(cloud.shell.store.folder()).join("bytecode");
+    let bytecode = super::super::folder(cloud.context.store.folder()).join("bytecode");
     assert!(kept.starts_with(bytecode) && kept.is_file(), "{}", kept.display());
     assert_eq!(result[1], 1);
 }
@@ -118,7 +118,7 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
     ] {
         assert_eq!(variables[name], value, "{name}");
     }
-    let bundle = cloud.shell.ca_bundle.display().to_string();
+    let bundle = cloud.context.ca_bundle.display().to_string();
     for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
         assert_eq!(variables[name], bundle, "{name}");
     }
@@ -131,7 +131,7 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
 #[tokio::test]
 async fn a_function_has_a_file_system_of_its_own() {
     let cloud = Cloud::new();
-    cloud.lambda.know(Arc::downgrade(&OneApi::shared()));
+    cloud.lambda.set_apis(Arc::downgrade(&OneApi::shared()));
     if !cloud.lambda.executor.isolates().await {
         eprintln!("this system gives functions no file system of their own");
         return;
@@ -151,7 +151,7 @@ async fn a_function_has_a_file_system_of_its_own() {
     }
 
     // Of the machine's /tmp it sees what the cloud needs itself.
-    let data = cloud.shell.store.folder().strip_prefix("/tmp").ok();
+    let data = cloud.context.store.folder().strip_prefix("/tmp").ok();
     let data = data.and_then(|data| data.iter().next()).map(|name| format!("{}\n", name.to_str().unwrap()));
     assert_eq!(cloud.sh("ls -A /tmp").await, data.clone().unwrap_or_default());
     assert_eq!(cloud.sh("echo mine > /tmp/mine; cat /tmp/mine").await, "mine\n");
@@ -190,7 +190,7 @@ async fn without_namespaces_a_function_has_a_folder_of_its_own_and_code_that_per
     cloud.create(json!({})).await.unwrap();
     let variables = cloud.result(json!({ "do": "env" })).await;
     assert_eq!(variables["HOME"], variables["TMPDIR"]);
-    let lambda = super::super::folder(cloud.shell.store.folder());
+    let lambda = super::super::folder(cloud.context.store.folder());
     assert!(std::path::Path::new(variables["TMPDIR"].as_str().unwrap()).starts_with(lambda.join("tmp")));
     let root = variables["LAMBDA_TASK_ROOT"].as_str().unwrap();
     assert!(std::path::Path::new(root).starts_with(lambda.join("contents")), "{root}");
@@ -224,7 +224,7 @@ async fn what_was_not_waited_for_is_frozen_until_the_next_invocation() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 30 })).await.unwrap();
     for attempt in 0..3 {
-        let file = cloud.shell.store.path(&format!("late{attempt}"));
+        let file = cloud.context.store.path(&format!("late{attempt}"));
         // Long after the process was stopped, however slow the machine is at that.
         let later = json!({ "do": "later", "seconds": 3, "file": file.to_str().unwrap() });
         assert_eq!(cloud.result(later).await, "answered");
@@ -353,8 +353,8 @@ async fn a_start_that_fails_is_tried_twice_and_told() {
 
 #[tokio::test]
 async fn a_start_that_hangs_is_given_the_invocations_time() {
-    let pace = Pace { init_limit: Duration::from_millis(100), ..Pace::default() };
-    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    let timings = ExecutionTimings { init_limit: Duration::from_millis(100), ..ExecutionTimings::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, timings);
     cloud.create(json!({ "Timeout": 1, "Environment": { "Variables": { "INIT": "hang" } } })).await.unwrap();
     let failure = cloud.failure(json!({})).await;
     assert_eq!(failure["errorType"], "Sandbox.Timedout");
@@ -455,7 +455,7 @@ async fn json_logs_are_json() {
 #[tokio::test]
 async fn new_code_retires_the_old_environment() {
     let updating = Duration::from_millis(300);
-    let cloud = Cloud::with(Duration::ZERO, updating, Pace::default());
+    let cloud = Cloud::with(Duration::ZERO, updating, ExecutionTimings::default());
     cloud.create(json!({})).await.unwrap();
     assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
     let target = "/2015-03-31/functions/chat/code";
@@ -470,7 +470,7 @@ async fn new_code_retires_the_old_environment() {
 
 #[tokio::test]
 async fn an_update_in_progress_is_not_served_yet() {
-    let cloud = Cloud::with(Duration::ZERO, Duration::from_secs(3600), Pace::default());
+    let cloud = Cloud::with(Duration::ZERO, Duration::from_secs(3600), ExecutionTimings::default());
     cloud.create(json!({})).await.unwrap();
     cloud.call(Method::PUT, "/2015-03-31/functions/chat/code", json!({ "ZipFile": code("two") })).await.unwrap();
     assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
@@ -557,8 +557,8 @@ async fn a_runtime_that_breaks_the_rules_is_told_so() {
 
 #[tokio::test]
 async fn events_are_queued_and_tried_three_times() {
-    let pace = Pace { retries: [Duration::from_millis(10); 2], ..Pace::default() };
-    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    let timings = ExecutionTimings { retries: [Duration::from_millis(10); 2], ..ExecutionTimings::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, timings);
     cloud.create(json!({})).await.unwrap();
     let headers = [("x-amz-invocation-type", "Event")];
     let target = "/2015-03-31/functions/chat/invocations";
@@ -588,8 +588,8 @@ async fn a_rehearsal_runs_nothing() {
 
 #[tokio::test]
 async fn idle_environments_end() {
-    let pace = Pace { idle: Duration::from_millis(50), ..Pace::default() };
-    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    let timings = ExecutionTimings { idle: Duration::from_millis(50), ..ExecutionTimings::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, timings);
     cloud.create(json!({})).await.unwrap();
     cloud.result(json!({})).await;
     cloud.environments(0).await;

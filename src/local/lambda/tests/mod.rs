@@ -17,10 +17,10 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::Lambda;
-use super::execution::Pace;
+use super::execution::ExecutionTimings;
 use crate::local::conditions::{Conditions, lock};
-use crate::local::seams::{Credentials, LogEvent, LogSink, Roles};
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
+use crate::local::ports::{Credentials, LogEvent, LogSink, Roles};
 use crate::local::store::Store;
 use crate::local::wire::{ApiError, Caller, Request, Response, Service};
 
@@ -30,9 +30,9 @@ const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:chat";
 /// One Lambda with a store of its own.
 struct Cloud {
     lambda: Arc<Lambda>,
-    shell: Shell,
+    context: CloudContext,
     logs: Arc<Logs>,
-    pace: Pace,
+    timings: ExecutionTimings,
     _folder: TempDir,
 }
 
@@ -76,32 +76,32 @@ impl LogSink for Logs {
 impl Cloud {
     /// Functions are active, and updates through, at once.
     fn new() -> Self {
-        Self::with(Duration::ZERO, Duration::ZERO, Pace::default())
+        Self::with(Duration::ZERO, Duration::ZERO, ExecutionTimings::default())
     }
 
-    fn with(pending: Duration, updating: Duration, pace: Pace) -> Self {
+    fn with(pending: Duration, updating: Duration, timings: ExecutionTimings) -> Self {
         let mut conditions = Conditions::default();
         conditions.eventual.function_pending = pending;
         conditions.eventual.function_updating = updating;
-        Self::under(conditions, pace)
+        Self::under(conditions, timings)
     }
 
-    fn under(conditions: Conditions, pace: Pace) -> Self {
+    fn under(conditions: Conditions, timings: ExecutionTimings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let shell = Shell {
+        let context = CloudContext {
             port: 4321,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
         };
         let logs = Arc::new(Logs::default());
-        let lambda = Lambda::open_at(&shell, Arc::new(OneRole), logs.clone(), pace).unwrap();
-        Self { lambda, shell, logs, pace, _folder: folder }
+        let lambda = Lambda::open_at(&context, Arc::new(OneRole), logs.clone(), timings).unwrap();
+        Self { lambda, context, logs, timings, _folder: folder }
     }
 
     /// The same store, opened by another process.
     fn restart(&mut self) {
-        self.lambda = Lambda::open_at(&self.shell, Arc::new(OneRole), self.logs.clone(), self.pace).unwrap();
+        self.lambda = Lambda::open_at(&self.context, Arc::new(OneRole), self.logs.clone(), self.timings).unwrap();
     }
 
     async fn send(

@@ -22,7 +22,7 @@ struct Body {
 }
 
 /// What a call needs: the operation on its function, and beside it the role and the layers that it hands over.
-pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+pub fn of(operation: &str, request: &Request) -> Vec<Need> {
     let action = match operation {
         "Invoke" => "lambda:InvokeFunction".to_owned(),
         // On AWS it is a presigned URL of S3: who has it may use it.
@@ -99,7 +99,7 @@ mod tests {
             let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
             let query = crate::local::router::decode_query(query.as_bytes());
             let request = Request { query, ..Request::in_test(method, path, body) };
-            let needs = needs(routes::operation(&request).unwrap(), &request);
+            let needs = of(routes::operation(&request).unwrap(), &request);
             let pairs: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.resource.as_str())).collect();
             assert_eq!(pairs, *expected, "{method} {uri}");
         }

@@ -9,21 +9,22 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use uuid::Uuid;
 
-use super::environment::Spec;
-use super::failure::{Failure, Status};
+use super::failure::{InvocationFailure, Status};
 use super::settings::{LogFormat, runtime_version_arn};
+use super::spec::EnvironmentSpec;
 use super::state::now;
+use crate::local::clock::log_time;
 use crate::local::conditions::lock;
-use crate::local::seams::{LogEvent, LogSink};
+use crate::local::ports::{LogEvent, LogSink};
 use crate::machine::interpreter::Language;
 
 /// How much of the log `Invoke` hands back, in bytes.
 const TAIL: usize = 4096;
 
 /// The log of one execution environment.
-pub struct Journal {
+pub struct FunctionLog {
     sink: Arc<dyn LogSink>,
-    spec: Arc<Spec>,
+    spec: Arc<EnvironmentSpec>,
     stream: String,
     tail: Mutex<String>,
 }
@@ -38,9 +39,9 @@ pub struct Metrics {
     pub memory: Option<u64>,
 }
 
-impl Journal {
+impl FunctionLog {
     /// A new stream for an environment of `spec`.
-    pub fn new(sink: Arc<dyn LogSink>, spec: Arc<Spec>) -> Self {
+    pub fn new(sink: Arc<dyn LogSink>, spec: Arc<EnvironmentSpec>) -> Self {
         let format = format_description!("[year]/[month]/[day]");
         let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         let stream = format!("{date}/[{}]{}", spec.version, Uuid::new_v4().simple());
@@ -109,7 +110,7 @@ impl Journal {
     }
 
     /// The runtime did not come up. `phase` is `init`, or `invoke` for the second try, which an invocation waits for.
-    pub fn init_failed(&self, phase: &str, took: Duration, failure: &Failure) {
+    pub fn init_failed(&self, phase: &str, took: Duration, failure: &InvocationFailure) {
         let status = failure.status.as_str();
         self.platform(
             || {
@@ -146,7 +147,7 @@ impl Journal {
     }
 
     /// An invocation ends.
-    pub fn end(&self, request_id: &str, failure: Option<&Failure>, metrics: Metrics) {
+    pub fn end(&self, request_id: &str, failure: Option<&InvocationFailure>, metrics: Metrics) {
         let settings = &self.spec.deployment.settings;
         let billed = (metrics.duration + metrics.init.unwrap_or_default()).as_secs_f64() * 1000.0;
         if settings.logging.log_format == LogFormat::Json {
@@ -207,12 +208,6 @@ impl Journal {
         };
         self.write(vec![line]);
     }
-}
-
-/// The time as Lambda writes it into logs: `2026-01-02T03:04:05.678Z`.
-pub fn log_time() -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::now_utc().format(format).unwrap_or_default()
 }
 
 fn json_line(kind: &str, record: Value) -> String {

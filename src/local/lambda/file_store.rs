@@ -24,7 +24,7 @@ const MODE: u32 = 0o644;
 
 /// The stored files of a data folder. One archive is unpacked at a time: the second finds what the first has stored.
 #[derive(Debug)]
-pub struct Files {
+pub struct FileStore {
     folder: PathBuf,
     /// Whether there may be files that no version has.
     unused: bool,
@@ -32,7 +32,7 @@ pub struct Files {
 
 /// Why an archive is not unpacked.
 #[derive(Debug)]
-pub enum Failure {
+pub enum UnpackError {
     /// The archive is damaged, or has names that lead out of its folder.
     Archive,
     /// The disk failed.
@@ -46,7 +46,7 @@ struct Entry {
     mode: u32,
 }
 
-impl Files {
+impl FileStore {
     /// Opens the store in `folder`, making it where it is missing.
     ///
     /// # Errors
@@ -66,27 +66,27 @@ impl Files {
         archive: &mut ZipArchive<Cursor<&[u8]>>,
         beside: &Path,
         folder: &Path,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), UnpackError> {
         let unpacked = match has_links(archive) {
-            Ok(true) => archive.extract(beside).map_err(|_| Failure::Archive),
+            Ok(true) => archive.extract(beside).map_err(|_| UnpackError::Archive),
             Ok(false) => self.link_all(archive, beside),
             Err(failure) => Err(failure),
         };
-        unpacked.and_then(|()| fs::rename(beside, folder).map_err(Failure::Disk)).inspect_err(|_| {
+        unpacked.and_then(|()| fs::rename(beside, folder).map_err(UnpackError::Disk)).inspect_err(|_| {
             self.release();
             // What cannot be removed now is swept later.
             let _ = fs::remove_dir_all(beside);
         })
     }
 
-    fn link_all(&self, archive: &mut ZipArchive<Cursor<&[u8]>>, into: &Path) -> Result<(), Failure> {
+    fn link_all(&self, archive: &mut ZipArchive<Cursor<&[u8]>>, into: &Path) -> Result<(), UnpackError> {
         let mut made = HashSet::new();
         let mut compressed = Vec::new();
         for index in 0..archive.len() {
-            let mut file = archive.by_index_raw(index).map_err(|_| Failure::Archive)?;
-            let path = into.join(file.enclosed_name().ok_or(Failure::Archive)?);
+            let mut file = archive.by_index_raw(index).map_err(|_| UnpackError::Archive)?;
+            let path = into.join(file.enclosed_name().ok_or(UnpackError::Archive)?);
             let is_folder = file.is_dir();
-            let folder = if is_folder { &path } else { path.parent().ok_or(Failure::Archive)? };
+            let folder = if is_folder { &path } else { path.parent().ok_or(UnpackError::Archive)? };
             if made.insert(folder.to_owned()) {
                 fs::create_dir_all(folder).map_err(of_names)?;
             }
@@ -94,10 +94,10 @@ impl Files {
                 continue;
             }
             if file.encrypted() {
-                return Err(Failure::Archive);
+                return Err(UnpackError::Archive);
             }
             compressed.clear();
-            file.read_to_end(&mut compressed).map_err(|_| Failure::Archive)?;
+            file.read_to_end(&mut compressed).map_err(|_| UnpackError::Archive)?;
             // Nobody shall write to what others share.
             let mode = file.unix_mode().unwrap_or(MODE) & 0o777 & !0o222;
             let method = file.compression();
@@ -118,19 +118,19 @@ impl Files {
         index: usize,
         entry: &Entry,
         path: &Path,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), UnpackError> {
         let stored = self.folder.join(&entry.key);
         if !is_as_stored(&stored, entry) {
             self.store(archive, index, entry, &stored)?;
         }
         if fs::symlink_metadata(path).is_ok() {
             // A name that is twice in the archive: the last one counts.
-            fs::remove_file(path).map_err(|_| Failure::Archive)?;
+            fs::remove_file(path).map_err(|_| UnpackError::Archive)?;
         }
         match fs::hard_link(&stored, path) {
             Ok(()) => Ok(()),
             // A file system without hard links, or a file that has as many as it may have.
-            Err(_) => fs::copy(&stored, path).map(|_| ()).map_err(Failure::Disk),
+            Err(_) => fs::copy(&stored, path).map(|_| ()).map_err(UnpackError::Disk),
         }
     }
 
@@ -140,13 +140,13 @@ impl Files {
         index: usize,
         entry: &Entry,
         stored: &Path,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), UnpackError> {
         let mut content = Vec::new();
-        let file = archive.by_index(index).map_err(|_| Failure::Archive)?;
+        let file = archive.by_index(index).map_err(|_| UnpackError::Archive)?;
         // Reading to the end checks the CRC.
-        file.take(entry.size + 1).read_to_end(&mut content).map_err(|_| Failure::Archive)?;
+        file.take(entry.size + 1).read_to_end(&mut content).map_err(|_| UnpackError::Archive)?;
         if content.len() as u64 != entry.size {
-            return Err(Failure::Archive);
+            return Err(UnpackError::Archive);
         }
         let beside = self.folder.join(Uuid::new_v4().to_string());
         let written = || {
@@ -156,7 +156,7 @@ impl Files {
             file.set_modified(stored_at())?;
             fs::rename(&beside, stored)
         };
-        written().map_err(Failure::Disk)
+        written().map_err(UnpackError::Disk)
     }
 
     /// Says that a version's folder was removed, whose files may now be unused.
@@ -183,9 +183,9 @@ impl Files {
     }
 }
 
-fn has_links(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<bool, Failure> {
+fn has_links(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<bool, UnpackError> {
     for index in 0..archive.len() {
-        if archive.by_index_raw(index).map_err(|_| Failure::Archive)?.is_symlink() {
+        if archive.by_index_raw(index).map_err(|_| UnpackError::Archive)?.is_symlink() {
             return Ok(true);
         }
     }
@@ -207,9 +207,9 @@ fn is_as_stored(stored: &Path, entry: &Entry) -> bool {
 }
 
 /// A folder that cannot be made: because the archive has a file of that name, or because of the disk.
-fn of_names(error: io::Error) -> Failure {
+fn of_names(error: io::Error) -> UnpackError {
     match error.kind() {
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Failure::Archive,
-        _ => Failure::Disk(error),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => UnpackError::Archive,
+        _ => UnpackError::Disk(error),
     }
 }

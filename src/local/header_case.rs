@@ -14,9 +14,9 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 /// The head of a connection's first request, as it came.
 #[derive(Debug, Clone, Default)]
-pub struct Spelling(Arc<Mutex<Vec<u8>>>);
+pub struct HeaderCase(Arc<Mutex<Vec<u8>>>);
 
-impl Spelling {
+impl HeaderCase {
     /// Looks at what is read of a connection until the end of the first head.
     pub fn watch<S: AsyncRead>(self, stream: S) -> InspectReader<S, impl FnMut(&[u8]) + Send + 'static> {
         let mut ended = false;
@@ -51,14 +51,14 @@ mod tests {
     async fn the_first_head_tells() {
         let sent = b"GET /x HTTP/1.1\r\nHOST: a\r\nx-TeNaNt: b\r\nX: c\r\n\r\nGET / HTTP/1.1\r\nOTHER: d\r\n\r\n";
         for step in [1, 7, sent.len()] {
-            let spelling = Spelling::default();
-            let mut stream = spelling.clone().watch(&sent[..]);
+            let header_case = HeaderCase::default();
+            let mut stream = header_case.clone().watch(&sent[..]);
             let mut buffer = vec![0; step];
             while stream.read(&mut buffer).await.unwrap() > 0 {}
             for (name, expected) in
                 [("host", Some("HOST")), ("x-tenant", Some("x-TeNaNt")), ("x", Some("X")), ("none", None)]
             {
-                assert_eq!(spelling.of(&HeaderName::from_static(name)).as_deref(), expected, "{name}, {step}");
+                assert_eq!(header_case.of(&HeaderName::from_static(name)).as_deref(), expected, "{name}, {step}");
             }
         }
     }

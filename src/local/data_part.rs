@@ -8,7 +8,7 @@ use crate::machine::own_folder;
 
 /// What one service, or the cloud itself, keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum DataPart {
     ApiGateway,
     DynamoDb,
     Iam,
@@ -18,7 +18,7 @@ pub enum Part {
     Keys,
 }
 
-impl Part {
+impl DataPart {
     pub const ALL: [Self; 6] = [Self::ApiGateway, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
 
     /// As `wschat local reset --only` has it.

@@ -39,12 +39,12 @@ pub trait LogSink: Send + Sync {
 
 /// Who has what Lambda's managed runtimes bring beside the language.
 #[async_trait]
-pub trait Sdk: Send + Sync {
+pub trait SdkInstaller: Send + Sync {
     /// Makes sure that code in the folder `code` finds what it uses of the runtime's SDK.
     ///
     /// # Errors
     /// In words, why it does not.
-    async fn bring(&self, runtime: &str, code: &Path) -> Result<(), String>;
+    async fn install(&self, runtime: &str, code: &Path) -> Result<(), String>;
 }
 
 /// One line of a log.

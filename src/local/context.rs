@@ -11,7 +11,7 @@ pub const ACCOUNT: &str = "000000000000";
 
 /// Shared by all services; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Shell {
+pub struct CloudContext {
     /// The port on loopback, for HTTP and TLS alike.
     pub port: u16,
     pub store: Store,
@@ -20,7 +20,7 @@ pub struct Shell {
     pub ca_bundle: PathBuf,
 }
 
-impl Shell {
+impl CloudContext {
     /// An ARN in this account; `region` is empty for global services.
     pub fn arn(service: &str, region: &str, resource: &str) -> String {
         format!("arn:aws:{service}:{region}:{ACCOUNT}:{resource}")

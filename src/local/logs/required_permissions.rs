@@ -7,7 +7,7 @@ use crate::local::authorization::{Need, creation};
 use crate::local::wire::Request;
 
 /// What a call needs: the operation on its group, or on one of its streams.
-pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+pub fn of(operation: &str, request: &Request) -> Vec<Need> {
     let input: Input = request.json().unwrap_or_default();
     let action = format!("logs:{operation}");
     let tags: BTreeMap<String, String> = serde_json::from_value(input.tags.clone()).unwrap_or_default();
@@ -61,8 +61,7 @@ mod tests {
                 .iter()
                 .map(|(action, rest)| (format!("logs:{action}"), groups::arn("eu-west-1", rest)))
                 .collect();
-            let needs: Vec<_> =
-                needs(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
+            let needs: Vec<_> = of(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
             assert_eq!(needs, expected, "{operation} {body}");
         }
     }

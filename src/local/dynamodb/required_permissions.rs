@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::local::authorization::{Need, creation};
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
 use crate::local::wire::Request;
 
 /// What a call needs: the operation on each table that it is about, or on the index.
-pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+pub fn of(operation: &str, request: &Request) -> Vec<Need> {
     let body: Value = request.json().unwrap_or_default();
     let region = &request.caller.region;
     let need = |action: &str, resource: String| Need::new(format!("dynamodb:{action}"), resource);
@@ -67,7 +67,7 @@ fn table(region: &str, name: &str) -> String {
     if name.starts_with("arn:") {
         return name.to_owned();
     }
-    Shell::arn("dynamodb", region, &format!("table/{name}"))
+    CloudContext::arn("dynamodb", region, &format!("table/{name}"))
 }
 
 /// What a PartiQL statement needs: an action by its first word, on the table, which stands after INTO or FROM, or after
@@ -148,8 +148,7 @@ mod tests {
                 .iter()
                 .map(|(action, name)| (format!("dynamodb:{action}"), table("eu-west-1", name)))
                 .collect();
-            let needs: Vec<_> =
-                needs(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
+            let needs: Vec<_> = of(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
             assert_eq!(needs, expected, "{operation} {body}");
         }
     }

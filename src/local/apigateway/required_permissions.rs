@@ -21,7 +21,7 @@ struct Body {
 }
 
 /// What a call needs: its verb on its path, and beside it to tag and to pass the role that it hands over.
-pub fn needs(request: &Request) -> Vec<Need> {
+pub fn of(request: &Request) -> Vec<Need> {
     let region = &request.caller.region;
     let arn = |path: &str| format!("arn:aws:apigateway:{region}::/{path}");
     let verb = format!("apigateway:{}", request.method);
@@ -92,7 +92,7 @@ mod tests {
                 .iter()
                 .map(|(action, path)| ((*action).to_owned(), format!("arn:aws:apigateway:eu-west-1::{path}")))
                 .collect();
-            let needs: Vec<_> = needs(&request).into_iter().map(|need| (need.action, need.resource)).collect();
+            let needs: Vec<_> = of(&request).into_iter().map(|need| (need.action, need.resource)).collect();
             assert_eq!(needs, expected, "{method} {path}");
         }
     }
