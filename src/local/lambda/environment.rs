@@ -1,4 +1,4 @@
-//! An execution environment: it comes up, takes one invocation at a time, and says in the log what it does.
+//! An execution environment: it starts a runtime, runs one invocation at a time, and writes the function's log.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ use super::state::now;
 use crate::local::ports::Invoked;
 use crate::machine::interpreter::Language;
 
-/// How long a start counts as one of those that may run at once. One that takes longer waits for something rather than
-/// for the processor, and others need not wait for it.
+/// How long a start holds its permit of the limited concurrent starts. A start that takes longer waits for something other
+/// than the processor, so others need not wait for it.
 const START_PERMIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// One execution environment. Dropped, its process is killed.
@@ -28,33 +28,33 @@ pub struct Environment {
     spec: Arc<EnvironmentSpec>,
     log: Arc<FunctionLog>,
     runtime: Option<Runtime>,
-    /// Whether the log says already why an API is not reached.
+    /// Whether the log already explains why an API is not reached.
     explained: bool,
-    /// Held until it has started.
+    /// The permit to start, held until it has started.
     start: Option<OwnedSemaphorePermit>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Environment {
-    /// An environment that is still cold: its first invocation starts it.
+    /// A cold environment: its first invocation starts it.
     pub fn new(host: Arc<LambdaHost>, spec: Arc<EnvironmentSpec>, permits: Permits) -> Self {
         let log = Arc::new(FunctionLog::new(host.logs.clone(), spec.clone()));
         host.live.send_modify(|live| *live.entry(spec.deployment.code.hex()).or_default() += 1);
         let Permits { start, environment } = permits;
-        Self { host, spec, log, runtime: None, explained: false, start: Some(start), _place: environment }
+        Self { host, spec, log, runtime: None, explained: false, start: Some(start), _permit: environment }
     }
 
-    /// What tells the deployment that this environment runs from others.
+    /// Identifies the deployment that this environment runs.
     pub fn revision_id(&self) -> &str {
         &self.spec.deployment.revision_id
     }
 
-    /// Whether it can take an invocation without starting again.
+    /// Whether it can run an invocation without a new start.
     pub fn is_warm(&mut self) -> bool {
         self.runtime.as_mut().is_some_and(Runtime::is_alive)
     }
 
-    /// Runs one invocation. Afterwards the environment is warm, or it is of no more use.
+    /// Runs one invocation. Afterwards the environment is warm, or it must not be used again.
     pub async fn invoke(&mut self, call: InvokeRequest) -> Invoked {
         let timeout = Duration::from_secs(self.spec.deployment.settings.timeout.into());
         let (started, init, waited) = match self.runtime.take() {
@@ -102,10 +102,10 @@ impl Environment {
         }
     }
 
-    /// Says in the log, once, why an API was not reached by the name that it has on AWS: where an executable has built that
-    /// name itself, nothing of ours is in its process to lead it here, and the port that it goes with is not ours.
+    /// Explains in the log, once, why an API was not reached by its AWS host name. An executable that builds this name itself
+    /// cannot be redirected: none of our code runs in its process, and it connects to port 443 rather than to this cloud's.
     fn explain(&mut self, result: &Result<Bytes, InvocationFailure>) {
-        /// Of an answer, what can be an error's text.
+        /// How much of an answer is searched for an error message, in bytes.
         const LONGEST: usize = 4096;
         if self.explained || Language::of(&self.spec.deployment.settings.runtime).is_some() {
             return;
@@ -116,7 +116,7 @@ impl Environment {
         };
         let said = self.log.tail() + &String::from_utf8_lossy(&answer[..answer.len().min(LONGEST)]);
         let said = said.to_ascii_lowercase();
-        // As the errors of Go, C, Rust and its SDK read; many name neither whom nor what they did not reach.
+        // The error messages of Go, C, Rust and the Rust SDK; many do not contain the address or the name.
         let isolated = self.host.isolates.get() == Some(&true);
         let refused = isolated
             && [REFUSING_ADDRESS, "connection refused", "connectionrefused"].iter().any(|sign| said.contains(sign));
@@ -128,14 +128,14 @@ impl Environment {
         let Some(name) = named.or_else(|| names.first().filter(|_| refused)) else { return };
         self.explained = true;
         self.log.write(vec![format!(
-            "wschat: an executable that builds the address https://{name} itself does not reach this cloud by it. Make \
-             it of the event's domainName and stage, or take it from a variable in which the template builds it."
+            "wschat: an executable that builds the address https://{name} itself does not reach this cloud. Build it from \
+             the event's domainName and stage, or pass it in an environment variable that the template builds."
         )]);
     }
 
-    /// Brings the runtime up. A failed first try is not the end: Lambda tries once more, then on the invocation's time
-    /// (Lambda developer guide, failures during the init phase). Gives with the runtime how long a good first try
-    /// took, and how much of the invocation's time a second one.
+    /// Starts the runtime. After a failure Lambda tries once more, within the invocation's timeout (Lambda developer guide,
+    /// failures during the init phase). Returns the runtime, the duration of a successful first try, and how much of the
+    /// invocation's time a second try took.
     async fn start(&self, timeout: Duration) -> (Result<Runtime, InvocationFailure>, Option<Duration>, Duration) {
         if let Some(why) = self.host.install_sdk(&self.spec).await {
             self.log.write(vec![why]);

@@ -1,9 +1,8 @@
-//! The files of functions' code: each content is stored once, and the versions that have it share it by hard links.
+//! The files of functions' code: each content is stored once, and versions share it by hard links.
 //!
-//! Most of what a save uploads was there before: `node_modules`, Python's packages. A file is known by what its archive holds of
-//! it (the compressed bytes and what they unpack to), so that nothing is unpacked again for a file that is stored already. Stored
-//! files are read-only. A file that is not as it was stored (a process was killed, somebody wrote to it) is not used again but
-//! replaced.
+//! Most of an upload was uploaded before: `node_modules`, Python packages. A file is identified by its entry in the archive
+//! (the compressed bytes, the unpacked size and checksum), so that a stored file is not unpacked again. Stored files are
+//! read-only. A file that was changed since (an interrupted write, a modification) is replaced.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,24 +15,24 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zip::ZipArchive;
 
-/// 1980-01-01 in seconds since the epoch, the earliest time that zips know: the modification time of every stored file.
+/// 1980-01-01 in seconds since the epoch, the earliest time in zips: the modification time of every stored file.
 const STORED: Duration = Duration::from_secs(315_532_800);
 
-/// The mode of a file whose archive names none.
+/// The mode of a file whose archive entry has none.
 const MODE: u32 = 0o644;
 
-/// The stored files of a data folder. One archive is unpacked at a time: the second finds what the first has stored.
+/// The stored files of a data folder. One archive is unpacked at a time, so that the next one finds its files.
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
-    /// Whether there may be files that no version has.
+    /// Whether there may be files that no version uses.
     unused: bool,
 }
 
 /// Why an archive is not unpacked.
 #[derive(Debug)]
 pub enum UnpackError {
-    /// The archive is damaged, or has names that lead out of its folder.
+    /// The archive is damaged, or has names that lead outside its folder.
     Archive,
     /// The disk failed.
     Disk(io::Error),
@@ -47,20 +46,20 @@ struct Entry {
 }
 
 impl FileStore {
-    /// Opens the store in `folder`, making it where it is missing.
+    /// Opens the store in `folder`, and creates it where it is missing.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         Ok(Self { folder, unused: true })
     }
 
-    /// Unpacks an archive into a new folder `beside`, which becomes `folder` when it is whole. An archive with symbolic links is
-    /// unpacked without sharing. Blocks.
+    /// Unpacks an archive into a new folder `beside`, which is renamed to `folder` when it is complete. An archive with symbolic
+    /// links is unpacked without sharing. Blocks.
     ///
     /// # Errors
-    /// When the archive is damaged or the disk fails; `beside` is removed then.
+    /// When the archive is damaged or the disk fails; `beside` is then removed.
     pub fn unpack(
         &mut self,
         archive: &mut ZipArchive<Cursor<&[u8]>>,
@@ -74,7 +73,7 @@ impl FileStore {
         };
         unpacked.and_then(|()| fs::rename(beside, folder).map_err(UnpackError::Disk)).inspect_err(|_| {
             self.release();
-            // What cannot be removed now is swept later.
+            // What cannot be removed now is removed by a later sweep.
             let _ = fs::remove_dir_all(beside);
         })
     }
@@ -98,7 +97,7 @@ impl FileStore {
             }
             compressed.clear();
             file.read_to_end(&mut compressed).map_err(|_| UnpackError::Archive)?;
-            // Nobody shall write to what others share.
+            // No writes: the file is shared with other versions.
             let mode = file.unix_mode().unwrap_or(MODE) & 0o777 & !0o222;
             let method = file.compression();
             let mut digest = Sha256::new();
@@ -111,7 +110,7 @@ impl FileStore {
         Ok(())
     }
 
-    /// Makes `path` the file of an entry, storing that where it is missing.
+    /// Links `path` to the stored file of an entry, which is stored first where it is missing.
     fn link(
         &self,
         archive: &mut ZipArchive<Cursor<&[u8]>>,
@@ -124,12 +123,12 @@ impl FileStore {
             self.store(archive, index, entry, &stored)?;
         }
         if fs::symlink_metadata(path).is_ok() {
-            // A name that is twice in the archive: the last one counts.
+            // A duplicate name in the archive: the last entry wins.
             fs::remove_file(path).map_err(|_| UnpackError::Archive)?;
         }
         match fs::hard_link(&stored, path) {
             Ok(()) => Ok(()),
-            // A file system without hard links, or a file that has as many as it may have.
+            // No hard links on this file system, or the file has the maximum number of them.
             Err(_) => fs::copy(&stored, path).map(|_| ()).map_err(UnpackError::Disk),
         }
     }
@@ -159,12 +158,12 @@ impl FileStore {
         written().map_err(UnpackError::Disk)
     }
 
-    /// Says that a version's folder was removed, whose files may now be unused.
+    /// Notes that a version's folder was removed, so that files may be unused.
     pub fn release(&mut self) {
         self.unused = true;
     }
 
-    /// Removes the files that no version has. Blocks.
+    /// Removes the files that no version uses. Blocks.
     ///
     /// # Errors
     /// When the folder cannot be read or a file not removed.
@@ -174,7 +173,7 @@ impl FileStore {
         }
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            // The store's own name is the only one left, or it was never finished.
+            // Only the store's own link is left, or the file was never completed.
             if entry.metadata()?.nlink() < 2 {
                 fs::remove_file(entry.path())?;
             }
@@ -196,7 +195,7 @@ fn stored_at() -> SystemTime {
     UNIX_EPOCH + STORED
 }
 
-/// Whether there is a stored file, whole and never written to since.
+/// Whether the file is stored completely and was not modified since.
 fn is_as_stored(stored: &Path, entry: &Entry) -> bool {
     fs::symlink_metadata(stored).is_ok_and(|metadata| {
         metadata.is_file()
@@ -206,7 +205,7 @@ fn is_as_stored(stored: &Path, entry: &Entry) -> bool {
     })
 }
 
-/// A folder that cannot be made: because the archive has a file of that name, or because of the disk.
+/// The error for a folder that cannot be created: the archive has a file of that name, or the disk failed.
 fn of_names(error: io::Error) -> UnpackError {
     match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => UnpackError::Archive,

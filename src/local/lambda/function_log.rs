@@ -1,5 +1,5 @@
-//! A function's log as Lambda shapes it: one stream an execution environment, in which the platform's lines frame
-//! what the handler writes.
+//! A function's log in Lambda's format: one stream per execution environment, with the platform's lines around the
+//! handler's output.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::local::conditions::lock;
 use crate::local::ports::{LogEvent, LogSink};
 use crate::machine::interpreter::Language;
 
-/// How much of the log `Invoke` hands back, in bytes.
+/// How much of the log `Invoke` returns, in bytes.
 const TAIL: usize = 4096;
 
 /// The log of one execution environment.
@@ -29,13 +29,13 @@ pub struct FunctionLog {
     tail: Mutex<String>,
 }
 
-/// What one invocation took, for its `REPORT` line.
+/// Duration and memory of one invocation, for its `REPORT` line.
 #[derive(Debug, Clone, Copy)]
 pub struct Metrics {
     pub duration: Duration,
     /// `None` where the environment was warm.
     pub init: Option<Duration>,
-    /// The most memory used so far in MB; `None` where the system does not tell.
+    /// The peak memory so far in MB; `None` where the system does not provide it.
     pub memory: Option<u64>,
 }
 
@@ -52,10 +52,10 @@ impl FunctionLog {
         &self.stream
     }
 
-    /// What the handler wrote, line by line.
+    /// Writes the handler's output, one event per line.
     pub fn write(&self, mut lines: Vec<String>) {
         let timestamp = now();
-        // The clients write a message of several lines as one line, for it is one event.
+        // The clients write a message of several lines as one line, because it is one event.
         if Language::of(&self.spec.deployment.settings.runtime).is_some() {
             for line in lines.iter_mut().filter(|line| line.contains('\r')) {
                 *line = line.replace('\r', "\n");
@@ -83,12 +83,12 @@ impl FunctionLog {
         self.sink.append(&self.spec.id.region, &logging.log_group, &self.stream, events);
     }
 
-    /// The last of what this invocation logged.
+    /// The end of this invocation's log.
     pub fn tail(&self) -> String {
         lock(&self.tail).clone()
     }
 
-    /// The environment starts.
+    /// Logs that the environment starts.
     pub fn init_start(&self) {
         let runtime = &self.spec.deployment.settings.runtime;
         let version = runtime_version(runtime);
@@ -109,7 +109,7 @@ impl FunctionLog {
         );
     }
 
-    /// The runtime did not come up. `phase` is `init`, or `invoke` for the second try, which an invocation waits for.
+    /// Logs that the runtime did not start. `phase` is `init`, or `invoke` for the second try, during an invocation.
     pub fn init_failed(&self, phase: &str, took: Duration, failure: &InvocationFailure) {
         let status = failure.status.as_str();
         self.platform(
@@ -136,7 +136,7 @@ impl FunctionLog {
         );
     }
 
-    /// An invocation starts: what `tail` gives begins here.
+    /// Logs the start of an invocation; `tail` begins here.
     pub fn start(&self, request_id: &str) {
         lock(&self.tail).clear();
         self.platform(
@@ -146,7 +146,7 @@ impl FunctionLog {
         );
     }
 
-    /// An invocation ends.
+    /// Logs the end of an invocation.
     pub fn end(&self, request_id: &str, failure: Option<&InvocationFailure>, metrics: Metrics) {
         let settings = &self.spec.deployment.settings;
         let billed = (metrics.duration + metrics.init.unwrap_or_default()).as_secs_f64() * 1000.0;
@@ -200,7 +200,7 @@ impl FunctionLog {
         self.write(lines);
     }
 
-    /// One line of the platform's, in the function's log format.
+    /// Logs one line of the platform in the function's log format.
     fn platform(&self, text: impl FnOnce() -> String, kind: &str, record: impl FnOnce() -> Value) {
         let line = match self.spec.deployment.settings.logging.log_format {
             LogFormat::Text => text(),
@@ -214,7 +214,7 @@ fn json_line(kind: &str, record: Value) -> String {
     json!({ "time": log_time(), "type": kind, "record": record }).to_string()
 }
 
-/// `provided.al2023` as INIT_START names it: `provided:al2023.v1`.
+/// `provided.al2023` as in the INIT_START line: `provided:al2023.v1`.
 fn runtime_version(runtime: &str) -> String {
     let digit = |c: char| c.is_ascii_digit();
     let (family, release) = match runtime.split_once('.') {

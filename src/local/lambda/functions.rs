@@ -74,7 +74,7 @@ impl Source {
     /// The archive that the request carries.
     fn archive(self) -> Result<Vec<u8>, ApiError> {
         if self.s3_bucket.is_some() {
-            // As AWS says of a bucket that is not there, and why none is.
+            // AWS's message for an unknown bucket, with the reason why there are none here.
             return Err(error::invalid(
                 "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does \
                  not exist (the local cloud has no S3: provide the function's code as ZipFile)",
@@ -165,7 +165,7 @@ impl Lambda {
         self.registry.read(|state| {
             let (function, number, version) = state.version(reference)?;
             let id = &reference.id;
-            // The region and the function are in the path for the reader's sake; the digest alone decides.
+            // The region and the function in the path are for readers only; the digest alone selects the archive.
             let location = format!(
                 "http://{}/2015-03-31/functions/{}/code/{}",
                 self.context.authority(),
@@ -260,7 +260,7 @@ impl Lambda {
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, update.revision_id.as_deref())?;
-            // Nothing may have come between the settings that were read and the ones that are written.
+            // Refused if the settings were changed since they were read above.
             if function.latest.deployment.revision_id != before.revision_id {
                 return Err(error::stale_revision("GetFunction/GetAlias"));
             }
@@ -282,14 +282,14 @@ impl Lambda {
         Ok(Response::empty(204))
     }
 
-    /// Keeps an archive. Hashing and unpacking take long enough to be done aside.
+    /// Stores an archive. On a blocking thread, since hashing and unpacking take long.
     async fn keep(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
         let packages = self.packages.clone();
         let kept = tokio::task::spawn_blocking(move || packages.keep(&archive)).await;
         kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
     }
 
-    /// Whether a function can have this runtime, which is given to one that has `current`.
+    /// Checks a runtime for a function that has the runtime `current`, or for a new one.
     fn check_runtime(&self, runtime: &str, current: Option<&str>) -> Result<(), ApiError> {
         if self.context.conditions.lenient.runtimes && Language::of(runtime).is_some() {
             return Ok(());
@@ -304,11 +304,11 @@ impl Lambda {
         Err(error::invalid("The role defined for the function cannot be assumed by Lambda."))
     }
 
-    /// Ends the environments of the replaced deployment once the update is through.
+    /// Ends the environments of the replaced deployment once the update has finished.
     fn retire_after(&self, id: &FunctionId, updating: Duration) {
         let (executor, id) = (self.executor.clone(), id.clone());
         tokio::spawn(async move {
-            // A millisecond more: the state's clock counts whole ones.
+            // One more millisecond, because the state's clock has a resolution of one.
             tokio::time::sleep(updating + Duration::from_millis(1)).await;
             executor.retire(&id);
         });
@@ -316,7 +316,7 @@ impl Lambda {
 }
 
 impl Function {
-    /// Whether `$LATEST` can be changed now, by a caller who knows it as `revision_id`.
+    /// Checks that `$LATEST` can be changed now, by a caller that expects this `revision_id`.
     pub fn may_change(&self, id: &FunctionId, revision_id: Option<&str>) -> Result<(), ApiError> {
         self.latest.must_be_settled(id)?;
         if revision_id.is_some_and(|revision_id| revision_id != self.latest.revision_id()) {
@@ -326,10 +326,10 @@ impl Function {
     }
 }
 
-/// One page of a list, with the marker of the next. `items` come with what they are sorted by.
+/// One page of a list, with the marker of the next. Each item comes with its sort key.
 ///
 /// # Errors
-/// `ValidationException` for a `MaxItems` that is none.
+/// `ValidationException` for an invalid `MaxItems`.
 pub fn page(request: &Request, member: &str, items: Vec<(String, Value)>) -> Result<Response, ApiError> {
     let most = match request.query("MaxItems") {
         None => PAGE,

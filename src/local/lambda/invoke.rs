@@ -1,4 +1,4 @@
-//! `Invoke`: to a caller who waits, to one who does not, and as a rehearsal.
+//! `Invoke`: synchronous, asynchronous (`Event`) and as a dry run.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use super::state::{Alias, now};
 use crate::local::ports::Invoked;
 use crate::local::wire::{ApiError, Request, Response};
 
-/// The longest payloads in bytes: 6 MB to a caller who waits, 1 MB to one who does not (Lambda quotas).
+/// The largest payloads in bytes: 6 MB for synchronous invocations, 1 MB for asynchronous ones (Lambda quotas).
 const LONGEST_PAYLOAD: usize = 6 * 1024 * 1024;
 const LONGEST_EVENT: usize = 1024 * 1024;
 
-/// How long an event that was throttled is tried again (Lambda developer guide: 6 hours), in milliseconds.
+/// How long a throttled event is retried (Lambda developer guide: 6 hours), in milliseconds.
 const OLDEST_EVENT: i64 = 6 * 60 * 60 * 1000;
 
-/// An invocation that nothing speaks against.
+/// An invocation that passed all checks.
 struct Ready {
     spec: Arc<EnvironmentSpec>,
     limit: Option<u32>,
@@ -83,7 +83,7 @@ impl Lambda {
     /// Invokes a function for another service and waits for it.
     ///
     /// # Errors
-    /// What `Invoke` would refuse with.
+    /// The error of `Invoke`.
     pub(super) async fn invoke_arn(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
         let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
         if payload.len() > LONGEST_PAYLOAD {
@@ -103,13 +103,13 @@ impl Lambda {
         self.executor.invoke(ready.spec, call, ready.limit).await
     }
 
-    /// What an invocation of `reference` runs now.
+    /// The version that an invocation of `reference` runs now.
     fn ready(&self, reference: &Reference) -> Result<Ready, ApiError> {
         self.registry.read(|state| {
             let (function, mut number, mut version) = state.version(reference)?;
             let alias = reference.qualifier.as_ref().and_then(|name| function.aliases.get(name));
             if let Some((other, additional)) = alias
-                .and_then(Alias::additional_drawn)
+                .and_then(Alias::routed_to_additional)
                 .and_then(|other| function.version(other).map(|version| (other.to_owned(), version)))
             {
                 (number, version) = (other, additional);
@@ -122,8 +122,8 @@ impl Lambda {
         })
     }
 
-    /// Runs an event by and by. It is tried three times where the function fails, and for hours where it is
-    /// throttled (Lambda developer guide, asynchronous invocation).
+    /// Runs an event in the background. It is tried three times where the function fails, and retried for hours where it
+    /// is throttled (Lambda developer guide, asynchronous invocation).
     fn queue(&self, reference: Reference, call: InvokeRequest) {
         let lambda = self.clone();
         tokio::spawn(async move {
@@ -150,14 +150,14 @@ impl Lambda {
 }
 
 impl Alias {
-    /// The other version of this alias, where the dice give this invocation to it.
-    fn additional_drawn(&self) -> Option<&str> {
+    /// The additional version of this alias, if this invocation is randomly routed to it.
+    fn routed_to_additional(&self) -> Option<&str> {
         let (version, weight) = self.additional.as_ref()?;
         (rand::random::<f64>() < *weight).then_some(version)
     }
 }
 
-/// A payload as the function gets it: JSON, and `{}` where the caller gave none.
+/// The payload for the function: JSON, and `{}` where the caller sent none.
 fn json_payload(payload: Bytes) -> Result<Bytes, ApiError> {
     if payload.is_empty() {
         return Ok(Bytes::from_static(b"{}"));

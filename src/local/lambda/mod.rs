@@ -5,11 +5,11 @@
 //! Service --routes--> functions, versions, permissions, tags --> state (Registry), packages (code)
 //! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
 //!                                                              |             |
-//!                                                              +-- journal --+--> LogSink
+//!                                                              +-- function_log --> LogSink
 //! ```
 //!
-//! How a runtime is started is `launch`'s to know, and what files it sees `sandbox`'s; how it fails is worded in `failure`. Node and Python code is run by the
-//! machine's own `interpreters`, through the two programs in `clients`.
+//! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
+//! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
 mod change;
 mod environment;
@@ -63,16 +63,16 @@ use super::context::CloudContext;
 use super::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
-/// How often code is removed that is of no more use.
+/// How often unused code is removed.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// Where Lambda keeps code below a local cloud's data folder. The SDK that runtimes bring belongs in here too: packages of
-/// npm's in `node_modules`, those of pip in `python3.N`.
+/// Lambda's folder below a local cloud's data folder: functions' code, and the SDKs of the runtimes (npm packages in
+/// `node_modules`, pip packages in `python3.N`).
 pub fn folder(data: &Path) -> PathBuf {
     data.join("lambda")
 }
 
-/// Lambda. Clones are the same Lambda.
+/// Lambda. Clones share their state.
 #[derive(Clone)]
 pub struct Lambda {
     context: CloudContext,
@@ -84,7 +84,7 @@ pub struct Lambda {
 }
 
 impl Lambda {
-    /// Opens what was kept in `shell.store`. Must be called within a tokio runtime.
+    /// Opens the state in `context.store`. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -102,7 +102,7 @@ impl Lambda {
         let folder = folder(context.store.folder());
         let packages = Packages::open(&folder)?;
         orphans::kill(&folder.canonicalize()?);
-        // What environments of an earlier server, which was killed, have left.
+        // Files left by environments of an earlier server that was killed.
         match std::fs::remove_dir_all(folder.join(spec::SCRATCH)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!("old files are not removed: {error}")
@@ -116,23 +116,23 @@ impl Lambda {
         Ok(Arc::new(lambda))
     }
 
-    /// Lets functions find the SDK that their runtimes bring on AWS.
+    /// Sets the installer of the SDKs that runtimes include on AWS.
     pub fn set_sdk_installer(&self, sdk: Arc<dyn SdkInstaller>) {
         self.executor.set_sdk_installer(sdk);
     }
 
-    /// Lets functions reach APIs by the names that these have on AWS.
+    /// Sets the source of API addresses, with which functions reach APIs by their AWS host names.
     pub fn set_apis(&self, apis: Weak<dyn Apis>) {
         self.executor.set_apis(apis);
     }
 
-    /// Ends every execution environment. Invocations under way fail, further ones are refused.
+    /// Ends every execution environment. Running invocations fail, further ones are refused.
     pub async fn shutdown(&self) {
         self.executor.shutdown().await;
     }
 }
 
-/// Removes code that no function has and nothing runs, now and every minute: each save of a developer is new code.
+/// Removes code that no function has and no environment runs, now and every minute: every save of a developer uploads code.
 async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<LiveEnvironments>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
@@ -170,7 +170,7 @@ impl Service for Lambda {
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
         let segments = request.segments();
-        // In every path, what a request is about comes third, and what of that fifth.
+        // In every path the third segment is the resource, and the fifth a part of it.
         let subject = segments.get(2).map_or("", String::as_str);
         let part = segments.get(4).map_or("", String::as_str);
         let reference = || Reference::read(subject, request.query("Qualifier"), &request.caller.region);
@@ -228,7 +228,7 @@ impl Functions for Lambda {
 }
 
 impl Reference {
-    /// The key of the policy that speaks for this reference: the function's own, unless it is of a version or an alias.
+    /// The key of this reference's resource policy: that of the version or the alias, else that of the function.
     fn policy(&self) -> &str {
         self.qualifier.as_deref().filter(|qualifier| *qualifier != LATEST).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Functions' code: the archives as they were uploaded, and each one's contents in a folder to run from, which shares its
-//! files with the others (`files`).
+//! Functions' code: the uploaded archives, and the contents of each in a folder to run from, which shares files with the
+//! others (`file_store`).
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -22,11 +22,11 @@ use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
 use crate::machine::own_folder;
 
-/// The longest archive that can be uploaded directly, and the most that it may unpack to (Lambda quotas), in bytes.
+/// The largest archive that can be uploaded directly, and its largest unpacked size (Lambda quotas), in bytes.
 const LONGEST_ARCHIVE: usize = 52_428_800;
 const LARGEST_CONTENTS: u64 = 262_144_000;
 
-/// An archive that Lambda holds.
+/// A stored archive of code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeArchive {
     /// base64 of the archive's SHA-256, as `CodeSha256` shows it.
@@ -40,16 +40,16 @@ impl CodeArchive {
         Self { sha256: BASE64_STANDARD.encode(Sha256::digest(archive)), size: archive.len() as u64 }
     }
 
-    /// The SHA-256 in hexadecimal: base64 has slashes, which neither files nor URLs take.
+    /// The SHA-256 in hexadecimal: base64 has slashes, which file names and URL segments cannot have.
     pub fn hex(&self) -> String {
         hex::encode(BASE64_STANDARD.decode(&self.sha256).unwrap_or_default())
     }
 }
 
-/// For how long code is kept that nothing uses yet: until then the function that it was uploaded for has it.
+/// How long new code is kept although no function uses it yet: the function it was uploaded for is created meanwhile.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Where what Python compiles of the code in a folder of contents is kept: by the code's SHA-256, too.
+/// The folder for the bytecode that Python compiles from a folder of contents, also named by the code's SHA-256.
 pub fn bytecode(contents: &Path) -> PathBuf {
     let name = contents.file_name().unwrap_or_default();
     contents.ancestors().nth(2).unwrap_or(contents).join(BYTECODE).join(name)
@@ -57,23 +57,23 @@ pub fn bytecode(contents: &Path) -> PathBuf {
 
 const BYTECODE: &str = "bytecode";
 
-/// All archives, by their SHA-256: two functions with one code share it.
+/// All archives, by their SHA-256: functions with the same code share one.
 #[derive(Debug, Clone)]
 pub struct Packages {
     archives: PathBuf,
     contents: PathBuf,
     bytecode: PathBuf,
-    /// Locked while an archive is kept: of two uploads of the same one, the second finds the first's.
+    /// Locked while an archive is stored: the second of two uploads of the same archive finds the first.
     files: Arc<Mutex<FileStore>>,
-    /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
+    /// The times of recent uploads, by SHA-256 in hexadecimal. Also locked while code is removed.
     fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Packages {
-    /// Opens the store in `folder`, making it where it is missing.
+    /// Opens the store in `folder`, and creates it where it is missing.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let packages = Self {
             archives: folder.join("archives"),
@@ -88,19 +88,19 @@ impl Packages {
         Ok(packages)
     }
 
-    /// What `keep` would make of an archive, without keeping it.
+    /// Checks an archive as `keep` does, without storing it.
     ///
     /// # Errors
-    /// Lambda's refusal of what is no archive, or one over the limits.
+    /// Lambda's refusal of an invalid archive, or of one over the limits.
     pub fn check(archive: &[u8]) -> Result<CodeArchive, ApiError> {
         read(archive)?;
         Ok(CodeArchive::of(archive))
     }
 
-    /// Keeps an archive and unpacks it. Blocks.
+    /// Stores an archive and unpacks it. Blocks.
     ///
     /// # Errors
-    /// Lambda's refusal of what is no archive, or one over the limits; `ServiceException` where the disk fails.
+    /// Lambda's refusal of an invalid archive, or of one over the limits; `ServiceException` where the disk fails.
     pub fn keep(&self, archive: &[u8]) -> Result<CodeArchive, ApiError> {
         let mut contents = read(archive)?;
         let code = CodeArchive::of(archive);
@@ -112,9 +112,9 @@ impl Packages {
         }
         let failed = |error: io::Error| error::service(format!("cannot keep the function's code: {error}"));
         write_atomically(&self.archive(&code), archive).map_err(failed)?;
-        // Unpacked beside and renamed, so that a folder of that name is always whole.
+        // Unpacked under another name and renamed, so that a folder of that name is always complete.
         let beside = self.contents.join(Uuid::new_v4().to_string());
-        // No file unpacks to more than its entry in the directory says, and `read` has added those up.
+        // `read` has checked the sum of the sizes in the directory, and no file unpacks to more than its entry says.
         files.unpack(&mut contents, &beside, &folder).map_err(|failure| match failure {
             UnpackError::Archive => unreadable(),
             UnpackError::Disk(error) => failed(error),
@@ -122,15 +122,15 @@ impl Packages {
         Ok(code)
     }
 
-    /// Where an archive's contents are.
+    /// The folder with an archive's contents.
     pub fn folder(&self, code: &CodeArchive) -> PathBuf {
         self.contents.join(code.hex())
     }
 
-    /// The archive itself, by its SHA-256 in hexadecimal.
+    /// Reads an archive by its SHA-256 in hexadecimal.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When it does not exist or cannot be read.
     pub fn read(&self, hex: &str) -> io::Result<Vec<u8>> {
         if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(io::ErrorKind::NotFound.into());
@@ -138,17 +138,17 @@ impl Packages {
         fs::read(self.archives.join(format!("{hex}.zip")))
     }
 
-    /// Removes everything but the code of `used` and what was uploaded a moment ago. Blocks.
+    /// Removes all code except that of `used` and recent uploads. Blocks.
     ///
     /// # Errors
-    /// When a folder cannot be read or a file not removed.
+    /// When a folder cannot be read or a file cannot be removed.
     pub fn sweep(&self, used: &HashSet<String>) -> io::Result<()> {
         let mut fresh = lock(&self.fresh);
         fresh.retain(|_, uploaded| uploaded.elapsed() < FRESH);
         let stays = |name: &str| used.contains(name) || fresh.contains_key(name);
         for entry in fs::read_dir(&self.archives)? {
             let path = entry?.path();
-            // One that is being written has another ending.
+            // An archive that is being written has another extension.
             let is_archive = path.extension().is_some_and(|extension| extension == "zip");
             if is_archive && !path.file_stem().is_some_and(|stem| stays(&stem.to_string_lossy())) {
                 fs::remove_file(path)?;
@@ -157,10 +157,11 @@ impl Packages {
         for entry in fs::read_dir(&self.contents)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Unpacked beside under a UUID. That of a server which was killed goes once no upload can be under way.
+            // A partly unpacked folder has a UUID as its name. One left by a killed server is removed once no upload can be in
+            // progress.
             let half = name.contains('-') && !fresh.is_empty();
             if !half && !stays(&name) {
-                // Renamed first: a folder of that name is always whole.
+                // Renamed first, so that a folder of that name is always complete.
                 let beside = self.contents.join(Uuid::new_v4().to_string());
                 fs::rename(entry.path(), &beside)?;
                 lock(&self.files).release();
@@ -190,8 +191,8 @@ fn read(archive: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ApiError> {
     if contents.is_empty() {
         return Err(error::invalid("Uploaded file must be a non-empty zip"));
     }
-    // The directory names the sizes also of files that were written as a stream, with their sizes behind them (APPNOTE
-    // 4.3.9, data descriptors): the archives of many tools are. `decompressed_size` of the library gives up on those.
+    // The directory also has the sizes of files that were written as a stream, with their sizes behind the data (APPNOTE
+    // 4.3.9, data descriptors), as many tools do. `decompressed_size` of the library does not support those.
     let sizes = (0..contents.len()).map(|index| contents.by_index_data(index).map(|file| u128::from(file.size())));
     let total: u128 = sizes.sum::<Result<_, _>>().map_err(|_| unreadable())?;
     if total > u128::from(LARGEST_CONTENTS) {
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_unpacks_to_more_than_lambda_takes_is_refused_whatever_the_archive_says_of_itself() {
+    fn an_archive_that_unpacks_to_too_much_is_refused_even_with_false_sizes() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         let mut bytes = Vec::new();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_is_refused() {
+    fn invalid_archives_are_refused() {
         for (archive, message) in [
             (b"not a zip".to_vec(), "Could not unzip uploaded file."),
             (archive(&[]), "Uploaded file must be a non-empty zip"),
@@ -329,7 +330,7 @@ mod tests {
         assert_eq!(inode(&packages, &two, "index.js"), inode(&packages, &other_mode, "index.js"));
         assert_eq!(stored(store.path()), 4);
 
-        // What goes with the last version that has it is removed, and nothing else.
+        // Only the files of the removed version that no other version has are removed.
         lock(&packages.fresh).clear();
         packages.sweep(&HashSet::from([two.hex()])).unwrap();
         assert_eq!(stored(store.path()), 2);
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_file_that_is_not_what_was_stored_is_not_used_again() {
+    fn a_modified_stored_file_is_replaced() {
         let cut: fn(&Path) = |file| fs::File::options().write(true).open(file).unwrap().set_len(2).unwrap();
         let written: fn(&Path) = |file| fs::write(file, "SHARED").unwrap();
         for damage in [cut, written] {
@@ -346,14 +347,14 @@ mod tests {
             let packages = Packages::open(store.path()).unwrap();
             let version = |text: &str| archive(&[("index.js", text, 0o644), ("shared.js", "shared", 0o644)]);
             let one = packages.folder(&packages.keep(&version("1")).unwrap()).join("shared.js");
-            // Root may write whatever the mode says, and so may whoever changes the mode.
+            // Root can write in spite of the mode, and the owner can change the mode.
             fs::set_permissions(&one, fs::Permissions::from_mode(0o644)).unwrap();
             damage(&one);
             fs::set_permissions(&one, fs::Permissions::from_mode(0o444)).unwrap();
             let two = packages.folder(&packages.keep(&version("2")).unwrap()).join("shared.js");
             assert_eq!(fs::read_to_string(two).unwrap(), "shared");
         }
-        // What a killed process left half-written.
+        // A half-written file of a killed process.
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         fs::write(store.path().join("files").join(Uuid::new_v4().to_string()), "hal").unwrap();
@@ -362,10 +363,10 @@ mod tests {
     }
 
     #[test]
-    fn uploads_of_one_archive_at_the_same_time_do_not_disturb_each_other() {
+    fn concurrent_uploads_of_one_archive_succeed() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
-        // Half a megabyte when it is compressed: long enough for the writes to overlap.
+        // Half a megabyte when compressed: enough for the writes to overlap.
         let text: String = (0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string()).collect();
         for round in 0..10 {
             let archive = archive(&[("index.js", &format!("{round}{text}"), 0o644), ("a/b.js", "b", 0o644)]);

@@ -1,4 +1,4 @@
-//! A runtime: a function's process and the Runtime API that it talks to.
+//! A runtime: a function's process and its Runtime API.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -19,31 +19,31 @@ use super::sandbox::{Layout, MountPlan, TASK, TMP};
 use super::spec::{EnvironmentSpec, LambdaHost};
 use super::write_protection::Protected;
 
-/// How often a process that works is looked at.
+/// How often the memory of a running process is checked.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A runtime that has come up. Dropped, its process is killed.
+/// A started runtime. Dropped, its process is killed.
 pub struct Runtime {
     process: Process,
     api: RuntimeApi,
-    /// In bytes.
+    /// The memory limit in bytes.
     memory: u64,
-    /// Given back when its process is gone.
+    /// Released after its process has ended.
     _files: FunctionFiles,
 }
 
-/// What came of an invocation.
+/// The outcome of an invocation.
 pub struct InvocationOutcome {
     pub result: Result<Bytes, InvocationFailure>,
-    /// Whether the runtime asks for more: if not, it has ended or must.
+    /// Whether the runtime is ready for the next invocation; if not, it has ended or must be ended.
     pub reusable: bool,
 }
 
 impl Runtime {
-    /// Starts a function's process and waits until it asks for its first invocation.
+    /// Starts a function's process and waits until it requests its first invocation.
     ///
     /// # Errors
-    /// Why it does not: it could not be started, it ended, it reported an error, or `limit` has passed.
+    /// When it could not be started, exited, reported an error, or `limit` has passed.
     pub async fn start(
         host: &LambdaHost,
         spec: &EnvironmentSpec,
@@ -65,8 +65,7 @@ impl Runtime {
         };
         let files =
             files.map_err(|error| InvocationFailure::no_entrypoint(format!("no files for the function: {error}")))?;
-        // What asks for a place for files gets one of its own, and what the code expects below its home does not come from
-        // the developer's.
+        // Temporary files go to a folder of the environment's own, and the code does not see files of the developer's home.
         command.env("TMPDIR", files.tmp()).env("HOME", files.tmp());
         command.envs(variables(spec, root, host, &credentials, log.stream(), api.address));
         let started = Process::start(&mut command, log.clone()).await;
@@ -82,7 +81,7 @@ impl Runtime {
         match runtime.next_event(deadline).await {
             RuntimeEvent::Reported(RuntimeReport::Ready) => Ok(runtime),
             RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) => Err(failure),
-            // Nothing was asked yet, so there is nothing that it could have answered.
+            // It answered although it had no invocation yet.
             RuntimeEvent::Reported(RuntimeReport::Answered(_)) => {
                 Err(InvocationFailure::no_entrypoint("the runtime answered before it was asked"))
             }
@@ -91,8 +90,8 @@ impl Runtime {
         }
     }
 
-    /// Runs one invocation, until the runtime asks for the next: only then has it done all it does for this one. From
-    /// then on it is frozen, until the next invocation.
+    /// Runs one invocation, until the runtime requests the next one: only then is its work for this one finished. It is then
+    /// frozen until the next invocation.
     pub async fn invoke(&mut self, invocation: Invocation, timeout: Duration) -> InvocationOutcome {
         let deadline = Instant::now() + timeout;
         self.process.thaw();
@@ -115,11 +114,11 @@ impl Runtime {
                 RuntimeEvent::Deadline => Some(InvocationFailure::timed_out(timeout)),
             };
             self.process.flush();
-            // What was answered stands, whatever became of the runtime after it.
+            // A result stays valid even if the runtime fails afterwards.
             return match (answer, failure) {
                 (Some(result), failure) => InvocationOutcome { result, reusable: failure.is_none() },
                 (None, Some(failure)) => InvocationOutcome { result: Err(failure), reusable: false },
-                // `next` is refused while an invocation is open, so `Ready` comes after an answer.
+                // `next` is refused while an invocation is open, so `Ready` always follows an answer.
                 (None, None) => InvocationOutcome {
                     result: Err(InvocationFailure::no_entrypoint("the runtime gave no answer")),
                     reusable: false,
@@ -132,13 +131,13 @@ impl Runtime {
         self.process.is_alive()
     }
 
-    /// In MB; `None` where the system does not tell.
+    /// In MB; `None` where the system does not provide it.
     pub fn peak_memory(&self) -> Option<u64> {
         self.process.peak_memory()
     }
 
-    /// The next thing that happens. What the process said before it ended comes before its end. One that takes more
-    /// memory than its function has is killed, which is how Lambda ends it.
+    /// Waits for the next event. Reports that the process sent before it exited come before its exit. A process over the
+    /// function's memory limit is killed, as Lambda does.
     async fn next_event(&mut self, deadline: Instant) -> RuntimeEvent {
         let mut memory_checks = tokio::time::interval_at(Instant::now() + MEMORY_CHECK_INTERVAL, MEMORY_CHECK_INTERVAL);
         loop {
@@ -161,11 +160,11 @@ impl Runtime {
     }
 }
 
-/// Where a function has its code and its room for files.
+/// Where a function's process finds its code and a folder for files.
 enum FunctionFiles {
-    /// In a file system of its own, which goes with its last process.
+    /// In its own file system, which disappears with its last process.
     Isolated(MountPlan),
-    /// In the machine's: a folder instead of `/tmp`, and code that is protected as permissions can.
+    /// In the machine's file system: a folder instead of `/tmp`, and code that is protected by file permissions.
     Shared { scratch: TempDir, _code: Protected },
 }
 
@@ -174,7 +173,7 @@ impl FunctionFiles {
     fn isolated(host: &LambdaHost, spec: &EnvironmentSpec, command: &mut Command) -> io::Result<Self> {
         let context = &host.context;
         let std = command.as_std_mut();
-        // Interpreters and clients, and with the data folder all else that variables name.
+        // Interpreters and clients; the data folder contains everything else that variables refer to.
         let named = std::iter::once(std.get_program()).chain(std.get_args()).map(PathBuf::from);
         let data = std::path::absolute(context.store.folder())?;
         let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute()).collect();
@@ -201,7 +200,7 @@ impl FunctionFiles {
         }
     }
 
-    /// Why a process that was not started for `error` has no files, if that is the reason.
+    /// Why the file system of a process could not be set up, if that is the reason of a start's `error`.
     fn explain(&self, error: &io::Error) -> Option<String> {
         match self {
             Self::Isolated(plan) => plan.explain(error),
@@ -210,9 +209,9 @@ impl FunctionFiles {
     }
 }
 
-/// What runs a program that is a script of the function's: also that must be reached.
+/// The interpreter in the `#!` line of a program that is a script of the function's: its path must be accessible, too.
 fn interpreter(spec: &EnvironmentSpec, program: &Path) -> Option<PathBuf> {
-    /// What the kernel reads of a script's first line (binfmt_script).
+    /// How much of a script's first line the kernel reads (binfmt_script).
     const LONGEST: u64 = 256;
     let script = program.strip_prefix(TASK).map_or_else(|_| program.to_owned(), |own| spec.folder.join(own));
     let mut head = Vec::new();

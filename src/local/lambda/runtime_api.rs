@@ -1,6 +1,6 @@
-//! The Lambda Runtime API (2018-06-01), over which a function's process fetches its invocations and answers them:
-//! one loopback listener an execution environment, as on AWS. It is there for that process and what this starts, and no
-//! other of the machine's.
+//! The Lambda Runtime API (2018-06-01), over which a function's process fetches invocations and returns results: one
+//! loopback listener per execution environment, as on AWS. Only that process and its children may call it, no other process
+//! of the machine.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,13 +24,13 @@ use super::failure::InvocationFailure;
 use super::peer;
 use crate::local::conditions::lock;
 
-/// The longest result, in bytes: 6 MB and what the envelope takes (Lambda quotas; its own message names the number).
+/// The largest result in bytes: 6 MB and the envelope (Lambda quotas; its own message names the number).
 const LONGEST_RESULT: usize = 6 * 1024 * 1024 + 100;
 
-/// For how long a second `next` waits: a client that gave up and asks again may be quicker than the news that it hung up.
+/// How long a second `next` waits: the repeated request of a client that gave up can arrive before its disconnect is noticed.
 const SECOND_NEXT: Duration = Duration::from_secs(1);
 
-/// One invocation, as the runtime gets it.
+/// One invocation, as the runtime receives it.
 #[derive(Debug)]
 pub struct Invocation {
     pub request_id: String,
@@ -38,19 +38,19 @@ pub struct Invocation {
     pub deadline: i64,
     pub function_arn: String,
     pub trace_id: String,
-    /// JSON that the caller handed over beside the payload.
+    /// JSON that the caller sent beside the payload.
     pub client_context: Option<String>,
     pub payload: Bytes,
 }
 
-/// What the runtime did.
+/// A report of the runtime.
 #[derive(Debug)]
 pub enum RuntimeReport {
-    /// It asked for an invocation, for the first time or after it had answered the last.
+    /// It requested an invocation, the first or after the answer to the last.
     Ready,
     /// It answered the invocation.
     Answered(Result<Bytes, InvocationFailure>),
-    /// It could not start.
+    /// Its initialization failed.
     InitFailed(InvocationFailure),
 }
 
@@ -60,7 +60,7 @@ pub struct RuntimeApi {
     pub address: SocketAddr,
     pub events: mpsc::UnboundedReceiver<RuntimeReport>,
     invocations: mpsc::UnboundedSender<Invocation>,
-    /// The process group that may call; no process may before it is known.
+    /// The process group that may call; until it is set, no process may.
     owner: watch::Sender<Option<u32>>,
     server: AbortHandle,
 }
@@ -72,12 +72,12 @@ struct Shared {
     events: mpsc::UnboundedSender<RuntimeReport>,
 }
 
-/// What the runtime may do next.
+/// The state of the runtime, which determines the requests it may send.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Starting,
     Waiting,
-    /// It works on the invocation with this request id.
+    /// It processes the invocation with this request id.
     Invoked(String),
     Answered,
 }
@@ -86,7 +86,7 @@ impl RuntimeApi {
     /// Listens on a free port.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no port is free.
     pub async fn listen() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -102,14 +102,14 @@ impl RuntimeApi {
         Ok(Self { address, events, invocations, owner, server })
     }
 
-    /// Lets a process group call.
+    /// Allows a process group to call.
     pub fn belongs_to(&self, group: u32) {
         self.owner.send_replace(Some(group));
     }
 
     /// Hands the runtime its next invocation.
     pub fn invoke(&self, invocation: Invocation) {
-        // The receiver lives as long as the server, and the server as long as this.
+        // Cannot fail: the receiver lives as long as the server, and the server as long as this.
         let _ = self.invocations.send(invocation);
     }
 }
@@ -124,7 +124,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receive
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, peer)) = listener.accept().await else { continue };
-        // Answers are small and awaited: holding them back for more would cost every invocation 40 ms.
+        // Answers are small and awaited: Nagle's algorithm would cost every invocation 40 ms.
         let _ = stream.set_nodelay(true);
         let (shared, mut owner) = (shared.clone(), owner.clone());
         connections.spawn(async move {
@@ -138,7 +138,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receive
                     Ok::<_, Infallible>(if refused { strangers() } else { shared.answer(request).await })
                 }
             });
-            // A runtime that hangs up in the middle has died or will say so again.
+            // A runtime that disconnects in the middle has died or will send the request again.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
@@ -169,7 +169,7 @@ impl Shared {
                     *phase = Phase::Waiting;
                     self.tell(RuntimeReport::Ready);
                 }
-                // A client that gave up waiting and asks again.
+                // A client that gave up waiting and sends the request again.
                 Phase::Waiting => {}
                 Phase::Invoked(_) => return bad_transition("Ready"),
             }
@@ -239,7 +239,7 @@ impl Shared {
         accepted()
     }
 
-    /// Why the runtime may not answer this invocation now, if so.
+    /// The refusal of an answer to this invocation where the runtime may not send it now.
     fn refuse(&self, request_id: &str, to: &str) -> Option<Response<Full<Bytes>>> {
         match &*lock(&self.phase) {
             Phase::Invoked(current) if current == request_id => None,
@@ -249,18 +249,18 @@ impl Shared {
     }
 
     fn tell(&self, event: RuntimeReport) {
-        // Nobody listens any more where the environment is about to end.
+        // The receiver may be dropped already where the environment is about to end.
         let _ = self.events.send(event);
     }
 }
 
-/// Whether a browser sent it for a page: they say so.
+/// Whether a browser sent the request for a page: browsers set these headers.
 fn is_of_a_page(headers: &HeaderMap) -> bool {
     ["origin", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name))
 }
 
 fn strangers() -> Response<Full<Bytes>> {
-    error(StatusCode::FORBIDDEN, "Forbidden", "The Runtime API is there for the function's own process alone")
+    error(StatusCode::FORBIDDEN, "Forbidden", "The Runtime API accepts calls of the function's own process only")
 }
 
 enum Unread {
@@ -268,8 +268,8 @@ enum Unread {
     Cut,
 }
 
-/// Reads a body to its end, even where it is too long or will be refused: a connection with an unread body would have
-/// to be closed, and the runtime would hear of that rather than of the refusal.
+/// Reads a body to its end, even where it is too long or will be refused: a connection with an unread body would have to be
+/// closed, and the runtime would see that instead of the refusal.
 async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut bytes = BytesMut::new();
     let mut length = 0;

@@ -20,34 +20,34 @@ use crate::local::conditions::lock;
 use crate::local::context::CloudContext;
 use crate::local::ports::{Apis, LogSink, Roles, SdkInstaller};
 
-/// Where environments keep their files, below Lambda's folder.
+/// The folder for the environments' files, below Lambda's folder.
 pub const SCRATCH: &str = "tmp";
 
-/// How soon an SDK that could not be brought is tried for again: a machine that is offline would try at every start.
+/// The pause after a failed installation of an SDK: without it, a machine that is offline would try at every start.
 const SDK_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// What environments are given by the cloud around them.
+/// The services and resources that environments share.
 pub struct LambdaHost {
     pub context: CloudContext,
     pub roles: Arc<dyn Roles>,
     pub logs: Arc<dyn LogSink>,
     pub interpreters: Interpreters,
-    /// Known once API Gateway is open, which leans on Lambda.
+    /// Set once API Gateway is open, which depends on Lambda.
     pub apis: OnceLock<Weak<dyn Apis>>,
-    /// Without one, as in tests, nothing is brought.
+    /// Without it, as in tests, no SDK is installed.
     pub sdk: OnceLock<Arc<dyn SdkInstaller>>,
-    /// The runtimes and code that were tried: `None` for those that have it, else when it failed.
+    /// Attempted installations by runtime and code folder: `None` after a success, else the time of the failure.
     pub sdk_installs: Mutex<HashMap<(String, PathBuf), Option<Instant>>>,
-    /// Whether functions have file systems of their own; tried when the first starts.
+    /// Whether functions have their own file systems; probed when the first one starts.
     pub isolates: OnceCell<bool>,
-    /// For those that have none.
+    /// Protects code from writes where functions have no file system of their own.
     pub protection: WriteProtection,
-    /// How long a runtime may take to come up, before an invocation waits for it in earnest.
+    /// The time limit of the init phase.
     pub init_limit: Duration,
     pub live: watch::Sender<LiveEnvironments>,
 }
 
-/// How many environments there are of which code, by its SHA-256 in hexadecimal; never 0.
+/// The number of environments by the SHA-256 of their code in hexadecimal; never 0.
 pub type LiveEnvironments = HashMap<String, usize>;
 
 impl LambdaHost {
@@ -57,7 +57,7 @@ impl LambdaHost {
         folder.canonicalize().unwrap_or(folder)
     }
 
-    /// Whether functions have file systems of their own here.
+    /// Whether functions have their own file systems on this machine.
     pub async fn isolates(&self) -> bool {
         let probe = || async {
             let folder = self.folder();
@@ -73,17 +73,17 @@ impl LambdaHost {
         *self.isolates.get_or_init(probe).await
     }
 
-    /// A folder for the files of one environment, removed with it: where it has no file system of its own.
+    /// A temporary folder for one environment without a file system of its own; removed with the environment.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn scratch(&self) -> io::Result<TempDir> {
         let folder = self.folder().join(SCRATCH);
         std::fs::create_dir_all(&folder)?;
         tempfile::Builder::new().prefix("").tempdir_in(folder)
     }
 
-    /// Brings the SDK that the runtime of some code has on AWS, once for both. Gives why that did not succeed.
+    /// Installs the SDK that the runtime includes on AWS, once for each runtime and code. Returns the reason of a failure.
     pub async fn install_sdk(&self, spec: &EnvironmentSpec) -> Option<String> {
         let sdk = self.sdk.get()?;
         let runtime = &spec.deployment.settings.runtime;
@@ -99,7 +99,7 @@ impl LambdaHost {
         installed.err()
     }
 
-    /// The names that this cloud's APIs have on AWS, each with where it is here: `localhost:PORT/{apiId}`.
+    /// The AWS host names of this cloud's APIs, each with its local address: `localhost:PORT/{apiId}`.
     pub fn addresses(&self) -> Vec<(String, String)> {
         let apis = self.apis.get().and_then(Weak::upgrade).map(|apis| apis.apis()).unwrap_or_default();
         let authority = self.context.authority();
@@ -119,11 +119,11 @@ pub struct EnvironmentSpec {
     /// `$LATEST` or a number.
     pub version: String,
     pub deployment: Deployment,
-    /// Where the code is.
+    /// The folder with the code.
     pub folder: PathBuf,
 }
 
-/// One invocation, as a caller asks for it.
+/// One invocation, as a caller requests it.
 #[derive(Debug, Clone)]
 pub struct InvokeRequest {
     pub request_id: String,

@@ -58,10 +58,10 @@ impl Lambda {
     }
 }
 
-/// Whether a resource may have these tags.
+/// Checks the tags of a resource.
 ///
 /// # Errors
-/// `InvalidParameterValueException` where they are too many, too long or not the caller's to give.
+/// `InvalidParameterValueException` where they are too many, too long, or reserved by AWS.
 pub fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     if tags.len() > MOST {
         return Err(error::invalid("Number of tags exceeds resource tag limit."));

@@ -134,7 +134,7 @@ impl Lambda {
         })
     }
 
-    /// Deleting an alias that is not there is no error.
+    /// Deleting an unknown alias is no error.
     pub(super) fn delete_alias(&self, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
@@ -146,8 +146,8 @@ impl Lambda {
 }
 
 impl Function {
-    /// Publishes `$LATEST` and gives the version's number; the newest version's, if nothing has changed since. A change
-    /// of `$LATEST`'s description is one; a description for the version alone is none (recorded answers of AWS).
+    /// Publishes `$LATEST` and returns the version's number; the newest version's, if nothing has changed since. A new
+    /// description of `$LATEST` counts as a change, one for the version alone does not (recorded answers of AWS).
     pub fn publish(&mut self, description: Option<String>, pending: Duration) -> String {
         let latest = &self.latest.deployment;
         if let Some((number, newest)) = self.versions.last_key_value() {
@@ -170,7 +170,7 @@ impl Function {
         self.last_version.to_string()
     }
 
-    /// `$LATEST`, then the published versions, as lists show them, with what they are sorted by.
+    /// `$LATEST`, then the published versions, as in lists, each with its sort key.
     pub fn listed(&self, id: &FunctionId) -> Vec<(String, Value)> {
         let latest = (0, LATEST.to_owned(), &self.latest);
         let published = self.versions.iter().map(|(number, version)| (*number, number.to_string(), version));
@@ -182,7 +182,7 @@ impl Function {
             .collect()
     }
 
-    /// Deletes a published version; one that is not there is no error.
+    /// Deletes a published version; an unknown one is no error.
     ///
     /// # Errors
     /// `ResourceConflictException` where an alias names it.
@@ -205,7 +205,7 @@ impl Function {
         Ok(())
     }
 
-    /// An alias with a change made to it.
+    /// An alias with a change applied.
     fn changed(&self, id: &FunctionId, mut alias: Alias, change: AliasChange) -> Result<Alias, ApiError> {
         alias.function_version = change.function_version.unwrap_or(alias.function_version);
         alias.description = change.description.unwrap_or(alias.description);
@@ -235,7 +235,7 @@ fn check_description(description: Option<&str>) -> Result<(), ApiError> {
 }
 
 impl AliasChange {
-    /// Whether its members are ones that Lambda takes (service model).
+    /// Checks its members against the service model.
     ///
     /// # Errors
     /// `ValidationException`.
@@ -261,7 +261,7 @@ impl Routing {
         if !(0.0..=1.0).contains(&weight) {
             let rule = "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member \
                         must have value greater than or equal to 0.0, Member must not be null]";
-            // As Java writes a double: 2.0.
+            // The format of a Java double: 2.0.
             let value = format!("{{{version}={weight:?}}}");
             return Err(error::validation(&[constraint(&value, "routingConfig.additionalVersionWeights", rule)]));
         }

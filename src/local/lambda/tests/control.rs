@@ -1,10 +1,10 @@
-//! The control plane.
+//! Tests of the control plane.
 
 use super::*;
 use crate::local::ports::Functions;
 
 const FUNCTION: &str = "/2015-03-31/functions/chat";
-/// Long enough that no test sees the end of it.
+/// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn pending_refuses_all_but_permissions() {
 
 /// Recorded on AWS (LocalStack's snapshots of `test_function_revisions_*`).
 #[tokio::test]
-async fn the_revision_changes_with_every_state_and_with_what_hangs_on_the_function() {
+async fn the_revision_changes_with_every_state_and_with_policies_and_versions() {
     let pending = Duration::from_millis(50);
     let cloud = Cloud::with(pending, pending, ExecutionTimings::default());
     let revision = |of: &Value| of["RevisionId"].as_str().unwrap().to_owned();
@@ -241,7 +241,7 @@ async fn creation_is_refused_in_lambdas_words() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn unknown_functions_and_aliases_are_not_found() {
     let cloud = Cloud::new();
     for (method, target) in [
         (Method::GET, FUNCTION),
@@ -397,7 +397,7 @@ async fn a_description_alone_makes_a_version() {
 }
 
 #[tokio::test]
-async fn versions_and_aliases_are_held_to_lambdas_limits() {
+async fn versions_and_aliases_have_lambdas_limits() {
     let cloud = Cloud::new();
     cloud.create(json!({})).await.unwrap();
     let (versions, aliases) = (format!("{FUNCTION}/versions"), format!("{FUNCTION}/aliases"));
@@ -414,7 +414,7 @@ async fn versions_and_aliases_are_held_to_lambdas_limits() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_nothing() {
+async fn the_state_survives_a_restart() {
     let mut cloud = Cloud::with(Duration::ZERO, Duration::ZERO, ExecutionTimings::default());
     cloud.create(json!({ "Tags": { "a": "b" } })).await.unwrap();
     let permission =

@@ -1,4 +1,4 @@
-//! Lambda as a caller sees it: requests in, answers out, with a fake IAM and a fake CloudWatch Logs.
+//! Tests of Lambda through its requests, with a fake IAM and a fake CloudWatch Logs.
 
 mod control;
 mod execution;
@@ -27,7 +27,7 @@ use crate::local::wire::{ApiError, Caller, Request, Response, Service};
 const ROLE: &str = "arn:aws:iam::000000000000:role/chat";
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:chat";
 
-/// One Lambda with a store of its own.
+/// A Lambda with its own store.
 struct Cloud {
     lambda: Arc<Lambda>,
     context: CloudContext,
@@ -36,7 +36,7 @@ struct Cloud {
     _folder: TempDir,
 }
 
-/// Knows one role.
+/// A fake IAM with one role.
 struct OneRole;
 
 impl Roles for OneRole {
@@ -57,7 +57,7 @@ impl Roles for OneRole {
     }
 }
 
-/// Group, stream and message of all that was logged.
+/// Group, stream and message of all log events.
 #[derive(Default)]
 struct Logs(Mutex<Vec<(String, String, String)>>);
 
@@ -74,7 +74,7 @@ impl LogSink for Logs {
 }
 
 impl Cloud {
-    /// Functions are active, and updates through, at once.
+    /// Functions are active and updates finished at once.
     fn new() -> Self {
         Self::with(Duration::ZERO, Duration::ZERO, ExecutionTimings::default())
     }
@@ -149,7 +149,7 @@ impl Cloud {
         self.send(Method::POST, "/2015-03-31/functions/chat/invocations", &[], event.to_string().into_bytes()).await
     }
 
-    /// What an invocation returns that must not fail.
+    /// The result of an invocation that must succeed.
     async fn result(&self, event: Value) -> Value {
         let response = self.invoke(event).await.unwrap();
         let body = serde_json::from_slice(&response.body).unwrap();
@@ -181,7 +181,7 @@ fn creation(more: Value) -> Value {
     members
 }
 
-/// The code of a function that calls itself `version`, as requests carry it.
+/// The code of a function that reports `version`, in the form of requests.
 fn code(version: &str) -> String {
     let script = include_str!("bootstrap.py").replace("\"one\"", &format!("\"{version}\""));
     BASE64_STANDARD.encode(archive("bootstrap", &script, 0o755))
