@@ -12,7 +12,7 @@ impl State {
         self.apis.get(call.id(0)).filter(|api| api.region == call.region()).ok_or_else(|| unknown(call.id(0)))
     }
 
-    /// As [`State::api`], to be changed.
+    /// As [`State::api`], mutable.
     pub(super) fn api_mut(&mut self, call: &ControlCall<'_>) -> Result<&mut Api, ApiError> {
         self.apis.get_mut(call.id(0)).filter(|api| api.region == call.region()).ok_or_else(|| unknown(call.id(0)))
     }

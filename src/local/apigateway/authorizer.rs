@@ -1,4 +1,4 @@
-//! Asking a Lambda authorizer whether a client may connect (developer guide, "Control access to WebSocket APIs with AWS
+//! Lambda authorizers, which decide whether a client may connect (developer guide, "Control access to WebSocket APIs with AWS
 //! Lambda REQUEST authorizers").
 
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::local::authorization::Need;
 use crate::local::iam::{self, Verdict};
 use crate::local::ports::Functions;
 
-/// What an identity source begins with.
+/// The prefixes of identity sources.
 pub const SOURCES: &[&str] = &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
 
-/// How long an authorizer may take: as long as any integration.
+/// How long an authorizer may take: the limit of integrations.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// What an authorizer says of a client to all that the client sets off: `requestContext.authorizer`.
+/// The context that an authorizer returns; all later events of the client have it as `requestContext.authorizer`.
 pub type AuthorizerContext = Map<String, Value>;
 
-/// Why a client is not let in: the status of the refused handshake, and its message.
+/// The refusal of a client: the status of the handshake's answer, and the message.
 pub type Refused = (StatusCode, &'static str);
 
 const UNAUTHORIZED: Refused = (StatusCode::UNAUTHORIZED, "Unauthorized");
 const FAILED: Refused = (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
 
-/// What a handshake brings that identity may be read from.
+/// The parts of a handshake that identity sources refer to.
 pub struct Handshake<'a> {
     pub headers: &'a Pairs,
     pub query: &'a Pairs,
@@ -55,12 +55,12 @@ impl Handshake<'_> {
     }
 }
 
-/// Asks `authorizer` about a client who wants `route_arn`; `source_arn` is the authorizer's own, by which the function's
-/// policy knows it.
+/// Invokes `authorizer` for a client that requests `route_arn`; `source_arn` is the authorizer's own ARN, which the function's
+/// resource policy is checked against.
 ///
 /// # Errors
-/// [`Refused`]: 401 where an identity source is missing or the function says `Unauthorized`, 403 where its policy does
-/// not allow the route, 500 where it fails.
+/// [`Refused`]: 401 where an identity source is missing or the function returns the error `Unauthorized`, 403 where its
+/// policy does not allow the route, 500 where it fails.
 pub async fn ask(
     authorizer: &AuthorizerConfig,
     functions: &dyn Functions,
@@ -85,12 +85,12 @@ pub async fn ask(
         return Err(FAILED);
     };
     let invoked = answer.map_err(|error| {
-        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to ask the authorizer");
+        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to invoke the authorizer");
         FAILED
     })?;
     let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
     if invoked.function_error.is_some() {
-        // A function that throws just this word means it.
+        // A function refuses a client with 401 by throwing exactly this message.
         let refused = answer["errorMessage"] == "Unauthorized";
         tracing::warn!(function, "the authorizer failed: {answer}");
         return Err(if refused { UNAUTHORIZED } else { FAILED });
@@ -109,8 +109,8 @@ pub async fn ask(
     }
 }
 
-/// Principal, policy document and context of an authorizer's answer. AuthorizerContext values are scalars, which events show as
-/// text.
+/// Principal, policy document and context of an authorizer's answer. Values of the context are scalars, shown as text in
+/// events.
 fn read(answer: &Value) -> Option<(String, String, AuthorizerContext)> {
     let principal = answer["principalId"].as_str()?.to_owned();
     let policy = answer.get("policyDocument").filter(|policy| policy.is_object())?.to_string();

@@ -1,4 +1,4 @@
-//! One open WebSocket: its task, its outgoing queue, its limits, its end.
+//! One open WebSocket connection: its task, outgoing queue, limits and close.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,12 +27,12 @@ use super::event::Origin;
 const MAXIMUM_FRAME: usize = 32 * 1024;
 /// The largest message in either direction, in bytes (WebSocket quotas).
 pub const MAXIMUM_MESSAGE: usize = 128 * 1024;
-/// Bytes that may wait for a client that reads slowly; beyond, posting to it is refused.
+/// Bytes that may be queued for a client that reads slowly; above it, posting to the client is refused.
 const OUTGOING_BUDGET: usize = 1024 * 1024;
-/// What a waiting message costs beside its bytes, so that empty ones are bounded too.
+/// The cost of a queued message beside its bytes, so that empty messages are limited too.
 const MESSAGE_COST: usize = 256;
-/// Messages of one client that may be under way or wait; beyond, its socket is not read. It only bounds memory: what
-/// limits how many are worked on is the function's concurrency.
+/// Messages of one client that may be in progress or queued; above it, its socket is not read. It only limits memory: the
+/// function's concurrency limits how many are processed.
 const BACKLOG: usize = 1024;
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -72,14 +72,14 @@ impl Connections {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Tells every connection that the gateway goes away.
+    /// Closes every connection because the gateway shuts down.
     pub fn go_away(&self) {
         for connection in self.0.read().unwrap_or_else(PoisonError::into_inner).values() {
             connection.go_away();
         }
     }
 
-    /// Closes those of which `gone` is true.
+    /// Closes the connections for which `gone` is true.
     pub fn close_where(&self, gone: impl Fn(&Origin) -> bool) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|_, connection| {
             let gone = gone(&connection.origin);
@@ -91,19 +91,19 @@ impl Connections {
     }
 }
 
-/// An open connection, as others see it.
+/// An open connection, as seen by other tasks.
 #[derive(Debug)]
 pub struct Connection {
     pub origin: Origin,
     opened: Instant,
-    /// Milliseconds after `opened` at which the last frame went through.
+    /// The time of the last frame, in milliseconds after `opened`.
     active: AtomicU64,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     budget: Arc<Semaphore>,
     closing: mpsc::Sender<ConnectionEnd>,
 }
 
-/// What a connection's task receives from others.
+/// The queues from which a connection's task receives.
 #[derive(Debug)]
 pub struct Mailbox {
     outgoing: mpsc::UnboundedReceiver<Outgoing>,
@@ -112,17 +112,17 @@ pub struct Mailbox {
 
 #[derive(Debug)]
 enum Outgoing {
-    /// The permit is the message's share of the budget; it comes back when the message is written.
+    /// The permit is the message's share of the budget; it is released when the message has been written.
     Message(Message, OwnedSemaphorePermit),
     Close(Option<CloseFrame>),
 }
 
-/// How a connection ended: what `$disconnect` is told.
+/// How a connection ended, for the `$disconnect` event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionEnd {
     pub code: u16,
     pub reason: String,
-    /// Whether the gateway ended it, and the client is to be told.
+    /// Whether the gateway closed it, so that it sends the close frame.
     by_gateway: bool,
 }
 
@@ -131,7 +131,7 @@ impl ConnectionEnd {
         Self { code: code.into(), reason: reason.to_owned(), by_gateway: true }
     }
 
-    /// The client's close frame; without one, the code and the words that AWS puts there.
+    /// The client's close frame; without a frame, AWS's code and reason.
     fn by_client(frame: Option<CloseFrame>) -> Self {
         match frame {
             Some(frame) => Self { code: frame.code.into(), reason: frame.reason.to_string(), by_gateway: false },
@@ -139,7 +139,7 @@ impl ConnectionEnd {
         }
     }
 
-    /// The connection broke off without a close frame.
+    /// The connection broke without a close frame.
     pub fn broken() -> Self {
         Self { code: 1006, reason: String::new(), by_gateway: false }
     }
@@ -164,30 +164,30 @@ impl Connection {
         (connection, Mailbox { outgoing: outgoing_queue, closing: closing_queue })
     }
 
-    /// Queues a message for the client; never waits for it.
+    /// Queues a message for the client, without waiting.
     ///
     /// # Errors
-    /// [`Full`] while the client has too much to read already.
+    /// [`Full`] while too much is queued for the client.
     pub fn send(&self, message: Message) -> Result<(), Full> {
         let cost = u32::try_from(message.len() + MESSAGE_COST).map_err(|_| Full)?;
         let permit = Arc::clone(&self.budget).try_acquire_many_owned(cost).map_err(|_| Full)?;
-        // A queue without a reader is that of a connection which has just ended: as if lost on the way.
+        // It fails if the connection has just ended; the message is then lost, as it would be on the network.
         let _ = self.outgoing.send(Outgoing::Message(message, permit));
         self.touch();
         Ok(())
     }
 
-    /// Asks the connection's task to close it; the first to ask decides how.
+    /// Tells the connection's task to close it; the first request determines the reason.
     pub fn close(&self) {
         let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Normal, "Connection Closed Normally"));
     }
 
-    /// Asks the connection's task to close it because the gateway goes away.
+    /// Tells the connection's task to close it because the gateway shuts down.
     fn go_away(&self) {
         let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Away, "Going away"));
     }
 
-    /// When the last frame went through.
+    /// The time of the last frame.
     pub fn last_active_at(&self) -> OffsetDateTime {
         let connected_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.origin.connected_at) * 1_000_000);
         connected_at.unwrap_or(OffsetDateTime::UNIX_EPOCH) + self.active_after()
@@ -202,13 +202,13 @@ impl Connection {
         self.active.store(milliseconds, Ordering::Relaxed);
     }
 
-    /// When the connection has to be closed, as things stand.
+    /// When the connection must be closed, unless another frame follows.
     fn deadline(&self, limits: Limits) -> Instant {
         self.opened + limits.life.min(self.active_after() + limits.idle)
     }
 }
 
-/// Serves a connection until it ends, then tells `$disconnect`.
+/// Serves a connection until it ends, then runs `$disconnect`.
 pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbox: Mailbox, upgraded: Upgraded) {
     let config = WebSocketConfig::default()
         .max_frame_size(Some(MAXIMUM_FRAME))
@@ -244,8 +244,8 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     };
 
     gateway.connections.remove(&connection.origin.connection_id);
-    // What the client sent before the end is still worked on. `$disconnect` waits for it only where messages are
-    // handled in order, and nothing waits for a client that is slow to close its side.
+    // Messages from before the end are still processed. `$disconnect` waits for them only where messages are handled in
+    // order, and neither waits for a client that is slow to close its side.
     let ordered = gateway.context.conditions.ordered;
     let messages = async {
         while work.len() > 0 {
@@ -264,12 +264,12 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     tokio::join!(rest, close(&connection, stream, writer, &end));
 }
 
-/// The messages of one client. They are handled side by side, as on AWS, where neither order nor `$disconnect` after a
-/// message is promised; with `ordered` in the conditions file one at a time.
+/// The messages of one client. They are handled concurrently, as on AWS, which guarantees neither their order nor that
+/// `$disconnect` comes last; with `ordered` in the conditions file, one at a time.
 struct ClientMessages<'a> {
     gateway: &'a ApiGateway,
     connection: &'a Connection,
-    /// How many may be handled at once.
+    /// How many may be handled concurrently.
     at_once: usize,
     waiting: VecDeque<Utf8Bytes>,
     running: FuturesUnordered<BoxFuture<'a, Option<Message>>>,
@@ -281,7 +281,7 @@ impl<'a> ClientMessages<'a> {
         Self { gateway, connection, at_once, waiting: VecDeque::new(), running: FuturesUnordered::new() }
     }
 
-    /// How many messages have no answer yet.
+    /// The number of messages without an answer yet.
     fn len(&self) -> usize {
         self.waiting.len() + self.running.len()
     }
@@ -300,7 +300,7 @@ impl<'a> ClientMessages<'a> {
         }
     }
 
-    /// Waits until one message is handled and sends its answer; loses nothing when dropped.
+    /// Waits until one message is handled, and sends its answer. Cancel safe.
     async fn step(&mut self) {
         let Some(answer) = self.running.next().await else { return };
         self.begin();
@@ -317,7 +317,7 @@ impl<'a> ClientMessages<'a> {
 
 enum Received {
     Text(Utf8Bytes),
-    /// Ping, pong: the socket answers by itself.
+    /// Ping or pong, which the WebSocket library answers.
     Control,
     End(ConnectionEnd),
 }
@@ -332,7 +332,7 @@ fn received(frame: Option<Result<Message, Error>>) -> Received {
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
         Some(Err(Error::Capacity(_))) => Received::End(ConnectionEnd::by_gateway(CloseCode::Size, "Message too long")),
         Some(Err(Error::Utf8(_))) => Received::End(ConnectionEnd::by_gateway(CloseCode::Invalid, "Invalid UTF-8")),
-        // A connection that was cut off counts as a protocol error, too, but has nobody to send a close frame to.
+        // A reset is also reported as a protocol error, but no close frame can be sent any more.
         Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
             Received::End(ConnectionEnd::broken())
         }
@@ -343,7 +343,7 @@ fn received(frame: Option<Result<Message, Error>>) -> Received {
     }
 }
 
-/// Writes what is queued, in order, until told to close; gives the sink back for the end of the socket.
+/// Writes queued messages in order until told to close; returns the sink for the shutdown of the socket.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
@@ -368,8 +368,8 @@ async fn write(
     sink
 }
 
-/// Takes leave of the client. What it still sends is read and dropped: a socket closed over unread bytes is reset, and
-/// the client would never see why.
+/// Closes the socket. What the client still sends is read and discarded: closing a socket with unread bytes resets it, and the
+/// client would not receive the close frame.
 async fn close(
     connection: &Connection,
     stream: SplitStream<Socket>,

@@ -63,9 +63,9 @@ pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
-/// Moves every stage with AutoDeploy to a new deployment of the API as it is now. An API without routes cannot be
-/// deployed: its stages stay where they are.
-pub fn follow(api: &mut Api) {
+/// Moves every stage with AutoDeploy to a new deployment of the current API. An API without routes cannot be deployed: its
+/// stages are not changed.
+pub fn auto_deploy(api: &mut Api) {
     if api.routes.is_empty() || !api.stages.values().any(|stage| stage.config.auto_deploy) {
         return;
     }
@@ -78,7 +78,7 @@ pub fn follow(api: &mut Api) {
         stage.last_updated_date = rules::now();
         stage.config.deployment_id = Some(id.clone());
     }
-    // What the service deployed by itself and no stage serves any more, nobody can want: it goes.
+    // Automatic deployments that no stage serves any more are deleted.
     let used: Vec<String> = api.stages.values().filter_map(|stage| stage.config.deployment_id.clone()).collect();
     api.deployments.retain(|id, deployment| !deployment.auto_deployed || used.contains(id));
 }

@@ -1,5 +1,4 @@
-//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, field for field as AWS sends
-//! them: recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
+//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, with the same fields as on AWS: recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ use super::model::Strings;
 /// Header or query parameter names with their values, in the order sent.
 pub type Pairs = Vec<(String, String)>;
 
-/// What every event says of the connection it belongs to.
+/// The members of events that describe their connection.
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub api_id: String,
@@ -27,11 +26,11 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Milliseconds since the epoch.
     pub connected_at: i64,
-    /// What an authorizer said of the client, if one was asked.
+    /// The context returned by the authorizer, if there is one.
     pub authorizer: Option<Map<String, Value>>,
 }
 
-/// When an event happened and under which id it is logged.
+/// The time of a client's request, and the id under which it is logged.
 #[derive(Debug, Clone)]
 pub struct RequestInfo {
     pub request_id: String,
@@ -39,7 +38,7 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    /// Now, under a new id.
+    /// A new request, received now.
     pub fn now() -> Self {
         Self { request_id: new_id(), at: OffsetDateTime::now_utc() }
     }
@@ -61,7 +60,7 @@ pub fn request_time(time: OffsetDateTime) -> String {
     time.format(format).unwrap_or_default()
 }
 
-/// A client asks to connect: with the headers and the query string of its handshake.
+/// The `$connect` event, with the headers and the query string of the handshake.
 pub fn connect(
     origin: &Origin,
     request_info: &RequestInfo,
@@ -80,7 +79,7 @@ pub fn connect(
     .bytes()
 }
 
-/// An authorizer is asked about a client who wants to connect, to `method_arn`.
+/// The event of an authorizer, for a client that connects to `method_arn`.
 pub fn authorize(
     origin: &Origin,
     request_info: &RequestInfo,
@@ -89,7 +88,7 @@ pub fn authorize(
     variables: &Strings,
     method_arn: &str,
 ) -> Bytes {
-    // It sees the handshake's own headers as well.
+    // Unlike `$connect`, an authorizer also receives the hop-by-hop headers of the handshake.
     let hop = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")];
     let hop = hop.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let headers: Pairs = headers.iter().cloned().chain(hop).collect();
@@ -107,7 +106,7 @@ pub fn authorize(
     event.to_string().into()
 }
 
-/// A client sent a message.
+/// The event of a message.
 pub fn message(
     origin: &Origin,
     request_info: &RequestInfo,
@@ -122,7 +121,7 @@ pub fn message(
     event.bytes()
 }
 
-/// A connection has ended, with this close code and reason.
+/// The `$disconnect` event, with the close code and reason.
 pub fn disconnect(origin: &Origin, request_info: &RequestInfo, code: u16, reason: &str, variables: &Strings) -> Bytes {
     let headers: Pairs =
         [("Host", origin.domain_name.as_str()), ("x-api-key", ""), ("X-Forwarded-For", ""), ("x-restapi", "")]
@@ -232,7 +231,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A name that was sent more than once has its last value.
+/// The last value of each name.
 fn single(pairs: &Pairs) -> BTreeMap<&str, &str> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

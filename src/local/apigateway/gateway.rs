@@ -1,4 +1,4 @@
-//! The WebSocket gateway: who may connect, what a message sets off, what is said at the end.
+//! The WebSocket gateway: `$connect` with authorization, routing of messages, `$disconnect`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,15 +31,15 @@ use crate::local::wire::{Request, Response};
 /// The longest URL of a handshake, in characters (WebSocket quotas).
 const MAXIMUM_URL: usize = 4096;
 
-/// The most bytes that a handshake's request line and headers may have (the quotas page of REST APIs; the WebSocket
-/// page names no number of its own).
+/// The largest request line and headers of a handshake in bytes (quotas of REST APIs; the page of WebSocket APIs has no
+/// number).
 const MAXIMUM_HEAD: usize = 10_240;
 
 type HttpResponse = hyper::Response<Full<Bytes>>;
 
 impl ApiGateway {
-    /// Answers a WebSocket handshake. `$connect` runs first: only if it lets the client in is the answer 101, and the
-    /// socket is then served in a task of its own. Everything else is an ordinary HTTP refusal.
+    /// Answers a WebSocket handshake. `$connect` runs first: if it accepts the client, the answer is 101 and a new task
+    /// serves the socket. Otherwise the answer is an ordinary HTTP error.
     ///
     /// The server must drive the HTTP connection `with_upgrades`.
     pub async fn upgrade(self: &Arc<Self>, mut request: hyper::Request<Incoming>, peer: SocketAddr) -> HttpResponse {
@@ -80,7 +80,7 @@ impl ApiGateway {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
         };
-        // A listed connection can be posted to: only now, when $connect has let it in.
+        // Registered only after `$connect` has accepted the client, because a registered connection can be posted to.
         let (connection, mailbox) = Connection::new(origin);
         self.connections.add(Arc::clone(&connection));
         let upgrade = hyper::upgrade::on(&mut request);
@@ -98,7 +98,7 @@ impl ApiGateway {
         switching(accept, sub_protocol)
     }
 
-    /// What a plain GET on a stage is answered: 426, and where a WebSocket client connects.
+    /// The answer to a plain GET of a stage: 426 with the WebSocket URL.
     pub fn without_upgrade(&self, request: &Request) -> Option<Response> {
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let (api_id, stage) = target(host, &request.segments())?;
@@ -110,7 +110,7 @@ impl ApiGateway {
         Some(Response::json(426, &body).with_header("upgrade", "websocket").with_header("connection", "upgrade"))
     }
 
-    /// Asks `$connect`; without such a route everybody is let in.
+    /// Runs `$connect` and logs the result; without such a route every client is accepted.
     async fn connect(
         &self,
         state: &State,
@@ -120,8 +120,8 @@ impl ApiGateway {
     ) -> Result<Returned, HttpResponse> {
         let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
-        let run_connect = self.run_connect(state, origin, headers, query, &mut record).await;
-        let answer = run_connect.map_err(|(status, message)| {
+        let result = self.run_connect(state, origin, headers, query, &mut record).await;
+        let answer = result.map_err(|(status, message)| {
             record.status = status.as_u16();
             record.error = Some(message);
             refusal(status, &error_body(message, &asked, &record.request_info))
@@ -130,7 +130,8 @@ impl ApiGateway {
         answer
     }
 
-    /// Whether `$connect` lets a client in: what it returned, or the status and the message of the refusal.
+    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the status and the message of the
+    /// refusal.
     async fn run_connect(
         &self,
         state: &State,
@@ -180,7 +181,7 @@ impl ApiGateway {
         }
     }
 
-    /// Runs the route that a client's message takes; what is to be sent back, if anything.
+    /// Runs the route of a client's message; returns the answer to send, if any.
     pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
         let state = self.state();
         let mut record = AccessRecord::new("MESSAGE");
@@ -194,7 +195,7 @@ impl ApiGateway {
         answer
     }
 
-    /// What a message is answered, if anything, or the status and the message of what went wrong.
+    /// The answer to a message, if any, or the status and the message of an error.
     async fn answer(
         &self,
         state: &State,
@@ -226,7 +227,7 @@ impl ApiGateway {
         }
     }
 
-    /// Tells `$disconnect`, as well as may be: nobody is left to hear of a failure.
+    /// Runs `$disconnect`. A failure is only logged, since the client is gone.
     pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd) {
         let state = self.state();
         let Some((region, stage, snapshot)) = served(&state, origin) else { return };
@@ -251,7 +252,7 @@ impl ApiGateway {
         }
     }
 
-    /// Whether the stage's throttle has room for one more request of a route.
+    /// Whether the stage's throttle admits one more request of a route.
     fn admits(&self, stage: &Stage, origin: &Origin, route_key: &str) -> bool {
         self.throttles.admit(&origin.api_id, &origin.stage, route_key, stage.config.throttle(route_key))
     }
@@ -282,7 +283,7 @@ impl ApiGateway {
     }
 }
 
-/// What an identity source of the form `context.NAME` stands for.
+/// The value of an identity source `context.NAME`.
 fn context_variable(origin: &Origin, name: &str) -> Option<String> {
     let value = match name {
         "apiId" => &origin.api_id,
@@ -296,7 +297,7 @@ fn context_variable(origin: &Origin, name: &str) -> Option<String> {
     Some(value.clone())
 }
 
-/// What the stage of a connection serves now: the API's region, the stage, the deployed snapshot.
+/// What the stage of a connection currently serves: the API's region, the stage, the deployed snapshot.
 fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s super::model::Snapshot)> {
     let api = state.apis.get(&origin.api_id)?;
     let (stage, snapshot) = api.served(&origin.stage)?;
@@ -308,7 +309,7 @@ fn serves(state: &State, api_id: &str, stage: &str) -> bool {
     api.is_some_and(|api| api.served(stage).is_some())
 }
 
-/// The API and the stage that an address names: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.
+/// The API and the stage of an address: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.
 fn target(host: &str, path: &[String]) -> Option<(String, String)> {
     match (api_of_host(host), path) {
         (Some(api), [stage]) => Some((api.to_owned(), stage.clone())),
@@ -340,7 +341,7 @@ fn query(text: &str) -> Pairs {
         .collect()
 }
 
-/// The answer to the handshake's key; `None` where the request is no handshake of RFC 6455.
+/// The `sec-websocket-accept` value for a handshake; `None` where the request is not a handshake of RFC 6455.
 fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|sent| sent.as_bytes() == value.as_bytes());
     let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
@@ -351,9 +352,8 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
-/// The handshake's headers as a `$connect` event shows them: without those of the hop, with those that AWS adds.
-///
-/// HTTP/1 keeps a name's case, and AWS shows it.
+/// The handshake's headers as in a `$connect` event: without hop-by-hop headers, with those that AWS adds, and with names in
+/// the client's case.
 fn forwarded_headers(headers: &HeaderMap, spelled: Option<&HeaderCase>, peer: SocketAddr, port: u16) -> Pairs {
     let hop = [header::CONNECTION, header::UPGRADE];
     let sent = headers.iter().filter(|(name, _)| !hop.contains(name)).map(|(name, value)| {
@@ -365,13 +365,13 @@ fn forwarded_headers(headers: &HeaderMap, spelled: Option<&HeaderCase>, peer: So
         ("X-Amzn-Trace-Id", format!("Root=1-{}-{}", &trace[..8], &trace[8..])),
         ("X-Forwarded-For", peer.ip().to_string()),
         ("X-Forwarded-Port", port.to_string()),
-        // As on AWS, where there is no other; this port speaks TLS as well.
+        // AWS only serves TLS; this port also does.
         ("X-Forwarded-Proto", "https".to_owned()),
     ];
     sent.chain(added.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
-/// `sec-websocket-key` as `Sec-WebSocket-Key`: the usual spelling, where the client's is not known.
+/// `sec-websocket-key` as `Sec-WebSocket-Key`: the usual case, where the client's is not known.
 fn usual_case(name: &str) -> String {
     let word = |word: &str| match word {
         "websocket" => "WebSocket".to_owned(),
@@ -380,7 +380,7 @@ fn usual_case(name: &str) -> String {
     name.split('-').map(|part| if part.is_empty() { String::new() } else { word(part) }).collect::<Vec<_>>().join("-")
 }
 
-/// The sub-protocol that `$connect` chose: AWS echoes none by itself.
+/// The sub-protocol that `$connect` returned: AWS selects none by itself.
 fn chosen_protocol(headers: &Members) -> Option<HeaderValue> {
     let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))?;
     HeaderValue::from_str(value.as_str()?).ok()
@@ -411,7 +411,7 @@ fn error_body(message: &str, origin: &Origin, request_info: &RequestInfo) -> Val
     json!({ "message": message, "connectionId": origin.connection_id, "requestId": request_info.request_id })
 }
 
-/// Bytes for a client: a text frame if they are text.
+/// A message for a client: a text frame if the bytes are UTF-8.
 pub(super) fn message_of(bytes: Bytes) -> Message {
     match bytes.clone().try_into() {
         Ok(text) => Message::Text(text),

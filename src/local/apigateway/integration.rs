@@ -1,4 +1,4 @@
-//! Carrying out a route's integration: who may, for how long, and what came of it.
+//! Runs a route's integration: checks its permission, limits its time and parses its result.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
 use crate::local::ports::Functions;
 
-/// What a Lambda proxy integration returned.
+/// The response of a Lambda proxy integration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Returned {
     /// 200 to 599.
     pub status: u16,
     pub headers: Members,
-    /// Decoded where the handler said that it is base64.
+    /// Decoded from base64 where the handler set `isBase64Encoded`.
     pub body: Option<Vec<u8>>,
 }
 
-/// Why an integration brought nothing.
+/// Why an integration failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IntegrationFailure {
-    /// There is none, the function's policy does not let the gateway in, or Lambda refused the call.
+    /// The route has no integration, the function's policy does not allow the gateway, or Lambda refused the call.
     Configuration,
-    /// The function failed, or returned what is not a proxy response.
+    /// The function failed, or returned no valid proxy response.
     Function,
     Timeout,
 }
@@ -51,15 +51,15 @@ impl IntegrationFailure {
     }
 }
 
-/// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form in
-/// which a WebSocket API's integration names it.
+/// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form of
+/// the URI of a WebSocket API's integration.
 pub fn function_arn(uri: &str) -> Option<&str> {
     let (service, function) = uri.split_once(":lambda:path/2015-03-31/functions/")?;
     let function = function.strip_suffix("/invocations")?;
     (service.starts_with("arn:aws:apigateway:") && function.starts_with("arn:aws:lambda:")).then_some(function)
 }
 
-/// The function of an integration. AWS takes its plain ARN, too, as CDK wrote it until 1.94 (aws-cdk#13820).
+/// The function of an integration. AWS also accepts its plain ARN, as CDK wrote it until 1.94 (aws-cdk#13820).
 pub fn integrated_function(uri: &str) -> Option<&str> {
     function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
 }
@@ -67,7 +67,7 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
 /// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
 ///
 /// # Errors
-/// [`IntegrationFailure`], where the client is to be told that it failed.
+/// [`IntegrationFailure`], which is reported to the client.
 pub async fn run(
     integration: Option<&IntegrationConfig>,
     functions: &dyn Functions,
@@ -82,7 +82,7 @@ pub async fn run(
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
     let function = integrated_function(&uri).ok_or(IntegrationFailure::Configuration)?;
-    // With credentials the gateway invokes under that role, and the function's own policy is not asked.
+    // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
@@ -108,8 +108,8 @@ pub async fn run(
     })
 }
 
-/// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated: the number has to stand
-/// there. Taken is the template that the selection expression names, else `$default`, else the only one.
+/// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated, so it must be a literal number.
+/// The template is the one that the selection expression selects, else `$default`, else the only one.
 fn mocked_status(integration: &IntegrationConfig) -> Option<u16> {
     let templates = &integration.request_templates;
     let selected = integration.template_selection_expression.as_ref().and_then(|key| templates.get(key));
@@ -121,14 +121,14 @@ fn mocked_status(integration: &IntegrationConfig) -> Option<u16> {
     digits.parse().ok().filter(|status| (200..600).contains(status))
 }
 
-/// A URI with the stage's variables put in.
+/// A URI with the stage's variables substituted.
 pub fn with_variables(uri: &str, variables: &Strings) -> String {
     variables
         .iter()
         .fold(uri.to_owned(), |uri, (name, value)| uri.replace(&format!("${{stageVariables.{name}}}"), value))
 }
 
-/// Reads a proxy response; `None` where it is none.
+/// Parses a proxy response; `None` where it is invalid.
 fn read(payload: &[u8]) -> Option<Returned> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -142,7 +142,7 @@ fn read(payload: &[u8]) -> Option<Returned> {
         #[serde(default)]
         is_base64_encoded: bool,
     }
-    // A sequence would read as a struct too; a proxy response is an object.
+    // Parsed as an object first, because serde would also accept an array for the struct.
     let object: Members = serde_json::from_slice(payload).ok()?;
     let response: ProxyResponse = serde_json::from_value(Value::Object(object)).ok()?;
     let status = match &response.status_code {

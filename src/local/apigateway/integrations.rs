@@ -91,7 +91,7 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
     let uri = config.integration_uri.as_deref().unwrap_or_default();
     let function =
         integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
-    // A stage variable's value is only known where the stage is.
+    // Stage variables have no value here.
     let missing = !function.contains("${") && !call.functions.exists(function);
     if call.context.conditions.strict.integration_needs_function && missing {
         return Err(bad_request("Invalid function ARN or invalid uri"));
@@ -102,7 +102,7 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
 fn representation(id: &str, config: &IntegrationConfig) -> Members {
     let mut members = rules::object(config);
     members.insert("integrationId".to_owned(), id.into());
-    // What AWS shows of a WebSocket API's integration although nobody can write it.
+    // AWS returns this member of a WebSocket API's integration although callers cannot set it.
     members.insert("integrationResponseSelectionExpression".to_owned(), "${integration.response.statuscode}".into());
     members
 }

@@ -1,8 +1,8 @@
-//! `@connections`: what a backend does with open connections (the service `execute-api`).
+//! `@connections`: the API with which backends post to, read and close connections (the service `execute-api`).
 //!
 //! Addresses: `/{stage}/@connections/{id}` (what handlers build from an event's `domainName` and `stage`),
-//! `/{apiId}/{stage}/@connections/{id}`, and `{apiId}.execute-api.HOST/{stage}/@connections/{id}`. In the first the
-//! connection tells the API: connection ids are unique across all of them.
+//! `/{apiId}/{stage}/@connections/{id}`, and `{apiId}.execute-api.HOST/{stage}/@connections/{id}`. In the first
+//! form the API follows from the connection: connection ids are unique across all APIs.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Management {
     gateway: Arc<ApiGateway>,
 }
 
-/// The connection that a request speaks of.
+/// The connection in a request's path.
 struct Address {
     api_id: Option<String>,
     stage: String,
@@ -82,7 +82,7 @@ impl Service for Management {
     }
 
     fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
-        // A request that leads nowhere is refused as such.
+        // `call` refuses a request without a valid address.
         let Ok(address) = address(request) else { return Vec::new() };
         let api = address
             .api_id
@@ -154,7 +154,7 @@ fn information(connection: &Connection) -> serde_json::Value {
     })
 }
 
-/// AWS says no more than that.
+/// AWS's error for a closed connection has no message.
 fn gone() -> ApiError {
     ApiError::new(410, "GoneException", "")
 }

@@ -10,7 +10,7 @@
 //!                 management (@connections) -------+
 //! ```
 //!
-//! The state is replaced as a whole, once it is on disk: readers hold the one they began with and never wait.
+//! The state is replaced as a whole after it was saved: readers keep the state they began with and never wait.
 
 pub mod connection;
 pub mod event;
@@ -66,12 +66,12 @@ pub struct ApiGateway {
     state: PersistedState<State>,
     connections: Connections,
     throttles: Throttles,
-    /// Held, shared, by the task of every socket.
+    /// Every socket's task holds a read lock; `shutdown` waits for the write lock.
     serving: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl ApiGateway {
-    /// Opens what the store has of earlier runs, under AWS's limits.
+    /// Opens the service with its saved state and AWS's limits.
     ///
     /// # Errors
     /// When the saved state cannot be read.
@@ -83,7 +83,7 @@ impl ApiGateway {
         Self::open_with(context, functions, logs, Limits::default())
     }
 
-    /// As [`ApiGateway::open`], with other limits to a connection's life.
+    /// As [`ApiGateway::open`], with other limits for connections.
     ///
     /// # Errors
     /// When the saved state cannot be read.
@@ -108,18 +108,18 @@ impl ApiGateway {
         }))
     }
 
-    /// Closes every socket with 1001 and waits until `$disconnect` was told of each.
+    /// Closes every socket with 1001 and waits until `$disconnect` has run for each.
     pub async fn shutdown(&self) {
         self.connections.go_away();
         let _none_left = self.serving.write().await;
     }
 
-    /// The state as it is now.
+    /// The current state.
     fn state(&self) -> Arc<State> {
         self.state.now()
     }
 
-    /// Closes the connections whose API or stage is no more.
+    /// Closes the connections whose API or stage was deleted.
     fn close_orphans(&self) {
         let state = self.state();
         self.connections.close_where(|origin| {
@@ -137,7 +137,7 @@ impl Apis for ApiGateway {
 /// One call of the control plane, as the operations see it.
 struct ControlCall<'a> {
     request: &'a Request,
-    /// What stands in the path for the operation's placeholders, in order.
+    /// The path segments of the operation's placeholders, in order.
     ids: Vec<String>,
     functions: &'a dyn Functions,
     context: &'a CloudContext,
@@ -157,7 +157,7 @@ impl ControlCall<'_> {
 struct Operation {
     name: &'static str,
     method: &'static str,
-    /// `{}` stands for one id, a final `{+}` for all the rest.
+    /// `{}` matches one id, a final `{+}` all remaining segments.
     path: &'static str,
     run: Run,
 }
@@ -165,7 +165,7 @@ struct Operation {
 enum Run {
     Read(fn(&State, &ControlCall<'_>) -> Answer),
     Write(fn(&mut State, &ControlCall<'_>) -> Answer),
-    /// Writes what deployments freeze: stages with AutoDeploy follow.
+    /// Writes configuration that deployments freeze, so stages with AutoDeploy are deployed again.
     Configure(fn(&mut State, &ControlCall<'_>) -> Answer),
 }
 
@@ -173,7 +173,7 @@ const fn operation(name: &'static str, method: &'static str, path: &'static str,
     Operation { name, method, path, run }
 }
 
-/// Everything the control plane does; what is not here is refused as unknown.
+/// All operations of the control plane; others are refused as unknown.
 #[rustfmt::skip]
 const OPERATIONS: [Operation; 42] = [
     operation("GetAccount", "GET", "account", Run::Read(account::get)),
@@ -221,7 +221,7 @@ const OPERATIONS: [Operation; 42] = [
 ];
 
 impl Operation {
-    /// The ids in a path if it is this operation's.
+    /// The ids in a path, if the path is this operation's.
     fn ids(&self, method: &str, path: &[String]) -> Option<Vec<String>> {
         if method != self.method {
             return None;
@@ -242,12 +242,12 @@ impl Operation {
     }
 }
 
-/// The operation that a request asks for, with the ids in its path.
+/// The operation of a request, with the ids in its path.
 fn find(request: &Request) -> Option<(&'static Operation, Vec<String>)> {
     let segments = request.segments();
     let path = match segments.as_slice() {
         [version, path @ ..] if version == "v2" && path.first().is_none_or(|first| first != "account") => path,
-        // The account's settings are of the API's first version, which has none in its paths.
+        // The account's settings belong to API version 1, whose paths have no version segment.
         [first] if first == "account" => segments.as_slice(),
         _ => return None,
     };
@@ -290,7 +290,7 @@ impl Service for ApiGateway {
             Run::Write(run) => self.state.change(|state| run(state, &call)),
             Run::Configure(run) => self.state.change(|state| {
                 let answer = run(state, &call)?;
-                deployments::follow(state.api_mut(&call)?);
+                deployments::auto_deploy(state.api_mut(&call)?);
                 Ok(answer)
             }),
         }?;

@@ -32,7 +32,7 @@ pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
 
 pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut config: RouteConfig = rules::merge(&route(state, call)?.config, rules::members(call.request)?)?;
-    // As with other members: nothing else clears it.
+    // An empty string clears it, as with other members; there is no other way to do so.
     config.route_response_selection_expression =
         config.route_response_selection_expression.filter(|text| !text.is_empty());
     check(state.api(call)?, Some(call.id(1)), &config)?;
@@ -84,7 +84,7 @@ pub fn delete_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
-/// Whether a route with `config` may stand in the API; `own` is its id where it is there already.
+/// Checks a route's configuration against its API; `own` is the route's id where it exists already.
 fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiError> {
     let key = &config.route_key;
     rules::length("routeKey", key, 1, 128)?;

@@ -35,7 +35,7 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
         Stage { created_date: now.clone(), last_updated_date: now, last_deployment_status_message: None, config, tags };
     api.stages.insert(name.clone(), stage);
     if follows {
-        super::deployments::follow(api);
+        super::deployments::auto_deploy(api);
     }
     Ok(Response::json(201, &representation(&api.stages[&name])))
 }
@@ -53,7 +53,7 @@ pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
 pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut patch = rules::members(call.request)?;
     patch.remove("stageName");
-    // AWS keeps a stage's old description when it is sent an empty one.
+    // An empty description does not replace a stage's description on AWS.
     if patch.get("description").is_some_and(|text| text == "") {
         patch.remove("description");
     }
@@ -76,7 +76,7 @@ pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let starts_to_follow = config.auto_deploy && !stage.config.auto_deploy;
     change(api, call, |stage| stage.config = config)?;
     if starts_to_follow {
-        super::deployments::follow(api);
+        super::deployments::auto_deploy(api);
     }
     let stage = api.stages.get(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &representation(stage)))
@@ -105,7 +105,7 @@ fn change<T>(api: &mut Api, call: &ControlCall<'_>, change: impl FnOnce(&mut Sta
     Ok(change(stage))
 }
 
-/// Whether a stage writes logs, of its calls or of how they were routed.
+/// Whether a stage writes access logs or execution logs.
 fn logs(config: &StageConfig) -> bool {
     let mut levels = config.route_settings.values().chain([&config.default_route_settings]);
     config.access_log_settings.is_some()
@@ -144,8 +144,8 @@ fn check(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// An access log needs a group to go to, and lines by which a request is found again (developer guide, "Configure
-/// logging for WebSocket APIs"). The words are ours: AWS's are not recorded.
+/// Checks that an access log goes to a log group or a Firehose stream, and that its format has a request id (developer guide,
+/// "Configure logging for WebSocket APIs"). The messages are ours: AWS's are not recorded.
 fn check_access_log(settings: &AccessLogSettings) -> Result<(), ApiError> {
     if let Some(arn) = &settings.destination_arn {
         let parts: Vec<&str> = arn.splitn(7, ':').collect();
@@ -163,7 +163,7 @@ fn check_access_log(settings: &AccessLogSettings) -> Result<(), ApiError> {
     }
 }
 
-/// Settings can only be given to routes that the API has; they may outlive them.
+/// Settings can only be set for existing routes, but they stay after a route is deleted.
 fn check_routes(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
     let known = |key: &&String| api.routes.values().any(|route| route.config.route_key == **key);
     config.route_settings.keys().find(|key| !known(key)).map_or(Ok(()), |key| Err(unknown_settings(key)))

@@ -1,4 +1,4 @@
-//! TagResource, UntagResource, GetTags: of APIs and of stages.
+//! TagResource, UntagResource, GetTags of APIs and stages.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::model::{State, Strings};
 use super::rules::{self, Answer, Members};
 use crate::local::wire::{ApiError, Response};
 
-/// Tags a resource may carry (AWS: 50).
+/// Tags a resource may have (AWS: 50).
 const MAXIMUM: usize = 50;
 
 pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
@@ -39,7 +39,7 @@ pub fn untag(state: &mut State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
-/// The tags that the body of a create or of TagResource carries.
+/// The tags in the body of a create operation or of TagResource.
 pub fn given(members: &Members) -> Result<Strings, ApiError> {
     let tags = match members.get("tags") {
         None => Strings::new(),

@@ -1,4 +1,4 @@
-//! The control plane, called as the server calls it.
+//! Tests of the control plane through `Service`.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::local::ports::Invoked;
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
-/// Lambda as these tests need it: every function but `missing` is there.
+/// A fake Lambda in which every function except `missing` exists.
 struct NoFunctions;
 
 #[async_trait]
@@ -51,7 +51,7 @@ impl Cloud {
         Self { gateway, context, _folder: folder }
     }
 
-    /// The status and body of an answer, or of the error it would be.
+    /// The status and body of an answer, or the status, code and message of an error.
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -134,7 +134,7 @@ async fn an_api_is_shown_with_the_defaults_that_aws_gives_it() {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_refused_in_its_words() {
+async fn invalid_requests_get_aws_errors() {
     let cloud = Cloud::new();
     let (api, integration, route) = cloud.api_with_route().await;
     let stage = format!("apis/{api}/stages");
@@ -265,7 +265,7 @@ async fn tags_belong_to_apis_and_stages() {
 }
 
 #[tokio::test]
-async fn strictness_decides_whether_an_integration_needs_its_function() {
+async fn only_strict_conditions_require_the_function_of_an_integration() {
     let body = json!({ "integrationType": "AWS_PROXY", "integrationUri": uri("missing") });
     let lenient = Cloud::new();
     let api = lenient.api().await;
@@ -278,7 +278,7 @@ async fn strictness_decides_whether_an_integration_needs_its_function() {
 }
 
 #[tokio::test]
-async fn a_full_api_takes_no_more() {
+async fn an_api_at_its_quota_refuses_more_stages() {
     let cloud = Cloud::new();
     let api = cloud.api().await;
     for number in 0..10 {
@@ -290,7 +290,7 @@ async fn a_full_api_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_restart_loses_nothing_and_a_deleted_api_leaves_nothing() {
+async fn the_state_survives_a_restart_and_a_deleted_api_leaves_nothing() {
     let cloud = Cloud::new();
     let (api, ..) = cloud.api_with_route().await;
     cloud.made(&format!("apis/{api}/deployments"), json!({ "description": "first" })).await;
@@ -303,7 +303,7 @@ async fn a_restart_loses_nothing_and_a_deleted_api_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_api_is_seen_in_its_region_alone_and_mutations_contend_for_it() {
+async fn an_api_is_visible_only_in_its_region_and_mutations_name_it() {
     let cloud = Cloud::new();
     let api = cloud.api().await;
     let request = |method: &str, path: String, region: &str| Request {
