@@ -1,10 +1,9 @@
-//! DynamoDB, over the `dynoxide` engine: an embeddable DynamoDB on SQLite that is held against AWS by a public
-//! conformance suite.
+//! DynamoDB, based on the `dynoxide` engine: an embeddable DynamoDB on SQLite that a public conformance suite compares with
+//! AWS.
 //!
-//! `engine` is the way into it. Around it, `region` and `tables` add what the engine does not do: the states that a
-//! table passes through, the caller's region in ARNs, ARNs in the place of names, encryption changed by `UpdateTable`,
-//! point-in-time recovery, deletion of expired items by the clock; `streams` what its streams record too much; `shapes` what AWS
-//! says of values of the wrong JSON type.
+//! `engine` calls it. `region` and `tables` add what the engine lacks: transient states of tables, the caller's region in
+//! ARNs, ARNs instead of names, encryption changed by `UpdateTable`, point-in-time recovery, timed deletion of expired items.
+//! `streams` removes records that AWS does not write, and `shapes` gives AWS's errors for values of a wrong JSON type.
 
 mod engine;
 mod expressions;
@@ -34,7 +33,7 @@ use region::Region;
 /// DynamoDB's own targets and those of its streams.
 const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
 
-/// Operations that the engine does not have.
+/// Operations that the engine lacks.
 const BEYOND_ENGINE: [&str; 2] = ["DescribeContinuousBackups", "UpdateContinuousBackups"];
 
 /// How often expired items are deleted; AWS does so within a few days.
@@ -51,7 +50,8 @@ struct Regions {
 }
 
 impl DynamoDb {
-    /// Opens DynamoDB with the files that there are, and begins to delete expired items on the runtime it is called in.
+    /// Opens DynamoDB with the existing files, and spawns the task that deletes expired items. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -76,7 +76,7 @@ impl DynamoDb {
 
 impl Regions {
     fn region(&self, name: &str) -> Result<Arc<Region>, ApiError> {
-        // It becomes the name of a file.
+        // The region becomes part of a file name.
         if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
             let message = "The security token included in the request is invalid.";
             return Err(ApiError::new(400, "com.amazon.coral.service#UnrecognizedClientException", message));

@@ -1,4 +1,4 @@
-//! DynamoDB in one region: one SQLite file in the engine, and the states of its tables around it.
+//! DynamoDB in one region: one SQLite file of the engine, and the states of its tables.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use super::engine::{self, Unusable, broken, fault, invalid, malformed};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
 
-/// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
+/// How long a table stays `UPDATING` and its time to live `ENABLING`; on AWS seconds to an hour, without documented limits.
 const STATE_CHANGE: Duration = Duration::from_millis(20);
 
 /// DynamoDB in one region.
@@ -32,7 +32,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Opens a region's tables, making its file where it is missing. It blocks on SQLite.
+    /// Opens a region's tables, and creates its file where it is missing. Blocks on SQLite.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -40,24 +40,24 @@ impl Region {
         let tables = context.store.load(&saved_as(name))?;
         let path = context.store.path(&format!("{}.sqlite", saved_as(name)));
         let database = Database::new(&path.to_string_lossy()).map_err(|error| unreadable(&path, &error))?;
-        // A file that is none of SQLite's is opened all the same: it is read for the first time here.
+        // Opening succeeds even for a file that is not a SQLite database, so it is read here for the first time.
         let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
         database.list_tables(all).map_err(|error| unreadable(&path, &error))?;
         Ok(Self { name: name.to_owned(), context: context.clone(), database, tables: Mutex::new(tables) })
     }
 
-    /// Deletes items whose time to live is over, and tables whose time as `DELETING` is.
+    /// Deletes items whose time to live has passed, and tables whose time as `DELETING` has.
     pub fn sweep(&self) {
         drop(self.current_tables());
         if let Err(error) = self.database.sweep_ttl() {
-            tracing::warn!(region = self.name, "expired items are not deleted: {error}");
+            tracing::warn!(region = self.name, "cannot delete expired items: {error}");
         }
     }
 
-    /// Carries out an operation. It blocks on SQLite.
+    /// Runs an operation. Blocks on SQLite.
     ///
     /// # Errors
-    /// DynamoDB's refusal.
+    /// DynamoDB's error.
     pub fn call(&self, operation: &str, body: &[u8]) -> Result<Response, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| malformed(""))?;
         let mut input: Value = serde_json::from_str(text).map_err(|_| malformed(""))?;
@@ -94,7 +94,7 @@ impl Region {
                 shapes::check(operation, &input)?;
                 self.check_items_served(&input)?;
                 expressions::check(&input)?;
-                // What is read and written goes past as text: items hold no names of ours.
+                // Passed on as text without changes where possible: items contain no names to replace.
                 let body = if rewritten { input.to_string() } else { text.to_owned() };
                 engine::run(&self.database, operation, &body).map(|body| Response::new(200, JSON, Bytes::from(body)))
             }
@@ -129,7 +129,7 @@ impl Region {
         Ok(answer(&described))
     }
 
-    /// The view of a table's stream, where it is not the engine's own.
+    /// The view of a table's stream, where it differs from the engine's.
     fn stream_view(&self, table: &str) -> Option<String> {
         self.current_tables().get(table).and_then(|table| table.stream_view.clone())
     }
@@ -147,7 +147,7 @@ impl Region {
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
-        // The engine does not change encryption; where nothing else is to change, it has nothing to do.
+        // The engine does not support changes of encryption; without other changes it is not called.
         if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
             self.run("UpdateTable", &input)?;
         }
@@ -168,7 +168,7 @@ impl Region {
         let name = description["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         if description["DeletionProtectionEnabled"] == true {
-            // The engine refuses, in AWS's words.
+            // The engine returns AWS's error.
             return Ok(answer(&self.run("DeleteTable", input)?));
         }
         let table = tables.entry(name).or_default();
@@ -234,7 +234,7 @@ impl Region {
             return Err(fault("ContinuousBackupsUnavailableException", message));
         }
         let table = tables.entry(name).or_default();
-        // Turning it on again does not begin anew.
+        // Enabling it again does not restart the recovery period.
         let since = table.recovery.as_ref().map(|recovery| recovery.since);
         table.recovery = recovery.map(|recovery| Recovery { since: since.unwrap_or(recovery.since), ..recovery });
         let described = Recovery::described(table.recovery.as_ref(), now);
@@ -249,7 +249,7 @@ impl Region {
         Ok(answer(&Recovery::described(recovery, now_millis())))
     }
 
-    /// The table that a backup operation is about, which those operations miss in words of their own.
+    /// The table of a backup operation, which has its own error for unknown tables.
     fn backup_table(&self, tables: &Tables, input: &Value) -> Result<String, ApiError> {
         let name = input["TableName"].as_str().ok_or_else(|| missing("tableName"))?;
         match self.description(tables, input) {
@@ -260,7 +260,7 @@ impl Region {
         }
     }
 
-    /// A table as it is described now.
+    /// The current description of a table.
     fn description(&self, tables: &Tables, input: &Value) -> Result<Value, ApiError> {
         let input = match input.get("TableName") {
             Some(name) => json!({ "TableName": name }),
@@ -275,7 +275,7 @@ impl Region {
         Ok(description)
     }
 
-    /// What an `SSESpecification` asks for, where the table had `before`.
+    /// The encryption that an `SSESpecification` requests for a table with the encryption `before`.
     fn encryption(&self, specification: &Value, before: &Value) -> Encryption {
         let key_arn = match specification["KMSMasterKeyId"].as_str() {
             Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
@@ -292,7 +292,7 @@ impl Region {
         CloudContext::arn("kms", &self.name, &format!("key/{id}"))
     }
 
-    /// Lets operations on items through where their tables have any.
+    /// Checks that the tables of an operation on items can be read and written in their state.
     fn check_items_served(&self, input: &Value) -> Result<(), ApiError> {
         let tables = self.current_tables();
         let now = now_millis();
@@ -319,7 +319,7 @@ impl Region {
         Ok(())
     }
 
-    /// The tables, without those that are gone by now.
+    /// The tables; those whose deletion is due are deleted first.
     fn current_tables(&self) -> MutexGuard<'_, Tables> {
         let mut tables = lock(&self.tables);
         let now = now_millis();
@@ -327,9 +327,9 @@ impl Region {
             tables.iter().filter(|(_, table)| table.is_gone(now)).map(|(name, _)| name.clone()).collect();
         for name in &gone {
             match self.run("DeleteTable", &json!({ "TableName": name })) {
-                // Not found: a process before this one was killed after it had deleted it.
+                // Not found: an earlier process was killed after it had deleted the table.
                 Err(error) if !error.code.ends_with("#ResourceNotFoundException") => {
-                    tracing::warn!(region = self.name, table = name, "is not deleted: {}", error.message);
+                    tracing::warn!(region = self.name, table = name, "cannot delete the table: {}", error.message);
                 }
                 _ => {
                     tables.remove(name);
@@ -339,7 +339,7 @@ impl Region {
         if !gone.is_empty()
             && let Err(error) = self.save(&tables)
         {
-            tracing::warn!(region = self.name, "deleted tables are not forgotten: {}", error.message);
+            tracing::warn!(region = self.name, "cannot save the deletion of tables: {}", error.message);
         }
         tables
     }
@@ -348,7 +348,7 @@ impl Region {
         self.context.store.save(&saved_as(&self.name), &**tables).map_err(|error| broken(&error))
     }
 
-    /// Runs an operation of the control plane; the engine's ARNs in its answer become this region's.
+    /// Runs an operation of the control plane, and changes the engine's ARNs in its answer to this region's.
     fn run(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
         let mut answer = self.run_as_is(operation, input)?;
         replace_region(&mut answer, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
@@ -360,8 +360,8 @@ impl Region {
         serde_json::from_str(&body).map_err(|error| broken(&error))
     }
 
-    /// Puts names in the place of tables' ARNs, which DynamoDB takes as well, and the engine's region into streams'
-    /// ARNs. Says whether there were any.
+    /// Replaces table ARNs, which DynamoDB also accepts, by names, and the region in stream ARNs by the engine's. Returns
+    /// whether anything was replaced.
     fn name_tables(&self, input: &mut Value) -> bool {
         let mut changed = false;
         if let Some(table) = input.get_mut("TableName") {
@@ -393,7 +393,7 @@ impl Region {
     }
 }
 
-/// Why a region's file cannot be opened: it is damaged, or something stands in the way of reading it.
+/// The error for a region's file that cannot be opened: it is damaged, or reading it failed.
 fn unreadable(path: &Path, error: &DynoxideError) -> io::Error {
     match engine::unusable(error) {
         Some(Unusable::Damaged) => damaged(path, error),
@@ -401,7 +401,7 @@ fn unreadable(path: &Path, error: &DynoxideError) -> io::Error {
     }
 }
 
-/// The regions that have a file.
+/// The regions with a database file.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -433,7 +433,7 @@ fn later(wait: Duration) -> i64 {
     now_millis().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The table's name in its ARN.
+/// The table's name in an ARN.
 fn table_in(arn: &str) -> Option<&str> {
     let (_, name) = arn.strip_prefix("arn:aws:dynamodb:")?.split_once(":table/")?;
     (!name.contains('/')).then_some(name)

@@ -1,5 +1,5 @@
-//! What DynamoDB knows of a table that the engine does not: the states it passes through, encryption that was changed
-//! after creation, point-in-time recovery.
+//! The state of tables that the engine does not have: transient states, encryption changed after creation, point-in-time
+//! recovery.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use super::super::wire::ApiError;
 use super::engine::{fault, invalid};
 
-/// A region's tables, by name; kept under `dynamodb-REGION` in the store. A table that passed through all its states and
-/// has no settings of its own here may be missing.
+/// A region's tables, by name; saved as `dynamodb-REGION` in the store. An active table without settings here may be missing.
 pub type Tables = BTreeMap<String, Table>;
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -19,15 +18,15 @@ pub struct Table {
     /// The state that the table leaves by itself. `passing` is its name in the files of earlier versions.
     #[serde(rename = "passing")]
     transition: Option<Transition>,
-    /// The last change of time to live, while it is being made.
+    /// The last change of time to live, while it is in progress.
     pub ttl_change: Option<TtlChange>,
     pub encryption: Option<Encryption>,
     pub recovery: Option<Recovery>,
-    /// The view of the table's stream; the engine's own shows all there is.
+    /// The view of the table's stream; the engine's stream always has both images.
     pub stream_view: Option<String>,
 }
 
-/// A state that ends by itself.
+/// A transient state.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Transition {
     state: TableState,
@@ -57,7 +56,7 @@ pub struct Encryption {
     pub key_arn: String,
 }
 
-/// Point-in-time recovery that is on.
+/// Enabled point-in-time recovery.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recovery {
     /// Milliseconds since the epoch.
@@ -66,12 +65,12 @@ pub struct Recovery {
 }
 
 impl Table {
-    /// Puts the table into a state that it leaves at `until`.
+    /// Puts the table into a transient state until `until`.
     pub fn enter(&mut self, state: TableState, until: i64) {
         self.transition = Some(Transition { state, until });
     }
 
-    /// The state that the table is in at `now`. One that is being deleted stays so until it is taken out.
+    /// The state of the table at `now`. A table in deletion stays `DELETING` until it is removed.
     pub fn state(&self, now: i64) -> TableState {
         match self.transition {
             Some(transition) if transition.until > now || transition.state == TableState::Deleting => transition.state,
@@ -79,12 +78,12 @@ impl Table {
         }
     }
 
-    /// Whether the table is deleted and its time as `DELETING` is over.
+    /// Whether the table's deletion is due: its time as `DELETING` is over.
     pub fn is_gone(&self, now: i64) -> bool {
         self.transition.is_some_and(|transition| transition.state == TableState::Deleting && transition.until <= now)
     }
 
-    /// Writes over the engine's description what is so at `now`.
+    /// Updates the engine's description with the table's state at `now`.
     pub fn describe(&self, description: &mut Value, now: i64) {
         let state = self.state(now);
         if let Some(view) = &self.stream_view
@@ -114,7 +113,7 @@ impl Table {
                 index["IndexStatus"] = json!(state.as_str());
             }
         }
-        // A table on its way out is described without what made it one (`DeleteTable`, API reference).
+        // A table in deletion is described without its schema (`DeleteTable`, API reference).
         if state == TableState::Deleting
             && let Some(members) = description.as_object_mut()
         {
@@ -126,10 +125,10 @@ impl Table {
 }
 
 impl TableState {
-    /// Lets a change of the table through when it is `ACTIVE`.
+    /// Checks that the table can be changed: it is `ACTIVE`.
     ///
     /// # Errors
-    /// `ResourceInUseException`, which says what is going on.
+    /// `ResourceInUseException` with the state.
     pub fn check_changeable(self, name: &str) -> Result<(), ApiError> {
         let doing = match self {
             Self::Active => return Ok(()),
@@ -157,10 +156,10 @@ impl TableState {
 }
 
 impl Recovery {
-    /// Reads a `PointInTimeRecoverySpecification`: what is to be, and nothing where it is to be off.
+    /// Parses a `PointInTimeRecoverySpecification`; `None` where it disables recovery.
     ///
     /// # Errors
-    /// A `ValidationException` for what AWS does not take.
+    /// `ValidationException` for a missing or an invalid member.
     pub fn read(specification: &Value, now: i64) -> Result<Option<Self>, ApiError> {
         let Some(enabled) = specification["PointInTimeRecoveryEnabled"].as_bool() else {
             let member = "pointInTimeRecoverySpecification.pointInTimeRecoveryEnabled";
@@ -199,14 +198,14 @@ impl Recovery {
     }
 }
 
-/// Says of a table that it is not protected from deletion, where it is not: the engine is silent then.
+/// Adds `DeletionProtectionEnabled: false`, which the engine omits.
 pub fn describe_protection(description: &mut Value) {
     if description["DeletionProtectionEnabled"].is_null() {
         description["DeletionProtectionEnabled"] = json!(false);
     }
 }
 
-/// A member that was not sent.
+/// The error for a missing member.
 pub fn missing(member: &str) -> ApiError {
     invalid(format!(
         "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"

@@ -1,4 +1,4 @@
-//! IAM: roles, their trust, their policies, and the credentials that were issued for them.
+//! IAM: roles, their trust policies and permissions, and the credentials issued for them.
 //!
 //! `roles` and `policies` hold the operations; `documents` reads policy documents as IAM does, `evaluate` and
 //! `authorization` hold calls against them. Refusals are worded as AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
@@ -33,16 +33,16 @@ use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
-/// How many issued credentials are remembered; the oldest are forgotten first.
+/// How many issued credentials are stored; the oldest are removed first.
 const REMEMBERED_SESSIONS: usize = 1000;
 
-/// The user that everybody is who signs with a key that was not issued here.
+/// The local user: the identity of every caller whose key was not issued here.
 const USER_NAME: &str = "local";
 const USER_ID: &str = "AIDALOCALLOCALLOCAL22";
 
 type Answer = Result<Xml, ApiError>;
 
-/// What carries out an operation.
+/// The function that runs an operation.
 #[derive(Clone, Copy)]
 enum Handler {
     Reads(fn(&State, &Query) -> Answer),
@@ -52,7 +52,7 @@ enum Handler {
 pub use self::evaluate::{Verdict, verdict};
 use Handler::{Changes, Reads};
 
-/// Every operation that is served.
+/// All operations.
 const OPERATIONS: &[(&str, Handler)] = &[
     ("AttachRolePolicy", Changes(policies::attach_role_policy)),
     ("CreatePolicy", Changes(policies::create_policy)),
@@ -91,7 +91,7 @@ const OPERATIONS: &[(&str, Handler)] = &[
     ("UpdateRoleDescription", Changes(roles::update_role_description)),
 ];
 
-/// Where issued credentials are kept in the store.
+/// The name of issued credentials in the store.
 const SESSIONS: &str = "iam-sessions";
 
 /// The account's roles and policies.
@@ -102,7 +102,7 @@ pub struct Iam {
     sessions: Mutex<VecDeque<Session>>,
 }
 
-/// What outlives a restart, under `iam` in the store.
+/// The persisted state, saved as `iam` in the store.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct State {
     /// By name.
@@ -141,23 +141,23 @@ struct Policy {
     /// Milliseconds since the epoch.
     created: i64,
     description: Option<String>,
-    /// The version in force, and what it says.
+    /// The number of the default version, and its document.
     #[serde(default = "first")]
     version: u32,
     document: String,
-    /// When the version in force was made, in milliseconds since the epoch; when the policy was, for none.
+    /// When the default version was created, in milliseconds since the epoch; `None` for the time of the policy's creation.
     #[serde(default)]
     versioned: Option<i64>,
-    /// The versions that are not in force.
+    /// The other versions.
     #[serde(default)]
     others: BTreeMap<u32, Document>,
-    /// The newest number given to a version: numbers are never given twice.
+    /// The last number given to a version: numbers are never reused.
     #[serde(default = "first")]
     last_version: u32,
     tags: BTreeMap<String, String>,
 }
 
-/// A version of a managed policy that is not in force.
+/// A non-default version of a managed policy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Document {
     text: String,
@@ -169,7 +169,7 @@ fn first() -> u32 {
     1
 }
 
-/// Credentials that were issued for a role; kept under `iam-sessions` in the store.
+/// Credentials issued for a role; saved as `iam-sessions` in the store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Session {
     access_key: String,
@@ -178,12 +178,12 @@ struct Session {
     name: String,
 }
 
-/// Who a caller is.
+/// The identity of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub arn: String,
     pub user_id: String,
-    /// The name of the role whose session it is, if it is one.
+    /// The role's name, if the caller is a session of a role.
     pub role: Option<String>,
 }
 
@@ -194,10 +194,10 @@ impl Role {
 }
 
 impl Iam {
-    /// Opens IAM with what was saved.
+    /// Opens IAM with its saved state.
     ///
     /// # Errors
-    /// When what was saved cannot be read.
+    /// When the saved state cannot be read.
     pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             context: context.clone(),
@@ -205,14 +205,14 @@ impl Iam {
                 ApiError::new(500, "ServiceFailure", format!("the change could not be saved: {error}"))
             })?,
             sessions: Mutex::new(context.store.load(SESSIONS).unwrap_or_else(|error| {
-                // Their holders get new ones: nothing that a user made is in there.
-                tracing::warn!("temporary credentials that were issued before are forgotten: {error}");
+                // Their holders can get new ones, and the file contains nothing that a user created.
+                tracing::warn!("temporary credentials issued earlier are no longer valid: {error}");
                 VecDeque::new()
             })),
         }))
     }
 
-    /// Who signs with the caller's key: the session it was issued for, or the local user.
+    /// The identity of the caller's key: the session it was issued for, or the local user.
     pub fn identity(&self, caller: &Caller) -> Identity {
         let sessions = lock(&self.sessions);
         let issued = caller.access_key.as_ref().and_then(|key| sessions.iter().find(|it| it.access_key == *key));
@@ -230,7 +230,7 @@ impl Iam {
         }
     }
 
-    /// Assumes a role for a caller: its credentials and the identity they stand for.
+    /// Assumes a role for a caller: returns the credentials and their identity.
     ///
     /// # Errors
     /// `AccessDenied` (403) where the role does not exist or does not trust the caller, `ValidationError` (400) where
@@ -245,7 +245,7 @@ impl Iam {
         let max_session = {
             let state = self.state.now();
             let role = state.roles.values().find(|role| role.arn() == role_arn);
-            // A role's session is its role, to a trust policy.
+            // Trust policies name the role of a caller, not its session.
             let principal = caller.role.as_ref().and_then(|name| state.roles.get(name)).map(Role::arn);
             role.filter(|role| documents::trusts_account(&role.trust, principal.as_deref().unwrap_or(&caller.arn)))
                 .map(|role| role.max_session)
@@ -292,7 +292,7 @@ impl Roles for Iam {
             sessions.pop_front();
         }
         if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
-            tracing::warn!("issued credentials are not saved: {error}");
+            tracing::warn!("cannot save issued credentials: {error}");
         }
         credentials
     }
@@ -352,7 +352,7 @@ fn get_user(_: &State, query: &Query) -> Answer {
     }
 }
 
-/// Fresh temporary credentials, in the shape of AWS's.
+/// New temporary credentials in AWS's format.
 pub(super) fn temporary_credentials() -> Credentials {
     const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     Credentials {
@@ -362,7 +362,7 @@ pub(super) fn temporary_credentials() -> Credentials {
     }
 }
 
-/// The letters of the ids that AWS gives.
+/// The alphabet of AWS's ids.
 pub(super) const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A unique id: `prefix` (`AROA`, `ANPA`) and 17 characters.
@@ -370,10 +370,10 @@ fn unique_id(prefix: &str) -> String {
     format!("{prefix}{}", random(BASE32, 17))
 }
 
-/// A text of so many letters, not to be guessed.
+/// Random text of the given length, cryptographically secure.
 pub(super) fn random(alphabet: &[u8], length: usize) -> String {
-    let mut dice = rand::rng();
-    (0..length).map(|_| char::from(alphabet[dice.random_range(0..alphabet.len())])).collect()
+    let mut random = rand::rng();
+    (0..length).map(|_| char::from(alphabet[random.random_range(0..alphabet.len())])).collect()
 }
 
 fn no_such_entity(message: String) -> ApiError {
@@ -389,8 +389,8 @@ fn account_root() -> String {
     format!("arn:aws:iam::{ACCOUNT}:root")
 }
 
-/// One page of `items`, which come in the order of their keys, and the elements that say whether there is more.
-/// A marker is the last key that was given, encoded so that nobody leans on it.
+/// One page of `items`, which must be sorted by key, with the elements for further pages. The marker is the last key of the
+/// page, encoded so that clients treat it as opaque.
 fn page<'a, T>(
     query: &Query,
     items: impl IntoIterator<Item = (&'a str, T)>,

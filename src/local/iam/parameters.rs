@@ -9,13 +9,13 @@ use super::{Role, State, limit_exceeded, no_such_entity};
 /// The most tags of a role or a policy (IAM quotas).
 const TAGS: usize = 50;
 
-/// The role that a call is about.
+/// The role of a call.
 pub fn role<'a>(state: &'a State, query: &Query) -> Result<&'a Role, ApiError> {
     let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
     state.roles.get(name).ok_or_else(|| no_such_role(name))
 }
 
-/// The role that a call is about, to change it.
+/// The role of a call, mutable.
 pub fn role_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Role, ApiError> {
     let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
     state.roles.get_mut(name).ok_or_else(|| no_such_role(name))
@@ -30,7 +30,7 @@ pub fn is_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
 }
 
-/// The path of what is made: `/`, or begins and ends with one.
+/// The path of a new resource: it begins and ends with `/`, which is the default.
 pub fn path(query: &Query) -> Result<String, ApiError> {
     let path = query.get("Path").unwrap_or("/");
     if path.starts_with('/') && path.ends_with('/') && path.len() <= 512 {
@@ -44,7 +44,7 @@ pub fn path(query: &Query) -> Result<String, ApiError> {
     ))
 }
 
-/// Checks how many tags something is to have.
+/// Checks the number of tags of a resource.
 pub fn check_tags(count: usize) -> Result<(), ApiError> {
     if count > TAGS {
         return Err(limit_exceeded(format!(

@@ -1,4 +1,4 @@
-//! The operations on policies: inline ones of a role, and managed ones that roles are given.
+//! The operations on inline policies of roles and on managed policies.
 
 use super::super::clock::{iso8601, now_millis};
 use super::super::context::CloudContext;
@@ -170,21 +170,21 @@ pub fn list_policy_tags(state: &State, query: &Query) -> Answer {
     page(query, tags, "Tags", |(key, value)| Xml::new().text("Key", key).text("Value", value))
 }
 
-/// The customer's policy that a call is about.
+/// The customer managed policy of a call.
 pub fn policy<'a>(state: &'a State, query: &Query) -> Result<&'a Policy, ApiError> {
     let arn = query.required("PolicyArn")?;
     check_arn(arn)?;
     state.policies.get(arn).ok_or_else(|| no_such_entity(format!("Policy {arn} was not found.")))
 }
 
-/// The customer's policy that a call is about, to change it.
+/// The customer managed policy of a call, mutable.
 pub fn policy_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Policy, ApiError> {
     let arn = query.required("PolicyArn")?;
     check_arn(arn)?;
     state.policies.get_mut(arn).ok_or_else(|| no_such_entity(format!("Policy {arn} was not found.")))
 }
 
-/// Lists the customer's policies, and those of AWS that are attached to a role (all of AWS's are not kept here).
+/// Lists the customer managed policies, and those AWS managed policies that are attached to a role (there is no list of all).
 pub fn list_policies(state: &State, query: &Query) -> Answer {
     let scope = query.get("Scope").unwrap_or("All");
     let only_attached = query.get("OnlyAttached") == Some("true");
@@ -240,7 +240,7 @@ pub fn check_exists(state: &State, arn: &str) -> Result<(), ApiError> {
     Err(no_such_entity(format!("Policy {arn} does not exist or is not attachable.")))
 }
 
-/// Whether AWS has a managed policy of its own with this ARN.
+/// Whether this is the ARN of an AWS managed policy.
 fn is_managed_by_aws(arn: &str) -> bool {
     arn.starts_with(AWS_MANAGED) && matches!(managed::known(arn), Known::Fine | Known::ServiceLinked)
 }
@@ -265,7 +265,7 @@ fn described(state: &State, arn: &str, policy: &Policy) -> Xml {
         .text("UpdateDate", iso8601(policy.versioned.unwrap_or(policy.created)))
 }
 
-/// What can be said of a policy of AWS without its document: its name and path.
+/// An AWS managed policy without its document: only name and path are known.
 fn managed_by_aws(arn: &str) -> Policy {
     let digits: String = last_segment(arn).to_ascii_uppercase().chars().filter(char::is_ascii_alphabetic).collect();
     Policy {
@@ -297,7 +297,7 @@ fn check_arn(arn: &str) -> Result<(), ApiError> {
     }
     let message = match arn.starts_with("arn:") {
         true => format!("ARN {arn} is not valid."),
-        // In so many words, two spaces among them (recorded answer of AWS).
+        // With two spaces, as in the recorded answer of AWS.
         false => "Invalid ARN:  Could not be parsed!".to_owned(),
     };
     Err(ApiError::new(400, "ValidationError", message))
@@ -317,7 +317,7 @@ fn last_segment(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or_default()
 }
 
-/// IAM does not count white space.
+/// The characters that count for quotas: IAM ignores white space.
 fn characters(document: &str) -> usize {
     document.chars().filter(|letter| !letter.is_whitespace()).count()
 }

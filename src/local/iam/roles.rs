@@ -1,4 +1,4 @@
-//! The operations on roles themselves.
+//! The operations on roles.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub fn create_role(state: &mut State, query: &Query) -> Answer {
     if let Some(arn) = boundary {
         policies::check_exists(state, arn)?;
     }
-    // Role names are not distinguished by case.
+    // Role names are case-insensitive.
     if state.roles.keys().any(|taken| taken.eq_ignore_ascii_case(name)) {
         let message = format!("Role with name {name} already exists.");
         return Err(ApiError::new(409, "EntityAlreadyExists", message));
@@ -41,7 +41,7 @@ pub fn create_role(state: &mut State, query: &Query) -> Answer {
         inline: BTreeMap::new(),
         attached: Vec::new(),
     };
-    // As AWS answers it: without the description and the session length.
+    // AWS's answer has no description and no session duration.
     let result = with_tags(with_boundary(identity(&role), &role), &role);
     state.roles.insert(role.name.clone(), role);
     Ok(Xml::new().element("Role", result))
@@ -135,7 +135,7 @@ pub fn delete_role_permissions_boundary(state: &mut State, query: &Query) -> Ans
     Ok(Xml::new())
 }
 
-/// There are no instances here, so no profile of one either; those who delete roles ask.
+/// Always empty, because the local cloud has no EC2 instances. Deployers call it before they delete a role.
 pub fn list_instance_profiles_for_role(state: &State, query: &Query) -> Answer {
     role(state, query)?;
     Ok(Xml::new().list("InstanceProfiles", []).text("IsTruncated", false))
@@ -149,7 +149,7 @@ pub fn get_account_authorization_details(state: &State, query: &Query) -> Answer
     Ok(details.list("UserDetailList", []).list("GroupDetailList", []).list("Policies", []))
 }
 
-/// A role with all that hangs on it.
+/// A role with its policies and tags.
 fn detail(role: &Role) -> Xml {
     let inline = role.inline.iter().map(|(name, document)| {
         Xml::new().text("PolicyName", name).text("PolicyDocument", documents::encoded(document))

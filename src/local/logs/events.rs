@@ -110,9 +110,9 @@ pub fn put_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
         .map(|event| LogEvent { timestamp: event.timestamp, message: event.message })
         .collect();
     check_batch(&events)?;
-    let (accepted, rejected) = sift(events, now_millis(), group.expired(now_millis()));
+    let (accepted, rejected) = reject_by_time(events, now_millis(), group.expired(now_millis()));
     store.journal(&group, |journal| journal.append(&stream, accepted, now_millis()).map_err(unavailable))?;
-    // Sequence tokens have had no meaning since 2023 and are still sent.
+    // Sequence tokens have been ignored since 2023 but are still returned.
     let token = id((now_millis(), 0));
     let mut answer = json!({ "nextSequenceToken": token });
     if !rejected.is_empty() {
@@ -121,7 +121,7 @@ pub fn put_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
     Ok(answer)
 }
 
-/// What a batch as a whole must satisfy.
+/// Checks a batch as a whole.
 fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
     if events.is_empty() {
         return Err(constraint("Value '[]'", "logEvents", "Member must have length greater than or equal to 1"));
@@ -149,8 +149,9 @@ fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Takes out what is too old (14 days), expired by the group's retention, or too new (2 hours); says so by index.
-fn sift(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<String, Value>) {
+/// Removes events that are too old (14 days), expired by the group's retention, or too new (2 hours), and reports them by
+/// index.
+fn reject_by_time(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<String, Value>) {
     let before = |limit: i64| events.partition_point(|event| event.timestamp < limit);
     let expired = before(retention);
     let old = before(now - 14 * 24 * HOUR);
@@ -199,7 +200,7 @@ pub fn get_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
         let most = fitting(events.iter().rev(), limit);
         events.drain(..events.len() - most);
     }
-    // At an end, AWS gives back the token it was given.
+    // At an end, AWS returns the token of the request.
     let asked = match token {
         Some(Token::Forward(position) | Token::Backward(position)) => position,
         None => (0, 0),
@@ -261,7 +262,7 @@ pub fn filter_log_events(store: &LogStore, region: &str, input: Input) -> Answer
     Ok(answer)
 }
 
-/// How many of `events` one answer holds: at most `limit`, and no more than its bytes, but one in any case.
+/// How many of `events` fit into one answer: at most `limit` and [`ANSWER_BYTES`], but at least one.
 fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
     let mut bytes = 0;
     events
@@ -274,7 +275,7 @@ fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
         .count()
 }
 
-/// Where `GetLogEvents` goes on: after an event, or before one.
+/// Where `GetLogEvents` continues: after an event, or before one.
 #[derive(Debug, Clone, Copy)]
 enum Token {
     Forward(Position),

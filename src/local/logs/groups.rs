@@ -9,7 +9,7 @@ use super::super::context::CloudContext;
 use super::super::wire::ApiError;
 use super::{Answer, Group, Input, LogStore, constraint, invalid, no_group, page, required};
 
-/// For how many days events can be kept (`PutRetentionPolicy`, API reference).
+/// The allowed retention periods in days (`PutRetentionPolicy`, API reference).
 const RETENTION_DAYS: [i64; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
@@ -147,8 +147,8 @@ pub fn list_tags_log_group(store: &LogStore, region: &str, input: Input) -> Answ
     Ok(json!({ "tags": store.group(region, &input.group_name()?)?.tags }))
 }
 
-/// The group that a resource's ARN names. The ARN comes without the `:*` that `DescribeLogGroups` puts behind its
-/// `arn` (`TagResource`, API reference); with it, it names a group that does not exist.
+/// The group that a resource's ARN names. The ARN has no `:*` at the end, unlike `arn` in the answer of `DescribeLogGroups`
+/// (`TagResource`, API reference); with it, it names a group that does not exist.
 fn resource(input: &Input) -> Result<&str, ApiError> {
     let arn = required(input.resource_arn.as_ref(), "resourceArn")?;
     arn.split_once(":log-group:").map(|(_, name)| name).ok_or_else(no_group)
