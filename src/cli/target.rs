@@ -172,7 +172,7 @@ impl Args {
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
             let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
-            if running.origin != process::StartOutcome::Found {
+            if running.outcome != process::StartOutcome::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
                 if running.conditions.is_none() {
                     ui.say(UNCHECKED);

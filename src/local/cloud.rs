@@ -1,4 +1,4 @@
-//! The services of one local cloud, opened in the order in which they lean on each other.
+//! The services of one local cloud, opened in the order of their dependencies.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,10 +25,10 @@ use super::server::WebSockets;
 use super::sts::Sts;
 use super::wire::{Request, Response, Service};
 
-/// How long clients may take to hear that their sockets close, and `$disconnect` to run for them.
+/// How long closing all sockets may take, with the `$disconnect` route of each.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long execution environments may take to end.
+/// How long ending all execution environments may take.
 const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All services, open.
@@ -41,10 +41,10 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// Opens every service with what it kept. Must be called within a tokio runtime.
+    /// Opens every service with its persisted state. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When what a service kept cannot be read.
+    /// When a service's persisted state cannot be read.
     pub fn open(context: &CloudContext, sdk: Arc<dyn SdkInstaller>) -> io::Result<Self> {
         let iam = Iam::open(context)?;
         let logs = Logs::open(context)?;
@@ -67,27 +67,27 @@ impl Cloud {
         Ok(Self { services, lambda, gateway, roles: iam, authorizer })
     }
 
-    /// Every service, to be put behind the port.
+    /// All services, for the router.
     pub fn services(&self) -> Vec<Arc<dyn Service>> {
         self.services.clone()
     }
 
-    /// Who issues credentials.
+    /// The issuer of temporary credentials: IAM.
     pub fn roles(&self) -> Arc<dyn Roles> {
         Arc::clone(&self.roles)
     }
 
-    /// Who decides on calls, under conditions that ask for it.
+    /// The authorizer of calls, where the conditions ask for one.
     pub fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
         self.authorizer.clone()
     }
 
-    /// Who takes upgrade requests.
+    /// The handler of WebSocket upgrades: API Gateway.
     pub fn sockets(&self) -> Arc<dyn WebSockets> {
         Arc::new(Gateway(Arc::clone(&self.gateway)))
     }
 
-    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` is a call.
+    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` invokes functions.
     /// Takes three seconds at most.
     pub async fn shutdown(&self) {
         if timeout(SOCKETS_TIMEOUT, self.gateway.shutdown()).await.is_err() {

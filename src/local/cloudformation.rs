@@ -1,4 +1,4 @@
-//! CloudFormation, asked whether it manages a stack. The local cloud deploys without it, so it truly holds none.
+//! CloudFormation's read operations. Deployers ask it whether it manages a stack; the local cloud never has one.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl CloudFormation {
     /// Opens the service.
     ///
     /// # Errors
-    /// None: it keeps nothing.
+    /// None: it has no state.
     pub fn open(_shell: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self))
     }
@@ -44,7 +44,7 @@ impl Service for CloudFormation {
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
         let query = Query::read(request);
         let resource = match query.get("StackName") {
-            // A stack's ARN ends in an id that its name does not tell.
+            // A stack's ARN ends in an id that does not follow from its name.
             Some(name) => CloudContext::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
             None => "*".to_owned(),
         };
@@ -86,7 +86,7 @@ mod tests {
     use crate::local::query::testing::call;
 
     #[tokio::test]
-    async fn it_holds_no_stacks() {
+    async fn there_are_no_stacks() {
         for (operation, list) in [("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")] {
             let xml = call(&CloudFormation, None, operation, &[]).await.unwrap();
             assert!(xml.contains(&format!("<{list}></{list}>")), "{xml}");

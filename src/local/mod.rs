@@ -1,13 +1,13 @@
 //! The local cloud: one process on loopback that speaks AWS's own protocols, so that the deployer, the handlers,
 //! the AWS CLI and boto3 work against it unmodified.
 //!
-//! The way of a request:
+//! The path of a request:
 //!
 //! ```text
-//! socket --server (HTTP or TLS, one port)--> wire::Request --router (who signed it for which service)--> Service
+//! socket --server (HTTP or TLS, one port)--> wire::Request --router (by the signature's service name)--> Service
 //!            |                                                  |
 //!            |                                                  +-- conditions: uplink, latency, throttles, conflicts
-//!            |                                                  +-- authorization: the caller's policies, if asked for
+//!            |                                                  +-- authorization: the caller's policies, if enabled
 //!            +-- a WebSocket upgrade ---> apigateway::gateway ---> lambda ---> the handler's process
 //! ```
 //!

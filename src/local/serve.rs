@@ -1,4 +1,4 @@
-//! The life of the server process: lock, port, services, then serving until it is told to stop.
+//! The server process: takes the lock, binds the port, opens the services, then serves until it is told to stop.
 
 use std::io;
 use std::path::Path;
@@ -17,30 +17,31 @@ use super::cloud::Cloud;
 use super::conditions::Conditions;
 use super::context::CloudContext;
 use super::ports::SdkInstaller;
-use super::process::{Binary, DataFolder, ProcessError, ServerOptions, ServerRecord, conditions_file};
+use super::process::{Binary, ProcessError, ServerFolder, ServerOptions, ServerRecord, conditions_file};
 use super::router::Router;
 use super::server::{Health, Listeners, Server};
 use super::store::Store;
 use super::tls;
 
-/// The port where nothing else is asked for or remembered.
+/// The default port, where none is given and none was used before.
 pub const DEFAULT_PORT: u16 = 4579;
 
-/// How often to look whether the data folder is still there.
+/// How often the server checks that its data folder still exists.
 const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 const MAX_OPEN_FILES: u64 = 1 << 20;
 
 /// Serves the cloud of a data folder in this process, until SIGTERM, SIGINT or a request to stop. Where another
-/// process serves the folder already, it returns at once: that one is as good.
+/// process serves the folder already, it returns at once.
 ///
-/// The port is the one to listen on, 0 for any; without one it is the folder's last, else the default, else any.
+/// `options.port` is the port to listen on, 0 for any free one. Without it: the folder's last port, else the default, else
+/// any free one.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// When the server cannot start.
 pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstaller>) -> Result<(), ProcessError> {
     let ServerOptions { port, conditions, open } = options;
-    let folder = DataFolder::make(data)?;
+    let folder = ServerFolder::make(data)?;
     let Some(_lock) = folder.lock().await? else {
         tracing::info!("another process serves this folder");
         return Ok(());
@@ -112,9 +113,9 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     folder.remove_record()
 }
 
-/// Stops the server when its folder is deleted, or another stands in its place: nothing that it does would be kept, and
-/// the next `start` there would be a second server.
-async fn stop_without_folder(folder: DataFolder, stop: watch::Sender<bool>) {
+/// Stops the server when its folder is deleted or replaced: its changes would be lost, and the next `start` would start a
+/// second server there.
+async fn stop_without_folder(folder: ServerFolder, stop: watch::Sender<bool>) {
     loop {
         tokio::time::sleep(FOLDER_CHECK_INTERVAL).await;
         if !folder.is_locked_by_us() {
@@ -125,11 +126,11 @@ async fn stop_without_folder(folder: DataFolder, stop: watch::Sender<bool>) {
     }
 }
 
-/// Lets this process open as many files as it may: every socket and every function's process takes some, and the limit
-/// that a shell gives (1,024 on most systems) is meant for others.
+/// Raises the limit of open files to the hard limit: every socket and every function's process needs some, and the usual
+/// soft limit (1,024) is too low for that.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // More than a million is asked for by nobody, and some systems refuse "unlimited".
+    // A million is enough, and some systems refuse "unlimited".
     let wanted = limit.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
     if limit.current.is_some_and(|current| current < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
@@ -138,13 +139,13 @@ fn raise_file_limit() {
     }
 }
 
-/// Takes the port that was asked for; without one, the first free one of the folder's last, the default and any.
+/// Binds the port that was asked for; without one, the first free one of: the folder's last, the default, any.
 async fn listen(store: &Store, asked: Option<u16>) -> Result<Listeners, ProcessError> {
     if let Some(port) = asked {
         let taken = |source| ProcessError::Io { doing: format!("listen on port {port}"), source };
         return Listeners::bind(port).await.map_err(taken);
     }
-    // A folder without a port, or with an unreadable one, is as a new folder.
+    // Without a readable saved port the folder is treated as new.
     let last: Option<u16> = store.load("port").unwrap_or_default();
     for port in last.into_iter().chain([DEFAULT_PORT]) {
         match Listeners::bind(port).await {
@@ -159,7 +160,7 @@ async fn listen(store: &Store, asked: Option<u16>) -> Result<Listeners, ProcessE
 fn stop_on_signals(stop: watch::Sender<bool>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that closes does not take the cloud with it: caught, and nothing done.
+    // Caught and ignored: closing the terminal must not stop the cloud.
     let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         loop {

@@ -1,4 +1,4 @@
-//! One port on loopback: HTTP/1.1, plain or over TLS, told apart by the first byte.
+//! The HTTP server: HTTP/1.1 on one loopback port, plain or over TLS, distinguished by the first byte.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,29 +28,29 @@ use super::wire::{Caller, Request, Response};
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It bounds a pause
-/// between two requests as well, so it is longer than most clients keep a connection that they do not use.
+/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It also limits the
+/// pause between two requests, so it is longer than most clients keep idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
-/// How long answers under way may take after the server was told to stop.
+/// How long answers in progress may take after the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The header that carries the process's token to `/_wschat/stop`.
 pub const TOKEN: &str = "x-wschat-token";
 
-/// Who takes the requests that want to become WebSockets.
+/// Handles requests to upgrade a connection to a WebSocket.
 #[async_trait]
 pub trait WebSockets: Send + Sync {
-    /// Answers an upgrade request: with 101, and then the connection is its own, or with a refusal.
+    /// Answers an upgrade request: with 101, after which it owns the connection, or with a refusal.
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>>;
 
-    /// The answer to an unsigned GET that asks for no upgrade, where its address is one of a WebSocket.
+    /// The answer to an unsigned GET without an upgrade at the address of a WebSocket API.
     fn without_upgrade(&self, _request: &Request) -> Option<Response> {
         None
     }
 }
 
-/// What `GET /_wschat/health` answers: who listens here.
+/// The answer of `GET /_wschat/health`: which process listens here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// `wschat`.
@@ -63,7 +63,7 @@ pub struct Health {
     pub started: String,
 }
 
-/// The port, bound: nobody is answered yet, but callers may already queue.
+/// The bound port: connections queue, but none is accepted yet.
 pub struct Listeners {
     v4: TcpListener,
     /// Absent where the machine has no IPv6.
@@ -98,23 +98,23 @@ impl Listeners {
     }
 }
 
-/// Everything behind the port.
+/// The server and everything it serves.
 pub struct Server {
     pub router: Arc<Router>,
     pub sockets: Arc<dyn WebSockets>,
     pub tls: TlsAcceptor,
     pub health: Health,
-    /// Whether requests that name this machine in any way are let in.
+    /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
-    /// What `/_wschat/stop` must be sent.
+    /// The token that `/_wschat/stop` requires.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Serves until told to stop, then lets answers under way finish, for a second at most. Sockets that were
-    /// upgraded are no longer the server's.
+    /// Serves until told to stop, then waits up to a second for answers in progress. Upgraded sockets are not waited
+    /// for: API Gateway owns them.
     pub async fn run(self: Arc<Self>, listeners: Listeners) {
         let mut stop = self.stop.subscribe();
         let mut connections = JoinSet::new();
@@ -125,7 +125,7 @@ impl Server {
                         connections.spawn(Arc::clone(&self).connection(stream, peer));
                     }
                     Err(error) => {
-                        // Out of descriptors, most likely: accepting at once again would only spin.
+                        // Most likely out of file descriptors: accepting again at once would spin.
                         tracing::warn!("cannot accept a connection: {error}");
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
@@ -145,14 +145,14 @@ impl Server {
             peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => peeked.unwrap_or(Ok(0)),
             () = stopped(&mut stop) => return,
         };
-        // Answers are written whole; waiting for more to send would only delay them.
+        // Answers are written in one piece; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         match peeked {
             Ok(0) | Err(_) => {}
             Ok(_) if first[0] == TLS_HANDSHAKE => {
                 match tokio::time::timeout(HEAD_TIMEOUT, self.tls.accept(stream)).await {
                     Ok(Ok(stream)) => self.serve_http(stream, peer).await,
-                    Ok(Err(error)) => tracing::debug!("{peer} did not shake hands: {error}"),
+                    Ok(Err(error)) => tracing::debug!("the TLS handshake of {peer} failed: {error}"),
                     Err(_) => tracing::debug!("{peer} did not finish its TLS handshake in time"),
                 }
             }
@@ -212,7 +212,7 @@ impl Server {
             }
             Ok(None) => on_wire(self.router.too_large(&request)),
             Err(error) => {
-                tracing::debug!("{peer} broke off its request: {error}");
+                tracing::debug!("{peer} did not send its whole request: {error}");
                 on_wire(Response::empty(400))
             }
         }
@@ -226,7 +226,7 @@ impl Server {
         response
     }
 
-    /// What is asked of the process, not of the cloud.
+    /// Answers the endpoints of the process itself, below `/_wschat`.
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
@@ -245,7 +245,7 @@ impl Server {
 
 /// Waits until the server is told to stop.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is as good.
+    // An error means that the server was dropped, which also ends the wait.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -266,8 +266,8 @@ fn head(parts: &http::request::Parts) -> Request {
     }
 }
 
-/// Reads a body; `None` where it is over `limit` bytes. The rest of one that is too long is read and dropped: who
-/// is still sending would not see the answer.
+/// Reads a body; `None` where it is over `limit` bytes. The rest of a body that is too long is read and discarded: a client
+/// that is still sending would not see the answer.
 async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> {
     let mut read = BytesMut::new();
     let mut fits = true;

@@ -1,9 +1,9 @@
-//! A token bucket, as AWS describes its throttles: so many calls at once, refilled at so many a second.
+//! A token bucket, as AWS describes its throttles: a burst of calls, and a rate of refill.
 
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// What a bucket holds and how it fills.
+/// The size of a bucket and how fast it refills.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -13,7 +13,7 @@ pub struct Rate {
     pub burst: f64,
 }
 
-/// A bucket, full until it is first asked.
+/// A token bucket; it starts full.
 #[derive(Debug, Default)]
 pub struct TokenBucket(Option<Level>);
 

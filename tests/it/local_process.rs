@@ -183,7 +183,7 @@ fn only_who_has_the_folders_key_may_call() {
     cloud.ok(&["start"]);
     let refusal = cloud.fails(&["start", "--open"]);
     assert!(
-        refusal.contains("the local cloud runs for those alone who have its access key\n  stop it first: "),
+        refusal.contains("the local cloud is already running and requires its access key\n  stop it first: "),
         "{refusal}"
     );
 }

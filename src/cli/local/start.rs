@@ -33,7 +33,7 @@ impl Args {
             }
             running => running?,
         };
-        let how = match running.origin {
+        let how = match running.outcome {
             StartOutcome::Found => "runs already",
             StartOutcome::Started => "runs",
             StartOutcome::Replaced => "was restarted for this build of wschat; it runs",
