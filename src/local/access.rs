@@ -21,7 +21,7 @@ pub struct AccessKey {
 }
 
 impl AccessKey {
-    /// The key as the SDK takes it.
+    /// The key as credentials of the SDK.
     pub fn credentials(&self) -> Credentials {
         Credentials::new(&self.id, &self.secret, None, None, "the local cloud")
     }

@@ -138,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let calls = [call("CreateFunction"), call("GetFunction")];
-        // A reopened log goes on where the first one stopped.
+        // A reopened log is appended to.
         for call in &calls {
             CallLog::open(&store).unwrap().record(call);
         }

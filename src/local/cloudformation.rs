@@ -65,7 +65,7 @@ impl Service for CloudFormation {
     }
 }
 
-/// Why `DescribeStackResources` finds nothing.
+/// The error of `DescribeStackResources`.
 fn no_resources(query: &Query) -> ApiError {
     match (query.get("StackName"), query.get("PhysicalResourceId")) {
         (Some(name), _) => unknown_stack(name),

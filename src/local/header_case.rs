@@ -10,7 +10,7 @@ use tokio_util::io::InspectReader;
 use super::conditions::lock;
 
 /// How much of a connection's first request is recorded, in bytes.
-const LONGEST_HEAD: usize = 16 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 
 /// The head of a connection's first request, as it was received.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ impl HeaderCase {
             if !ended {
                 let mut head = lock(&self.0);
                 head.extend_from_slice(read);
-                ended = head.len() > LONGEST_HEAD || head.windows(4).any(|four| four == b"\r\n\r\n");
+                ended = head.len() > MAX_HEAD || head.windows(4).any(|four| four == b"\r\n\r\n");
             }
         })
     }

@@ -186,7 +186,7 @@ pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServe
     let mut conditions = asked.clone();
     let mut open = options.open;
     let mut outcome = StartOutcome::Started;
-    if let Some(record) = folder.settled(START_TIMEOUT).await? {
+    if let Some(record) = folder.wait_until_answering(START_TIMEOUT).await? {
         if record.binary == Binary::this() {
             return record.matching(options, asked.as_ref(), StartOutcome::Found);
         }
@@ -245,7 +245,7 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
         // The lock is held and its holder wrote the record, so the pid cannot be that of an unrelated process.
         kill(record.pid);
     }
-    if folder.unserved_within(STOP_TIMEOUT).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
+    if folder.wait_until_stopped(STOP_TIMEOUT).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
 }
 
 impl ProcessError {
@@ -411,7 +411,7 @@ impl ServerFolder {
     }
 
     /// Waits until the server answers, or until none runs (`None`).
-    async fn settled(&self, within: Duration) -> Result<Option<ServerRecord>, ProcessError> {
+    async fn wait_until_answering(&self, within: Duration) -> Result<Option<ServerRecord>, ProcessError> {
         let deadline = Instant::now() + within;
         while self.is_served() {
             if let Some(record) = self.answering().await {
@@ -425,7 +425,7 @@ impl ServerFolder {
         Ok(None)
     }
 
-    async fn unserved_within(&self, within: Duration) -> bool {
+    async fn wait_until_stopped(&self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         while self.is_served() {
             if Instant::now() > deadline {

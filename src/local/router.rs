@@ -18,12 +18,12 @@ pub const REQUEST_ID: &str = "x-amzn-requestid";
 
 /// The largest request of Lambda's, in bytes: 50 MB of zip as base64 and the JSON around it. AWS names this number in the
 /// error for a larger `CreateFunction`.
-const LAMBDA_BODY: usize = 70_167_211;
+const MAX_LAMBDA_BODY: usize = 70_167_211;
 
 /// The largest request of every other service, in bytes: DynamoDB's limit for a batch, the largest of these limits.
-const BODY: usize = 16 << 20;
+const MAX_BODY: usize = 16 << 20;
 
-/// The services behind the port.
+/// Routes requests to the services of the local cloud.
 pub struct Router {
     services: Vec<Arc<dyn Service>>,
     conditions: Arc<Conditions>,
@@ -56,7 +56,7 @@ impl Router {
 
     /// The largest body that a request may have, by its head.
     pub fn body_limit(&self, head: &Request) -> usize {
-        if self.service_of(head).is_some_and(|service| service.name() == "lambda") { LAMBDA_BODY } else { BODY }
+        if self.service_of(head).is_some_and(|service| service.name() == "lambda") { MAX_LAMBDA_BODY } else { MAX_BODY }
     }
 
     /// The refusal of a request whose body is over the limit; `head` is the request without its body.
@@ -153,7 +153,7 @@ impl Router {
             let content_type = HeaderValue::from_static(protocol.content_type());
             response.headers.insert(http::header::CONTENT_TYPE, content_type);
         }
-        let response = entry.identify(response);
+        let response = entry.set_request_id(response);
         self.calls.record(&entry.call(service.name(), operation, response.status.as_u16(), code));
         response
     }
@@ -168,7 +168,7 @@ impl Router {
         let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {}.", served.join(", ")));
         let protocol = if is_form(&request.headers) { Protocol::Query("") } else { Protocol::AwsJson10 };
         let response = protocol.error(&error, &entry.request_id).with_header("x-amzn-errortype", &error.code);
-        let response = entry.identify(response);
+        let response = entry.set_request_id(response);
         self.calls.record(&entry.call("", "", error.status, Some(error.code.into_owned())));
         response
     }
@@ -206,7 +206,7 @@ impl Entry {
     }
 
     /// Sets the request id of an answer, unless the service has set one (an invocation's is in the function's log, too).
-    fn identify(&mut self, mut response: Response) -> Response {
+    fn set_request_id(&mut self, mut response: Response) -> Response {
         if let Some(given) = response.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
             given.clone_into(&mut self.request_id);
         } else if let Ok(id) = HeaderValue::from_str(&self.request_id) {

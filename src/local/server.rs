@@ -196,31 +196,31 @@ impl Server {
             return self.upgrade(request, peer).await;
         }
         let (parts, body) = request.into_parts();
-        let mut request = head(&parts);
+        let mut request = without_body(&parts);
         if !self.open
             && let Err(why) = admission::check(&request.headers)
         {
-            return on_wire(Response::json(403, &serde_json::json!({ "message": why })));
+            return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
         }
         if let Some(answer) = self.process_endpoint(&request) {
-            return on_wire(answer);
+            return into_hyper(answer);
         }
         match read(body, self.router.body_limit(&request)).await {
             Ok(Some(body)) => {
                 request.body = body;
-                on_wire(self.router.answer(request).await)
+                into_hyper(self.router.answer(request).await)
             }
-            Ok(None) => on_wire(self.router.too_large(&request)),
+            Ok(None) => into_hyper(self.router.too_large(&request)),
             Err(error) => {
                 tracing::debug!("{peer} did not send its whole request: {error}");
-                on_wire(Response::empty(400))
+                into_hyper(Response::empty(400))
             }
         }
     }
 
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let entry = Entry::new(&head(&parts));
+        let entry = Entry::new(&without_body(&parts));
         let response = self.sockets.upgrade(hyper::Request::from_parts(parts, body), peer).await;
         self.router.record("execute-api", "Connect", entry, response.status().as_u16());
         response
@@ -250,7 +250,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// The request without its body.
-fn head(parts: &http::request::Parts) -> Request {
+fn without_body(parts: &http::request::Parts) -> Request {
     let query = decode_query(parts.uri.query().unwrap_or_default().as_bytes());
     let scope = scope(&parts.headers, &query);
     Request {
@@ -283,7 +283,7 @@ async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> 
     Ok(fits.then(|| read.freeze()))
 }
 
-fn on_wire(response: Response) -> hyper::Response<Full<Bytes>> {
+fn into_hyper(response: Response) -> hyper::Response<Full<Bytes>> {
     let mut answer = hyper::Response::new(Full::new(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;

@@ -131,7 +131,7 @@ pub fn damaged(file: &Path, why: &impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, Damaged { file: file.to_owned(), why: why.to_string() })
 }
 
-/// Writes beside `path`, then renames over it.
+/// Writes a temporary file beside `path`, then renames it over `path`.
 ///
 /// # Errors
 /// When the file cannot be written or renamed.

@@ -17,7 +17,7 @@ const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const OPERATIONS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
 
 /// The shortest ARN, in bytes (STS service model).
-const SHORTEST_ARN: usize = 20;
+const MIN_ARN_LENGTH: usize = 20;
 
 /// The token service of the account; it has no state of its own.
 #[derive(Debug)]
@@ -103,10 +103,10 @@ impl Service for Sts {
 /// `ValidationError` for text that is no ARN.
 fn check_arn(text: &str) -> Result<(), ApiError> {
     let refused = |message: String| Err(ApiError::new(400, "ValidationError", message));
-    if text.len() < SHORTEST_ARN {
+    if text.len() < MIN_ARN_LENGTH {
         return refused(format!(
             "1 validation error detected: Value '{text}' at 'roleArn' failed to satisfy constraint: Member must have \
-             length greater than or equal to {SHORTEST_ARN}"
+             length greater than or equal to {MIN_ARN_LENGTH}"
         ));
     }
     let parts: Vec<&str> = text.splitn(6, ':').collect();

@@ -36,7 +36,7 @@ pub const CA_BUNDLE: &str = "ca-bundle.pem";
 const OWN_NAMES: &[&str] = &["localhost", "*.execute-api.localhost", "127.0.0.1", "::1"];
 
 /// For how many AWS host names certificates are cached.
-const MOST_NAMES: usize = 1000;
+const MAX_CACHED_NAMES: usize = 1000;
 
 /// How long the server's certificate is valid: clients refuse more than 398 days.
 const LEAF_DAYS: i64 = 397;
@@ -50,7 +50,7 @@ pub struct Tls {
 }
 
 /// Opens the CA of a data folder, or creates it, and creates a certificate for `localhost`, `127.0.0.1`,
-/// `::1` and `*.execute-api.localhost`. The CA alone is in `ca.pem`.
+/// `::1` and `*.execute-api.localhost`. `ca.pem` has only the CA.
 ///
 /// # Errors
 /// When the folder cannot be read or written, or a key cannot be created.
@@ -92,7 +92,7 @@ impl ResolvesServerCert for Certificates {
             }
             let certificate = self.of_aws.server_certificate(&[name]).ok()?;
             // Clients can ask for any number of names: the cache must not grow without limit.
-            if made.len() < MOST_NAMES {
+            if made.len() < MAX_CACHED_NAMES {
                 made.insert(name.to_owned(), Arc::clone(&certificate));
             }
             Some(certificate)
@@ -287,7 +287,7 @@ mod tests {
         let bundle = fs::read(tls.ca_bundle).unwrap();
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bundle).collect::<Result<_, _>>().unwrap();
         assert_eq!(certificates[0], CertificateDer::from_pem_file(store.path("ca.pem")).unwrap());
-        // The second is that of the CA for names of AWS's.
+        // The second certificate is the CA for AWS host names.
         assert_eq!(certificates[2..], rustls_native_certs::load_native_certs().certs[..]);
     }
 

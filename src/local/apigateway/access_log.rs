@@ -1,4 +1,4 @@
-//! Access logs: a line for each request of a client, in the stage's own format, in the log group that the stage names
+//! Access logs: a line for each request of a client, in the stage's format, written to the stage's log group
 //! (developer guide, "Configure logging for WebSocket APIs" and "WebSocket API mapping template reference").
 
 use std::sync::LazyLock;

@@ -14,7 +14,7 @@ use crate::local::wire::{ApiError, Response};
 /// The default role.
 const ROLE: &str = "arn:aws:iam::000000000000:role/apigateway-logs";
 
-/// The path of the one setting that can be changed.
+/// The path of the only setting that can be changed.
 const ROLE_PATH: &str = "/cloudwatchRoleArn";
 
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,7 @@ use crate::local::context::ACCOUNT;
 use crate::local::wire::{ApiError, Response};
 
 impl State {
-    /// The API that a call names, in the region it was signed for.
+    /// The API of a call, in the region that the call is signed for.
     pub(super) fn api(&self, call: &ControlCall<'_>) -> Result<&Api, ApiError> {
         self.apis.get(call.id(0)).filter(|api| api.region == call.region()).ok_or_else(|| unknown(call.id(0)))
     }
@@ -72,7 +72,7 @@ fn check(config: &ApiConfig) -> Result<(), ApiError> {
     rules::one_of("ipAddressType", &config.ip_address_type, &["ipv4", "dualstack"])?;
     match config.protocol_type.as_str() {
         "WEBSOCKET" => {}
-        "HTTP" => return Err(rules::not_local("An API with protocolType HTTP")),
+        "HTTP" => return Err(rules::unsupported("An API with protocolType HTTP")),
         _ => return Err(bad_request("Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]")),
     }
     if config.route_selection_expression.is_empty() {

@@ -15,7 +15,8 @@ use crate::local::iam::{self, Verdict};
 use crate::local::ports::Functions;
 
 /// The prefixes of identity sources.
-pub const SOURCES: &[&str] = &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
+pub const IDENTITY_SOURCES: &[&str] =
+    &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
 
 /// How long an authorizer may take: the limit of integrations.
 const TIMEOUT: Duration = Duration::from_secs(29);

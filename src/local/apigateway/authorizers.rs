@@ -7,7 +7,7 @@ use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Authorizers an API may have (WebSocket quotas).
-const MAXIMUM: usize = 10;
+const MAX_AUTHORIZERS: usize = 10;
 
 pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
@@ -16,8 +16,8 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     if api.authorizers.values().any(|other| other.name == config.name) {
         return Err(rules::conflict(format!("Authorizer with name {} already exists for this API", config.name)));
     }
-    if api.authorizers.len() >= MAXIMUM {
-        return Err(rules::full("Authorizers"));
+    if api.authorizers.len() >= MAX_AUTHORIZERS {
+        return Err(rules::quota_reached("Authorizers"));
     }
     let id = rules::new_id(6);
     let answer = Response::json(201, &representation(&id, &config));
@@ -60,7 +60,7 @@ fn check(config: &AuthorizerConfig) -> Result<(), ApiError> {
         return Err(bad_request("Unsupported authorizer type JWT for protocol type WEBSOCKET"));
     }
     integration::function_arn(&config.authorizer_uri).ok_or_else(|| bad_request("Invalid Authorizer URI"))?;
-    let known = |source: &&String| super::authorizer::SOURCES.iter().any(|kind| source.starts_with(kind));
+    let known = |source: &&String| super::authorizer::IDENTITY_SOURCES.iter().any(|kind| source.starts_with(kind));
     match config.identity_source.iter().find(|source| !known(source)) {
         Some(source) => Err(bad_request(format!("Invalid identity source specified {source}"))),
         None => Ok(()),

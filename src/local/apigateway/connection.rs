@@ -24,16 +24,16 @@ use super::ApiGateway;
 use super::event::Origin;
 
 /// The largest frame a client may send, in bytes (WebSocket quotas).
-const MAXIMUM_FRAME: usize = 32 * 1024;
+const MAX_FRAME: usize = 32 * 1024;
 /// The largest message in either direction, in bytes (WebSocket quotas).
-pub const MAXIMUM_MESSAGE: usize = 128 * 1024;
+pub const MAX_MESSAGE: usize = 128 * 1024;
 /// Bytes that may be queued for a client that reads slowly; above it, posting to the client is refused.
 const OUTGOING_BUDGET: usize = 1024 * 1024;
 /// The cost of a queued message beside its bytes, so that empty messages are limited too.
 const MESSAGE_COST: usize = 256;
 /// Messages of one client that may be in progress or queued; above it, its socket is not read. It only limits memory: the
 /// function's concurrency limits how many are processed.
-const BACKLOG: usize = 1024;
+const MAX_PENDING_MESSAGES: usize = 1024;
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -211,8 +211,8 @@ impl Connection {
 /// Serves a connection until it ends, then runs `$disconnect`.
 pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbox: Mailbox, upgraded: Upgraded) {
     let config = WebSocketConfig::default()
-        .max_frame_size(Some(MAXIMUM_FRAME))
-        .max_message_size(Some(MAXIMUM_MESSAGE))
+        .max_frame_size(Some(MAX_FRAME))
+        .max_message_size(Some(MAX_MESSAGE))
         // Small buffers: there may be thousands of connections, and their messages are short.
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0);
@@ -225,7 +225,7 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     let end = loop {
         let deadline = connection.deadline(gateway.limits);
         tokio::select! {
-            frame = stream.next(), if work.len() < BACKLOG => {
+            frame = stream.next(), if work.len() < MAX_PENDING_MESSAGES => {
                 connection.touch();
                 match received(frame) {
                     Received::Text(text) => work.add(text),

@@ -54,7 +54,7 @@ pub fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
-/// A time as events and access logs show it: `22/Nov/2026:19:50:28 +0000`.
+/// A time in the format of events and access logs: `22/Nov/2026:19:50:28 +0000`.
 pub fn request_time(time: OffsetDateTime) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     time.format(format).unwrap_or_default()

@@ -19,21 +19,21 @@ use super::access_log::{AccessRecord, Integration};
 use super::authorizer::{self, Handshake};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
-use super::integration::{self, IntegrationFailure, Returned};
+use super::integration::{self, IntegrationFailure, ProxyResponse};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;
 use super::selection;
-use super::{ApiGateway, connection::MAXIMUM_MESSAGE};
+use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
 use crate::local::header_case::HeaderCase;
 use crate::local::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).
-const MAXIMUM_URL: usize = 4096;
+const MAX_URL: usize = 4096;
 
 /// The largest request line and headers of a handshake in bytes (quotas of REST APIs; the page of WebSocket APIs has no
 /// number).
-const MAXIMUM_HEAD: usize = 10_240;
+const MAX_HEAD: usize = 10_240;
 
 type HttpResponse = hyper::Response<Full<Bytes>>;
 
@@ -50,11 +50,11 @@ impl ApiGateway {
         let Some((api_id, stage_name)) = target else {
             return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
         };
-        if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAXIMUM_URL) {
+        if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAX_URL) {
             return refusal(StatusCode::URI_TOO_LONG, &json!({ "message": "Request-URI Too Long" }));
         }
         let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-        if headers.sum::<usize>() > MAXIMUM_HEAD {
+        if headers.sum::<usize>() > MAX_HEAD {
             let message = json!({ "message": "Request Header Fields Too Large" });
             return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
         }
@@ -117,7 +117,7 @@ impl ApiGateway {
         origin: &mut Origin,
         headers: &Pairs,
         query: &Pairs,
-    ) -> Result<Returned, HttpResponse> {
+    ) -> Result<ProxyResponse, HttpResponse> {
         let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
         let result = self.run_connect(state, origin, headers, query, &mut record).await;
@@ -139,7 +139,7 @@ impl ApiGateway {
         headers: &Pairs,
         query: &Pairs,
         record: &mut AccessRecord,
-    ) -> Result<Returned, (StatusCode, &'static str)> {
+    ) -> Result<ProxyResponse, (StatusCode, &'static str)> {
         record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
             return Err((StatusCode::FORBIDDEN, "Forbidden"));
@@ -148,7 +148,7 @@ impl ApiGateway {
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
         }
         let Some(route) = routes.routes.get("$connect") else {
-            return Ok(Returned { status: 200, headers: Members::new(), body: None });
+            return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
         };
         let variables = &stage.config.stage_variables;
         if let Some((id, authorizer)) = &route.authorizer {
@@ -217,10 +217,10 @@ impl ApiGateway {
         record.message_id = Some(message_id);
         match self.integrate(region, stage, origin, route, event, record).await {
             Err(failure) => Err((failure.status(), failure.message())),
-            Ok(Returned { body: Some(body), .. }) if route.responds && body.len() <= MAXIMUM_MESSAGE => {
+            Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
             }
-            Ok(Returned { body: Some(_), .. }) if route.responds => {
+            Ok(ProxyResponse { body: Some(_), .. }) if route.responds => {
                 Err((IntegrationFailure::Function.status(), IntegrationFailure::Function.message()))
             }
             Ok(_) => Ok(None),
@@ -266,7 +266,7 @@ impl ApiGateway {
         route: &FrozenRoute,
         event: Bytes,
         record: &mut AccessRecord,
-    ) -> Result<Returned, IntegrationFailure> {
+    ) -> Result<ProxyResponse, IntegrationFailure> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = record.route_key.as_deref().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");

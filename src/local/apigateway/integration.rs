@@ -14,7 +14,7 @@ use crate::local::ports::Functions;
 
 /// The response of a Lambda proxy integration.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Returned {
+pub struct ProxyResponse {
     /// 200 to 599.
     pub status: u16,
     pub headers: Members,
@@ -74,11 +74,11 @@ pub async fn run(
     variables: &Strings,
     source_arn: &str,
     event: Bytes,
-) -> Result<Returned, IntegrationFailure> {
+) -> Result<ProxyResponse, IntegrationFailure> {
     let integration = integration.ok_or(IntegrationFailure::Configuration)?;
     if integration.integration_type == "MOCK" {
         let status = mocked_status(integration).ok_or(IntegrationFailure::Configuration)?;
-        return Ok(Returned { status, headers: Members::new(), body: None });
+        return Ok(ProxyResponse { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
     let function = integrated_function(&uri).ok_or(IntegrationFailure::Configuration)?;
@@ -129,10 +129,10 @@ pub fn with_variables(uri: &str, variables: &Strings) -> String {
 }
 
 /// Parses a proxy response; `None` where it is invalid.
-fn read(payload: &[u8]) -> Option<Returned> {
+fn read(payload: &[u8]) -> Option<ProxyResponse> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct ProxyResponse {
+    struct RawResponse {
         #[serde(default)]
         status_code: Value,
         #[serde(default)]
@@ -144,7 +144,7 @@ fn read(payload: &[u8]) -> Option<Returned> {
     }
     // Parsed as an object first, because serde would also accept an array for the struct.
     let object: Members = serde_json::from_slice(payload).ok()?;
-    let response: ProxyResponse = serde_json::from_value(Value::Object(object)).ok()?;
+    let response: RawResponse = serde_json::from_value(Value::Object(object)).ok()?;
     let status = match &response.status_code {
         Value::Null => 200,
         Value::Number(number) => u16::try_from(number.as_u64()?).ok()?,
@@ -158,7 +158,7 @@ fn read(payload: &[u8]) -> Option<Returned> {
         Some(text) if response.is_base64_encoded => Some(STANDARD.decode(text).ok()?),
         text => text.map(String::into_bytes),
     };
-    Some(Returned { status, headers: response.headers.unwrap_or_default(), body })
+    Some(ProxyResponse { status, headers: response.headers.unwrap_or_default(), body })
 }
 
 #[cfg(test)]

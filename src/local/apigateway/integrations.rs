@@ -7,7 +7,7 @@ use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Integrations an API may have (WebSocket quotas).
-const MAXIMUM: usize = 300;
+const MAX_INTEGRATIONS: usize = 300;
 
 pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
@@ -16,8 +16,8 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
         config.integration_method = Some("POST".to_owned());
     }
     check(&config, call)?;
-    if api.integrations.len() >= MAXIMUM {
-        return Err(rules::full("Integrations"));
+    if api.integrations.len() >= MAX_INTEGRATIONS {
+        return Err(rules::quota_reached("Integrations"));
     }
     let id = rules::new_id(7);
     let answer = Response::json(201, &representation(&id, &config));
@@ -74,7 +74,7 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
         rules::one_of("contentHandlingStrategy", strategy, &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"])?;
     }
     if config.content_handling_strategy.as_deref() == Some("CONVERT_TO_BINARY") {
-        return Err(rules::not_local("The content handling strategy CONVERT_TO_BINARY"));
+        return Err(rules::unsupported("The content handling strategy CONVERT_TO_BINARY"));
     }
     rules::length("description", &config.description, 0, 1024)?;
     if !(50..=29_000).contains(&config.timeout_in_millis) {
@@ -83,10 +83,10 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
     match config.integration_type.as_str() {
         "MOCK" => return Ok(()),
         "AWS_PROXY" => {}
-        kind => return Err(rules::not_local(&format!("The integration type {kind}"))),
+        kind => return Err(rules::unsupported(&format!("The integration type {kind}"))),
     }
     if config.connection_type != "INTERNET" {
-        return Err(rules::not_local("The connection type VPC_LINK"));
+        return Err(rules::unsupported("The connection type VPC_LINK"));
     }
     let uri = config.integration_uri.as_deref().unwrap_or_default();
     let function =

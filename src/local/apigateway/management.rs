@@ -11,7 +11,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::ApiGateway;
-use super::connection::{Connection, MAXIMUM_MESSAGE};
+use super::connection::{Connection, MAX_MESSAGE};
 use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
 use crate::local::authorization::Need;
@@ -104,7 +104,7 @@ impl Service for Management {
         let connection = self.connection(&address(&request)?)?;
         match operation {
             "PostToConnection" => {
-                if request.body.len() > MAXIMUM_MESSAGE {
+                if request.body.len() > MAX_MESSAGE {
                     return Err(ApiError::new(413, "PayloadTooLargeException", "Message too long"));
                 }
                 connection

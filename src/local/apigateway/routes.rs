@@ -6,14 +6,14 @@ use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Routes an API may have (WebSocket quotas).
-const MAXIMUM: usize = 300;
+const MAX_ROUTES: usize = 300;
 
 pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
     let config: RouteConfig = rules::parse(rules::members(call.request)?)?;
     check(api, None, &config)?;
-    if api.routes.len() >= MAXIMUM {
-        return Err(rules::full("Routes"));
+    if api.routes.len() >= MAX_ROUTES {
+        return Err(rules::quota_reached("Routes"));
     }
     let id = rules::new_id(7);
     let answer = Response::json(201, &representation(&id, &config));
@@ -101,10 +101,10 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     } else if authorizer.is_some() {
         return Err(bad_request("Authorizer ID can be specified only with authorization type CUSTOM or JWT"));
     } else if config.authorization_type != "NONE" {
-        return Err(rules::not_local(&format!("The authorization type {}", config.authorization_type)));
+        return Err(rules::unsupported(&format!("The authorization type {}", config.authorization_type)));
     }
     if config.api_key_required {
-        return Err(rules::not_local("A route that requires an API key"));
+        return Err(rules::unsupported("A route that requires an API key"));
     }
     if let Some(expression) = &config.route_response_selection_expression
         && expression != "$default"

@@ -17,7 +17,7 @@ pub type Members = Map<String, Value>;
 
 /// The default and the largest page size. The API reference of version 2 has no numbers; these are those of version 1.
 const DEFAULT_PAGE: usize = 25;
-const MAXIMUM_PAGE: usize = 500;
+const MAX_PAGE: usize = 500;
 
 pub fn bad_request(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "BadRequestException", message)
@@ -33,7 +33,7 @@ pub fn not_found(kind: &str, id: &str) -> ApiError {
 }
 
 /// The error for a reached quota. AWS answers 429, which old deployers retry endlessly (serverless-websockets-plugin#22).
-pub fn full(kind: &str) -> ApiError {
+pub fn quota_reached(kind: &str) -> ApiError {
     ApiError::new(
         429,
         "TooManyRequestsException",
@@ -44,7 +44,7 @@ pub fn full(kind: &str) -> ApiError {
 }
 
 /// The error for a feature of AWS that the local cloud lacks: refused at once, instead of ignored silently.
-pub fn not_local(what: &str) -> ApiError {
+pub fn unsupported(what: &str) -> ApiError {
     bad_request(format!("{what} is not supported by the local cloud"))
 }
 
@@ -144,7 +144,7 @@ pub fn page(request: &Request, items: impl Iterator<Item = (String, Members)>) -
     let size = match request.query("maxResults") {
         None => DEFAULT_PAGE,
         Some(text) => match text.parse() {
-            Ok(size @ 1..=MAXIMUM_PAGE) => size,
+            Ok(size @ 1..=MAX_PAGE) => size,
             _ => return Err(bad_request(format!("Invalid maxResults specified: {text}"))),
         },
     };

@@ -6,7 +6,7 @@ use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Stages an API may have (WebSocket quotas).
-const MAXIMUM: usize = 10;
+const MAX_STAGES: usize = 10;
 
 pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;
@@ -26,8 +26,8 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     if api.stages.contains_key(&name) {
         return Err(rules::conflict("Stage already exists"));
     }
-    if api.stages.len() >= MAXIMUM {
-        return Err(rules::full("Stages"));
+    if api.stages.len() >= MAX_STAGES {
+        return Err(rules::quota_reached("Stages"));
     }
     let now = rules::now();
     let follows = config.auto_deploy;

@@ -9,7 +9,7 @@ use super::rules::{self, Answer, Members};
 use crate::local::wire::{ApiError, Response};
 
 /// Tags a resource may have (AWS: 50).
-const MAXIMUM: usize = 50;
+const MAX_TAGS: usize = 50;
 
 pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let (api_id, stage) = resource(call)?;
@@ -50,8 +50,8 @@ pub fn given(members: &Members) -> Result<Strings, ApiError> {
 }
 
 fn check(tags: &Strings) -> Result<(), ApiError> {
-    if tags.len() > MAXIMUM {
-        return Err(rules::bad_request(format!("Number of tags exceeds the limit of {MAXIMUM}")));
+    if tags.len() > MAX_TAGS {
+        return Err(rules::bad_request(format!("Number of tags exceeds the limit of {MAX_TAGS}")));
     }
     for (key, value) in tags {
         rules::length("tags", key, 1, 128)?;

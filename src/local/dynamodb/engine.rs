@@ -21,8 +21,8 @@ macro_rules! operations {
             match operation {
                 $($name => {
                     let request = serde_json::from_str(body).map_err(|error| unreadable(operation, &error))?;
-                    let answer = database.$method(request).map_err(|error| refused(operation, error))?;
-                    serde_json::to_string(&answer).map_err(|error| broken(&error))
+                    let answer = database.$method(request).map_err(|error| engine_error(operation, error))?;
+                    serde_json::to_string(&answer).map_err(|error| internal(&error))
                 })*
                 _ => Err(unknown_operation()),
             }
@@ -81,7 +81,7 @@ pub fn unknown_operation() -> ApiError {
 }
 
 /// `InternalServerError`: a failure that the caller has not caused.
-pub fn broken(error: &impl ToString) -> ApiError {
+pub fn internal(error: &impl ToString) -> ApiError {
     ApiError::new(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", error.to_string())
 }
 
@@ -107,7 +107,7 @@ pub fn unusable(error: &DynoxideError) -> Option<Unusable> {
 }
 
 /// An error of the engine: its type, its message and the other members of its body.
-fn refused(operation: &str, error: DynoxideError) -> ApiError {
+fn engine_error(operation: &str, error: DynoxideError) -> ApiError {
     if let DynoxideError::EnvelopedValidation(message) = &error {
         return invalid(enveloped(operation, message));
     }

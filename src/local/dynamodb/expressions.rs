@@ -8,7 +8,7 @@ use crate::local::wire::ApiError;
 /// How many operators and functions an expression may have. The developer guide (quotas, expression parameters) has
 /// this limit for update expressions; AWS applies it to the others, too, with the message below (scylladb#14473, aws-sdk-js#3721). `AND` and
 /// `OR` are not counted (scylladb#14473).
-const MOST_OPERATORS: usize = 300;
+const MAX_OPERATORS: usize = 300;
 
 const EXPRESSIONS: [&str; 5] =
     ["ConditionExpression", "FilterExpression", "KeyConditionExpression", "ProjectionExpression", "UpdateExpression"];
@@ -23,9 +23,9 @@ pub fn check(input: &Value) -> Result<(), ApiError> {
     for part in std::iter::once(input).chain(parts) {
         for name in EXPRESSIONS {
             let count = part[name].as_str().map_or(0, operators);
-            if count > MOST_OPERATORS {
+            if count > MAX_OPERATORS {
                 // AWS stops counting at the first operator over the limit.
-                let count = MOST_OPERATORS + 1;
+                let count = MAX_OPERATORS + 1;
                 let message =
                     format!("Invalid {name}: The expression contains too many operators; operator count: {count}");
                 return Err(invalid(message));

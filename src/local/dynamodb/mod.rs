@@ -37,7 +37,7 @@ const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
 const BEYOND_ENGINE: [&str; 2] = ["DescribeContinuousBackups", "UpdateContinuousBackups"];
 
 /// How often expired items are deleted; AWS does so within a few days.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The account's tables, in all regions.
 pub struct DynamoDb {
@@ -63,7 +63,7 @@ impl DynamoDb {
         let regions = Arc::new(Regions { context: context.clone(), open: Mutex::new(open) });
         let swept = Arc::downgrade(&regions);
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(SWEEP);
+            let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
             loop {
                 ticks.tick().await;
                 let Some(regions) = swept.upgrade() else { return };
@@ -85,7 +85,7 @@ impl Regions {
         if let Some(region) = open.get(name) {
             return Ok(region.clone());
         }
-        let region = Arc::new(Region::open(&self.context, name).map_err(|error| engine::broken(&error))?);
+        let region = Arc::new(Region::open(&self.context, name).map_err(|error| engine::internal(&error))?);
         open.insert(name.to_owned(), region.clone());
         Ok(region)
     }
@@ -123,6 +123,6 @@ impl Service for DynamoDb {
         let regions = self.regions.clone();
         let operation = operation.to_owned();
         let work = move || regions.region(&request.caller.region)?.call(&operation, &request.body);
-        tokio::task::spawn_blocking(work).await.map_err(|error| engine::broken(&error))?
+        tokio::task::spawn_blocking(work).await.map_err(|error| engine::internal(&error))?
     }
 }

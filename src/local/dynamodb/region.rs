@@ -16,12 +16,12 @@ use super::super::conditions::lock;
 use super::super::context::CloudContext;
 use super::super::store::{Store, damaged};
 use super::super::wire::{ApiError, Response};
-use super::engine::{self, Unusable, broken, fault, invalid, malformed};
+use super::engine::{self, Unusable, fault, internal, invalid, malformed};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
 
 /// How long a table stays `UPDATING` and its time to live `ENABLING`; on AWS seconds to an hour, without documented limits.
-const STATE_CHANGE: Duration = Duration::from_millis(20);
+const UPDATE_DURATION: Duration = Duration::from_millis(20);
 
 /// DynamoDB in one region.
 pub struct Region {
@@ -37,8 +37,8 @@ impl Region {
     /// # Errors
     /// When a file cannot be read.
     pub fn open(context: &CloudContext, name: &str) -> io::Result<Self> {
-        let tables = context.store.load(&saved_as(name))?;
-        let path = context.store.path(&format!("{}.sqlite", saved_as(name)));
+        let tables = context.store.load(&store_name(name))?;
+        let path = context.store.path(&format!("{}.sqlite", store_name(name)));
         let database = Database::new(&path.to_string_lossy()).map_err(|error| unreadable(&path, &error))?;
         // Opening succeeds even for a file that is not a SQLite database, so it is read here for the first time.
         let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
@@ -111,7 +111,7 @@ impl Region {
         let mut created = self.run("CreateTable", &input)?;
         let mut table = Table::default();
         table.stream_view = stream_view;
-        table.enter(TableState::Creating, later(self.context.conditions.eventual.table_creating));
+        table.enter(TableState::Creating, after(self.context.conditions.eventual.table_creating));
         let description = &mut created["TableDescription"];
         table.describe(description, now_millis());
         describe_protection(description);
@@ -156,7 +156,7 @@ impl Region {
         if let Some(specification) = specification {
             table.encryption = Some(self.encryption(&specification, &before));
         }
-        table.enter(TableState::Updating, later(STATE_CHANGE));
+        table.enter(TableState::Updating, after(UPDATE_DURATION));
         self.save(&tables)?;
         let description = self.description(&tables, &input)?;
         Ok(answer(&json!({ "TableDescription": description })))
@@ -172,7 +172,7 @@ impl Region {
             return Ok(answer(&self.run("DeleteTable", input)?));
         }
         let table = tables.entry(name).or_default();
-        table.enter(TableState::Deleting, later(self.context.conditions.eventual.table_deleting));
+        table.enter(TableState::Deleting, after(self.context.conditions.eventual.table_deleting));
         self.save(&tables)?;
         let description = self.description(&tables, input)?;
         Ok(answer(&json!({ "TableDescription": description })))
@@ -206,7 +206,7 @@ impl Region {
             _ => {}
         }
         let updated = self.run("UpdateTimeToLive", input)?;
-        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: later(STATE_CHANGE) });
+        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: after(UPDATE_DURATION) });
         self.save(&tables)?;
         Ok(answer(&updated))
     }
@@ -345,7 +345,7 @@ impl Region {
     }
 
     fn save(&self, tables: &MutexGuard<'_, Tables>) -> Result<(), ApiError> {
-        self.context.store.save(&saved_as(&self.name), &**tables).map_err(|error| broken(&error))
+        self.context.store.save(&store_name(&self.name), &**tables).map_err(|error| internal(&error))
     }
 
     /// Runs an operation of the control plane, and changes the engine's ARNs in its answer to this region's.
@@ -357,7 +357,7 @@ impl Region {
 
     fn run_as_is(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
         let body = engine::run(&self.database, operation, &input.to_string())?;
-        serde_json::from_str(&body).map_err(|error| broken(&error))
+        serde_json::from_str(&body).map_err(|error| internal(&error))
     }
 
     /// Replaces table ARNs, which DynamoDB also accepts, by names, and the region in stream ARNs by the engine's. Returns
@@ -421,7 +421,7 @@ fn answer(body: &Value) -> Response {
     Response::new(200, JSON, Bytes::from(body.to_string()))
 }
 
-fn saved_as(region: &str) -> String {
+fn store_name(region: &str) -> String {
     format!("dynamodb-{region}")
 }
 
@@ -429,7 +429,7 @@ fn state(tables: &Tables, name: &str) -> TableState {
     tables.get(name).map_or(TableState::Active, |table| table.state(now_millis()))
 }
 
-fn later(wait: Duration) -> i64 {
+fn after(wait: Duration) -> i64 {
     now_millis().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 

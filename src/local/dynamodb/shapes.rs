@@ -17,7 +17,7 @@ const CAST: &str = "class sun.reflect.generics.reflectiveObjects.ParameterizedTy
                     java.lang.Class (sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in \
                     module java.base of loader 'bootstrap')";
 
-/// The type of a value. `null` is of every type.
+/// The type of a value. `null` is valid for every type.
 enum Shape {
     Text,
     Integer,
@@ -36,8 +36,8 @@ struct Structure {
 
 use Shape::{Bytes, Flag, Integer, List, Map, Text};
 
-static AN_ATTRIBUTE: Shape = Shape::Structure(&VALUE);
-const ITEM: Shape = Map(&AN_ATTRIBUTE);
+static ATTRIBUTE: Shape = Shape::Structure(&VALUE);
+const ITEM: Shape = Map(&ATTRIBUTE);
 const NAMES: Shape = Map(&Text);
 const FILTER: Shape = Map(&Shape::Structure(&CONDITION));
 const EXPECTED: Shape = Map(&Shape::Structure(&EXPECTED_VALUE));
@@ -53,15 +53,13 @@ static VALUE: Structure = Structure {
         ("SS", List(&Text)),
         ("NS", List(&Text)),
         ("BS", List(&Bytes)),
-        ("L", List(&AN_ATTRIBUTE)),
-        ("M", Map(&AN_ATTRIBUTE)),
+        ("L", List(&ATTRIBUTE)),
+        ("M", Map(&ATTRIBUTE)),
     ],
 };
 
-static CONDITION: Structure = Structure {
-    name: "Condition",
-    members: &[("ComparisonOperator", Text), ("AttributeValueList", List(&AN_ATTRIBUTE))],
-};
+static CONDITION: Structure =
+    Structure { name: "Condition", members: &[("ComparisonOperator", Text), ("AttributeValueList", List(&ATTRIBUTE))] };
 
 static EXPECTED_VALUE: Structure = Structure {
     name: "ExpectedAttributeValue",
@@ -69,7 +67,7 @@ static EXPECTED_VALUE: Structure = Structure {
         ("Exists", Flag),
         ("Value", Shape::Structure(&VALUE)),
         ("ComparisonOperator", Text),
-        ("AttributeValueList", List(&AN_ATTRIBUTE)),
+        ("AttributeValueList", List(&ATTRIBUTE)),
     ],
 };
 

@@ -12,13 +12,13 @@ use super::engine::invalid;
 use crate::local::wire::ApiError;
 
 /// The view with both images.
-const WIDEST: &str = "NEW_AND_OLD_IMAGES";
+const BOTH_IMAGES: &str = "NEW_AND_OLD_IMAGES";
 
 /// The images that each view omits; the views in AWS's order.
 const VIEWS: [(&str, &[&str]); 4] = [
     ("OLD_IMAGE", &["NewImage"]),
     ("KEYS_ONLY", &["NewImage", "OldImage"]),
-    (WIDEST, &[]),
+    (BOTH_IMAGES, &[]),
     ("NEW_IMAGE", &["OldImage"]),
 ];
 
@@ -39,13 +39,13 @@ pub fn record_both_images(input: &mut Value) -> Result<Option<String>, ApiError>
     if specification["StreamEnabled"] != true {
         return Ok(None);
     }
-    specification["StreamViewType"] = json!(WIDEST);
+    specification["StreamViewType"] = json!(BOTH_IMAGES);
     Ok(Some(view))
 }
 
 /// Reduces the engine's records to a stream with this view; with `None` they already have the stream's view.
 pub fn apply_view(records: &mut Vec<Value>, view: Option<&str>) {
-    records.retain(|record| record["eventName"] != "MODIFY" || changes(&record["dynamodb"]));
+    records.retain(|record| record["eventName"] != "MODIFY" || is_change(&record["dynamodb"]));
     let Some((view, hidden)) = VIEWS.iter().find(|(known, _)| Some(*known) == view) else { return };
     for record in records {
         let shown = &mut record["dynamodb"];
@@ -64,15 +64,15 @@ fn size(image: &Value) -> usize {
 }
 
 /// Whether the two images differ, or there is only one.
-fn changes(record: &Value) -> bool {
+fn is_change(record: &Value) -> bool {
     match (record.get("OldImage"), record.get("NewImage")) {
-        (Some(old), Some(new)) => plain(old) != plain(new),
+        (Some(old), Some(new)) => with_sorted_sets(old) != with_sorted_sets(new),
         _ => true,
     }
 }
 
 /// An attribute's value with its sets sorted, because their order has no meaning.
-fn plain(value: &Value) -> Value {
+fn with_sorted_sets(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let sorted: BTreeMap<&str, Value> = members
@@ -83,12 +83,12 @@ fn plain(value: &Value) -> Value {
                         items.sort_by_key(Value::to_string);
                         (name.as_str(), Value::Array(items))
                     }
-                    (name, member) => (name, plain(member)),
+                    (name, member) => (name, with_sorted_sets(member)),
                 })
                 .collect();
             json!(sorted)
         }
-        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(with_sorted_sets).collect()),
         other => other.clone(),
     }
 }
@@ -101,8 +101,8 @@ mod tests {
     fn a_set_in_another_order_is_no_change() {
         let image = |list: &[&str], set: &[&str]| json!({ "list": { "L": list.iter().map(|text| json!({ "S": text })).collect::<Vec<_>>() }, "set": { "SS": set } });
         let record = |old: Value, new: Value| json!({ "OldImage": old, "NewImage": new });
-        assert!(!changes(&record(image(&["a", "b"], &["x", "y"]), image(&["a", "b"], &["y", "x"]))));
-        assert!(changes(&record(image(&["a", "b"], &["x", "y"]), image(&["b", "a"], &["x", "y"]))));
-        assert!(changes(&record(image(&["a"], &["x"]), image(&["a"], &["x", "y"]))));
+        assert!(!is_change(&record(image(&["a", "b"], &["x", "y"]), image(&["a", "b"], &["y", "x"]))));
+        assert!(is_change(&record(image(&["a", "b"], &["x", "y"]), image(&["b", "a"], &["x", "y"]))));
+        assert!(is_change(&record(image(&["a"], &["x"]), image(&["a"], &["x", "y"]))));
     }
 }

@@ -34,7 +34,7 @@ use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
 /// How many issued credentials are stored; the oldest are removed first.
-const REMEMBERED_SESSIONS: usize = 1000;
+const MAX_SESSIONS: usize = 1000;
 
 /// The local user: the identity of every caller whose key was not issued here.
 const USER_NAME: &str = "local";
@@ -288,7 +288,7 @@ impl Roles for Iam {
             role_id,
             name: session_name.to_owned(),
         });
-        while sessions.len() > REMEMBERED_SESSIONS {
+        while sessions.len() > MAX_SESSIONS {
             sessions.pop_front();
         }
         if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
@@ -384,7 +384,7 @@ fn limit_exceeded(message: String) -> ApiError {
     ApiError::new(409, "LimitExceeded", message)
 }
 
-/// The account that an ARN's principal may be named by alone.
+/// The ARN of the account, which stands for all its principals in trust policies.
 fn account_root() -> String {
     format!("arn:aws:iam::{ACCOUNT}:root")
 }

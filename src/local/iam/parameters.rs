@@ -7,7 +7,7 @@ use super::super::wire::ApiError;
 use super::{Role, State, limit_exceeded, no_such_entity};
 
 /// The most tags of a role or a policy (IAM quotas).
-const TAGS: usize = 50;
+const MAX_TAGS: usize = 50;
 
 /// The role of a call.
 pub fn role<'a>(state: &'a State, query: &Query) -> Result<&'a Role, ApiError> {
@@ -46,9 +46,9 @@ pub fn path(query: &Query) -> Result<String, ApiError> {
 
 /// Checks the number of tags of a resource.
 pub fn check_tags(count: usize) -> Result<(), ApiError> {
-    if count > TAGS {
+    if count > MAX_TAGS {
         return Err(limit_exceeded(format!(
-            "The number of tags has reached the maximum limit for this resource: {TAGS}."
+            "The number of tags has reached the maximum limit for this resource: {MAX_TAGS}."
         )));
     }
     Ok(())
@@ -57,8 +57,11 @@ pub fn check_tags(count: usize) -> Result<(), ApiError> {
 /// The tags of a call.
 pub fn checked_tags(query: &Query) -> Result<BTreeMap<String, String>, ApiError> {
     let sent = query.tags("Tags");
-    if sent.len() > TAGS {
-        return Err(constraint("Value at 'tags'", &format!("Member must have length less than or equal to {TAGS}")));
+    if sent.len() > MAX_TAGS {
+        return Err(constraint(
+            "Value at 'tags'",
+            &format!("Member must have length less than or equal to {MAX_TAGS}"),
+        ));
     }
     let mut tags = BTreeMap::new();
     for (index, (key, value)) in sent.into_iter().enumerate() {

@@ -11,9 +11,9 @@ use crate::resources::constraints::managed::{self, Known};
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
 /// policies of a role.
-const INLINE_CHARACTERS: usize = 10_240;
-const MANAGED_CHARACTERS: usize = 6_144;
-const ATTACHED: usize = 10;
+const MAX_INLINE_CHARACTERS: usize = 10_240;
+const MAX_MANAGED_CHARACTERS: usize = 6_144;
+const MAX_ATTACHED: usize = 10;
 
 /// What the ARNs of AWS's own policies begin with.
 pub const AWS_MANAGED: &str = "arn:aws:iam::aws:policy/";
@@ -25,8 +25,8 @@ pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
     documents::check(document, Purpose::Inline)?;
     let others =
         role.inline.iter().filter(|(other, _)| *other != name).map(|(_, text)| characters(text)).sum::<usize>();
-    if others + characters(document) > INLINE_CHARACTERS {
-        let message = format!("Maximum policy size of {INLINE_CHARACTERS} bytes exceeded for role {}", role.name);
+    if others + characters(document) > MAX_INLINE_CHARACTERS {
+        let message = format!("Maximum policy size of {MAX_INLINE_CHARACTERS} bytes exceeded for role {}", role.name);
         return Err(limit_exceeded(message));
     }
     role.inline.insert(name.to_owned(), document.to_owned());
@@ -67,8 +67,8 @@ pub fn attach_role_policy(state: &mut State, query: &Query) -> Answer {
     if role.attached.iter().any(|attached| attached == arn) {
         return Ok(Xml::new());
     }
-    if role.attached.len() >= ATTACHED {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED}")));
+    if role.attached.len() >= MAX_ATTACHED {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {MAX_ATTACHED}")));
     }
     role.attached.push(arn.to_owned());
     role.attached.sort();
@@ -225,8 +225,8 @@ pub fn delete_policy(state: &mut State, query: &Query) -> Answer {
 
 /// Checks that a managed policy's document is not too long.
 pub fn check_size(document: &str) -> Result<(), ApiError> {
-    if characters(document) > MANAGED_CHARACTERS {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MANAGED_CHARACTERS}")));
+    if characters(document) > MAX_MANAGED_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MAX_MANAGED_CHARACTERS}")));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{Answer, Role, State, documents, limit_exceeded, page, policies, uniq
 use crate::core::iam::grammar::Purpose;
 
 /// The most characters of a trust policy (IAM quotas).
-const TRUST_CHARACTERS: usize = 2048;
+const MAX_TRUST_CHARACTERS: usize = 2048;
 
 pub fn create_role(state: &mut State, query: &Query) -> Answer {
     let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
@@ -199,8 +199,8 @@ fn max_session(query: &Query) -> Result<Option<u32>, ApiError> {
 
 fn check_trust(document: &str) -> Result<(), ApiError> {
     documents::check(document, Purpose::Trust)?;
-    if document.chars().filter(|letter| !letter.is_whitespace()).count() > TRUST_CHARACTERS {
-        return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")));
+    if document.chars().filter(|letter| !letter.is_whitespace()).count() > MAX_TRUST_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {MAX_TRUST_CHARACTERS}")));
     }
     Ok(())
 }

@@ -290,7 +290,7 @@ async fn a_role_is_assumable_after_the_propagation_delay() {
 async fn the_number_of_stored_sessions_is_limited() {
     let (_folder, iam) = with_role().await;
     let issued: Vec<_> = (0..=2).map(|_| iam.issue("arn:aws:iam::000000000000:role/worker", "s")).collect();
-    lock(&iam.sessions).extend((0..REMEMBERED_SESSIONS - 1).map(|index| Session {
+    lock(&iam.sessions).extend((0..MAX_SESSIONS - 1).map(|index| Session {
         access_key: index.to_string(),
         role_name: "worker".into(),
         role_id: "AROA".into(),
@@ -299,6 +299,6 @@ async fn the_number_of_stored_sessions_is_limited() {
     let last = iam.issue("arn:aws:iam::000000000000:role/worker", "s");
     let known =
         |key: &str| iam.identity(&Caller { access_key: Some(key.to_owned()), region: String::new() }).role.is_some();
-    assert_eq!(lock(&iam.sessions).len(), REMEMBERED_SESSIONS);
+    assert_eq!(lock(&iam.sessions).len(), MAX_SESSIONS);
     assert!(!known(&issued[0].access_key_id) && known(&last.access_key_id));
 }

@@ -8,7 +8,7 @@ use super::{Answer, Document, Policy, State, documents, limit_exceeded, no_such_
 use crate::core::iam::grammar::Purpose;
 
 /// The most versions of a policy.
-const VERSIONS: usize = 5;
+const MAX_VERSIONS: usize = 5;
 
 pub fn create_policy_version(state: &mut State, query: &Query) -> Answer {
     let document = query.required("PolicyDocument")?;
@@ -16,9 +16,9 @@ pub fn create_policy_version(state: &mut State, query: &Query) -> Answer {
     check_size(document)?;
     let in_force = query.get("SetAsDefault") == Some("true");
     let policy = policy_mut(state, query)?;
-    if policy.others.len() + 1 >= VERSIONS {
+    if policy.others.len() + 1 >= MAX_VERSIONS {
         return Err(limit_exceeded(format!(
-            "A managed policy can have up to {VERSIONS} versions. Before you create a new version, you must delete an \
+            "A managed policy can have up to {MAX_VERSIONS} versions. Before you create a new version, you must delete an \
              existing version."
         )));
     }

@@ -7,13 +7,12 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::execution::Permits;
 use super::failure::InvocationFailure;
 use super::function_log::{FunctionLog, Metrics};
 use super::runtime::{InvocationOutcome, Runtime};
 use super::runtime_api::Invocation;
 use super::sandbox::REFUSING_ADDRESS;
-use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost};
+use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, Permits};
 use super::state::now;
 use crate::local::ports::Invoked;
 use crate::machine::interpreter::Language;
@@ -106,7 +105,7 @@ impl Environment {
     /// cannot be redirected: none of our code runs in its process, and it connects to port 443 rather than to this cloud's.
     fn explain(&mut self, result: &Result<Bytes, InvocationFailure>) {
         /// How much of an answer is searched for an error message, in bytes.
-        const LONGEST: usize = 4096;
+        const MAX_SEARCHED: usize = 4096;
         if self.explained || Language::of(&self.spec.deployment.settings.runtime).is_some() {
             return;
         }
@@ -114,7 +113,7 @@ impl Environment {
             Ok(payload) => payload.clone(),
             Err(failure) => failure.document(""),
         };
-        let said = self.log.tail() + &String::from_utf8_lossy(&answer[..answer.len().min(LONGEST)]);
+        let said = self.log.tail() + &String::from_utf8_lossy(&answer[..answer.len().min(MAX_SEARCHED)]);
         let said = said.to_ascii_lowercase();
         // The error messages of Go, C, Rust and the Rust SDK; many do not contain the address or the name.
         let isolated = self.host.isolates.get() == Some(&true);

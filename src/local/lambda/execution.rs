@@ -5,14 +5,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OnceCell, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{AcquireError, OnceCell, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use super::environment::Environment;
 use super::error;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
-use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments};
+use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments, Permits};
 use super::state::Registry;
 use super::write_protection::WriteProtection;
 use crate::local::conditions::lock;
@@ -23,14 +23,14 @@ use crate::local::wire::ApiError;
 /// How many invocations of an account may run concurrently (Lambda quotas).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
 
-/// How many environments may start concurrently per core, and exist per core (at least [`FEWEST_ENVIRONMENTS`] in total).
+/// How many environments may start concurrently per core, and exist per core (in total at least [`MIN_ENVIRONMENTS`] are allowed).
 /// AWS starts one for each concurrent invocation; one machine would then be busy with starts until all of them time out.
 const STARTS_PER_CORE: usize = 2;
 const ENVIRONMENTS_PER_CORE: usize = 16;
-const FEWEST_ENVIRONMENTS: usize = 64;
+const MIN_ENVIRONMENTS: usize = 64;
 
 /// How long an invocation waits for an environment before it is throttled: the timeout of the longest integration.
-const LONGEST_WAIT: Duration = Duration::from_secs(29);
+const MAX_WAIT: Duration = Duration::from_secs(29);
 
 /// Time limits and delays of execution environments.
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +79,6 @@ struct Waiting {
     environment: oneshot::Sender<Environment>,
 }
 
-/// The permits of a cold environment, returned by dropping them.
-pub struct Permits {
-    /// Held while it starts.
-    pub start: OwnedSemaphorePermit,
-    /// Held while it exists.
-    pub environment: OwnedSemaphorePermit,
-}
-
 struct Idle {
     environment: Environment,
     since: Instant,
@@ -121,7 +113,7 @@ impl Executor {
             registry,
             pools: Mutex::default(),
             starts: Arc::new(Semaphore::new(cores * STARTS_PER_CORE)),
-            environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(FEWEST_ENVIRONMENTS))),
+            environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(MIN_ENVIRONMENTS))),
             closing: watch::Sender::new(false),
         });
         tokio::spawn(end_idle(Arc::downgrade(&executor), timings.idle));
@@ -180,7 +172,7 @@ impl Executor {
     }
 
     /// Ends a function's idle environments of deployments that are not served any more.
-    pub fn retire(&self, id: &FunctionId) {
+    pub fn end_outdated(&self, id: &FunctionId) {
         let current = |environment: &Environment| self.serves(id, environment);
         let ended: Vec<Idle> = match lock(&self.pools).get_mut(id) {
             Some(pool) => pool.idle.extract_if(.., |idle| !current(&idle.environment)).collect(),
@@ -261,7 +253,7 @@ impl Executor {
             let start = Arc::clone(&self.starts).acquire_owned().await?;
             Ok::<_, AcquireError>(Permits { start, environment })
         };
-        match tokio::time::timeout(LONGEST_WAIT, both).await {
+        match tokio::time::timeout(MAX_WAIT, both).await {
             Ok(Ok(permits)) => Ok(permits),
             // Nothing closes the semaphores.
             Ok(Err(_)) => Err(shutting_down()),

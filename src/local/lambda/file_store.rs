@@ -16,10 +16,10 @@ use uuid::Uuid;
 use zip::ZipArchive;
 
 /// 1980-01-01 in seconds since the epoch, the earliest time in zips: the modification time of every stored file.
-const STORED: Duration = Duration::from_secs(315_532_800);
+const STORED_TIME: Duration = Duration::from_secs(315_532_800);
 
 /// The mode of a file whose archive entry has none.
-const MODE: u32 = 0o644;
+const DEFAULT_MODE: u32 = 0o644;
 
 /// The stored files of a data folder. One archive is unpacked at a time, so that the next one finds its files.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl FileStore {
             let is_folder = file.is_dir();
             let folder = if is_folder { &path } else { path.parent().ok_or(UnpackError::Archive)? };
             if made.insert(folder.to_owned()) {
-                fs::create_dir_all(folder).map_err(of_names)?;
+                fs::create_dir_all(folder).map_err(folder_error)?;
             }
             if is_folder {
                 continue;
@@ -98,7 +98,7 @@ impl FileStore {
             compressed.clear();
             file.read_to_end(&mut compressed).map_err(|_| UnpackError::Archive)?;
             // No writes: the file is shared with other versions.
-            let mode = file.unix_mode().unwrap_or(MODE) & 0o777 & !0o222;
+            let mode = file.unix_mode().unwrap_or(DEFAULT_MODE) & 0o777 & !0o222;
             let method = file.compression();
             let mut digest = Sha256::new();
             digest.update(format!("{method:?} {} {} {mode:o}\n", file.crc32(), file.size()));
@@ -119,7 +119,7 @@ impl FileStore {
         path: &Path,
     ) -> Result<(), UnpackError> {
         let stored = self.folder.join(&entry.key);
-        if !is_as_stored(&stored, entry) {
+        if !is_unchanged(&stored, entry) {
             self.store(archive, index, entry, &stored)?;
         }
         if fs::symlink_metadata(path).is_ok() {
@@ -192,11 +192,11 @@ fn has_links(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<bool, UnpackErro
 }
 
 fn stored_at() -> SystemTime {
-    UNIX_EPOCH + STORED
+    UNIX_EPOCH + STORED_TIME
 }
 
 /// Whether the file is stored completely and was not modified since.
-fn is_as_stored(stored: &Path, entry: &Entry) -> bool {
+fn is_unchanged(stored: &Path, entry: &Entry) -> bool {
     fs::symlink_metadata(stored).is_ok_and(|metadata| {
         metadata.is_file()
             && metadata.len() == entry.size
@@ -206,7 +206,7 @@ fn is_as_stored(stored: &Path, entry: &Entry) -> bool {
 }
 
 /// The error for a folder that cannot be created: the archive has a file of that name, or the disk failed.
-fn of_names(error: io::Error) -> UnpackError {
+fn folder_error(error: io::Error) -> UnpackError {
     match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => UnpackError::Archive,
         _ => UnpackError::Disk(error),

@@ -19,7 +19,7 @@ use crate::local::ports::{LogEvent, LogSink};
 use crate::machine::interpreter::Language;
 
 /// How much of the log `Invoke` returns, in bytes.
-const TAIL: usize = 4096;
+const TAIL_BYTES: usize = 4096;
 
 /// The log of one execution environment.
 pub struct FunctionLog {
@@ -73,7 +73,7 @@ impl FunctionLog {
             for event in &events {
                 tail.push_str(&event.message);
             }
-            let mut excess = tail.len().saturating_sub(TAIL);
+            let mut excess = tail.len().saturating_sub(TAIL_BYTES);
             while !tail.is_char_boundary(excess) {
                 excess += 1;
             }

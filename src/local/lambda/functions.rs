@@ -23,7 +23,7 @@ use crate::machine::interpreter::Language;
 const PRINCIPAL: &str = "lambda.amazonaws.com";
 
 /// How many functions, versions or aliases a page has at most (API reference).
-const PAGE: usize = 50;
+const MAX_PAGE: usize = 50;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -111,7 +111,7 @@ impl Lambda {
             Err(_) => Ok(()),
         };
         self.registry.read(taken)?;
-        let code = self.keep(create.code.archive()?).await?;
+        let code = self.store_code(create.code.archive()?).await?;
         let pending = self.context.conditions.eventual.function_pending;
         let configuration = self.registry.change(|state| {
             taken(state)?;
@@ -217,7 +217,7 @@ impl Lambda {
                 Ok(Response::json(200, &rehearsed.configuration(id, &id.arn(), LATEST)))
             });
         }
-        let code = self.keep(archive).await?;
+        let code = self.store_code(archive).await?;
         let updating = self.context.conditions.eventual.function_updating;
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
@@ -231,7 +231,7 @@ impl Lambda {
             }
             Ok(function.latest.configuration(id, &id.arn(), LATEST))
         })?;
-        self.retire_after(id, updating);
+        self.end_outdated_after(id, updating);
         Ok(Response::json(200, &configuration))
     }
 
@@ -267,7 +267,7 @@ impl Lambda {
             function.latest.update(Deployment::new(settings, before.code), updating);
             Ok(function.latest.configuration(id, &id.arn(), LATEST))
         })?;
-        self.retire_after(id, updating);
+        self.end_outdated_after(id, updating);
         Ok(Response::json(200, &configuration))
     }
 
@@ -278,14 +278,14 @@ impl Lambda {
             Some(LATEST) => Err(error::invalid("$LATEST version cannot be deleted without deleting the function.")),
             Some(number) => state.function_mut(id)?.delete_version(id, number),
         })?;
-        self.executor.retire(id);
+        self.executor.end_outdated(id);
         Ok(Response::empty(204))
     }
 
     /// Stores an archive. On a blocking thread, since hashing and unpacking take long.
-    async fn keep(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
+    async fn store_code(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
         let packages = self.packages.clone();
-        let kept = tokio::task::spawn_blocking(move || packages.keep(&archive)).await;
+        let kept = tokio::task::spawn_blocking(move || packages.store(&archive)).await;
         kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
     }
 
@@ -305,12 +305,12 @@ impl Lambda {
     }
 
     /// Ends the environments of the replaced deployment once the update has finished.
-    fn retire_after(&self, id: &FunctionId, updating: Duration) {
+    fn end_outdated_after(&self, id: &FunctionId, updating: Duration) {
         let (executor, id) = (self.executor.clone(), id.clone());
         tokio::spawn(async move {
             // One more millisecond, because the state's clock has a resolution of one.
             tokio::time::sleep(updating + Duration::from_millis(1)).await;
-            executor.retire(&id);
+            executor.end_outdated(&id);
         });
     }
 }
@@ -332,9 +332,9 @@ impl Function {
 /// `ValidationException` for an invalid `MaxItems`.
 pub fn page(request: &Request, member: &str, items: Vec<(String, Value)>) -> Result<Response, ApiError> {
     let most = match request.query("MaxItems") {
-        None => PAGE,
+        None => MAX_PAGE,
         Some(text) => match text.parse::<usize>() {
-            Ok(most @ 1..=10_000) => most.min(PAGE),
+            Ok(most @ 1..=10_000) => most.min(MAX_PAGE),
             _ => {
                 let rule = "Member must have value between 1 and 10000";
                 return Err(error::validation(&[constraint(text, "maxItems", rule)]));

@@ -17,11 +17,11 @@ use crate::local::ports::Invoked;
 use crate::local::wire::{ApiError, Request, Response};
 
 /// The largest payloads in bytes: 6 MB for synchronous invocations, 1 MB for asynchronous ones (Lambda quotas).
-const LONGEST_PAYLOAD: usize = 6 * 1024 * 1024;
-const LONGEST_EVENT: usize = 1024 * 1024;
+const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
+const MAX_EVENT: usize = 1024 * 1024;
 
 /// How long a throttled event is retried (Lambda developer guide: 6 hours), in milliseconds.
-const OLDEST_EVENT: i64 = 6 * 60 * 60 * 1000;
+const MAX_EVENT_AGE: i64 = 6 * 60 * 60 * 1000;
 
 /// An invocation that passed all checks.
 struct Ready {
@@ -35,8 +35,8 @@ impl Lambda {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let kind = header("x-amz-invocation-type").unwrap_or("RequestResponse");
         let limit = match kind {
-            "Event" => LONGEST_EVENT,
-            "RequestResponse" | "DryRun" => LONGEST_PAYLOAD,
+            "Event" => MAX_EVENT,
+            "RequestResponse" | "DryRun" => MAX_PAYLOAD,
             _ => {
                 let rule = "Member must satisfy enum value set: [Event, RequestResponse, DryRun]";
                 return Err(error::validation(&[constraint(kind, "invocationType", rule)]));
@@ -86,8 +86,8 @@ impl Lambda {
     /// The error of `Invoke`.
     pub(super) async fn invoke_arn(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
         let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
-        if payload.len() > LONGEST_PAYLOAD {
-            return Err(error::payload_too_long(payload.len(), "RequestResponse", LONGEST_PAYLOAD));
+        if payload.len() > MAX_PAYLOAD {
+            return Err(error::payload_too_long(payload.len(), "RequestResponse", MAX_PAYLOAD));
         }
         let call = InvokeRequest {
             request_id: Uuid::new_v4().to_string(),
@@ -136,7 +136,7 @@ impl Lambda {
                         Some(pause) => tokio::time::sleep(*pause).await,
                         None => return,
                     },
-                    Err(refusal) if refusal.status == 429 && now() - accepted < OLDEST_EVENT => {
+                    Err(refusal) if refusal.status == 429 && now() - accepted < MAX_EVENT_AGE => {
                         tokio::time::sleep(lambda.timings.retries[0]).await;
                     }
                     Err(refusal) => {

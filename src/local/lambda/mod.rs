@@ -64,7 +64,7 @@ use super::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// How often unused code is removed.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Lambda's folder below a local cloud's data folder: functions' code, and the SDKs of the runtimes (npm packages in
 /// `node_modules`, pip packages in `python3.N`).
@@ -134,7 +134,7 @@ impl Lambda {
 
 /// Removes code that no function has and no environment runs, now and every minute: every save of a developer uploads code.
 async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<LiveEnvironments>) {
-    let mut ticks = tokio::time::interval(SWEEP);
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
         let Some(registry) = registry.upgrade() else { return };

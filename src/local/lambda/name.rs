@@ -14,7 +14,7 @@ const PATTERN: &str = r"Member must satisfy regular expression pattern: (arn:(aw
 const QUALIFIER: &str = r"Member must satisfy regular expression pattern: \$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 
 /// The longest name or ARN of a function, in bytes (service model; some operations accept longer ones).
-pub const LONGEST: usize = 140;
+pub const MAX_LENGTH: usize = 140;
 
 /// One function of one region.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,8 +52,8 @@ impl Reference {
     pub fn read(text: &str, qualifier: Option<&str>, region: &str) -> Result<Self, ApiError> {
         let mut reference = Self::parse(text, region)
             .ok_or_else(|| error::validation(&[error::constraint(text, "functionName", PATTERN)]))?;
-        if text.len() > LONGEST {
-            let rule = format!("Member must have length less than or equal to {LONGEST}");
+        if text.len() > MAX_LENGTH {
+            let rule = format!("Member must have length less than or equal to {MAX_LENGTH}");
             return Err(error::validation(&[error::constraint(text, "functionName", &rule)]));
         }
         let is_qualifier = |given: &str| {

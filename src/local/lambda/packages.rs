@@ -23,8 +23,8 @@ use crate::local::wire::ApiError;
 use crate::machine::own_folder;
 
 /// The largest archive that can be uploaded directly, and its largest unpacked size (Lambda quotas), in bytes.
-const LONGEST_ARCHIVE: usize = 52_428_800;
-const LARGEST_CONTENTS: u64 = 262_144_000;
+const MAX_ARCHIVE: usize = 52_428_800;
+const MAX_CONTENTS: u64 = 262_144_000;
 
 /// A stored archive of code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl CodeArchive {
 }
 
 /// How long new code is kept although no function uses it yet: the function it was uploaded for is created meanwhile.
-const FRESH: Duration = Duration::from_secs(60);
+const UNUSED_CODE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The folder for the bytecode that Python compiles from a folder of contents, also named by the code's SHA-256.
 pub fn bytecode(contents: &Path) -> PathBuf {
@@ -88,7 +88,7 @@ impl Packages {
         Ok(packages)
     }
 
-    /// Checks an archive as `keep` does, without storing it.
+    /// Checks an archive as `store` does, without storing it.
     ///
     /// # Errors
     /// Lambda's refusal of an invalid archive, or of one over the limits.
@@ -101,7 +101,7 @@ impl Packages {
     ///
     /// # Errors
     /// Lambda's refusal of an invalid archive, or of one over the limits; `ServiceException` where the disk fails.
-    pub fn keep(&self, archive: &[u8]) -> Result<CodeArchive, ApiError> {
+    pub fn store(&self, archive: &[u8]) -> Result<CodeArchive, ApiError> {
         let mut contents = read(archive)?;
         let code = CodeArchive::of(archive);
         let folder = self.folder(&code);
@@ -144,7 +144,7 @@ impl Packages {
     /// When a folder cannot be read or a file cannot be removed.
     pub fn sweep(&self, used: &HashSet<String>) -> io::Result<()> {
         let mut fresh = lock(&self.fresh);
-        fresh.retain(|_, uploaded| uploaded.elapsed() < FRESH);
+        fresh.retain(|_, uploaded| uploaded.elapsed() < UNUSED_CODE_LIFETIME);
         let stays = |name: &str| used.contains(name) || fresh.contains_key(name);
         for entry in fs::read_dir(&self.archives)? {
             let path = entry?.path();
@@ -184,8 +184,8 @@ impl Packages {
 }
 
 fn read(archive: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ApiError> {
-    if archive.len() > LONGEST_ARCHIVE {
-        return Err(error::zip_too_long(LONGEST_ARCHIVE));
+    if archive.len() > MAX_ARCHIVE {
+        return Err(error::zip_too_long(MAX_ARCHIVE));
     }
     let contents = ZipArchive::new(Cursor::new(archive)).map_err(|_| unreadable())?;
     if contents.is_empty() {
@@ -195,8 +195,8 @@ fn read(archive: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ApiError> {
     // 4.3.9, data descriptors), as many tools do. `decompressed_size` of the library does not support those.
     let sizes = (0..contents.len()).map(|index| contents.by_index_data(index).map(|file| u128::from(file.size())));
     let total: u128 = sizes.sum::<Result<_, _>>().map_err(|_| unreadable())?;
-    if total > u128::from(LARGEST_CONTENTS) {
-        return Err(error::invalid(format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes")));
+    if total > u128::from(MAX_CONTENTS) {
+        return Err(error::invalid(format!("Unzipped size must be smaller than {MAX_CONTENTS} bytes")));
     }
     Ok(contents)
 }
@@ -229,9 +229,9 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         let archive = archive(&[("bootstrap", "#!/bin/sh", 0o755), ("lib/data.txt", "data", 0o644)]);
-        let code = packages.keep(&archive).unwrap();
+        let code = packages.store(&archive).unwrap();
         assert_eq!(code.sha256, BASE64_STANDARD.encode(Sha256::digest(&archive)));
-        assert_eq!(packages.keep(&archive).unwrap(), code, "the same archive again is the same code");
+        assert_eq!(packages.store(&archive).unwrap(), code, "the same archive again is the same code");
         let mode = fs::metadata(packages.folder(&code).join("bootstrap")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o555, "its files are read-only");
         assert_eq!(fs::read_to_string(packages.folder(&code).join("lib/data.txt")).unwrap(), "data");
@@ -248,7 +248,7 @@ mod tests {
         writer.write_all(b"exports.handler = async () => 1\n").unwrap();
         writer.finish().unwrap();
         assert_eq!(bytes[6] & 8, 8, "sizes stand behind the data");
-        let code = packages.keep(&bytes).unwrap();
+        let code = packages.store(&bytes).unwrap();
         assert_eq!(
             fs::read_to_string(packages.folder(&code).join("index.js")).unwrap(),
             "exports.handler = async () => 1\n"
@@ -263,17 +263,17 @@ mod tests {
         let mut writer = ZipWriter::new_stream(&mut bytes);
         writer.start_file("zeros", SimpleFileOptions::default()).unwrap();
         let block = vec![0; 1 << 20];
-        for _ in 0..=LARGEST_CONTENTS >> 20 {
+        for _ in 0..=MAX_CONTENTS >> 20 {
             writer.write_all(&block).unwrap();
         }
         writer.finish().unwrap();
-        let refusal = packages.keep(&bytes).unwrap_err();
-        assert_eq!(refusal.message, format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes"));
+        let refusal = packages.store(&bytes).unwrap_err();
+        assert_eq!(refusal.message, format!("Unzipped size must be smaller than {MAX_CONTENTS} bytes"));
 
         // The directory's entry (APPNOTE 4.3.12) has the size at byte 24: here it says 1.
         let entry = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
         bytes[entry + 24..entry + 28].copy_from_slice(&1_u32.to_le_bytes());
-        assert!(packages.keep(&bytes).is_err());
+        assert!(packages.store(&bytes).is_err());
         let unpacked: u64 = fs::read_dir(store.path().join("contents")).unwrap().count() as u64;
         assert_eq!(unpacked, 0, "nothing stays of it");
     }
@@ -283,13 +283,13 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(&store.path().join("lambda")).unwrap();
         for name in ["../../escaped", "/tmp/../escaped-from-root"] {
-            let _ = packages.keep(&archive(&[(name, "x", 0o644)]));
+            let _ = packages.store(&archive(&[(name, "x", 0o644)]));
         }
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         writer.add_symlink("out", "../../..", SimpleFileOptions::default()).unwrap();
         writer.start_file("out/escaped", SimpleFileOptions::default()).unwrap();
         let through_a_link = writer.finish().unwrap().into_inner();
-        assert!(packages.keep(&through_a_link).is_err());
+        assert!(packages.store(&through_a_link).is_err());
         let outside: Vec<_> = fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(outside, ["lambda"]);
     }
@@ -299,7 +299,7 @@ mod tests {
         for (archive, message) in [
             (b"not a zip".to_vec(), "Could not unzip uploaded file."),
             (archive(&[]), "Uploaded file must be a non-empty zip"),
-            (vec![0; LONGEST_ARCHIVE + 1], "Zipped size must be smaller than 52428800 bytes"),
+            (vec![0; MAX_ARCHIVE + 1], "Zipped size must be smaller than 52428800 bytes"),
         ] {
             let refusal = Packages::check(&archive).unwrap_err();
             assert!(refusal.message.starts_with(message), "{}", refusal.message);
@@ -320,7 +320,7 @@ mod tests {
         let packages = Packages::open(store.path()).unwrap();
         let version = |text: &str, mode: u32| {
             let files = [("index.js", text, 0o644), ("node_modules/a/a.js", "shared", mode)];
-            packages.keep(&archive(&files)).unwrap()
+            packages.store(&archive(&files)).unwrap()
         };
         let (one, two, other_mode) = (version("1", 0o644), version("2", 0o644), version("2", 0o755));
         let shared = "node_modules/a/a.js";
@@ -346,12 +346,12 @@ mod tests {
             let store = tempfile::tempdir().unwrap();
             let packages = Packages::open(store.path()).unwrap();
             let version = |text: &str| archive(&[("index.js", text, 0o644), ("shared.js", "shared", 0o644)]);
-            let one = packages.folder(&packages.keep(&version("1")).unwrap()).join("shared.js");
+            let one = packages.folder(&packages.store(&version("1")).unwrap()).join("shared.js");
             // Root can write in spite of the mode, and the owner can change the mode.
             fs::set_permissions(&one, fs::Permissions::from_mode(0o644)).unwrap();
             damage(&one);
             fs::set_permissions(&one, fs::Permissions::from_mode(0o444)).unwrap();
-            let two = packages.folder(&packages.keep(&version("2")).unwrap()).join("shared.js");
+            let two = packages.folder(&packages.store(&version("2")).unwrap()).join("shared.js");
             assert_eq!(fs::read_to_string(two).unwrap(), "shared");
         }
         // A half-written file of a killed process.
@@ -373,7 +373,7 @@ mod tests {
             let uploads: Vec<_> = (0..4)
                 .map(|_| {
                     let (packages, archive) = (packages.clone(), archive.clone());
-                    std::thread::spawn(move || packages.keep(&archive).unwrap())
+                    std::thread::spawn(move || packages.store(&archive).unwrap())
                 })
                 .collect();
             for upload in uploads {
@@ -391,7 +391,7 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         for files in [[("a", "1", 0o644), ("a/b", "2", 0o644)], [("a/b", "1", 0o644), ("a", "2", 0o644)]] {
-            let refusal = packages.keep(&archive(&files)).unwrap_err();
+            let refusal = packages.store(&archive(&files)).unwrap_err();
             assert!(refusal.message.starts_with("Could not unzip uploaded file."), "{}", refusal.message);
         }
         assert_eq!(fs::read_dir(store.path().join("contents")).unwrap().count(), 0);
@@ -405,7 +405,7 @@ mod tests {
         writer.start_file("lib/a.js", SimpleFileOptions::default()).unwrap();
         writer.write_all(b"a").unwrap();
         writer.add_symlink("b.js", "lib/a.js", SimpleFileOptions::default()).unwrap();
-        let code = packages.keep(&writer.finish().unwrap().into_inner()).unwrap();
+        let code = packages.store(&writer.finish().unwrap().into_inner()).unwrap();
         assert_eq!(fs::read_link(packages.folder(&code).join("b.js")).unwrap(), Path::new("lib/a.js"));
         assert_eq!(fs::read_to_string(packages.folder(&code).join("b.js")).unwrap(), "a");
     }
@@ -414,8 +414,8 @@ mod tests {
     fn sweeping_leaves_what_is_used() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
-        let used = packages.keep(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
-        let unused = packages.keep(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
+        let used = packages.store(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
+        let unused = packages.store(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
         let kept = [&used, &unused].map(|code| bytecode(&packages.folder(code)));
         kept.iter().for_each(|folder| fs::create_dir(folder).unwrap());
         packages.sweep(&HashSet::from([used.hex()])).unwrap();

@@ -13,7 +13,7 @@ use super::state::{Function, State, Version};
 use crate::local::wire::{ApiError, Request, Response};
 
 /// The concurrency that must remain for functions without a reservation (Lambda quotas).
-const LEAST_UNRESERVED: u32 = 100;
+const MIN_UNRESERVED: u32 = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -86,10 +86,10 @@ impl Lambda {
             state.function(id)?;
             let others = state.functions(&id.region).filter(|(other, _)| other != id);
             let taken: u32 = others.filter_map(|(_, function)| function.reserved_concurrency).sum();
-            if reserved > (ACCOUNT_CONCURRENCY - LEAST_UNRESERVED).saturating_sub(taken) {
+            if reserved > (ACCOUNT_CONCURRENCY - MIN_UNRESERVED).saturating_sub(taken) {
                 return Err(error::invalid(format!(
                     "Specified ReservedConcurrentExecutions for function decreases account's \
-                     UnreservedConcurrentExecution below its minimum value of [{LEAST_UNRESERVED}]."
+                     UnreservedConcurrentExecution below its minimum value of [{MIN_UNRESERVED}]."
                 )));
             }
             state.function_mut(id)?.reserved_concurrency = Some(reserved);

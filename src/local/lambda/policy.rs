@@ -9,7 +9,7 @@ use crate::local::context::ACCOUNT;
 use crate::local::wire::ApiError;
 
 /// The longest policy, in bytes (Lambda quotas: 20 KB).
-const LONGEST: usize = 20_480;
+const MAX_POLICY: usize = 20_480;
 
 /// The pattern of a source ARN. Lambda accepts no `*` for a region or an account (service model).
 const SOURCE_ARN: &str =
@@ -79,9 +79,9 @@ impl Policy {
         let shown = statement.document().to_string();
         self.statements.push(statement);
         let size = self.document().len();
-        if size > LONGEST {
+        if size > MAX_POLICY {
             self.statements.pop();
-            return Err(error::policy_too_long(size, LONGEST));
+            return Err(error::policy_too_long(size, MAX_POLICY));
         }
         Ok(shown)
     }
@@ -375,6 +375,6 @@ mod tests {
             .find_map(|number| policy.add(FUNCTION, permission(json!({ "StatementId": format!("s{number}") }))).err())
             .unwrap();
         assert_eq!(refusal.code, "PolicyLengthExceededException");
-        assert!(policy.document().len() <= LONGEST);
+        assert!(policy.document().len() <= MAX_POLICY);
     }
 }

@@ -16,7 +16,7 @@ use super::function_log::FunctionLog;
 use crate::local::conditions::lock;
 
 /// The longest log event, in bytes (CloudWatch Logs quotas); longer lines are cut into several.
-const LONGEST_LINE: usize = 1024 * 1024;
+const MAX_LINE: usize = 1024 * 1024;
 
 /// A running process. Dropped, it is killed with its whole group.
 pub struct Process {
@@ -144,11 +144,11 @@ fn die_with_parent(command: &mut Command) {
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "between fork and exec nothing is done but this one system call")]
 fn lower_priority(command: &mut Command) {
-    /// How much nicer than the cloud, of 19.
-    const NICER: i32 = 5;
+    /// Added to the cloud's own niceness; the largest is 19.
+    const NICENESS: i32 = 5;
     let renice = || {
         // Without the lower priority it runs all the same.
-        let _ = rustix::process::nice(NICER);
+        let _ = rustix::process::nice(NICENESS);
         Ok(())
     };
     // SAFETY: it is one system call.
@@ -193,14 +193,14 @@ async fn pump(watched: pipe::Receiver, output: Arc<Output>) {
 }
 
 impl Output {
-    /// Reads the available output without waiting, and logs its complete lines. Reads at most `LONGEST_LINE` bytes, so that
+    /// Reads the available output without waiting, and logs its complete lines. Reads at most `MAX_LINE` bytes, so that
     /// a process that never stops writing does not block the caller. Returns whether more output can follow.
     fn drain(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
         let mut line = lock(&self.line);
         let mut chunk = [0; 16 * 1024];
         let mut open = true;
         let mut total = 0;
-        while total < LONGEST_LINE {
+        while total < MAX_LINE {
             match read(&mut chunk) {
                 Ok(0) => {
                     open = false;
@@ -224,9 +224,9 @@ impl Output {
             let full = std::mem::replace(&mut *line, rest);
             lines.extend(full[..last].split(|byte| *byte == b'\n').map(text));
         }
-        while line.len() > LONGEST_LINE {
-            lines.push(text(&line[..LONGEST_LINE]));
-            line.drain(..LONGEST_LINE);
+        while line.len() > MAX_LINE {
+            lines.push(text(&line[..MAX_LINE]));
+            line.drain(..MAX_LINE);
         }
         if !open && !line.is_empty() {
             lines.push(text(&std::mem::take(&mut *line)));

@@ -34,7 +34,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
 ];
 
 /// The largest requests, in bytes: uploads are base64 in JSON (AWS's own messages name the numbers).
-const LONGEST: &[(&str, usize)] =
+const MAX_REQUEST: &[(&str, usize)] =
     &[("CreateFunction", 70_167_211), ("UpdateFunctionCode", 69_905_067), ("UpdateFunctionConfiguration", 5_120)];
 
 /// The operation of a request.
@@ -45,7 +45,7 @@ pub fn operation(request: &Request) -> Result<&'static str, ApiError> {
     let segments: Vec<&str> = request.path.split('/').filter(|segment| !segment.is_empty()).collect();
     let found = ROUTES.iter().find(|(method, path, _)| request.method == *method && matches(path, &segments));
     let (_, _, operation) = found.ok_or_else(|| unknown(request))?;
-    match LONGEST.iter().find(|(name, limit)| name == operation && request.body.len() > *limit) {
+    match MAX_REQUEST.iter().find(|(name, limit)| name == operation && request.body.len() > *limit) {
         Some((_, limit)) => Err(error::request_too_long(*limit, operation)),
         None => Ok(operation),
     }

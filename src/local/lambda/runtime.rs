@@ -74,7 +74,7 @@ impl Runtime {
             None => not_started(&command, &error),
         })?;
         if let Some(group) = process.group() {
-            api.belongs_to(group);
+            api.set_owner(group);
         }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
         let mut runtime = Self { process, api, memory, _files: files };
@@ -212,10 +212,10 @@ impl FunctionFiles {
 /// The interpreter in the `#!` line of a program that is a script of the function's: its path must be accessible, too.
 fn interpreter(spec: &EnvironmentSpec, program: &Path) -> Option<PathBuf> {
     /// How much of a script's first line the kernel reads (binfmt_script).
-    const LONGEST: u64 = 256;
+    const MAX_LINE: u64 = 256;
     let script = program.strip_prefix(TASK).map_or_else(|_| program.to_owned(), |own| spec.folder.join(own));
     let mut head = Vec::new();
-    std::fs::File::open(script).ok()?.take(LONGEST).read_to_end(&mut head).ok()?;
+    std::fs::File::open(script).ok()?.take(MAX_LINE).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let path = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())

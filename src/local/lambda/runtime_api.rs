@@ -25,10 +25,10 @@ use super::peer;
 use crate::local::conditions::lock;
 
 /// The largest result in bytes: 6 MB and the envelope (Lambda quotas; its own message names the number).
-const LONGEST_RESULT: usize = 6 * 1024 * 1024 + 100;
+const MAX_RESULT: usize = 6 * 1024 * 1024 + 100;
 
 /// How long a second `next` waits: the repeated request of a client that gave up can arrive before its disconnect is noticed.
-const SECOND_NEXT: Duration = Duration::from_secs(1);
+const SECOND_NEXT_WAIT: Duration = Duration::from_secs(1);
 
 /// One invocation, as the runtime receives it.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl RuntimeApi {
     }
 
     /// Allows a process group to call.
-    pub fn belongs_to(&self, group: u32) {
+    pub fn set_owner(&self, group: u32) {
         self.owner.send_replace(Some(group));
     }
 
@@ -134,8 +134,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receive
             let service = service_fn(move |request| {
                 let shared = shared.clone();
                 async move {
-                    let refused = stranger || is_of_a_page(request.headers());
-                    Ok::<_, Infallible>(if refused { strangers() } else { shared.answer(request).await })
+                    let refused = stranger || is_from_browser(request.headers());
+                    Ok::<_, Infallible>(if refused { not_the_owner() } else { shared.answer(request).await })
                 }
             });
             // A runtime that disconnects in the middle has died or will send the request again.
@@ -167,14 +167,14 @@ impl Shared {
             match *phase {
                 Phase::Starting | Phase::Answered => {
                     *phase = Phase::Waiting;
-                    self.tell(RuntimeReport::Ready);
+                    self.report(RuntimeReport::Ready);
                 }
                 // A client that gave up waiting and sends the request again.
                 Phase::Waiting => {}
                 Phase::Invoked(_) => return bad_transition("Ready"),
             }
         }
-        let Ok(mut inbox) = tokio::time::timeout(SECOND_NEXT, self.invocations.lock()).await else {
+        let Ok(mut inbox) = tokio::time::timeout(SECOND_NEXT_WAIT, self.invocations.lock()).await else {
             return bad_transition("Ready");
         };
         let Some(invocation) = inbox.recv().await else {
@@ -205,11 +205,11 @@ impl Shared {
         match body {
             Ok(payload) => self.answered(Ok(payload)),
             Err(Unread::TooLong) => {
-                self.answered(Err(InvocationFailure::response_too_long(LONGEST_RESULT)));
-                let message = format!("Exceeded maximum allowed payload size ({LONGEST_RESULT} bytes).");
+                self.answered(Err(InvocationFailure::response_too_long(MAX_RESULT)));
+                let message = format!("Exceeded maximum allowed payload size ({MAX_RESULT} bytes).");
                 error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
             }
-            Err(Unread::Cut) => cut(),
+            Err(Unread::Cut) => unreadable_body(),
         }
     }
 
@@ -220,22 +220,22 @@ impl Shared {
         }
         match body {
             Ok(document) => self.answered(Err(InvocationFailure::reported(document, error_type(headers)))),
-            Err(_) => cut(),
+            Err(_) => unreadable_body(),
         }
     }
 
     async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
-        let Ok(document) = read(body).await else { return cut() };
+        let Ok(document) = read(body).await else { return unreadable_body() };
         if *lock(&self.phase) != Phase::Starting {
             return bad_transition("InitError");
         }
-        self.tell(RuntimeReport::InitFailed(InvocationFailure::reported(document, error_type(headers))));
+        self.report(RuntimeReport::InitFailed(InvocationFailure::reported(document, error_type(headers))));
         accepted()
     }
 
     fn answered(&self, answer: Result<Bytes, InvocationFailure>) -> Response<Full<Bytes>> {
         *lock(&self.phase) = Phase::Answered;
-        self.tell(RuntimeReport::Answered(answer));
+        self.report(RuntimeReport::Answered(answer));
         accepted()
     }
 
@@ -248,18 +248,18 @@ impl Shared {
         }
     }
 
-    fn tell(&self, event: RuntimeReport) {
+    fn report(&self, event: RuntimeReport) {
         // The receiver may be dropped already where the environment is about to end.
         let _ = self.events.send(event);
     }
 }
 
 /// Whether a browser sent the request for a page: browsers set these headers.
-fn is_of_a_page(headers: &HeaderMap) -> bool {
+fn is_from_browser(headers: &HeaderMap) -> bool {
     ["origin", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name))
 }
 
-fn strangers() -> Response<Full<Bytes>> {
+fn not_the_owner() -> Response<Full<Bytes>> {
     error(StatusCode::FORBIDDEN, "Forbidden", "The Runtime API accepts calls of the function's own process only")
 }
 
@@ -276,11 +276,11 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else { continue };
         length += data.len();
-        if length <= LONGEST_RESULT {
+        if length <= MAX_RESULT {
             bytes.extend_from_slice(&data);
         }
     }
-    if length > LONGEST_RESULT { Err(Unread::TooLong) } else { Ok(bytes.freeze()) }
+    if length > MAX_RESULT { Err(Unread::TooLong) } else { Ok(bytes.freeze()) }
 }
 
 fn error_type(headers: &HeaderMap) -> Option<&str> {
@@ -296,7 +296,7 @@ fn bad_transition(to: &str) -> Response<Full<Bytes>> {
     error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
 }
 
-fn cut() -> Response<Full<Bytes>> {
+fn unreadable_body() -> Response<Full<Bytes>> {
     error(StatusCode::BAD_REQUEST, "BadRequest", "The request's body could not be read")
 }
 

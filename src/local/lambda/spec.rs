@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
@@ -132,4 +132,12 @@ pub struct InvokeRequest {
     pub payload: Bytes,
     /// JSON.
     pub client_context: Option<String>,
+}
+
+/// The permits of a cold environment, returned by dropping them.
+pub struct Permits {
+    /// Held while it starts.
+    pub start: OwnedSemaphorePermit,
+    /// Held while it exists.
+    pub environment: OwnedSemaphorePermit,
 }

@@ -15,7 +15,7 @@ use super::state::{Alias, Deployment, Function, Version};
 use crate::local::wire::{ApiError, Request, Response};
 
 /// The longest description of a version or an alias, in characters (service model).
-const LONGEST_DESCRIPTION: usize = 256;
+const MAX_DESCRIPTION: usize = 256;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -225,9 +225,9 @@ impl Function {
 /// # Errors
 /// `ValidationException` for a description of a version or an alias that is too long.
 fn check_description(description: Option<&str>) -> Result<(), ApiError> {
-    match description.filter(|text| text.chars().count() > LONGEST_DESCRIPTION) {
+    match description.filter(|text| text.chars().count() > MAX_DESCRIPTION) {
         Some(text) => {
-            let rule = format!("Member must have length less than or equal to {LONGEST_DESCRIPTION}");
+            let rule = format!("Member must have length less than or equal to {MAX_DESCRIPTION}");
             Err(error::validation(&[constraint(text, "description", &rule)]))
         }
         None => Ok(()),

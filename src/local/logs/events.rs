@@ -13,9 +13,9 @@ const HOUR: i64 = 3600 * 1000;
 
 /// Quotas of CloudWatch Logs: events in one call, bytes in one call (26 for each event beside its text), bytes of
 /// events in one answer.
-const EVENTS: usize = 10_000;
-const BATCH_BYTES: usize = 1_048_576;
-const ANSWER_BYTES: usize = 1_048_576;
+const MAX_BATCH_EVENTS: usize = 10_000;
+const MAX_BATCH_BYTES: usize = 1_048_576;
+const MAX_ANSWER_BYTES: usize = 1_048_576;
 
 pub fn create_log_stream(store: &LogStore, region: &str, input: Input) -> Answer {
     let (group, stream) = (input.group_name()?, input.stream_name()?);
@@ -126,8 +126,8 @@ fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
     if events.is_empty() {
         return Err(constraint("Value '[]'", "logEvents", "Member must have length greater than or equal to 1"));
     }
-    if events.len() > EVENTS {
-        let rule = format!("Member must have length less than or equal to {EVENTS}");
+    if events.len() > MAX_BATCH_EVENTS {
+        let rule = format!("Member must have length less than or equal to {MAX_BATCH_EVENTS}");
         return Err(constraint("Value", "logEvents", &rule));
     }
     if let Some(index) = events.iter().position(|event| event.message.is_empty()) {
@@ -135,8 +135,8 @@ fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
         return Err(constraint("Value ''", &member, "Member must have length greater than or equal to 1"));
     }
     let bytes: usize = events.iter().map(|event| event.message.len() + 26).sum();
-    if bytes > BATCH_BYTES {
-        return Err(invalid(format!("Upload too large: {bytes} bytes exceeds limit of {BATCH_BYTES}")));
+    if bytes > MAX_BATCH_BYTES {
+        return Err(invalid(format!("Upload too large: {bytes} bytes exceeds limit of {MAX_BATCH_BYTES}")));
     }
     if !events.is_sorted_by_key(|event| event.timestamp) {
         return Err(invalid("Log events in a single PutLogEvents request must be in chronological order."));
@@ -262,7 +262,7 @@ pub fn filter_log_events(store: &LogStore, region: &str, input: Input) -> Answer
     Ok(answer)
 }
 
-/// How many of `events` fit into one answer: at most `limit` and [`ANSWER_BYTES`], but at least one.
+/// How many of `events` fit into one answer: at most `limit` and [`MAX_ANSWER_BYTES`], but at least one.
 fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
     let mut bytes = 0;
     events
@@ -270,7 +270,7 @@ fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
         .enumerate()
         .take_while(|(index, event)| {
             bytes += event.message.len() + 26;
-            *index == 0 || bytes <= ANSWER_BYTES
+            *index == 0 || bytes <= MAX_ANSWER_BYTES
         })
         .count()
 }

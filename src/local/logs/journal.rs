@@ -14,11 +14,11 @@ use super::super::ports::LogEvent;
 use super::super::store::write_atomically;
 
 /// The size limit of a file, and how much of its end is kept when it is exceeded, in bytes.
-const LARGEST: u64 = 16 << 20;
-const KEPT: u64 = LARGEST / 2;
+const MAX_BYTES: u64 = 16 << 20;
+const KEPT_BYTES: u64 = MAX_BYTES / 2;
 
 /// How many streams without events are kept; the newest ones.
-const EMPTY_STREAMS: usize = 10_000;
+const MAX_EMPTY_STREAMS: usize = 10_000;
 
 /// A group's file and the state of its streams.
 #[derive(Debug, Clone, Default)]
@@ -83,9 +83,9 @@ impl Journal {
             opened => opened?,
         };
         let length = file.metadata()?.len();
-        let too_large = length > LARGEST;
-        let bytes = tail(&mut file, if too_large { KEPT } else { length })?;
-        journal.length = length - (bytes.len() - whole(&bytes)) as u64;
+        let too_large = length > MAX_BYTES;
+        let bytes = tail(&mut file, if too_large { KEPT_BYTES } else { length })?;
+        journal.length = length - (bytes.len() - whole_lines(&bytes)) as u64;
         file.set_len(journal.length)?;
         let mut dropped = too_large;
         let mut kept = Vec::new();
@@ -149,7 +149,7 @@ impl Journal {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let bytes = written(lines)?;
+        let bytes = serialized(lines)?;
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
         let length = file.metadata()?.len();
         if length > self.length {
@@ -167,7 +167,7 @@ impl Journal {
         for line in lines {
             self.apply(line);
         }
-        if self.length > LARGEST
+        if self.length > MAX_BYTES
             && let Err(error) = self.shorten()
         {
             // Only a warning: the events themselves are written.
@@ -178,7 +178,7 @@ impl Journal {
 
     /// Removes the older half of the file.
     fn shorten(&mut self) -> io::Result<()> {
-        let kept: Vec<Line> = parsed(&tail(&mut File::open(&self.path)?, KEPT)?).collect();
+        let kept: Vec<Line> = parsed(&tail(&mut File::open(&self.path)?, KEPT_BYTES)?).collect();
         self.rewrite(&kept)
     }
 
@@ -196,11 +196,11 @@ impl Journal {
             .filter_map(|line| if let Line::Event(event) = line { Some(&event.stream) } else { None })
             .collect();
         let surviving =
-            older.iter().enumerate().filter(|(place, (name, _))| *place < EMPTY_STREAMS || used.contains(name));
+            older.iter().enumerate().filter(|(place, (name, _))| *place < MAX_EMPTY_STREAMS || used.contains(name));
         let created: Vec<Line> = surviving
             .map(|(_, (name, stream))| Line::Created { stream: (*name).clone(), at: stream.created })
             .collect();
-        let bytes = [written(&created)?, written(kept)?].concat();
+        let bytes = [serialized(&created)?, serialized(kept)?].concat();
         write_atomically(&self.path, &bytes)?;
         self.length = bytes.len() as u64;
         self.streams.clear();
@@ -253,11 +253,11 @@ pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Even
 
 /// The lines in these bytes; incomplete and damaged ones are skipped.
 fn parsed(bytes: &[u8]) -> impl Iterator<Item = Line> {
-    bytes[..whole(bytes)].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+    bytes[..whole_lines(bytes)].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// The end of the last complete line.
-fn whole(bytes: &[u8]) -> usize {
+fn whole_lines(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
@@ -274,7 +274,7 @@ fn tail(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn written(lines: &[Line]) -> io::Result<Vec<u8>> {
+fn serialized(lines: &[Line]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut bytes, line)?;
@@ -344,7 +344,7 @@ mod tests {
         let long = "x".repeat(1 << 18);
         for index in 0..200 {
             journal.append(&format!("s{}", index / 50), vec![event(index, &long)], index).unwrap();
-            assert!(fs::metadata(&path).unwrap().len() <= LARGEST + (1 << 19), "{index}");
+            assert!(fs::metadata(&path).unwrap().len() <= MAX_BYTES + (1 << 19), "{index}");
         }
         let kept = read(&path, |_| true).unwrap();
         assert_eq!(kept.last().unwrap().number, 199);
@@ -360,7 +360,7 @@ mod tests {
     fn only_the_end_of_a_large_file_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.jsonl");
-        let mut bytes = vec![b'?'; LARGEST as usize * 2];
+        let mut bytes = vec![b'?'; MAX_BYTES as usize * 2];
         bytes.push(b'\n');
         let mut journal = Journal::open(folder.path().join("other.jsonl"), 0).unwrap();
         journal.append("s", vec![event(7, "last")], 8).unwrap();

@@ -14,7 +14,7 @@ use super::*;
 struct Fake {
     name: &'static str,
     protocol: Protocol,
-    /// "Wait" waits for the first and tells the second.
+    /// "Wait" waits for `go` and notifies `done`.
     go: Arc<Notify>,
     done: Arc<Notify>,
 }
