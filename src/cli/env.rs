@@ -4,7 +4,7 @@ use super::Failure;
 use super::command::quoted;
 use super::exit::Exit;
 use super::local::DataFolder;
-use crate::local::process::{self, Options};
+use crate::local::process::{self, ServerOptions};
 use crate::local::tls;
 use crate::ui::Ui;
 
@@ -22,7 +22,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        let running = process::ensure(&self.data.path, &Options::default()).await?;
+        let running = process::ensure(&self.data.path, &ServerOptions::default()).await?;
         let bundle = self.data.path.canonicalize()?.join(tls::CA_BUNDLE);
         for (name, value) in [
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", running.port)),

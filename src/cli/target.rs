@@ -172,8 +172,8 @@ impl Args {
         // What is wrong with the file is said before anything is started.
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
-            let running = process::ensure(&self.place.data.path, &process::Options::default()).await?;
-            if running.origin != process::Origin::Found {
+            let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
+            if running.outcome != process::StartOutcome::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
                 if running.conditions.is_none() {
                     ui.say(UNCHECKED);

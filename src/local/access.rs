@@ -1,6 +1,6 @@
-//! Who may call: the port is loopback's, but every user and every web page of this machine can reach it, and a caller that
-//! may create a function runs code as the developer. So a data folder has an access key, which only the user can read.
-//! Signatures are not verified: the key's id alone is the secret.
+//! Authentication of callers. The port is on loopback, but every user and every web page of this machine can reach it, and
+//! a caller that may create a function runs code as the developer. So each data folder has an access key that only the user
+//! can read. Signatures are not verified: the key's id alone is the secret.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use serde::{Deserialize, Serialize};
 
 use super::iam::{BASE32, random};
-use super::seams::Roles;
+use super::ports::Roles;
 use super::store::Store;
 use super::wire::{ApiError, Request};
 
@@ -21,19 +21,19 @@ pub struct AccessKey {
 }
 
 impl AccessKey {
-    /// The key as the SDK takes it.
+    /// The key as credentials of the SDK.
     pub fn credentials(&self) -> Credentials {
         Credentials::new(&self.id, &self.secret, None, None, "the local cloud")
     }
 
-    /// One that is as good as any other, where everybody may call.
-    pub fn anybodys() -> Self {
+    /// A key to show where every caller is admitted (`--open`), whatever key it signs with.
+    pub fn placeholder() -> Self {
         Self { id: "local".to_owned(), secret: "local".to_owned() }
     }
 
     const FILE: &str = "access-key";
 
-    /// Reads the key of a data folder, making one where there is none.
+    /// Reads the key of a data folder, or creates it.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -48,10 +48,10 @@ impl AccessKey {
     }
 }
 
-/// Decides whether a caller is one of this cloud's.
+/// Admits callers by their access key.
 pub struct Guard {
     key: AccessKey,
-    /// How to see the key, as a command.
+    /// The command that shows the key.
     help: String,
     roles: Arc<dyn Roles>,
 }
@@ -62,10 +62,10 @@ impl Guard {
         Self { key, help, roles }
     }
 
-    /// Lets in who has the folder's key, or one that this cloud has issued for a role.
+    /// Admits calls signed with the folder's key, or with a key that this cloud issued for a role.
     ///
     /// # Errors
-    /// The refusal of an unsigned call or of any other key, in AWS's words and with the way out.
+    /// AWS's refusal of an unsigned call or of another key, with the command that shows the right one.
     pub fn admit(&self, service: &str, operation: &str, request: &Request) -> Result<(), ApiError> {
         match &request.caller.access_key {
             Some(key) if *key == self.key.id || self.roles.has_issued(key) => Ok(()),
@@ -77,14 +77,14 @@ impl Guard {
                 };
                 let message = format!(
                     "The security token included in the request is invalid. (The local cloud knows no access key {key}. \
-                     Its own: {}; to let everybody in: wschat local start --open)",
+                     Its own: {}; to admit all callers: wschat local start --open)",
                     self.help
                 );
                 Err(ApiError::new(status, code, message))
             }
-            // Its address is the secret: `GetFunction` gives it as a presigned one.
+            // The URL that `GetFunction` returns is the secret here, like a presigned URL on AWS.
             None if operation == "DownloadFunctionCode" => Ok(()),
-            // API Gateway refuses these in words of its own.
+            // API Gateway has its own refusal for unsigned calls.
             None if service == "execute-api" => Ok(()),
             None => {
                 let code = match service {

@@ -1,6 +1,6 @@
-//! Which HTTP requests are let in at all. AWS is safe from web pages because every call is signed; here signatures are not
-//! verified, and any page that a browser of this machine shows could else try its luck. (WebSockets are open to all
-//! origins, as on AWS: they do not come by here.)
+//! Protection against web pages. AWS is safe from them because every call is signed; here signatures are not verified, so
+//! any page in a browser on this machine could otherwise send calls. (WebSockets accept all origins, as on AWS: they are
+//! not checked here.)
 
 use std::net::IpAddr;
 
@@ -8,18 +8,18 @@ use http::{HeaderMap, header};
 
 use super::tls::is_api_on_aws;
 
-/// Lets a request in, or says why not.
+/// Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of a request.
 ///
 /// # Errors
-/// A sentence for who sent it.
+/// The message for the sender of a request that is not admitted.
 pub fn check(headers: &HeaderMap) -> Result<(), String> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    // A name that somebody lets point here: DNS rebinding makes a page of theirs one of ours.
+    // DNS rebinding: a foreign host name that resolves to loopback makes a page of that host same-origin with this port.
     if let Some(host) = text(header::HOST)
         && !is_ours(host)
     {
         return Err(format!(
-            "The local cloud answers to localhost alone, not to \"{host}\"; to let everybody in: wschat local start --open"
+            "The local cloud serves localhost only, not \"{host}\"; to admit all callers: wschat local start --open"
         ));
     }
     let foreign_origin = text(header::ORIGIN).is_some_and(|origin| {
@@ -28,12 +28,12 @@ pub fn check(headers: &HeaderMap) -> Result<(), String> {
     });
     let cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     if foreign_origin || cross_site {
-        return Err("Web pages from elsewhere may not call the local cloud.".to_owned());
+        return Err("Web pages of other origins may not call the local cloud.".to_owned());
     }
     Ok(())
 }
 
-/// Whether a Host header names loopback or an API of API Gateway's, whose traffic is led here.
+/// Whether a `Host` header names loopback or an API Gateway API, whose traffic is redirected here.
 fn is_ours(host: &str) -> bool {
     let name = match host.parse::<http::uri::Authority>() {
         Ok(authority) => authority.host().to_ascii_lowercase(),
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_let_in_by_its_own_names_alone() {
+    fn only_names_of_this_machine_are_accepted_as_host() {
         for host in [
             "localhost",
             "localhost:4579",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_from_elsewhere_are_not_let_in() {
+    fn pages_of_other_origins_are_refused() {
         for (name, value, admitted) in [
             ("origin", "http://localhost:3000", true),
             ("origin", "https://example.com", false),

@@ -1,5 +1,5 @@
-//! Every call the local cloud answered, one JSON line each (`calls.jsonl` in the data folder): what tests assert "no
-//! mutating call" on, and what `wschat local logs --calls` shows.
+//! The call log: one JSON line for every answered call (`calls.jsonl` in the data folder). Tests assert on it that nothing
+//! was changed, and `wschat local logs --calls` shows it.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -18,17 +18,17 @@ use super::store::Store;
 /// The file's name in the data folder.
 pub const FILE: &str = "calls.jsonl";
 
-/// A log longer than this, in bytes, makes room for a new one when the server starts.
+/// The size in bytes above which the log is rotated when the server starts.
 pub const ROTATE_ABOVE: u64 = 16 << 20;
 
-/// One call and what it was answered.
+/// One call and the outcome of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
+pub struct LoggedCall {
     /// When the request had arrived: RFC 3339, UTC, milliseconds.
     pub at: String,
     /// Milliseconds until the answer was ready.
     pub ms: u64,
-    /// `lambda`, `apigatewayv2`, …; empty where the request was for no service served here.
+    /// `lambda`, `apigatewayv2`, …; empty where no served service matches the request.
     pub service: Cow<'static, str>,
     /// `CreateFunction`; empty where the service knows no such operation.
     pub operation: Cow<'static, str>,
@@ -59,8 +59,8 @@ impl CallLog {
         Ok(Self { file: Mutex::new(File::options().append(true).create(true).open(path)?) })
     }
 
-    /// Writes one line, before the answer goes out: who has the answer finds the call in the log.
-    pub fn record(&self, call: &Call) {
+    /// Writes one line, before the answer is sent, so that a client that has the answer finds the call in the log.
+    pub fn record(&self, call: &LoggedCall) {
         let line = serde_json::to_vec(call).map(|mut line| {
             line.push(b'\n');
             line
@@ -72,7 +72,7 @@ impl CallLog {
     }
 }
 
-/// Moves a file that has grown too long aside (`calls.jsonl.1`), over the one moved there before.
+/// Renames a file above [`ROTATE_ABOVE`] to `NAME.1`, replacing the previous one.
 ///
 /// # Errors
 /// When the file cannot be moved.
@@ -87,7 +87,7 @@ pub fn rotate(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether an operation may change anything, by the verb AWS begins its name with.
+/// Whether an operation may change anything, by the verb at the beginning of its name.
 pub fn is_mutating(operation: &str) -> bool {
     const READING: &[&str] = &[
         "Assume",
@@ -118,8 +118,8 @@ pub fn timestamp(at: OffsetDateTime) -> String {
 mod tests {
     use super::*;
 
-    fn call(operation: &'static str) -> Call {
-        Call {
+    fn call(operation: &'static str) -> LoggedCall {
+        LoggedCall {
             at: timestamp(OffsetDateTime::UNIX_EPOCH),
             ms: 3,
             service: "lambda".into(),
@@ -138,18 +138,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let calls = [call("CreateFunction"), call("GetFunction")];
-        // A reopened log goes on where the first one stopped.
+        // A reopened log is appended to.
         for call in &calls {
             CallLog::open(&store).unwrap().record(call);
         }
         let text = fs::read_to_string(store.path(FILE)).unwrap();
         assert!(text.starts_with(r#"{"at":"1970-01-01T00:00:00.000Z","ms":3,"service":"lambda","#), "{text}");
-        let read: Vec<Call> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let read: Vec<LoggedCall> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, calls);
     }
 
     #[test]
-    fn a_long_log_moves_aside() {
+    fn a_long_log_is_rotated() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let long = File::create(store.path(FILE)).unwrap();

@@ -1,6 +1,7 @@
-//! The wall clock, as AWS writes it. What must survive a restart is kept as milliseconds since the epoch.
+//! The wall clock, and the formats in which AWS writes it. Persisted times are milliseconds since the epoch.
 
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 /// Now, in milliseconds since the epoch.
@@ -9,16 +10,22 @@ pub fn now_millis() -> i64 {
     now.unix_timestamp() * 1000 + i64::from(now.millisecond())
 }
 
-/// A moment as the query protocol writes it: `2026-02-11T17:51:54Z`, in whole seconds.
+/// A time as the query protocol writes it: `2026-02-11T17:51:54Z`, in whole seconds.
 pub fn iso8601(millis: i64) -> String {
     let moment = OffsetDateTime::UNIX_EPOCH + Duration::seconds(millis.div_euclid(1000));
     moment.format(&Rfc3339).unwrap_or_default()
 }
 
+/// The time now as Lambda writes it into logs: `2026-01-02T03:04:05.678Z`.
+pub fn log_time() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
-    fn moments_are_written_in_whole_seconds() {
+    fn times_are_written_in_whole_seconds() {
         assert_eq!(super::iso8601(0), "1970-01-01T00:00:00Z");
         assert_eq!(super::iso8601(1_770_832_314_999), "2026-02-11T17:51:54Z");
     }

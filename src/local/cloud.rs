@@ -1,4 +1,4 @@
-//! The services of one local cloud, opened in the order in which they lean on each other.
+//! The services of one local cloud, opened in the order of their dependencies.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,21 +15,21 @@ use super::apigateway::ApiGateway;
 use super::apigateway::management::Management;
 use super::authorization::Authorizer;
 use super::cloudformation::CloudFormation;
+use super::context::CloudContext;
 use super::dynamodb::DynamoDb;
 use super::iam::Iam;
 use super::lambda::Lambda;
 use super::logs::Logs;
-use super::seams::{Apis, Roles, Sdk};
+use super::ports::{Apis, Roles, SdkInstaller};
 use super::server::WebSockets;
-use super::shell::Shell;
 use super::sts::Sts;
 use super::wire::{Request, Response, Service};
 
-/// How long clients may take to hear that their sockets close, and `$disconnect` to run for them.
-const LAST_MESSAGES: Duration = Duration::from_secs(1);
+/// How long closing all sockets may take, with the `$disconnect` route of each.
+const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long execution environments may take to end.
-const LAST_INVOCATIONS: Duration = Duration::from_secs(2);
+/// How long ending all execution environments may take.
+const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All services, open.
 pub struct Cloud {
@@ -41,59 +41,59 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// Opens every service with what it kept. Must be called within a tokio runtime.
+    /// Opens every service with its persisted state. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When what a service kept cannot be read.
-    pub fn open(shell: &Shell, sdk: Arc<dyn Sdk>) -> io::Result<Self> {
-        let iam = Iam::open(shell)?;
-        let logs = Logs::open(shell)?;
-        let lambda = Lambda::open(shell, iam.clone(), logs.clone())?;
-        let gateway = ApiGateway::open(shell, lambda.clone(), logs.clone())?;
+    /// When a service's persisted state cannot be read.
+    pub fn open(context: &CloudContext, sdk: Arc<dyn SdkInstaller>) -> io::Result<Self> {
+        let iam = Iam::open(context)?;
+        let logs = Logs::open(context)?;
+        let lambda = Lambda::open(context, iam.clone(), logs.clone())?;
+        let gateway = ApiGateway::open(context, lambda.clone(), logs.clone())?;
         let apis: Weak<dyn Apis> = Arc::downgrade(&gateway) as _;
-        lambda.know(apis);
-        lambda.bring(sdk);
-        let authorizer = shell.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
+        lambda.set_apis(apis);
+        lambda.set_sdk_installer(sdk);
+        let authorizer = context.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
         let services: Vec<Arc<dyn Service>> = vec![
             gateway.clone(),
-            CloudFormation::open(shell)?,
-            DynamoDb::open(shell)?,
+            CloudFormation::open(context)?,
+            DynamoDb::open(context)?,
             Arc::new(Management::new(gateway.clone())),
             iam.clone(),
             lambda.clone(),
             logs,
-            Sts::open(shell, iam.clone())?,
+            Sts::open(context, iam.clone())?,
         ];
         Ok(Self { services, lambda, gateway, roles: iam, authorizer })
     }
 
-    /// Every service, to be put behind the port.
+    /// All services, for the router.
     pub fn services(&self) -> Vec<Arc<dyn Service>> {
         self.services.clone()
     }
 
-    /// Who issues credentials.
+    /// The issuer of temporary credentials: IAM.
     pub fn roles(&self) -> Arc<dyn Roles> {
         Arc::clone(&self.roles)
     }
 
-    /// Who decides on calls, under conditions that ask for it.
+    /// The authorizer of calls, where the conditions ask for one.
     pub fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
         self.authorizer.clone()
     }
 
-    /// Who takes upgrade requests.
+    /// The handler of WebSocket upgrades: API Gateway.
     pub fn sockets(&self) -> Arc<dyn WebSockets> {
         Arc::new(Gateway(Arc::clone(&self.gateway)))
     }
 
-    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` is a call.
+    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` invokes functions.
     /// Takes three seconds at most.
     pub async fn shutdown(&self) {
-        if timeout(LAST_MESSAGES, self.gateway.shutdown()).await.is_err() {
+        if timeout(SOCKETS_TIMEOUT, self.gateway.shutdown()).await.is_err() {
             tracing::warn!("some sockets did not close in time");
         }
-        if timeout(LAST_INVOCATIONS, self.lambda.shutdown()).await.is_err() {
+        if timeout(ENVIRONMENTS_TIMEOUT, self.lambda.shutdown()).await.is_err() {
             tracing::warn!("some execution environments did not end in time");
         }
     }

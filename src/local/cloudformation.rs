@@ -1,12 +1,12 @@
-//! CloudFormation, asked whether it manages a stack. The local cloud deploys without it, so it truly holds none.
+//! CloudFormation's read operations. Deployers ask it whether it manages a stack; the local cloud never has one.
 
 use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::context::CloudContext;
 use super::query::{Query, Xml, answer};
-use super::shell::Shell;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use crate::core::iam::need::Need;
 
@@ -21,8 +21,8 @@ impl CloudFormation {
     /// Opens the service.
     ///
     /// # Errors
-    /// None: it keeps nothing.
-    pub fn open(_shell: &Shell) -> io::Result<Arc<Self>> {
+    /// None: it has no state.
+    pub fn open(_shell: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self))
     }
 }
@@ -44,8 +44,8 @@ impl Service for CloudFormation {
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
         let query = Query::read(request);
         let resource = match query.get("StackName") {
-            // A stack's ARN ends in an id that its name does not tell.
-            Some(name) => Shell::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
+            // A stack's ARN ends in an id that does not follow from its name.
+            Some(name) => CloudContext::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
             None => "*".to_owned(),
         };
         vec![Need::new(format!("cloudformation:{operation}"), resource)]
@@ -65,7 +65,7 @@ impl Service for CloudFormation {
     }
 }
 
-/// Why `DescribeStackResources` finds nothing.
+/// The error of `DescribeStackResources`.
 fn no_resources(query: &Query) -> ApiError {
     match (query.get("StackName"), query.get("PhysicalResourceId")) {
         (Some(name), _) => unknown_stack(name),
@@ -86,7 +86,7 @@ mod tests {
     use crate::local::query::testing::call;
 
     #[tokio::test]
-    async fn it_holds_no_stacks() {
+    async fn there_are_no_stacks() {
         for (operation, list) in [("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")] {
             let xml = call(&CloudFormation, None, operation, &[]).await.unwrap();
             assert!(xml.contains(&format!("<{list}></{list}>")), "{xml}");

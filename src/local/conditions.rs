@@ -1,5 +1,6 @@
-//! How slow, how late and how strict this cloud is: by default as fast as it can while passing through every state
-//! that AWS passes through, or as a conditions file (`wschat local start --conditions FILE`) says.
+//! Simulated conditions of AWS: latency, eventual consistency, throttles, conflicts and strictness. By default the cloud is
+//! as fast as possible but still passes through every state of AWS's; a conditions file (`wschat local start --conditions
+//! FILE`) slows it down.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,16 +12,16 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::bucket::{Bucket, Rate};
+use super::token_bucket::{Rate, TokenBucket};
 use super::wire::ApiError;
 use crate::core::words::nearest;
 
-/// The services that a conditions file can speak of, by `wire::Service::name`.
+/// The services that a conditions file can name, by `wire::Service::name`.
 const SERVICES: &[&str] =
     &["apigatewayv2", "cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts"];
 
-/// How long every state lasts that AWS passes through, where no file says otherwise: enough to be seen.
-const MOMENT: Duration = Duration::from_millis(20);
+/// How long each transient state of AWS's lasts by default: long enough to be observed.
+const DEFAULT_DELAY: Duration = Duration::from_millis(20);
 
 /// The conditions a cloud runs under.
 #[derive(Debug)]
@@ -32,17 +33,17 @@ pub struct Conditions {
     /// promise.
     pub ordered: bool,
     latency: BTreeMap<String, Duration>,
-    throttles: Vec<(String, Rate, Mutex<Bucket>)>,
+    throttles: Vec<(String, Rate, Mutex<TokenBucket>)>,
     bits_per_second: Option<f64>,
-    /// When the uplink has carried all that was given to it so far.
-    link_free: Mutex<Option<Instant>>,
+    /// When the simulated uplink will have sent everything queued so far.
+    uplink_free_at: Mutex<Option<Instant>>,
     conflict_chance: f64,
-    dice: Mutex<StdRng>,
-    /// How many mutations of an API are under way, by its id.
-    busy: Mutex<HashMap<String, usize>>,
+    random: Mutex<StdRng>,
+    /// The number of mutations in progress, by API id.
+    mutations: Mutex<HashMap<String, usize>>,
 }
 
-/// How long what AWS does behind an answer takes.
+/// How long AWS's asynchronous work takes after an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Eventual {
     /// From `CreateRole` until Lambda can assume the role.
@@ -55,31 +56,31 @@ pub struct Eventual {
     pub function_updating: Duration,
 }
 
-/// What is looked at more closely than a local cloud has to.
+/// Checks that are off by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Strict {
-    /// Whether `CreateIntegration` refuses a Lambda function that does not exist yet. Nobody could ask AWS: both
-    /// answers are on offer.
+    /// Whether `CreateIntegration` refuses a Lambda function that does not exist yet. What AWS does is not recorded, so
+    /// both behaviours are available.
     #[serde(default)]
     pub integration_needs_function: bool,
-    /// Whether calls signed with a role's credentials need that role's policies to allow them. With any other key one
-    /// is the account's administrator.
+    /// Whether the policies of a role must allow the calls signed with its credentials. Every other key is the
+    /// account's administrator.
     #[serde(default)]
     pub iam: bool,
 }
 
-/// What is not looked at, though AWS looks.
+/// Checks of AWS's that are skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lenient {
-    /// Whether functions can have every Node.js and Python runtime, those that Lambda has retired too: this machine's own
-    /// interpreter runs their code.
+    /// Whether functions may use Node.js and Python runtimes that Lambda has retired: this machine's own interpreter runs
+    /// their code in any case.
     #[serde(default)]
     pub runtimes: bool,
 }
 
-/// The file as written; see `docs/aws-conditions.toml`. What it leaves out is as without a file.
+/// The conditions file; see `docs/aws-conditions.toml`. What it omits has the default value.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -117,13 +118,13 @@ struct EventualSeconds {
 
 impl Default for EventualSeconds {
     fn default() -> Self {
-        let moment = MOMENT.as_secs_f64();
+        let delay = DEFAULT_DELAY.as_secs_f64();
         Self {
-            iam_role_assumable: moment,
-            table_creating: moment,
-            table_deleting: moment,
-            function_pending: moment,
-            function_updating: moment,
+            iam_role_assumable: delay,
+            table_creating: delay,
+            table_deleting: delay,
+            function_pending: delay,
+            function_updating: delay,
         }
     }
 }
@@ -139,11 +140,11 @@ impl Default for Conditions {
     fn default() -> Self {
         Self {
             eventual: Eventual {
-                iam_role_assumable: MOMENT,
-                table_creating: MOMENT,
-                table_deleting: MOMENT,
-                function_pending: MOMENT,
-                function_updating: MOMENT,
+                iam_role_assumable: DEFAULT_DELAY,
+                table_creating: DEFAULT_DELAY,
+                table_deleting: DEFAULT_DELAY,
+                function_pending: DEFAULT_DELAY,
+                function_updating: DEFAULT_DELAY,
             },
             strict: Strict::default(),
             lenient: Lenient::default(),
@@ -151,10 +152,10 @@ impl Default for Conditions {
             latency: BTreeMap::new(),
             throttles: Vec::new(),
             bits_per_second: None,
-            link_free: Mutex::new(None),
+            uplink_free_at: Mutex::new(None),
             conflict_chance: 0.0,
-            dice: Mutex::new(StdRng::seed_from_u64(0)),
-            busy: Mutex::new(HashMap::new()),
+            random: Mutex::new(StdRng::seed_from_u64(0)),
+            mutations: Mutex::new(HashMap::new()),
         }
     }
 }
@@ -163,7 +164,7 @@ impl Conditions {
     /// Reads a conditions file.
     ///
     /// # Errors
-    /// A sentence that names the file and what is wrong in it.
+    /// A message that names the file and the mistake.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
@@ -172,11 +173,11 @@ impl Conditions {
     /// Reads the text of a conditions file.
     ///
     /// # Errors
-    /// What is wrong in it, with line and column.
+    /// The mistake, with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         for pattern in file.latency_ms.keys().chain(file.throttle.keys()) {
-            known(pattern)?;
+            check_pattern(pattern)?;
         }
         let seconds =
             |value: f64| Duration::try_from_secs_f64(value).map_err(|_| format!("{value} is not a number of seconds"));
@@ -189,7 +190,7 @@ impl Conditions {
             .throttle
             .into_iter()
             .map(|(pattern, rate)| {
-                // A burst below one call would refuse everything for ever.
+                // A burst below one call would refuse every call.
                 if rate.rate > 0.0 && rate.burst >= 1.0 {
                     Ok((pattern, rate, Mutex::default()))
                 } else {
@@ -219,55 +220,55 @@ impl Conditions {
             latency,
             throttles,
             bits_per_second,
-            link_free: Mutex::new(None),
+            uplink_free_at: Mutex::new(None),
             conflict_chance: conflict.apigatewayv2_same_api,
-            dice: Mutex::new(StdRng::seed_from_u64(conflict.seed)),
-            busy: Mutex::new(HashMap::new()),
+            random: Mutex::new(StdRng::seed_from_u64(conflict.seed)),
+            mutations: Mutex::new(HashMap::new()),
         })
     }
 
-    /// Lets one call of `service.operation` with a body of `bytes` through: waits for the shared uplink, then for
-    /// half the operation's latency (the other half is `after`), and draws on its throttles.
+    /// Delays one call of `service.operation` with a body of `bytes`: waits for the shared uplink, then for half the
+    /// operation's latency (`after` waits for the other half), and takes a token of its throttle.
     ///
     /// # Errors
     /// The service's own throttling error when a throttle is exhausted.
     pub async fn before(&self, service: &str, operation: &str, bytes: usize) -> Result<(), ApiError> {
-        if let Some(carried) = self.carried(bytes, Instant::now()) {
-            tokio::time::sleep_until(carried).await;
+        if let Some(sent) = self.sent_at(bytes, Instant::now()) {
+            tokio::time::sleep_until(sent).await;
         }
         pause(self.latency(service, operation) / 2).await;
-        self.draw(service, operation, Instant::now())
+        self.take_token(service, operation, Instant::now())
     }
 
-    /// The rest of the operation's latency; refusals take it too.
+    /// Waits for the rest of the operation's latency; refused calls wait too.
     pub async fn after(&self, service: &str, operation: &str) {
         pause(self.latency(service, operation) / 2).await;
     }
 
-    /// Counts a mutation of `api` as under way until the answer is dropped. `None` where another one is under way
-    /// and the dice say that the two collide.
-    pub fn contend<'a>(&'a self, api: &'a str) -> Option<Contended<'a>> {
-        let mut busy = lock(&self.busy);
-        let under_way = busy.entry(api.to_owned()).or_default();
-        if *under_way > 0 && lock(&self.dice).random::<f64>() < self.conflict_chance {
+    /// Counts a mutation of `api` as in progress until the returned guard is dropped. `None` where another one is in
+    /// progress and, by the configured chance, the two conflict.
+    pub fn begin_mutation<'a>(&'a self, api: &'a str) -> Option<MutationInProgress<'a>> {
+        let mut mutations = lock(&self.mutations);
+        let in_progress = mutations.entry(api.to_owned()).or_default();
+        if *in_progress > 0 && lock(&self.random).random::<f64>() < self.conflict_chance {
             return None;
         }
-        *under_way += 1;
-        Some(Contended { conditions: self, api })
+        *in_progress += 1;
+        Some(MutationInProgress { conditions: self, api })
     }
 
-    /// When the uplink will have carried `bytes` more, given to it now; `None` where it takes no time.
-    fn carried(&self, bytes: usize, now: Instant) -> Option<Instant> {
-        let carrying = Duration::from_secs_f64(bytes as f64 * 8.0 / self.bits_per_second?);
-        let mut free = lock(&self.link_free);
-        let carried = free.map_or(now, |free| free.max(now)) + carrying;
-        *free = Some(carried);
-        Some(carried)
+    /// When the uplink will have sent `bytes` more, queued now; `None` where it is not limited.
+    fn sent_at(&self, bytes: usize, now: Instant) -> Option<Instant> {
+        let duration = Duration::from_secs_f64(bytes as f64 * 8.0 / self.bits_per_second?);
+        let mut free_at = lock(&self.uplink_free_at);
+        let sent = free_at.map_or(now, |free_at| free_at.max(now)) + duration;
+        *free_at = Some(sent);
+        Some(sent)
     }
 
-    /// Draws on the throttle of an operation. The most specific one alone speaks for it: Lambda documents its quota
-    /// for GetFunction as apart from that of the rest.
-    fn draw(&self, service: &str, operation: &str, now: Instant) -> Result<(), ApiError> {
+    /// Takes a token of an operation's throttle. Only the most specific throttle applies: Lambda documents its quota for
+    /// GetFunction as separate from that of the other operations.
+    fn take_token(&self, service: &str, operation: &str, now: Instant) -> Result<(), ApiError> {
         if self.throttles.is_empty() {
             return Ok(());
         }
@@ -288,39 +289,39 @@ impl Conditions {
     }
 }
 
-/// One mutation of an API under way.
+/// Guard of one mutation of an API in progress.
 #[derive(Debug)]
-pub struct Contended<'a> {
+pub struct MutationInProgress<'a> {
     conditions: &'a Conditions,
     api: &'a str,
 }
 
-impl Drop for Contended<'_> {
+impl Drop for MutationInProgress<'_> {
     fn drop(&mut self) {
-        let mut busy = lock(&self.conditions.busy);
-        if let Some(under_way) = busy.get_mut(self.api) {
-            *under_way -= 1;
-            if *under_way == 0 {
-                busy.remove(self.api);
+        let mut mutations = lock(&self.conditions.mutations);
+        if let Some(in_progress) = mutations.get_mut(self.api) {
+            *in_progress -= 1;
+            if *in_progress == 0 {
+                mutations.remove(self.api);
             }
         }
     }
 }
 
-/// Waits; not at all for zero, for which tokio's timer would wait until its next tick of a millisecond.
+/// Sleeps. Zero returns at once: tokio's timer would wait for its next tick of a millisecond.
 async fn pause(duration: Duration) {
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;
     }
 }
 
-/// The names under which a file may speak of an operation, the most specific first.
+/// The patterns of a conditions file that match an operation, the most specific first.
 fn patterns(service: &str, operation: &str) -> [String; 3] {
     [format!("{service}.{operation}"), format!("{service}.*"), "default".to_owned()]
 }
 
-/// Refuses a pattern that no call could ever match.
-fn known(pattern: &str) -> Result<(), String> {
+/// Refuses a pattern that no call can match.
+fn check_pattern(pattern: &str) -> Result<(), String> {
     let service = pattern.split('.').next().unwrap_or_default();
     if pattern == "default" || (SERVICES.contains(&service) && pattern.contains('.')) {
         return Ok(());
@@ -332,7 +333,7 @@ fn known(pattern: &str) -> Result<(), String> {
     Err(format!("\"{pattern}\" matches no call; {help}"))
 }
 
-/// How a service refuses a call over its quota: Lambda and API Gateway with 429, each in its words, the others with 400.
+/// A service's throttling error: Lambda and API Gateway answer 429, each with its own code, the others 400.
 fn throttled(service: &str) -> ApiError {
     match service {
         "lambda" => ApiError::new(429, "TooManyRequestsException", "Rate exceeded").with("Type", "User"),
@@ -343,7 +344,7 @@ fn throttled(service: &str) -> ApiError {
     }
 }
 
-/// A lock that a panicking holder does not poison for everybody else.
+/// Locks a mutex and ignores poisoning by a holder that panicked.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! The local cloud's background process, seen from outside: found, started, stopped.
+//! Management of the local cloud's background process: find, start, stop.
 //!
-//! One process serves one data folder. It holds a lock on a file in there for as long as it lives; the lock, not the
-//! record beside it, says whether it does. So a crash leaves nothing to clean up and a stale record misleads nobody.
+//! One process serves one data folder. It holds a lock on a file there for as long as it runs; only the lock, not the
+//! record beside it, says whether it runs. So nothing needs cleaning up after a crash, and a stale record does no harm.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::access::AccessKey;
 use super::call_log::rotate;
 use super::conditions::Conditions;
-use super::part::Part;
+use super::data_part::DataPart;
 use super::server::{Health, TOKEN};
 use super::store::{Damaged, write_private};
 use crate::machine::interpreter::VERSION_MANAGERS;
@@ -37,47 +37,47 @@ const LOCK: &str = "wschat.lock";
 const RECORD: &str = "process.json";
 
 /// How long a server may take to answer after it was started.
-const STARTING: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server may take to stop before it is killed: it gives environments three seconds.
-const STOPPING: Duration = Duration::from_secs(5);
+/// How long a server may take to stop before it is killed: closing sockets and environments takes up to three seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often to look. A start takes tens of milliseconds, and somebody waits for it.
-const GLANCE: Duration = Duration::from_millis(2);
+/// How often a starting server is polled. A start takes tens of milliseconds, and the user waits for it.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What to start a server with.
+/// The options of a server.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The port; 0 for any free one; without one, the folder's last.
+pub struct ServerOptions {
+    /// The port; 0 for any free one; `None` for the folder's last.
     pub port: Option<u16>,
     /// The conditions file.
     pub conditions: Option<PathBuf>,
-    /// Whether everybody may call, with any access key or none.
+    /// Whether all callers are admitted, with any access key or none.
     pub open: bool,
 }
 
-/// A server that answers.
+/// A server that runs and answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningServer {
     pub pid: u32,
-    /// On loopback, for HTTP and TLS alike.
+    /// The port on loopback, for HTTP and TLS.
     pub port: u16,
     pub version: String,
-    /// Since when: RFC 3339, UTC.
+    /// The time of its start: RFC 3339, UTC.
     pub started: String,
     /// The conditions file it was started with.
     pub conditions: Option<PathBuf>,
-    /// The key of those who may call.
+    /// The access key that callers need.
     pub key: AccessKey,
-    /// Whether everybody may call.
+    /// Whether all callers are admitted.
     pub open: bool,
-    pub origin: Origin,
+    pub outcome: StartOutcome,
 }
 
-/// Where a running server came from.
+/// How `ensure` got a running server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// It was running already.
+pub enum StartOutcome {
+    /// It was already running.
     Found,
     /// It was started now.
     Started,
@@ -85,13 +85,13 @@ pub enum Origin {
     Replaced,
 }
 
-/// What there is to a data folder's server.
+/// The state of a data folder's server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum ServerState {
     Stopped,
-    /// It lives and does not answer: it is starting, stopping or stuck.
+    /// It runs but does not answer: it is starting, stopping or stuck.
     Silent,
-    Running(Running),
+    Running(RunningServer),
 }
 
 /// Why a server could not be started, found or stopped.
@@ -101,17 +101,17 @@ pub enum ProcessError {
     Io { doing: String, source: io::Error },
     #[error("{0}")]
     Conditions(String),
-    #[error("the local cloud runs {}", under(.0.as_deref()))]
+    #[error("the local cloud is already running {}", under(.0.as_deref()))]
     OtherConditions(Option<PathBuf>),
-    #[error("the local cloud runs on port {0}")]
+    #[error("the local cloud is already running on port {0}")]
     OtherPort(u16),
-    #[error("the local cloud runs for those alone who have its access key")]
+    #[error("the local cloud is already running and requires its access key")]
     NotOpen,
     #[error("the local cloud did not start:\n{0}")]
     Died(String),
-    #[error("the local cloud lives but does not answer; see {}", .0.display())]
+    #[error("the local cloud is running but does not answer; see {}", .0.display())]
     Silent(PathBuf),
-    #[error("{damaged}\n  to start again without what it held: {help}")]
+    #[error("{damaged}\n  to start without that data: {help}")]
     Damaged { damaged: String, help: String },
     #[error("{} holds no data of a local cloud; nothing was deleted", .0.display())]
     NotOurs(PathBuf),
@@ -124,12 +124,12 @@ fn under(conditions: Option<&Path>) -> String {
     }
 }
 
-/// What the server says of itself to those who may stop it (`process.json`, for the user's eyes only).
+/// The server's record of itself for those who may stop it (`process.json`, readable by the user only).
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
+pub struct ServerRecord {
     pub pid: u32,
     pub port: u16,
-    /// What `/_wschat/stop` asks for.
+    /// The token that `/_wschat/stop` requires.
     pub token: String,
     pub binary: Binary,
     pub started: String,
@@ -138,16 +138,16 @@ pub struct Record {
     pub open: bool,
 }
 
-/// Which build of wschat serves.
+/// The build of wschat that serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binary {
     pub version: String,
-    /// When the executable was last written, in nanoseconds since the epoch, where the file system knows.
+    /// The modification time of the executable in nanoseconds since the epoch, where the file system has one.
     modified: Option<u64>,
 }
 
 impl Binary {
-    /// The one that runs this.
+    /// The build of this process.
     pub fn this() -> Self {
         let modified = std::env::current_exe().and_then(fs::metadata).and_then(|file| file.modified()).ok();
         let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
@@ -158,7 +158,7 @@ impl Binary {
     }
 }
 
-/// A conditions file, and what it said when it was read.
+/// A conditions file, and the digest of its content when it was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ConditionsFile {
     path: PathBuf,
@@ -179,80 +179,80 @@ pub fn conditions_file(path: &Path) -> Result<(ConditionsFile, Conditions), Proc
 /// Finds the server of a data folder, or starts it. One of another build of wschat is replaced.
 ///
 /// # Errors
-/// When it does not start, or runs with another port or other conditions than those asked for.
-pub async fn ensure(data: &Path, options: &Options) -> Result<Running, ProcessError> {
-    let folder = Folder::make(data)?;
+/// When it does not start, or runs with other options than those asked for.
+pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServer, ProcessError> {
+    let folder = ServerFolder::make(data)?;
     let asked = options.conditions.as_deref().map(conditions_file).transpose()?.map(|(file, _)| file);
     let mut conditions = asked.clone();
     let mut open = options.open;
-    let mut origin = Origin::Started;
-    if let Some(record) = folder.settled(STARTING).await? {
+    let mut outcome = StartOutcome::Started;
+    if let Some(record) = folder.wait_until_answering(START_TIMEOUT).await? {
         if record.binary == Binary::this() {
-            return record.suiting(options, asked.as_ref(), Origin::Found);
+            return record.matching(options, asked.as_ref(), StartOutcome::Found);
         }
         conditions = conditions.or(record.conditions);
         open |= record.open;
-        origin = Origin::Replaced;
+        outcome = StartOutcome::Replaced;
         stop(data).await?;
     }
     let record = folder.start(options.port, conditions.as_ref(), open).await?;
-    // Somebody else's start may have come first, with other wishes.
-    record.suiting(options, asked.as_ref(), origin)
+    // A concurrent start may have won, with other options.
+    record.matching(options, asked.as_ref(), outcome)
 }
 
 /// The server of a data folder, if it runs and answers.
-pub async fn find(data: &Path) -> Option<Running> {
+pub async fn find(data: &Path) -> Option<RunningServer> {
     match state(data).await {
-        State::Running(running) => Some(running),
-        State::Stopped | State::Silent => None,
+        ServerState::Running(running) => Some(running),
+        ServerState::Stopped | ServerState::Silent => None,
     }
 }
 
-/// What there is to the server of a data folder.
-pub async fn state(data: &Path) -> State {
-    let Ok(folder) = Folder::existing(data) else { return State::Stopped };
+/// The state of a data folder's server.
+pub async fn state(data: &Path) -> ServerState {
+    let Ok(folder) = ServerFolder::existing(data) else { return ServerState::Stopped };
     if !folder.is_served() {
-        return State::Stopped;
+        return ServerState::Stopped;
     }
     match folder.answering().await {
-        Some(record) => State::Running(record.running(Origin::Found)),
-        None => State::Silent,
+        Some(record) => ServerState::Running(record.running(StartOutcome::Found)),
+        None => ServerState::Silent,
     }
 }
 
-/// Stops the server of a data folder and waits until it is gone. One that does not stop in five seconds is killed.
-/// Gives back whether there was one.
+/// Stops the server of a data folder and waits until it has ended. One that does not stop in five seconds is killed.
+/// Returns whether there was one.
 ///
 /// # Errors
 /// When it cannot be stopped.
 pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
-    let Ok(folder) = Folder::existing(data) else { return Ok(false) };
+    let Ok(folder) = ServerFolder::existing(data) else { return Ok(false) };
     if !folder.is_served() {
         return Ok(false);
     }
-    let deadline = Instant::now() + STOPPING;
-    let mut told = false;
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    let mut stopping = false;
     while folder.is_served() && Instant::now() < deadline {
-        // One that is only starting has no record yet, or does not answer yet.
-        if let Some(record) = folder.record().filter(|_| !told) {
-            told = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
+        // A server that is still starting has no record yet, or does not answer yet.
+        if let Some(record) = folder.record().filter(|_| !stopping) {
+            stopping = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
         }
-        sleep(GLANCE).await;
+        sleep(POLL_INTERVAL).await;
     }
     if let Some(record) = folder.record()
         && folder.is_served()
     {
-        // The lock is held and the record is its holder's, so this pid is nobody else's.
+        // The lock is held and its holder wrote the record, so the pid cannot be that of an unrelated process.
         kill(record.pid);
     }
-    if folder.unserved_within(STOPPING).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
+    if folder.wait_until_stopped(STOP_TIMEOUT).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
 }
 
 impl ProcessError {
-    /// What went wrong while something of a data folder was opened.
+    /// The error for a part of a data folder that could not be opened; for a damaged file with the command that deletes it.
     pub(super) fn of_opening(folder: &Path, doing: &str, source: io::Error) -> Self {
         let damaged = source.get_ref().and_then(|inner| inner.downcast_ref::<Damaged>());
-        match damaged.and_then(|damaged| Some((damaged, Part::of(&damaged.file)?))) {
+        match damaged.and_then(|damaged| Some((damaged, DataPart::of(&damaged.file)?))) {
             Some((damaged, part)) => Self::Damaged {
                 damaged: damaged.to_string(),
                 help: format!("wschat local reset --only {} --data {}", part.name(), folder.display()),
@@ -262,12 +262,12 @@ impl ProcessError {
     }
 }
 
-/// Stops the server of a data folder and deletes the folder, or one part of what it holds. Gives back whether there was one.
+/// Stops the server of a data folder and deletes the folder, or one part of its data. Returns whether the folder existed.
 ///
 /// # Errors
-/// When the server cannot be stopped, the folder not be deleted, or it is not a local cloud's.
-pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError> {
-    let Ok(folder) = Folder::existing(data) else { return Ok(false) };
+/// When the server cannot be stopped, the folder cannot be deleted, or it is not a local cloud's data folder.
+pub async fn reset(data: &Path, only: Option<DataPart>) -> Result<bool, ProcessError> {
+    let Ok(folder) = ServerFolder::existing(data) else { return Ok(false) };
     if !folder.0.join(LOCK).exists() {
         return Err(ProcessError::NotOurs(folder.0));
     }
@@ -275,7 +275,7 @@ pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError
     let doing = || format!("delete {}", folder.0.display());
     let deleted = match only {
         Some(part) => {
-            // Of a server that starts meanwhile nothing may be taken away.
+            // Held against a server that starts meanwhile: its data must not be deleted.
             let Some(_lock) = folder.lock().await? else { return Err(ProcessError::Silent(folder.0.join(LOG))) };
             part.delete(&folder.0)
         }
@@ -285,9 +285,9 @@ pub async fn reset(data: &Path, only: Option<Part>) -> Result<bool, ProcessError
     Ok(true)
 }
 
-impl Record {
-    fn running(self, origin: Origin) -> Running {
-        Running {
+impl ServerRecord {
+    fn running(self, outcome: StartOutcome) -> RunningServer {
+        RunningServer {
             pid: self.pid,
             port: self.port,
             version: self.binary.version,
@@ -295,17 +295,17 @@ impl Record {
             conditions: self.conditions.map(|file| file.path),
             key: self.key,
             open: self.open,
-            origin,
+            outcome,
         }
     }
 
-    /// This server, if it is what was asked for; nothing asked for suits always.
-    fn suiting(
+    /// This server, if it runs with the options that were asked for. Options that were not given match any.
+    fn matching(
         self,
-        options: &Options,
+        options: &ServerOptions,
         conditions: Option<&ConditionsFile>,
-        origin: Origin,
-    ) -> Result<Running, ProcessError> {
+        outcome: StartOutcome,
+    ) -> Result<RunningServer, ProcessError> {
         if options.open && !self.open {
             return Err(ProcessError::NotOpen);
         }
@@ -316,19 +316,19 @@ impl Record {
         if conditions.is_some_and(|asked| Some(&asked.sha256) != here) {
             return Err(ProcessError::OtherConditions(self.conditions.map(|file| file.path)));
         }
-        Ok(self.running(origin))
+        Ok(self.running(outcome))
     }
 }
 
 /// The data folder of a local cloud, as an absolute path.
 #[derive(Debug, Clone)]
-pub struct Folder(PathBuf);
+pub struct ServerFolder(PathBuf);
 
-impl Folder {
-    /// The folder, made where it is missing.
+impl ServerFolder {
+    /// The folder, created where it is missing.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn make(data: &Path) -> Result<Self, ProcessError> {
         let made = own_folder::make(data).and_then(|()| data.canonicalize());
         made.map(Self).map_err(|source| ProcessError::Io { doing: format!("make {}", data.display()), source })
@@ -342,39 +342,39 @@ impl Folder {
         &self.0
     }
 
-    /// Takes the folder for this process, for as long as the file is open. `None` where another process has it.
+    /// Locks the folder for this process, for as long as the file is open. `None` where another process holds the lock.
     ///
     /// # Errors
     /// When the lock file cannot be opened or locked at all.
     pub async fn lock(&self) -> Result<Option<File>, ProcessError> {
         let failed = |source| ProcessError::Io { doing: "lock its data folder".to_owned(), source };
         let file = self.lock_file().map_err(failed)?;
-        // Who looks whether the folder is served holds the lock for a moment; only a server holds it for longer.
+        // A process that checks whether the folder is served holds the lock briefly; only a server holds it for longer.
         for _ in 0..50 {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) => sleep(GLANCE).await,
+                Err(TryLockError::WouldBlock) => sleep(POLL_INTERVAL).await,
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
         Ok(None)
     }
 
-    /// Writes down who serves.
+    /// Writes the record of the server.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn remember(&self, record: &Record) -> Result<(), ProcessError> {
+    pub fn write_record(&self, record: &ServerRecord) -> Result<(), ProcessError> {
         let json = serde_json::to_vec_pretty(record).map_err(io::Error::from);
         json.and_then(|json| write_private(&self.0.join(RECORD), &json))
             .map_err(|source| ProcessError::Io { doing: format!("write {RECORD}"), source })
     }
 
-    /// Removes what the last server wrote down.
+    /// Removes the record of the last server.
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub fn forget(&self) -> Result<(), ProcessError> {
+    pub fn remove_record(&self) -> Result<(), ProcessError> {
         match fs::remove_file(self.0.join(RECORD)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(ProcessError::Io { doing: format!("remove {RECORD}"), source: error })
@@ -383,8 +383,8 @@ impl Folder {
         }
     }
 
-    /// Whether the lock file is still the one that the server of this process holds. Who has no right to look at it any
-    /// more has lost it.
+    /// Whether this process still serves the folder: its record and its lock are there. A folder that cannot be read any more
+    /// counts as lost.
     pub fn is_locked_by_us(&self) -> bool {
         self.record().is_some_and(|record| record.pid == std::process::id()) && self.is_served()
     }
@@ -394,24 +394,24 @@ impl Folder {
     }
 
     fn is_served(&self) -> bool {
-        // Not created where it is missing: looking leaves no traces.
+        // Not created where it is missing: a check must leave no files.
         let Ok(file) = File::open(self.0.join(LOCK)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
-    fn record(&self) -> Option<Record> {
+    fn record(&self) -> Option<ServerRecord> {
         serde_json::from_slice(&fs::read(self.0.join(RECORD)).ok()?).ok()
     }
 
     /// The record, if its server answers.
-    async fn answering(&self) -> Option<Record> {
+    async fn answering(&self) -> Option<ServerRecord> {
         let record = self.record()?;
         let health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
         (health.pid == record.pid).then_some(record)
     }
 
-    /// The server once it answers, `None` once there is none.
-    async fn settled(&self, within: Duration) -> Result<Option<Record>, ProcessError> {
+    /// Waits until the server answers, or until none runs (`None`).
+    async fn wait_until_answering(&self, within: Duration) -> Result<Option<ServerRecord>, ProcessError> {
         let deadline = Instant::now() + within;
         while self.is_served() {
             if let Some(record) = self.answering().await {
@@ -420,18 +420,18 @@ impl Folder {
             if Instant::now() > deadline {
                 return Err(ProcessError::Silent(self.0.join(LOG)));
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(None)
     }
 
-    async fn unserved_within(&self, within: Duration) -> bool {
+    async fn wait_until_stopped(&self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         while self.is_served() {
             if Instant::now() > deadline {
                 return false;
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
         true
     }
@@ -441,15 +441,15 @@ impl Folder {
         port: Option<u16>,
         conditions: Option<&ConditionsFile>,
         open: bool,
-    ) -> Result<Record, ProcessError> {
+    ) -> Result<ServerRecord, ProcessError> {
         let log = self.0.join(LOG);
         let logged = fs::metadata(&log).map_or(0, |log| log.len());
         let mut child = self
             .spawn(port, conditions, open)
             .map_err(|source| ProcessError::Io { doing: "start its process".to_owned(), source })?;
-        let deadline = Instant::now() + STARTING;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            // Whose server it is that answers does not matter; one that lost the race ends without an error.
+            // It does not matter which start's server answers; the one that lost the race ends without an error.
             if let Some(record) = self.answering().await {
                 return Ok(record);
             }
@@ -461,7 +461,7 @@ impl Folder {
             if Instant::now() > deadline {
                 return Err(ProcessError::Silent(log));
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -482,17 +482,17 @@ impl Folder {
             command.arg("--open");
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        // A handler can read the environment of its parent: nothing in there may be a secret.
+        // Handlers can read the environment of their parent, so it must hold no secrets.
         command.env_clear().envs(std::env::vars_os().filter(|(name, value)| is_passed_on(name, value)));
-        // A group of its own: Ctrl-C in the terminal it was started from is not meant for it.
+        // A process group of its own: Ctrl-C in the terminal it was started from must not stop it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn()
     }
 }
 
-/// Whether a server is given a variable: what programs need to run at all, what tells where interpreters are, and by which way
-/// packages are fetched, unless there is a password in that.
+/// Whether a server inherits a variable: basic ones of the system, locations of interpreters, and how packages are fetched
+/// (proxies, indexes) unless the value contains a password.
 fn is_passed_on(name: &OsStr, value: &OsStr) -> bool {
     const NETWORK: &[&str] = &[
         "HTTPS_PROXY",
@@ -513,7 +513,7 @@ fn is_passed_on(name: &OsStr, value: &OsStr) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().chain(VERSION_MANAGERS).any(|prefix| name.starts_with(prefix))
 }
 
-/// The last lines of what was appended to a log after `from` bytes.
+/// The last lines appended to a log after byte `from`.
 fn last_lines(log: &Path, from: u64) -> io::Result<String> {
     const LINES: usize = 20;
     let mut file = File::open(log)?;
@@ -525,7 +525,7 @@ fn last_lines(log: &Path, from: u64) -> io::Result<String> {
     Ok(lines[lines.len().saturating_sub(LINES)..].join("\n"))
 }
 
-/// Asks the process itself; a second is long for an answer from memory.
+/// Sends a request to the server process. One second is enough: it answers from memory.
 async fn ask(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<Health> {
     let exchange = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;

@@ -9,7 +9,7 @@ use super::wire::{ApiError, Caller, Request, Response, xml_escape};
 #[derive(Debug, Clone)]
 pub struct Query {
     pub caller: Caller,
-    /// The first value of each name: a lookup must not search through thousands of them.
+    /// The first value of each name. A map, since a form may have thousands of parameters.
     parameters: HashMap<String, String>,
 }
 
@@ -51,7 +51,7 @@ impl Query {
         self.parameters.get(name).map(String::as_str)
     }
 
-    /// A parameter that the operation cannot do without.
+    /// A required parameter.
     ///
     /// # Errors
     /// `ValidationError` (400) where it was not sent.
@@ -193,7 +193,7 @@ pub fn answer(namespace: &str, operation: &str, result: Xml) -> Response {
 
 #[cfg(test)]
 pub(super) mod testing {
-    //! Calls of the query protocol, for the tests of the services that speak it.
+    //! Calls of the query protocol, for the tests of its services.
 
     use bytes::Bytes;
     use http::{HeaderMap, Method};
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_that_was_sent_twice_the_first_value_counts() {
+    fn the_first_value_of_a_repeated_parameter_is_used() {
         assert_eq!(query("A=1&A=2").get("A"), Some("1"));
     }
 
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_in_the_words_of_aws() {
+    fn errors_have_aws_messages() {
         let sent = query("Action=Nope&Version=2010-05-08&RoleName=a/b&MaxItems=0&Long=abc");
         let cases = [
             (sent.operation(["Yes"]).map(drop), "Could not find operation Nope for version 2010-05-08"),

@@ -1,4 +1,4 @@
-//! From a request to the service that answers it, through the conditions and into the call log.
+//! Routes a request to its service, applies the conditions, and writes the call log.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,32 +9,32 @@ use uuid::Uuid;
 
 use super::access::Guard;
 use super::authorization::Authorizer;
-use super::call_log::{Call, CallLog, is_mutating, timestamp};
+use super::call_log::{CallLog, LoggedCall, is_mutating, timestamp};
 use super::conditions::Conditions;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 
-/// The header that every answer names its request in.
+/// The header with the request id of an answer.
 pub const REQUEST_ID: &str = "x-amzn-requestid";
 
-/// What Lambda takes at most, in bytes: 50 MB of zip as base64 and what stands around it. AWS names this number in
-/// the error it answers a larger `CreateFunction` with.
-const LAMBDA_BODY: usize = 70_167_211;
+/// The largest request of Lambda's, in bytes: 50 MB of zip as base64 and the JSON around it. AWS names this number in the
+/// error for a larger `CreateFunction`.
+const MAX_LAMBDA_BODY: usize = 70_167_211;
 
-/// What every other service takes at most, in bytes: DynamoDB's limit for a batch, the largest of theirs.
-const BODY: usize = 16 << 20;
+/// The largest request of every other service, in bytes: DynamoDB's limit for a batch, the largest of these limits.
+const MAX_BODY: usize = 16 << 20;
 
-/// The services behind the port.
+/// Routes requests to the services of the local cloud.
 pub struct Router {
     services: Vec<Arc<dyn Service>>,
     conditions: Arc<Conditions>,
-    /// Who decides on callers; without one, everybody is let in.
+    /// Authenticates callers; without it, every caller is admitted.
     guard: Option<Guard>,
-    /// Who decides on calls; without one, everything is allowed.
+    /// Authorizes calls; without it, every call is allowed.
     authorizer: Option<Arc<dyn Authorizer>>,
     calls: CallLog,
 }
 
-/// What a request's signature says of it: `Credential=AKID/20260101/eu-west-1/lambda/aws4_request`.
+/// The credential scope of a request's signature: `Credential=AKID/20260101/eu-west-1/lambda/aws4_request`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     pub access_key: String,
@@ -44,22 +44,22 @@ pub struct Scope {
 }
 
 impl Router {
-    /// A router that lets everybody do everything.
+    /// A router without authentication and authorization.
     pub fn new(services: Vec<Arc<dyn Service>>, conditions: Arc<Conditions>, calls: CallLog) -> Self {
         Self { services, conditions, guard: None, authorizer: None, calls }
     }
 
-    /// The same, with those who decide on callers and on calls.
+    /// Adds authentication and authorization.
     pub fn guarded(self, guard: Option<Guard>, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
         Self { guard, authorizer, ..self }
     }
 
-    /// The most bytes that a request may carry, judged by its head.
+    /// The largest body that a request may have, by its head.
     pub fn body_limit(&self, head: &Request) -> usize {
-        if self.service_of(head).is_some_and(|service| service.name() == "lambda") { LAMBDA_BODY } else { BODY }
+        if self.service_of(head).is_some_and(|service| service.name() == "lambda") { MAX_LAMBDA_BODY } else { MAX_BODY }
     }
 
-    /// The answer to a request whose body is over the limit; only its head is there.
+    /// The refusal of a request whose body is over the limit; `head` is the request without its body.
     pub fn too_large(&self, head: &Request) -> Response {
         let limit = self.body_limit(head);
         let entry = Entry::new(head);
@@ -73,8 +73,8 @@ impl Router {
         self.finish(&**service, operation, Err(error), entry)
     }
 
-    /// Has a request answered. The call runs to its end even if nobody waits for the answer any more, as it does at
-    /// AWS; that is why it is a task of its own.
+    /// Answers a request. The call is a task of its own, because it runs to its end even if the client disconnects, as on
+    /// AWS.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let entry = Entry::new(&request);
         let Some(service) = self.service_of(&request).cloned() else { return self.unserved(&request, entry) };
@@ -99,28 +99,28 @@ impl Router {
         }
     }
 
-    /// Logs what did not come through a service: a WebSocket that wants to open.
+    /// Logs a request that no service handled: a WebSocket handshake.
     pub fn record(&self, service: &'static str, operation: &'static str, entry: Entry, status: u16) {
         self.calls.record(&entry.call(service, operation, status, None));
     }
 
     async fn call(&self, service: &dyn Service, operation: &str, request: Request) -> Result<Response, ApiError> {
         let name = service.name();
-        let api = service.contended(operation, &request);
+        let api = service.mutated_api(operation, &request);
         let admitted = self.conditions.before(name, operation, size(&request)).await;
         let admitted =
             admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(name, operation, &request)));
-        let admitted = admitted.and_then(|()| by_get(service, operation, &request));
+        let admitted = admitted.and_then(|()| refuse_mutating_get(service, operation, &request));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(name, &request, &service.needs(operation, &request)),
             None => Ok(()),
         });
-        // Held until the answer goes out: for that long another mutation can run into this one.
-        let contended = match (&admitted, &api) {
-            (Ok(()), Some(api)) => Some(self.conditions.contend(api)),
+        // Held until the answer is sent: until then another mutation of the API may conflict with this one.
+        let mutation = match (&admitted, &api) {
+            (Ok(()), Some(api)) => Some(self.conditions.begin_mutation(api)),
             _ => None,
         };
-        let result = match (admitted, &contended) {
+        let result = match (admitted, &mutation) {
             (Err(refused), _) => Err(refused),
             (Ok(()), Some(None)) => Err(ApiError::new(
                 409,
@@ -153,7 +153,7 @@ impl Router {
             let content_type = HeaderValue::from_static(protocol.content_type());
             response.headers.insert(http::header::CONTENT_TYPE, content_type);
         }
-        let response = entry.identify(response);
+        let response = entry.set_request_id(response);
         self.calls.record(&entry.call(service.name(), operation, response.status.as_u16(), code));
         response
     }
@@ -168,24 +168,24 @@ impl Router {
         let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {}.", served.join(", ")));
         let protocol = if is_form(&request.headers) { Protocol::Query("") } else { Protocol::AwsJson10 };
         let response = protocol.error(&error, &entry.request_id).with_header("x-amzn-errortype", &error.code);
-        let response = entry.identify(response);
+        let response = entry.set_request_id(response);
         self.calls.record(&entry.call("", "", error.status, Some(error.code.into_owned())));
         response
     }
 
-    /// The service a request is for: the one it is signed for, else the one it looks like.
+    /// The service of a request: the one it is signed for, else the one that its form suggests.
     fn service_of(&self, request: &Request) -> Option<&Arc<dyn Service>> {
         let name = match scope(&request.headers, &request.query) {
-            // The signing name of both API Gateway's interfaces, of which the second is served.
+            // Both versions of the API Gateway API have this signing name; the second one is served.
             Some(scope) if scope.service == "apigateway" => "apigatewayv2".to_owned(),
             Some(scope) => scope.service,
-            None => by_shape(request)?.to_owned(),
+            None => service_by_form(request)?.to_owned(),
         };
         self.services.iter().find(|service| service.name() == name)
     }
 }
 
-/// One call on its way into the log.
+/// A call in progress, to be written to the call log.
 #[derive(Debug, Clone)]
 pub struct Entry {
     at: OffsetDateTime,
@@ -195,7 +195,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Begins now.
+    /// A call that begins now.
     pub fn new(request: &Request) -> Self {
         Self {
             at: OffsetDateTime::now_utc(),
@@ -205,8 +205,8 @@ impl Entry {
         }
     }
 
-    /// Puts the request id on an answer; one that the service gave stands (an invocation's is in its log, too).
-    fn identify(&mut self, mut response: Response) -> Response {
+    /// Sets the request id of an answer, unless the service has set one (an invocation's is in the function's log, too).
+    fn set_request_id(&mut self, mut response: Response) -> Response {
         if let Some(given) = response.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
             given.clone_into(&mut self.request_id);
         } else if let Ok(id) = HeaderValue::from_str(&self.request_id) {
@@ -215,8 +215,8 @@ impl Entry {
         response
     }
 
-    fn call(self, service: &'static str, operation: &'static str, status: u16, code: Option<String>) -> Call {
-        Call {
+    fn call(self, service: &'static str, operation: &'static str, status: u16, code: Option<String>) -> LoggedCall {
+        LoggedCall {
             at: timestamp(self.at),
             ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             service: service.into(),
@@ -253,8 +253,8 @@ pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(text).into_owned().collect()
 }
 
-/// What an unsigned request is for: its target, its path, or the version of the API whose action it names.
-fn by_shape(request: &Request) -> Option<&'static str> {
+/// The service of an unsigned request, by its target header, its path, or the API version of its action.
+fn service_by_form(request: &Request) -> Option<&'static str> {
     if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return match target.split_once(['_', '.'])?.0 {
             "DynamoDB" => Some("dynamodb"),
@@ -288,9 +288,8 @@ fn is_form(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
 }
 
-/// Refuses a change that the query protocol is asked for by GET: a web page needs no more than an image for that, and no
-/// SDK sends one.
-fn by_get(service: &dyn Service, operation: &str, request: &Request) -> Result<(), ApiError> {
+/// Refuses mutating GET requests of the query protocol: a web page could send one with an image tag, and no SDK uses GET.
+fn refuse_mutating_get(service: &dyn Service, operation: &str, request: &Request) -> Result<(), ApiError> {
     let is_query = matches!(service.protocol(), Protocol::Query(_));
     if is_query && request.method == http::Method::GET && is_mutating(operation) {
         return Err(ApiError::new(400, "InvalidAction", format!("{operation} is sent by POST to the local cloud.")));
@@ -298,7 +297,7 @@ fn by_get(service: &dyn Service, operation: &str, request: &Request) -> Result<(
     Ok(())
 }
 
-/// The bytes that a request takes on an uplink, as good as they can be told after it was read.
+/// The size of a request on the uplink in bytes, estimated from the parsed request.
 fn size(request: &Request) -> usize {
     let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     request.path.len() + headers + request.body.len()

@@ -1,4 +1,4 @@
-//! The life of the server process: lock, port, services, then serving until it is told to stop.
+//! The server process: takes the lock, binds the port, opens the services, then serves until it is told to stop.
 
 use std::io;
 use std::path::Path;
@@ -15,37 +15,38 @@ use super::access::{AccessKey, Guard};
 use super::call_log::{CallLog, timestamp};
 use super::cloud::Cloud;
 use super::conditions::Conditions;
-use super::process::{Binary, Folder, Options, ProcessError, Record, conditions_file};
+use super::context::CloudContext;
+use super::ports::SdkInstaller;
+use super::process::{Binary, ProcessError, ServerFolder, ServerOptions, ServerRecord, conditions_file};
 use super::router::Router;
-use super::seams::Sdk;
 use super::server::{Health, Listeners, Server};
-use super::shell::Shell;
 use super::store::Store;
 use super::tls;
 
-/// The port where nothing else is asked for or remembered.
+/// The default port, where none is given and none was used before.
 pub const DEFAULT_PORT: u16 = 4579;
 
-/// How often to look whether the data folder is still there.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the server checks that its data folder still exists.
+const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-const MOST_FILES: u64 = 1 << 20;
+const MAX_OPEN_FILES: u64 = 1 << 20;
 
 /// Serves the cloud of a data folder in this process, until SIGTERM, SIGINT or a request to stop. Where another
-/// process serves the folder already, it returns at once: that one is as good.
+/// process serves the folder already, it returns at once.
 ///
-/// The port is the one to listen on, 0 for any; without one it is the folder's last, else the default, else any.
+/// `options.port` is the port to listen on, 0 for any free one. Without it: the folder's last port, else the default, else
+/// any free one.
 ///
 /// # Errors
-/// What keeps it from starting.
-pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(), ProcessError> {
-    let Options { port, conditions, open } = options;
-    let folder = Folder::make(data)?;
+/// When the server cannot start.
+pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstaller>) -> Result<(), ProcessError> {
+    let ServerOptions { port, conditions, open } = options;
+    let folder = ServerFolder::make(data)?;
     let Some(_lock) = folder.lock().await? else {
         tracing::info!("another process serves this folder");
         return Ok(());
     };
-    folder.forget()?;
+    folder.remove_record()?;
     raise_file_limit();
     let doing = |what: &'static str| {
         let folder = folder.path();
@@ -63,12 +64,12 @@ pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(
     let store = Store::open(folder.path()).map_err(doing("open the data folder"))?;
     let listeners = listen(&store, port).await?;
     let port = listeners.port();
-    let key = if open { Ok(AccessKey::anybodys()) } else { AccessKey::open(&store) };
+    let key = if open { Ok(AccessKey::placeholder()) } else { AccessKey::open(&store) };
     let key = key.map_err(doing("make an access key"))?;
     let tls = tls::open(&store).map_err(doing("make certificates"))?;
     let calls = CallLog::open(&store).map_err(doing("open the call log"))?;
-    let shell = Shell { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
-    let cloud = Cloud::open(&shell, sdk).map_err(doing("open the services"))?;
+    let context = CloudContext { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
+    let cloud = Cloud::open(&context, sdk).map_err(doing("open the services"))?;
 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
@@ -90,8 +91,8 @@ pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(
         stop: watch::Sender::new(false),
     });
     stop_on_signals(server.stop.clone()).map_err(doing("listen for signals"))?;
-    shell.store.save("port", &port).map_err(doing("remember the port"))?;
-    folder.remember(&Record {
+    context.store.save("port", &port).map_err(doing("remember the port"))?;
+    folder.write_record(&ServerRecord {
         pid: std::process::id(),
         port,
         token,
@@ -109,14 +110,14 @@ pub async fn serve(data: &Path, options: Options, sdk: Arc<dyn Sdk>) -> Result<(
     tracing::info!("stopping");
     vanished.abort();
     cloud.shutdown().await;
-    folder.forget()
+    folder.remove_record()
 }
 
-/// Stops the server when its folder is deleted, or another stands in its place: nothing that it does would be kept, and
-/// the next `start` there would be a second server.
-async fn stop_without_folder(folder: Folder, stop: watch::Sender<bool>) {
+/// Stops the server when its folder is deleted or replaced: its changes would be lost, and the next `start` would start a
+/// second server there.
+async fn stop_without_folder(folder: ServerFolder, stop: watch::Sender<bool>) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(FOLDER_CHECK_INTERVAL).await;
         if !folder.is_locked_by_us() {
             tracing::warn!("the data folder is gone");
             stop.send_replace(true);
@@ -125,12 +126,12 @@ async fn stop_without_folder(folder: Folder, stop: watch::Sender<bool>) {
     }
 }
 
-/// Lets this process open as many files as it may: every socket and every function's process takes some, and the limit
-/// that a shell gives (1,024 on most systems) is meant for others.
+/// Raises the limit of open files to the hard limit: every socket and every function's process needs some, and the usual
+/// soft limit (1,024) is too low for that.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // More than a million is asked for by nobody, and some systems refuse "unlimited".
-    let wanted = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    // A million is enough, and some systems refuse "unlimited".
+    let wanted = limit.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
     if limit.current.is_some_and(|current| current < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
     {
@@ -138,13 +139,13 @@ fn raise_file_limit() {
     }
 }
 
-/// Takes the port that was asked for; without one, the first free one of the folder's last, the default and any.
+/// Binds the port that was asked for; without one, the first free one of: the folder's last, the default, any.
 async fn listen(store: &Store, asked: Option<u16>) -> Result<Listeners, ProcessError> {
     if let Some(port) = asked {
         let taken = |source| ProcessError::Io { doing: format!("listen on port {port}"), source };
         return Listeners::bind(port).await.map_err(taken);
     }
-    // A folder without a port, or with an unreadable one, is as a new folder.
+    // Without a readable saved port the folder is treated as new.
     let last: Option<u16> = store.load("port").unwrap_or_default();
     for port in last.into_iter().chain([DEFAULT_PORT]) {
         match Listeners::bind(port).await {
@@ -159,7 +160,7 @@ async fn listen(store: &Store, asked: Option<u16>) -> Result<Listeners, ProcessE
 fn stop_on_signals(stop: watch::Sender<bool>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that closes does not take the cloud with it: caught, and nothing done.
+    // Caught and ignored: closing the terminal must not stop the cloud.
     let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         loop {

@@ -1,4 +1,4 @@
-//! One port on loopback: HTTP/1.1, plain or over TLS, told apart by the first byte.
+//! The HTTP server: HTTP/1.1 on one loopback port, plain or over TLS, distinguished by the first byte.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,36 +21,36 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
+use super::header_case::HeaderCase;
 use super::router::{Entry, Router, decode_query, scope};
-use super::spelling::Spelling;
 use super::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It bounds a pause
-/// between two requests as well, so it is longer than most clients keep a connection that they do not use.
-const HEAD: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It also limits the
+/// pause between two requests, so it is longer than most clients keep idle connections.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
-/// How long answers under way may take after the server was told to stop.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long answers in progress may take after the server was told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The header that carries the process's token to `/_wschat/stop`.
 pub const TOKEN: &str = "x-wschat-token";
 
-/// Who takes the requests that want to become WebSockets.
+/// Handles requests to upgrade a connection to a WebSocket.
 #[async_trait]
 pub trait WebSockets: Send + Sync {
-    /// Answers an upgrade request: with 101, and then the connection is its own, or with a refusal.
+    /// Answers an upgrade request: with 101, after which it owns the connection, or with a refusal.
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>>;
 
-    /// The answer to an unsigned GET that asks for no upgrade, where its address is one of a WebSocket.
+    /// The answer to an unsigned GET without an upgrade at the address of a WebSocket API.
     fn without_upgrade(&self, _request: &Request) -> Option<Response> {
         None
     }
 }
 
-/// What `GET /_wschat/health` answers: who listens here.
+/// The answer of `GET /_wschat/health`: which process listens here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// `wschat`.
@@ -63,7 +63,7 @@ pub struct Health {
     pub started: String,
 }
 
-/// The port, bound: nobody is answered yet, but callers may already queue.
+/// The bound port: connections queue, but none is accepted yet.
 pub struct Listeners {
     v4: TcpListener,
     /// Absent where the machine has no IPv6.
@@ -98,23 +98,23 @@ impl Listeners {
     }
 }
 
-/// Everything behind the port.
+/// The server and everything it serves.
 pub struct Server {
     pub router: Arc<Router>,
     pub sockets: Arc<dyn WebSockets>,
     pub tls: TlsAcceptor,
     pub health: Health,
-    /// Whether requests that name this machine in any way are let in.
+    /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
-    /// What `/_wschat/stop` must be sent.
+    /// The token that `/_wschat/stop` requires.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Serves until told to stop, then lets answers under way finish, for a second at most. Sockets that were
-    /// upgraded are no longer the server's.
+    /// Serves until told to stop, then waits up to a second for answers in progress. Upgraded sockets are not waited
+    /// for: API Gateway owns them.
     pub async fn run(self: Arc<Self>, listeners: Listeners) {
         let mut stop = self.stop.subscribe();
         let mut connections = JoinSet::new();
@@ -125,7 +125,7 @@ impl Server {
                         connections.spawn(Arc::clone(&self).connection(stream, peer));
                     }
                     Err(error) => {
-                        // Out of descriptors, most likely: accepting at once again would only spin.
+                        // Most likely out of file descriptors: accepting again at once would spin.
                         tracing::warn!("cannot accept a connection: {error}");
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
@@ -135,45 +135,47 @@ impl Server {
             }
         }
         drop(listeners);
-        let _ = tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let mut stop = self.stop.subscribe();
         let mut first = [0];
         let peeked = tokio::select! {
-            peeked = tokio::time::timeout(HEAD, stream.peek(&mut first)) => peeked.unwrap_or(Ok(0)),
+            peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => peeked.unwrap_or(Ok(0)),
             () = stopped(&mut stop) => return,
         };
-        // Answers are written whole; waiting for more to send would only delay them.
+        // Answers are written in one piece; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         match peeked {
             Ok(0) | Err(_) => {}
-            Ok(_) if first[0] == TLS_HANDSHAKE => match tokio::time::timeout(HEAD, self.tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak_http(stream, peer).await,
-                Ok(Err(error)) => tracing::debug!("{peer} did not shake hands: {error}"),
-                Err(_) => tracing::debug!("{peer} did not finish its TLS handshake in time"),
-            },
-            Ok(_) => self.speak_http(stream, peer).await,
+            Ok(_) if first[0] == TLS_HANDSHAKE => {
+                match tokio::time::timeout(HEAD_TIMEOUT, self.tls.accept(stream)).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, peer).await,
+                    Ok(Err(error)) => tracing::debug!("the TLS handshake of {peer} failed: {error}"),
+                    Err(_) => tracing::debug!("{peer} did not finish its TLS handshake in time"),
+                }
+            }
+            Ok(_) => self.serve_http(stream, peer).await,
         }
     }
 
-    async fn speak_http(
+    async fn serve_http(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: SocketAddr,
     ) {
         let mut stop = self.stop.subscribe();
-        let spelling = Spelling::default();
-        let stream = spelling.clone().watch(stream);
+        let header_case = HeaderCase::default();
+        let stream = header_case.clone().watch(stream);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let server = Arc::clone(&self);
-            request.extensions_mut().insert(spelling.clone());
+            request.extensions_mut().insert(header_case.clone());
             async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
@@ -194,38 +196,38 @@ impl Server {
             return self.upgrade(request, peer).await;
         }
         let (parts, body) = request.into_parts();
-        let mut request = head(&parts);
+        let mut request = without_body(&parts);
         if !self.open
             && let Err(why) = admission::check(&request.headers)
         {
-            return on_wire(Response::json(403, &serde_json::json!({ "message": why })));
+            return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
         }
-        if let Some(answer) = self.own(&request) {
-            return on_wire(answer);
+        if let Some(answer) = self.process_endpoint(&request) {
+            return into_hyper(answer);
         }
         match read(body, self.router.body_limit(&request)).await {
             Ok(Some(body)) => {
                 request.body = body;
-                on_wire(self.router.answer(request).await)
+                into_hyper(self.router.answer(request).await)
             }
-            Ok(None) => on_wire(self.router.too_large(&request)),
+            Ok(None) => into_hyper(self.router.too_large(&request)),
             Err(error) => {
-                tracing::debug!("{peer} broke off its request: {error}");
-                on_wire(Response::empty(400))
+                tracing::debug!("{peer} did not send its whole request: {error}");
+                into_hyper(Response::empty(400))
             }
         }
     }
 
     async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let entry = Entry::new(&head(&parts));
+        let entry = Entry::new(&without_body(&parts));
         let response = self.sockets.upgrade(hyper::Request::from_parts(parts, body), peer).await;
         self.router.record("execute-api", "Connect", entry, response.status().as_u16());
         response
     }
 
-    /// What is asked of the process, not of the cloud.
-    fn own(&self, request: &Request) -> Option<Response> {
+    /// Answers the endpoints of the process itself, below `/_wschat`.
+    fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
             ("POST", "/_wschat/stop") => {
@@ -243,12 +245,12 @@ impl Server {
 
 /// Waits until the server is told to stop.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is as good.
+    // An error means that the server was dropped, which also ends the wait.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// The request without its body.
-fn head(parts: &http::request::Parts) -> Request {
+fn without_body(parts: &http::request::Parts) -> Request {
     let query = decode_query(parts.uri.query().unwrap_or_default().as_bytes());
     let scope = scope(&parts.headers, &query);
     Request {
@@ -264,8 +266,8 @@ fn head(parts: &http::request::Parts) -> Request {
     }
 }
 
-/// Reads a body; `None` where it is over `limit` bytes. The rest of one that is too long is read and dropped: who
-/// is still sending would not see the answer.
+/// Reads a body; `None` where it is over `limit` bytes. The rest of a body that is too long is read and discarded: a client
+/// that is still sending would not see the answer.
 async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> {
     let mut read = BytesMut::new();
     let mut fits = true;
@@ -281,7 +283,7 @@ async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> 
     Ok(fits.then(|| read.freeze()))
 }
 
-fn on_wire(response: Response) -> hyper::Response<Full<Bytes>> {
+fn into_hyper(response: Response) -> hyper::Response<Full<Bytes>> {
     let mut answer = hyper::Response::new(Full::new(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;

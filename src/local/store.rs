@@ -1,7 +1,7 @@
-//! Where the local cloud keeps what must survive a restart: one JSON file a service, replaced atomically.
+//! Persistence of the local cloud: one JSON file per service, replaced atomically.
 //!
-//! What was saved survives a crash of the process. Nothing is flushed to the disk itself: a machine that loses its power can
-//! lose the last changes, and a file that is damaged by that is named at the next start.
+//! What was saved survives a crash of the process. Nothing is synced to the disk: after a power failure the last changes may
+//! be lost, and a file that was damaged by it is reported at the next start.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,10 +21,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder, making it where it is missing.
+    /// Opens the folder, and creates it where it is missing.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
         fs::create_dir_all(&folder)?;
@@ -41,10 +41,10 @@ impl Store {
         self.folder.join(name)
     }
 
-    /// What was last saved under `name`; the default where nothing was.
+    /// Reads what was last saved under `name`; the default where there is no file.
     ///
     /// # Errors
-    /// When the file is there and cannot be read as `T`.
+    /// When the file exists and cannot be read as `T`.
     pub fn load<T: DeserializeOwned + Default>(&self, name: &str) -> io::Result<T> {
         match fs::read(self.file(name)) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| damaged(&self.file(name), &error)),
@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// Replaces what is saved under `name`; a crash of the process leaves the old or the new, never half of either.
+    /// Replaces the file of `name`; a crash of the process leaves the old or the new content, never a part.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -61,7 +61,7 @@ impl Store {
         write_atomically(&self.file(name), &serde_json::to_vec(state)?)
     }
 
-    /// The same, for the user's eyes only.
+    /// As [`Store::save`], in a file that only the user can read.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -74,9 +74,9 @@ impl Store {
     }
 }
 
-/// A service's state: what its file says, and the same in memory.
+/// A service's state in memory and on disk.
 #[derive(Debug)]
-pub struct Kept<T> {
+pub struct PersistedState<T> {
     store: Store,
     name: &'static str,
     unsaved: fn(io::Error) -> ApiError,
@@ -84,11 +84,11 @@ pub struct Kept<T> {
     changing: Mutex<()>,
 }
 
-impl<T: Clone + Default + Serialize + DeserializeOwned> Kept<T> {
-    /// Loads what was last saved under `name`. `unsaved` words the refusal of a change that cannot be saved.
+impl<T: Clone + Default + Serialize + DeserializeOwned> PersistedState<T> {
+    /// Loads what was last saved under `name`. `unsaved` makes the service's error for a change that cannot be saved.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file exists and cannot be read.
     pub fn open(store: Store, name: &'static str, unsaved: fn(io::Error) -> ApiError) -> io::Result<Self> {
         let state = RwLock::new(Arc::new(store.load(name)?));
         Ok(Self { store, name, unsaved, state, changing: Mutex::new(()) })
@@ -99,15 +99,15 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Kept<T> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks something up.
+    /// Reads from the state.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.now())
     }
 
-    /// Makes the next state, saves it, and only then lets it be seen: a change that fails has not happened.
+    /// Applies a change to a copy of the state, saves it, and only then publishes it: a change that fails has no effect.
     ///
     /// # Errors
-    /// The change's own, or that it could not be saved.
+    /// The change's own error, or that of a state that could not be saved.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> Result<R, ApiError>) -> Result<R, ApiError> {
         let _changing = lock(&self.changing);
         let mut next = T::clone(&self.now());
@@ -118,7 +118,7 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Kept<T> {
     }
 }
 
-/// A file that is not what was written to it.
+/// A file whose content cannot be read any more.
 #[derive(Debug, thiserror::Error)]
 #[error("{} is damaged: {why}", .file.display())]
 pub struct Damaged {
@@ -126,12 +126,12 @@ pub struct Damaged {
     pub why: String,
 }
 
-/// That a file is damaged, as an error of reading it.
+/// A [`Damaged`] error as an I/O error.
 pub fn damaged(file: &Path, why: &impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, Damaged { file: file.to_owned(), why: why.to_string() })
 }
 
-/// Writes beside `path`, then renames over it.
+/// Writes a temporary file beside `path`, then renames it over `path`.
 ///
 /// # Errors
 /// When the file cannot be written or renamed.
@@ -139,7 +139,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, bytes, fs::File::options())
 }
 
-/// The same for what only the user may read: keys and tokens.
+/// As [`write_atomically`], in a file that only the user can read: for keys and tokens.
 ///
 /// # Errors
 /// When the file cannot be written or renamed.

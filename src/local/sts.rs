@@ -1,4 +1,4 @@
-//! STS: who a caller is, and temporary credentials.
+//! STS: the caller's identity, and temporary credentials.
 
 use std::io;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::clock::{iso8601, now_millis};
+use super::context::{ACCOUNT, CloudContext};
 use super::iam::{Iam, temporary_credentials};
+use super::ports::Credentials;
 use super::query::{Query, Xml, answer};
-use super::seams::Credentials;
-use super::shell::{ACCOUNT, Shell};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use crate::core::iam::need::Need;
 
@@ -17,9 +17,9 @@ const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const OPERATIONS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
 
 /// The shortest ARN, in bytes (STS service model).
-const SHORTEST_ARN: usize = 20;
+const MIN_ARN_LENGTH: usize = 20;
 
-/// The token service of the account; it keeps nothing of its own.
+/// The token service of the account; it has no state of its own.
 #[derive(Debug)]
 pub struct Sts {
     iam: Arc<Iam>,
@@ -29,8 +29,8 @@ impl Sts {
     /// Opens the service over the account's IAM.
     ///
     /// # Errors
-    /// None: it keeps nothing.
-    pub fn open(_shell: &Shell, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
+    /// None: it has no state.
+    pub fn open(_shell: &CloudContext, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self { iam }))
     }
 
@@ -47,7 +47,7 @@ impl Sts {
         Ok(Xml::new().element("AssumedRoleUser", user).element("Credentials", written(&credentials, seconds)))
     }
 
-    /// Credentials for the caller itself, which needs no remembering: a key nobody knows is the local user's.
+    /// Credentials for the caller itself. They need not be recorded: an unknown key is the local user's.
     fn session_token(&self, query: &Query) -> Result<Xml, ApiError> {
         if self.iam.identity(&query.caller).role.is_some() {
             let message = "Cannot call GetSessionToken with session credentials";
@@ -80,7 +80,7 @@ impl Service for Sts {
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
         match (operation, Query::read(request).get("RoleArn")) {
             ("AssumeRole", Some(role)) => vec![Need::new("sts:AssumeRole", role)],
-            // Everybody may ask who he is (STS API reference, GetCallerIdentity), and get a token for himself.
+            // GetCallerIdentity needs no permission (STS API reference), and neither does a token for the caller itself.
             _ => Vec::new(),
         }
     }
@@ -96,17 +96,17 @@ impl Service for Sts {
     }
 }
 
-/// Whether `text` is an ARN: all of its parts there, and none empty but the region and the account (recorded answers of
+/// Whether `text` is an ARN: it has all parts, and none is empty except the region and the account (recorded answers of
 /// AWS).
 ///
 /// # Errors
-/// `ValidationError` for what is none.
+/// `ValidationError` for text that is no ARN.
 fn check_arn(text: &str) -> Result<(), ApiError> {
     let refused = |message: String| Err(ApiError::new(400, "ValidationError", message));
-    if text.len() < SHORTEST_ARN {
+    if text.len() < MIN_ARN_LENGTH {
         return refused(format!(
             "1 validation error detected: Value '{text}' at 'roleArn' failed to satisfy constraint: Member must have \
-             length greater than or equal to {SHORTEST_ARN}"
+             length greater than or equal to {MIN_ARN_LENGTH}"
         ));
     }
     let parts: Vec<&str> = text.splitn(6, ':').collect();
@@ -131,19 +131,19 @@ fn written(credentials: &Credentials, seconds: u32) -> Xml {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::ports::Roles;
     use crate::local::query::testing::{call, texts};
-    use crate::local::seams::Roles;
     use crate::local::store::Store;
 
     fn open(folder: &tempfile::TempDir) -> (Arc<Iam>, Arc<Sts>) {
-        let shell = Shell {
+        let context = CloudContext {
             port: 0,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
             ca_bundle: folder.path().join("ca.pem"),
         };
-        let iam = Iam::open(&shell).unwrap();
-        let sts = Sts::open(&shell, iam.clone()).unwrap();
+        let iam = Iam::open(&context).unwrap();
+        let sts = Sts::open(&context, iam.clone()).unwrap();
         (iam, sts)
     }
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_role_is_assumed_by_whom_it_trusts() {
+    async fn only_trusted_principals_can_assume_a_role() {
         let folder = tempfile::tempdir().unwrap();
         let (iam, sts) = open(&folder);
         create_role(&iam, "open", r#"{"AWS":"arn:aws:iam::000000000000:root"}"#).await;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_arn_is_refused_as_aws_does() {
+    fn invalid_arns_get_aws_errors() {
         for text in [
             "nothing-valid-in-here",
             "arn::b:::something/test-role",
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_gets_no_token_of_somebody_else() {
+    async fn session_credentials_cannot_get_a_session_token() {
         let folder = tempfile::tempdir().unwrap();
         let (iam, sts) = open(&folder);
         create_role(&iam, "worker", r#"{"Service":"lambda.amazonaws.com"}"#).await;

@@ -1,10 +1,10 @@
 //! The local cloud's own certificate authority, and the server side of TLS.
 //!
-//! The CA is made once and kept; the certificate it signs for the server is made at every start and never written
-//! down. The CA can sign for loopback names alone (name constraints), so trusting it costs nothing elsewhere.
+//! The CA is created once and kept; the server certificate is created at every start and never written to disk. Name
+//! constraints limit the CA to loopback names, so trusting it is no risk for other hosts.
 //!
-//! Handlers also reach this cloud's APIs by the names that these have on AWS. A second CA signs for those. Handlers alone
-//! trust it, its key is never written down, and a new one is made at every start.
+//! Handlers also reach this cloud's APIs by their AWS host names. A second CA signs for those. Only handlers trust it, its
+//! key is never written to disk, and it is created again at every start.
 
 use std::collections::HashMap;
 use std::fs;
@@ -28,32 +28,32 @@ use tokio_rustls::TlsAcceptor;
 use super::conditions::lock;
 use super::store::{Store, write_atomically, write_private};
 
-/// The file with the CA and the machine's own roots, in the data folder.
+/// The file with the CA and the machine's own root certificates, in the data folder.
 pub const CA_BUNDLE: &str = "ca-bundle.pem";
 
-/// The names of the server itself. No `*.localhost`: OpenSSL and rustls take no wildcard right below a top-level name,
-/// rustls not even a certificate that has one among others.
+/// The names of the server itself. No `*.localhost`: OpenSSL and rustls reject wildcards right below a top-level name, and
+/// rustls rejects the whole certificate.
 const OWN_NAMES: &[&str] = &["localhost", "*.execute-api.localhost", "127.0.0.1", "::1"];
 
-/// For how many names of AWS's certificates are kept.
-const MOST_NAMES: usize = 1000;
+/// For how many AWS host names certificates are cached.
+const MAX_CACHED_NAMES: usize = 1000;
 
-/// How long the server's certificate is good for: clients refuse more than 398 days.
+/// How long the server's certificate is valid: clients refuse more than 398 days.
 const LEAF_DAYS: i64 = 397;
 
 /// TLS as the server needs it.
 pub struct Tls {
     pub acceptor: TlsAcceptor,
-    /// PEM: the CA and the machine's own roots. Programs that are given it trust this cloud and the rest of the
-    /// world.
+    /// The PEM file with the CA and the machine's own root certificates: programs that use it trust this cloud and
+    /// public servers.
     pub ca_bundle: PathBuf,
 }
 
-/// Opens the CA of a data folder, making it where it is missing, and a certificate for `localhost`, `127.0.0.1`,
-/// `::1` and `*.execute-api.localhost`. The CA alone is in `ca.pem`.
+/// Opens the CA of a data folder, or creates it, and creates a certificate for `localhost`, `127.0.0.1`,
+/// `::1` and `*.execute-api.localhost`. `ca.pem` has only the CA.
 ///
 /// # Errors
-/// When the folder cannot be read or written, or a key not be made.
+/// When the folder cannot be read or written, or a key cannot be created.
 pub fn open(store: &Store) -> io::Result<Tls> {
     let authority = Authority::open(&store.path("ca.pem"), &store.path("ca-key.pem"))?;
     let of_aws = Authority::make(&["amazonaws.com", "amazonaws.com.cn"])?;
@@ -69,11 +69,11 @@ pub fn open(store: &Store) -> io::Result<Tls> {
     Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), ca_bundle })
 }
 
-/// Which certificate a client is shown.
+/// Chooses the certificate for a client by the requested name.
 struct Certificates {
     own: Arc<CertifiedKey>,
     of_aws: Authority,
-    /// Those that were asked for so far, by name.
+    /// Certificates for AWS host names that clients have asked for.
     made: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
 
@@ -91,8 +91,8 @@ impl ResolvesServerCert for Certificates {
                 return Some(Arc::clone(certificate));
             }
             let certificate = self.of_aws.server_certificate(&[name]).ok()?;
-            // Names are made up at no cost: what is kept must not grow without end.
-            if made.len() < MOST_NAMES {
+            // Clients can ask for any number of names: the cache must not grow without limit.
+            if made.len() < MAX_CACHED_NAMES {
                 made.insert(name.to_owned(), Arc::clone(&certificate));
             }
             Some(certificate)
@@ -101,7 +101,7 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// Whether a host is that of an API of API Gateway's on AWS: `{apiId}.execute-api.{region}.amazonaws.com`.
+/// Whether a host is that of an API Gateway API on AWS: `{apiId}.execute-api.{region}.amazonaws.com`.
 pub fn is_api_on_aws(host: &str) -> bool {
     let Some((id, rest)) = host.split_once(".execute-api.") else { return false };
     let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"));
@@ -133,13 +133,13 @@ impl Authority {
         Ok(Self { pem, issuer: Issuer::new(parameters, signing_key) })
     }
 
-    /// One that signs for the names below `domains`, kept in memory alone.
+    /// A CA that signs for names below `domains` and is never written to disk.
     fn make(domains: &[&str]) -> io::Result<Self> {
         let signing_key = KeyPair::generate().map_err(io::Error::other)?;
         let domains = domains.iter().map(|domain| GeneralSubtree::DnsName((*domain).to_owned())).collect();
         let mut parameters = Self::parameters(domains);
         if let Some(constraints) = &mut parameters.name_constraints {
-            // What is said of names says nothing of addresses.
+            // Constraints on names do not apply to IP addresses.
             constraints.excluded_subtrees = vec![
                 GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([0; 4], 0)),
                 GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix([0; 16], 0)),
@@ -149,7 +149,7 @@ impl Authority {
         Ok(Self { pem, issuer: Issuer::new(parameters, signing_key) })
     }
 
-    /// The same at every start: what a certificate says of its issuer must match what the CA's own says.
+    /// The same parameters at every start: the issuer in a certificate must match the subject of the kept CA certificate.
     fn parameters(permitted_subtrees: Vec<GeneralSubtree>) -> CertificateParams {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = DistinguishedName::new();
@@ -162,7 +162,7 @@ impl Authority {
         parameters
     }
 
-    /// A certificate for a server of these names, and its key.
+    /// A server certificate for these names, with its key.
     fn server_certificate(&self, names: &[&str]) -> io::Result<Arc<CertifiedKey>> {
         let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(owned).map_err(io::Error::other)?;
@@ -189,7 +189,7 @@ fn loopback() -> Vec<GeneralSubtree> {
     ]
 }
 
-/// The certificates of CAs, then the machine's own roots, as many of them as can be read.
+/// The given CA certificates, then the machine's own root certificates, as many as can be read.
 fn bundle(authorities: &[&str]) -> String {
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ca_speaks_for_loopback_alone() {
+    fn the_ca_signs_only_for_loopback_names() {
         let (_folder, store) = store();
         let authority = Authority::open(&store.path("ca.pem"), &store.path("ca-key.pem")).unwrap();
         for name in ["localhost", "a.localhost", "x1.execute-api.localhost", "127.0.0.1", "::1"] {
@@ -287,12 +287,12 @@ mod tests {
         let bundle = fs::read(tls.ca_bundle).unwrap();
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bundle).collect::<Result<_, _>>().unwrap();
         assert_eq!(certificates[0], CertificateDer::from_pem_file(store.path("ca.pem")).unwrap());
-        // The second is that of the CA for names of AWS's.
+        // The second certificate is the CA for AWS host names.
         assert_eq!(certificates[2..], rustls_native_certs::load_native_certs().certs[..]);
     }
 
     #[test]
-    fn the_second_ca_speaks_for_aws_alone_and_is_another_at_every_start() {
+    fn the_second_ca_signs_only_for_aws_and_is_new_at_every_start() {
         let name = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
         let [one, two] = [(), ()].map(|()| Authority::make(&["amazonaws.com"]).unwrap());
         assert!(trusts(&one.pem, &leaf(&one, &[name]), name));

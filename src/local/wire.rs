@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::iam::need::Need;
 
-/// One AWS API call as it came over the wire.
+/// One AWS API call as it was received.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: Method,
@@ -24,7 +24,7 @@ pub struct Request {
     pub caller: Caller,
 }
 
-/// Who sent a request, as its SigV4 credential scope says. Signatures are not verified: the port is loopback's.
+/// The caller of a request, by its SigV4 credential scope. Signatures are not verified (`access`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
     pub access_key: Option<String>,
@@ -33,7 +33,7 @@ pub struct Caller {
 }
 
 impl Request {
-    /// A request from Ireland by nobody in particular, for tests.
+    /// An unsigned request to eu-west-1, for tests.
     #[cfg(test)]
     pub fn in_test(method: &str, path: &str, body: &str) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Request {
     }
 }
 
-/// An answer, before it is put on the wire.
+/// An answer, before it is sent.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: StatusCode,
@@ -112,7 +112,7 @@ impl Response {
     }
 }
 
-/// A refusal in AWS's words: status, error code, message, and what else the error's shape carries.
+/// An AWS error: status, error code, message, and further members of the error's shape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     pub status: u16,
@@ -134,7 +134,7 @@ impl ApiError {
     }
 }
 
-/// How a service puts answers and errors on the wire.
+/// The protocol of a service: how it encodes answers and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// `X-Amz-Target`, JSON 1.0 (DynamoDB).
@@ -166,7 +166,7 @@ impl Protocol {
             }
             Self::RestJson { capital_message } => {
                 let mut body = error.fields.clone();
-                // Some shapes of a service spell it otherwise than the rest; those bring it along.
+                // Some error shapes spell it differently from the rest of their service; those have it in `fields`.
                 if !body.contains_key("message") && !body.contains_key("Message") {
                     let key = if capital_message { "Message" } else { "message" };
                     body.insert(key.to_owned(), json!(error.message));
@@ -193,15 +193,15 @@ impl Protocol {
     }
 }
 
-/// Text made safe for an XML element.
+/// Escapes text for an XML element.
 pub fn xml_escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// One AWS service behind the port.
+/// One AWS service of the local cloud.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// The name under which `aws-conditions.toml` and the call log know it (`lambda`, `apigatewayv2`, …).
+    /// The name in conditions files and in the call log (`lambda`, `apigatewayv2`, …).
     fn name(&self) -> &'static str;
 
     fn protocol(&self) -> Protocol;
@@ -209,16 +209,16 @@ pub trait Service: Send + Sync {
     /// The operation a request asks for, as AWS's API reference spells it (`CreateFunction`).
     ///
     /// # Errors
-    /// What AWS answers to a request for no operation it knows.
+    /// AWS's error for an unknown operation.
     fn operation(&self, request: &Request) -> Result<&'static str, ApiError>;
 
-    /// For operations that change an API Gateway API: its id. Overlapping ones may collide (`conditions`).
-    fn contended(&self, _operation: &str, _request: &Request) -> Option<String> {
+    /// The id of the API Gateway API that an operation changes, if it does. Concurrent changes may conflict (`conditions`).
+    fn mutated_api(&self, _operation: &str, _request: &Request) -> Option<String> {
         None
     }
 
-    /// Every permission that a call of `operation` needs, after AWS's Service Authorization Reference. A request that
-    /// cannot be read needs what can be told of it: the service refuses it anyway.
+    /// Every permission that a call of `operation` needs, after AWS's Service Authorization Reference. For a request that
+    /// cannot be parsed completely they may be incomplete: the service refuses it anyway.
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need>;
 
     /// Carries out `operation`.

@@ -5,7 +5,7 @@ use crate::common::inventory::{Inventory, same};
 use crate::common::template::{Template, tags};
 use crate::common::{Cloud, Run, repository, template};
 use serde_json::{Value, json};
-use wschat::local::shell::ACCOUNT;
+use wschat::local::context::ACCOUNT;
 
 const STRICT: &str = "[strict]\niam = true\n";
 

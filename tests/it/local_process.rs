@@ -183,7 +183,7 @@ fn calls_need_the_key_in_the_data_folder() {
     cloud.ok(&["start"]);
     let refusal = cloud.fails(&["start", "--open"]);
     assert!(
-        refusal.contains("the local cloud runs for those alone who have its access key\n  stop it first: "),
+        refusal.contains("the local cloud is already running and requires its access key\n  stop it first: "),
         "{refusal}"
     );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
-use crate::local::call_log::{self, Call};
+use crate::local::call_log::{self, LoggedCall};
 use crate::local::process;
 use crate::ui::Ui;
 
@@ -37,7 +37,7 @@ impl Args {
 
 /// One call as a line for people; what is no call is shown as it is.
 fn show(line: &str) -> String {
-    let Ok(call) = serde_json::from_str::<Call>(line) else { return line.to_owned() };
+    let Ok(call) = serde_json::from_str::<LoggedCall>(line) else { return line.to_owned() };
     let name = format!("{}.{}", call.service, call.operation);
     let code = call.code.unwrap_or_default();
     let shown = format!("{}  {}  {:>6} ms  {:<10}  {name}  {code}", call.at, call.status, call.ms, call.region);

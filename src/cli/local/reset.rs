@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
-use crate::local::part::Part;
+use crate::local::data_part::DataPart;
 use crate::local::process;
 use crate::ui::Ui;
 
@@ -13,7 +13,7 @@ use crate::ui::Ui;
 pub struct Args {
     /// Delete this part alone
     #[arg(long, value_name = "PART", value_parser = parts())]
-    only: Option<Part>,
+    only: Option<DataPart>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -36,7 +36,7 @@ impl Args {
     }
 }
 
-fn parts() -> impl TypedValueParser<Value = Part> {
-    PossibleValuesParser::new(Part::ALL.map(Part::name))
-        .try_map(|name| Part::ALL.into_iter().find(|part| part.name() == name).ok_or("it is none of them"))
+fn parts() -> impl TypedValueParser<Value = DataPart> {
+    PossibleValuesParser::new(DataPart::ALL.map(DataPart::name))
+        .try_map(|name| DataPart::ALL.into_iter().find(|part| part.name() == name).ok_or("it is none of them"))
 }

@@ -7,8 +7,8 @@ use crate::cli::Failure;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
 use crate::local::lambda;
-use crate::local::process::Options;
-use crate::local::seams::Sdk;
+use crate::local::ports::SdkInstaller;
+use crate::local::process::ServerOptions;
 use crate::local::serve::serve;
 use crate::package;
 
@@ -32,7 +32,7 @@ impl Args {
             .init();
         // It ends at Ctrl-C by itself, when it has put away what it holds.
         let _claim = Claim::new();
-        let options = Options { port: self.port, conditions: self.conditions, open: self.open };
+        let options = ServerOptions { port: self.port, conditions: self.conditions, open: self.open };
         serve(data, options, Arc::new(Installed(lambda::folder(data)))).await?;
         Ok(Exit::Ok)
     }
@@ -42,8 +42,8 @@ impl Args {
 struct Installed(PathBuf);
 
 #[async_trait]
-impl Sdk for Installed {
-    async fn bring(&self, runtime: &str, code: &Path) -> Result<(), String> {
+impl SdkInstaller for Installed {
+    async fn install(&self, runtime: &str, code: &Path) -> Result<(), String> {
         package::install_sdk(runtime, code, &self.0).await.map_err(|error| error.to_string())
     }
 }

@@ -4,7 +4,7 @@ use super::DataFolder;
 use crate::cli::Failure;
 use crate::cli::command::Command;
 use crate::cli::exit::Exit;
-use crate::local::process::{self, Options, Origin, ProcessError};
+use crate::local::process::{self, ProcessError, ServerOptions, StartOutcome};
 use crate::ui::Ui;
 
 /// Start the local cloud, unless it runs already
@@ -25,7 +25,7 @@ pub struct Args {
 
 impl Args {
     pub async fn run(self, data: &DataFolder, ui: &Ui) -> Result<Exit, Failure> {
-        let options = Options { port: self.port, conditions: self.conditions, open: self.open };
+        let options = ServerOptions { port: self.port, conditions: self.conditions, open: self.open };
         let running = match process::ensure(&data.path, &options).await {
             Err(error @ (ProcessError::OtherPort(_) | ProcessError::OtherConditions(_) | ProcessError::NotOpen)) => {
                 let stop = Command::new("local stop").with(data);
@@ -33,10 +33,10 @@ impl Args {
             }
             running => running?,
         };
-        let how = match running.origin {
-            Origin::Found => "runs already",
-            Origin::Started => "runs",
-            Origin::Replaced => "was restarted for this build of wschat; it runs",
+        let how = match running.outcome {
+            StartOutcome::Found => "runs already",
+            StartOutcome::Started => "runs",
+            StartOutcome::Replaced => "was restarted for this build of wschat; it runs",
         };
         ui.line(format!("The local cloud {how} on http://localhost:{} (pid {}).", running.port, running.pid));
         if let Some(file) = running.conditions {

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
-use crate::local::process::{self, LOG, State};
+use crate::local::process::{self, LOG, ServerState};
 use crate::ui::Ui;
 
 /// Show whether the local cloud runs, and where
@@ -14,16 +14,16 @@ pub struct Args {}
 impl Args {
     pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
         match process::state(data).await {
-            State::Stopped => {
+            ServerState::Stopped => {
                 ui.line(format!("The local cloud in {} is not running.", data.display()));
                 Ok(Exit::NotThere)
             }
-            State::Silent => {
+            ServerState::Silent => {
                 let log = data.join(LOG);
                 ui.line(format!("The local cloud in {} does not answer; see {}.", data.display(), log.display()));
                 Ok(Exit::Failed)
             }
-            State::Running(running) => {
+            ServerState::Running(running) => {
                 ui.line(format!("The local cloud runs on http://localhost:{}.", running.port));
                 ui.line(format!("  pid         {}", running.pid));
                 ui.line(format!("  version     {}", running.version));

@@ -1,4 +1,4 @@
-//! Access logs: a line for each request of a client, in the stage's own format, in the log group that the stage names
+//! Access logs: a line for each request of a client, in the stage's format, written to the stage's log group
 //! (developer guide, "Configure logging for WebSocket APIs" and "WebSocket API mapping template reference").
 
 use std::sync::LazyLock;
@@ -8,41 +8,41 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::event::{self, Occasion, Origin};
+use super::event::{self, Origin, RequestInfo};
 use super::model::AccessLogSettings;
-use crate::local::seams::{LogEvent, LogSink};
+use crate::local::ports::{LogEvent, LogSink};
 
-/// What became of one request of a client.
+/// The access log record of one request of a client.
 #[derive(Debug)]
-pub struct Record {
-    pub occasion: Occasion,
+pub struct AccessRecord {
+    pub request_info: RequestInfo,
     /// `CONNECT`, `MESSAGE` or `DISCONNECT`.
     pub event_type: &'static str,
-    /// As far as one was selected.
+    /// The route, where one was selected.
     pub route_key: Option<String>,
-    /// Of a message.
+    /// The message's id, for a message.
     pub message_id: Option<String>,
-    /// What the client was answered, or would have been over HTTP.
+    /// The status of the answer to the client, or what it would be over HTTP.
     pub status: u16,
-    /// What the client was told went wrong.
+    /// The error message in the answer.
     pub error: Option<&'static str>,
     pub integration: Option<Integration>,
 }
 
-/// What an integration took and brought.
+/// Latency and result of an integration.
 #[derive(Debug)]
 pub struct Integration {
     pub latency: Duration,
-    /// What the function said.
+    /// The status code that the function returned.
     pub status: Option<u16>,
     pub error: Option<&'static str>,
 }
 
-impl Record {
-    /// A request that comes in now.
+impl AccessRecord {
+    /// The record of a request that is received now.
     pub fn new(event_type: &'static str) -> Self {
         Self {
-            occasion: Occasion::now(),
+            request_info: RequestInfo::now(),
             event_type,
             route_key: None,
             message_id: None,
@@ -52,7 +52,7 @@ impl Record {
         }
     }
 
-    /// Writes it where a stage wants it written. A group that is no longer there is not made again.
+    /// Writes the record to the stage's log group. A deleted group is not created again.
     pub fn write(&self, settings: &AccessLogSettings, origin: &Origin, region: &str, logs: &dyn LogSink) {
         let (Some(arn), Some(format)) = (&settings.destination_arn, &settings.format) else { return };
         let Some((_, group)) = arn.split_once(":log-group:") else { return };
@@ -61,15 +61,15 @@ impl Record {
             return;
         }
         let event = LogEvent {
-            timestamp: event::milliseconds(self.occasion.at),
-            message: filled(format, |name| self.variable(name, origin)),
+            timestamp: event::milliseconds(self.request_info.at),
+            message: substitute(format, |name| self.variable(name, origin)),
         };
-        // AWS's are 32 such letters, too, and mean nothing.
+        // AWS's stream names are 32 hexadecimal digits without a documented meaning.
         let stream = hex::encode(&Sha256::digest(format!("{}/{}", origin.api_id, origin.stage))[..16]);
         logs.append(region, group, &stream, vec![event]);
     }
 
-    /// What a variable of `$context` stands for.
+    /// The value of a `$context` variable.
     fn variable(&self, name: &str, origin: &Origin) -> Option<String> {
         let integration = self.integration.as_ref();
         let text = |text: &str| Some(text.to_owned());
@@ -81,7 +81,7 @@ impl Record {
             "error.message" => self.error.map(str::to_owned),
             "error.messageString" => self.error.map(|error| json!(error).to_string()),
             "eventType" => text(self.event_type),
-            "extendedRequestId" | "requestId" => text(&self.occasion.request_id),
+            "extendedRequestId" | "requestId" => text(&self.request_info.request_id),
             "identity.sourceIp" => text(&origin.source_ip),
             "identity.userAgent" => origin.user_agent.clone(),
             "integration.error" | "integrationErrorMessage" => integration?.error.map(str::to_owned),
@@ -91,8 +91,8 @@ impl Record {
             "integration.latency" | "integrationLatency" => Some(integration?.latency.as_millis().to_string()),
             "integration.status" => integration?.status.map(|status| status.to_string()),
             "messageId" => self.message_id.clone(),
-            "requestTime" => Some(event::request_time(self.occasion.at)),
-            "requestTimeEpoch" => Some(event::milliseconds(self.occasion.at).to_string()),
+            "requestTime" => Some(event::request_time(self.request_info.at)),
+            "requestTimeEpoch" => Some(event::milliseconds(self.request_info.at).to_string()),
             "routeKey" => self.route_key.clone(),
             "stage" => text(&origin.stage),
             "status" => Some(self.status.to_string()),
@@ -104,8 +104,8 @@ impl Record {
     }
 }
 
-/// A format with the values of its `$context` variables; one without a value is a hyphen.
-fn filled(format: &str, value: impl Fn(&str) -> Option<String>) -> String {
+/// A format with its `$context` variables replaced by their values; a hyphen for one without a value.
+fn substitute(format: &str, value: impl Fn(&str) -> Option<String>) -> String {
     static VARIABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$context((?:\.[A-Za-z0-9_-]+)+)").ok());
     let Some(variable) = &*VARIABLE else { return format.to_owned() };
     let hyphen = || "-".to_owned();
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_is_filled() {
+    fn variables_of_a_format_are_substituted() {
         let value = |name: &str| match name {
             "requestId" => Some("1".to_owned()),
             "authorizer.who" => Some("$context.requestId".to_owned()),
@@ -131,7 +131,7 @@ mod tests {
             ("$context.requestId. $context. $other", "1. $context. $other"),
             ("$context.authorizer.who", "$context.requestId"),
         ] {
-            assert_eq!(filled(format, value), expected, "{format}");
+            assert_eq!(substitute(format, value), expected, "{format}");
         }
     }
 }

@@ -1,20 +1,20 @@
-//! The account's settings, of which there is one: the role with which stages write logs.
+//! The account's only setting: the role with which stages write logs.
 //!
-//! On AWS an account begins without one. This one begins with one: what a developer tries here shall not fail for the
-//! want of what no template can give. Taken away (`aws apigateway update-account`), stages that log are refused as on AWS.
+//! A new account on AWS has no such role. This one has one by default, because templates cannot set it and logging should work
+//! without manual setup. After it is removed (`aws apigateway update-account`), stages with logging are refused as on AWS.
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Call;
+use super::ControlCall;
 use super::model::State;
 use super::rules::{Answer, bad_request};
 use crate::local::wire::{ApiError, Response};
 
-/// What the account begins with.
+/// The default role.
 const ROLE: &str = "arn:aws:iam::000000000000:role/apigateway-logs";
 
-/// The path of the one setting that can be changed.
+/// The path of the only setting that can be changed.
 const ROLE_PATH: &str = "/cloudwatchRoleArn";
 
 #[derive(Debug, Deserialize)]
@@ -32,8 +32,8 @@ struct Operation {
     value: String,
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
-    // What AWS answers beside the role is the same for every account that has not asked for more.
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
+    // The other members of the answer are the same for every account without raised quotas.
     let mut account = json!({
         "apiKeyVersion": "4",
         "features": ["UsagePlans"],
@@ -45,7 +45,7 @@ pub fn get(state: &State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &account))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     for Operation { op, path, value } in call.request.json::<Patch>()?.patch_operations {
         if op != "replace" || path != ROLE_PATH {
             return Err(bad_request(format!("Invalid patch operation specified: {op} {path}")));
@@ -62,7 +62,7 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
 /// Whether stages in `region` may log.
 ///
 /// # Errors
-/// AWS's refusal where the account has no role for it.
+/// AWS's refusal where the account has no role for logging.
 pub fn check_logging(state: &State, region: &str) -> Result<(), ApiError> {
     match role(state, region) {
         Some(_) => Ok(()),

@@ -1,24 +1,24 @@
 //! CreateApi, GetApi, GetApis, UpdateApi, DeleteApi.
 
-use super::Call;
+use super::ControlCall;
 use super::model::{Api, ApiConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
-use crate::local::shell::ACCOUNT;
+use crate::local::context::ACCOUNT;
 use crate::local::wire::{ApiError, Response};
 
 impl State {
-    /// The API that a call names, in the region it was signed for.
-    pub(super) fn api(&self, call: &Call<'_>) -> Result<&Api, ApiError> {
+    /// The API of a call, in the region that the call is signed for.
+    pub(super) fn api(&self, call: &ControlCall<'_>) -> Result<&Api, ApiError> {
         self.apis.get(call.id(0)).filter(|api| api.region == call.region()).ok_or_else(|| unknown(call.id(0)))
     }
 
-    /// As [`State::api`], to be changed.
-    pub(super) fn api_mut(&mut self, call: &Call<'_>) -> Result<&mut Api, ApiError> {
+    /// As [`State::api`], mutable.
+    pub(super) fn api_mut(&mut self, call: &ControlCall<'_>) -> Result<&mut Api, ApiError> {
         self.apis.get_mut(call.id(0)).filter(|api| api.region == call.region()).ok_or_else(|| unknown(call.id(0)))
     }
 }
 
-pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;
     let tags = super::tags::given(&members)?;
     let config: ApiConfig = rules::parse(members)?;
@@ -40,16 +40,16 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::json(200, &representation(call, call.id(0), state.api(call)?)))
 }
 
-pub fn list(state: &State, call: &Call<'_>) -> Answer {
+pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let here = state.apis.iter().filter(|(_, api)| api.region == call.region());
     rules::page(call.request, here.map(|(id, api)| (id.clone(), representation(call, id, api))))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut patch = rules::members(call.request)?;
     patch.remove("protocolType");
     let api = state.api_mut(call)?;
@@ -59,7 +59,7 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &representation(call, call.id(0), api)))
 }
 
-pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     state.api(call)?;
     state.apis.remove(call.id(0));
     Ok(Response::empty(204))
@@ -72,7 +72,7 @@ fn check(config: &ApiConfig) -> Result<(), ApiError> {
     rules::one_of("ipAddressType", &config.ip_address_type, &["ipv4", "dualstack"])?;
     match config.protocol_type.as_str() {
         "WEBSOCKET" => {}
-        "HTTP" => return Err(rules::not_local("An API with protocolType HTTP")),
+        "HTTP" => return Err(rules::unsupported("An API with protocolType HTTP")),
         _ => return Err(bad_request("Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]")),
     }
     if config.route_selection_expression.is_empty() {
@@ -81,10 +81,10 @@ fn check(config: &ApiConfig) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn representation(call: &Call<'_>, id: &str, api: &Api) -> Members {
+fn representation(call: &ControlCall<'_>, id: &str, api: &Api) -> Members {
     let mut members = rules::object(&api.config);
     members.insert("apiId".to_owned(), id.into());
-    members.insert("apiEndpoint".to_owned(), format!("ws://{}/{id}", call.shell.authority()).into());
+    members.insert("apiEndpoint".to_owned(), format!("ws://{}/{id}", call.context.authority()).into());
     members.insert("createdDate".to_owned(), api.created_date.as_str().into());
     members.insert("tags".to_owned(), rules::object(&api.tags).into());
     members

@@ -1,4 +1,4 @@
-//! Asking a Lambda authorizer whether a client may connect (developer guide, "Control access to WebSocket APIs with AWS
+//! Lambda authorizers, which decide whether a client may connect (developer guide, "Control access to WebSocket APIs with AWS
 //! Lambda REQUEST authorizers").
 
 use std::time::Duration;
@@ -12,24 +12,25 @@ use super::integration;
 use super::model::{AuthorizerConfig, Strings};
 use crate::core::iam::evaluate::{Verdict, verdict};
 use crate::core::iam::need::Need;
-use crate::local::seams::Functions;
+use crate::local::ports::Functions;
 
-/// What an identity source begins with.
-pub const SOURCES: &[&str] = &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
+/// The prefixes of identity sources.
+pub const IDENTITY_SOURCES: &[&str] =
+    &["route.request.header.", "route.request.querystring.", "stageVariables.", "context."];
 
-/// How long an authorizer may take: as long as any integration.
-const PATIENCE: Duration = Duration::from_secs(29);
+/// How long an authorizer may take: the limit of integrations.
+const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// What an authorizer says of a client to all that the client sets off: `requestContext.authorizer`.
-pub type Context = Map<String, Value>;
+/// The context that an authorizer returns; all later events of the client have it as `requestContext.authorizer`.
+pub type AuthorizerContext = Map<String, Value>;
 
-/// Why a client is not let in: the status of the refused handshake, and its message.
+/// The refusal of a client: the status of the handshake's answer, and the message.
 pub type Refused = (StatusCode, &'static str);
 
 const UNAUTHORIZED: Refused = (StatusCode::UNAUTHORIZED, "Unauthorized");
 const FAILED: Refused = (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
 
-/// What a handshake brings that identity may be read from.
+/// The parts of a handshake that identity sources refer to.
 pub struct Handshake<'a> {
     pub headers: &'a Pairs,
     pub query: &'a Pairs,
@@ -55,12 +56,12 @@ impl Handshake<'_> {
     }
 }
 
-/// Asks `authorizer` about a client who wants `route_arn`; `source_arn` is the authorizer's own, by which the function's
-/// policy knows it.
+/// Invokes `authorizer` for a client that requests `route_arn`; `source_arn` is the authorizer's own ARN, which the function's
+/// resource policy is checked against.
 ///
 /// # Errors
-/// [`Refused`]: 401 where an identity source is missing or the function says `Unauthorized`, 403 where its policy does
-/// not allow the route, 500 where it fails.
+/// [`Refused`]: 401 where an identity source is missing or the function returns the error `Unauthorized`, 403 where its
+/// policy does not allow the route, 500 where it fails.
 pub async fn ask(
     authorizer: &AuthorizerConfig,
     functions: &dyn Functions,
@@ -68,7 +69,7 @@ pub async fn ask(
     source_arn: &str,
     route_arn: &str,
     event: Bytes,
-) -> Result<Context, Refused> {
+) -> Result<AuthorizerContext, Refused> {
     if !authorizer.identity_source.iter().all(|source| handshake.has(source)) {
         return Err(UNAUTHORIZED);
     }
@@ -80,17 +81,17 @@ pub async fn ask(
         tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
         return Err(FAILED);
     }
-    let Ok(answer) = tokio::time::timeout(PATIENCE, functions.invoke(function, event)).await else {
+    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, event)).await else {
         tracing::warn!(function, "the authorizer timed out");
         return Err(FAILED);
     };
     let invoked = answer.map_err(|error| {
-        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to ask the authorizer");
+        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to invoke the authorizer");
         FAILED
     })?;
     let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
     if invoked.function_error.is_some() {
-        // A function that throws just this word means it.
+        // A function refuses a client with 401 by throwing exactly this message.
         let refused = answer["errorMessage"] == "Unauthorized";
         tracing::warn!(function, "the authorizer failed: {answer}");
         return Err(if refused { UNAUTHORIZED } else { FAILED });
@@ -109,9 +110,9 @@ pub async fn ask(
     }
 }
 
-/// Principal, policy document and context of an authorizer's answer. Context values are scalars, which events show as
-/// text.
-fn read(answer: &Value) -> Option<(String, String, Context)> {
+/// Principal, policy document and context of an authorizer's answer. Values of the context are scalars, shown as text in
+/// events.
+fn read(answer: &Value) -> Option<(String, String, AuthorizerContext)> {
     let principal = answer["principalId"].as_str()?.to_owned();
     let policy = answer.get("policyDocument").filter(|policy| policy.is_object())?.to_string();
     let given = match &answer["context"] {
@@ -124,6 +125,6 @@ fn read(answer: &Value) -> Option<(String, String, Context)> {
         Value::Bool(_) | Value::Number(_) => Some((name, value.to_string().into())),
         Value::Array(_) | Value::Object(_) => None,
     };
-    let context = given.into_iter().map(text).collect::<Option<Context>>()?;
+    let context = given.into_iter().map(text).collect::<Option<AuthorizerContext>>()?;
     Some((principal, policy, context))
 }

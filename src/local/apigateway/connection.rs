@@ -1,4 +1,4 @@
-//! One open WebSocket: its task, its outgoing queue, its limits, its end.
+//! One open WebSocket connection: its task, outgoing queue, limits and close.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,18 +24,18 @@ use super::ApiGateway;
 use super::event::Origin;
 
 /// The largest frame a client may send, in bytes (WebSocket quotas).
-const MAXIMUM_FRAME: usize = 32 * 1024;
+const MAX_FRAME: usize = 32 * 1024;
 /// The largest message in either direction, in bytes (WebSocket quotas).
-pub const MAXIMUM_MESSAGE: usize = 128 * 1024;
-/// Bytes that may wait for a client that reads slowly; beyond, posting to it is refused.
+pub const MAX_MESSAGE: usize = 128 * 1024;
+/// Bytes that may be queued for a client that reads slowly; above it, posting to the client is refused.
 const OUTGOING_BUDGET: usize = 1024 * 1024;
-/// What a waiting message costs beside its bytes, so that empty ones are bounded too.
+/// The cost of a queued message beside its bytes, so that empty messages are limited too.
 const MESSAGE_COST: usize = 256;
-/// Messages of one client that may be under way or wait; beyond, its socket is not read. It only bounds memory: what
-/// limits how many are worked on is the function's concurrency.
-const BACKLOG: usize = 1024;
+/// Messages of one client that may be in progress or queued; above it, its socket is not read. It only limits memory: the
+/// function's concurrency limits how many are processed.
+const MAX_PENDING_MESSAGES: usize = 1024;
 /// How long a client may take to answer a close frame.
-const CLOSING: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -72,14 +72,14 @@ impl Connections {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Tells every connection that the gateway goes away.
+    /// Closes every connection because the gateway shuts down.
     pub fn go_away(&self) {
         for connection in self.0.read().unwrap_or_else(PoisonError::into_inner).values() {
             connection.go_away();
         }
     }
 
-    /// Closes those of which `gone` is true.
+    /// Closes the connections for which `gone` is true.
     pub fn close_where(&self, gone: impl Fn(&Origin) -> bool) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|_, connection| {
             let gone = gone(&connection.origin);
@@ -91,57 +91,57 @@ impl Connections {
     }
 }
 
-/// An open connection, as others see it.
+/// An open connection, as seen by other tasks.
 #[derive(Debug)]
 pub struct Connection {
     pub origin: Origin,
     opened: Instant,
-    /// Milliseconds after `opened` at which the last frame went through.
+    /// The time of the last frame, in milliseconds after `opened`.
     active: AtomicU64,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     budget: Arc<Semaphore>,
-    closing: mpsc::Sender<Ending>,
+    closing: mpsc::Sender<ConnectionEnd>,
 }
 
-/// What a connection's task receives from others.
+/// The queues from which a connection's task receives.
 #[derive(Debug)]
 pub struct Mailbox {
     outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    closing: mpsc::Receiver<Ending>,
+    closing: mpsc::Receiver<ConnectionEnd>,
 }
 
 #[derive(Debug)]
 enum Outgoing {
-    /// The permit is the message's share of the budget; it comes back when the message is written.
+    /// The permit is the message's share of the budget; it is released when the message has been written.
     Message(Message, OwnedSemaphorePermit),
     Close(Option<CloseFrame>),
 }
 
-/// How a connection ended: what `$disconnect` is told.
+/// How a connection ended, for the `$disconnect` event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
+pub struct ConnectionEnd {
     pub code: u16,
     pub reason: String,
-    /// Whether the gateway ended it, and the client is to be told.
-    ours: bool,
+    /// Whether the gateway closed it, so that it sends the close frame.
+    by_gateway: bool,
 }
 
-impl Ending {
-    fn ours(code: CloseCode, reason: &str) -> Self {
-        Self { code: code.into(), reason: reason.to_owned(), ours: true }
+impl ConnectionEnd {
+    fn by_gateway(code: CloseCode, reason: &str) -> Self {
+        Self { code: code.into(), reason: reason.to_owned(), by_gateway: true }
     }
 
-    /// The client's close frame; without one, the code and the words that AWS puts there.
-    fn of_client(frame: Option<CloseFrame>) -> Self {
+    /// The client's close frame; without a frame, AWS's code and reason.
+    fn by_client(frame: Option<CloseFrame>) -> Self {
         match frame {
-            Some(frame) => Self { code: frame.code.into(), reason: frame.reason.to_string(), ours: false },
-            None => Self { code: 1005, reason: "Client-side close frame status not set".to_owned(), ours: false },
+            Some(frame) => Self { code: frame.code.into(), reason: frame.reason.to_string(), by_gateway: false },
+            None => Self { code: 1005, reason: "Client-side close frame status not set".to_owned(), by_gateway: false },
         }
     }
 
-    /// The connection broke off without a close frame.
+    /// The connection broke without a close frame.
     pub fn broken() -> Self {
-        Self { code: 1006, reason: String::new(), ours: false }
+        Self { code: 1006, reason: String::new(), by_gateway: false }
     }
 }
 
@@ -164,30 +164,30 @@ impl Connection {
         (connection, Mailbox { outgoing: outgoing_queue, closing: closing_queue })
     }
 
-    /// Queues a message for the client; never waits for it.
+    /// Queues a message for the client, without waiting.
     ///
     /// # Errors
-    /// [`Full`] while the client has too much to read already.
+    /// [`Full`] while too much is queued for the client.
     pub fn send(&self, message: Message) -> Result<(), Full> {
         let cost = u32::try_from(message.len() + MESSAGE_COST).map_err(|_| Full)?;
         let permit = Arc::clone(&self.budget).try_acquire_many_owned(cost).map_err(|_| Full)?;
-        // A queue without a reader is that of a connection which has just ended: as if lost on the way.
+        // It fails if the connection has just ended; the message is then lost, as it would be on the network.
         let _ = self.outgoing.send(Outgoing::Message(message, permit));
         self.touch();
         Ok(())
     }
 
-    /// Asks the connection's task to close it; the first to ask decides how.
+    /// Tells the connection's task to close it; the first request determines the reason.
     pub fn close(&self) {
-        let _ = self.closing.try_send(Ending::ours(CloseCode::Normal, "Connection Closed Normally"));
+        let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Normal, "Connection Closed Normally"));
     }
 
-    /// Asks the connection's task to close it because the gateway goes away.
+    /// Tells the connection's task to close it because the gateway shuts down.
     fn go_away(&self) {
-        let _ = self.closing.try_send(Ending::ours(CloseCode::Away, "Going away"));
+        let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Away, "Going away"));
     }
 
-    /// When the last frame went through.
+    /// The time of the last frame.
     pub fn last_active_at(&self) -> OffsetDateTime {
         let connected_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.origin.connected_at) * 1_000_000);
         connected_at.unwrap_or(OffsetDateTime::UNIX_EPOCH) + self.active_after()
@@ -202,17 +202,17 @@ impl Connection {
         self.active.store(milliseconds, Ordering::Relaxed);
     }
 
-    /// When the connection has to be closed, as things stand.
+    /// When the connection must be closed, unless another frame follows.
     fn deadline(&self, limits: Limits) -> Instant {
         self.opened + limits.life.min(self.active_after() + limits.idle)
     }
 }
 
-/// Serves a connection until it ends, then tells `$disconnect`.
+/// Serves a connection until it ends, then runs `$disconnect`.
 pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbox: Mailbox, upgraded: Upgraded) {
     let config = WebSocketConfig::default()
-        .max_frame_size(Some(MAXIMUM_FRAME))
-        .max_message_size(Some(MAXIMUM_MESSAGE))
+        .max_frame_size(Some(MAX_FRAME))
+        .max_message_size(Some(MAX_MESSAGE))
         // Small buffers: there may be thousands of connections, and their messages are short.
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0);
@@ -220,39 +220,39 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     let (sink, mut stream) = socket.split();
     let Mailbox { outgoing, mut closing } = mailbox;
     let writer = tokio::spawn(write(sink, outgoing));
-    let mut work = Work::new(&gateway, &connection);
+    let mut work = ClientMessages::new(&gateway, &connection);
 
-    let ending = loop {
+    let end = loop {
         let deadline = connection.deadline(gateway.limits);
         tokio::select! {
-            frame = stream.next(), if work.len() < BACKLOG => {
+            frame = stream.next(), if work.len() < MAX_PENDING_MESSAGES => {
                 connection.touch();
                 match received(frame) {
                     Received::Text(text) => work.add(text),
                     Received::Control => {}
-                    Received::End(ending) => break ending,
+                    Received::End(end) => break end,
                 }
             }
             () = work.step(), if work.len() > 0 => {}
-            Some(ending) = closing.recv() => break ending,
+            Some(end) = closing.recv() => break end,
             () = tokio::time::sleep_until(deadline) => {
                 if Instant::now() >= connection.deadline(gateway.limits) {
-                    break Ending::ours(CloseCode::Away, "Going away");
+                    break ConnectionEnd::by_gateway(CloseCode::Away, "Going away");
                 }
             }
         }
     };
 
     gateway.connections.remove(&connection.origin.connection_id);
-    // What the client sent before the end is still worked on. `$disconnect` waits for it only where messages are
-    // handled in order, and nothing waits for a client that is slow to close its side.
-    let ordered = gateway.shell.conditions.ordered;
+    // Messages from before the end are still processed. `$disconnect` waits for them only where messages are handled in
+    // order, and neither waits for a client that is slow to close its side.
+    let ordered = gateway.context.conditions.ordered;
     let messages = async {
         while work.len() > 0 {
             work.step().await;
         }
     };
-    let disconnected = gateway.disconnected(&connection.origin, &ending);
+    let disconnected = gateway.disconnected(&connection.origin, &end);
     let rest = async {
         if ordered {
             messages.await;
@@ -261,27 +261,27 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
             tokio::join!(messages, disconnected);
         }
     };
-    tokio::join!(rest, close(&connection, stream, writer, &ending));
+    tokio::join!(rest, close(&connection, stream, writer, &end));
 }
 
-/// The messages of one client. They are handled side by side, as on AWS, where neither order nor `$disconnect` after a
-/// message is promised; with `ordered` in the conditions file one at a time.
-struct Work<'a> {
+/// The messages of one client. They are handled concurrently, as on AWS, which guarantees neither their order nor that
+/// `$disconnect` comes last; with `ordered` in the conditions file, one at a time.
+struct ClientMessages<'a> {
     gateway: &'a ApiGateway,
     connection: &'a Connection,
-    /// How many may be handled at once.
+    /// How many may be handled concurrently.
     at_once: usize,
     waiting: VecDeque<Utf8Bytes>,
     running: FuturesUnordered<BoxFuture<'a, Option<Message>>>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ClientMessages<'a> {
     fn new(gateway: &'a ApiGateway, connection: &'a Connection) -> Self {
-        let at_once = if gateway.shell.conditions.ordered { 1 } else { usize::MAX };
+        let at_once = if gateway.context.conditions.ordered { 1 } else { usize::MAX };
         Self { gateway, connection, at_once, waiting: VecDeque::new(), running: FuturesUnordered::new() }
     }
 
-    /// How many messages have no answer yet.
+    /// The number of messages without an answer yet.
     fn len(&self) -> usize {
         self.waiting.len() + self.running.len()
     }
@@ -300,7 +300,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Waits until one message is handled and sends its answer; loses nothing when dropped.
+    /// Waits until one message is handled, and sends its answer. Cancel safe.
     async fn step(&mut self) {
         let Some(answer) = self.running.next().await else { return };
         self.begin();
@@ -317,29 +317,33 @@ impl<'a> Work<'a> {
 
 enum Received {
     Text(Utf8Bytes),
-    /// Ping, pong: the socket answers by itself.
+    /// Ping or pong, which the WebSocket library answers.
     Control,
-    End(Ending),
+    End(ConnectionEnd),
 }
 
 fn received(frame: Option<Result<Message, Error>>) -> Received {
     match frame {
         Some(Ok(Message::Text(text))) => Received::Text(text),
         Some(Ok(Message::Binary(_))) => {
-            Received::End(Ending::ours(CloseCode::Unsupported, "Binary frames are not supported"))
+            Received::End(ConnectionEnd::by_gateway(CloseCode::Unsupported, "Binary frames are not supported"))
         }
-        Some(Ok(Message::Close(frame))) => Received::End(Ending::of_client(frame)),
+        Some(Ok(Message::Close(frame))) => Received::End(ConnectionEnd::by_client(frame)),
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
-        Some(Err(Error::Capacity(_))) => Received::End(Ending::ours(CloseCode::Size, "Message too long")),
-        Some(Err(Error::Utf8(_))) => Received::End(Ending::ours(CloseCode::Invalid, "Invalid UTF-8")),
-        // A connection that was cut off counts as a protocol error, too, but has nobody to send a close frame to.
-        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => Received::End(Ending::broken()),
-        Some(Err(Error::Protocol(_))) => Received::End(Ending::ours(CloseCode::Protocol, "Protocol error")),
-        Some(Err(_)) | None => Received::End(Ending::broken()),
+        Some(Err(Error::Capacity(_))) => Received::End(ConnectionEnd::by_gateway(CloseCode::Size, "Message too long")),
+        Some(Err(Error::Utf8(_))) => Received::End(ConnectionEnd::by_gateway(CloseCode::Invalid, "Invalid UTF-8")),
+        // A reset is also reported as a protocol error, but no close frame can be sent any more.
+        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+            Received::End(ConnectionEnd::broken())
+        }
+        Some(Err(Error::Protocol(_))) => {
+            Received::End(ConnectionEnd::by_gateway(CloseCode::Protocol, "Protocol error"))
+        }
+        Some(Err(_)) | None => Received::End(ConnectionEnd::broken()),
     }
 }
 
-/// Writes what is queued, in order, until told to close; gives the sink back for the end of the socket.
+/// Writes queued messages in order until told to close; returns the sink for the shutdown of the socket.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
@@ -364,15 +368,15 @@ async fn write(
     sink
 }
 
-/// Takes leave of the client. What it still sends is read and dropped: a socket closed over unread bytes is reset, and
-/// the client would never see why.
+/// Closes the socket. What the client still sends is read and discarded: closing a socket with unread bytes resets it, and the
+/// client would not receive the close frame.
 async fn close(
     connection: &Connection,
     stream: SplitStream<Socket>,
     writer: tokio::task::JoinHandle<SplitSink<Socket, Message>>,
-    ending: &Ending,
+    end: &ConnectionEnd,
 ) {
-    let frame = ending.ours.then(|| CloseFrame { code: ending.code.into(), reason: ending.reason.as_str().into() });
+    let frame = end.by_gateway.then(|| CloseFrame { code: end.code.into(), reason: end.reason.as_str().into() });
     let _ = connection.outgoing.send(Outgoing::Close(frame));
     let stop = writer.abort_handle();
     let leave = async {
@@ -382,6 +386,6 @@ async fn close(
         let _ = raw.shutdown().await;
         let _ = tokio::io::copy(raw, &mut tokio::io::sink()).await;
     };
-    let _ = tokio::time::timeout(CLOSING, leave).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, leave).await;
     stop.abort();
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Call;
-use super::model::{Api, Deployment, State};
+use super::ControlCall;
+use super::model::{AUTO_DEPLOYED, Api, Deployment, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
-pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;
     let text = |name: &str| members.get(name).and_then(|value| value.as_str()).map(str::to_owned);
     let api = state.api_mut(call)?;
@@ -20,7 +20,7 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     if let Some(name) = text("stageName") {
         let stage = api.stages.get_mut(&name).ok_or_else(|| rules::not_found("stage", &name))?;
         if stage.config.auto_deploy {
-            return Err(bad_request(super::stages::AUTO_DEPLOYED));
+            return Err(bad_request(AUTO_DEPLOYED));
         }
         stage.config.deployment_id = Some(id.clone());
         stage.last_updated_date = rules::now();
@@ -31,17 +31,17 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let deployment = state.api(call)?.deployments.get(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &representation(call.id(1), deployment)))
 }
 
-pub fn list(state: &State, call: &Call<'_>) -> Answer {
+pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let deployments = state.api(call)?.deployments.iter();
     rules::page(call.request, deployments.map(|(id, deployment)| (id.clone(), representation(id, deployment))))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;
     let deployment = state.api_mut(call)?.deployments.get_mut(call.id(1)).ok_or_else(|| unknown(call))?;
     if let Some(description) = members.get("description").and_then(|value| value.as_str()) {
@@ -51,7 +51,7 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &representation(call.id(1), deployment)))
 }
 
-pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
     if !api.deployments.contains_key(call.id(1)) {
         return Err(unknown(call));
@@ -63,9 +63,9 @@ pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
-/// Moves every stage with AutoDeploy to a new deployment of the API as it is now. An API without routes cannot be
-/// deployed: its stages stay where they are.
-pub fn follow(api: &mut Api) {
+/// Moves every stage with AutoDeploy to a new deployment of the current API. An API without routes cannot be deployed: its
+/// stages are not changed.
+pub fn auto_deploy(api: &mut Api) {
     if api.routes.is_empty() || !api.stages.values().any(|stage| stage.config.auto_deploy) {
         return;
     }
@@ -78,7 +78,7 @@ pub fn follow(api: &mut Api) {
         stage.last_updated_date = rules::now();
         stage.config.deployment_id = Some(id.clone());
     }
-    // What the service deployed by itself and no stage serves any more, nobody can want: it goes.
+    // Automatic deployments that no stage serves any more are deleted.
     let used: Vec<String> = api.stages.values().filter_map(|stage| stage.config.deployment_id.clone()).collect();
     api.deployments.retain(|id, deployment| !deployment.auto_deployed || used.contains(id));
 }
@@ -103,6 +103,6 @@ fn representation(id: &str, deployment: &Deployment) -> Members {
     members
 }
 
-fn unknown(call: &Call<'_>) -> ApiError {
+fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("Deployment", call.id(1))
 }

@@ -1,5 +1,4 @@
-//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, field for field as AWS sends
-//! them: recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
+//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, with the same fields as on AWS: recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ use super::model::Strings;
 /// Header or query parameter names with their values, in the order sent.
 pub type Pairs = Vec<(String, String)>;
 
-/// What every event says of the connection it belongs to.
+/// The members of events that describe their connection.
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub api_id: String,
@@ -27,19 +26,19 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Milliseconds since the epoch.
     pub connected_at: i64,
-    /// What an authorizer said of the client, if one was asked.
+    /// The context returned by the authorizer, if there is one.
     pub authorizer: Option<Map<String, Value>>,
 }
 
-/// When an event happened and under which id it is logged.
+/// The time of a client's request, and the id under which it is logged.
 #[derive(Debug, Clone)]
-pub struct Occasion {
+pub struct RequestInfo {
     pub request_id: String,
     pub at: OffsetDateTime,
 }
 
-impl Occasion {
-    /// Now, under a new id.
+impl RequestInfo {
+    /// A new request, received now.
     pub fn now() -> Self {
         Self { request_id: new_id(), at: OffsetDateTime::now_utc() }
     }
@@ -55,39 +54,45 @@ pub fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
-/// A time as events and access logs show it: `22/Nov/2026:19:50:28 +0000`.
+/// A time in the format of events and access logs: `22/Nov/2026:19:50:28 +0000`.
 pub fn request_time(time: OffsetDateTime) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     time.format(format).unwrap_or_default()
 }
 
-/// A client asks to connect: with the headers and the query string of its handshake.
-pub fn connect(origin: &Origin, occasion: &Occasion, headers: &Pairs, query: &Pairs, variables: &Strings) -> Bytes {
+/// The `$connect` event, with the headers and the query string of the handshake.
+pub fn connect(
+    origin: &Origin,
+    request_info: &RequestInfo,
+    headers: &Pairs,
+    query: &Pairs,
+    variables: &Strings,
+) -> Bytes {
     let has_query = !query.is_empty();
     Event {
         headers: Some(single(headers)),
         multi_value_headers: Some(multiple(headers)),
         query_string_parameters: has_query.then(|| single(query)),
         multi_value_query_string_parameters: has_query.then(|| multiple(query)),
-        ..Event::new(origin, occasion, variables, "$connect", "CONNECT")
+        ..Event::new(origin, request_info, variables, "$connect", "CONNECT")
     }
     .bytes()
 }
 
-/// An authorizer is asked about a client who wants to connect, to `method_arn`.
+/// The event of an authorizer, for a client that connects to `method_arn`.
 pub fn authorize(
     origin: &Origin,
-    occasion: &Occasion,
+    request_info: &RequestInfo,
     headers: &Pairs,
     query: &Pairs,
     variables: &Strings,
     method_arn: &str,
 ) -> Bytes {
-    // It sees the handshake's own headers as well.
+    // Unlike `$connect`, an authorizer also receives the hop-by-hop headers of the handshake.
     let hop = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")];
     let hop = hop.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let headers: Pairs = headers.iter().cloned().chain(hop).collect();
-    let context = Event::new(origin, occasion, variables, "$connect", "CONNECT").request_context;
+    let context = Event::new(origin, request_info, variables, "$connect", "CONNECT").request_context;
     let event = json!({
         "type": "REQUEST",
         "methodArn": method_arn,
@@ -101,28 +106,28 @@ pub fn authorize(
     event.to_string().into()
 }
 
-/// A client sent a message.
+/// The event of a message.
 pub fn message(
     origin: &Origin,
-    occasion: &Occasion,
+    request_info: &RequestInfo,
     message_id: &str,
     route_key: &str,
     body: &str,
     variables: &Strings,
 ) -> Bytes {
-    let mut event = Event::new(origin, occasion, variables, route_key, "MESSAGE");
+    let mut event = Event::new(origin, request_info, variables, route_key, "MESSAGE");
     event.request_context.message_id = Some(message_id.to_owned());
     event.body = Some(body);
     event.bytes()
 }
 
-/// A connection has ended, with this close code and reason.
-pub fn disconnect(origin: &Origin, occasion: &Occasion, code: u16, reason: &str, variables: &Strings) -> Bytes {
+/// The `$disconnect` event, with the close code and reason.
+pub fn disconnect(origin: &Origin, request_info: &RequestInfo, code: u16, reason: &str, variables: &Strings) -> Bytes {
     let headers: Pairs =
         [("Host", origin.domain_name.as_str()), ("x-api-key", ""), ("X-Forwarded-For", ""), ("x-restapi", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-    let mut event = Event::new(origin, occasion, variables, "$disconnect", "DISCONNECT");
+    let mut event = Event::new(origin, request_info, variables, "$disconnect", "DISCONNECT");
     event.headers = Some(single(&headers));
     event.multi_value_headers = Some(multiple(&headers));
     event.request_context.disconnect_status_code = Some(code);
@@ -186,7 +191,7 @@ struct Identity<'a> {
 impl<'a> Event<'a> {
     fn new(
         origin: &'a Origin,
-        occasion: &'a Occasion,
+        request_info: &'a RequestInfo,
         stage_variables: &'a Strings,
         route_key: &'a str,
         event_type: &'static str,
@@ -202,15 +207,15 @@ impl<'a> Event<'a> {
                 disconnect_status_code: None,
                 message_id: None,
                 event_type,
-                extended_request_id: &occasion.request_id,
-                request_time: request_time(occasion.at),
+                extended_request_id: &request_info.request_id,
+                request_time: request_time(request_info.at),
                 message_direction: "IN",
                 disconnect_reason: None,
                 stage: &origin.stage,
                 connected_at: origin.connected_at,
-                request_time_epoch: milliseconds(occasion.at),
+                request_time_epoch: milliseconds(request_info.at),
                 identity: Identity { user_agent: origin.user_agent.as_deref(), source_ip: &origin.source_ip },
-                request_id: &occasion.request_id,
+                request_id: &request_info.request_id,
                 domain_name: &origin.domain_name,
                 connection_id: &origin.connection_id,
                 api_id: &origin.api_id,
@@ -226,7 +231,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A name that was sent more than once has its last value.
+/// The last value of each name.
 fn single(pairs: &Pairs) -> BTreeMap<&str, &str> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
@@ -259,8 +264,8 @@ mod tests {
         }
     }
 
-    fn occasion() -> Occasion {
-        Occasion { request_id: "BFAaKFG7vHcFv6Q=".to_owned(), at: datetime!(2024-11-11 13:45:46.514 UTC) }
+    fn request_info() -> RequestInfo {
+        RequestInfo { request_id: "BFAaKFG7vHcFv6Q=".to_owned(), at: datetime!(2024-11-11 13:45:46.514 UTC) }
     }
 
     fn json(event: &Bytes) -> Value {
@@ -272,7 +277,7 @@ mod tests {
         let headers = vec![("Host".to_owned(), "h".to_owned()), ("X-A".to_owned(), "1".to_owned())];
         let query = vec![("room".to_owned(), "a".to_owned()), ("room".to_owned(), "b".to_owned())];
         let origin = Origin { user_agent: Some("wscat".to_owned()), ..origin() };
-        let event = connect(&origin, &occasion(), &headers, &query, &Strings::new());
+        let event = connect(&origin, &request_info(), &headers, &query, &Strings::new());
         insta::assert_json_snapshot!(json(&event), @r#"
         {
           "headers": {
@@ -321,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_connect_event_without_a_query_has_no_query_members() {
-        let event = json(&connect(&origin(), &occasion(), &Pairs::new(), &Pairs::new(), &Strings::new()));
+        let event = json(&connect(&origin(), &request_info(), &Pairs::new(), &Pairs::new(), &Strings::new()));
         assert!(event.get("queryStringParameters").is_none());
         assert!(event.get("multiValueQueryStringParameters").is_none());
         assert!(event.get("body").is_none());
@@ -330,7 +335,7 @@ mod tests {
     #[test]
     fn a_message_event_has_a_body_and_no_headers() {
         let variables = [("color".to_owned(), "blue".to_owned())].into();
-        let mut event = json(&message(&origin(), &occasion(), "LnAkecf5PHcCFxg=", "$default", "hello", &variables));
+        let mut event = json(&message(&origin(), &request_info(), "LnAkecf5PHcCFxg=", "$default", "hello", &variables));
         event["requestContext"]["messageId"] = "[messageId]".into();
         insta::assert_json_snapshot!(event, @r#"
         {
@@ -364,7 +369,7 @@ mod tests {
     #[test]
     fn a_disconnect_event_says_how_the_connection_ended() {
         let reason = "Client-side close frame status not set";
-        let event = json(&disconnect(&origin(), &occasion(), 1005, reason, &Strings::new()));
+        let event = json(&disconnect(&origin(), &request_info(), 1005, reason, &Strings::new()));
         assert_eq!(event["requestContext"]["eventType"], "DISCONNECT");
         assert_eq!(event["requestContext"]["disconnectStatusCode"], 1005);
         assert_eq!(event["requestContext"]["disconnectReason"], reason);

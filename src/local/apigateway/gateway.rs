@@ -1,4 +1,4 @@
-//! The WebSocket gateway: who may connect, what a message sets off, what is said at the end.
+//! The WebSocket gateway: `$connect` with authorization, routing of messages, `$disconnect`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,31 +15,31 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::access_log::{Integration, Record};
+use super::access_log::{AccessRecord, Integration};
 use super::authorizer::{self, Handshake};
-use super::connection::{self, Connection, Ending};
-use super::event::{self, Occasion, Origin, Pairs};
-use super::integration::{self, Failure, Returned};
+use super::connection::{self, Connection, ConnectionEnd};
+use super::event::{self, Origin, Pairs, RequestInfo};
+use super::integration::{self, IntegrationFailure, ProxyResponse};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;
 use super::selection;
-use super::{ApiGateway, connection::MAXIMUM_MESSAGE};
-use crate::local::shell::ACCOUNT;
-use crate::local::spelling::Spelling;
+use super::{ApiGateway, connection::MAX_MESSAGE};
+use crate::local::context::ACCOUNT;
+use crate::local::header_case::HeaderCase;
 use crate::local::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).
-const MAXIMUM_URL: usize = 4096;
+const MAX_URL: usize = 4096;
 
-/// The most bytes that a handshake's request line and headers may have (the quotas page of REST APIs; the WebSocket
-/// page names no number of its own).
-const MAXIMUM_HEAD: usize = 10_240;
+/// The largest request line and headers of a handshake in bytes (quotas of REST APIs; the page of WebSocket APIs has no
+/// number).
+const MAX_HEAD: usize = 10_240;
 
 type HttpResponse = hyper::Response<Full<Bytes>>;
 
 impl ApiGateway {
-    /// Answers a WebSocket handshake. `$connect` runs first: only if it lets the client in is the answer 101, and the
-    /// socket is then served in a task of its own. Everything else is an ordinary HTTP refusal.
+    /// Answers a WebSocket handshake. `$connect` runs first: if it accepts the client, the answer is 101 and a new task
+    /// serves the socket. Otherwise the answer is an ordinary HTTP error.
     ///
     /// The server must drive the HTTP connection `with_upgrades`.
     pub async fn upgrade(self: &Arc<Self>, mut request: hyper::Request<Incoming>, peer: SocketAddr) -> HttpResponse {
@@ -50,11 +50,11 @@ impl ApiGateway {
         let Some((api_id, stage_name)) = target else {
             return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
         };
-        if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAXIMUM_URL) {
+        if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAX_URL) {
             return refusal(StatusCode::URI_TOO_LONG, &json!({ "message": "Request-URI Too Long" }));
         }
         let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-        if headers.sum::<usize>() > MAXIMUM_HEAD {
+        if headers.sum::<usize>() > MAX_HEAD {
             let message = json!({ "message": "Request Header Fields Too Large" });
             return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
         }
@@ -67,20 +67,20 @@ impl ApiGateway {
             api_id,
             stage: stage_name,
             connection_id: event::new_id(),
-            domain_name: self.shell.authority(),
+            domain_name: self.context.authority(),
             source_ip: peer.ip().to_string(),
             user_agent: user_agent.map(str::to_owned),
             connected_at: event::milliseconds(OffsetDateTime::now_utc()),
             authorizer: None,
         };
-        let spelling = request.extensions().get::<Spelling>();
-        let headers = forwarded_headers(request.headers(), spelling, peer, self.shell.port);
+        let header_case = request.extensions().get::<HeaderCase>();
+        let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
         let sub_protocol = match self.connect(&state, &mut origin, &headers, &query).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
         };
-        // A listed connection can be posted to: only now, when $connect has let it in.
+        // Registered only after `$connect` has accepted the client, because a registered connection can be posted to.
         let (connection, mailbox) = Connection::new(origin);
         self.connections.add(Arc::clone(&connection));
         let upgrade = hyper::upgrade::on(&mut request);
@@ -91,54 +91,55 @@ impl ApiGateway {
                 Ok(upgraded) => connection::serve(gateway, connection, mailbox, upgraded).await,
                 Err(_) => {
                     gateway.connections.remove(&connection.origin.connection_id);
-                    gateway.disconnected(&connection.origin, &Ending::broken()).await;
+                    gateway.disconnected(&connection.origin, &ConnectionEnd::broken()).await;
                 }
             }
         });
         switching(accept, sub_protocol)
     }
 
-    /// What a plain GET on a stage is answered: 426, and where a WebSocket client connects.
+    /// The answer to a plain GET of a stage: 426 with the WebSocket URL.
     pub fn without_upgrade(&self, request: &Request) -> Option<Response> {
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let (api_id, stage) = target(host, &request.segments())?;
         if !serves(&self.state(), &api_id, &stage) {
             return None;
         }
-        let uri = format!("ws://{}/{api_id}/{stage}", self.shell.authority());
+        let uri = format!("ws://{}/{api_id}/{stage}", self.context.authority());
         let body = json!({ "message": format!("Upgrade Required: connect a WebSocket client to {uri}") });
         Some(Response::json(426, &body).with_header("upgrade", "websocket").with_header("connection", "upgrade"))
     }
 
-    /// Asks `$connect`; without such a route everybody is let in.
+    /// Runs `$connect` and logs the result; without such a route every client is accepted.
     async fn connect(
         &self,
         state: &State,
         origin: &mut Origin,
         headers: &Pairs,
         query: &Pairs,
-    ) -> Result<Returned, HttpResponse> {
-        let mut record = Record::new("CONNECT");
+    ) -> Result<ProxyResponse, HttpResponse> {
+        let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
-        let let_in = self.let_in(state, origin, headers, query, &mut record).await;
-        let answer = let_in.map_err(|(status, message)| {
+        let result = self.run_connect(state, origin, headers, query, &mut record).await;
+        let answer = result.map_err(|(status, message)| {
             record.status = status.as_u16();
             record.error = Some(message);
-            refusal(status, &error_body(message, &asked, &record.occasion))
+            refusal(status, &error_body(message, &asked, &record.request_info))
         });
         self.log(state, origin, &record);
         answer
     }
 
-    /// Whether `$connect` lets a client in: what it returned, or the status and the message of the refusal.
-    async fn let_in(
+    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the status and the message of the
+    /// refusal.
+    async fn run_connect(
         &self,
         state: &State,
         origin: &mut Origin,
         headers: &Pairs,
         query: &Pairs,
-        record: &mut Record,
-    ) -> Result<Returned, (StatusCode, &'static str)> {
+        record: &mut AccessRecord,
+    ) -> Result<ProxyResponse, (StatusCode, &'static str)> {
         record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
             return Err((StatusCode::FORBIDDEN, "Forbidden"));
@@ -147,7 +148,7 @@ impl ApiGateway {
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
         }
         let Some(route) = routes.routes.get("$connect") else {
-            return Ok(Returned { status: 200, headers: Members::new(), body: None });
+            return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
         };
         let variables = &stage.config.stage_variables;
         if let Some((id, authorizer)) = &route.authorizer {
@@ -157,19 +158,19 @@ impl ApiGateway {
             let of_api = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}", asked.api_id);
             let source_arn = format!("{of_api}/authorizers/{id}");
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
-            let event = event::authorize(&asked, &record.occasion, headers, query, variables, &route_arn);
+            let event = event::authorize(&asked, &record.request_info, headers, query, variables, &route_arn);
             let functions = self.functions.as_ref();
             let said = authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event).await;
             origin.authorizer = Some(said?);
         }
-        let event = event::connect(origin, &record.occasion, headers, query, variables);
+        let event = event::connect(origin, &record.request_info, headers, query, variables);
         match self.integrate(region, stage, origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let message = match status.canonical_reason() {
                     Some(reason) if !status.is_server_error() => reason,
-                    _ => Failure::Function.message(),
+                    _ => IntegrationFailure::Function.message(),
                 };
                 Err((status, message))
             }
@@ -180,27 +181,27 @@ impl ApiGateway {
         }
     }
 
-    /// Runs the route that a client's message takes; what is to be sent back, if anything.
+    /// Runs the route of a client's message; returns the answer to send, if any.
     pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
         let state = self.state();
-        let mut record = Record::new("MESSAGE");
+        let mut record = AccessRecord::new("MESSAGE");
         let answer = self.answer(&state, origin, body, &mut record).await;
         let answer = answer.unwrap_or_else(|(status, message)| {
             record.status = status;
             record.error = Some(message);
-            Some(Message::text(error_body(message, origin, &record.occasion).to_string()))
+            Some(Message::text(error_body(message, origin, &record.request_info).to_string()))
         });
         self.log(&state, origin, &record);
         answer
     }
 
-    /// What a message is answered, if anything, or the status and the message of what went wrong.
+    /// The answer to a message, if any, or the status and the message of an error.
     async fn answer(
         &self,
         state: &State,
         origin: &Origin,
         body: &str,
-        record: &mut Record,
+        record: &mut AccessRecord,
     ) -> Result<Option<Message>, (u16, &'static str)> {
         const FORBIDDEN: (u16, &str) = (403, "Forbidden");
         let (region, stage, snapshot) = served(state, origin).ok_or(FORBIDDEN)?;
@@ -212,29 +213,29 @@ impl ApiGateway {
         }
         let message_id = event::new_id();
         let variables = &stage.config.stage_variables;
-        let event = event::message(origin, &record.occasion, &message_id, route_key, body, variables);
+        let event = event::message(origin, &record.request_info, &message_id, route_key, body, variables);
         record.message_id = Some(message_id);
         match self.integrate(region, stage, origin, route, event, record).await {
             Err(failure) => Err((failure.status(), failure.message())),
-            Ok(Returned { body: Some(body), .. }) if route.responds && body.len() <= MAXIMUM_MESSAGE => {
+            Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
             }
-            Ok(Returned { body: Some(_), .. }) if route.responds => {
-                Err((Failure::Function.status(), Failure::Function.message()))
+            Ok(ProxyResponse { body: Some(_), .. }) if route.responds => {
+                Err((IntegrationFailure::Function.status(), IntegrationFailure::Function.message()))
             }
             Ok(_) => Ok(None),
         }
     }
 
-    /// Tells `$disconnect`, as well as may be: nobody is left to hear of a failure.
-    pub(super) async fn disconnected(&self, origin: &Origin, ending: &Ending) {
+    /// Runs `$disconnect`. A failure is only logged, since the client is gone.
+    pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd) {
         let state = self.state();
         let Some((region, stage, snapshot)) = served(&state, origin) else { return };
         let Some(route) = snapshot.routes.get("$disconnect") else { return };
-        let mut record = Record::new("DISCONNECT");
+        let mut record = AccessRecord::new("DISCONNECT");
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
-        let event = event::disconnect(origin, &record.occasion, ending.code, &ending.reason, variables);
+        let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
         if let Err(failure) = self.integrate(region, stage, origin, route, event, &mut record).await {
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
             record.status = failure.status();
@@ -244,14 +245,14 @@ impl ApiGateway {
     }
 
     /// Writes the stage's access log, if it has one.
-    fn log(&self, state: &State, origin: &Origin, record: &Record) {
+    fn log(&self, state: &State, origin: &Origin, record: &AccessRecord) {
         let Some((region, stage, _)) = served(state, origin) else { return };
         if let Some(settings) = &stage.config.access_log_settings {
             record.write(settings, origin, region, self.logs.as_ref());
         }
     }
 
-    /// Whether the stage's throttle has room for one more request of a route.
+    /// Whether the stage's throttle admits one more request of a route.
     fn admits(&self, stage: &Stage, origin: &Origin, route_key: &str) -> bool {
         self.throttles.admit(&origin.api_id, &origin.stage, route_key, stage.config.throttle(route_key))
     }
@@ -264,8 +265,8 @@ impl ApiGateway {
         origin: &Origin,
         route: &FrozenRoute,
         event: Bytes,
-        record: &mut Record,
-    ) -> Result<Returned, Failure> {
+        record: &mut AccessRecord,
+    ) -> Result<ProxyResponse, IntegrationFailure> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = record.route_key.as_deref().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
@@ -282,7 +283,7 @@ impl ApiGateway {
     }
 }
 
-/// What an identity source of the form `context.NAME` stands for.
+/// The value of an identity source `context.NAME`.
 fn context_variable(origin: &Origin, name: &str) -> Option<String> {
     let value = match name {
         "apiId" => &origin.api_id,
@@ -296,7 +297,7 @@ fn context_variable(origin: &Origin, name: &str) -> Option<String> {
     Some(value.clone())
 }
 
-/// What the stage of a connection serves now: the API's region, the stage, the deployed snapshot.
+/// What the stage of a connection currently serves: the API's region, the stage, the deployed snapshot.
 fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s super::model::Snapshot)> {
     let api = state.apis.get(&origin.api_id)?;
     let (stage, snapshot) = api.served(&origin.stage)?;
@@ -308,7 +309,7 @@ fn serves(state: &State, api_id: &str, stage: &str) -> bool {
     api.is_some_and(|api| api.served(stage).is_some())
 }
 
-/// The API and the stage that an address names: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.
+/// The API and the stage of an address: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.
 fn target(host: &str, path: &[String]) -> Option<(String, String)> {
     match (api_of_host(host), path) {
         (Some(api), [stage]) => Some((api.to_owned(), stage.clone())),
@@ -340,7 +341,7 @@ fn query(text: &str) -> Pairs {
         .collect()
 }
 
-/// The answer to the handshake's key; `None` where the request is no handshake of RFC 6455.
+/// The `sec-websocket-accept` value for a handshake; `None` where the request is not a handshake of RFC 6455.
 fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|sent| sent.as_bytes() == value.as_bytes());
     let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
@@ -351,10 +352,9 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
-/// The handshake's headers as a `$connect` event shows them: without those of the hop, with those that AWS adds.
-///
-/// HTTP/1 keeps a name's case, and AWS shows it.
-fn forwarded_headers(headers: &HeaderMap, spelled: Option<&Spelling>, peer: SocketAddr, port: u16) -> Pairs {
+/// The handshake's headers as in a `$connect` event: without hop-by-hop headers, with those that AWS adds, and with names in
+/// the client's case.
+fn forwarded_headers(headers: &HeaderMap, spelled: Option<&HeaderCase>, peer: SocketAddr, port: u16) -> Pairs {
     let hop = [header::CONNECTION, header::UPGRADE];
     let sent = headers.iter().filter(|(name, _)| !hop.contains(name)).map(|(name, value)| {
         let name = spelled.and_then(|spelled| spelled.of(name)).unwrap_or_else(|| usual_case(name.as_str()));
@@ -365,13 +365,13 @@ fn forwarded_headers(headers: &HeaderMap, spelled: Option<&Spelling>, peer: Sock
         ("X-Amzn-Trace-Id", format!("Root=1-{}-{}", &trace[..8], &trace[8..])),
         ("X-Forwarded-For", peer.ip().to_string()),
         ("X-Forwarded-Port", port.to_string()),
-        // As on AWS, where there is no other; this port speaks TLS as well.
+        // AWS only serves TLS; this port also does.
         ("X-Forwarded-Proto", "https".to_owned()),
     ];
     sent.chain(added.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
-/// `sec-websocket-key` as `Sec-WebSocket-Key`: the usual spelling, where the client's is not known.
+/// `sec-websocket-key` as `Sec-WebSocket-Key`: the usual case, where the client's is not known.
 fn usual_case(name: &str) -> String {
     let word = |word: &str| match word {
         "websocket" => "WebSocket".to_owned(),
@@ -380,7 +380,7 @@ fn usual_case(name: &str) -> String {
     name.split('-').map(|part| if part.is_empty() { String::new() } else { word(part) }).collect::<Vec<_>>().join("-")
 }
 
-/// The sub-protocol that `$connect` chose: AWS echoes none by itself.
+/// The sub-protocol that `$connect` returned: AWS selects none by itself.
 fn chosen_protocol(headers: &Members) -> Option<HeaderValue> {
     let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))?;
     HeaderValue::from_str(value.as_str()?).ok()
@@ -407,11 +407,11 @@ fn refusal(status: StatusCode, body: &Value) -> HttpResponse {
 }
 
 /// The shape of the gateway's errors, in frames and in refused handshakes alike.
-fn error_body(message: &str, origin: &Origin, occasion: &Occasion) -> Value {
-    json!({ "message": message, "connectionId": origin.connection_id, "requestId": occasion.request_id })
+fn error_body(message: &str, origin: &Origin, request_info: &RequestInfo) -> Value {
+    json!({ "message": message, "connectionId": origin.connection_id, "requestId": request_info.request_id })
 }
 
-/// Bytes for a client: a text frame if they are text.
+/// A message for a client: a text frame if the bytes are UTF-8.
 pub(super) fn message_of(bytes: Bytes) -> Message {
     match bytes.clone().try_into() {
         Ok(text) => Message::Text(text),

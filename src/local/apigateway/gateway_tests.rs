@@ -1,4 +1,4 @@
-//! The data plane, over real sockets: a small server in front of the gateway, stock clients before it.
+//! Tests of the data plane over real sockets: a small server with the gateway, and a standard WebSocket client.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -19,7 +19,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::management::Management;
 use super::*;
 use crate::local::conditions::{Conditions, lock};
-use crate::local::seams::{Invoked, LogEvent};
+use crate::local::ports::{Invoked, LogEvent};
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
@@ -28,7 +28,7 @@ mod rfc6455;
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Handler = dyn Fn(&Value) -> Result<Value, &'static str> + Send + Sync;
 
-/// Lambda as these tests need it: one handler for every function; its events are told.
+/// A fake Lambda: one handler for all functions; it forwards its events to the test.
 struct Lambda {
     handler: Box<Handler>,
     /// What an invocation with the body `wait` waits for.
@@ -65,7 +65,7 @@ impl Functions for Lambda {
     }
 }
 
-/// Group and text of all that was logged; there is the group `access` alone.
+/// Group and text of all logged lines; only the group `access` exists.
 #[derive(Default)]
 pub struct Lines(Mutex<Vec<(String, String)>>);
 
@@ -111,7 +111,7 @@ impl Cloud {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shell = Shell {
+        let context = CloudContext {
             port: address.port(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
@@ -121,7 +121,7 @@ impl Cloud {
         let lines = Arc::new(Lines::default());
         let released = Arc::new(Notify::new());
         let lambda = Arc::new(Lambda { handler: Box::new(handler), released: Arc::clone(&released), events: told });
-        let gateway = ApiGateway::open_with(&shell, lambda, lines.clone(), limits).unwrap();
+        let gateway = ApiGateway::open_with(&context, lambda, lines.clone(), limits).unwrap();
         tokio::spawn(serve(listener, Arc::clone(&gateway)));
         let management = Management::new(Arc::clone(&gateway));
         let mut cloud =
@@ -169,7 +169,7 @@ impl Cloud {
         serde_json::from_slice(&response.body).unwrap_or_default()
     }
 
-    /// What `@connections` answers: its status, and the body or the error's code.
+    /// The answer of `@connections`: its status, and the body or the error's code.
     async fn manage(&self, method: &str, stage: &str, id: &str, body: impl Into<Bytes>) -> (u16, Value) {
         let path = format!("/{stage}/@connections/{}", id.replace('=', "%3D"));
         let request = request(method, &path, body.into());
@@ -240,7 +240,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Nothing here takes long; a test that waits for what never comes is to fail, not to hang.
+/// A time limit, so that a test that waits for something that never happens fails instead of hanging.
 async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("nothing came")
 }
@@ -283,7 +283,7 @@ async fn ordered(routes: &[RouteOf<'_>], handler: fn(&Value) -> Result<Value, &'
 const ALL: [RouteOf<'static>; 3] = [("$connect", "f", false), ("$default", "f", true), ("$disconnect", "f", false)];
 
 #[tokio::test]
-async fn a_connection_lives_and_every_step_is_an_event() {
+async fn connect_message_and_disconnect_each_send_an_event() {
     let mut cloud = Cloud::new(&ALL, echo).await;
     let mut client = cloud.connect().await;
     let connect = cloud.event().await;
@@ -309,7 +309,7 @@ async fn a_connection_lives_and_every_step_is_an_event() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_connection_is_told_as_it_came() {
+async fn disconnect_gets_the_close_code_and_reason() {
     let mut cloud = Cloud::new(&ALL, echo).await;
     let mut client = cloud.connect().await;
     cloud.event().await;
@@ -325,7 +325,7 @@ async fn the_end_of_a_connection_is_told_as_it_came() {
 }
 
 #[tokio::test]
-async fn connect_decides_before_the_upgrade() {
+async fn connect_accepts_or_refuses_before_the_upgrade() {
     for (function, answer, status, message) in [
         ("f", Ok(json!({ "statusCode": 401 })), 401, "Unauthorized"),
         ("f", Ok(json!({ "statusCode": 403, "body": "no" })), 403, "Forbidden"),
@@ -343,7 +343,7 @@ async fn connect_decides_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn unknown_stages_are_forbidden_and_no_connect_route_lets_everybody_in() {
+async fn unknown_stages_are_forbidden_and_without_a_connect_route_all_clients_are_accepted() {
     let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
     assert_eq!(cloud.refused("none").await, (403, json!({ "message": "Forbidden" })));
     let mut client = cloud.connect().await;
@@ -352,7 +352,7 @@ async fn unknown_stages_are_forbidden_and_no_connect_route_lets_everybody_in() {
 }
 
 #[tokio::test]
-async fn the_sub_protocol_is_the_one_that_connect_chose() {
+async fn the_sub_protocol_is_the_one_that_connect_returned() {
     let choose = |event: &Value| {
         assert_eq!(event["headers"]["Sec-WebSocket-Protocol"], "a, b");
         Ok(json!({ "statusCode": 200, "headers": { "sec-websocket-protocol": "b" } }))
@@ -382,7 +382,7 @@ async fn failures_are_told_in_frames_of_aws_shape() {
 }
 
 #[tokio::test]
-async fn an_integration_has_its_time() {
+async fn an_integration_times_out() {
     let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
     let integrations = cloud.control("GET", &cloud.below("integrations"), Value::Null).await;
     let path = cloud.below(&format!("integrations/{}", text(&integrations["items"][0]["integrationId"])));
@@ -418,7 +418,7 @@ async fn pings_are_answered_while_an_integration_runs() {
 }
 
 #[tokio::test]
-async fn in_order_messages_sent_before_the_close_still_take_their_turn() {
+async fn ordered_messages_sent_before_the_close_are_still_handled() {
     let mut cloud = ordered(&ALL, echo).await;
     let mut client = cloud.connect().await;
     for sent in ["sleep", "two"] {
@@ -434,7 +434,7 @@ async fn in_order_messages_sent_before_the_close_still_take_their_turn() {
 }
 
 #[tokio::test]
-async fn messages_run_side_by_side_and_disconnect_does_not_wait() {
+async fn messages_run_concurrently_and_disconnect_does_not_wait() {
     let mut cloud = Cloud::new(&ALL, echo).await;
     let mut client = cloud.connect().await;
     cloud.event().await;
@@ -452,9 +452,9 @@ async fn messages_run_side_by_side_and_disconnect_does_not_wait() {
 }
 
 #[test]
-fn connections_answers_signed_calls_alone() {
+fn connections_requires_signed_calls() {
     let folder = tempfile::tempdir().unwrap();
-    let shell = Shell {
+    let context = CloudContext {
         port: 1,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(Conditions::default()),
@@ -463,7 +463,7 @@ fn connections_answers_signed_calls_alone() {
     let (events, _) = mpsc::unbounded_channel();
     let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };
     let management = Management::new(
-        ApiGateway::open_with(&shell, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
+        ApiGateway::open_with(&context, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
     );
     let mut unsigned = request("POST", "/prod/@connections/AAAAAAAAAAAAAAA=", Bytes::new());
     assert_eq!(management.operation(&unsigned), Ok("PostToConnection"));
@@ -473,7 +473,7 @@ fn connections_answers_signed_calls_alone() {
 }
 
 #[tokio::test]
-async fn a_plain_get_on_a_stage_says_where_to_connect() {
+async fn a_plain_get_on_a_stage_answers_426_with_the_url() {
     let cloud = Cloud::new(&ALL, echo).await;
     let path = format!("/{}/prod", cloud.api);
     let answer = cloud.gateway.without_upgrade(&request("GET", &path, Bytes::new())).unwrap();
@@ -484,7 +484,7 @@ async fn a_plain_get_on_a_stage_says_where_to_connect() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_sent_closes_the_connection() {
+async fn invalid_messages_close_the_connection() {
     let cloud = Cloud::new(&[("$default", "silent", false)], echo).await;
     for (message, code) in [
         (Message::binary(vec![1, 2, 3]), 1003),
@@ -492,7 +492,7 @@ async fn what_may_not_be_sent_closes_the_connection() {
         (Message::text("x".repeat(3 * 1024 * 1024)), 1009),
     ] {
         let mut client = cloud.connect().await;
-        // A client that is told before it has sent all may find the socket closed; what counts is the frame.
+        // The gateway may close the socket before the client has sent everything; only the close frame matters.
         let _ = client.send(message).await;
         assert_eq!(close_frame(&mut client).await.0, code);
     }
@@ -503,7 +503,7 @@ async fn what_may_not_be_sent_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn idle_and_old_connections_are_sent_away() {
+async fn idle_and_old_connections_are_closed() {
     let (soon, never) = (Duration::from_millis(50), Duration::from_secs(3600));
     for limits in [Limits { idle: soon, life: never }, Limits { idle: never, life: soon }] {
         let mut cloud = Cloud::with(limits, Conditions::default(), &ALL, echo).await;
@@ -519,7 +519,7 @@ async fn idle_and_old_connections_are_sent_away() {
 }
 
 #[tokio::test]
-async fn a_stage_serves_its_new_deployment_to_the_sockets_it_has() {
+async fn a_stage_serves_a_new_deployment_to_open_sockets() {
     let mut cloud = Cloud::new(&[("$connect", "f", false), ("$default", "f", true)], echo).await;
     let mut client = cloud.connect().await;
     cloud.event().await;
@@ -533,7 +533,7 @@ async fn a_stage_serves_its_new_deployment_to_the_sockets_it_has() {
 }
 
 #[tokio::test]
-async fn backends_post_look_and_delete() {
+async fn backends_post_to_read_and_delete_connections() {
     let mut cloud = Cloud::new(&ALL, echo).await;
     let mut client = cloud.connect().await;
     let id = text(&cloud.event().await["requestContext"]["connectionId"]);
@@ -590,7 +590,7 @@ async fn a_connection_is_gone_while_its_own_connect_runs() {
 }
 
 #[tokio::test]
-async fn posting_to_a_client_that_does_not_read_is_refused_in_the_end() {
+async fn posting_to_a_client_that_does_not_read_is_refused_over_the_budget() {
     let mut cloud = Cloud::new(&ALL, echo).await;
     let _deaf = cloud.connect().await;
     let deaf = text(&cloud.event().await["requestContext"]["connectionId"]);
@@ -629,7 +629,7 @@ async fn a_throttle_of_zero_denies_everything() {
 }
 
 #[tokio::test]
-async fn a_throttle_above_zero_is_held_route_by_route() {
+async fn a_throttle_above_zero_applies_to_each_route() {
     let cloud = Cloud::new(&[("$default", "f", true), ("free", "f", true)], echo).await;
     let slow = json!({ "throttlingRateLimit": 0.001, "throttlingBurstLimit": 1 });
     let settings = json!({ "routeSettings": { "$default": slow } });
@@ -709,14 +709,14 @@ async fn every_request_of_a_client_is_a_line_of_the_access_log() {
         "DISCONNECT $disconnect 200 - 200",
     ];
     assert_eq!(shown, expected);
-    // A group that is gone is not made again.
+    // A deleted group is not created again.
     let settings = json!({ "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:gone", "format": format });
     cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "accessLogSettings": settings })).await;
     let _client = cloud.connect().await;
     assert_eq!(written().len(), 4);
 }
 
-/// What the authorizer function of these tests says, by the token in the query.
+/// The authorizer function of these tests, which decides by the token in the query.
 fn judge(event: &Value) -> Result<Value, &'static str> {
     if event["type"] != "REQUEST" {
         return Ok(json!({ "statusCode": 200, "body": event["requestContext"]["authorizer"].to_string() }));
@@ -742,7 +742,7 @@ fn judge(event: &Value) -> Result<Value, &'static str> {
     }
 }
 
-/// Puts an authorizer in front of `$connect` and deploys that to the stage.
+/// A cloud with an authorizer for `$connect`, deployed to the stage.
 async fn guarded(function: &str) -> Cloud {
     let cloud = Cloud::new(&[("$connect", "connect", false), ("$default", "echo", true)], judge).await;
     let uri = format!(
@@ -764,7 +764,7 @@ async fn guarded(function: &str) -> Cloud {
     cloud
 }
 
-/// The stage with a query before the one that every client of these tests sends.
+/// The stage with a query, which precedes the query of all clients in these tests.
 fn with(query: &str) -> String {
     format!("prod?{query}&rest=")
 }
@@ -789,7 +789,7 @@ async fn an_authorizer_decides_who_connects() {
 }
 
 #[tokio::test]
-async fn what_an_authorizer_says_goes_with_every_event() {
+async fn every_event_has_the_authorizers_context() {
     let mut cloud = guarded("door").await;
     let mut client = cloud.try_connect(&with("token=good"), None).await.unwrap();
     let asked = cloud.event().await;

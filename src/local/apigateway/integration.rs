@@ -1,4 +1,4 @@
-//! Carrying out a route's integration: who may, for how long, and what came of it.
+//! Runs a route's integration: checks its permission, limits its time and parses its result.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use serde_json::Value;
 
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
-use crate::local::seams::Functions;
+use crate::local::ports::Functions;
 
-/// What a Lambda proxy integration returned.
+/// The response of a Lambda proxy integration.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Returned {
+pub struct ProxyResponse {
     /// 200 to 599.
     pub status: u16,
     pub headers: Members,
-    /// Decoded where the handler said that it is base64.
+    /// Decoded from base64 where the handler set `isBase64Encoded`.
     pub body: Option<Vec<u8>>,
 }
 
-/// Why an integration brought nothing.
+/// Why an integration failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// There is none, the function's policy does not let the gateway in, or Lambda refused the call.
+pub enum IntegrationFailure {
+    /// The route has no integration, the function's policy does not allow the gateway, or Lambda refused the call.
     Configuration,
-    /// The function failed, or returned what is not a proxy response.
+    /// The function failed, or returned no valid proxy response.
     Function,
     Timeout,
 }
 
-impl Failure {
+impl IntegrationFailure {
     /// The status of the refused handshake.
     pub fn status(self) -> u16 {
         match self {
@@ -51,15 +51,15 @@ impl Failure {
     }
 }
 
-/// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form in
-/// which a WebSocket API's integration names it.
+/// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form of
+/// the URI of a WebSocket API's integration.
 pub fn function_arn(uri: &str) -> Option<&str> {
     let (service, function) = uri.split_once(":lambda:path/2015-03-31/functions/")?;
     let function = function.strip_suffix("/invocations")?;
     (service.starts_with("arn:aws:apigateway:") && function.starts_with("arn:aws:lambda:")).then_some(function)
 }
 
-/// The function of an integration. AWS takes its plain ARN, too, as CDK wrote it until 1.94 (aws-cdk#13820).
+/// The function of an integration. AWS also accepts its plain ARN, as CDK wrote it until 1.94 (aws-cdk#13820).
 pub fn integrated_function(uri: &str) -> Option<&str> {
     function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
 }
@@ -67,49 +67,49 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
 /// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
 ///
 /// # Errors
-/// [`Failure`], where the client is to be told that it failed.
+/// [`IntegrationFailure`], which is reported to the client.
 pub async fn run(
     integration: Option<&IntegrationConfig>,
     functions: &dyn Functions,
     variables: &Strings,
     source_arn: &str,
     event: Bytes,
-) -> Result<Returned, Failure> {
-    let integration = integration.ok_or(Failure::Configuration)?;
+) -> Result<ProxyResponse, IntegrationFailure> {
+    let integration = integration.ok_or(IntegrationFailure::Configuration)?;
     if integration.integration_type == "MOCK" {
-        let status = mocked_status(integration).ok_or(Failure::Configuration)?;
-        return Ok(Returned { status, headers: Members::new(), body: None });
+        let status = mocked_status(integration).ok_or(IntegrationFailure::Configuration)?;
+        return Ok(ProxyResponse { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = integrated_function(&uri).ok_or(Failure::Configuration)?;
-    // With credentials the gateway invokes under that role, and the function's own policy is not asked.
+    let function = integrated_function(&uri).ok_or(IntegrationFailure::Configuration)?;
+    // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
-        return Err(Failure::Configuration);
+        return Err(IntegrationFailure::Configuration);
     }
     let limit = Duration::from_millis(integration.timeout_in_millis.into());
     let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, event)).await else {
         tracing::warn!(function, ?limit, "the integration timed out");
-        return Err(Failure::Timeout);
+        return Err(IntegrationFailure::Timeout);
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
-        Failure::Configuration
+        IntegrationFailure::Configuration
     })?;
     if invoked.function_error.is_some() {
         tracing::warn!(function, "the function failed: {}", String::from_utf8_lossy(&invoked.payload));
-        return Err(Failure::Function);
+        return Err(IntegrationFailure::Function);
     }
     read(&invoked.payload).ok_or_else(|| {
         tracing::warn!(function, "malformed Lambda proxy response: {}", String::from_utf8_lossy(&invoked.payload));
-        Failure::Function
+        IntegrationFailure::Function
     })
 }
 
-/// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated: the number has to stand
-/// there. Taken is the template that the selection expression names, else `$default`, else the only one.
+/// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated, so it must be a literal number.
+/// The template is the one that the selection expression selects, else `$default`, else the only one.
 fn mocked_status(integration: &IntegrationConfig) -> Option<u16> {
     let templates = &integration.request_templates;
     let selected = integration.template_selection_expression.as_ref().and_then(|key| templates.get(key));
@@ -121,18 +121,18 @@ fn mocked_status(integration: &IntegrationConfig) -> Option<u16> {
     digits.parse().ok().filter(|status| (200..600).contains(status))
 }
 
-/// A URI with the stage's variables put in.
+/// A URI with the stage's variables substituted.
 pub fn with_variables(uri: &str, variables: &Strings) -> String {
     variables
         .iter()
         .fold(uri.to_owned(), |uri, (name, value)| uri.replace(&format!("${{stageVariables.{name}}}"), value))
 }
 
-/// Reads a proxy response; `None` where it is none.
-fn read(payload: &[u8]) -> Option<Returned> {
+/// Parses a proxy response; `None` where it is invalid.
+fn read(payload: &[u8]) -> Option<ProxyResponse> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct ProxyResponse {
+    struct RawResponse {
         #[serde(default)]
         status_code: Value,
         #[serde(default)]
@@ -142,9 +142,9 @@ fn read(payload: &[u8]) -> Option<Returned> {
         #[serde(default)]
         is_base64_encoded: bool,
     }
-    // A sequence would read as a struct too; a proxy response is an object.
+    // Parsed as an object first, because serde would also accept an array for the struct.
     let object: Members = serde_json::from_slice(payload).ok()?;
-    let response: ProxyResponse = serde_json::from_value(Value::Object(object)).ok()?;
+    let response: RawResponse = serde_json::from_value(Value::Object(object)).ok()?;
     let status = match &response.status_code {
         Value::Null => 200,
         Value::Number(number) => u16::try_from(number.as_u64()?).ok()?,
@@ -158,7 +158,7 @@ fn read(payload: &[u8]) -> Option<Returned> {
         Some(text) if response.is_base64_encoded => Some(STANDARD.decode(text).ok()?),
         text => text.map(String::into_bytes),
     };
-    Some(Returned { status, headers: response.headers.unwrap_or_default(), body })
+    Some(ProxyResponse { status, headers: response.headers.unwrap_or_default(), body })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! `@connections`: what a backend does with open connections (the service `execute-api`).
+//! `@connections`: the API with which backends post to, read and close connections (the service `execute-api`).
 //!
 //! Addresses: `/{stage}/@connections/{id}` (what handlers build from an event's `domainName` and `stage`),
-//! `/{apiId}/{stage}/@connections/{id}`, and `{apiId}.execute-api.HOST/{stage}/@connections/{id}`. In the first the
-//! connection tells the API: connection ids are unique across all of them.
+//! `/{apiId}/{stage}/@connections/{id}`, and `{apiId}.execute-api.HOST/{stage}/@connections/{id}`. In the first
+//! form the API follows from the connection: connection ids are unique across all APIs.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::ApiGateway;
-use super::connection::{Connection, MAXIMUM_MESSAGE};
+use super::connection::{Connection, MAX_MESSAGE};
 use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
 use crate::core::iam::need::Need;
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
 use crate::local::wire::{ApiError, Protocol, Request, Response, Service};
 
 /// The service behind `@connections`.
@@ -23,7 +23,7 @@ pub struct Management {
     gateway: Arc<ApiGateway>,
 }
 
-/// The connection that a request speaks of.
+/// The connection in a request's path.
 struct Address {
     api_id: Option<String>,
     stage: String,
@@ -82,7 +82,7 @@ impl Service for Management {
     }
 
     fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
-        // A request that leads nowhere is refused as such.
+        // `call` refuses a request without a valid address.
         let Ok(address) = address(request) else { return Vec::new() };
         let api = address
             .api_id
@@ -94,14 +94,17 @@ impl Service for Management {
             request.method,
             address.connection_id
         );
-        vec![Need::new("execute-api:ManageConnections", Shell::arn("execute-api", &request.caller.region, &resource))]
+        vec![Need::new(
+            "execute-api:ManageConnections",
+            CloudContext::arn("execute-api", &request.caller.region, &resource),
+        )]
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
         let connection = self.connection(&address(&request)?)?;
         match operation {
             "PostToConnection" => {
-                if request.body.len() > MAXIMUM_MESSAGE {
+                if request.body.len() > MAX_MESSAGE {
                     return Err(ApiError::new(413, "PayloadTooLargeException", "Message too long"));
                 }
                 connection
@@ -151,7 +154,7 @@ fn information(connection: &Connection) -> serde_json::Value {
     })
 }
 
-/// AWS says no more than that.
+/// AWS's error for a closed connection has no message.
 fn gone() -> ApiError {
     ApiError::new(410, "GoneException", "")
 }

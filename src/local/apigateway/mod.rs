@@ -10,7 +10,7 @@
 //!                 management (@connections) -------+
 //! ```
 //!
-//! The state is replaced as a whole, once it is on disk: readers hold the one they began with and never wait.
+//! The state is replaced as a whole after it was saved: readers keep the state they began with and never wait.
 
 pub mod connection;
 pub mod event;
@@ -24,11 +24,11 @@ pub mod throttle;
 mod access_log;
 mod account;
 mod apis;
-mod authorization;
 mod authorizer;
 mod authorizers;
 mod deployments;
 mod integrations;
+mod required_permissions;
 mod routes;
 mod rules;
 mod stages;
@@ -48,9 +48,9 @@ use self::connection::{Connections, Limits};
 use self::model::State;
 use self::rules::Answer;
 use self::throttle::Throttles;
-use super::seams::{Apis, Functions, LogSink};
-use super::shell::Shell;
-use super::store::Kept;
+use super::context::CloudContext;
+use super::ports::{Apis, Functions, LogSink};
+use super::store::PersistedState;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use crate::core::iam::need::Need;
 
@@ -59,41 +59,45 @@ const NAME: &str = "apigatewayv2";
 
 /// API Gateway: the service `apigatewayv2`, and the sockets that its APIs serve.
 pub struct ApiGateway {
-    shell: Shell,
+    context: CloudContext,
     functions: Arc<dyn Functions>,
     logs: Arc<dyn LogSink>,
     limits: Limits,
-    state: Kept<State>,
+    state: PersistedState<State>,
     connections: Connections,
     throttles: Throttles,
-    /// Held, shared, by the task of every socket.
+    /// Every socket's task holds a read lock; `shutdown` waits for the write lock.
     serving: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl ApiGateway {
-    /// Opens what the store has of earlier runs, under AWS's limits.
+    /// Opens the service with its saved state and AWS's limits.
     ///
     /// # Errors
     /// When the saved state cannot be read.
-    pub fn open(shell: &Shell, functions: Arc<dyn Functions>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
-        Self::open_with(shell, functions, logs, Limits::default())
+    pub fn open(
+        context: &CloudContext,
+        functions: Arc<dyn Functions>,
+        logs: Arc<dyn LogSink>,
+    ) -> io::Result<Arc<Self>> {
+        Self::open_with(context, functions, logs, Limits::default())
     }
 
-    /// As [`ApiGateway::open`], with other limits to a connection's life.
+    /// As [`ApiGateway::open`], with other limits for connections.
     ///
     /// # Errors
     /// When the saved state cannot be read.
     pub fn open_with(
-        shell: &Shell,
+        context: &CloudContext,
         functions: Arc<dyn Functions>,
         logs: Arc<dyn LogSink>,
         limits: Limits,
     ) -> io::Result<Arc<Self>> {
-        let state = Kept::open(shell.store.clone(), NAME, |error| {
+        let state = PersistedState::open(context.store.clone(), NAME, |error| {
             ApiError::new(500, "InternalServerErrorException", format!("cannot save the state: {error}"))
         })?;
         Ok(Arc::new(Self {
-            shell: shell.clone(),
+            context: context.clone(),
             functions,
             logs,
             limits,
@@ -104,18 +108,18 @@ impl ApiGateway {
         }))
     }
 
-    /// Closes every socket with 1001 and waits until `$disconnect` was told of each.
+    /// Closes every socket with 1001 and waits until `$disconnect` has run for each.
     pub async fn shutdown(&self) {
         self.connections.go_away();
         let _none_left = self.serving.write().await;
     }
 
-    /// The state as it is now.
+    /// The current state.
     fn state(&self) -> Arc<State> {
         self.state.now()
     }
 
-    /// Closes the connections whose API or stage is no more.
+    /// Closes the connections whose API or stage was deleted.
     fn close_orphans(&self) {
         let state = self.state();
         self.connections.close_where(|origin| {
@@ -131,15 +135,15 @@ impl Apis for ApiGateway {
 }
 
 /// One call of the control plane, as the operations see it.
-struct Call<'a> {
+struct ControlCall<'a> {
     request: &'a Request,
-    /// What stands in the path for the operation's placeholders, in order.
+    /// The path segments of the operation's placeholders, in order.
     ids: Vec<String>,
     functions: &'a dyn Functions,
-    shell: &'a Shell,
+    context: &'a CloudContext,
 }
 
-impl Call<'_> {
+impl ControlCall<'_> {
     fn id(&self, position: usize) -> &str {
         self.ids.get(position).map_or("", String::as_str)
     }
@@ -153,23 +157,23 @@ impl Call<'_> {
 struct Operation {
     name: &'static str,
     method: &'static str,
-    /// `{}` stands for one id, a final `{+}` for all the rest.
+    /// `{}` matches one id, a final `{+}` all remaining segments.
     path: &'static str,
     run: Run,
 }
 
 enum Run {
-    Read(fn(&State, &Call<'_>) -> Answer),
-    Write(fn(&mut State, &Call<'_>) -> Answer),
-    /// Writes what deployments freeze: stages with AutoDeploy follow.
-    Configure(fn(&mut State, &Call<'_>) -> Answer),
+    Read(fn(&State, &ControlCall<'_>) -> Answer),
+    Write(fn(&mut State, &ControlCall<'_>) -> Answer),
+    /// Writes configuration that deployments freeze, so stages with AutoDeploy are deployed again.
+    Configure(fn(&mut State, &ControlCall<'_>) -> Answer),
 }
 
 const fn operation(name: &'static str, method: &'static str, path: &'static str, run: Run) -> Operation {
     Operation { name, method, path, run }
 }
 
-/// Everything the control plane does; what is not here is refused as unknown.
+/// All operations of the control plane; others are refused as unknown.
 #[rustfmt::skip]
 const OPERATIONS: [Operation; 42] = [
     operation("GetAccount", "GET", "account", Run::Read(account::get)),
@@ -217,7 +221,7 @@ const OPERATIONS: [Operation; 42] = [
 ];
 
 impl Operation {
-    /// The ids in a path if it is this operation's.
+    /// The ids in a path, if the path is this operation's.
     fn ids(&self, method: &str, path: &[String]) -> Option<Vec<String>> {
         if method != self.method {
             return None;
@@ -238,12 +242,12 @@ impl Operation {
     }
 }
 
-/// The operation that a request asks for, with the ids in its path.
+/// The operation of a request, with the ids in its path.
 fn find(request: &Request) -> Option<(&'static Operation, Vec<String>)> {
     let segments = request.segments();
     let path = match segments.as_slice() {
         [version, path @ ..] if version == "v2" && path.first().is_none_or(|first| first != "account") => path,
-        // The account's settings are of the API's first version, which has none in its paths.
+        // The account's settings belong to API version 1, whose paths have no version segment.
         [first] if first == "account" => segments.as_slice(),
         _ => return None,
     };
@@ -268,25 +272,25 @@ impl Service for ApiGateway {
         find(request).map(|(operation, _)| operation.name).ok_or_else(unknown_operation)
     }
 
-    fn contended(&self, _operation: &str, request: &Request) -> Option<String> {
+    fn mutated_api(&self, _operation: &str, request: &Request) -> Option<String> {
         let (operation, ids) = find(request)?;
         let mutates = !matches!(operation.run, Run::Read(_)) && operation.path.starts_with("apis/");
         mutates.then(|| ids.into_iter().next())?
     }
 
     fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(request)
+        required_permissions::of(request)
     }
 
     async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {
         let (operation, ids) = find(&request).ok_or_else(unknown_operation)?;
-        let call = Call { request: &request, ids, functions: self.functions.as_ref(), shell: &self.shell };
+        let call = ControlCall { request: &request, ids, functions: self.functions.as_ref(), context: &self.context };
         let answer = match operation.run {
             Run::Read(run) => run(&self.state(), &call),
             Run::Write(run) => self.state.change(|state| run(state, &call)),
             Run::Configure(run) => self.state.change(|state| {
                 let answer = run(state, &call)?;
-                deployments::follow(state.api_mut(&call)?);
+                deployments::auto_deploy(state.api_mut(&call)?);
                 Ok(answer)
             }),
         }?;

@@ -1,6 +1,6 @@
-//! What API Gateway keeps of an API: its configuration as last written, and what its deployments froze of it.
+//! The persisted model of an API: its current configuration, and the snapshots of its deployments.
 //!
-//! The `*Config` types hold the members that callers write; their JSON is AWS's, on the wire and on disk alike.
+//! The `*Config` types have the members that callers write; their JSON is AWS's, in requests and on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,19 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use super::throttle::Limit;
 
-/// Names to values: tags, stage variables, request parameters.
+/// AWS's refusal of a deployment id for a stage that deploys by itself.
+pub const AUTO_DEPLOYED: &str = "Deployment ID cannot be set on this stage because AutoDeploy is enabled";
+
+/// A map of strings: tags, stage variables, request parameters.
 pub type Strings = BTreeMap<String, String>;
 
-/// Everything the service remembers, by api id.
+/// The state of the service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
+    /// By id.
     pub apis: BTreeMap<String, Api>,
-    /// By region, the role with which stages log; none where it was taken away, and the account's own where nothing is said.
+    /// The role with which stages log, by region: `None` where it was removed, the default one for a region without an entry.
     #[serde(default)]
     pub log_roles: BTreeMap<String, Option<String>>,
 }
 
-/// One WebSocket API with all that is below it, by the ids AWS would mint.
+/// One WebSocket API with its parts, which are maps by id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Api {
     pub region: String,
@@ -149,7 +153,7 @@ pub struct Deployment {
     pub snapshot: Arc<Snapshot>,
 }
 
-/// What a deployment froze: a stage serves this, whatever becomes of the API afterwards.
+/// The configuration that a deployment froze: a stage serves this, independent of later changes of the API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub route_selection_expression: String,
@@ -159,11 +163,11 @@ pub struct Snapshot {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrozenRoute {
-    /// Its id, and what it is.
+    /// The authorizer's id and configuration.
     #[serde(default)]
     pub authorizer: Option<(String, AuthorizerConfig)>,
     pub integration: Option<IntegrationConfig>,
-    /// Whether the route has a `$default` route response: only then does the client see what a handler returns.
+    /// Whether the route has a `$default` route response: only then the handler's response is sent to the client.
     pub responds: bool,
 }
 
@@ -224,7 +228,7 @@ pub struct AccessLogSettings {
 }
 
 impl Api {
-    /// Freezes the routes with their integrations as they are now.
+    /// Freezes the current routes with their integrations.
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.values().map(|route| {
             let integration = route.config.integration_id().and_then(|id| self.integrations.get(id)).cloned();
@@ -239,7 +243,7 @@ impl Api {
         }
     }
 
-    /// A stage with what it serves; `None` where the stage is unknown or nothing was ever deployed to it.
+    /// A stage with its snapshot; `None` where the stage is unknown or has no deployment.
     pub fn served(&self, stage_name: &str) -> Option<(&Stage, &Arc<Snapshot>)> {
         let stage = self.stages.get(stage_name)?;
         let deployment = self.deployments.get(stage.config.deployment_id.as_ref()?)?;
@@ -255,8 +259,8 @@ impl RouteConfig {
 }
 
 impl StageConfig {
-    /// The stage's throttle for a route: its own settings before the default ones. Where one number is missing the
-    /// account's stands (10,000 a second, 5,000 at once); `None` where both are.
+    /// The stage's throttle for a route: its own settings before the default ones. A missing number is the account's
+    /// (10,000 a second, 5,000 at once); `None` where both are missing.
     pub fn throttle(&self, route_key: &str) -> Option<Limit> {
         let settings = self.route_settings.get(route_key);
         let default = &self.default_route_settings;
@@ -267,7 +271,7 @@ impl StageConfig {
     }
 }
 
-/// Snapshots are shared with the connections that are being served; on disk they are plain.
+/// Serialization of snapshots, which are shared with open connections in memory and plain on disk.
 mod shared {
     use std::sync::Arc;
 
@@ -284,7 +288,7 @@ mod shared {
     }
 }
 
-// The defaults as AWS gives them: the API reference of apigatewayv2.
+// AWS's default values (API reference of apigatewayv2).
 
 fn default_api_key_selection() -> String {
     "$request.header.x-api-key".to_owned()

@@ -1,19 +1,19 @@
 //! Routes and route responses: Create, Get, list, Update, Delete.
 
-use super::Call;
+use super::ControlCall;
 use super::model::{Api, Route, RouteConfig, RouteResponseConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Routes an API may have (WebSocket quotas).
-const MAXIMUM: usize = 300;
+const MAX_ROUTES: usize = 300;
 
-pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
     let config: RouteConfig = rules::parse(rules::members(call.request)?)?;
     check(api, None, &config)?;
-    if api.routes.len() >= MAXIMUM {
-        return Err(rules::full("Routes"));
+    if api.routes.len() >= MAX_ROUTES {
+        return Err(rules::quota_reached("Routes"));
     }
     let id = rules::new_id(7);
     let answer = Response::json(201, &representation(&id, &config));
@@ -21,18 +21,18 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::json(200, &representation(call.id(1), &route(state, call)?.config)))
 }
 
-pub fn list(state: &State, call: &Call<'_>) -> Answer {
+pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let routes = state.api(call)?.routes.iter();
     rules::page(call.request, routes.map(|(id, route)| (id.clone(), representation(id, &route.config))))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut config: RouteConfig = rules::merge(&route(state, call)?.config, rules::members(call.request)?)?;
-    // As with other members: nothing else clears it.
+    // An empty string clears it, as with other members; there is no other way to do so.
     config.route_response_selection_expression =
         config.route_response_selection_expression.filter(|text| !text.is_empty());
     check(state.api(call)?, Some(call.id(1)), &config)?;
@@ -41,12 +41,12 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     state.api_mut(call)?.routes.remove(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::empty(204))
 }
 
-pub fn create_response(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let route = route_mut(state, call)?;
     let config: RouteResponseConfig = rules::parse(rules::members(call.request)?)?;
     check_response(&config)?;
@@ -60,17 +60,17 @@ pub fn create_response(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub fn get_response(state: &State, call: &Call<'_>) -> Answer {
+pub fn get_response(state: &State, call: &ControlCall<'_>) -> Answer {
     let response = route(state, call)?.responses.get(call.id(2)).ok_or_else(|| unknown_response(call))?;
     Ok(Response::json(200, &response_representation(call.id(2), response)))
 }
 
-pub fn list_responses(state: &State, call: &Call<'_>) -> Answer {
+pub fn list_responses(state: &State, call: &ControlCall<'_>) -> Answer {
     let responses = route(state, call)?.responses.iter();
     rules::page(call.request, responses.map(|(id, config)| (id.clone(), response_representation(id, config))))
 }
 
-pub fn update_response(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let patch = rules::members(call.request)?;
     let response = route_mut(state, call)?.responses.get_mut(call.id(2)).ok_or_else(|| unknown_response(call))?;
     let config = rules::merge(response, patch)?;
@@ -79,12 +79,12 @@ pub fn update_response(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &response_representation(call.id(2), response)))
 }
 
-pub fn delete_response(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     route_mut(state, call)?.responses.remove(call.id(2)).ok_or_else(|| unknown_response(call))?;
     Ok(Response::empty(204))
 }
 
-/// Whether a route with `config` may stand in the API; `own` is its id where it is there already.
+/// Checks a route's configuration against its API; `own` is the route's id where it exists already.
 fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiError> {
     let key = &config.route_key;
     rules::length("routeKey", key, 1, 128)?;
@@ -101,10 +101,10 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     } else if authorizer.is_some() {
         return Err(bad_request("Authorizer ID can be specified only with authorization type CUSTOM or JWT"));
     } else if config.authorization_type != "NONE" {
-        return Err(rules::not_local(&format!("The authorization type {}", config.authorization_type)));
+        return Err(rules::unsupported(&format!("The authorization type {}", config.authorization_type)));
     }
     if config.api_key_required {
-        return Err(rules::not_local("A route that requires an API key"));
+        return Err(rules::unsupported("A route that requires an API key"));
     }
     if let Some(expression) = &config.route_response_selection_expression
         && expression != "$default"
@@ -131,11 +131,11 @@ fn check_response(config: &RouteResponseConfig) -> Result<(), ApiError> {
     Err(bad_request("Invalid RouteResponseKey specified. Must be $default"))
 }
 
-fn route<'s>(state: &'s State, call: &Call<'_>) -> Result<&'s Route, ApiError> {
+fn route<'s>(state: &'s State, call: &ControlCall<'_>) -> Result<&'s Route, ApiError> {
     state.api(call)?.routes.get(call.id(1)).ok_or_else(|| unknown(call))
 }
 
-fn route_mut<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Route, ApiError> {
+fn route_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&'s mut Route, ApiError> {
     state.api_mut(call)?.routes.get_mut(call.id(1)).ok_or_else(|| unknown(call))
 }
 
@@ -151,10 +151,10 @@ fn response_representation(id: &str, config: &RouteResponseConfig) -> Members {
     members
 }
 
-fn unknown(call: &Call<'_>) -> ApiError {
+fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("Route", call.id(1))
 }
 
-fn unknown_response(call: &Call<'_>) -> ApiError {
+fn unknown_response(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("RouteResponse", call.id(2))
 }

@@ -1,4 +1,4 @@
-//! What all control-plane operations have in common: refusals in AWS's words, merging updates, pages, ids, dates.
+//! Shared by all control plane operations: AWS's errors, merging of updates, pages, ids, dates.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
@@ -15,10 +15,9 @@ pub type Answer = Result<Response, ApiError>;
 /// A JSON object: a request's body or a resource's representation.
 pub type Members = Map<String, Value>;
 
-/// The page size where the caller names none, and the largest one it may name. The API reference of v2 gives no
-/// numbers; these are v1's.
+/// The default and the largest page size. The API reference of version 2 has no numbers; these are those of version 1.
 const DEFAULT_PAGE: usize = 25;
-const MAXIMUM_PAGE: usize = 500;
+const MAX_PAGE: usize = 500;
 
 pub fn bad_request(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "BadRequestException", message)
@@ -28,13 +27,13 @@ pub fn conflict(message: impl Into<String>) -> ApiError {
     ApiError::new(409, "ConflictException", message)
 }
 
-/// `kind` is AWS's word for the resource (`Route`), `id` what was asked for.
+/// `kind` is AWS's name of the resource type (`Route`).
 pub fn not_found(kind: &str, id: &str) -> ApiError {
     ApiError::new(404, "NotFoundException", format!("Invalid {kind} identifier specified {id}"))
 }
 
-/// A quota is reached. AWS answers 429, which old deployers retry for ever (serverless-websockets-plugin#22).
-pub fn full(kind: &str) -> ApiError {
+/// The error for a reached quota. AWS answers 429, which old deployers retry endlessly (serverless-websockets-plugin#22).
+pub fn quota_reached(kind: &str) -> ApiError {
     ApiError::new(
         429,
         "TooManyRequestsException",
@@ -44,12 +43,12 @@ pub fn full(kind: &str) -> ApiError {
     )
 }
 
-/// What AWS can do and this cloud does not: refused at once, so that nothing is believed to work that does not run.
-pub fn not_local(what: &str) -> ApiError {
+/// The error for a feature of AWS that the local cloud lacks: refused at once, instead of ignored silently.
+pub fn unsupported(what: &str) -> ApiError {
     bad_request(format!("{what} is not supported by the local cloud"))
 }
 
-/// The request's body, without members that are null: AWS reads those as absent.
+/// The request's body without members that are null, which AWS treats as absent.
 ///
 /// # Errors
 /// `SerializationException` where it is not a JSON object.
@@ -59,7 +58,7 @@ pub fn members(request: &Request) -> Result<Members, ApiError> {
     Ok(members)
 }
 
-/// Reads a configuration from what the caller wrote; members that it does not know are ignored, as AWS does.
+/// Parses a configuration from a request; unknown members are ignored, as on AWS.
 ///
 /// # Errors
 /// `BadRequestException` that says which member is missing or of the wrong type.
@@ -67,10 +66,10 @@ pub fn parse<T: DeserializeOwned>(members: Members) -> Result<T, ApiError> {
     serde_json::from_value(Value::Object(members)).map_err(|error| bad_request(error.to_string()))
 }
 
-/// An update merges: members that are absent stay, maps merge key by key, and `''` removes a map's key.
+/// Merges an update: absent members are kept, maps are merged key by key, and `''` removes a key of a map.
 ///
 /// # Errors
-/// `BadRequestException` where the result is not a configuration.
+/// `BadRequestException` where the result is not a valid configuration.
 pub fn merge<T: Serialize + DeserializeOwned>(current: &T, patch: Members) -> Result<T, ApiError> {
     let mut merged = object(current);
     for (name, value) in patch {
@@ -109,7 +108,7 @@ pub fn object(config: &impl Serialize) -> Members {
 }
 
 /// # Errors
-/// AWS's sentence for a value that an enumeration does not have.
+/// AWS's message for a value outside an enumeration.
 pub fn one_of(member: &str, value: &str, known: &[&str]) -> Result<(), ApiError> {
     if known.contains(&value) {
         return Ok(());
@@ -122,7 +121,7 @@ pub fn one_of(member: &str, value: &str, known: &[&str]) -> Result<(), ApiError>
 }
 
 /// # Errors
-/// AWS's sentence for text that is too short or too long, in characters.
+/// AWS's message for text that is too short or too long, in characters.
 pub fn length(member: &str, value: &str, minimum: usize, maximum: usize) -> Result<(), ApiError> {
     let characters = value.chars().count();
     let bound = if characters < minimum {
@@ -140,12 +139,12 @@ pub fn length(member: &str, value: &str, minimum: usize, maximum: usize) -> Resu
 /// One page of a list whose items come in the order of their ids, by `maxResults` and `nextToken`.
 ///
 /// # Errors
-/// `BadRequestException` for a page size or a token that is none.
+/// `BadRequestException` for an invalid page size or token.
 pub fn page(request: &Request, items: impl Iterator<Item = (String, Members)>) -> Answer {
     let size = match request.query("maxResults") {
         None => DEFAULT_PAGE,
         Some(text) => match text.parse() {
-            Ok(size @ 1..=MAXIMUM_PAGE) => size,
+            Ok(size @ 1..=MAX_PAGE) => size,
             _ => return Err(bad_request(format!("Invalid maxResults specified: {text}"))),
         },
     };
@@ -170,7 +169,7 @@ pub fn page(request: &Request, items: impl Iterator<Item = (String, Members)>) -
     Ok(Response::json(200, &body))
 }
 
-/// An id as AWS mints them: lower-case letters and digits.
+/// A new id in AWS's form: lower-case letters and digits.
 pub fn new_id(characters: usize) -> String {
     const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut dice = rand::rng();

@@ -1,17 +1,17 @@
-//! Which route a message takes: the API's route selection expression, read against the message.
+//! Selects the route of a message: evaluates the API's route selection expression on the message.
 //!
 //! The rules are the developer guide's (websocket-api-develop-routes): `$request.body.action` and deeper paths, several
-//! of them as `${request.body.service}/${request.body.action}`, or fixed text. Bodies that are not JSON, members that
-//! are missing and values that name no route all go to `$default`.
+//! of them as `${request.body.service}/${request.body.action}`, or fixed text. Bodies that are not JSON, missing members
+//! and values that match no route all go to `$default`.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The predefined routes, which no message may name.
+/// The routes that messages cannot select.
 const LIFECYCLE: [&str; 2] = ["$connect", "$disconnect"];
 
-/// The route that a message takes: the one it names, `$default` otherwise; `None` where there is not even that.
+/// The route of a message: the selected one, else `$default`; `None` where neither exists.
 pub fn select<'a, R>(expression: &str, body: &str, routes: &'a BTreeMap<String, R>) -> Option<(&'a String, &'a R)> {
     route_key(expression, body)
         .filter(|key| !LIFECYCLE.contains(&key.as_str()))
@@ -19,7 +19,7 @@ pub fn select<'a, R>(expression: &str, body: &str, routes: &'a BTreeMap<String, 
         .or_else(|| routes.get_key_value("$default"))
 }
 
-/// What the expression evaluates to; `None` where a member that it reads is not in the message.
+/// The value of the expression; `None` where a member that it refers to is not in the message.
 fn route_key(expression: &str, body: &str) -> Option<String> {
     if let Some(reference) = expression.strip_prefix('$').filter(|rest| !rest.starts_with('{')) {
         return member(reference, &serde_json::from_str(body).ok()?);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_default_route_nothing_is_taken() {
+    fn without_a_default_route_nothing_is_selected() {
         let routes: BTreeMap<String, ()> = [("sendmessage".to_owned(), ())].into();
         assert_eq!(select("$request.body.action", "hello", &routes), None);
     }

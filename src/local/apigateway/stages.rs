@@ -1,16 +1,14 @@
 //! Stages: named pointers to a deployment, with their settings.
 
-use super::Call;
-use super::model::{AccessLogSettings, Api, Stage, StageConfig, State};
+use super::ControlCall;
+use super::model::{AUTO_DEPLOYED, AccessLogSettings, Api, Stage, StageConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::wire::{ApiError, Response};
 
 /// Stages an API may have (WebSocket quotas).
-const MAXIMUM: usize = 10;
+const MAX_STAGES: usize = 10;
 
-pub const AUTO_DEPLOYED: &str = "Deployment ID cannot be set on this stage because AutoDeploy is enabled";
-
-pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;
     let tags = super::tags::given(&members)?;
     let config: StageConfig = rules::parse(members)?;
@@ -28,8 +26,8 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
     if api.stages.contains_key(&name) {
         return Err(rules::conflict("Stage already exists"));
     }
-    if api.stages.len() >= MAXIMUM {
-        return Err(rules::full("Stages"));
+    if api.stages.len() >= MAX_STAGES {
+        return Err(rules::quota_reached("Stages"));
     }
     let now = rules::now();
     let follows = config.auto_deploy;
@@ -37,25 +35,25 @@ pub fn create(state: &mut State, call: &Call<'_>) -> Answer {
         Stage { created_date: now.clone(), last_updated_date: now, last_deployment_status_message: None, config, tags };
     api.stages.insert(name.clone(), stage);
     if follows {
-        super::deployments::follow(api);
+        super::deployments::auto_deploy(api);
     }
     Ok(Response::json(201, &representation(&api.stages[&name])))
 }
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let stage = state.api(call)?.stages.get(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &representation(stage)))
 }
 
-pub fn list(state: &State, call: &Call<'_>) -> Answer {
+pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let stages = state.api(call)?.stages.iter();
     rules::page(call.request, stages.map(|(name, stage)| (name.clone(), representation(stage))))
 }
 
-pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut patch = rules::members(call.request)?;
     patch.remove("stageName");
-    // AWS keeps a stage's old description when it is sent an empty one.
+    // An empty description does not replace a stage's description on AWS.
     if patch.get("description").is_some_and(|text| text == "") {
         patch.remove("description");
     }
@@ -78,36 +76,36 @@ pub fn update(state: &mut State, call: &Call<'_>) -> Answer {
     let starts_to_follow = config.auto_deploy && !stage.config.auto_deploy;
     change(api, call, |stage| stage.config = config)?;
     if starts_to_follow {
-        super::deployments::follow(api);
+        super::deployments::auto_deploy(api);
     }
     let stage = api.stages.get(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &representation(stage)))
 }
 
-pub fn delete(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     state.api_mut(call)?.stages.remove(call.id(1)).ok_or_else(|| unknown(call))?;
     Ok(Response::empty(204))
 }
 
-pub fn delete_access_log_settings(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete_access_log_settings(state: &mut State, call: &ControlCall<'_>) -> Answer {
     change(state.api_mut(call)?, call, |stage| stage.config.access_log_settings = None)?;
     Ok(Response::empty(204))
 }
 
-pub fn delete_route_settings(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn delete_route_settings(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let key = call.id(2);
     change(state.api_mut(call)?, call, |stage| stage.config.route_settings.remove(key))?
         .ok_or_else(|| unknown_settings(key))?;
     Ok(Response::empty(204))
 }
 
-fn change<T>(api: &mut Api, call: &Call<'_>, change: impl FnOnce(&mut Stage) -> T) -> Result<T, ApiError> {
+fn change<T>(api: &mut Api, call: &ControlCall<'_>, change: impl FnOnce(&mut Stage) -> T) -> Result<T, ApiError> {
     let stage = api.stages.get_mut(call.id(1)).ok_or_else(|| unknown(call))?;
     stage.last_updated_date = rules::now();
     Ok(change(stage))
 }
 
-/// Whether a stage writes logs, of its calls or of how they were routed.
+/// Whether a stage writes access logs or execution logs.
 fn logs(config: &StageConfig) -> bool {
     let mut levels = config.route_settings.values().chain([&config.default_route_settings]);
     config.access_log_settings.is_some()
@@ -146,8 +144,8 @@ fn check(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// An access log needs a group to go to, and lines by which a request is found again (developer guide, "Configure
-/// logging for WebSocket APIs"). The words are ours: AWS's are not recorded.
+/// Checks that an access log goes to a log group or a Firehose stream, and that its format has a request id (developer guide,
+/// "Configure logging for WebSocket APIs"). The messages are ours: AWS's are not recorded.
 fn check_access_log(settings: &AccessLogSettings) -> Result<(), ApiError> {
     if let Some(arn) = &settings.destination_arn {
         let parts: Vec<&str> = arn.splitn(7, ':').collect();
@@ -165,7 +163,7 @@ fn check_access_log(settings: &AccessLogSettings) -> Result<(), ApiError> {
     }
 }
 
-/// Settings can only be given to routes that the API has; they may outlive them.
+/// Settings can only be set for existing routes, but they stay after a route is deleted.
 fn check_routes(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
     let known = |key: &&String| api.routes.values().any(|route| route.config.route_key == **key);
     config.route_settings.keys().find(|key| !known(key)).map_or(Ok(()), |key| Err(unknown_settings(key)))
@@ -182,7 +180,7 @@ fn representation(stage: &Stage) -> Members {
     members
 }
 
-fn unknown(call: &Call<'_>) -> ApiError {
+fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("Stage", call.id(1))
 }
 

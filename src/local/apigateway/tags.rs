@@ -1,17 +1,17 @@
-//! TagResource, UntagResource, GetTags: of APIs and of stages.
+//! TagResource, UntagResource, GetTags of APIs and stages.
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Call;
+use super::ControlCall;
 use super::model::{State, Strings};
 use super::rules::{self, Answer, Members};
 use crate::local::wire::{ApiError, Response};
 
-/// Tags a resource may carry (AWS: 50).
-const MAXIMUM: usize = 50;
+/// Tags a resource may have (AWS: 50).
+const MAX_TAGS: usize = 50;
 
-pub fn get(state: &State, call: &Call<'_>) -> Answer {
+pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let (api_id, stage) = resource(call)?;
     let api = state.apis.get(&api_id).filter(|api| api.region == call.region());
     let tags = match stage {
@@ -22,7 +22,7 @@ pub fn get(state: &State, call: &Call<'_>) -> Answer {
     Ok(Response::json(200, &json!({ "tags": tags })))
 }
 
-pub fn tag(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn tag(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let given = given(&rules::members(call.request)?)?;
     let tags = tags_mut(state, call)?;
     tags.extend(given);
@@ -30,7 +30,7 @@ pub fn tag(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::json(201, &Members::new()))
 }
 
-pub fn untag(state: &mut State, call: &Call<'_>) -> Answer {
+pub fn untag(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let keys = call.request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key);
     let tags = tags_mut(state, call)?;
     for key in keys {
@@ -39,7 +39,7 @@ pub fn untag(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
-/// The tags that the body of a create or of TagResource carries.
+/// The tags in the body of a create operation or of TagResource.
 pub fn given(members: &Members) -> Result<Strings, ApiError> {
     let tags = match members.get("tags") {
         None => Strings::new(),
@@ -50,8 +50,8 @@ pub fn given(members: &Members) -> Result<Strings, ApiError> {
 }
 
 fn check(tags: &Strings) -> Result<(), ApiError> {
-    if tags.len() > MAXIMUM {
-        return Err(rules::bad_request(format!("Number of tags exceeds the limit of {MAXIMUM}")));
+    if tags.len() > MAX_TAGS {
+        return Err(rules::bad_request(format!("Number of tags exceeds the limit of {MAX_TAGS}")));
     }
     for (key, value) in tags {
         rules::length("tags", key, 1, 128)?;
@@ -63,7 +63,7 @@ fn check(tags: &Strings) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn tags_mut<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Strings, ApiError> {
+fn tags_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&'s mut Strings, ApiError> {
     let (api_id, stage) = resource(call)?;
     let api = state.apis.get_mut(&api_id).filter(|api| api.region == call.region());
     match stage {
@@ -74,7 +74,7 @@ fn tags_mut<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Strings
 }
 
 /// The API id and the stage's name in `arn:aws:apigateway:REGION::/apis/ID/stages/NAME`.
-fn resource(call: &Call<'_>) -> Result<(String, Option<String>), ApiError> {
+fn resource(call: &ControlCall<'_>) -> Result<(String, Option<String>), ApiError> {
     // Clients that leave the slashes of the ARN unescaped send it as several segments.
     let arn = call.ids.join("/");
     let path: Vec<&str> =
@@ -86,6 +86,6 @@ fn resource(call: &Call<'_>) -> Result<(String, Option<String>), ApiError> {
     }
 }
 
-fn unknown(call: &Call<'_>) -> ApiError {
+fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("resource", &call.ids.join("/"))
 }

@@ -1,4 +1,4 @@
-//! The control plane, called as the server calls it.
+//! Tests of the control plane through `Service`.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::gateway_tests::Lines;
 use super::*;
 use crate::local::conditions::Conditions;
-use crate::local::seams::Invoked;
+use crate::local::ports::Invoked;
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
-/// Lambda as these tests need it: every function but `missing` is there.
+/// A fake Lambda in which every function except `missing` exists.
 struct NoFunctions;
 
 #[async_trait]
@@ -30,7 +30,7 @@ impl Functions for NoFunctions {
 
 struct Cloud {
     gateway: Arc<ApiGateway>,
-    shell: Shell,
+    context: CloudContext,
     _folder: tempfile::TempDir,
 }
 
@@ -41,17 +41,17 @@ impl Cloud {
 
     fn under(conditions: Conditions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let shell = Shell {
+        let context = CloudContext {
             port: 4566,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
         };
-        let gateway = ApiGateway::open(&shell, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
-        Self { gateway, shell, _folder: folder }
+        let gateway = ApiGateway::open(&context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
+        Self { gateway, context, _folder: folder }
     }
 
-    /// The status and body of an answer, or of the error it would be.
+    /// The status and body of an answer, or the status, code and message of an error.
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -134,7 +134,7 @@ async fn an_api_is_shown_with_the_defaults_that_aws_gives_it() {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_refused_in_its_words() {
+async fn invalid_requests_get_aws_errors() {
     let cloud = Cloud::new();
     let (api, integration, route) = cloud.api_with_route().await;
     let stage = format!("apis/{api}/stages");
@@ -265,7 +265,7 @@ async fn tags_belong_to_apis_and_stages() {
 }
 
 #[tokio::test]
-async fn strictness_decides_whether_an_integration_needs_its_function() {
+async fn only_strict_conditions_require_the_function_of_an_integration() {
     let body = json!({ "integrationType": "AWS_PROXY", "integrationUri": uri("missing") });
     let lenient = Cloud::new();
     let api = lenient.api().await;
@@ -278,7 +278,7 @@ async fn strictness_decides_whether_an_integration_needs_its_function() {
 }
 
 #[tokio::test]
-async fn a_full_api_takes_no_more() {
+async fn an_api_at_its_quota_refuses_more_stages() {
     let cloud = Cloud::new();
     let api = cloud.api().await;
     for number in 0..10 {
@@ -290,11 +290,11 @@ async fn a_full_api_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_restart_loses_nothing_and_a_deleted_api_leaves_nothing() {
+async fn the_state_survives_a_restart_and_a_deleted_api_leaves_nothing() {
     let cloud = Cloud::new();
     let (api, ..) = cloud.api_with_route().await;
     cloud.made(&format!("apis/{api}/deployments"), json!({ "description": "first" })).await;
-    let again = ApiGateway::open(&cloud.shell, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
+    let again = ApiGateway::open(&cloud.context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
     let (before, after) = (cloud.gateway.state(), again.state());
     assert_eq!(serde_json::to_value(&*before).unwrap(), serde_json::to_value(&*after).unwrap());
     assert_eq!(cloud.call("DELETE", &format!("apis/{api}"), Value::Null).await.0, 204);
@@ -303,7 +303,7 @@ async fn a_restart_loses_nothing_and_a_deleted_api_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_api_is_seen_in_its_region_alone_and_mutations_contend_for_it() {
+async fn an_api_is_visible_only_in_its_region_and_mutations_name_it() {
     let cloud = Cloud::new();
     let api = cloud.api().await;
     let request = |method: &str, path: String, region: &str| Request {
@@ -316,8 +316,8 @@ async fn an_api_is_seen_in_its_region_alone_and_mutations_contend_for_it() {
     };
     let elsewhere = cloud.gateway.call("GetApi", request("GET", format!("/v2/apis/{api}"), "eu-west-1")).await;
     assert_eq!(elsewhere.unwrap_err().code, "NotFoundException");
-    let contended = |method: &str, path: String| cloud.gateway.contended("", &request(method, path, "us-east-1"));
-    assert_eq!(contended("POST", format!("/v2/apis/{api}/routes")), Some(api.clone()));
-    assert_eq!(contended("GET", format!("/v2/apis/{api}/routes")), None);
-    assert_eq!(contended("POST", "/v2/apis".to_owned()), None);
+    let mutated_api = |method: &str, path: String| cloud.gateway.mutated_api("", &request(method, path, "us-east-1"));
+    assert_eq!(mutated_api("POST", format!("/v2/apis/{api}/routes")), Some(api.clone()));
+    assert_eq!(mutated_api("GET", format!("/v2/apis/{api}/routes")), None);
+    assert_eq!(mutated_api("POST", "/v2/apis".to_owned()), None);
 }

@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use crate::local::bucket::{Bucket, Rate};
 use crate::local::conditions::lock;
+use crate::local::token_bucket::{Rate, TokenBucket};
 
-/// What a stage allows a route.
+/// A stage's limit for a route.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
     /// Requests a second.
@@ -19,7 +19,7 @@ pub struct Limit {
 
 /// The buckets of all stages, by API, stage and route key.
 #[derive(Debug, Default)]
-pub struct Throttles(Mutex<HashMap<[String; 3], Bucket>>);
+pub struct Throttles(Mutex<HashMap<[String; 3], TokenBucket>>);
 
 impl Throttles {
     /// Whether one more request of a route is within its limit; takes a token if it is.
@@ -28,7 +28,7 @@ impl Throttles {
         let route = [api_id, stage, route_key].map(str::to_owned);
         let mut buckets = lock(&self.0);
         let rate = Rate { rate: limit.rate, burst: limit.burst.into() };
-        // A rate of 0 denies everything on AWS, whatever the burst.
+        // A rate of 0 denies everything on AWS, with any burst.
         rate.rate > 0.0 && buckets.entry(route).or_default().take(rate, Instant::now())
     }
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zero_denies_everything_and_routes_have_buckets_of_their_own() {
+    fn a_rate_of_zero_denies_everything_and_routes_have_their_own_buckets() {
         let throttles = Throttles::default();
         let of = |route: &str, rate, burst| throttles.admit("a", "s", route, Some(Limit { rate, burst }));
         assert!(!of("x", 0.0, 5) && !of("y", 5.0, 0));

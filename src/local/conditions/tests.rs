@@ -5,7 +5,7 @@ fn conditions(text: &str) -> Conditions {
 }
 
 #[test]
-fn the_documented_file_is_one() {
+fn the_documented_conditions_file_is_valid() {
     let read = conditions(include_str!("../../../docs/aws-conditions.toml"));
     assert_eq!(read.eventual.iam_role_assumable, Duration::from_secs(9));
     assert_eq!(read.eventual.function_pending, Duration::from_millis(1500));
@@ -23,7 +23,7 @@ fn an_empty_file_changes_nothing() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn mistakes_in_the_file_are_reported() {
     for (text, complaint) in [
         ("[latency]", "unknown field `latency`"),
         ("[eventual_s]\nrole = 1", "unknown field `role`"),
@@ -60,40 +60,40 @@ fn all_calls_share_one_uplink() {
     let link = conditions("[link]\nupload_mbit_s = 8");
     let start = Instant::now();
     let second = |seconds| start + Duration::from_secs(seconds);
-    let megabyte = |now| link.carried(1_000_000, now).unwrap();
+    let megabyte = |now| link.sent_at(1_000_000, now).unwrap();
     assert_eq!(megabyte(start), second(1));
     assert_eq!(megabyte(start), second(2));
     assert_eq!(megabyte(second(1)), second(3));
-    // What was carried earlier costs nothing now.
+    // What was sent earlier does not delay later calls.
     assert_eq!(megabyte(second(60)), second(61));
-    assert_eq!(Conditions::default().carried(1_000_000, start), None);
+    assert_eq!(Conditions::default().sent_at(1_000_000, start), None);
 }
 
 #[test]
 fn a_bucket_gives_its_burst_then_its_rate() {
     let throttled = conditions("[throttle]\n\"lambda.*\" = { rate = 2, burst = 3 }");
     let start = Instant::now();
-    let granted = |ms| throttled.draw("lambda", "ListFunctions", start + Duration::from_millis(ms)).is_ok();
+    let granted = |ms| throttled.take_token("lambda", "ListFunctions", start + Duration::from_millis(ms)).is_ok();
     assert_eq!([0, 0, 0, 0, 499, 501, 502].map(granted), [true, true, true, false, false, true, false]);
-    // However long nobody calls, no more than the burst is saved up.
+    // However long the pause, no more than the burst accumulates.
     assert_eq!([3_600_000; 4].map(granted), [true, true, true, false]);
 }
 
 #[test]
-fn an_operation_with_a_throttle_of_its_own_leaves_the_others_alone() {
+fn an_operation_with_its_own_throttle_does_not_count_for_the_others() {
     let throttled = conditions(
         "[throttle]\n\"lambda.*\" = { rate = 1, burst = 1 }\n\"lambda.GetFunction\" = { rate = 1, burst = 2 }",
     );
     let now = Instant::now();
-    assert!(throttled.draw("lambda", "GetFunction", now).is_ok());
-    assert!(throttled.draw("lambda", "GetFunction", now).is_ok());
-    assert!(throttled.draw("lambda", "CreateFunction", now).is_ok());
-    assert!(throttled.draw("lambda", "CreateFunction", now).is_err());
-    assert!(throttled.draw("dynamodb", "ListTables", now).is_ok());
+    assert!(throttled.take_token("lambda", "GetFunction", now).is_ok());
+    assert!(throttled.take_token("lambda", "GetFunction", now).is_ok());
+    assert!(throttled.take_token("lambda", "CreateFunction", now).is_ok());
+    assert!(throttled.take_token("lambda", "CreateFunction", now).is_err());
+    assert!(throttled.take_token("dynamodb", "ListTables", now).is_ok());
 }
 
 #[tokio::test]
-async fn throttles_are_in_the_services_words() {
+async fn throttled_calls_get_the_services_own_error() {
     for (service, status, code, message) in [
         ("lambda", 429, "TooManyRequestsException", "Rate exceeded"),
         ("apigatewayv2", 429, "TooManyRequestsException", "Too Many Requests"),
@@ -108,28 +108,28 @@ async fn throttles_are_in_the_services_words() {
 }
 
 #[test]
-fn overlapping_mutations_of_one_api_collide_as_the_dice_say() {
+fn overlapping_mutations_of_one_api_collide_by_the_configured_chance() {
     let always = conditions("[conflict]\napigatewayv2_same_api = 1\nseed = 1");
-    let first = always.contend("a");
+    let first = always.begin_mutation("a");
     assert!(first.is_some());
-    assert!(always.contend("a").is_none());
-    assert!(always.contend("b").is_some());
+    assert!(always.begin_mutation("a").is_none());
+    assert!(always.begin_mutation("b").is_some());
     drop(first);
-    assert!(always.contend("a").is_some());
+    assert!(always.begin_mutation("a").is_some());
 
     let never = Conditions::default();
-    let both = (never.contend("a"), never.contend("a"));
+    let both = (never.begin_mutation("a"), never.begin_mutation("a"));
     assert!(both.0.is_some() && both.1.is_some());
     drop(both);
-    assert!(lock(&never.busy).is_empty());
+    assert!(lock(&never.mutations).is_empty());
 }
 
 #[test]
-fn the_same_seed_rolls_the_same_dice() {
+fn the_same_seed_gives_the_same_conflicts() {
     let rolls = |seed: u64| -> Vec<bool> {
         let half = conditions(&format!("[conflict]\napigatewayv2_same_api = 0.5\nseed = {seed}"));
-        let held = half.contend("a");
-        let rolls = (0..64).map(|_| half.contend("a").is_some()).collect();
+        let held = half.begin_mutation("a");
+        let rolls = (0..64).map(|_| half.begin_mutation("a").is_some()).collect();
         drop(held);
         rolls
     };

@@ -1,28 +1,28 @@
-//! The way into the engine (`dynoxide`): JSON in, its typed request, its method, JSON out.
+//! Calls of the engine (`dynoxide`): parses JSON into a typed request, calls the engine's method, serializes the result.
 
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Map, Value};
 
 use super::super::wire::ApiError;
 
-/// Region in the ARNs that the engine writes.
+/// The region in the ARNs that the engine returns.
 pub const REGION: &str = dynoxide::streams::LOCAL_REGION;
 
 macro_rules! operations {
     ($($name:literal => $method:ident,)*) => {
-        /// Every operation that the engine has.
+        /// All operations of the engine.
         pub const OPERATIONS: &[&str] = &[$($name),*];
 
-        /// Carries out an operation; the body of its answer. It blocks on SQLite.
+        /// Runs an operation and returns the body of its answer. Blocks on SQLite.
         ///
         /// # Errors
-        /// DynamoDB's refusal.
+        /// DynamoDB's error.
         pub fn run(database: &Database, operation: &str, body: &str) -> Result<String, ApiError> {
             match operation {
                 $($name => {
                     let request = serde_json::from_str(body).map_err(|error| unreadable(operation, &error))?;
-                    let answer = database.$method(request).map_err(|error| refused(operation, error))?;
-                    serde_json::to_string(&answer).map_err(|error| broken(&error))
+                    let answer = database.$method(request).map_err(|error| engine_error(operation, error))?;
+                    serde_json::to_string(&answer).map_err(|error| internal(&error))
                 })*
                 _ => Err(unknown_operation()),
             }
@@ -61,17 +61,17 @@ operations! {
     "UpdateTimeToLive" => update_time_to_live,
 }
 
-/// A refusal of DynamoDB's own, by its code.
+/// An error of DynamoDB, by its code.
 pub fn fault(code: &str, message: impl Into<String>) -> ApiError {
     ApiError::new(400, format!("com.amazonaws.dynamodb.v20120810#{code}"), message)
 }
 
-/// A request that breaks a rule.
+/// `ValidationException`: the request violates a rule.
 pub fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "com.amazon.coral.validate#ValidationException", message)
 }
 
-/// A request that is not what the operation takes.
+/// `SerializationException`: the request has not the shape of the operation's input.
 pub fn malformed(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "com.amazon.coral.service#SerializationException", message)
 }
@@ -80,25 +80,25 @@ pub fn unknown_operation() -> ApiError {
     ApiError::new(400, "com.amazon.coral.service#UnknownOperationException", "")
 }
 
-/// A fault that is not the caller's.
-pub fn broken(error: &impl ToString) -> ApiError {
+/// `InternalServerError`: a failure that the caller has not caused.
+pub fn internal(error: &impl ToString) -> ApiError {
     ApiError::new(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", error.to_string())
 }
 
-/// Why a file of tables can no longer be used.
+/// Why a database file can no longer be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
     Damaged,
     DiskFull,
 }
 
-/// Whether an error is about the file of tables itself.
+/// Whether an error is about the database file itself.
 pub fn unusable(error: &DynoxideError) -> Option<Unusable> {
     let DynoxideError::SqliteError(inner) = error else {
-        // Opening one that is none of SQLite's ends in a sentence of the engine's.
+        // For a file that is not a SQLite database the engine returns only a message.
         return error.to_string().contains("not a valid SQLite database").then_some(Unusable::Damaged);
     };
-    // SQLite's own codes, by the names that its binding has for them.
+    // SQLite's error codes, by their names in its Rust binding.
     match format!("{:?}", inner.sqlite_error_code()?).as_str() {
         "DatabaseCorrupt" | "NotADatabase" => Some(Unusable::Damaged),
         "DiskFull" => Some(Unusable::DiskFull),
@@ -106,14 +106,14 @@ pub fn unusable(error: &DynoxideError) -> Option<Unusable> {
     }
 }
 
-/// The engine's refusal: its type, its message and what else is in its body.
-fn refused(operation: &str, error: DynoxideError) -> ApiError {
+/// An error of the engine: its type, its message and the other members of its body.
+fn engine_error(operation: &str, error: DynoxideError) -> ApiError {
     if let DynoxideError::EnvelopedValidation(message) = &error {
         return invalid(enveloped(operation, message));
     }
     if unusable(&error).is_some() {
-        // AWS has no such error. Whatever is the caller's fault is not tried again, and trying again would mend nothing.
-        let message = format!("the local cloud's file of tables cannot be used: {error}");
+        // AWS has no such error. A client error, because clients do not retry those, and a retry would not help.
+        let message = format!("the local cloud's database file cannot be used: {error}");
         return ApiError::new(400, "com.wschat.local#TableFileUnusable", message);
     }
     let mut fields: Map<String, Value> = serde_json::from_str(&error.to_json()).unwrap_or_default();
@@ -125,8 +125,8 @@ fn refused(operation: &str, error: DynoxideError) -> ApiError {
     refusal
 }
 
-/// A body that the engine's types do not take. Their readers name the kind of refusal before the message; what serde
-/// itself says is a missing member or a member of another type.
+/// The error for a body that the engine cannot parse. Its own parsers put the kind of error before the message; serde's own
+/// messages are about missing members or members of another type.
 fn unreadable(operation: &str, error: &serde_json::Error) -> ApiError {
     let whole = error.to_string();
     let position = whole.rfind(" at line ").unwrap_or(whole.len());
@@ -151,7 +151,7 @@ fn unreadable(operation: &str, error: &serde_json::Error) -> ApiError {
     }
 }
 
-/// The writers of single items count what is wrong with a request; the others say it plainly.
+/// Operations that write a single item put the number of errors before the message; the others do not.
 fn enveloped(operation: &str, message: &str) -> String {
     match operation {
         "DeleteItem" | "PutItem" | "UpdateItem" => format!("1 validation error detected: {message}"),

@@ -1,31 +1,31 @@
-//! The limits of expressions that the engine does not hold.
+//! The limits of expressions that the engine does not check.
 
 use serde_json::Value;
 
 use super::engine::invalid;
 use crate::local::wire::ApiError;
 
-/// How many operators and functions an expression may have. The developer guide (quotas, expression parameters) says so
-/// of update expressions; AWS holds the others to it, too, in the words below (scylladb#14473, aws-sdk-js#3721). `AND` and
+/// How many operators and functions an expression may have. The developer guide (quotas, expression parameters) has
+/// this limit for update expressions; AWS applies it to the others, too, with the message below (scylladb#14473, aws-sdk-js#3721). `AND` and
 /// `OR` are not counted (scylladb#14473).
-const MOST_OPERATORS: usize = 300;
+const MAX_OPERATORS: usize = 300;
 
 const EXPRESSIONS: [&str; 5] =
     ["ConditionExpression", "FilterExpression", "KeyConditionExpression", "ProjectionExpression", "UpdateExpression"];
 
-/// Holds every expression of a request, those of a transaction's parts too, to the number of operators.
+/// Checks the number of operators of every expression in a request, including the parts of a transaction.
 ///
 /// # Errors
-/// DynamoDB's refusal of the first that has too many.
+/// DynamoDB's error for the first one with too many.
 pub fn check(input: &Value) -> Result<(), ApiError> {
     let parts = input["TransactItems"].as_array().into_iter().flatten();
     let parts = parts.filter_map(Value::as_object).flat_map(|part| part.values());
     for part in std::iter::once(input).chain(parts) {
         for name in EXPRESSIONS {
             let count = part[name].as_str().map_or(0, operators);
-            if count > MOST_OPERATORS {
-                // AWS stops counting there.
-                let count = MOST_OPERATORS + 1;
+            if count > MAX_OPERATORS {
+                // AWS stops counting at the first operator over the limit.
+                let count = MAX_OPERATORS + 1;
                 let message =
                     format!("Invalid {name}: The expression contains too many operators; operator count: {count}");
                 return Err(invalid(message));

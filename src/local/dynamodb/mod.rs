@@ -1,17 +1,16 @@
-//! DynamoDB, over the `dynoxide` engine: an embeddable DynamoDB on SQLite that is held against AWS by a public
-//! conformance suite.
+//! DynamoDB, based on the `dynoxide` engine: an embeddable DynamoDB on SQLite that a public conformance suite compares with
+//! AWS.
 //!
-//! `engine` is the way into it. Around it, `region` and `tables` add what the engine does not do: the states that a
-//! table passes through, the caller's region in ARNs, ARNs in the place of names, encryption changed by `UpdateTable`,
-//! point-in-time recovery, deletion of expired items by the clock; `streams` what its streams record too much; `shapes` what AWS
-//! says of values of the wrong JSON type.
+//! `engine` calls it. `region` and `tables` add what the engine lacks: transient states of tables, the caller's region in
+//! ARNs, ARNs instead of names, encryption changed by `UpdateTable`, point-in-time recovery, timed deletion of expired items.
+//! `streams` removes records that AWS does not write, and `shapes` gives AWS's errors for values of a wrong JSON type.
 
-mod authorization;
 mod engine;
 mod expressions;
 #[cfg(test)]
 mod refusals;
 mod region;
+mod required_permissions;
 mod shapes;
 mod streams;
 mod tables;
@@ -26,7 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::conditions::lock;
-use super::shell::Shell;
+use super::context::CloudContext;
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use crate::core::iam::need::Need;
 use region::Region;
@@ -34,11 +33,11 @@ use region::Region;
 /// DynamoDB's own targets and those of its streams.
 const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
 
-/// Operations that the engine does not have.
+/// Operations that the engine lacks.
 const BEYOND_ENGINE: [&str; 2] = ["DescribeContinuousBackups", "UpdateContinuousBackups"];
 
 /// How often expired items are deleted; AWS does so within a few days.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The account's tables, in all regions.
 pub struct DynamoDb {
@@ -46,24 +45,25 @@ pub struct DynamoDb {
 }
 
 struct Regions {
-    shell: Shell,
+    context: CloudContext,
     open: Mutex<HashMap<String, Arc<Region>>>,
 }
 
 impl DynamoDb {
-    /// Opens DynamoDB with the files that there are, and begins to delete expired items on the runtime it is called in.
+    /// Opens DynamoDB with the existing files, and spawns the task that deletes expired items. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
         let mut open = HashMap::new();
-        for name in region::saved(&shell.store)? {
-            open.insert(name.clone(), Arc::new(Region::open(shell, &name)?));
+        for name in region::saved(&context.store)? {
+            open.insert(name.clone(), Arc::new(Region::open(context, &name)?));
         }
-        let regions = Arc::new(Regions { shell: shell.clone(), open: Mutex::new(open) });
+        let regions = Arc::new(Regions { context: context.clone(), open: Mutex::new(open) });
         let swept = Arc::downgrade(&regions);
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(SWEEP);
+            let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
             loop {
                 ticks.tick().await;
                 let Some(regions) = swept.upgrade() else { return };
@@ -76,7 +76,7 @@ impl DynamoDb {
 
 impl Regions {
     fn region(&self, name: &str) -> Result<Arc<Region>, ApiError> {
-        // It becomes the name of a file.
+        // The region becomes part of a file name.
         if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
             let message = "The security token included in the request is invalid.";
             return Err(ApiError::new(400, "com.amazon.coral.service#UnrecognizedClientException", message));
@@ -85,7 +85,7 @@ impl Regions {
         if let Some(region) = open.get(name) {
             return Ok(region.clone());
         }
-        let region = Arc::new(Region::open(&self.shell, name).map_err(|error| engine::broken(&error))?);
+        let region = Arc::new(Region::open(&self.context, name).map_err(|error| engine::internal(&error))?);
         open.insert(name.to_owned(), region.clone());
         Ok(region)
     }
@@ -116,13 +116,13 @@ impl Service for DynamoDb {
     }
 
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(operation, request)
+        required_permissions::of(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
         let regions = self.regions.clone();
         let operation = operation.to_owned();
         let work = move || regions.region(&request.caller.region)?.call(&operation, &request.body);
-        tokio::task::spawn_blocking(work).await.map_err(|error| engine::broken(&error))?
+        tokio::task::spawn_blocking(work).await.map_err(|error| engine::internal(&error))?
     }
 }

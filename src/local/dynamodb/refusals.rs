@@ -1,12 +1,11 @@
-//! What AWS says of requests that it refuses, held against what the local cloud says of them.
+//! Tests that the local cloud refuses requests with AWS's messages.
 
 use serde_json::{Value, json};
 
 use super::tests::{active, create, quick, refusal};
 
-/// Requests for a table with the key `pk` and two global indexes, and what AWS answers; a member that is `null` is left out. Two
-/// validators are at work on AWS, one region after the other has gone over to the newer. These are the texts of the newer, captured in
-/// eu-west-2 and eu-central-1 on 2026-10-20, when 20 of 33 regions had it (tests of dynoxide 3.2, `scan_member_stages.rs` and
+/// Requests for a table with the key `pk` and two global indexes, and AWS's answers; a member that is `null` is omitted. AWS has two
+/// validators and moves one region after the other to the newer. These are the messages of the newer, captured in eu-west-2 and eu-central-1 on 2026-10-20, when 20 of 33 regions had it (tests of dynoxide 3.2, `scan_member_stages.rs` and
 /// `query_member_checks.rs`; the older one's are in paritysuite/dynamodb-conformance, `tests/tier3/error-messages`).
 #[rustfmt::skip]
 const REFUSALS: &[(&str, &str, &str)] = &[
@@ -80,7 +79,7 @@ const CAST: &str = "class sun.reflect.generics.reflectiveObjects.ParameterizedTy
                     module java.base of loader 'bootstrap')";
 const MISPLACED: &str = "Start of structure or map found where not expected";
 
-/// Values of wrong types for a kind of member, and what AWS says of each. `class` is what it calls the member's own type.
+/// Values of wrong types for a kind of member, with AWS's message for each. `class` is AWS's name of the member's own type.
 fn wrong(kind: &str, class: &str) -> Vec<(Value, String)> {
     let scalars =
         [json!("23"), json!(true), json!(23), json!(-2_147_483_648_i64), json!(2_147_483_648_i64), json!(34.56)];
@@ -123,12 +122,12 @@ fn wrong(kind: &str, class: &str) -> Vec<(Value, String)> {
     }
 }
 
-/// A request that has a value at a path, whose parts are members' names or `0` for the first element.
+/// A request with a value at a path, whose parts are member names or `0` for the first element.
 fn at(path: &str, value: Value) -> Value {
     path.rsplit('.').fold(value, |value, part| if part == "0" { json!([value]) } else { json!({ part: value }) })
 }
 
-/// What is checked of a value at a path, as dynalite does it for all attribute values.
+/// The checks of an attribute value at a path, as in dynalite's tests.
 fn within(path: &str, kind: &'static str) -> Vec<(String, &'static str, String)> {
     let members = [
         ("", kind, VALUE),
@@ -153,7 +152,7 @@ fn within(path: &str, kind: &'static str) -> Vec<(String, &'static str, String)>
     members.map(|(member, kind, class)| (format!("{path}{member}"), kind, class.to_owned())).into()
 }
 
-/// The texts are those of dynalite's tests (`test/helpers.js`, `assertType`), which were run against AWS.
+/// The messages are those of dynalite's tests (`test/helpers.js`, `assertType`), which were run against AWS.
 #[tokio::test]
 async fn values_of_wrong_json_types_are_refused_in_the_words_of_aws() {
     let folder = tempfile::tempdir().unwrap();

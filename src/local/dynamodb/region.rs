@@ -1,4 +1,4 @@
-//! DynamoDB in one region: one SQLite file in the engine, and the states of its tables around it.
+//! DynamoDB in one region: one SQLite file of the engine, and the states of its tables.
 
 use std::fs;
 use std::io;
@@ -13,51 +13,51 @@ use serde_json::{Value, json};
 
 use super::super::clock::now_millis;
 use super::super::conditions::lock;
-use super::super::shell::Shell;
+use super::super::context::CloudContext;
 use super::super::store::{Store, damaged};
 use super::super::wire::{ApiError, Response};
-use super::engine::{self, Unusable, broken, fault, invalid, malformed};
-use super::tables::{Encryption, Recovery, State, Table, Tables, TtlChange, describe_protection, missing};
+use super::engine::{self, Unusable, fault, internal, invalid, malformed};
+use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
 
-/// For how long a table is `UPDATING` and time to live `ENABLING`; AWS takes seconds to an hour, and says nothing of it.
-const SHORTLY: Duration = Duration::from_millis(20);
+/// How long a table stays `UPDATING` and its time to live `ENABLING`; on AWS seconds to an hour, without documented limits.
+const UPDATE_DURATION: Duration = Duration::from_millis(20);
 
 /// DynamoDB in one region.
 pub struct Region {
     name: String,
-    shell: Shell,
+    context: CloudContext,
     database: Database,
     tables: Mutex<Tables>,
 }
 
 impl Region {
-    /// Opens a region's tables, making its file where it is missing. It blocks on SQLite.
+    /// Opens a region's tables, and creates its file where it is missing. Blocks on SQLite.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn open(shell: &Shell, name: &str) -> io::Result<Self> {
-        let tables = shell.store.load(&saved_as(name))?;
-        let path = shell.store.path(&format!("{}.sqlite", saved_as(name)));
+    pub fn open(context: &CloudContext, name: &str) -> io::Result<Self> {
+        let tables = context.store.load(&store_name(name))?;
+        let path = context.store.path(&format!("{}.sqlite", store_name(name)));
         let database = Database::new(&path.to_string_lossy()).map_err(|error| unreadable(&path, &error))?;
-        // A file that is none of SQLite's is opened all the same: it is read for the first time here.
+        // Opening succeeds even for a file that is not a SQLite database, so it is read here for the first time.
         let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
         database.list_tables(all).map_err(|error| unreadable(&path, &error))?;
-        Ok(Self { name: name.to_owned(), shell: shell.clone(), database, tables: Mutex::new(tables) })
+        Ok(Self { name: name.to_owned(), context: context.clone(), database, tables: Mutex::new(tables) })
     }
 
-    /// Deletes items whose time to live is over, and tables whose time as `DELETING` is.
+    /// Deletes items whose time to live has passed, and tables whose time as `DELETING` has.
     pub fn sweep(&self) {
-        drop(self.settled());
+        drop(self.current_tables());
         if let Err(error) = self.database.sweep_ttl() {
-            tracing::warn!(region = self.name, "expired items are not deleted: {error}");
+            tracing::warn!(region = self.name, "cannot delete expired items: {error}");
         }
     }
 
-    /// Carries out an operation. It blocks on SQLite.
+    /// Runs an operation. Blocks on SQLite.
     ///
     /// # Errors
-    /// DynamoDB's refusal.
+    /// DynamoDB's error.
     pub fn call(&self, operation: &str, body: &[u8]) -> Result<Response, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| malformed(""))?;
         let mut input: Value = serde_json::from_str(text).map_err(|_| malformed(""))?;
@@ -86,7 +86,7 @@ impl Region {
                     }
                     let iterator = input["ShardIterator"].as_str().and_then(decode_shard_iterator);
                     let view = iterator.and_then(|(table, ..)| self.stream_view(&table));
-                    streams::narrow(records, view.as_deref());
+                    streams::apply_view(records, view.as_deref());
                 }
                 Ok(answer(&records))
             }
@@ -94,7 +94,7 @@ impl Region {
                 shapes::check(operation, &input)?;
                 self.check_items_served(&input)?;
                 expressions::check(&input)?;
-                // What is read and written goes past as text: items hold no names of ours.
+                // Passed on as text without changes where possible: items contain no names to replace.
                 let body = if rewritten { input.to_string() } else { text.to_owned() };
                 engine::run(&self.database, operation, &body).map(|body| Response::new(200, JSON, Bytes::from(body)))
             }
@@ -102,16 +102,16 @@ impl Region {
     }
 
     fn create_table(&self, mut input: Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
+        let mut tables = self.current_tables();
         let name = input["TableName"].as_str().unwrap_or_default().to_owned();
-        if state(&tables, &name) == State::Deleting {
-            State::Deleting.check_changeable(&name)?;
+        if state(&tables, &name) == TableState::Deleting {
+            TableState::Deleting.check_changeable(&name)?;
         }
-        let stream_view = streams::widen(&mut input)?;
+        let stream_view = streams::record_both_images(&mut input)?;
         let mut created = self.run("CreateTable", &input)?;
         let mut table = Table::default();
         table.stream_view = stream_view;
-        table.pass(State::Creating, later(self.shell.conditions.eventual.table_creating));
+        table.enter(TableState::Creating, after(self.context.conditions.eventual.table_creating));
         let description = &mut created["TableDescription"];
         table.describe(description, now_millis());
         describe_protection(description);
@@ -129,25 +129,25 @@ impl Region {
         Ok(answer(&described))
     }
 
-    /// The view of a table's stream, where it is not the engine's own.
+    /// The view of a table's stream, where it differs from the engine's.
     fn stream_view(&self, table: &str) -> Option<String> {
-        self.settled().get(table).and_then(|table| table.stream_view.clone())
+        self.current_tables().get(table).and_then(|table| table.stream_view.clone())
     }
 
     fn describe_table(&self, input: &Value) -> Result<Response, ApiError> {
-        let tables = self.settled();
+        let tables = self.current_tables();
         let description = self.description(&tables, input)?;
         Ok(answer(&json!({ "Table": description })))
     }
 
     fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
-        let stream_view = streams::widen(&mut input)?;
-        let mut tables = self.settled();
+        let stream_view = streams::record_both_images(&mut input)?;
+        let mut tables = self.current_tables();
         let before = self.description(&tables, &input)?;
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
-        // The engine does not change encryption; where nothing else is to change, it has nothing to do.
+        // The engine does not support changes of encryption; without other changes it is not called.
         if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
             self.run("UpdateTable", &input)?;
         }
@@ -156,30 +156,30 @@ impl Region {
         if let Some(specification) = specification {
             table.encryption = Some(self.encryption(&specification, &before));
         }
-        table.pass(State::Updating, later(SHORTLY));
+        table.enter(TableState::Updating, after(UPDATE_DURATION));
         self.save(&tables)?;
         let description = self.description(&tables, &input)?;
         Ok(answer(&json!({ "TableDescription": description })))
     }
 
     fn delete_table(&self, input: &Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
+        let mut tables = self.current_tables();
         let description = self.description(&tables, input)?;
         let name = description["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         if description["DeletionProtectionEnabled"] == true {
-            // The engine refuses, in AWS's words.
+            // The engine returns AWS's error.
             return Ok(answer(&self.run("DeleteTable", input)?));
         }
         let table = tables.entry(name).or_default();
-        table.pass(State::Deleting, later(self.shell.conditions.eventual.table_deleting));
+        table.enter(TableState::Deleting, after(self.context.conditions.eventual.table_deleting));
         self.save(&tables)?;
         let description = self.description(&tables, input)?;
         Ok(answer(&json!({ "TableDescription": description })))
     }
 
     fn update_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
+        let mut tables = self.current_tables();
         let specification = &input["TimeToLiveSpecification"];
         let attribute =
             specification["AttributeName"].as_str().ok_or_else(|| missing("timeToLiveSpecification.attributeName"))?;
@@ -187,7 +187,7 @@ impl Region {
         let before = self.run("DescribeTimeToLive", input)?;
         let before = &before["TimeToLiveDescription"];
         let name = input["TableName"].as_str().unwrap_or_default();
-        if state(&tables, name) != State::Updating {
+        if state(&tables, name) != TableState::Updating {
             state(&tables, name).check_changeable(name)?;
         }
         let table = tables.entry(name.to_owned()).or_default();
@@ -206,13 +206,13 @@ impl Region {
             _ => {}
         }
         let updated = self.run("UpdateTimeToLive", input)?;
-        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: later(SHORTLY) });
+        table.ttl_change = Some(TtlChange { attribute: attribute.to_owned(), until: after(UPDATE_DURATION) });
         self.save(&tables)?;
         Ok(answer(&updated))
     }
 
     fn describe_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
-        let tables = self.settled();
+        let tables = self.current_tables();
         let mut described = self.run("DescribeTimeToLive", input)?;
         let change = tables.get(input["TableName"].as_str().unwrap_or_default()).and_then(|it| it.ttl_change.as_ref());
         if let Some(change) = change.filter(|change| change.until > now_millis()) {
@@ -225,16 +225,16 @@ impl Region {
     }
 
     fn update_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
-        let mut tables = self.settled();
-        let name = self.backed_up(&tables, input)?;
+        let mut tables = self.current_tables();
+        let name = self.backup_table(&tables, input)?;
         let now = now_millis();
         let recovery = Recovery::read(&input["PointInTimeRecoverySpecification"], now)?;
-        if state(&tables, &name) == State::Creating {
+        if state(&tables, &name) == TableState::Creating {
             let message = format!("Backups are being enabled for the table: {name}. Please retry later");
             return Err(fault("ContinuousBackupsUnavailableException", message));
         }
         let table = tables.entry(name).or_default();
-        // Turning it on again does not begin anew.
+        // Enabling it again does not restart the recovery period.
         let since = table.recovery.as_ref().map(|recovery| recovery.since);
         table.recovery = recovery.map(|recovery| Recovery { since: since.unwrap_or(recovery.since), ..recovery });
         let described = Recovery::described(table.recovery.as_ref(), now);
@@ -243,14 +243,14 @@ impl Region {
     }
 
     fn describe_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
-        let tables = self.settled();
-        let name = self.backed_up(&tables, input)?;
+        let tables = self.current_tables();
+        let name = self.backup_table(&tables, input)?;
         let recovery = tables.get(&name).and_then(|table| table.recovery.as_ref());
         Ok(answer(&Recovery::described(recovery, now_millis())))
     }
 
-    /// The table that a backup operation is about, which those operations miss in words of their own.
-    fn backed_up(&self, tables: &Tables, input: &Value) -> Result<String, ApiError> {
+    /// The table of a backup operation, which has its own error for unknown tables.
+    fn backup_table(&self, tables: &Tables, input: &Value) -> Result<String, ApiError> {
         let name = input["TableName"].as_str().ok_or_else(|| missing("tableName"))?;
         match self.description(tables, input) {
             Err(error) if error.code.ends_with("#ResourceNotFoundException") => {
@@ -260,7 +260,7 @@ impl Region {
         }
     }
 
-    /// A table as it is described now.
+    /// The current description of a table.
     fn description(&self, tables: &Tables, input: &Value) -> Result<Value, ApiError> {
         let input = match input.get("TableName") {
             Some(name) => json!({ "TableName": name }),
@@ -275,7 +275,7 @@ impl Region {
         Ok(description)
     }
 
-    /// What an `SSESpecification` asks for, where the table had `before`.
+    /// The encryption that an `SSESpecification` requests for a table with the encryption `before`.
     fn encryption(&self, specification: &Value, before: &Value) -> Encryption {
         let key_arn = match specification["KMSMasterKeyId"].as_str() {
             Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
@@ -289,12 +289,12 @@ impl Region {
     }
 
     fn key_arn(&self, id: &str) -> String {
-        Shell::arn("kms", &self.name, &format!("key/{id}"))
+        CloudContext::arn("kms", &self.name, &format!("key/{id}"))
     }
 
-    /// Lets operations on items through where their tables have any.
+    /// Checks that the tables of an operation on items can be read and written in their state.
     fn check_items_served(&self, input: &Value) -> Result<(), ApiError> {
-        let tables = self.settled();
+        let tables = self.current_tables();
         let now = now_millis();
         let closed = tables.iter().filter(|(_, table)| !table.state(now).serves_items()).map(|(name, _)| name);
         for name in closed {
@@ -319,17 +319,17 @@ impl Region {
         Ok(())
     }
 
-    /// The tables, without those that are gone by now.
-    fn settled(&self) -> MutexGuard<'_, Tables> {
+    /// The tables; those whose deletion is due are deleted first.
+    fn current_tables(&self) -> MutexGuard<'_, Tables> {
         let mut tables = lock(&self.tables);
         let now = now_millis();
         let gone: Vec<String> =
             tables.iter().filter(|(_, table)| table.is_gone(now)).map(|(name, _)| name.clone()).collect();
         for name in &gone {
             match self.run("DeleteTable", &json!({ "TableName": name })) {
-                // Not found: a process before this one was killed after it had deleted it.
+                // Not found: an earlier process was killed after it had deleted the table.
                 Err(error) if !error.code.ends_with("#ResourceNotFoundException") => {
-                    tracing::warn!(region = self.name, table = name, "is not deleted: {}", error.message);
+                    tracing::warn!(region = self.name, table = name, "cannot delete the table: {}", error.message);
                 }
                 _ => {
                     tables.remove(name);
@@ -339,29 +339,29 @@ impl Region {
         if !gone.is_empty()
             && let Err(error) = self.save(&tables)
         {
-            tracing::warn!(region = self.name, "deleted tables are not forgotten: {}", error.message);
+            tracing::warn!(region = self.name, "cannot save the deletion of tables: {}", error.message);
         }
         tables
     }
 
     fn save(&self, tables: &MutexGuard<'_, Tables>) -> Result<(), ApiError> {
-        self.shell.store.save(&saved_as(&self.name), &**tables).map_err(|error| broken(&error))
+        self.context.store.save(&store_name(&self.name), &**tables).map_err(|error| internal(&error))
     }
 
-    /// Runs an operation of the control plane; the engine's ARNs in its answer become this region's.
+    /// Runs an operation of the control plane, and changes the engine's ARNs in its answer to this region's.
     fn run(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
         let mut answer = self.run_as_is(operation, input)?;
-        localise(&mut answer, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
+        replace_region(&mut answer, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
         Ok(answer)
     }
 
     fn run_as_is(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
         let body = engine::run(&self.database, operation, &input.to_string())?;
-        serde_json::from_str(&body).map_err(|error| broken(&error))
+        serde_json::from_str(&body).map_err(|error| internal(&error))
     }
 
-    /// Puts names in the place of tables' ARNs, which DynamoDB takes as well, and the engine's region into streams'
-    /// ARNs. Says whether there were any.
+    /// Replaces table ARNs, which DynamoDB also accepts, by names, and the region in stream ARNs by the engine's. Returns
+    /// whether anything was replaced.
     fn name_tables(&self, input: &mut Value) -> bool {
         let mut changed = false;
         if let Some(table) = input.get_mut("TableName") {
@@ -385,7 +385,7 @@ impl Region {
         }
         for member in ["StreamArn", "ExclusiveStartStreamArn"] {
             if let Some(arn) = input.get_mut(member) {
-                localise(arn, &format!(":{}:", self.name), &format!(":{}:", engine::REGION));
+                replace_region(arn, &format!(":{}:", self.name), &format!(":{}:", engine::REGION));
                 changed = true;
             }
         }
@@ -393,7 +393,7 @@ impl Region {
     }
 }
 
-/// Why a region's file cannot be opened: it is damaged, or something stands in the way of reading it.
+/// The error for a region's file that cannot be opened: it is damaged, or reading it failed.
 fn unreadable(path: &Path, error: &DynoxideError) -> io::Error {
     match engine::unusable(error) {
         Some(Unusable::Damaged) => damaged(path, error),
@@ -401,7 +401,7 @@ fn unreadable(path: &Path, error: &DynoxideError) -> io::Error {
     }
 }
 
-/// The regions that have a file.
+/// The regions with a database file.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -421,19 +421,19 @@ fn answer(body: &Value) -> Response {
     Response::new(200, JSON, Bytes::from(body.to_string()))
 }
 
-fn saved_as(region: &str) -> String {
+fn store_name(region: &str) -> String {
     format!("dynamodb-{region}")
 }
 
-fn state(tables: &Tables, name: &str) -> State {
-    tables.get(name).map_or(State::Active, |table| table.state(now_millis()))
+fn state(tables: &Tables, name: &str) -> TableState {
+    tables.get(name).map_or(TableState::Active, |table| table.state(now_millis()))
 }
 
-fn later(wait: Duration) -> i64 {
+fn after(wait: Duration) -> i64 {
     now_millis().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The table's name in its ARN.
+/// The table's name in an ARN.
 fn table_in(arn: &str) -> Option<&str> {
     let (_, name) = arn.strip_prefix("arn:aws:dynamodb:")?.split_once(":table/")?;
     (!name.contains('/')).then_some(name)
@@ -446,11 +446,11 @@ fn name_table(table: &mut Value) -> bool {
 }
 
 /// Changes the region in every ARN within `value`.
-fn localise(value: &mut Value, from: &str, to: &str) {
+fn replace_region(value: &mut Value, from: &str, to: &str) {
     match value {
         Value::String(text) if text.starts_with("arn:aws:") => *text = text.replacen(from, to, 1),
-        Value::Array(items) => items.iter_mut().for_each(|item| localise(item, from, to)),
-        Value::Object(members) => members.values_mut().for_each(|member| localise(member, from, to)),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace_region(item, from, to)),
+        Value::Object(members) => members.values_mut().for_each(|member| replace_region(member, from, to)),
         _ => {}
     }
 }

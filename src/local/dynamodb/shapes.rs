@@ -1,9 +1,9 @@
-//! The JSON types of what operations on items take. The engine's library form says in Rust's words what it cannot read;
-//! AWS says it in the words here, before it looks at anything else of the request.
+//! Checks of the JSON types in requests of operations on items. The engine reports wrong types with Rust's error messages; AWS
+//! reports them with the messages here, before it checks anything else in the request.
 //!
 //! Source: dynalite's tests (`test/helpers.js`, `assertType`, and the tests of each operation), which were run against AWS; the
-//! classes are those of the API's shapes. Strings in the place of bytes are left to the engine. Transactions are not in the table:
-//! there is no record of what AWS answers them.
+//! classes are those of the API's shapes. Strings instead of bytes are left to the engine. Transactions are not in the table,
+//! because AWS's answers are not recorded.
 
 use serde_json::Value;
 
@@ -12,12 +12,12 @@ use crate::local::wire::ApiError;
 
 const CLASSES: &str = "com.amazonaws.dynamodb.v20120810";
 
-/// What AWS says where a list or a map that is itself an element is something else.
+/// AWS's message where an element should be a list or a map and is not.
 const CAST: &str = "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class \
                     java.lang.Class (sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in \
                     module java.base of loader 'bootstrap')";
 
-/// The type of a value. `null` is of every type.
+/// The type of a value. `null` is valid for every type.
 enum Shape {
     Text,
     Integer,
@@ -36,8 +36,8 @@ struct Structure {
 
 use Shape::{Bytes, Flag, Integer, List, Map, Text};
 
-static AN_ATTRIBUTE: Shape = Shape::Structure(&VALUE);
-const ITEM: Shape = Map(&AN_ATTRIBUTE);
+static ATTRIBUTE: Shape = Shape::Structure(&VALUE);
+const ITEM: Shape = Map(&ATTRIBUTE);
 const NAMES: Shape = Map(&Text);
 const FILTER: Shape = Map(&Shape::Structure(&CONDITION));
 const EXPECTED: Shape = Map(&Shape::Structure(&EXPECTED_VALUE));
@@ -53,15 +53,13 @@ static VALUE: Structure = Structure {
         ("SS", List(&Text)),
         ("NS", List(&Text)),
         ("BS", List(&Bytes)),
-        ("L", List(&AN_ATTRIBUTE)),
-        ("M", Map(&AN_ATTRIBUTE)),
+        ("L", List(&ATTRIBUTE)),
+        ("M", Map(&ATTRIBUTE)),
     ],
 };
 
-static CONDITION: Structure = Structure {
-    name: "Condition",
-    members: &[("ComparisonOperator", Text), ("AttributeValueList", List(&AN_ATTRIBUTE))],
-};
+static CONDITION: Structure =
+    Structure { name: "Condition", members: &[("ComparisonOperator", Text), ("AttributeValueList", List(&ATTRIBUTE))] };
 
 static EXPECTED_VALUE: Structure = Structure {
     name: "ExpectedAttributeValue",
@@ -69,7 +67,7 @@ static EXPECTED_VALUE: Structure = Structure {
         ("Exists", Flag),
         ("Value", Shape::Structure(&VALUE)),
         ("ComparisonOperator", Text),
-        ("AttributeValueList", List(&AN_ATTRIBUTE)),
+        ("AttributeValueList", List(&ATTRIBUTE)),
     ],
 };
 
@@ -95,7 +93,7 @@ static WRITE: Structure = Structure {
     ],
 };
 
-/// The members of the operations' requests, by what they are for; an operation takes some of these.
+/// The members of all operations' requests; each operation has some of them.
 static OPERATION: Structure = Structure {
     name: "",
     members: &[
@@ -144,21 +142,21 @@ static BATCH_WRITE: Structure = Structure {
     ],
 };
 
-/// The strings that AWS takes for a boolean, in any case (captured in eu-west-2 and us-east-1 on 2026-10-10, tests of dynoxide 3.2,
+/// The strings that AWS accepts as a boolean, in upper or lower case (captured in eu-west-2 and us-east-1 on 2026-10-10, tests of dynoxide 3.2,
 /// `bool_and_null_values_http.rs`).
 const FLAGS: [&str; 10] = ["true", "t", "yes", "y", "1", "false", "f", "no", "n", "0"];
 
-/// Where a value stands: AWS says different things of a member and of an element of a list or map.
+/// The position of a value: AWS has different messages for members and for elements of a list or map.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValuePosition {
     Member,
     Element,
 }
 
-/// Checks the types of what an operation on items is given, in the order in which it stands there.
+/// Checks the types in the request of an operation on items, in the order of the request.
 ///
 /// # Errors
-/// `SerializationException` for the first value of another type.
+/// `SerializationException` for the first value of a wrong type.
 pub fn check(operation: &str, input: &Value) -> Result<(), ApiError> {
     let structure = match operation {
         "DeleteItem" | "GetItem" | "PutItem" | "Query" | "Scan" | "UpdateItem" => &OPERATION,
@@ -173,7 +171,7 @@ impl Structure {
     fn check(&self, value: &Value) -> Result<(), String> {
         for (name, member) in value.as_object().into_iter().flatten() {
             if let Some((_, shape)) = self.members.iter().find(|(known, _)| known == name) {
-                shape.check(member, Place::Member)?;
+                shape.check(member, ValuePosition::Member)?;
             }
         }
         Ok(())
@@ -181,7 +179,7 @@ impl Structure {
 }
 
 impl Shape {
-    fn check(&self, value: &Value, place: Place) -> Result<(), String> {
+    fn check(&self, value: &Value, place: ValuePosition) -> Result<(), String> {
         match (self, value) {
             (_, Value::Null)
             | (Text | Bytes, Value::String(_))
@@ -190,10 +188,10 @@ impl Shape {
             (Flag, Value::String(text)) if FLAGS.iter().any(|flag| flag.eq_ignore_ascii_case(text)) => Ok(()),
             (Flag, Value::String(_)) => Err("Unexpected token received from parser".to_owned()),
             (List(element), Value::Array(items)) => {
-                items.iter().try_for_each(|item| element.check(item, Place::Element))
+                items.iter().try_for_each(|item| element.check(item, ValuePosition::Element))
             }
             (Map(element), Value::Object(members)) => {
-                members.values().try_for_each(|member| element.check(member, Place::Element))
+                members.values().try_for_each(|member| element.check(member, ValuePosition::Element))
             }
             (Self::Structure(structure), Value::Object(_)) => structure.check(value),
             (_, Value::Object(_)) => Err("Start of structure or map found where not expected".to_owned()),
@@ -202,13 +200,15 @@ impl Shape {
             (Integer, _) => Err(format!("{} cannot be converted to Integer", token(value))),
             (Flag, _) => Err(format!("{} cannot be converted to Boolean", token(value))),
             (Bytes, _) => Err("only base-64-encoded strings are convertible to bytes".to_owned()),
-            (List(_) | Map(_), _) if place == Place::Element => Err(CAST.to_owned()),
-            (Self::Structure(_), _) if place == Place::Element => Err("Unexpected value type in payload".to_owned()),
+            (List(_) | Map(_), _) if place == ValuePosition::Element => Err(CAST.to_owned()),
+            (Self::Structure(_), _) if place == ValuePosition::Element => {
+                Err("Unexpected value type in payload".to_owned())
+            }
             (List(_) | Map(_) | Self::Structure(_), _) => Err("Unexpected field type".to_owned()),
         }
     }
 
-    /// The Java type that AWS names.
+    /// The Java type in AWS's messages.
     fn class(&self) -> String {
         match self {
             Text => "class java.lang.String".to_owned(),
@@ -224,7 +224,7 @@ impl Shape {
     }
 }
 
-/// What Java's JSON parser calls a value that is neither a list nor an object.
+/// The name that AWS's JSON parser has for a value that is neither a list nor an object.
 fn token(value: &Value) -> &'static str {
     match value {
         Value::Bool(true) => "TRUE_VALUE",

@@ -1,8 +1,8 @@
-//! Streams, where the engine's differ from AWS's: a write that leaves an item as it was makes no record.
+//! Differences between the engine's streams and AWS's: on AWS a write that does not change an item creates no record.
 //!
-//! The engine records every write, with the images that the stream's view shows, so with some views nothing tells the two
-//! kinds apart. Therefore its streams all have both images (`widen`); what the view is, is kept beside, and what it does not
-//! show is taken out of what is read (`narrow`).
+//! The engine records every write with the images of the stream's view, so with some views unchanged items cannot be
+//! recognized. Therefore the engine's streams always have both images (`record_both_images`). The requested view is stored
+//! separately, and images outside it are removed when records are read (`apply_view`).
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,22 @@ use serde_json::{Value, json};
 use super::engine::invalid;
 use crate::local::wire::ApiError;
 
-/// The view that has all there is of a change.
-const WIDEST: &str = "NEW_AND_OLD_IMAGES";
+/// The view with both images.
+const BOTH_IMAGES: &str = "NEW_AND_OLD_IMAGES";
 
-/// The images that each view leaves out; the views in the order in which AWS lists them.
+/// The images that each view omits; the views in AWS's order.
 const VIEWS: [(&str, &[&str]); 4] = [
     ("OLD_IMAGE", &["NewImage"]),
     ("KEYS_ONLY", &["NewImage", "OldImage"]),
-    (WIDEST, &[]),
+    (BOTH_IMAGES, &[]),
     ("NEW_IMAGE", &["OldImage"]),
 ];
 
-/// Lets the engine record both images in the stream that a request asks for. The view that was asked for, if the request
-/// switches a stream on.
+/// Changes a request so that the engine records both images. Returns the requested view, if the request enables a stream.
 ///
 /// # Errors
-/// `ValidationException` for a view that AWS does not know; the engine takes any.
-pub fn widen(input: &mut Value) -> Result<Option<String>, ApiError> {
+/// `ValidationException` for an unknown view; the engine accepts any.
+pub fn record_both_images(input: &mut Value) -> Result<Option<String>, ApiError> {
     let Some(specification) = input.get_mut("StreamSpecification") else { return Ok(None) };
     let Some(view) = specification["StreamViewType"].as_str().map(str::to_owned) else { return Ok(None) };
     if !VIEWS.iter().any(|(known, _)| *known == view) {
@@ -40,13 +39,13 @@ pub fn widen(input: &mut Value) -> Result<Option<String>, ApiError> {
     if specification["StreamEnabled"] != true {
         return Ok(None);
     }
-    specification["StreamViewType"] = json!(WIDEST);
+    specification["StreamViewType"] = json!(BOTH_IMAGES);
     Ok(Some(view))
 }
 
-/// Makes the engine's records those of a stream with this view; with `None` the engine's own is the stream's.
-pub fn narrow(records: &mut Vec<Value>, view: Option<&str>) {
-    records.retain(|record| record["eventName"] != "MODIFY" || changes(&record["dynamodb"]));
+/// Reduces the engine's records to a stream with this view; with `None` they already have the stream's view.
+pub fn apply_view(records: &mut Vec<Value>, view: Option<&str>) {
+    records.retain(|record| record["eventName"] != "MODIFY" || is_change(&record["dynamodb"]));
     let Some((view, hidden)) = VIEWS.iter().find(|(known, _)| Some(*known) == view) else { return };
     for record in records {
         let shown = &mut record["dynamodb"];
@@ -59,21 +58,21 @@ pub fn narrow(records: &mut Vec<Value>, view: Option<&str>) {
     }
 }
 
-/// The engine's measure: the JSON text.
+/// The size by the engine's measure: the length of the JSON text.
 fn size(image: &Value) -> usize {
     image.to_string().len()
 }
 
-/// Whether the two images differ, as far as there are two.
-fn changes(record: &Value) -> bool {
+/// Whether the two images differ, or there is only one.
+fn is_change(record: &Value) -> bool {
     match (record.get("OldImage"), record.get("NewImage")) {
-        (Some(old), Some(new)) => plain(old) != plain(new),
+        (Some(old), Some(new)) => with_sorted_sets(old) != with_sorted_sets(new),
         _ => true,
     }
 }
 
-/// An attribute's value with its sets in one order: sets have none.
-fn plain(value: &Value) -> Value {
+/// An attribute's value with its sets sorted, because their order has no meaning.
+fn with_sorted_sets(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let sorted: BTreeMap<&str, Value> = members
@@ -84,12 +83,12 @@ fn plain(value: &Value) -> Value {
                         items.sort_by_key(Value::to_string);
                         (name.as_str(), Value::Array(items))
                     }
-                    (name, member) => (name, plain(member)),
+                    (name, member) => (name, with_sorted_sets(member)),
                 })
                 .collect();
             json!(sorted)
         }
-        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(with_sorted_sets).collect()),
         other => other.clone(),
     }
 }
@@ -102,8 +101,8 @@ mod tests {
     fn a_set_in_another_order_is_no_change() {
         let image = |list: &[&str], set: &[&str]| json!({ "list": { "L": list.iter().map(|text| json!({ "S": text })).collect::<Vec<_>>() }, "set": { "SS": set } });
         let record = |old: Value, new: Value| json!({ "OldImage": old, "NewImage": new });
-        assert!(!changes(&record(image(&["a", "b"], &["x", "y"]), image(&["a", "b"], &["y", "x"]))));
-        assert!(changes(&record(image(&["a", "b"], &["x", "y"]), image(&["b", "a"], &["x", "y"]))));
-        assert!(changes(&record(image(&["a"], &["x"]), image(&["a"], &["x", "y"]))));
+        assert!(!is_change(&record(image(&["a", "b"], &["x", "y"]), image(&["a", "b"], &["y", "x"]))));
+        assert!(is_change(&record(image(&["a", "b"], &["x", "y"]), image(&["b", "a"], &["x", "y"]))));
+        assert!(is_change(&record(image(&["a"], &["x"]), image(&["a"], &["x", "y"]))));
     }
 }

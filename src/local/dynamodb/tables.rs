@@ -1,5 +1,5 @@
-//! What DynamoDB knows of a table that the engine does not: the states it passes through, encryption that was changed
-//! after creation, point-in-time recovery.
+//! The state of tables that the engine does not have: transient states, encryption changed after creation, point-in-time
+//! recovery.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,33 @@ use serde_json::{Value, json};
 use super::super::wire::ApiError;
 use super::engine::{fault, invalid};
 
-/// A region's tables, by name; kept under `dynamodb-REGION` in the store. A table that passed through all its states and
-/// has no settings of its own here may be missing.
+/// A region's tables, by name; saved as `dynamodb-REGION` in the store. An active table without settings here may be missing.
 pub type Tables = BTreeMap<String, Table>;
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Table {
-    passing: Option<Passing>,
-    /// The last change of time to live, while it is being made.
+    /// The state that the table leaves by itself. `passing` is its name in the files of earlier versions.
+    #[serde(rename = "passing")]
+    transition: Option<Transition>,
+    /// The last change of time to live, while it is in progress.
     pub ttl_change: Option<TtlChange>,
     pub encryption: Option<Encryption>,
     pub recovery: Option<Recovery>,
-    /// The view of the table's stream; the engine's own shows all there is.
+    /// The view of the table's stream; the engine's stream always has both images.
     pub stream_view: Option<String>,
 }
 
-/// A state that ends by itself.
+/// A transient state.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Passing {
-    state: State,
+struct Transition {
+    state: TableState,
     /// Milliseconds since the epoch.
     until: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
+pub enum TableState {
     Creating,
     Updating,
     Deleting,
@@ -55,7 +56,7 @@ pub struct Encryption {
     pub key_arn: String,
 }
 
-/// Point-in-time recovery that is on.
+/// Enabled point-in-time recovery.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recovery {
     /// Milliseconds since the epoch.
@@ -64,25 +65,25 @@ pub struct Recovery {
 }
 
 impl Table {
-    /// Puts the table into a state that it leaves at `until`.
-    pub fn pass(&mut self, state: State, until: i64) {
-        self.passing = Some(Passing { state, until });
+    /// Puts the table into a transient state until `until`.
+    pub fn enter(&mut self, state: TableState, until: i64) {
+        self.transition = Some(Transition { state, until });
     }
 
-    /// The state that the table is in at `now`. One that is being deleted stays so until it is taken out.
-    pub fn state(&self, now: i64) -> State {
-        match self.passing {
-            Some(passing) if passing.until > now || passing.state == State::Deleting => passing.state,
-            _ => State::Active,
+    /// The state of the table at `now`. A table in deletion stays `DELETING` until it is removed.
+    pub fn state(&self, now: i64) -> TableState {
+        match self.transition {
+            Some(transition) if transition.until > now || transition.state == TableState::Deleting => transition.state,
+            _ => TableState::Active,
         }
     }
 
-    /// Whether the table is deleted and its time as `DELETING` is over.
+    /// Whether the table's deletion is due: its time as `DELETING` is over.
     pub fn is_gone(&self, now: i64) -> bool {
-        self.passing.is_some_and(|passing| passing.state == State::Deleting && passing.until <= now)
+        self.transition.is_some_and(|transition| transition.state == TableState::Deleting && transition.until <= now)
     }
 
-    /// Writes over the engine's description what is so at `now`.
+    /// Updates the engine's description with the table's state at `now`.
     pub fn describe(&self, description: &mut Value, now: i64) {
         let state = self.state(now);
         if let Some(view) = &self.stream_view
@@ -90,11 +91,11 @@ impl Table {
         {
             description["StreamSpecification"]["StreamViewType"] = json!(view);
         }
-        if state != State::Active {
+        if state != TableState::Active {
             description["TableStatus"] = json!(state.as_str());
         }
         if let Some(encryption) = &self.encryption {
-            let changing = state == State::Updating;
+            let changing = state == TableState::Updating;
             if encryption.enabled || changing {
                 description["SSEDescription"] = json!({
                     "Status": if changing { "UPDATING" } else { "ENABLED" },
@@ -105,15 +106,15 @@ impl Table {
                 members.shift_remove("SSEDescription");
             }
         }
-        if state == State::Creating
+        if state == TableState::Creating
             && let Some(indexes) = description["GlobalSecondaryIndexes"].as_array_mut()
         {
             for index in indexes {
                 index["IndexStatus"] = json!(state.as_str());
             }
         }
-        // A table on its way out is described without what made it one (`DeleteTable`, API reference).
-        if state == State::Deleting
+        // A table in deletion is described without its schema (`DeleteTable`, API reference).
+        if state == TableState::Deleting
             && let Some(members) = description.as_object_mut()
         {
             for member in ["AttributeDefinitions", "CreationDateTime", "KeySchema"] {
@@ -123,11 +124,11 @@ impl Table {
     }
 }
 
-impl State {
-    /// Lets a change of the table through when it is `ACTIVE`.
+impl TableState {
+    /// Checks that the table can be changed: it is `ACTIVE`.
     ///
     /// # Errors
-    /// `ResourceInUseException`, which says what is going on.
+    /// `ResourceInUseException` with the state.
     pub fn check_changeable(self, name: &str) -> Result<(), ApiError> {
         let doing = match self {
             Self::Active => return Ok(()),
@@ -155,10 +156,10 @@ impl State {
 }
 
 impl Recovery {
-    /// Reads a `PointInTimeRecoverySpecification`: what is to be, and nothing where it is to be off.
+    /// Parses a `PointInTimeRecoverySpecification`; `None` where it disables recovery.
     ///
     /// # Errors
-    /// A `ValidationException` for what AWS does not take.
+    /// `ValidationException` for a missing or an invalid member.
     pub fn read(specification: &Value, now: i64) -> Result<Option<Self>, ApiError> {
         let Some(enabled) = specification["PointInTimeRecoveryEnabled"].as_bool() else {
             let member = "pointInTimeRecoverySpecification.pointInTimeRecoveryEnabled";
@@ -197,14 +198,14 @@ impl Recovery {
     }
 }
 
-/// Says of a table that it is not protected from deletion, where it is not: the engine is silent then.
+/// Adds `DeletionProtectionEnabled: false`, which the engine omits.
 pub fn describe_protection(description: &mut Value) {
     if description["DeletionProtectionEnabled"].is_null() {
         description["DeletionProtectionEnabled"] = json!(false);
     }
 }
 
-/// A member that was not sent.
+/// The error for a missing member.
 pub fn missing(member: &str) -> ApiError {
     invalid(format!(
         "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"

@@ -9,18 +9,18 @@ use crate::local::wire::Caller;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A DynamoDB whose tables are made and deleted within the given times.
+/// A DynamoDB whose tables are created and deleted within the given times.
 fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> Arc<DynamoDb> {
     let mut conditions = Conditions::default();
     conditions.eventual.table_creating = creating;
     conditions.eventual.table_deleting = deleting;
-    let shell = Shell {
+    let context = CloudContext {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),
     };
-    DynamoDb::open(&shell).unwrap()
+    DynamoDb::open(&context).unwrap()
 }
 
 pub(super) fn quick(folder: &tempfile::TempDir) -> Arc<DynamoDb> {
@@ -56,7 +56,7 @@ async fn call(db: &DynamoDb, operation: &str, input: Value) -> Result<Value, Api
     call_in(db, "eu-west-1", operation, input).await
 }
 
-/// What refuses: the code without its namespace, and the message.
+/// The error of a refused call: the code without its namespace, and the message.
 pub(super) async fn refusal(db: &DynamoDb, operation: &str, input: Value) -> (String, String) {
     let error = call(db, operation, input).await.expect_err(operation);
     assert_eq!(error.status, 400, "{operation}: {error:?}");
@@ -89,7 +89,7 @@ pub(super) async fn active(db: &DynamoDb, name: &str) -> Value {
     }
 }
 
-/// Waits until a change of time to live is made, and describes it.
+/// Waits until a change of time to live has finished, and describes it.
 async fn ttl(db: &DynamoDb, name: &str) -> Value {
     loop {
         let mut answer = call(db, "DescribeTimeToLive", json!({ "TableName": name })).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_table_being_created_serves_no_items_and_takes_no_changes() {
     create(&db, "indexed", index).await;
     drop(db);
 
-    // A restart does not hurry it.
+    // A restart does not shorten the creation.
     let db = quick(&folder);
     assert_eq!(describe(&db, "chat").await["TableStatus"], "CREATING");
     assert_eq!(describe(&db, "indexed").await["GlobalSecondaryIndexes"][0]["IndexStatus"], "CREATING");
@@ -167,7 +167,7 @@ async fn a_table_being_created_serves_no_items_and_takes_no_changes() {
 }
 
 #[tokio::test]
-async fn a_table_being_deleted_holds_its_name() {
+async fn the_name_of_a_table_in_deletion_is_still_taken() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder, Duration::ZERO, HOUR);
     create(&db, "chat", json!({})).await;
@@ -239,7 +239,7 @@ async fn items_are_read_and_written_by_name_and_by_arn_and_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn refusals_are_those_of_aws() {
+async fn errors_have_aws_codes_and_messages() {
     let folder = tempfile::tempdir().unwrap();
     let db = quick(&folder);
     create(&db, "chat", json!({})).await;
@@ -305,7 +305,7 @@ async fn refusals_are_those_of_aws() {
 }
 
 #[tokio::test]
-async fn what_a_template_sets_on_a_table_is_described() {
+async fn table_settings_are_described() {
     let folder = tempfile::tempdir().unwrap();
     let db = quick(&folder);
     let settings = json!({
@@ -465,7 +465,7 @@ async fn streams_are_in_the_callers_region() {
 }
 
 #[tokio::test]
-async fn a_table_says_that_it_is_not_protected() {
+async fn deletion_protection_is_described_even_where_it_is_off() {
     let folder = tempfile::tempdir().unwrap();
     let db = quick(&folder);
     assert_eq!(create(&db, "chat", json!({})).await["DeletionProtectionEnabled"], false);
@@ -501,7 +501,7 @@ async fn records(db: &DynamoDb, table: &str) -> Vec<(String, Vec<&'static str>)>
 }
 
 #[tokio::test]
-async fn a_write_that_changes_nothing_makes_no_record_whatever_a_stream_shows() {
+async fn a_write_without_a_change_creates_no_record_in_any_stream_view() {
     let folder = tempfile::tempdir().unwrap();
     let db = quick(&folder);
     for (view, of_insert, of_change) in [
@@ -532,7 +532,7 @@ async fn a_write_that_changes_nothing_makes_no_record_whatever_a_stream_shows() 
         let expected = [("INSERT".to_owned(), of_insert), ("MODIFY".to_owned(), of_change)];
         assert_eq!(records(&db, view).await, expected, "{view}");
     }
-    // Switched on later.
+    // A stream that is enabled later.
     create(&db, "late", json!({})).await;
     active(&db, "late").await;
     let stream = json!({ "StreamEnabled": true, "StreamViewType": "KEYS_ONLY" });

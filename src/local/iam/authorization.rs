@@ -1,8 +1,8 @@
 //! Calls held against the policies of who makes them, and what IAM's own operations need.
 
 use super::super::authorization::Authorizer;
+use super::super::context::{ACCOUNT, CloudContext};
 use super::super::query::Query;
-use super::super::shell::{ACCOUNT, Shell};
 use super::super::wire::{ApiError, Request};
 use super::{Iam, Role, State};
 use crate::core::iam::evaluate::{Verdict, verdict};
@@ -17,7 +17,7 @@ impl Authorizer for Iam {
         // A session outlives its role, but not its rights; a new role of that name is another role.
         let role = state.roles.get(name).filter(|role| who.user_id.starts_with(&role.id));
         for need in needs {
-            let arn = role.map_or_else(|| Shell::arn("iam", "", &format!("role/{name}")), Role::arn);
+            let arn = role.map_or_else(|| CloudContext::arn("iam", "", &format!("role/{name}")), Role::arn);
             let need = need
                 .clone()
                 .with("aws:PrincipalArn", arn)
@@ -92,7 +92,7 @@ impl Iam {
         if let Some(name) = query.get("RoleName") {
             let state = self.state.now();
             let role = state.roles.get(name);
-            let arn = role.map_or_else(|| Shell::arn("iam", "", &format!("role{path}{name}")), Role::arn);
+            let arn = role.map_or_else(|| CloudContext::arn("iam", "", &format!("role{path}{name}")), Role::arn);
             let of_role = |need: Need| {
                 let tags = role.into_iter().flat_map(|role| &role.tags);
                 let tagged = tags.fold(need, |need, (key, value)| {
@@ -113,7 +113,7 @@ impl Iam {
         match operation {
             "CreatePolicy" => {
                 let name = query.get("PolicyName").unwrap_or_default();
-                creation(action, "iam:TagPolicy", Shell::arn("iam", "", &format!("policy{path}{name}")), &tags)
+                creation(action, "iam:TagPolicy", CloudContext::arn("iam", "", &format!("policy{path}{name}")), &tags)
             }
             "CreatePolicyVersion"
             | "DeletePolicy"
@@ -130,11 +130,11 @@ impl Iam {
             }
             "GetUser" => {
                 let user = format!("user/{}", query.get("UserName").unwrap_or_default());
-                vec![Need::new(action, Shell::arn("iam", "", &user))]
+                vec![Need::new(action, CloudContext::arn("iam", "", &user))]
             }
             // AWS names the path that is listed.
-            "ListRoles" => vec![Need::new(action, Shell::arn("iam", "", "role/"))],
-            "ListPolicies" => vec![Need::new(action, Shell::arn("iam", "", "policy path /"))],
+            "ListRoles" => vec![Need::new(action, CloudContext::arn("iam", "", "role/"))],
+            "ListPolicies" => vec![Need::new(action, CloudContext::arn("iam", "", "policy path /"))],
             _ => vec![Need::new(action, "*")],
         }
     }
@@ -147,8 +147,8 @@ mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
+    use crate::local::ports::Roles;
     use crate::local::query::testing::call;
-    use crate::local::seams::Roles;
     use crate::local::store::Store;
     use crate::local::wire::Caller;
 
@@ -158,7 +158,7 @@ mod tests {
     const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 
     fn open(folder: &tempfile::TempDir) -> Arc<Iam> {
-        Iam::open(&Shell {
+        Iam::open(&CloudContext {
             port: 0,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
@@ -316,7 +316,7 @@ mod tests {
             let needs: Vec<_> = needs.into_iter().map(|need| (need.action, need.resource)).collect();
             let expected: Vec<_> = expected
                 .iter()
-                .map(|(action, resource)| (format!("iam:{action}"), Shell::arn("iam", "", resource)))
+                .map(|(action, resource)| (format!("iam:{action}"), CloudContext::arn("iam", "", resource)))
                 .collect();
             assert_eq!(needs, expected, "{operation} {form}");
         }

@@ -1,10 +1,11 @@
-//! IAM: roles, their trust, their policies, and the credentials that were issued for them.
+//! IAM: roles, their trust policies and permissions, and the credentials issued for them.
 //!
 //! `roles` and `policies` hold the operations; `documents` reads policy documents as IAM does, `evaluate` and
 //! `authorization` hold calls against them. Refusals are worded as AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
 
 mod authorization;
 mod documents;
+mod parameters;
 mod policies;
 mod roles;
 #[cfg(test)]
@@ -21,26 +22,26 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{iso8601, now_millis};
 use super::conditions::lock;
+use super::context::{ACCOUNT, CloudContext};
+use super::ports::{Credentials, Roles};
 use super::query::{Query, Xml, answer};
-use super::seams::{Credentials, Roles};
-use super::shell::{ACCOUNT, Shell};
-use super::store::Kept;
+use super::store::PersistedState;
 use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 use crate::core::iam::document::{trusts_principal, trusts_service};
 use crate::core::iam::need::Need;
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
-/// How many issued credentials are remembered; the oldest are forgotten first.
-const REMEMBERED_SESSIONS: usize = 1000;
+/// How many issued credentials are stored; the oldest are removed first.
+const MAX_SESSIONS: usize = 1000;
 
-/// The user that everybody is who signs with a key that was not issued here.
+/// The local user: the identity of every caller whose key was not issued here.
 const USER_NAME: &str = "local";
 const USER_ID: &str = "AIDALOCALLOCALLOCAL22";
 
 type Answer = Result<Xml, ApiError>;
 
-/// What carries out an operation.
+/// The function that runs an operation.
 #[derive(Clone, Copy)]
 enum Handler {
     Reads(fn(&State, &Query) -> Answer),
@@ -49,7 +50,7 @@ enum Handler {
 
 use Handler::{Changes, Reads};
 
-/// Every operation that is served.
+/// All operations.
 const OPERATIONS: &[(&str, Handler)] = &[
     ("AttachRolePolicy", Changes(policies::attach_role_policy)),
     ("CreatePolicy", Changes(policies::create_policy)),
@@ -88,18 +89,18 @@ const OPERATIONS: &[(&str, Handler)] = &[
     ("UpdateRoleDescription", Changes(roles::update_role_description)),
 ];
 
-/// Where issued credentials are kept in the store.
+/// The name of issued credentials in the store.
 const SESSIONS: &str = "iam-sessions";
 
 /// The account's roles and policies.
 #[derive(Debug)]
 pub struct Iam {
-    shell: Shell,
-    state: Kept<State>,
+    context: CloudContext,
+    state: PersistedState<State>,
     sessions: Mutex<VecDeque<Session>>,
 }
 
-/// What outlives a restart, under `iam` in the store.
+/// The persisted state, saved as `iam` in the store.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct State {
     /// By name.
@@ -138,23 +139,23 @@ struct Policy {
     /// Milliseconds since the epoch.
     created: i64,
     description: Option<String>,
-    /// The version in force, and what it says.
+    /// The number of the default version, and its document.
     #[serde(default = "first")]
     version: u32,
     document: String,
-    /// When the version in force was made, in milliseconds since the epoch; when the policy was, for none.
+    /// When the default version was created, in milliseconds since the epoch; `None` for the time of the policy's creation.
     #[serde(default)]
     versioned: Option<i64>,
-    /// The versions that are not in force.
+    /// The other versions.
     #[serde(default)]
     others: BTreeMap<u32, Document>,
-    /// The newest number given to a version: numbers are never given twice.
+    /// The last number given to a version: numbers are never reused.
     #[serde(default = "first")]
     last_version: u32,
     tags: BTreeMap<String, String>,
 }
 
-/// A version of a managed policy that is not in force.
+/// A non-default version of a managed policy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Document {
     text: String,
@@ -166,7 +167,7 @@ fn first() -> u32 {
     1
 }
 
-/// Credentials that were issued for a role; kept under `iam-sessions` in the store.
+/// Credentials issued for a role; saved as `iam-sessions` in the store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Session {
     access_key: String,
@@ -175,59 +176,59 @@ struct Session {
     name: String,
 }
 
-/// Who a caller is.
+/// The identity of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub arn: String,
     pub user_id: String,
-    /// The name of the role whose session it is, if it is one.
+    /// The role's name, if the caller is a session of a role.
     pub role: Option<String>,
 }
 
 impl Role {
     fn arn(&self) -> String {
-        Shell::arn("iam", "", &format!("role{}{}", self.path, self.name))
+        CloudContext::arn("iam", "", &format!("role{}{}", self.path, self.name))
     }
 }
 
 impl Iam {
-    /// Opens IAM with what was saved.
+    /// Opens IAM with its saved state.
     ///
     /// # Errors
-    /// When what was saved cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
+    /// When the saved state cannot be read.
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            shell: shell.clone(),
-            state: Kept::open(shell.store.clone(), "iam", |error| {
+            context: context.clone(),
+            state: PersistedState::open(context.store.clone(), "iam", |error| {
                 ApiError::new(500, "ServiceFailure", format!("the change could not be saved: {error}"))
             })?,
-            sessions: Mutex::new(shell.store.load(SESSIONS).unwrap_or_else(|error| {
-                // Their holders get new ones: nothing that a user made is in there.
-                tracing::warn!("temporary credentials that were issued before are forgotten: {error}");
+            sessions: Mutex::new(context.store.load(SESSIONS).unwrap_or_else(|error| {
+                // Their holders can get new ones, and the file contains nothing that a user created.
+                tracing::warn!("temporary credentials issued earlier are no longer valid: {error}");
                 VecDeque::new()
             })),
         }))
     }
 
-    /// Who signs with the caller's key: the session it was issued for, or the local user.
+    /// The identity of the caller's key: the session it was issued for, or the local user.
     pub fn identity(&self, caller: &Caller) -> Identity {
         let sessions = lock(&self.sessions);
         let issued = caller.access_key.as_ref().and_then(|key| sessions.iter().find(|it| it.access_key == *key));
         match issued {
             Some(session) => Identity {
-                arn: Shell::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
+                arn: CloudContext::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
                 user_id: format!("{}:{}", session.role_id, session.name),
                 role: Some(session.role_name.clone()),
             },
             None => Identity {
-                arn: Shell::arn("iam", "", &format!("user/{USER_NAME}")),
+                arn: CloudContext::arn("iam", "", &format!("user/{USER_NAME}")),
                 user_id: USER_ID.to_owned(),
                 role: None,
             },
         }
     }
 
-    /// Assumes a role for a caller: its credentials and the identity they stand for.
+    /// Assumes a role for a caller: returns the credentials and their identity.
     ///
     /// # Errors
     /// `AccessDenied` (403) where the role does not exist or does not trust the caller, `ValidationError` (400) where
@@ -242,7 +243,7 @@ impl Iam {
         let max_session = {
             let state = self.state.now();
             let role = state.roles.values().find(|role| role.arn() == role_arn);
-            // A role's session is its role, to a trust policy.
+            // Trust policies name the role of a caller, not its session.
             let principal = caller.role.as_ref().and_then(|name| state.roles.get(name)).map(Role::arn);
             role.filter(|role| trusts_principal(&role.trust, ACCOUNT, principal.as_deref().unwrap_or(&caller.arn)))
                 .map(|role| role.max_session)
@@ -267,7 +268,7 @@ impl Roles for Iam {
     fn assumable(&self, role_arn: &str, service: &str) -> bool {
         let state = self.state.now();
         let Some(role) = state.roles.values().find(|role| role.arn() == role_arn) else { return false };
-        let spread = i64::try_from(self.shell.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
+        let spread = i64::try_from(self.context.conditions.eventual.iam_role_assumable.as_millis()).unwrap_or(i64::MAX);
         trusts_service(&role.trust, service) && now_millis() >= role.created.saturating_add(spread)
     }
 
@@ -285,11 +286,11 @@ impl Roles for Iam {
             role_id,
             name: session_name.to_owned(),
         });
-        while sessions.len() > REMEMBERED_SESSIONS {
+        while sessions.len() > MAX_SESSIONS {
             sessions.pop_front();
         }
-        if let Err(error) = self.shell.store.save(SESSIONS, &*sessions) {
-            tracing::warn!("issued credentials are not saved: {error}");
+        if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
+            tracing::warn!("cannot save issued credentials: {error}");
         }
         credentials
     }
@@ -343,13 +344,13 @@ fn get_user(_: &State, query: &Query) -> Answer {
                 .text("Path", "/")
                 .text("UserName", USER_NAME)
                 .text("UserId", USER_ID)
-                .text("Arn", Shell::arn("iam", "", &format!("user/{USER_NAME}")))
+                .text("Arn", CloudContext::arn("iam", "", &format!("user/{USER_NAME}")))
                 .text("CreateDate", iso8601(0)),
         )),
     }
 }
 
-/// Fresh temporary credentials, in the shape of AWS's.
+/// New temporary credentials in AWS's format.
 pub(super) fn temporary_credentials() -> Credentials {
     const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     Credentials {
@@ -359,7 +360,7 @@ pub(super) fn temporary_credentials() -> Credentials {
     }
 }
 
-/// The letters of the ids that AWS gives.
+/// The alphabet of AWS's ids.
 pub(super) const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A unique id: `prefix` (`AROA`, `ANPA`) and 17 characters.
@@ -367,10 +368,10 @@ fn unique_id(prefix: &str) -> String {
     format!("{prefix}{}", random(BASE32, 17))
 }
 
-/// A text of so many letters, not to be guessed.
+/// Random text of the given length, cryptographically secure.
 pub(super) fn random(alphabet: &[u8], length: usize) -> String {
-    let mut dice = rand::rng();
-    (0..length).map(|_| char::from(alphabet[dice.random_range(0..alphabet.len())])).collect()
+    let mut random = rand::rng();
+    (0..length).map(|_| char::from(alphabet[random.random_range(0..alphabet.len())])).collect()
 }
 
 fn no_such_entity(message: String) -> ApiError {
@@ -381,8 +382,8 @@ fn limit_exceeded(message: String) -> ApiError {
     ApiError::new(409, "LimitExceeded", message)
 }
 
-/// One page of `items`, which come in the order of their keys, and the elements that say whether there is more.
-/// A marker is the last key that was given, encoded so that nobody leans on it.
+/// One page of `items`, which must be sorted by key, with the elements for further pages. The marker is the last key of the
+/// page, encoded so that clients treat it as opaque.
 fn page<'a, T>(
     query: &Query,
     items: impl IntoIterator<Item = (&'a str, T)>,

@@ -1,19 +1,19 @@
-//! The operations on policies: inline ones of a role, and managed ones that roles are given.
+//! The operations on inline policies of roles and on managed policies.
 
 use super::super::clock::{iso8601, now_millis};
+use super::super::context::CloudContext;
 use super::super::query::{Query, Xml};
-use super::super::shell::Shell;
 use super::super::wire::ApiError;
-use super::roles::{check_tags, checked_tags, is_name, path, role, role_mut};
+use super::parameters::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 use crate::core::iam::grammar::Purpose;
 use crate::core::iam::managed::{self, Known};
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
 /// policies of a role.
-const INLINE_CHARACTERS: usize = 10_240;
-const MANAGED_CHARACTERS: usize = 6_144;
-const ATTACHED: usize = 10;
+const MAX_INLINE_CHARACTERS: usize = 10_240;
+const MAX_MANAGED_CHARACTERS: usize = 6_144;
+const MAX_ATTACHED: usize = 10;
 
 pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
     let role = role_mut(state, query)?;
@@ -22,8 +22,8 @@ pub fn put_role_policy(state: &mut State, query: &Query) -> Answer {
     documents::check(document, Purpose::Inline)?;
     let others =
         role.inline.iter().filter(|(other, _)| *other != name).map(|(_, text)| characters(text)).sum::<usize>();
-    if others + characters(document) > INLINE_CHARACTERS {
-        let message = format!("Maximum policy size of {INLINE_CHARACTERS} bytes exceeded for role {}", role.name);
+    if others + characters(document) > MAX_INLINE_CHARACTERS {
+        let message = format!("Maximum policy size of {MAX_INLINE_CHARACTERS} bytes exceeded for role {}", role.name);
         return Err(limit_exceeded(message));
     }
     role.inline.insert(name.to_owned(), document.to_owned());
@@ -64,8 +64,8 @@ pub fn attach_role_policy(state: &mut State, query: &Query) -> Answer {
     if role.attached.iter().any(|attached| attached == arn) {
         return Ok(Xml::new());
     }
-    if role.attached.len() >= ATTACHED {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED}")));
+    if role.attached.len() >= MAX_ATTACHED {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {MAX_ATTACHED}")));
     }
     role.attached.push(arn.to_owned());
     role.attached.sort();
@@ -113,7 +113,7 @@ pub fn create_policy(state: &mut State, query: &Query) -> Answer {
         tags,
         path,
     };
-    let arn = Shell::arn("iam", "", &format!("policy{}{}", policy.path, policy.name));
+    let arn = CloudContext::arn("iam", "", &format!("policy{}{}", policy.path, policy.name));
     let result = described(state, &arn, &policy);
     state.policies.insert(arn, policy);
     Ok(Xml::new().element("Policy", result))
@@ -167,21 +167,21 @@ pub fn list_policy_tags(state: &State, query: &Query) -> Answer {
     page(query, tags, "Tags", |(key, value)| Xml::new().text("Key", key).text("Value", value))
 }
 
-/// The customer's policy that a call is about.
+/// The customer managed policy of a call.
 pub fn policy<'a>(state: &'a State, query: &Query) -> Result<&'a Policy, ApiError> {
     let arn = query.required("PolicyArn")?;
     check_arn(arn)?;
     state.policies.get(arn).ok_or_else(|| no_such_entity(format!("Policy {arn} was not found.")))
 }
 
-/// The customer's policy that a call is about, to change it.
+/// The customer managed policy of a call, mutable.
 pub fn policy_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Policy, ApiError> {
     let arn = query.required("PolicyArn")?;
     check_arn(arn)?;
     state.policies.get_mut(arn).ok_or_else(|| no_such_entity(format!("Policy {arn} was not found.")))
 }
 
-/// Lists the customer's policies, and those of AWS that are attached to a role (all of AWS's are not kept here).
+/// Lists the customer managed policies, and those AWS managed policies that are attached to a role (there is no list of all).
 pub fn list_policies(state: &State, query: &Query) -> Answer {
     let scope = query.get("Scope").unwrap_or("All");
     let only_attached = query.get("OnlyAttached") == Some("true");
@@ -222,8 +222,8 @@ pub fn delete_policy(state: &mut State, query: &Query) -> Answer {
 
 /// Checks that a managed policy's document is not too long.
 pub fn check_size(document: &str) -> Result<(), ApiError> {
-    if characters(document) > MANAGED_CHARACTERS {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MANAGED_CHARACTERS}")));
+    if characters(document) > MAX_MANAGED_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {MAX_MANAGED_CHARACTERS}")));
     }
     Ok(())
 }
@@ -237,7 +237,7 @@ pub fn check_exists(state: &State, arn: &str) -> Result<(), ApiError> {
     Err(no_such_entity(format!("Policy {arn} does not exist or is not attachable.")))
 }
 
-/// Whether AWS has a managed policy of its own with this ARN.
+/// Whether this is the ARN of an AWS managed policy.
 fn is_managed_by_aws(arn: &str) -> bool {
     arn.starts_with(managed::PREFIX) && matches!(managed::known(arn), Known::Fine | Known::ServiceLinked)
 }
@@ -262,7 +262,7 @@ fn described(state: &State, arn: &str, policy: &Policy) -> Xml {
         .text("UpdateDate", iso8601(policy.versioned.unwrap_or(policy.created)))
 }
 
-/// What can be said of a policy of AWS without its document: its name and path.
+/// An AWS managed policy without its document: only name and path are known.
 fn managed_by_aws(arn: &str) -> Policy {
     let digits: String = last_segment(arn).to_ascii_uppercase().chars().filter(char::is_ascii_alphabetic).collect();
     Policy {
@@ -294,7 +294,7 @@ fn check_arn(arn: &str) -> Result<(), ApiError> {
     }
     let message = match arn.starts_with("arn:") {
         true => format!("ARN {arn} is not valid."),
-        // In so many words, two spaces among them (recorded answer of AWS).
+        // With two spaces, as in the recorded answer of AWS.
         false => "Invalid ARN:  Could not be parsed!".to_owned(),
     };
     Err(ApiError::new(400, "ValidationError", message))
@@ -314,7 +314,7 @@ fn last_segment(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or_default()
 }
 
-/// IAM does not count white space.
+/// The characters that count for quotas: IAM ignores white space.
 fn characters(document: &str) -> usize {
     document.chars().filter(|letter| !letter.is_whitespace()).count()
 }

@@ -1,16 +1,16 @@
-//! The operations on roles themselves.
+//! The operations on roles.
 
 use std::collections::BTreeMap;
 
 use super::super::clock::{iso8601, now_millis};
-use super::super::query::{Query, Xml, constraint};
+use super::super::query::{Query, Xml};
 use super::super::wire::ApiError;
-use super::{Answer, Role, State, documents, limit_exceeded, no_such_entity, page, policies, unique_id};
+use super::parameters::{check_tags, checked_tags, is_name, path, role, role_mut};
+use super::{Answer, Role, State, documents, limit_exceeded, page, policies, unique_id};
 use crate::core::iam::grammar::Purpose;
 
-/// Quotas of IAM: characters of a trust policy, tags of a role.
-const TRUST_CHARACTERS: usize = 2048;
-const TAGS: usize = 50;
+/// The most characters of a trust policy (IAM quotas).
+const MAX_TRUST_CHARACTERS: usize = 2048;
 
 pub fn create_role(state: &mut State, query: &Query) -> Answer {
     let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
@@ -23,7 +23,7 @@ pub fn create_role(state: &mut State, query: &Query) -> Answer {
     if let Some(arn) = boundary {
         policies::check_exists(state, arn)?;
     }
-    // Role names are not distinguished by case.
+    // Role names are case-insensitive.
     if state.roles.keys().any(|taken| taken.eq_ignore_ascii_case(name)) {
         let message = format!("Role with name {name} already exists.");
         return Err(ApiError::new(409, "EntityAlreadyExists", message));
@@ -41,7 +41,7 @@ pub fn create_role(state: &mut State, query: &Query) -> Answer {
         inline: BTreeMap::new(),
         attached: Vec::new(),
     };
-    // As AWS answers it: without the description and the session length.
+    // AWS's answer has no description and no session duration.
     let result = with_tags(with_boundary(identity(&role), &role), &role);
     state.roles.insert(role.name.clone(), role);
     Ok(Xml::new().element("Role", result))
@@ -135,7 +135,7 @@ pub fn delete_role_permissions_boundary(state: &mut State, query: &Query) -> Ans
     Ok(Xml::new())
 }
 
-/// There are no instances here, so no profile of one either; those who delete roles ask.
+/// Always empty, because the local cloud has no EC2 instances. Deployers call it before they delete a role.
 pub fn list_instance_profiles_for_role(state: &State, query: &Query) -> Answer {
     role(state, query)?;
     Ok(Xml::new().list("InstanceProfiles", []).text("IsTruncated", false))
@@ -149,7 +149,7 @@ pub fn get_account_authorization_details(state: &State, query: &Query) -> Answer
     Ok(details.list("UserDetailList", []).list("GroupDetailList", []).list("Policies", []))
 }
 
-/// A role with all that hangs on it.
+/// A role with its policies and tags.
 fn detail(role: &Role) -> Xml {
     let inline = role.inline.iter().map(|(name, document)| {
         Xml::new().text("PolicyName", name).text("PolicyDocument", documents::encoded(document))
@@ -193,92 +193,14 @@ fn tag(key: &str, value: &str) -> Xml {
     Xml::new().text("Key", key).text("Value", value)
 }
 
-/// The role that a call is about.
-pub fn role<'a>(state: &'a State, query: &Query) -> Result<&'a Role, ApiError> {
-    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
-    state.roles.get(name).ok_or_else(|| unknown(name))
-}
-
-/// The role that a call is about, to change it.
-pub fn role_mut<'a>(state: &'a mut State, query: &Query) -> Result<&'a mut Role, ApiError> {
-    let name = query.check_name("RoleName", 64, "[\\w+=,.@-]+", is_name)?;
-    state.roles.get_mut(name).ok_or_else(|| unknown(name))
-}
-
-fn unknown(name: &str) -> ApiError {
-    no_such_entity(format!("The role with name {name} cannot be found."))
-}
-
-/// The alphabet of names in IAM: `[\w+=,.@-]`.
-pub fn is_name(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
-}
-
-/// The path of what is made: `/`, or begins and ends with one.
-pub fn path(query: &Query) -> Result<String, ApiError> {
-    let path = query.get("Path").unwrap_or("/");
-    if path.starts_with('/') && path.ends_with('/') && path.len() <= 512 {
-        return Ok(path.to_owned());
-    }
-    Err(ApiError::new(
-        400,
-        "ValidationError",
-        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric \
-         characters and/or / characters.",
-    ))
-}
-
 fn max_session(query: &Query) -> Result<Option<u32>, ApiError> {
     query.number("MaxSessionDuration", 3600..=43200)
 }
 
 fn check_trust(document: &str) -> Result<(), ApiError> {
     documents::check(document, Purpose::Trust)?;
-    if document.chars().filter(|letter| !letter.is_whitespace()).count() > TRUST_CHARACTERS {
-        return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")));
+    if document.chars().filter(|letter| !letter.is_whitespace()).count() > MAX_TRUST_CHARACTERS {
+        return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {MAX_TRUST_CHARACTERS}")));
     }
     Ok(())
-}
-
-/// Checks how many tags something is to have.
-pub fn check_tags(count: usize) -> Result<(), ApiError> {
-    if count > TAGS {
-        return Err(limit_exceeded(format!(
-            "The number of tags has reached the maximum limit for this resource: {TAGS}."
-        )));
-    }
-    Ok(())
-}
-
-/// The tags of a call.
-pub fn checked_tags(query: &Query) -> Result<BTreeMap<String, String>, ApiError> {
-    let sent = query.tags("Tags");
-    if sent.len() > TAGS {
-        return Err(constraint("Value at 'tags'", &format!("Member must have length less than or equal to {TAGS}")));
-    }
-    let mut tags = BTreeMap::new();
-    for (index, (key, value)) in sent.into_iter().enumerate() {
-        let at = |member: &str| format!("Value at 'tags.{}.member.{member}'", index + 1);
-        for (member, text, longest) in [("key", &key, 128), ("value", &value, 256)] {
-            if text.chars().count() > longest {
-                let rule = format!("Member must have length less than or equal to {longest}");
-                return Err(constraint(&at(member), &rule));
-            }
-            let allowed =
-                |letter: char| letter.is_alphanumeric() || letter.is_whitespace() || "_.:/=+-@".contains(letter);
-            if !text.chars().all(allowed) {
-                let repeat = if member == "key" { '+' } else { '*' };
-                let rule = format!(
-                    "Member must satisfy regular expression pattern: [\\p{{L}}\\p{{Z}}\\p{{N}}_.:/=+\\-@]{repeat}"
-                );
-                return Err(constraint(&at(member), &rule));
-            }
-        }
-        if tags.keys().any(|taken: &String| taken.eq_ignore_ascii_case(&key)) {
-            let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
-            return Err(ApiError::new(400, "InvalidInput", message));
-        }
-        tags.insert(key, value);
-    }
-    Ok(tags)
 }

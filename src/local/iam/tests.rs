@@ -13,13 +13,13 @@ const BASIC: &str = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutio
 fn open(folder: &tempfile::TempDir, spread: Duration) -> Arc<Iam> {
     let mut conditions = Conditions::default();
     conditions.eventual.iam_role_assumable = spread;
-    let shell = Shell {
+    let context = CloudContext {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),
     };
-    Iam::open(&shell).unwrap()
+    Iam::open(&context).unwrap()
 }
 
 /// An IAM with the role `worker`.
@@ -73,7 +73,7 @@ async fn a_role_is_made_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn aws_has_the_policies_that_it_has() {
+async fn only_existing_aws_managed_policies_can_be_attached() {
     let (_folder, iam) = with_role().await;
     let attach = async |arn: &str| {
         let parameters = [("RoleName", "worker"), ("PolicyArn", arn)];
@@ -98,7 +98,7 @@ async fn aws_has_the_policies_that_it_has() {
 }
 
 #[tokio::test]
-async fn refusals_are_those_of_aws() {
+async fn errors_have_aws_codes_and_messages() {
     let (_folder, iam) = with_role().await;
     call(&*iam, None, "CreatePolicy", &[("PolicyName", "mine"), ("PolicyDocument", GRANT)]).await.unwrap();
     let long = "x".repeat(65);
@@ -207,7 +207,7 @@ async fn a_role_with_policies_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn what_hangs_on_a_role_is_listed_and_given_in_full() {
+async fn policies_and_tags_of_a_role_are_listed_in_full() {
     let (_folder, iam) = with_role().await;
     let role = ("RoleName", "worker");
     call(&*iam, None, "PutRolePolicy", &[role, ("PolicyName", "inline"), ("PolicyDocument", GRANT)]).await.unwrap();
@@ -273,7 +273,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_role_is_assumable_once_the_news_has_spread() {
+async fn a_role_is_assumable_after_the_propagation_delay() {
     let folder = tempfile::tempdir().unwrap();
     let arn = "arn:aws:iam::000000000000:role/worker";
     let slow = open(&folder, Duration::from_secs(3600));
@@ -287,10 +287,10 @@ async fn a_role_is_assumable_once_the_news_has_spread() {
 }
 
 #[tokio::test]
-async fn only_so_many_sessions_are_remembered() {
+async fn the_number_of_stored_sessions_is_limited() {
     let (_folder, iam) = with_role().await;
     let issued: Vec<_> = (0..=2).map(|_| iam.issue("arn:aws:iam::000000000000:role/worker", "s")).collect();
-    lock(&iam.sessions).extend((0..REMEMBERED_SESSIONS - 1).map(|index| Session {
+    lock(&iam.sessions).extend((0..MAX_SESSIONS - 1).map(|index| Session {
         access_key: index.to_string(),
         role_name: "worker".into(),
         role_id: "AROA".into(),
@@ -299,6 +299,6 @@ async fn only_so_many_sessions_are_remembered() {
     let last = iam.issue("arn:aws:iam::000000000000:role/worker", "s");
     let known =
         |key: &str| iam.identity(&Caller { access_key: Some(key.to_owned()), region: String::new() }).role.is_some();
-    assert_eq!(lock(&iam.sessions).len(), REMEMBERED_SESSIONS);
+    assert_eq!(lock(&iam.sessions).len(), MAX_SESSIONS);
     assert!(!known(&issued[0].access_key_id) && known(&last.access_key_id));
 }

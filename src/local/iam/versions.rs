@@ -7,8 +7,8 @@ use super::policies::{check_size, policy, policy_mut};
 use super::{Answer, Document, Policy, State, documents, limit_exceeded, no_such_entity, page};
 use crate::core::iam::grammar::Purpose;
 
-/// So many versions IAM keeps of a policy.
-const VERSIONS: usize = 5;
+/// The most versions of a policy.
+const MAX_VERSIONS: usize = 5;
 
 pub fn create_policy_version(state: &mut State, query: &Query) -> Answer {
     let document = query.required("PolicyDocument")?;
@@ -16,9 +16,9 @@ pub fn create_policy_version(state: &mut State, query: &Query) -> Answer {
     check_size(document)?;
     let in_force = query.get("SetAsDefault") == Some("true");
     let policy = policy_mut(state, query)?;
-    if policy.others.len() + 1 >= VERSIONS {
+    if policy.others.len() + 1 >= MAX_VERSIONS {
         return Err(limit_exceeded(format!(
-            "A managed policy can have up to {VERSIONS} versions. Before you create a new version, you must delete an \
+            "A managed policy can have up to {MAX_VERSIONS} versions. Before you create a new version, you must delete an \
              existing version."
         )));
     }
@@ -26,7 +26,7 @@ pub fn create_policy_version(state: &mut State, query: &Query) -> Answer {
     let number = policy.last_version;
     policy.others.insert(number, Document { text: document.to_owned(), created: now_millis() });
     if in_force {
-        policy.put_in_force(number);
+        policy.set_default(number);
     }
     let version = policy.described(number, false).ok_or_else(|| unknown(query, &format!("v{number}")))?;
     Ok(Xml::new().element("PolicyVersion", version))
@@ -55,7 +55,7 @@ pub fn set_default_policy_version(state: &mut State, query: &Query) -> Answer {
     let policy = policy_mut(state, query)?;
     let known = |number: &u32| *number == policy.version || policy.others.contains_key(number);
     let number = number(id).filter(known).ok_or_else(|| unknown(query, id))?;
-    policy.put_in_force(number);
+    policy.set_default(number);
     Ok(Xml::new())
 }
 
@@ -72,8 +72,8 @@ pub fn delete_policy_version(state: &mut State, query: &Query) -> Answer {
 }
 
 impl Policy {
-    /// Lets another version take the place of the one in force.
-    fn put_in_force(&mut self, number: u32) {
+    /// Makes another version the default version.
+    fn set_default(&mut self, number: u32) {
         if let Some(next) = self.others.remove(&number) {
             let text = std::mem::replace(&mut self.document, next.text);
             let created = self.versioned.replace(next.created).unwrap_or(self.created);
@@ -81,7 +81,7 @@ impl Policy {
         }
     }
 
-    /// One version, with its document where it is asked for alone.
+    /// One version; with its document where `whole`.
     fn described(&self, number: u32, whole: bool) -> Option<Xml> {
         let (text, created) = if number == self.version {
             (&self.document, self.versioned.unwrap_or(self.created))

@@ -1,4 +1,4 @@
-//! What a request changes of a function's settings: the members of `CreateFunction` and
+//! Changes of a function's settings: the members of `CreateFunction` and
 //! `UpdateFunctionConfiguration`, and their limits.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES, end}
 use crate::local::wire::ApiError;
 use crate::machine::interpreter::Language;
 
-/// The runtimes that Lambda lists to who asks for one that it does not know, in the order in which it did (recorded answer
-/// of AWS, 2025-11, as far as it is known; then the Lambda developer guide).
+/// The runtimes that Lambda lists in its refusal of an unknown one, in that order (recorded answer of AWS, 2025-11, as far
+/// as it is known; then the Lambda developer guide).
 const RUNTIMES: &[&str] = &[
     "nodejs20.x",
     "python3.14",
@@ -44,14 +44,14 @@ const RUNTIMES: &[&str] = &[
     "provided.al2",
 ];
 
-/// The day up to which runtimes count as retired: that of the list of their ends. Not today, since AWS moves those days,
-/// and what worked here yesterday must not fail by the clock alone.
+/// Runtimes whose end of support is up to this day count as retired: the date of the list of deprecations. Not the current
+/// date, since AWS postpones deprecations, and what worked yesterday must not fail without a change.
 const RETIRED_BY: Date = date!(2026 - 11 - 01);
 
 /// The settings that a request gives. An absent member changes nothing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct Change {
+pub struct SettingsChange {
     pub runtime: Option<String>,
     pub role: Option<String>,
     pub handler: Option<String>,
@@ -63,7 +63,7 @@ pub struct Change {
     pub tracing_config: Option<Mode>,
     pub logging_config: Option<LoggingChange>,
     snap_start: Option<ApplyOn>,
-    // What cannot be had on one machine, or is not served: refused where it asks for anything.
+    // Not available in the local cloud: refused if set.
     vpc_config: Option<Value>,
     layers: Option<Value>,
     dead_letter_config: Option<Value>,
@@ -111,15 +111,15 @@ pub struct LoggingChange {
     pub log_group: Option<String>,
 }
 
-impl Change {
-    /// Whether every member is one that Lambda takes.
+impl SettingsChange {
+    /// Checks that Lambda accepts every member.
     ///
     /// # Errors
-    /// Lambda's refusal of what is outside its limits, or of what the local cloud does not have.
+    /// Lambda's refusal of a value outside its limits, or of a feature that the local cloud does not have.
     pub fn check(&self) -> Result<(), ApiError> {
         self.check_bounds()?;
         self.refuse_unserved()?;
-        // The service model goes further than Lambda does.
+        // The service model allows more than Lambda accepts.
         if self.memory_size.is_some_and(|megabytes| megabytes > 10_240) {
             return Err(error::invalid(
                 "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240",
@@ -131,7 +131,7 @@ impl Change {
         }
     }
 
-    /// Checks what the service model bounds; all that is out of bounds is told at once.
+    /// Checks the limits of the service model; all violations are reported together.
     fn check_bounds(&self) -> Result<(), ApiError> {
         let mut broken = Vec::new();
         let mut range = |value: Option<i64>, member: &str, least: i64, most: i64| match value {
@@ -212,7 +212,7 @@ impl Change {
         if broken.is_empty() { Ok(()) } else { Err(error::validation(&broken)) }
     }
 
-    /// Refuses what AWS has and the local cloud has not, rather than to pretend.
+    /// Refuses features that the local cloud does not have, instead of ignoring them silently.
     fn refuse_unserved(&self) -> Result<(), ApiError> {
         let unserved = [
             ("VpcConfig", &self.vpc_config),
@@ -228,7 +228,7 @@ impl Change {
         ];
         let snap_start =
             self.snap_start.as_ref().and_then(|start| start.apply_on.as_deref()).unwrap_or("None") != "None";
-        let asked = unserved.iter().find(|(_, value)| value.as_ref().is_some_and(asks));
+        let asked = unserved.iter().find(|(_, value)| value.as_ref().is_some_and(is_set));
         match asked.map(|(member, _)| *member).or(snap_start.then_some("SnapStart")) {
             Some(member) => Err(error::invalid(format!("{member} is not available in the local cloud."))),
             None => Ok(()),
@@ -236,8 +236,8 @@ impl Change {
     }
 }
 
-/// Whether Lambda takes `runtime` for a function that has `current`, or for a new one. A function keeps a retired runtime
-/// that it has for longer than a new one can be given it.
+/// Whether Lambda accepts `runtime` for a function that has `current`, or for a new one. An existing function may keep a
+/// retired runtime for longer than a new function may use it.
 ///
 /// # Errors
 /// `InvalidParameterValueException` for a runtime that Lambda does not know, or has retired.
@@ -264,14 +264,14 @@ pub fn check_runtime(runtime: &str, current: Option<&str>) -> Result<(), ApiErro
     Ok(())
 }
 
-/// Whether a member asks for something: empty lists, strings and structures reset what nobody set.
-fn asks(value: &Value) -> bool {
+/// Whether a member sets something: empty lists, strings and structures only reset.
+fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(flag) => *flag,
         Value::String(text) => !text.is_empty(),
-        Value::Array(items) => items.iter().any(asks),
-        Value::Object(members) => members.values().any(asks),
+        Value::Array(items) => items.iter().any(is_set),
+        Value::Object(members) => members.values().any(is_set),
         Value::Number(_) => true,
     }
 }
@@ -335,11 +335,11 @@ mod tests {
     use super::*;
 
     fn check(change: &Value) -> Result<(), ApiError> {
-        serde_json::from_value::<Change>(change.clone()).unwrap().check()
+        serde_json::from_value::<SettingsChange>(change.clone()).unwrap().check()
     }
 
     #[test]
-    fn what_is_outside_the_limits_is_refused_in_lambdas_words() {
+    fn settings_outside_the_limits_get_lambdas_errors() {
         for (change, code, message) in [
             (
                 json!({ "MemorySize": 64 }),
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_resets_is_taken() {
+    fn members_that_only_reset_are_accepted() {
         let resets = json!({ "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [] }, "Layers": [], "KMSKeyArn": "" });
         check(&resets).unwrap();
     }

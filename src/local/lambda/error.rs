@@ -1,9 +1,9 @@
-//! Lambda's refusals, in its words.
+//! Lambda's errors, with its messages.
 
 use crate::local::wire::ApiError;
 
-/// A refusal that is the caller's doing. Lambda's shapes spell their message `message`, but for
-/// `ResourceNotFoundException`, which spells it `Message` (service model, botocore).
+/// An error that the caller has caused. The message member is `message` in Lambda's error shapes, except in
+/// `ResourceNotFoundException`, where it is `Message` (service model, botocore).
 fn user(status: u16, code: &'static str, message: impl Into<String>) -> ApiError {
     let message = message.into();
     ApiError::new(status, code, message.clone()).with("Type", "User").with("message", message)
@@ -24,17 +24,17 @@ pub fn not_found(message: impl Into<String>) -> ApiError {
     ApiError::new(404, "ResourceNotFoundException", message).with("Type", "User")
 }
 
-/// 404, for a function that is not there.
+/// 404, for an unknown function.
 pub fn no_function(arn: &str) -> ApiError {
     not_found(format!("Function not found: {arn}"))
 }
 
-/// 404, for an alias that is not there.
+/// 404, for an unknown alias.
 pub fn no_alias(arn: &str) -> ApiError {
     not_found(format!("Cannot find alias arn: {arn}"))
 }
 
-/// 412, for a `RevisionId` that is not the newest. `source` is the operation that tells the newest.
+/// 412, for a `RevisionId` that is not the latest. `source` is the operation that returns the latest.
 pub fn stale_revision(source: &str) -> ApiError {
     let message = format!(
         "The Revision Id provided does not match the latest Revision Id. \
@@ -78,7 +78,7 @@ pub fn policy_too_long(size: usize, limit: usize) -> ApiError {
     user(400, "PolicyLengthExceededException", message)
 }
 
-/// 500, for what went wrong on this side.
+/// 500, for a failure of the local cloud itself.
 pub fn service(message: impl Into<String>) -> ApiError {
     ApiError::new(500, "ServiceException", message).with("Type", "Service")
 }

@@ -1,50 +1,50 @@
-//! The execution environments of all functions: started as invocations need them, kept warm for the next, ended when
-//! nobody has needed them for a while or their code has changed.
+//! The execution environments of all functions: started on demand, kept warm for the next invocation, ended after an idle
+//! time or when their code has changed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OnceCell, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{AcquireError, OnceCell, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::environment::{Call, Environment, Host, Live, Spec};
+use super::environment::Environment;
 use super::error;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
+use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments, Permits};
 use super::state::Registry;
 use super::write_protection::WriteProtection;
 use crate::local::conditions::lock;
-use crate::local::seams::{Apis, Invoked, LogSink, Roles, Sdk};
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
+use crate::local::ports::{Apis, Invoked, LogSink, Roles, SdkInstaller};
 use crate::local::wire::ApiError;
 
-/// How many invocations an account may have under way (Lambda quotas).
+/// How many invocations of an account may run concurrently (Lambda quotas).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
 
-/// How many environments may start at once for each core, and exist at once for each core (at least
-/// [`FEWEST_ENVIRONMENTS`] in all). AWS starts as many as there are invocations; one machine that did so would spend its
-/// time on starts, all of which would run into their time limit.
+/// How many environments may start concurrently per core, and exist per core (in total at least [`MIN_ENVIRONMENTS`] are allowed).
+/// AWS starts one for each concurrent invocation; one machine would then be busy with starts until all of them time out.
 const STARTS_PER_CORE: usize = 2;
 const ENVIRONMENTS_PER_CORE: usize = 16;
-const FEWEST_ENVIRONMENTS: usize = 64;
+const MIN_ENVIRONMENTS: usize = 64;
 
-/// How long an invocation waits for an environment before it is refused as throttled: the longest integration.
-const LONGEST_WAIT: Duration = Duration::from_secs(29);
+/// How long an invocation waits for an environment before it is throttled: the timeout of the longest integration.
+const MAX_WAIT: Duration = Duration::from_secs(29);
 
-/// How long things take in the life of an environment.
+/// Time limits and delays of execution environments.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct ExecutionTimings {
     /// The longest init phase (Lambda developer guide: 10 s).
     pub init_limit: Duration,
-    /// How long an environment stays warm without an invocation. AWS says nothing; minutes is what is seen.
+    /// How long an idle environment stays warm. AWS documents nothing; minutes are observed.
     pub idle: Duration,
     /// The pauses before an asynchronous invocation's second and third attempt. AWS waits one minute, then two;
-    /// nobody who tries something out wants to.
+    /// that is too long for development.
     pub retries: [Duration; 2],
 }
 
-impl Default for Pace {
+impl Default for ExecutionTimings {
     fn default() -> Self {
         Self {
             init_limit: Duration::from_secs(10),
@@ -56,10 +56,10 @@ impl Default for Pace {
 
 /// Runs invocations.
 pub struct Executor {
-    host: Arc<Host>,
+    host: Arc<LambdaHost>,
     registry: Arc<Registry>,
     pools: Mutex<HashMap<FunctionId, Pool>>,
-    /// A permit for each environment that may start now, and for each that may exist.
+    /// Permits for environments that may start now, and for those that may exist.
     starts: Arc<Semaphore>,
     environments: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -70,7 +70,7 @@ pub struct Executor {
 struct Pool {
     busy: u32,
     idle: Vec<Idle>,
-    /// Invocations that wait for an environment, the oldest first.
+    /// Invocations waiting for an environment, the oldest first.
     waiting: VecDeque<Waiting>,
 }
 
@@ -79,40 +79,32 @@ struct Waiting {
     environment: oneshot::Sender<Environment>,
 }
 
-/// What a cold environment needs: both are given back by dropping them.
-pub struct Permits {
-    /// Held while it starts.
-    pub start: OwnedSemaphorePermit,
-    /// Held while it exists.
-    pub environment: OwnedSemaphorePermit,
-}
-
 struct Idle {
     environment: Environment,
     since: Instant,
 }
 
 impl Executor {
-    /// Must be called within a tokio runtime: a task of its own ends idle environments.
+    /// Must be called within a tokio runtime: it spawns a task that ends idle environments.
     pub fn new(
-        shell: Shell,
+        context: CloudContext,
         roles: Arc<dyn Roles>,
         logs: Arc<dyn LogSink>,
         interpreters: Interpreters,
         registry: Arc<Registry>,
-        pace: Pace,
+        timings: ExecutionTimings,
     ) -> Arc<Self> {
-        let host = Host {
-            shell,
+        let host = LambdaHost {
+            context,
             roles,
             logs,
             interpreters,
             apis: OnceLock::new(),
             sdk: OnceLock::new(),
-            equipped: Mutex::default(),
+            sdk_installs: Mutex::default(),
             isolates: OnceCell::new(),
             protection: WriteProtection::default(),
-            init_limit: pace.init_limit,
+            init_limit: timings.init_limit,
             live: watch::Sender::default(),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -121,44 +113,44 @@ impl Executor {
             registry,
             pools: Mutex::default(),
             starts: Arc::new(Semaphore::new(cores * STARTS_PER_CORE)),
-            environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(FEWEST_ENVIRONMENTS))),
+            environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(MIN_ENVIRONMENTS))),
             closing: watch::Sender::new(false),
         });
-        tokio::spawn(end_idle(Arc::downgrade(&executor), pace.idle));
+        tokio::spawn(end_idle(Arc::downgrade(&executor), timings.idle));
         executor
     }
 
-    /// Lets the environments know who brings the runtimes' SDK.
-    pub fn bring(&self, sdk: Arc<dyn Sdk>) {
+    /// Sets the installer of the runtimes' SDK.
+    pub fn set_sdk_installer(&self, sdk: Arc<dyn SdkInstaller>) {
         let _ = self.host.sdk.set(sdk);
     }
 
-    /// Lets the environments know where APIs are.
-    pub fn know(&self, apis: Weak<dyn Apis>) {
+    /// Sets the source of the APIs' addresses.
+    pub fn set_apis(&self, apis: Weak<dyn Apis>) {
         let _ = self.host.apis.set(apis);
     }
 
-    /// Whether functions have file systems of their own.
+    /// Whether functions have their own file systems.
     #[cfg(test)]
     pub async fn isolates(&self) -> bool {
         self.host.isolates().await
     }
 
-    /// Has functions do without file systems of their own, as where the system gives none.
+    /// Runs functions without their own file systems, as on systems without namespaces.
     #[cfg(test)]
     pub fn without_isolation(&self) {
         assert!(self.host.isolates.set(false).is_ok());
     }
 
-    /// Runs one invocation to its end, even if the caller stops waiting for it. `limit` is how many of this function
-    /// may run at once.
+    /// Runs one invocation to its end, even if the caller stops waiting for it. `limit` is the function's concurrency
+    /// limit.
     ///
     /// # Errors
     /// `TooManyRequestsException` over the limit; `ServiceException` when the cloud shuts down.
     pub async fn invoke(
         self: &Arc<Self>,
-        spec: Arc<Spec>,
-        call: Call,
+        spec: Arc<EnvironmentSpec>,
+        call: InvokeRequest,
         limit: Option<u32>,
     ) -> Result<Invoked, ApiError> {
         let slot = Slot::take(self, &spec.id, limit)?;
@@ -168,7 +160,7 @@ impl Executor {
             let run = async {
                 let mut environment = executor.environment(&spec).await?;
                 let invoked = environment.invoke(call).await;
-                executor.keep(&spec.id, environment);
+                executor.hand_over(&spec.id, environment);
                 Ok(invoked)
             };
             tokio::select! {
@@ -179,38 +171,38 @@ impl Executor {
         tokio::spawn(run).await.unwrap_or_else(|error| Err(error::service(error.to_string())))
     }
 
-    /// Ends the idle environments of a function whose deployment is not served any more.
-    pub fn retire(&self, id: &FunctionId) {
+    /// Ends a function's idle environments of deployments that are not served any more.
+    pub fn end_outdated(&self, id: &FunctionId) {
         let current = |environment: &Environment| self.serves(id, environment);
         let ended: Vec<Idle> = match lock(&self.pools).get_mut(id) {
             Some(pool) => pool.idle.extract_if(.., |idle| !current(&idle.environment)).collect(),
             None => return,
         };
-        // Killed here, with the lock given back.
+        // Dropped, and their processes killed, after the lock is released.
         drop(ended);
     }
 
-    /// Ends all environments and takes no more invocations.
+    /// Ends all environments and refuses further invocations.
     pub async fn shutdown(&self) {
         self.closing.send_replace(true);
         let pools = std::mem::take(&mut *lock(&self.pools));
         drop(pools);
-        // The receiver fails only when the sender is gone, which this holds.
+        // The wait fails only when the sender is dropped, and this holds it.
         let _ = self.live().wait_for(|live| live.is_empty()).await;
     }
 
-    /// The environments that there are.
-    pub fn live(&self) -> watch::Receiver<Live> {
+    /// The number of environments of each code.
+    pub fn live(&self) -> watch::Receiver<LiveEnvironments> {
         self.host.live.subscribe()
     }
 
-    /// An environment for an invocation: a warm one that is idle, else the first of two things: one that becomes free,
-    /// or the permits to start a new one.
+    /// An environment for an invocation: an idle warm one; else the next one that becomes free, or a new one as soon as
+    /// there are permits for it, whichever is first.
     ///
     /// # Errors
-    /// `TooManyRequestsException` where neither comes in time: invocations that wait for each other must end;
+    /// `TooManyRequestsException` where neither happens in time: invocations that wait for each other must end;
     /// `ResourceNotFoundException` where the function was deleted meanwhile.
-    async fn environment(&self, spec: &Arc<Spec>) -> Result<Environment, ApiError> {
+    async fn environment(&self, spec: &Arc<EnvironmentSpec>) -> Result<Environment, ApiError> {
         let mut freed = match self.idle_or_queue(spec) {
             Ok(environment) => return Ok(environment),
             Err(freed) => freed,
@@ -221,11 +213,11 @@ impl Executor {
             permits = self.permits() => {
                 freed.close();
                 match freed.try_recv() {
-                    // Handed over at the same moment.
+                    // An environment was handed over at the same moment.
                     Ok(environment) => Ok(environment),
                     Err(_) => {
                         let permits = permits?;
-                        // Its lines would make the log group again that went with the function.
+                        // Its log lines would create the deleted function's log group again.
                         if !self.exists(&spec.id) {
                             return Err(error::no_function(&spec.id.arn()));
                         }
@@ -236,9 +228,9 @@ impl Executor {
         }
     }
 
-    /// A warm environment for `spec`, the one that was used last, so that those in excess grow old; without one, where
-    /// the next to become free will arrive.
-    fn idle_or_queue(&self, spec: &Spec) -> Result<Environment, oneshot::Receiver<Environment>> {
+    /// A warm environment for `spec`: the one that was used last, so that surplus ones reach their idle limit. Without one,
+    /// the channel over which the next free one is handed over.
+    fn idle_or_queue(&self, spec: &EnvironmentSpec) -> Result<Environment, oneshot::Receiver<Environment>> {
         loop {
             let mut environment = {
                 let mut pools = lock(&self.pools);
@@ -259,7 +251,7 @@ impl Executor {
         }
     }
 
-    /// Waits until one more environment may exist, and start.
+    /// Waits for the permits of one more environment.
     async fn permits(&self) -> Result<Permits, ApiError> {
         let both = async {
             if self.environments.available_permits() == 0 {
@@ -269,7 +261,7 @@ impl Executor {
             let start = Arc::clone(&self.starts).acquire_owned().await?;
             Ok::<_, AcquireError>(Permits { start, environment })
         };
-        match tokio::time::timeout(LONGEST_WAIT, both).await {
+        match tokio::time::timeout(MAX_WAIT, both).await {
             Ok(Ok(permits)) => Ok(permits),
             // Nothing closes the semaphores.
             Ok(Err(_)) => Err(shutting_down()),
@@ -277,16 +269,16 @@ impl Executor {
         }
     }
 
-    /// Takes the environment that has been idle for longest, of any function, out of its pool.
+    /// Removes the environment of any function that has been idle for longest from its pool.
     fn longest_idle(&self) -> Option<Idle> {
         let mut pools = lock(&self.pools);
-        // A pool's are in the order in which they became idle.
+        // Each pool is ordered by the time at which its environments became idle.
         let oldest = pools.values_mut().filter(|pool| !pool.idle.is_empty()).min_by_key(|pool| pool.idle[0].since)?;
         Some(oldest.idle.remove(0))
     }
 
-    /// Hands an environment to the next invocation that waits for one, or puts it back, if it has a future.
-    fn keep(&self, id: &FunctionId, mut environment: Environment) {
+    /// Hands an environment to the next waiting invocation, or returns it to its pool if it can be used again.
+    fn hand_over(&self, id: &FunctionId, mut environment: Environment) {
         if !environment.is_warm() || !self.exists(id) {
             return;
         }
@@ -307,11 +299,11 @@ impl Executor {
                 Err(back) => environment = back,
             }
         }
-        // Invocations of the deployment before may have waited for it; there will be no more of them.
+        // It served the waiting invocations of an earlier deployment; there will be no others.
         if !served {
             return;
         }
-        // Where no more may exist, another function's invocation may wait for this one's place.
+        // At the limit of environments, an invocation of another function may be waiting for this one's permit.
         let wanted = |pool: &Pool| pool.waiting.iter().any(|waiting| !waiting.environment.is_closed());
         if self.environments.available_permits() > 0 || !pools.values().any(wanted) {
             pools.entry(id.clone()).or_default().idle.push(Idle { environment, since: Instant::now() });
@@ -327,7 +319,7 @@ impl Executor {
     }
 }
 
-/// One of the invocations that a function may have under way.
+/// A function's concurrency slot, held by one running invocation.
 struct Slot {
     executor: Arc<Executor>,
     id: FunctionId,
@@ -359,7 +351,7 @@ impl Drop for Slot {
     }
 }
 
-/// Ends environments that have been idle for long, as long as there is an executor.
+/// Ends environments that have reached their idle limit, until the executor is dropped.
 async fn end_idle(executor: Weak<Executor>, idle: Duration) {
     loop {
         tokio::time::sleep(idle / 4).await;

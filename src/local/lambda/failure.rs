@@ -1,4 +1,4 @@
-//! How an invocation fails, as Lambda reports it: to the caller as an error document, to the log as a line.
+//! Failures of invocations, as Lambda reports them: an error document for the caller, a line in the log.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::journal::log_time;
+use crate::local::clock::log_time;
 
-/// Why a runtime did not start, or an invocation brought no result.
+/// Why a runtime did not start, or an invocation has no result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub struct InvocationFailure {
     pub status: Status,
-    /// `Runtime.ExitError`, `Sandbox.Timedout`, or what the handler calls it.
+    /// `Runtime.ExitError`, `Sandbox.Timedout`, or the handler's own error type.
     pub error_type: String,
     message: Message,
 }
@@ -26,11 +26,11 @@ pub enum Status {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Message {
-    /// Lambda's own words, to which it adds the request id.
+    /// A message of Lambda's, to which it adds the request id.
     Platform(String),
-    /// Lambda's own words without one.
+    /// A message of Lambda's without the request id.
     Plain(String),
-    /// The document that the runtime posted, passed on as it is.
+    /// The document that the runtime posted, passed on unchanged.
     Runtime(Bytes),
 }
 
@@ -43,8 +43,8 @@ impl Status {
     }
 }
 
-impl Failure {
-    /// The runtime's process ended when it should not have.
+impl InvocationFailure {
+    /// The runtime's process exited unexpectedly.
     pub fn exited(status: ExitStatus) -> Self {
         let message = match (status.code(), status.signal()) {
             (Some(0), _) => "Runtime exited without providing a reason".to_owned(),
@@ -54,19 +54,19 @@ impl Failure {
         Self::platform("Runtime.ExitError", message)
     }
 
-    /// The function's time ran out.
+    /// The function timed out.
     pub fn timed_out(timeout: Duration) -> Self {
         let message = format!("Task timed out after {:.2} seconds", timeout.as_secs_f64());
         Self { status: Status::Timeout, ..Self::platform("Sandbox.Timedout", message) }
     }
 
-    /// There is nothing to start, or it could not be started.
+    /// The runtime could not be started, or there is none to start.
     pub fn no_entrypoint(message: impl Into<String>) -> Self {
         Self::platform("Runtime.InvalidEntrypoint", message)
     }
 
     /// The runtime reported an error. `error_type` is its `Lambda-Runtime-Function-Error-Type` header, used where the
-    /// document names none.
+    /// document has none.
     pub fn reported(document: Bytes, error_type: Option<&str>) -> Self {
         let parsed = serde_json::from_slice::<Value>(&document);
         let named = parsed.as_ref().ok().and_then(|document| document["errorType"].as_str());
@@ -78,7 +78,7 @@ impl Failure {
         Self { status: Status::Error, error_type, message }
     }
 
-    /// The handler returned more than Lambda carries. `limit` is in bytes.
+    /// The handler's response is too large. `limit` is in bytes.
     pub fn response_too_long(limit: usize) -> Self {
         let message = format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).");
         Self {
@@ -88,7 +88,7 @@ impl Failure {
         }
     }
 
-    /// What the caller of `Invoke` gets for a payload.
+    /// The payload of `Invoke`'s answer.
     pub fn document(&self, request_id: &str) -> Bytes {
         let message = match &self.message {
             Message::Platform(message) => format!("RequestId: {request_id} Error: {message}"),
@@ -98,7 +98,7 @@ impl Failure {
         json!({ "errorType": self.error_type, "errorMessage": message }).to_string().into()
     }
 
-    /// What the log says of it; nothing where the handler itself has reported, and logged what it cared to.
+    /// The line in the log; `None` where the runtime reported the error, since it has logged it itself.
     pub fn log_line(&self, request_id: &str) -> Option<String> {
         match (&self.message, self.status) {
             (Message::Platform(message), Status::Timeout) => Some(format!("{} {request_id} {message}\n", log_time())),
@@ -109,7 +109,7 @@ impl Failure {
         }
     }
 
-    /// Whether Lambda found this failure, rather than was told of it.
+    /// Whether Lambda detected this failure, rather than the runtime.
     pub fn by_platform(&self) -> bool {
         matches!(self.message, Message::Platform(_))
     }
@@ -147,27 +147,27 @@ mod tests {
     fn failures_read_as_lambda_words_them() {
         for (failure, document) in [
             (
-                Failure::exited(ExitStatus::from_raw(1 << 8)),
+                InvocationFailure::exited(ExitStatus::from_raw(1 << 8)),
                 json!({ "errorType": "Runtime.ExitError", "errorMessage": "RequestId: r Error: Runtime exited with error: exit status 1" }),
             ),
             (
-                Failure::exited(ExitStatus::from_raw(0)),
+                InvocationFailure::exited(ExitStatus::from_raw(0)),
                 json!({ "errorType": "Runtime.ExitError", "errorMessage": "RequestId: r Error: Runtime exited without providing a reason" }),
             ),
             (
-                Failure::exited(ExitStatus::from_raw(9)),
+                InvocationFailure::exited(ExitStatus::from_raw(9)),
                 json!({ "errorType": "Runtime.ExitError", "errorMessage": "RequestId: r Error: Runtime exited with error: signal: killed" }),
             ),
             (
-                Failure::timed_out(Duration::from_secs(3)),
+                InvocationFailure::timed_out(Duration::from_secs(3)),
                 json!({ "errorType": "Sandbox.Timedout", "errorMessage": "RequestId: r Error: Task timed out after 3.00 seconds" }),
             ),
             (
-                Failure::response_too_long(6_291_556),
+                InvocationFailure::response_too_long(6_291_556),
                 json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes)." }),
             ),
             (
-                Failure::reported("no json".into(), Some("Handler.Odd")),
+                InvocationFailure::reported("no json".into(), Some("Handler.Odd")),
                 json!({ "errorType": "Handler.Odd", "errorMessage": "no json" }),
             ),
         ] {
@@ -176,10 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_runtime_reports_is_passed_on() {
+    fn errors_of_the_runtime_are_passed_on() {
         let document =
             Bytes::from_static(br#"{"errorType":"TypeError","errorMessage":"x is not a function","trace":[]}"#);
-        let failure = Failure::reported(document.clone(), None);
+        let failure = InvocationFailure::reported(document.clone(), None);
         assert_eq!((failure.error_type.as_str(), failure.document("r")), ("TypeError", document));
         assert_eq!(failure.log_line("r"), None);
     }

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Lambda;
-use super::change::{Change, check_runtime};
+use super::change::{SettingsChange, check_runtime};
 use super::error::{self, constraint};
 use super::name::{FunctionId, LATEST, Reference};
-use super::packages::{Code, Packages};
+use super::packages::{CodeArchive, Packages};
 use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
@@ -23,7 +23,7 @@ use crate::machine::interpreter::Language;
 const PRINCIPAL: &str = "lambda.amazonaws.com";
 
 /// How many functions, versions or aliases a page has at most (API reference).
-const PAGE: usize = 50;
+const MAX_PAGE: usize = 50;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -37,7 +37,7 @@ struct Create {
     package_type: Option<String>,
     architectures: Option<Vec<String>>,
     #[serde(flatten)]
-    settings: Change,
+    settings: SettingsChange,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,7 @@ struct UpdateCode {
 struct UpdateConfiguration {
     revision_id: Option<String>,
     #[serde(flatten)]
-    settings: Change,
+    settings: SettingsChange,
 }
 
 /// Where a function's code comes from.
@@ -74,7 +74,7 @@ impl Source {
     /// The archive that the request carries.
     fn archive(self) -> Result<Vec<u8>, ApiError> {
         if self.s3_bucket.is_some() {
-            // As AWS says of a bucket that is not there, and why none is.
+            // AWS's message for an unknown bucket, with the reason why there are none here.
             return Err(error::invalid(
                 "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does \
                  not exist (the local cloud has no S3: provide the function's code as ZipFile)",
@@ -111,8 +111,8 @@ impl Lambda {
             Err(_) => Ok(()),
         };
         self.registry.read(taken)?;
-        let code = self.keep(create.code.archive()?).await?;
-        let pending = self.shell.conditions.eventual.function_pending;
+        let code = self.store_code(create.code.archive()?).await?;
+        let pending = self.context.conditions.eventual.function_pending;
         let configuration = self.registry.change(|state| {
             taken(state)?;
             let mut function = Function {
@@ -165,10 +165,10 @@ impl Lambda {
         self.registry.read(|state| {
             let (function, number, version) = state.version(reference)?;
             let id = &reference.id;
-            // The region and the function are in the path for the reader's sake; the digest alone decides.
+            // The region and the function in the path are for readers only; the digest alone selects the archive.
             let location = format!(
                 "http://{}/2015-03-31/functions/{}/code/{}",
-                self.shell.authority(),
+                self.context.authority(),
                 id.name,
                 version.deployment.code.hex()
             );
@@ -204,7 +204,7 @@ impl Lambda {
         let architecture = architecture(update.architectures.as_deref())?;
         self.registry.read(|state| state.function(id)?.may_change(id, update.revision_id.as_deref()))?;
         let archive = update.code.archive()?;
-        let changed = |latest: &Version, code: Code| {
+        let changed = |latest: &Version, code: CodeArchive| {
             let mut settings = latest.deployment.settings.clone();
             settings.architecture = architecture.clone().unwrap_or(settings.architecture);
             Deployment::new(settings, code)
@@ -217,8 +217,8 @@ impl Lambda {
                 Ok(Response::json(200, &rehearsed.configuration(id, &id.arn(), LATEST)))
             });
         }
-        let code = self.keep(archive).await?;
-        let updating = self.shell.conditions.eventual.function_updating;
+        let code = self.store_code(archive).await?;
+        let updating = self.context.conditions.eventual.function_updating;
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, update.revision_id.as_deref())?;
@@ -231,7 +231,7 @@ impl Lambda {
             }
             Ok(function.latest.configuration(id, &id.arn(), LATEST))
         })?;
-        self.retire_after(id, updating);
+        self.end_outdated_after(id, updating);
         Ok(Response::json(200, &configuration))
     }
 
@@ -242,7 +242,7 @@ impl Lambda {
     ) -> Result<Response, ApiError> {
         let update: UpdateConfiguration = request.json()?;
         let role = update.settings.role.clone();
-        let updating = self.shell.conditions.eventual.function_updating;
+        let updating = self.context.conditions.eventual.function_updating;
         let before = self.registry.read(|state| {
             let function = state.function(id)?;
             function.may_change(id, update.revision_id.as_deref())?;
@@ -260,14 +260,14 @@ impl Lambda {
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, update.revision_id.as_deref())?;
-            // Nothing may have come between the settings that were read and the ones that are written.
+            // Refused if the settings were changed since they were read above.
             if function.latest.deployment.revision_id != before.revision_id {
                 return Err(error::stale_revision("GetFunction/GetAlias"));
             }
             function.latest.update(Deployment::new(settings, before.code), updating);
             Ok(function.latest.configuration(id, &id.arn(), LATEST))
         })?;
-        self.retire_after(id, updating);
+        self.end_outdated_after(id, updating);
         Ok(Response::json(200, &configuration))
     }
 
@@ -278,20 +278,20 @@ impl Lambda {
             Some(LATEST) => Err(error::invalid("$LATEST version cannot be deleted without deleting the function.")),
             Some(number) => state.function_mut(id)?.delete_version(id, number),
         })?;
-        self.executor.retire(id);
+        self.executor.end_outdated(id);
         Ok(Response::empty(204))
     }
 
-    /// Keeps an archive. Hashing and unpacking take long enough to be done aside.
-    async fn keep(&self, archive: Vec<u8>) -> Result<Code, ApiError> {
+    /// Stores an archive. On a blocking thread, since hashing and unpacking take long.
+    async fn store_code(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
         let packages = self.packages.clone();
-        let kept = tokio::task::spawn_blocking(move || packages.keep(&archive)).await;
+        let kept = tokio::task::spawn_blocking(move || packages.store(&archive)).await;
         kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
     }
 
-    /// Whether a function can have this runtime, which is given to one that has `current`.
+    /// Checks a runtime for a function that has the runtime `current`, or for a new one.
     fn check_runtime(&self, runtime: &str, current: Option<&str>) -> Result<(), ApiError> {
-        if self.shell.conditions.lenient.runtimes && Language::of(runtime).is_some() {
+        if self.context.conditions.lenient.runtimes && Language::of(runtime).is_some() {
             return Ok(());
         }
         check_runtime(runtime, current)
@@ -304,19 +304,19 @@ impl Lambda {
         Err(error::invalid("The role defined for the function cannot be assumed by Lambda."))
     }
 
-    /// Ends the environments of the replaced deployment once the update is through.
-    fn retire_after(&self, id: &FunctionId, updating: Duration) {
+    /// Ends the environments of the replaced deployment once the update has finished.
+    fn end_outdated_after(&self, id: &FunctionId, updating: Duration) {
         let (executor, id) = (self.executor.clone(), id.clone());
         tokio::spawn(async move {
-            // A millisecond more: the state's clock counts whole ones.
+            // One more millisecond, because the state's clock has a resolution of one.
             tokio::time::sleep(updating + Duration::from_millis(1)).await;
-            executor.retire(&id);
+            executor.end_outdated(&id);
         });
     }
 }
 
 impl Function {
-    /// Whether `$LATEST` can be changed now, by a caller who knows it as `revision_id`.
+    /// Checks that `$LATEST` can be changed now, by a caller that expects this `revision_id`.
     pub fn may_change(&self, id: &FunctionId, revision_id: Option<&str>) -> Result<(), ApiError> {
         self.latest.must_be_settled(id)?;
         if revision_id.is_some_and(|revision_id| revision_id != self.latest.revision_id()) {
@@ -326,15 +326,15 @@ impl Function {
     }
 }
 
-/// One page of a list, with the marker of the next. `items` come with what they are sorted by.
+/// One page of a list, with the marker of the next. Each item comes with its sort key.
 ///
 /// # Errors
-/// `ValidationException` for a `MaxItems` that is none.
+/// `ValidationException` for an invalid `MaxItems`.
 pub fn page(request: &Request, member: &str, items: Vec<(String, Value)>) -> Result<Response, ApiError> {
     let most = match request.query("MaxItems") {
-        None => PAGE,
+        None => MAX_PAGE,
         Some(text) => match text.parse::<usize>() {
-            Ok(most @ 1..=10_000) => most.min(PAGE),
+            Ok(most @ 1..=10_000) => most.min(MAX_PAGE),
             _ => {
                 let rule = "Member must have value between 1 and 10000";
                 return Err(error::validation(&[constraint(text, "maxItems", rule)]));

@@ -1,4 +1,4 @@
-//! Node and Python code: which interpreter of this machine runs it, and our client of the Runtime API that it starts.
+//! Interpreters for Node.js and Python code: found on this machine, they run our client of the Runtime API.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,18 +11,18 @@ use tokio::sync::Mutex;
 use crate::local::store::write_atomically;
 use crate::machine::interpreter::{self, Interpreter, Language};
 
-/// What the interpreters start.
+/// The programs that the interpreters run.
 const CLIENTS: [(&str, &str); 2] =
     [("node.cjs", include_str!("clients/node.cjs")), ("python.py", include_str!("clients/python.py"))];
 
-/// The interpreters of this machine, looked up when a function first needs one.
+/// The interpreters of this machine, each looked up when a function first needs it.
 pub struct Interpreters {
     clients: PathBuf,
     found: Mutex<HashMap<String, Interpreter>>,
 }
 
 impl Interpreters {
-    /// Writes the clients below `folder`, which holds the functions' code too.
+    /// Writes the clients below `folder`, which also contains the functions' code.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -32,7 +32,8 @@ impl Interpreters {
         for (name, text) in CLIENTS {
             write_atomically(&clients.join(name), text.as_bytes())?;
         }
-        // What node reads to tell modules from scripts, and finds first: not that of a project around the data folder.
+        // Node.js decides by the nearest package.json whether a file is a module. This one is found before that of a
+        // project around the data folder.
         let manifest = folder.join("package.json");
         if !manifest.is_file() {
             write_atomically(&manifest, b"{\"private\":true}\n")?;
@@ -40,11 +41,11 @@ impl Interpreters {
         Ok(Self { clients: clients.canonicalize()?, found: Mutex::default() })
     }
 
-    /// The command that runs code for a runtime with so much memory, in MB, in the PATH of this process. The code's folder and
-    /// the handler are in the environment.
+    /// The command that runs code for a runtime with `memory` in MB, with the interpreter found in the PATH of this process.
+    /// The code's folder and the handler are passed in the environment.
     ///
     /// # Errors
-    /// In words, where the interpreter is missing: it is looked for again the next time.
+    /// A message where the interpreter is missing; it is looked up again the next time.
     pub async fn command(&self, language: Language, runtime: &str, memory: u32) -> Result<Command, String> {
         let mut found = self.found.lock().await;
         let interpreter = match found.get(runtime) {
@@ -66,15 +67,15 @@ impl Interpreters {
         let mut command = Command::new(&interpreter.program);
         match language {
             Language::Node => command.args(node_arguments(memory)).arg(self.clients.join("node.cjs")),
-            // Nothing of the packages that this machine has for itself, and UTF-8 whatever locales it knows.
+            // Without this machine's own site packages, and with UTF-8 in every locale.
             Language::Python => command.args(["-S", "-s", "-X", "utf8"]).arg(self.clients.join("python.py")),
         };
         Ok(command)
     }
 }
 
-/// What Lambda gives node: a heap that fits into the function's memory, without which it collects its garbage too late, and
-/// longer headers (`/var/runtime/bootstrap` of its Node.js runtimes).
+/// The arguments that Lambda passes to node: a heap limit that fits the function's memory, without which garbage is collected
+/// too late, and longer headers (`/var/runtime/bootstrap` of its Node.js runtimes).
 fn node_arguments(memory: u32) -> [String; 4] {
     let new = memory / 10;
     [

@@ -1,4 +1,4 @@
-//! `Invoke`: to a caller who waits, to one who does not, and as a rehearsal.
+//! `Invoke`: synchronous, asynchronous (`Event`) and as a dry run.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use super::Lambda;
-use super::environment::{Call, Spec};
 use super::error::{self, constraint};
 use super::name::Reference;
+use super::spec::{EnvironmentSpec, InvokeRequest};
 use super::state::{Alias, now};
-use crate::local::seams::Invoked;
+use crate::local::ports::Invoked;
 use crate::local::wire::{ApiError, Request, Response};
 
-/// The longest payloads in bytes: 6 MB to a caller who waits, 1 MB to one who does not (Lambda quotas).
-const LONGEST_PAYLOAD: usize = 6 * 1024 * 1024;
-const LONGEST_EVENT: usize = 1024 * 1024;
+/// The largest payloads in bytes: 6 MB for synchronous invocations, 1 MB for asynchronous ones (Lambda quotas).
+const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
+const MAX_EVENT: usize = 1024 * 1024;
 
-/// How long an event that was throttled is tried again (Lambda developer guide: 6 hours), in milliseconds.
-const OLDEST_EVENT: i64 = 6 * 60 * 60 * 1000;
+/// How long a throttled event is retried (Lambda developer guide: 6 hours), in milliseconds.
+const MAX_EVENT_AGE: i64 = 6 * 60 * 60 * 1000;
 
-/// An invocation that nothing speaks against.
+/// An invocation that passed all checks.
 struct Ready {
-    spec: Arc<Spec>,
+    spec: Arc<EnvironmentSpec>,
     limit: Option<u32>,
 }
 
@@ -35,8 +35,8 @@ impl Lambda {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let kind = header("x-amz-invocation-type").unwrap_or("RequestResponse");
         let limit = match kind {
-            "Event" => LONGEST_EVENT,
-            "RequestResponse" | "DryRun" => LONGEST_PAYLOAD,
+            "Event" => MAX_EVENT,
+            "RequestResponse" | "DryRun" => MAX_PAYLOAD,
             _ => {
                 let rule = "Member must satisfy enum value set: [Event, RequestResponse, DryRun]";
                 return Err(error::validation(&[constraint(kind, "invocationType", rule)]));
@@ -47,7 +47,7 @@ impl Lambda {
             return Err(error::payload_too_long(payload.len(), kind, limit));
         }
         let client_context = header("x-amz-client-context").and_then(|text| BASE64_STANDARD.decode(text).ok());
-        let call = Call {
+        let call = InvokeRequest {
             request_id: Uuid::new_v4().to_string(),
             function_arn: reference.arn(),
             payload: json_payload(payload)?,
@@ -83,13 +83,13 @@ impl Lambda {
     /// Invokes a function for another service and waits for it.
     ///
     /// # Errors
-    /// What `Invoke` would refuse with.
+    /// The error of `Invoke`.
     pub(super) async fn invoke_arn(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
         let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
-        if payload.len() > LONGEST_PAYLOAD {
-            return Err(error::payload_too_long(payload.len(), "RequestResponse", LONGEST_PAYLOAD));
+        if payload.len() > MAX_PAYLOAD {
+            return Err(error::payload_too_long(payload.len(), "RequestResponse", MAX_PAYLOAD));
         }
-        let call = Call {
+        let call = InvokeRequest {
             request_id: Uuid::new_v4().to_string(),
             function_arn: function_arn.to_owned(),
             payload,
@@ -98,18 +98,18 @@ impl Lambda {
         self.run(&reference, call).await
     }
 
-    async fn run(&self, reference: &Reference, call: Call) -> Result<Invoked, ApiError> {
+    async fn run(&self, reference: &Reference, call: InvokeRequest) -> Result<Invoked, ApiError> {
         let ready = self.ready(reference)?;
         self.executor.invoke(ready.spec, call, ready.limit).await
     }
 
-    /// What an invocation of `reference` runs now.
+    /// The version that an invocation of `reference` runs now.
     fn ready(&self, reference: &Reference) -> Result<Ready, ApiError> {
         self.registry.read(|state| {
             let (function, mut number, mut version) = state.version(reference)?;
             let alias = reference.qualifier.as_ref().and_then(|name| function.aliases.get(name));
             if let Some((other, additional)) = alias
-                .and_then(Alias::additional_drawn)
+                .and_then(Alias::routed_to_additional)
                 .and_then(|other| function.version(other).map(|version| (other.to_owned(), version)))
             {
                 (number, version) = (other, additional);
@@ -117,18 +117,18 @@ impl Lambda {
             version.must_be_active()?;
             let deployment = version.serving(now()).clone();
             let folder = self.packages.folder(&deployment.code);
-            let spec = Spec { id: reference.id.clone(), version: number, deployment, folder };
+            let spec = EnvironmentSpec { id: reference.id.clone(), version: number, deployment, folder };
             Ok(Ready { spec: Arc::new(spec), limit: function.reserved_concurrency })
         })
     }
 
-    /// Runs an event by and by. It is tried three times where the function fails, and for hours where it is
-    /// throttled (Lambda developer guide, asynchronous invocation).
-    fn queue(&self, reference: Reference, call: Call) {
+    /// Runs an event in the background. It is tried three times where the function fails, and retried for hours where it
+    /// is throttled (Lambda developer guide, asynchronous invocation).
+    fn queue(&self, reference: Reference, call: InvokeRequest) {
         let lambda = self.clone();
         tokio::spawn(async move {
             let accepted = now();
-            let mut pauses = lambda.pace.retries.iter();
+            let mut pauses = lambda.timings.retries.iter();
             loop {
                 match lambda.run(&reference, call.clone()).await {
                     Ok(invoked) if invoked.function_error.is_none() => return,
@@ -136,8 +136,8 @@ impl Lambda {
                         Some(pause) => tokio::time::sleep(*pause).await,
                         None => return,
                     },
-                    Err(refusal) if refusal.status == 429 && now() - accepted < OLDEST_EVENT => {
-                        tokio::time::sleep(lambda.pace.retries[0]).await;
+                    Err(refusal) if refusal.status == 429 && now() - accepted < MAX_EVENT_AGE => {
+                        tokio::time::sleep(lambda.timings.retries[0]).await;
                     }
                     Err(refusal) => {
                         tracing::warn!(function = %reference.arn(), error = %refusal.message, "an event was dropped");
@@ -150,14 +150,14 @@ impl Lambda {
 }
 
 impl Alias {
-    /// The other version of this alias, where the dice give this invocation to it.
-    fn additional_drawn(&self) -> Option<&str> {
+    /// The additional version of this alias, if this invocation is randomly routed to it.
+    fn routed_to_additional(&self) -> Option<&str> {
         let (version, weight) = self.additional.as_ref()?;
         (rand::random::<f64>() < *weight).then_some(version)
     }
 }
 
-/// A payload as the function gets it: JSON, and `{}` where the caller gave none.
+/// The payload for the function: JSON, and `{}` where the caller sent none.
 fn json_payload(payload: Bytes) -> Result<Bytes, ApiError> {
     if payload.is_empty() {
         return Ok(Bytes::from_static(b"{}"));

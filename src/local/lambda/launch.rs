@@ -1,4 +1,4 @@
-//! From a function's runtime to the command that runs it, and the environment that the command finds.
+//! The command that runs a function's runtime, and its environment variables.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,30 +7,35 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::environment::{Host, Spec};
-use super::failure::Failure;
+use super::failure::InvocationFailure;
 use super::interpreters::Interpreters;
 use super::packages;
 use super::sandbox::TASK;
 use super::settings::LogFormat;
-use crate::local::seams::Credentials;
+use super::spec::{EnvironmentSpec, LambdaHost};
+use crate::local::ports::Credentials;
 use crate::machine::interpreter::Language;
 
-/// The variable that says of a process and of all that it starts whose function's it is: Lambda's folder.
-pub const MARK: &str = "_WSCHAT_LAMBDA";
+/// The environment variable that marks the processes of functions and their children; its value is Lambda's folder.
+pub const OWNER_VARIABLE: &str = "_WSCHAT_LAMBDA";
 
-/// The command for a runtime, without its environment. `root` is where the process finds the code.
+/// The command for a runtime, without its environment. `root` is the code's folder as the process sees it.
 ///
 /// # Errors
-/// `Runtime.InvalidEntrypoint` where the function brings nothing to run, asks for a runtime that is not run here, or for
-/// one whose interpreter is not on this machine.
-pub async fn launch(spec: &Spec, root: &Path, interpreters: &Interpreters) -> Result<Command, Failure> {
+/// `Runtime.InvalidEntrypoint` where the code has no executable, the runtime is not supported, or its interpreter is not
+/// installed on this machine.
+pub async fn launch(
+    spec: &EnvironmentSpec,
+    root: &Path,
+    interpreters: &Interpreters,
+) -> Result<Command, InvocationFailure> {
     let runtime = spec.deployment.settings.runtime.as_str();
     let memory = spec.deployment.settings.memory_size;
     let mut command = match (runtime, Language::of(runtime)) {
         ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder, root)?,
         (_, Some(language)) => {
-            let mut command = interpreters.command(language, runtime, memory).await.map_err(Failure::no_entrypoint)?;
+            let mut command =
+                interpreters.command(language, runtime, memory).await.map_err(InvocationFailure::no_entrypoint)?;
             if language == Language::Python {
                 command.arg(packages::bytecode(&spec.folder));
             }
@@ -40,7 +45,7 @@ pub async fn launch(spec: &Spec, root: &Path, interpreters: &Interpreters) -> Re
             let message = format!(
                 "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."
             );
-            return Err(Failure::no_entrypoint(message));
+            return Err(InvocationFailure::no_entrypoint(message));
         }
     };
     if let Some(wrapper) = wrapper(spec, root) {
@@ -53,35 +58,37 @@ pub async fn launch(spec: &Spec, root: &Path, interpreters: &Interpreters) -> Re
     Ok(command)
 }
 
-/// The script that starts the runtime in place of Lambda, which gets the runtime's command as arguments: what
-/// `AWS_LAMBDA_EXEC_WRAPPER` names, for managed runtimes alone (Lambda developer guide, modifying the runtime environment).
-fn wrapper(spec: &Spec, root: &Path) -> Option<PathBuf> {
+/// The wrapper script in `AWS_LAMBDA_EXEC_WRAPPER`, which gets the runtime's command as arguments. For managed runtimes only
+/// (Lambda developer guide, modifying the runtime environment).
+fn wrapper(spec: &EnvironmentSpec, root: &Path) -> Option<PathBuf> {
     let settings = &spec.deployment.settings;
     let named = settings.environment.as_ref()?.get("AWS_LAMBDA_EXEC_WRAPPER").filter(|path| !path.is_empty())?;
     if settings.runtime.starts_with("provided") {
         return None;
     }
-    // The code's folder is not everywhere where Lambda has it.
+    // Without a file system of its own, the code is not at /var/task.
     let own = Path::new(named).strip_prefix(TASK).ok();
     Some(own.map_or_else(|| PathBuf::from(named), |own| root.join(own)))
 }
 
-fn bootstrap(folder: &Path, root: &Path) -> Result<Command, Failure> {
+fn bootstrap(folder: &Path, root: &Path) -> Result<Command, InvocationFailure> {
     let path = folder.join("bootstrap");
     if !path.is_file() {
-        return Err(Failure::no_entrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
+        return Err(InvocationFailure::no_entrypoint(
+            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+        ));
     }
-    // `exec` of the C library would have a shell run what the kernel refuses.
+    // The C library's `exec` falls back to a shell where the kernel refuses a file.
     let mut first = [0; 4];
     let length = File::open(&path).and_then(|mut file| file.read(&mut first)).unwrap_or_default();
     if cfg!(target_os = "linux") && length > 0 && first != *b"\x7fELF" && !first.starts_with(b"#!") {
-        return Err(Failure::no_entrypoint("fork/exec /var/task/bootstrap: exec format error"));
+        return Err(InvocationFailure::no_entrypoint("fork/exec /var/task/bootstrap: exec format error"));
     }
     Ok(Command::new(root.join("bootstrap")))
 }
 
-/// A command that could not be started, worded as Lambda does.
-pub fn not_started(command: &Command, error: &io::Error) -> Failure {
+/// Lambda's failure for a command that could not be started.
+pub fn not_started(command: &Command, error: &io::Error) -> InvocationFailure {
     let reason = match error.kind() {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
@@ -94,35 +101,34 @@ pub fn not_started(command: &Command, error: &io::Error) -> Failure {
         Some(_) => Path::new("/var/task/bootstrap"),
         None => program,
     };
-    Failure::no_entrypoint(format!("fork/exec {}: {reason}", shown.display()))
+    InvocationFailure::no_entrypoint(format!("fork/exec {}: {reason}", shown.display()))
 }
 
-/// A variable's value with the names that APIs of this cloud have on AWS in place of where they are here. (A template
-/// builds them of the API's id, and so does what reads them: whatever the scheme before the name, this port speaks it.)
-fn here(value: &str, addresses: &[(String, String)]) -> String {
+/// A variable's value with the AWS host names of this cloud's APIs replaced by their local addresses. (Templates build these
+/// names from the API's id. Any scheme before the name works, since this port serves both HTTP and TLS.)
+fn with_local_addresses(value: &str, addresses: &[(String, String)]) -> String {
     addresses.iter().fold(value.to_owned(), |value, (name, address)| value.replace(name, address))
 }
 
-/// What a process finds in its environment: what points the SDKs at this cloud, then the function's own variables,
-/// then what Lambda sets and nobody overrides (Lambda developer guide, defined runtime environment variables). `root` is
-/// where the process finds the code.
-/// Nothing comes from the environment of the local cloud itself.
+/// The environment of a function's process: variables that direct the SDKs to this cloud, then the function's own variables,
+/// then those of Lambda, which take precedence (Lambda developer guide, defined runtime environment variables). `root` is
+/// the code's folder as the process sees it. Nothing is inherited from the environment of the local cloud itself.
 pub fn variables(
-    spec: &Spec,
+    spec: &EnvironmentSpec,
     root: &Path,
-    host: &Host,
+    host: &LambdaHost,
     credentials: &Credentials,
     log_stream: &str,
     runtime_api: SocketAddr,
 ) -> Vec<(String, String)> {
-    let (settings, shell) = (&spec.deployment.settings, &host.shell);
+    let (settings, context) = (&spec.deployment.settings, &host.context);
     let addresses = host.addresses();
     let folder = root.display().to_string();
-    let bundle = shell.ca_bundle.display().to_string();
+    let bundle = context.ca_bundle.display().to_string();
     let mut variables = Vec::new();
     let mut set = |name: &str, value: &str| variables.push((name.to_owned(), value.to_owned()));
 
-    set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", shell.port));
+    set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", context.port));
     for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
         set(name, &bundle);
     }
@@ -138,19 +144,19 @@ pub fn variables(
     }
 
     if Language::of(&settings.runtime).is_some() {
-        // Which names our clients of the Runtime API lead here, and the port. They take the variable away.
+        // The host names that our clients of the Runtime API redirect here, and the port. They remove the variable.
         let names: Vec<&str> = addresses.iter().map(|(name, _)| name.as_str()).collect();
-        set("_WSCHAT_APIS", &format!("{} {}", shell.port, names.join(" ")));
+        set("_WSCHAT_APIS", &format!("{} {}", context.port, names.join(" ")));
     }
 
     for (name, value) in settings.environment.iter().flatten() {
-        set(name, &here(value, &addresses));
+        set(name, &with_local_addresses(value, &addresses));
     }
 
     set("_HANDLER", &settings.handler);
     set("AWS_REGION", &spec.id.region);
     set("AWS_DEFAULT_REGION", &spec.id.region);
-    // Defined for managed runtimes alone.
+    // Defined for managed runtimes only.
     if !settings.runtime.starts_with("provided") {
         set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", settings.runtime));
     }
@@ -166,6 +172,6 @@ pub fn variables(
     set("AWS_SESSION_TOKEN", &credentials.session_token);
     set("LAMBDA_TASK_ROOT", &folder);
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
-    set(MARK, &host.folder().display().to_string());
+    set(OWNER_VARIABLE, &host.folder().display().to_string());
     variables
 }

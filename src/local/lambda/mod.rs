@@ -5,23 +5,22 @@
 //! Service --routes--> functions, versions, permissions, tags --> state (Registry), packages (code)
 //! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
 //!                                                              |             |
-//!                                                              +-- journal --+--> LogSink
+//!                                                              +-- function_log --> LogSink
 //! ```
 //!
-//! How a runtime is started is `launch`'s to know, and what files it sees `sandbox`'s; how it fails is worded in `failure`. Node and Python code is run by the
-//! machine's own `interpreters`, through the two programs in `clients`.
+//! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
+//! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
-mod authorization;
 mod change;
 mod environment;
 mod error;
 mod execution;
 mod failure;
-mod files;
+mod file_store;
+mod function_log;
 mod functions;
 mod interpreters;
 mod invoke;
-mod journal;
 mod launch;
 mod name;
 mod orphans;
@@ -30,11 +29,13 @@ mod peer;
 mod permissions;
 mod policy;
 mod process;
+mod required_permissions;
 mod routes;
 mod runtime;
 mod runtime_api;
 mod sandbox;
 mod settings;
+mod spec;
 mod state;
 mod tags;
 #[cfg(test)]
@@ -51,84 +52,89 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use self::environment::Live;
-use self::execution::{Executor, Pace};
+use self::execution::{ExecutionTimings, Executor};
 use self::interpreters::Interpreters;
 use self::name::{LATEST, Reference};
 use self::packages::Packages;
+use self::spec::LiveEnvironments;
 use self::state::Registry;
-use super::seams::{Apis, Functions, Invoked, LogSink, Roles, Sdk};
-use super::shell::Shell;
+use super::context::CloudContext;
+use super::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use crate::core::iam::need::Need;
 
-/// How often code is removed that is of no more use.
-const SWEEP: Duration = Duration::from_secs(60);
+/// How often unused code is removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Where Lambda keeps code below a local cloud's data folder. The SDK that runtimes bring belongs in here too: packages of
-/// npm's in `node_modules`, those of pip in `python3.N`.
+/// Lambda's folder below a local cloud's data folder: functions' code, and the SDKs of the runtimes (npm packages in
+/// `node_modules`, pip packages in `python3.N`).
 pub fn folder(data: &Path) -> PathBuf {
     data.join("lambda")
 }
 
-/// Lambda. Clones are the same Lambda.
+/// Lambda. Clones share their state.
 #[derive(Clone)]
 pub struct Lambda {
-    shell: Shell,
+    context: CloudContext,
     roles: Arc<dyn Roles>,
     registry: Arc<Registry>,
     packages: Packages,
     executor: Arc<Executor>,
-    pace: Pace,
+    timings: ExecutionTimings,
 }
 
 impl Lambda {
-    /// Opens what was kept in `shell.store`. Must be called within a tokio runtime.
+    /// Opens the state in `context.store`. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn open(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
-        Self::open_at(shell, roles, logs, Pace::default())
+    pub fn open(context: &CloudContext, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>) -> io::Result<Arc<Self>> {
+        Self::open_at(context, roles, logs, ExecutionTimings::default())
     }
 
-    fn open_at(shell: &Shell, roles: Arc<dyn Roles>, logs: Arc<dyn LogSink>, pace: Pace) -> io::Result<Arc<Self>> {
-        let registry = Arc::new(state::open(shell.store.clone())?);
-        let folder = folder(shell.store.folder());
+    fn open_at(
+        context: &CloudContext,
+        roles: Arc<dyn Roles>,
+        logs: Arc<dyn LogSink>,
+        timings: ExecutionTimings,
+    ) -> io::Result<Arc<Self>> {
+        let registry = Arc::new(state::open(context.store.clone())?);
+        let folder = folder(context.store.folder());
         let packages = Packages::open(&folder)?;
-        orphans::end(&folder.canonicalize()?);
-        // What environments of an earlier server, which was killed, have left.
-        match std::fs::remove_dir_all(folder.join(environment::SCRATCH)) {
+        orphans::kill(&folder.canonicalize()?);
+        // Files left by environments of an earlier server that was killed.
+        match std::fs::remove_dir_all(folder.join(spec::SCRATCH)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!("old files are not removed: {error}")
             }
             _ => {}
         }
         let interpreters = Interpreters::open(&folder)?;
-        let executor = Executor::new(shell.clone(), roles.clone(), logs, interpreters, registry.clone(), pace);
-        let lambda = Self { shell: shell.clone(), roles, registry, packages, executor, pace };
+        let executor = Executor::new(context.clone(), roles.clone(), logs, interpreters, registry.clone(), timings);
+        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
 
-    /// Lets functions find the SDK that their runtimes bring on AWS.
-    pub fn bring(&self, sdk: Arc<dyn Sdk>) {
-        self.executor.bring(sdk);
+    /// Sets the installer of the SDKs that runtimes include on AWS.
+    pub fn set_sdk_installer(&self, sdk: Arc<dyn SdkInstaller>) {
+        self.executor.set_sdk_installer(sdk);
     }
 
-    /// Lets functions reach APIs by the names that these have on AWS.
-    pub fn know(&self, apis: Weak<dyn Apis>) {
-        self.executor.know(apis);
+    /// Sets the source of API addresses, with which functions reach APIs by their AWS host names.
+    pub fn set_apis(&self, apis: Weak<dyn Apis>) {
+        self.executor.set_apis(apis);
     }
 
-    /// Ends every execution environment. Invocations under way fail, further ones are refused.
+    /// Ends every execution environment. Running invocations fail, further ones are refused.
     pub async fn shutdown(&self) {
         self.executor.shutdown().await;
     }
 }
 
-/// Removes code that no function has and nothing runs, now and every minute: each save of a developer is new code.
-async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<Live>) {
-    let mut ticks = tokio::time::interval(SWEEP);
+/// Removes code that no function has and no environment runs, now and every minute: every save of a developer uploads code.
+async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiver<LiveEnvironments>) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
         let Some(registry) = registry.upgrade() else { return };
@@ -159,12 +165,12 @@ impl Service for Lambda {
     }
 
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(operation, request)
+        required_permissions::of(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
         let segments = request.segments();
-        // In every path, what a request is about comes third, and what of that fifth.
+        // In every path the third segment is the resource, and the fifth a part of it.
         let subject = segments.get(2).map_or("", String::as_str);
         let part = segments.get(4).map_or("", String::as_str);
         let reference = || Reference::read(subject, request.query("Qualifier"), &request.caller.region);
@@ -222,7 +228,7 @@ impl Functions for Lambda {
 }
 
 impl Reference {
-    /// The key of the policy that speaks for this reference: the function's own, unless it is of a version or an alias.
+    /// The key of this reference's resource policy: that of the version or the alias, else that of the function.
     fn policy(&self) -> &str {
         self.qualifier.as_deref().filter(|qualifier| *qualifier != LATEST).unwrap_or_default()
     }

@@ -1,10 +1,10 @@
-//! What callers call a function: a name, a partial ARN or an ARN, each with or without a qualifier.
+//! References to functions: a name, a partial ARN or an ARN, each with or without a qualifier.
 
 use super::error;
-use crate::local::shell::{ACCOUNT, Shell};
+use crate::local::context::{ACCOUNT, CloudContext};
 use crate::local::wire::ApiError;
 
-/// The name of the version that can be changed.
+/// The qualifier of the mutable version.
 pub const LATEST: &str = "$LATEST";
 
 /// The pattern that Lambda quotes when it refuses a name.
@@ -13,9 +13,8 @@ const PATTERN: &str = r"Member must satisfy regular expression pattern: (arn:(aw
 /// The pattern of a qualifier.
 const QUALIFIER: &str = r"Member must satisfy regular expression pattern: \$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 
-/// The longest name or ARN of a function, in bytes (service model; some operations take longer ones, which no function
-/// here has).
-pub const LONGEST: usize = 140;
+/// The longest name or ARN of a function, in bytes (service model; some operations accept longer ones).
+pub const MAX_LENGTH: usize = 140;
 
 /// One function of one region.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,7 +26,7 @@ pub struct FunctionId {
 impl FunctionId {
     /// The unqualified ARN.
     pub fn arn(&self) -> String {
-        Shell::arn("lambda", &self.region, &format!("function:{}", self.name))
+        CloudContext::arn("lambda", &self.region, &format!("function:{}", self.name))
     }
 
     /// The ARN of one version or alias.
@@ -36,25 +35,25 @@ impl FunctionId {
     }
 }
 
-/// A function, and which version or alias of it, as a caller named them.
+/// A function with an optional version or alias, as a caller named them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     pub id: FunctionId,
-    /// A version number, `$LATEST` or an alias; `None` where the caller left it open.
+    /// A version number, `$LATEST` or an alias; `None` where the caller gave none.
     pub qualifier: Option<String>,
 }
 
 impl Reference {
-    /// Reads the name that a request to `region` gives, and the qualifier beside it.
+    /// Parses the name in a request to `region`, and the separate qualifier.
     ///
     /// # Errors
-    /// `ValidationException` for what is no name; `InvalidParameterValueException` where two qualifiers differ;
-    /// `ResourceNotFoundException` for another region's or account's function.
+    /// `ValidationException` for an invalid name; `InvalidParameterValueException` where two qualifiers differ;
+    /// `ResourceNotFoundException` for a function of another region or account.
     pub fn read(text: &str, qualifier: Option<&str>, region: &str) -> Result<Self, ApiError> {
         let mut reference = Self::parse(text, region)
             .ok_or_else(|| error::validation(&[error::constraint(text, "functionName", PATTERN)]))?;
-        if text.len() > LONGEST {
-            let rule = format!("Member must have length less than or equal to {LONGEST}");
+        if text.len() > MAX_LENGTH {
+            let rule = format!("Member must have length less than or equal to {MAX_LENGTH}");
             return Err(error::validation(&[error::constraint(text, "functionName", &rule)]));
         }
         let is_qualifier = |given: &str| {
@@ -82,13 +81,13 @@ impl Reference {
         Ok(reference)
     }
 
-    /// Reads a full ARN, of whatever region; `None` for what is none of this account's functions.
+    /// Parses a full ARN of any region; `None` where it is not of a function of this account.
     pub fn from_arn(arn: &str) -> Option<Self> {
         let region = arn.strip_prefix("arn:")?.split(':').nth(2)?;
         Self::parse(arn, region)
     }
 
-    /// The ARN as the caller meant it, for messages.
+    /// The ARN with the caller's qualifier, for messages.
     pub fn arn(&self) -> String {
         match &self.qualifier {
             Some(qualifier) => self.id.qualified_arn(qualifier),
@@ -96,7 +95,7 @@ impl Reference {
         }
     }
 
-    /// The function alone.
+    /// The function without a qualifier.
     ///
     /// # Errors
     /// `InvalidParameterValueException` where the caller named a version or an alias.
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_refused() {
         for (text, qualifier, code) in [
             ("", None, "ValidationException"),
             ("my chat", None, "ValidationException"),

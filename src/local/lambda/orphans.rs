@@ -1,25 +1,24 @@
-//! Processes of functions that outlived the server which started them: one that is killed can end nobody.
+//! Processes of functions that outlived their server: a server that is killed cannot end them.
 
 use std::fs;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::launch::MARK;
+use super::launch::OWNER_VARIABLE;
 
-/// Kills every process that runs code of Lambda's folder, whoever its parent is by now: what a function's process started has
-/// its environment. Only for whoever holds the folder's lock, before anything is started. Does nothing where the system
-/// does not tell of other processes.
-pub fn end(folder: &Path) {
-    let mark = format!("{MARK}={}", folder.display()).into_bytes();
+/// Kills every process that runs code of Lambda's folder, recognized by its environment, which child processes inherit. Must
+/// be called with the folder's lock held and before functions are started. Does nothing where the system has no `/proc`.
+pub fn kill(folder: &Path) {
+    let mark = format!("{OWNER_VARIABLE}={}", folder.display()).into_bytes();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
         };
-        // Those of other users cannot be read.
+        // The environment of other users' processes cannot be read.
         let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
-            tracing::warn!("process {} of a function outlived its server: it is killed", pid.as_raw_nonzero());
+            tracing::warn!("killing process {} of a function, which outlived its server", pid.as_raw_nonzero());
             let _ = kill_process(pid, Signal::KILL);
         }
     }
@@ -33,11 +32,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runs_code_of_the_folder_is_ended_and_nothing_else() {
+    fn only_processes_with_code_of_the_folder_are_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |folder: &Path| Command::new("sleep").arg("600").env(MARK, folder).spawn().unwrap();
+        let of = |folder: &Path| Command::new("sleep").arg("600").env(OWNER_VARIABLE, folder).spawn().unwrap();
         let (mut ours, mut others) = (of(folder.path()), of(&folder.path().join("another")));
-        end(folder.path());
+        kill(folder.path());
         assert_eq!(ours.wait().unwrap().signal(), Some(9));
         assert!(others.try_wait().unwrap().is_none());
         others.kill().unwrap();

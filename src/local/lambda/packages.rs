@@ -1,5 +1,5 @@
-//! Functions' code: the archives as they were uploaded, and each one's contents in a folder to run from, which shares its
-//! files with the others (`files`).
+//! Functions' code: the uploaded archives, and the contents of each in a folder to run from, which shares files with the
+//! others (`file_store`).
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -16,40 +16,40 @@ use uuid::Uuid;
 use zip::ZipArchive;
 
 use super::error;
-use super::files::{Failure, Files};
+use super::file_store::{FileStore, UnpackError};
 use crate::local::conditions::lock;
 use crate::local::store::write_atomically;
 use crate::local::wire::ApiError;
 use crate::machine::own_folder;
 
-/// The longest archive that can be uploaded directly, and the most that it may unpack to (Lambda quotas), in bytes.
-const LONGEST_ARCHIVE: usize = 52_428_800;
-const LARGEST_CONTENTS: u64 = 262_144_000;
+/// The largest archive that can be uploaded directly, and its largest unpacked size (Lambda quotas), in bytes.
+const MAX_ARCHIVE: usize = 52_428_800;
+const MAX_CONTENTS: u64 = 262_144_000;
 
-/// An archive that Lambda holds.
+/// A stored archive of code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Code {
+pub struct CodeArchive {
     /// base64 of the archive's SHA-256, as `CodeSha256` shows it.
     pub sha256: String,
     /// The archive's length in bytes.
     pub size: u64,
 }
 
-impl Code {
+impl CodeArchive {
     fn of(archive: &[u8]) -> Self {
         Self { sha256: BASE64_STANDARD.encode(Sha256::digest(archive)), size: archive.len() as u64 }
     }
 
-    /// The SHA-256 in hexadecimal: base64 has slashes, which neither files nor URLs take.
+    /// The SHA-256 in hexadecimal: base64 has slashes, which file names and URL segments cannot have.
     pub fn hex(&self) -> String {
         hex::encode(BASE64_STANDARD.decode(&self.sha256).unwrap_or_default())
     }
 }
 
-/// For how long code is kept that nothing uses yet: until then the function that it was uploaded for has it.
-const FRESH: Duration = Duration::from_secs(60);
+/// How long new code is kept although no function uses it yet: the function it was uploaded for is created meanwhile.
+const UNUSED_CODE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Where what Python compiles of the code in a folder of contents is kept: by the code's SHA-256, too.
+/// The folder for the bytecode that Python compiles from a folder of contents, also named by the code's SHA-256.
 pub fn bytecode(contents: &Path) -> PathBuf {
     let name = contents.file_name().unwrap_or_default();
     contents.ancestors().nth(2).unwrap_or(contents).join(BYTECODE).join(name)
@@ -57,29 +57,29 @@ pub fn bytecode(contents: &Path) -> PathBuf {
 
 const BYTECODE: &str = "bytecode";
 
-/// All archives, by their SHA-256: two functions with one code share it.
+/// All archives, by their SHA-256: functions with the same code share one.
 #[derive(Debug, Clone)]
 pub struct Packages {
     archives: PathBuf,
     contents: PathBuf,
     bytecode: PathBuf,
-    /// Locked while an archive is kept: of two uploads of the same one, the second finds the first's.
-    files: Arc<Mutex<Files>>,
-    /// What was uploaded a moment ago, by its SHA-256 in hexadecimal. Locked while something is removed, too.
+    /// Locked while an archive is stored: the second of two uploads of the same archive finds the first.
+    files: Arc<Mutex<FileStore>>,
+    /// The times of recent uploads, by SHA-256 in hexadecimal. Also locked while code is removed.
     fresh: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Packages {
-    /// Opens the store in `folder`, making it where it is missing.
+    /// Opens the store in `folder`, and creates it where it is missing.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let packages = Self {
             archives: folder.join("archives"),
             contents: folder.join("contents"),
             bytecode: folder.join(BYTECODE),
-            files: Arc::new(Mutex::new(Files::open(folder.join("files"))?)),
+            files: Arc::new(Mutex::new(FileStore::open(folder.join("files"))?)),
             fresh: Arc::default(),
         };
         for folder in [&packages.archives, &packages.contents, &packages.bytecode] {
@@ -88,22 +88,22 @@ impl Packages {
         Ok(packages)
     }
 
-    /// What `keep` would make of an archive, without keeping it.
+    /// Checks an archive as `store` does, without storing it.
     ///
     /// # Errors
-    /// Lambda's refusal of what is no archive, or one over the limits.
-    pub fn check(archive: &[u8]) -> Result<Code, ApiError> {
+    /// Lambda's refusal of an invalid archive, or of one over the limits.
+    pub fn check(archive: &[u8]) -> Result<CodeArchive, ApiError> {
         read(archive)?;
-        Ok(Code::of(archive))
+        Ok(CodeArchive::of(archive))
     }
 
-    /// Keeps an archive and unpacks it. Blocks.
+    /// Stores an archive and unpacks it. Blocks.
     ///
     /// # Errors
-    /// Lambda's refusal of what is no archive, or one over the limits; `ServiceException` where the disk fails.
-    pub fn keep(&self, archive: &[u8]) -> Result<Code, ApiError> {
+    /// Lambda's refusal of an invalid archive, or of one over the limits; `ServiceException` where the disk fails.
+    pub fn store(&self, archive: &[u8]) -> Result<CodeArchive, ApiError> {
         let mut contents = read(archive)?;
-        let code = Code::of(archive);
+        let code = CodeArchive::of(archive);
         let folder = self.folder(&code);
         lock(&self.fresh).insert(code.hex(), Instant::now());
         let mut files = lock(&self.files);
@@ -112,25 +112,25 @@ impl Packages {
         }
         let failed = |error: io::Error| error::service(format!("cannot keep the function's code: {error}"));
         write_atomically(&self.archive(&code), archive).map_err(failed)?;
-        // Unpacked beside and renamed, so that a folder of that name is always whole.
+        // Unpacked under another name and renamed, so that a folder of that name is always complete.
         let beside = self.contents.join(Uuid::new_v4().to_string());
-        // No file unpacks to more than its entry in the directory says, and `read` has added those up.
+        // `read` has checked the sum of the sizes in the directory, and no file unpacks to more than its entry says.
         files.unpack(&mut contents, &beside, &folder).map_err(|failure| match failure {
-            Failure::Archive => unreadable(),
-            Failure::Disk(error) => failed(error),
+            UnpackError::Archive => unreadable(),
+            UnpackError::Disk(error) => failed(error),
         })?;
         Ok(code)
     }
 
-    /// Where an archive's contents are.
-    pub fn folder(&self, code: &Code) -> PathBuf {
+    /// The folder with an archive's contents.
+    pub fn folder(&self, code: &CodeArchive) -> PathBuf {
         self.contents.join(code.hex())
     }
 
-    /// The archive itself, by its SHA-256 in hexadecimal.
+    /// Reads an archive by its SHA-256 in hexadecimal.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When it does not exist or cannot be read.
     pub fn read(&self, hex: &str) -> io::Result<Vec<u8>> {
         if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(io::ErrorKind::NotFound.into());
@@ -138,17 +138,17 @@ impl Packages {
         fs::read(self.archives.join(format!("{hex}.zip")))
     }
 
-    /// Removes everything but the code of `used` and what was uploaded a moment ago. Blocks.
+    /// Removes all code except that of `used` and recent uploads. Blocks.
     ///
     /// # Errors
-    /// When a folder cannot be read or a file not removed.
+    /// When a folder cannot be read or a file cannot be removed.
     pub fn sweep(&self, used: &HashSet<String>) -> io::Result<()> {
         let mut fresh = lock(&self.fresh);
-        fresh.retain(|_, uploaded| uploaded.elapsed() < FRESH);
+        fresh.retain(|_, uploaded| uploaded.elapsed() < UNUSED_CODE_LIFETIME);
         let stays = |name: &str| used.contains(name) || fresh.contains_key(name);
         for entry in fs::read_dir(&self.archives)? {
             let path = entry?.path();
-            // One that is being written has another ending.
+            // An archive that is being written has another extension.
             let is_archive = path.extension().is_some_and(|extension| extension == "zip");
             if is_archive && !path.file_stem().is_some_and(|stem| stays(&stem.to_string_lossy())) {
                 fs::remove_file(path)?;
@@ -157,10 +157,11 @@ impl Packages {
         for entry in fs::read_dir(&self.contents)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Unpacked beside under a UUID. That of a server which was killed goes once no upload can be under way.
+            // A partly unpacked folder has a UUID as its name. One left by a killed server is removed once no upload can be in
+            // progress.
             let half = name.contains('-') && !fresh.is_empty();
             if !half && !stays(&name) {
-                // Renamed first: a folder of that name is always whole.
+                // Renamed first, so that a folder of that name is always complete.
                 let beside = self.contents.join(Uuid::new_v4().to_string());
                 fs::rename(entry.path(), &beside)?;
                 lock(&self.files).release();
@@ -177,25 +178,25 @@ impl Packages {
         lock(&self.files).sweep()
     }
 
-    fn archive(&self, code: &Code) -> PathBuf {
+    fn archive(&self, code: &CodeArchive) -> PathBuf {
         self.archives.join(format!("{}.zip", code.hex()))
     }
 }
 
 fn read(archive: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ApiError> {
-    if archive.len() > LONGEST_ARCHIVE {
-        return Err(error::zip_too_long(LONGEST_ARCHIVE));
+    if archive.len() > MAX_ARCHIVE {
+        return Err(error::zip_too_long(MAX_ARCHIVE));
     }
     let contents = ZipArchive::new(Cursor::new(archive)).map_err(|_| unreadable())?;
     if contents.is_empty() {
         return Err(error::invalid("Uploaded file must be a non-empty zip"));
     }
-    // The directory names the sizes also of files that were written as a stream, with their sizes behind them (APPNOTE
-    // 4.3.9, data descriptors): the archives of many tools are. `decompressed_size` of the library gives up on those.
+    // The directory also has the sizes of files that were written as a stream, with their sizes behind the data (APPNOTE
+    // 4.3.9, data descriptors), as many tools do. `decompressed_size` of the library does not support those.
     let sizes = (0..contents.len()).map(|index| contents.by_index_data(index).map(|file| u128::from(file.size())));
     let total: u128 = sizes.sum::<Result<_, _>>().map_err(|_| unreadable())?;
-    if total > u128::from(LARGEST_CONTENTS) {
-        return Err(error::invalid(format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes")));
+    if total > u128::from(MAX_CONTENTS) {
+        return Err(error::invalid(format!("Unzipped size must be smaller than {MAX_CONTENTS} bytes")));
     }
     Ok(contents)
 }
@@ -228,9 +229,9 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         let archive = archive(&[("bootstrap", "#!/bin/sh", 0o755), ("lib/data.txt", "data", 0o644)]);
-        let code = packages.keep(&archive).unwrap();
+        let code = packages.store(&archive).unwrap();
         assert_eq!(code.sha256, BASE64_STANDARD.encode(Sha256::digest(&archive)));
-        assert_eq!(packages.keep(&archive).unwrap(), code, "the same archive again is the same code");
+        assert_eq!(packages.store(&archive).unwrap(), code, "the same archive again is the same code");
         let mode = fs::metadata(packages.folder(&code).join("bootstrap")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o555, "its files are read-only");
         assert_eq!(fs::read_to_string(packages.folder(&code).join("lib/data.txt")).unwrap(), "data");
@@ -247,7 +248,7 @@ mod tests {
         writer.write_all(b"exports.handler = async () => 1\n").unwrap();
         writer.finish().unwrap();
         assert_eq!(bytes[6] & 8, 8, "sizes stand behind the data");
-        let code = packages.keep(&bytes).unwrap();
+        let code = packages.store(&bytes).unwrap();
         assert_eq!(
             fs::read_to_string(packages.folder(&code).join("index.js")).unwrap(),
             "exports.handler = async () => 1\n"
@@ -255,24 +256,24 @@ mod tests {
     }
 
     #[test]
-    fn what_unpacks_to_more_than_lambda_takes_is_refused_whatever_the_archive_says_of_itself() {
+    fn an_archive_that_unpacks_to_too_much_is_refused_even_with_false_sizes() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         let mut bytes = Vec::new();
         let mut writer = ZipWriter::new_stream(&mut bytes);
         writer.start_file("zeros", SimpleFileOptions::default()).unwrap();
         let block = vec![0; 1 << 20];
-        for _ in 0..=LARGEST_CONTENTS >> 20 {
+        for _ in 0..=MAX_CONTENTS >> 20 {
             writer.write_all(&block).unwrap();
         }
         writer.finish().unwrap();
-        let refusal = packages.keep(&bytes).unwrap_err();
-        assert_eq!(refusal.message, format!("Unzipped size must be smaller than {LARGEST_CONTENTS} bytes"));
+        let refusal = packages.store(&bytes).unwrap_err();
+        assert_eq!(refusal.message, format!("Unzipped size must be smaller than {MAX_CONTENTS} bytes"));
 
         // The directory's entry (APPNOTE 4.3.12) has the size at byte 24: here it says 1.
         let entry = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
         bytes[entry + 24..entry + 28].copy_from_slice(&1_u32.to_le_bytes());
-        assert!(packages.keep(&bytes).is_err());
+        assert!(packages.store(&bytes).is_err());
         let unpacked: u64 = fs::read_dir(store.path().join("contents")).unwrap().count() as u64;
         assert_eq!(unpacked, 0, "nothing stays of it");
     }
@@ -282,30 +283,30 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(&store.path().join("lambda")).unwrap();
         for name in ["../../escaped", "/tmp/../escaped-from-root"] {
-            let _ = packages.keep(&archive(&[(name, "x", 0o644)]));
+            let _ = packages.store(&archive(&[(name, "x", 0o644)]));
         }
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         writer.add_symlink("out", "../../..", SimpleFileOptions::default()).unwrap();
         writer.start_file("out/escaped", SimpleFileOptions::default()).unwrap();
         let through_a_link = writer.finish().unwrap().into_inner();
-        assert!(packages.keep(&through_a_link).is_err());
+        assert!(packages.store(&through_a_link).is_err());
         let outside: Vec<_> = fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(outside, ["lambda"]);
     }
 
     #[test]
-    fn what_is_no_archive_is_refused() {
+    fn invalid_archives_are_refused() {
         for (archive, message) in [
             (b"not a zip".to_vec(), "Could not unzip uploaded file."),
             (archive(&[]), "Uploaded file must be a non-empty zip"),
-            (vec![0; LONGEST_ARCHIVE + 1], "Zipped size must be smaller than 52428800 bytes"),
+            (vec![0; MAX_ARCHIVE + 1], "Zipped size must be smaller than 52428800 bytes"),
         ] {
             let refusal = Packages::check(&archive).unwrap_err();
             assert!(refusal.message.starts_with(message), "{}", refusal.message);
         }
     }
 
-    fn inode(packages: &Packages, code: &Code, file: &str) -> u64 {
+    fn inode(packages: &Packages, code: &CodeArchive, file: &str) -> u64 {
         fs::metadata(packages.folder(code).join(file)).unwrap().ino()
     }
 
@@ -319,7 +320,7 @@ mod tests {
         let packages = Packages::open(store.path()).unwrap();
         let version = |text: &str, mode: u32| {
             let files = [("index.js", text, 0o644), ("node_modules/a/a.js", "shared", mode)];
-            packages.keep(&archive(&files)).unwrap()
+            packages.store(&archive(&files)).unwrap()
         };
         let (one, two, other_mode) = (version("1", 0o644), version("2", 0o644), version("2", 0o755));
         let shared = "node_modules/a/a.js";
@@ -329,7 +330,7 @@ mod tests {
         assert_eq!(inode(&packages, &two, "index.js"), inode(&packages, &other_mode, "index.js"));
         assert_eq!(stored(store.path()), 4);
 
-        // What goes with the last version that has it is removed, and nothing else.
+        // Only the files of the removed version that no other version has are removed.
         lock(&packages.fresh).clear();
         packages.sweep(&HashSet::from([two.hex()])).unwrap();
         assert_eq!(stored(store.path()), 2);
@@ -338,22 +339,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_file_that_is_not_what_was_stored_is_not_used_again() {
+    fn a_modified_stored_file_is_replaced() {
         let cut: fn(&Path) = |file| fs::File::options().write(true).open(file).unwrap().set_len(2).unwrap();
         let written: fn(&Path) = |file| fs::write(file, "SHARED").unwrap();
         for damage in [cut, written] {
             let store = tempfile::tempdir().unwrap();
             let packages = Packages::open(store.path()).unwrap();
             let version = |text: &str| archive(&[("index.js", text, 0o644), ("shared.js", "shared", 0o644)]);
-            let one = packages.folder(&packages.keep(&version("1")).unwrap()).join("shared.js");
-            // Root may write whatever the mode says, and so may whoever changes the mode.
+            let one = packages.folder(&packages.store(&version("1")).unwrap()).join("shared.js");
+            // Root can write in spite of the mode, and the owner can change the mode.
             fs::set_permissions(&one, fs::Permissions::from_mode(0o644)).unwrap();
             damage(&one);
             fs::set_permissions(&one, fs::Permissions::from_mode(0o444)).unwrap();
-            let two = packages.folder(&packages.keep(&version("2")).unwrap()).join("shared.js");
+            let two = packages.folder(&packages.store(&version("2")).unwrap()).join("shared.js");
             assert_eq!(fs::read_to_string(two).unwrap(), "shared");
         }
-        // What a killed process left half-written.
+        // A half-written file of a killed process.
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         fs::write(store.path().join("files").join(Uuid::new_v4().to_string()), "hal").unwrap();
@@ -362,17 +363,17 @@ mod tests {
     }
 
     #[test]
-    fn uploads_of_one_archive_at_the_same_time_do_not_disturb_each_other() {
+    fn concurrent_uploads_of_one_archive_succeed() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
-        // Half a megabyte when it is compressed: long enough for the writes to overlap.
+        // Half a megabyte when compressed: enough for the writes to overlap.
         let text: String = (0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string()).collect();
         for round in 0..10 {
             let archive = archive(&[("index.js", &format!("{round}{text}"), 0o644), ("a/b.js", "b", 0o644)]);
             let uploads: Vec<_> = (0..4)
                 .map(|_| {
                     let (packages, archive) = (packages.clone(), archive.clone());
-                    std::thread::spawn(move || packages.keep(&archive).unwrap())
+                    std::thread::spawn(move || packages.store(&archive).unwrap())
                 })
                 .collect();
             for upload in uploads {
@@ -390,7 +391,7 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
         for files in [[("a", "1", 0o644), ("a/b", "2", 0o644)], [("a/b", "1", 0o644), ("a", "2", 0o644)]] {
-            let refusal = packages.keep(&archive(&files)).unwrap_err();
+            let refusal = packages.store(&archive(&files)).unwrap_err();
             assert!(refusal.message.starts_with("Could not unzip uploaded file."), "{}", refusal.message);
         }
         assert_eq!(fs::read_dir(store.path().join("contents")).unwrap().count(), 0);
@@ -404,7 +405,7 @@ mod tests {
         writer.start_file("lib/a.js", SimpleFileOptions::default()).unwrap();
         writer.write_all(b"a").unwrap();
         writer.add_symlink("b.js", "lib/a.js", SimpleFileOptions::default()).unwrap();
-        let code = packages.keep(&writer.finish().unwrap().into_inner()).unwrap();
+        let code = packages.store(&writer.finish().unwrap().into_inner()).unwrap();
         assert_eq!(fs::read_link(packages.folder(&code).join("b.js")).unwrap(), Path::new("lib/a.js"));
         assert_eq!(fs::read_to_string(packages.folder(&code).join("b.js")).unwrap(), "a");
     }
@@ -413,8 +414,8 @@ mod tests {
     fn sweeping_leaves_what_is_used() {
         let store = tempfile::tempdir().unwrap();
         let packages = Packages::open(store.path()).unwrap();
-        let used = packages.keep(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
-        let unused = packages.keep(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
+        let used = packages.store(&archive(&[("bootstrap", "used", 0o755)])).unwrap();
+        let unused = packages.store(&archive(&[("bootstrap", "unused", 0o755)])).unwrap();
         let kept = [&used, &unused].map(|code| bytecode(&packages.folder(code)));
         kept.iter().for_each(|folder| fs::create_dir(folder).unwrap());
         packages.sweep(&HashSet::from([used.hex()])).unwrap();

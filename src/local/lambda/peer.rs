@@ -1,21 +1,21 @@
-//! Which process is at the other end of a connection over loopback.
+//! The process at the other end of a loopback connection.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Whether the peer of a connection is a process of a group; `None` where the system does not tell, which it does on Linux
-/// alone.
+/// Whether the peer of a connection is a process of a group or a descendant of it; `None` where the system does not provide
+/// this (only Linux does).
 pub fn is_of_group(peer: SocketAddr, here: SocketAddr, group: u32) -> Option<bool> {
     let inode = inode(peer, here)?;
     if inode == 0 {
-        // It has hung up already, and takes no answer.
+        // The peer has already closed the connection.
         return Some(false);
     }
     let socket = format!("socket:[{inode}]");
-    // The leader is nearly always the one, then what it has started; what has left that line of descent is sought last.
+    // In the order of likelihood: the group's leader, its descendants, then all other processes of the group.
     let leader = std::iter::once(group);
-    let line = std::iter::once_with(|| line_of(group)).flatten();
+    let line = std::iter::once_with(|| descendants(group)).flatten();
     let others = std::iter::once_with(|| fs::read_dir("/proc").into_iter().flatten().flatten()).flatten();
     let others = others.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut known = true;
@@ -29,8 +29,8 @@ pub fn is_of_group(peer: SocketAddr, here: SocketAddr, group: u32) -> Option<boo
     known.then_some(false)
 }
 
-/// All that descend from a process, by their parents as they are now.
-fn line_of(pid: u32) -> Vec<u32> {
+/// The descendants of a process, by the current parent of each.
+fn descendants(pid: u32) -> Vec<u32> {
     let mut line = Vec::new();
     let mut parents = vec![pid];
     while let Some(pid) = parents.pop() {
@@ -43,8 +43,8 @@ fn line_of(pid: u32) -> Vec<u32> {
     line
 }
 
-/// The number of the socket that is bound to `peer` and connected to `here`, 0 for one that is closed. The kernel is asked for
-/// that one alone (sock_diag(7)): its table of all is long on a busy machine.
+/// The inode of the socket that is bound to `peer` and connected to `here`, 0 where it is closed. Queries the kernel for this
+/// one socket (sock_diag(7)): the table of all sockets is long on a busy machine.
 #[cfg(target_os = "linux")]
 fn inode(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
     use std::net::IpAddr;
@@ -53,12 +53,12 @@ fn inode(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
 
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const NLM_F_REQUEST: u16 = 1;
-    /// Of a header, in bytes.
+    /// The size of a header in bytes.
     const HEADER: usize = 16;
-    /// Where `idiag_inode` stands in the answer, behind the header.
+    /// The offset of `idiag_inode` in the answer.
     const INODE: usize = HEADER + 68;
     let (IpAddr::V4(from), IpAddr::V4(to)) = (peer.ip(), here.ip()) else { return None };
-    // struct inet_diag_req_v2: family, protocol, two bytes of nothing, all states.
+    // struct inet_diag_req_v2: family, protocol, two bytes of padding, all states.
     let mut request = vec![2, 6, 0, 0];
     request.extend(u32::MAX.to_ne_bytes());
     // struct inet_diag_sockid: the ports and addresses as on the wire, any interface, no cookie.
@@ -94,12 +94,12 @@ fn inode(_peer: SocketAddr, _here: SocketAddr) -> Option<u32> {
 
 fn group_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, which can hold anything, is in parentheses.
+    // The name is in parentheses and can contain any character.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
-/// Whether a process has a socket open; `None` where the system does not let us look: it is so with executables that have
-/// capabilities of their own (ptrace(2), dumpable).
+/// Whether a process has a socket open; `None` where this is not permitted, as for executables with capabilities of their
+/// own (ptrace(2), dumpable).
 fn holds(pid: u32, socket: &str) -> Option<bool> {
     let files = match fs::read_dir(format!("/proc/{pid}/fd")) {
         // It has ended.
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_its_process_group_s() {
+    fn a_connection_is_matched_to_its_process_group() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let here = listener.local_addr().unwrap();
         // The shell leads the group; it is its child that connects.

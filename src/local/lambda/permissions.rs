@@ -1,4 +1,4 @@
-//! Who may invoke a function, and how often at once: its resource policy and its reserved concurrency.
+//! A function's resource policy and its reserved concurrency.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -12,8 +12,8 @@ use super::policy::Permission;
 use super::state::{Function, State, Version};
 use crate::local::wire::{ApiError, Request, Response};
 
-/// What must be left for functions without a reservation (Lambda quotas).
-const LEAST_UNRESERVED: u32 = 100;
+/// The concurrency that must remain for functions without a reservation (Lambda quotas).
+const MIN_UNRESERVED: u32 = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -86,10 +86,10 @@ impl Lambda {
             state.function(id)?;
             let others = state.functions(&id.region).filter(|(other, _)| other != id);
             let taken: u32 = others.filter_map(|(_, function)| function.reserved_concurrency).sum();
-            if reserved > (ACCOUNT_CONCURRENCY - LEAST_UNRESERVED).saturating_sub(taken) {
+            if reserved > (ACCOUNT_CONCURRENCY - MIN_UNRESERVED).saturating_sub(taken) {
                 return Err(error::invalid(format!(
                     "Specified ReservedConcurrentExecutions for function decreases account's \
-                     UnreservedConcurrentExecution below its minimum value of [{LEAST_UNRESERVED}]."
+                     UnreservedConcurrentExecution below its minimum value of [{MIN_UNRESERVED}]."
                 )));
             }
             state.function_mut(id)?.reserved_concurrency = Some(reserved);
@@ -116,7 +116,7 @@ impl Lambda {
 }
 
 impl Function {
-    /// The `RevisionId` of what a policy speaks for, by the policy's key: it is the policy's, too.
+    /// The `RevisionId` of a policy, by the policy's key: that of the function, version or alias it belongs to.
     fn revision_id(&self, policy: &str) -> Option<&str> {
         match (policy, self.aliases.get(policy)) {
             ("", _) => Some(self.latest.revision_id()),
@@ -125,7 +125,7 @@ impl Function {
         }
     }
 
-    /// Gives another `RevisionId` to what a policy speaks for.
+    /// Gives a new `RevisionId` to the function, version or alias that a policy belongs to.
     fn revise(&mut self, policy: &str) {
         if policy.is_empty() {
             self.latest.revise();
@@ -137,7 +137,7 @@ impl Function {
     }
 }
 
-/// Refuses a version or an alias that is not there.
+/// Refuses an unknown version or alias.
 fn check_qualifier(state: &State, reference: &Reference) -> Result<(), ApiError> {
     let Some(qualifier) = &reference.qualifier else { return Ok(()) };
     let function = state.function(&reference.id)?;
@@ -151,7 +151,7 @@ fn check_qualifier(state: &State, reference: &Reference) -> Result<(), ApiError>
     Ok(())
 }
 
-/// Refuses a change by a caller who knows an older revision.
+/// Refuses a change by a caller that expects another revision.
 fn check_revision(state: &State, reference: &Reference, revision_id: Option<&str>) -> Result<(), ApiError> {
     let current = state.function(&reference.id)?.revision_id(reference.policy());
     match revision_id {

@@ -1,17 +1,17 @@
-//! Resource policies: who may invoke a function, and for what.
+//! Resource policies: which principals may invoke a function, and for which source.
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::error::{self, constraint};
-use crate::local::shell::ACCOUNT;
+use crate::local::context::ACCOUNT;
 use crate::local::wire::ApiError;
 
 /// The longest policy, in bytes (Lambda quotas: 20 KB).
-const LONGEST: usize = 20_480;
+const MAX_POLICY: usize = 20_480;
 
-/// What may invoke a function, as an ARN. Lambda takes no `*` for a region or an account (service model).
+/// The pattern of a source ARN. Lambda accepts no `*` for a region or an account (service model).
 const SOURCE_ARN: &str =
     r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
 
@@ -21,13 +21,13 @@ pub struct Policy {
     statements: Vec<Statement>,
 }
 
-/// One permission.
+/// One permission of a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Statement {
     id: String,
     action: String,
     principal: String,
-    /// What the policy is attached to: an ARN.
+    /// The ARN that the policy is attached to.
     resource: String,
     source_arn: Option<String>,
     source_account: Option<String>,
@@ -52,10 +52,10 @@ pub struct Permission {
 }
 
 impl Policy {
-    /// Adds a permission for `resource` and answers the statement as `AddPermission` shows it.
+    /// Adds a permission for `resource` and returns the statement as `AddPermission` shows it.
     ///
     /// # Errors
-    /// `ResourceConflictException` for a statement id that is taken, and Lambda's refusal of what is no permission.
+    /// `ResourceConflictException` for a statement id that is taken, and Lambda's refusal of an invalid permission.
     pub fn add(&mut self, resource: &str, permission: Permission) -> Result<String, ApiError> {
         permission.check()?;
         if self.statements.iter().any(|statement| statement.id == permission.statement_id) {
@@ -79,9 +79,9 @@ impl Policy {
         let shown = statement.document().to_string();
         self.statements.push(statement);
         let size = self.document().len();
-        if size > LONGEST {
+        if size > MAX_POLICY {
             self.statements.pop();
-            return Err(error::policy_too_long(size, LONGEST));
+            return Err(error::policy_too_long(size, MAX_POLICY));
         }
         Ok(shown)
     }
@@ -155,7 +155,7 @@ impl Statement {
     }
 
     fn permits(&self, service: &str, source_arn: &str) -> bool {
-        // A service comes without an organisation and without a token, so it fails conditions on them.
+        // A service's call has no organization and no event source token, so conditions on them are not met.
         let unmet = self.principal_org_id.is_some() || self.event_source_token.is_some();
         !unmet
             && ["lambda:InvokeFunction", "lambda:*", "*"].contains(&self.action.as_str())
@@ -223,7 +223,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// IAM's `ArnLike`: each of the six parts of an ARN by itself, `*` for any text in it, `?` for any one character.
+/// IAM's `ArnLike`: compares each of the six parts of an ARN; `*` matches any text within a part, `?` any one character.
 fn arn_like(pattern: &str, arn: &str) -> bool {
     let patterns: Vec<&str> = pattern.splitn(6, ':').collect();
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
@@ -231,7 +231,7 @@ fn arn_like(pattern: &str, arn: &str) -> bool {
         && patterns.iter().zip(&parts).all(|(pattern, part)| glob(pattern.as_bytes(), part.as_bytes()))
 }
 
-/// Whether `text` matches `pattern`. Linear but for the one star it goes back to.
+/// Whether `text` matches `pattern`. Backtracks only to the last `*`.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_permission_is_refused() {
+    fn invalid_permissions_are_refused() {
         for (statement, code) in [
             (json!({ "StatementId": "not a word" }), "ValidationException"),
             (json!({ "StatementId": "x".repeat(101) }), "ValidationException"),
@@ -369,12 +369,12 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_has_a_longest_length() {
+    fn a_policy_over_the_size_limit_is_refused() {
         let mut policy = Policy::default();
         let refusal = (0..200)
             .find_map(|number| policy.add(FUNCTION, permission(json!({ "StatementId": format!("s{number}") }))).err())
             .unwrap();
         assert_eq!(refusal.code, "PolicyLengthExceededException");
-        assert!(policy.document().len() <= LONGEST);
+        assert!(policy.document().len() <= MAX_POLICY);
     }
 }

@@ -1,5 +1,5 @@
-//! A function's process: in a group of its own, so that all it started ends with it, and with what it writes going to
-//! the function's log.
+//! A function's process: in its own process group, so that its children end with it, and with its output in the
+//! function's log.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -12,13 +12,13 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::task::AbortHandle;
 
-use super::journal::Journal;
+use super::function_log::FunctionLog;
 use crate::local::conditions::lock;
 
 /// The longest log event, in bytes (CloudWatch Logs quotas); longer lines are cut into several.
-const LONGEST_LINE: usize = 1024 * 1024;
+const MAX_LINE: usize = 1024 * 1024;
 
-/// A running process. Dropped, it and all of its group are killed.
+/// A running process. Dropped, it is killed with its whole group.
 pub struct Process {
     child: Child,
     group: Option<Pid>,
@@ -27,52 +27,52 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, its output going to `journal`.
+    /// Starts `command` with its output going to `log`.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(command: &mut Command, journal: Arc<Journal>) -> io::Result<Self> {
-        // One pipe for both, so that the log has lines in the order in which they were written.
+    pub async fn start(command: &mut Command, log: Arc<FunctionLog>) -> io::Result<Self> {
+        // One pipe for stdout and stderr, so that the log has lines in the order in which they were written.
         let (reader, writer) = io::pipe()?;
-        // Makes the pipe non-blocking, for the reader too: the two are one open file.
+        // Makes the pipe non-blocking for the reader, too: both refer to one open file.
         let watched = pipe::Receiver::from_owned_fd(OwnedFd::from(reader.try_clone()?))?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0).kill_on_drop(true);
         die_with_parent(command);
-        give_way(command);
+        lower_priority(command);
         let child = spawn(command).await?;
-        // The command holds the pipe's writing end; with it open, the end of the output would never be seen.
+        // The command holds the pipe's writing end; while that is open, the reader would never see the end of the output.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-        let output = Arc::new(Output { pipe: reader, line: Mutex::default(), journal });
+        let output = Arc::new(Output { pipe: reader, line: Mutex::default(), log });
         let pump = tokio::spawn(pump(watched, output.clone())).abort_handle();
         Ok(Self { child, group, output, pump })
     }
 
-    /// Waits for its end. Cancel safe.
+    /// Waits until the process exits. Cancel safe.
     pub async fn exit(&mut self) -> ExitStatus {
-        // `wait` fails only for what is no child of ours.
+        // `wait` fails only for processes that are not our children.
         self.child.wait().await.unwrap_or_default()
     }
 
-    /// Stops it and all of its group where they are: what was begun and not awaited goes on with `thaw`, as on AWS
-    /// (Lambda developer guide, runtime environment: an environment is frozen between invocations).
+    /// Stops the process group: unfinished background work continues after `thaw`, as on AWS (Lambda developer guide,
+    /// runtime environment: an environment is frozen between invocations).
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Continues the process group.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // It fails where all of the group are gone, which whoever waits for its end hears of.
+            // It fails where the whole group has ended, which `exit` reports.
             let _ = kill_process_group(group, signal);
         }
     }
 
-    /// The process group: its own id, in which all that it starts is.
+    /// The id of its process group, which is its own pid.
     pub fn group(&self) -> Option<u32> {
         self.group.and_then(|group| group.as_raw_nonzero().get().try_into().ok())
     }
@@ -82,21 +82,21 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Brings to the log what it has written until now, an unfinished line too.
+    /// Logs all output so far, including an unfinished line.
     pub fn flush(&self) {
-        // Asked directly, not through the reactor: what was written before an answer must be seen even where the
-        // reactor has not heard of it yet.
+        // Read directly, not through the reactor: output from before an answer must be logged even where the reactor has
+        // not been notified of it yet.
         self.output.drain(|buffer| (&self.output.pipe).read(buffer));
         self.output.flush();
     }
 
-    /// The most memory it has used so far, in MB; `None` where the system does not tell.
+    /// Its peak memory so far, in MB; `None` where the system does not provide it.
     pub fn peak_memory(&self) -> Option<u64> {
         Some(self.kilobytes("VmHWM:")?.div_ceil(1024))
     }
 
-    /// The memory that is its own, without what it shares with other processes of the same program, in bytes; `None` where
-    /// the system does not tell.
+    /// Its private memory, without what it shares with other processes of the same program, in bytes; `None` where the
+    /// system does not provide it.
     pub fn own_memory(&self) -> Option<u64> {
         Some(self.kilobytes("RssAnon:")? * 1024)
     }
@@ -107,7 +107,7 @@ impl Process {
         value.trim().strip_suffix("kB")?.trim().parse().ok()
     }
 
-    /// Ends it and all of its group.
+    /// Kills the process group.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
     }
@@ -121,15 +121,15 @@ impl Drop for Process {
     }
 }
 
-/// Has the system kill the process when this one ends, however that happens: a frozen one would stay for ever. The system
-/// means the thread that starts it; this is one of the runtime's, which live as long as the process.
+/// Has the system kill the process when this one ends for any reason: a frozen process would never end. The signal is sent
+/// when the thread that started it ends; this is a thread of the tokio runtime, which lives as long as the process.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "between fork and exec nothing is done but this one system call")]
 fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let arrange = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // It may have ended before.
+        // The parent may already have ended.
         if rustix::process::getppid() != Some(parent) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -139,31 +139,31 @@ fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(arrange) };
 }
 
-/// Lets the process go behind the cloud itself where the processor is short: a crowd of functions must not keep the cloud
-/// from answering, or an `up` from its work.
+/// Lowers the priority of the process below that of the cloud itself: many busy functions must not keep the cloud from
+/// answering, or an `up` from its work.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "between fork and exec nothing is done but this one system call")]
-fn give_way(command: &mut Command) {
-    /// How much nicer than the cloud, of 19.
-    const NICER: i32 = 5;
-    let yield_to_others = || {
-        // One that stays as eager as the cloud runs all the same.
-        let _ = rustix::process::nice(NICER);
+fn lower_priority(command: &mut Command) {
+    /// Added to the cloud's own niceness; the largest is 19.
+    const NICENESS: i32 = 5;
+    let renice = || {
+        // Without the lower priority it runs all the same.
+        let _ = rustix::process::nice(NICENESS);
         Ok(())
     };
     // SAFETY: it is one system call.
-    unsafe { command.pre_exec(yield_to_others) };
+    unsafe { command.pre_exec(renice) };
 }
 
 #[cfg(not(target_os = "linux"))]
-fn give_way(_command: &mut Command) {}
+fn lower_priority(_command: &mut Command) {}
 
-/// Elsewhere what outlives a server is ended by the next.
+/// On other systems the next server kills such processes.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_command: &mut Command) {}
 
-/// Starts a process whose executable was written a moment ago. While another thread is between fork and exec, its
-/// child still holds that file open for writing and the kernel answers "text file busy".
+/// Starts a process whose executable was written just now. While another thread is between fork and exec, its child still
+/// has that file open for writing and the kernel returns "text file busy".
 async fn spawn(command: &mut Command) -> io::Result<Child> {
     for _ in 0..50 {
         match command.spawn() {
@@ -178,12 +178,12 @@ async fn spawn(command: &mut Command) -> io::Result<Child> {
 
 struct Output {
     pipe: io::PipeReader,
-    /// The line that is not finished yet.
+    /// The unfinished line.
     line: Mutex<Vec<u8>>,
-    journal: Arc<Journal>,
+    log: Arc<FunctionLog>,
 }
 
-/// Brings output to the log as it comes, until the pipe is closed.
+/// Logs output as it arrives, until the pipe is closed.
 async fn pump(watched: pipe::Receiver, output: Arc<Output>) {
     while watched.readable().await.is_ok() {
         if !output.drain(|buffer| watched.try_read(buffer)) {
@@ -193,14 +193,14 @@ async fn pump(watched: pipe::Receiver, output: Arc<Output>) {
 }
 
 impl Output {
-    /// Reads what is there, without waiting, and logs its full lines. At most `LONGEST_LINE` at once, so that nobody
-    /// who waits for this waits for a process that never stops writing. Gives whether more can come.
+    /// Reads the available output without waiting, and logs its complete lines. Reads at most `MAX_LINE` bytes, so that
+    /// a process that never stops writing does not block the caller. Returns whether more output can follow.
     fn drain(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
         let mut line = lock(&self.line);
         let mut chunk = [0; 16 * 1024];
         let mut open = true;
         let mut total = 0;
-        while total < LONGEST_LINE {
+        while total < MAX_LINE {
             match read(&mut chunk) {
                 Ok(0) => {
                     open = false;
@@ -224,15 +224,15 @@ impl Output {
             let full = std::mem::replace(&mut *line, rest);
             lines.extend(full[..last].split(|byte| *byte == b'\n').map(text));
         }
-        while line.len() > LONGEST_LINE {
-            lines.push(text(&line[..LONGEST_LINE]));
-            line.drain(..LONGEST_LINE);
+        while line.len() > MAX_LINE {
+            lines.push(text(&line[..MAX_LINE]));
+            line.drain(..MAX_LINE);
         }
         if !open && !line.is_empty() {
             lines.push(text(&std::mem::take(&mut *line)));
         }
         if !lines.is_empty() {
-            self.journal.write(lines);
+            self.log.write(lines);
         }
         open
     }
@@ -240,7 +240,7 @@ impl Output {
     fn flush(&self) {
         let mut line = lock(&self.line);
         if !line.is_empty() {
-            self.journal.write(vec![text(&std::mem::take(&mut *line))]);
+            self.log.write(vec![text(&std::mem::take(&mut *line))]);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! From paths and verbs to operations.
+//! Maps HTTP methods and paths to operations.
 
 use super::error;
 use crate::local::wire::{ApiError, Request};
 
-/// Verb, path and operation (service model, botocore). A `*` stands for one segment.
+/// Method, path and operation (service model, botocore). A `*` matches one segment.
 const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/2015-03-31/functions", "CreateFunction"),
     ("GET", "/2015-03-31/functions", "ListFunctions"),
@@ -12,7 +12,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/2015-03-31/functions/*/configuration", "GetFunctionConfiguration"),
     ("PUT", "/2015-03-31/functions/*/configuration", "UpdateFunctionConfiguration"),
     ("PUT", "/2015-03-31/functions/*/code", "UpdateFunctionCode"),
-    // Where GetFunction says that the code is. On AWS that is a presigned URL of S3.
+    // The location of the code that GetFunction returns. On AWS this is a presigned S3 URL.
     ("GET", "/2015-03-31/functions/*/code/*", "DownloadFunctionCode"),
     ("POST", "/2015-03-31/functions/*/invocations", "Invoke"),
     ("POST", "/2015-03-31/functions/*/versions", "PublishVersion"),
@@ -33,25 +33,25 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/2017-03-31/tags/*", "ListTags"),
 ];
 
-/// The longest requests, in bytes: what is uploaded is base64 in JSON (AWS's own messages name the numbers).
-const LONGEST: &[(&str, usize)] =
+/// The largest requests, in bytes: uploads are base64 in JSON (AWS's own messages name the numbers).
+const MAX_REQUEST: &[(&str, usize)] =
     &[("CreateFunction", 70_167_211), ("UpdateFunctionCode", 69_905_067), ("UpdateFunctionConfiguration", 5_120)];
 
-/// The operation that a request asks for.
+/// The operation of a request.
 ///
 /// # Errors
-/// `UnknownOperationException` where there is none; `RequestEntityTooLargeException` for one that is too long.
+/// `UnknownOperationException` where there is none; `RequestEntityTooLargeException` for a request that is too large.
 pub fn operation(request: &Request) -> Result<&'static str, ApiError> {
     let segments: Vec<&str> = request.path.split('/').filter(|segment| !segment.is_empty()).collect();
     let found = ROUTES.iter().find(|(method, path, _)| request.method == *method && matches(path, &segments));
     let (_, _, operation) = found.ok_or_else(|| unknown(request))?;
-    match LONGEST.iter().find(|(name, limit)| name == operation && request.body.len() > *limit) {
+    match MAX_REQUEST.iter().find(|(name, limit)| name == operation && request.body.len() > *limit) {
         Some((_, limit)) => Err(error::request_too_long(*limit, operation)),
         None => Ok(operation),
     }
 }
 
-/// The refusal of a request for something else.
+/// The refusal of an unknown operation.
 pub fn unknown(request: &Request) -> ApiError {
     let message = format!("The local cloud's Lambda has no operation {} {}", request.method, request.path);
     ApiError::new(404, "UnknownOperationException", message)

@@ -1,4 +1,4 @@
-//! A runtime: a function's process and the Runtime API that it talks to.
+//! A runtime: a function's process and its Runtime API.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,107 +10,119 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep_until};
 
-use super::environment::{Host, Spec};
-use super::failure::Failure;
-use super::journal::Journal;
+use super::failure::InvocationFailure;
+use super::function_log::FunctionLog;
 use super::launch::{launch, not_started, variables};
 use super::process::Process;
-use super::runtime_api::{Event, Invocation, RuntimeApi};
-use super::sandbox::{Layout, Plan, TASK, TMP};
+use super::runtime_api::{Invocation, RuntimeApi, RuntimeReport};
+use super::sandbox::{Layout, MountPlan, TASK, TMP};
+use super::spec::{EnvironmentSpec, LambdaHost};
 use super::write_protection::Protected;
 
-/// How often a process that works is looked at.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often the memory of a running process is checked.
+const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A runtime that has come up. Dropped, its process is killed.
+/// A started runtime. Dropped, its process is killed.
 pub struct Runtime {
     process: Process,
     api: RuntimeApi,
-    /// In bytes.
+    /// The memory limit in bytes.
     memory: u64,
-    /// Given back when its process is gone.
-    _files: Files,
+    /// Released after its process has ended.
+    _files: FunctionFiles,
 }
 
-/// What came of an invocation.
-pub struct Ran {
-    pub result: Result<Bytes, Failure>,
-    /// Whether the runtime asks for more: if not, it has ended or must.
+/// The outcome of an invocation.
+pub struct InvocationOutcome {
+    pub result: Result<Bytes, InvocationFailure>,
+    /// Whether the runtime is ready for the next invocation; if not, it has ended or must be ended.
     pub reusable: bool,
 }
 
 impl Runtime {
-    /// Starts a function's process and waits until it asks for its first invocation.
+    /// Starts a function's process and waits until it requests its first invocation.
     ///
     /// # Errors
-    /// Why it does not: it could not be started, it ended, it reported an error, or `limit` has passed.
-    pub async fn start(host: &Host, spec: &Spec, journal: &Arc<Journal>, limit: Duration) -> Result<Self, Failure> {
+    /// When it could not be started, exited, reported an error, or `limit` has passed.
+    pub async fn start(
+        host: &LambdaHost,
+        spec: &EnvironmentSpec,
+        log: &Arc<FunctionLog>,
+        limit: Duration,
+    ) -> Result<Self, InvocationFailure> {
         let deadline = Instant::now() + limit;
         let isolated = host.isolates().await;
         let root = if isolated { Path::new(TASK) } else { &spec.folder };
         let mut command = launch(spec, root, &host.interpreters).await?;
         let api = RuntimeApi::listen()
             .await
-            .map_err(|error| Failure::no_entrypoint(format!("no port for the Runtime API: {error}")))?;
+            .map_err(|error| InvocationFailure::no_entrypoint(format!("no port for the Runtime API: {error}")))?;
         let credentials = host.roles.issue(&spec.deployment.settings.role, &spec.id.name);
-        let files = if isolated { Files::isolated(host, spec, &mut command) } else { Files::shared(host, spec).await };
-        let files = files.map_err(|error| Failure::no_entrypoint(format!("no files for the function: {error}")))?;
-        // What asks for a place for files gets one of its own, and what the code expects below its home does not come from
-        // the developer's.
+        let files = if isolated {
+            FunctionFiles::isolated(host, spec, &mut command)
+        } else {
+            FunctionFiles::shared(host, spec).await
+        };
+        let files =
+            files.map_err(|error| InvocationFailure::no_entrypoint(format!("no files for the function: {error}")))?;
+        // Temporary files go to a folder of the environment's own, and the code does not see files of the developer's home.
         command.env("TMPDIR", files.tmp()).env("HOME", files.tmp());
-        command.envs(variables(spec, root, host, &credentials, journal.stream(), api.address));
-        let started = Process::start(&mut command, journal.clone()).await;
+        command.envs(variables(spec, root, host, &credentials, log.stream(), api.address));
+        let started = Process::start(&mut command, log.clone()).await;
         let process = started.map_err(|error| match files.explain(&error) {
-            Some(why) => Failure::no_entrypoint(format!("no file system for the function: {why}")),
+            Some(why) => InvocationFailure::no_entrypoint(format!("no file system for the function: {why}")),
             None => not_started(&command, &error),
         })?;
         if let Some(group) = process.group() {
-            api.belongs_to(group);
+            api.set_owner(group);
         }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
         let mut runtime = Self { process, api, memory, _files: files };
-        match runtime.event(deadline).await {
-            Happened::Told(Event::Ready) => Ok(runtime),
-            Happened::Told(Event::InitFailed(failure)) => Err(failure),
-            // Nothing was asked yet, so there is nothing that it could have answered.
-            Happened::Told(Event::Answered(_)) => {
-                Err(Failure::no_entrypoint("the runtime answered before it was asked"))
+        match runtime.next_event(deadline).await {
+            RuntimeEvent::Reported(RuntimeReport::Ready) => Ok(runtime),
+            RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) => Err(failure),
+            // It answered although it had no invocation yet.
+            RuntimeEvent::Reported(RuntimeReport::Answered(_)) => {
+                Err(InvocationFailure::no_entrypoint("the runtime answered before it was asked"))
             }
-            Happened::Exited(failure) => Err(failure),
-            Happened::Deadline => Err(Failure::timed_out(limit)),
+            RuntimeEvent::Exited(failure) => Err(failure),
+            RuntimeEvent::Deadline => Err(InvocationFailure::timed_out(limit)),
         }
     }
 
-    /// Runs one invocation, until the runtime asks for the next: only then has it done all it does for this one. From
-    /// then on it is frozen, until the next invocation.
-    pub async fn invoke(&mut self, invocation: Invocation, timeout: Duration) -> Ran {
+    /// Runs one invocation, until the runtime requests the next one: only then is its work for this one finished. It is then
+    /// frozen until the next invocation.
+    pub async fn invoke(&mut self, invocation: Invocation, timeout: Duration) -> InvocationOutcome {
         let deadline = Instant::now() + timeout;
         self.process.thaw();
         self.api.invoke(invocation);
         let mut answer = None;
         loop {
-            let happened = self.event(deadline).await;
-            let failure = match happened {
-                Happened::Told(Event::Answered(result)) => {
+            let event = self.next_event(deadline).await;
+            let failure = match event {
+                RuntimeEvent::Reported(RuntimeReport::Answered(result)) => {
                     answer = Some(result);
                     continue;
                 }
-                Happened::Told(Event::Ready) => {
+                RuntimeEvent::Reported(RuntimeReport::Ready) => {
                     self.process.freeze();
                     None
                 }
-                Happened::Told(Event::InitFailed(failure)) | Happened::Exited(failure) => Some(failure),
-                Happened::Deadline => Some(Failure::timed_out(timeout)),
+                RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) | RuntimeEvent::Exited(failure) => {
+                    Some(failure)
+                }
+                RuntimeEvent::Deadline => Some(InvocationFailure::timed_out(timeout)),
             };
             self.process.flush();
-            // What was answered stands, whatever became of the runtime after it.
+            // A result stays valid even if the runtime fails afterwards.
             return match (answer, failure) {
-                (Some(result), failure) => Ran { result, reusable: failure.is_none() },
-                (None, Some(failure)) => Ran { result: Err(failure), reusable: false },
-                // `next` is refused while an invocation is open, so `Ready` comes after an answer.
-                (None, None) => {
-                    Ran { result: Err(Failure::no_entrypoint("the runtime gave no answer")), reusable: false }
-                }
+                (Some(result), failure) => InvocationOutcome { result, reusable: failure.is_none() },
+                (None, Some(failure)) => InvocationOutcome { result: Err(failure), reusable: false },
+                // `next` is refused while an invocation is open, so `Ready` always follows an answer.
+                (None, None) => InvocationOutcome {
+                    result: Err(InvocationFailure::no_entrypoint("the runtime gave no answer")),
+                    reusable: false,
+                },
             };
         }
     }
@@ -119,25 +131,25 @@ impl Runtime {
         self.process.is_alive()
     }
 
-    /// In MB; `None` where the system does not tell.
+    /// In MB; `None` where the system does not provide it.
     pub fn peak_memory(&self) -> Option<u64> {
         self.process.peak_memory()
     }
 
-    /// The next thing that happens. What the process said before it ended comes before its end. One that takes more
-    /// memory than its function has is killed, which is how Lambda ends it.
-    async fn event(&mut self, deadline: Instant) -> Happened {
-        let mut glances = tokio::time::interval_at(Instant::now() + GLANCE, GLANCE);
+    /// Waits for the next event. Reports that the process sent before it exited come before its exit. A process over the
+    /// function's memory limit is killed, as Lambda does.
+    async fn next_event(&mut self, deadline: Instant) -> RuntimeEvent {
+        let mut memory_checks = tokio::time::interval_at(Instant::now() + MEMORY_CHECK_INTERVAL, MEMORY_CHECK_INTERVAL);
         loop {
             return tokio::select! {
                 biased;
-                Some(event) = self.api.events.recv() => Happened::Told(event),
+                Some(event) = self.api.events.recv() => RuntimeEvent::Reported(event),
                 status = self.process.exit() => match self.api.events.try_recv() {
-                    Ok(event) => Happened::Told(event),
-                    Err(_) => Happened::Exited(Failure::exited(status)),
+                    Ok(event) => RuntimeEvent::Reported(event),
+                    Err(_) => RuntimeEvent::Exited(InvocationFailure::exited(status)),
                 },
-                () = sleep_until(deadline) => Happened::Deadline,
-                _ = glances.tick() => {
+                () = sleep_until(deadline) => RuntimeEvent::Deadline,
+                _ = memory_checks.tick() => {
                     if self.process.own_memory().is_some_and(|used| used > self.memory) {
                         self.process.kill();
                     }
@@ -148,34 +160,34 @@ impl Runtime {
     }
 }
 
-/// Where a function has its code and its room for files.
-enum Files {
-    /// In a file system of its own, which goes with its last process.
-    Isolated(Plan),
-    /// In the machine's: a folder instead of `/tmp`, and code that is protected as permissions can.
+/// Where a function's process finds its code and a folder for files.
+enum FunctionFiles {
+    /// In its own file system, which disappears with its last process.
+    Isolated(MountPlan),
+    /// In the machine's file system: a folder instead of `/tmp`, and code that is protected by file permissions.
     Shared { scratch: TempDir, _code: Protected },
 }
 
-impl Files {
+impl FunctionFiles {
     /// A file system of its own for the process of `command`.
-    fn isolated(host: &Host, spec: &Spec, command: &mut Command) -> io::Result<Self> {
-        let shell = &host.shell;
+    fn isolated(host: &LambdaHost, spec: &EnvironmentSpec, command: &mut Command) -> io::Result<Self> {
+        let context = &host.context;
         let std = command.as_std_mut();
-        // Interpreters and clients, and with the data folder all else that variables name.
+        // Interpreters and clients; the data folder contains everything else that variables refer to.
         let named = std::iter::once(std.get_program()).chain(std.get_args()).map(PathBuf::from);
-        let data = std::path::absolute(shell.store.folder())?;
+        let data = std::path::absolute(context.store.folder())?;
         let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute()).collect();
         needed.extend(interpreter(spec, Path::new(std.get_program())));
-        needed.extend([data, std::path::absolute(&shell.ca_bundle)?]);
+        needed.extend([data, std::path::absolute(&context.ca_bundle)?]);
         let names = host.addresses().into_iter().map(|(name, _)| name).collect();
         let (code, lambda) = (spec.folder.canonicalize()?, host.folder());
         let storage = spec.deployment.settings.ephemeral_storage;
-        let plan = Plan::new(&Layout { code: &code, lambda: &lambda, storage, needed, names })?;
+        let plan = MountPlan::new(&Layout { code: &code, lambda: &lambda, storage, needed, names })?;
         plan.apply(std);
         Ok(Self::Isolated(plan))
     }
 
-    async fn shared(host: &Host, spec: &Spec) -> io::Result<Self> {
+    async fn shared(host: &LambdaHost, spec: &EnvironmentSpec) -> io::Result<Self> {
         let (protection, folder) = (host.protection.clone(), spec.folder.clone());
         let protected = tokio::task::spawn_blocking(move || protection.protect(&folder));
         Ok(Self::Shared { scratch: host.scratch()?, _code: protected.await.map_err(io::Error::other)? })
@@ -188,7 +200,7 @@ impl Files {
         }
     }
 
-    /// Why a process that was not started for `error` has no files, if that is the reason.
+    /// Why the file system of a process could not be set up, if that is the reason of a start's `error`.
     fn explain(&self, error: &io::Error) -> Option<String> {
         match self {
             Self::Isolated(plan) => plan.explain(error),
@@ -197,20 +209,20 @@ impl Files {
     }
 }
 
-/// What runs a program that is a script of the function's: also that must be reached.
-fn interpreter(spec: &Spec, program: &Path) -> Option<PathBuf> {
-    /// What the kernel reads of a script's first line (binfmt_script).
-    const LONGEST: u64 = 256;
+/// The interpreter in the `#!` line of a program that is a script of the function's: its path must be accessible, too.
+fn interpreter(spec: &EnvironmentSpec, program: &Path) -> Option<PathBuf> {
+    /// How much of a script's first line the kernel reads (binfmt_script).
+    const MAX_LINE: u64 = 256;
     let script = program.strip_prefix(TASK).map_or_else(|_| program.to_owned(), |own| spec.folder.join(own));
     let mut head = Vec::new();
-    std::fs::File::open(script).ok()?.take(LONGEST).read_to_end(&mut head).ok()?;
+    std::fs::File::open(script).ok()?.take(MAX_LINE).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let path = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())
 }
 
-enum Happened {
-    Told(Event),
-    Exited(Failure),
+enum RuntimeEvent {
+    Reported(RuntimeReport),
+    Exited(InvocationFailure),
     Deadline,
 }

@@ -1,6 +1,6 @@
-//! The Lambda Runtime API (2018-06-01), over which a function's process fetches its invocations and answers them:
-//! one loopback listener an execution environment, as on AWS. It is there for that process and what this starts, and no
-//! other of the machine's.
+//! The Lambda Runtime API (2018-06-01), over which a function's process fetches invocations and returns results: one
+//! loopback listener per execution environment, as on AWS. Only that process and its children may call it, no other process
+//! of the machine.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,17 +20,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::failure::Failure;
+use super::failure::InvocationFailure;
 use super::peer;
 use crate::local::conditions::lock;
 
-/// The longest result, in bytes: 6 MB and what the envelope takes (Lambda quotas; its own message names the number).
-const LONGEST_RESULT: usize = 6 * 1024 * 1024 + 100;
+/// The largest result in bytes: 6 MB and the envelope (Lambda quotas; its own message names the number).
+const MAX_RESULT: usize = 6 * 1024 * 1024 + 100;
 
-/// For how long a second `next` waits: a client that gave up and asks again may be quicker than the news that it hung up.
-const SECOND_NEXT: Duration = Duration::from_secs(1);
+/// How long a second `next` waits: the repeated request of a client that gave up can arrive before its disconnect is noticed.
+const SECOND_NEXT_WAIT: Duration = Duration::from_secs(1);
 
-/// One invocation, as the runtime gets it.
+/// One invocation, as the runtime receives it.
 #[derive(Debug)]
 pub struct Invocation {
     pub request_id: String,
@@ -38,29 +38,29 @@ pub struct Invocation {
     pub deadline: i64,
     pub function_arn: String,
     pub trace_id: String,
-    /// JSON that the caller handed over beside the payload.
+    /// JSON that the caller sent beside the payload.
     pub client_context: Option<String>,
     pub payload: Bytes,
 }
 
-/// What the runtime did.
+/// A report of the runtime.
 #[derive(Debug)]
-pub enum Event {
-    /// It asked for an invocation, for the first time or after it had answered the last.
+pub enum RuntimeReport {
+    /// It requested an invocation, the first or after the answer to the last.
     Ready,
     /// It answered the invocation.
-    Answered(Result<Bytes, Failure>),
-    /// It could not start.
-    InitFailed(Failure),
+    Answered(Result<Bytes, InvocationFailure>),
+    /// Its initialization failed.
+    InitFailed(InvocationFailure),
 }
 
 /// The server side of one environment's Runtime API. Dropped, it closes every connection.
 #[derive(Debug)]
 pub struct RuntimeApi {
     pub address: SocketAddr,
-    pub events: mpsc::UnboundedReceiver<Event>,
+    pub events: mpsc::UnboundedReceiver<RuntimeReport>,
     invocations: mpsc::UnboundedSender<Invocation>,
-    /// The process group that may call; no process may before it is known.
+    /// The process group that may call; until it is set, no process may.
     owner: watch::Sender<Option<u32>>,
     server: AbortHandle,
 }
@@ -69,15 +69,15 @@ pub struct RuntimeApi {
 struct Shared {
     phase: Mutex<Phase>,
     invocations: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<RuntimeReport>,
 }
 
-/// What the runtime may do next.
+/// The state of the runtime, which determines the requests it may send.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Starting,
     Waiting,
-    /// It works on the invocation with this request id.
+    /// It processes the invocation with this request id.
     Invoked(String),
     Answered,
 }
@@ -86,7 +86,7 @@ impl RuntimeApi {
     /// Listens on a free port.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no port is free.
     pub async fn listen() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -102,14 +102,14 @@ impl RuntimeApi {
         Ok(Self { address, events, invocations, owner, server })
     }
 
-    /// Lets a process group call.
-    pub fn belongs_to(&self, group: u32) {
+    /// Allows a process group to call.
+    pub fn set_owner(&self, group: u32) {
         self.owner.send_replace(Some(group));
     }
 
     /// Hands the runtime its next invocation.
     pub fn invoke(&self, invocation: Invocation) {
-        // The receiver lives as long as the server, and the server as long as this.
+        // Cannot fail: the receiver lives as long as the server, and the server as long as this.
         let _ = self.invocations.send(invocation);
     }
 }
@@ -124,7 +124,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receive
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, peer)) = listener.accept().await else { continue };
-        // Answers are small and awaited: holding them back for more would cost every invocation 40 ms.
+        // Answers are small and awaited: Nagle's algorithm would cost every invocation 40 ms.
         let _ = stream.set_nodelay(true);
         let (shared, mut owner) = (shared.clone(), owner.clone());
         connections.spawn(async move {
@@ -134,11 +134,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, owner: watch::Receive
             let service = service_fn(move |request| {
                 let shared = shared.clone();
                 async move {
-                    let refused = stranger || is_of_a_page(request.headers());
-                    Ok::<_, Infallible>(if refused { strangers() } else { shared.answer(request).await })
+                    let refused = stranger || is_from_browser(request.headers());
+                    Ok::<_, Infallible>(if refused { not_the_owner() } else { shared.answer(request).await })
                 }
             });
-            // A runtime that hangs up in the middle has died or will say so again.
+            // A runtime that disconnects in the middle has died or will send the request again.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
@@ -167,14 +167,14 @@ impl Shared {
             match *phase {
                 Phase::Starting | Phase::Answered => {
                     *phase = Phase::Waiting;
-                    self.tell(Event::Ready);
+                    self.report(RuntimeReport::Ready);
                 }
-                // A client that gave up waiting and asks again.
+                // A client that gave up waiting and sends the request again.
                 Phase::Waiting => {}
                 Phase::Invoked(_) => return bad_transition("Ready"),
             }
         }
-        let Ok(mut inbox) = tokio::time::timeout(SECOND_NEXT, self.invocations.lock()).await else {
+        let Ok(mut inbox) = tokio::time::timeout(SECOND_NEXT_WAIT, self.invocations.lock()).await else {
             return bad_transition("Ready");
         };
         let Some(invocation) = inbox.recv().await else {
@@ -205,11 +205,11 @@ impl Shared {
         match body {
             Ok(payload) => self.answered(Ok(payload)),
             Err(Unread::TooLong) => {
-                self.answered(Err(Failure::response_too_long(LONGEST_RESULT)));
-                let message = format!("Exceeded maximum allowed payload size ({LONGEST_RESULT} bytes).");
+                self.answered(Err(InvocationFailure::response_too_long(MAX_RESULT)));
+                let message = format!("Exceeded maximum allowed payload size ({MAX_RESULT} bytes).");
                 error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
             }
-            Err(Unread::Cut) => cut(),
+            Err(Unread::Cut) => unreadable_body(),
         }
     }
 
@@ -219,27 +219,27 @@ impl Shared {
             return refusal;
         }
         match body {
-            Ok(document) => self.answered(Err(Failure::reported(document, error_type(headers)))),
-            Err(_) => cut(),
+            Ok(document) => self.answered(Err(InvocationFailure::reported(document, error_type(headers)))),
+            Err(_) => unreadable_body(),
         }
     }
 
     async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
-        let Ok(document) = read(body).await else { return cut() };
+        let Ok(document) = read(body).await else { return unreadable_body() };
         if *lock(&self.phase) != Phase::Starting {
             return bad_transition("InitError");
         }
-        self.tell(Event::InitFailed(Failure::reported(document, error_type(headers))));
+        self.report(RuntimeReport::InitFailed(InvocationFailure::reported(document, error_type(headers))));
         accepted()
     }
 
-    fn answered(&self, answer: Result<Bytes, Failure>) -> Response<Full<Bytes>> {
+    fn answered(&self, answer: Result<Bytes, InvocationFailure>) -> Response<Full<Bytes>> {
         *lock(&self.phase) = Phase::Answered;
-        self.tell(Event::Answered(answer));
+        self.report(RuntimeReport::Answered(answer));
         accepted()
     }
 
-    /// Why the runtime may not answer this invocation now, if so.
+    /// The refusal of an answer to this invocation where the runtime may not send it now.
     fn refuse(&self, request_id: &str, to: &str) -> Option<Response<Full<Bytes>>> {
         match &*lock(&self.phase) {
             Phase::Invoked(current) if current == request_id => None,
@@ -248,19 +248,19 @@ impl Shared {
         }
     }
 
-    fn tell(&self, event: Event) {
-        // Nobody listens any more where the environment is about to end.
+    fn report(&self, event: RuntimeReport) {
+        // The receiver may be dropped already where the environment is about to end.
         let _ = self.events.send(event);
     }
 }
 
-/// Whether a browser sent it for a page: they say so.
-fn is_of_a_page(headers: &HeaderMap) -> bool {
+/// Whether a browser sent the request for a page: browsers set these headers.
+fn is_from_browser(headers: &HeaderMap) -> bool {
     ["origin", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name))
 }
 
-fn strangers() -> Response<Full<Bytes>> {
-    error(StatusCode::FORBIDDEN, "Forbidden", "The Runtime API is there for the function's own process alone")
+fn not_the_owner() -> Response<Full<Bytes>> {
+    error(StatusCode::FORBIDDEN, "Forbidden", "The Runtime API accepts calls of the function's own process only")
 }
 
 enum Unread {
@@ -268,19 +268,19 @@ enum Unread {
     Cut,
 }
 
-/// Reads a body to its end, even where it is too long or will be refused: a connection with an unread body would have
-/// to be closed, and the runtime would hear of that rather than of the refusal.
+/// Reads a body to its end, even where it is too long or will be refused: a connection with an unread body would have to be
+/// closed, and the runtime would see that instead of the refusal.
 async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut bytes = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else { continue };
         length += data.len();
-        if length <= LONGEST_RESULT {
+        if length <= MAX_RESULT {
             bytes.extend_from_slice(&data);
         }
     }
-    if length > LONGEST_RESULT { Err(Unread::TooLong) } else { Ok(bytes.freeze()) }
+    if length > MAX_RESULT { Err(Unread::TooLong) } else { Ok(bytes.freeze()) }
 }
 
 fn error_type(headers: &HeaderMap) -> Option<&str> {
@@ -296,7 +296,7 @@ fn bad_transition(to: &str) -> Response<Full<Bytes>> {
     error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
 }
 
-fn cut() -> Response<Full<Bytes>> {
+fn unreadable_body() -> Response<Full<Bytes>> {
     error(StatusCode::BAD_REQUEST, "BadRequest", "The request's body could not be read")
 }
 

@@ -1,6 +1,6 @@
-//! A file system of a function's own, as on Lambda: its code at `/var/task`, read-only, and a `/tmp` of limited size that no
-//! other process sees. Linux has the means for that, mount namespaces, also for users without privileges where the system
-//! lets them make a user namespace; elsewhere `probe` says why not, and functions are run without.
+//! A function's own file system, as on Lambda: its code at `/var/task`, read-only, and a private `/tmp` of limited size. It
+//! uses mount namespaces of Linux, which unprivileged users can create where the system permits user namespaces. Elsewhere
+//! `probe` returns the reason why not, and functions run without it.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -10,19 +10,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
-pub use linux::{Plan, probe};
+pub use linux::{MountPlan, probe};
 
-/// Where a function finds its code in its own file system.
+/// The code's folder in a function's own file system.
 pub const TASK: &str = "/var/task";
 
-/// Where it finds room for files.
+/// The folder for temporary files in it.
 pub const TMP: &str = "/tmp";
 
-/// Where the names lead that APIs have on AWS: an address of loopback at which nobody listens. A connection there is refused
-/// at once, rather than answered by an API of the same name on AWS, and whoever reads the refusal knows this address.
-pub const NOWHERE: &str = "127.0.4.43";
+/// The address of the APIs' AWS host names inside a function's file system: a loopback address without a server. A connection
+/// is refused at once, instead of reaching an API of the same name on AWS, and the address identifies the refusal in logs.
+pub const REFUSING_ADDRESS: &str = "127.0.4.43";
 
-/// What a file system is made of, beside what the machine has.
+/// How a function's file system differs from the machine's.
 pub struct Layout<'a> {
     /// The folder with the function's code, absolute.
     pub code: &'a Path,
@@ -30,31 +30,31 @@ pub struct Layout<'a> {
     pub lambda: &'a Path,
     /// The size of `/tmp` in MB.
     pub storage: u32,
-    /// Paths that stay what they are, even below `/tmp`.
+    /// Paths of the machine's that stay accessible, even below `/tmp`.
     pub needed: Vec<PathBuf>,
-    /// Host names that lead [`NOWHERE`].
+    /// Host names that resolve to [`REFUSING_ADDRESS`].
     pub names: Vec<String>,
 }
 
-/// Whether functions can have file systems of their own: tries it. Blocks.
+/// Tests whether functions can have their own file systems. Blocks.
 ///
 /// # Errors
-/// In words, why they cannot.
+/// The reason why they cannot.
 #[cfg(not(target_os = "linux"))]
 pub fn probe(_lambda: &Path) -> Result<(), String> {
     Err("only Linux has mount namespaces".to_owned())
 }
 
-/// The way to a file system; there is none here.
+/// The steps to a function's file system; not available on this system.
 #[cfg(not(target_os = "linux"))]
-pub struct Plan;
+pub struct MountPlan;
 
 #[cfg(not(target_os = "linux"))]
-impl Plan {
+impl MountPlan {
     /// Always fails.
     ///
     /// # Errors
-    /// That this is not Linux.
+    /// Always: this is not Linux.
     pub fn new(_layout: &Layout<'_>) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }

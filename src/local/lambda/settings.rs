@@ -1,15 +1,15 @@
-//! A function's settings: what a caller has configured, and Lambda's defaults for the rest.
+//! A function's settings: the caller's configuration, and Lambda's defaults for the rest.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::change::{Change, LoggingChange};
+use super::change::{LoggingChange, SettingsChange};
 use super::error::{self, constraint};
 use crate::local::wire::ApiError;
 
-/// A function's settings, complete.
+/// A function's complete settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub runtime: String,
@@ -20,7 +20,7 @@ pub struct Settings {
     pub timeout: u32,
     /// MB.
     pub memory_size: u32,
-    /// `None` until a caller has given any: only then does Lambda show the member.
+    /// `None` until a caller has set any: only then Lambda shows the member.
     pub environment: Option<BTreeMap<String, String>>,
     pub architecture: String,
     /// MB.
@@ -53,8 +53,8 @@ impl Settings {
     /// The settings of a new function.
     ///
     /// # Errors
-    /// Lambda's refusal of what is missing or outside its limits.
-    pub fn new(function: &str, architectures: Option<&[String]>, change: Change) -> Result<Self, ApiError> {
+    /// Lambda's refusal of a missing setting, or of a value outside its limits.
+    pub fn new(function: &str, architectures: Option<&[String]>, change: SettingsChange) -> Result<Self, ApiError> {
         if change.role.is_none() {
             let missing = "Value null at 'role' failed to satisfy constraint: Member must not be null";
             return Err(error::validation(&[missing.to_owned()]));
@@ -85,11 +85,11 @@ impl Settings {
         defaults.with(change)
     }
 
-    /// These settings with a change made to them.
+    /// These settings with a change applied.
     ///
     /// # Errors
-    /// Lambda's refusal of what is outside its limits, or of what the local cloud does not have.
-    pub fn with(mut self, change: Change) -> Result<Self, ApiError> {
+    /// Lambda's refusal of a value outside its limits, or of a feature that the local cloud does not have.
+    pub fn with(mut self, change: SettingsChange) -> Result<Self, ApiError> {
         change.check()?;
         self.runtime = change.runtime.unwrap_or(self.runtime);
         self.role = change.role.unwrap_or(self.role);
@@ -106,7 +106,7 @@ impl Settings {
         Ok(self)
     }
 
-    /// The members of `FunctionConfiguration` that these settings are.
+    /// The settings as members of `FunctionConfiguration`.
     pub fn members(&self, region: &str) -> Value {
         let mut members = json!({
             "Runtime": self.runtime,
@@ -134,7 +134,7 @@ impl Logging {
     fn with(mut self, change: LoggingChange) -> Result<Self, ApiError> {
         self.log_group = change.log_group.unwrap_or(self.log_group);
         match change.log_format.as_deref() {
-            // JSON brings the levels with it, text has none.
+            // The JSON format sets default levels, the text format has none.
             Some("JSON") if self.log_format == LogFormat::Text => {
                 self.log_format = LogFormat::Json;
                 self.application_log_level = Some("INFO".to_owned());
@@ -159,7 +159,7 @@ impl Logging {
     }
 }
 
-/// The one architecture of a request; `None` where it gives none.
+/// The architecture in a request; `None` where it has none.
 ///
 /// # Errors
 /// `ValidationException` for an unknown architecture, or for more or fewer than one.
@@ -176,7 +176,7 @@ pub fn architecture(given: Option<&[String]>) -> Result<Option<String>, ApiError
     Err(error::validation(&[constraint(&format!("[{}]", given.join(", ")), "architectures", rule)]))
 }
 
-/// The ARN of a runtime's version. AWS's are digests of images that nobody outside sees; ours is one of the name.
+/// The ARN of a runtime's version. AWS's contain digests of internal images; ours contains a digest of the name.
 pub fn runtime_version_arn(runtime: &str, region: &str) -> String {
     use sha2::{Digest, Sha256};
     format!("arn:aws:lambda:{region}::runtime:{}", hex::encode(Sha256::digest(runtime)))
@@ -186,7 +186,7 @@ pub fn runtime_version_arn(runtime: &str, region: &str) -> String {
 mod tests {
     use super::*;
 
-    fn change(value: Value) -> Change {
+    fn change(value: Value) -> SettingsChange {
         serde_json::from_value(value).unwrap()
     }
 
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_lambdas_default() {
+    fn absent_settings_have_lambdas_defaults() {
         let members = chat().members("us-east-1");
         assert_eq!(members["Timeout"], 3);
         assert_eq!(members["MemorySize"], 128);

@@ -1,4 +1,4 @@
-//! What this Lambda knows of every function, and what of it survives a restart: all of it.
+//! The state of all functions; all of it is persisted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::error;
 use super::name::{FunctionId, LATEST, Reference};
-use super::packages::Code;
+use super::packages::CodeArchive;
 use super::policy::Policy;
 use super::settings::Settings;
-use crate::local::store::{Kept, Store};
+use crate::local::store::{PersistedState, Store};
 use crate::local::wire::ApiError;
 
 /// The name of the state's file.
@@ -27,53 +27,53 @@ pub struct State {
     regions: BTreeMap<String, BTreeMap<String, Function>>,
 }
 
-/// One function with everything that hangs on it.
+/// One function with its versions, aliases, policies and tags.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Function {
     pub latest: Version,
     /// Published versions.
     pub versions: BTreeMap<u64, Version>,
-    /// The newest number given to a version: numbers are never given twice.
+    /// The last number given to a version: numbers are never reused.
     pub last_version: u64,
     pub aliases: BTreeMap<String, Alias>,
     /// Resource policies by qualifier; the function's own is under the empty one.
     pub policies: BTreeMap<String, Policy>,
     pub tags: BTreeMap<String, String>,
     pub reserved_concurrency: Option<u32>,
-    /// The description that `$LATEST` had when the newest version was published: the version may have one of its own.
+    /// The description of `$LATEST` when the newest version was published: the version may have its own description.
     #[serde(default)]
     pub published_description: Option<String>,
 }
 
-/// `$LATEST` or a published version. Its states follow from the clock, so they need no timers and survive a restart.
+/// `$LATEST` or a published version. Its states are computed from the clock, so they need no timers and survive a restart.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Version {
     pub deployment: Deployment,
-    /// What is run while an update is in progress.
+    /// The deployment that runs while an update is in progress.
     previous: Option<Box<Deployment>>,
-    /// When `Pending` ends and when the last update is through, in milliseconds since the epoch.
+    /// When `Pending` ends and when the last update finishes, in milliseconds since the epoch.
     active_at: i64,
     updated_at: i64,
     #[serde(default = "Revision::new")]
     revision: Revision,
 }
 
-/// What `RevisionId` shows: one id until the state that a change began is over, another one from then on. Recorded
+/// The `RevisionId`: one id until the transient state after a change ends, another one from then on. Recorded
 /// answers of AWS (LocalStack's snapshots of `test_function_revisions_*`): `$LATEST` has another id after each change of
 /// its code, configuration or policy, after each version that is published from it, and again when it has become
-/// `Active` or an update is through; a published version keeps its id when it becomes `Active`.
+/// `Active` or an update has finished; a published version keeps its id when it becomes `Active`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Revision {
     passing: String,
     settled: String,
 }
 
-/// Code and settings that belong together: what an execution environment is made from.
+/// Code and settings of one version: an execution environment runs one deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     pub settings: Settings,
-    pub code: Code,
-    /// Tells deployments apart: environments are pooled by it. `Version::revision_id` is what callers see.
+    pub code: CodeArchive,
+    /// Identifies a deployment: environments are pooled by it. `Version::revision_id` is what callers see.
     pub revision_id: String,
     pub last_modified: String,
 }
@@ -117,7 +117,7 @@ impl State {
         self.regions.get_mut(&id.region)?.remove(&id.name)
     }
 
-    /// The version that a caller means, with its number.
+    /// The version that a reference selects, with its number.
     ///
     /// # Errors
     /// `ResourceNotFoundException` for an unknown function, version or alias.
@@ -149,7 +149,7 @@ impl Function {
         if number == LATEST { Some(&self.latest) } else { self.versions.get(&number.parse().ok()?) }
     }
 
-    /// Whether any version still runs the deployment with this revision id.
+    /// Whether any version still uses the deployment with this revision id.
     pub fn serves(&self, revision_id: &str) -> bool {
         let now = now();
         std::iter::once(&self.latest)
@@ -159,19 +159,19 @@ impl Function {
 }
 
 impl Version {
-    /// `$LATEST` of a new function, which is `Pending` for the given time.
+    /// `$LATEST` of a new function, `Pending` for the given time.
     pub fn new(deployment: Deployment, pending: Duration) -> Self {
         let active_at = now() + pending.as_millis() as i64;
         Self { deployment, previous: None, active_at, updated_at: 0, revision: Revision::new() }
     }
 
-    /// A published version, which is `Pending` for the given time.
+    /// A published version, `Pending` for the given time.
     pub fn published(deployment: Deployment, pending: Duration) -> Self {
         let id = Uuid::new_v4().to_string();
         Self { revision: Revision { passing: id.clone(), settled: id }, ..Self::new(deployment, pending) }
     }
 
-    /// Puts a new deployment in the place of this one; until `updating` has passed, the old one serves.
+    /// Replaces the deployment; until `updating` has passed, the old one still runs.
     pub fn update(&mut self, deployment: Deployment, updating: Duration) {
         let old = std::mem::replace(&mut self.deployment, deployment);
         self.previous = Some(Box::new(old));
@@ -179,12 +179,12 @@ impl Version {
         self.revise();
     }
 
-    /// Gives the version another `RevisionId`.
+    /// Gives the version a new `RevisionId`.
     pub fn revise(&mut self) {
         self.revision = Revision::new();
     }
 
-    /// The `RevisionId` at this moment.
+    /// The current `RevisionId`.
     pub fn revision_id(&self) -> &str {
         self.revision_id_at(now())
     }
@@ -193,7 +193,7 @@ impl Version {
         if now < self.active_at || now < self.updated_at { &self.revision.passing } else { &self.revision.settled }
     }
 
-    /// What an invocation at `now` runs.
+    /// The deployment that an invocation at `now` runs.
     pub fn serving(&self, now: i64) -> &Deployment {
         match &self.previous {
             Some(previous) if now < self.updated_at => previous,
@@ -226,8 +226,8 @@ impl Version {
         Ok(())
     }
 
-    /// `FunctionConfiguration` but for the members that only single functions show, as `ListFunctions` answers it.
-    /// `arn` is the ARN that the caller asked for.
+    /// `FunctionConfiguration` as in `ListFunctions`, without the members that only `GetFunction` and others return. `arn` is the
+    /// ARN in the caller's form.
     pub fn listed(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
         let deployment = &self.deployment;
         let mut members = json!({
@@ -250,7 +250,7 @@ impl Version {
     pub fn configuration(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
         let mut members = self.listed(id, arn, number);
         members["RuntimeVersionConfig"] = self.deployment.settings.members(&id.region)["RuntimeVersionConfig"].take();
-        // Of one moment with the states.
+        // One time for all states below.
         let now = now();
         members["RevisionId"] = json!(self.revision_id_at(now));
         let creating = [("Reason", "The function is being created."), ("ReasonCode", "Creating")];
@@ -280,21 +280,21 @@ impl Revision {
 }
 
 impl Deployment {
-    /// A deployment made now.
-    pub fn new(settings: Settings, code: Code) -> Self {
+    /// A deployment that is created now.
+    pub fn new(settings: Settings, code: CodeArchive) -> Self {
         Self { settings, code, revision_id: Uuid::new_v4().to_string(), last_modified: lambda_date() }
     }
 }
 
 /// The state in memory and on disk.
-pub type Registry = Kept<State>;
+pub type Registry = PersistedState<State>;
 
 /// Loads what was last saved.
 ///
 /// # Errors
-/// When the file is there and cannot be read.
+/// When the file exists and cannot be read.
 pub fn open(store: Store) -> io::Result<Registry> {
-    Kept::open(store, FILE, |error| error::service(format!("cannot save Lambda's state: {error}")))
+    PersistedState::open(store, FILE, |error| error::service(format!("cannot save Lambda's state: {error}")))
 }
 
 /// Milliseconds since the epoch.

@@ -11,7 +11,7 @@ use super::name::{FunctionId, Reference};
 use crate::local::wire::{ApiError, Request, Response};
 
 /// How many tags a resource can have (Lambda developer guide, tags).
-const MOST: usize = 50;
+const MAX_TAGS: usize = 50;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -58,12 +58,12 @@ impl Lambda {
     }
 }
 
-/// Whether a resource may have these tags.
+/// Checks the tags of a resource.
 ///
 /// # Errors
-/// `InvalidParameterValueException` where they are too many, too long or not the caller's to give.
+/// `InvalidParameterValueException` where they are too many, too long, or reserved by AWS.
 pub fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    if tags.len() > MOST {
+    if tags.len() > MAX_TAGS {
         return Err(error::invalid("Number of tags exceeds resource tag limit."));
     }
     for (key, value) in tags {

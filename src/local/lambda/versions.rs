@@ -15,7 +15,7 @@ use super::state::{Alias, Deployment, Function, Version};
 use crate::local::wire::{ApiError, Request, Response};
 
 /// The longest description of a version or an alias, in characters (service model).
-const LONGEST_DESCRIPTION: usize = 256;
+const MAX_DESCRIPTION: usize = 256;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -46,7 +46,7 @@ impl Lambda {
     pub(super) fn publish_version(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
         let publish: Publish = request.json()?;
         check_description(publish.description.as_deref())?;
-        let pending = self.shell.conditions.eventual.function_pending;
+        let pending = self.context.conditions.eventual.function_pending;
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.may_change(id, publish.revision_id.as_deref())?;
@@ -134,7 +134,7 @@ impl Lambda {
         })
     }
 
-    /// Deleting an alias that is not there is no error.
+    /// Deleting an unknown alias is no error.
     pub(super) fn delete_alias(&self, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
@@ -146,8 +146,8 @@ impl Lambda {
 }
 
 impl Function {
-    /// Publishes `$LATEST` and gives the version's number; the newest version's, if nothing has changed since. A change
-    /// of `$LATEST`'s description is one; a description for the version alone is none (recorded answers of AWS).
+    /// Publishes `$LATEST` and returns the version's number; the newest version's, if nothing has changed since. A new
+    /// description of `$LATEST` counts as a change, one for the version alone does not (recorded answers of AWS).
     pub fn publish(&mut self, description: Option<String>, pending: Duration) -> String {
         let latest = &self.latest.deployment;
         if let Some((number, newest)) = self.versions.last_key_value() {
@@ -170,7 +170,7 @@ impl Function {
         self.last_version.to_string()
     }
 
-    /// `$LATEST`, then the published versions, as lists show them, with what they are sorted by.
+    /// `$LATEST`, then the published versions, as in lists, each with its sort key.
     pub fn listed(&self, id: &FunctionId) -> Vec<(String, Value)> {
         let latest = (0, LATEST.to_owned(), &self.latest);
         let published = self.versions.iter().map(|(number, version)| (*number, number.to_string(), version));
@@ -182,7 +182,7 @@ impl Function {
             .collect()
     }
 
-    /// Deletes a published version; one that is not there is no error.
+    /// Deletes a published version; an unknown one is no error.
     ///
     /// # Errors
     /// `ResourceConflictException` where an alias names it.
@@ -205,7 +205,7 @@ impl Function {
         Ok(())
     }
 
-    /// An alias with a change made to it.
+    /// An alias with a change applied.
     fn changed(&self, id: &FunctionId, mut alias: Alias, change: AliasChange) -> Result<Alias, ApiError> {
         alias.function_version = change.function_version.unwrap_or(alias.function_version);
         alias.description = change.description.unwrap_or(alias.description);
@@ -225,9 +225,9 @@ impl Function {
 /// # Errors
 /// `ValidationException` for a description of a version or an alias that is too long.
 fn check_description(description: Option<&str>) -> Result<(), ApiError> {
-    match description.filter(|text| text.chars().count() > LONGEST_DESCRIPTION) {
+    match description.filter(|text| text.chars().count() > MAX_DESCRIPTION) {
         Some(text) => {
-            let rule = format!("Member must have length less than or equal to {LONGEST_DESCRIPTION}");
+            let rule = format!("Member must have length less than or equal to {MAX_DESCRIPTION}");
             Err(error::validation(&[constraint(text, "description", &rule)]))
         }
         None => Ok(()),
@@ -235,7 +235,7 @@ fn check_description(description: Option<&str>) -> Result<(), ApiError> {
 }
 
 impl AliasChange {
-    /// Whether its members are ones that Lambda takes (service model).
+    /// Checks its members against the service model.
     ///
     /// # Errors
     /// `ValidationException`.
@@ -261,7 +261,7 @@ impl Routing {
         if !(0.0..=1.0).contains(&weight) {
             let rule = "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member \
                         must have value greater than or equal to 0.0, Member must not be null]";
-            // As Java writes a double: 2.0.
+            // The format of a Java double: 2.0.
             let value = format!("{{{version}={weight:?}}}");
             return Err(error::validation(&[constraint(&value, "routingConfig.additionalVersionWeights", rule)]));
         }

@@ -1,5 +1,5 @@
-//! Code that functions run from and may not change, where they have no file system of their own: its permissions say so while
-//! one of them runs. They let go afterwards, since who deletes the data folder would be refused as well.
+//! Write protection of code that functions run from, where they have no file system of their own: its folder is read-only while
+//! one of them runs. Afterwards it becomes writable again, since the user could not delete the data folder otherwise.
 
 use std::collections::HashMap;
 use std::fs::{self, Permissions};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use crate::local::conditions::lock;
 use crate::machine::own_folder;
 
-/// The folders that are protected, each with how many want that. Clones are the same.
+/// The protected folders, each with the number of its [`Protected`] guards. Clones share them.
 #[derive(Clone, Default)]
 pub struct WriteProtection(Arc<Mutex<HashMap<PathBuf, usize>>>);
 
@@ -22,7 +22,7 @@ pub struct Protected {
 }
 
 impl WriteProtection {
-    /// Protects a folder and all in it; where a file system has no permissions, the log says so. Blocks.
+    /// Protects a folder with its content; a failure is logged. Blocks.
     pub fn protect(&self, folder: &Path) -> Protected {
         let mut all = lock(&self.0);
         if !all.contains_key(folder)
@@ -42,7 +42,7 @@ impl Drop for Protected {
         *count -= 1;
         if *count == 0 {
             all.remove(&self.folder);
-            // It fails where the folder is gone, and nobody needs it then.
+            // It fails where the folder was deleted, and is not needed then.
             let _ = own_folder::make_writable(&self.folder);
         }
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_read_only_as_long_as_one_runs_from_it() {
+    fn code_is_read_only_while_a_function_runs_from_it() {
         let code = tempfile::tempdir().unwrap();
         let (lib, file) = (code.path().join("lib"), code.path().join("lib/index.js"));
         fs::create_dir(&lib).unwrap();
@@ -93,7 +93,7 @@ mod tests {
         drop(second);
         assert_eq!((mode(code.path()) & 0o200, mode(&lib) & 0o200), (0o200, 0o200));
 
-        // As a server leaves it that was killed.
+        // A server that was killed leaves it protected.
         std::mem::forget(protection.protect(code.path()));
         own_folder::remove(code.path()).unwrap();
     }

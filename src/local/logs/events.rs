@@ -3,27 +3,27 @@
 use serde_json::{Map, Value, json};
 
 use super::super::clock::now_millis;
-use super::super::seams::LogEvent;
+use super::super::ports::LogEvent;
 use super::super::wire::ApiError;
 use super::journal::{Event, Position, Stream, read};
 use super::pattern::Pattern;
-use super::{Answer, Books, Input, bad_token, constraint, groups, invalid, no_stream, page, required, unavailable};
+use super::{Answer, Input, LogStore, bad_token, constraint, groups, invalid, no_stream, page, required, unavailable};
 
 const HOUR: i64 = 3600 * 1000;
 
 /// Quotas of CloudWatch Logs: events in one call, bytes in one call (26 for each event beside its text), bytes of
 /// events in one answer.
-const EVENTS: usize = 10_000;
-const BATCH_BYTES: usize = 1_048_576;
-const ANSWER_BYTES: usize = 1_048_576;
+const MAX_BATCH_EVENTS: usize = 10_000;
+const MAX_BATCH_BYTES: usize = 1_048_576;
+const MAX_ANSWER_BYTES: usize = 1_048_576;
 
-pub fn create_log_stream(books: &Books, region: &str, input: Input) -> Answer {
+pub fn create_log_stream(store: &LogStore, region: &str, input: Input) -> Answer {
     let (group, stream) = (input.group_name()?, input.stream_name()?);
     if stream.is_empty() || stream.len() > 512 || stream.contains([':', '*']) {
         let rule = "Member must satisfy regular expression pattern: [^:*]*";
         return Err(constraint(&format!("Value '{stream}'"), "logStreamName", rule));
     }
-    books.journal(&books.group(region, &group)?, |journal| {
+    store.journal(&store.group(region, &group)?, |journal| {
         if journal.streams.contains_key(&stream) {
             let message = "The specified log stream already exists";
             return Err(ApiError::new(400, "ResourceAlreadyExistsException", message));
@@ -33,16 +33,16 @@ pub fn create_log_stream(books: &Books, region: &str, input: Input) -> Answer {
     Ok(json!({}))
 }
 
-pub fn delete_log_stream(books: &Books, region: &str, input: Input) -> Answer {
+pub fn delete_log_stream(store: &LogStore, region: &str, input: Input) -> Answer {
     let (group, stream) = (input.group_name()?, input.stream_name()?);
-    books.journal(&books.group(region, &group)?, |journal| {
+    store.journal(&store.group(region, &group)?, |journal| {
         journal.streams.get(&stream).ok_or_else(no_stream)?;
         journal.delete_stream(&stream).map_err(unavailable)
     })?;
     Ok(json!({}))
 }
 
-pub fn describe_log_streams(books: &Books, region: &str, input: Input) -> Answer {
+pub fn describe_log_streams(store: &LogStore, region: &str, input: Input) -> Answer {
     let name = input.group()?;
     let limit = input.limit(50)?;
     let by_time = match input.order_by.as_deref() {
@@ -57,7 +57,7 @@ pub fn describe_log_streams(books: &Books, region: &str, input: Input) -> Answer
     if by_time && prefix.is_some() {
         return Err(invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
     }
-    let mut streams: Vec<(String, Stream)> = books.journal(&books.group(region, &name)?, |journal| {
+    let mut streams: Vec<(String, Stream)> = store.journal(&store.group(region, &name)?, |journal| {
         let wanted = journal.streams.iter().filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)));
         Ok(wanted.map(|(name, stream)| (name.clone(), stream.clone())).collect())
     })?;
@@ -99,9 +99,9 @@ fn described(group_arn: &str, name: &str, stream: &Stream) -> Value {
     described
 }
 
-pub fn put_log_events(books: &Books, region: &str, input: Input) -> Answer {
-    let (group, stream) = (books.group(region, &input.group_name()?)?, input.stream_name()?);
-    books.check_streams(&group, [&stream])?;
+pub fn put_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
+    let (group, stream) = (store.group(region, &input.group_name()?)?, input.stream_name()?);
+    store.check_streams(&group, [&stream])?;
     required(input.log_events.as_ref(), "logEvents")?;
     let events: Vec<LogEvent> = input
         .log_events
@@ -110,9 +110,9 @@ pub fn put_log_events(books: &Books, region: &str, input: Input) -> Answer {
         .map(|event| LogEvent { timestamp: event.timestamp, message: event.message })
         .collect();
     check_batch(&events)?;
-    let (accepted, rejected) = sift(events, now_millis(), group.expired(now_millis()));
-    books.journal(&group, |journal| journal.append(&stream, accepted, now_millis()).map_err(unavailable))?;
-    // Sequence tokens have had no meaning since 2023 and are still sent.
+    let (accepted, rejected) = reject_by_time(events, now_millis(), group.expired(now_millis()));
+    store.journal(&group, |journal| journal.append(&stream, accepted, now_millis()).map_err(unavailable))?;
+    // Sequence tokens have been ignored since 2023 but are still returned.
     let token = id((now_millis(), 0));
     let mut answer = json!({ "nextSequenceToken": token });
     if !rejected.is_empty() {
@@ -121,13 +121,13 @@ pub fn put_log_events(books: &Books, region: &str, input: Input) -> Answer {
     Ok(answer)
 }
 
-/// What a batch as a whole must satisfy.
+/// Checks a batch as a whole.
 fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
     if events.is_empty() {
         return Err(constraint("Value '[]'", "logEvents", "Member must have length greater than or equal to 1"));
     }
-    if events.len() > EVENTS {
-        let rule = format!("Member must have length less than or equal to {EVENTS}");
+    if events.len() > MAX_BATCH_EVENTS {
+        let rule = format!("Member must have length less than or equal to {MAX_BATCH_EVENTS}");
         return Err(constraint("Value", "logEvents", &rule));
     }
     if let Some(index) = events.iter().position(|event| event.message.is_empty()) {
@@ -135,8 +135,8 @@ fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
         return Err(constraint("Value ''", &member, "Member must have length greater than or equal to 1"));
     }
     let bytes: usize = events.iter().map(|event| event.message.len() + 26).sum();
-    if bytes > BATCH_BYTES {
-        return Err(invalid(format!("Upload too large: {bytes} bytes exceeds limit of {BATCH_BYTES}")));
+    if bytes > MAX_BATCH_BYTES {
+        return Err(invalid(format!("Upload too large: {bytes} bytes exceeds limit of {MAX_BATCH_BYTES}")));
     }
     if !events.is_sorted_by_key(|event| event.timestamp) {
         return Err(invalid("Log events in a single PutLogEvents request must be in chronological order."));
@@ -149,8 +149,9 @@ fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Takes out what is too old (14 days), expired by the group's retention, or too new (2 hours); says so by index.
-fn sift(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<String, Value>) {
+/// Removes events that are too old (14 days), expired by the group's retention, or too new (2 hours), and reports them by
+/// index.
+fn reject_by_time(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<String, Value>) {
     let before = |limit: i64| events.partition_point(|event| event.timestamp < limit);
     let expired = before(retention);
     let old = before(now - 14 * 24 * HOUR);
@@ -169,13 +170,13 @@ fn sift(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<
     (accepted, rejected)
 }
 
-pub fn get_log_events(books: &Books, region: &str, input: Input) -> Answer {
+pub fn get_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
     let (name, stream) = (input.group()?, input.stream_name()?);
     let limit = input.limit(10_000)?;
     let token = input.next_token.as_deref().map(|token| Token::parse(token).ok_or_else(bad_token)).transpose()?;
-    let group = books.group(region, &name)?;
-    books.check_streams(&group, [&stream])?;
-    let (path, expired) = (books.journal_path(&group.id), group.expired(now_millis()));
+    let group = store.group(region, &name)?;
+    store.check_streams(&group, [&stream])?;
+    let (path, expired) = (store.journal_path(&group.id), group.expired(now_millis()));
     let (start, end) = (input.start_time.unwrap_or(i64::MIN), input.end_time.unwrap_or(i64::MAX));
     let mut events = read(&path, |event| {
         // The end is exclusive here.
@@ -199,7 +200,7 @@ pub fn get_log_events(books: &Books, region: &str, input: Input) -> Answer {
         let most = fitting(events.iter().rev(), limit);
         events.drain(..events.len() - most);
     }
-    // At an end, AWS gives back the token it was given.
+    // At an end, AWS returns the token of the request.
     let asked = match token {
         Some(Token::Forward(position) | Token::Backward(position)) => position,
         None => (0, 0),
@@ -217,7 +218,7 @@ pub fn get_log_events(books: &Books, region: &str, input: Input) -> Answer {
     }))
 }
 
-pub fn filter_log_events(books: &Books, region: &str, input: Input) -> Answer {
+pub fn filter_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
     let name = input.group()?;
     let limit = input.limit(10_000)?;
     if input.log_stream_names.is_some() && input.log_stream_name_prefix.is_some() {
@@ -226,9 +227,9 @@ pub fn filter_log_events(books: &Books, region: &str, input: Input) -> Answer {
     let pattern =
         Pattern::parse(&input.filter_pattern).map_err(|why| invalid(format!("Invalid filter pattern: {why}")))?;
     let after = input.next_token.as_deref().map(|token| position(token).ok_or_else(bad_token)).transpose()?;
-    let group = books.group(region, &name)?;
-    books.check_streams(&group, input.log_stream_names.iter().flatten())?;
-    let (path, expired) = (books.journal_path(&group.id), group.expired(now_millis()));
+    let group = store.group(region, &name)?;
+    store.check_streams(&group, input.log_stream_names.iter().flatten())?;
+    let (path, expired) = (store.journal_path(&group.id), group.expired(now_millis()));
     let (start, end) = (input.start_time.unwrap_or(i64::MIN), input.end_time.unwrap_or(i64::MAX));
     let mut events = read(&path, |event| {
         // The end is inclusive here.
@@ -261,7 +262,7 @@ pub fn filter_log_events(books: &Books, region: &str, input: Input) -> Answer {
     Ok(answer)
 }
 
-/// How many of `events` one answer holds: at most `limit`, and no more than its bytes, but one in any case.
+/// How many of `events` fit into one answer: at most `limit` and [`MAX_ANSWER_BYTES`], but at least one.
 fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
     let mut bytes = 0;
     events
@@ -269,12 +270,12 @@ fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
         .enumerate()
         .take_while(|(index, event)| {
             bytes += event.message.len() + 26;
-            *index == 0 || bytes <= ANSWER_BYTES
+            *index == 0 || bytes <= MAX_ANSWER_BYTES
         })
         .count()
 }
 
-/// Where `GetLogEvents` goes on: after an event, or before one.
+/// Where `GetLogEvents` continues: after an event, or before one.
 #[derive(Debug, Clone, Copy)]
 enum Token {
     Forward(Position),

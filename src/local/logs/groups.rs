@@ -5,17 +5,17 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::super::shell::Shell;
+use super::super::context::CloudContext;
 use super::super::wire::ApiError;
-use super::{Answer, Books, Group, Input, constraint, invalid, no_group, page, required};
+use super::{Answer, Group, Input, LogStore, constraint, invalid, no_group, page, required};
 
-/// For how many days events can be kept (`PutRetentionPolicy`, API reference).
+/// The allowed retention periods in days (`PutRetentionPolicy`, API reference).
 const RETENTION_DAYS: [i64; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 const CLASSES: [&str; 3] = ["STANDARD", "INFREQUENT_ACCESS", "DELIVERY"];
 
-pub fn create_log_group(books: &Books, region: &str, input: Input) -> Answer {
+pub fn create_log_group(store: &LogStore, region: &str, input: Input) -> Answer {
     let name = input.group_name()?;
     check_name(&name)?;
     let class = input.log_group_class.unwrap_or_else(|| "STANDARD".to_owned());
@@ -31,7 +31,7 @@ pub fn create_log_group(books: &Books, region: &str, input: Input) -> Answer {
         tags,
         ..Group::new()
     };
-    books.regions.change(|regions| {
+    store.regions.change(|regions| {
         let groups = regions.entry(region.to_owned()).or_default();
         if groups.contains_key(&name) {
             let message = "The specified log group already exists";
@@ -42,9 +42,9 @@ pub fn create_log_group(books: &Books, region: &str, input: Input) -> Answer {
     })
 }
 
-pub fn delete_log_group(books: &Books, region: &str, input: Input) -> Answer {
+pub fn delete_log_group(store: &LogStore, region: &str, input: Input) -> Answer {
     let name = input.group_name()?;
-    let removed = books.regions.change(|regions| {
+    let removed = store.regions.change(|regions| {
         let groups = regions.get_mut(region).ok_or_else(no_group)?;
         if groups.get(&name).ok_or_else(no_group)?.deletion_protected {
             let message = "The log group cannot be deleted because deletion protection is enabled.";
@@ -52,23 +52,23 @@ pub fn delete_log_group(books: &Books, region: &str, input: Input) -> Answer {
         }
         groups.remove(&name).ok_or_else(no_group)
     })?;
-    books.remove_journal(&removed)?;
+    store.remove_journal(&removed)?;
     Ok(json!({}))
 }
 
-pub fn describe_log_groups(books: &Books, region: &str, input: Input) -> Answer {
+pub fn describe_log_groups(store: &LogStore, region: &str, input: Input) -> Answer {
     let limit = input.limit(50)?;
     let (prefix, pattern) = (input.log_group_name_prefix, input.log_group_name_pattern);
     if prefix.is_some() && pattern.is_some() {
         return Err(invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."));
     }
-    let regions = books.regions.now();
+    let regions = store.regions.now();
     let groups = regions.get(region).into_iter().flatten().filter(|(name, group)| {
         prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
             && pattern.as_ref().is_none_or(|pattern| name.contains(pattern.as_str()))
             && input.log_group_class.as_ref().is_none_or(|class| *class == group.class)
     });
-    let described = groups.map(|(name, group)| (name.clone(), described(books, region, name, group))).collect();
+    let described = groups.map(|(name, group)| (name.clone(), described(store, region, name, group))).collect();
     let (groups, next) = page(described, input.next_token.as_deref(), limit)?;
     let mut answer = json!({ "logGroups": groups });
     if let Some(next) = next {
@@ -77,7 +77,7 @@ pub fn describe_log_groups(books: &Books, region: &str, input: Input) -> Answer 
     Ok(answer)
 }
 
-fn described(books: &Books, region: &str, name: &str, group: &Group) -> Value {
+fn described(store: &LogStore, region: &str, name: &str, group: &Group) -> Value {
     let arn = arn(region, name);
     let mut described = json!({
         "logGroupName": name,
@@ -86,7 +86,7 @@ fn described(books: &Books, region: &str, name: &str, group: &Group) -> Value {
         "arn": format!("{arn}:*"),
         "logGroupArn": arn,
         "logGroupClass": group.class,
-        "storedBytes": fs::metadata(books.journal_path(&group.id)).map_or(0, |journal| journal.len()),
+        "storedBytes": fs::metadata(store.journal_path(&group.id)).map_or(0, |journal| journal.len()),
         "deletionProtectionEnabled": group.deletion_protected,
     });
     if let Some(days) = group.retention_days {
@@ -98,7 +98,7 @@ fn described(books: &Books, region: &str, name: &str, group: &Group) -> Value {
     described
 }
 
-pub fn put_retention_policy(books: &Books, region: &str, input: Input) -> Answer {
+pub fn put_retention_policy(store: &LogStore, region: &str, input: Input) -> Answer {
     let name = input.group_name()?;
     let days = *required(input.retention_in_days.as_ref(), "retentionInDays")?;
     if !RETENTION_DAYS.contains(&days) {
@@ -106,56 +106,56 @@ pub fn put_retention_policy(books: &Books, region: &str, input: Input) -> Answer
         let rule = format!("Member must satisfy enum value set: [{allowed}]");
         return Err(constraint(&format!("Value '{days}'"), "retentionInDays", &rule));
     }
-    books.change(region, &name, |group| group.retention_days = Some(days))
+    store.change(region, &name, |group| group.retention_days = Some(days))
 }
 
-pub fn delete_retention_policy(books: &Books, region: &str, input: Input) -> Answer {
-    books.change(region, &input.group_name()?, |group| group.retention_days = None)
+pub fn delete_retention_policy(store: &LogStore, region: &str, input: Input) -> Answer {
+    store.change(region, &input.group_name()?, |group| group.retention_days = None)
 }
 
-pub fn put_log_group_deletion_protection(books: &Books, region: &str, input: Input) -> Answer {
+pub fn put_log_group_deletion_protection(store: &LogStore, region: &str, input: Input) -> Answer {
     let protected = *required(input.deletion_protection_enabled.as_ref(), "deletionProtectionEnabled")?;
-    books.change(region, &input.group()?, |group| group.deletion_protected = protected)
+    store.change(region, &input.group()?, |group| group.deletion_protected = protected)
 }
 
-pub fn tag_resource(books: &Books, region: &str, input: Input) -> Answer {
+pub fn tag_resource(store: &LogStore, region: &str, input: Input) -> Answer {
     let added = tags(&input.tags)?;
-    books.change(region, resource(&input)?, |group| group.tags.extend(added))
+    store.change(region, resource(&input)?, |group| group.tags.extend(added))
 }
 
-pub fn tag_log_group(books: &Books, region: &str, input: Input) -> Answer {
+pub fn tag_log_group(store: &LogStore, region: &str, input: Input) -> Answer {
     let added = tags(&input.tags)?;
-    books.change(region, &input.group_name()?, |group| group.tags.extend(added))
+    store.change(region, &input.group_name()?, |group| group.tags.extend(added))
 }
 
-pub fn untag_resource(books: &Books, region: &str, input: Input) -> Answer {
-    books.change(region, resource(&input)?, |group| group.tags.retain(|key, _| !input.tag_keys.contains(key)))
+pub fn untag_resource(store: &LogStore, region: &str, input: Input) -> Answer {
+    store.change(region, resource(&input)?, |group| group.tags.retain(|key, _| !input.tag_keys.contains(key)))
 }
 
-pub fn untag_log_group(books: &Books, region: &str, input: Input) -> Answer {
+pub fn untag_log_group(store: &LogStore, region: &str, input: Input) -> Answer {
     let keys = input.tags.as_array().cloned().unwrap_or_default();
-    books.change(region, &input.group_name()?, |group| {
+    store.change(region, &input.group_name()?, |group| {
         group.tags.retain(|key, _| !keys.iter().any(|gone| gone == key));
     })
 }
 
-pub fn list_tags_for_resource(books: &Books, region: &str, input: Input) -> Answer {
-    Ok(json!({ "tags": books.group(region, resource(&input)?)?.tags }))
+pub fn list_tags_for_resource(store: &LogStore, region: &str, input: Input) -> Answer {
+    Ok(json!({ "tags": store.group(region, resource(&input)?)?.tags }))
 }
 
-pub fn list_tags_log_group(books: &Books, region: &str, input: Input) -> Answer {
-    Ok(json!({ "tags": books.group(region, &input.group_name()?)?.tags }))
+pub fn list_tags_log_group(store: &LogStore, region: &str, input: Input) -> Answer {
+    Ok(json!({ "tags": store.group(region, &input.group_name()?)?.tags }))
 }
 
-/// The group that a resource's ARN names. The ARN comes without the `:*` that `DescribeLogGroups` puts behind its
-/// `arn` (`TagResource`, API reference); with it, it names a group that does not exist.
+/// The group that a resource's ARN names. The ARN has no `:*` at the end, unlike `arn` in the answer of `DescribeLogGroups`
+/// (`TagResource`, API reference); with it, it names a group that does not exist.
 fn resource(input: &Input) -> Result<&str, ApiError> {
     let arn = required(input.resource_arn.as_ref(), "resourceArn")?;
     arn.split_once(":log-group:").map(|(_, name)| name).ok_or_else(no_group)
 }
 
 pub fn arn(region: &str, name: &str) -> String {
-    Shell::arn("logs", region, &format!("log-group:{name}"))
+    CloudContext::arn("logs", region, &format!("log-group:{name}"))
 }
 
 fn tags(sent: &Value) -> Result<BTreeMap<String, String>, ApiError> {

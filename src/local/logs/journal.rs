@@ -1,8 +1,7 @@
-//! The file of one log group: a line of JSON for everything that happened to its streams, only ever appended to.
+//! The append-only file of one log group: one JSON line for each change of its streams and each event.
 //!
-//! In memory stays what lists of streams show; events are read from the file when they are asked for. A write that fails in
-//! the middle, or a process that is killed in one, leaves a torn line: it is cut off before the next write. A file that has
-//! grown too large loses its older half.
+//! Only what lists of streams show is kept in memory; events are read from the file on demand. A write that is interrupted
+//! leaves an incomplete line, which is truncated before the next write. A file over the size limit loses its older half.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -11,28 +10,28 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::seams::LogEvent;
+use super::super::ports::LogEvent;
 use super::super::store::write_atomically;
 
-/// How large a file may become, and how much of its end is kept when it is larger, in bytes.
-const LARGEST: u64 = 16 << 20;
-const KEPT: u64 = LARGEST / 2;
+/// The size limit of a file, and how much of its end is kept when it is exceeded, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
+const KEPT_BYTES: u64 = MAX_BYTES / 2;
 
-/// How many streams outlive their events, the newest of them.
-const EMPTY_STREAMS: usize = 10_000;
+/// How many streams without events are kept; the newest ones.
+const MAX_EMPTY_STREAMS: usize = 10_000;
 
-/// A group's file and what is known of its streams.
+/// A group's file and the state of its streams.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
     path: PathBuf,
-    /// Of the file, in bytes, as far as it is whole.
+    /// The length of the file in bytes, up to the last complete line.
     length: u64,
     /// The number of the next event.
     next: u64,
     pub streams: BTreeMap<String, Stream>,
 }
 
-/// What lists of streams show; times are milliseconds since the epoch.
+/// The attributes of a stream; times are milliseconds since the epoch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stream {
     pub created: i64,
@@ -41,20 +40,20 @@ pub struct Stream {
     pub last_ingestion: Option<i64>,
 }
 
-/// An event as it is kept.
+/// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     pub stream: String,
-    /// Counts up through the group.
+    /// A consecutive number within the group.
     pub number: u64,
-    /// When it happened, as its sender says.
+    /// When it happened, by its sender's clock.
     pub timestamp: i64,
     /// When it was received.
     pub ingested: i64,
     pub message: String,
 }
 
-/// Where an event stands among those of its group: by its time, then in the order received.
+/// The order of events within their group: by time, then by the order received.
 pub type Position = (i64, u64);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,11 +71,11 @@ impl Event {
 }
 
 impl Journal {
-    /// Opens a group's file, if it is there: cuts off a torn last line, and drops what happened before `expired`. No more of
-    /// it is read than is kept of one that is too large.
+    /// Opens a group's file, if it exists: truncates an incomplete last line, and removes events before `expired`. Of a file over
+    /// the size limit only the part to keep is read.
     ///
     /// # Errors
-    /// When the file cannot be read or mended.
+    /// When the file cannot be read or repaired.
     pub fn open(path: PathBuf, expired: i64) -> io::Result<Self> {
         let mut journal = Self { path, ..Self::default() };
         let mut file = match OpenOptions::new().read(true).write(true).open(&journal.path) {
@@ -84,9 +83,9 @@ impl Journal {
             opened => opened?,
         };
         let length = file.metadata()?.len();
-        let too_large = length > LARGEST;
-        let bytes = tail(&mut file, if too_large { KEPT } else { length })?;
-        journal.length = length - (bytes.len() - whole(&bytes)) as u64;
+        let too_large = length > MAX_BYTES;
+        let bytes = tail(&mut file, if too_large { KEPT_BYTES } else { length })?;
+        journal.length = length - (bytes.len() - whole_lines(&bytes)) as u64;
         file.set_len(journal.length)?;
         let mut dropped = too_large;
         let mut kept = Vec::new();
@@ -98,7 +97,7 @@ impl Journal {
                     continue;
                 }
             }
-            journal.note(&line);
+            journal.apply(&line);
             kept.push(line);
         }
         if dropped {
@@ -123,7 +122,7 @@ impl Journal {
         self.write(&[Line::Deleted { stream: stream.to_owned() }])
     }
 
-    /// Adds events to a stream, making it where it is missing.
+    /// Adds events to a stream, and creates it where it is missing.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -150,40 +149,40 @@ impl Journal {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let bytes = written(lines)?;
+        let bytes = serialized(lines)?;
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
         let length = file.metadata()?.len();
         if length > self.length {
-            // What an earlier write left half done.
+            // Removes the remains of an interrupted write.
             file.set_len(self.length)?;
         } else {
             self.length = length;
         }
         if let Err(error) = file.write_all(&bytes) {
-            // Where this fails, too, the next write does it.
+            // If this also fails, the next write repeats it.
             let _ = file.set_len(self.length);
             return Err(error);
         }
         self.length += bytes.len() as u64;
         for line in lines {
-            self.note(line);
+            self.apply(line);
         }
-        if self.length > LARGEST
+        if self.length > MAX_BYTES
             && let Err(error) = self.shorten()
         {
-            // What was to be written is written.
-            tracing::warn!("{} is not shortened: {error}", self.path.display());
+            // Only a warning: the events themselves are written.
+            tracing::warn!("cannot shorten {}: {error}", self.path.display());
         }
         Ok(())
     }
 
-    /// Drops the older half of the file.
+    /// Removes the older half of the file.
     fn shorten(&mut self) -> io::Result<()> {
-        let kept: Vec<Line> = parsed(&tail(&mut File::open(&self.path)?, KEPT)?).collect();
+        let kept: Vec<Line> = parsed(&tail(&mut File::open(&self.path)?, KEPT_BYTES)?).collect();
         self.rewrite(&kept)
     }
 
-    /// Puts these lines in the place of the file's, and before them the streams whose beginnings are no longer there.
+    /// Replaces the file by these lines, preceded by the creation of streams whose own creation line is removed.
     fn rewrite(&mut self, kept: &[Line]) -> io::Result<()> {
         let begun: BTreeSet<&String> = kept
             .iter()
@@ -197,22 +196,22 @@ impl Journal {
             .filter_map(|line| if let Line::Event(event) = line { Some(&event.stream) } else { None })
             .collect();
         let surviving =
-            older.iter().enumerate().filter(|(place, (name, _))| *place < EMPTY_STREAMS || used.contains(name));
+            older.iter().enumerate().filter(|(place, (name, _))| *place < MAX_EMPTY_STREAMS || used.contains(name));
         let created: Vec<Line> = surviving
             .map(|(_, (name, stream))| Line::Created { stream: (*name).clone(), at: stream.created })
             .collect();
-        let bytes = [written(&created)?, written(kept)?].concat();
+        let bytes = [serialized(&created)?, serialized(kept)?].concat();
         write_atomically(&self.path, &bytes)?;
         self.length = bytes.len() as u64;
         self.streams.clear();
         for line in created.iter().chain(kept) {
-            self.note(line);
+            self.apply(line);
         }
         Ok(())
     }
 
-    /// Keeps in mind what a line says of its stream.
-    fn note(&mut self, line: &Line) {
+    /// Updates the state of a line's stream.
+    fn apply(&mut self, line: &Line) {
         match line {
             Line::Created { stream, at } => {
                 self.streams.insert(stream.clone(), Stream { created: *at, ..Stream::default() });
@@ -231,10 +230,10 @@ impl Journal {
     }
 }
 
-/// The events in a group's file that are `wanted`, in the order of their positions.
+/// The events in a group's file for which `wanted` is true, in the order of their positions.
 ///
 /// # Errors
-/// When the file is there and cannot be read.
+/// When the file exists and cannot be read.
 pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Event>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -252,17 +251,17 @@ pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Even
     Ok(events)
 }
 
-/// The lines among these bytes; one that is still being written, or is damaged, is passed over.
+/// The lines in these bytes; incomplete and damaged ones are skipped.
 fn parsed(bytes: &[u8]) -> impl Iterator<Item = Line> {
-    bytes[..whole(bytes)].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+    bytes[..whole_lines(bytes)].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
-/// Where the last whole line ends.
-fn whole(bytes: &[u8]) -> usize {
+/// The end of the last complete line.
+fn whole_lines(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
-/// The last bytes of a file, so many at most, from the beginning of a line.
+/// The last `most` bytes of a file at most, starting at the beginning of a line.
 fn tail(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
@@ -275,7 +274,7 @@ fn tail(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn written(lines: &[Line]) -> io::Result<Vec<u8>> {
+fn serialized(lines: &[Line]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut bytes, line)?;
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_last_line_is_cut_off() {
+    fn an_incomplete_last_line_is_truncated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.jsonl");
         let mut journal = Journal::open(path.clone(), 0).unwrap();
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_write_left_does_not_swallow_the_next() {
+    fn the_remains_of_a_failed_write_do_not_damage_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.jsonl");
         let mut journal = Journal::open(path.clone(), 0).unwrap();
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_without_room_is_said_and_what_was_there_stays() {
+    fn a_full_disk_is_an_error_and_earlier_events_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.jsonl");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
@@ -345,7 +344,7 @@ mod tests {
         let long = "x".repeat(1 << 18);
         for index in 0..200 {
             journal.append(&format!("s{}", index / 50), vec![event(index, &long)], index).unwrap();
-            assert!(fs::metadata(&path).unwrap().len() <= LARGEST + (1 << 19), "{index}");
+            assert!(fs::metadata(&path).unwrap().len() <= MAX_BYTES + (1 << 19), "{index}");
         }
         let kept = read(&path, |_| true).unwrap();
         assert_eq!(kept.last().unwrap().number, 199);
@@ -358,10 +357,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_that_is_too_large_the_end_alone_is_read() {
+    fn only_the_end_of_a_large_file_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.jsonl");
-        let mut bytes = vec![b'?'; LARGEST as usize * 2];
+        let mut bytes = vec![b'?'; MAX_BYTES as usize * 2];
         bytes.push(b'\n');
         let mut journal = Journal::open(folder.path().join("other.jsonl"), 0).unwrap();
         journal.append("s", vec![event(7, "last")], 8).unwrap();
@@ -390,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expired_is_dropped_and_numbers_go_on() {
+    fn expired_events_are_removed_and_numbers_continue() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.jsonl");
         let mut journal = Journal::open(path.clone(), 0).unwrap();

@@ -1,13 +1,13 @@
 //! CloudWatch Logs: groups with their retention and tags, streams, events.
 //!
-//! `groups` and `events` hold the operations, `journal` the file in which a group's events are kept, `pattern` the
-//! filter patterns. Refusals are worded as AWS words them.
+//! `groups` and `events` hold the operations, `journal` the file with a group's events, `pattern` the filter
+//! patterns. Errors have AWS's messages.
 
-mod authorization;
 mod events;
 mod groups;
 mod journal;
 mod pattern;
+mod required_permissions;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +23,9 @@ use serde_json::Value;
 
 use super::clock::now_millis;
 use super::conditions::lock;
-use super::seams::{LogEvent, LogSink};
-use super::shell::Shell;
-use super::store::{Kept, Store};
+use super::context::CloudContext;
+use super::ports::{LogEvent, LogSink};
+use super::store::{PersistedState, Store};
 use super::wire::{ApiError, Protocol, Request, Response, Service};
 use crate::core::iam::need::Need;
 use journal::Journal;
@@ -36,9 +36,9 @@ const TARGET: &str = "Logs_20140328.";
 const FOLDER: &str = "logs";
 
 type Answer = Result<Value, ApiError>;
-type Handler = fn(&Books, &str, Input) -> Answer;
+type Handler = fn(&LogStore, &str, Input) -> Answer;
 
-/// Every operation that is served; each is given the region and the input.
+/// All operations; each gets the region and the input.
 const OPERATIONS: &[(&str, Handler)] = &[
     ("CreateLogGroup", groups::create_log_group),
     ("CreateLogStream", events::create_log_stream),
@@ -63,24 +63,24 @@ const OPERATIONS: &[(&str, Handler)] = &[
 /// The account's logs, in all regions.
 #[derive(Debug)]
 pub struct Logs {
-    books: Arc<Books>,
+    store: Arc<LogStore>,
 }
 
-/// What the operations work on.
+/// The log groups of all regions, and the journals of their events.
 #[derive(Debug)]
-struct Books {
-    store: Store,
-    regions: Kept<Regions>,
-    /// By the ids of their groups. Each is opened when it is first asked for: together they can be large.
+struct LogStore {
+    files: Store,
+    regions: PersistedState<Regions>,
+    /// By the ids of their groups. Each is opened on first use, since together they can be large.
     journals: Mutex<HashMap<String, Arc<Mutex<Option<Journal>>>>>,
 }
 
-/// The groups of each region, by name; kept under `logs` in the store.
+/// The groups of each region, by name; saved as `logs` in the store.
 type Regions = BTreeMap<String, BTreeMap<String, Group>>;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Group {
-    /// Names its journal, so that a group made anew under an old name begins empty.
+    /// The name of its journal. A new id for each group, so that a group with a reused name starts empty.
     id: String,
     /// Milliseconds since the epoch.
     created: i64,
@@ -91,7 +91,7 @@ struct Group {
     tags: BTreeMap<String, String>,
 }
 
-/// The members of every operation's input; each operation reads its own.
+/// The members of all operations' inputs; each operation uses some of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Input {
@@ -117,7 +117,7 @@ struct Input {
     start_from_head: bool,
     start_time: Option<i64>,
     tag_keys: Vec<String>,
-    /// A map where tags are set, a list of keys where `UntagLogGroup` takes them away.
+    /// A map of tags to set; for `UntagLogGroup` a list of keys to remove.
     tags: Value,
 }
 
@@ -128,32 +128,32 @@ struct InputEvent {
 }
 
 impl Logs {
-    /// Opens the logs with what was saved.
+    /// Opens the logs with their saved state.
     ///
     /// # Errors
-    /// When what was saved cannot be read.
-    pub fn open(shell: &Shell) -> io::Result<Arc<Self>> {
-        let store = shell.store.clone();
-        let regions = Kept::open(store.clone(), "logs", unavailable)?;
-        let books = Books { store, regions, journals: Mutex::default() };
-        books.remove_orphans();
-        Ok(Arc::new(Self { books: Arc::new(books) }))
+    /// When the saved state cannot be read.
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
+        let files = context.store.clone();
+        let regions = PersistedState::open(files.clone(), "logs", unavailable)?;
+        let store = LogStore { files, regions, journals: Mutex::default() };
+        store.remove_orphans();
+        Ok(Arc::new(Self { store: Arc::new(store) }))
     }
 }
 
 impl LogSink for Logs {
     fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
-        if let Err(error) = self.books.deliver(region, group, stream, events) {
+        if let Err(error) = self.store.deliver(region, group, stream, events) {
             tracing::warn!(group, stream, "log events are lost: {}", error.message);
         }
     }
 
     fn has_group(&self, region: &str, group: &str) -> bool {
-        self.books.group(region, group).is_ok()
+        self.store.group(region, group).is_ok()
     }
 }
 
-impl Books {
+impl LogStore {
     fn deliver(&self, region: &str, name: &str, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
         let group = match self.group(region, name) {
             Ok(group) => group,
@@ -165,7 +165,7 @@ impl Books {
         self.journal(&group, |journal| journal.append(stream, events, now_millis()).map_err(unavailable))
     }
 
-    /// A group as it is now.
+    /// The current state of a group.
     fn group(&self, region: &str, name: &str) -> Result<Group, ApiError> {
         self.regions
             .read(|regions| regions.get(region).and_then(|groups| groups.get(name)).cloned().ok_or_else(no_group))
@@ -179,7 +179,7 @@ impl Books {
         })
     }
 
-    /// Works with a group's journal, which saves itself.
+    /// Runs `work` on a group's journal, which it locks and opens where necessary. Journals save themselves.
     fn journal<T>(&self, group: &Group, work: impl FnOnce(&mut Journal) -> Result<T, ApiError>) -> Result<T, ApiError> {
         let slot = Arc::clone(lock(&self.journals).entry(group.id.clone()).or_default());
         let mut slot = lock(&slot);
@@ -193,7 +193,7 @@ impl Books {
         work(journal)
     }
 
-    /// That a group has these streams.
+    /// Checks that a group has these streams.
     fn check_streams<'a>(&self, group: &Group, streams: impl IntoIterator<Item = &'a String>) -> Result<(), ApiError> {
         self.journal(group, |journal| {
             let all = streams.into_iter().all(|stream| journal.streams.contains_key(stream));
@@ -201,7 +201,7 @@ impl Books {
         })
     }
 
-    /// Removes the journal of a group that is no more.
+    /// Removes the journal of a deleted group.
     fn remove_journal(&self, group: &Group) -> Result<(), ApiError> {
         lock(&self.journals).remove(&group.id);
         match fs::remove_file(self.journal_path(&group.id)) {
@@ -210,27 +210,28 @@ impl Books {
         }
     }
 
-    /// Removes the journals whose groups are no more: a process was killed between the two, or something was still written.
+    /// Removes the journals of deleted groups: the process was killed between the two deletions, or a late write created the
+    /// file again.
     fn remove_orphans(&self) {
         let regions = self.regions.now();
         let known: Vec<PathBuf> =
             regions.values().flat_map(BTreeMap::values).map(|group| self.journal_path(&group.id)).collect();
-        for entry in fs::read_dir(self.store.path(FOLDER)).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(self.files.path(FOLDER)).into_iter().flatten().flatten() {
             if !known.contains(&entry.path())
                 && let Err(error) = fs::remove_file(entry.path())
             {
-                tracing::warn!("{} is not removed: {error}", entry.path().display());
+                tracing::warn!("cannot remove {}: {error}", entry.path().display());
             }
         }
     }
 
     fn journal_path(&self, id: &str) -> PathBuf {
-        self.store.path(FOLDER).join(format!("{id}.jsonl"))
+        self.files.path(FOLDER).join(format!("{id}.jsonl"))
     }
 }
 
 impl Group {
-    /// A group as it is when nothing is said about it.
+    /// A new group with default settings.
     fn new() -> Self {
         Self {
             id: uuid::Uuid::new_v4().simple().to_string(),
@@ -243,19 +244,19 @@ impl Group {
         }
     }
 
-    /// Before when, at `now`, its events are expired.
+    /// The time before which its events are expired at `now`.
     fn expired(&self, now: i64) -> i64 {
         self.retention_days.map_or(i64::MIN, |days| now - days * 24 * 3600 * 1000)
     }
 }
 
 impl Input {
-    /// The group that the operation is about, given by its name alone.
+    /// The group of the operation, by its name only.
     fn group_name(&self) -> Result<String, ApiError> {
         required(self.log_group_name.as_ref(), "logGroupName").cloned()
     }
 
-    /// The group that the operation is about, given by its name or its identifier (a name or an ARN).
+    /// The group of the operation, by its name or its identifier (a name or an ARN).
     fn group(&self) -> Result<String, ApiError> {
         match (&self.log_group_name, &self.log_group_identifier) {
             (Some(_), Some(_)) => {
@@ -274,7 +275,7 @@ impl Input {
         required(self.log_stream_name.as_ref(), "logStreamName").cloned()
     }
 
-    /// How many to give at most.
+    /// The requested limit of results.
     fn limit(&self, most: i64) -> Result<usize, ApiError> {
         let limit = self.limit.unwrap_or(most);
         if limit < 1 {
@@ -313,7 +314,7 @@ impl Service for Logs {
     }
 
     fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        authorization::needs(operation, request)
+        required_permissions::of(operation, request)
     }
 
     async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
@@ -321,10 +322,10 @@ impl Service for Logs {
             return Err(ApiError::new(400, "UnknownOperationException", ""));
         };
         let input: Input = request.json()?;
-        let books = self.books.clone();
+        let store = self.store.clone();
         let region = request.caller.region;
-        // Events are read from files.
-        let answer = tokio::task::spawn_blocking(move || handler(&books, &region, input)).await;
+        // Blocking, because events are read from files.
+        let answer = tokio::task::spawn_blocking(move || handler(&store, &region, input)).await;
         let answer = answer.map_err(|error| unavailable(io::Error::other(error)))??;
         Ok(Response::json(200, &answer))
     }
@@ -339,7 +340,7 @@ fn page<T>(items: Vec<(String, T)>, token: Option<&str>, most: usize) -> Result<
                 hex::decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(bad_token)?;
             match items.iter().position(|(key, _)| *key == after) {
                 Some(index) => index + 1,
-                // It was deleted meanwhile: go on where it stood.
+                // The item was deleted meanwhile: continue at its position.
                 None => items.partition_point(|(key, _)| *key < after),
             }
         }

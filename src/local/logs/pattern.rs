@@ -1,9 +1,9 @@
 //! Filter patterns for unstructured log events: terms, phrases, `?either` and `-without`.
 //!
-//! Source: "Filter pattern syntax", CloudWatch Logs user guide. Terms are matched as they are written, upper and lower
-//! case apart. The JSON, space-delimited and `%regular expression%` forms are refused, not misread.
+//! Source: "Filter pattern syntax", CloudWatch Logs user guide. Terms are matched literally and
+//! case-sensitively. The JSON, space-delimited and `%regular expression%` forms are refused, not misread.
 
-/// A pattern that was read.
+/// A parsed pattern.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pattern {
     all: Vec<String>,
@@ -12,10 +12,10 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The mistake in it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         if text.starts_with(['{', '[', '%']) {
@@ -39,7 +39,7 @@ impl Pattern {
             list.push(term.to_owned());
             rest = remaining.trim_start();
         }
-        // Beside other terms, those that may or may not be there decide nothing.
+        // Optional terms have no effect beside required or excluded ones.
         if !pattern.all.is_empty() || !pattern.none.is_empty() {
             pattern.any.clear();
         }

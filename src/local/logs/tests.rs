@@ -6,13 +6,13 @@ use super::*;
 use crate::local::wire::Caller;
 
 fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
-    let shell = Shell {
+    let context = CloudContext {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::default(),
         ca_bundle: folder.path().join("ca.pem"),
     };
-    Logs::open(&shell).unwrap()
+    Logs::open(&context).unwrap()
 }
 
 async fn call_in(logs: &Logs, region: &str, operation: &str, input: Value) -> Answer {
@@ -85,7 +85,7 @@ async fn a_group_is_described_after_a_restart_as_before() {
 }
 
 #[tokio::test]
-async fn refusals_are_those_of_aws() {
+async fn errors_have_aws_codes_and_messages() {
     let folder = tempfile::tempdir().unwrap();
     let logs = with_stream(&folder).await;
     let no_group = "The specified log group does not exist.";
@@ -249,7 +249,7 @@ async fn events_are_read_forward_and_backward() {
     let end = get(json!({ "nextToken": third["nextForwardToken"] })).await;
     assert_eq!((messages(&end).len(), &end["nextForwardToken"]), (0, &third["nextForwardToken"]));
     assert_eq!(messages(&get(json!({ "nextToken": second["nextBackwardToken"] })).await), ["1", "2"]);
-    // The latest, where nothing says from where; and the end is exclusive.
+    // The latest events where no start is given; the end is exclusive.
     assert_eq!(messages(&get(json!({})).await), ["4", "5"]);
     assert_eq!(messages(&get(json!({ "startTime": now + 1, "endTime": now + 3 })).await), ["3", "4"]);
 }
@@ -283,7 +283,7 @@ async fn events_are_filtered_across_streams_in_the_order_of_time() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_or_too_new_is_left_out() {
+async fn events_that_are_too_old_or_too_new_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let logs = with_stream(&folder).await;
     let (now, hour) = (now_millis(), 3600 * 1000);
@@ -296,7 +296,7 @@ async fn what_is_too_old_or_too_new_is_left_out() {
 }
 
 #[tokio::test]
-async fn what_is_expired_is_not_read() {
+async fn expired_events_are_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let logs = with_stream(&folder).await;
     let now = now_millis();
@@ -312,7 +312,7 @@ async fn what_is_expired_is_not_read() {
 }
 
 #[tokio::test]
-async fn lambda_delivers_without_asking_and_a_deleted_group_begins_anew() {
+async fn lambda_creates_missing_groups_and_a_recreated_group_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let logs = open(&folder);
     let event = || vec![LogEvent { timestamp: now_millis(), message: "hello".into() }];

@@ -14,7 +14,7 @@ use crate::core::iam::need::Need;
 struct Fake {
     name: &'static str,
     protocol: Protocol,
-    /// "Wait" waits for the first and tells the second.
+    /// "Wait" waits for `go` and notifies `done`.
     go: Arc<Notify>,
     done: Arc<Notify>,
 }
@@ -42,7 +42,7 @@ impl Service for Fake {
         known.into_iter().find(|operation| *operation == asked).ok_or_else(unknown)
     }
 
-    fn contended(&self, operation: &str, _request: &Request) -> Option<String> {
+    fn mutated_api(&self, operation: &str, _request: &Request) -> Option<String> {
         (operation == "CreateThing").then(|| "api".to_owned())
     }
 
@@ -65,12 +65,12 @@ impl Service for Fake {
     }
 }
 
-struct House {
+struct Fixture {
     folder: tempfile::TempDir,
     router: Arc<Router>,
 }
 
-impl House {
+impl Fixture {
     fn new(conditions: &str) -> Self {
         let services: [(&'static str, Protocol); 8] = [
             ("apigatewayv2", Protocol::RestJson { capital_message: false }),
@@ -97,7 +97,7 @@ impl House {
         self.router.service_of(request).map(|service| service.name())
     }
 
-    fn calls(&self) -> Vec<Call> {
+    fn calls(&self) -> Vec<LoggedCall> {
         let text = fs::read_to_string(self.folder.path().join(call_log::FILE)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -132,21 +132,21 @@ fn signed(service: &str, uri: &str) -> Request {
 
 #[test]
 fn a_signature_names_the_service() {
-    let house = House::new("");
+    let fixture = Fixture::new("");
     for service in ["cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts"] {
-        assert_eq!(house.served(&signed(service, "/")), Some(service));
+        assert_eq!(fixture.served(&signed(service, "/")), Some(service));
     }
-    assert_eq!(house.served(&signed("apigateway", "/v2/apis")), Some("apigatewayv2"));
-    assert_eq!(house.served(&signed("s3", "/bucket")), None);
-    // The signature counts, not what the path looks like.
-    assert_eq!(house.served(&signed("execute-api", "/v2/@connections/1")), Some("execute-api"));
+    assert_eq!(fixture.served(&signed("apigateway", "/v2/apis")), Some("apigatewayv2"));
+    assert_eq!(fixture.served(&signed("s3", "/bucket")), None);
+    // The signature decides, not the path.
+    assert_eq!(fixture.served(&signed("execute-api", "/v2/@connections/1")), Some("execute-api"));
 
     let presigned = "/?X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsts%2Faws4_request&X-Amz-Date=1";
-    assert_eq!(house.served(&request(Method::GET, presigned, &[], "")), Some("sts"));
+    assert_eq!(fixture.served(&request(Method::GET, presigned, &[], "")), Some("sts"));
 }
 
 #[test]
-fn a_scope_is_read_whole_or_not_at_all() {
+fn an_incomplete_credential_scope_is_not_read() {
     let read = |authorization: &str| {
         let headers = [(http::header::AUTHORIZATION, authorization.parse().unwrap())].into_iter().collect();
         scope(&headers, &[])
@@ -163,8 +163,8 @@ fn a_scope_is_read_whole_or_not_at_all() {
 }
 
 #[test]
-fn unsigned_requests_are_known_by_their_shape() {
-    let house = House::new("");
+fn unsigned_requests_are_routed_by_their_form() {
+    let fixture = Fixture::new("");
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
     let target = |target| [("x-amz-target", target)];
     for (request, service) in [
@@ -180,13 +180,13 @@ fn unsigned_requests_are_known_by_their_shape() {
         (request(Method::POST, "/", &[], "Action=ListRoles&Version=2010-05-08"), None),
         (request(Method::GET, "/favicon.ico", &[], ""), None),
     ] {
-        assert_eq!(house.served(&request), service, "{request:?}");
+        assert_eq!(fixture.served(&request), service, "{request:?}");
     }
 }
 
 #[tokio::test]
 async fn answers_and_errors_are_in_the_services_protocol() {
-    let house = House::new("");
+    let fixture = Fixture::new("");
     for (service, uri, status, content_type, body) in [
         ("dynamodb", "/", 200, "application/x-amz-json-1.0", r#"{"by":"dynamodb"}"#),
         ("logs", "/", 200, "application/x-amz-json-1.1", r#"{"by":"logs"}"#),
@@ -200,13 +200,13 @@ async fn answers_and_errors_are_in_the_services_protocol() {
             r#"{"Type":"User","__type":"NotFoundException","message":"No such thing."}"#,
         ),
     ] {
-        let answer = house.router.answer(signed(service, uri)).await;
+        let answer = fixture.router.answer(signed(service, uri)).await;
         assert_eq!(answer.status, status, "{service}{uri}");
         assert_eq!(answer.headers["content-type"], content_type);
         assert_eq!(answer.body, body);
         assert!(Uuid::parse_str(answer.headers[REQUEST_ID].to_str().unwrap()).is_ok());
     }
-    let answer = house.router.answer(signed("iam", "/?op=Refuse")).await;
+    let answer = fixture.router.answer(signed("iam", "/?op=Refuse")).await;
     let id = answer.headers[REQUEST_ID].to_str().unwrap();
     let body = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(body.contains("<Code>NotFoundException</Code>") && body.contains(id), "{body}");
@@ -214,13 +214,13 @@ async fn answers_and_errors_are_in_the_services_protocol() {
 
 #[tokio::test]
 async fn every_call_is_logged_as_it_was_answered() {
-    let house = House::new("");
+    let fixture = Fixture::new("");
     let mut ids = Vec::new();
     for uri in ["/", "/?op=CreateThing", "/?op=Refuse", "/?op=RefuseAtLength", "/?op=Nonsense"] {
-        let answer = house.router.answer(signed("lambda", uri)).await;
+        let answer = fixture.router.answer(signed("lambda", uri)).await;
         ids.push(answer.headers[REQUEST_ID].to_str().unwrap().to_owned());
     }
-    let calls = house.calls();
+    let calls = fixture.calls();
     let seen: Vec<_> =
         calls.iter().map(|call| (&*call.operation, call.status, call.code.as_deref(), call.mutating)).collect();
     assert_eq!(
@@ -238,33 +238,33 @@ async fn every_call_is_logged_as_it_was_answered() {
 }
 
 #[tokio::test]
-async fn who_asks_for_an_unknown_service_is_told_what_there_is() {
-    let house = House::new("");
-    let answer = house.router.answer(signed("s3", "/bucket")).await;
+async fn an_unknown_service_is_refused_with_the_list_of_services() {
+    let fixture = Fixture::new("");
+    let answer = fixture.router.answer(signed("s3", "/bucket")).await;
     assert_eq!(answer.status, 400);
     let body = String::from_utf8(answer.body.to_vec()).unwrap();
     let message = "\\\"s3\\\" is not a service of the local cloud. It serves apigatewayv2, cloudformation, dynamodb";
     assert!(body.contains(message), "{body}");
-    assert_eq!(house.calls()[0].code.as_deref(), Some("UnknownServiceException"));
+    assert_eq!(fixture.calls()[0].code.as_deref(), Some("UnknownServiceException"));
 }
 
 #[tokio::test]
-async fn a_panic_is_an_internal_failure_and_nothing_more() {
-    let house = House::new("");
-    let answer = house.router.answer(signed("lambda", "/?op=Panic")).await;
+async fn a_panic_is_an_internal_failure_and_the_server_goes_on() {
+    let fixture = Fixture::new("");
+    let answer = fixture.router.answer(signed("lambda", "/?op=Panic")).await;
     assert_eq!(answer.status, 500);
     assert_eq!(answer.headers["x-amzn-errortype"], "InternalFailure");
-    assert_eq!(house.calls()[0].code.as_deref(), Some("InternalFailure"));
-    assert_eq!(house.router.answer(signed("lambda", "/")).await.status, 200);
+    assert_eq!(fixture.calls()[0].code.as_deref(), Some("InternalFailure"));
+    assert_eq!(fixture.router.answer(signed("lambda", "/")).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_call_runs_to_its_end_though_nobody_waits() {
+async fn a_call_runs_to_its_end_after_the_client_disconnects() {
     let fake = Fake::new("lambda", Protocol::RestJson { capital_message: true });
     let (go, done) = (Arc::clone(&fake.go), Arc::clone(&fake.done));
-    let house = House::with(vec![Arc::new(fake)], "");
+    let fixture = Fixture::with(vec![Arc::new(fake)], "");
     let hung_up = tokio::spawn({
-        let router = Arc::clone(&house.router);
+        let router = Arc::clone(&fixture.router);
         async move { router.answer(signed("lambda", "/?op=Wait")).await }
     });
     tokio::task::yield_now().await;
@@ -276,34 +276,34 @@ async fn a_call_runs_to_its_end_though_nobody_waits() {
 
 #[tokio::test]
 async fn conditions_delay_throttle_and_collide() {
-    let house = House::new(
+    let fixture = Fixture::new(
         "[latency_ms]\ndefault = 20\n[throttle]\n\"lambda.*\" = { rate = 0.01, burst = 1 }\n\
          [conflict]\napigatewayv2_same_api = 1\nseed = 1",
     );
     let start = Instant::now();
-    assert_eq!(house.router.answer(signed("lambda", "/")).await.status, 200);
-    let throttled = house.router.answer(signed("lambda", "/")).await;
+    assert_eq!(fixture.router.answer(signed("lambda", "/")).await.status, 200);
+    let throttled = fixture.router.answer(signed("lambda", "/")).await;
     assert_eq!(throttled.status, 429);
     assert_eq!(throttled.headers["x-amzn-errortype"], "TooManyRequestsException");
-    // A refusal takes as long as an answer.
+    // A refused call has the same latency.
     assert!(start.elapsed().as_millis() >= 40);
 
-    // Two mutations of one API: the second comes while the first is under way.
-    let held = house.router.conditions.contend("api");
-    let conflict = house.router.answer(signed("apigateway", "/?op=CreateThing")).await;
+    // Two mutations of one API: the second arrives while the first is in progress.
+    let held = fixture.router.conditions.begin_mutation("api");
+    let conflict = fixture.router.answer(signed("apigateway", "/?op=CreateThing")).await;
     assert_eq!(conflict.status, 409);
     assert_eq!(conflict.headers["x-amzn-errortype"], "ConflictException");
-    assert_eq!(house.router.answer(signed("apigateway", "/?op=GetThing")).await.status, 200);
+    assert_eq!(fixture.router.answer(signed("apigateway", "/?op=GetThing")).await.status, 200);
     drop(held);
-    assert_eq!(house.router.answer(signed("apigateway", "/?op=CreateThing")).await.status, 200);
+    assert_eq!(fixture.router.answer(signed("apigateway", "/?op=CreateThing")).await.status, 200);
 }
 
 #[test]
 fn only_lambda_takes_large_bodies() {
-    let house = House::new("");
-    assert_eq!(house.router.body_limit(&signed("lambda", "/")), 70_167_211);
-    assert_eq!(house.router.body_limit(&signed("dynamodb", "/")), 16 << 20);
-    let answer = house.router.too_large(&signed("lambda", "/?op=CreateThing"));
+    let fixture = Fixture::new("");
+    assert_eq!(fixture.router.body_limit(&signed("lambda", "/")), 70_167_211);
+    assert_eq!(fixture.router.body_limit(&signed("dynamodb", "/")), 16 << 20);
+    let answer = fixture.router.too_large(&signed("lambda", "/?op=CreateThing"));
     assert_eq!(answer.status, 413);
     assert_eq!(
         answer.body,
@@ -311,25 +311,25 @@ fn only_lambda_takes_large_bodies() {
     );
 }
 
-/// Refuses everything that is called for things, and counts on what a call needs.
-struct Nobody;
+/// An authorizer that refuses all calls and checks the permissions it is given.
+struct RefuseAll;
 
-impl Authorizer for Nobody {
+impl Authorizer for RefuseAll {
     fn authorize(&self, service: &str, _request: &Request, needs: &[Need]) -> Result<(), ApiError> {
         assert_eq!(needs, [Need::new("fake:Do", "*")]);
-        Err(ApiError::new(403, "AccessDeniedException", format!("Nobody calls {service}.")))
+        Err(ApiError::new(403, "AccessDeniedException", format!("No calls of {service}.")))
     }
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_does_not_reach_the_service() {
+async fn unauthorized_calls_do_not_reach_the_service() {
     let folder = tempfile::tempdir().unwrap();
     let calls = CallLog::open(&Store::open(folder.path()).unwrap()).unwrap();
     let services: Vec<Arc<dyn Service>> =
         vec![Arc::new(Fake::new("lambda", Protocol::RestJson { capital_message: true }))];
-    let router = Router::new(services, Arc::default(), calls).guarded(None, Some(Arc::new(Nobody)));
+    let router = Router::new(services, Arc::default(), calls).guarded(None, Some(Arc::new(RefuseAll)));
     let response = Arc::new(router).answer(request(Method::POST, "/2015-03-31/functions?op=Panic", &[], "")).await;
     assert_eq!(response.status, 403);
     assert_eq!(response.headers["x-amzn-errortype"], "AccessDeniedException");
-    assert_eq!(&response.body[..], br#"{"Message":"Nobody calls lambda."}"#);
+    assert_eq!(&response.body[..], br#"{"Message":"No calls of lambda."}"#);
 }

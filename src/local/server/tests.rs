@@ -14,7 +14,7 @@ use super::super::wire::{ApiError, Protocol, Service};
 use super::*;
 use crate::core::iam::need::Need;
 
-/// A minimal STS: enough for the SDK to be content.
+/// A minimal STS, sufficient for the SDK.
 struct Sts;
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl Service for Sts {
     }
 }
 
-/// Refuses every socket, naming the path it was asked for.
+/// Refuses every WebSocket with the requested path in the answer.
 struct Refusing;
 
 #[async_trait]
@@ -99,7 +99,7 @@ impl Running {
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap()
     }
 
-    /// Sends raw bytes and gives back all that is answered until the server closes.
+    /// Sends raw bytes and returns everything received until the server closes.
     async fn exchange(&self, request: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_connection_is_kept_alive() {
 }
 
 #[tokio::test]
-async fn who_expects_100_continue_gets_it_before_the_body() {
+async fn expect_100_continue_is_answered_before_the_body() {
     let running = Running::start().await;
     let mut stream = running.connect().await;
     let head = "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\
@@ -193,7 +193,7 @@ async fn upgrades_go_to_the_sockets_and_into_the_call_log() {
 }
 
 #[tokio::test]
-async fn web_pages_from_elsewhere_are_refused() {
+async fn web_pages_of_other_origins_are_refused() {
     let running = Running::start().await;
     for (origin, status) in [
         ("https://example.com", "403"),
@@ -213,7 +213,7 @@ async fn web_pages_from_elsewhere_are_refused() {
 }
 
 #[tokio::test]
-async fn only_the_token_stops_it_and_then_it_is_gone() {
+async fn only_the_token_stops_the_server() {
     let running = Running::start().await;
     let stop = |token: &str| {
         format!(
@@ -225,7 +225,7 @@ async fn only_the_token_stops_it_and_then_it_is_gone() {
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
     assert!(!*running.server.stop.borrow());
-    // Idle connections do not hold it up: one that never spoke, one between two requests.
+    // Idle connections do not delay the stop: one without any request, one between two requests.
     let _silent = running.connect().await;
     let mut idle = running.connect().await;
     idle.write_all(b"GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
@@ -237,7 +237,7 @@ async fn only_the_token_stops_it_and_then_it_is_gone() {
 }
 
 #[tokio::test]
-async fn who_does_not_go_on_speaking_is_hung_up_on() {
+async fn silent_connections_are_closed() {
     let running = Running::start().await;
     // Nothing, half of a TLS record, half of a head, and a second head that never comes.
     let whole = "GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\n\r\n";

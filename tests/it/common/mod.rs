@@ -25,7 +25,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_types::retry::RetryConfig;
 use rustix::process::{Pid, Signal, kill_process};
-use wschat::local::call_log::Call;
+use wschat::local::call_log::LoggedCall;
 
 /// The default stack of commands.
 pub const STACK: &str = "app";
@@ -139,13 +139,13 @@ impl Cloud {
     }
 
     /// Every call that the cloud has answered.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<LoggedCall> {
         self.calls_after(0)
     }
 
     /// The calls in the log from this byte on.
-    fn calls_after(&self, byte: usize) -> Vec<Call> {
-        // The last line may be incomplete.
+    fn calls_after(&self, byte: usize) -> Vec<LoggedCall> {
+        // The last line may be in the making.
         self.logged()[byte..].lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -272,8 +272,8 @@ pub struct Run {
     pub stderr: String,
     /// `None` if a signal ended it.
     pub code: Option<i32>,
-    /// The calls that wschat made.
-    pub calls: Vec<Call>,
+    /// The calls that the deployer made meanwhile.
+    pub calls: Vec<LoggedCall>,
 }
 
 impl Run {

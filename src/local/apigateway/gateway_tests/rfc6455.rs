@@ -1,4 +1,4 @@
-//! RFC 6455 frame by frame: bytes that no client library would send, and the close code that must answer them.
+//! Tests of RFC 6455 frame by frame: bytes that no client library would send, and the required close code.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// How many of the cases must be answered as the RFC says.
+/// How many cases must be answered as the RFC requires.
 const FLOOR: usize = 51;
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
@@ -59,7 +59,7 @@ fn cases() -> Vec<(String, Vec<u8>, u16)> {
     case("bad UTF-8 across two fragments", [frame(0x01, &[0xc3]), frame(0x80, &[0x28])].concat(), 1007);
     case("a character cut off at the end", [frame(0x01, b"a"), frame(0x80, &[0xc3])].concat(), 1007);
     case("a surrogate", frame(0x81, &[0xed, 0xa0, 0x80]), 1007);
-    // What is allowed: without these the table would be passed by a gateway that closes on everything.
+    // Valid frames, so that a gateway that closes every connection does not pass.
     case("a close without a code", frame(0x88, b""), 1005);
     for code in [1000, 1001, 1003, 1007, 1011, 3000, 4999] {
         case(&format!("the close code {code}"), close(code, b"bye"), code);
@@ -70,7 +70,7 @@ fn cases() -> Vec<(String, Vec<u8>, u16)> {
     cases
 }
 
-/// Sends a request by hand; the socket, and the answer's head.
+/// Sends a raw handshake; returns the socket and the answer's head.
 async fn handshake(cloud: &Cloud, line: &str, headers: &str) -> (TcpStream, String) {
     let mut socket = TcpStream::connect(cloud.address).await.unwrap();
     let line = line.replace("PATH", &format!("/{}/prod", cloud.api));
@@ -90,7 +90,7 @@ fn upgrade(key: &str) -> String {
     format!("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n")
 }
 
-/// The code of the close frame that comes in the end; `None` where the connection ends without one.
+/// The code of the final close frame; `None` where the connection ends without one.
 async fn closed(socket: &mut TcpStream) -> Option<u16> {
     let mut answered = Vec::new();
     let _ = within(socket.read_to_end(&mut answered)).await;

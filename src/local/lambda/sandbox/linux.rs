@@ -1,5 +1,5 @@
-//! The file system, step by step. The steps are worked out before the fork and taken between fork and exec, where nothing
-//! may allocate: each is one or a few system calls on what is ready.
+//! A function's file system, built step by step. The steps are prepared before the fork and executed between fork and exec,
+//! where allocation is not allowed: each is one or a few system calls on prepared arguments.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -18,33 +18,34 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursi
 use rustix::process::{chdir, getegid, geteuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::{Layout, NOWHERE, TASK, TMP};
+use super::{Layout, REFUSING_ADDRESS, TASK, TMP};
 
 const VAR: &str = "/var";
 const HOSTS: &str = "/etc/hosts";
 
-/// Where the private `/etc/hosts` is while it is made.
+/// The temporary path of the private `/etc/hosts`.
 const NEW_HOSTS: &str = "/var/hosts";
 
-/// Behind the number of a failed step, the error number has this many bits.
+/// The number of low bits with the error number in a [`failed_at`] code; the bits above have the step's number.
 const ERROR_BITS: u32 = 16;
 
-/// The way from the machine's file system to a function's own.
-pub struct Plan {
+/// The steps from the machine's file system to a function's own.
+pub struct MountPlan {
     steps: Arc<[Step]>,
 }
 
 enum Step {
-    /// A mount namespace, and where that takes privileges a user namespace in which the user is who he is outside.
+    /// A mount namespace, and without privileges for that also a user namespace, in which user and group ids are unchanged.
     Namespaces {
         users: Vec<u8>,
         groups: Vec<u8>,
     },
-    /// What is mounted in the namespace stays in it. What the machine unmounts goes here too: a disk would stay busy.
+    /// Mounts in the namespace do not propagate out of it. Unmounts of the machine propagate in: otherwise a disk would stay
+    /// busy.
     Inwards,
-    /// Relative paths start here from now on, also when something else is mounted there.
+    /// Relative paths start here from now on, even after something else is mounted there.
     Enter(CString),
-    /// An empty file system in memory.
+    /// An empty tmpfs.
     Memory {
         at: CString,
         options: CString,
@@ -58,7 +59,7 @@ enum Step {
         at: CString,
         target: CString,
     },
-    /// What is at `from`, and all that is mounted below it, at `at` too.
+    /// A recursive bind mount of `from` at `at`.
     Bind {
         from: CString,
         at: CString,
@@ -71,16 +72,16 @@ enum Step {
     Remove(CString),
 }
 
-impl Plan {
-    /// Works the steps out.
+impl MountPlan {
+    /// Prepares the steps.
     ///
     /// # Errors
-    /// When something of the machine's file system cannot be read.
+    /// When the machine's file system cannot be read.
     pub fn new(layout: &Layout<'_>) -> io::Result<Self> {
         Self::of(layout, geteuid().as_raw(), getegid().as_raw())
     }
 
-    /// The same for a process of the user `uid` and the group `gid`.
+    /// As [`MountPlan::new`], for a process of the user `uid` and the group `gid`.
     fn of(layout: &Layout<'_>, uid: u32, gid: u32) -> io::Result<Self> {
         let mut steps = vec![
             Step::Namespaces {
@@ -90,14 +91,14 @@ impl Plan {
             Step::Inwards,
         ];
 
-        // Few machines have a /var/task, and who may not make one in /var puts another /var in its place.
+        // Most machines have no /var/task, and unprivileged users cannot create it in /var, so a tmpfs replaces /var.
         steps.push(Step::Enter(text(VAR)?));
         steps.push(Step::Memory { at: text(VAR)?, options: text("mode=755,size=1m")? });
         let ours = ["task", "hosts", "node_modules", "package.json"];
         for entry in fs::read_dir(VAR)? {
             let name = PathBuf::from(entry?.file_name());
             if !ours.iter().any(|one| name == Path::new(one)) {
-                bring(&mut steps, Path::new(VAR), &name)?;
+                restore(&mut steps, Path::new(VAR), &name)?;
             }
         }
         steps.push(Step::Folder(text(TASK)?));
@@ -117,14 +118,14 @@ impl Plan {
         steps.push(Step::Enter(text(TMP)?));
         steps.push(Step::Memory { at: text(TMP)?, options: text(format!("mode=1777,size={}m", layout.storage))? });
         for name in below_tmp(&layout.needed)? {
-            bring(&mut steps, Path::new(TMP), &name)?;
+            restore(&mut steps, Path::new(TMP), &name)?;
         }
 
         steps.push(Step::Enter(text(TASK)?));
         Ok(Self { steps: steps.into() })
     }
 
-    /// Has `command`'s process take the steps before it becomes the command's program.
+    /// Executes the steps in the process of `command`, before its program starts.
     #[expect(unsafe_code, reason = "between fork and exec only system calls are made, on what is ready before")]
     pub fn apply(&self, command: &mut Command) {
         let steps = Arc::clone(&self.steps);
@@ -138,7 +139,7 @@ impl Plan {
         unsafe { command.pre_exec(take) };
     }
 
-    /// Which step a command could not take that was not started for `error`, if that is why.
+    /// The failed step, if a command's start failed with `error` because of one.
     pub fn explain(&self, error: &io::Error) -> Option<String> {
         let raw = error.raw_os_error()?;
         let step = usize::try_from(raw >> ERROR_BITS).ok()?.checked_sub(1)?;
@@ -147,10 +148,10 @@ impl Plan {
     }
 }
 
-/// Whether functions can have file systems of their own: tries it. Blocks.
+/// Tests whether functions can have their own file systems. Blocks.
 ///
 /// # Errors
-/// In words, why they cannot.
+/// The reason why they cannot.
 pub fn probe(lambda: &Path) -> Result<(), String> {
     let layout = Layout {
         code: lambda,
@@ -159,7 +160,7 @@ pub fn probe(lambda: &Path) -> Result<(), String> {
         needed: vec![lambda.to_owned()],
         names: vec!["api.invalid".to_owned()],
     };
-    let plan = Plan::new(&layout).map_err(|error| error.to_string())?;
+    let plan = MountPlan::new(&layout).map_err(|error| error.to_string())?;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     plan.apply(&mut command);
@@ -194,11 +195,11 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Namespaces { .. } => f.write_str("make a user and a mount namespace"),
+            Self::Namespaces { .. } => f.write_str("create a user and a mount namespace"),
             Self::Inwards => f.write_str("keep mounts inside the namespace"),
             Self::Enter(at) => write!(f, "change to {}", shown(at)),
             Self::Memory { at, .. } => write!(f, "mount a tmpfs at {}", shown(at)),
-            Self::Folder(at) | Self::File { at, .. } | Self::Link { at, .. } => write!(f, "make {}", shown(at)),
+            Self::Folder(at) | Self::File { at, .. } | Self::Link { at, .. } => write!(f, "create {}", shown(at)),
             Self::Bind { from, at } => write!(f, "mount {} at {}", shown(from), shown(at)),
             Self::ReadOnly { at, .. } => write!(f, "make {} read-only", shown(at)),
             Self::Remove(at) => write!(f, "remove {}", shown(at)),
@@ -206,13 +207,14 @@ impl fmt::Display for Step {
     }
 }
 
-/// A number for the error of a step, to be told from that of an exec: what a failed child says to its parent is one number.
+/// The error code of a failed step, distinguishable from that of a failed exec: a child can only pass one number to its
+/// parent.
 fn failed_at(step: i32, error: Errno) -> i32 {
     (step << ERROR_BITS) | error.raw_os_error()
 }
 
-/// Makes the namespaces. With one's own ids mapped to themselves the process stays who it is: its files, signals and what may
-/// be read of it in `/proc` are as before.
+/// Creates the namespaces. The user's and the group's id are mapped to themselves, so that access to files, signals and
+/// `/proc` stays the same.
 #[expect(unsafe_code, reason = "no other thread shares anything with a process that was forked a moment ago")]
 fn namespaces(users: &[u8], groups: &[u8]) -> rustix::io::Result<()> {
     // SAFETY: the table of open files is not unshared.
@@ -222,7 +224,7 @@ fn namespaces(users: &[u8], groups: &[u8]) -> rustix::io::Result<()> {
     }
     // SAFETY: as above.
     unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) }?;
-    // Without privileges groups can only be mapped by who has given up on changing them (user_namespaces(7)).
+    // Without privileges a process can map groups only after it has given up setgroups (user_namespaces(7)).
     put(c"/proc/self/setgroups", OFlags::WRONLY, b"deny")?;
     put(c"/proc/self/uid_map", OFlags::WRONLY, users)?;
     put(c"/proc/self/gid_map", OFlags::WRONLY, groups)
@@ -238,13 +240,14 @@ fn put(at: &CStr, flags: OFlags, content: &[u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Steps that bring what is called `name` in `folder`, over which something was mounted after it was entered, to where it was.
-fn bring(steps: &mut Vec<Step>, folder: &Path, name: &Path) -> io::Result<()> {
+/// Adds the steps that make the entry `name` of `folder` accessible again. Something was mounted over `folder` after it became
+/// the working directory.
+fn restore(steps: &mut Vec<Step>, folder: &Path, name: &Path) -> io::Result<()> {
     let path = folder.join(name);
     let at = text(&path)?;
     let kind = match fs::symlink_metadata(&path) {
         Ok(metadata) => metadata.file_type(),
-        // It was removed a moment ago, or is not there yet.
+        // It was just removed, or does not exist yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -261,7 +264,7 @@ fn bring(steps: &mut Vec<Step>, folder: &Path, name: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The names in `/tmp` below which some of the paths, or what they are links to, lie.
+/// The entries of `/tmp` that contain some of the paths, or the targets of these as links.
 fn below_tmp(needed: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let tmp = fs::canonicalize(TMP)?;
     let mut names: Vec<PathBuf> = Vec::new();
@@ -276,15 +279,16 @@ fn below_tmp(needed: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// The machine's `/etc/hosts` with our names before all that it has; nothing where it has none, or there are no names.
+/// The machine's `/etc/hosts` with our names before its content; `None` where it has no such file, or there are no names.
 fn hosts(names: &[String]) -> Option<Vec<u8>> {
     let rest = fs::read(HOSTS).ok().filter(|_| !names.is_empty())?;
-    let mut content: Vec<u8> = names.iter().flat_map(|name| format!("{NOWHERE} {name}\n").into_bytes()).collect();
+    let mut content: Vec<u8> =
+        names.iter().flat_map(|name| format!("{REFUSING_ADDRESS} {name}\n").into_bytes()).collect();
     content.extend(rest);
     Some(content)
 }
 
-/// The flags of the mount that a path is on, without those for access times, which stay where none is given (mount(2)).
+/// The flags of a path's mount, without those for access times, which are kept where none is given (mount(2)).
 fn flags(path: &Path) -> io::Result<MountFlags> {
     let set = statvfs(path)?.f_flag;
     let pairs = [
@@ -313,31 +317,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_that_fails_is_named_and_told_from_a_program_that_does_not_start() {
-        let plan = Plan { steps: [Step::Enter(text("/").unwrap()), Step::Enter(text("/no/such").unwrap())].into() };
+    fn a_failed_step_is_named_and_distinguished_from_a_failed_exec() {
+        let plan =
+            MountPlan { steps: [Step::Enter(text("/").unwrap()), Step::Enter(text("/no/such").unwrap())].into() };
         let mut command = Command::new("/bin/sh");
         plan.apply(&mut command);
         let error = command.spawn().unwrap_err();
         assert_eq!(plan.explain(&error).unwrap(), "cannot change to /no/such: No such file or directory (os error 2)");
 
-        let plan = Plan { steps: [Step::Enter(text("/").unwrap())].into() };
+        let plan = MountPlan { steps: [Step::Enter(text("/").unwrap())].into() };
         let mut command = Command::new("/no/such");
         plan.apply(&mut command);
         let error = command.spawn().unwrap_err();
         assert_eq!((error.kind(), plan.explain(&error)), (io::ErrorKind::NotFound, None));
     }
 
-    /// Where it may, the test becomes a user without privileges: that is who most functions run as.
+    /// Where possible, the test switches to an unprivileged user, as most functions run as one.
     #[test]
     #[expect(unsafe_code, reason = "a process that has changed its user must be made its own again")]
-    fn a_user_without_privileges_has_it_too() {
+    fn an_unprivileged_user_can_have_a_file_system_too() {
         let machine = tempfile::tempdir_in(TMP).unwrap();
         fs::set_permissions(machine.path(), Permissions::from_mode(0o755)).unwrap();
         let (code, data) = (machine.path().join("code"), machine.path().join("data"));
         fs::create_dir(&code).unwrap();
         fs::create_dir(&data).unwrap();
         fs::write(code.join("own.txt"), "own").unwrap();
-        // Root of a container may know of no other user.
+        // A container's user namespace may have no other user than root.
         let all_users = fs::read_to_string("/proc/self/uid_map").unwrap().trim_end().ends_with(" 4294967295");
         let is_root = geteuid().is_root() && all_users;
         let (uid, gid) = if is_root { (65534, 65534) } else { (geteuid().as_raw(), getegid().as_raw()) };
@@ -348,7 +353,7 @@ mod tests {
             needed: vec![data.clone()],
             names: vec!["api.invalid".to_owned()],
         };
-        let plan = Plan::of(&layout, uid, gid).unwrap();
+        let plan = MountPlan::of(&layout, uid, gid).unwrap();
         let script = "id -u; pwd; cat /var/task/own.txt; echo; echo x > /var/task/new; echo x > /var/new; \
             df -m --output=size /tmp | tail -1; ls -A /tmp; head -1 /etc/hosts; test -d /var/lib && echo var";
         let mut command = Command::new("/bin/sh");
@@ -362,14 +367,14 @@ mod tests {
         plan.apply(&mut command);
         let output = match command.output() {
             Ok(output) => output,
-            // A system that lets its users have no namespaces.
+            // This system does not permit user namespaces.
             Err(error) if plan.explain(&error).is_some_and(|why| why.contains("namespace")) => return,
             Err(error) => panic!("{:?}", plan.explain(&error)),
         };
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<&str> = said.lines().map(str::trim).collect();
         let folder = machine.path().file_name().unwrap().to_str().unwrap();
-        let hosts = format!("{NOWHERE} api.invalid");
+        let hosts = format!("{REFUSING_ADDRESS} api.invalid");
         assert_eq!(lines, [&uid.to_string(), TASK, "own", "3", folder, &hosts, "var"], "{output:?}");
         let refusals = String::from_utf8_lossy(&output.stderr).matches("Read-only file system").count();
         assert_eq!(refusals, 2, "{output:?}");

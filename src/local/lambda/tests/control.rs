@@ -1,15 +1,15 @@
-//! The control plane.
+//! Tests of the control plane.
 
 use super::*;
-use crate::local::seams::Functions;
+use crate::local::ports::Functions;
 
 const FUNCTION: &str = "/2015-03-31/functions/chat";
-/// Long enough that no test sees the end of it.
+/// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_new_function_shows_all_that_aws_shows() {
-    let cloud = Cloud::with(LONG, Duration::ZERO, Pace::default());
+    let cloud = Cloud::with(LONG, Duration::ZERO, ExecutionTimings::default());
     let archive = BASE64_STANDARD.decode(code("one")).unwrap();
     let mut created = cloud
         .create(json!({ "Tags": { "a": "b" }, "Environment": { "Variables": { "TABLE": "t" } }, "Timeout": 10 }))
@@ -41,7 +41,7 @@ async fn a_new_function_shows_all_that_aws_shows() {
 
 #[tokio::test]
 async fn pending_refuses_all_but_permissions() {
-    let cloud = Cloud::with(LONG, Duration::ZERO, Pace::default());
+    let cloud = Cloud::with(LONG, Duration::ZERO, ExecutionTimings::default());
     cloud.create(json!({})).await.unwrap();
     let pending = (
         409,
@@ -65,9 +65,9 @@ async fn pending_refuses_all_but_permissions() {
 
 /// Recorded on AWS (LocalStack's snapshots of `test_function_revisions_*`).
 #[tokio::test]
-async fn the_revision_changes_with_every_state_and_with_what_hangs_on_the_function() {
+async fn the_revision_changes_with_every_state_and_with_policies_and_versions() {
     let pending = Duration::from_millis(50);
-    let cloud = Cloud::with(pending, pending, Pace::default());
+    let cloud = Cloud::with(pending, pending, ExecutionTimings::default());
     let revision = |of: &Value| of["RevisionId"].as_str().unwrap().to_owned();
     let settled = |qualifier: &'static str| {
         let cloud = &cloud;
@@ -125,7 +125,7 @@ async fn the_revision_changes_with_every_state_and_with_what_hangs_on_the_functi
 
 #[tokio::test]
 async fn a_published_version_is_pending_first() {
-    let cloud = Cloud::with(Duration::ZERO, LONG, Pace::default());
+    let cloud = Cloud::with(Duration::ZERO, LONG, ExecutionTimings::default());
     cloud.create(json!({})).await.unwrap();
     let target = format!("{FUNCTION}/code");
     let published = cloud.call(Method::PUT, &target, json!({ "ZipFile": code("two"), "Publish": true })).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_published_version_is_pending_first() {
     assert!(published.get("LastUpdateStatus").is_none());
     assert_eq!(cloud.get(FUNCTION).await.unwrap()["Configuration"]["LastUpdateStatus"], "InProgress");
 
-    let slow = Cloud::with(Duration::from_millis(50), Duration::ZERO, Pace::default());
+    let slow = Cloud::with(Duration::from_millis(50), Duration::ZERO, ExecutionTimings::default());
     slow.create(json!({})).await.unwrap();
     while slow.get(FUNCTION).await.unwrap()["Configuration"]["State"] != "Active" {
         tokio::task::yield_now().await;
@@ -161,14 +161,14 @@ async fn retired_runtimes_run_where_the_conditions_are_lenient() {
 
     let mut conditions = Conditions::default();
     conditions.lenient.runtimes = true;
-    let lenient = Cloud::under(conditions, Pace::default());
+    let lenient = Cloud::under(conditions, ExecutionTimings::default());
     assert_eq!(lenient.create(retired).await.unwrap()["Runtime"], "nodejs14.x");
     assert_eq!(refused(lenient.create(json!({ "Runtime": "rust" })).await).1, "InvalidParameterValueException");
 }
 
 #[tokio::test]
 async fn an_update_in_progress_refuses_the_next() {
-    let cloud = Cloud::with(Duration::ZERO, LONG, Pace::default());
+    let cloud = Cloud::with(Duration::ZERO, LONG, ExecutionTimings::default());
     let created = cloud.create(json!({})).await.unwrap();
     assert_eq!((created["State"].clone(), created["LastUpdateStatus"].clone()), (json!("Active"), json!("Successful")));
     let target = format!("{FUNCTION}/configuration");
@@ -241,7 +241,7 @@ async fn creation_is_refused_in_lambdas_words() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn unknown_functions_and_aliases_are_not_found() {
     let cloud = Cloud::new();
     for (method, target) in [
         (Method::GET, FUNCTION),
@@ -397,7 +397,7 @@ async fn a_description_alone_makes_a_version() {
 }
 
 #[tokio::test]
-async fn versions_and_aliases_are_held_to_lambdas_limits() {
+async fn versions_and_aliases_have_lambdas_limits() {
     let cloud = Cloud::new();
     cloud.create(json!({})).await.unwrap();
     let (versions, aliases) = (format!("{FUNCTION}/versions"), format!("{FUNCTION}/aliases"));
@@ -414,8 +414,8 @@ async fn versions_and_aliases_are_held_to_lambdas_limits() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_nothing() {
-    let mut cloud = Cloud::with(Duration::ZERO, Duration::ZERO, Pace::default());
+async fn the_state_survives_a_restart() {
+    let mut cloud = Cloud::with(Duration::ZERO, Duration::ZERO, ExecutionTimings::default());
     cloud.create(json!({ "Tags": { "a": "b" } })).await.unwrap();
     let permission =
         json!({ "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com" });

@@ -1,4 +1,4 @@
-//! Execution, with real processes.
+//! Tests of execution with real processes.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,11 +6,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 #[cfg(target_os = "linux")]
-use crate::local::seams::Apis;
-use crate::local::seams::Functions;
+use crate::local::ports::Apis;
+use crate::local::ports::Functions;
 
 #[tokio::test]
-async fn an_event_comes_in_and_a_result_goes_out() {
+async fn an_invocation_passes_the_event_and_returns_the_result() {
     let cloud = Cloud::new();
     cloud.create(json!({})).await.unwrap();
     let event = json!({ "text": "Grüße", "list": [1, null] });
@@ -47,7 +47,7 @@ async fn a_wrapper_starts_a_managed_runtime() {
     cloud.create(managed).await.unwrap();
     assert_eq!(cloud.result(json!({})).await, "7:python");
 
-    // Runtimes that bring their own executable start without one.
+    // Custom runtimes start without a wrapper.
     cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
     cloud.create(json!({ "Environment": variables })).await.unwrap();
     assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
@@ -60,7 +60,7 @@ async fn a_wrapper_starts_a_managed_runtime() {
 }
 
 #[tokio::test]
-async fn what_python_compiles_is_kept_beside_code_that_it_may_not_change() {
+async fn pythons_bytecode_is_stored_outside_the_read_only_code() {
     let cloud = Cloud::new();
     let main = "import sys, other\ndef handler(event, context):\n    return [other.__spec__.cached, len(sys.argv)]\n";
     let mut files = ZipWriter::new(Cursor::new(Vec::new()));
@@ -73,7 +73,7 @@ async fn what_python_compiles_is_kept_beside_code_that_it_may_not_change() {
     cloud.create(python).await.unwrap();
     let result = cloud.result(json!({})).await;
     let kept = std::path::Path::new(result[0].as_str().unwrap());
-    let bytecode = super::super::folder(cloud.shell.store.folder()).join("bytecode");
+    let bytecode = super::super::folder(cloud.context.store.folder()).join("bytecode");
     assert!(kept.starts_with(bytecode) && kept.is_file(), "{}", kept.display());
     assert_eq!(result[1], 1);
 }
@@ -96,7 +96,7 @@ async fn one_environment_takes_one_invocation_at_a_time() {
 }
 
 #[tokio::test]
-async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
+async fn the_environment_has_lambdas_variables_and_none_of_the_machines() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Environment": { "Variables": { "TABLE": "connections" } } })).await.unwrap();
     let variables = cloud.result(json!({ "do": "env" })).await;
@@ -118,7 +118,7 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
     ] {
         assert_eq!(variables[name], value, "{name}");
     }
-    let bundle = cloud.shell.ca_bundle.display().to_string();
+    let bundle = cloud.context.ca_bundle.display().to_string();
     for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
         assert_eq!(variables[name], bundle, "{name}");
     }
@@ -131,7 +131,7 @@ async fn the_environment_is_lambdas_and_nothing_of_the_hosts() {
 #[tokio::test]
 async fn a_function_has_a_file_system_of_its_own() {
     let cloud = Cloud::new();
-    cloud.lambda.know(Arc::downgrade(&OneApi::shared()));
+    cloud.lambda.set_apis(Arc::downgrade(&OneApi::shared()));
     if !cloud.lambda.executor.isolates().await {
         eprintln!("this system gives functions no file system of their own");
         return;
@@ -140,18 +140,18 @@ async fn a_function_has_a_file_system_of_its_own() {
     let variables = cloud.result(json!({ "do": "env" })).await;
     assert_eq!((&variables["HOME"], &variables["TMPDIR"]), (&json!("/tmp"), &json!("/tmp")));
     assert_eq!(variables["LAMBDA_TASK_ROOT"], "/var/task");
-    // Files are shared with other versions, so nobody may write to them.
+    // Files are shared with other versions, so they must not be writable.
     assert_eq!(cloud.result(json!({ "do": "folder" })).await, json!(["/var/task", 0o555]));
 
-    // The code, also for a function that is root here.
+    // The code is protected even from a function that runs as root.
     assert_eq!(cloud.sh("head -1 /var/task/bootstrap").await, "#!/usr/bin/env python3\n");
     for file in ["/var/task/new", "/var/task/bootstrap", "/var/new"] {
         let said = cloud.sh(&format!("LC_ALL=C; echo x > {file}")).await;
         assert!(said.contains("Read-only file system"), "{said}");
     }
 
-    // Of the machine's /tmp it sees what the cloud needs itself.
-    let data = cloud.shell.store.folder().strip_prefix("/tmp").ok();
+    // Only entries of the machine's /tmp that the cloud needs are visible.
+    let data = cloud.context.store.folder().strip_prefix("/tmp").ok();
     let data = data.and_then(|data| data.iter().next()).map(|name| format!("{}\n", name.to_str().unwrap()));
     assert_eq!(cloud.sh("ls -A /tmp").await, data.clone().unwrap_or_default());
     assert_eq!(cloud.sh("echo mine > /tmp/mine; cat /tmp/mine").await, "mine\n");
@@ -163,14 +163,14 @@ async fn a_function_has_a_file_system_of_its_own() {
     assert_eq!((slept, other), (json!("slept"), data.unwrap_or_default()));
     assert!(!std::path::Path::new("/tmp/mine").exists());
 
-    // Its size is the function's, and is held.
+    // Its size limit is the function's ephemeral storage.
     let said = cloud.sh("fallocate -l 500M /tmp/most && rm /tmp/most && LC_ALL=C fallocate -l 513M /tmp/full").await;
     assert!(said.contains("No space left on device"), "{said}");
     let target = "/2015-03-31/functions/chat/configuration";
     cloud.call(Method::PUT, target, json!({ "EphemeralStorage": { "Size": 600 } })).await.unwrap();
     assert_eq!(cloud.sh("df -m --output=size /tmp | tail -1").await.trim(), "600");
 
-    // An API's name on AWS leads nowhere, rather than to AWS, and what comes of that is explained once.
+    // An API's AWS host name resolves to an address without a server, and the failure is explained once.
     let connect =
         "python3 -c 'import socket; socket.create_connection((\"abc123.execute-api.us-east-1.amazonaws.com\", 443))'";
     for _ in 0..2 {
@@ -184,13 +184,13 @@ async fn a_function_has_a_file_system_of_its_own() {
 }
 
 #[tokio::test]
-async fn without_namespaces_a_function_has_a_folder_of_its_own_and_code_that_permissions_protect() {
+async fn without_namespaces_a_function_has_its_own_folder_and_write_protected_code() {
     let cloud = Cloud::new();
     cloud.lambda.executor.without_isolation();
     cloud.create(json!({})).await.unwrap();
     let variables = cloud.result(json!({ "do": "env" })).await;
     assert_eq!(variables["HOME"], variables["TMPDIR"]);
-    let lambda = super::super::folder(cloud.shell.store.folder());
+    let lambda = super::super::folder(cloud.context.store.folder());
     assert!(std::path::Path::new(variables["TMPDIR"].as_str().unwrap()).starts_with(lambda.join("tmp")));
     let root = variables["LAMBDA_TASK_ROOT"].as_str().unwrap();
     assert!(std::path::Path::new(root).starts_with(lambda.join("contents")), "{root}");
@@ -204,7 +204,7 @@ async fn without_namespaces_a_function_has_a_folder_of_its_own_and_code_that_per
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_runtime_api_is_the_functions_own_process_alone() {
+async fn only_the_functions_own_process_can_call_the_runtime_api() {
     let cloud = Cloud::new();
     cloud.create(json!({})).await.unwrap();
     let variables = cloud.result(json!({ "do": "env" })).await;
@@ -220,17 +220,17 @@ async fn the_runtime_api_is_the_functions_own_process_alone() {
 }
 
 #[tokio::test]
-async fn what_was_not_waited_for_is_frozen_until_the_next_invocation() {
+async fn background_work_is_frozen_until_the_next_invocation() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 30 })).await.unwrap();
     for attempt in 0..3 {
-        let file = cloud.shell.store.path(&format!("late{attempt}"));
-        // Long after the process was stopped, however slow the machine is at that.
+        let file = cloud.context.store.path(&format!("late{attempt}"));
+        // Long enough that the process is frozen before, even on a slow machine.
         let later = json!({ "do": "later", "seconds": 3, "file": file.to_str().unwrap() });
         assert_eq!(cloud.result(later).await, "answered");
         tokio::time::sleep(Duration::from_millis(3500)).await;
         assert!(!file.exists(), "nothing runs after the answer");
-        // It goes on with the next invocation, if that comes to the same environment and lasts long enough for a busy machine.
+        // It continues during the next invocation, if that uses the same environment and lasts long enough on a busy machine.
         for _ in 0..3 {
             cloud.result(json!({ "do": "sleep", "seconds": 2 })).await;
             if file.exists() {
@@ -243,7 +243,7 @@ async fn what_was_not_waited_for_is_frozen_until_the_next_invocation() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn who_takes_more_memory_than_the_function_has_is_killed() {
+async fn a_process_over_the_memory_limit_is_killed() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 30, "MemorySize": 128 })).await.unwrap();
     assert_eq!(cloud.failure(json!({ "do": "eat", "bytes": 200 << 20 })).await["errorType"], "Runtime.ExitError");
@@ -263,7 +263,7 @@ async fn invocations_take_a_free_environment_rather_than_wait_for_one_of_their_o
 }
 
 #[tokio::test]
-async fn an_invocation_comes_with_lambdas_headers() {
+async fn an_invocation_has_lambdas_headers() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 30 })).await.unwrap();
     let context = BASE64_STANDARD.encode(r#"{"client":{}}"#);
@@ -281,7 +281,7 @@ async fn an_invocation_comes_with_lambdas_headers() {
 }
 
 #[tokio::test]
-async fn time_runs_out() {
+async fn an_invocation_times_out() {
     let cloud = Cloud::new();
     cloud.create(json!({ "Timeout": 1 })).await.unwrap();
     let before = cloud.result(json!({ "do": "pid" })).await;
@@ -330,7 +330,7 @@ async fn a_process_that_ends_is_an_exit_error() {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_is_tried_twice_and_told() {
+async fn a_failed_start_is_tried_twice_and_reported() {
     for (init, error_type, message) in
         [("exit", "Runtime.ExitError", "Runtime exited with error: exit status 7"), ("error", "Init.Broken", "no luck")]
     {
@@ -352,9 +352,9 @@ async fn a_start_that_fails_is_tried_twice_and_told() {
 }
 
 #[tokio::test]
-async fn a_start_that_hangs_is_given_the_invocations_time() {
-    let pace = Pace { init_limit: Duration::from_millis(100), ..Pace::default() };
-    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+async fn a_hanging_start_ends_at_the_invocations_timeout() {
+    let timings = ExecutionTimings { init_limit: Duration::from_millis(100), ..ExecutionTimings::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, timings);
     cloud.create(json!({ "Timeout": 1, "Environment": { "Variables": { "INIT": "hang" } } })).await.unwrap();
     let failure = cloud.failure(json!({})).await;
     assert_eq!(failure["errorType"], "Sandbox.Timedout");
@@ -362,7 +362,7 @@ async fn a_start_that_hangs_is_given_the_invocations_time() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_is_said() {
+async fn code_that_cannot_run_is_reported() {
     for (runtime, name, text, mode, message) in [
         (
             "provided.al2023",
@@ -419,7 +419,7 @@ async fn the_log_reads_as_lambdas() {
         "unfinished\n",
         "END RequestId: ID\n",
     ];
-    // Python writes the two streams in an order of its own.
+    // The order of Python's two output streams is not defined.
     let mut lines = stable[1..7].to_vec();
     lines[1..5].sort();
     let mut sorted = expected.to_vec();
@@ -453,9 +453,9 @@ async fn json_logs_are_json() {
 }
 
 #[tokio::test]
-async fn new_code_retires_the_old_environment() {
+async fn new_code_ends_the_old_environment() {
     let updating = Duration::from_millis(300);
-    let cloud = Cloud::with(Duration::ZERO, updating, Pace::default());
+    let cloud = Cloud::with(Duration::ZERO, updating, ExecutionTimings::default());
     cloud.create(json!({})).await.unwrap();
     assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
     let target = "/2015-03-31/functions/chat/code";
@@ -464,13 +464,13 @@ async fn new_code_retires_the_old_environment() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(cloud.result(json!({ "do": "version" })).await, "two");
-    // The old process is gone as well: one environment is left.
+    // The old process has ended as well: one environment is left.
     cloud.environments(1).await;
 }
 
 #[tokio::test]
 async fn an_update_in_progress_is_not_served_yet() {
-    let cloud = Cloud::with(Duration::ZERO, Duration::from_secs(3600), Pace::default());
+    let cloud = Cloud::with(Duration::ZERO, Duration::from_secs(3600), ExecutionTimings::default());
     cloud.create(json!({})).await.unwrap();
     cloud.call(Method::PUT, "/2015-03-31/functions/chat/code", json!({ "ZipFile": code("two") })).await.unwrap();
     assert_eq!(cloud.result(json!({ "do": "version" })).await, "one");
@@ -548,7 +548,7 @@ async fn payloads_have_limits() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_breaks_the_rules_is_told_so() {
+async fn invalid_runtime_api_transitions_are_refused() {
     let cloud = Cloud::new();
     cloud.create(json!({})).await.unwrap();
     assert_eq!(cloud.result(json!({ "do": "rude" })).await, 400);
@@ -557,8 +557,8 @@ async fn a_runtime_that_breaks_the_rules_is_told_so() {
 
 #[tokio::test]
 async fn events_are_queued_and_tried_three_times() {
-    let pace = Pace { retries: [Duration::from_millis(10); 2], ..Pace::default() };
-    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    let timings = ExecutionTimings { retries: [Duration::from_millis(10); 2], ..ExecutionTimings::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, timings);
     cloud.create(json!({})).await.unwrap();
     let headers = [("x-amz-invocation-type", "Event")];
     let target = "/2015-03-31/functions/chat/invocations";
@@ -569,14 +569,14 @@ async fn events_are_queued_and_tried_three_times() {
     while cloud.logged().iter().filter(|line| **line == ended).count() < 3 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // An event behind it shows that there is no fourth.
+    // A later event shows that there is no fourth attempt.
     cloud.result(json!({})).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(cloud.logged().iter().filter(|line| **line == ended).count(), 3);
 }
 
 #[tokio::test]
-async fn a_rehearsal_runs_nothing() {
+async fn a_dry_run_invokes_nothing() {
     let cloud = Cloud::new();
     cloud.create(json!({})).await.unwrap();
     let headers = [("x-amz-invocation-type", "DryRun")];
@@ -588,8 +588,8 @@ async fn a_rehearsal_runs_nothing() {
 
 #[tokio::test]
 async fn idle_environments_end() {
-    let pace = Pace { idle: Duration::from_millis(50), ..Pace::default() };
-    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, pace);
+    let timings = ExecutionTimings { idle: Duration::from_millis(50), ..ExecutionTimings::default() };
+    let cloud = Cloud::with(Duration::ZERO, Duration::ZERO, timings);
     cloud.create(json!({})).await.unwrap();
     cloud.result(json!({})).await;
     cloud.environments(0).await;
@@ -648,7 +648,7 @@ async fn shutdown_leaves_no_process() {
     panic!("process {warm} is still there");
 }
 
-/// Knows one API.
+/// A fake API Gateway with one API.
 #[cfg(target_os = "linux")]
 struct OneApi;
 
@@ -668,7 +668,7 @@ impl Apis for OneApi {
 }
 
 impl Cloud {
-    /// What a shell script says that the function runs.
+    /// The output of a shell script that the function runs.
     #[cfg(target_os = "linux")]
     async fn sh(&self, script: &str) -> String {
         self.result(json!({ "do": "sh", "script": script })).await.as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! Lambda as a caller sees it: requests in, answers out, with a fake IAM and a fake CloudWatch Logs.
+//! Tests of Lambda through its requests, with a fake IAM and a fake CloudWatch Logs.
 
 mod control;
 mod execution;
@@ -17,26 +17,26 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::Lambda;
-use super::execution::Pace;
+use super::execution::ExecutionTimings;
 use crate::local::conditions::{Conditions, lock};
-use crate::local::seams::{Credentials, LogEvent, LogSink, Roles};
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
+use crate::local::ports::{Credentials, LogEvent, LogSink, Roles};
 use crate::local::store::Store;
 use crate::local::wire::{ApiError, Caller, Request, Response, Service};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/chat";
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:chat";
 
-/// One Lambda with a store of its own.
+/// A Lambda with its own store.
 struct Cloud {
     lambda: Arc<Lambda>,
-    shell: Shell,
+    context: CloudContext,
     logs: Arc<Logs>,
-    pace: Pace,
+    timings: ExecutionTimings,
     _folder: TempDir,
 }
 
-/// Knows one role.
+/// A fake IAM with one role.
 struct OneRole;
 
 impl Roles for OneRole {
@@ -57,7 +57,7 @@ impl Roles for OneRole {
     }
 }
 
-/// Group, stream and message of all that was logged.
+/// Group, stream and message of all log events.
 #[derive(Default)]
 struct Logs(Mutex<Vec<(String, String, String)>>);
 
@@ -74,34 +74,34 @@ impl LogSink for Logs {
 }
 
 impl Cloud {
-    /// Functions are active, and updates through, at once.
+    /// Functions are active and updates finished at once.
     fn new() -> Self {
-        Self::with(Duration::ZERO, Duration::ZERO, Pace::default())
+        Self::with(Duration::ZERO, Duration::ZERO, ExecutionTimings::default())
     }
 
-    fn with(pending: Duration, updating: Duration, pace: Pace) -> Self {
+    fn with(pending: Duration, updating: Duration, timings: ExecutionTimings) -> Self {
         let mut conditions = Conditions::default();
         conditions.eventual.function_pending = pending;
         conditions.eventual.function_updating = updating;
-        Self::under(conditions, pace)
+        Self::under(conditions, timings)
     }
 
-    fn under(conditions: Conditions, pace: Pace) -> Self {
+    fn under(conditions: Conditions, timings: ExecutionTimings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let shell = Shell {
+        let context = CloudContext {
             port: 4321,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
         };
         let logs = Arc::new(Logs::default());
-        let lambda = Lambda::open_at(&shell, Arc::new(OneRole), logs.clone(), pace).unwrap();
-        Self { lambda, shell, logs, pace, _folder: folder }
+        let lambda = Lambda::open_at(&context, Arc::new(OneRole), logs.clone(), timings).unwrap();
+        Self { lambda, context, logs, timings, _folder: folder }
     }
 
     /// The same store, opened by another process.
     fn restart(&mut self) {
-        self.lambda = Lambda::open_at(&self.shell, Arc::new(OneRole), self.logs.clone(), self.pace).unwrap();
+        self.lambda = Lambda::open_at(&self.context, Arc::new(OneRole), self.logs.clone(), self.timings).unwrap();
     }
 
     async fn send(
@@ -149,7 +149,7 @@ impl Cloud {
         self.send(Method::POST, "/2015-03-31/functions/chat/invocations", &[], event.to_string().into_bytes()).await
     }
 
-    /// What an invocation returns that must not fail.
+    /// The result of an invocation that must succeed.
     async fn result(&self, event: Value) -> Value {
         let response = self.invoke(event).await.unwrap();
         let body = serde_json::from_slice(&response.body).unwrap();
@@ -181,7 +181,7 @@ fn creation(more: Value) -> Value {
     members
 }
 
-/// The code of a function that calls itself `version`, as requests carry it.
+/// The code of a function that reports `version`, in the form of requests.
 fn code(version: &str) -> String {
     let script = include_str!("bootstrap.py").replace("\"one\"", &format!("\"{version}\""));
     BASE64_STANDARD.encode(archive("bootstrap", &script, 0o755))

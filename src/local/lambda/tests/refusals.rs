@@ -1,4 +1,4 @@
-//! Lambda's refusals as they were recorded on AWS, held against this Lambda's.
+//! Compares this Lambda's errors with those recorded on AWS.
 
 use serde::Deserialize;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::machine::own_folder;
 
-/// What one service, or the cloud itself, keeps.
+/// The persisted data of one service, or of the cloud itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum DataPart {
     ApiGateway,
     DynamoDb,
     Iam,
@@ -18,10 +18,10 @@ pub enum Part {
     Keys,
 }
 
-impl Part {
+impl DataPart {
     pub const ALL: [Self; 6] = [Self::ApiGateway, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
 
-    /// As `wschat local reset --only` has it.
+    /// The name in `wschat local reset --only`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ApiGateway => "apigateway",
@@ -51,7 +51,7 @@ impl Part {
     /// Deletes the part from a data folder.
     ///
     /// # Errors
-    /// When something of it cannot be deleted.
+    /// When one of its files cannot be deleted.
     pub fn delete(self, folder: &Path) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let path: PathBuf = entry?.path();

@@ -1,9 +1,9 @@
-//! A token bucket, as AWS describes its throttles: so many calls at once, refilled at so many a second.
+//! A token bucket, as AWS describes its throttles: a burst of calls, and a rate of refill.
 
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// What a bucket holds and how it fills.
+/// The size of a bucket and how fast it refills.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -13,9 +13,9 @@ pub struct Rate {
     pub burst: f64,
 }
 
-/// A bucket, full until it is first asked.
+/// A token bucket; it starts full.
 #[derive(Debug, Default)]
-pub struct Bucket(Option<Level>);
+pub struct TokenBucket(Option<Level>);
 
 #[derive(Debug)]
 struct Level {
@@ -23,7 +23,7 @@ struct Level {
     at: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// Takes a token if there is one.
     pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
         let level = self.0.get_or_insert(Level { tokens: rate.burst, at: now });
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_bucket_holds_its_burst_and_refills_at_its_rate() {
         let start = Instant::now();
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         let rate = Rate { rate: 4.0, burst: 2.0 };
         for (after, granted) in [(0, true), (0, true), (0, false), (125, false), (250, true), (250, false)] {
             assert_eq!(bucket.take(rate, start + Duration::from_millis(after)), granted, "{after} ms");

@@ -1,4 +1,4 @@
-//! What the operations of CloudWatch Logs need (Service Authorization Reference, "Amazon CloudWatch Logs").
+//! The permissions that operations of CloudWatch Logs need (Service Authorization Reference, "Amazon CloudWatch Logs").
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use super::{Input, groups};
 use crate::core::iam::need::{Need, creation};
 use crate::local::wire::Request;
 
-/// What a call needs: the operation on its group, or on one of its streams.
-pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+/// The permissions that a call needs: the operation on its group, or on one of its streams.
+pub fn of(operation: &str, request: &Request) -> Vec<Need> {
     let input: Input = request.json().unwrap_or_default();
     let action = format!("logs:{operation}");
     let tags: BTreeMap<String, String> = serde_json::from_value(input.tags.clone()).unwrap_or_default();
-    // By ARN a resource is named as it is; by name AWS puts the part of the streams behind it, empty where it is about
-    // none (its refusals show it). So a policy speaks of `log-group:NAME:*`.
+    // A resource given by ARN is used unchanged. For one given by name AWS appends the part for streams, empty where there is
+    // none (its refusals show it), so policies must allow `log-group:NAME:*`.
     if let Some(arn) = input.resource_arn {
         return vec![Need::new(action, arn).with_tags(tags)];
     }
@@ -61,8 +61,7 @@ mod tests {
                 .iter()
                 .map(|(action, rest)| (format!("logs:{action}"), groups::arn("eu-west-1", rest)))
                 .collect();
-            let needs: Vec<_> =
-                needs(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
+            let needs: Vec<_> = of(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
             assert_eq!(needs, expected, "{operation} {body}");
         }
     }

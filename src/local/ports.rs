@@ -1,4 +1,4 @@
-//! What the local services ask of each other.
+//! The interfaces between the local services: each service depends on these traits, not on the others' modules.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use bytes::Bytes;
 
 use super::wire::ApiError;
 
-/// IAM, as Lambda and STS ask it.
+/// IAM, as Lambda and STS use it.
 pub trait Roles: Send + Sync {
-    /// Whether `service` (`lambda.amazonaws.com`) may assume the role by now: it exists, its trust policy says so,
-    /// and the news has spread.
+    /// Whether `service` (`lambda.amazonaws.com`) can assume the role now: the role exists, its trust policy allows it,
+    /// and the propagation delay has passed.
     fn assumable(&self, role_arn: &str, service: &str) -> bool;
 
-    /// Temporary credentials for a role; calls signed with them are that role's.
+    /// Issues temporary credentials for a role; calls signed with them are made as that role.
     fn issue(&self, role_arn: &str, session_name: &str) -> Credentials;
 
-    /// Whether an access key is one of those.
+    /// Whether an access key was issued by [`Roles::issue`].
     fn has_issued(&self, access_key_id: &str) -> bool;
 }
 
@@ -30,21 +30,21 @@ pub struct Credentials {
 
 /// CloudWatch Logs, as Lambda delivers to it.
 pub trait LogSink: Send + Sync {
-    /// Appends to a stream, making the group and the stream where they are missing (as Lambda's own delivery does).
+    /// Appends to a stream, and creates the group and the stream where they are missing (as Lambda's own delivery does).
     fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>);
 
-    /// Whether a group is there.
+    /// Whether a log group exists.
     fn has_group(&self, region: &str, group: &str) -> bool;
 }
 
-/// Who has what Lambda's managed runtimes bring beside the language.
+/// Installs the AWS SDK that Lambda's managed runtimes include.
 #[async_trait]
-pub trait Sdk: Send + Sync {
-    /// Makes sure that code in the folder `code` finds what it uses of the runtime's SDK.
+pub trait SdkInstaller: Send + Sync {
+    /// Installs what the code in the folder `code` uses of the SDK of `runtime`, where it is not installed yet.
     ///
     /// # Errors
-    /// In words, why it does not.
-    async fn bring(&self, runtime: &str, code: &Path) -> Result<(), String>;
+    /// The reason why it could not be installed, for the function's log.
+    async fn install(&self, runtime: &str, code: &Path) -> Result<(), String>;
 }
 
 /// One line of a log.
@@ -55,13 +55,13 @@ pub struct LogEvent {
     pub message: String,
 }
 
-/// Lambda, as API Gateway asks it.
+/// Lambda, as API Gateway uses it.
 #[async_trait]
 pub trait Functions: Send + Sync {
     /// Invokes a function and waits for its answer.
     ///
     /// # Errors
-    /// What the `Invoke` API would refuse with: no such function, not yet active, throttled.
+    /// The error of the `Invoke` API: no such function, not yet active, throttled.
     async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError>;
 
     fn exists(&self, function_arn: &str) -> bool;
@@ -70,18 +70,18 @@ pub trait Functions: Send + Sync {
     fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool;
 }
 
-/// API Gateway, as Lambda asks it.
+/// API Gateway, as Lambda uses it.
 pub trait Apis: Send + Sync {
     /// The ids of all APIs, each with its region.
     fn apis(&self) -> Vec<(String, String)>;
 }
 
-/// What came of an invocation that ran.
+/// The result of an invocation that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoked {
     /// What the handler returned, or the error document if it failed.
     pub payload: Bytes,
-    /// `Unhandled` where the handler, its start or its time ran out.
+    /// `Unhandled` where the handler failed, did not start or timed out.
     pub function_error: Option<&'static str>,
     /// The last 4 KB of what it logged.
     pub log_tail: String,

@@ -1,5 +1,5 @@
-//! What the control plane's operations need (Service Authorization Reference, "Amazon API Gateway Management V2"): the
-//! verb as an action, on the path as a resource.
+//! The permissions that the control plane's operations need (Service Authorization Reference, "Amazon API Gateway Management
+//! V2"): the HTTP method as the action, the path as the resource.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -8,10 +8,10 @@ use super::model::Strings;
 use crate::core::iam::need::{Need, pass_role};
 use crate::local::wire::Request;
 
-/// RFC 3986: what stands for itself in a path's segment.
+/// Everything except the unreserved characters of RFC 3986 is encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What of a request's body bears on permissions.
+/// The members of a request's body that permissions depend on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Body {
@@ -20,20 +20,20 @@ struct Body {
     authorizer_credentials_arn: Option<String>,
 }
 
-/// What a call needs: its verb on its path, and beside it to tag and to pass the role that it hands over.
-pub fn needs(request: &Request) -> Vec<Need> {
+/// The permissions that a call needs: its method on its path, `TagResource` for tags, and `iam:PassRole` for a role.
+pub fn of(request: &Request) -> Vec<Need> {
     let region = &request.caller.region;
     let arn = |path: &str| format!("arn:aws:apigateway:{region}::/{path}");
     let verb = format!("apigateway:{}", request.method);
     let body: Body = request.json().unwrap_or_default();
     let mut path = request.segments();
-    // Paths of the first version carry none.
+    // Paths of API version 1 have no version segment.
     if path.first().is_some_and(|first| first == "v2") {
         path.remove(0);
     }
     if path.first().is_some_and(|first| first == "tags") {
-        // Tags are a resource of their own, below which the ARN of what carries them is one segment (developer guide,
-        // "Using tags to control access"). What carries them is asked about by the action's own name, too.
+        // Tags are a resource of their own, with the ARN of the tagged resource as one segment (developer guide, "Using
+        // tags to control access"). The tag action is also checked on the tagged resource itself.
         let subject = path[1..].join("/");
         let tags = Need::new(verb, arn(&format!("tags/{}", utf8_percent_encode(&subject, SEGMENT))));
         let named = match request.method.as_str() {
@@ -47,7 +47,7 @@ pub fn needs(request: &Request) -> Vec<Need> {
     let resource = arn(&path.join("/"));
     let mut needs = vec![Need::new(verb, resource.as_str()).with_tags(&body.tags)];
     if !body.tags.is_empty() {
-        // On what it is made below, for it has no id yet (AWS's refusals name /apis and /apis/ID/stages).
+        // On the parent path, because the new resource has no id yet (AWS's refusals name /apis and /apis/ID/stages).
         needs.push(Need::new("apigateway:TagResource", resource).with_tags(&body.tags));
     }
     let roles = body.credentials_arn.iter().chain(&body.authorizer_credentials_arn);
@@ -92,7 +92,7 @@ mod tests {
                 .iter()
                 .map(|(action, path)| ((*action).to_owned(), format!("arn:aws:apigateway:eu-west-1::{path}")))
                 .collect();
-            let needs: Vec<_> = needs(&request).into_iter().map(|need| (need.action, need.resource)).collect();
+            let needs: Vec<_> = of(&request).into_iter().map(|need| (need.action, need.resource)).collect();
             assert_eq!(needs, expected, "{method} {path}");
         }
     }

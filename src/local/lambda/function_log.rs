@@ -1,5 +1,5 @@
-//! A function's log as Lambda shapes it: one stream an execution environment, in which the platform's lines frame
-//! what the handler writes.
+//! A function's log in Lambda's format: one stream per execution environment, with the platform's lines around the
+//! handler's output.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,38 +9,39 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use uuid::Uuid;
 
-use super::environment::Spec;
-use super::failure::{Failure, Status};
+use super::failure::{InvocationFailure, Status};
 use super::settings::{LogFormat, runtime_version_arn};
+use super::spec::EnvironmentSpec;
 use super::state::now;
+use crate::local::clock::log_time;
 use crate::local::conditions::lock;
-use crate::local::seams::{LogEvent, LogSink};
+use crate::local::ports::{LogEvent, LogSink};
 use crate::machine::interpreter::Language;
 
-/// How much of the log `Invoke` hands back, in bytes.
-const TAIL: usize = 4096;
+/// How much of the log `Invoke` returns, in bytes.
+const TAIL_BYTES: usize = 4096;
 
 /// The log of one execution environment.
-pub struct Journal {
+pub struct FunctionLog {
     sink: Arc<dyn LogSink>,
-    spec: Arc<Spec>,
+    spec: Arc<EnvironmentSpec>,
     stream: String,
     tail: Mutex<String>,
 }
 
-/// What one invocation took, for its `REPORT` line.
+/// Duration and memory of one invocation, for its `REPORT` line.
 #[derive(Debug, Clone, Copy)]
 pub struct Metrics {
     pub duration: Duration,
     /// `None` where the environment was warm.
     pub init: Option<Duration>,
-    /// The most memory used so far in MB; `None` where the system does not tell.
+    /// The peak memory so far in MB; `None` where the system does not provide it.
     pub memory: Option<u64>,
 }
 
-impl Journal {
+impl FunctionLog {
     /// A new stream for an environment of `spec`.
-    pub fn new(sink: Arc<dyn LogSink>, spec: Arc<Spec>) -> Self {
+    pub fn new(sink: Arc<dyn LogSink>, spec: Arc<EnvironmentSpec>) -> Self {
         let format = format_description!("[year]/[month]/[day]");
         let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         let stream = format!("{date}/[{}]{}", spec.version, Uuid::new_v4().simple());
@@ -51,10 +52,10 @@ impl Journal {
         &self.stream
     }
 
-    /// What the handler wrote, line by line.
+    /// Writes the handler's output, one event per line.
     pub fn write(&self, mut lines: Vec<String>) {
         let timestamp = now();
-        // The clients write a message of several lines as one line, for it is one event.
+        // The clients write a message of several lines as one line, because it is one event.
         if Language::of(&self.spec.deployment.settings.runtime).is_some() {
             for line in lines.iter_mut().filter(|line| line.contains('\r')) {
                 *line = line.replace('\r', "\n");
@@ -72,7 +73,7 @@ impl Journal {
             for event in &events {
                 tail.push_str(&event.message);
             }
-            let mut excess = tail.len().saturating_sub(TAIL);
+            let mut excess = tail.len().saturating_sub(TAIL_BYTES);
             while !tail.is_char_boundary(excess) {
                 excess += 1;
             }
@@ -82,12 +83,12 @@ impl Journal {
         self.sink.append(&self.spec.id.region, &logging.log_group, &self.stream, events);
     }
 
-    /// The last of what this invocation logged.
+    /// The end of this invocation's log.
     pub fn tail(&self) -> String {
         lock(&self.tail).clone()
     }
 
-    /// The environment starts.
+    /// Logs that the environment starts.
     pub fn init_start(&self) {
         let runtime = &self.spec.deployment.settings.runtime;
         let version = runtime_version(runtime);
@@ -108,8 +109,8 @@ impl Journal {
         );
     }
 
-    /// The runtime did not come up. `phase` is `init`, or `invoke` for the second try, which an invocation waits for.
-    pub fn init_failed(&self, phase: &str, took: Duration, failure: &Failure) {
+    /// Logs that the runtime did not start. `phase` is `init`, or `invoke` for the second try, during an invocation.
+    pub fn init_failed(&self, phase: &str, took: Duration, failure: &InvocationFailure) {
         let status = failure.status.as_str();
         self.platform(
             || {
@@ -135,7 +136,7 @@ impl Journal {
         );
     }
 
-    /// An invocation starts: what `tail` gives begins here.
+    /// Logs the start of an invocation; `tail` begins here.
     pub fn start(&self, request_id: &str) {
         lock(&self.tail).clear();
         self.platform(
@@ -145,8 +146,8 @@ impl Journal {
         );
     }
 
-    /// An invocation ends.
-    pub fn end(&self, request_id: &str, failure: Option<&Failure>, metrics: Metrics) {
+    /// Logs the end of an invocation.
+    pub fn end(&self, request_id: &str, failure: Option<&InvocationFailure>, metrics: Metrics) {
         let settings = &self.spec.deployment.settings;
         let billed = (metrics.duration + metrics.init.unwrap_or_default()).as_secs_f64() * 1000.0;
         if settings.logging.log_format == LogFormat::Json {
@@ -199,7 +200,7 @@ impl Journal {
         self.write(lines);
     }
 
-    /// One line of the platform's, in the function's log format.
+    /// Logs one line of the platform in the function's log format.
     fn platform(&self, text: impl FnOnce() -> String, kind: &str, record: impl FnOnce() -> Value) {
         let line = match self.spec.deployment.settings.logging.log_format {
             LogFormat::Text => text(),
@@ -209,17 +210,11 @@ impl Journal {
     }
 }
 
-/// The time as Lambda writes it into logs: `2026-01-02T03:04:05.678Z`.
-pub fn log_time() -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::now_utc().format(format).unwrap_or_default()
-}
-
 fn json_line(kind: &str, record: Value) -> String {
     json!({ "time": log_time(), "type": kind, "record": record }).to_string()
 }
 
-/// `provided.al2023` as INIT_START names it: `provided:al2023.v1`.
+/// `provided.al2023` as in the INIT_START line: `provided:al2023.v1`.
 fn runtime_version(runtime: &str) -> String {
     let digit = |c: char| c.is_ascii_digit();
     let (family, release) = match runtime.split_once('.') {

@@ -1,13 +1,13 @@
-//! What DynamoDB's operations need (Service Authorization Reference, "Amazon DynamoDB").
+//! The permissions that DynamoDB's operations need (Service Authorization Reference, "Amazon DynamoDB").
 
 use serde_json::Value;
 
 use crate::core::iam::need::{Need, creation};
-use crate::local::shell::Shell;
+use crate::local::context::CloudContext;
 use crate::local::wire::Request;
 
-/// What a call needs: the operation on each table that it is about, or on the index.
-pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+/// The permissions that a call needs: the operation on each of its tables or indexes.
+pub fn of(operation: &str, request: &Request) -> Vec<Need> {
     let body: Value = request.json().unwrap_or_default();
     let region = &request.caller.region;
     let need = |action: &str, resource: String| Need::new(format!("dynamodb:{action}"), resource);
@@ -15,7 +15,7 @@ pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
     match operation {
         "ListTables" => vec![need(operation, table(region, "*"))],
         "ListStreams" => vec![need(operation, "*".to_owned())],
-        // The iterator tells nobody but the service what it iterates over; who got it was asked then.
+        // Its stream is only known to the service. The permission was checked when the iterator was created.
         "GetRecords" => Vec::new(),
         "DescribeStream" | "GetShardIterator" => vec![need(operation, text(&body["StreamArn"]))],
         "ListTagsOfResource" | "TagResource" | "UntagResource" => {
@@ -29,7 +29,7 @@ pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
             let tables = body["RequestItems"].as_object().into_iter().flatten();
             tables.map(|(name, _)| need(operation, table(region, name))).collect()
         }
-        // A transaction needs what each of its parts needs; it is no action itself.
+        // A transaction needs the permissions of its parts; it is not an action itself.
         "TransactGetItems" | "TransactWriteItems" => {
             let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
             parts
@@ -62,16 +62,16 @@ pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
     }
 }
 
-/// A table's ARN; an ARN may stand in the place of a name.
+/// A table's ARN, from its name or from an ARN.
 fn table(region: &str, name: &str) -> String {
     if name.starts_with("arn:") {
         return name.to_owned();
     }
-    Shell::arn("dynamodb", region, &format!("table/{name}"))
+    CloudContext::arn("dynamodb", region, &format!("table/{name}"))
 }
 
-/// What a PartiQL statement needs: an action by its first word, on the table, which stands after INTO or FROM, or after
-/// UPDATE.
+/// The permission that a PartiQL statement needs: the action follows from its first word; the table's name follows INTO, FROM
+/// or UPDATE.
 fn statement(region: &str, text: &str) -> Need {
     let words: Vec<&str> = text.split_whitespace().collect();
     let verb = words.first().map_or(String::new(), |word| word.to_ascii_uppercase());
@@ -148,8 +148,7 @@ mod tests {
                 .iter()
                 .map(|(action, name)| (format!("dynamodb:{action}"), table("eu-west-1", name)))
                 .collect();
-            let needs: Vec<_> =
-                needs(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
+            let needs: Vec<_> = of(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
             assert_eq!(needs, expected, "{operation} {body}");
         }
     }

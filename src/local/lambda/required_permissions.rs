@@ -1,4 +1,4 @@
-//! What Lambda's operations need (Service Authorization Reference, "AWS Lambda").
+//! The permissions that Lambda's operations need (Service Authorization Reference, "AWS Lambda").
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -8,7 +8,7 @@ use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
 use crate::local::wire::Request;
 
-/// What of a request's body bears on permissions.
+/// The members of a request's body that permissions depend on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Body {
@@ -16,16 +16,16 @@ struct Body {
     role: Option<String>,
     tags: BTreeMap<String, String>,
     layers: Vec<String>,
-    /// Takes the largest member without keeping it.
+    /// The largest member of a request; it is parsed but not stored.
     #[serde(rename = "Code")]
     _code: Option<IgnoredAny>,
 }
 
-/// What a call needs: the operation on its function, and beside it the role and the layers that it hands over.
-pub fn needs(operation: &str, request: &Request) -> Vec<Need> {
+/// The permissions that a call needs: the operation on its function, `iam:PassRole` for a role, and access to layers.
+pub fn of(operation: &str, request: &Request) -> Vec<Need> {
     let action = match operation {
         "Invoke" => "lambda:InvokeFunction".to_owned(),
-        // On AWS it is a presigned URL of S3: who has it may use it.
+        // On AWS this is a presigned S3 URL, which needs no permission.
         "DownloadFunctionCode" => return Vec::new(),
         _ => format!("lambda:{operation}"),
     };
@@ -99,7 +99,7 @@ mod tests {
             let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
             let query = crate::local::router::decode_query(query.as_bytes());
             let request = Request { query, ..Request::in_test(method, path, body) };
-            let needs = needs(routes::operation(&request).unwrap(), &request);
+            let needs = of(routes::operation(&request).unwrap(), &request);
             let pairs: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.resource.as_str())).collect();
             assert_eq!(pairs, *expected, "{method} {uri}");
         }

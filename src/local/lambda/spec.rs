@@ -1,0 +1,143 @@
+//! What an execution environment is made from: the cloud around it, the code and settings it runs, and the invocations it
+//! is given.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
+
+use super::interpreters::Interpreters;
+use super::name::FunctionId;
+use super::sandbox;
+use super::state::Deployment;
+use super::write_protection::WriteProtection;
+use crate::local::conditions::lock;
+use crate::local::context::CloudContext;
+use crate::local::ports::{Apis, LogSink, Roles, SdkInstaller};
+
+/// The folder for the environments' files, below Lambda's folder.
+pub const SCRATCH: &str = "tmp";
+
+/// The pause after a failed installation of an SDK: without it, a machine that is offline would try at every start.
+const SDK_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// The services and resources that environments share.
+pub struct LambdaHost {
+    pub context: CloudContext,
+    pub roles: Arc<dyn Roles>,
+    pub logs: Arc<dyn LogSink>,
+    pub interpreters: Interpreters,
+    /// Set once API Gateway is open, which depends on Lambda.
+    pub apis: OnceLock<Weak<dyn Apis>>,
+    /// Without it, as in tests, no SDK is installed.
+    pub sdk: OnceLock<Arc<dyn SdkInstaller>>,
+    /// Attempted installations by runtime and code folder: `None` after a success, else the time of the failure.
+    pub sdk_installs: Mutex<HashMap<(String, PathBuf), Option<Instant>>>,
+    /// Whether functions have their own file systems; probed when the first one starts.
+    pub isolates: OnceCell<bool>,
+    /// Protects code from writes where functions have no file system of their own.
+    pub protection: WriteProtection,
+    /// The time limit of the init phase.
+    pub init_limit: Duration,
+    pub live: watch::Sender<LiveEnvironments>,
+}
+
+/// The number of environments by the SHA-256 of their code in hexadecimal; never 0.
+pub type LiveEnvironments = HashMap<String, usize>;
+
+impl LambdaHost {
+    /// Lambda's folder, absolute.
+    pub fn folder(&self) -> PathBuf {
+        let folder = super::folder(self.context.store.folder());
+        folder.canonicalize().unwrap_or(folder)
+    }
+
+    /// Whether functions have their own file systems on this machine.
+    pub async fn isolates(&self) -> bool {
+        let probe = || async {
+            let folder = self.folder();
+            let probed = tokio::task::spawn_blocking(move || sandbox::probe(&folder)).await;
+            let probed = probed.unwrap_or_else(|error| Err(error.to_string()));
+            if let Err(why) = &probed {
+                tracing::warn!(
+                    "functions have no file system of their own (no /var/task, and the machine's /tmp): {why}"
+                );
+            }
+            probed.is_ok()
+        };
+        *self.isolates.get_or_init(probe).await
+    }
+
+    /// A temporary folder for one environment without a file system of its own; removed with the environment.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn scratch(&self) -> io::Result<TempDir> {
+        let folder = self.folder().join(SCRATCH);
+        std::fs::create_dir_all(&folder)?;
+        tempfile::Builder::new().prefix("").tempdir_in(folder)
+    }
+
+    /// Installs the SDK that the runtime includes on AWS, once for each runtime and code. Returns the reason of a failure.
+    pub async fn install_sdk(&self, spec: &EnvironmentSpec) -> Option<String> {
+        let sdk = self.sdk.get()?;
+        let runtime = &spec.deployment.settings.runtime;
+        let code = (runtime.clone(), spec.folder.clone());
+        if lock(&self.sdk_installs)
+            .get(&code)
+            .is_some_and(|failed| failed.is_none_or(|at| at.elapsed() < SDK_RETRY_DELAY))
+        {
+            return None;
+        }
+        let installed = sdk.install(runtime, &spec.folder).await;
+        lock(&self.sdk_installs).insert(code, installed.is_err().then(Instant::now));
+        installed.err()
+    }
+
+    /// The AWS host names of this cloud's APIs, each with its local address: `localhost:PORT/{apiId}`.
+    pub fn addresses(&self) -> Vec<(String, String)> {
+        let apis = self.apis.get().and_then(Weak::upgrade).map(|apis| apis.apis()).unwrap_or_default();
+        let authority = self.context.authority();
+        apis.into_iter()
+            .map(|(id, region)| {
+                let china = if region.starts_with("cn-") { ".cn" } else { "" };
+                (format!("{id}.execute-api.{region}.amazonaws.com{china}"), format!("{authority}/{id}"))
+            })
+            .collect()
+    }
+}
+
+/// What an environment runs.
+#[derive(Debug, Clone)]
+pub struct EnvironmentSpec {
+    pub id: FunctionId,
+    /// `$LATEST` or a number.
+    pub version: String,
+    pub deployment: Deployment,
+    /// The folder with the code.
+    pub folder: PathBuf,
+}
+
+/// One invocation, as a caller requests it.
+#[derive(Debug, Clone)]
+pub struct InvokeRequest {
+    pub request_id: String,
+    /// As the caller named the function: with its version or alias, if any.
+    pub function_arn: String,
+    pub payload: Bytes,
+    /// JSON.
+    pub client_context: Option<String>,
+}
+
+/// The permits of a cold environment, returned by dropping them.
+pub struct Permits {
+    /// Held while it starts.
+    pub start: OwnedSemaphorePermit,
+    /// Held while it exists.
+    pub environment: OwnedSemaphorePermit,
+}
