@@ -1,48 +1,32 @@
-//! One call to AWS, made as often as its failures allow.
-//!
-//! The SDK's own retries are off: it would send a create again after an answer was lost, and make two of what should
-//! be one. Here a call says whether it may be sent again blindly.
+//! What a call to AWS is: its operation, whether it may be sent again, and the record that it leaves.
 
-use std::error::Error;
-use std::time::Duration;
-
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use rand::RngExt;
 use tokio::time::Instant;
-
-use super::connect::Aws;
-use super::error::{CallError, Meaning};
 
 tokio::task_local! {
     /// The plan step on whose behalf calls are made.
     pub static STEP: usize;
 }
 
-/// How long throttles and collisions are waited out. AWS's own are over within seconds; role changes take longest.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long a service that answers nothing useful, or not at all, is tried again.
-const PATIENCE_WITH_SILENCE: Duration = Duration::from_secs(45);
-
 /// What is called, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    service: &'static str,
-    operation: &'static str,
-    again: bool,
-    lane: Option<&'a str>,
+    pub(super) service: &'static str,
+    pub(super) operation: &'static str,
+    pub(super) again: bool,
+    pub(super) lane: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
-    /// A call that may be sent again when its answer is lost: it reads, or doing it twice is doing it once.
+    /// A call that is sent again after its answer was lost only if it reads (`Get`, `List`, `Describe`): any other may
+    /// have happened, and would happen twice.
     pub fn new(service: &'static str, operation: &'static str) -> Self {
-        Self { service, operation, again: true, lane: None }
+        let reads = ["Get", "List", "Describe"].iter().any(|verb| operation.starts_with(verb));
+        Self { service, operation, again: reads, lane: None }
     }
 
-    /// The same call, which must not be sent again when its answer is lost: it would create a second one.
-    pub fn once(self) -> Self {
-        Self { again: false, ..self }
+    /// The same call, which may be sent again: doing it twice is doing it once.
+    pub fn repeatable(self) -> Self {
+        Self { again: true, ..self }
     }
 
     /// The same call, one at a time with all others of the same lane (an API's id).
@@ -61,69 +45,4 @@ pub struct Record {
     pub ended: Instant,
     /// The error code of a refusal; `None` for a success.
     pub refused: Option<String>,
-}
-
-impl Aws {
-    /// Makes a call; `request` is asked for a new request at each try.
-    ///
-    /// # Errors
-    /// The last failure, when it is final or patience is at an end. `Meaning::Unknown` of a call that must not be sent
-    /// again: look whether it happened.
-    pub async fn call<T, E, F>(&self, call: Call<'_>, request: impl Fn() -> F) -> Result<T, CallError>
-    where
-        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        let begun = Instant::now();
-        let mut tries = 0;
-        loop {
-            let result = {
-                let _turn = match call.lane {
-                    Some(lane) => Some(self.pace.turn(lane).await),
-                    None => None,
-                };
-                self.pace.permit(call.service, call.operation).await;
-                let started = Instant::now();
-                let result = request().await;
-                let result = result.map_err(|error| CallError::of(call.service, call.operation, &error));
-                self.record(Record {
-                    step: STEP.try_with(|step| *step).ok(),
-                    service: call.service,
-                    operation: call.operation,
-                    started,
-                    ended: Instant::now(),
-                    refused: result.as_ref().err().map(|error| error.code.clone()),
-                });
-                result
-            };
-            let error = match result {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let patience = match error.meaning {
-                Meaning::Throttled | Meaning::Busy => PATIENCE,
-                Meaning::Unknown if call.again => PATIENCE_WITH_SILENCE,
-                // Nothing listens: a few tries bridge a restart, more would only keep the user waiting.
-                Meaning::Unreachable if tries < 3 => PATIENCE_WITH_SILENCE,
-                _ => return Err(error),
-            };
-            let wait = error.retry_after.unwrap_or_else(|| backoff(error.meaning, tries));
-            if begun.elapsed() + wait > patience {
-                return Err(error);
-            }
-            tracing::debug!(%error, ?wait, "again");
-            tokio::time::sleep(wait).await;
-            tries += 1;
-        }
-    }
-}
-
-/// The wait before try `tries + 2`: doubling, capped, with jitter so that parallel callers come apart.
-fn backoff(meaning: Meaning, tries: u32) -> Duration {
-    let (first, longest) = match meaning {
-        Meaning::Busy => (0.1, 1.0),
-        _ => (0.25, 5.0),
-    };
-    let whole = (first * 2_f64.powi(tries.min(16).cast_signed())).min(longest);
-    Duration::from_secs_f64(whole * rand::rng().random_range(0.5..1.0))
 }

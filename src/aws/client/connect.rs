@@ -8,7 +8,6 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -18,25 +17,13 @@ use http_body_util::BodyExt;
 use tokio::sync::SetOnce;
 
 use super::call::{Call, Record};
-use super::error::chain;
+use super::chain::chain;
 use super::network::Network;
 use super::pace::Pace;
 use super::propagation::Propagation;
 use super::settings::Settings;
+use super::target::{ConnectError, Target};
 use crate::core::words::Scope;
-
-/// Where to deploy to.
-#[derive(Debug, Clone)]
-pub struct Target {
-    pub region: Option<String>,
-    pub profile: Option<String>,
-    /// Another endpoint than AWS's, for all services.
-    pub endpoint_url: Option<String>,
-    /// The endpoint is the local cloud, with its access key: it needs no credentials of AWS's and no configured region.
-    pub local: Option<Credentials>,
-    /// Whether AWS's quotas hold there.
-    pub has_quotas: bool,
-}
 
 /// AWS, or what speaks its protocols, on behalf of one stack.
 pub struct Aws {
@@ -63,20 +50,6 @@ pub struct Aws {
 struct Identity {
     arn: String,
     scope: Scope,
-}
-
-/// Why there is no connection, in one line, and what to do, in another.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}\n  {help}")]
-pub struct ConnectError {
-    what: String,
-    help: String,
-}
-
-impl ConnectError {
-    pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), help: help.into() }
-    }
 }
 
 impl Aws {

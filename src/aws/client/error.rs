@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
+use super::chain::chain;
 use super::network::{Unreached, never_connected};
 
 /// A call that did not succeed.
@@ -182,21 +183,6 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         _ if status == 429 => Meaning::Throttled,
         _ => Meaning::Refused,
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
 }
 
 /// The outermost error of this type among an error and what caused it.

@@ -1,15 +1,19 @@
 //! Every call to AWS is made here: who calls, how fast, how often again, and what it took.
 
 mod call;
+mod chain;
 mod connect;
 mod error;
 mod network;
 mod pace;
 mod propagation;
 mod regions;
+mod retry;
 mod settings;
+mod target;
 
 pub use call::{Call, Record, STEP};
-pub use connect::{Aws, ConnectError, Target};
+pub use connect::Aws;
 pub use error::{CallError, Meaning};
 pub use propagation::Trial;
+pub use target::{ConnectError, Target};

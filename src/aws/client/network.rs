@@ -19,7 +19,7 @@ use aws_types::os_shim_internal::Env;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::error::chain;
+use super::chain::chain;
 
 /// The proxies of an environment, and the endpoints that somebody configured: what a failed connection is explained by.
 #[derive(Debug, Default)]

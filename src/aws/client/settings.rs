@@ -14,10 +14,11 @@ use sha1::{Digest, Sha1};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::connect::{ConnectError, Target};
-use super::error::{CallError, Meaning, chain};
+use super::chain::chain;
+use super::error::{CallError, Meaning};
 use super::network::{Network, Unreached};
 use super::regions;
+use super::target::{ConnectError, Target};
 use crate::core::words::nearest;
 
 /// The properties by which a profile holds credentials (AWS SDKs and Tools reference guide, settings).

@@ -27,7 +27,7 @@ impl Provider for Alias {
         let aws = cx.aws;
         let props: Props = want.read()?;
         let description = mark::describe(&props.description, props.mark.as_deref())?;
-        aws.call(Call::new("lambda", "CreateAlias").once(), || {
+        aws.call(Call::new("lambda", "CreateAlias"), || {
             aws.lambda
                 .create_alias()
                 .function_name(&props.function_name)
@@ -49,7 +49,7 @@ impl Provider for Alias {
         let none = || Routing { additional_version_weights: Vec::new() };
         // Leaving it out means "no change".
         let routing = to.routing_config.clone().or_else(|| from.routing_config.is_some().then(none));
-        aws.call(Call::new("lambda", "UpdateAlias"), || {
+        aws.call(Call::new("lambda", "UpdateAlias").repeatable(), || {
             aws.lambda
                 .update_alias()
                 .function_name(&to.function_name)
@@ -67,7 +67,7 @@ impl Provider for Alias {
         let aws = cx.aws;
         let props: Props = live.read()?;
         gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteAlias"), || {
+            aws.call(Call::new("lambda", "DeleteAlias").repeatable(), || {
                 aws.lambda.delete_alias().function_name(&props.function_name).name(&props.name).send()
             })
             .await,

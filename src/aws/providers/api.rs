@@ -52,7 +52,7 @@ impl Provider for Api {
         let props: Props = want.read()?;
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateApi").once(), || {
+            .call(Call::new("apigatewayv2", "CreateApi"), || {
                 aws.apigateway
                     .create_api()
                     .name(&props.name)
@@ -78,7 +78,7 @@ impl Provider for Api {
         let to: Props = want.read()?;
         let untagged = |props: &Props| Props { tags: Tags::new(), ..props.clone() };
         if untagged(&from) != untagged(&to) {
-            aws.call(Call::new("apigatewayv2", "UpdateApi").lane(id), || {
+            aws.call(Call::new("apigatewayv2", "UpdateApi").repeatable().lane(id), || {
                 aws.apigateway
                     .update_api()
                     .api_id(id)
@@ -104,8 +104,10 @@ impl Provider for Api {
         let aws = cx.aws;
         let id = live.physical_id.as_str();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteApi").lane(id), || aws.apigateway.delete_api().api_id(id).send())
-                .await,
+            aws.call(Call::new("apigatewayv2", "DeleteApi").repeatable().lane(id), || {
+                aws.apigateway.delete_api().api_id(id).send()
+            })
+            .await,
         )?;
         Ok(())
     }
@@ -217,13 +219,13 @@ pub(super) async fn set_tags(
     removed: Vec<String>,
 ) -> Result<(), CallError> {
     if !set.is_empty() {
-        aws.call(Call::new("apigatewayv2", "TagResource").lane(lane), || {
+        aws.call(Call::new("apigatewayv2", "TagResource").repeatable().lane(lane), || {
             aws.apigateway.tag_resource().resource_arn(arn).set_tags(Some(set.clone().into_iter().collect())).send()
         })
         .await?;
     }
     if !removed.is_empty() {
-        aws.call(Call::new("apigatewayv2", "UntagResource").lane(lane), || {
+        aws.call(Call::new("apigatewayv2", "UntagResource").repeatable().lane(lane), || {
             aws.apigateway.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
         })
         .await?;

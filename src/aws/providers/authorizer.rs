@@ -24,7 +24,7 @@ impl Provider for Authorizer {
         let aws = cx.aws;
         let props: Props = want.read()?;
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateAuthorizer").once().lane(&props.api_id), || {
+            .call(Call::new("apigatewayv2", "CreateAuthorizer").lane(&props.api_id), || {
                 aws.apigateway
                     .create_authorizer()
                     .api_id(&props.api_id)
@@ -43,7 +43,7 @@ impl Provider for Authorizer {
         let aws = cx.aws;
         let to: Props = want.read()?;
         let credentials = super::route::cleared(live, "AuthorizerCredentialsArn", &to.authorizer_credentials_arn);
-        aws.call(Call::new("apigatewayv2", "UpdateAuthorizer").lane(&to.api_id), || {
+        aws.call(Call::new("apigatewayv2", "UpdateAuthorizer").repeatable().lane(&to.api_id), || {
             aws.apigateway
                 .update_authorizer()
                 .api_id(&to.api_id)
@@ -61,7 +61,7 @@ impl Provider for Authorizer {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteAuthorizer").lane(api), || {
+            aws.call(Call::new("apigatewayv2", "DeleteAuthorizer").repeatable().lane(api), || {
                 aws.apigateway.delete_authorizer().api_id(api).authorizer_id(&live.physical_id).send()
             })
             .await,

@@ -26,7 +26,7 @@ impl Provider for Deployment {
         let props: Props = want.read()?;
         let description = description(&props, &digest(want));
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateDeployment").once().lane(&props.api_id), || {
+            .call(Call::new("apigatewayv2", "CreateDeployment").lane(&props.api_id), || {
                 aws.apigateway.create_deployment().api_id(&props.api_id).description(&description).send()
             })
             .await?;
@@ -41,7 +41,7 @@ impl Provider for Deployment {
         let aws = cx.aws;
         let props: Props = want.read()?;
         let description = description(&props, &digest(want));
-        aws.call(Call::new("apigatewayv2", "UpdateDeployment").lane(&props.api_id), || {
+        aws.call(Call::new("apigatewayv2", "UpdateDeployment").repeatable().lane(&props.api_id), || {
             aws.apigateway
                 .update_deployment()
                 .api_id(&props.api_id)
@@ -57,7 +57,7 @@ impl Provider for Deployment {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteDeployment").lane(api), || {
+            aws.call(Call::new("apigatewayv2", "DeleteDeployment").repeatable().lane(api), || {
                 aws.apigateway.delete_deployment().api_id(api).deployment_id(&live.physical_id).send()
             })
             .await,

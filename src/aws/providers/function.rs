@@ -18,7 +18,7 @@ use crate::core::types::function::{
 };
 use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Health, Live, Owner, Want, log_group, tags, to_value};
-use crate::core::words::Scope;
+use crate::core::words::{DeletionPolicy, Scope};
 
 #[async_trait]
 impl Provider for Function {
@@ -97,7 +97,7 @@ impl Provider for Function {
                 Trial::Probe => request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new("-")).build()),
             };
             let time = upload_time(&code);
-            aws.call(Call::new("lambda", "CreateFunction").once(), move || {
+            aws.call(Call::new("lambda", "CreateFunction"), move || {
                 request.clone().customize().config_override(time.clone()).send()
             })
         })
@@ -149,7 +149,7 @@ impl Provider for Function {
                 .function_name(name)
                 .zip_file(code)
                 .set_architectures(Some(architectures(&to)));
-            aws.call(Call::new("lambda", "UpdateFunctionCode"), || {
+            aws.call(Call::new("lambda", "UpdateFunctionCode").repeatable(), || {
                 request.clone().customize().config_override(time.clone()).send()
             })
             .await?;
@@ -165,13 +165,13 @@ impl Provider for Function {
         let (set, mut removed) = tags::difference(&from.tags, &to.tags);
         removed.retain(|key| key != tags::VERSIONS);
         if !set.is_empty() {
-            aws.call(Call::new("lambda", "TagResource"), || {
+            aws.call(Call::new("lambda", "TagResource").repeatable(), || {
                 aws.lambda.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("lambda", "UntagResource"), || {
+            aws.call(Call::new("lambda", "UntagResource").repeatable(), || {
                 aws.lambda.untag_resource().resource(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -195,10 +195,10 @@ impl Provider for Function {
         let aws = cx.aws;
         // Its log group is known as ours by this function alone. A run that ends here must leave it known.
         if let Some(group) = live.attributes.get(LOG_GROUP) {
-            super::log_group::tag_as_ours(aws, group).await?;
+            tag_log_group(aws, group).await?;
         }
         gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteFunction"), || {
+            aws.call(Call::new("lambda", "DeleteFunction").repeatable(), || {
                 aws.lambda.delete_function().function_name(&live.physical_id).send()
             })
             .await,
@@ -233,7 +233,7 @@ async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), Resour
         .logging_config(logging_config(name, to));
     // Without code a try costs nothing: there is nothing to probe with.
     when_assumable(cx, &to.role, |_| {
-        aws.call(Call::new("lambda", "UpdateFunctionConfiguration"), || request.clone().send())
+        aws.call(Call::new("lambda", "UpdateFunctionConfiguration").repeatable(), || request.clone().send())
     })
     .await?;
     wait_until_ready(cx, name).await
@@ -415,7 +415,7 @@ pub(super) async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), 
 async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Result<(), CallError> {
     match executions {
         Some(executions) => aws
-            .call(Call::new("lambda", "PutFunctionConcurrency"), || {
+            .call(Call::new("lambda", "PutFunctionConcurrency").repeatable(), || {
                 aws.lambda
                     .put_function_concurrency()
                     .function_name(name)
@@ -425,7 +425,7 @@ async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Resu
             .await
             .map(drop),
         None => gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteFunctionConcurrency"), || {
+            aws.call(Call::new("lambda", "DeleteFunctionConcurrency").repeatable(), || {
                 aws.lambda.delete_function_concurrency().function_name(name).send()
             })
             .await,
@@ -496,4 +496,22 @@ pub(super) fn has_versions(function: &Live, search: &Search) -> bool {
 fn created(scope: &Scope, name: &str) -> Created {
     let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn(scope, name))];
     Created { physical_id: name.to_owned(), attributes: attributes.into() }
+}
+
+/// Puts the stack's tags on a group that is the stack's because its function is; one that is gone is no error.
+///
+/// # Errors
+/// What AWS refused.
+async fn tag_log_group(aws: &Aws, name: &str) -> Result<(), ResourceError> {
+    let arn = log_group::arn(aws.scope(), name);
+    // Without a logical id: the template does not describe it.
+    let mut tags = tags::ownership(aws.scope(), "", DeletionPolicy::Delete);
+    tags.remove(tags::LOGICAL_ID);
+    gone_is_fine(
+        aws.call(Call::new("logs", "TagResource").repeatable(), || {
+            aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone().into_iter().collect())).send()
+        })
+        .await,
+    )?;
+    Ok(())
 }

@@ -36,7 +36,7 @@ impl Provider for Integration {
         };
         let map = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone().into_iter().collect());
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateIntegration").once().lane(&props.api_id), || {
+            .call(Call::new("apigatewayv2", "CreateIntegration").lane(&props.api_id), || {
                 aws.apigateway
                     .create_integration()
                     .api_id(&props.api_id)
@@ -72,7 +72,7 @@ impl Provider for Integration {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteIntegration").lane(api), || {
+            aws.call(Call::new("apigatewayv2", "DeleteIntegration").repeatable().lane(api), || {
                 aws.apigateway.delete_integration().api_id(api).integration_id(&live.physical_id).send()
             })
             .await,

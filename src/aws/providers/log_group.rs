@@ -9,7 +9,7 @@ use crate::aws::client::{Aws, Call, CallError, Meaning};
 use crate::core::types::log_group::{Class, LAMBDA, LogGroup, Props, TYPE, arn, function_of};
 use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Live, Owner, Want, function, tags, to_value};
-use crate::core::words::{DeletionPolicy, Scope};
+use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for LogGroup {
@@ -57,7 +57,7 @@ impl Provider for LogGroup {
             Class::Standard => sdk::LogGroupClass::Standard,
             Class::InfrequentAccess => sdk::LogGroupClass::InfrequentAccess,
         };
-        aws.call(Call::new("logs", "CreateLogGroup").once(), || {
+        aws.call(Call::new("logs", "CreateLogGroup"), || {
             aws.logs
                 .create_log_group()
                 .log_group_name(name)
@@ -82,13 +82,13 @@ impl Provider for LogGroup {
         let arn = arn(aws.scope(), &live.physical_id);
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
-            aws.call(Call::new("logs", "TagResource"), || {
+            aws.call(Call::new("logs", "TagResource").repeatable(), || {
                 aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("logs", "UntagResource"), || {
+            aws.call(Call::new("logs", "UntagResource").repeatable(), || {
                 aws.logs.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -99,7 +99,7 @@ impl Provider for LogGroup {
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         gone_is_fine(
-            aws.call(Call::new("logs", "DeleteLogGroup"), || {
+            aws.call(Call::new("logs", "DeleteLogGroup").repeatable(), || {
                 aws.logs.delete_log_group().log_group_name(&live.physical_id).send()
             })
             .await,
@@ -122,24 +122,6 @@ async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>,
         Ok((page.log_groups, page.next_token))
     })
     .await
-}
-
-/// Puts the stack's tags on a group that is the stack's because its function is; one that is gone is no error.
-///
-/// # Errors
-/// What AWS refused.
-pub(super) async fn tag_as_ours(aws: &Aws, name: &str) -> Result<(), ResourceError> {
-    let arn = arn(aws.scope(), name);
-    // Without a logical id: the template does not describe it.
-    let mut tags = tags::ownership(aws.scope(), "", DeletionPolicy::Delete);
-    tags.remove(tags::LOGICAL_ID);
-    gone_is_fine(
-        aws.call(Call::new("logs", "TagResource"), || {
-            aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone().into_iter().collect())).send()
-        })
-        .await,
-    )?;
-    Ok(())
 }
 
 /// The group, if the stack wants or owns it, or if it carries no tags and may be one that Lambda made for a function of the
@@ -189,13 +171,13 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
 async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), ResourceError> {
     match days {
         Some(days) => {
-            aws.call(Call::new("logs", "PutRetentionPolicy"), || {
+            aws.call(Call::new("logs", "PutRetentionPolicy").repeatable(), || {
                 aws.logs.put_retention_policy().log_group_name(name).retention_in_days(days).send()
             })
             .await?;
         }
         None => {
-            aws.call(Call::new("logs", "DeleteRetentionPolicy"), || {
+            aws.call(Call::new("logs", "DeleteRetentionPolicy").repeatable(), || {
                 aws.logs.delete_retention_policy().log_group_name(name).send()
             })
             .await?;

@@ -59,7 +59,7 @@ impl Provider for ManagedPolicy {
         let props: Props = want.read()?;
         let tags = super::role::iam_tags(&props.tags)?;
         let answer = aws
-            .call(Call::new("iam", "CreatePolicy").once(), || {
+            .call(Call::new("iam", "CreatePolicy"), || {
                 aws.iam
                     .create_policy()
                     .policy_name(name)
@@ -88,15 +88,7 @@ impl Provider for ManagedPolicy {
                 older.truncate(1);
                 delete_versions(aws, &arn, &older).await?;
             }
-            aws.call(Call::new("iam", "CreatePolicyVersion"), || {
-                aws.iam
-                    .create_policy_version()
-                    .policy_arn(&arn)
-                    .policy_document(to.policy_document.text())
-                    .set_as_default(true)
-                    .send()
-            })
-            .await?;
+            new_version(aws, &arn, &to).await?;
         }
         for role in to.roles.difference(&from.roles) {
             super::role::attach(aws, role, &arn).await?;
@@ -107,13 +99,13 @@ impl Provider for ManagedPolicy {
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = super::role::iam_tags(&set)?;
-            aws.call(Call::new("iam", "TagPolicy"), || {
+            aws.call(Call::new("iam", "TagPolicy").repeatable(), || {
                 aws.iam.tag_policy().policy_arn(&arn).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("iam", "UntagPolicy"), || {
+            aws.call(Call::new("iam", "UntagPolicy").repeatable(), || {
                 aws.iam.untag_policy().policy_arn(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -147,7 +139,8 @@ impl Provider for ManagedPolicy {
         }
         delete_versions(aws, &arn, &older).await?;
         gone_is_fine(
-            aws.call(Call::new("iam", "DeletePolicy"), || aws.iam.delete_policy().policy_arn(&arn).send()).await,
+            aws.call(Call::new("iam", "DeletePolicy").repeatable(), || aws.iam.delete_policy().policy_arn(&arn).send())
+                .await,
         )?;
         Ok(())
     }
@@ -231,6 +224,34 @@ async fn entities(aws: &Aws, arn: &str) -> Result<BTreeSet<Entity>, CallError> {
     Ok(entities.into_iter().collect())
 }
 
+/// Makes the wanted document the policy's default version. After a lost answer it looks before it tries again: IAM keeps five
+/// versions, and a second one of the same document would take a place.
+async fn new_version(aws: &Aws, arn: &str, to: &Props) -> Result<(), ResourceError> {
+    for _ in 0..TRIES {
+        let made = aws.call(Call::new("iam", "CreatePolicyVersion"), || {
+            aws.iam
+                .create_policy_version()
+                .policy_arn(arn)
+                .policy_document(to.policy_document.text())
+                .set_as_default(true)
+                .send()
+        });
+        match made.await {
+            Err(error) if error.is(Meaning::Unknown) => {
+                let now = read(aws, arn, &BTreeSet::new()).await?.map(|live| live.read::<Props>()).transpose()?;
+                if now.is_some_and(|now| now.policy_document == to.policy_document) {
+                    return Ok(());
+                }
+            }
+            made => return made.map(|_| ()).map_err(Into::into),
+        }
+    }
+    Err(ResourceError::Failed(format!("IAM did not say whether it made a new version of {arn}")))
+}
+
+/// How often a new version is tried whose answer is lost.
+const TRIES: usize = 3;
+
 /// The versions of a policy that are not in force, the oldest first.
 async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> {
     let versions = pages::all(|from| async move {
@@ -250,7 +271,7 @@ async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> 
 async fn delete_versions(aws: &Aws, arn: &str, versions: &[String]) -> Result<(), CallError> {
     for version in versions {
         gone_is_fine(
-            aws.call(Call::new("iam", "DeletePolicyVersion"), || {
+            aws.call(Call::new("iam", "DeletePolicyVersion").repeatable(), || {
                 aws.iam.delete_policy_version().policy_arn(arn).version_id(version).send()
             })
             .await,

@@ -66,7 +66,7 @@ pub(super) async fn add(
     alias: Option<&str>,
     says: &Props,
 ) -> Result<(), CallError> {
-    aws.call(Call::new("lambda", "AddPermission").once(), || {
+    aws.call(Call::new("lambda", "AddPermission"), || {
         aws.lambda
             .add_permission()
             .function_name(function)
@@ -85,7 +85,7 @@ pub(super) async fn add(
 /// Removes the statement `id` from there; one that is gone already is no error.
 pub(super) async fn remove(aws: &Aws, id: &str, function: &str, alias: Option<&str>) -> Result<(), CallError> {
     gone_is_fine(
-        aws.call(Call::new("lambda", "RemovePermission"), || {
+        aws.call(Call::new("lambda", "RemovePermission").repeatable(), || {
             aws.lambda
                 .remove_permission()
                 .function_name(function)

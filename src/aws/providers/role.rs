@@ -72,7 +72,7 @@ impl Provider for Role {
             .set_permissions_boundary(props.permissions_boundary.clone())
             .set_path(props.path.clone())
             .set_tags(Some(iam_tags(&props.tags)?));
-        let answer = aws.call(Call::new("iam", "CreateRole").once(), || request.clone().send()).await?;
+        let answer = aws.call(Call::new("iam", "CreateRole"), || request.clone().send()).await?;
         aws.propagation.made(&arn(aws.scope(), props.path.as_deref(), name));
         let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
         let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
@@ -90,7 +90,7 @@ impl Provider for Role {
         let from: Props = live.read()?;
         let to: Props = want.read()?;
         if from.assume_role_policy_document != to.assume_role_policy_document {
-            aws.call(Call::new("iam", "UpdateAssumeRolePolicy"), || {
+            aws.call(Call::new("iam", "UpdateAssumeRolePolicy").repeatable(), || {
                 aws.iam
                     .update_assume_role_policy()
                     .role_name(name)
@@ -100,7 +100,7 @@ impl Provider for Role {
             .await?;
         }
         if from.description != to.description || from.max_session_duration != to.max_session_duration {
-            aws.call(Call::new("iam", "UpdateRole"), || {
+            aws.call(Call::new("iam", "UpdateRole").repeatable(), || {
                 aws.iam
                     .update_role()
                     .role_name(name)
@@ -131,13 +131,13 @@ impl Provider for Role {
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = iam_tags(&set)?;
-            aws.call(Call::new("iam", "TagRole"), || {
+            aws.call(Call::new("iam", "TagRole").repeatable(), || {
                 aws.iam.tag_role().role_name(name).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("iam", "UntagRole"), || {
+            aws.call(Call::new("iam", "UntagRole").repeatable(), || {
                 aws.iam.untag_role().role_name(name).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -167,14 +167,17 @@ impl Provider for Role {
         for policy in inline {
             delete_policy(aws, name, &policy).await?;
         }
-        gone_is_fine(aws.call(Call::new("iam", "DeleteRole"), || aws.iam.delete_role().role_name(name).send()).await)?;
+        gone_is_fine(
+            aws.call(Call::new("iam", "DeleteRole").repeatable(), || aws.iam.delete_role().role_name(name).send())
+                .await,
+        )?;
         Ok(())
     }
 }
 
 /// Puts an inline policy on a role, over one of the same name.
 pub(super) async fn put_policy(aws: &Aws, role: &str, policy: &Policy) -> Result<(), CallError> {
-    aws.call(Call::new("iam", "PutRolePolicy"), || {
+    aws.call(Call::new("iam", "PutRolePolicy").repeatable(), || {
         aws.iam
             .put_role_policy()
             .role_name(role)
@@ -189,7 +192,7 @@ pub(super) async fn put_policy(aws: &Aws, role: &str, policy: &Policy) -> Result
 /// Takes an inline policy off a role; one that is gone is no error.
 pub(super) async fn delete_policy(aws: &Aws, role: &str, policy: &str) -> Result<(), CallError> {
     gone_is_fine(
-        aws.call(Call::new("iam", "DeleteRolePolicy"), || {
+        aws.call(Call::new("iam", "DeleteRolePolicy").repeatable(), || {
             aws.iam.delete_role_policy().role_name(role).policy_name(policy).send()
         })
         .await,
@@ -198,7 +201,7 @@ pub(super) async fn delete_policy(aws: &Aws, role: &str, policy: &str) -> Result
 
 /// Gives a managed policy to a role.
 pub(super) async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
-    aws.call(Call::new("iam", "AttachRolePolicy"), || {
+    aws.call(Call::new("iam", "AttachRolePolicy").repeatable(), || {
         aws.iam.attach_role_policy().role_name(role).policy_arn(arn).send()
     })
     .await
@@ -208,7 +211,7 @@ pub(super) async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallE
 /// Takes a managed policy from a role; one that it has not is no error.
 pub(super) async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
     gone_is_fine(
-        aws.call(Call::new("iam", "DetachRolePolicy"), || {
+        aws.call(Call::new("iam", "DetachRolePolicy").repeatable(), || {
             aws.iam.detach_role_policy().role_name(role).policy_arn(arn).send()
         })
         .await,
@@ -218,13 +221,13 @@ pub(super) async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallE
 async fn set_boundary(aws: &Aws, role: &str, boundary: Option<&str>) -> Result<(), CallError> {
     match boundary {
         Some(arn) => aws
-            .call(Call::new("iam", "PutRolePermissionsBoundary"), || {
+            .call(Call::new("iam", "PutRolePermissionsBoundary").repeatable(), || {
                 aws.iam.put_role_permissions_boundary().role_name(role).permissions_boundary(arn).send()
             })
             .await
             .map(drop),
         None => gone_is_fine(
-            aws.call(Call::new("iam", "DeleteRolePermissionsBoundary"), || {
+            aws.call(Call::new("iam", "DeleteRolePermissionsBoundary").repeatable(), || {
                 aws.iam.delete_role_permissions_boundary().role_name(role).send()
             })
             .await,

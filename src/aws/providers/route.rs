@@ -24,7 +24,7 @@ impl Provider for Route {
         let aws = cx.aws;
         let props: Props = want.read()?;
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateRoute").once().lane(&props.api_id), || {
+            .call(Call::new("apigatewayv2", "CreateRoute").lane(&props.api_id), || {
                 aws.apigateway
                     .create_route()
                     .api_id(&props.api_id)
@@ -46,7 +46,7 @@ impl Provider for Route {
         let aws = cx.aws;
         let to: Props = want.read()?;
         // Updates merge. An empty text clears what the template no longer says.
-        aws.call(Call::new("apigatewayv2", "UpdateRoute").lane(&to.api_id), || {
+        aws.call(Call::new("apigatewayv2", "UpdateRoute").repeatable().lane(&to.api_id), || {
             aws.apigateway
                 .update_route()
                 .api_id(&to.api_id)
@@ -77,7 +77,7 @@ impl Provider for Route {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteRoute").lane(api), || {
+            aws.call(Call::new("apigatewayv2", "DeleteRoute").repeatable().lane(api), || {
                 aws.apigateway.delete_route().api_id(api).route_id(&live.physical_id).send()
             })
             .await,

@@ -30,7 +30,7 @@ impl Provider for RouteResponse {
         let aws = cx.aws;
         let props: Props = want.read()?;
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateRouteResponse").once().lane(&props.api_id), || {
+            .call(Call::new("apigatewayv2", "CreateRouteResponse").lane(&props.api_id), || {
                 aws.apigateway
                     .create_route_response()
                     .api_id(&props.api_id)
@@ -46,7 +46,7 @@ impl Provider for RouteResponse {
     async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let to: Props = want.read()?;
-        aws.call(Call::new("apigatewayv2", "UpdateRouteResponse").lane(&to.api_id), || {
+        aws.call(Call::new("apigatewayv2", "UpdateRouteResponse").repeatable().lane(&to.api_id), || {
             aws.apigateway
                 .update_route_response()
                 .api_id(&to.api_id)
@@ -67,7 +67,7 @@ impl Provider for RouteResponse {
         let aws = cx.aws;
         let props: Props = live.read()?;
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteRouteResponse").lane(&props.api_id), || {
+            aws.call(Call::new("apigatewayv2", "DeleteRouteResponse").repeatable().lane(&props.api_id), || {
                 aws.apigateway
                     .delete_route_response()
                     .api_id(&props.api_id)

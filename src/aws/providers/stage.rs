@@ -26,7 +26,7 @@ impl Provider for Stage {
         let props: Props = want.read()?;
         let settings =
             |settings: &RouteSettings| (*settings != RouteSettings::default()).then(|| sdk_settings(settings));
-        aws.call(Call::new("apigatewayv2", "CreateStage").once().lane(&props.api_id), || {
+        aws.call(Call::new("apigatewayv2", "CreateStage").lane(&props.api_id), || {
             let routes = props.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
             aws.apigateway
                 .create_stage()
@@ -60,7 +60,7 @@ impl Provider for Stage {
             for gone in from.stage_variables.keys() {
                 variables.entry(gone.clone()).or_default();
             }
-            aws.call(Call::new("apigatewayv2", "UpdateStage").lane(api), || {
+            aws.call(Call::new("apigatewayv2", "UpdateStage").repeatable().lane(api), || {
                 let routes = to.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
                 aws.apigateway
                     .update_stage()
@@ -82,7 +82,7 @@ impl Provider for Stage {
         }
         for route in from.route_settings.keys().filter(|route| !to.route_settings.contains_key(*route)) {
             gone_is_fine(
-                aws.call(Call::new("apigatewayv2", "DeleteRouteSettings").lane(api), || {
+                aws.call(Call::new("apigatewayv2", "DeleteRouteSettings").repeatable().lane(api), || {
                     aws.apigateway.delete_route_settings().api_id(api).stage_name(stage).route_key(route).send()
                 })
                 .await,
@@ -90,7 +90,7 @@ impl Provider for Stage {
         }
         if from.access_log_settings.is_some() && to.access_log_settings.is_none() {
             gone_is_fine(
-                aws.call(Call::new("apigatewayv2", "DeleteAccessLogSettings").lane(api), || {
+                aws.call(Call::new("apigatewayv2", "DeleteAccessLogSettings").repeatable().lane(api), || {
                     aws.apigateway.delete_access_log_settings().api_id(api).stage_name(stage).send()
                 })
                 .await,
@@ -105,7 +105,7 @@ impl Provider for Stage {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteStage").lane(api), || {
+            aws.call(Call::new("apigatewayv2", "DeleteStage").repeatable().lane(api), || {
                 aws.apigateway.delete_stage().api_id(api).stage_name(&live.physical_id).send()
             })
             .await,

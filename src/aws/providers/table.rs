@@ -81,7 +81,7 @@ impl Provider for Table {
                     .build(),
             )?);
         }
-        let answer = aws.call(Call::new("dynamodb", "CreateTable").once(), || request.clone().send()).await?;
+        let answer = aws.call(Call::new("dynamodb", "CreateTable"), || request.clone().send()).await?;
         let stream = answer.table_description.and_then(|table| table.latest_stream_arn);
         Ok(created(aws.scope(), name, stream))
     }
@@ -108,20 +108,20 @@ impl Provider for Table {
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = sdk_tags(&set)?;
-            aws.call(Call::new("dynamodb", "TagResource"), || {
+            aws.call(Call::new("dynamodb", "TagResource").repeatable(), || {
                 aws.dynamodb.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("dynamodb", "UntagResource"), || {
+            aws.call(Call::new("dynamodb", "UntagResource").repeatable(), || {
                 aws.dynamodb.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
         }
         for change in table_changes(aws, name, &from, &to)? {
             wait_until_active(cx, name).await?;
-            aws.call(Call::new("dynamodb", "UpdateTable"), || change.clone().send()).await?;
+            aws.call(Call::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await?;
         }
         self.settle(cx, want, name).await
     }
@@ -130,8 +130,10 @@ impl Provider for Table {
         let aws = cx.aws;
         let name = &live.physical_id;
         gone_is_fine(
-            aws.call(Call::new("dynamodb", "DeleteTable"), || aws.dynamodb.delete_table().table_name(name).send())
-                .await,
+            aws.call(Call::new("dynamodb", "DeleteTable").repeatable(), || {
+                aws.dynamodb.delete_table().table_name(name).send()
+            })
+            .await,
         )?;
         // Its name is taken until it is gone.
         poll(cx, "being deleted", || async { Ok(read_status(aws, name).await?.is_none().then_some(())) }).await
@@ -474,7 +476,7 @@ async fn set_time_to_live(
     for (attribute, enabled) in from.map(|name| (name, false)).into_iter().chain(to.map(|name| (name, true))) {
         let specification =
             built(sdk::TimeToLiveSpecification::builder().attribute_name(attribute).enabled(enabled).build())?;
-        let answer = aws.call(Call::new("dynamodb", "UpdateTimeToLive"), || {
+        let answer = aws.call(Call::new("dynamodb", "UpdateTimeToLive").repeatable(), || {
             aws.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(specification.clone()).send()
         });
         match answer.await {
@@ -489,7 +491,7 @@ async fn set_time_to_live(
 async fn set_point_in_time_recovery(aws: &Aws, name: &str, enabled: bool) -> Result<(), ResourceError> {
     let specification =
         built(sdk::PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(enabled).build())?;
-    aws.call(Call::new("dynamodb", "UpdateContinuousBackups"), || {
+    aws.call(Call::new("dynamodb", "UpdateContinuousBackups").repeatable(), || {
         aws.dynamodb
             .update_continuous_backups()
             .table_name(name)

@@ -33,7 +33,7 @@ impl Provider for Version {
         let built = props.freezes.as_ref().and_then(|frozen| frozen[function::CODE].as_str());
         let code = props.code_sha256.clone().or_else(|| built.map(str::to_owned));
         let version = aws
-            .call(Call::new("lambda", "PublishVersion"), || {
+            .call(Call::new("lambda", "PublishVersion").repeatable(), || {
                 aws.lambda
                     .publish_version()
                     .function_name(&props.function_name)
@@ -57,7 +57,7 @@ impl Provider for Version {
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteFunction"), || {
+            aws.call(Call::new("lambda", "DeleteFunction").repeatable(), || {
                 aws.lambda.delete_function().function_name(&live.physical_id).send()
             })
             .await,

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use super::build::{self, Build};
 use super::conditions::Truth;
 use super::parameters::{self, Parameters};
-use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types, rules};
+use super::rules::{self, Edge};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types};
 use crate::core::template::{Template, expand};
 use crate::core::types::constraints::Refusal;
 use crate::core::types::{Attribute, Kind, Naming, function};
@@ -99,15 +100,6 @@ pub(super) struct Reference {
     pub path: Path,
     /// Whether AWS mints what is referred to.
     pub minted: bool,
-}
-
-/// That one resource refers to another.
-#[derive(Debug)]
-pub(super) struct Edge {
-    pub from: String,
-    pub to: String,
-    /// Where.
-    pub path: Path,
 }
 
 /// The properties of a resource, evaluated, with tokens for all attributes of others.

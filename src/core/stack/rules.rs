@@ -4,10 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::resolve::Edge;
 use super::{Resource, Scope, Token, identities, references};
-use crate::core::types::{Kind, Within};
+use crate::core::types::{self, Kind, Within};
 use crate::core::words::{Path, Problem, nearest};
+
+/// That one resource refers to another.
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub from: String,
+    pub to: String,
+    /// Where.
+    pub path: Path,
+}
 
 const API: &str = "AWS::ApiGatewayV2::Api";
 const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
@@ -94,7 +102,7 @@ fn parents(
                 let above = above.join(" or ");
                 let must = format!("{property} of {type_name} must refer to an {above} of this template");
                 let problem = Problem::new(path.clone(), must).hanging_on([path.clone()]);
-                let outside = resource.kind.elsewhere();
+                let outside = resource.kind.elsewhere().and_then(types::kind);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
                     (Some(_), _) if let Some(help) = of_the_template(resources, given, scope) => problem.help(help),

@@ -9,8 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 
 use super::intrinsics;
-use super::tree::MERGE;
 use crate::core::words::{Path, Position, Problem, Step};
+
+/// The key of what YAML merges into a map; what is there already stays. CloudFormation itself has no such keys: SAM's CLI and
+/// the AWS CLI resolve them before a template goes there.
+pub const MERGE: &str = "<<";
 
 /// Characters of the text in one line: where they begin, how many they are at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

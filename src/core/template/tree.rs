@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 use serde_yaml::Value as Yaml;
 
 use super::intrinsics;
-use super::locate::SourceMap;
+use super::locate::{MERGE, SourceMap};
 use crate::core::words::{Path, Position, Problem, Token};
 
 /// The longest text that is read, in bytes: what CloudFormation takes from S3 (its quota "Template body size in an S3
@@ -14,10 +14,6 @@ pub const LONGEST: usize = 1_048_576;
 /// The most that a text may stand for once its aliases are followed, as `SourceMap::weight` counts. A megabyte of template
 /// without aliases stays below; the limit is against texts of a few lines that stand for billions.
 const HEAVIEST: u64 = 400_000;
-
-/// The key of what YAML merges into a map; what is there already stays. CloudFormation itself has no such keys: SAM's CLI and
-/// the AWS CLI resolve them before a template goes there.
-pub const MERGE: &str = "<<";
 
 /// Reads `bytes` as YAML or JSON, which is YAML too: the values, and where they stand.
 ///

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    Attribute, Kind, Live, Names, Naming, Want, Within, api, function, integration, permission, route, to_value,
-};
+use super::{Attribute, Kind, Live, Names, Naming, Want, Within, function, names, to_value};
 use crate::core::words::{Problem, Scope, deserialize};
 
-pub const TYPE: &str = "AWS::Lambda::Alias";
+pub const TYPE: &str = names::ALIAS;
 
 /// An alias. Its physical id is `FUNCTION:NAME`.
 pub struct Alias;
@@ -56,12 +54,12 @@ impl Kind for Alias {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "FunctionName", types: &[function::TYPE] })
+        Some(Within { property: "FunctionName", types: &[names::FUNCTION] })
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
         // A call that is still under way may need it.
-        &[api::TYPE, route::TYPE, integration::TYPE, permission::TYPE]
+        &[names::API, names::ROUTE, names::INTEGRATION, names::PERMISSION]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -95,7 +93,7 @@ impl Kind for Alias {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(function::TYPE)
+        Some(names::FUNCTION)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

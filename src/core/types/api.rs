@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Owner, Want, canonical, foreign_permission, tags};
+use super::{Attribute, Kind, Live, Owner, Want, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::Api";
+pub const TYPE: &str = names::API;
 
 /// The attribute that holds the URI which clients reach the API's stages under.
 pub const ENDPOINT: &str = "ApiEndpoint";
@@ -67,7 +67,7 @@ impl Kind for Api {
 
     fn goes_after(&self) -> &'static [&'static str] {
         // It records what is in the policies of others' functions.
-        &[foreign_permission::TYPE]
+        &[names::FOREIGN_PERMISSION]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

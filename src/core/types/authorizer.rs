@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Want, Within, api, canonical, route};
+use super::{Attribute, Kind, Live, Names, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::Authorizer";
+pub const TYPE: &str = names::AUTHORIZER;
 
 /// A Lambda authorizer. Within its API it is known by its name.
 pub struct Authorizer;
@@ -46,7 +46,7 @@ impl Kind for Authorizer {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "ApiId", types: &[api::TYPE] })
+        Some(Within { property: "ApiId", types: &[names::API] })
     }
 
     fn unique_by(&self) -> &'static [&'static str] {
@@ -58,7 +58,7 @@ impl Kind for Authorizer {
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
-        &[route::TYPE]
+        &[names::ROUTE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -92,7 +92,7 @@ impl Kind for Authorizer {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(api::TYPE)
+        Some(names::API)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

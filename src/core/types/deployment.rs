@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Attribute, Kind, Live, Names, Want, Within, api, canonical, stage};
+use super::{Attribute, Kind, Live, Names, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::Deployment";
+pub const TYPE: &str = names::DEPLOYMENT;
 
 /// The property that the plan puts in: canonical properties of all routes, integrations and route responses.
 pub const FREEZES: &str = "Freezes";
@@ -79,15 +79,15 @@ impl Kind for Deployment {
     }
 
     fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
-        Some(format!("deployment of {}", names.logical_id(api::TYPE, live.parent.as_deref()?)))
+        Some(format!("deployment of {}", names.logical_id(names::API, live.parent.as_deref()?)))
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "ApiId", types: &[api::TYPE] })
+        Some(Within { property: "ApiId", types: &[names::API] })
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
-        &[stage::TYPE]
+        &[names::STAGE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -115,7 +115,7 @@ impl Kind for Deployment {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(api::TYPE)
+        Some(names::API)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

@@ -7,11 +7,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, PropertyError, Want, api, canonical, function, permission, tags, to_value};
+use super::{
+    Attribute, Kind, Live, Names, PropertyError, Want, canonical, function, names, permission, tags, to_value,
+};
 use crate::core::words::{DeletionPolicy, Problem, Scope};
 
 /// The type's name. No template has it: there it is an `AWS::Lambda::Permission` like the others.
-pub const TYPE: &str = "wschat::Lambda::Permission";
+pub const TYPE: &str = names::FOREIGN_PERMISSION;
 
 /// The property that the plan puts in: the deletion policy, which the record keeps.
 pub const POLICY: &str = "DeletionPolicy";
@@ -114,7 +116,7 @@ impl Kind for ForeignPermission {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(api::TYPE)
+        Some(names::API)
     }
 
     fn gone_with(&self) -> Option<&'static str> {

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Names, Naming, Want, api, integration, route, tags, to_value};
+use super::{Attribute, Kind, Live, Names, Naming, Want, names, tags, to_value};
 use crate::core::words::naming::{Identity, logical_id_in};
 use crate::core::words::{Path, Problem, Scope, Token, deserialize, shown};
 
-pub const TYPE: &str = "AWS::Lambda::Function";
+pub const TYPE: &str = names::FUNCTION;
 
 /// A Lambda function.
 pub struct Function;
@@ -172,7 +172,7 @@ impl Kind for Function {
 
     fn goes_after(&self) -> &'static [&'static str] {
         // A call that is still under way may need it.
-        &[api::TYPE, route::TYPE, integration::TYPE]
+        &[names::API, names::ROUTE, names::INTEGRATION]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

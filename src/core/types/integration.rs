@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Want, Within, api, canonical, function, mark, route};
+use super::{Attribute, Kind, Live, Names, Want, Within, canonical, function, mark, names};
 use crate::core::words::{Problem, Scope};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::Integration";
+pub const TYPE: &str = names::INTEGRATION;
 
 /// What a route calls.
 pub struct Integration;
@@ -95,7 +95,7 @@ impl Kind for Integration {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "ApiId", types: &[api::TYPE] })
+        Some(Within { property: "ApiId", types: &[names::API] })
     }
 
     fn is_frozen_by_deployments(&self) -> bool {
@@ -103,7 +103,7 @@ impl Kind for Integration {
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
-        &[route::TYPE]
+        &[names::ROUTE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -131,7 +131,7 @@ impl Kind for Integration {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(api::TYPE)
+        Some(names::API)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

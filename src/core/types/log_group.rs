@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, function, permission, tags};
+use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -50,7 +50,7 @@ impl Kind for LogGroup {
 
     fn goes_after(&self) -> &'static [&'static str] {
         // A function that is still there would create it again with its last line.
-        &[function::TYPE, permission::TYPE]
+        &[names::FUNCTION, names::PERMISSION]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

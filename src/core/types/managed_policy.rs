@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Owner, Want, role, tags, to_value};
+use super::{Attribute, Kind, Live, Naming, Owner, Want, names, tags, to_value};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
@@ -56,7 +56,7 @@ impl Kind for ManagedPolicy {
 
     fn goes_after(&self) -> &'static [&'static str] {
         // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
-        &[role::TYPE]
+        &[names::ROLE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -140,7 +140,7 @@ pub fn holders(live: &Live) -> Option<Holders> {
 
 /// Settles for the stack's policies in a whole reading which of the roles that have them are the stack's.
 pub fn settle_holders(found: &mut [Live]) {
-    let is_role = |live: &&Live| live.type_name == role::TYPE && live.owner == Owner::Stack;
+    let is_role = |live: &&Live| live.type_name == names::ROLE && live.owner == Owner::Stack;
     let roles: BTreeSet<String> = found.iter().filter(is_role).map(|live| live.physical_id.clone()).collect();
     for live in found.iter_mut().filter(|live| live.type_name == TYPE && live.owner == Owner::Stack) {
         let Some(entities) = live.attributes.remove(ENTITIES) else { continue };

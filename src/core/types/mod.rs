@@ -14,6 +14,7 @@ pub mod integration;
 pub mod log_group;
 pub mod managed_policy;
 pub mod mark;
+mod names;
 pub mod permission;
 pub mod role;
 pub mod route;
@@ -158,8 +159,8 @@ pub trait Kind: Send + Sync + 'static {
     /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
     fn hard(&self) -> &'static [&'static str];
 
-    /// What a resource of this type is whose parent the template does not describe; `None` where it must describe it.
-    fn elsewhere(&self) -> Option<&'static dyn Kind> {
+    /// The type of what a resource of this type is whose parent the template does not describe; `None` where it must describe it.
+    fn elsewhere(&self) -> Option<&'static str> {
         None
     }
 

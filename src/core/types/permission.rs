@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Attribute, Kind, Live, Names, PropertyError, Want, Within, alias, foreign_permission, function, to_value};
+use super::{Attribute, Kind, Live, Names, PropertyError, Want, Within, function, names, to_value};
 use crate::core::words::{Problem, Scope, Token, deserialize, shown};
 
-pub const TYPE: &str = "AWS::Lambda::Permission";
+pub const TYPE: &str = names::PERMISSION;
 
 /// A right to invoke a function.
 pub struct Permission;
@@ -85,7 +85,7 @@ impl Kind for Permission {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "FunctionName", types: &[function::TYPE, alias::TYPE] })
+        Some(Within { property: "FunctionName", types: &[names::FUNCTION, names::ALIAS] })
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -105,8 +105,8 @@ impl Kind for Permission {
         &["FunctionName"]
     }
 
-    fn elsewhere(&self) -> Option<&'static dyn Kind> {
-        Some(&foreign_permission::ForeignPermission)
+    fn elsewhere(&self) -> Option<&'static str> {
+        Some(names::FOREIGN_PERMISSION)
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
@@ -117,7 +117,7 @@ impl Kind for Permission {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(function::TYPE)
+        Some(names::FUNCTION)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

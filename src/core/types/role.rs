@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, function, permission, tags, to_value};
+use super::{Attribute, Kind, Live, Naming, Want, names, tags, to_value};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
 use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
-pub const TYPE: &str = "AWS::IAM::Role";
+pub const TYPE: &str = names::ROLE;
 
 /// An IAM role with its inline policies and attachments.
 pub struct Role;
@@ -91,7 +91,7 @@ impl Kind for Role {
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
-        &[function::TYPE, permission::TYPE]
+        &[names::FUNCTION, names::PERMISSION]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    Attribute, Kind, Live, Names, Reference, Want, Within, api, authorizer, canonical, integration, route_response,
-};
+use super::{Attribute, Kind, Live, Names, Reference, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope, shown};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::Route";
+pub const TYPE: &str = names::ROUTE;
 
 /// Which messages go to which integration.
 pub struct Route;
@@ -69,7 +67,7 @@ impl Kind for Route {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "ApiId", types: &[api::TYPE] })
+        Some(Within { property: "ApiId", types: &[names::API] })
     }
 
     fn unique_by(&self) -> &'static [&'static str] {
@@ -78,8 +76,8 @@ impl Kind for Route {
 
     fn references(&self) -> &'static [Reference] {
         &[
-            Reference { property: "Target", prefix: "integrations/", to: integration::TYPE },
-            Reference { property: "AuthorizerId", prefix: "", to: authorizer::TYPE },
+            Reference { property: "Target", prefix: "integrations/", to: names::INTEGRATION },
+            Reference { property: "AuthorizerId", prefix: "", to: names::AUTHORIZER },
         ]
     }
 
@@ -88,7 +86,7 @@ impl Kind for Route {
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
-        &[route_response::TYPE]
+        &[names::ROUTE_RESPONSE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -116,7 +114,7 @@ impl Kind for Route {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(api::TYPE)
+        Some(names::API)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

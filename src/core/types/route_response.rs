@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Reference, Want, Within, api, canonical, route};
+use super::{Attribute, Kind, Live, Names, Reference, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::RouteResponse";
+pub const TYPE: &str = names::ROUTE_RESPONSE;
 
 /// The answer of a route.
 pub struct RouteResponse;
@@ -30,11 +30,11 @@ impl Kind for RouteResponse {
     }
 
     fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
-        Some(format!("response of {}", names.described(route::TYPE, live.parent.as_deref()?)?))
+        Some(format!("response of {}", names.described(names::ROUTE, live.parent.as_deref()?)?))
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "ApiId", types: &[api::TYPE] })
+        Some(Within { property: "ApiId", types: &[names::API] })
     }
 
     fn unique_by(&self) -> &'static [&'static str] {
@@ -42,7 +42,7 @@ impl Kind for RouteResponse {
     }
 
     fn references(&self) -> &'static [Reference] {
-        &[Reference { property: "RouteId", prefix: "", to: route::TYPE }]
+        &[Reference { property: "RouteId", prefix: "", to: names::ROUTE }]
     }
 
     fn is_frozen_by_deployments(&self) -> bool {
@@ -74,7 +74,7 @@ impl Kind for RouteResponse {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(route::TYPE)
+        Some(names::ROUTE)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Reference, Want, Within, api, deployment, tags, to_value};
+use super::{Attribute, Kind, Live, Reference, Want, Within, names, tags, to_value};
 use crate::core::words::{Path, Problem, Scope, deserialize};
 
-pub const TYPE: &str = "AWS::ApiGatewayV2::Stage";
+pub const TYPE: &str = names::STAGE;
 
 /// What an API's URI ends in, and the deployment that is served there.
 pub struct Stage;
@@ -93,7 +93,7 @@ impl Kind for Stage {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "ApiId", types: &[api::TYPE] })
+        Some(Within { property: "ApiId", types: &[names::API] })
     }
 
     fn unique_by(&self) -> &'static [&'static str] {
@@ -101,7 +101,7 @@ impl Kind for Stage {
     }
 
     fn references(&self) -> &'static [Reference] {
-        &[Reference { property: "DeploymentId", prefix: "", to: deployment::TYPE }]
+        &[Reference { property: "DeploymentId", prefix: "", to: names::DEPLOYMENT }]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -142,7 +142,7 @@ impl Kind for Stage {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(api::TYPE)
+        Some(names::API)
     }
 
     fn taggable(&self) -> bool {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, api, integration, route, tags, to_value};
+use super::{Attribute, Kind, Live, Naming, Want, names, tags, to_value};
 use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
@@ -265,7 +265,7 @@ impl Kind for Table {
 
     fn goes_after(&self) -> &'static [&'static str] {
         // Once the API is gone no message comes; a table takes the longest to go.
-        &[api::TYPE, route::TYPE, integration::TYPE]
+        &[names::API, names::ROUTE, names::INTEGRATION]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

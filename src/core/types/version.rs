@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::deployment::FREEZES;
-use super::{Attribute, Kind, Live, Names, Want, Within, alias, canonical, function, mark};
+use super::{Attribute, Kind, Live, Names, Want, Within, canonical, function, mark, names};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Lambda::Version";
@@ -64,12 +64,12 @@ impl Kind for Version {
     }
 
     fn within(&self) -> Option<Within> {
-        Some(Within { property: "FunctionName", types: &[function::TYPE] })
+        Some(Within { property: "FunctionName", types: &[names::FUNCTION] })
     }
 
     fn goes_after(&self) -> &'static [&'static str] {
         // A name goes before what it names.
-        &[alias::TYPE]
+        &[names::ALIAS]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -97,7 +97,7 @@ impl Kind for Version {
     }
 
     fn parent(&self) -> Option<&'static str> {
-        Some(function::TYPE)
+        Some(names::FUNCTION)
     }
 
     fn is(&self, want: &Want, live: &Live) -> bool {

@@ -1,0 +1,30 @@
+//! Where to deploy to, and why that cannot be reached.
+
+use aws_credential_types::Credentials;
+
+/// Where to deploy to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    /// Another endpoint than AWS's, for all services.
+    pub endpoint_url: Option<String>,
+    /// The endpoint is the local cloud, with its access key: it needs no credentials of AWS's and no configured region.
+    pub local: Option<Credentials>,
+    /// Whether AWS's quotas hold there.
+    pub has_quotas: bool,
+}
+
+/// Why there is no connection, in one line, and what to do, in another.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}\n  {help}")]
+pub struct ConnectError {
+    what: String,
+    help: String,
+}
+
+impl ConnectError {
+    pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { what: what.into(), help: help.into() }
+    }
+}

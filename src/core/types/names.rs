@@ -1,0 +1,14 @@
+//! The names of types that other types speak of: what they are parts of, lead to, or go after.
+
+pub const ALIAS: &str = "AWS::Lambda::Alias";
+pub const API: &str = "AWS::ApiGatewayV2::Api";
+pub const AUTHORIZER: &str = "AWS::ApiGatewayV2::Authorizer";
+pub const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
+pub const FOREIGN_PERMISSION: &str = "wschat::Lambda::Permission";
+pub const FUNCTION: &str = "AWS::Lambda::Function";
+pub const INTEGRATION: &str = "AWS::ApiGatewayV2::Integration";
+pub const PERMISSION: &str = "AWS::Lambda::Permission";
+pub const ROLE: &str = "AWS::IAM::Role";
+pub const ROUTE: &str = "AWS::ApiGatewayV2::Route";
+pub const ROUTE_RESPONSE: &str = "AWS::ApiGatewayV2::RouteResponse";
+pub const STAGE: &str = "AWS::ApiGatewayV2::Stage";
