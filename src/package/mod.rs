@@ -42,6 +42,7 @@ mod sdk;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod wheel;
 mod workspace;
 mod zip;
 

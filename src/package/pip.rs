@@ -1,21 +1,24 @@
 //! Installs a function's Python dependencies with pip: for Lambda as wheels that run there; for this machine only if the same
 //! requirements can be installed for Lambda, too.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::process::Command;
 
-use super::install::{Install, remove, run};
-use super::platform::Architecture;
+use super::install::{self, remove, run};
 use super::requirements::{self, Line, Local, Requirements};
+use super::wheel::WheelPlatform;
 use super::{Code, Options, PackageError, Target, environment, python};
 
 const DOING: &str = "install the dependencies";
+
+/// Part of every key: raise it when the same request should be installed differently.
+const FORMAT: &str = "1";
 
 pub(super) const WITHOUT_PIP: &str =
     "install pip for it (python3 -m ensurepip, or your system's python3-pip), and run the same command again";
@@ -37,7 +40,7 @@ pub(super) async fn dependencies(
     target: Target,
     python: (&Path, &str),
     options: &Options,
-) -> Result<Option<Install>, PackageError> {
+) -> Result<Option<PipInstall>, PackageError> {
     let requirements = python::requirements(folder, code, options).await?;
     if requirements.is_empty() {
         return Ok(None);
@@ -57,25 +60,8 @@ pub(super) async fn dependencies(
         target,
         lambda: None,
     };
-    let install = |target: Target, fingerprint: String, steps: Steps| Install {
-        tool: "pip",
-        what: "pip install".to_owned(),
-        program: steps.python.clone(),
-        arguments: match target {
-            Target::Host => Vec::new(),
-            Target::Lambda => steps.platform.flags().into_iter().map(OsString::from).collect(),
-        },
-        folder: None,
-        target_flag: None,
-        files: Vec::new(),
-        fingerprint,
-        reproducible,
-        missing_tool_help: WITHOUT_PIP,
-        clean_up,
-        root: "",
-        steps: Some(steps),
-    };
-    let for_lambda = install(Target::Lambda, fingerprint.clone(), steps(Target::Lambda));
+    let install = |fingerprint: String, steps: Steps| PipInstall { fingerprint, reproducible, steps };
+    let for_lambda = install(fingerprint.clone(), steps(Target::Lambda));
     Ok(Some(match target {
         Target::Lambda => for_lambda,
         Target::Host => {
@@ -83,14 +69,73 @@ pub(super) async fn dependencies(
             // Functions may share a folder; each is checked for its own runtime and architecture.
             fingerprint.push_str(&for_lambda.key());
             let steps = Steps { lambda: Some(Box::new(for_lambda)), ..steps(Target::Host) };
-            install(Target::Host, fingerprint, steps)
+            install(fingerprint, steps)
         }
     }))
 }
 
+/// Requirements to install, and the cache folder for them: it is never the user's own folder, and is reused as long as the
+/// request stays the same.
+#[derive(Debug)]
+pub(super) struct PipInstall {
+    /// Everything that the result depends on beside pip's options: the requirements' texts, the interpreter's version.
+    fingerprint: String,
+    /// Whether the same request always gives the same result; not if it includes files by URL.
+    reproducible: bool,
+    steps: Steps,
+}
+
+impl PipInstall {
+    /// The name of its folder in the cache.
+    pub fn key(&self) -> String {
+        let flags = match self.steps.target {
+            Target::Host => Vec::new(),
+            Target::Lambda => self.steps.platform.flags(),
+        };
+        let first = [FORMAT.as_bytes(), self.fingerprint.as_bytes()];
+        install::key("pip", first.into_iter().chain(flags.iter().map(String::as_bytes)))
+    }
+
+    /// The path of the installed dependencies in `cache`.
+    pub fn path(&self, cache: &Path) -> PathBuf {
+        cache.join(self.key())
+    }
+
+    /// Whether it is installed already; if so, its time in the cache is extended.
+    pub fn is_installed(&self, cache: &Path) -> bool {
+        let folder = self.path(cache);
+        let installed = self.reproducible && folder.is_dir();
+        if installed {
+            // The modification time records the last use. If it cannot be set, the folder is removed too early and installed
+            // again.
+            let _ = fs::File::open(folder).and_then(|folder| folder.set_modified(SystemTime::now()));
+        }
+        installed
+    }
+
+    /// Installs it into `cache`.
+    ///
+    /// # Errors
+    /// When pip fails, or Lambda could not run the available packages.
+    pub async fn install(&self, cache: &Path) -> Result<(), PackageError> {
+        let folder = self.path(cache);
+        // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
+        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
+        remove(&temporary).and_then(|()| fs::create_dir_all(&temporary)).map_err(failed)?;
+        if let Err(error) = Box::pin(self.steps.run(&temporary, cache)).await {
+            let _ = remove(&temporary);
+            return Err(error);
+        }
+        let renamed =
+            clean_up(&temporary).and_then(|()| remove(&folder)).and_then(|()| fs::rename(&temporary, &folder));
+        // Another run may have installed the same first.
+        if renamed.is_err() && folder.is_dir() { remove(&temporary) } else { renamed }.map_err(failed)
+    }
+}
+
 /// The steps from requirements to a folder of installed packages.
 #[derive(Debug)]
-pub(super) struct Steps {
+struct Steps {
     python: PathBuf,
     /// The code's folder, which paths in options are relative to.
     folder: PathBuf,
@@ -98,14 +143,7 @@ pub(super) struct Steps {
     platform: WheelPlatform,
     target: Target,
     /// The same for Lambda: what cannot be installed for Lambda must fail here, too.
-    lambda: Option<Box<Install>>,
-}
-
-/// The platform that Lambda runs Python code on, which decides about wheels.
-#[derive(Debug)]
-struct WheelPlatform {
-    runtime: String,
-    architecture: Architecture,
+    lambda: Option<Box<PipInstall>>,
 }
 
 impl Steps {
@@ -113,7 +151,7 @@ impl Steps {
     ///
     /// # Errors
     /// When pip fails, or Lambda could not run the available packages.
-    pub async fn run(&self, into: &Path, cache: &Path) -> Result<(), PackageError> {
+    async fn run(&self, into: &Path, cache: &Path) -> Result<(), PackageError> {
         // pip runs in another folder.
         let into = std::path::absolute(into).map_err(failed)?;
         let work = into.with_extension(format!("{}.work", std::process::id()));
@@ -297,70 +335,6 @@ impl Steps {
     }
 }
 
-impl WheelPlatform {
-    /// `python3.12`: `12`
-    fn minor(&self) -> u32 {
-        self.runtime.trim_start_matches("python3.").parse().unwrap_or_default()
-    }
-
-    fn flags(&self) -> Vec<String> {
-        platform(&self.runtime, self.architecture)
-    }
-
-    /// Whether Lambda runs a wheel with this tag: `cp312-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64`.
-    fn takes(&self, tag: &str) -> bool {
-        let mut parts = tag.splitn(3, '-');
-        let (Some(pythons), Some(abis), Some(platforms)) = (parts.next(), parts.next(), parts.next()) else {
-            return false;
-        };
-        let minor = self.minor();
-        let stable = abis.split('.').any(|abi| abi == "abi3");
-        let python = |tag: &str| match tag.strip_prefix("cp3").or(tag.strip_prefix("py3")) {
-            Some("") => true,
-            Some(number) => number.parse::<u32>().is_ok_and(|number| match tag.starts_with("cp") && !stable {
-                true => number == minor,
-                false => number <= minor,
-            }),
-            None => false,
-        };
-        let own = format!("cp3{minor}");
-        let abi = |tag: &str| tag == "none" || tag == "abi3" || tag == own;
-        let machine = self.architecture.rust();
-        let accepted: Vec<String> =
-            self.flags().iter().filter_map(|flag| Some(flag.strip_prefix("--platform=")?.to_owned())).collect();
-        let platform = |tag: &str| {
-            tag == "any"
-                || accepted.iter().any(|known| known == tag)
-                || LEGACY_PLATFORMS.iter().any(|old| *tag == format!("{old}_{machine}"))
-        };
-        pythons.split('.').any(python) && abis.split('.').any(abi) && platforms.split('.').any(platform)
-    }
-
-    fn takes_wheel(&self, wheel: &Path) -> bool {
-        let name = wheel.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let tag: Vec<&str> = name.rsplitn(4, '-').take(3).collect();
-        self.takes(&tag.into_iter().rev().collect::<Vec<_>>().join("-"))
-    }
-
-    fn has_no_wheel(&self, name: &str, version: &str) -> PackageError {
-        let why =
-            format!("{name} {version} has no wheel for {self}, and it is not pure Python, so none can be built here");
-        failed(why).help(format!(
-            "choose a version of {name} that has one, or another package; or build it on Amazon Linux and put it into the code's \
-             folder.\nIt is not installed on this machine either, because Lambda could not run it"
-        ))
-    }
-}
-
-impl fmt::Display for WheelPlatform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {} Linux", self.runtime, self.architecture.as_str())
-    }
-}
-
-/// Older platform tags, which every current Linux supports (PEPs 513 and 571).
-const LEGACY_PLATFORMS: &[&str] = &["manylinux2010", "manylinux1"];
-
 fn failed(why: impl fmt::Display) -> PackageError {
     PackageError::new(DOING, why)
 }
@@ -395,20 +369,6 @@ fn file_url(path: &Path) -> String {
         }
     }
     url
-}
-
-/// The options with which pip selects wheels for Lambda: for its glibc (2.34 from python3.12 on, 2.26 before: Lambda
-/// developer guide, runtimes) and for all older ones (PEP 600).
-fn platform(runtime: &str, architecture: Architecture) -> Vec<String> {
-    let release = runtime.trim_start_matches("python");
-    let minor: u32 = release.trim_start_matches("3.").parse().unwrap_or_default();
-    let glibc = if minor >= 12 { 34 } else { 26 };
-    let machine = architecture.rust();
-    let mut flags =
-        vec!["--only-binary=:all:".to_owned(), "--implementation=cp".to_owned(), format!("--python-version={release}")];
-    flags.extend((17..=glibc).rev().map(|minor| format!("--platform=manylinux_2_{minor}_{machine}")));
-    flags.push(format!("--platform=manylinux2014_{machine}"));
-    flags
 }
 
 /// Removes what refers to this machine: commands of packages, which name its python, and `direct_url.json`, which names the

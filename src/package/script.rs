@@ -8,8 +8,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::cache::Cache;
 use super::folder::{self, Contents, Files, Verdict};
-use super::install::Install;
 use super::npm::{Modules, StagedInstall};
+use super::pip::PipInstall;
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
 use super::{credentials, file_name, handler, is_zip, npm, pip, python, sdk, workspace};
@@ -124,7 +124,7 @@ async fn install(
     options: &Options,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Dependencies>, PackageError> {
-    let mut wanted: BTreeMap<String, (Install, BTreeSet<String>)> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, (PipInstall, BTreeSet<String>)> = BTreeMap::new();
     let mut stages: BTreeMap<String, (Arc<StagedInstall>, BTreeSet<String>)> = BTreeMap::new();
     let mut found: BTreeMap<String, Dependencies> = BTreeMap::new();
     for (code, language) in scripts {
@@ -161,7 +161,7 @@ async fn install(
     let made = stream::iter(wanted.values().map(|(install, functions)| async move {
         if !install.is_installed(&options.cache) {
             let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {names} ({})", install.what)));
+            progress(Progress::Note(format!("installing the dependencies of {names} (pip install)")));
             install.install(&options.cache).await.map_err(|error| error.of(functions))?;
         }
         Ok::<_, PackageError>(())
@@ -180,7 +180,7 @@ async fn install(
     }));
     made.buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
     for (install, functions) in wanted.into_values() {
-        let folder = install.kept(&options.cache);
+        let folder = install.path(&options.cache);
         found.extend(functions.into_iter().map(|function| (function, Dependencies::Folder(folder.clone()))));
     }
     for (stage, functions) in stages.into_values() {
