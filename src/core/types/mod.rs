@@ -15,6 +15,7 @@ pub mod log_group;
 pub mod managed_policy;
 pub mod mark;
 pub mod permission;
+pub mod rights;
 pub mod role;
 pub mod route;
 pub mod route_response;
@@ -31,6 +32,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::constraints::Refusal;
+use self::rights::{Rights, Roles, Subject};
 use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
 
 /// All resource types that wschat provisions itself.
@@ -132,6 +134,14 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether `live` is what `want` asks for, under whatever identifies this type.
     fn is(&self, want: &Want, live: &Live) -> bool;
+
+    /// The IAM permissions behind the calls with which every run finds what there is of this type: lists, which AWS allows
+    /// as a whole or not at all. None where it is found with its parent.
+    fn rights_to_list(&self, _scope: &Scope, _roles: Roles, _rights: &mut Rights) {}
+
+    /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step out and
+    /// rolls it back. (`tests/it/iam.rs` deploys with those alone.)
+    fn rights(&self, it: &Subject<'_>, rights: &mut Rights);
 }
 
 impl fmt::Debug for dyn Kind {
