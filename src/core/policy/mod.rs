@@ -1,6 +1,7 @@
 //! The IAM policy that a run needs, no more: what it reads, what its plan changes, and what taking that back would call.
 //!
-//! Pure: each type of resource says what a step takes (`Kind::rights`), this module gathers that into a policy document. (`sts:GetCallerIdentity` is no part of it: AWS lets everybody ask who he is.)
+//! Pure: each type of resource says what a step takes (`Kind::rights`), this module gathers that into a policy
+//! document. (`sts:GetCallerIdentity` is no part of it: AWS lets everybody ask who he is.)
 
 mod rights;
 

@@ -153,17 +153,7 @@ impl Kind for Role {
     }
 }
 
-/// The attribute of a live role that holds the document of one of its inline policies.
-pub(crate) fn policy_attribute(policy: &str) -> String {
-    format!("Policies/{policy}")
-}
-
-/// The ARN of a role below a path (`/team/`).
-pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
-    scope.arn("iam", &format!("role{}{name}", path.unwrap_or("/")))
-}
-
-/// The ARN of a role of this name, which has a path where it is one of the plan's that has.
+/// The ARN of the role with this name: with its path, where the plan has it.
 pub(crate) fn arn_in(it: &super::rights::Subject<'_>, name: &str) -> String {
     let path = it.plan.properties(TYPE, name).into_iter().find_map(|properties| properties["Path"].as_str());
     arn(it.scope, path, name)
@@ -182,4 +172,14 @@ pub fn is_stack_role(scope: &Scope, resource: &str) -> bool {
     let name = resource.strip_prefix(&arn(scope, None, "")).and_then(|rest| rest.rsplit('/').next());
     let own = name.and_then(|name| name.strip_prefix(&scope.stack)?.strip_prefix('-'));
     own.is_some_and(|own| own != ANY)
+}
+
+/// The attribute of a live role that holds the document of one of its inline policies.
+pub(crate) fn policy_attribute(policy: &str) -> String {
+    format!("Policies/{policy}")
+}
+
+/// The ARN of a role below a path (`/team/`).
+pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
+    scope.arn("iam", &format!("role{}{name}", path.unwrap_or("/")))
 }
