@@ -58,7 +58,6 @@ pub trait Resources {
 }
 
 /// One step of a plan, as far as its permissions depend on it.
-#[derive(Clone)]
 pub struct Subject<'a> {
     pub scope: &'a Scope,
     pub roles: Roles,
