@@ -106,8 +106,7 @@ fn resources_with_the_same_actions_share_a_statement() {
     rights.allow("a", &["Y"], "two");
     rights.allow("a", &["X"], "two");
     rights.allow("a", &["X"], "three");
-    let statements: Vec<_> = rights
-        .policy()
+    let statements: Vec<_> = Policy::from(rights)
         .statement
         .into_iter()
         .map(|statement| (statement.action.len(), statement.resource.len()))
@@ -226,7 +225,7 @@ fn every_type_has_its_rights() {
         let want = step.want.as_mut().unwrap();
         want.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
         let mut rights = Rights::default();
-        rights::of_step(&mut rights, &plan, &step, &stack.scope);
+        rights::of_step(&mut rights, &plan, &step, &stack.scope, Roles::Account);
         assert!(!rights.allowed.is_empty(), "{}", kind.type_name());
     }
 }

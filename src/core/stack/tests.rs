@@ -83,6 +83,8 @@ impl Kind for Fake {
     fn is(&self, _: &Want, _: &Live) -> bool {
         false
     }
+
+    fn rights(&self, _: &crate::core::types::rights::Subject<'_>, _: &mut crate::core::types::rights::Rights) {}
 }
 
 /// Canonical properties by way of a struct.

@@ -99,4 +99,22 @@ impl Kind for Alias {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        // AWS asks about all that is done with an alias under its function's ARN.
+        for function in it.texts("FunctionName") {
+            let function = function::arn(it.scope, &function);
+            let mut allow = |actions: &[&str]| rights.allow("lambda", actions, function.as_str());
+            if it.creates {
+                allow(&["CreateAlias", "DeleteAlias"]);
+            }
+            if it.deletes {
+                allow(&["DeleteAlias"]);
+            }
+            // New code comes with a new version of it.
+            if it.updates || it.keeps {
+                allow(&["UpdateAlias"]);
+            }
+        }
+    }
 }

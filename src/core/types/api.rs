@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rights::{ANY, apigateway, tagging};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Owner, Want, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
@@ -111,6 +112,32 @@ impl Kind for Api {
         match live.owner {
             Owner::Stack => live.logical_id.as_deref() == Some(&want.logical_id),
             Owner::Other(_) => live.properties["Name"] == want.properties["Name"],
+        }
+    }
+
+    fn rights_to_list(&self, scope: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
+        rights.allow("apigateway", &["GET"], apigateway(scope, "apis"));
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        let path = format!("apis/{}", it.live_id.unwrap_or(ANY));
+        let one = apigateway(it.scope, &path);
+        if it.live_id.is_some() {
+            rights.allow("apigateway", &["GET"], apigateway(it.scope, &format!("{path}/{ANY}")));
+        }
+        if it.creates {
+            // It has no id before it is made: AWS asks about what it is made below.
+            rights.allow("apigateway", &["POST", "TagResource"], apigateway(it.scope, "apis"));
+            rights.allow("apigateway", &["GET", "DELETE"], apigateway(it.scope, &format!("apis/{ANY}")));
+        }
+        if it.deletes {
+            rights.allow("apigateway", &["DELETE"], one.as_str());
+        }
+        if it.changes_other_than(&["Tags"]) {
+            rights.allow("apigateway", &["PATCH"], one.as_str());
+        }
+        if it.changes(&["Tags"]) {
+            tagging(rights, it.scope, &path);
         }
     }
 }

@@ -98,4 +98,13 @@ impl Kind for Authorizer {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.properties["Name"] == live.properties["Name"] && want.properties["ApiId"] == live.properties["ApiId"]
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        super::rights::api_part(it, rights);
+        if it.creates || it.changes(&["AuthorizerCredentialsArn"]) {
+            for role in it.texts("AuthorizerCredentialsArn") {
+                rights.pass(&role, "apigateway.amazonaws.com");
+            }
+        }
+    }
 }

@@ -122,6 +122,10 @@ impl Kind for Deployment {
         want.properties["ApiId"] == live.properties["ApiId"]
             && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(want))
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        super::rights::api_part(it, rights);
+    }
 }
 
 #[cfg(test)]

@@ -126,6 +126,25 @@ impl Kind for ForeignPermission {
     fn is(&self, want: &Want, live: &Live) -> bool {
         statement_id(want).is_ok_and(|id| id == live.physical_id)
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        let Scope { partition, region, account, .. } = it.scope;
+        for function in it.texts("FunctionName") {
+            let arn = match function.split_once(":function:") {
+                Some((start, _)) if start.starts_with("arn:") => function,
+                Some((account, name)) => format!("arn:{partition}:lambda:{region}:{account}:function:{name}"),
+                None => format!("arn:{partition}:lambda:{region}:{account}:function:{function}"),
+            };
+            rights.allow("lambda", &["GetPolicy"], arn.as_str());
+            if it.acts() {
+                rights.allow("lambda", &["AddPermission", "RemovePermission"], arn);
+            }
+        }
+        if it.acts() {
+            // The stack's API records in its tags which statements are in policies of other stacks' functions.
+            super::rights::tagging(rights, it.scope, &it.api_path());
+        }
+    }
 }
 
 /// A recorded statement. One that is not in the function's policy differs from whatever is wanted.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::rights::{ANY, logs};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Names, Naming, Want, names, tags, to_value};
 use crate::core::words::naming::{Identity, logical_id_in};
@@ -236,6 +237,59 @@ impl Kind for Function {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
+        rights.allow("lambda", &["ListFunctions"], "*");
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        let name = it.name();
+        let arn = arn(it.scope, name);
+        if [&it.desired, &it.live].iter().any(|side| side["Tags"].get(tags::VERSIONS).is_some()) {
+            rights.allow("lambda", &["ListVersionsByFunction", "ListAliases"], arn.as_str());
+            rights.allow("lambda", &["GetPolicy"], format!("{arn}:{ANY}"));
+        }
+        let mut allow = |actions: &[&str]| rights.allow("lambda", actions, arn.as_str());
+        allow(&["GetFunction", "GetPolicy"]);
+        if it.creates {
+            allow(&["CreateFunction", "TagResource", "DeleteFunction"]);
+            if it.has("ReservedConcurrentExecutions") {
+                allow(&["PutFunctionConcurrency"]);
+            }
+        }
+        if it.deletes {
+            allow(&["DeleteFunction"]);
+        }
+        if it.changes(&["Tags"]) {
+            allow(&["TagResource", "UntagResource"]);
+        }
+        if it.changes(&["ReservedConcurrentExecutions"]) {
+            allow(&["PutFunctionConcurrency", "DeleteFunctionConcurrency"]);
+        }
+        // Only a build could tell whether its code differs.
+        if it.updates || it.keeps {
+            allow(&["UpdateFunctionCode"]);
+        }
+        let outdated = matches!(it.health, Some(super::Health::Outdated(_)));
+        let apart = ["Tags", "ReservedConcurrentExecutions", "CodeSha256", "Architectures"];
+        let configures = it.changes_other_than(&apart) || (it.updates && outdated);
+        if configures {
+            allow(&["UpdateFunctionConfiguration"]);
+        }
+        if it.creates || configures {
+            for role in it.texts("Role") {
+                rights.pass(&role, "lambda.amazonaws.com");
+            }
+            for layer in it.texts("Layers") {
+                rights.allow("lambda", &["GetLayerVersion"], layer);
+            }
+        }
+        // Lambda may have made its log group, which is deleted with it.
+        if it.creates || it.deletes {
+            let group = format!("{}{name}", super::log_group::LAMBDA);
+            logs(rights, it.scope, &group, &["ListTagsForResource", "TagResource", "DeleteLogGroup"]);
+        }
     }
 }
 

@@ -73,6 +73,17 @@ impl Kind for InlinePolicy {
         want.properties["PolicyName"] == live.properties["PolicyName"]
             && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        for role in it.texts("Roles") {
+            let arn = role::arn_in(it, &role);
+            if it.creates || it.updates {
+                rights.allow("iam", &["PutRolePolicy", "DeleteRolePolicy"], arn);
+            } else if it.deletes {
+                rights.allow("iam", &["DeleteRolePolicy"], arn);
+            }
+        }
+    }
 }
 
 pub(crate) fn live(props: &Props) -> Live {

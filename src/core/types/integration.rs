@@ -140,6 +140,16 @@ impl Kind for Integration {
             && live.logical_id.as_ref().is_none_or(|id| *id == want.logical_id)
             && unmarked(&want.properties) == unmarked(&live.properties)
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        super::rights::api_part(it, rights);
+        // It is never changed in place.
+        if it.creates {
+            for role in it.texts("CredentialsArn") {
+                rights.pass(&role, "apigateway.amazonaws.com");
+            }
+        }
+    }
 }
 
 /// Properties without the mark.

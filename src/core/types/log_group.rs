@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rights::logs;
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
@@ -100,6 +101,30 @@ impl Kind for LogGroup {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
+        rights.allow("logs", &["DescribeLogGroups"], "*");
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        let mut allow = |actions: &[&str]| logs(rights, it.scope, it.name(), actions);
+        allow(&["ListTagsForResource"]);
+        if it.creates {
+            allow(&["CreateLogGroup", "TagResource", "DeleteLogGroup"]);
+            if it.has("RetentionInDays") {
+                allow(&["PutRetentionPolicy"]);
+            }
+        }
+        if it.deletes {
+            allow(&["DeleteLogGroup"]);
+        }
+        if it.changes(&["RetentionInDays"]) {
+            allow(&["PutRetentionPolicy", "DeleteRetentionPolicy"]);
+        }
+        if it.changes(&["Tags"]) {
+            allow(&["TagResource", "UntagResource"]);
+        }
     }
 }
 

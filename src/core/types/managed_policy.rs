@@ -99,6 +99,36 @@ impl Kind for ManagedPolicy {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
     }
+
+    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
+        rights.allow("iam", &["ListPolicies"], "*");
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        // What it takes to remove one: AWS asks for older versions and attachments to be removed before.
+        const REMOVE: &[&str] = &["ListEntitiesForPolicy", "ListPolicyVersions", "DeletePolicyVersion", "DeletePolicy"];
+        let arn = arn(it.scope, it.path(), it.name());
+        let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
+        allow(&["GetPolicy", "GetPolicyVersion", "ListEntitiesForPolicy"]);
+        if it.creates {
+            allow(&["CreatePolicy", "TagPolicy"]);
+            allow(REMOVE);
+        }
+        if it.deletes {
+            allow(REMOVE);
+        }
+        if it.changes(&["PolicyDocument"]) {
+            allow(&["ListPolicyVersions", "DeletePolicyVersion", "CreatePolicyVersion"]);
+        }
+        if it.changes(&["Tags"]) {
+            allow(&["TagPolicy", "UntagPolicy"]);
+        }
+        if it.creates || it.deletes || it.changes(&["Roles"]) {
+            for role in it.texts("Roles") {
+                rights.allow("iam", &["AttachRolePolicy", "DetachRolePolicy"], role::arn_in(it, &role));
+            }
+        }
+    }
 }
 
 /// The attribute of a live policy that lists what has it, JSON.

@@ -16,6 +16,7 @@ pub mod managed_policy;
 pub mod mark;
 mod names;
 pub mod permission;
+pub mod rights;
 pub mod role;
 pub mod route;
 pub mod route_response;
@@ -32,6 +33,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::constraints::Refusal;
+use self::rights::{Rights, Roles, Subject};
 use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
 
 /// All resource types that wschat provisions itself, in the order in which resources of them can be deleted, whatever else is
@@ -189,6 +191,14 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether `live` is what `want` asks for, under whatever identifies this type.
     fn is(&self, want: &Want, live: &Live) -> bool;
+
+    /// The IAM permissions behind the calls with which every run finds what there is of this type: lists, which AWS allows
+    /// as a whole or not at all. None where it is found with its parent.
+    fn rights_to_list(&self, _scope: &Scope, _roles: Roles, _rights: &mut Rights) {}
+
+    /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step out and
+    /// rolls it back. (`tests/it/iam.rs` deploys with those alone.)
+    fn rights(&self, it: &Subject<'_>, rights: &mut Rights);
 }
 
 impl fmt::Debug for dyn Kind {

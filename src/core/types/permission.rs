@@ -126,6 +126,18 @@ impl Kind for Permission {
             && statement_id(want).is_ok_and(|id| id == live.physical_id)
             && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        // It is a statement in its function's policy.
+        for function in it.texts("FunctionName") {
+            let arn = function::arn(it.scope, &function);
+            if it.creates || it.updates {
+                rights.allow("lambda", &["GetPolicy", "AddPermission", "RemovePermission"], arn);
+            } else if it.deletes {
+                rights.allow("lambda", &["RemovePermission"], arn);
+            }
+        }
+    }
 }
 
 pub(crate) fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {

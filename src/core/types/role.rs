@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rights::{ANY, Roles};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Naming, Want, names, tags, to_value};
 use crate::core::iam::document::Document;
@@ -137,6 +138,81 @@ impl Kind for Role {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
     }
+
+    fn rights_to_list(&self, scope: &Scope, roles: Roles, rights: &mut super::rights::Rights) {
+        match roles {
+            Roles::Account => rights.allow("iam", &["GetAccountAuthorizationDetails"], "*"),
+            Roles::ByName => {
+                rights.allow("iam", &["ListRoles"], "*");
+                for pattern in stack_roles(scope) {
+                    rights.allow("iam", READ_BY_NAME, pattern);
+                }
+            }
+        }
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        // What it takes to remove one: AWS asks for its policies to be removed before.
+        const REMOVE: &[&str] =
+            &["ListAttachedRolePolicies", "ListRolePolicies", "DetachRolePolicy", "DeleteRolePolicy", "DeleteRole"];
+        if it.roles == Roles::ByName && it.creates {
+            // Whether it exists already is asked before IAM knows of a path.
+            rights.allow("iam", &["GetRole"], arn(it.scope, None, it.name()));
+        }
+        let arn = arn(it.scope, it.path(), it.name());
+        let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
+        allow(&["GetRole"]);
+        if it.roles == Roles::ByName {
+            allow(READ_BY_NAME);
+        }
+        if it.creates {
+            allow(&["CreateRole", "TagRole", "GetRolePolicy"]);
+            allow(REMOVE);
+            if it.has("Policies") {
+                allow(&["PutRolePolicy"]);
+            }
+            if it.has("ManagedPolicyArns") {
+                allow(&["AttachRolePolicy"]);
+            }
+        }
+        if it.deletes {
+            allow(REMOVE);
+        }
+        let changes: [(&[&str], &[&str]); 6] = [
+            (&["AssumeRolePolicyDocument"], &["UpdateAssumeRolePolicy"]),
+            (&["Description", "MaxSessionDuration"], &["UpdateRole"]),
+            (&["PermissionsBoundary"], &["PutRolePermissionsBoundary", "DeleteRolePermissionsBoundary"]),
+            (&["Policies"], &["PutRolePolicy", "DeleteRolePolicy"]),
+            (&["ManagedPolicyArns"], &["AttachRolePolicy", "DetachRolePolicy"]),
+            (&["Tags"], &["TagRole", "UntagRole"]),
+        ];
+        for (properties, actions) in changes {
+            if it.changes(properties) {
+                allow(actions);
+            }
+        }
+    }
+}
+
+/// The ARN of the role with this name: with its path, where the plan has it.
+pub(crate) fn arn_in(it: &super::rights::Subject<'_>, name: &str) -> String {
+    let path = it.plan.properties(TYPE, name).into_iter().find_map(|properties| properties["Path"].as_str());
+    arn(it.scope, path, name)
+}
+
+/// What a role is read with, by its name.
+const READ_BY_NAME: &[&str] = &["GetRole", "GetRolePolicy", "ListAttachedRolePolicies", "ListRolePolicies"];
+
+/// The ARNs of all roles whose names wschat generates in a stack, without a path and with any.
+pub fn stack_roles(scope: &Scope) -> [String; 2] {
+    [None, Some("/*/")].map(|path| arn(scope, path, &format!("{}-{ANY}", scope.stack)))
+}
+
+/// Whether `resource` is the ARN of one role among `stack_roles`.
+pub fn is_stack_role(scope: &Scope, resource: &str) -> bool {
+    let name = resource.strip_prefix(&arn(scope, None, "")).and_then(|rest| rest.rsplit('/').next());
+    let own = name.and_then(|name| name.strip_prefix(&scope.stack)?.strip_prefix('-'));
+    own.is_some_and(|own| own != ANY)
 }
 
 /// The attribute of a live role that holds the document of one of its inline policies.

@@ -122,4 +122,12 @@ impl Kind for Route {
         want.properties["RouteKey"] == live.properties["RouteKey"]
             && want.properties["ApiId"] == live.properties["ApiId"]
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        super::rights::api_part(it, rights);
+        if it.deletes {
+            // It is deleted before the rest of a run, and created again when that fails.
+            rights.allow("apigateway", &["POST"], it.inside_api());
+        }
+    }
 }

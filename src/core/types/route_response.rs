@@ -80,4 +80,12 @@ impl Kind for RouteResponse {
     fn is(&self, want: &Want, live: &Live) -> bool {
         ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        super::rights::api_part(it, rights);
+        if it.deletes {
+            // It is deleted before the rest of a run, and created again when that fails.
+            rights.allow("apigateway", &["POST"], it.inside_api());
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rights::{api_part, apigateway, tagging};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Reference, Want, Within, names, tags, to_value};
 use crate::core::words::{Path, Problem, Scope, deserialize};
@@ -152,6 +153,22 @@ impl Kind for Stage {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.properties["ApiId"] == live.properties["ApiId"]
             && want.properties["StageName"] == live.properties["StageName"]
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        api_part(it, rights);
+        if it.creates {
+            rights.allow("apigateway", &["TagResource"], it.inside_api());
+        }
+        if it.changes(&["RouteSettings", "AccessLogSettings"]) {
+            rights.allow("apigateway", &["DELETE"], it.inside_api());
+        }
+        if it.changes(&["Tags"]) {
+            tagging(rights, it.scope, &format!("{}/stages/{}", it.api_path(), it.name()));
+        }
+        if logs_by(&it.desired).is_some() {
+            rights.allow("apigateway", &["GET"], apigateway(it.scope, "account"));
+        }
     }
 }
 

@@ -324,4 +324,39 @@ impl Kind for Table {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
     }
+
+    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
+        rights.allow("dynamodb", &["ListTables"], "*");
+    }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        let arn = it.scope.arn("dynamodb", &format!("table/{}", it.name()));
+        let mut allow = |actions: &[&str]| rights.allow("dynamodb", actions, arn.as_str());
+        allow(&["DescribeTable", "ListTagsOfResource", "DescribeTimeToLive", "DescribeContinuousBackups"]);
+        if it.creates {
+            // It is created with its tags; a rollback deletes it.
+            allow(&["CreateTable", "TagResource", "DeleteTable"]);
+            if it.has("TimeToLiveSpecification") {
+                allow(&["UpdateTimeToLive"]);
+            }
+            if it.desired["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] == true {
+                allow(&["UpdateContinuousBackups"]);
+            }
+        }
+        if it.deletes {
+            allow(&["DeleteTable"]);
+        }
+        if it.changes(&["Tags"]) {
+            allow(&["TagResource", "UntagResource"]);
+        }
+        if it.changes(&["TimeToLiveSpecification"]) {
+            allow(&["UpdateTimeToLive"]);
+        }
+        if it.changes(&["PointInTimeRecoverySpecification"]) {
+            allow(&["UpdateContinuousBackups"]);
+        }
+        if it.changes_other_than(&["Tags", "TimeToLiveSpecification", "PointInTimeRecoverySpecification"]) {
+            allow(&["UpdateTable"]);
+        }
+    }
 }

@@ -120,6 +120,22 @@ impl Kind for Version {
             && inherited
             && others(wanted) == others(frozen)
     }
+
+    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+        // It is published under its function's ARN; it is read and deleted under its own.
+        for function in it.texts("FunctionName") {
+            let function = function::arn(it.scope, &function);
+            let version = format!("{function}:{}", super::rights::ANY);
+            // Only a build could tell whether its function's code differs.
+            if it.creates || it.keeps {
+                rights.allow("lambda", &["PublishVersion"], function);
+                rights.allow("lambda", &["GetFunction", "DeleteFunction"], version.as_str());
+            }
+            if it.deletes {
+                rights.allow("lambda", &["DeleteFunction"], version);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
