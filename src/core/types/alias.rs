@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Naming, Want, function, to_value};
+use super::{Attribute, Kind, Live, Naming, Want, function, mark, to_value};
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = "AWS::Lambda::Alias";
@@ -57,6 +57,10 @@ impl Kind for Alias {
 
     fn naming(&self) -> Option<Naming> {
         Some(Naming { property: "Name", longest: 128, within: Some("FunctionName"), path: None })
+    }
+
+    fn internal(&self) -> &'static [&'static str] {
+        &[mark::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

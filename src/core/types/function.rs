@@ -192,6 +192,10 @@ impl Kind for Function {
         ]
     }
 
+    fn internal(&self) -> &'static [&'static str] {
+        &[CODE]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["FunctionName", "PackageType"]
     }
@@ -210,6 +214,9 @@ impl Kind for Function {
         match attribute {
             None => Attribute::Known(name.to_owned()),
             Some("Arn") => Attribute::Known(arn(scope, name)),
+            Some("SnapStartResponse" | "SnapStartResponse.ApplyOn" | "SnapStartResponse.OptimizationStatus") => {
+                Attribute::NotYet
+            }
             Some(_) => Attribute::Unknown(&["Arn"]),
         }
     }

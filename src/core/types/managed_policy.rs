@@ -70,6 +70,14 @@ impl Kind for ManagedPolicy {
                 Attribute::Known(scope.arn("iam", &format!("policy/{}", name.unwrap_or_default())))
             }
             Some("PolicyId") => Attribute::Minted,
+            Some(
+                "AttachmentCount"
+                | "CreateDate"
+                | "DefaultVersionId"
+                | "IsAttachable"
+                | "PermissionsBoundaryUsageCount"
+                | "UpdateDate",
+            ) => Attribute::NotYet,
             Some(_) => Attribute::Unknown(&["PolicyArn", "PolicyId"]),
         }
     }

@@ -282,7 +282,17 @@ impl Kind for Table {
             "ResourcePolicy",
             "SSESpecification.KMSMasterKeyId",
             "StreamSpecification.ResourcePolicy",
+            "StreamSpecification.Tags",
+            "VectorIndexes",
             "WarmThroughput",
+        ]
+    }
+
+    fn internal(&self) -> &'static [&'static str] {
+        &[
+            "GlobalSecondaryIndexes.KeySchema.AttributeType",
+            "KeySchema.AttributeType",
+            "LocalSecondaryIndexes.KeySchema.AttributeType",
         ]
     }
 
