@@ -702,7 +702,6 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.
 /// Where properties have one that is written `A` or `A.B`, in every element where `A` is a list.
 fn given(properties: &Value, property: &str) -> Vec<Path> {
     let mut places = vec![(Path::default(), properties)];
@@ -727,6 +726,7 @@ fn unknown(path: Path) -> Problem {
     Problem::of_key(path, format!("unknown property \"{name}\"{whose}"))
 }
 
+/// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.
 fn without_indexes(path: &Path) -> String {
     let keys = path.0.iter().filter_map(|step| match step {
         Step::Key(key) => Some(key.as_str()),

@@ -29,6 +29,7 @@ pub(crate) struct Props {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Routing {
+    #[serde(default)]
     pub(crate) additional_version_weights: Vec<Weight>,
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::constraints::{self, Refusal};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Naming, Want, tags, to_value};
 use crate::core::words::naming::{Identity, logical_id_in};
@@ -167,6 +168,17 @@ impl Kind for Function {
         }
         props.logging_config.fill_in();
         Ok(to_value(&props))
+    }
+
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        let mut refusals = constraints::check(TYPE, properties);
+        // `canonical` cannot say it: what the plan and AWS know of a function has no code in it.
+        if properties.get("Code").is_none() {
+            let problem = Problem::new(Path::default(), "missing property \"Code\"")
+                .help("give the local folder, crate or zip file");
+            refusals.push(Refusal { problem, missing: true });
+        }
+        refusals
     }
 
     fn naming(&self) -> Option<Naming> {

@@ -56,6 +56,11 @@ impl Kind for ManagedPolicy {
         &["Groups", "Users"]
     }
 
+    /// IAM has tags of policies, CloudFormation does not: those that are here say whose a policy is.
+    fn internal(&self) -> &'static [&'static str] {
+        &["Tags"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ManagedPolicyName", "Description", "Path"]
     }
