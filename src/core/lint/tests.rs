@@ -820,6 +820,128 @@ fn what_is_not_supported_yet_inside_a_property_is_said_as_such() {
 }
 
 #[test]
+fn what_no_websocket_api_can_have_is_refused_with_the_reason() {
+    let api = "Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action";
+    let describe = "describe AWS::ApiGatewayV2::Route and AWS::ApiGatewayV2::Integration resources instead";
+    let imports = "API Gateway imports OpenAPI definitions as HTTP APIs only";
+    let token = "remove it, and check the token in the authorizer's function";
+    for (kind, properties, property, why, help) in [
+        ("Api", api, "Body: {}", imports, describe),
+        ("Api", api, "Target: t", "it belongs to quick create, which makes HTTP APIs only", describe),
+        (
+            "Api",
+            api,
+            "CorsConfiguration: {}",
+            "it is for HTTP APIs, and browsers open WebSockets without CORS",
+            "remove it, and check the Origin header in the function behind $connect",
+        ),
+        (
+            "Authorizer",
+            "ApiId: a, Name: n, AuthorizerType: REQUEST, AuthorizerUri: u",
+            "JwtConfiguration: {}",
+            "JWT authorizers are for HTTP APIs",
+            token,
+        ),
+        (
+            "Integration",
+            "ApiId: a, IntegrationType: MOCK",
+            "TlsConfig: {}",
+            "it is for private integrations, which only HTTP APIs have",
+            "remove it",
+        ),
+        (
+            "Integration",
+            "ApiId: a, IntegrationType: MOCK",
+            "ConnectionId: c",
+            "it names the VPC link of a private integration, which only HTTP APIs have",
+            "remove it, and reach into the VPC from a function",
+        ),
+        (
+            "Route",
+            "ApiId: a, RouteKey: k",
+            "AuthorizationScopes: [s]",
+            "scopes are for JWT authorizers, which only HTTP APIs have",
+            "remove it, and check the scopes in the authorizer's function",
+        ),
+    ] {
+        let text = format!(
+            "Resources:\n  R: {{ Type: AWS::ApiGatewayV2::{kind}, Properties: {{ {properties}, {property} }} }}\n"
+        );
+        let name = property.split(':').next().unwrap();
+        let what = format!("{name} of AWS::ApiGatewayV2::{kind} cannot be used: {why}");
+        let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
+        let [error] = errors.as_slice() else { panic!("{text}{errors:#?}") };
+        assert_eq!((error.what.as_str(), error.help.as_deref()), (what.as_str(), Some(help)));
+    }
+}
+
+#[test]
+fn what_cloudformation_requires_is_missed() {
+    let table = "KeySchema: [{ AttributeName: id, KeyType: HASH }], AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]";
+    for (kind, properties, expected) in [
+        (
+            "Lambda::Function",
+            "Handler: index.handler, Runtime: nodejs24.x, Role: arn:aws:iam::123456789012:role/r",
+            &["missing property \"Code\" of AWS::Lambda::Function"][..],
+        ),
+        (
+            "DynamoDB::Table",
+            &format!("BillingMode: PAY_PER_REQUEST, SSESpecification: {{}}, {table}"),
+            &["missing property \"SSEEnabled\" of SSESpecification"],
+        ),
+        ("Lambda::Alias", "Name: live, FunctionName: f, FunctionVersion: 1, RoutingConfig: {}", &[]),
+    ] {
+        let text = format!("Resources:\n  R: {{ Type: AWS::{kind}, Properties: {{ {properties} }} }}\n");
+        let errors = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none());
+        assert_eq!(errors.map(|problem| problem.what).collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
+/// What wschat keeps in properties of its own is none of a template's.
+#[test]
+fn a_template_cannot_give_properties_that_only_wschat_has() {
+    for (kind, properties, what) in [
+        ("Lambda::Version", "FunctionName: f, Mark: m", "unknown property \"Mark\" of AWS::Lambda::Version"),
+        (
+            "ApiGatewayV2::Deployment",
+            "ApiId: a, Freezes: []",
+            "unknown property \"Freezes\" of AWS::ApiGatewayV2::Deployment",
+        ),
+        (
+            "IAM::ManagedPolicy",
+            "Tags: [], PolicyDocument: { Version: 2012-10-17, Statement: [{ Effect: Allow, Action: s3:GetObject, Resource: '*' }] }",
+            "unknown property \"Tags\" of AWS::IAM::ManagedPolicy",
+        ),
+        (
+            "DynamoDB::Table",
+            "BillingMode: PAY_PER_REQUEST, KeySchema: [{ AttributeName: id, KeyType: HASH, AttributeType: S }], AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]",
+            "unknown property \"AttributeType\" of element 1 of KeySchema",
+        ),
+    ] {
+        let text = format!("Resources:\n  R: {{ Type: AWS::{kind}, Properties: {{ {properties} }} }}\n");
+        let errors: Vec<String> = problems(&text, &[])
+            .into_iter()
+            .filter(|problem| problem.rule.is_none())
+            .map(|problem| problem.what)
+            .collect();
+        assert_eq!(errors, [what], "{text}");
+    }
+}
+
+#[test]
+fn attributes_are_those_of_cloudformation() {
+    let arn = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/POST/@connections/*";
+    assert_eq!(shown(&with(&[(arn, "${Api.ExecuteApiArn}/live/POST/@connections/*")])), "");
+    let output = |value: &str| with(&[("\nOutputs:\n", &format!("\nOutputs:\n  Made: {{ Value: {value} }}\n"))]);
+    let one = |value: &str| problems(&output(value), &[]).pop().map(|problem| (problem.what, problem.help));
+    let what = "the attribute Id of AWS::IAM::Policy is not supported yet".to_owned();
+    assert_eq!(one("!GetAtt [Post, Id]"), Some((what, None)));
+    let (what, help) = one("!GetAtt [Api, ExecuteApiArm]").unwrap();
+    assert_eq!(what, "AWS::ApiGatewayV2::Api has no attribute \"ExecuteApiArm\"");
+    assert_eq!(help.as_deref(), Some("did you mean \"ExecuteApiArn\"?"));
+}
+
+#[test]
 fn a_permission_may_be_on_a_function_of_others() {
     let api = "  Api: { Type: AWS::ApiGatewayV2::Api, Properties: { Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action } }\n";
     let function = "  F: { Type: AWS::Lambda::Function, Properties: { Code: code/, Handler: index.handler, Runtime: nodejs24.x, Role: arn:aws:iam::123456789012:role/r } }\n  V: { Type: AWS::Lambda::Version, Properties: { FunctionName: !Ref F } }\n";

@@ -293,7 +293,15 @@ impl Resolver<'_> {
         // Whether there is such an attribute does not depend on the name.
         match kind.attribute(self.scope, kind.naming().map(|_| logical_id), attribute) {
             Attribute::Known(_) => Ok(false),
-            Attribute::Minted | Attribute::Ref => Ok(true),
+            Attribute::Minted | Attribute::Ref | Attribute::EndsInRef(_) => Ok(true),
+            Attribute::NotYet => {
+                let what = format!(
+                    "the attribute {} of {} is not supported yet",
+                    attribute.unwrap_or("Ref"),
+                    kind.type_name()
+                );
+                Err(Problem::new(path.clone(), what).into())
+            }
             Attribute::Unknown(known) => {
                 let given = attribute.unwrap_or("Ref");
                 let what = format!("{} has no attribute \"{given}\"", kind.type_name());

@@ -18,6 +18,7 @@ use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, 
 use crate::core::template::{Template, expand};
 use crate::core::types::constraints::Refusal;
 use crate::core::types::{Attribute, Kind, Naming, function};
+use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, Step};
 
@@ -291,12 +292,15 @@ impl<'a> Resolver<'a> {
     /// The properties in their kind's canonical form, and what is wrong with them.
     fn canonical(&self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> (Value, Vec<Problem>) {
         let properties = Value::Object(properties.clone());
+        let internal = kind.internal().iter().flat_map(|property| given(&properties, property)).map(unknown);
+        let internal: Vec<Problem> = internal.collect();
         let problems = match kind.canonical(&properties) {
-            Ok(canonical) => return (canonical, Vec::new()),
+            Ok(canonical) if internal.is_empty() => return (canonical, Vec::new()),
+            Ok(_) => Vec::new(),
             Err(problems) => problems,
         };
         let mut found = Vec::new();
-        for mut problem in problems {
+        for mut problem in internal.into_iter().chain(problems) {
             // The reader of properties does not know whose they are.
             let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
             if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
@@ -306,6 +310,12 @@ impl<'a> Resolver<'a> {
             if problem.at_key && kind.not_yet().contains(&property.as_str()) {
                 problem.what = format!("{property} of {} is not supported yet", kind.type_name());
                 problem.help = None;
+            }
+            if problem.at_key
+                && let Some(never) = kind.never().iter().find(|never| never.properties.contains(&property.as_str()))
+            {
+                problem.what = format!("{property} of {} cannot be used: {}", kind.type_name(), never.why);
+                problem.help = Some(never.help.to_owned());
             }
             let problem = problem.below(path);
             // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
@@ -507,7 +517,11 @@ impl<'a> Resolver<'a> {
                     let same = Token::text(&token.logical_id, "Ref");
                     known.insert(token, same)
                 }
-                Attribute::Minted | Attribute::Unknown(_) => None,
+                Attribute::EndsInRef(text) => {
+                    let whole = text + &Token::text(&token.logical_id, "Ref");
+                    known.insert(token, whole)
+                }
+                Attribute::Minted | Attribute::NotYet | Attribute::Unknown(_) => None,
             };
         }
         Token::substitute(value, &|token| known.get(token).cloned())
@@ -678,6 +692,30 @@ impl<'a> Resolver<'a> {
         }
         outputs
     }
+}
+
+/// Where properties have one that is written `A` or `A.B`, in every element where `A` is a list.
+fn given(properties: &Value, property: &str) -> Vec<Path> {
+    let mut places = vec![(Path::default(), properties)];
+    for name in property.split('.') {
+        let elements = places.into_iter().flat_map(|(path, value)| match value {
+            Value::Array(items) => items.iter().enumerate().map(|(index, item)| (path.index(index), item)).collect(),
+            _ => vec![(path, value)],
+        });
+        places = elements.filter_map(|(path, value)| Some((path.key(name), value.get(name)?))).collect();
+    }
+    places.into_iter().map(|(path, _)| path).collect()
+}
+
+/// The problem that the property at `path` is none of CloudFormation's.
+fn unknown(path: Path) -> Problem {
+    let owner = Path(path.0.iter().rev().skip(1).rev().cloned().collect());
+    let whose = if owner.0.is_empty() { String::new() } else { format!(" of {}", subject(&owner)) };
+    let name = path.0.last().map_or_else(String::new, |name| match name {
+        Step::Key(name) => name.clone(),
+        Step::Index(index) => index.to_string(),
+    });
+    Problem::of_key(path, format!("unknown property \"{name}\"{whose}"))
 }
 
 /// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.

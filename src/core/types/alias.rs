@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Naming, Want, Within, function, names, to_value};
+use super::{Attribute, Kind, Live, Names, Naming, Want, Within, function, mark, names, to_value};
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = names::ALIAS;
@@ -29,6 +29,7 @@ pub(crate) struct Props {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Routing {
+    #[serde(default)]
     pub(crate) additional_version_weights: Vec<Weight>,
 }
 
@@ -75,6 +76,10 @@ impl Kind for Alias {
 
     fn naming(&self) -> Option<Naming> {
         Some(Naming { property: "Name", longest: 128, within: Some("FunctionName"), path: None })
+    }
+
+    fn internal(&self) -> &'static [&'static str] {
+        &[mark::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::rights::{ANY, apigateway, tagging};
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Owner, Want, canonical, names, tags};
+use super::{Attribute, Kind, Live, Never, Owner, Want, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::API;
@@ -75,16 +75,25 @@ impl Kind for Api {
         canonical::<Props>(properties)
     }
 
-    fn not_yet(&self) -> &'static [&'static str] {
+    /// "Supported only for HTTP APIs" (CloudFormation's reference of the type).
+    fn never(&self) -> &'static [Never] {
+        const DESCRIBE: &str = "describe AWS::ApiGatewayV2::Route and AWS::ApiGatewayV2::Integration resources instead";
         &[
-            "BasePath",
-            "Body",
-            "BodyS3Location",
-            "CorsConfiguration",
-            "CredentialsArn",
-            "FailOnWarnings",
-            "RouteKey",
-            "Target",
+            Never {
+                properties: &["BasePath", "Body", "BodyS3Location", "FailOnWarnings"],
+                why: "API Gateway imports OpenAPI definitions as HTTP APIs only",
+                help: DESCRIBE,
+            },
+            Never {
+                properties: &["CredentialsArn", "RouteKey", "Target"],
+                why: "it belongs to quick create, which makes HTTP APIs only",
+                help: DESCRIBE,
+            },
+            Never {
+                properties: &["CorsConfiguration"],
+                why: "it is for HTTP APIs, and browsers open WebSockets without CORS",
+                help: "remove it, and check the Origin header in the function behind $connect",
+            },
         ]
     }
 
@@ -96,11 +105,13 @@ impl Kind for Api {
         &[]
     }
 
-    fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
+    fn attribute(&self, scope: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
             None | Some(ENDPOINT) => Attribute::Minted,
             Some("ApiId") => Attribute::Ref,
-            Some(_) => Attribute::Unknown(&["ApiId", ENDPOINT]),
+            // As IAM names an API that is called: `arn:aws:execute-api:REGION:ACCOUNT:ID`.
+            Some("ExecuteApiArn") => Attribute::EndsInRef(scope.arn("execute-api", "")),
+            Some(_) => Attribute::Unknown(&["ApiId", ENDPOINT, "ExecuteApiArn"]),
         }
     }
 

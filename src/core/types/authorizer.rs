@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Want, Within, canonical, names};
+use super::{Attribute, Kind, Live, Names, Never, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::AUTHORIZER;
@@ -65,13 +65,34 @@ impl Kind for Authorizer {
         canonical::<Props>(properties)
     }
 
-    fn not_yet(&self) -> &'static [&'static str] {
+    /// "Supported only for HTTP APIs", or "not used" (CloudFormation's reference of the type).
+    fn never(&self) -> &'static [Never] {
         &[
-            "AuthorizerPayloadFormatVersion",
-            "AuthorizerResultTtlInSeconds",
-            "EnableSimpleResponses",
-            "IdentityValidationExpression",
-            "JwtConfiguration",
+            Never {
+                properties: &["AuthorizerPayloadFormatVersion"],
+                why: "only authorizers of HTTP APIs have a choice of payload formats",
+                help: "remove it",
+            },
+            Never {
+                properties: &["AuthorizerResultTtlInSeconds"],
+                why: "API Gateway caches the answers of authorizers for HTTP APIs only; here one is asked at each $connect",
+                help: "remove it",
+            },
+            Never {
+                properties: &["EnableSimpleResponses"],
+                why: "simple responses are for HTTP APIs",
+                help: "remove it, and return a policy from the authorizer's function",
+            },
+            Never {
+                properties: &["IdentityValidationExpression"],
+                why: "API Gateway does not use it",
+                help: "remove it, and check the token in the authorizer's function",
+            },
+            Never {
+                properties: &["JwtConfiguration"],
+                why: "JWT authorizers are for HTTP APIs",
+                help: "remove it, and check the token in the authorizer's function",
+            },
         ]
     }
 

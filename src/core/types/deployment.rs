@@ -98,6 +98,10 @@ impl Kind for Deployment {
         &["StageName"]
     }
 
+    fn internal(&self) -> &'static [&'static str] {
+        &[FREEZES]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ApiId"]
     }

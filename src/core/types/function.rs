@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::constraints::{self, Refusal};
 use super::rights::{ANY, logs};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Names, Naming, Want, names, tags, to_value};
@@ -186,6 +187,17 @@ impl Kind for Function {
         Ok(to_value(&props))
     }
 
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        let mut refusals = constraints::check(TYPE, properties);
+        // `canonical` cannot say it: what the plan and AWS know of a function has no code in it.
+        if properties.get("Code").is_none() {
+            let problem = Problem::new(Path::default(), "missing property \"Code\"")
+                .help("give the local folder, crate or zip file");
+            refusals.push(Refusal { problem, missing: true });
+        }
+        refusals
+    }
+
     fn naming(&self) -> Option<Naming> {
         Some(Naming { property: "FunctionName", longest: 64, within: None, path: None })
     }
@@ -209,6 +221,10 @@ impl Kind for Function {
         ]
     }
 
+    fn internal(&self) -> &'static [&'static str] {
+        &[CODE]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["FunctionName", "PackageType"]
     }
@@ -227,6 +243,9 @@ impl Kind for Function {
         match attribute {
             None => Attribute::Known(name.to_owned()),
             Some("Arn") => Attribute::Known(arn(scope, name)),
+            Some("SnapStartResponse" | "SnapStartResponse.ApplyOn" | "SnapStartResponse.OptimizationStatus") => {
+                Attribute::NotYet
+            }
             Some(_) => Attribute::Unknown(&["Arn"]),
         }
     }

@@ -61,6 +61,7 @@ impl Kind for InlinePolicy {
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
             None => Attribute::Minted,
+            Some("Id") => Attribute::NotYet,
             Some(_) => Attribute::Unknown(&[]),
         }
     }

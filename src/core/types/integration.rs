@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Want, Within, canonical, function, mark, names};
+use super::{Attribute, Kind, Live, Names, Never, Want, Within, canonical, function, mark, names};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::INTEGRATION;
@@ -110,8 +110,34 @@ impl Kind for Integration {
         canonical::<Props>(properties)
     }
 
-    fn not_yet(&self) -> &'static [&'static str] {
-        &["ConnectionId", "IntegrationSubtype", "ResponseParameters", "TlsConfig"]
+    /// "Supported only for HTTP APIs" (CloudFormation's reference of the type).
+    fn never(&self) -> &'static [Never] {
+        &[
+            Never {
+                properties: &["ConnectionId"],
+                why: "it names the VPC link of a private integration, which only HTTP APIs have",
+                help: "remove it, and reach into the VPC from a function",
+            },
+            Never {
+                properties: &["IntegrationSubtype"],
+                why: "it names an AWS service's operation, which only HTTP APIs call by themselves",
+                help: "remove it, and call the service from a function",
+            },
+            Never {
+                properties: &["ResponseParameters"],
+                why: "it changes HTTP responses, and a WebSocket API gives none",
+                help: "remove it",
+            },
+            Never {
+                properties: &["TlsConfig"],
+                why: "it is for private integrations, which only HTTP APIs have",
+                help: "remove it",
+            },
+        ]
+    }
+
+    fn internal(&self) -> &'static [&'static str] {
+        &[mark::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

@@ -74,6 +74,11 @@ impl Kind for ManagedPolicy {
         &["Groups", "Users"]
     }
 
+    /// IAM has tags of policies, CloudFormation does not: those that are here say whose a policy is.
+    fn internal(&self) -> &'static [&'static str] {
+        &["Tags"]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ManagedPolicyName", "Description", "Path"]
     }
@@ -88,6 +93,14 @@ impl Kind for ManagedPolicy {
                 Attribute::Known(scope.arn("iam", &format!("policy/{}", name.unwrap_or_default())))
             }
             Some("PolicyId") => Attribute::Minted,
+            Some(
+                "AttachmentCount"
+                | "CreateDate"
+                | "DefaultVersionId"
+                | "IsAttachable"
+                | "PermissionsBoundaryUsageCount"
+                | "UpdateDate",
+            ) => Attribute::NotYet,
             Some(_) => Attribute::Unknown(&["PolicyArn", "PolicyId"]),
         }
     }

@@ -20,6 +20,8 @@ pub mod rights;
 pub mod role;
 pub mod route;
 pub mod route_response;
+#[cfg(test)]
+mod schema_tests;
 pub mod stage;
 pub mod table;
 pub mod tags;
@@ -145,6 +147,17 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
+    /// Properties of the type in CloudFormation that no resource can have which wschat deploys.
+    fn never(&self) -> &'static [Never] {
+        &[]
+    }
+
+    /// Properties (`A` or `A.B`, in whatever element of `A`) that `canonical` or the plan puts in. CloudFormation has no
+    /// such properties, so templates cannot give them.
+    fn internal(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How a resource of this type is named, where its name is ours to give.
     fn naming(&self) -> Option<Naming> {
         None
@@ -235,6 +248,16 @@ pub struct Reference {
     pub to: &'static str,
 }
 
+/// Properties that CloudFormation has for other resources of the type, those of HTTP APIs above all.
+#[derive(Debug, Clone, Copy)]
+pub struct Never {
+    pub properties: &'static [&'static str],
+    /// Why not: a sentence without a full stop that follows a colon.
+    pub why: &'static str,
+    /// What to do.
+    pub help: &'static str,
+}
+
 /// How resources of a type get their physical names.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming {
@@ -256,6 +279,10 @@ pub enum Attribute {
     Minted,
     /// Another word for what `Ref` gives, which AWS mints: so that one thing has one token.
     Ref,
+    /// This text, and after it what `Ref` gives, which AWS mints.
+    EndsInRef(String),
+    /// CloudFormation has it, wschat not yet.
+    NotYet,
     /// There is no such attribute; these are the ones there are.
     Unknown(&'static [&'static str]),
 }

@@ -112,6 +112,7 @@ impl Kind for Permission {
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
             None => Attribute::Minted,
+            Some("Id") => Attribute::NotYet,
             Some(_) => Attribute::Unknown(&[]),
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Reference, Want, Within, canonical, names};
+use super::{Attribute, Kind, Live, Names, Never, Reference, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope, shown};
 
 pub const TYPE: &str = names::ROUTE;
@@ -94,7 +94,16 @@ impl Kind for Route {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["AuthorizationScopes", "RequestModels", "RequestParameters"]
+        &["RequestModels", "RequestParameters"]
+    }
+
+    /// Scopes go with JWT authorizers (API Gateway's `CreateRoute`).
+    fn never(&self) -> &'static [Never] {
+        &[Never {
+            properties: &["AuthorizationScopes"],
+            why: "scopes are for JWT authorizers, which only HTTP APIs have",
+            help: "remove it, and check the scopes in the authorizer's function",
+        }]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

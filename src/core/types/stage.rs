@@ -115,7 +115,7 @@ impl Kind for Stage {
     }
 
     fn not_yet(&self) -> &'static [&'static str] {
-        &["AccessPolicyId", "ClientCertificateId"]
+        &["ClientCertificateId"]
     }
 
     fn create_only(&self) -> &'static [&'static str] {

@@ -142,7 +142,7 @@ pub(crate) enum StreamViewType {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sse {
     /// Off means a key that DynamoDB owns; the table is encrypted all the same.
-    #[serde(rename = "SSEEnabled", default)]
+    #[serde(rename = "SSEEnabled")]
     pub(crate) enabled: bool,
     #[serde(rename = "SSEType")]
     pub(crate) sse_type: Option<SseType>,
@@ -291,7 +291,17 @@ impl Kind for Table {
             "ResourcePolicy",
             "SSESpecification.KMSMasterKeyId",
             "StreamSpecification.ResourcePolicy",
+            "StreamSpecification.Tags",
+            "VectorIndexes",
             "WarmThroughput",
+        ]
+    }
+
+    fn internal(&self) -> &'static [&'static str] {
+        &[
+            "GlobalSecondaryIndexes.KeySchema.AttributeType",
+            "KeySchema.AttributeType",
+            "LocalSecondaryIndexes.KeySchema.AttributeType",
         ]
     }
 

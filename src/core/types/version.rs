@@ -80,6 +80,10 @@ impl Kind for Version {
         &["FunctionScalingConfig", "ProvisionedConcurrencyConfig", "RuntimePolicy"]
     }
 
+    fn internal(&self) -> &'static [&'static str] {
+        &[FREEZES, mark::PROPERTY]
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["FunctionName"]
     }

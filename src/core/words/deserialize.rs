@@ -54,6 +54,37 @@ pub fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, Vec<Problem>> 
     }
 }
 
+/// What the structs and enums of a type are, as its test against CloudFormation's schemas sees them.
+#[cfg(test)]
+pub(crate) mod trace {
+    use std::cell::RefCell;
+
+    use super::Path;
+
+    thread_local! {
+        static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Seen {
+        /// Where a struct was read, and its fields.
+        pub(crate) structs: Vec<(Path, &'static [&'static str])>,
+        /// Where an enum was read, and its variants.
+        pub(crate) enums: Vec<(Path, &'static [&'static str])>,
+    }
+
+    /// What is read in this thread while `reading` runs.
+    pub(crate) fn of(reading: impl FnOnce()) -> Seen {
+        SEEN.set(Some(Seen::default()));
+        reading();
+        SEEN.take().unwrap_or_default()
+    }
+
+    pub(super) fn note(what: impl FnOnce(&mut Seen)) {
+        SEEN.with_borrow_mut(|seen| seen.as_mut().map(what));
+    }
+}
+
 /// Where reading is.
 #[derive(Clone)]
 struct Place<'a> {
@@ -358,6 +389,8 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
+        #[cfg(test)]
+        trace::note(|seen| seen.structs.push((self.place.path.clone(), fields)));
         let mut entries: Vec<(&str, Option<&Value>)> = Vec::new();
         match self.value {
             None => {}
@@ -398,6 +431,8 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
+        #[cfg(test)]
+        trace::note(|seen| seen.enums.push((self.place.path.clone(), variants)));
         let (variant, content) = match (self.value, self.value.and_then(only_entry)) {
             (None, _) => (variants.first().copied().unwrap_or_default().to_owned(), Content::Placeholder),
             (Some(Value::String(text)), _) => (text.clone(), Content::Nothing),
