@@ -413,7 +413,6 @@ fn differences(kind: &dyn Kind, schema: &Schema) -> BTreeSet<(What, String)> {
             *value = if value.is_array() { json!([variant]) } else { json!(variant) };
         }
     });
-    assert_eq!(missing(kind, &sample), BTreeSet::new(), "{kind:?} {sample}");
     for (path, property) in theirs.iter().filter(|(path, property)| takes(path) && !property.read_only) {
         let mut without = sample.clone();
         let (owner, name) = split(path);
@@ -465,17 +464,18 @@ fn the_types_are_those_of_cloudformation_but_for_what_has_a_reason() {
     let schemas = schemas();
     let ours: BTreeSet<&str> = kinds().iter().map(|kind| kind.type_name()).collect();
     assert_eq!(schemas.keys().copied().collect::<BTreeSet<_>>(), ours, "run .ci/aws-schemas");
-    let mut idle: BTreeSet<(&str, What, &str)> = BTreeSet::new();
+    let mut idle: BTreeSet<(&str, What, String)> = BTreeSet::new();
     for Exception { type_name, what, paths, why } in EXCEPTIONS {
         assert!(!why.is_empty());
-        idle.extend(paths.iter().map(|path| (*type_name, *what, *path)));
+        idle.extend(paths.iter().map(|path| (*type_name, *what, (*path).to_owned())));
     }
     let mut unexcused = Vec::new();
     for kind in kinds() {
         let type_name = kind.type_name();
         for (what, path) in differences(kind, &schemas[type_name]) {
-            if !idle.remove(&(type_name, what, path.as_str())) {
-                unexcused.push(format!("{type_name} {path}: {what:?}"));
+            let told = format!("{type_name} {path}: {what:?}");
+            if !idle.remove(&(type_name, what, path)) {
+                unexcused.push(told);
             }
         }
     }
@@ -497,7 +497,7 @@ fn each_kind_of_difference_is_noticed() {
         schema.properties.entry(path.to_owned()).or_default()
     }
     type Change = fn(&mut Schema);
-    let table: [(What, &str, Change); 14] = [
+    let table: [(What, &str, Change); 16] = [
         (What::Unlisted, "MadeUp", |schema| at(schema, "MadeUp").kind = "string".to_owned()),
         (What::Unlisted, "StreamSpecification.MadeUp", |schema| {
             at(schema, "StreamSpecification.MadeUp").kind = "object".to_owned();
@@ -511,26 +511,27 @@ fn each_kind_of_difference_is_noticed() {
         }),
         (What::ReadOnly, "BillingMode", |schema| at(schema, "BillingMode").read_only = true),
         (What::Opaque, "TableName", |schema| at(schema, "TableName.Inside").kind = "string".to_owned()),
-        (What::Stale, "VectorIndexes", |schema| drop(schema.properties.remove("VectorIndexes"))),
+        (What::Stale, "VectorIndexes", |schema| {
+            schema.properties.retain(|path, _| !path.starts_with("VectorIndexes"));
+        }),
         (What::RequiredThere, "BillingMode", |schema| at(schema, "BillingMode").required = true),
         (What::RequiredHere, "KeySchema", |schema| at(schema, "KeySchema").required = false),
         (What::ValueThere, "BillingMode=FREE", |schema| {
-            drop(at(schema, "BillingMode").values.insert("FREE".to_owned()))
+            at(schema, "BillingMode").values.insert("FREE".to_owned());
         }),
         (What::ValueHere, "BillingMode=PROVISIONED", |schema| {
-            drop(at(schema, "BillingMode").values.remove("PROVISIONED"))
+            at(schema, "BillingMode").values.remove("PROVISIONED");
         }),
         (What::CreateOnlyThere, "BillingMode", |schema| at(schema, "BillingMode").create_only = true),
         (What::CreateOnlyHere, "TableName", |schema| at(schema, "TableName").create_only = false),
+        (What::AttributeThere, "MadeUp", |schema| {
+            schema.attributes.insert("MadeUp".to_owned());
+        }),
+        (What::AttributeHere, "StreamArn", |schema| {
+            schema.attributes.remove("StreamArn");
+        }),
     ];
     for (what, path, change) in table {
-        assert_eq!(new_differences(&Table, change), [(what, path.to_owned())]);
-    }
-    let attributes: [(What, &str, Change); 2] = [
-        (What::AttributeThere, "MadeUp", |schema| drop(schema.attributes.insert("MadeUp".to_owned()))),
-        (What::AttributeHere, "StreamArn", |schema| drop(schema.attributes.remove("StreamArn"))),
-    ];
-    for (what, path, change) in attributes {
         assert_eq!(new_differences(&Table, change), [(what, path.to_owned())]);
     }
 }
