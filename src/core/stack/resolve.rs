@@ -370,6 +370,8 @@ impl<'a> Resolver<'a> {
         let all = path;
         let path = path.key("Code");
         match properties.get("Code")? {
+            // That there is none has been reported.
+            Value::Null => None,
             Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
                 let local = local.clone();
                 properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));

@@ -190,7 +190,8 @@ impl Kind for Function {
     fn refuses(&self, properties: &Value) -> Vec<Refusal> {
         let mut refusals = constraints::check(TYPE, properties);
         // `canonical` cannot say it: what the plan and AWS know of a function has no code in it.
-        if properties.get("Code").is_none() {
+        // Of container images there is more to say, and it is said.
+        if properties.get("Code").is_none() && properties["PackageType"] != "Image" {
             let problem = Problem::new(Path::default(), "missing property \"Code\"")
                 .help("give the local folder, crate or zip file");
             refusals.push(Refusal { problem, missing: true });

@@ -414,7 +414,6 @@ fn differences(kind: &dyn Kind, schema: &Schema) -> BTreeSet<(What, String)> {
             *value = if value.is_array() { json!([variant]) } else { json!(variant) };
         }
     });
-    assert_eq!(missing(kind, &sample), BTreeSet::new(), "{kind:?} {sample}");
     for (path, property) in theirs.iter().filter(|(path, property)| takes(path) && !property.read_only) {
         let mut without = sample.clone();
         let (owner, name) = split(path);
@@ -513,7 +512,9 @@ fn each_kind_of_difference_is_noticed() {
         }),
         (What::ReadOnly, "BillingMode", |schema| at(schema, "BillingMode").read_only = true),
         (What::Opaque, "TableName", |schema| at(schema, "TableName.Inside").kind = "string".to_owned()),
-        (What::Stale, "VectorIndexes", |schema| drop(schema.properties.remove("VectorIndexes"))),
+        (What::Stale, "VectorIndexes", |schema| {
+            schema.properties.retain(|path, _| !path.starts_with("VectorIndexes"));
+        }),
         (What::RequiredThere, "BillingMode", |schema| at(schema, "BillingMode").required = true),
         (What::RequiredHere, "KeySchema", |schema| at(schema, "KeySchema").required = false),
         (What::ValueThere, "BillingMode=FREE", |schema| {

@@ -145,6 +145,9 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
         let place = written.map_or_else(|| expansion.path().key("Properties"), |written| expansion.place(written));
         expansion.note(expansion.place("Code"), &place);
         function.insert("Code".to_owned(), code);
+    } else {
+        // As in `Expansion::make`: that there is none has been reported.
+        function.insert("Code".to_owned(), Value::Null);
     }
 }
 
