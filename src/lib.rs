@@ -1,6 +1,6 @@
 //! wschat: a SAM or CloudFormation template to a running serverless WebSocket stack, on AWS or on this machine.
 //!
-//! The way the data takes, and the module that takes each step:
+//! The way the data takes, and the module that takes each step (`template`, `stack`, `plan`, `types` lie in `core`):
 //!
 //! ```text
 //! template text --template::parse--> Template --template::expand (SAM)--> Template --stack::resolve--> Stack
@@ -8,9 +8,9 @@
 //! (Stack, Live) --plan::diff-------> Plan     --execute--------------------> events --> ui, outputs
 //! ```
 //!
-//! `template`, `stack`, `plan` and `policy` (what rights a plan takes) are pure: no I/O, no clock, no AWS. `live` reads AWS, `execute` writes it; both do
-//! so through `resources`, where one resource type is one file, and `aws`, where every call is made. `package` builds
-//! handler code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb.
+//! `core` is pure: no I/O, no clock, no AWS. `live` reads AWS, `execute` writes it; both do so through `aws::providers`, where
+//! one resource type is one file, and `aws::client`, where every call is made. `package` builds handler code. `local` is the
+//! local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb. docs/architecture.md has the map.
 
 pub mod aws;
 pub mod cli;
