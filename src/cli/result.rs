@@ -94,8 +94,10 @@ pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
 /// # Errors
 /// Where it interrupts anybody: what, and why.
 pub fn uninterrupted(plan: &Plan) -> Result<(), Failure> {
-    let found: Vec<String> =
-        plan.interruptions().map(|(step, text)| format!("{} ({}): {text}", plan.label(step), step.type_name)).collect();
+    let found: Vec<String> = plan
+        .interruptions()
+        .map(|(step, text)| format!("{} ({}): {text}", printable::line(&plan.label(step)), step.type_name))
+        .collect();
     if found.is_empty() {
         return Ok(());
     }

@@ -114,7 +114,7 @@ impl Chains<'_> {
     }
 
     /// Until when a function's role was propagating, as far as known: the last answer to any function's call before this
-    /// function's own call was accepted. Only a few functions retry on behalf of all (`aws::propagation`), because all uploads
+    /// function's own call was accepted. Only a few functions retry on behalf of all (`aws::client::propagation`), because all uploads
     /// share one uplink: a function that makes no calls meanwhile waits for AWS all the same.
     fn role_spread_until(&self, step: usize, calls: &[&Record]) -> Option<Instant> {
         let is_function = self.round.plan.steps[step].type_name == function::TYPE;

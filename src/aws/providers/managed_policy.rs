@@ -1,11 +1,13 @@
 //! Reads and writes `AWS::IAM::ManagedPolicy`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_iam::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
 use crate::aws::client::{Aws, Call, CallError, Meaning};
@@ -227,7 +229,8 @@ async fn entities(aws: &Aws, arn: &str) -> Result<BTreeSet<Entity>, CallError> {
 /// Makes the wanted document the policy's default version. After a lost answer it looks before it tries again: IAM keeps five
 /// versions, and a second one of the same document would take a place.
 async fn new_version(aws: &Aws, arn: &str, to: &Props) -> Result<(), ResourceError> {
-    for _ in 0..TRIES {
+    let begun = Instant::now();
+    loop {
         let made = aws.call(Call::new("iam", "CreatePolicyVersion"), || {
             aws.iam
                 .create_policy_version()
@@ -237,20 +240,27 @@ async fn new_version(aws: &Aws, arn: &str, to: &Props) -> Result<(), ResourceErr
                 .send()
         });
         match made.await {
-            Err(error) if error.is(Meaning::Unknown) => {
-                let now = read(aws, arn, &BTreeSet::new()).await?.map(|live| live.read::<Props>()).transpose()?;
-                if now.is_some_and(|now| now.policy_document == to.policy_document) {
-                    return Ok(());
-                }
+            Ok(_) => return Ok(()),
+            Err(error) if error.is(Meaning::Unknown) && begun.elapsed() < PATIENCE => {}
+            Err(error) => return Err(error.into()),
+        }
+        // What IAM tells lags behind what it has.
+        for pause in LOOKS {
+            tokio::time::sleep(pause).await;
+            let now = read(aws, arn, &BTreeSet::new()).await?.map(|live| live.read::<Props>()).transpose()?;
+            if now.is_some_and(|now| now.policy_document == to.policy_document) {
+                return Ok(());
             }
-            made => return made.map(|_| ()).map_err(Into::into),
         }
     }
-    Err(ResourceError::Failed(format!("IAM did not say whether it made a new version of {arn}")))
 }
 
-/// How often a new version is tried whose answer is lost.
-const TRIES: usize = 3;
+/// For how long a new version is tried whose answers are lost.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// The pauses before each look whether a version is there whose answer was lost.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// The versions of a policy that are not in force, the oldest first.
 async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> {

@@ -187,3 +187,20 @@ pub fn gone_is_fine<T>(result: Result<T, CallError>) -> Result<(), CallError> {
 pub fn built<T>(result: Result<T, aws_smithy_types::error::operation::BuildError>) -> Result<T, ResourceError> {
     result.map_err(|error| ResourceError::Failed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::core::types::TYPES;
+
+    #[test]
+    fn every_type_has_a_provider() {
+        let names = |kinds: Vec<&'static str>| kinds.into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(
+            names(TYPES.iter().map(|kind| kind.type_name()).collect()),
+            names(PROVIDERS.iter().map(|provider| provider.type_name()).collect())
+        );
+    }
+}

@@ -11,7 +11,8 @@ mod invocation;
 mod names;
 mod refused;
 mod rights;
-pub(crate) use std::collections::{BTreeMap, BTreeSet};
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use time::Date;

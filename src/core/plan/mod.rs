@@ -163,7 +163,7 @@ impl Step {
     pub fn why(&self) -> &str {
         self.reason.as_deref().unwrap_or(match self.action {
             Action::Keep => "it is as the template says",
-            Action::Create => "not deployed yet",
+            Action::Create => "does not exist",
             Action::Update => "it differs from the template",
             Action::Replace => "it differs from the template in what cannot be changed",
             Action::Delete | Action::Retain => "not in the template any more",

@@ -392,7 +392,13 @@ impl Planner<'_> {
                 continue;
             }
             let still_wanted = wanted.is_some();
-            let reason = if still_wanted { "replaced by a new one" } else { "not in the template any more" };
+            let reason = if still_wanted {
+                "replaced by a new one"
+            } else if live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_some()) {
+                "not in the template: added by hand, or left behind by an earlier change"
+            } else {
+                "not in the template any more"
+            };
             let mut step = leaving(live, Some(reason.to_owned()));
             if let Some(wanted) = wanted {
                 step.action = gone_or_left(wanted.update_replace_policy);

@@ -171,11 +171,17 @@ impl Executor {
         tokio::spawn(run).await.unwrap_or_else(|error| Err(error::service(error.to_string())))
     }
 
-    /// Ends a function's idle environments of deployments that are not served any more.
+    /// Ends a function's idle environments of deployments that are not served any more; refuses the invocations that wait for
+    /// a function that was deleted.
     pub fn end_outdated(&self, id: &FunctionId) {
         let current = |environment: &Environment| self.serves(id, environment);
         let ended: Vec<Idle> = match lock(&self.pools).get_mut(id) {
-            Some(pool) => pool.idle.extract_if(.., |idle| !current(&idle.environment)).collect(),
+            Some(pool) => {
+                if !self.exists(id) {
+                    pool.waiting.clear();
+                }
+                pool.idle.extract_if(.., |idle| !current(&idle.environment)).collect()
+            }
             None => return,
         };
         // Dropped, and their processes killed, after the lock is released.
@@ -209,7 +215,8 @@ impl Executor {
         };
         tokio::select! {
             biased;
-            Ok(environment) = &mut freed => Ok(environment),
+            // Closed where the function was deleted.
+            freed = &mut freed => freed.map_err(|_| error::no_function(&spec.id.arn())),
             permits = self.permits() => {
                 freed.close();
                 match freed.try_recv() {

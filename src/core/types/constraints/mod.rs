@@ -5,7 +5,8 @@
 //! defaults are filled in and lists are sorted, so that paths are the user's.
 
 mod documented;
-pub(crate) use std::collections::BTreeMap;
+
+use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
 use regex_lite::Regex;
@@ -33,7 +34,7 @@ const LONGEST_QUOTE: usize = 60;
 
 /// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what is
 /// not known yet; paths are relative to them. A missing property of the resource itself is named without its type, as
-/// `properties::read` does it.
+/// `deserialize::read` does it.
 pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let mut refusals = documented::check(type_name, properties);
     for constraint in BY_TYPE.get(type_name).into_iter().flatten() {
