@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import WSCHAT, LocalCloud, environment, wschat
+from harness import INSTALLING, WSCHAT, LocalCloud, environment, wschat
 
 # Pinned versions for CI.
 TOOLS = {"pnpm": "10.34.9", "yarn": "1.22.22", "@yarnpkg/cli-dist": "4.18.1"}
