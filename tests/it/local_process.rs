@@ -283,7 +283,7 @@ fn options_that_differ_from_the_running_server_are_rejected() {
     let stop = format!("\n  stop it first: wschat local stop --data {}", cloud.data().display());
     assert!(refusal.contains(&format!("slow.toml{stop}")), "{refusal}");
     let refusal = cloud.fails(&["start", "--port", "1"]);
-    assert!(refusal.contains(&format!("runs on port {}{stop}", cloud.port())), "{refusal}");
+    assert!(refusal.contains(&format!("is already running on port {}{stop}", cloud.port())), "{refusal}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ error: the template template.yaml cannot be used: it has a problem
    |
 17 |     Value: !Sub ${Api.Endpoint}/live
    |            ^^^^^^^^^^^^^^^^^^^^^^^^^
-   = help: known here: ApiEndpoint, ApiId
+   = help: known here: ApiEndpoint, ApiId, ExecuteApiArn
 
 error: the template template.yaml cannot be used: it has a problem
 "#,
