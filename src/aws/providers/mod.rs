@@ -84,7 +84,7 @@ pub struct Context<'a> {
 /// What to look for when a stack is read.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// Physical names that the template wants, by type: looked at whoever owns them.
+    /// Physical names that the template wants, by type: read even if others own them.
     pub names: BTreeMap<&'static str, Vec<String>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has seen,
     /// and those of the template whose names wschat makes.

@@ -86,13 +86,13 @@ fn list(value: Value) -> Vec<Value> {
 /// Whether a trust policy lets an AWS service assume the role. Conditions are taken as met: they speak of the service's
 /// own call, which is made on behalf of this account's resources.
 pub fn trusts_service(document: &str, service: &str) -> bool {
-    trusts(document, |principal| one_or_more(principal.get("Service")).contains(&service))
+    trusts(document, |principal| one_or_more(&principal["Service"]).contains(&service))
 }
 
 /// Whether a trust policy lets a principal of `account` (`arn:aws:iam::…:user/…` or `…:role/…`) assume the role.
 pub fn trusts_principal(document: &str, account: &str, arn: &str) -> bool {
     trusts(document, |principal| {
-        one_or_more(principal.get("AWS"))
+        one_or_more(&principal["AWS"])
             .iter()
             .any(|name| *name == "*" || *name == arn || account_id(name).as_deref() == Some(account))
     })
@@ -105,7 +105,7 @@ fn trusts(document: &str, matches: impl Fn(&Value) -> bool) -> bool {
     let effects: Vec<&str> = statements
         .into_iter()
         .filter(|statement| {
-            let action = one_or_more(statement.get("Action"))
+            let action = one_or_more(&statement["Action"])
                 .iter()
                 .any(|action| ["*", "sts:*", "sts:assumerole"].contains(&action.to_ascii_lowercase().as_str()));
             action && statement.get("Principal").is_some_and(|principal| principal == "*" || matches(principal))
@@ -127,10 +127,10 @@ pub fn statements(document: &Value) -> Option<Vec<&Value>> {
 }
 
 /// A string, or a list of strings.
-pub fn one_or_more(value: Option<&Value>) -> Vec<&str> {
+pub fn one_or_more(value: &Value) -> Vec<&str> {
     match value {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(more)) => more.iter().filter_map(Value::as_str).collect(),
+        Value::String(one) => vec![one],
+        Value::Array(more) => more.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     }
 }

@@ -46,8 +46,8 @@ fn applies(statement: &Value, need: &Need) -> bool {
 /// Whether an element matches, which may be given as its contrary.
 fn element(statement: &Value, name: &str, contrary: &str, matches: impl Fn(&str) -> bool) -> bool {
     match (statement.get(name), statement.get(contrary)) {
-        (Some(patterns), _) => one_or_more(Some(patterns)).into_iter().any(matches),
-        (None, Some(patterns)) => !one_or_more(Some(patterns)).into_iter().any(matches),
+        (Some(patterns), _) => one_or_more(patterns).into_iter().any(matches),
+        (None, Some(patterns)) => !one_or_more(patterns).into_iter().any(matches),
         (None, None) => false,
     }
 }
@@ -146,6 +146,11 @@ fn arn_like(pattern: &str, arn: &str) -> bool {
 
 /// Whether text matches a pattern in which `*` is any text and `?` any one character.
 pub fn glob(pattern: &str, text: &str) -> bool {
+    wildcard(pattern, text, |_| true)
+}
+
+/// The same, where `?` is any one character of those that `one` takes.
+pub(super) fn wildcard(pattern: &str, text: &str, one: impl Fn(char) -> bool) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut from) = (0, 0);
     // Where to go on when what follows the last `*` does not match: it takes one character more.
@@ -156,7 +161,7 @@ pub fn glob(pattern: &str, text: &str) -> bool {
                 retry = Some((at + 1, from));
                 at += 1;
             }
-            Some(letter) if *letter == '?' || *letter == text[from] => {
+            Some(letter) if *letter == text[from] || (*letter == '?' && one(text[from])) => {
                 at += 1;
                 from += 1;
             }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::document::one_or_more;
+use super::evaluate::wildcard;
 use crate::core::words::{Token, shown};
 
 /// What policies allow now and did not before: `may dynamodb:PutItem on arn:…`.
@@ -64,9 +66,9 @@ pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
     };
     let either = |statement: &Value, name: &str| -> Vec<String> {
         let inverse = format!("Not{name}");
-        let all_but = texts(&statement[inverse.as_str()]);
+        let all_but = one_or_more(&statement[inverse.as_str()]);
         if all_but.is_empty() {
-            return texts(&statement[name]).into_iter().map(str::to_owned).collect();
+            return one_or_more(&statement[name]).into_iter().map(str::to_owned).collect();
         }
         vec![format!("all but {}", all_but.join(", "))]
     };
@@ -74,7 +76,7 @@ pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
     for statement in statements.into_iter().filter(|statement| statement["Effect"] == effect) {
         let principal = match &statement["Principal"] {
             Value::Null => String::new(),
-            Value::Object(kinds) => kinds.values().flat_map(texts).collect::<Vec<_>>().join(", "),
+            Value::Object(kinds) => kinds.values().flat_map(one_or_more).collect::<Vec<_>>().join(", "),
             other => shown(Some(other)),
         };
         let condition = match &statement["Condition"] {
@@ -99,37 +101,10 @@ pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
     found
 }
 
-/// A text, or a list of texts.
-pub fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// Whether a pattern with `*` and `?` takes all that another one takes: the other's own wildcards count as letters, so
 /// that only what is plainly wider is called so.
 fn wider(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut at, mut star) = ((0, 0), None);
-    while at.1 < text.len() {
-        match pattern.get(at.0) {
-            Some('*') => {
-                star = Some(at);
-                at.0 += 1;
-            }
-            Some(c) if *c == text[at.1] || (*c == '?' && text[at.1] != '*') => at = (at.0 + 1, at.1 + 1),
-            _ => match star {
-                Some((p, t)) => {
-                    star = Some((p, t + 1));
-                    at = (p + 1, t + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at.0..].iter().all(|c| *c == '*')
+    wildcard(pattern, text, |letter| letter != '*')
 }
 
 /// What policies lost from `old` to `new`, as sentences that begin with "may no longer".
@@ -141,8 +116,8 @@ pub fn lost(old: &[&Value], new: &[&Value]) -> Vec<String> {
 /// What a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties that they did not have by `old`
 /// ones.
 pub fn widened_on_roles(old: &Value, new: &Value) -> Vec<String> {
-    let roles: Vec<&str> = texts(&new["Roles"]);
-    let gained_role = roles.iter().any(|role| !texts(&old["Roles"]).contains(role));
+    let roles: Vec<&str> = one_or_more(&new["Roles"]);
+    let gained_role = roles.iter().any(|role| !one_or_more(&old["Roles"]).contains(role));
     let before = if gained_role { &Value::Null } else { &old["PolicyDocument"] };
     let who = roles.join(", ");
     gained(&[before], &[&new["PolicyDocument"]]).into_iter().map(|may| format!("{who} {may}")).collect()
@@ -150,8 +125,8 @@ pub fn widened_on_roles(old: &Value, new: &Value) -> Vec<String> {
 
 /// What such a policy takes from its roles.
 pub fn narrowed_on_roles(old: &Value, new: &Value) -> Vec<String> {
-    let kept = texts(&new["Roles"]);
-    let left: Vec<&str> = texts(&old["Roles"]).into_iter().filter(|role| !kept.contains(role)).collect();
+    let kept = one_or_more(&new["Roles"]);
+    let left: Vec<&str> = one_or_more(&old["Roles"]).into_iter().filter(|role| !kept.contains(role)).collect();
     let narrowed = lost(&[&old["PolicyDocument"]], &[&new["PolicyDocument"]]);
     narrowed.into_iter().chain(left.into_iter().map(|role| format!("{role} is without it"))).collect()
 }

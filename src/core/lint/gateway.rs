@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::names::names_in;
 use super::{Scene, about, list, target, text};
+use crate::core::iam::document::one_or_more;
 use crate::core::types::{deployment, integration, route, route_response, stage};
 use crate::core::words::{Problem, Token, nearest};
 
@@ -44,7 +45,7 @@ pub fn deployment_before_routes(scene: &Scene<'_>) -> Vec<Problem> {
         let what = format!("CloudFormation may make this deployment before {}", list(&missed));
         let problem = about(deployment, what);
         let own = scene.declared(&deployment.logical_id).and_then(|declared| declared.depends_on.as_ref());
-        let all: Vec<&str> = own.map(texts).unwrap_or_default().into_iter().chain(missed).collect();
+        let all: Vec<&str> = own.map(one_or_more).unwrap_or_default().into_iter().chain(missed).collect();
         problems.push(
             problem.help(format!("add \"DependsOn: [{}]\" (wschat waits for routes without it)", all.join(", "))),
         );
@@ -90,7 +91,7 @@ fn waited_for(scene: &Scene<'_>, logical_id: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![logical_id.to_owned()];
     while let Some(declared) = open.pop().and_then(|logical_id| scene.declared(&logical_id)) {
-        let named = declared.depends_on.as_ref().map(texts).unwrap_or_default();
+        let named = declared.depends_on.as_ref().map(one_or_more).unwrap_or_default();
         let referred = declared.properties.values().flat_map(names_in);
         for name in named.into_iter().chain(referred).filter(|name| scene.declared(name).is_some()) {
             if found.insert(name.to_owned()) {
@@ -99,14 +100,6 @@ fn waited_for(scene: &Scene<'_>, logical_id: &str) -> BTreeSet<String> {
         }
     }
     found
-}
-
-/// One text, or a list of them.
-fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    }
 }
 
 pub fn undeployed(scene: &Scene<'_>) -> Vec<Problem> {

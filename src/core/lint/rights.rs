@@ -24,7 +24,7 @@ struct Statement<'a> {
 
 /// The texts of a statement's element, one or several.
 fn texts<'v>(statement: &'v Value, element: &str) -> Vec<&'v str> {
-    one_or_more(&statement[element]).into_iter().filter_map(Value::as_str).collect()
+    document::one_or_more(&statement[element])
 }
 
 fn allows(statement: &Value) -> bool {

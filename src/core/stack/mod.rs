@@ -2,7 +2,7 @@
 //!
 //! Most attributes are known before anything exists, because names are ours to give. The few that AWS mints (an API's
 //! id, an integration's id, a deployment's id) stand in resolved properties as *tokens*: text inside a string that
-//! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and whoever has the value
+//! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and the stage that has the value
 //! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
 
 mod aws_types;

@@ -19,7 +19,7 @@ pub(crate) struct Props {
     pub(crate) authorizer_type: AuthorizerType,
     pub(crate) authorizer_uri: String,
     pub(crate) authorizer_credentials_arn: Option<String>,
-    /// `route.request.header.Auth`, `route.request.querystring.token`: without one of them nobody is asked.
+    /// `route.request.header.Auth`, `route.request.querystring.token`: a client without one of them is refused without a call.
     #[serde(default)]
     pub(crate) identity_source: Vec<String>,
 }

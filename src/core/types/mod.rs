@@ -205,7 +205,7 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether `live` is what `want` asks for, under whatever identifies this type.
     fn is(&self, want: &Want, live: &Live) -> bool;
 
-    /// The IAM permissions behind the calls with which every run finds what there is of this type: lists, which AWS allows
+    /// The IAM permissions behind the calls with which every run lists the resources of this type: calls that AWS allows
     /// as a whole or not at all. None where it is found with its parent.
     fn rights_to_list(&self, _scope: &Scope, _roles: Roles, _rights: &mut Rights) {}
 

@@ -59,7 +59,7 @@ pub(crate) fn id_of(logical_id: &str, middle: &str, content: &Value) -> String {
     format!("{logical_id}{middle}-{}", &digest[..8])
 }
 
-/// The logical id in a statement's id, with the `middle` that follows it; none where somebody else gave the id.
+/// The logical id in a statement's id, with the `middle` that follows it; none if wschat did not give the id.
 pub(crate) fn logical_id(statement_id: &str) -> Option<&str> {
     let (logical_id, digest) = statement_id.rsplit_once('-')?;
     let is_ours = digest.len() == 8 && digest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::rights::{ANY, Roles};
 use super::tags::Tags;
 use super::{Attribute, Kind, Live, Naming, Want, names, tags, to_value};
-use crate::core::iam::document::Document;
+use crate::core::iam::document::{Document, one_or_more};
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
 use crate::core::words::{Path, Problem, Scope, Token, deserialize};
@@ -62,8 +62,8 @@ impl Kind for Role {
     fn widens(&self, _: &str, old: &Value, new: &Value) -> Vec<String> {
         let (before, after) = (inline(old), inline(new));
         let mut found = grants::gained(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
-        for arn in grants::texts(&new["ManagedPolicyArns"]) {
-            if !grants::texts(&old["ManagedPolicyArns"]).contains(&arn) {
+        for arn in one_or_more(&new["ManagedPolicyArns"]) {
+            if !one_or_more(&old["ManagedPolicyArns"]).contains(&arn) {
                 found.push(format!("may do everything that {} allows", Token::readable(arn)));
             }
         }
@@ -85,8 +85,8 @@ impl Kind for Role {
     fn narrows(&self, old: &Value, new: &Value) -> Vec<String> {
         let (before, after) = (inline(old), inline(new));
         let mut found = grants::lost(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
-        let kept = grants::texts(&new["ManagedPolicyArns"]);
-        let gone = grants::texts(&old["ManagedPolicyArns"]).into_iter().filter(|arn| !kept.contains(arn));
+        let kept = one_or_more(&new["ManagedPolicyArns"]);
+        let gone = one_or_more(&old["ManagedPolicyArns"]).into_iter().filter(|arn| !kept.contains(arn));
         found.extend(gone.map(|arn| format!("may no longer do what {} allows", Token::readable(arn))));
         found
     }

@@ -6,7 +6,7 @@ pub enum DeletionPolicy {
     #[default]
     Delete,
     Retain,
-    /// As `Retain`. What a failed run has made goes again, whatever its policy, because nobody has used it yet; so the
+    /// As `Retain`. What a failed run has made goes again, whatever its policy, because it was never used; so the
     /// exception holds for both.
     RetainExceptOnCreate,
 }

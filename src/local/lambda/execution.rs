@@ -286,10 +286,10 @@ impl Executor {
 
     /// Hands an environment to the next waiting invocation, or returns it to its pool if it can be used again.
     fn hand_over(&self, id: &FunctionId, mut environment: Environment) {
-        if !environment.is_warm() || !self.exists(id) {
+        let served = self.serves(id, &environment);
+        if !environment.is_warm() || !(served || self.exists(id)) {
             return;
         }
-        let served = self.serves(id, &environment);
         let mut pools = lock(&self.pools);
         if *self.closing.borrow() {
             return;
