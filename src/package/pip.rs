@@ -26,8 +26,8 @@ pub(super) const WITHOUT_PIP: &str =
 /// Options for every pip command: only print errors.
 pub(super) const QUIET: &[&str] = &["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar=off"];
 
-/// Options for `pip install`; bytecode is left to the first start.
-pub(super) const INSTALLING: &[&str] = &["--no-warn-script-location", "--no-compile"];
+/// Options for `pip install` of what goes into a zip, which holds no bytecode.
+const INSTALLING: &[&str] = &["--no-warn-script-location", "--no-compile"];
 
 /// The dependencies to install for the code in `folder`; `None` if it declares none. `python` is the interpreter whose pip
 /// installs them, and its version.

@@ -159,10 +159,10 @@ pub(super) async fn install(
             let temporary = folder.join(format!("{}.{}", interpreter.site(), std::process::id()));
             let mut command = Command::new(&interpreter.program);
             environment::clean(&mut command, &[]);
+            // Compiled, because an environment cannot write here: without bytecode each cold start would compile it again.
             command
-                .args(["-m", "pip", "install"])
+                .args(["-m", "pip", "install", "--no-warn-script-location"])
                 .args(pip::QUIET)
-                .args(pip::INSTALLING)
                 .arg("--target")
                 .arg(&temporary)
                 .arg(BOTO3);
