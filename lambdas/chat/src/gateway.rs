@@ -1,5 +1,7 @@
 //! The client of `@connections` of one API's stage.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_apigatewaymanagement::operation::get_connection::GetConnectionOutput;
@@ -12,8 +14,31 @@ use crate::Error;
 /// The timeout of a call including its retries: a connection that hangs must not delay the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// `@connections`.
+/// The clients of all stages that an execution environment has answered. They are kept, because making one reads all root
+/// certificates, which takes longer than a post.
 #[derive(Debug)]
+pub struct Gateways {
+    aws: SdkConfig,
+    open: Mutex<HashMap<String, Gateway>>,
+}
+
+impl Gateways {
+    pub fn new(aws: SdkConfig) -> Self {
+        Self { aws, open: Mutex::default() }
+    }
+
+    /// The gateway at `endpoint` (`Event::endpoint`).
+    pub fn at(&self, endpoint: &str) -> Gateway {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get(endpoint) {
+            Some(gateway) => gateway.clone(),
+            None => open.entry(endpoint.to_owned()).or_insert(Gateway::new(&self.aws, endpoint)).clone(),
+        }
+    }
+}
+
+/// `@connections`.
+#[derive(Debug, Clone)]
 pub struct Gateway {
     client: Client,
 }
@@ -27,8 +52,7 @@ pub enum Delivery {
 }
 
 impl Gateway {
-    /// The gateway at `endpoint` (`Event::endpoint`). Cheap: the connections to it belong to the HTTP client in `aws`.
-    pub fn new(aws: &SdkConfig, endpoint: &str) -> Self {
+    fn new(aws: &SdkConfig, endpoint: &str) -> Self {
         let timeouts = config::timeout::TimeoutConfig::builder().operation_timeout(PATIENCE).build();
         let config = config::Builder::from(aws).endpoint_url(endpoint).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config) }

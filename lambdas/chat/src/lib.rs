@@ -24,7 +24,7 @@ pub use connections::Connections;
 pub use environment::{init, table};
 pub use error::Error;
 pub use event::{Answer, Event};
-pub use gateway::{Delivery, Gateway};
+pub use gateway::{Delivery, Gateway, Gateways};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 

@@ -2,12 +2,12 @@
 
 mod hint;
 
-use chat::{Answer, Error, Event, Gateway};
+use chat::{Answer, Error, Event, Gateway, Gateways};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let aws = chat::init()?;
-    chat::run(async |event| answer(&Gateway::new(&aws, &event.endpoint), &event).await).await
+    let gateways = Gateways::new(chat::init()?);
+    chat::run(async |event| answer(&gateways.at(&event.endpoint), &event).await).await
 }
 
 async fn answer(gateway: &Gateway, event: &Event) -> Result<Answer, Error> {

@@ -18,7 +18,7 @@ async fn the_sender_gets_a_hint_and_its_connection_info() {
     .await;
     let event = event("Mg_ugfpqPHcCIVA=", &aws, Some("test"));
 
-    assert_eq!(answer(&Gateway::new(&aws.config, &event.endpoint), &event).await.unwrap(), Answer::OK);
+    assert_eq!(answer(&Gateways::new(aws.config.clone()).at(&event.endpoint), &event).await.unwrap(), Answer::OK);
 
     let calls = aws.calls();
     assert_eq!(calls[0].path, "/production/@connections/Mg_ugfpqPHcCIVA%3D");
@@ -38,6 +38,6 @@ async fn a_sender_that_has_disconnected_is_not_an_error() {
     let aws = Aws::start(|_| async { Reply::error(410, "GoneException") }).await;
     let event = event("AAA=", &aws, Some("test"));
 
-    assert_eq!(answer(&Gateway::new(&aws.config, &event.endpoint), &event).await.unwrap(), Answer::OK);
+    assert_eq!(answer(&Gateways::new(aws.config.clone()).at(&event.endpoint), &event).await.unwrap(), Answer::OK);
     assert_eq!(aws.calls().len(), 1);
 }

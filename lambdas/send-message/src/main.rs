@@ -4,13 +4,14 @@ mod broadcast;
 mod message;
 
 use broadcast::broadcast;
-use chat::{Answer, Connections, Error, Event, Gateway};
+use chat::{Answer, Connections, Error, Event, Gateway, Gateways};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let aws = chat::init()?;
     let connections = Connections::new(&aws, chat::table()?);
-    chat::run(async |event| send(&connections, &Gateway::new(&aws, &event.endpoint), &event).await).await
+    let gateways = Gateways::new(aws);
+    chat::run(async |event| send(&connections, &gateways.at(&event.endpoint), &event).await).await
 }
 
 async fn send(connections: &Connections, gateway: &Gateway, event: &Event) -> Result<Answer, Error> {

@@ -25,7 +25,7 @@ fn page(ids: impl IntoIterator<Item = impl AsRef<str>>, next: Option<&str>) -> R
 async fn send_from_me(aws: &Aws, body: &str) -> Result<Answer, Error> {
     let event = event("me", aws, Some(body));
     let connections = Connections::new(&aws.config, "chat".to_owned());
-    send(&connections, &Gateway::new(&aws.config, &event.endpoint), &event).await
+    send(&connections, &Gateways::new(aws.config.clone()).at(&event.endpoint), &event).await
 }
 
 /// The posts: connection and text; sorted.
