@@ -98,8 +98,27 @@ def call(folder, times):
 # --- Messages ---
 
 
-async def messages(uri, others, times):
-    """The median time, in seconds, until all others have received a message."""
+def handlers_cpu(server):
+    """The CPU time, in seconds, that the processes which a local cloud has started have used so far, as the kernel counts it."""
+    parents, used = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, fields = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
+            parents[pid], used[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+
+    def is_handler(pid):
+        while pid in parents:
+            pid = parents[pid]
+            if pid == server:
+                return True
+        return False
+
+    return sum(ticks for pid, ticks in used.items() if is_handler(pid)) / os.sysconf("SC_CLK_TCK")
+
+
+async def messages(uri, others, times, server):
+    """The median time, in seconds, until all others have received a message; and the handlers' own CPU time for a message, if
+    `server` is the process of a local cloud."""
     clients = [await connect(uri, open_timeout=PATIENCE, ping_interval=None) for _ in range(others + 1)]
     sender, rest = clients[0], clients[1:]
     taken = []
@@ -112,13 +131,20 @@ async def messages(uri, others, times):
         # Warm-up: the first messages start execution environments.
         if number >= 5:
             taken.append(time.perf_counter() - begun)
+        elif number == 4:
+            used = handlers_cpu(server)
+    used = (handlers_cpu(server) - used) / times
     await asyncio.gather(*(client.close() for client in clients))
-    return statistics.median(taken)
+    return statistics.median(taken), used
 
 
-def chat(uri, arguments):
-    one = asyncio.run(messages(uri, 1, arguments.times))
-    return one, asyncio.run(messages(uri, 49, max(arguments.times // 5, 10)))
+def chat(uri, arguments, server=None):
+    """The cells of a row: the times of a message to one other and to 49 others."""
+    cells = []
+    for others, times in ((1, arguments.times), (49, max(arguments.times // 5, 10))):
+        taken, used = asyncio.run(messages(uri, others, times, server))
+        cells += [milliseconds(taken), milliseconds(used) if server else ""]
+    return cells
 
 
 # --- The gateway alone ---
@@ -278,22 +304,23 @@ def main():
             subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit", "dev"], cwd=app, check=True)
         wschat("local", "start", "--port", "0", folder=app)
         try:
+            server = json.loads((app / ".wschat/local/process.json").read_text())["pid"]
             taken, floor = call(app, arguments.times * 10)
             wschat("up", "--local", "--yes", "--stack", "bench", folder=app)
             cold, idle = ups(app)
             node = fresh(app)
-            rows.append(("wschat, Node.js", *chat(node, arguments)))
+            rows.append(("wschat, Node.js", *chat(node, arguments, server)))
             if not arguments.no_rival:
                 fresh(app)
                 with serverless_offline(app, exported(app)) as rival:
                     rows.append(("serverless-offline, Node.js", *chat(rival, arguments)))
                 # Measured again, so that other load on the machine shows in both.
                 node = fresh(app)
-                rows.append(("wschat, Node.js, again", *chat(node, arguments)))
+                rows.append(("wschat, Node.js, again", *chat(node, arguments, server)))
             if arguments.rust:
                 uri = wschat("up", "--local", "--yes", "--stack", "rust", "--data", str(app / ".wschat/local"),
                              folder=with_rust_handlers(Path(scratch) / "rust")).splitlines()[-1]
-                rows.append(("wschat, Rust", *chat(uri, arguments)))
+                rows.append(("wschat, Rust", *chat(uri, arguments, server)))
             # Measured last, because it leaves connections behind.
             with crowd(node, 200):
                 crowded = lasts(5, "up", "--local", "--yes", "--stack", "bench", folder=app)
@@ -303,9 +330,10 @@ def main():
     print("| a call | ms |\n|---|---|")
     print(f"| `ListTables` of the local cloud | {milliseconds(taken)} |")
     print(f"| the same bytes, answered by a process that does not look at them | {milliseconds(floor)} |\n")
-    print("| a message through Lambda, table and `@connections` | to one other, ms | to 49 others, ms |\n|---|---|---|")
-    for name, one, many in rows:
-        print(f"| {name} | {milliseconds(one)} | {milliseconds(many)} |")
+    print("| a message through Lambda, table and `@connections` | to one other, ms | CPU of the handler | to 49 others, ms | CPU of the handler |")
+    print("|---|---|---|---|---|")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
     print("\n| the gateway alone | |\n|---|---|")
     print(f"| messages a second that no route takes, answered | {answered:,} |")
     print(f"| memory a socket, with {arguments.sockets:,} open, kB | {each / 1000:.1f} |")

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -83,6 +84,9 @@ fn cargo() -> PathBuf {
 /// PartiQL statement of 8 KB, can be nested thousands deep, and the local cloud's engine reads them recursively.
 const STACK: usize = 64 << 20;
 
+/// How long other threads may take to stop once a command is done.
+const LEAVE: Duration = Duration::from_millis(100);
+
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
     let ui = Ui::default();
@@ -115,8 +119,8 @@ pub fn main() -> ExitCode {
         Exit::Failed
     });
     let exit = if interrupt::was_pressed() { Exit::Interrupted } else { exit };
-    // What still runs on other threads must not keep the process from ending.
-    runtime.shutdown_background();
+    // The process does not end under threads that are at work, and they do not keep it from ending.
+    runtime.shutdown_timeout(LEAVE);
     exit.into()
 }
 

@@ -1,9 +1,13 @@
 //! The machine's own node and python, which run code of Lambda's managed runtimes here.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use sha2::{Digest, Sha256};
 use tokio::process::Command;
+
+use super::program;
 
 /// Prefixes of the variables of version managers, which determine where node and python are.
 pub const VERSION_MANAGERS: &[&str] = &["ASDF_", "FNM_", "MISE_", "NODENV_", "NVM_", "PYENV_", "VOLTA_"];
@@ -81,28 +85,99 @@ impl Interpreter {
 /// # Errors
 /// When none is found.
 pub async fn find(runtime: &str, folder: Option<&Path>) -> Result<Interpreter, Missing> {
-    let missing = Missing { runtime: runtime.to_owned() };
-    let (names, question) = match Language::of(runtime) {
-        Some(Language::Node) => (vec!["node"], ["-p", "process.execPath + '\\n' + process.versions.node"]),
-        Some(Language::Python) => (
-            vec![runtime, "python3"],
-            ["-c", "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))"],
-        ),
-        None => return Err(missing),
-    };
-    for name in names {
-        let mut command = Command::new(within(folder, name));
-        // With these, Node.js loads certificates and modules before it answers, which takes most of the time.
-        command.env_remove("NODE_EXTRA_CA_CERTS").env_remove("NODE_OPTIONS");
-        let answer = command.args(question).stdin(Stdio::null()).kill_on_drop(true).output().await;
-        let Some(output) = answer.ok().filter(|output| output.status.success()) else { continue };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut lines = text.lines();
-        if let (Some(program), Some(version)) = (lines.next(), lines.next()) {
-            return Ok(Interpreter { program: PathBuf::from(program), version: version.to_owned() });
+    for executable in candidates(runtime, folder) {
+        if let Some(interpreter) = ask(runtime, &executable).await {
+            return Ok(interpreter);
         }
     }
-    Err(missing)
+    Err(Missing { runtime: runtime.to_owned() })
+}
+
+/// The same, without asking an interpreter that an earlier call has asked: its answer is kept in the folder `cache` until the
+/// executable changes. Asking takes longer than all else that is done for a stack without changes. A version manager's shim
+/// is asked each time, because its answer depends on the folder.
+///
+/// # Errors
+/// When none is found.
+pub async fn find_or_recall(runtime: &str, folder: Option<&Path>, cache: &Path) -> Result<Interpreter, Missing> {
+    for executable in candidates(runtime, folder) {
+        let recalled = Recalled::of(&executable, cache);
+        if let Some(interpreter) = recalled.as_ref().and_then(Recalled::read) {
+            return Ok(interpreter);
+        }
+        if let Some(interpreter) = ask(runtime, &executable).await {
+            if let Some(recalled) = recalled {
+                recalled.write(&interpreter);
+            }
+            return Ok(interpreter);
+        }
+    }
+    Err(Missing { runtime: runtime.to_owned() })
+}
+
+/// The executables that may be an interpreter for `runtime`, the best first.
+fn candidates(runtime: &str, folder: Option<&Path>) -> Vec<PathBuf> {
+    let names = match Language::of(runtime) {
+        Some(Language::Node) => vec!["node"],
+        Some(Language::Python) => vec![runtime, "python3"],
+        None => Vec::new(),
+    };
+    names.into_iter().filter_map(|name| program::locate(name, folder)).collect()
+}
+
+/// What an executable says of itself; `None` where it does not run.
+async fn ask(runtime: &str, executable: &Path) -> Option<Interpreter> {
+    let question = match Language::of(runtime)? {
+        Language::Node => ["-p", "process.execPath + '\\n' + process.versions.node"],
+        Language::Python => {
+            ["-c", "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))"]
+        }
+    };
+    let mut command = Command::new(executable);
+    // With these, Node.js loads certificates and modules before it answers, which takes most of the time.
+    command.env_remove("NODE_EXTRA_CA_CERTS").env_remove("NODE_OPTIONS");
+    let output = command.args(question).stdin(Stdio::null()).kill_on_drop(true).output().await.ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines();
+    let (program, version) = (lines.next()?, lines.next()?);
+    Some(Interpreter { program: PathBuf::from(program), version: version.to_owned() })
+}
+
+/// The kept answer of an executable.
+struct Recalled {
+    file: PathBuf,
+    /// The state of the executable, which the file must name in its first line.
+    state: String,
+}
+
+impl Recalled {
+    fn of(executable: &Path, cache: &Path) -> Option<Self> {
+        let name = hex::encode(&Sha256::digest(executable.as_os_str().as_encoded_bytes())[..8]);
+        Some(Self { file: cache.join(format!("interpreter-{name}.txt")), state: program::state(executable)? })
+    }
+
+    fn read(&self) -> Option<Interpreter> {
+        let text = fs::read_to_string(&self.file).ok()?;
+        let mut lines = text.lines();
+        let (state, path, version) = (lines.next()?, lines.next()?, lines.next()?);
+        let is_same = state == self.state && program::state(Path::new(path))? == self.state;
+        is_same.then(|| Interpreter { program: PathBuf::from(path), version: version.to_owned() })
+    }
+
+    /// Keeps an answer, unless it was a shim's, whose executable is another one. Without it, the next run asks again.
+    fn write(&self, interpreter: &Interpreter) {
+        if program::state(&interpreter.program).is_some_and(|state| state == self.state) {
+            let text = format!("{}\n{}\n{}\n", self.state, interpreter.program.display(), interpreter.version);
+            let kept = fs::create_dir_all(self.file.parent().unwrap_or(Path::new("")))
+                .and_then(|()| fs::write(&self.file, text));
+            if let Err(error) = kept {
+                tracing::debug!("{} cannot be written: {error}", self.file.display());
+            }
+        }
+    }
 }
 
 /// A program's path for a command: in `folder`, or the bare name for the PATH.
@@ -144,5 +219,39 @@ mod tests {
         assert_eq!(missing.help(), "install Node.js 20 (https://nodejs.org), so that node is in the PATH");
         let missing = find("python3.12", Some(empty.path())).await.unwrap_err();
         assert_eq!(missing.to_string(), "no python3 found to run python3.12");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn an_interpreter_is_asked_again_when_it_has_changed_and_a_shim_each_time() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (bin, cache) = (folder.path().join("bin"), folder.path().join("cache"));
+        fs::create_dir_all(&bin).unwrap();
+        let node = bin.join("node");
+        let asked = || fs::read_to_string(bin.join("asked")).unwrap_or_default().lines().count();
+        let write = |program: &Path, version: &str| {
+            let script = format!(
+                "#!/bin/sh\necho asked >> '{}/asked'\necho '{}'\necho {version}\n",
+                bin.display(),
+                program.display()
+            );
+            fs::write(&node, script).unwrap();
+            fs::set_permissions(&node, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let find = async || find_or_recall("nodejs20.x", Some(&bin), &cache).await.unwrap().version;
+
+        write(&node, "20.1.0");
+        assert_eq!((find().await, asked()), ("20.1.0".to_owned(), 1));
+        assert_eq!((find().await, asked()), ("20.1.0".to_owned(), 1));
+        write(&node, "20.20.20");
+        assert_eq!((find().await, asked()), ("20.20.20".to_owned(), 2));
+        assert_eq!((find().await, asked()), ("20.20.20".to_owned(), 2));
+
+        let real = bin.join("real");
+        fs::write(&real, "").unwrap();
+        write(&real, "22.0.0");
+        assert_eq!((find().await, asked()), ("22.0.0".to_owned(), 3));
+        assert_eq!((find().await, asked()), ("22.0.0".to_owned(), 4));
     }
 }

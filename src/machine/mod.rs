@@ -2,3 +2,4 @@
 
 pub mod interpreter;
 pub mod own_folder;
+pub mod program;

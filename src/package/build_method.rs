@@ -406,7 +406,7 @@ async fn modules(
     if declared(&manifest, &["dependencies"]).all(is_installed) {
         return Ok(None);
     }
-    let node = interpreter::find(&code.runtime, options.tools.as_deref()).await;
+    let node = interpreter::find_or_recall(&code.runtime, options.tools.as_deref(), &options.cache).await;
     let version = node.map(|node| node.version).unwrap_or_default();
     let Modules::Install(stage) = npm::modules(source, code, target, &version, options)? else { return Ok(None) };
     if !stage.is_installed(&options.cache) {

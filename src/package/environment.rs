@@ -1,12 +1,12 @@
 //! The environment of tools that run third-party code, so that install scripts of dependencies see no credentials.
 
 use std::env;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
 use crate::machine::interpreter::VERSION_MANAGERS;
+use crate::machine::program;
 
 /// The variables with which package managers and compilers find their programs, folders, registries and certificates.
 const KEPT: &[&str] = &[
@@ -119,25 +119,14 @@ pub(super) fn users_configurations() -> Vec<String> {
 
 /// Identifies the version of a program without running it: by the version in the `package.json` that it belongs to, or by
 /// the file's size and modification time. `None` if `folder` (or, without it, the PATH) has no such program.
-pub(super) fn identity(program: &str, folder: Option<&Path>) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "where programs are looked for")]
-    let path = env::var_os("PATH");
-    let folders: Vec<PathBuf> = match folder {
-        Some(folder) => vec![folder.to_owned()],
-        None => env::split_paths(path.as_deref().unwrap_or(OsStr::new(""))).collect(),
-    };
-    let found = folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())?;
-    let real = std::fs::canonicalize(found).ok()?;
+pub(super) fn identity(name: &str, folder: Option<&Path>) -> Option<String> {
+    let real = std::fs::canonicalize(program::locate(name, folder)?).ok()?;
     let manifest = real.ancestors().skip(1).take(3).find_map(|folder| {
         let text = std::fs::read(folder.join("package.json")).ok()?;
         let manifest: serde_json::Value = serde_json::from_slice(&text).ok()?;
         Some(format!("{}@{}", manifest["name"].as_str()?, manifest["version"].as_str()?))
     });
-    Some(manifest.unwrap_or_else(|| {
-        let state = std::fs::metadata(&real).ok();
-        let state = state.and_then(|state| Some(format!("{} {:?}", state.len(), state.modified().ok()?)));
-        format!("{} {}", real.display(), state.unwrap_or_default())
-    }))
+    manifest.or_else(|| program::state(&real))
 }
 
 #[cfg(test)]

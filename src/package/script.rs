@@ -103,11 +103,13 @@ async fn interpreters(
 ) -> Result<BTreeMap<String, Interpreter>, PackageError> {
     let mut found = BTreeMap::new();
     for runtime in scripts.iter().map(|(code, _)| &code.runtime).collect::<BTreeSet<_>>() {
-        let interpreter = interpreter::find(runtime, options.tools.as_deref()).await.map_err(|missing| {
-            let functions =
-                scripts.iter().filter(|(code, _)| code.runtime == *runtime).map(|(code, _)| &code.logical_id);
-            PackageError::new("run the code", &missing).help(missing.help()).of(functions)
-        })?;
+        let interpreter = interpreter::find_or_recall(runtime, options.tools.as_deref(), &options.cache)
+            .await
+            .map_err(|missing| {
+                let functions =
+                    scripts.iter().filter(|(code, _)| code.runtime == *runtime).map(|(code, _)| &code.logical_id);
+                PackageError::new("run the code", &missing).help(missing.help()).of(functions)
+            })?;
         if !interpreter.is_of(runtime) {
             progress(Progress::Note(format!("this machine runs {runtime} with version {}", interpreter.version)));
         }

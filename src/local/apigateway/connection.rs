@@ -12,7 +12,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce, mpsc};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -100,15 +100,13 @@ pub struct Connection {
     active: AtomicU64,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     budget: Arc<Semaphore>,
-    closing: mpsc::Sender<ConnectionEnd>,
+    /// How it must end, once anybody has asked for that.
+    closing: SetOnce<ConnectionEnd>,
 }
 
-/// The queues from which a connection's task receives.
+/// The messages for a client, for the connection's task.
 #[derive(Debug)]
-pub struct Mailbox {
-    outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    closing: mpsc::Receiver<ConnectionEnd>,
-}
+pub struct Mailbox(mpsc::UnboundedReceiver<Outgoing>);
 
 #[derive(Debug)]
 enum Outgoing {
@@ -152,16 +150,15 @@ pub struct Full;
 impl Connection {
     pub fn new(origin: Origin) -> (Arc<Self>, Mailbox) {
         let (outgoing, outgoing_queue) = mpsc::unbounded_channel();
-        let (closing, closing_queue) = mpsc::channel(1);
         let connection = Arc::new(Self {
             origin,
             opened: Instant::now(),
             active: AtomicU64::new(0),
             outgoing,
             budget: Arc::new(Semaphore::new(OUTGOING_BUDGET)),
-            closing,
+            closing: SetOnce::new(),
         });
-        (connection, Mailbox { outgoing: outgoing_queue, closing: closing_queue })
+        (connection, Mailbox(outgoing_queue))
     }
 
     /// Queues a message for the client, without waiting.
@@ -179,12 +176,12 @@ impl Connection {
 
     /// Tells the connection's task to close it; the first request determines the reason.
     pub fn close(&self) {
-        let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Normal, "Connection Closed Normally"));
+        let _ = self.closing.set(ConnectionEnd::by_gateway(CloseCode::Normal, "Connection Closed Normally"));
     }
 
     /// Tells the connection's task to close it because the gateway shuts down.
     fn go_away(&self) {
-        let _ = self.closing.try_send(ConnectionEnd::by_gateway(CloseCode::Away, "Going away"));
+        let _ = self.closing.set(ConnectionEnd::by_gateway(CloseCode::Away, "Going away"));
     }
 
     /// The time of the last frame.
@@ -218,8 +215,7 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
         .write_buffer_size(0);
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let (sink, mut stream) = socket.split();
-    let Mailbox { outgoing, mut closing } = mailbox;
-    let writer = tokio::spawn(write(sink, outgoing));
+    let writer = tokio::spawn(write(sink, mailbox.0));
     let mut work = ClientMessages::new(&gateway, &connection);
 
     let end = loop {
@@ -234,7 +230,7 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
                 }
             }
             () = work.step(), if work.len() > 0 => {}
-            Some(end) = closing.recv() => break end,
+            end = connection.closing.wait() => break end.clone(),
             () = tokio::time::sleep_until(deadline) => {
                 if Instant::now() >= connection.deadline(gateway.limits) {
                     break ConnectionEnd::by_gateway(CloseCode::Away, "Going away");
