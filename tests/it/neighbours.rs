@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
 };
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
 use serde_json::json;
 
 /// A project's folder on a cloud that other projects use as well.
@@ -183,6 +183,9 @@ async fn make_function(cloud: &Cloud) {
     let create = create.runtime(Runtime::Providedal2023);
     // Until the role can be assumed.
     eventually("there is a function", async || create.clone().send().await.is_ok()).await;
+    let configuration = lambda.get_function_configuration().function_name(NAME);
+    let is_active = async || configuration.clone().send().await.is_ok_and(|it| it.state() == Some(&State::Active));
+    eventually("the function is active", is_active).await;
 }
 
 async fn make_log_group(cloud: &Cloud) {
