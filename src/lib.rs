@@ -4,19 +4,18 @@
 //!
 //! ```text
 //! template text --template::parse--> Template --template::expand (SAM)--> Template --stack::resolve--> Stack
-//! AWS           --live::read-------> Live
-//! (Stack, Live) --plan::diff-------> Plan     --execute--------------------> events --> ui, outputs
+//! AWS           --deploy::read-----> Live
+//! (Stack, Live) --plan::diff-------> Plan     --deploy::execute------------> events --> ui, outputs
 //! ```
 //!
-//! `core` is pure: no I/O, no clock, no AWS. `live` reads AWS, `execute` writes it; both do so through `aws::providers`, where
+//! `core` is pure: no I/O, no clock, no AWS. `deploy` reads AWS and writes it, through `aws::providers`, where
 //! one resource type is one file, and `aws::client`, where every call is made. `package` builds handler code. `local` is the
 //! local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb. docs/architecture.md has the map.
 
 pub mod aws;
 pub mod cli;
 pub mod core;
-pub mod execute;
-pub mod live;
+pub mod deploy;
 pub mod local;
 mod machine;
 pub mod package;

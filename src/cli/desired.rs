@@ -16,8 +16,8 @@ use crate::aws::providers::Sought;
 use crate::core::plan::{self, Plan};
 use crate::core::stack::{Secrets, Stack};
 use crate::core::types::{Live, Owner, function};
-use crate::execute::{Code, Zip};
-use crate::live;
+use crate::deploy::execute::{Code, Zip};
+use crate::deploy::read;
 use crate::package;
 use crate::ui::Ui;
 
@@ -113,7 +113,7 @@ impl Args {
             let scope = aws.identify().await?;
             ui.say(format_args!("Stack {name} in account {} ({}), as {}", scope.account, scope.region, aws.caller()));
             let resolved = project.stack(scope, ui)?;
-            let _ = sought.set(live::search(&resolved));
+            let _ = sought.set(read::search(&resolved));
             let _ = stack.set(resolved);
             Ok(Instant::now())
         };
@@ -233,7 +233,7 @@ impl Desired<'_> {
     /// # Errors
     /// When it cannot be read.
     pub async fn read(&self) -> Result<Vec<Live>, Failure> {
-        Ok(live::read(self.aws, self.sought).await?)
+        Ok(read::read(self.aws, self.sought).await?)
     }
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), Failure> {

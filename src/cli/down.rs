@@ -15,8 +15,8 @@ use crate::aws::providers::{Search, Sought};
 use crate::core::plan;
 use crate::core::stack::Secrets;
 use crate::core::types::Owner;
-use crate::execute::{self, Code, Outcome, Zips};
-use crate::live;
+use crate::deploy::execute::{self, Code, Outcome, Zips};
+use crate::deploy::read;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
 use crate::ui::plan::View;
@@ -88,10 +88,10 @@ impl Args {
                 Some(live) => live,
                 None => {
                     let search = Search { functions: functions.clone(), ..Search::default() };
-                    live::read(&aws, &Sought::from(search)).await?
+                    read::read(&aws, &Sought::from(search)).await?
                 }
             };
-            functions.extend(live::functions(&live));
+            functions.extend(read::functions(&live));
             let plan = plan::teardown(&live);
             let in_use = plan::in_use(&plan);
             if !in_use.is_empty() {
@@ -102,7 +102,7 @@ impl Args {
                     let id = kept.physical_id.as_deref().unwrap_or_default();
                     ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
                 }
-                for left in live::left(&live, scope) {
+                for left in read::left(&live, scope) {
                     ui.say(left);
                 }
                 if let Some(listening) = listening {

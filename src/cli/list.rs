@@ -9,7 +9,7 @@ use super::{Failure, result, target};
 use crate::aws::providers::{Search, Sought};
 use crate::core::types::{Live, Owner, function, kind, log_group, tags};
 use crate::core::words::{Scope, nearest};
-use crate::live;
+use crate::deploy::read;
 use crate::ui::Ui;
 
 /// Show the stacks of this account and region: how many resources each has, and its URI
@@ -101,7 +101,7 @@ pub(super) async fn instead(target: &target::Args, name: &str, ui: &Ui) -> Strin
     if aws.identify().await.is_err() {
         return String::new();
     }
-    let stacks = live::stacks(&aws).await;
+    let stacks = read::stacks(&aws).await;
     let names: Vec<&str> = stacks.iter().map(String::as_str).collect();
     match (nearest(name, &names), names.as_slice()) {
         (_, []) => String::new(),

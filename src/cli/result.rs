@@ -11,7 +11,7 @@ use crate::core::plan::Plan;
 use crate::core::stack::{MASK, Output, Stack};
 use crate::core::types::{Live, api, stage};
 use crate::core::words::Token;
-use crate::execute::Outcome;
+use crate::deploy::execute::Outcome;
 use crate::ui::{Ui, printable};
 
 /// The outputs, with what AWS minted put in; those that hold a secret are masked, unless secrets are to be shown.

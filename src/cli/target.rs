@@ -13,7 +13,7 @@ use crate::aws::providers::{Search, Sought};
 use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::core::words::naming::check_stack;
-use crate::live;
+use crate::deploy::read;
 use crate::local::{lambda, process};
 use crate::ui::Ui;
 
@@ -223,7 +223,7 @@ impl Args {
         let identified = async {
             let scope = aws.identify().await?;
             let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
-            let _ = sought.set(stack.as_ref().map_or_else(Search::default, live::search));
+            let _ = sought.set(stack.as_ref().map_or_else(Search::default, read::search));
             Ok(stack)
         };
         let (stack, live) = read(&aws, &sought, identified).await?;
@@ -294,7 +294,7 @@ pub async fn read<T>(
     sought: &Sought,
     identified: impl Future<Output = Result<T, Failure>>,
 ) -> Result<(T, Vec<Live>), Failure> {
-    let reading = live::read(aws, sought);
+    let reading = read::read(aws, sought);
     tokio::pin!(reading, identified);
     let mut ended_early = None;
     let answer = loop {

@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::{Failure, interrupt, result, timings};
 use crate::aws::client::Aws;
 use crate::core::plan::{self, Action, Plan, Step};
-use crate::execute::{self, Code, Outcome};
+use crate::deploy::execute::{self, Code, Outcome};
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
 use crate::ui::plan::View;

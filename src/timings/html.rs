@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{CONNECT, EXECUTE, Link, PLAN, Run, Timings, seconds};
 use crate::aws::client::Record;
 use crate::core::plan::Action;
-use crate::execute::Times;
+use crate::deploy::execute::Times;
 
 const STYLE: &str = include_str!("timeline.css");
 

@@ -15,7 +15,7 @@ pub use html::page;
 
 use crate::aws::client::Record;
 use crate::core::plan::Plan;
-use crate::execute::{Outcome, Times};
+use crate::deploy::execute::{Outcome, Times};
 
 /// The record of a run.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::{Link, Round, Run, Timings, page};
 use crate::aws::client::Record;
 use crate::core::plan::{Action, Plan, Step};
 use crate::core::types::{function, role};
-use crate::execute::Times;
+use crate::deploy::execute::Times;
 
 /// A run that connects until 100 and plans until 200. Tests add steps and calls.
 struct TestRun {

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use super::Ui;
 use super::bar::{self, Bar, Text};
 use crate::core::plan::{Action, Plan, Step};
-use crate::execute::Event;
+use crate::deploy::execute::Event;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

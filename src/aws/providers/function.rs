@@ -22,7 +22,7 @@ use crate::core::words::{DeletionPolicy, Scope};
 
 #[async_trait]
 impl Provider for Function {
-    /// Those of others as well, whatever they are called: a log group is whose its function is. `live::read` leaves them
+    /// Those of others as well, whatever they are called: a log group is whose its function is. `read::read` leaves them
     /// out.
     async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let functions = pages::all(|from| async move {

@@ -125,7 +125,7 @@ async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>,
 }
 
 /// The group, if the stack wants or owns it, or if it carries no tags and may be one that Lambda made for a function of the
-/// stack. No deployer deletes those, so we do; whose each is, `live::read` settles, which knows the functions.
+/// stack. No deployer deletes those, so we do; whose each is, `read::read` settles, which knows the functions.
 async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option<Live>, ResourceError> {
     let name = group.log_group_name.clone().unwrap_or_default();
     let wanted = search.wants(TYPE, &name);
