@@ -8,6 +8,7 @@
 mod aws_types;
 mod build;
 mod conditions;
+mod cycles;
 mod identities;
 mod intrinsics;
 mod names;

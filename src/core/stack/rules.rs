@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Resource, Scope, Token, identities, references};
+use super::{Resource, Scope, Token, cycles, identities, references};
 use crate::core::types::{self, Kind, Within};
 use crate::core::words::{Path, Problem, nearest};
 
@@ -46,7 +46,7 @@ pub(super) fn apply(
     }
     identities::check(resources, problems);
     references::check(resources, problems);
-    cycles(edges, problems);
+    cycles::check(edges, problems);
 }
 
 /// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or not.
@@ -308,55 +308,6 @@ fn is_name(name: &str, given: &str, scope: &Scope) -> bool {
         ["arn", _, "lambda", region, account, "function", rest @ ..] => here(account, region) && rest.join(":") == name,
         [account, "function", rest @ ..] => here(account, &scope.region) && rest.join(":") == name,
         _ => given == name,
-    }
-}
-
-/// CloudFormation refuses every circle of references, also those that need only names, and so does wschat: a template
-/// that works here shall work there.
-fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
-    let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), circles: 0, problems };
-    for edge in edges {
-        search.edges.entry(&edge.from).or_default().push(edge);
-    }
-    let starts: Vec<&str> = search.edges.keys().copied().collect();
-    for start in starts {
-        search.visit(start);
-    }
-}
-
-/// How many circles are shown: a template with more has other worries.
-const MOST_CIRCLES: usize = 20;
-
-struct Search<'a> {
-    edges: BTreeMap<&'a str, Vec<&'a Edge>>,
-    done: BTreeSet<&'a str>,
-    /// The way from the start to where the search is.
-    trail: Vec<&'a str>,
-    circles: usize,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl<'a> Search<'a> {
-    fn visit(&mut self, at: &'a str) {
-        if self.done.contains(at) || self.circles == MOST_CIRCLES {
-            return;
-        }
-        self.trail.push(at);
-        for edge in self.edges.get(at).cloned().unwrap_or_default() {
-            match self.trail.iter().position(|passed| *passed == edge.to) {
-                Some(_) if self.circles == MOST_CIRCLES => return,
-                Some(begin) => {
-                    self.circles += 1;
-                    let circle: Vec<&str> = self.trail[begin..].iter().copied().chain([edge.to.as_str()]).collect();
-                    let what = format!("circular dependency between resources: {}", circle.join(" -> "));
-                    let problem = Problem::new(edge.path.clone(), what);
-                    self.problems.push(problem);
-                }
-                None => self.visit(&edge.to),
-            }
-        }
-        self.trail.pop();
-        self.done.insert(at);
     }
 }
 
