@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{Resource, Scope, Token, identities, references};
 use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem};

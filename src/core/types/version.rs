@@ -24,7 +24,7 @@ use super::{
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope};
 
-pub const TYPE: &str = "AWS::Lambda::Version";
+pub const TYPE: &str = names::VERSION;
 
 /// A published version.
 pub struct Version;
