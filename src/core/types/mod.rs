@@ -105,8 +105,9 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// The property that people know a resource by whose id AWS mints, where several may have the same: an API's `Name`.
-    /// What others have by that name is read along, and stands in the way of what the template calls so.
+    /// The property that tells people which resource it is, where AWS mints the id and a name need not be unique: an API's
+    /// `Name`. A reading includes the resources of others with a name that the template wants, and the plan refuses to create
+    /// a second one beside them.
     fn known_by(&self) -> Option<&'static str> {
         None
     }
@@ -135,8 +136,8 @@ pub trait Kind: Send + Sync + 'static {
         constraints::check(self.type_name(), properties)
     }
 
-    /// What no stack may have of this type's resources beside each other and beside others. It is asked once a stack that has
-    /// one. (Names, `unique_by`, `within` and `references` are looked at for all types.)
+    /// Problems between resources of this type, or between them and others; called once for each stack that has one. (Names,
+    /// `unique_by`, `within` and `references` are checked for all types.)
     fn conflicts(&self, _stack: &dyn StackView) -> Vec<Problem> {
         Vec::new()
     }
@@ -173,8 +174,8 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether a difference in a property is a change, on a resource that `exists` or on a new one: not where AWS keeps no
-    /// record of what it was, or where it cannot matter any more.
+    /// Whether a difference in a property counts as a change, of a resource that `exists` or of a new one. It does not where
+    /// AWS keeps no record of the value, or where a resource that is what the template wants cannot be changed.
     fn is_compared(&self, _property: &str, _exists: bool) -> bool {
         true
     }
@@ -203,14 +204,14 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// The type of what a resource of this type is whose parent the template does not describe; `None` where it must describe
-    /// it. Its own parent keeps the record of what was done outside of the stack.
+    /// The type that a resource of this type turns into if the template does not describe its parent; `None` where it must.
+    /// The parent of that other type records what the stack changed outside of itself.
     fn elsewhere(&self) -> Option<&'static str> {
         None
     }
 
-    /// Of the type that another one's `elsewhere` names: what a resource with these properties changes outside of the
-    /// template, by type and physical id.
+    /// The type and physical id of what a resource with these properties changes outside of the template. (Only of types that
+    /// `elsewhere` of another one names.)
     fn outside<'a>(&self, _properties: &'a Value) -> Option<(&'static str, &'a str)> {
         None
     }
@@ -230,13 +231,14 @@ pub trait Kind: Send + Sync + 'static {
         self.parent()
     }
 
-    /// What AWS makes by itself for a resource of this type with this physical id, and does not delete with it: its type and
-    /// physical id. It is the stack's as long as it carries no tags of others.
+    /// The type and physical id of what AWS creates by itself for a resource with this physical id, and does not delete with
+    /// it: a function's log group. It is kept and deleted with the resource.
     fn byproduct(&self, _physical_id: &str) -> Option<(&'static str, String)> {
         None
     }
 
-    /// What decides whose a live resource is, by type and physical id: its parent, or what it is a `byproduct` of.
+    /// The type and physical id of what decides which stack a live resource belongs to: its parent, or what it is a
+    /// `byproduct` of. `None` where its own tags do.
     fn owned_by(&self, live: &Live) -> Option<(&'static str, String)> {
         self.parent().zip(live.parent.clone())
     }
@@ -251,27 +253,26 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether `live` is what `want` asks for, under whatever identifies this type.
     fn is(&self, want: &Want, live: &Live) -> bool;
 
-    /// Of several live resources that all are what `want` asks for, the one to take: an index. That can be only where they
-    /// have neither names nor `unique_by`.
+    /// The index of the best of several live resources that all are what `want` asks for, which happens only to types without
+    /// `naming` and `unique_by`.
     fn choose(&self, _want: &Want, _fitting: &[&Live], _stack: &dyn Planning) -> usize {
         0
     }
 
-    /// Whether a live resource that is the stack's and that the template does not describe stays as it is, and is no news in
-    /// any plan.
+    /// Whether plans do not mention a live resource of the stack that the template does not describe: it stays as it is.
     fn is_left_alone(&self, _live: &Live, _stack: &dyn StackView) -> bool {
         false
     }
 
-    /// What to tell of a live resource that looks like the stack's, belongs to `owner` and is left where it is: what it is,
-    /// why it stays, how to delete it. Only for types of which a reading for no template finds such ones.
+    /// What `down` says of a live resource that looks like the stack's, belongs to `owner` and is not deleted: what it is, why
+    /// it stays, how to delete it. `None` for types of which `list` gives no such resources.
     fn left(&self, _live: &Live, _owner: &str, _scope: &Scope) -> Option<String> {
         None
     }
 
-    // What a plan must know of it.
+    // What plans and runs must know of it.
 
-    /// Its part where clients are served.
+    /// Its part in serving clients.
     fn part(&self) -> Part {
         Part::Other
     }
@@ -297,18 +298,18 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// Whether it is by a resource with these properties that API Gateway may invoke something.
+    /// Whether a resource with these properties permits API Gateway to invoke something.
     fn permits_gateway(&self, _properties: &Value) -> bool {
         false
     }
 
-    /// The property (its path in `Properties`) by which a resource writes logs with the role that API Gateway has for a whole
-    /// account; none where it writes none.
+    /// The property (its path in `Properties`) that makes a resource write logs with the role which API Gateway has for the
+    /// whole account; `None` where it writes none.
     fn logs_by(&self, _properties: &Value) -> Option<Path> {
         None
     }
 
-    /// How templates spell out the address for clients that AWS gives a resource with this physical id.
+    /// The address for clients of a resource with this physical id, as templates spell it out.
     fn spelled_address(&self, _physical_id: &str, _scope: &Scope) -> Option<String> {
         None
     }
@@ -318,40 +319,40 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether others can use one while it is still being made (`Provider::settle`): otherwise they wait until it is ready.
+    /// Whether other resources can use one that is created and not ready yet (`Provider::settle`); otherwise they wait.
     fn is_usable_at_once(&self) -> bool {
         true
     }
 
-    /// Whether one of this type waits until what it needs, of type `other`, is ready, and not just made.
+    /// Whether one of this type waits until the resource of type `other` that it needs is ready, and not just created.
     fn needs_ready(&self, other: &dyn Kind) -> bool {
         !other.is_usable_at_once()
     }
 
-    /// Whether code or AWS finds a resource by its physical id while a message is under way, so that one which goes waits for
-    /// messages that may still need it.
+    /// Whether code or AWS uses a resource by its physical id while it handles a message. Then its deletion waits for messages
+    /// under way.
     fn is_used_by_id(&self) -> bool {
         self.naming().is_some_and(|naming| naming.within.is_none())
     }
 
-    /// The physical ids of what a live resource is used with: a policy with its roles. Whoever may still need one of those may
-    /// need it, too.
+    /// The physical ids of what a live resource is used with: of a policy its roles. Its deletion waits for the messages that
+    /// theirs would wait for.
     fn used_with<'a>(&self, _live: &'a Live) -> Vec<&'a str> {
         Vec::new()
     }
 
-    /// How long a message may take, in milliseconds, that begins at a live resource: one that API Gateway itself asks while
-    /// it serves. `None` where messages do not begin there.
+    /// How many milliseconds a message may take at a live resource that API Gateway itself calls or asks, and at all that it
+    /// leads to. `None` for what API Gateway does not call.
     fn patience(&self, _live: &Live, _plan: &dyn PlanView) -> Option<u64> {
         None
     }
 
-    /// Whether a changed resource is another one beside the old, which is left behind and which nobody misses.
+    /// Whether a change makes a new resource beside the old one, which then serves nobody: its deletion is no loss.
     fn is_left_behind(&self) -> bool {
         false
     }
 
-    /// Who keeps a live resource from being deleted.
+    /// What prevents AWS from deleting a live resource; `None` where nothing outside of the stack does.
     fn held(&self, _live: &Live) -> Option<Held> {
         None
     }
@@ -361,15 +362,17 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
-    /// What a step of a resource of this type interrupts and loses. (An update of a plain resource does neither, and that one
-    /// goes which nothing needs any more is no interruption.)
+    /// What a step of a resource of this type interrupts and loses: all that somebody wants to know before saying yes to it.
     fn effects(&self, step: &StepView<'_>, _plan: &dyn PlanView) -> Effects {
-        match step.action {
-            Action::Delete | Action::Replace if self.holds_data() => {
-                Effects::lost(format!("all that {} holds", step.id()))
-            }
-            _ => Effects::default(),
+        let mut effects = Effects::default();
+        if matches!(step.action, Action::Delete | Action::Replace) && self.holds_data() {
+            effects.lost.push(format!("all that {} holds", step.id()));
         }
+        // One without a name comes beside the old one, or goes with its parent.
+        if step.action == Action::Replace && self.naming().is_some() {
+            effects.interrupted.push("whatever uses it fails until it is there again".to_owned());
+        }
+        effects
     }
 
     /// What a resource allows with `new` properties that it did not allow with `old` ones (null where it is created), a
