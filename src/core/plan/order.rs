@@ -88,8 +88,10 @@ fn policies_of<'a>(apart: &'a [&Resource], role: &'a str) -> impl Iterator<Item 
 }
 
 /// Types whose resources must be gone before one of this type is deleted.
-pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
-    types::kind(type_name).map_or(&[], |kind| kind.goes_after())
+pub(super) fn gone_before(type_name: &str) -> BTreeSet<&'static str> {
+    let told = types::kind(type_name).map_or(&[][..], |kind| kind.goes_after());
+    let others = types::TYPES.iter().filter(|kind| kind.goes_before().contains(&type_name));
+    told.iter().copied().chain(others.map(|kind| kind.type_name())).collect()
 }
 
 /// Puts the order of what goes into a plan.

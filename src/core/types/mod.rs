@@ -319,6 +319,12 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
+    /// Types whose resources are deleted only when those of this type are gone: the same from the other side, so that a new
+    /// type need not change the files of others.
+    fn goes_before(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether other resources can use one that is created and not ready yet (`Provider::settle`); otherwise they wait.
     fn is_usable_at_once(&self) -> bool {
         true
