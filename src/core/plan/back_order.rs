@@ -11,7 +11,6 @@
 //! Then what the run made goes: users before what they use.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use super::cycles::{places, reached};
 use super::order::gone_before;
