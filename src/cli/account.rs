@@ -5,14 +5,12 @@ use crate::aws::client::{Aws, Meaning};
 use crate::aws::providers::account::{self, Account};
 use crate::core::plan::{Action, Plan};
 use crate::core::stack::Stack;
-use crate::core::types::stage;
 use crate::ui::Ui;
 
 /// The account's settings, if a stage of the stack logs and they can be read. Where they cannot, that is said: API Gateway
 /// will tell.
 pub async fn read(aws: &Aws, stack: &Stack, ui: &Ui) -> Option<Account> {
-    let stages = stack.resources.values().filter(|resource| resource.kind.type_name() == stage::TYPE);
-    if !stages.into_iter().any(|stage| stage::logs_by(&stage.properties).is_some()) {
+    if !stack.resources.values().any(|resource| resource.kind.logs_by(&resource.properties).is_some()) {
         return None;
     }
     match account::read(aws).await {
@@ -34,8 +32,8 @@ pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(),
         return Ok(());
     }
     let changes = |action: Action| matches!(action, Action::Create | Action::Replace | Action::Update);
-    let steps = plan.steps.iter().filter(|step| step.type_name == stage::TYPE && changes(step.action));
-    let logging = steps.filter_map(|step| Some((step, stage::logs_by(&step.want.as_ref()?.properties)?)));
+    let steps = plan.steps.iter().filter(|step| changes(step.action));
+    let logging = steps.filter_map(|step| Some((step, step.kind()?.logs_by(&step.want.as_ref()?.properties)?)));
     let Some((step, property)) = logging.into_iter().next() else { return Ok(()) };
     let property = property.to_string().replace('/', ".");
     Err(format!(

@@ -15,7 +15,7 @@ use crate::aws::client::Aws;
 use crate::aws::providers::Sought;
 use crate::core::plan::{self, Plan};
 use crate::core::stack::{Secrets, Stack};
-use crate::core::types::{Live, Owner, function};
+use crate::core::types::{self, Live, Owner};
 use crate::deploy::execute::{Code, Zip};
 use crate::deploy::read;
 use crate::package;
@@ -144,9 +144,11 @@ impl Args {
                 sought: &sought,
                 allow_data_loss,
             };
-            let is_function = |live: &Live| live.type_name == function::TYPE && live.owner == Owner::Stack;
+            let has_code = |live: &Live| {
+                live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.has_code())
+            };
             // The local cloud is faster than any compiler.
-            let wait = when == When::Built || self.target.is_local() || desired.live.iter().any(is_function);
+            let wait = when == When::Built || self.target.is_local() || desired.live.iter().any(has_code);
             let wait = wait || tokio::time::timeout(HEAD_START, desired.code.all()).await.is_ok();
             desired.make_plan(wait).await?;
             account::check(&desired.plan, account.as_ref(), &aws.scope().region)?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::{Failure, result, target};
 use crate::aws::providers::{Search, Sought};
-use crate::core::types::{Live, Owner, function, kind, log_group, tags};
+use crate::core::types::{Live, Owner, kind, tags};
 use crate::core::words::{Scope, nearest};
 use crate::deploy::read;
 use crate::ui::Ui;
@@ -79,11 +79,7 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     for one in live {
         let key = (one.type_name, one.physical_id.clone());
         // A reading has what contains something before what it contains.
-        let container = match (kind(one.type_name).and_then(|kind| kind.parent()), &one.parent) {
-            (Some(type_name), Some(parent)) => Some((type_name, parent.clone())),
-            // One that Lambda made is its function's.
-            _ => log_group::made_by_lambda(&one).map(|name| (function::TYPE, name.to_owned())),
-        };
+        let container = kind(one.type_name).and_then(|kind| kind.owned_by(&one));
         let own = owners.get(&key).filter(|_| one.owner == Owner::Stack);
         let stack = container.and_then(|container| owners.get(&container)).or(own).cloned();
         if let Some(stack) = stack {

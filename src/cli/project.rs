@@ -13,7 +13,7 @@ use super::{Failure, parameters};
 use crate::core::lint;
 use crate::core::stack::{self, Secrets, Stack};
 use crate::core::template;
-use crate::core::types::{self, function};
+use crate::core::types;
 use crate::core::words::{self, Problem, Scope, nearest};
 use crate::package::{self, Architecture, Code, Source};
 use crate::ui::Ui;
@@ -292,8 +292,8 @@ impl Project {
     /// When the template's folder cannot be told.
     pub fn code(&self, stack: &Stack) -> Result<Vec<Code>, Failure> {
         let folder = self.folder().map_err(|error| format!("{}: {error}", self.file()))?;
-        let functions = stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE);
-        Ok(functions
+        let resources = stack.resources.values();
+        Ok(resources
             .filter_map(|resource| {
                 let text = |name: &str| resource.properties[name].as_str().unwrap_or_default().to_owned();
                 let architecture = match resource.properties["Architectures"][0].as_str() {

@@ -9,7 +9,7 @@ use super::Failure;
 use crate::aws::providers::ResourceError;
 use crate::core::plan::Plan;
 use crate::core::stack::{MASK, Output, Stack};
-use crate::core::types::{Live, api, stage};
+use crate::core::types::{Live, Part, api, kind};
 use crate::core::words::Token;
 use crate::deploy::execute::Outcome;
 use crate::ui::{Ui, printable};
@@ -29,22 +29,20 @@ pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>, show_secrets: boo
 
 /// The address of each API as templates spell it, and as the API gives it.
 fn endpoints(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<(String, String)> {
-    let apis = stack.resources.values().filter(|resource| resource.kind.type_name() == api::TYPE);
-    apis.filter_map(|resource| {
+    let spelled = stack.resources.values().filter_map(|resource| {
         let attribute = |name: &str| {
             let token = Token { logical_id: resource.logical_id.clone(), attribute: name.to_owned() };
             known.get(&token).cloned()
         };
         let id = attribute("Ref")?;
-        let scope = &stack.scope;
-        Some((format!("wss://{id}.execute-api.{}.{}", scope.region, scope.url_suffix()), attribute(api::ENDPOINT)?))
-    })
-    .collect()
+        Some((resource.kind.spelled_address(&id, &stack.scope)?, attribute(api::ENDPOINT)?))
+    });
+    spelled.collect()
 }
 
 /// The URI of every stage of the stack.
 pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
-    let stages = stack.resources.values().filter(|resource| resource.kind.type_name() == stage::TYPE);
+    let stages = stack.resources.values().filter(|resource| resource.kind.part() == Part::Entry);
     stages
         .filter_map(|resource| {
             let api = Token::find(resource.properties["ApiId"].as_str()?).into_iter().next()?;
@@ -56,12 +54,13 @@ pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
 
 /// The URI of every stage that is there.
 pub fn live_uris(live: &[Live]) -> Vec<String> {
-    let stages = live.iter().filter(|one| one.type_name == stage::TYPE);
-    stages
-        .filter_map(|stage| {
-            let api = live
-                .iter()
-                .find(|one| one.type_name == api::TYPE && Some(one.physical_id.as_str()) == stage.parent.as_deref())?;
+    let entries = live.iter().filter_map(|one| Some((one, kind(one.type_name)?)));
+    entries
+        .filter(|(_, kind)| kind.part() == Part::Entry)
+        .filter_map(|(stage, kind)| {
+            let api = live.iter().find(|one| {
+                Some(one.type_name) == kind.parent() && Some(one.physical_id.as_str()) == stage.parent.as_deref()
+            })?;
             Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
         })
         .collect()

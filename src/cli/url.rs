@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use super::command::Command;
 use super::exit::Exit;
 use super::{Failure, list, result, target};
-use crate::aws::providers::{self, Search, Sought, provider};
-use crate::core::types::{Live, Owner, api, stage};
+use crate::deploy::read;
 use crate::ui::Ui;
 
 /// Print the URI to connect to, and nothing else
@@ -25,16 +24,7 @@ impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.connect(ui).await?;
-        let sought = Sought::from(Search::default());
-        let mut live: Vec<Live> = Vec::new();
-        for type_name in [api::TYPE, stage::TYPE] {
-            if let Some(provider) = provider(type_name) {
-                live.extend(provider.list(&aws, &sought, &live.clone()).await?);
-                live.retain(|one| one.owner == Owner::Stack);
-            }
-        }
-        providers::api::settle_owners(&mut live, aws.scope(), &Search::default());
-        live.retain(|one| one.owner == Owner::Stack);
+        let live = read::entries(&aws).await?;
         let uris = result::live_uris(&live);
         if uris.is_empty() {
             let name = &aws.scope().stack;

@@ -17,7 +17,7 @@ use crate::aws::client::{Aws, Meaning, STEP};
 use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Did, Plan, Step};
-use crate::core::types::{Created, Owner, Want, alias, function, permission, table, version};
+use crate::core::types::{Created, Owner, Want};
 use crate::core::words::Token;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
@@ -264,11 +264,11 @@ impl Run<'_> {
     fn is_there(&self, before: usize, step: &Step) -> bool {
         match self.states[before] {
             State::Done => true,
-            // A permission can be added to a function that is still Pending.
             State::Settling if step.ready.contains(&before) => false,
-            // Only what can be invoked is published, and only what is published can be named.
-            State::Settling if [version::TYPE, alias::TYPE].contains(&step.type_name) => false,
-            State::Settling => step.type_name == permission::TYPE || self.plan.steps[before].type_name != table::TYPE,
+            State::Settling => {
+                let kinds = step.kind().zip(self.plan.steps[before].kind());
+                kinds.is_some_and(|(kind, before)| !kind.needs_ready(before))
+            }
             _ => false,
         }
     }
@@ -429,7 +429,7 @@ async fn carry_out(
     code: &Code,
     backups: &Backups,
 ) -> Result<Done, ResourceError> {
-    if let Some(want) = want.as_mut().filter(|_| step.type_name == function::TYPE)
+    if let Some(want) = want.as_mut().filter(|_| step.kind().is_some_and(|kind| kind.has_code()))
         && let Some(zip) = code.of(&want.logical_id).await?
     {
         // A plan that did not wait for the build did not know it.

@@ -4,14 +4,14 @@
 //! may be the stack's: an API's routes, a function's tags and permissions. So a reading is two round trips deep, however many
 //! resources there are. (Three for route responses, whose routes must be known first.)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::client::{Aws, Call};
-use crate::aws::providers::{self, PROVIDERS, Provider, ResourceError, Search, Sought};
+use crate::aws::providers::{PROVIDERS, Provider, ResourceError, Search, Sought, provider};
 use crate::core::stack::Stack;
-use crate::core::types::{self, Live, Owner, alias, api, function, log_group, managed_policy, tags, version};
+use crate::core::types::{self, Live, Owner, Part, TYPES, tags};
 use crate::core::words::Scope;
 
 /// What could not be read, and why.
@@ -33,9 +33,9 @@ pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
     let found = try_join_all(roots.map(|provider| read_below(aws, sought, *provider, &[]))).await?;
     let mut found: Vec<Live> = found.into_iter().flatten().collect();
     let search = sought.wait().await;
-    logs_of_functions(&mut found, aws.scope(), search);
-    providers::api::settle_owners(&mut found, aws.scope(), search);
-    managed_policy::settle_holders(&mut found);
+    for provider in PROVIDERS {
+        provider.settle_reading(&mut found, aws.scope(), search);
+    }
     for live in found.iter_mut().filter(|live| live.owner == Owner::Other(tags::UNTAGGED.to_owned())) {
         if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
             live.owner = Owner::Other(format!("the CloudFormation stack \"{stack}\""));
@@ -44,75 +44,43 @@ pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
     Ok(found)
 }
 
-/// Settles whose the log groups without tags are that Lambda made: whose the function is. Where there is no function any
-/// more, it must have been the stack's: an earlier reading has seen it, or its name is one that only wschat gives, for this
-/// stack. Leaves out all others' functions and their groups but those that the template wants, and groups that merely look
-/// like the stack's, which are in doubt.
-fn logs_of_functions(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
-    let functions: BTreeMap<String, Owner> = found
-        .iter()
-        .filter(|live| live.type_name == function::TYPE)
-        .map(|live| (live.physical_id.clone(), live.owner.clone()))
-        .collect();
-    let mut untagged: BTreeMap<String, String> = BTreeMap::new();
-    found.retain_mut(|live| {
-        let Some(name) = log_group::function_of(live).map(str::to_owned) else {
-            return live.type_name != function::TYPE
-                || live.owner == Owner::Stack
-                || search.wants(function::TYPE, &live.physical_id);
-        };
-        let wanted = search.wants(log_group::TYPE, &live.physical_id);
-        match functions.get(&name) {
-            Some(Owner::Stack) => {
-                live.owner = Owner::Stack;
-                untagged.insert(name, live.physical_id.clone());
-                true
-            }
-            Some(Owner::Other(owner)) => {
-                live.owner = Owner::Other(owner.clone());
-                wanted
-            }
-            None if search.functions.contains(&name) || function::is_generated_name(scope, &name) => {
-                live.owner = Owner::Stack;
-                true
-            }
-            None => wanted || tags::is_generated_name(&scope.stack, &name),
-        }
-    });
-    for live in found.iter_mut().filter(|live| live.type_name == function::TYPE) {
-        if let Some(group) = untagged.remove(&live.physical_id) {
-            live.attributes.insert(function::LOG_GROUP.to_owned(), group);
-        }
-    }
-}
-
 /// What looks like the stack's and is left alone, a sentence each: what it is, why, and how to delete it. `live` is a
 /// reading for no template, so nobody wants any of it.
 pub fn left(live: &[Live], scope: &Scope) -> Vec<String> {
     let told = live.iter().filter_map(|one| {
         let Owner::Other(owner) = &one.owner else { return None };
-        let (id, region) = (&one.physical_id, &scope.region);
-        match one.type_name {
-            log_group::TYPE if *owner == tags::UNTAGGED => Some(format!(
-                "left: log group {id}: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name {id} --region {region}"
-            )),
-            log_group::TYPE => Some(format!("left: log group {id}: it belongs to {owner}")),
-            api::TYPE => {
-                let name = one.properties["Name"].as_str().unwrap_or_default();
-                Some(format!(
-                    "left: API {name} ({id}): it belongs to {owner}\n  delete it with: aws apigatewayv2 delete-api --api-id {id} --region {region}"
-                ))
-            }
-            _ => None,
-        }
+        types::kind(one.type_name)?.left(one, owner, scope)
     });
     told.collect()
 }
 
 /// Functions that a reading has found to be the stack's. Their log groups stay the stack's when they are gone.
 pub fn functions(live: &[Live]) -> impl Iterator<Item = String> + '_ {
-    let ours = live.iter().filter(|live| live.type_name == function::TYPE && live.owner == Owner::Stack);
-    ours.map(|live| live.physical_id.clone())
+    let has_byproduct =
+        |live: &&Live| types::kind(live.type_name).is_some_and(|kind| kind.byproduct(&live.physical_id).is_some());
+    let ours = live.iter().filter(|live| live.owner == Owner::Stack);
+    ours.filter(has_byproduct).map(|live| live.physical_id.clone())
+}
+
+/// What the stack's clients connect to, with the APIs that it is in.
+///
+/// # Errors
+/// When AWS cannot be read.
+pub async fn entries(aws: &Aws) -> Result<Vec<Live>, ResourceError> {
+    let sought = Sought::from(Search::default());
+    let kinds = TYPES.iter().filter(|kind| kind.part() == Part::Entry);
+    let types = kinds.flat_map(|kind| [kind.parent(), Some(kind.type_name())]).flatten();
+    let providers: Vec<_> = types.filter_map(provider).collect();
+    let mut found: Vec<Live> = Vec::new();
+    for provider in &providers {
+        found.extend(provider.list(aws, &sought, &found).await?);
+        found.retain(|one| one.owner == Owner::Stack);
+    }
+    for provider in providers {
+        provider.settle_reading(&mut found, aws.scope(), &Search::default());
+    }
+    found.retain(|one| one.owner == Owner::Stack);
+    Ok(found)
 }
 
 /// The names of all stacks that there are, by what may be read. `aws` is on behalf of all.
@@ -158,30 +126,13 @@ fn read_below<'a>(
 pub fn search(stack: &Stack) -> Search {
     let mut search = Search::default();
     for resource in stack.resources.values() {
-        let name = match resource.kind.type_name() {
-            types::api::TYPE => resource.properties["Name"].as_str(),
-            _ => resource.name.as_deref(),
-        };
-        if resource.kind.type_name() == function::TYPE {
-            let made = function::generated_name(&stack.scope, &resource.logical_id);
-            search.functions.extend(resource.name.clone().filter(|name| *name == made));
-        }
+        let known_by = resource.kind.known_by().and_then(|property| resource.properties[property].as_str());
+        let name = known_by.or(resource.name.as_deref());
         if let Some(name) = name {
             search.names.entry(resource.kind.type_name()).or_default().push(name.to_owned());
         }
-        if resource.kind.type_name() == managed_policy::TYPE {
-            let name = resource.name.as_deref().unwrap_or_default();
-            let arn = managed_policy::arn(&stack.scope, resource.properties["Path"].as_str(), name);
-            let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());
-            search.attachments.extend(roles.map(|role| (role.to_owned(), arn.clone())));
-        }
-        search.versions |= [version::TYPE, alias::TYPE].contains(&resource.kind.type_name());
-        search.route_responses |= resource.kind.type_name() == types::route_response::TYPE;
-        if resource.kind.type_name() == types::inline_policy::TYPE {
-            let policy = resource.properties["PolicyName"].as_str().unwrap_or_default();
-            let roles = resource.properties["Roles"].as_array().into_iter().flatten().filter_map(|role| role.as_str());
-            let id = &resource.logical_id;
-            search.inline_policies.extend(roles.map(|role| ((role.to_owned(), policy.to_owned()), id.clone())));
+        if let Some(provider) = provider(resource.kind.type_name()) {
+            provider.seek(&resource.view(), &stack.scope, &mut search);
         }
     }
     search

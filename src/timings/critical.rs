@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::{Link, Round, Run};
 use crate::aws::client::Record;
-use crate::core::types::function;
 
 /// The critical path of a round, in order.
 pub(super) fn path(run: &Run, round: usize, records: &[Record]) -> Vec<Link> {
@@ -117,10 +116,10 @@ impl Chains<'_> {
     /// function's own call was accepted. Only a few functions retry on behalf of all (`aws::client::propagation`), because all uploads
     /// share one uplink: a function that makes no calls meanwhile waits for AWS all the same.
     fn role_spread_until(&self, step: usize, calls: &[&Record]) -> Option<Instant> {
-        let is_function = self.round.plan.steps[step].type_name == function::TYPE;
+        let runs_code = self.round.plan.steps[step].kind().is_some_and(|kind| kind.has_code());
         let accepted = calls.iter().find(|record| record.refused.is_none()).map(|record| record.started);
         let answers = self.records.iter().filter(|record| assumes_role(record)).map(|record| record.ended);
         let known = answers.filter(|answered| accepted.is_none_or(|accepted| *answered <= accepted)).max();
-        known.filter(|_| is_function && self.refused)
+        known.filter(|_| runs_code && self.refused)
     }
 }

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use aws_sdk_lambda::types as sdk;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
+use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
 use crate::aws::client::{Aws, Call};
 use crate::core::types::alias::{Alias, Props, Routing, TYPE, Weight};
-use crate::core::types::{Created, Kind, Live, Want, function, mark, to_value};
+use crate::core::types::{Created, Kind, Live, ResourceView, Want, function, mark, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
@@ -16,6 +16,10 @@ impl Provider for Alias {
         let functions = parents.iter().filter(|parent| super::function::has_versions(parent, search));
         let aliases = functions.map(|function| list(aws, &function.physical_id));
         Ok(futures_util::future::try_join_all(aliases).await?.into_iter().flatten().collect())
+    }
+
+    fn seek(&self, _: &ResourceView<'_>, _: &Scope, search: &mut Search) {
+        search.versions = true;
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {

@@ -31,6 +31,10 @@ impl Provider for Api {
         Ok(found.filter(|live| live.owner == Owner::Stack || in_the_way(live) || merely_tagged(live)).collect())
     }
 
+    fn settle_reading(&self, found: &mut Vec<Live>, scope: &Scope, search: &Search) {
+        settle_owners(found, scope, search);
+    }
+
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
         let search = Sought::from(Search::default());
         for live in list(cx.aws).await?.into_iter().filter(|live| live.owner == Owner::Stack && self.is(want, live)) {
@@ -142,7 +146,7 @@ async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
 /// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its mark, an
 /// integration that calls one of its functions (or one that is to be). One that holds nothing yet that serves anybody is what a run leaves
 /// that ended early. What is below an API of others is left out.
-pub fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
+fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let is_ours = |live: &Live| live.owner == Owner::Stack;
     let functions: BTreeSet<String> = found
         .iter()

@@ -14,15 +14,15 @@ use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, page
 use crate::aws::client::{Aws, Call, CallError, Meaning, Trial};
 use crate::core::types::function::{
     Architecture, Environment, EphemeralStorage, Function, LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props,
-    TYPE, Tracing, TracingMode, arn, is_generated_name, mebibytes, three_seconds, x86_64,
+    TYPE, Tracing, TracingMode, arn, generated_name, is_generated_name, mebibytes, three_seconds, x86_64,
 };
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Health, Live, Owner, Want, log_group, tags, to_value};
+use crate::core::types::{Created, Health, Live, Owner, ResourceView, Want, log_group, tags, to_value};
 use crate::core::words::{DeletionPolicy, Scope};
 
 #[async_trait]
 impl Provider for Function {
-    /// Those of others as well, whatever they are called: a log group is whose its function is. `read::read` leaves them
+    /// Those of others as well, whatever they are called: a log group is whose its function is. `LogGroup::settle_reading` leaves them
     /// out.
     async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let functions = pages::all(|from| async move {
@@ -61,6 +61,11 @@ impl Provider for Function {
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
             .await
+    }
+
+    fn seek(&self, it: &ResourceView<'_>, scope: &Scope, search: &mut Search) {
+        let made = generated_name(scope, it.logical_id);
+        search.functions.extend(it.name.filter(|name| *name == made).map(str::to_owned));
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {

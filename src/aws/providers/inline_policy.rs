@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{Context, Provider, ResourceError, Sought};
+use super::{Context, Provider, ResourceError, Search, Sought};
 use crate::aws::client::Aws;
 use crate::core::types::inline_policy::{InlinePolicy, Props, live};
 use crate::core::types::role::Policy;
-use crate::core::types::{Created, Live, Want, role};
+use crate::core::types::{Created, Live, ResourceView, Want, role};
+use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for InlinePolicy {
@@ -31,6 +32,11 @@ impl Provider for InlinePolicy {
             }
         }
         Ok(found.iter().map(|(id, props)| Live { logical_id: Some((*id).clone()), ..live(props) }).collect())
+    }
+
+    fn seek(&self, it: &ResourceView<'_>, _: &Scope, search: &mut Search) {
+        let key = |role: &str| (role.to_owned(), it.text("PolicyName").to_owned());
+        search.inline_policies.extend(it.texts("Roles").map(|role| (key(role), it.logical_id.to_owned())));
     }
 
     async fn find(&self, _: Context<'_>, _: &Want) -> Result<Option<Live>, ResourceError> {

@@ -1,5 +1,7 @@
 //! Reads and writes `AWS::Logs::LogGroup`.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -22,6 +24,10 @@ impl Provider for LogGroup {
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
             .await
+    }
+
+    fn settle_reading(&self, found: &mut Vec<Live>, scope: &Scope, search: &Search) {
+        settle_owners(found, scope, search);
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
@@ -189,4 +195,46 @@ async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), R
 fn created(scope: &Scope, name: &str) -> Created {
     let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), format!("{}:*", arn(scope, name)))];
     Created { physical_id: name.to_owned(), attributes: attributes.into() }
+}
+
+/// Settles whose the log groups without tags are that Lambda made: whose the function is. Where there is no function any
+/// more, it must have been the stack's: an earlier reading has seen it, or its name is one that only wschat gives, for this
+/// stack. Leaves out all others' functions and their groups but those that the template wants, and groups that merely look
+/// like the stack's, which are in doubt.
+fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
+    let functions: BTreeMap<String, Owner> = found
+        .iter()
+        .filter(|live| live.type_name == function::TYPE)
+        .map(|live| (live.physical_id.clone(), live.owner.clone()))
+        .collect();
+    let mut untagged: BTreeMap<String, String> = BTreeMap::new();
+    found.retain_mut(|live| {
+        let Some(name) = function_of(live).map(str::to_owned) else {
+            return live.type_name != function::TYPE
+                || live.owner == Owner::Stack
+                || search.wants(function::TYPE, &live.physical_id);
+        };
+        let wanted = search.wants(TYPE, &live.physical_id);
+        match functions.get(&name) {
+            Some(Owner::Stack) => {
+                live.owner = Owner::Stack;
+                untagged.insert(name, live.physical_id.clone());
+                true
+            }
+            Some(Owner::Other(owner)) => {
+                live.owner = Owner::Other(owner.clone());
+                wanted
+            }
+            None if search.functions.contains(&name) || function::is_generated_name(scope, &name) => {
+                live.owner = Owner::Stack;
+                true
+            }
+            None => wanted || tags::is_generated_name(&scope.stack, &name),
+        }
+    });
+    for live in found.iter_mut().filter(|live| live.type_name == function::TYPE) {
+        if let Some(group) = untagged.remove(&live.physical_id) {
+            live.attributes.insert(function::LOG_GROUP.to_owned(), group);
+        }
+    }
 }

@@ -12,9 +12,12 @@ use tokio::time::Instant;
 use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
 use crate::aws::client::{Aws, Call, CallError, Meaning};
 use crate::core::iam::document::Document;
-use crate::core::types::managed_policy::{ENTITIES, Entity, ManagedPolicy, Props, TYPE, VERSIONS, arn, holders};
+use crate::core::types::managed_policy::{
+    ENTITIES, Entity, ManagedPolicy, Props, TYPE, VERSIONS, arn, holders, settle_holders,
+};
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Live, Owner, Want, tags, to_value};
+use crate::core::types::{Created, Live, Owner, ResourceView, Want, tags, to_value};
+use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for ManagedPolicy {
@@ -48,6 +51,15 @@ impl Provider for ManagedPolicy {
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
             .await
+    }
+
+    fn seek(&self, it: &ResourceView<'_>, scope: &Scope, search: &mut Search) {
+        let arn = arn(scope, it.properties["Path"].as_str(), it.name.unwrap_or_default());
+        search.attachments.extend(it.texts("Roles").map(|role| (role.to_owned(), arn.clone())));
+    }
+
+    fn settle_reading(&self, found: &mut Vec<Live>, _: &Scope, _: &Search) {
+        settle_holders(found);
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {

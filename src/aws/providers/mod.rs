@@ -4,7 +4,7 @@
 
 pub mod account;
 mod alias;
-pub mod api;
+mod api;
 mod authorizer;
 mod deployment;
 mod foreign_permission;
@@ -30,7 +30,8 @@ use bytes::Bytes;
 
 use super::client::{Aws, CallError, Meaning};
 use crate::core::iam::document::Document;
-use crate::core::types::{Created, Kind, Live, PropertyError, Want};
+use crate::core::types::{Created, Kind, Live, PropertyError, ResourceView, Want};
+use crate::core::words::Scope;
 
 /// What reads and writes each type.
 pub static PROVIDERS: &[&dyn Provider] = &[
@@ -120,6 +121,13 @@ pub trait Provider: Kind {
     /// # Errors
     /// When AWS cannot be read.
     async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError>;
+
+    /// Adds to what a reading looks for what it takes to find a desired resource (its name is among that already).
+    fn seek(&self, _it: &ResourceView<'_>, _scope: &Scope, _search: &mut Search) {}
+
+    /// Settles in a whole reading what a single resource does not tell: whose it is, who uses it. Leaves out what `list` had
+    /// to give for that and what is not the stack's.
+    fn settle_reading(&self, _found: &mut Vec<Live>, _scope: &Scope, _search: &Search) {}
 
     /// Looks again for one resource, after a create whose answer was lost or that was told "already exists".
     ///

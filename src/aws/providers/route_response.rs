@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
 use super::route::cleared;
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
+use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
 use crate::aws::client::{Aws, Call};
 use crate::core::types::route_response::{Props, RouteResponse, TYPE};
-use crate::core::types::{Created, Kind, Live, Want, to_value};
+use crate::core::types::{Created, Kind, Live, ResourceView, Want, to_value};
+use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for RouteResponse {
@@ -19,6 +20,10 @@ impl Provider for RouteResponse {
         });
         let routes = selecting.map(|route| list(aws, route.parent.as_deref().unwrap_or_default(), &route.physical_id));
         Ok(futures_util::future::try_join_all(routes).await?.into_iter().flatten().collect())
+    }
+
+    fn seek(&self, _: &ResourceView<'_>, _: &Scope, search: &mut Search) {
+        search.route_responses = true;
     }
 
     async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {

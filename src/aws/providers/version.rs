@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use aws_sdk_lambda::types as sdk;
 use serde_json::{Value, json};
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
+use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
 use crate::aws::client::{Aws, Call};
 use crate::core::types::deployment::FREEZES;
 use crate::core::types::version::{DESCRIPTION, Props, TYPE, Version, words};
-use crate::core::types::{Created, Live, Want, function, mark};
+use crate::core::types::{Created, Live, ResourceView, Want, function, mark};
 use crate::core::words::Scope;
 
 #[async_trait]
@@ -18,6 +18,10 @@ impl Provider for Version {
         let functions = parents.iter().filter(|parent| super::function::has_versions(parent, search));
         let versions = functions.map(|function| list(aws, &function.physical_id));
         Ok(futures_util::future::try_join_all(versions).await?.into_iter().flatten().collect())
+    }
+
+    fn seek(&self, _: &ResourceView<'_>, _: &Scope, search: &mut Search) {
+        search.versions = true;
     }
 
     async fn find(&self, _: Context<'_>, _: &Want) -> Result<Option<Live>, ResourceError> {

@@ -10,7 +10,7 @@ use crate::core::words::{Path, Problem};
 pub fn logging(scene: &Scene<'_>) -> Vec<Problem> {
     let logging = scene
         .of(stage::TYPE)
-        .filter_map(|stage| Some(stage.path.key("Properties").join(&stage::logs_by(&stage.properties)?)));
+        .filter_map(|stage| Some(stage.path.key("Properties").join(&stage.kind.logs_by(&stage.properties)?)));
     logging
         .filter(|path| !scene.problems.iter().any(|problem| problem.path.is_above(path)))
         .map(|path| {

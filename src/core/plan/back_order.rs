@@ -11,7 +11,6 @@
 //! Then what the run made goes: users before what they use.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use super::cycles::{places, reached};
 use super::order::gone_before;
@@ -62,7 +61,7 @@ pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
         }
     }
     for index in (0..back.steps.len()).filter(|index| goes(*index)) {
-        let first: BTreeSet<&str> = gone_before(back.steps[index].type_name).iter().copied().collect();
+        let first = gone_before(back.steps[index].type_name);
         let others = (0..back.steps.len()).filter(|other| goes(*other));
         edges.extend(others.filter(|other| first.contains(back.steps[*other].type_name)).map(|other| (index, other)));
     }

@@ -2,20 +2,7 @@
 
 use serde_json::Value;
 
-use crate::core::types::Kind;
-
-/// One property that differs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// `Environment.Variables.table`.
-    pub property: String,
-    /// What AWS has; `None` where it has nothing.
-    pub old: Option<Value>,
-    /// What the template wants; tokens where AWS has not minted it yet.
-    pub new: Option<Value>,
-    /// Whether AWS cannot change it on an existing resource.
-    pub create_only: bool,
-}
+use crate::core::types::{Change, Kind};
 
 /// What to change to turn `old` into `new`.
 pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
@@ -23,8 +10,7 @@ pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
     compare(String::new(), Some(old), Some(new), &mut found);
     found.retain(|change| !(change.new.is_none() && kind.any_if_absent().contains(&change.property.as_str())));
     for change in &mut found {
-        let top = change.property.split('.').next().unwrap_or_default();
-        change.create_only = kind.create_only().contains(&top);
+        change.create_only = kind.create_only().contains(&change.top());
     }
     found
 }

@@ -29,73 +29,23 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use diff::Change;
 pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
 pub use undo::{Did, Undo, believed, undo};
 
-use crate::core::types::Kind;
-use crate::core::types::deployment::FREEZES;
-use crate::core::types::{self, Live, Want, deployment, foreign_permission, integration, mark, permission, version};
+use crate::core::types::{self, Held, Kind, Live, Part, PlanView, StepView, Want, mark};
+pub use crate::core::types::{Action, Change};
 use crate::core::words::Token;
 
 /// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
 pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
     let exists = old.as_object().is_some_and(|old| !old.is_empty());
-    if kind.type_name() == version::TYPE && exists {
-        // One that froze the same is the one, whatever it was called when it was published: nothing can change it.
-        return Vec::new();
-    }
     let mut changes = diff::changes(kind, old, new);
+    changes.retain(|change| kind.is_compared(&change.property, exists));
     // Whose something is, is worth no change where it did not say so before.
     changes.retain(|change| change.property != mark::PROPERTY || change.old.is_some());
-    // A deployment's digest says whether it froze the same; what it froze is not written anywhere in AWS.
-    changes.retain(|change| !change.property.starts_with(FREEZES) && change.property != deployment::DIGEST);
     changes
-}
-
-/// What happens to one resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    Keep,
-    Create,
-    Update,
-    /// Deleted and made again under the same name.
-    Replace,
-    Delete,
-    /// No longer wanted, and left where it is because its deletion policy says so.
-    Retain,
-}
-
-impl Action {
-    /// One character for the margin of a plan.
-    pub fn glyph(self) -> char {
-        match self {
-            Self::Keep => '=',
-            Self::Create => '+',
-            Self::Update => '~',
-            Self::Replace => '!',
-            Self::Delete => '-',
-            Self::Retain => '·',
-        }
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Replace => "replace",
-            Self::Delete => "delete",
-            Self::Retain => "retain",
-        }
-    }
-
-    /// Whether anything is called that changes something.
-    pub fn acts(self) -> bool {
-        !matches!(self, Self::Keep | Self::Retain)
-    }
 }
 
 /// One resource's part in a plan.
@@ -157,6 +107,24 @@ impl Step {
     /// The step's type; `None` for one that is not registered, of which no step is made.
     pub fn kind(&self) -> Option<&'static dyn Kind> {
         types::kind(self.type_name)
+    }
+
+    /// The part of its type where clients are served.
+    pub fn part(&self) -> Part {
+        self.kind().map_or(Part::Other, |kind| kind.part())
+    }
+
+    /// The step as the types see it.
+    fn view(&self) -> StepView<'_> {
+        StepView {
+            action: self.action,
+            type_name: self.type_name,
+            name: &self.name,
+            physical_id: self.physical_id.as_deref(),
+            changes: &self.changes,
+            desired: self.want.as_ref().map(|want| &want.properties),
+            live: self.live.as_ref(),
+        }
     }
 
     /// Why this happens, in any case.
@@ -224,12 +192,16 @@ impl Plan {
     /// The steps that take something away or interrupt it. What a changed resource leaves behind, and what nothing
     /// serves any more, is not missed.
     pub fn destructive(&self) -> impl Iterator<Item = &Step> {
-        let left_behind =
-            [deployment::TYPE, foreign_permission::TYPE, integration::TYPE, permission::TYPE, version::TYPE];
         self.steps
             .iter()
             .filter(|step| matches!(step.action, Action::Delete | Action::Replace))
-            .filter(move |step| !left_behind.contains(&step.type_name))
+            .filter(|step| !step.kind().is_some_and(|kind| kind.is_left_behind()))
+    }
+}
+
+impl PlanView for Plan {
+    fn steps(&self) -> Box<dyn Iterator<Item = StepView<'_>> + '_> {
+        Box::new(self.steps.iter().map(Step::view))
     }
 }
 
@@ -245,12 +217,14 @@ pub enum PlanError {
     )]
     DataLoss { logical_id: String, name: String, properties: String },
     #[error(
-        "the managed policy {name} ({arn}) cannot be deleted: {} {} it, and {} not this stack's\n  take it from there first, as in: aws iam detach-role-policy --role-name ROLE --policy-arn {arn}",
-        .by.join(", "),
-        if .by.len() == 1 { "uses" } else { "use" },
-        if .by.len() == 1 { "is" } else { "are" }
+        "the {noun} {name} ({}) cannot be deleted: {} {} it, and {} not this stack's\n  take it from there first, as in: {}",
+        .held.arn,
+        .held.by.join(", "),
+        if .held.by.len() == 1 { "uses" } else { "use" },
+        if .held.by.len() == 1 { "is" } else { "are" },
+        .held.release
     )]
-    InUse { name: String, arn: String, by: Vec<String> },
+    InUse { noun: &'static str, name: String, held: Held },
     #[error(
         "{name} permits to invoke the function {function}, which the template no longer describes and this plan deletes\n  remove {name}, too, or keep the function in the template"
     )]

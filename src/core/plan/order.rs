@@ -2,14 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::cycles::reaches;
 use super::{Action, Plan, serving};
 use crate::core::stack::{Resource, Stack};
-use crate::core::types::{
-    self, deployment, function, inline_policy, integration, managed_policy, route, route_response,
-};
+use crate::core::types::{self, Part, mark, texts};
 
 /// Puts the order into a plan.
 pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
@@ -17,19 +13,19 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
         ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
     };
-    let of_policies =
-        |resource: &&Resource| [inline_policy::TYPE, managed_policy::TYPE].contains(&resource.kind.type_name());
-    let apart: Vec<&Resource> = stack.resources.values().filter(of_policies).collect();
+    let apart: Vec<&Resource> =
+        stack.resources.values().filter(|resource| resource.kind.part() == Part::Policy).collect();
     for resource in stack.resources.values() {
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         plan.steps[index].after = acting(&resource.hard);
         plan.steps[index].if_refused = acting(&resource.soft);
     }
-    for resource in stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE) {
+    for resource in stack.resources.values() {
+        let Some(role) = resource.kind.runs_as(&resource.properties) else { continue };
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         // A function first run right after its policies came may keep credentials without them for minutes. Where the
         // policy itself waits for the function, maybe through other functions and their policies, there is no helping it.
-        for policy in policies_of(&apart, resource).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]) {
+        for policy in policies_of(&apart, role).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]) {
             if !reaches(policy, index, |step| plan.steps[step].after.iter().copied()) {
                 plan.steps[index].after.insert(policy);
             }
@@ -39,14 +35,14 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     // A snapshot is taken when what shall not be in it is gone.
     let before_snapshot: BTreeSet<usize> = (0..plan.steps.len())
         .filter(|index| plan.steps[*index].action == Action::Delete)
-        .filter(|index| [route::TYPE, route_response::TYPE].contains(&plan.steps[*index].type_name))
+        .filter(|index| plan.steps[*index].part() == Part::Route)
         .collect();
     let made: BTreeSet<usize> = (0..plan.steps.len())
         .filter(|index| matches!(plan.steps[*index].action, Action::Create | Action::Update | Action::Replace))
         .collect();
     for index in 0..plan.steps.len() {
         let step = &mut plan.steps[index];
-        if step.type_name == deployment::TYPE && step.action == Action::Create {
+        if step.part() == Part::Snapshot && step.action == Action::Create {
             step.after.extend(&before_snapshot);
         }
         // What goes, goes when nothing uses it any more: when all that takes its place is there.
@@ -59,19 +55,24 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     plan.break_soft_cycles();
 }
 
-/// Lets routes that call nothing wait for an integration of their API, where one is made. An integration says whose it is and
-/// a route cannot; so an API that a run which ended early leaves is known by the first that is in it.
+/// Lets routes that call nothing wait for something in their API that is made and says whose it is, since a route cannot; so
+/// an API that a run which ended early leaves is known by the first that is in it.
 fn marked_first(plan: &mut Plan) {
-    let api = |step: &super::Step| step.want.as_ref().map(|want| want.properties["ApiId"].clone());
+    let inside = |step: &super::Step| {
+        let parent = step.kind().and_then(|kind| kind.parent());
+        parent.zip(step.want.as_ref().map(|want| want.properties["ApiId"].clone()))
+    };
+    let is_marked = |step: &super::Step| step.kind().is_some_and(|kind| kind.internal().contains(&mark::PROPERTY));
     for route in 0..plan.steps.len() {
         let step = &plan.steps[route];
         let calls_nothing = step.want.as_ref().is_some_and(|want| want.properties["Target"].is_null());
-        if step.type_name != route::TYPE || step.action != Action::Create || !calls_nothing {
+        if step.part() != Part::Route || step.action != Action::Create || !calls_nothing {
             continue;
         }
-        let first = plan.steps.iter().position(|other| {
-            other.type_name == integration::TYPE && other.action == Action::Create && api(other) == api(step)
-        });
+        let first = plan
+            .steps
+            .iter()
+            .position(|other| other.action == Action::Create && is_marked(other) && inside(other) == inside(step));
         let after = |step: usize| plan.steps[step].after.iter().copied();
         if let Some(first) = first.filter(|first| !reaches(*first, route, after)) {
             plan.steps[route].after.insert(first);
@@ -79,19 +80,18 @@ fn marked_first(plan: &mut Plan) {
     }
 }
 
-/// The policies that stand apart from the role that a function has.
-fn policies_of<'a>(apart: &'a [&Resource], function: &'a Resource) -> impl Iterator<Item = &'a String> {
-    let role = function.properties["Role"].as_str().unwrap_or_default();
-    let on_role = move |policy: &&&Resource| {
-        let roles = policy.properties["Roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        roles.into_iter().any(|name| role.ends_with(&format!("/{name}")))
-    };
+/// The policies that stand apart from a role, by its ARN.
+fn policies_of<'a>(apart: &'a [&Resource], role: &'a str) -> impl Iterator<Item = &'a String> {
+    let on_role =
+        move |policy: &&&Resource| texts(&policy.properties["Roles"]).any(|name| role.ends_with(&format!("/{name}")));
     apart.iter().filter(on_role).map(|policy| &policy.logical_id)
 }
 
 /// Types whose resources must be gone before one of this type is deleted.
-pub(super) fn gone_before(type_name: &str) -> &'static [&'static str] {
-    types::kind(type_name).map_or(&[], |kind| kind.goes_after())
+pub(super) fn gone_before(type_name: &str) -> BTreeSet<&'static str> {
+    let told = types::kind(type_name).map_or(&[][..], |kind| kind.goes_after());
+    let others = types::TYPES.iter().filter(|kind| kind.goes_before().contains(&type_name));
+    told.iter().copied().chain(others.map(|kind| kind.type_name())).collect()
 }
 
 /// Puts the order of what goes into a plan.

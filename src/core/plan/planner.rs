@@ -7,12 +7,7 @@ use serde_json::{Value, json};
 use super::order::{order, order_deletes};
 use super::{Action, Options, Plan, PlanError, Step, changes};
 use crate::core::stack::{Resource, Stack};
-use crate::core::types::Kind;
-use crate::core::types::deployment::FREEZES;
-use crate::core::types::{
-    self, Health, Live, Owner, Want, alias, authorizer, deployment, foreign_permission, function, integration,
-    log_group, managed_policy, mark, route, route_response, tags, version,
-};
+use crate::core::types::{self, Health, Kind, Live, Owner, Planning, ResourceView, StackView, Want, tags};
 use crate::core::words::{DeletionPolicy, Token};
 
 /// The plan that turns `live` into `stack`.
@@ -66,25 +61,21 @@ pub fn teardown(live: &[Live]) -> Plan {
 /// What a plan would delete or make anew although others use it.
 pub fn in_use(plan: &Plan) -> Vec<PlanError> {
     let going = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete | Action::Replace));
-    let used = going.filter_map(|step| {
-        let live = step.live.as_ref().filter(|live| live.type_name == managed_policy::TYPE)?;
-        let by = managed_policy::holders(live)?.others;
-        let arn = live.attributes.get("Ref").cloned().unwrap_or_default();
-        (!by.is_empty()).then(|| PlanError::InUse { name: step.name.clone(), arn, by: by.into_iter().collect() })
+    let held = going.filter_map(|step| {
+        let kind = step.kind()?;
+        let held = kind.held(step.live.as_ref()?)?;
+        Some(PlanError::InUse { noun: kind.noun(), name: step.name.clone(), held })
     });
-    used.collect()
+    held.collect()
 }
 
 /// Permissions on functions that the template does not describe any more, and that the plan deletes for that.
 fn permitted_and_deleted(plan: &Plan) -> Vec<PlanError> {
-    let going = |name: &str| {
-        let deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
-        deletes.into_iter().any(|step| step.type_name == function::TYPE && step.physical_id.as_deref() == Some(name))
-    };
-    let found = plan.steps.iter().filter(|step| step.type_name == foreign_permission::TYPE).filter_map(|step| {
-        let given = step.want.as_ref()?.properties["FunctionName"].as_str()?;
-        let function = function::name_and_qualifier(given).0;
-        going(function).then(|| PlanError::Permitted { name: step.name.clone(), function: function.to_owned() })
+    let found = plan.steps.iter().filter_map(|step| {
+        let (type_name, id) = step.kind()?.outside(&step.want.as_ref()?.properties)?;
+        let mut deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
+        let goes = deletes.any(|step| step.type_name == type_name && step.physical_id.as_deref() == Some(id));
+        goes.then(|| PlanError::Permitted { name: step.name.clone(), function: id.to_owned() })
     });
     found.collect()
 }
@@ -114,7 +105,7 @@ impl Planner<'_> {
         };
         let live = &self.live[index];
         if let Owner::Other(owner) = &live.owner {
-            let called = live.properties["Name"].as_str().filter(|_| kind.type_name() == types::api::TYPE);
+            let called = kind.known_by().and_then(|property| live.properties[property].as_str());
             self.errors.push(PlanError::Foreign {
                 type_name: kind.type_name(),
                 logical_id: resource.logical_id.clone(),
@@ -238,77 +229,9 @@ impl Planner<'_> {
                 properties["Tags"][key] = Value::from(value);
             }
         }
-        if [version::TYPE, alias::TYPE].contains(&kind.type_name()) {
-            let mark = mark::of(&resource.logical_id, resource.deletion_policy);
-            properties[mark::PROPERTY] = Value::from(mark);
-        }
-        if kind.type_name() == foreign_permission::TYPE {
-            properties[foreign_permission::POLICY] = Value::from(resource.deletion_policy.as_str());
-        }
-        if kind.type_name() == integration::TYPE {
-            // It goes with its API, whatever its own policy.
-            properties[mark::PROPERTY] = Value::from(mark::of(&resource.logical_id, DeletionPolicy::Delete));
-        }
-        if kind.type_name() == version::TYPE
-            && let Some((function, kind)) = self.published(resource)
-        {
-            let function = self.wanted(function, kind).properties;
-            properties[FREEZES] = function::frozen(&function);
-            if properties["Description"].as_str().is_none_or(str::is_empty) {
-                let inherited = function["Description"].as_str().unwrap_or_default();
-                properties[FREEZES][version::DESCRIPTION] = Value::from(inherited);
-            }
-        }
-        if kind.type_name() == function::TYPE {
-            let name = resource.name.as_deref();
-            let has_versions = |other: &Resource| {
-                [version::TYPE, alias::TYPE].contains(&other.kind.type_name())
-                    && other.properties["FunctionName"].as_str() == name
-            };
-            if self.stack.resources.values().any(has_versions) {
-                properties["Tags"][tags::VERSIONS] = Value::from("true");
-            }
-            match self.options.code.get(&resource.logical_id) {
-                Some(digest) => properties["CodeSha256"] = Value::from(digest.as_str()),
-                // No code was built: what is there is as good as any.
-                None => {
-                    let mut functions = self.of_type(kind).map(|index| &self.live[index]);
-                    let live = functions.find(|live| Some(&live.physical_id) == resource.name.as_ref());
-                    if let Some(digest) = live.and_then(|live| live.properties.get("CodeSha256")) {
-                        properties["CodeSha256"] = digest.clone();
-                    }
-                }
-            }
-        }
-        if kind.type_name() == deployment::TYPE {
-            properties[FREEZES] = self.frozen(resource);
-        }
+        kind.complete(&resource.view(), &mut properties, self);
         let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
         Want { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
-    }
-
-    /// The function that a version is of.
-    fn published(&self, version: &Resource) -> Option<(&Resource, &'static dyn Kind)> {
-        let name = version.properties["FunctionName"].as_str();
-        let is_it = |other: &&Resource| other.kind.type_name() == function::TYPE && other.name.as_deref() == name;
-        self.stack.resources.values().find(is_it).zip(types::kind(function::TYPE))
-    }
-
-    /// What a deployment freezes: all it waits for, as those are to be.
-    fn frozen(&self, resource: &Resource) -> Value {
-        let api = &resource.properties["ApiId"];
-        let below = |other: &&Resource| {
-            [route::TYPE, integration::TYPE, route_response::TYPE, authorizer::TYPE].contains(&other.kind.type_name())
-                && other.properties["ApiId"] == *api
-        };
-        let selection = self
-            .stack
-            .resources
-            .values()
-            .find(|other| api.as_str() == Some(&Token::text(&other.logical_id, "Ref")))
-            .map(|api| api.properties["RouteSelectionExpression"].clone());
-        let parts = self.stack.resources.values().filter(below).map(|part| part.properties.clone());
-        json!([selection, parts.collect::<Vec<_>>()])
     }
 
     /// Indexes of what is there of a type.
@@ -321,33 +244,17 @@ impl Planner<'_> {
             .of_type(kind)
             .filter(|index| !self.taken.contains(index))
             .filter(|index| !self.live[*index].is_leaving() && kind.is(want, &self.live[*index]));
-        // Only of these two may several fit, and one better than another.
-        if ![types::api::TYPE, integration::TYPE].contains(&kind.type_name()) {
+        if kind.naming().is_some() || !kind.unique_by().is_empty() {
             return fitting.next();
         }
         let mut candidates: Vec<usize> = fitting.collect();
         // One of others stands in the way only where there is none of ours.
         candidates.sort_by_key(|index| self.live[*index].owner != Owner::Stack);
-        // Integrations of equal content are told apart by the routes that use them.
-        let used = || {
-            let token = Token::text(&want.logical_id, "Ref");
-            let uses = self.stack.resources.values().filter(|resource| {
-                resource.kind.type_name() == route::TYPE
-                    && resource.properties["Target"].as_str().is_some_and(|target| target.contains(&token))
-            });
-            let keys: Vec<&Value> = uses.map(|route| &route.properties["RouteKey"]).collect();
-            let targets: Vec<&str> = self
-                .live
-                .iter()
-                .filter(|live| live.type_name == route::TYPE && keys.contains(&&live.properties["RouteKey"]))
-                .filter_map(|live| live.properties["Target"].as_str()?.strip_prefix("integrations/"))
-                .collect();
-            candidates.iter().copied().find(|index| targets.contains(&self.live[*index].physical_id.as_str()))
-        };
-        if kind.type_name() == integration::TYPE && candidates.len() > 1 {
-            return used().or_else(|| candidates.first().copied());
+        if candidates.len() < 2 {
+            return candidates.first().copied();
         }
-        candidates.first().copied()
+        let several: Vec<&Live> = candidates.iter().map(|index| &self.live[*index]).collect();
+        candidates.get(kind.choose(want, &several, self)).copied()
     }
 
     /// Plans what is there and not wanted.
@@ -356,12 +263,11 @@ impl Planner<'_> {
             let live = &self.live[index];
             !self.taken.contains(&index) && live.owner == Owner::Stack && !live.is_leaving()
         };
-        let functions: BTreeSet<&str> = self
+        let byproducts: BTreeSet<(&str, String)> = self
             .stack
             .resources
             .values()
-            .filter(|resource| resource.kind.type_name() == function::TYPE)
-            .filter_map(|resource| resource.name.as_deref())
+            .filter_map(|resource| resource.kind.byproduct(resource.name.as_deref()?))
             .collect();
         let gone: BTreeSet<(&str, &str)> = (0..self.live.len())
             .filter(|index| leaves(*index))
@@ -377,20 +283,13 @@ impl Planner<'_> {
             if goes_with_parent {
                 continue;
             }
-            // Lambda made it for a function that stays.
-            let made_by_lambda = live.logical_id.is_none()
-                && live.type_name == log_group::TYPE
-                && live.physical_id.strip_prefix(log_group::LAMBDA).is_some_and(|name| functions.contains(name));
-            let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
-            // Versions and aliases made by hand are somebody's own: nothing else of the stack is served by them.
-            let by_hand = [version::TYPE, alias::TYPE].contains(&live.type_name) && live.logical_id.is_none();
-            // Older versions that shall stay are no news in any plan.
-            let older = live.type_name == version::TYPE
-                && (live.deletion_policy != DeletionPolicy::Delete
-                    || wanted.is_some_and(|wanted| wanted.update_replace_policy != DeletionPolicy::Delete));
-            if made_by_lambda || by_hand || older {
+            // AWS made it for something that stays.
+            let is_byproduct =
+                live.logical_id.is_none() && byproducts.contains(&(live.type_name, live.physical_id.clone()));
+            if is_byproduct || kind.is_some_and(|kind| kind.is_left_alone(live, &self.stack.resources)) {
                 continue;
             }
+            let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
             let still_wanted = wanted.is_some();
             let reason = if still_wanted {
                 "replaced by a new one"
@@ -406,6 +305,32 @@ impl Planner<'_> {
             steps.push(step);
         }
         self.plan.steps.extend(steps);
+    }
+}
+
+impl StackView for Planner<'_> {
+    fn resources(&self) -> Box<dyn Iterator<Item = ResourceView<'_>> + '_> {
+        self.stack.resources.resources()
+    }
+
+    fn get(&self, logical_id: &str) -> Option<ResourceView<'_>> {
+        StackView::get(&self.stack.resources, logical_id)
+    }
+}
+
+impl Planning for Planner<'_> {
+    fn completed(&self, it: &ResourceView<'_>) -> Value {
+        let resource = self.stack.resources.get(it.logical_id);
+        resource.map(|resource| self.wanted(resource, resource.kind).properties).unwrap_or_default()
+    }
+
+    fn code(&self, logical_id: &str) -> Option<&str> {
+        self.options.code.get(logical_id).map(String::as_str)
+    }
+
+    fn live<'a>(&'a self, type_name: &str) -> Box<dyn Iterator<Item = &'a Live> + 'a> {
+        let found = self.by_type.get(type_name).into_iter().flatten();
+        Box::new(found.map(|index| &self.live[*index]))
     }
 }
 

@@ -15,23 +15,12 @@ use serde_json::{Value, json};
 
 use super::{Action, Drain, Plan, Step, widening};
 use crate::core::stack::Stack;
-use crate::core::types::{
-    Live, alias, authorizer, foreign_permission, function, inline_policy, integration, managed_policy, permission,
-    role, route, route_response, stage, table, version,
-};
-
-/// How long API Gateway waits for an integration at most, in milliseconds. Nothing is written about authorizers of
-/// WebSocket APIs; they are taken to be given no more.
-/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>
-const LONGEST: u64 = 29_000;
-
-/// How long a function may take to start before its own timeout begins, in milliseconds.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
-const INIT: u64 = 10_000;
+use crate::core::types::serving::{filled, follows, words};
+use crate::core::types::{Kind, Live, Part, kind, texts};
 
 /// Adds to a plan what it takes to change a stack that is in use. It must be in order otherwise.
 pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
-    if !plan.steps.iter().any(|step| step.type_name == stage::TYPE && step.live.is_some()) {
+    if !plan.steps.iter().any(|step| step.part() == Part::Entry && step.live.is_some()) {
         return;
     }
     keep_on_leaving_roles(plan);
@@ -42,27 +31,24 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     let made: Vec<usize> = (0..edges.plan.steps.len()).filter(|index| is_made(&edges.plan.steps[*index])).collect();
     for (id, index) in step_of {
         let step = &edges.plan.steps[*index];
-        let with_permissions = match step.type_name {
+        let with_permissions = match step.part() {
             // What an update in place leads to, it leads to at once.
-            function::TYPE | alias::TYPE if step.action == Action::Update => false,
-            authorizer::TYPE if step.action == Action::Update => true,
+            Part::Invoked if step.action == Action::Update => false,
+            Part::Caller if step.action == Action::Update => true,
             // What takes a right away waits for what gives it in another place, and for what is used in the place of what
             // may not be used any more.
-            role::TYPE | inline_policy::TYPE | managed_policy::TYPE if !widening::narrowed(step).is_empty() => false,
+            _ if !widening::narrowed(step).is_empty() => false,
             _ => continue,
         };
-        let targets = links.steps(id, with_permissions, |type_name| !is_of_gateway(type_name));
+        let targets = links.steps(id, with_permissions, |part| !part.is_of_gateway());
         edges.wait(*index, targets.into_iter().filter(|step| made.contains(step)), true);
     }
     let following = following(edges.plan);
-    let follows = |step: &Step, types: &[&str]| types.contains(&step.type_name) && following.contains(api_of(step));
-    let routes: BTreeSet<usize> = made
-        .iter()
-        .copied()
-        .filter(|index| follows(&edges.plan.steps[*index], &[route::TYPE, route_response::TYPE]))
-        .collect();
+    let is_served_at_once = |step: &Step| step.part() == Part::Route && following.contains(step.view().api());
+    let routes: BTreeSet<usize> =
+        made.iter().copied().filter(|index| is_served_at_once(&edges.plan.steps[*index])).collect();
     let stages: BTreeSet<usize> =
-        made.iter().copied().filter(|index| edges.plan.steps[*index].type_name == stage::TYPE).collect();
+        made.iter().copied().filter(|index| edges.plan.steps[*index].part() == Part::Entry).collect();
     let moving: Vec<usize> =
         stages.iter().copied().filter(|index| edges.plan.steps[*index].action == Action::Update).collect();
     // A stage that follows its API serves a route as soon as it is made or changed; one that points to a deployment
@@ -75,13 +61,13 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
         edges.wait(*index, made.iter().copied().filter(|other| !stages.contains(other)), false);
     }
     for (id, index) in step_of.iter().filter(|(_, index)| routes.contains(index) || moving.contains(index)) {
-        let targets = links.steps(id, true, |type_name| type_name != stage::TYPE);
+        let targets = links.steps(id, true, |part| part != Part::Entry);
         edges.cannot_wait(*index, targets.into_iter().filter(|step| made.contains(step)));
     }
     // There, a route that goes is gone at once, too: when others can take its messages.
     let leaving: Vec<usize> = (0..edges.plan.steps.len())
         .filter(|index| edges.plan.steps[*index].action == Action::Delete)
-        .filter(|index| follows(&edges.plan.steps[*index], &[route::TYPE, route_response::TYPE]))
+        .filter(|index| is_served_at_once(&edges.plan.steps[*index]))
         .collect();
     for index in &leaving {
         edges.wait(*index, made.iter().copied(), false);
@@ -89,62 +75,14 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     drain(&mut edges, &drained, &routes, &leaving);
 }
 
-/// Whether a message that API Gateway takes for this plan's stack may run what `function` names: a function, or
-/// `FUNCTION:ALIAS`. `then`: after the plan is carried out, not before.
-pub(super) fn is_invoked(plan: &Plan, function: &str, then: bool) -> bool {
-    let of = |types: &'static [&'static str]| {
-        plan.steps.iter().filter(|step| types.contains(&step.type_name)).filter_map(move |step| match then {
-            true => Some(&step.want.as_ref()?.properties),
-            false => Some(&step.live.as_ref()?.properties),
-        })
-    };
-    let invokes = |uri: &str| {
-        let invoked = uri.rsplit_once(":function:").map_or(uri, |(_, invoked)| invoked);
-        invoked.split('/').next() == Some(function)
-    };
-    of(&[integration::TYPE, authorizer::TYPE])
-        .filter_map(|properties| properties["IntegrationUri"].as_str().or(properties["AuthorizerUri"].as_str()))
-        .any(|uri| invokes(uri) || of(&[stage::TYPE]).any(|stage| invokes(&filled(uri, stage))))
-}
-
-/// A text with a stage's variables in their places.
-fn filled(text: &str, stage: &Value) -> String {
-    let variables = stage["StageVariables"].as_object().into_iter().flatten();
-    variables
-        .filter_map(|(name, value)| Some((name, value.as_str()?)))
-        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{stageVariables.{name}}}"), value))
-}
-
-/// Whether API Gateway is whom a permission is for.
-pub(super) fn is_for_gateway(permission: &Value) -> bool {
-    let principal = permission["Principal"].as_str().unwrap_or_default();
-    principal == "*" || principal.starts_with("apigateway.")
-}
-
-/// Whether every change of an API is served at once, because a stage of it has `AutoDeploy`.
-pub(super) fn is_followed(plan: &Plan, step: &Step) -> bool {
-    following(plan).contains(api_of(step))
-}
-
 fn is_made(step: &Step) -> bool {
     matches!(step.action, Action::Create | Action::Update | Action::Replace)
 }
 
-fn is_of_gateway(type_name: &str) -> bool {
-    type_name.starts_with("AWS::ApiGatewayV2::")
-}
-
-/// The id of the API that a part of it belongs to.
-fn api_of(step: &Step) -> &str {
-    let properties = step.want.as_ref().map(|want| &want.properties);
-    let properties = properties.or(step.live.as_ref().map(|live| &live.properties));
-    properties.and_then(|properties| properties["ApiId"].as_str()).unwrap_or_default()
-}
-
 /// The APIs that have a stage with `AutoDeploy`: whatever changes in them is served at once.
 fn following(plan: &Plan) -> BTreeSet<String> {
-    let stages = plan.steps.iter().filter(|step| step.type_name == stage::TYPE).filter_map(|step| step.live.as_ref());
-    stages.filter(|live| live.properties["AutoDeploy"] == true).filter_map(|live| live.parent.clone()).collect()
+    let stages = plan.steps.iter().filter(|step| step.part() == Part::Entry).filter_map(|step| step.live.as_ref());
+    stages.filter(|live| follows(live)).filter_map(|live| live.parent.clone()).collect()
 }
 
 /// A policy that moves with its functions from a role that goes to another one stays on the old role, which takes it along
@@ -153,11 +91,11 @@ fn keep_on_leaving_roles(plan: &mut Plan) {
     let going: BTreeSet<String> = plan
         .steps
         .iter()
-        .filter(|step| step.type_name == role::TYPE && step.action == Action::Delete)
+        .filter(|step| step.part() == Part::Role && step.action == Action::Delete)
         .filter_map(|step| step.physical_id.clone())
         .collect();
     for step in &mut plan.steps {
-        let is_policy = [inline_policy::TYPE, managed_policy::TYPE].contains(&step.type_name);
+        let is_policy = step.part() == Part::Policy;
         let (Some(live), Some(want)) = (&step.live, &mut step.want) else { continue };
         if is_policy && step.action == Action::Update {
             let roles = |of: &Value| -> BTreeSet<String> { texts(&of["Roles"]).map(str::to_owned).collect() };
@@ -175,9 +113,8 @@ fn needless(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
         let Some(&index) = step_of.get(id) else { continue };
         for (name, target) in resource.hard.iter().filter_map(|name| Some((name, step_of.get(name)?))) {
             let (step, of) = (&plan.steps[index], &plan.steps[*target]);
-            let by_id = [stage::TYPE, authorizer::TYPE].contains(&of.type_name) && resource.minted.contains(name);
-            let by_name =
-                of.type_name == role::TYPE && [inline_policy::TYPE, managed_policy::TYPE].contains(&step.type_name);
+            let by_id = matches!(of.part(), Part::Entry | Part::Caller) && resource.minted.contains(name);
+            let by_name = of.part() == Part::Role && step.part() == Part::Policy;
             if (by_id || by_name) && of.action == Action::Update {
                 plan.steps[index].after.remove(target);
             }
@@ -247,9 +184,9 @@ impl<'a> Links<'a> {
         let mut policies: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut permissions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for resource in stack.resources.values() {
-            let into = match resource.kind.type_name() {
-                inline_policy::TYPE | managed_policy::TYPE => &mut policies,
-                permission::TYPE => &mut permissions,
+            let into = match resource.kind.part() {
+                Part::Policy => &mut policies,
+                Part::Permission if resource.kind.within().is_some() => &mut permissions,
                 _ => continue,
             };
             for on in &resource.hard {
@@ -259,16 +196,16 @@ impl<'a> Links<'a> {
         Self { stack, step_of, policies, permissions }
     }
 
-    /// The steps of all that a resource leads to, through resources of types that are `passed` only.
-    fn steps(&self, id: &'a str, with_permissions: bool, passed: impl Fn(&str) -> bool) -> BTreeSet<usize> {
+    /// The steps of all that a resource leads to, through resources of parts that are `passed` only.
+    fn steps(&self, id: &'a str, with_permissions: bool, passed: impl Fn(Part) -> bool) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut ahead = vec![id];
         while let Some(at) = ahead.pop() {
             let Some(resource) = self.stack.resources.get(at).filter(|_| seen.insert(at)) else { continue };
-            let type_name = resource.kind.type_name();
+            let part = resource.kind.part();
             if at != id {
-                if !passed(type_name) {
+                if !passed(part) {
                     continue;
                 }
                 found.extend(self.step_of.get(at));
@@ -276,9 +213,9 @@ impl<'a> Links<'a> {
             ahead.extend(resource.hard.iter().chain(&resource.soft).map(String::as_str));
             let mut backwards =
                 |links: &BTreeMap<&'a str, Vec<&'a str>>| ahead.extend(links.get(at).into_iter().flatten());
-            match type_name {
-                role::TYPE => backwards(&self.policies),
-                function::TYPE | alias::TYPE if with_permissions => backwards(&self.permissions),
+            match part {
+                Part::Role => backwards(&self.policies),
+                Part::Invoked if with_permissions => backwards(&self.permissions),
                 _ => {}
             }
         }
@@ -295,11 +232,11 @@ fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSe
     }
     let moves = |index: &usize| {
         let step = &edges.plan.steps[*index];
-        match (step.type_name, step.action) {
-            (stage::TYPE | function::TYPE | alias::TYPE | authorizer::TYPE, Action::Update) => true,
+        match (step.part(), step.action) {
+            (Part::Entry | Part::Caller | Part::Invoked, Action::Update) => true,
             // That AWS has taken a permission does not mean that all of it knows.
-            (permission::TYPE | foreign_permission::TYPE, Action::Create) => {
-                step.want.as_ref().is_some_and(|want| is_for_gateway(&want.properties))
+            (Part::Permission, Action::Create) => {
+                step.kind().zip(step.want.as_ref()).is_some_and(|(kind, want)| kind.permits_gateway(&want.properties))
             }
             _ => routes.contains(index) || leaving.contains(index),
         }
@@ -329,6 +266,7 @@ fn drained(plan: &Plan) -> BTreeMap<usize, u64> {
 /// A live resource of a plan.
 struct Node<'a> {
     index: usize,
+    kind: &'static dyn Kind,
     live: &'a Live,
     /// All it says, but for tags.
     text: String,
@@ -336,22 +274,23 @@ struct Node<'a> {
 
 /// What the stages that there are lead to.
 struct Reached<'a> {
+    plan: &'a Plan,
     nodes: Vec<Node<'a>>,
     /// The APIs that have a stage which stays.
     apis: BTreeSet<&'a str>,
     /// Resources by their names.
     named: BTreeMap<&'a str, Vec<usize>>,
-    /// By a function's name what belongs to it, by a role's the policies that are given to it from their side.
+    /// By a resource's name what is used with it: what belongs to a function, the policies of a role.
     attached: BTreeMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Reached<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let lives =
-            || plan.steps.iter().enumerate().filter_map(|(index, step)| Some((index, step, step.live.as_ref()?)));
-        let stages: Vec<&Live> = lives()
-            .filter(|(_, step, _)| step.type_name == stage::TYPE && step.action != Action::Delete)
-            .map(|(_, _, live)| live)
+        let stages: Vec<&Live> = plan
+            .steps
+            .iter()
+            .filter(|step| step.part() == Part::Entry && step.action != Action::Delete)
+            .filter_map(|step| step.live.as_ref())
             .collect();
         let text = |live: &Live| {
             let mut properties = live.properties.clone();
@@ -361,35 +300,30 @@ impl<'a> Reached<'a> {
             let filled: String = of_api.map(|stage| filled(&plain, &stage.properties)).collect();
             plain + &filled
         };
-        let nodes: Vec<Node<'a>> = lives().map(|(index, _, live)| Node { index, live, text: text(live) }).collect();
+        let node = |(index, step): (usize, &'a Step)| {
+            let live = step.live.as_ref()?;
+            Some(Node { index, kind: kind(live.type_name)?, live, text: text(live) })
+        };
+        let nodes: Vec<Node<'a>> = plan.steps.iter().enumerate().filter_map(node).collect();
         let apis = stages.iter().filter_map(|stage| stage.parent.as_deref()).collect();
         let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut attached: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (node, live) in nodes.iter().map(|node| node.live).enumerate() {
-            match live.type_name {
-                function::TYPE | role::TYPE | managed_policy::TYPE | table::TYPE => {
-                    named.entry(&live.physical_id).or_default().push(node);
-                }
-                permission::TYPE if !is_for_gateway(&live.properties) => {}
-                version::TYPE | alias::TYPE | permission::TYPE => {
-                    attached.entry(live.parent.as_deref().unwrap_or_default()).or_default().push(node);
-                }
-                _ => {}
+        for (index, Node { kind, live, .. }) in nodes.iter().enumerate() {
+            if kind.is_used_by_id() {
+                named.entry(&live.physical_id).or_default().push(index);
             }
-            if [inline_policy::TYPE, managed_policy::TYPE].contains(&live.type_name) {
-                for role in texts(&live.properties["Roles"]) {
-                    attached.entry(role).or_default().push(node);
-                }
+            for other in kind.used_with(live) {
+                attached.entry(other).or_default().push(index);
             }
         }
-        Self { nodes, apis, named, attached }
+        Self { plan, nodes, apis, named, attached }
     }
 
     fn reach(&self) -> BTreeMap<usize, u64> {
         let mut reached = BTreeMap::new();
         let mut starts: Vec<(usize, u64)> = (0..self.nodes.len())
             .filter(|node| self.nodes[*node].live.parent.as_deref().is_some_and(|api| self.apis.contains(api)))
-            .filter_map(|node| Some((node, self.patience(self.nodes[node].live)?)))
+            .filter_map(|node| Some((node, self.nodes[node].kind.patience(self.nodes[node].live, self.plan)?)))
             .collect();
         // Whoever comes first to a resource brings the longest time.
         starts.sort_by_key(|(_, milliseconds)| std::cmp::Reverse(*milliseconds));
@@ -406,42 +340,4 @@ impl<'a> Reached<'a> {
         }
         reached
     }
-
-    /// How long a message may take through an integration or an authorizer.
-    fn patience(&self, live: &Live) -> Option<u64> {
-        match live.type_name {
-            integration::TYPE => {
-                // A client that connects is judged first.
-                let judges = self.nodes.iter().filter(|node| node.live.type_name == authorizer::TYPE);
-                let judges = judges.filter(|node| node.live.parent == live.parent);
-                let judged = judges.filter_map(|node| self.patience(node.live)).max().unwrap_or(0);
-                let own = live.properties["TimeoutInMillis"].as_u64().unwrap_or(LONGEST);
-                Some((own + judged).min(LONGEST))
-            }
-            authorizer::TYPE => {
-                let uri = live.properties["AuthorizerUri"].as_str().unwrap_or_default();
-                let functions = self.nodes.iter().filter(|node| node.live.type_name == function::TYPE);
-                let judge = functions.filter(|node| mentions(uri, &node.live.physical_id)).map(|node| node.live);
-                let timeout = judge.filter_map(|judge| judge.properties["Timeout"].as_u64()).max();
-                Some(timeout.map_or(LONGEST, |seconds| (seconds * 1000 + INIT).min(LONGEST)))
-            }
-            // API Gateway asks for it while it serves.
-            foreign_permission::TYPE if is_for_gateway(&live.properties) => Some(LONGEST),
-            _ => None,
-        }
-    }
-}
-
-/// Whether a text has this name in it, whole.
-fn mentions(text: &str, name: &str) -> bool {
-    words(text).any(|word| word == name)
-}
-
-/// The names that a text may have in it: an ARN's parts, a URI's.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)).filter(|word| !word.is_empty())
-}
-
-fn texts(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }

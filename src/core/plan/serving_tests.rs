@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{CHAT, acts, index, planned, stack, up, waits};
 use super::*;
-use crate::core::types::{alias, function, inline_policy, role, stage, table};
+use crate::core::types::{alias, function, inline_policy, integration, permission, role, stage, table};
 
 /// Another function of everything that a function needs, named `Next`.
 const NEXT: &str = r#"

@@ -3,7 +3,8 @@
 use super::*;
 use crate::core::stack::{Stack, resolve};
 use crate::core::template;
-use crate::core::types::{Health, Owner, function, log_group, role, route, stage, table};
+use crate::core::types::deployment::{self, FREEZES};
+use crate::core::types::{Health, Owner, function, integration, log_group, permission, role, route, stage, table};
 use crate::core::words::{DeletionPolicy, Scope};
 
 /// A small chat: one table, one role, one function, and an API with two routes.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::back_order::order_back;
 use super::{Action, Plan, Step, changes};
-use crate::core::types::{Live, Owner, Want, alias, function, log_group, permission, route, route_response, version};
+use crate::core::types::{Live, Owner, Part, Want, kind};
 use crate::core::words::Token;
 
 /// What a run did of its plan. Steps are indexes into that plan.
@@ -76,7 +76,7 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
 
     undo.plan.steps = back;
     let steps = &mut undo.plan.steps;
-    steps.extend(logs_of(steps, before, now));
+    steps.extend(byproducts(steps, before, now));
     new_ids(steps);
     order_back(&mut undo.plan, &origins, plan);
     undo.plan.goes_on = true;
@@ -100,12 +100,7 @@ pub fn believed(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before:
         match (step.action, &step.live, want) {
             (Action::Create, _, Some(properties)) => {
                 let id = did.created.get(&index).or(step.physical_id.as_ref());
-                let above = match step.type_name {
-                    permission::TYPE | version::TYPE | alias::TYPE => "FunctionName",
-                    route_response::TYPE => "RouteId",
-                    _ => "ApiId",
-                };
-                let parent = properties[above].as_str().map(|above| function::name_and_qualifier(above).0.to_owned());
+                let parent = step.kind().and_then(|kind| kind.parent_id(&properties)).map(str::to_owned);
                 let made = id.map(|id| Live::new(step.type_name, id, properties));
                 now.extend(made.map(|live| Live { logical_id: Some(step.name.clone()), parent, ..live }));
             }
@@ -182,15 +177,16 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
     if now.iter().any(|live| same(gone, live)) {
         return Vec::new();
     }
-    if ![route::TYPE, route_response::TYPE].contains(&step.type_name) {
+    if step.part() != Part::Route {
         lost.push(format!("{} ({}) was deleted and cannot be restored", step.name, step.type_name));
         return Vec::new();
     }
-    let inside = before
-        .iter()
-        .filter(|live| live.type_name == route_response::TYPE && live.parent.as_deref() == Some(&gone.physical_id));
+    let inside = before.iter().filter(|live| {
+        kind(live.type_name).and_then(|kind| kind.gone_with()) == Some(gone.type_name)
+            && live.parent.as_deref() == Some(&gone.physical_id)
+    });
     std::iter::once(gone)
-        .chain(inside.filter(|_| step.type_name == route::TYPE))
+        .chain(inside)
         .map(|gone| {
             let name = if same(gone, step.live.as_ref().unwrap_or(gone)) { &step.name } else { &gone.physical_id };
             Step {
@@ -205,19 +201,19 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
         .collect()
 }
 
-/// What Lambda logged of functions that go.
-fn logs_of(steps: &[Step], before: &[Live], now: &[Live]) -> Vec<Step> {
+/// What AWS made by itself for what goes: what Lambda logged of functions.
+fn byproducts(steps: &[Step], before: &[Live], now: &[Live]) -> Vec<Step> {
     let is_known = |live: &Live| {
         let planned = steps.iter().filter_map(|step| step.live.as_ref());
         before.iter().chain(planned).any(|known| same(known, live))
     };
-    let groups: BTreeSet<String> = steps
+    let made: BTreeSet<(&str, String)> = steps
         .iter()
-        .filter(|step| step.action == Action::Delete && step.type_name == function::TYPE)
-        .filter_map(|step| Some(format!("{}{}", log_group::LAMBDA, step.physical_id.as_ref()?)))
+        .filter(|step| step.action == Action::Delete)
+        .filter_map(|step| step.kind()?.byproduct(step.physical_id.as_ref()?))
         .collect();
     now.iter()
-        .filter(|live| live.type_name == log_group::TYPE && groups.contains(&live.physical_id) && !is_known(live))
+        .filter(|live| made.contains(&(live.type_name, live.physical_id.clone())) && !is_known(live))
         .map(gone)
         .collect()
 }

@@ -17,6 +17,5 @@ pub fn of(step: &Step) -> Vec<String> {
 
 /// What a step takes from those who had it, a sentence each.
 pub(super) fn narrowed(step: &Step) -> Vec<String> {
-    let (Some(live), Some(want), Some(kind)) = (&step.live, &step.want, step.kind()) else { return Vec::new() };
-    kind.narrows(&live.properties, &want.properties)
+    step.view().narrows()
 }

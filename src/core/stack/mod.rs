@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::core::types::Kind;
+use crate::core::types::{Kind, ResourceView, StackView};
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
 pub use build::{Build, Esbuild, Makefile};
 pub use parameters::secrets;
@@ -71,6 +71,30 @@ pub struct Resource {
     pub binary: Option<String>,
     /// What the template's metadata says of how that code is built.
     pub build: Build,
+}
+
+impl Resource {
+    /// The resource as the types see it.
+    pub fn view(&self) -> ResourceView<'_> {
+        ResourceView {
+            kind: self.kind,
+            logical_id: &self.logical_id,
+            name: self.name.as_deref(),
+            properties: &self.properties,
+            deletion_policy: self.deletion_policy,
+            update_replace_policy: self.update_replace_policy,
+        }
+    }
+}
+
+impl StackView for BTreeMap<String, Resource> {
+    fn resources(&self) -> Box<dyn Iterator<Item = ResourceView<'_>> + '_> {
+        Box::new(self.values().map(Resource::view))
+    }
+
+    fn get(&self, logical_id: &str) -> Option<ResourceView<'_>> {
+        BTreeMap::get(self, logical_id).map(Resource::view)
+    }
 }
 
 /// Where a function's code comes from.

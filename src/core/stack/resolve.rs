@@ -364,7 +364,7 @@ impl<'a> Resolver<'a> {
 
     /// Takes local and inline code out of a function's properties.
     fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
-        if kind.type_name() != "AWS::Lambda::Function" {
+        if !kind.has_code() {
             return None;
         }
         let all = path;

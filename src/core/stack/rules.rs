@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Resource, Scope, Token, cycles, identities, references};
-use crate::core::types::{self, Kind, Within};
-use crate::core::words::{Path, Problem, nearest};
+use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
+use crate::core::words::{Path, Problem};
 
 /// That one resource refers to another.
 #[derive(Debug)]
@@ -17,18 +17,6 @@ pub(super) struct Edge {
     pub path: Path,
 }
 
-const API: &str = "AWS::ApiGatewayV2::Api";
-const DEPLOYMENT: &str = "AWS::ApiGatewayV2::Deployment";
-const MANAGED_POLICY: &str = "AWS::IAM::ManagedPolicy";
-const POLICY: &str = "AWS::IAM::Policy";
-const PERMISSION: &str = "AWS::Lambda::Permission";
-const ROLE: &str = "AWS::IAM::Role";
-const FUNCTION: &str = "AWS::Lambda::Function";
-const ALIAS: &str = "AWS::Lambda::Alias";
-const ROUTE: &str = "AWS::ApiGatewayV2::Route";
-const STAGE: &str = "AWS::ApiGatewayV2::Stage";
-const VERSION: &str = "AWS::Lambda::Version";
-
 /// Adds the edges that nobody needs to write and reports what no stack may have.
 pub(super) fn apply(
     resources: &mut BTreeMap<String, Resource>,
@@ -38,12 +26,7 @@ pub(super) fn apply(
 ) {
     freeze(resources, edges);
     parents(resources, scope, edges, problems);
-    policies(resources, problems);
-    versions(resources, problems);
-    // A route that has a mistake is not among the resources.
-    if problems.is_empty() {
-        routes(resources, problems);
-    }
+    conflicts(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);
     cycles::check(edges, problems);
@@ -57,7 +40,7 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
         .filter(|resource| resource.kind.is_frozen_by_deployments())
         .map(|resource| (resource.logical_id.clone(), api(resource)))
         .collect();
-    for deployment in resources.values_mut().filter(|resource| resource.kind.type_name() == DEPLOYMENT) {
+    for deployment in resources.values_mut().filter(|resource| resource.kind.part() == Part::Snapshot) {
         let own = api(deployment);
         for (logical_id, _) in frozen.iter().filter(|(_, of)| own.is_some() && *of == own) {
             deployment.soft.remove(logical_id);
@@ -94,18 +77,19 @@ fn parents(
                 waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
             }
             None => {
+                let outside = resource.kind.elsewhere().and_then(types::kind);
+                let recorder = outside.and_then(|kind| kind.parent()).unwrap_or_default();
                 // One that waits for the permission cannot record it.
                 let api = resources.values().filter(|other| {
-                    other.kind.type_name() == API && !waits_for(edges, &other.logical_id, &resource.logical_id)
+                    other.kind.type_name() == recorder && !waits_for(edges, &other.logical_id, &resource.logical_id)
                 });
                 let api = api.min_by_key(|api| !names(&resource.properties, api));
-                let above = above.join(" or ");
-                let must = format!("{property} of {type_name} must refer to an {above} of this template");
+                let must =
+                    format!("{property} of {type_name} must refer to an {} of this template", above.join(" or "));
                 let problem = Problem::new(path.clone(), must).hanging_on([path.clone()]);
-                let outside = resource.kind.elsewhere().and_then(types::kind);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
-                    (Some(_), _) if let Some(help) = of_the_template(resources, given, scope) => problem.help(help),
+                    (Some(_), _) if let Some(help) = of_the_template(resources, above, given, scope) => problem.help(help),
                     (Some(_), _) if let Some(region) = other_region(given, scope) => problem.help(format!(
                         "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
                         scope.region
@@ -116,7 +100,7 @@ fn parents(
                     }
                     (Some(_), None) => problem.help(format!(
                         "\"{given}\" is none of them; a function of another stack can have permissions of this one only \
-                         where this one has an {API}, whose tags record them, and which does not wait for the permission"
+                         where this one has an {recorder}, whose tags record them, and which does not wait for the permission"
                     )),
                     (None, _) => problem
                         .help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack")),
@@ -139,9 +123,9 @@ fn parents(
     waits.extend(elsewhere.into_iter().map(|(id, _, api, path)| (id, api, path, None)));
     for (from, to, path, name) in waits {
         let Some(child) = resources.get_mut(&from) else { continue };
-        if let (PERMISSION, Some(name)) = (child.kind.type_name(), name) {
+        if let (Some(Within { property, .. }), Some(name)) = (child.kind.within(), name) {
             // AWS takes an ARN, too; there is one spelling for it here.
-            child.properties["FunctionName"] = name.into();
+            child.properties[property] = name.into();
         }
         child.soft.remove(&to);
         if child.hard.insert(to.clone()) {
@@ -196,17 +180,27 @@ fn names(properties: &Value, api: &Resource) -> bool {
     Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
 }
 
-/// What to write where `given` looks like a name on AWS and means something of the template: a logical id, or a version or
-/// an alias of a function that is described.
-fn of_the_template(resources: &BTreeMap<String, Resource>, given: &str, scope: &Scope) -> Option<String> {
-    let mut functions = resources.values().filter(|other| [FUNCTION, ALIAS].contains(&other.kind.type_name()));
-    functions.find_map(|function| {
-        let id = &function.logical_id;
+/// What to write where `given` looks like a name on AWS and means something of the template, of one of the types `above`: a
+/// logical id, or a part of something that is described.
+fn of_the_template(
+    resources: &BTreeMap<String, Resource>,
+    above: &[&str],
+    given: &str,
+    scope: &Scope,
+) -> Option<String> {
+    let mut described = resources.values().filter(|other| above.contains(&other.kind.type_name()));
+    described.find_map(|other| {
+        let id = &other.logical_id;
         let (name, qualifier) = given.rsplit_once(':').unwrap_or((given, ""));
         if given == id {
             Some(format!("write !Ref {id}: \"{given}\" is none of the names on AWS"))
-        } else if !qualifier.is_empty() && is_called(function, name, scope) {
-            Some(format!("\"{qualifier}\" is no {ALIAS} of {id} in this template"))
+        } else if !qualifier.is_empty() && is_called(other, name, scope) {
+            let within = |part: &&&str| {
+                let within = types::kind(part).and_then(|kind| kind.within());
+                within.is_some_and(|within| within.types.contains(&other.kind.type_name()))
+            };
+            let part = above.iter().find(within)?;
+            Some(format!("\"{qualifier}\" is no {part} of {id} in this template"))
         } else {
             None
         }
@@ -219,72 +213,32 @@ fn other_region<'a>(arn: &'a str, scope: &Scope) -> Option<&'a str> {
     (scope.account != PLACEHOLDER_ACCOUNT && region != scope.region).then_some(region)
 }
 
-/// A version is what its function is now, so there is one: older ones need nobody to describe them.
-fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
-    let mut published: BTreeMap<&str, &str> = BTreeMap::new();
-    for version in resources.values().filter(|resource| resource.kind.type_name() == VERSION) {
-        let function = version.properties.get("FunctionName").and_then(|function| function.as_str());
-        if let Some(other) = function
-            .filter(|name| !name.is_empty())
-            .and_then(|function| published.insert(function, &version.logical_id))
-        {
-            let path = version.path.key("Properties").key("FunctionName");
-            let what = format!("{other} is a version of this function already");
-            let help = "leave one: it is published anew whenever the function changes";
-            problems.push(Problem::new(path, what).help(help));
-        }
+/// A template's resources, of which those that have a mistake may be missing.
+struct Found<'a> {
+    resources: &'a BTreeMap<String, Resource>,
+    is_whole: bool,
+}
+
+impl StackView for Found<'_> {
+    fn resources(&self) -> Box<dyn Iterator<Item = ResourceView<'_>> + '_> {
+        self.resources.resources()
+    }
+
+    fn get(&self, logical_id: &str) -> Option<ResourceView<'_>> {
+        StackView::get(self.resources, logical_id)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_whole
     }
 }
 
-/// A deployment freezes routes, of which there must be one ("At least one route is required before deploying the Api"); and a
-/// stage can have settings for routes that are there ("Unable to find Route by key").
-fn routes(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
-    let of =
-        |type_name: &'static str| resources.values().filter(move |resource| resource.kind.type_name() == type_name);
-    let api = |resource: &Resource| resource.properties.get("ApiId").filter(|api| **api != "").cloned();
-    let keys = |of_api: &serde_json::Value| -> Vec<&str> {
-        let routes = of(ROUTE).filter(|route| route.properties.get("ApiId") == Some(of_api));
-        routes.filter_map(|route| route.properties.get("RouteKey")?.as_str()).collect()
-    };
-    for deployment in of(DEPLOYMENT) {
-        if api(deployment).is_some_and(|api| keys(&api).is_empty()) {
-            let path = deployment.path.key("Properties").key("ApiId");
-            let help = "give the API a route; a deployment is a snapshot of its routes";
-            problems
-                .push(Problem::new(path, "this API has no route, and without one it cannot be deployed").help(help));
-        }
-    }
-    for stage in of(STAGE) {
-        let (Some(api), Some(settings)) = (api(stage), stage.properties.get("RouteSettings")) else { continue };
-        let known = keys(&api);
-        let unknown = settings.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-        for key in unknown.filter(|key| !known.contains(key) && !Token::is_in(key)) {
-            let path = stage.path.key("Properties").key("RouteSettings").key(key);
-            let problem = Problem::of_key(path, format!("this API has no route \"{key}\""));
-            problems.push(Problem {
-                help: nearest(key, &known).map(|near| format!("did you mean \"{near}\"?")),
-                ..problem
-            });
-        }
-    }
-}
-
-/// A policy on a role that is not in this template would change what is not ours.
-fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
-    let ours: Vec<&str> = resources
-        .values()
-        .filter(|resource| resource.kind.type_name() == ROLE)
-        .filter_map(|role| role.name.as_deref())
-        .collect();
-    let gives = |resource: &&Resource| [POLICY, MANAGED_POLICY].contains(&resource.kind.type_name());
-    for policy in resources.values().filter(gives) {
-        let roles = policy.properties.get("Roles").and_then(|roles| roles.as_array()).into_iter().flatten();
-        let foreign = roles.filter_map(|role| role.as_str()).find(|role| !role.is_empty() && !ours.contains(role));
-        if let Some(role) = foreign {
-            let path = policy.path.key("Properties").key("Roles");
-            problems.push(Problem::new(path, format!("the role \"{role}\" is not an {ROLE} of this template")));
-        }
-    }
+/// What the types themselves do not allow.
+fn conflicts(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
+    let kinds: BTreeMap<&str, &dyn Kind> =
+        resources.values().map(|resource| (resource.kind.type_name(), resource.kind)).collect();
+    let stack = Found { resources, is_whole: problems.is_empty() };
+    problems.extend(kinds.values().flat_map(|kind| kind.conflicts(&stack)));
 }
 
 /// The account while AWS is not asked for the real one, and of the local cloud: ARNs of any account and region may be

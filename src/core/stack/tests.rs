@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::core::template::render::{Rendering, render};
 use crate::core::template::{expand, parse};
-use crate::core::types::{self, Attribute, Live, Naming, Reference, Want, Within};
+use crate::core::types::{self, Attribute, Live, Naming, Part, Reference, Want, Within};
 use crate::core::words::{Problem, deserialize};
 
 /// A resource type made for tests: properties by name, and what is special about them.
@@ -49,6 +49,22 @@ impl Kind for Fake {
 
     fn is_frozen_by_deployments(&self) -> bool {
         types::kind(self.type_name).is_some_and(|kind| kind.is_frozen_by_deployments())
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        types::kind(self.type_name).map_or_else(Vec::new, |kind| kind.conflicts(stack))
+    }
+
+    fn ignores_case(&self) -> bool {
+        types::kind(self.type_name).is_some_and(|kind| kind.ignores_case())
+    }
+
+    fn part(&self) -> Part {
+        types::kind(self.type_name).map_or(Part::Other, |kind| kind.part())
+    }
+
+    fn has_code(&self) -> bool {
+        types::kind(self.type_name).is_some_and(|kind| kind.has_code())
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

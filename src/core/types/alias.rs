@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Naming, Want, Within, function, mark, names, to_value};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Names, Naming, Part, PlanView, StackView, StepView, Want, Within, function,
+    mark, names, to_value,
+};
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = names::ALIAS;
@@ -103,6 +106,31 @@ impl Kind for Alias {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    fn is_left_alone(&self, live: &Live, _: &dyn StackView) -> bool {
+        // One made by hand is somebody's own: nothing else of the stack is served by it.
+        live.logical_id.is_none()
+    }
+
+    fn part(&self) -> Part {
+        Part::Invoked
+    }
+
+    fn needs_ready(&self, _: &dyn Kind) -> bool {
+        // Only a version that is published can be named.
+        true
+    }
+
+    fn used_with<'a>(&self, live: &'a Live) -> Vec<&'a str> {
+        live.parent.as_deref().into_iter().collect()
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Delete | Action::Replace => function::gone(step, plan),
+            _ => Effects::default(),
+        }
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {

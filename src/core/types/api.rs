@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::rights::{ANY, apigateway, tagging};
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Never, Owner, Want, canonical, names, tags};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Never, Owner, Part, PlanView, StepView, Want, canonical, names, tags,
+};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::API;
@@ -123,6 +125,39 @@ impl Kind for Api {
         match live.owner {
             Owner::Stack => live.logical_id.as_deref() == Some(&want.logical_id),
             Owner::Other(_) => live.properties["Name"] == want.properties["Name"],
+        }
+    }
+
+    fn known_by(&self) -> Option<&'static str> {
+        Some("Name")
+    }
+
+    fn left(&self, live: &Live, owner: &str, scope: &Scope) -> Option<String> {
+        let (name, id) = (live.properties["Name"].as_str().unwrap_or_default(), &live.physical_id);
+        Some(format!(
+            "left: API {name} ({id}): it belongs to {owner}\n  delete it with: aws apigatewayv2 delete-api --api-id {id} --region {}",
+            scope.region
+        ))
+    }
+
+    fn part(&self) -> Part {
+        Part::Api
+    }
+
+    fn spelled_address(&self, physical_id: &str, scope: &Scope) -> Option<String> {
+        Some(format!("wss://{physical_id}.execute-api.{}.{}", scope.region, scope.url_suffix()))
+    }
+
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+        match (step.action, step.change("DisableExecuteApiEndpoint")) {
+            (Action::Delete | Action::Replace, _) => Effects {
+                interrupted: vec!["every connection closes".to_owned()],
+                lost: vec!["its URI: AWS gives no API's id twice".to_owned()],
+            },
+            (Action::Update, Some(change)) if change.new == Some(Value::Bool(true)) => {
+                Effects::interrupted("no client can connect any more")
+            }
+            _ => Effects::default(),
         }
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Never, Want, Within, canonical, names};
+use super::serving::{INIT, LONGEST, mentions};
+use super::{Attribute, Kind, Live, Names, Never, Part, PlanView, Want, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::AUTHORIZER;
@@ -118,6 +119,22 @@ impl Kind for Authorizer {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.properties["Name"] == live.properties["Name"] && want.properties["ApiId"] == live.properties["ApiId"]
+    }
+
+    fn part(&self) -> Part {
+        Part::Caller
+    }
+
+    fn calls<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        properties["AuthorizerUri"].as_str()
+    }
+
+    fn patience(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
+        let uri = live.properties["AuthorizerUri"].as_str().unwrap_or_default();
+        let functions = plan.live().filter(|live| live.type_name == names::FUNCTION);
+        let judge = functions.filter(|function| mentions(uri, &function.physical_id));
+        let timeout = judge.filter_map(|judge| judge.properties["Timeout"].as_u64()).max();
+        Some(timeout.map_or(LONGEST, |seconds| (seconds * 1000 + INIT).min(LONGEST)))
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {

@@ -4,11 +4,13 @@
 //! known by a digest of what it froze, kept at the end of its description: the one thing about it that can be written.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Attribute, Kind, Live, Names, Want, Within, canonical, names};
-use crate::core::words::{Problem, Scope};
+use super::{
+    Attribute, Kind, Live, Names, Part, Planning, ResourceView, StackView, Want, Within, canonical, names, route,
+};
+use crate::core::words::{Problem, Scope, Token};
 
 pub const TYPE: &str = names::DEPLOYMENT;
 
@@ -125,6 +127,47 @@ impl Kind for Deployment {
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.properties["ApiId"] == live.properties["ApiId"]
             && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(want))
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        let empty = |deployment: &ResourceView<'_>| {
+            let api = deployment.properties.get("ApiId").filter(|api| **api != "");
+            api.is_some_and(|api| route::keys(stack, api).is_empty())
+        };
+        // "At least one route is required before deploying the Api" (API Gateway).
+        let problem = |deployment: ResourceView<'_>| {
+            let what = "this API has no route, and without one it cannot be deployed";
+            let help = "give the API a route; a deployment is a snapshot of its routes";
+            Problem::new(deployment.path_of("ApiId"), what).help(help)
+        };
+        stack.of(TYPE).filter(|_| stack.is_whole()).filter(empty).map(problem).collect()
+    }
+
+    /// What it will freeze: everything it waits for, as that is to be.
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
+        let api = &it.properties["ApiId"];
+        let selection = stack
+            .resources()
+            .find(|other| api.as_str() == Some(&Token::text(other.logical_id, "Ref")))
+            .map(|api| &api.properties["RouteSelectionExpression"]);
+        let frozen = stack
+            .resources()
+            .filter(|part| part.kind.is_frozen_by_deployments() && part.properties["ApiId"] == *api)
+            .map(|part| part.properties);
+        properties[FREEZES] = json!([selection, frozen.collect::<Vec<_>>()]);
+    }
+
+    /// The digest says whether one froze the same; what it froze is not written anywhere in AWS.
+    fn is_compared(&self, property: &str, _: bool) -> bool {
+        !property.starts_with(FREEZES) && property != DIGEST
+    }
+
+    fn part(&self) -> Part {
+        Part::Snapshot
+    }
+
+    fn is_left_behind(&self) -> bool {
+        true
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {

@@ -7,8 +7,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::serving::LONGEST;
 use super::{
-    Attribute, Kind, Live, Names, PropertyError, Want, canonical, function, names, permission, tags, to_value,
+    Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepView,
+    Want, canonical, function, names, permission, tags, to_value,
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope};
 
@@ -125,6 +127,50 @@ impl Kind for ForeignPermission {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         statement_id(want).is_ok_and(|id| id == live.physical_id)
+    }
+
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {
+        properties[POLICY] = it.deletion_policy.as_str().into();
+    }
+
+    fn outside<'a>(&self, properties: &'a Value) -> Option<(&'static str, &'a str)> {
+        Some((names::FUNCTION, function::name_and_qualifier(properties["FunctionName"].as_str()?).0))
+    }
+
+    fn parent_id<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        properties["ApiId"].as_str()
+    }
+
+    fn part(&self) -> Part {
+        Part::Permission
+    }
+
+    fn permits_gateway(&self, properties: &Value) -> bool {
+        permission::is_for_gateway(properties)
+    }
+
+    fn patience(&self, live: &Live, _: &dyn PlanView) -> Option<u64> {
+        // API Gateway asks for it while it serves.
+        permission::is_for_gateway(&live.properties).then_some(LONGEST)
+    }
+
+    fn is_left_behind(&self) -> bool {
+        true
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Replace => permission::interrupted(step),
+            Action::Delete => permission::gone(step, plan),
+            // The policy of the record alone interrupts nobody, nor does a statement that is not there.
+            Action::Update
+                if step.changes.iter().any(|change| change.property != POLICY)
+                    && step.live.is_some_and(|live| live.properties["Action"].is_string()) =>
+            {
+                permission::interrupted(step)
+            }
+            _ => Effects::default(),
+        }
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {

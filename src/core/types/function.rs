@@ -7,8 +7,12 @@ use serde_json::{Value, json};
 
 use super::constraints::{self, Refusal};
 use super::rights::{ANY, logs};
+use super::serving::{When, is_invoked};
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Names, Naming, Want, names, tags, to_value};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepView, Want,
+    kind, log_group, names, tags, to_value,
+};
 use crate::core::words::naming::{Identity, logical_id_in};
 use crate::core::words::{Path, Problem, Scope, Token, deserialize, shown};
 
@@ -259,6 +263,49 @@ impl Kind for Function {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
+        let has_versions = |other: ResourceView<'_>| {
+            [names::VERSION, names::ALIAS].contains(&other.kind.type_name())
+                && other.properties["FunctionName"].as_str() == it.name
+        };
+        if stack.resources().any(has_versions) {
+            properties["Tags"][tags::VERSIONS] = "true".into();
+        }
+        if let Some(digest) = stack.code(it.logical_id) {
+            properties[CODE] = digest.into();
+        // No code was built: what is there is as good as any.
+        } else if let Some(live) = stack.live(TYPE).find(|live| Some(live.physical_id.as_str()) == it.name)
+            && let Some(digest) = live.properties.get(CODE)
+        {
+            properties[CODE] = digest.clone();
+        }
+    }
+
+    fn byproduct(&self, physical_id: &str) -> Option<(&'static str, String)> {
+        Some((log_group::TYPE, format!("{}{physical_id}", log_group::LAMBDA)))
+    }
+
+    fn part(&self) -> Part {
+        Part::Invoked
+    }
+
+    fn has_code(&self) -> bool {
+        true
+    }
+
+    fn runs_as<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        properties["Role"].as_str()
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Replace => Effects::interrupted("whatever invokes it is refused until it is there again"),
+            Action::Delete => gone(step, plan),
+            Action::Update => changed(step, plan),
+            _ => Effects::default(),
+        }
+    }
+
     fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
         rights.allow("lambda", &["ListFunctions"], "*");
     }
@@ -370,4 +417,48 @@ pub(crate) fn arn(scope: &Scope, name: &str) -> String {
 /// The logical id of the function that `called` names: by a name, an ARN, with or without a qualifier.
 pub(super) fn logical_id<'a>(names: &'a dyn Names, called: &'a str) -> &'a str {
     names.logical_id(TYPE, name_and_qualifier(called).0)
+}
+
+/// What `UpdateFunctionConfiguration` sets and code depends on: `UpdateFunctionCode` is another call.
+const OF_CODE: &[&str] = &["Handler", "Runtime", "Layers"];
+
+/// What changes in place interrupt.
+fn changed(step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    let reserved = step.change("ReservedConcurrentExecutions").and_then(|change| change.new.as_ref()?.as_i64());
+    if reserved == Some(0) {
+        return Effects::interrupted("every invocation is throttled");
+    }
+    // Behind an alias nobody sees it: a version is published when both calls are through.
+    if step.change(CODE).is_none() || !is_invoked(plan, step.id(), When::Before) {
+        return Effects::default();
+    }
+    let parts: Vec<&str> = OF_CODE.iter().copied().filter(|property| step.change(property).is_some()).collect();
+    if parts.is_empty() {
+        return Effects::default();
+    }
+    Effects::interrupted(format!(
+        "its old code runs with the new {} until the new code is there: AWS changes them one after the other (not seen behind an alias: AutoPublishAlias)",
+        parts.join(" and ")
+    ))
+}
+
+/// What the end of a function or of an alias interrupts. Where the stack's own API was all that invoked it, its routes say
+/// what becomes of those who call them.
+pub(super) fn gone(step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    if plan.has_successor(step) || is_only_served(step, plan) {
+        return Effects::default();
+    }
+    Effects::interrupted("nothing can invoke it any more")
+}
+
+/// Whether nobody but the stack's own API invokes a function or an alias, as far as its permissions tell, and it does so
+/// no more.
+fn is_only_served(step: &StepView<'_>, plan: &dyn PlanView) -> bool {
+    let Some(id) = step.physical_id else { return false };
+    let on_it =
+        |live: &&Live| live.type_name == names::PERMISSION && live.properties["FunctionName"].as_str() == Some(id);
+    let for_gateway = |live: &Live| kind(live.type_name).is_some_and(|kind| kind.permits_gateway(&live.properties));
+    is_invoked(plan, id, When::Before)
+        && plan.live().filter(on_it).all(for_gateway)
+        && !is_invoked(plan, id, When::After)
 }

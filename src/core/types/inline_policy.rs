@@ -1,11 +1,14 @@
 //! `AWS::IAM::Policy`: an inline policy on one or more roles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Want, canonical, names, role, to_value};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Part, PlanView, StackView, StepView, Want, canonical, names, role, texts,
+    to_value,
+};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
@@ -75,6 +78,27 @@ impl Kind for InlinePolicy {
             && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
     }
 
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        let mut problems = role::of_others(TYPE, stack);
+        problems.extend(same_name(stack));
+        problems
+    }
+
+    fn part(&self) -> Part {
+        Part::Policy
+    }
+
+    fn used_with<'a>(&self, live: &'a Live) -> Vec<&'a str> {
+        texts(&live.properties["Roles"]).collect()
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Update => role::narrowed(step, step.live_texts("Roles"), plan),
+            _ => Effects::default(),
+        }
+    }
+
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
         for role in it.texts("Roles") {
             let arn = role::arn_in(it, &role);
@@ -90,4 +114,29 @@ impl Kind for InlinePolicy {
 pub(crate) fn live(props: &Props) -> Live {
     let live = Live::new(TYPE, &props.policy_name, to_value(props));
     Live { parent: props.roles.first().cloned(), ..live }
+}
+
+/// A role has one inline policy of a name, in whatever case, wherever the template gives it.
+fn same_name(stack: &dyn StackView) -> Vec<Problem> {
+    let mut owners: BTreeMap<(String, String), &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for role in stack.of(names::ROLE) {
+        let policies = role.properties.get("Policies").and_then(Value::as_array).into_iter().flatten();
+        for policy in policies.filter_map(|policy| policy["PolicyName"].as_str()) {
+            let Some(name) = role.name else { continue };
+            owners.insert((name.to_lowercase(), policy.to_lowercase()), role.logical_id);
+        }
+    }
+    for policy in stack.of(TYPE).filter(|policy| !policy.text("PolicyName").is_empty()) {
+        let name = policy.text("PolicyName");
+        for role in policy.texts("Roles").filter(|role| !role.is_empty()) {
+            let known = (role.to_lowercase(), name.to_lowercase());
+            if let Some(owner) = owners.insert(known, policy.logical_id).filter(|owner| *owner != policy.logical_id) {
+                let what = format!("the role {role} has the policy \"{name}\" already, from {owner}");
+                let problem = Problem::new(policy.path_of("PolicyName"), what);
+                problems.push(problem.help("give this one another PolicyName"));
+            }
+        }
+    }
+    problems
 }

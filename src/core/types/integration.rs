@@ -8,8 +8,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Never, Want, Within, canonical, function, mark, names};
-use crate::core::words::{Problem, Scope};
+use super::authorizer::Authorizer;
+use super::serving::LONGEST;
+use super::{
+    Attribute, Kind, Live, Names, Never, Part, PlanView, Planning, ResourceView, Want, Within, canonical, function,
+    mark, names,
+};
+use crate::core::words::{DeletionPolicy, Problem, Scope, Token};
 
 pub const TYPE: &str = names::INTEGRATION;
 
@@ -165,6 +170,47 @@ impl Kind for Integration {
         want.properties["IntegrationUri"] == live.properties["IntegrationUri"]
             && live.logical_id.as_ref().is_none_or(|id| *id == want.logical_id)
             && unmarked(&want.properties) == unmarked(&live.properties)
+    }
+
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {
+        // It goes with its API, whatever its own policy.
+        properties[mark::PROPERTY] = mark::of(it.logical_id, DeletionPolicy::Delete).into();
+    }
+
+    /// Integrations of equal content are told apart by the routes that use them.
+    fn choose(&self, want: &Want, fitting: &[&Live], stack: &dyn Planning) -> usize {
+        let token = Token::text(&want.logical_id, "Ref");
+        let routes = stack.resources().filter(|other| other.kind.type_name() == names::ROUTE);
+        let keys: Vec<&Value> = routes
+            .filter(|route| route.text("Target").contains(&token))
+            .map(|route| &route.properties["RouteKey"])
+            .collect();
+        let targets: Vec<&str> = stack
+            .live(names::ROUTE)
+            .filter(|route| keys.contains(&&route.properties["RouteKey"]))
+            .filter_map(|route| route.properties["Target"].as_str()?.strip_prefix("integrations/"))
+            .collect();
+        fitting.iter().position(|live| targets.contains(&live.physical_id.as_str())).unwrap_or(0)
+    }
+
+    fn part(&self) -> Part {
+        Part::Caller
+    }
+
+    fn calls<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        properties["IntegrationUri"].as_str()
+    }
+
+    fn patience(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
+        // A client that connects is judged first.
+        let judges = plan.live().filter(|judge| judge.type_name == names::AUTHORIZER && judge.parent == live.parent);
+        let judged = judges.filter_map(|judge| Authorizer.patience(judge, plan)).max().unwrap_or(0);
+        let own = live.properties["TimeoutInMillis"].as_u64().unwrap_or(LONGEST);
+        Some((own + judged).min(LONGEST))
+    }
+
+    fn is_left_behind(&self) -> bool {
+        true
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {

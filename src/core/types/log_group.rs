@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::rights::logs;
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Owner, Want, canonical, names, tags};
+use super::{Action, Attribute, Effects, Kind, Live, Naming, Owner, PlanView, StepView, Want, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -101,6 +101,37 @@ impl Kind for LogGroup {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    fn owned_by(&self, live: &Live) -> Option<(&'static str, String)> {
+        made_by_lambda(live).map(|name| (names::FUNCTION, name.to_owned()))
+    }
+
+    fn left(&self, live: &Live, owner: &str, scope: &Scope) -> Option<String> {
+        let id = &live.physical_id;
+        if owner != tags::UNTAGGED {
+            return Some(format!("left: log group {id}: it belongs to {owner}"));
+        }
+        Some(format!(
+            "left: log group {id}: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name {id} --region {}",
+            scope.region
+        ))
+    }
+
+    fn is_used_by_id(&self) -> bool {
+        // No message fails without it: Lambda makes it again.
+        false
+    }
+
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+        let days = |value: &Option<Value>| value.as_ref().and_then(Value::as_i64);
+        match (step.action, step.change("RetentionInDays").map(|change| (days(&change.old), days(&change.new)))) {
+            (Action::Delete | Action::Replace, _) => Effects::lost(format!("every log event of {}", step.id())),
+            (Action::Update, Some((old, Some(new)))) if old.is_none_or(|old| new < old) => {
+                Effects::lost(format!("log events older than {new} days"))
+            }
+            _ => Effects::default(),
+        }
     }
 
     fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {

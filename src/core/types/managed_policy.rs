@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Owner, Want, names, role, tags, to_value};
+use super::{
+    Action, Attribute, Effects, Held, Kind, Live, Naming, Owner, Part, PlanView, StackView, StepView, Want, names,
+    role, tags, texts, to_value,
+};
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
@@ -111,6 +114,37 @@ impl Kind for ManagedPolicy {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         want.name.as_deref() == Some(&live.physical_id)
+    }
+
+    fn ignores_case(&self) -> bool {
+        true
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        role::of_others(TYPE, stack)
+    }
+
+    fn part(&self) -> Part {
+        Part::Policy
+    }
+
+    fn used_with<'a>(&self, live: &'a Live) -> Vec<&'a str> {
+        texts(&live.properties["Roles"]).collect()
+    }
+
+    fn held(&self, live: &Live) -> Option<Held> {
+        let by: Vec<String> = holders(live)?.others.into_iter().collect();
+        let arn = live.attributes.get("Ref").cloned().unwrap_or_default();
+        let release = format!("aws iam detach-role-policy --role-name ROLE --policy-arn {arn}");
+        (!by.is_empty()).then_some(Held { arn, by, release })
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Replace => Effects::interrupted("roles are without it until it is there again"),
+            Action::Update => role::narrowed(step, step.live_texts("Roles"), plan),
+            _ => Effects::default(),
+        }
     }
 
     fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {

@@ -7,6 +7,7 @@ pub mod api;
 pub mod authorizer;
 pub mod constraints;
 pub mod deployment;
+mod effects;
 pub mod foreign_permission;
 pub mod function;
 pub mod inline_policy;
@@ -15,6 +16,7 @@ pub mod log_group;
 pub mod managed_policy;
 pub mod mark;
 mod names;
+mod part;
 pub mod permission;
 pub mod rights;
 pub mod role;
@@ -22,10 +24,12 @@ pub mod route;
 pub mod route_response;
 #[cfg(test)]
 mod schema_tests;
+pub mod serving;
 pub mod stage;
 pub mod table;
 pub mod tags;
 pub mod version;
+mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,8 +39,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::constraints::Refusal;
+pub use self::effects::Effects;
+pub use self::part::Part;
 use self::rights::{Rights, Roles, Subject};
-use crate::core::words::{DeletionPolicy, Problem, Scope, deserialize};
+pub use self::view::{Action, Change, PlanView, Planning, ResourceView, StackView, StepView, texts};
+use crate::core::words::{DeletionPolicy, Path, Problem, Scope, deserialize};
 
 /// All resource types that wschat provisions itself, in the order in which resources of them can be deleted, whatever else is
 /// there: users before what they use.
@@ -80,8 +87,13 @@ pub fn rank(type_name: &str) -> usize {
     TYPES.iter().position(|kind| kind.type_name() == type_name).unwrap_or(TYPES.len())
 }
 
-/// One AWS resource type, as far as it is known without asking AWS.
+/// One AWS resource type, as far as it is known without asking AWS: all that the rest of wschat asks about it.
+///
+/// A method without a default must be answered. The defaults suit a type that others use by its name and that nothing else
+/// is known of; each says what to answer for another one.
 pub trait Kind: Send + Sync + 'static {
+    // What it is called.
+
     /// `AWS::DynamoDB::Table`.
     fn type_name(&self) -> &'static str;
 
@@ -92,6 +104,89 @@ pub trait Kind: Send + Sync + 'static {
     fn described(&self, _live: &Live, _names: &dyn Names) -> Option<String> {
         None
     }
+
+    /// The property that tells people which resource it is, where AWS mints the id and a name need not be unique: an API's
+    /// `Name`. A reading includes the resources of others with a name that the template wants, and the plan refuses to create
+    /// a second one beside them.
+    fn known_by(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// How a resource of this type is named, where its name is ours to give.
+    fn naming(&self) -> Option<Naming> {
+        None
+    }
+
+    /// Whether AWS takes two names of this type for one that differ in the case of letters alone, as IAM does.
+    fn ignores_case(&self) -> bool {
+        false
+    }
+
+    // Its properties.
+
+    /// Reads template properties (tokens may stand inside strings) as this type's and gives them back in canonical
+    /// form: AWS's defaults filled in, documents in one spelling, so that equal resources have equal properties.
+    ///
+    /// # Errors
+    /// Every unknown, missing or ill-typed property, its path relative to `Properties`.
+    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>>;
+
+    /// What AWS would refuse of template properties that are evaluated, tokens inside for what is not known yet.
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        constraints::check(self.type_name(), properties)
+    }
+
+    /// Problems between resources of this type, or between them and others; called once for each stack that has one. (Names,
+    /// `unique_by`, `within` and `references` are checked for all types.)
+    fn conflicts(&self, _stack: &dyn StackView) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take yet.
+    fn not_yet(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Properties of the type in CloudFormation that no resource can have which wschat deploys.
+    fn never(&self) -> &'static [Never] {
+        &[]
+    }
+
+    /// Properties (`A` or `A.B`, in whatever element of `A`) that `canonical` or `complete` puts in. CloudFormation has no
+    /// such properties, so templates cannot give them.
+    fn internal(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Puts into desired properties, which have the ownership tags already, what no template says and the plan knows: a mark
+    /// where `internal` has one, the code's digest, what is frozen.
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _stack: &dyn Planning) {
+        if self.internal().contains(&mark::PROPERTY) {
+            properties[mark::PROPERTY] = mark::of(it.logical_id, it.deletion_policy).into();
+        }
+    }
+
+    /// Properties that AWS cannot change on an existing resource.
+    fn create_only(&self) -> &'static [&'static str];
+
+    /// Properties (`A` or `A.B`) that AWS cannot take back: where the template leaves them out, any value will do.
+    fn any_if_absent(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether a difference in a property counts as a change, of a resource that `exists` or of a new one. It does not where
+    /// AWS keeps no record of the value, or where a resource that is what the template wants cannot be changed.
+    fn is_compared(&self, _property: &str, _exists: bool) -> bool {
+        true
+    }
+
+    /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
+    fn hard(&self) -> &'static [&'static str];
+
+    /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
+    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
+
+    // Where it belongs.
 
     /// What a resource of this type is a part of, where it is one.
     fn within(&self) -> Option<Within> {
@@ -109,82 +204,26 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether a deployment of an API freezes resources of this type, and so waits for them.
-    fn is_frozen_by_deployments(&self) -> bool {
-        false
-    }
-
-    /// Types whose resources must be gone before one of this type is deleted. `TYPES` agrees with it.
-    fn goes_after(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// What a resource allows with `new` properties that it did not allow with `old` ones (null where it is created), a
-    /// sentence each.
-    fn widens(&self, _logical_id: &str, _old: &Value, _new: &Value) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// What a resource allowed with `old` properties and does not allow with `new` ones, a sentence each.
-    fn narrows(&self, _old: &Value, _new: &Value) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Reads template properties (tokens may stand inside strings) as this type's and gives them back in canonical
-    /// form: AWS's defaults filled in, documents in one spelling, so that equal resources have equal properties.
-    ///
-    /// # Errors
-    /// Every unknown, missing or ill-typed property, its path relative to `Properties`.
-    fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>>;
-
-    /// What AWS would refuse of template properties that are evaluated, tokens inside for what is not known yet.
-    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
-        constraints::check(self.type_name(), properties)
-    }
-
-    /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take yet.
-    fn not_yet(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// Properties of the type in CloudFormation that no resource can have which wschat deploys.
-    fn never(&self) -> &'static [Never] {
-        &[]
-    }
-
-    /// Properties (`A` or `A.B`, in whatever element of `A`) that `canonical` or the plan puts in. CloudFormation has no
-    /// such properties, so templates cannot give them.
-    fn internal(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// How a resource of this type is named, where its name is ours to give.
-    fn naming(&self) -> Option<Naming> {
-        None
-    }
-
-    /// Properties that AWS cannot change on an existing resource.
-    fn create_only(&self) -> &'static [&'static str];
-
-    /// Properties (`A` or `A.B`) that AWS cannot take back: where the template leaves them out, any value will do.
-    fn any_if_absent(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
-    fn hard(&self) -> &'static [&'static str];
-
-    /// The type of what a resource of this type is whose parent the template does not describe; `None` where it must describe it.
+    /// The type that a resource of this type turns into if the template does not describe its parent; `None` where it must.
+    /// The parent of that other type records what the stack changed outside of itself.
     fn elsewhere(&self) -> Option<&'static str> {
         None
     }
 
-    /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
-    fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
+    /// The type and physical id of what a resource with these properties changes outside of the template. (Only of types that
+    /// `elsewhere` of another one names.)
+    fn outside<'a>(&self, _properties: &'a Value) -> Option<(&'static str, &'a str)> {
+        None
+    }
 
     /// The type that resources of this one live inside of; they are read with it, and removed with it (`gone_with`).
     fn parent(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The physical id of what a resource with these properties, in which everything is known, lives inside of.
+    fn parent_id<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        properties[self.parent().and(self.within())?.property].as_str()
     }
 
     /// The type whose deletion deletes it, too.
@@ -192,10 +231,19 @@ pub trait Kind: Send + Sync + 'static {
         self.parent()
     }
 
-    /// Whether it holds what cannot be made again.
-    fn holds_data(&self) -> bool {
-        false
+    /// The type and physical id of what AWS creates by itself for a resource with this physical id, and does not delete with
+    /// it: a function's log group. It is kept and deleted with the resource.
+    fn byproduct(&self, _physical_id: &str) -> Option<(&'static str, String)> {
+        None
     }
+
+    /// The type and physical id of what decides which stack a live resource belongs to: its parent, or what it is a
+    /// `byproduct` of. `None` where its own tags do.
+    fn owned_by(&self, live: &Live) -> Option<(&'static str, String)> {
+        self.parent().zip(live.parent.clone())
+    }
+
+    // Which live resource it is.
 
     /// Whether it carries tags: then the ownership tags are among its properties.
     fn taggable(&self) -> bool {
@@ -204,6 +252,148 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether `live` is what `want` asks for, under whatever identifies this type.
     fn is(&self, want: &Want, live: &Live) -> bool;
+
+    /// The index of the best of several live resources that all are what `want` asks for, which happens only to types without
+    /// `naming` and `unique_by`.
+    fn choose(&self, _want: &Want, _fitting: &[&Live], _stack: &dyn Planning) -> usize {
+        0
+    }
+
+    /// Whether plans do not mention a live resource of the stack that the template does not describe: it stays as it is.
+    fn is_left_alone(&self, _live: &Live, _stack: &dyn StackView) -> bool {
+        false
+    }
+
+    /// What `down` says of a live resource that looks like the stack's, belongs to `owner` and is not deleted: what it is, why
+    /// it stays, how to delete it. `None` for types of which `list` gives no such resources.
+    fn left(&self, _live: &Live, _owner: &str, _scope: &Scope) -> Option<String> {
+        None
+    }
+
+    // What plans and runs must know of it.
+
+    /// Its part in serving clients.
+    fn part(&self) -> Part {
+        Part::Other
+    }
+
+    /// Whether a deployment of an API freezes resources of this type, and so waits for them.
+    fn is_frozen_by_deployments(&self) -> bool {
+        false
+    }
+
+    /// Whether it runs code that is built from files beside the template.
+    fn has_code(&self) -> bool {
+        false
+    }
+
+    /// The ARN of the role that the code of a resource with these properties runs as: it waits for the role's policies, since
+    /// code that runs right before them may be without their permissions for minutes.
+    fn runs_as<'a>(&self, _properties: &'a Value) -> Option<&'a str> {
+        None
+    }
+
+    /// The URI that API Gateway invokes on behalf of a resource with these properties.
+    fn calls<'a>(&self, _properties: &'a Value) -> Option<&'a str> {
+        None
+    }
+
+    /// Whether a resource with these properties permits API Gateway to invoke something.
+    fn permits_gateway(&self, _properties: &Value) -> bool {
+        false
+    }
+
+    /// The property (its path in `Properties`) that makes a resource write logs with the role which API Gateway has for the
+    /// whole account; `None` where it writes none.
+    fn logs_by(&self, _properties: &Value) -> Option<Path> {
+        None
+    }
+
+    /// The address for clients of a resource with this physical id, as templates spell it out.
+    fn spelled_address(&self, _physical_id: &str, _scope: &Scope) -> Option<String> {
+        None
+    }
+
+    /// Types whose resources must be gone before one of this type is deleted. `TYPES` agrees with it.
+    fn goes_after(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Types whose resources are deleted only when those of this type are gone: the same from the other side, so that a new
+    /// type need not change the files of others.
+    fn goes_before(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether other resources can use one that is created and not ready yet (`Provider::settle`); otherwise they wait.
+    fn is_usable_at_once(&self) -> bool {
+        true
+    }
+
+    /// Whether one of this type waits until the resource of type `other` that it needs is ready, and not just created.
+    fn needs_ready(&self, other: &dyn Kind) -> bool {
+        !other.is_usable_at_once()
+    }
+
+    /// Whether code or AWS uses a resource by its physical id while it handles a message. Then its deletion waits for messages
+    /// under way.
+    fn is_used_by_id(&self) -> bool {
+        self.naming().is_some_and(|naming| naming.within.is_none())
+    }
+
+    /// The physical ids of what a live resource is used with: of a policy its roles. Its deletion waits for the messages that
+    /// theirs would wait for.
+    fn used_with<'a>(&self, _live: &'a Live) -> Vec<&'a str> {
+        Vec::new()
+    }
+
+    /// How many milliseconds a message may take at a live resource that API Gateway itself calls or asks, and at all that it
+    /// leads to. `None` for what API Gateway does not call.
+    fn patience(&self, _live: &Live, _plan: &dyn PlanView) -> Option<u64> {
+        None
+    }
+
+    /// Whether a change makes a new resource beside the old one, which then serves nobody: its deletion is no loss.
+    fn is_left_behind(&self) -> bool {
+        false
+    }
+
+    /// What prevents AWS from deleting a live resource; `None` where nothing outside of the stack does.
+    fn held(&self, _live: &Live) -> Option<Held> {
+        None
+    }
+
+    /// Whether it holds what cannot be made again: then it is not replaced unless the user says so.
+    fn holds_data(&self) -> bool {
+        false
+    }
+
+    /// What a step of a resource of this type interrupts and loses: all that somebody wants to know before saying yes to it.
+    fn effects(&self, step: &StepView<'_>, _plan: &dyn PlanView) -> Effects {
+        let mut effects = Effects::default();
+        if matches!(step.action, Action::Delete | Action::Replace) && self.holds_data() {
+            effects.lost.push(format!("all that {} holds", step.id()));
+        }
+        // One without a name comes beside the old one, or goes with its parent.
+        if step.action == Action::Replace && self.naming().is_some() {
+            effects.interrupted.push("whatever uses it fails until it is there again".to_owned());
+        }
+        effects
+    }
+
+    /// What a resource allows with `new` properties that it did not allow with `old` ones (null where it is created), a
+    /// sentence each.
+    fn widens(&self, _logical_id: &str, _old: &Value, _new: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a resource allowed with `old` properties and does not allow with `new` ones, a sentence each. Where clients are
+    /// served it waits for what allows it in another place.
+    fn narrows(&self, _old: &Value, _new: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    // The IAM permissions behind its calls.
 
     /// The IAM permissions behind the calls with which every run lists the resources of this type: calls that AWS allows
     /// as a whole or not at all. None where it is found with its parent.
@@ -227,6 +417,17 @@ pub trait Names {
 
     /// What a live resource is (`Kind::described`); `None` for one that is not known.
     fn described(&self, type_name: &str, physical_id: &str) -> Option<String>;
+}
+
+/// What keeps a live resource from being deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its name for AWS.
+    pub arn: String,
+    /// Those that use it and are not the stack's, in words.
+    pub by: Vec<String>,
+    /// The command that takes it from them, placeholders in capitals.
+    pub release: String,
 }
 
 /// What resources of a type are parts of.

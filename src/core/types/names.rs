@@ -12,3 +12,4 @@ pub const ROLE: &str = "AWS::IAM::Role";
 pub const ROUTE: &str = "AWS::ApiGatewayV2::Route";
 pub const ROUTE_RESPONSE: &str = "AWS::ApiGatewayV2::RouteResponse";
 pub const STAGE: &str = "AWS::ApiGatewayV2::Stage";
+pub const VERSION: &str = "AWS::Lambda::Version";

@@ -1,14 +1,23 @@
 //! `AWS::Lambda::Permission`: a statement in the resource policy of a function of the template. On functions that the
 //! template does not describe: `foreign_permission`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Attribute, Kind, Live, Names, PropertyError, Want, Within, function, names, to_value};
+use super::serving::{When, is_invoked};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, PropertyError, StackView, StepView, Want, Within,
+    function, names, to_value,
+};
 use crate::core::words::{Problem, Scope, Token, deserialize, shown};
 
 pub const TYPE: &str = names::PERMISSION;
+
+/// How much of its logical id a statement's id keeps, in characters.
+const KEPT: usize = 90;
 
 /// A right to invoke a function.
 pub struct Permission;
@@ -55,7 +64,7 @@ pub fn statement_id(want: &Want) -> Result<String, PropertyError> {
 /// The id of a statement that says `content`; `middle` stands between the logical id and the digest.
 pub(crate) fn id_of(logical_id: &str, middle: &str, content: &Value) -> String {
     let digest = hex::encode(Sha256::digest(content.to_string()));
-    let logical_id: String = logical_id.chars().take(90 - middle.len()).collect();
+    let logical_id: String = logical_id.chars().take(KEPT - middle.len()).collect();
     format!("{logical_id}{middle}-{}", &digest[..8])
 }
 
@@ -123,9 +132,56 @@ impl Kind for Permission {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         // The digest only where the rest fits: it is asked for every pair.
-        live.physical_id.starts_with(want.logical_id.get(..90).unwrap_or(&want.logical_id))
+        live.physical_id.starts_with(want.logical_id.get(..KEPT).unwrap_or(&want.logical_id))
             && statement_id(want).is_ok_and(|id| id == live.physical_id)
             && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
+    }
+
+    /// Permissions are told apart by the beginning of their logical id and by what they say.
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        let mut owners = BTreeMap::new();
+        let mut problems = Vec::new();
+        for permission in stack.of(TYPE) {
+            let kept: String = permission.logical_id.chars().take(KEPT).collect();
+            if let Some(owner) = owners.insert((kept, permission.properties.to_string()), permission.logical_id) {
+                let problem = Problem::of_key(permission.path(), format!("{owner} permits the same already"));
+                problems.push(problem.help("remove one of the two"));
+            }
+        }
+        problems
+    }
+
+    fn parent_id<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        Some(function::name_and_qualifier(properties["FunctionName"].as_str()?).0)
+    }
+
+    fn part(&self) -> Part {
+        Part::Permission
+    }
+
+    fn permits_gateway(&self, properties: &Value) -> bool {
+        is_for_gateway(properties)
+    }
+
+    fn needs_ready(&self, _: &dyn Kind) -> bool {
+        // It can be added to a function that is still Pending.
+        false
+    }
+
+    fn used_with<'a>(&self, live: &'a Live) -> Vec<&'a str> {
+        live.parent.as_deref().filter(|_| is_for_gateway(&live.properties)).into_iter().collect()
+    }
+
+    fn is_left_behind(&self) -> bool {
+        true
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Replace | Action::Update => interrupted(step),
+            Action::Delete => gone(step, plan),
+            _ => Effects::default(),
+        }
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
@@ -179,4 +235,38 @@ pub(super) fn widened(old: &Value, new: &Value) -> Vec<String> {
     };
     let [principal, action, function] = ["Principal", "Action", "FunctionName"].map(|name| shown(new.get(name)));
     vec![format!("{principal} may {action} on {function}{from}")]
+}
+
+/// Whether API Gateway is whom a permission is for.
+pub(super) fn is_for_gateway(permission: &Value) -> bool {
+    let principal = permission["Principal"].as_str().unwrap_or_default();
+    principal == "*" || principal.starts_with("apigateway.")
+}
+
+/// What it interrupts to change a statement.
+pub(super) fn interrupted(step: &StepView<'_>) -> Effects {
+    let function = step.live_text("FunctionName");
+    Effects::interrupted(format!(
+        "what it allows on {function} is refused for a moment: AWS changes no statement in place"
+    ))
+}
+
+/// What the end of a permission interrupts.
+pub(super) fn gone(step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    let is_described = step.live.is_some_and(|live| live.logical_id.is_some());
+    if !is_described || plan.has_successor(step) || !is_missed(step, plan) {
+        return Effects::default();
+    }
+    let [principal, function] = ["Principal", "FunctionName"].map(|property| step.live_text(property));
+    Effects::interrupted(format!("{principal} may not invoke {function} any more"))
+}
+
+/// Whether somebody may still want what a permission gave that goes: anybody else, or an API that goes on invoking the
+/// function and has no other permission to.
+fn is_missed(step: &StepView<'_>, plan: &dyn PlanView) -> bool {
+    let Some(live) = step.live else { return false };
+    let others = plan.steps().filter(|other| other.type_name == step.type_name).filter_map(|other| other.desired);
+    let mut on_it = others.filter(|other| other["FunctionName"] == live.properties["FunctionName"]);
+    !is_for_gateway(&live.properties)
+        || (is_invoked(plan, step.live_text("FunctionName"), When::After) && !on_it.any(is_for_gateway))
 }

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::rights::{ANY, Roles};
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, names, tags, to_value};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Naming, Part, PlanView, ResourceView, StackView, StepView, Want, names,
+    tags, to_value,
+};
 use crate::core::iam::document::{Document, one_or_more};
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
@@ -139,6 +142,24 @@ impl Kind for Role {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
+    fn ignores_case(&self) -> bool {
+        true
+    }
+
+    fn part(&self) -> Part {
+        Part::Role
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Replace => {
+                Effects::interrupted("functions that run as it fail until it is there again and Lambda can assume it")
+            }
+            Action::Update => narrowed(step, step.physical_id, plan),
+            _ => Effects::default(),
+        }
+    }
+
     fn rights_to_list(&self, scope: &Scope, roles: Roles, rights: &mut super::rights::Rights) {
         match roles {
             Roles::Account => rights.allow("iam", &["GetAccountAuthorizationDetails"], "*"),
@@ -229,4 +250,36 @@ pub fn arn(scope: &Scope, path: Option<&str>, name: &str) -> String {
 fn inline(role: &Value) -> Vec<Value> {
     let policies = role["Policies"].as_array().cloned().unwrap_or_default();
     policies.into_iter().map(|policy| policy["PolicyDocument"].clone()).collect()
+}
+
+/// What the code of functions that change in this plan, and run as one of these roles, may do no more although it may still
+/// run for a while.
+pub(super) fn narrowed<'a>(
+    step: &StepView<'a>,
+    roles: impl IntoIterator<Item = &'a str>,
+    plan: &dyn PlanView,
+) -> Effects {
+    let roles: Vec<String> = roles.into_iter().map(|name| format!("/{name}")).collect();
+    let runs_so = |other: &StepView<'_>| {
+        let role = other.kind().zip(other.live).and_then(|(kind, live)| kind.runs_as(&live.properties));
+        other.action == Action::Update && role.is_some_and(|role| roles.iter().any(|name| role.ends_with(name)))
+    };
+    let functions: Vec<&str> = plan.steps().filter(runs_so).map(|step| step.name).collect();
+    if functions.is_empty() {
+        return Effects::default();
+    }
+    let until = functions.join(", ");
+    let lost = step.narrows().into_iter();
+    Effects { interrupted: lost.map(|lost| format!("{lost}, before {until} has changed")).collect(), lost: Vec::new() }
+}
+
+/// That policies of a type are on roles which are not in this template: that would change what is not the stack's.
+pub(super) fn of_others(policy: &str, stack: &dyn StackView) -> Vec<Problem> {
+    let ours: BTreeSet<&str> = stack.of(TYPE).filter_map(|role| role.name).collect();
+    let foreign = |policy: ResourceView<'_>| {
+        let role = policy.texts("Roles").find(|role| !role.is_empty() && !ours.contains(role))?;
+        let what = format!("the role \"{role}\" is not an {TYPE} of this template");
+        Some(Problem::new(policy.path_of("Roles"), what))
+    };
+    stack.of(policy).filter_map(foreign).collect()
 }

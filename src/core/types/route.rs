@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Never, Reference, Want, Within, canonical, names};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Names, Never, Part, PlanView, Reference, StackView, StepView, Want, Within,
+    canonical, names,
+};
 use crate::core::words::{Problem, Scope, shown};
 
 pub const TYPE: &str = names::ROUTE;
@@ -132,6 +135,21 @@ impl Kind for Route {
             && want.properties["ApiId"] == live.properties["ApiId"]
     }
 
+    fn part(&self) -> Part {
+        Part::Route
+    }
+
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+        if !matches!(step.action, Action::Delete | Action::Replace) {
+            return Effects::default();
+        }
+        Effects::interrupted(match step.live_text("RouteKey") {
+            key @ ("$connect" | "$disconnect") => format!("nothing runs on {key} any more"),
+            "$default" => "messages that no other route takes are refused".to_owned(),
+            key => format!("messages of \"{key}\" go to $default, if there is one"),
+        })
+    }
+
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
         super::rights::api_part(it, rights);
         if it.deletes {
@@ -139,4 +157,10 @@ impl Kind for Route {
             rights.allow("apigateway", &["POST"], it.inside_api());
         }
     }
+}
+
+/// The keys of the routes that a template gives an API.
+pub(super) fn keys<'a>(stack: &'a dyn StackView, api: &Value) -> Vec<&'a str> {
+    let routes = stack.of(TYPE).filter(|route| route.properties.get("ApiId") == Some(api));
+    routes.filter_map(|route| route.properties.get("RouteKey")?.as_str()).collect()
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Kind, Live, Names, Reference, Want, Within, canonical, names};
+use super::serving::follows;
+use super::{
+    Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, Reference, StepView, Want, Within, canonical, names,
+};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::ROUTE_RESPONSE;
@@ -79,6 +82,26 @@ impl Kind for RouteResponse {
 
     fn is(&self, want: &Want, live: &Live) -> bool {
         ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
+    }
+
+    fn parent_id<'a>(&self, properties: &'a Value) -> Option<&'a str> {
+        properties["RouteId"].as_str()
+    }
+
+    fn part(&self) -> Part {
+        Part::Route
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        let entries = plan.steps().filter(|step| step.part() == Part::Entry).filter_map(|step| step.live);
+        let mut following = entries.filter(|entry| entry.parent.as_deref() == Some(step.api()) && follows(entry));
+        // It is served as soon as its route is there, and it belongs to a route that is.
+        if step.action == Action::Create && following.next().is_some() {
+            return Effects::interrupted(
+                "what its route answers is dropped until it is there: AutoDeploy serves every change at once",
+            );
+        }
+        Effects::default()
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use super::rights::{api_part, apigateway, tagging};
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Reference, Want, Within, names, tags, to_value};
-use crate::core::words::{Path, Problem, Scope, deserialize};
+use super::{
+    Action, Attribute, Effects, Kind, Live, Part, PlanView, Reference, StackView, StepView, Want, Within, names, route,
+    tags, to_value,
+};
+use crate::core::words::{Path, Problem, Scope, Token, deserialize, nearest};
 
 pub const TYPE: &str = names::STAGE;
 
@@ -63,25 +66,6 @@ pub(crate) enum LoggingLevel {
 pub(crate) struct AccessLogSettings {
     pub(crate) destination_arn: Option<String>,
     pub(crate) format: Option<String>,
-}
-
-/// The property by which a stage with these canonical properties writes logs, relative to `Properties`; none where it
-/// writes none. It takes a role that is set once for the whole account (`account`).
-pub fn logs_by(properties: &Value) -> Option<Path> {
-    let level = |settings: &Value| settings["LoggingLevel"].as_str().is_some_and(|level| !["", "OFF"].contains(&level));
-    let root = Path::default();
-    if properties
-        .get("AccessLogSettings")
-        .is_some_and(|settings| settings.as_object().is_some_and(|all| !all.is_empty()))
-    {
-        return Some(root.key("AccessLogSettings"));
-    }
-    if level(&properties["DefaultRouteSettings"]) {
-        return Some(root.key("DefaultRouteSettings").key("LoggingLevel"));
-    }
-    let routes = properties["RouteSettings"].as_object().into_iter().flatten();
-    let route = routes.filter(|(_, settings)| level(settings)).map(|(route, _)| route).next()?;
-    Some(root.key("RouteSettings").key(route).key("LoggingLevel"))
 }
 
 impl Kind for Stage {
@@ -155,6 +139,59 @@ impl Kind for Stage {
             && want.properties["StageName"] == live.properties["StageName"]
     }
 
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        if !stack.is_whole() {
+            return Vec::new();
+        }
+        let mut problems = Vec::new();
+        for stage in stack.of(TYPE) {
+            let Some(api) = stage.properties.get("ApiId").filter(|api| **api != "") else { continue };
+            let known = route::keys(stack, api);
+            let settings = stage.properties.get("RouteSettings").and_then(Value::as_object).into_iter().flatten();
+            let keys = settings.map(|(key, _)| key.as_str());
+            for key in keys.filter(|key| !known.contains(key) && !Token::is_in(key)) {
+                // "Unable to find Route by key" (API Gateway).
+                let path = stage.path_of("RouteSettings").key(key);
+                let problem = Problem::of_key(path, format!("this API has no route \"{key}\""));
+                let help = nearest(key, &known).map(|near| format!("did you mean \"{near}\"?"));
+                problems.push(Problem { help, ..problem });
+            }
+        }
+        problems
+    }
+
+    fn part(&self) -> Part {
+        Part::Entry
+    }
+
+    /// It takes a role that is set once for the whole account (`aws::providers::account`).
+    fn logs_by(&self, properties: &Value) -> Option<Path> {
+        let level =
+            |settings: &Value| settings["LoggingLevel"].as_str().is_some_and(|level| !["", "OFF"].contains(&level));
+        let root = Path::default();
+        if properties
+            .get("AccessLogSettings")
+            .is_some_and(|settings| settings.as_object().is_some_and(|all| !all.is_empty()))
+        {
+            return Some(root.key("AccessLogSettings"));
+        }
+        if level(&properties["DefaultRouteSettings"]) {
+            return Some(root.key("DefaultRouteSettings").key("LoggingLevel"));
+        }
+        let routes = properties["RouteSettings"].as_object().into_iter().flatten();
+        let route = routes.filter(|(_, settings)| level(settings)).map(|(route, _)| route).next()?;
+        Some(root.key("RouteSettings").key(route).key("LoggingLevel"))
+    }
+
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+        match step.action {
+            Action::Delete | Action::Replace => {
+                Effects::interrupted("every connection of the stage closes, and its URI answers no more")
+            }
+            _ => Effects::default(),
+        }
+    }
+
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
         api_part(it, rights);
         if it.creates {
@@ -166,7 +203,7 @@ impl Kind for Stage {
         if it.changes(&["Tags"]) {
             tagging(rights, it.scope, &format!("{}/stages/{}", it.api_path(), it.name()));
         }
-        if logs_by(&it.desired).is_some() {
+        if self.logs_by(&it.desired).is_some() {
             rights.allow("apigateway", &["GET"], apigateway(it.scope, "account"));
         }
     }

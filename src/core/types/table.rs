@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Attribute, Kind, Live, Naming, Want, names, tags, to_value};
+use super::{Action, Attribute, Effects, Kind, Live, Naming, PlanView, StepView, Want, names, tags, to_value};
 use crate::core::words::{Path, Problem, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
@@ -335,6 +335,33 @@ impl Kind for Table {
         want.name.as_deref() == Some(&live.physical_id)
     }
 
+    fn is_usable_at_once(&self) -> bool {
+        false
+    }
+
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+        let id = step.id();
+        match step.action {
+            Action::Delete | Action::Replace => {
+                let mut effects = Effects::lost(format!("every row of {id}"));
+                if step.action == Action::Replace {
+                    let text = "whatever reads or writes it fails until it is there again, empty";
+                    effects.interrupted.push(text.to_owned());
+                } else if plan.has_successor(step) {
+                    let text = format!("the table that takes its place begins without the rows of {id}");
+                    effects.interrupted.push(text);
+                }
+                effects
+            }
+            // What is left behind keeps its data; what takes its place begins without.
+            Action::Retain if plan.has_successor(step) => {
+                Effects::interrupted(format!("its rows stay in {id}; the new table begins empty"))
+            }
+            Action::Update => changed(step),
+            _ => Effects::default(),
+        }
+    }
+
     fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
         rights.allow("dynamodb", &["ListTables"], "*");
     }
@@ -369,4 +396,29 @@ impl Kind for Table {
             allow(&["UpdateTable"]);
         }
     }
+}
+
+/// What changes in place interrupt and lose.
+fn changed(step: &StepView<'_>) -> Effects {
+    let changes = |property: &str| {
+        step.changes.iter().any(|change| {
+            let is_it = change.property == property || change.property.starts_with(&format!("{property}."));
+            is_it && change.old.is_some()
+        })
+    };
+    let mut effects = Effects::default();
+    if changes("StreamSpecification") {
+        effects.lost.push("what the table's stream holds and nobody has read yet".to_owned());
+    }
+    if changes("GlobalSecondaryIndexes") {
+        effects.interrupted.push("queries of an index that changes, until it is built anew".to_owned());
+    }
+    if changes("TimeToLiveSpecification.AttributeName") {
+        // <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html>
+        effects.interrupted.push(
+            "another attribute for time to live takes two changes, of which AWS takes one an hour: the second may be refused until then"
+                .to_owned(),
+        );
+    }
+    effects
 }

@@ -13,14 +13,18 @@
 //! function Lambda publishes no second version, and CloudFormation fails there ("A version for this Lambda function exists",
 //! serverless/serverless#8251).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::deployment::FREEZES;
-use super::{Attribute, Kind, Live, Names, Want, Within, canonical, function, mark, names};
-use crate::core::words::{Problem, Scope};
+use super::{
+    Attribute, Kind, Live, Names, Planning, ResourceView, StackView, Want, Within, canonical, function, mark, names,
+};
+use crate::core::words::{DeletionPolicy, Problem, Scope};
 
-pub const TYPE: &str = "AWS::Lambda::Version";
+pub const TYPE: &str = names::VERSION;
 
 /// A published version.
 pub struct Version;
@@ -123,6 +127,60 @@ impl Kind for Version {
             && code
             && inherited
             && others(wanted) == others(frozen)
+    }
+
+    /// A version is what its function is now, so there is one: older ones need nobody to describe them.
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        let mut published = BTreeMap::new();
+        let mut problems = Vec::new();
+        for version in stack.of(TYPE).filter(|version| !version.text("FunctionName").is_empty()) {
+            if let Some(other) = published.insert(version.text("FunctionName"), version.logical_id) {
+                let what = format!("{other} is a version of this function already");
+                let help = "leave one: it is published anew whenever the function changes";
+                problems.push(Problem::new(version.path_of("FunctionName"), what).help(help));
+            }
+        }
+        problems
+    }
+
+    /// What it will freeze: its function, as that is to be.
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
+        properties[mark::PROPERTY] = mark::of(it.logical_id, it.deletion_policy).into();
+        let mut functions = stack.resources().filter(|other| other.kind.type_name() == names::FUNCTION);
+        let name = it.properties["FunctionName"].as_str();
+        let Some(function) = functions.find(|function| function.name == name) else { return };
+        let function = stack.completed(&function);
+        properties[FREEZES] = function::frozen(&function);
+        if properties["Description"].as_str().is_none_or(str::is_empty) {
+            let inherited = function["Description"].as_str().unwrap_or_default();
+            properties[FREEZES][DESCRIPTION] = Value::from(inherited);
+        }
+    }
+
+    /// One that froze the same is the one, whatever it was called when it was published: nothing can change it.
+    fn is_compared(&self, property: &str, exists: bool) -> bool {
+        !exists && !property.starts_with(FREEZES)
+    }
+
+    fn is_left_alone(&self, live: &Live, stack: &dyn StackView) -> bool {
+        // One made by hand is somebody's own: nothing else of the stack is served by it.
+        let Some(logical_id) = &live.logical_id else { return true };
+        // Older ones that shall stay are no news in any plan.
+        let replaced = stack.get(logical_id).map(|wanted| wanted.update_replace_policy);
+        [Some(live.deletion_policy), replaced].into_iter().flatten().any(|policy| policy != DeletionPolicy::Delete)
+    }
+
+    fn needs_ready(&self, _: &dyn Kind) -> bool {
+        // Only a function that can be invoked is published.
+        true
+    }
+
+    fn used_with<'a>(&self, live: &'a Live) -> Vec<&'a str> {
+        live.parent.as_deref().into_iter().collect()
+    }
+
+    fn is_left_behind(&self) -> bool {
+        true
     }
 
     fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
