@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Resource, Token};
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 const PERMISSION: &str = "AWS::Lambda::Permission";
 const POLICY: &str = "AWS::IAM::Policy";
@@ -32,7 +32,9 @@ fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
         if let Some(owner) = owners.insert((type_name, known), &resource.logical_id) {
             let property = resource.kind.naming().map_or("", |naming| naming.property);
             let path = resource.path.key("Properties").key(property);
-            problems.push(Problem::new(path, format!("{owner} has the name \"{name}\" already")));
+            problems.push(
+                Problem::new(path, format!("{owner} has the name \"{name}\" already")).kind(ProblemKind::Duplicate),
+            );
         }
     }
 }
@@ -53,7 +55,11 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
             let path = resource.path.key("Properties").key(shown);
             let parent = if identity.first() == Some(&"ApiId") { "API" } else { "route" };
             let what = format!("{owner} has the {shown} \"{value}\" already, in the same {parent}");
-            problems.push(Problem::new(path, what).help("remove one of the two, or give them different ones"));
+            problems.push(
+                Problem::new(path, what)
+                    .kind(ProblemKind::Duplicate)
+                    .help("remove one of the two, or give them different ones"),
+            );
         }
     }
 }
@@ -78,7 +84,11 @@ fn inline_policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Pr
             let known = (role.to_lowercase(), name.to_lowercase());
             if let Some(owner) = owners.insert(known, &policy.logical_id).filter(|owner| *owner != policy.logical_id) {
                 let what = format!("the role {role} has the policy \"{name}\" already, from {owner}");
-                problems.push(Problem::new(path.clone(), what).help("give this one another PolicyName"));
+                problems.push(
+                    Problem::new(path.clone(), what)
+                        .kind(ProblemKind::Duplicate)
+                        .help("give this one another PolicyName"),
+                );
             }
         }
     }
@@ -92,8 +102,11 @@ fn permissions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Proble
         let known = (kept, permission.properties.to_string());
         if let Some(owner) = owners.insert(known, &permission.logical_id) {
             let path: Path = permission.path.clone();
-            problems
-                .push(Problem::of_key(path, format!("{owner} permits the same already")).help("remove one of the two"));
+            problems.push(
+                Problem::of_key(path, format!("{owner} permits the same already"))
+                    .kind(ProblemKind::Duplicate)
+                    .help("remove one of the two"),
+            );
         }
     }
 }

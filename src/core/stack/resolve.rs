@@ -20,7 +20,7 @@ use crate::core::types::constraints::Refusal;
 use crate::core::types::{Attribute, Kind, Naming, function};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
-use crate::core::words::{Path, Problem, Step};
+use crate::core::words::{Path, Problem, ProblemKind, Step};
 
 /// A template, resolved as far as it goes.
 #[derive(Debug)]
@@ -155,9 +155,11 @@ pub(super) struct Resolver<'a> {
 fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     let path = Path::default().key("Type");
     if aws_types::contains(type_name) {
-        return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"));
+        return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
+            .kind(ProblemKind::Unsupported);
     }
-    let problem = Problem::new(path, format!("resource type \"{type_name}\" is not supported"));
+    let problem =
+        Problem::new(path, format!("resource type \"{type_name}\" is not supported")).kind(ProblemKind::Unsupported);
     problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
 }
 
@@ -228,7 +230,7 @@ impl<'a> Resolver<'a> {
             Value::String(text) if text.contains("{{resolve:") => {
                 let what =
                     "dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation";
-                let problem = Problem::new(path.clone(), what);
+                let problem = Problem::new(path.clone(), what).kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help("make it a parameter with NoEcho: --parameter NAME=VALUE"));
             }
             Value::Array(items) => {
@@ -303,19 +305,21 @@ impl<'a> Resolver<'a> {
         for mut problem in internal.into_iter().chain(problems) {
             // The reader of properties does not know whose they are.
             let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
-            if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
+            if own && matches!(problem.kind, ProblemKind::Unknown | ProblemKind::Missing) {
                 problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
             let property = without_indexes(&problem.path);
             if problem.at_key && kind.not_yet().contains(&property.as_str()) {
                 problem.what = format!("{property} of {} is not supported yet", kind.type_name());
                 problem.help = None;
+                problem.kind = ProblemKind::Unsupported;
             }
             if problem.at_key
                 && let Some(never) = kind.never().iter().find(|never| never.properties.contains(&property.as_str()))
             {
                 problem.what = format!("{property} of {} cannot be used: {}", kind.type_name(), never.why);
                 problem.help = Some(never.help.to_owned());
+                problem.kind = ProblemKind::Unsupported;
             }
             let problem = problem.below(path);
             // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
@@ -334,12 +338,9 @@ impl<'a> Resolver<'a> {
     fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
         // What is missing may be there by another name.
         let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
-        for Refusal { mut problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
+        for Refusal { problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
             if missing && misspelt {
                 continue;
-            }
-            if missing && problem.path.0.is_empty() && problem.what.starts_with("missing property") {
-                problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
             let mut problem = problem.below(path);
             let reported = |other: &Problem| match missing {
@@ -381,7 +382,7 @@ impl<'a> Resolver<'a> {
                 let path = path.key("ZipFile");
                 let runtime = properties.get("Runtime").and_then(Value::as_str).unwrap_or_default().to_owned();
                 let Some(text) = code["ZipFile"].as_str().map(str::to_owned) else {
-                    self.problems.push(Problem::new(path, "inline code must be a string"));
+                    self.problems.push(Problem::new(path, "inline code must be a string").kind(ProblemKind::IllTyped));
                     return None;
                 };
                 // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
@@ -395,7 +396,10 @@ impl<'a> Resolver<'a> {
                 Some(Code::Inline(text))
             }
             Value::Object(code) if code.contains_key("ImageUri") => {
-                self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
+                self.problems.push(
+                    Problem::new(path, "functions from container images are not supported yet")
+                        .kind(ProblemKind::Unsupported),
+                );
                 // What else is special about them is said with that.
                 for name in ["Handler", "PackageType", "Runtime"] {
                     self.failed.push(all.key(name));
@@ -404,7 +408,7 @@ impl<'a> Resolver<'a> {
                 None
             }
             _ => {
-                let problem = Problem::new(path, "code in S3 is not supported yet");
+                let problem = Problem::new(path, "code in S3 is not supported yet").kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help("give the local folder, crate or zip file instead"));
                 None
             }
@@ -621,10 +625,13 @@ impl<'a> Resolver<'a> {
                 // Left out by its condition, or reported already.
                 Some(name) if self.template.resources.contains_key(name) || self.template.is_broken(name) => {}
                 Some(name) => {
-                    let problem = Problem::new(path, format!("there is no resource \"{name}\""));
+                    let problem =
+                        Problem::new(path, format!("there is no resource \"{name}\"")).kind(ProblemKind::BadReference);
                     self.problems.push(problem.suggest(name, self.kinds.keys().copied()));
                 }
-                None => self.problems.push(Problem::new(path, "DependsOn takes logical ids")),
+                None => {
+                    self.problems.push(Problem::new(path, "DependsOn takes logical ids").kind(ProblemKind::IllTyped))
+                }
             }
         }
         targets
@@ -651,7 +658,8 @@ impl<'a> Resolver<'a> {
                 Problem::new(path.key(attribute), what).help("write Retain")
             }
             _ => {
-                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
+                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""))
+                    .kind(ProblemKind::Unknown);
                 problem.suggest(
                     written,
                     ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }),
@@ -684,7 +692,9 @@ impl<'a> Resolver<'a> {
                 Some(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),
                 _ => {
                     if self.failed.len() == failed {
-                        self.problems.push(Problem::new(path, "the value of an output must be a string"));
+                        self.problems.push(
+                            Problem::new(path, "the value of an output must be a string").kind(ProblemKind::IllTyped),
+                        );
                     }
                     continue;
                 }
@@ -717,7 +727,7 @@ fn unknown(path: Path) -> Problem {
         Step::Key(name) => name.clone(),
         Step::Index(index) => index.to_string(),
     });
-    Problem::of_key(path, format!("unknown property \"{name}\"{whose}"))
+    Problem::of_key(path, format!("unknown property \"{name}\"{whose}")).kind(ProblemKind::Unknown)
 }
 
 /// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.

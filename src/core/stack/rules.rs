@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Resource, Scope, Token, identities, references};
 use crate::core::types::{self, Kind, Within};
-use crate::core::words::{Path, Problem, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, nearest};
 
 /// That one resource refers to another.
 #[derive(Debug)]
@@ -101,7 +101,8 @@ fn parents(
                 let api = api.min_by_key(|api| !names(&resource.properties, api));
                 let above = above.join(" or ");
                 let must = format!("{property} of {type_name} must refer to an {above} of this template");
-                let problem = Problem::new(path.clone(), must).hanging_on([path.clone()]);
+                let problem =
+                    Problem::new(path.clone(), must).kind(ProblemKind::BadReference).hanging_on([path.clone()]);
                 let outside = resource.kind.elsewhere().and_then(types::kind);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
@@ -231,7 +232,7 @@ fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
             let path = version.path.key("Properties").key("FunctionName");
             let what = format!("{other} is a version of this function already");
             let help = "leave one: it is published anew whenever the function changes";
-            problems.push(Problem::new(path, what).help(help));
+            problems.push(Problem::new(path, what).kind(ProblemKind::Duplicate).help(help));
         }
     }
 }
@@ -250,8 +251,11 @@ fn routes(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
         if api(deployment).is_some_and(|api| keys(&api).is_empty()) {
             let path = deployment.path.key("Properties").key("ApiId");
             let help = "give the API a route; a deployment is a snapshot of its routes";
-            problems
-                .push(Problem::new(path, "this API has no route, and without one it cannot be deployed").help(help));
+            problems.push(
+                Problem::new(path, "this API has no route, and without one it cannot be deployed")
+                    .kind(ProblemKind::Missing)
+                    .help(help),
+            );
         }
     }
     for stage in of(STAGE) {
@@ -260,7 +264,8 @@ fn routes(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
         let unknown = settings.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
         for key in unknown.filter(|key| !known.contains(key) && !Token::is_in(key)) {
             let path = stage.path.key("Properties").key("RouteSettings").key(key);
-            let problem = Problem::of_key(path, format!("this API has no route \"{key}\""));
+            let problem =
+                Problem::of_key(path, format!("this API has no route \"{key}\"")).kind(ProblemKind::BadReference);
             problems.push(Problem {
                 help: nearest(key, &known).map(|near| format!("did you mean \"{near}\"?")),
                 ..problem
@@ -282,7 +287,10 @@ fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
         let foreign = roles.filter_map(|role| role.as_str()).find(|role| !role.is_empty() && !ours.contains(role));
         if let Some(role) = foreign {
             let path = policy.path.key("Properties").key("Roles");
-            problems.push(Problem::new(path, format!("the role \"{role}\" is not an {ROLE} of this template")));
+            problems.push(
+                Problem::new(path, format!("the role \"{role}\" is not an {ROLE} of this template"))
+                    .kind(ProblemKind::BadReference),
+            );
         }
     }
 }

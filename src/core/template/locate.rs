@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 
 use super::intrinsics;
-use crate::core::words::{Path, Position, Problem, Step};
+use crate::core::words::{Path, Position, Problem, ProblemKind, Step};
 
 /// The key of what YAML merges into a map; what is there already stays. CloudFormation itself has no such keys: SAM's CLI and
 /// the AWS CLI resolve them before a template goes there.
@@ -130,7 +130,7 @@ impl SourceMap {
                         };
                         if !keys.insert(text.to_string()) {
                             let what = format!("duplicate key \"{text}\"");
-                            return Err(Problem::of_text(Some(span.start), what));
+                            return Err(Problem::of_text(Some(span.start), what).kind(ProblemKind::Duplicate));
                         }
                         map.nodes[*node].weight = map.nodes[*node].weight.saturating_add(weight(&text));
                         *key = Some((text.into_owned(), span));
@@ -144,7 +144,8 @@ impl SourceMap {
                     let target = anchors.get(&anchor).copied();
                     let inside = open.iter().any(|open| Some(open.node) == target);
                     let Some(target) = target.filter(|_| !inside) else {
-                        return Err(Problem::of_text(Some(span.start), "an alias inside what it stands for"));
+                        return Err(Problem::of_text(Some(span.start), "an alias inside what it stands for")
+                            .kind(ProblemKind::Syntax));
                     };
                     (0, None, Content::Alias(target), map.nodes[target].weight)
                 }
@@ -161,7 +162,8 @@ impl SourceMap {
                     return Err(Problem::of_text(
                         Some(span.start),
                         "a template is one YAML document, and here begins another",
-                    ));
+                    )
+                    .kind(ProblemKind::Syntax));
                 }
                 _ => continue,
             };
@@ -409,6 +411,7 @@ const LONGEST_NUMBER: usize = 18;
 
 fn syntax(error: &ScanError) -> Problem {
     let position = Position { line: error.marker().line(), column: error.marker().col() + 1 };
-    let problem = Problem::of_text(Some(position), format!("this is not YAML: {}", error.info()));
+    let problem =
+        Problem::of_text(Some(position), format!("this is not YAML: {}", error.info())).kind(ProblemKind::Syntax);
     if error.info().contains("tab") { problem.help("indent with spaces: YAML allows no tabs there") } else { problem }
 }
