@@ -1,6 +1,6 @@
 //! Whether the account is set up for what a plan is about to make.
 
-use super::Failure;
+use super::error::CommandError;
 use crate::aws::client::{Aws, Meaning};
 use crate::aws::providers::account::{self, Account};
 use crate::core::plan::{Action, Plan};
@@ -29,7 +29,7 @@ pub async fn read(aws: &Aws, stack: &Stack, ui: &Ui) -> Option<Account> {
 ///
 /// # Errors
 /// Such a plan: which stage, by which property, and what to do.
-pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(), Failure> {
+pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(), CommandError> {
     if account.is_none_or(Account::may_log) {
         return Ok(());
     }
@@ -38,12 +38,15 @@ pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(),
     let logging = steps.filter_map(|step| Some((step, stage::logs_by(&step.want.as_ref()?.properties)?)));
     let Some((step, property)) = logging.into_iter().next() else { return Ok(()) };
     let property = property.to_string().replace('/', ".");
-    Err(format!(
-        "the stage {} writes logs ({property}), and API Gateway has no role to write them with in this account in {region}\n  \
-         leave {property} out, or set a role, once for the account and region: one that apigateway.amazonaws.com may assume, \
-         with the managed policy service-role/AmazonAPIGatewayPushToCloudWatchLogs:\n    \
-         aws apigateway update-account --region {region} --patch-operations op=replace,path=/cloudwatchRoleArn,value=ROLE-ARN",
+    let error = CommandError::new(format!(
+        "the stage {} writes logs ({property}), and API Gateway has no role to write them with in this account in {region}",
         step.name
-    )
-    .into())
+    ));
+    Err(error
+        .hint(format!(
+            "leave {property} out, or set a role, once for the account and region: one that apigateway.amazonaws.com may \
+             assume, with the managed policy service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+        ), format!(
+            "aws apigateway update-account --region {region} --patch-operations op=replace,path=/cloudwatchRoleArn,value=ROLE-ARN"
+        )))
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::exit;
+use super::exit::{self, Exit};
 use crate::ui::Ui;
 
 /// How many runs are there that take Ctrl-C for themselves.
@@ -57,7 +57,7 @@ pub fn watch(ui: Ui) {
             pressed(&mut presses).await;
             PRESSED.store(true, Ordering::SeqCst);
             if CLAIMS.load(Ordering::SeqCst) == 0 {
-                ui.restore_and_exit("Interrupted.", exit::now);
+                ui.restore_and_exit("Interrupted.", Exit::Interrupted as u8, exit::now);
             }
         }
     });
@@ -74,6 +74,7 @@ pub fn claim(stop: watch::Sender<bool>, ui: Ui) -> impl Future<Output = ()> {
         ui.notice("Stopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.");
         let _ = stop.send(true);
         pressed(&mut presses).await;
-        ui.restore_and_exit("Interrupted: what was running may be half done. The next run finds out.", exit::now)
+        let why = "Interrupted: what was running may be half done. The next run finds out.";
+        ui.restore_and_exit(why, Exit::Interrupted as u8, exit::now)
     }
 }

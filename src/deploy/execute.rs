@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,8 +20,7 @@ use crate::core::types::{Created, Owner, Want, alias, function, permission, tabl
 use crate::core::words::Token;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[derive(Debug, Clone)]
 pub enum Event {
     Started {
         step: usize,
@@ -48,7 +46,7 @@ pub enum Event {
     },
     Failed {
         step: usize,
-        error: String,
+        error: ResourceError,
     },
 }
 
@@ -367,7 +365,7 @@ impl Run<'_> {
     fn failed(&mut self, index: usize, error: ResourceError) {
         self.states[index] = State::Failed;
         self.end(index);
-        self.tell(Event::Failed { step: index, error: error.to_string() });
+        self.tell(Event::Failed { step: index, error: error.clone() });
         self.outcome.failed.insert(index, error);
     }
 
