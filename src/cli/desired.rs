@@ -10,7 +10,8 @@ use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::command::{Command, Flags};
-use super::{Failure, account, project, result, target};
+use super::error::CommandError;
+use super::{account, project, target};
 use crate::aws::client::Aws;
 use crate::aws::providers::Sought;
 use crate::core::plan::{self, Plan};
@@ -94,8 +95,8 @@ impl Args {
         &self,
         ui: &Ui,
         when: When,
-        then: impl AsyncFnOnce(Desired<'_>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        then: impl AsyncFnOnce(Desired<'_>) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = self.project.read()?;
@@ -123,7 +124,7 @@ impl Args {
             let stack = stack.wait().await;
             let artifacts = self.build(&project, stack, ui).await?;
             let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
-            Ok::<_, Failure>(artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect())
+            Ok::<_, CommandError>(artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect())
         };
 
         let planning = async {
@@ -170,7 +171,7 @@ impl Args {
             (Err(end), Some(failure)) if end.is::<NoCode>() => Err(failure),
             (end, failure) => {
                 if let Some(failure) = failure {
-                    ui.error(&*failure);
+                    failure.print(ui);
                 }
                 end
             }
@@ -188,7 +189,7 @@ impl Args {
         project: &project::Project,
         stack: &Stack,
         ui: &Ui,
-    ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
+    ) -> Result<BTreeMap<String, package::Artifact>, CommandError> {
         let place = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
         let options = package::Options {
             backend: self.build_with.backend(),
@@ -223,7 +224,7 @@ impl Desired<'_> {
     ///
     /// # Errors
     /// What keeps the plan from being made.
-    pub async fn again(&mut self) -> Result<(), Failure> {
+    pub async fn again(&mut self) -> Result<(), CommandError> {
         self.live = self.read().await?;
         self.make_plan(true).await
     }
@@ -232,11 +233,11 @@ impl Desired<'_> {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn read(&self) -> Result<Vec<Live>, Failure> {
+    pub async fn read(&self) -> Result<Vec<Live>, CommandError> {
         Ok(read::read(self.aws, self.sought).await?)
     }
 
-    async fn make_plan(&mut self, with_code: bool) -> Result<(), Failure> {
+    async fn make_plan(&mut self, with_code: bool) -> Result<(), CommandError> {
         let code = match with_code {
             true => self.code.all().await.ok_or(NoCode)?,
             false => Arc::default(),
@@ -245,7 +246,7 @@ impl Desired<'_> {
             allow_data_loss: self.allow_data_loss.iter().cloned().collect(),
             code: code.iter().map(|(id, zip)| (id.clone(), zip.sha256.clone())).collect(),
         };
-        self.plan = plan::diff(self.stack, &self.live, &options).map_err(|errors| result::all(&errors))?;
+        self.plan = plan::diff(self.stack, &self.live, &options).map_err(|errors| CommandError::of_plan(&errors))?;
         // Without AWS's delays an integration that was begun has ended before anything can be removed.
         if !self.aws.has_quotas() {
             self.plan = std::mem::take(&mut self.plan).without_drain();

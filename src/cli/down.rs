@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::command::Command;
-use super::exit::Exit;
-use super::{Failure, interrupt, list, result, target, timings};
+use super::error::CommandError;
+use super::exit::{Ended, Exit};
+use super::{interrupt, list, result, target, timings};
 use crate::aws::providers::{Search, Sought};
 use crate::core::plan;
 use crate::core::stack::Secrets;
@@ -19,6 +20,7 @@ use crate::deploy::execute::{self, Code, Outcome, Zips};
 use crate::deploy::read;
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
+use crate::ui::event::{Event, Retained, RunResult};
 use crate::ui::plan::View;
 use crate::ui::progress::{self, Style};
 
@@ -35,7 +37,7 @@ pub struct Args {
     yes: bool,
     /// Print events as JSON, one object per line
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     timings: timings::Args,
 }
@@ -47,7 +49,7 @@ const ROUNDS: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let begun = Instant::now();
         self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.open(ui).await?;
@@ -73,15 +75,12 @@ impl Args {
             && self.yes
             && let Some(why) = self.target.unknown_owner()?
         {
-            return Err(why.into());
+            return Err(why);
         }
         for round in 0..ROUNDS {
             if round > 0 && *stopped.borrow() {
-                let again = Command::new("down").with(&self.target);
-                return Err(format!(
-                    "stopped: what may have come back of stack {name} was not looked for\n  go on with: {again}"
-                )
-                .into());
+                let what = format!("stopped: what may have come back of stack {name} was not looked for");
+                return Err(CommandError::new(what).hint("go on with", Command::new("down").with(&self.target)));
             }
             tokio::time::sleep(PAUSE * round.saturating_sub(1)).await;
             let live = match live.take() {
@@ -95,7 +94,7 @@ impl Args {
             let plan = plan::teardown(&live);
             let in_use = plan::in_use(&plan);
             if !in_use.is_empty() {
-                return Err(result::all(&in_use));
+                return Err(CommandError::of_plan(&in_use));
             }
             if plan.is_empty() {
                 for kept in &plan.steps {
@@ -115,25 +114,30 @@ impl Args {
                 } else if removed {
                     format!("Stack {name} is gone.")
                 } else {
-                    let instead = list::instead(&self.target, name, ui).await;
+                    let instead = list::lines_instead(&self.target, name, ui).await;
                     format!("Stack {name} does not exist in account {} ({}).{instead}", scope.account, scope.region)
                 });
-                return Ok(Exit::Ok);
+                let retained = plan.steps.into_iter().map(|kept| Retained {
+                    type_name: kept.type_name.to_owned(),
+                    physical_id: kept.physical_id.unwrap_or_default(),
+                });
+                return Ok(
+                    Exit::Ok.with(Event::Result(RunResult { retained: retained.collect(), ..RunResult::of(scope) }))
+                );
             }
             // Nobody knows without the template what was a secret.
             let secrets = &Secrets::default();
-            if self.json {
-                ui.line(crate::ui::plan::json(&plan, secrets));
-            } else {
+            ui.event(&Event::Plan(crate::ui::plan::event(&plan, secrets)));
+            if !self.json {
                 let view = View { secrets, colour: ui.colour(), all: false };
                 ui.say_coloured(crate::ui::plan::text(&plan, view));
             }
             if !asked {
                 if !io::stdin().is_terminal() {
-                    return Err("this would delete all of it; say --yes if that is what you want".into());
+                    return Err(CommandError::new("this would delete all of it; say --yes if that is what you want"));
                 }
                 if !ui.confirm(format_args!("Delete all of stack {name}?")) {
-                    return Err("nothing was deleted".into());
+                    return Err(CommandError::new("nothing was deleted"));
                 }
                 asked = true;
             }
@@ -143,20 +147,20 @@ impl Args {
             let (events, heard) = mpsc::unbounded_channel();
             let (outcome, ()) = tokio::join!(
                 execute::run(aws.clone(), &plan, Code::ready(Zips::new()), events, stopped.clone()),
-                progress::show(&plan, Style::of(self.json), heard, ui)
+                progress::show(&plan, Style::of(ui), heard, ui)
             );
             run.rounds.push(Round::new(&plan, &outcome, planned));
             if !outcome.is_complete() {
                 self.timings.tell("down", &run, &aws, ui);
-                result::failures(&plan, &outcome, self.json, ui);
+                result::failures(&plan, &outcome, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
                 let again = Command::new("down").with(&self.target);
-                return Err(format!("{left} are left of stack {name}\n  go on with: {again}").into());
+                return Err(CommandError::new(format!("{left} are left of stack {name}")).hint("go on with", again));
             }
             removed = true;
         }
         let again = Command::new("down").with(&self.target);
-        Err(format!("resources of stack {name} were created again while it was deleted\n  run it again: {again}")
-            .into())
+        let what = format!("resources of stack {name} were created again while it was deleted");
+        Err(CommandError::new(what).hint("run it again", again))
     }
 }

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use time::Date;
 
 use super::command::{Command, Flags};
-use super::{Failure, parameters};
+use super::error::CommandError;
+use super::parameters;
 use crate::core::lint;
 use crate::core::stack::{self, Secrets, Stack};
 use crate::core::template;
 use crate::core::types::{self, function};
-use crate::core::words::{self, Problem, Scope, nearest};
+use crate::core::words::{self, Problem, ProblemKind, Scope, nearest};
 use crate::package::{self, Architecture, Code, Source};
 use crate::ui::Ui;
+use crate::ui::event;
 
 /// Which template, with which parameters.
 #[derive(Debug, Clone, clap::Args)]
@@ -46,7 +48,7 @@ pub struct Project {
     parameters: BTreeMap<String, String>,
 }
 
-/// The template has problems; they have been shown.
+/// The template has problems.
 #[derive(Debug, thiserror::Error)]
 #[error("the template {file} cannot be used: {count}")]
 struct BadTemplate {
@@ -59,7 +61,7 @@ impl Args {
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub fn read(&self) -> Result<Project, Failure> {
+    pub fn read(&self) -> Result<Project, CommandError> {
         let path = match &self.template {
             Some(path) => path.clone(),
             None => find()?,
@@ -104,7 +106,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn find() -> Result<PathBuf, Failure> {
+fn find() -> Result<PathBuf, CommandError> {
     let names = ["template.yaml", "template.yml", "template.json"];
     if let Some(path) = names.iter().map(PathBuf::from).find(|path| path.is_file()) {
         return Ok(path);
@@ -140,29 +142,30 @@ impl Project {
     /// The stack that the template describes in `scope`.
     ///
     /// # Errors
-    /// When the template has problems: they are shown, each with its place.
-    pub fn stack(&self, scope: &Scope, ui: &Ui) -> Result<Stack, Failure> {
-        let stack = self.resolve(scope).map_err(|problems| self.show(&problems, ui))?;
+    /// When the template has problems, each with its place.
+    pub fn stack(&self, scope: &Scope, ui: &Ui) -> Result<Stack, CommandError> {
+        let stack = self.resolve(scope).map_err(|problems| self.bad(&problems, ui))?;
         ui.hide(&stack.secrets);
         Ok(stack)
     }
 
-    fn show(&self, problems: &[Problem], ui: &Ui) -> Failure {
+    fn bad(&self, problems: &[Problem], ui: &Ui) -> CommandError {
         let (file, text) = (self.file(), self.text());
         let rendering = template::render::Rendering { file: &file, text: &text, colour: ui.colour() };
-        ui.say_coloured(self.secrets().mask_in_place(&template::render::render(problems, rendering)));
+        let shown = self.secrets().mask_in_place(&template::render::render(problems, rendering));
         let count = match problems.len() {
             1 => "it has a problem".to_owned(),
             count => format!("it has {count} problems"),
         };
-        BadTemplate { file, count }.into()
+        let problems = event::Problem::all_of(problems, &file, &text);
+        CommandError::from(BadTemplate { file, count }).details(shown).problems(problems)
     }
 
     /// The stack as it would be in some account: enough to tell whether the template is sound before anybody is asked.
     ///
     /// # Errors
-    /// When the template has problems: they are shown, each with its place.
-    pub fn check(&self, stack: &str, region: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+    /// When the template has problems, each with its place.
+    pub fn check(&self, stack: &str, region: Option<&str>, ui: &Ui) -> Result<(), CommandError> {
         ui.hide(&self.secrets());
         let scope = Scope {
             stack: stack.to_owned(),
@@ -171,7 +174,7 @@ impl Project {
             partition: "aws".to_owned(),
         };
         match self.resolve(&scope) {
-            Err(problems) if !self.hangs_on_scope() => Err(self.show(&problems, ui)),
+            Err(problems) if !self.hangs_on_scope() => Err(self.bad(&problems, ui)),
             _ => Ok(()),
         }
     }
@@ -234,7 +237,7 @@ impl Project {
     fn missing(&self, code: &Path, place: words::Path) -> Problem {
         let below = self.folder().ok().and_then(|folder| Some(code.strip_prefix(folder).ok()?.to_owned()));
         let shown = below.map_or(code.to_owned(), |below| self.path.with_file_name(below));
-        let problem = Problem::new(place, format!("there is no {}", shown.display()));
+        let problem = Problem::new(place, format!("there is no {}", shown.display())).kind(ProblemKind::BadReference);
         let names = names_beside(code);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let given = code.file_name().unwrap_or_default().to_string_lossy();
@@ -290,7 +293,7 @@ impl Project {
     ///
     /// # Errors
     /// When the template's folder cannot be told.
-    pub fn code(&self, stack: &Stack) -> Result<Vec<Code>, Failure> {
+    pub fn code(&self, stack: &Stack) -> Result<Vec<Code>, CommandError> {
         let folder = self.folder().map_err(|error| format!("{}: {error}", self.file()))?;
         let functions = stack.resources.values().filter(|resource| resource.kind.type_name() == function::TYPE);
         Ok(functions
@@ -329,12 +332,12 @@ impl Project {
         target: package::Target,
         options: &package::Options,
         ui: &Ui,
-    ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
+    ) -> Result<BTreeMap<String, package::Artifact>, CommandError> {
         let mut outside: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for code in &code {
             let warning = self.reach(code).map_err(|error| {
-                let help = error.help.clone().unwrap_or_default();
-                format!("cannot find the code of {}: {}\n  {help}", code.logical_id, error.why)
+                let what = format!("cannot find the code of {}: {}", code.logical_id, error.why);
+                CommandError::new(what).advice_lines(error.help.as_deref())
             })?;
             warning.into_iter().for_each(|warning| outside.entry(warning).or_default().push(&code.logical_id));
         }
@@ -345,12 +348,11 @@ impl Project {
         let result = package::build(code, target, options, |step| progress.show(step)).await;
         progress.end();
         result.map_err(|error| {
-            if let Some(compiler) = &error.compiler {
-                ui.say_coloured(compiler.trim_end());
+            let failed = CommandError::new(error.to_string()).advice_lines(error.help.as_deref());
+            match &error.compiler {
+                Some(compiler) => failed.details(compiler.trim_end()),
+                None => failed,
             }
-            let help =
-                error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default();
-            format!("{error}{help}").into()
         })
     }
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::Failure;
 use super::command::{Command, Flags};
 use super::config::{self, Config};
+use super::error::CommandError;
 use super::local::DataFolder;
 use super::project::Project;
 use crate::aws::client::{Aws, Target};
@@ -77,7 +77,7 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn look_beside(&self, template: Option<&Path>) -> Result<(), Failure> {
+    pub fn look_beside(&self, template: Option<&Path>) -> Result<(), CommandError> {
         let config = Config::read(template)?;
         let _ = self.config.set(config);
         Ok(())
@@ -87,7 +87,7 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn config(&self) -> Result<&Config, Failure> {
+    pub fn config(&self) -> Result<&Config, CommandError> {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
@@ -99,14 +99,14 @@ impl Args {
     ///
     /// # Errors
     /// When it cannot be a stack's name.
-    pub fn stack(&self) -> Result<String, Failure> {
+    pub fn stack(&self) -> Result<String, CommandError> {
         let config = self.config()?;
         let Some(name) = config::chosen(self.stack.as_deref(), &[], config.stack()) else {
             return from_folder(config.path());
         };
         check_stack(&name).map_err(|problem| {
-            let help = problem.help.map(|help| format!("\n  {help}")).unwrap_or_default();
-            format!("{}: {}{help}", config.path().display(), problem.what)
+            let what = format!("{}: {}", config.path().display(), problem.what);
+            CommandError::new(what).advice_lines(problem.help.as_deref())
         })?;
         Ok(name)
     }
@@ -116,7 +116,7 @@ impl Args {
     ///
     /// # Errors
     /// When it cannot be told which stack this is.
-    pub fn remember(&self, ui: &Ui) -> Result<(), Failure> {
+    pub fn remember(&self, ui: &Ui) -> Result<(), CommandError> {
         match self.config()?.remember(&self.stack()?, self.place.region.as_deref()) {
             Ok(Some(written)) => ui.say(written),
             Ok(None) => {}
@@ -130,16 +130,19 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn unknown_owner(&self) -> Result<Option<String>, Failure> {
+    pub fn unknown_owner(&self) -> Result<Option<CommandError>, CommandError> {
         let config = self.config()?;
         if self.stack.is_some() || config.stack().is_some() {
             return Ok(None);
         }
         let name = self.stack()?;
-        Ok(Some(format!(
-            "there is a stack {name} already, and nothing but the folder's name says that it is this project's\n  if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
+        let what = format!(
+            "there is a stack {name} already, and nothing but the folder's name says that it is this project's"
+        );
+        Ok(Some(CommandError::new(what).advice(format!(
+            "if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
             config.path().display()
-        )))
+        ))))
     }
 
     /// Whether the stack is in the local cloud.
@@ -160,7 +163,7 @@ impl Args {
     ///
     /// # Errors
     /// No region; a local cloud that does not start.
-    pub async fn open(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    pub async fn open(&self, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         self.open_as(&self.stack()?, ui).await
     }
 
@@ -168,7 +171,7 @@ impl Args {
     ///
     /// # Errors
     /// No region; a local cloud that does not start.
-    pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         // What is wrong with the file is said before anything is started.
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
@@ -200,7 +203,7 @@ impl Args {
     ///
     /// # Errors
     /// No credentials, no region, no answer; a local cloud that does not start.
-    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         let aws = self.open(ui).await?;
         aws.identify().await?;
         Ok(aws)
@@ -214,7 +217,7 @@ impl Args {
         &self,
         project: Option<Project>,
         ui: &Ui,
-    ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), Failure> {
+    ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), CommandError> {
         if let Some(project) = &project {
             project.check(&self.stack()?, self.region().as_deref(), ui)?;
         }
@@ -257,7 +260,7 @@ impl Flags for Args {
 }
 
 /// The name of the folder that the project's file belongs in, where it can name a stack as it is.
-fn from_folder(file: &Path) -> Result<String, Failure> {
+fn from_folder(file: &Path) -> Result<String, CommandError> {
     let here = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
     let folder = here.join(file.parent().unwrap_or(Path::new("")));
     let folder = folder.canonicalize().unwrap_or(folder);
@@ -266,11 +269,13 @@ fn from_folder(file: &Path) -> Result<String, Failure> {
         return Ok(name);
     }
     let suggested = suggested(&name);
-    Err(format!(
-        "the folder's name, \"{name}\", cannot name a stack: letters, digits and hyphens, a letter first, at most 128 characters\n  say which stack this is: --stack {suggested} (`up` keeps the name in {}, for every command)",
+    let what = format!(
+        "the folder's name, \"{name}\", cannot name a stack: letters, digits and hyphens, a letter first, at most 128 characters"
+    );
+    Err(CommandError::new(what).advice(format!(
+        "say which stack this is: --stack {suggested} (`up` keeps the name in {}, for every command)",
         config::FILE
-    )
-    .into())
+    )))
 }
 
 /// A stack's name that is like another name.
@@ -292,8 +297,8 @@ fn suggested(name: &str) -> String {
 pub async fn read<T>(
     aws: &Aws,
     sought: &Sought,
-    identified: impl Future<Output = Result<T, Failure>>,
-) -> Result<(T, Vec<Live>), Failure> {
+    identified: impl Future<Output = Result<T, CommandError>>,
+) -> Result<(T, Vec<Live>), CommandError> {
     let reading = read::read(aws, sought);
     tokio::pin!(reading, identified);
     let mut ended_early = None;

@@ -3,19 +3,20 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
-use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::command::Command;
 use super::desired::{self, Desired, When};
-use super::exit::Exit;
-use super::{Failure, interrupt, result, timings};
+use super::error::CommandError;
+use super::exit::{Ended, Exit};
+use super::{interrupt, result, timings};
 use crate::aws::client::Aws;
 use crate::core::plan::{self, Action, Plan, Step};
 use crate::deploy::execute::{self, Code, Outcome};
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
+use crate::ui::event::{Event, RunResult};
 use crate::ui::plan::View;
 use crate::ui::printable;
 use crate::ui::progress::{self, Style};
@@ -51,7 +52,7 @@ pub struct Args {
     no_interruption: bool,
     /// Print events as JSON, one object per line
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Print outputs that hold a value of a NoEcho parameter, too; without it they are ****
     #[arg(long)]
     show_secrets: bool,
@@ -66,9 +67,9 @@ const ROUNDS: u32 = 10;
 const SAME_PLANS: usize = 3;
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         if self.dry_run {
-            return super::plan::show(&self.desired, self.json, false, self.no_interruption, ui).await;
+            return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }
         let begun = Instant::now();
         // Who holds the run to a plan waits until all of it is known.
@@ -76,7 +77,7 @@ impl Args {
         self.desired.plan(ui, when, async |desired| self.carry_out(desired, begun, ui).await).await
     }
 
-    async fn carry_out(&self, mut desired: Desired<'_>, begun: Instant, ui: &Ui) -> Result<Exit, Failure> {
+    async fn carry_out(&self, mut desired: Desired<'_>, begun: Instant, ui: &Ui) -> Result<Ended, CommandError> {
         let mut run = Run { begun, connected: desired.connected, rounds: Vec::new() };
         let mut plans: Vec<String> = Vec::new();
         for round in 1..=ROUNDS {
@@ -92,7 +93,7 @@ impl Args {
                 && is_there
                 && let Some(why) = self.desired.target.unknown_owner()?
             {
-                return Err(why.into());
+                return Err(why);
             }
             let agreed = self.agree_to_replace_stack(&desired, ui)?;
             self.agree(ui, &desired.plan, agreed)?;
@@ -135,7 +136,7 @@ impl Args {
         let (events, heard) = mpsc::unbounded_channel();
         let (outcome, ()) = tokio::join!(
             execute::run(Arc::clone(aws), plan, code, events, stopped.clone()),
-            progress::show(plan, Style::of(self.json), heard, ui)
+            progress::show(plan, Style::of(ui), heard, ui)
         );
         interrupt.abort();
         (outcome, *stopped.borrow())
@@ -143,9 +144,8 @@ impl Args {
 
     fn show(&self, desired: &Desired<'_>, ui: &Ui) {
         let (plan, secrets) = (&desired.plan, &desired.secrets);
-        if self.json {
-            ui.line(crate::ui::plan::json(plan, secrets));
-        } else {
+        ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
+        if !self.json {
             let view = View { secrets, colour: ui.colour(), all: false };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
@@ -153,7 +153,7 @@ impl Args {
 
     /// Asks, whatever else was agreed to, before a template takes the place of a stack that has nothing to do with it: it
     /// may be the wrong folder, or a name that two projects share. Gives whether that was answered on a terminal.
-    fn agree_to_replace_stack(&self, desired: &Desired<'_>, ui: &Ui) -> Result<bool, Failure> {
+    fn agree_to_replace_stack(&self, desired: &Desired<'_>, ui: &Ui) -> Result<bool, CommandError> {
         let Some(replaced) = plan::replaced(desired.stack, &desired.live, &desired.plan) else { return Ok(false) };
         if self.replace_stack {
             return Ok(false);
@@ -177,14 +177,13 @@ impl Args {
     }
 
     /// Asks before anything is taken away, unless that is agreed to already.
-    fn agree(&self, ui: &Ui, plan: &Plan, agreed: bool) -> Result<(), Failure> {
+    fn agree(&self, ui: &Ui, plan: &Plan, agreed: bool) -> Result<(), CommandError> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
-            return Err(format!(
-                "plan {digest} is out of date (now {}): the template, the code or the deployed resources changed\n  look at it with: {}",
-                plan.digest(),
-                Command::new("plan").with(&self.desired)
-            )
-            .into());
+            let what = format!(
+                "plan {digest} is out of date (now {}): the template, the code or the deployed resources changed",
+                plan.digest()
+            );
+            return Err(CommandError::new(what).hint("look at it with", Command::new("plan").with(&self.desired)));
         }
         let doomed: Vec<&Step> = plan.destructive().collect();
         if doomed.is_empty() || self.yes || agreed {
@@ -209,13 +208,10 @@ impl Args {
         }
     }
 
-    fn succeed(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Exit {
+    fn succeed(&self, desired: &Desired<'_>, outcome: &Outcome, ui: &Ui) -> Ended {
         let outputs = result::outputs(desired.stack, &outcome.known, self.show_secrets);
         let uris = result::uris(desired.stack, &outcome.known);
-        if self.json {
-            let event = json!({"event": "result", "uris": uris, "outputs": outputs});
-            if self.show_secrets { ui.reveal_line(event) } else { ui.line(event) }
-        } else {
+        if !self.json {
             for (name, value) in &outputs {
                 let line = format!("{name} = {}", printable::line(value));
                 if self.show_secrets { ui.reveal(line) } else { ui.say(line) }
@@ -224,42 +220,41 @@ impl Args {
                 ui.line(uri);
             }
         }
-        Exit::Ok
+        let shows_secrets = self.show_secrets;
+        let scope = &desired.stack.scope;
+        Exit::Ok.with(Event::Result(RunResult { uris, outputs, shows_secrets, ..RunResult::of(scope) }))
     }
 
     /// Says what failed, and takes the run back.
-    async fn fail(&self, desired: &Desired<'_>, outcome: &Outcome, stopped: bool, ui: &Ui) -> Failure {
+    async fn fail(&self, desired: &Desired<'_>, outcome: &Outcome, stopped: bool, ui: &Ui) -> CommandError {
         let plan = &desired.plan;
         let down = Command::new("down").with(&self.desired.target);
-        result::failures(plan, outcome, self.json, ui);
+        result::failures(plan, outcome, ui);
         let done = outcome.done.len();
         let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
         let up = Command::new("up").with(&self.desired);
-        let again = format!("  to go on from here:  {up}\n  to remove the stack: {down}");
+        let again = |error: CommandError| error.hint("to go on from here", &up).hint("to remove the stack", &down);
         if outcome.failed.is_empty() {
-            return format!("stopped: {counts}; what is done is kept\n{again}").into();
+            return again(CommandError::new(format!("stopped: {counts}; what is done is kept")));
         }
         let making = |step: &usize| plan.steps[*step].action != Action::Delete;
         if !outcome.failed.keys().any(making) && !outcome.not_started.iter().any(making) {
             let uris = result::uris(desired.stack, &outcome.known).join(", ");
-            return format!(
-                "the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}\n  run it again to remove the rest"
-            )
-            .into();
+            let what =
+                format!("the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}");
+            return CommandError::new(what).hint("run it again to remove the rest", up);
         }
         if self.keep_on_failure {
-            return format!("not finished: {counts}, and kept as --keep-on-failure asks\n{again}").into();
+            return again(CommandError::new(format!("not finished: {counts}, and kept as --keep-on-failure asks")));
         }
         let left = self.undo(desired, outcome, ui).await;
         let what = if plan.steps.iter().any(|step| step.live.is_some()) { "update" } else { "deployment" };
         let how = if stopped { "failed, was stopped" } else { "failed" };
         if left.is_empty() {
-            return format!(
-                "the {what} {how} and was rolled back\n  fix the error above and run it again; --keep-on-failure keeps what succeeds"
-            )
-            .into();
+            return CommandError::new(format!("the {what} {how} and was rolled back"))
+                .advice("fix the error above and run it again; --keep-on-failure keeps what succeeds");
         }
-        format!("the {what} {how} and could not be rolled back completely:\n  {}\n{again}", left.join("\n  ")).into()
+        again(CommandError::new(format!("the {what} {how} and could not be rolled back completely")).because(left))
     }
 
     /// Takes back what the run did; gives what could not be, a sentence each.
@@ -272,11 +267,8 @@ impl Args {
         if undo.plan.is_empty() {
             return left;
         }
-        if self.json {
-            let mut line = crate::ui::plan::json(&undo.plan, &desired.secrets);
-            line["event"] = json!("undo");
-            ui.line(line);
-        } else {
+        ui.event(&Event::Undo(crate::ui::plan::event(&undo.plan, &desired.secrets)));
+        if !self.json {
             ui.say("Rolling back:");
         }
         let code = Code::ready(outcome.backups.clone());
@@ -297,19 +289,18 @@ fn circles(plans: &[String]) -> bool {
 }
 
 /// That a run makes things that are there already, however often it reads anew.
-fn found_again(plan: &Plan, outcome: &Outcome, rounds: usize) -> Failure {
+fn found_again(plan: &Plan, outcome: &Outcome, rounds: usize) -> CommandError {
     let step = |index: &usize| {
         let step = &plan.steps[*index];
         format!("{} ({})", step.name, step.type_name)
     };
     let found: Vec<String> = outcome.did.adopted.iter().map(step).collect();
-    format!(
-        "the stack is not what the template describes after {rounds} rounds: AWS had {} already, each time it was to be made\n  \
-         either another run changes this stack all the time, or two resources of the template are one and the same for AWS\n  \
-         compare them in the template, then run it again; what was made is kept",
+    CommandError::new(format!(
+        "the stack is not what the template describes after {rounds} rounds: AWS had {} already, each time it was to be made",
         found.join(", ")
-    )
-    .into()
+    ))
+    .advice("either another run changes this stack all the time, or two resources of the template are one and the same for AWS")
+    .advice("compare them in the template, then run it again; what was made is kept")
 }
 
 #[cfg(test)]
