@@ -6,10 +6,11 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::{Failure, result, target};
-use crate::aws::providers::{Search, Sought};
+use crate::aws::providers::Search;
 use crate::core::types::{Live, Owner, function, kind, log_group, tags};
 use crate::core::words::{Scope, nearest};
 use crate::deploy::read;
+use crate::deploy::session::Session;
 use crate::ui::Ui;
 
 /// Show the stacks of this account and region: how many resources each has, and its URI
@@ -27,11 +28,9 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
         let target = target::Args::anywhere(self.place);
-        let aws = target.open_as(target::EVERY, ui).await?;
-        let sought = Sought::from(Search::default());
-        let identified = async { Ok(aws.identify().await?.clone()) };
-        let (scope, live) = target::read(&aws, &sought, identified).await?;
-        let stacks = by_stack(live);
+        let mut session = Session::begin(target.open_as(target::EVERY, ui).await?);
+        let scope = session.identify().await?.clone();
+        let stacks = by_stack(session.read(Search::default()).await?);
         if self.json {
             let stacks = stacks.iter().map(|(name, live)| {
                 let mut types: BTreeMap<&str, usize> = BTreeMap::new();

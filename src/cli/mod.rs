@@ -9,7 +9,6 @@ use clap::{Parser, Subcommand};
 use crate::ui::Ui;
 use exit::Exit;
 
-mod account;
 mod alias;
 mod command;
 mod config;

@@ -2,9 +2,10 @@
 
 use super::Failure;
 use super::command::Command;
-use super::desired::{self, When};
+use super::desired;
 use super::exit::Exit;
 use super::result;
+use crate::deploy::deployment::When;
 use crate::ui::{self, Ui};
 
 /// Show what `up` would do: every property that changes, why, what it interrupts, and which permissions widen
@@ -33,26 +34,25 @@ impl Args {
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
 pub(super) async fn show(
-    desired: &desired::Args,
+    args: &desired::Args,
     json: bool,
     all: bool,
     no_interruption: bool,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    desired
-        .plan(ui, When::Built, async |made| {
-            let (plan, secrets) = (&made.plan, &made.secrets);
-            if json {
-                ui.line(ui::plan::json(plan, secrets));
-            } else {
-                let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
-                let up = Command::new("up").with(desired).and("--plan", plan.digest());
-                ui.coloured_line(ui::plan::details(plan, view, &up));
-            }
-            if no_interruption {
-                result::uninterrupted(plan)?;
-            }
-            Ok(if plan.is_empty() { Exit::Ok } else { Exit::Differs })
-        })
-        .await
+    let desired = args.plan(args.options(When::Built), ui).await?;
+    let (plan, secrets) = (&desired.deployment.plan, &desired.deployment.secrets);
+    if json {
+        ui.line(ui::plan::json(plan, secrets));
+    } else {
+        let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
+        let up = Command::new("up").with(args).and("--plan", plan.digest());
+        ui.coloured_line(ui::plan::details(plan, view, &up));
+    }
+    if no_interruption {
+        result::uninterrupted(plan)?;
+    }
+    let exit = if plan.is_empty() { Exit::Ok } else { Exit::Differs };
+    args.tell_warnings(desired, ui).await;
+    Ok(exit)
 }

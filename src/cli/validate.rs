@@ -8,6 +8,7 @@ use super::{Failure, project};
 use crate::core::lint;
 use crate::core::template::render::{Rendering, Source, render};
 use crate::core::words::{Problem, Step};
+use crate::deploy::project::RULES;
 use crate::ui::Ui;
 
 /// Check a template for errors and likely run-time problems (works offline)
@@ -32,10 +33,8 @@ pub struct Args {
 
 /// The rules behind the warnings, as the help lists them.
 fn rules() -> String {
-    let lines: Vec<String> = lint::rules()
-        .chain(project::RULES.iter().copied())
-        .map(|(name, reason)| format!("  {name}: {reason}"))
-        .collect();
+    let lines: Vec<String> =
+        lint::rules().chain(RULES.iter().copied()).map(|(name, reason)| format!("  {name}: {reason}")).collect();
     format!("Warnings, and the consequence of ignoring each:\n{}", lines.join("\n"))
 }
 
