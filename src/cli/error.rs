@@ -6,6 +6,8 @@ use std::fmt::{self, Write as _};
 use super::exit::Exit;
 use crate::aws::client::ConnectError;
 use crate::core::plan::PlanError;
+use crate::deploy::deployment::NoPlan;
+use crate::deploy::execute::BuildError;
 use crate::ui::Ui;
 use crate::ui::event::{self, Hint, Problem};
 
@@ -34,6 +36,20 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             problems: Vec::new(),
             details: None,
             exit: Exit::Failed,
+        };
+        let error = match error.downcast::<NoPlan>().map(|error| *error) {
+            Ok(NoPlan::Impossible { errors, .. }) => return Self::of_plan(&errors),
+            Ok(NoPlan::NoLogRole(error)) => return Self::new(error.to_string()).hint(error.help(), error.command()),
+            Ok(NoPlan::Unbuilt(error)) => error.into(),
+            Ok(NoPlan::Unread(error)) => error.into(),
+            Err(error) => error,
+        };
+        let error = match error.downcast::<BuildError>().map(|error| *error) {
+            Ok(BuildError::Failed { error }) => {
+                return Self::new(error.to_string()).advice_lines(error.help.as_deref());
+            }
+            Ok(error) => error.into(),
+            Err(error) => error,
         };
         match error.downcast::<ConnectError>() {
             Ok(error) => {
@@ -110,11 +126,6 @@ impl CommandError {
     /// How the command ends with it.
     pub fn exit(&self) -> Exit {
         self.exit
-    }
-
-    /// Whether it is an error of this type.
-    pub fn is<E: Error + 'static>(&self) -> bool {
-        self.error.is::<E>()
     }
 
     /// Prints it for people, on stderr.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::error::{CommandError, lines};
 use super::exit::{Ended, Exit};
 use super::{result, target};
-use crate::aws::providers::{Search, Sought};
+use crate::aws::providers::Search;
 use crate::core::types::{Live, Owner, function, kind, log_group, tags};
 use crate::core::words::{Scope, nearest};
 use crate::deploy::read;
+use crate::deploy::session::Session;
 use crate::ui::Ui;
 use crate::ui::event::{Event, Hint, List, ListedStack};
 
@@ -27,11 +28,9 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let target = target::Args::anywhere(self.place);
-        let aws = target.open_as(target::EVERY, ui).await?;
-        let sought = Sought::from(Search::default());
-        let identified = async { Ok(aws.identify().await?.clone()) };
-        let (scope, live) = target::read(&aws, &sought, identified).await?;
-        let stacks = by_stack(live);
+        let mut session = Session::begin(target.open_as(target::EVERY, ui).await?);
+        let scope = session.identify().await?.clone();
+        let stacks = by_stack(session.read(Search::default()).await?);
         if !self.json {
             show(&stacks, &scope, ui);
         }

@@ -11,7 +11,6 @@ use crate::ui::event::Event;
 use error::CommandError;
 use exit::{Ended, Exit};
 
-mod account;
 mod alias;
 mod command;
 mod config;

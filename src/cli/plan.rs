@@ -1,10 +1,10 @@
 //! `wschat plan`: what `up` would do, and why.
 
 use super::command::Command;
-use super::desired::{self, When};
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::result;
+use super::{desired, result};
+use crate::deploy::deployment::When;
 use crate::ui::event::Event;
 use crate::ui::{self, Ui};
 
@@ -34,25 +34,24 @@ impl Args {
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
 pub(super) async fn show(
-    desired: &desired::Args,
+    args: &desired::Args,
     all: bool,
     no_interruption: bool,
     ui: &Ui,
 ) -> Result<Ended, CommandError> {
-    desired
-        .plan(ui, When::Built, async |made| {
-            let (plan, secrets) = (&made.plan, &made.secrets);
-            let event = Event::Plan(ui::plan::event(plan, secrets));
-            if !ui.is_json() {
-                let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
-                let up = Command::new("up").with(desired).and("--plan", plan.digest());
-                ui.coloured_line(ui::plan::details(plan, view, &up));
-            }
-            if no_interruption && let Err(interrupted) = result::uninterrupted(plan) {
-                ui.event(&event);
-                return Err(interrupted);
-            }
-            Ok(if plan.is_empty() { Exit::Ok } else { Exit::Differs }.with(event))
-        })
-        .await
+    let desired = args.plan(args.options(When::Built), ui).await?;
+    let (plan, secrets) = (&desired.deployment.plan, &desired.deployment.secrets);
+    let event = Event::Plan(ui::plan::event(plan, secrets));
+    if !ui.is_json() {
+        let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
+        let up = Command::new("up").with(args).and("--plan", plan.digest());
+        ui.coloured_line(ui::plan::details(plan, view, &up));
+    }
+    if no_interruption && let Err(interrupted) = result::uninterrupted(plan) {
+        ui.event(&event);
+        return Err(interrupted);
+    }
+    let exit = if plan.is_empty() { Exit::Ok } else { Exit::Differs };
+    args.tell_warnings(desired, ui).await;
+    Ok(exit.with(event))
 }

@@ -7,13 +7,15 @@ use super::command::{Command, Flags};
 use super::config::{self, Config};
 use super::error::CommandError;
 use super::local::DataFolder;
-use super::project::Project;
+use super::project;
 use crate::aws::client::{Aws, Target};
-use crate::aws::providers::{Search, Sought};
+use crate::aws::providers::Search;
 use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::core::words::naming::check_stack;
+use crate::deploy::project::Project;
 use crate::deploy::read;
+use crate::deploy::session::Session;
 use crate::local::{lambda, process};
 use crate::ui::Ui;
 
@@ -209,28 +211,31 @@ impl Args {
         Ok(aws)
     }
 
+    /// Opens it, and begins to read the stack.
+    ///
+    /// # Errors
+    /// No region; a local cloud that does not start.
+    pub async fn session(&self, ui: &Ui) -> Result<Session, CommandError> {
+        Ok(Session::begin(self.open(ui).await?))
+    }
+
     /// Reads a stack, with the one that a template describes, if there is a template.
     ///
     /// # Errors
     /// When the template has problems, it cannot be told who is calling, or AWS cannot be read.
     pub async fn read(
         &self,
-        project: Option<Project>,
+        project: Option<&Project>,
         ui: &Ui,
     ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), CommandError> {
-        if let Some(project) = &project {
-            project.check(&self.stack()?, self.region().as_deref(), ui)?;
+        if let Some(project) = project {
+            project::check(project, &self.stack()?, self.region().as_deref(), ui)?;
         }
-        let aws = self.open(ui).await?;
-        let sought = Sought::new();
-        let identified = async {
-            let scope = aws.identify().await?;
-            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
-            let _ = sought.set(stack.as_ref().map_or_else(Search::default, read::search));
-            Ok(stack)
-        };
-        let (stack, live) = read(&aws, &sought, identified).await?;
-        Ok((aws, stack, live))
+        let mut session = self.session(ui).await?;
+        let scope = session.identify().await?;
+        let stack = project.map(|project| project::stack(project, scope, ui)).transpose()?;
+        let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
+        Ok((Arc::clone(session.aws()), stack, live))
     }
 
     /// Where the local cloud's functions find the SDK that Lambda brings.
@@ -287,32 +292,6 @@ fn suggested(name: &str) -> String {
     }
     name.truncate(128);
     name.trim_end_matches('-').to_owned()
-}
-
-/// Reads a stack while it is still being asked whose account it is. `identified` asks, and tells `sought` what to look
-/// for; its own answer comes back with the reading.
-///
-/// # Errors
-/// Who is calling cannot be told, or AWS cannot be read: the first says more.
-pub async fn read<T>(
-    aws: &Aws,
-    sought: &Sought,
-    identified: impl Future<Output = Result<T, CommandError>>,
-) -> Result<(T, Vec<Live>), CommandError> {
-    let reading = read::read(aws, sought);
-    tokio::pin!(reading, identified);
-    let mut ended_early = None;
-    let answer = loop {
-        tokio::select! {
-            answer = &mut identified => break answer?,
-            end = &mut reading, if ended_early.is_none() => ended_early = Some(end),
-        }
-    };
-    let live = match ended_early {
-        Some(end) => end?,
-        None => reading.await?,
-    };
-    Ok((answer, live))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::exit::{Ended, Exit};
 use super::project;
 use crate::core::lint;
 use crate::core::template::render::{Rendering, render};
+use crate::deploy::project::RULES;
 use crate::ui::Ui;
 use crate::ui::event::{Event, Problem, Validation};
 
@@ -29,10 +30,8 @@ pub struct Args {
 
 /// The rules behind the warnings, as the help lists them.
 fn rules() -> String {
-    let lines: Vec<String> = lint::rules()
-        .chain(project::RULES.iter().copied())
-        .map(|(name, reason)| format!("  {name}: {reason}"))
-        .collect();
+    let lines: Vec<String> =
+        lint::rules().chain(RULES.iter().copied()).map(|(name, reason)| format!("  {name}: {reason}")).collect();
     format!("Warnings, and the consequence of ignoring each:\n{}", lines.join("\n"))
 }
 

@@ -18,6 +18,7 @@ use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Did, Plan, Step};
 use crate::core::types::{Created, Owner, Want, alias, function, permission, table, version};
 use crate::core::words::Token;
+use crate::package::PackageError;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
 #[derive(Debug, Clone)]
@@ -61,32 +62,60 @@ pub struct Zip {
     pub sha256: String,
 }
 
+/// Why there is no code.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BuildError {
+    #[error("{error}{}", .error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default())]
+    Failed { error: PackageError },
+    #[error("internal error: the build ended without a result (please report this)")]
+    Lost,
+}
+
+impl From<PackageError> for BuildError {
+    fn from(error: PackageError) -> Self {
+        Self::Failed { error }
+    }
+}
+
+/// What comes of a build.
+type Built = Option<Result<Arc<Zips>, BuildError>>;
+
 /// Functions' code, which may still be in the making.
 #[derive(Debug, Clone)]
-pub struct Code(watch::Receiver<Option<Arc<Zips>>>);
+pub struct Code(watch::Receiver<Built>);
 
 impl Code {
     /// Code that is there.
     pub fn ready(zips: Zips) -> Self {
-        Self(watch::channel(Some(Arc::new(zips))).1)
+        Self(watch::channel(Some(Ok(Arc::new(zips)))).1)
     }
 
-    /// Code that is there as soon as it is sent; never, if the sender is dropped before.
-    pub fn pending() -> (watch::Sender<Option<Arc<Zips>>>, Self) {
+    /// Code that is there as soon as it is sent.
+    pub fn pending() -> (watch::Sender<Built>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
-    /// All of it, when it is there; `None` when it never will be.
-    pub async fn all(&self) -> Option<Arc<Zips>> {
-        self.0.clone().wait_for(Option::is_some).await.ok().and_then(|zips| zips.clone())
+    /// All of it, when it is there.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    pub async fn all(&self) -> Result<Arc<Zips>, BuildError> {
+        let mut code = self.0.clone();
+        let built = code.wait_for(Option::is_some).await.ok().and_then(|built| built.clone());
+        built.unwrap_or(Err(BuildError::Lost))
+    }
+
+    /// Why it never will be there, if that is known by now.
+    pub fn error(&self) -> Option<BuildError> {
+        self.0.borrow().as_ref().and_then(|built| built.as_ref().err().cloned())
     }
 
     /// The zip of a function, if it has one here; waits for the build.
     async fn of(&self, logical_id: &str) -> Result<Option<Zip>, ResourceError> {
         match self.all().await {
-            Some(zips) => Ok(zips.get(logical_id).cloned()),
-            None => Err(ResourceError::Failed("its code could not be built".to_owned())),
+            Ok(zips) => Ok(zips.get(logical_id).cloned()),
+            Err(_) => Err(ResourceError::Failed("its code could not be built".to_owned())),
         }
     }
 }

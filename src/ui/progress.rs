@@ -35,8 +35,20 @@ impl Style {
     }
 }
 
+/// Shows a plan being carried out by `run`, which sends what happens.
+pub async fn during<F: Future>(
+    plan: &Plan,
+    style: Style,
+    ui: &Ui,
+    run: impl FnOnce(mpsc::UnboundedSender<Event>) -> F,
+) -> F::Output {
+    let (events, heard) = mpsc::unbounded_channel();
+    let (end, ()) = tokio::join!(run(events), show(plan, style, heard, ui));
+    end
+}
+
 /// Shows events until the run is over.
-pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>, ui: &Ui) {
+async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>, ui: &Ui) {
     let begun = Instant::now();
     let mut terminal = (style == Style::Terminal).then(|| Terminal::new(plan, ui));
     let mut waiting = BTreeMap::new();

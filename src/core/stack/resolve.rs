@@ -15,44 +15,67 @@ use super::conditions::Truth;
 use super::parameters::{self, Parameters};
 use super::rules::{self, Edge};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types};
-use crate::core::template::{Template, expand};
+use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
-use crate::core::types::{Attribute, Kind, Naming, function};
+use crate::core::types::{self, Attribute, Kind, Naming, function};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, ProblemKind, Step};
 
-/// A template, resolved as far as it goes.
+/// A template, its SAM resources expanded, and the stack that it describes, as far as it can be resolved.
 #[derive(Debug)]
 pub struct Survey {
+    /// Without SAM resources.
+    pub template: Template,
     /// What could be resolved. In what a problem is with, properties may be missing, empty or not canonical.
     pub stack: Stack,
     /// What is wrong, as it was found: paths are those of the expanded template.
     pub problems: Vec<Problem>,
 }
 
-/// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
-/// `scope`; `kinds` are the resource types there are.
+/// The stack that the text of a template describes in `scope`, with the parameter values that the user `given`.
 ///
 /// # Errors
 /// Everything that is wrong with the template and the parameters, in the order of the text.
-pub fn resolve(
-    template: &Template,
-    given: &BTreeMap<String, String>,
-    scope: &Scope,
-    kinds: &[&'static dyn Kind],
-) -> Result<Stack, Vec<Problem>> {
-    let Survey { stack, problems } = survey(template, given, scope, kinds);
-    if problems.is_empty() { Ok(stack) } else { Err(template.report(problems)) }
+pub fn load(text: &[u8], given: &BTreeMap<String, String>, scope: &Scope) -> Result<Stack, Vec<Problem>> {
+    survey(template::parse(text)?, given, scope).finish()
 }
 
-/// Does what `resolve` does, and goes on where something is wrong.
-pub fn survey(
-    template: &Template,
+/// As `load`, of a template that is parsed already; goes on where something is wrong.
+pub fn survey(template: Template, given: &BTreeMap<String, String>, scope: &Scope) -> Survey {
+    survey_kinds(template, given, scope, &types::kinds())
+}
+
+/// As `survey`, where these are the resource types there are.
+pub(super) fn survey_kinds(
+    template: Template,
     given: &BTreeMap<String, String>,
     scope: &Scope,
     kinds: &[&'static dyn Kind],
 ) -> Survey {
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
+    let template = expand::expand(template, context);
+    let (stack, problems) = resolve(&template, given, scope, kinds);
+    Survey { template, stack, problems }
+}
+
+impl Survey {
+    /// The stack.
+    ///
+    /// # Errors
+    /// All problems, if there are any, in the order of the text.
+    pub fn finish(self) -> Result<Stack, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(self.stack) } else { Err(self.template.report(self.problems)) }
+    }
+}
+
+/// Resolves a template whose SAM resources are expanded, as far as it goes; gives the problems, too.
+fn resolve(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    scope: &Scope,
+    kinds: &[&'static dyn Kind],
+) -> (Stack, Vec<Problem>) {
     let mut problems = template.problems.clone();
     problems.extend(check_stack(&scope.stack).err());
     let parameters = parameters::read(template, given, &mut problems);
@@ -91,7 +114,7 @@ pub fn survey(
     rules::apply(&mut resources, scope, &mut edges, &mut problems);
     // Problems quote the values that they are about.
     problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
-    Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets }, problems }
+    (Stack { scope: scope.clone(), resources, outputs, secrets }, problems)
 }
 
 /// A reference to a resource, found while something was evaluated.

@@ -24,7 +24,7 @@ pub struct Span {
 }
 
 /// The places of all keys and values of one text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     nodes: Vec<Node>,
     root: Option<usize>,
@@ -32,7 +32,7 @@ pub struct SourceMap {
 }
 
 /// A scalar, be it a key or a value, that YAML 1.2 takes for something else than YAML 1.1.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Foreign {
     span: Span,
     written: String,
@@ -40,7 +40,7 @@ struct Foreign {
     meant: Cow<'static, str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     span: Span,
     /// The long form of the intrinsic function that the value's tag names.
@@ -50,7 +50,7 @@ struct Node {
     weight: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Content {
     Scalar,
     List(Vec<usize>),
@@ -58,7 +58,7 @@ enum Content {
     Alias(usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     key: String,
     span: Span,
