@@ -9,9 +9,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use wschat::core::plan::{Options, diff};
-use wschat::core::stack::{Stack, resolve};
-use wschat::core::template;
-use wschat::core::types::{self, Live, deployment, function, integration, permission, route};
+use wschat::core::stack::{Stack, load};
+use wschat::core::types::{Live, deployment, function, integration, permission, route};
 use wschat::core::words::{Scope, Token};
 
 /// A template with four resources for each of `count` routes, and four others.
@@ -64,8 +63,7 @@ fn stack(count: usize) -> Stack {
         region: "eu-west-1".to_owned(),
         partition: "aws".to_owned(),
     };
-    let template = template::parse(text(count).as_bytes()).unwrap();
-    resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
+    load(text(count).as_bytes(), &BTreeMap::new(), &scope).unwrap()
 }
 
 /// The resources in AWS after the stack is deployed.

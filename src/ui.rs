@@ -5,25 +5,29 @@
 
 mod bar;
 pub mod build;
+pub mod event;
 pub mod plan;
 pub mod printable;
 pub mod progress;
 
-use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use indicatif::MultiProgress;
+use serde_json::Value;
 
 use crate::core::stack::Secrets;
+use event::{Event, Failure, Line};
 
 /// stdout and stderr, a terminal or not. Failed writes are ignored: a reader that closes its end does not want the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Ui {
     /// All progress bars: one owner, so that a build and a run can be shown at the same time.
     bars: MultiProgress,
+    /// Whether stdout is for programs: an event a line, and nothing else.
+    json: bool,
     shared: Arc<Shared>,
 }
 
@@ -37,9 +41,67 @@ struct Shared {
     notice: Mutex<Vec<bar::Bar>>,
     /// Whether a question waits for its answer.
     asking: AtomicBool,
+    /// Whether the last event is printed: there is only one.
+    ended: AtomicBool,
 }
 
+/// The fields of events whose values are wschat's and AWS's own words, which no secret is masked in.
+const WORDS: &[&str] = &["event", "action", "type", "kind", "severity", "rule", "state"];
+
 impl Ui {
+    /// With `json`, stdout has events instead of text.
+    pub fn new(json: bool) -> Self {
+        Self { json, ..Self::default() }
+    }
+
+    /// Whether stdout has events instead of text.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints an event, if stdout is for events.
+    pub fn event(&self, event: &Event) {
+        self.print(event, None);
+    }
+
+    /// Prints the last event, if stdout is for events and none was the last.
+    pub fn last_event(&self, event: &Event, exit_code: u8) {
+        if !self.shared.ended.swap(true, Ordering::SeqCst) {
+            self.print(event, Some(exit_code));
+        }
+    }
+
+    fn print(&self, event: &Event, exit_code: Option<u8>) {
+        if self.json {
+            self.result(&printable::block(&self.in_json(event, exit_code).to_string()));
+        }
+    }
+
+    /// An event without its secrets, unless it shows them.
+    fn in_json(&self, event: &Event, exit_code: Option<u8>) -> Value {
+        // No event has keys that are not text, which is all that could fail.
+        let mut line = serde_json::to_value(Line { event, exit_code }).unwrap_or_default();
+        if !event.shows_secrets() {
+            self.mask_texts(&mut line, WORDS);
+        }
+        line
+    }
+
+    /// Masks secrets in the texts of a value, one by one: a secret may look like JSON. Fields of these names stay.
+    fn mask_texts(&self, value: &mut Value, words: &[&str]) {
+        match value {
+            Value::String(text) => *text = self.masked(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask_texts(item, words)),
+            Value::Object(fields) => {
+                for (name, value) in fields.iter_mut().filter(|(name, _)| !words.contains(&name.as_str())) {
+                    // Outputs have whatever names the template gives them.
+                    self.mask_texts(value, if name == "outputs" { &[] } else { words });
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
     /// A line of the command's result, on stdout.
     pub fn line(&self, text: impl Display) {
         self.result(&printable::block(&self.masked(&text.to_string())));
@@ -58,11 +120,6 @@ impl Ui {
     /// As `say`, for a line that may contain colours.
     pub fn say_coloured(&self, text: impl Display) {
         self.beside(&printable::coloured(&self.masked(&text.to_string())));
-    }
-
-    /// A line of the result with its secrets: for `--show-secrets`.
-    pub fn reveal_line(&self, text: impl Display) {
-        self.result(&printable::block(&text.to_string()));
     }
 
     /// As `say`, with secrets: for `--show-secrets`.
@@ -113,23 +170,6 @@ impl Ui {
         build::Build::new(self.clone())
     }
 
-    /// Prints an error and its causes on stderr.
-    pub fn error(&self, error: &dyn Error) {
-        let mut text = format!("error: {error}");
-        let mut seen = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let message = error.to_string();
-            // Many errors include the text of their cause.
-            if !seen.contains(&message) {
-                text.push_str(&format!("\n  caused by: {message}"));
-                seen.push_str(&message);
-            }
-            cause = error.source();
-        }
-        self.say(text);
-    }
-
     /// Asks a question. `y` or `yes` is a yes, anything else (and the end of stdin) a no.
     pub fn confirm(&self, question: impl Display) -> bool {
         let question = printable::block(&self.masked(&question.to_string()));
@@ -141,8 +181,11 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Restores the terminal, prints why, and ends the process with `end`. No other thread can draw in between.
-    pub fn restore_and_exit(&self, why: &str, end: fn() -> !) -> ! {
+    /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this
+    /// exit code. No other thread can draw in between.
+    pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
+        let failure = Failure { error: why.to_owned(), ..Failure::default() };
+        self.last_event(&Event::Failure(failure), exit_code);
         let echoed = !self.has_bars() && io::stderr().is_terminal();
         // The terminal has echoed ^C, or a question stands without an end of line.
         let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
@@ -167,4 +210,36 @@ impl Ui {
 #[expect(clippy::disallowed_methods, reason = "every program reads it; it is no option of ours")]
 fn wants_colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::event::RunResult;
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_in_the_texts_of_an_event_and_nowhere_else() {
+        let ui = Ui::new(true);
+        let mut secrets = Secrets::default();
+        for secret in ["result", "s3cret", "\",\"stack\":\""] {
+            secrets.add(&secret.into());
+        }
+        ui.hide(&secrets);
+        let outputs = [("type", "s3cret"), ("Uri", "ws://s3cret/x"), ("Odd", "\",\"stack\":\"")];
+        let mut result = RunResult {
+            stack: "app".to_owned(),
+            account: "1".to_owned(),
+            region: "r".to_owned(),
+            uris: vec!["ws://s3cret/x".to_owned()],
+            outputs: outputs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            retained: Vec::new(),
+            shows_secrets: false,
+        };
+        let line = ui.in_json(&Event::Result(result.clone()), Some(0)).to_string();
+        let expected = r#"{"event":"result","stack":"app","account":"1","region":"r","uris":["ws://****/x"],"outputs":{"Odd":"****","Uri":"ws://****/x","type":"****"},"retained":[],"exit_code":0}"#;
+        assert_eq!(line, expected);
+        result.shows_secrets = true;
+        let line = ui.in_json(&Event::Result(result), None);
+        assert_eq!((&line["outputs"]["type"], line.get("exit_code")), (&"s3cret".into(), None));
+    }
 }

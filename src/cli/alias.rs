@@ -2,6 +2,8 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::error::CommandError;
+
 /// Each with what to type instead, and what that does.
 const ALIASES: &[(&str, &str, &str)] = &[
     ("apply", "wschat up", "deploys the stack"),
@@ -47,13 +49,13 @@ const ALIASES: &[(&str, &str, &str)] = &[
 ];
 
 /// What to say to a command line that clap does not understand because its verb is another tool's.
-pub fn answer(error: &clap::Error) -> Option<String> {
+pub fn answer(error: &clap::Error) -> Option<CommandError> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let (_, instead, what) = ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase())?;
-    Some(format!("error: there is no verb \"{typed}\"\n  use: {instead} ({what})"))
+    Some(CommandError::new(format!("there is no verb \"{typed}\"")).advice(format!("use: {instead} ({what})")))
 }
 
 #[cfg(test)]
@@ -67,7 +69,7 @@ mod tests {
     fn every_alias_is_answered_with_a_command_that_exists() {
         for (name, instead, _) in ALIASES {
             let error = Cli::try_parse_from(["wschat", name, "--stack", "x"]).unwrap_err();
-            let answer = answer(&error).unwrap();
+            let answer = answer(&error).unwrap().to_string();
             assert!(answer.contains(&format!("\n  use: {instead} (")), "{answer}");
             let parsed = Cli::try_parse_from(instead.split(' '));
             let known = parsed.map_or_else(|error| error.kind() == ErrorKind::DisplayVersion, |_| true);
@@ -80,7 +82,7 @@ mod tests {
     fn what_is_no_alias_is_left_to_clap() {
         for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]]
         {
-            assert_eq!(answer(&Cli::try_parse_from(line).unwrap_err()), None, "{line:?}");
+            assert!(answer(&Cli::try_parse_from(line).unwrap_err()).is_none(), "{line:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::Failure;
+use super::error::CommandError;
 use crate::core::words::nearest;
 
 /// The file's name.
@@ -69,7 +69,7 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong with the file, with its place.
-    pub fn read(template: Option<&Path>) -> Result<Self, Failure> {
+    pub fn read(template: Option<&Path>) -> Result<Self, CommandError> {
         let folders = folders(template);
         for folder in &folders {
             let path = folder.join(FILE);
@@ -78,7 +78,7 @@ impl Config {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(format!("cannot read {}: {error}", path.display()).into()),
             };
-            let settings = parse(&text).map_err(|mistake| mistake.show(&path))?;
+            let settings = parse(&text).map_err(|mistake| mistake.error(&path))?;
             return Ok(Self { path, text: Some(text), settings });
         }
         let path = folders.last().map(|folder| folder.join(FILE)).unwrap_or_default();
@@ -241,10 +241,9 @@ fn unknown(mistake: Mistake, given: &str, known: &[&str]) -> Mistake {
 }
 
 impl Mistake {
-    fn show(&self, path: &Path) -> String {
+    fn error(&self, path: &Path) -> CommandError {
         let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let help = self.help.as_ref().map(|help| format!("\n  {help}")).unwrap_or_default();
-        format!("{}{line}: {}{help}", path.display(), self.what)
+        CommandError::new(format!("{}{line}: {}", path.display(), self.what)).advice_lines(self.help.as_deref())
     }
 }
 
@@ -270,7 +269,8 @@ mod tests {
             ("default = 1\n", "wschat.toml:1: default must be a table: [default]"),
         ];
         for (text, expected) in table {
-            assert_eq!(parse(text).unwrap_err().show(Path::new(FILE)), expected, "{text}");
+            let error = parse(text).unwrap_err().error(Path::new(FILE)).to_string();
+            assert_eq!(error, format!("error: {expected}"), "{text}");
         }
         assert_eq!(parse("[default]\nstack = \"a\nregion").unwrap_err().line, Some(3));
     }

@@ -1,23 +1,18 @@
 //! From a template and what AWS has to a plan: what `plan` shows and `up` carries out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use time::OffsetDateTime;
-use tokio::sync::SetOnce;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::command::{Command, Flags};
-use super::{Failure, account, project, result, target};
-use crate::aws::client::Aws;
-use crate::aws::providers::Sought;
-use crate::core::plan::{self, Plan};
-use crate::core::stack::{Secrets, Stack};
-use crate::core::types::{self, Live, Owner};
-use crate::deploy::execute::{Code, Zip};
-use crate::deploy::read;
+use super::error::CommandError;
+use super::{project, target};
+use crate::aws::client::Meaning;
+use crate::core::words::Scope;
+use crate::deploy::deployment::{Build, Deployment, NoPlan, Options, When};
 use crate::package;
 use crate::ui::Ui;
 
@@ -52,146 +47,70 @@ enum BuildWith {
     Musl,
 }
 
-/// When a plan may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// When all code is built.
-    Built,
-    /// As soon as it can be told what happens to every function: where none is there yet, all are created, whatever their
-    /// code. Then the compiler and AWS work side by side.
-    Known,
-}
-
-/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at once.
-const HEAD_START: Duration = Duration::from_secs(1);
-
-/// There is no plan, because there is no code; the build has its own error.
-#[derive(Debug, thiserror::Error)]
-#[error("the code could not be built")]
-struct NoCode;
-
-/// A plan, and what it was made from.
-pub struct Desired<'a> {
-    pub aws: &'a Arc<Aws>,
-    pub stack: &'a Stack,
-    pub live: Vec<Live>,
-    /// What must not be shown.
-    pub secrets: Secrets,
-    pub plan: Plan,
-    pub code: Code,
+/// A plan, before it is shown.
+pub struct Desired {
+    pub deployment: Deployment,
     /// When it was known who calls.
     pub connected: Instant,
-    sought: &'a Sought,
-    allow_data_loss: &'a [String],
+    /// How many warnings `validate` has.
+    warnings: JoinHandle<usize>,
 }
 
 impl Args {
-    /// Builds, reads and plans side by side, and goes on with `then` while what is still being built is built.
+    /// Builds, reads and plans, and says which stack that is about.
     ///
     /// # Errors
-    /// What keeps the plan from being made, and `then`'s own.
-    pub async fn plan<T>(
-        &self,
-        ui: &Ui,
-        when: When,
-        then: impl AsyncFnOnce(Desired<'_>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    /// What keeps the plan from being made.
+    pub async fn plan(&self, options: Options, ui: &Ui) -> Result<Desired, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
-        let project = self.project.read()?;
+        let project = Arc::new(self.project.read()?);
         // Beside all else: nothing waits for it but the end.
         let warnings = tokio::task::spawn_blocking({
-            let project = project.clone();
+            let project = Arc::clone(&project);
             move || project.warnings(OffsetDateTime::now_utc().date())
         });
         // Nobody is asked anything about a template that is not sound.
-        project.check(&name, self.target.region().as_deref(), ui)?;
-        let aws = self.target.open(ui).await?;
-        let sought = Sought::new();
-        let stack = SetOnce::new();
-        let identified = async {
-            let scope = aws.identify().await?;
-            ui.say(format_args!("Stack {name} in account {} ({}), as {}", scope.account, scope.region, aws.caller()));
-            let resolved = project.stack(scope, ui)?;
-            let _ = sought.set(read::search(&resolved));
-            let _ = stack.set(resolved);
-            Ok(Instant::now())
-        };
-
-        let (built, code) = Code::pending();
-        let building = async {
-            let stack = stack.wait().await;
-            let artifacts = self.build(&project, stack, ui).await?;
-            let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
-            Ok::<_, Failure>(artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect())
-        };
-
-        let planning = async {
-            let settings = async { Ok(account::read(&aws, stack.wait().await, ui).await) };
-            let ((connected, live), account) = tokio::try_join!(target::read(&aws, &sought, identified), settings)?;
-            let allow_data_loss = &self.allow_data_loss;
-            let stack = stack.wait().await;
-            let secrets = plan::secrets(stack, &live);
-            ui.hide(&secrets);
-            let mut desired = Desired {
-                aws: &aws,
-                stack,
-                live,
-                secrets,
-                plan: Plan::default(),
-                code,
-                connected,
-                sought: &sought,
-                allow_data_loss,
-            };
-            let has_code = |live: &Live| {
-                live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.has_code())
-            };
-            // The local cloud is faster than any compiler.
-            let wait = when == When::Built || self.target.is_local() || desired.live.iter().any(has_code);
-            let wait = wait || tokio::time::timeout(HEAD_START, desired.code.all()).await.is_ok();
-            desired.make_plan(wait).await?;
-            account::check(&desired.plan, account.as_ref(), &aws.scope().region)?;
-            then(desired).await
-        };
-        tokio::pin!(building, planning);
-        let mut built = Some(built);
-        let mut failure = None;
-        let end = loop {
-            tokio::select! {
-                end = &mut planning => break end,
-                artifacts = &mut building, if built.is_some() => match (artifacts, built.take()) {
-                    (Ok(zips), Some(built)) => drop(built.send(Some(Arc::new(zips)))),
-                    // Whoever waits for the code hears that it never comes.
-                    (Err(error), _) => failure = Some(error),
-                    (Ok(_), None) => {}
-                },
+        project::check(&project, &name, self.target.region().as_deref(), ui)?;
+        let session = self.target.session(ui).await?;
+        let scope = session.identify().await?;
+        let connected = Instant::now();
+        let Scope { account, region, .. } = scope;
+        ui.say(format_args!("Stack {name} in account {account} ({region}), as {}", session.aws().caller()));
+        let stack = project::stack(&project, scope, ui)?;
+        let build = self.build(project::code(&project, &stack, ui)?, ui);
+        let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
+            if let NoPlan::Impossible { secrets, .. } = error {
+                ui.hide(secrets);
             }
-        };
-        let end = match (end, failure) {
-            (Err(end), Some(failure)) if end.is::<NoCode>() => Err(failure),
-            (end, failure) => {
-                if let Some(failure) = failure {
-                    ui.error(&*failure);
-                }
-                end
-            }
-        };
-        if let (Ok(_), Ok(count @ 1..)) = (&end, warnings.await) {
-            let warnings =
-                if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
-            ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
+        })?;
+        ui.hide(&deployment.secrets);
+        if let Some(error) = &deployment.account_unread {
+            let why = if error.is(Meaning::Denied) { "apigateway:GET on /account is denied" } else { &error.message };
+            ui.say(format_args!("Whether stages may log in this account could not be read: {why}"));
         }
-        end
+        Ok(Desired { deployment, connected, warnings })
     }
 
-    async fn build(
-        &self,
-        project: &project::Project,
-        stack: &Stack,
-        ui: &Ui,
-    ) -> Result<BTreeMap<String, package::Artifact>, Failure> {
-        let place = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
+    /// What a plan may do and when it is made: `when`, unless that makes no difference here.
+    pub fn options(&self, when: When) -> Options {
+        Options {
+            // The local cloud is faster than any compiler.
+            when: if self.target.is_local() { When::Built } else { when },
+            allow_data_loss: self.allow_data_loss.iter().cloned().collect(),
+            drain: true,
+            may_plan_again: true,
+        }
+    }
+
+    /// Says how many warnings there are about the template, and how to see them.
+    pub async fn tell_warnings(&self, desired: Desired, ui: &Ui) {
+        let Ok(count @ 1..) = desired.warnings.await else { return };
+        let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
+        ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
+    }
+
+    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> Build {
         let options = package::Options {
             backend: self.build_with.backend(),
             cargo: super::cargo(),
@@ -201,7 +120,9 @@ impl Args {
             color: ui.colour(),
             ignore_scripts: self.ignore_scripts,
         };
-        project.build(project.code(stack)?, place, &options, ui).await
+        let target = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
+        let shown = ui.build();
+        Build { code, target, options, progress: Box::new(move |step| shown.show(step)) }
     }
 }
 
@@ -217,42 +138,6 @@ impl Flags for Args {
             Some(build_with).filter(|tool| !matches!(tool, BuildWith::Auto)).and_then(|tool| tool.to_possible_value());
         command.option("--build-with", tool.as_ref().map(|tool| tool.get_name()));
         command.flag("--ignore-scripts", *ignore_scripts);
-    }
-}
-
-impl Desired<'_> {
-    /// Reads AWS again, and plans again.
-    ///
-    /// # Errors
-    /// What keeps the plan from being made.
-    pub async fn again(&mut self) -> Result<(), Failure> {
-        self.live = self.read().await?;
-        self.make_plan(true).await
-    }
-
-    /// What AWS has now.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn read(&self) -> Result<Vec<Live>, Failure> {
-        Ok(read::read(self.aws, self.sought).await?)
-    }
-
-    async fn make_plan(&mut self, with_code: bool) -> Result<(), Failure> {
-        let code = match with_code {
-            true => self.code.all().await.ok_or(NoCode)?,
-            false => Arc::default(),
-        };
-        let options = plan::Options {
-            allow_data_loss: self.allow_data_loss.iter().cloned().collect(),
-            code: code.iter().map(|(id, zip)| (id.clone(), zip.sha256.clone())).collect(),
-        };
-        self.plan = plan::diff(self.stack, &self.live, &options).map_err(|errors| result::all(&errors))?;
-        // Without AWS's delays an integration that was begun has ended before anything can be removed.
-        if !self.aws.has_quotas() {
-            self.plan = std::mem::take(&mut self.plan).without_drain();
-        }
-        Ok(())
     }
 }
 

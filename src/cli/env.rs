@@ -1,7 +1,7 @@
 //! `wschat env`: what points other programs at the local cloud.
 
-use super::Failure;
 use super::command::quoted;
+use super::error::CommandError;
 use super::exit::Exit;
 use super::local::DataFolder;
 use crate::local::process::{self, ServerOptions};
@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
         let running = process::ensure(&self.data.path, &ServerOptions::default()).await?;
         let bundle = self.data.path.canonicalize()?.join(tls::CA_BUNDLE);
         for (name, value) in [

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::ui::event::Event;
+
 /// How a command ended. docs/exit-codes.md says what each verb means by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -15,6 +17,27 @@ pub enum Exit {
     Usage = 64,
     /// Ctrl-C: 128 and the signal's number, as shells have it.
     Interrupted = 130,
+}
+
+/// How a command ended that did its work: with which exit code, and what it says last to programs.
+#[derive(Debug)]
+pub struct Ended {
+    pub exit: Exit,
+    /// The last line of `--json`; `None` for verbs without that.
+    pub event: Option<Event>,
+}
+
+impl Exit {
+    /// Ends so, with this as the last line of `--json`.
+    pub fn with(self, event: Event) -> Ended {
+        Ended { exit: self, event: Some(event) }
+    }
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self { exit, event: None }
+    }
 }
 
 /// The exit codes, as the help lists them.

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::exit;
+use super::exit::{self, Exit};
 use crate::ui::Ui;
 
 /// How many runs are there that take Ctrl-C for themselves.
@@ -57,23 +58,49 @@ pub fn watch(ui: Ui) {
             pressed(&mut presses).await;
             PRESSED.store(true, Ordering::SeqCst);
             if CLAIMS.load(Ordering::SeqCst) == 0 {
-                ui.restore_and_exit("Interrupted.", exit::now);
+                ui.restore_and_exit("Interrupted.", Exit::Interrupted as u8, exit::now);
             }
         }
     });
 }
 
-/// Claims Ctrl-C from now on. Turns `stop` on at the first one, so that what runs is finished; a second one ends the process
-/// at once.
-pub fn claim(stop: watch::Sender<bool>, ui: Ui) -> impl Future<Output = ()> {
-    let claim = Claim::new();
-    let mut presses = presses();
-    async move {
-        let _claim = claim;
-        pressed(&mut presses).await;
-        ui.notice("Stopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.");
-        let _ = stop.send(true);
-        pressed(&mut presses).await;
-        ui.restore_and_exit("Interrupted: what was running may be half done. The next run finds out.", exit::now)
+/// Ctrl-C, claimed by a run as long as this lives: at the first one, what runs is finished; a second one ends the process at
+/// once.
+pub struct Stop {
+    pressed: watch::Receiver<bool>,
+    listening: JoinHandle<()>,
+}
+
+impl Stop {
+    /// Claims it from now on.
+    pub fn claim(ui: &Ui) -> Self {
+        let (stop, is_pressed) = watch::channel(false);
+        let (claim, mut presses, ui) = (Claim::new(), presses(), ui.clone());
+        let listening = tokio::spawn(async move {
+            let _claim = claim;
+            pressed(&mut presses).await;
+            ui.notice("Stopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.");
+            let _ = stop.send(true);
+            pressed(&mut presses).await;
+            let why = "Interrupted: what was running may be half done. The next run finds out.";
+            ui.restore_and_exit(why, Exit::Interrupted as u8, exit::now)
+        });
+        Self { pressed: is_pressed, listening }
+    }
+
+    /// Whether it was pressed.
+    pub fn is_pressed(&self) -> bool {
+        *self.pressed.borrow()
+    }
+
+    /// What turns true when it is pressed.
+    pub fn pressed(&self) -> watch::Receiver<bool> {
+        self.pressed.clone()
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.listening.abort();
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
-use super::exit::Exit;
-use super::{Failure, result, target};
-use crate::aws::providers::{Search, Sought};
+use super::error::{CommandError, lines};
+use super::exit::{Ended, Exit};
+use super::{result, target};
+use crate::aws::providers::Search;
 use crate::core::types::{Live, Owner, kind, tags};
 use crate::core::words::{Scope, nearest};
 use crate::deploy::read;
+use crate::deploy::session::Session;
 use crate::ui::Ui;
+use crate::ui::event::{Event, Hint, List, ListedStack};
 
 /// Show the stacks of this account and region: how many resources each has, and its URI
 ///
@@ -21,31 +22,27 @@ pub struct Args {
     place: target::Place,
     /// Print all of it as one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let target = target::Args::anywhere(self.place);
-        let aws = target.open_as(target::EVERY, ui).await?;
-        let sought = Sought::from(Search::default());
-        let identified = async { Ok(aws.identify().await?.clone()) };
-        let (scope, live) = target::read(&aws, &sought, identified).await?;
-        let stacks = by_stack(live);
-        if self.json {
-            let stacks = stacks.iter().map(|(name, live)| {
-                let mut types: BTreeMap<&str, usize> = BTreeMap::new();
-                for one in live {
-                    *types.entry(one.type_name).or_default() += 1;
-                }
-                json!({"stack": name, "resources": live.len(), "types": types, "uris": result::live_uris(live)})
-            });
-            let stacks: Vec<_> = stacks.collect();
-            ui.line(json!({"account": scope.account, "region": scope.region, "stacks": stacks}));
-        } else {
+        let mut session = Session::begin(target.open_as(target::EVERY, ui).await?);
+        let scope = session.identify().await?.clone();
+        let stacks = by_stack(session.read(Search::default()).await?);
+        if !self.json {
             show(&stacks, &scope, ui);
         }
-        Ok(Exit::Ok)
+        let stacks = stacks.into_iter().map(|(stack, live)| {
+            let mut types: BTreeMap<String, usize> = BTreeMap::new();
+            for one in &live {
+                *types.entry(one.type_name.to_owned()).or_default() += 1;
+            }
+            ListedStack { stack, resources: live.len(), types, uris: result::live_uris(&live) }
+        });
+        let stacks = stacks.collect();
+        Ok(Exit::Ok.with(Event::List(List { account: scope.account, region: scope.region, stacks })))
     }
 }
 
@@ -90,19 +87,23 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     stacks
 }
 
-/// What to say below "stack `name` does not exist": the stacks that exist, as far as they may be read; empty
-/// where there are none.
-pub(super) async fn instead(target: &target::Args, name: &str, ui: &Ui) -> String {
-    let Ok(aws) = target.open_as(target::EVERY, ui).await else { return String::new() };
-    if aws.identify().await.is_err() {
-        return String::new();
-    }
+/// As `instead`, for what is no error: the lines to print below that.
+pub(super) async fn lines_instead(target: &target::Args, name: &str, ui: &Ui) -> String {
+    lines(instead(target, name, ui).await.as_slice())
+}
+
+/// What to say where stack `name` does not exist: the stacks that exist, as far as they may be read; nothing where there
+/// are none.
+pub(super) async fn instead(target: &target::Args, name: &str, ui: &Ui) -> Option<Hint> {
+    let aws = target.open_as(target::EVERY, ui).await.ok()?;
+    aws.identify().await.ok()?;
     let stacks = read::stacks(&aws).await;
     let names: Vec<&str> = stacks.iter().map(String::as_str).collect();
-    match (nearest(name, &names), names.as_slice()) {
-        (_, []) => String::new(),
-        (Some(near), [_]) => format!("\n  did you mean --stack {near}?"),
-        (Some(near), _) => format!("\n  did you mean --stack {near}? There are: {}", names.join(", ")),
-        (None, _) => format!("\n  there are: {}", names.join(", ")),
-    }
+    let text = match (nearest(name, &names), names.as_slice()) {
+        (_, []) => return None,
+        (Some(near), [_]) => format!("did you mean --stack {near}?"),
+        (Some(near), _) => format!("did you mean --stack {near}? There are: {}", names.join(", ")),
+        (None, _) => format!("there are: {}", names.join(", ")),
+    };
+    Some(Hint { text, command: None })
 }

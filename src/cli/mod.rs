@@ -7,15 +7,17 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::ui::Ui;
-use exit::Exit;
+use crate::ui::event::Event;
+use error::CommandError;
+use exit::{Ended, Exit};
 
-mod account;
 mod alias;
 mod command;
 mod config;
 mod desired;
 mod down;
 mod env;
+mod error;
 mod exit;
 mod interrupt;
 mod list;
@@ -55,24 +57,34 @@ enum Verb {
 }
 
 impl Verb {
-    async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    /// Whether stdout is to have events instead of text.
+    fn json(&self) -> bool {
+        match self {
+            Self::Up(args) => args.json,
+            Self::Plan(args) => args.json,
+            Self::Validate(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::List(args) => args.json,
+            Self::Down(args) => args.json,
+            Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
+        }
+    }
+
+    async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         match self {
             Self::Up(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
             Self::Validate(args) => args.run(ui),
-            Self::Policy(args) => args.run(ui).await,
             Self::Status(args) => args.run(ui).await,
-            Self::Url(args) => args.run(ui).await,
             Self::List(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
-            Self::Env(args) => args.run(ui).await,
-            Self::Local(args) => args.run(ui).await,
+            Self::Policy(args) => args.run(ui).await.map(Ended::from),
+            Self::Url(args) => args.run(ui).await.map(Ended::from),
+            Self::Env(args) => args.run(ui).await.map(Ended::from),
+            Self::Local(args) => args.run(ui).await.map(Ended::from),
         }
     }
 }
-
-/// Why a verb could not do its work: a sentence that says what was being done and what to do next.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The cargo that builds handlers: the one that runs us, if one does.
 #[expect(clippy::disallowed_methods, reason = "nobody types it: `cargo run` sets it")]
@@ -89,39 +101,52 @@ const LEAVE: Duration = Duration::from_millis(100);
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    let ui = Ui::default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and the version are answers; all else is no command line.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             match alias::answer(&error) {
-                Some(answer) => ui.say(answer),
+                Some(answer) => answer.print(&Ui::default()),
                 None => drop(error.print()),
             }
             return exit.into();
         }
     };
+    let ui = Ui::new(cli.verb.json());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => {
-            ui.error(&error);
-            return Exit::Failed.into();
-        }
+        Err(error) => return end(Err(error.into()), &ui).into(),
     };
     let command = async {
         interrupt::watch(ui.clone());
         cli.verb.run(&ui).await
     };
-    let exit = runtime.block_on(command).unwrap_or_else(|failure| {
-        ui.error(&*failure);
-        Exit::Failed
-    });
-    let exit = if interrupt::was_pressed() { Exit::Interrupted } else { exit };
+    let exit = end(runtime.block_on(command), &ui);
     // The process does not end under threads that are at work, and they do not keep it from ending.
     runtime.shutdown_timeout(LEAVE);
     exit.into()
+}
+
+/// Says how the command ended: the last line of `--json`, and an error in any case.
+fn end(ended: Result<Ended, CommandError>, ui: &Ui) -> Exit {
+    let code = |exit| if interrupt::was_pressed() { Exit::Interrupted } else { exit };
+    match ended {
+        Ok(Ended { exit, event }) => {
+            let exit = code(exit);
+            if let Some(event) = event {
+                ui.last_event(&event, exit as u8);
+            }
+            exit
+        }
+        Err(error) => {
+            let exit = code(error.exit());
+            error.print(ui);
+            ui.last_event(&Event::Failure(error.event()), exit as u8);
+            exit
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Failure;
 use super::command::Command;
+use super::error::CommandError;
 
 /// What the names of variables begin with that give parameters.
 const VARIABLE: &str = "WSCHAT_PARAMETER_";
@@ -66,7 +66,7 @@ impl Args {
     ///
     /// # Errors
     /// When a file cannot be read, or is not what it must be.
-    pub fn read(&self) -> Result<BTreeMap<String, String>, Failure> {
+    pub fn read(&self) -> Result<BTreeMap<String, String>, CommandError> {
         let mut values = environment()?;
         for path in &self.files {
             values.extend(of_file(path)?);
@@ -89,7 +89,7 @@ impl Args {
     clippy::disallowed_methods,
     reason = "clap reads variables whose names it knows, and these are the template's"
 )]
-fn environment() -> Result<BTreeMap<String, String>, Failure> {
+fn environment() -> Result<BTreeMap<String, String>, CommandError> {
     let mut values = BTreeMap::new();
     for (variable, value) in std::env::vars_os() {
         let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(VARIABLE)) else { continue };
@@ -102,12 +102,10 @@ fn environment() -> Result<BTreeMap<String, String>, Failure> {
 }
 
 /// The value in a file of its own, without the end of its last line.
-fn of_one_file(name: &str, path: &Path) -> Result<String, Failure> {
+fn of_one_file(name: &str, path: &Path) -> Result<String, CommandError> {
     let text = text(path).map_err(|error| {
-        format!(
-            "cannot read the value of the parameter {name} from {}: {error}\n  a value that begins with @ is written @@",
-            path.display()
-        )
+        let what = format!("cannot read the value of the parameter {name} from {}: {error}", path.display());
+        CommandError::new(what).advice("a value that begins with @ is written @@")
     })?;
     let value = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     Ok(value.to_owned())
@@ -123,7 +121,7 @@ fn text(path: &Path) -> io::Result<String> {
 }
 
 /// The values in a file of parameters.
-fn of_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+fn of_file(path: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let file = path.display();
     let text = text(path).map_err(|error| format!("cannot read the parameter file {file}: {error}"))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| {

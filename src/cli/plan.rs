@@ -1,10 +1,11 @@
 //! `wschat plan`: what `up` would do, and why.
 
-use super::Failure;
 use super::command::Command;
-use super::desired::{self, When};
-use super::exit::Exit;
-use super::result;
+use super::error::CommandError;
+use super::exit::{Ended, Exit};
+use super::{desired, result};
+use crate::deploy::deployment::When;
+use crate::ui::event::Event;
 use crate::ui::{self, Ui};
 
 /// Show what `up` would do: every property that changes, why, what it interrupts, and which permissions widen
@@ -16,7 +17,7 @@ pub struct Args {
     desired: desired::Args,
     /// Print the plan as one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Fail if the plan interrupts clients: what it lists under "interrupts"
     #[arg(long)]
     no_interruption: bool,
@@ -26,33 +27,31 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
-        show(&self.desired, self.json, self.all, self.no_interruption, ui).await
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+        show(&self.desired, self.all, self.no_interruption, ui).await
     }
 }
 
 /// Makes the plan and prints all of it. Code is built first: whether it has changed is part of the plan.
 pub(super) async fn show(
-    desired: &desired::Args,
-    json: bool,
+    args: &desired::Args,
     all: bool,
     no_interruption: bool,
     ui: &Ui,
-) -> Result<Exit, Failure> {
-    desired
-        .plan(ui, When::Built, async |made| {
-            let (plan, secrets) = (&made.plan, &made.secrets);
-            if json {
-                ui.line(ui::plan::json(plan, secrets));
-            } else {
-                let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
-                let up = Command::new("up").with(desired).and("--plan", plan.digest());
-                ui.coloured_line(ui::plan::details(plan, view, &up));
-            }
-            if no_interruption {
-                result::uninterrupted(plan)?;
-            }
-            Ok(if plan.is_empty() { Exit::Ok } else { Exit::Differs })
-        })
-        .await
+) -> Result<Ended, CommandError> {
+    let desired = args.plan(args.options(When::Built), ui).await?;
+    let (plan, secrets) = (&desired.deployment.plan, &desired.deployment.secrets);
+    let event = Event::Plan(ui::plan::event(plan, secrets));
+    if !ui.is_json() {
+        let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
+        let up = Command::new("up").with(args).and("--plan", plan.digest());
+        ui.coloured_line(ui::plan::details(plan, view, &up));
+    }
+    if no_interruption && let Err(interrupted) = result::uninterrupted(plan) {
+        ui.event(&event);
+        return Err(interrupted);
+    }
+    let exit = if plan.is_empty() { Exit::Ok } else { Exit::Differs };
+    args.tell_warnings(desired, ui).await;
+    Ok(exit.with(event))
 }

@@ -1,7 +1,8 @@
 //! `wschat policy`: the rights that the next run needs.
 
+use super::error::CommandError;
 use super::exit::Exit;
-use super::{Failure, project, result, target};
+use super::{project, target};
 use crate::core::plan;
 use crate::core::policy;
 use crate::ui::Ui;
@@ -25,10 +26,10 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.down { None } else { Some(self.project.read()?) };
-        let (aws, stack, live) = self.target.read(project, ui).await?;
+        let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let plan = match stack {
             None => plan::teardown(&live),
             Some(stack) => {
@@ -36,7 +37,7 @@ impl Args {
                 // Whoever loses data is asked when it comes to that.
                 let allow_data_loss = stack.resources.keys().cloned().collect();
                 let options = plan::Options { allow_data_loss, ..plan::Options::default() };
-                plan::diff(&stack, &live, &options).map_err(|errors| result::all(&errors))?
+                plan::diff(&stack, &live, &options).map_err(|errors| CommandError::of_plan(&errors))?
             }
         };
         let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };

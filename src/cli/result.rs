@@ -1,12 +1,8 @@
 //! What a run comes to: URIs, outputs, or all that stands in its way.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
-use serde_json::json;
-
-use super::Failure;
-use crate::aws::providers::ResourceError;
+use super::error::CommandError;
 use crate::core::plan::Plan;
 use crate::core::stack::{MASK, Output, Stack};
 use crate::core::types::{Live, Part, api, kind};
@@ -71,20 +67,10 @@ fn uri(endpoint: &str, stage: &str) -> String {
 }
 
 /// Says what failed: which resource, and what AWS answered.
-pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
+pub fn failures(plan: &Plan, outcome: &Outcome, ui: &Ui) {
     for (step, error) in &outcome.failed {
         let step = &plan.steps[*step];
-        if json {
-            let call = match error {
-                ResourceError::Call(call) => json!({"operation": call.operation, "code": call.code,
-                    "message": call.message, "request_id": call.request_id}),
-                ResourceError::Failed(message) => json!({"message": message}),
-            };
-            ui.line(json!({"event": "failure", "resource": step.name, "type": step.type_name,
-                "action": step.action.word(), "error": call}));
-        } else {
-            ui.say(format_args!("{} ({}) failed: {error}", printable::line(&plan.label(step)), step.type_name));
-        }
+        ui.say(format_args!("{} ({}) failed: {error}", printable::line(&plan.label(step)), step.type_name));
     }
 }
 
@@ -92,7 +78,7 @@ pub fn failures(plan: &Plan, outcome: &Outcome, json: bool, ui: &Ui) {
 ///
 /// # Errors
 /// Where it interrupts anybody: what, and why.
-pub fn uninterrupted(plan: &Plan) -> Result<(), Failure> {
+pub fn uninterrupted(plan: &Plan) -> Result<(), CommandError> {
     let found: Vec<String> = plan
         .interruptions()
         .map(|(step, text)| format!("{} ({}): {text}", printable::line(&plan.label(step)), step.type_name))
@@ -100,15 +86,7 @@ pub fn uninterrupted(plan: &Plan) -> Result<(), Failure> {
     if found.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "--no-interruption: this plan cannot be carried out without an interruption, and nothing was changed\n  {}\n  leave those changes out, or run it without --no-interruption",
-        found.join("\n  ")
-    )
-    .into())
-}
-
-/// Several errors as one.
-pub fn all(errors: &[impl Display]) -> Failure {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\nerror: ").into()
+    let what = "--no-interruption: this plan cannot be carried out without an interruption, and nothing was changed";
+    let advice = "leave those changes out, or run it without --no-interruption";
+    Err(CommandError::new(what).because(found).advice(advice))
 }

@@ -1,14 +1,14 @@
 //! `wschat status`: what there is of a stack, how it is, and how it differs from its template.
 
-use serde_json::json;
-
 use super::command::Command;
-use super::exit::Exit;
-use super::{Failure, list, project, result, target};
+use super::error::CommandError;
+use super::exit::{Ended, Exit};
+use super::{list, project, result, target};
 use crate::core::plan::{self, Action, Plan, Step};
 use crate::core::stack::Secrets;
 use crate::core::types::{Health, Live, Owner};
 use crate::ui::Ui;
+use crate::ui::event::{Event, Problem, Resource, Status};
 use crate::ui::plan::values;
 use crate::ui::printable;
 
@@ -24,25 +24,25 @@ pub struct Args {
     project: project::Args,
     /// Print all of it as one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
-        let (aws, stack, live) = self.target.read(project, ui).await?;
+        let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
+        let status = |healthy, uris, resources, problems| {
+            let (stack, account, region) = (name.clone(), scope.account.clone(), scope.region.clone());
+            Event::Status(Status { stack, account, region, healthy, uris, resources, problems })
+        };
         if !live.iter().any(|one| one.owner == Owner::Stack) {
-            let instead = list::instead(&self.target, name, ui).await;
+            let instead = list::lines_instead(&self.target, name, ui).await;
             let (account, region) = (&scope.account, &scope.region);
             ui.say(format_args!("Stack {name} does not exist in account {account} ({region}).{instead}"));
-            if self.json {
-                ui.line(json!({"stack": name, "account": scope.account, "region": scope.region, "well": false,
-                    "uris": [], "resources": [], "problems": []}));
-            }
-            return Ok(Exit::NotThere);
+            return Ok(Exit::NotThere.with(status(false, Vec::new(), Vec::new(), Vec::new())));
         }
         // Whether code is new only a build could tell; that is `up`'s business.
         let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::Options::default()));
@@ -51,20 +51,12 @@ impl Args {
             Some(Err(problems)) => (described(&live), problems),
             None => (described(&live), Vec::new()),
         };
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let secrets = stack.as_ref().map(|stack| plan::secrets(stack, &live)).unwrap_or_default();
         ui.hide(&secrets);
         let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(&plan, step, &secrets)).collect();
         let uris = result::live_uris(&live);
         let well = problems.is_empty() && lines.iter().all(|line| line.well);
-        if self.json {
-            let resources = lines.iter().map(|line| {
-                json!({"resource": line.name, "type": line.type_name, "physical_id": line.physical_id,
-                    "state": line.state, "drift": line.drift})
-            });
-            ui.line(json!({"stack": name, "account": scope.account, "region": scope.region, "well": well,
-                "uris": uris, "resources": resources.collect::<Vec<_>>(), "problems": problems}));
-        } else {
+        if !self.json {
             ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
             let width = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0);
             for line in &lines {
@@ -87,7 +79,15 @@ impl Args {
             let up = Command::new("up").with(&self.target).with(&self.project);
             ui.line(summary(&lines, problems.len(), &up));
         }
-        Ok(if well { Exit::Ok } else { Exit::Differs })
+        let exit = if well { Exit::Ok } else { Exit::Differs };
+        let resources = lines.into_iter().map(|line| Resource {
+            resource: line.name,
+            type_name: line.type_name.to_owned(),
+            physical_id: line.physical_id,
+            state: line.state,
+            drift: line.drift,
+        });
+        Ok(exit.with(status(well, uris, resources.collect(), problems.iter().map(Problem::of_plan).collect())))
     }
 }
 

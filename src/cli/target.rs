@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::Failure;
 use super::command::{Command, Flags};
 use super::config::{self, Config};
+use super::error::CommandError;
 use super::local::DataFolder;
-use super::project::Project;
+use super::project;
 use crate::aws::client::{Aws, Target};
-use crate::aws::providers::{Search, Sought};
+use crate::aws::providers::Search;
 use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::core::words::naming::check_stack;
+use crate::deploy::project::Project;
 use crate::deploy::read;
+use crate::deploy::session::Session;
 use crate::local::{lambda, process};
 use crate::ui::Ui;
 
@@ -77,7 +79,7 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn look_beside(&self, template: Option<&Path>) -> Result<(), Failure> {
+    pub fn look_beside(&self, template: Option<&Path>) -> Result<(), CommandError> {
         let config = Config::read(template)?;
         let _ = self.config.set(config);
         Ok(())
@@ -87,7 +89,7 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn config(&self) -> Result<&Config, Failure> {
+    pub fn config(&self) -> Result<&Config, CommandError> {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
@@ -99,14 +101,14 @@ impl Args {
     ///
     /// # Errors
     /// When it cannot be a stack's name.
-    pub fn stack(&self) -> Result<String, Failure> {
+    pub fn stack(&self) -> Result<String, CommandError> {
         let config = self.config()?;
         let Some(name) = config::chosen(self.stack.as_deref(), &[], config.stack()) else {
             return from_folder(config.path());
         };
         check_stack(&name).map_err(|problem| {
-            let help = problem.help.map(|help| format!("\n  {help}")).unwrap_or_default();
-            format!("{}: {}{help}", config.path().display(), problem.what)
+            let what = format!("{}: {}", config.path().display(), problem.what);
+            CommandError::new(what).advice_lines(problem.help.as_deref())
         })?;
         Ok(name)
     }
@@ -116,7 +118,7 @@ impl Args {
     ///
     /// # Errors
     /// When it cannot be told which stack this is.
-    pub fn remember(&self, ui: &Ui) -> Result<(), Failure> {
+    pub fn remember(&self, ui: &Ui) -> Result<(), CommandError> {
         match self.config()?.remember(&self.stack()?, self.place.region.as_deref()) {
             Ok(Some(written)) => ui.say(written),
             Ok(None) => {}
@@ -130,16 +132,19 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn unknown_owner(&self) -> Result<Option<String>, Failure> {
+    pub fn unknown_owner(&self) -> Result<Option<CommandError>, CommandError> {
         let config = self.config()?;
         if self.stack.is_some() || config.stack().is_some() {
             return Ok(None);
         }
         let name = self.stack()?;
-        Ok(Some(format!(
-            "there is a stack {name} already, and nothing but the folder's name says that it is this project's\n  if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
+        let what = format!(
+            "there is a stack {name} already, and nothing but the folder's name says that it is this project's"
+        );
+        Ok(Some(CommandError::new(what).advice(format!(
+            "if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
             config.path().display()
-        )))
+        ))))
     }
 
     /// Whether the stack is in the local cloud.
@@ -160,7 +165,7 @@ impl Args {
     ///
     /// # Errors
     /// No region; a local cloud that does not start.
-    pub async fn open(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    pub async fn open(&self, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         self.open_as(&self.stack()?, ui).await
     }
 
@@ -168,7 +173,7 @@ impl Args {
     ///
     /// # Errors
     /// No region; a local cloud that does not start.
-    pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         // What is wrong with the file is said before anything is started.
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
@@ -200,10 +205,18 @@ impl Args {
     ///
     /// # Errors
     /// No credentials, no region, no answer; a local cloud that does not start.
-    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, Failure> {
+    pub async fn connect(&self, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         let aws = self.open(ui).await?;
         aws.identify().await?;
         Ok(aws)
+    }
+
+    /// Opens it, and begins to read the stack.
+    ///
+    /// # Errors
+    /// No region; a local cloud that does not start.
+    pub async fn session(&self, ui: &Ui) -> Result<Session, CommandError> {
+        Ok(Session::begin(self.open(ui).await?))
     }
 
     /// Reads a stack, with the one that a template describes, if there is a template.
@@ -212,22 +225,17 @@ impl Args {
     /// When the template has problems, it cannot be told who is calling, or AWS cannot be read.
     pub async fn read(
         &self,
-        project: Option<Project>,
+        project: Option<&Project>,
         ui: &Ui,
-    ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), Failure> {
-        if let Some(project) = &project {
-            project.check(&self.stack()?, self.region().as_deref(), ui)?;
+    ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), CommandError> {
+        if let Some(project) = project {
+            project::check(project, &self.stack()?, self.region().as_deref(), ui)?;
         }
-        let aws = self.open(ui).await?;
-        let sought = Sought::new();
-        let identified = async {
-            let scope = aws.identify().await?;
-            let stack = project.map(|project| project.stack(scope, ui)).transpose()?;
-            let _ = sought.set(stack.as_ref().map_or_else(Search::default, read::search));
-            Ok(stack)
-        };
-        let (stack, live) = read(&aws, &sought, identified).await?;
-        Ok((aws, stack, live))
+        let mut session = self.session(ui).await?;
+        let scope = session.identify().await?;
+        let stack = project.map(|project| project::stack(project, scope, ui)).transpose()?;
+        let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
+        Ok((Arc::clone(session.aws()), stack, live))
     }
 
     /// Where the local cloud's functions find the SDK that Lambda brings.
@@ -257,7 +265,7 @@ impl Flags for Args {
 }
 
 /// The name of the folder that the project's file belongs in, where it can name a stack as it is.
-fn from_folder(file: &Path) -> Result<String, Failure> {
+fn from_folder(file: &Path) -> Result<String, CommandError> {
     let here = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
     let folder = here.join(file.parent().unwrap_or(Path::new("")));
     let folder = folder.canonicalize().unwrap_or(folder);
@@ -266,11 +274,13 @@ fn from_folder(file: &Path) -> Result<String, Failure> {
         return Ok(name);
     }
     let suggested = suggested(&name);
-    Err(format!(
-        "the folder's name, \"{name}\", cannot name a stack: letters, digits and hyphens, a letter first, at most 128 characters\n  say which stack this is: --stack {suggested} (`up` keeps the name in {}, for every command)",
+    let what = format!(
+        "the folder's name, \"{name}\", cannot name a stack: letters, digits and hyphens, a letter first, at most 128 characters"
+    );
+    Err(CommandError::new(what).advice(format!(
+        "say which stack this is: --stack {suggested} (`up` keeps the name in {}, for every command)",
         config::FILE
-    )
-    .into())
+    )))
 }
 
 /// A stack's name that is like another name.
@@ -282,32 +292,6 @@ fn suggested(name: &str) -> String {
     }
     name.truncate(128);
     name.trim_end_matches('-').to_owned()
-}
-
-/// Reads a stack while it is still being asked whose account it is. `identified` asks, and tells `sought` what to look
-/// for; its own answer comes back with the reading.
-///
-/// # Errors
-/// Who is calling cannot be told, or AWS cannot be read: the first says more.
-pub async fn read<T>(
-    aws: &Aws,
-    sought: &Sought,
-    identified: impl Future<Output = Result<T, Failure>>,
-) -> Result<(T, Vec<Live>), Failure> {
-    let reading = read::read(aws, sought);
-    tokio::pin!(reading, identified);
-    let mut ended_early = None;
-    let answer = loop {
-        tokio::select! {
-            answer = &mut identified => break answer?,
-            end = &mut reading, if ended_early.is_none() => ended_early = Some(end),
-        }
-    };
-    let live = match ended_early {
-        Some(end) => end?,
-        None => reading.await?,
-    };
-    Ok((answer, live))
 }
 
 #[cfg(test)]

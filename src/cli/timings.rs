@@ -28,7 +28,7 @@ impl Args {
         let title = format!("wschat {verb}: {} in {} ({})", scope.stack, scope.account, scope.region);
         match fs::write(file, ui.masked(&timings::page(&title, run, &records))) {
             Ok(()) => ui.say(format_args!("Timeline: {}", file.display())),
-            Err(error) => ui.say(format_args!("error: cannot write the timeline to {}: {error}", file.display())),
+            Err(error) => ui.say(format_args!("warning: cannot write the timeline to {}: {error}", file.display())),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::command::Command;
+use super::error::CommandError;
 use super::exit::Exit;
-use super::{Failure, list, result, target};
+use super::{list, result, target};
 use crate::deploy::read;
 use crate::ui::Ui;
 
@@ -21,20 +22,19 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
         self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
         let uris = result::live_uris(&live);
         if uris.is_empty() {
             let name = &aws.scope().stack;
-            let instead = if live.is_empty() { list::instead(&self.target, name, ui).await } else { String::new() };
-            ui.say(format_args!(
-                "error: stack {name} has no URI{}{instead}\n  bring it up with: {}",
-                if live.is_empty() { ": it has no API" } else { ": its API has no stage" },
-                Command::new("up").with(&self.target)
-            ));
-            return Ok(Exit::NotThere);
+            let instead = if live.is_empty() { list::instead(&self.target, name, ui).await } else { None };
+            let why = if live.is_empty() { "it has no API" } else { "its API has no stage" };
+            return Err(CommandError::new(format!("stack {name} has no URI: {why}"))
+                .hints(instead)
+                .hint("bring it up with", Command::new("up").with(&self.target))
+                .exits(Exit::NotThere));
         }
         for uri in uris {
             ui.line(uri);

@@ -1,14 +1,15 @@
 //! `wschat validate`: all that is wrong with a template, and all that will hurt although it works.
 
-use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::exit::Exit;
-use super::{Failure, project};
+use super::error::CommandError;
+use super::exit::{Ended, Exit};
+use super::project;
 use crate::core::lint;
-use crate::core::template::render::{Rendering, Source, render};
-use crate::core::words::{Problem, Step};
+use crate::core::template::render::{Rendering, render};
+use crate::deploy::project::RULES;
 use crate::ui::Ui;
+use crate::ui::event::{Event, Problem, Validation};
 
 /// Check a template for errors and likely run-time problems (works offline)
 ///
@@ -16,10 +17,7 @@ use crate::ui::Ui;
 ///
 /// Ends with 0 where there are no errors, warnings or not; with 1 where there are.
 ///
-/// --json prints one object: `file`, the number of `errors` and `warnings`, and `problems`, a list in the order of the
-/// text. Each has `severity` ("error" or "warning"), `rule` (of a warning, else null), `message`, `help` (or null), `path`
-/// (keys and indexes from the template's root), `file`, `line`, `column` and `end_column` (from 1, in characters, the end
-/// being the column after the last; all null where the problem has no place).
+/// --json prints one object with all problems and their places: docs/json.md.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = rules())]
 pub struct Args {
@@ -27,35 +25,33 @@ pub struct Args {
     project: project::Args,
     /// Print one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// The rules behind the warnings, as the help lists them.
 fn rules() -> String {
-    let lines: Vec<String> = lint::rules()
-        .chain(project::RULES.iter().copied())
-        .map(|(name, reason)| format!("  {name}: {reason}"))
-        .collect();
+    let lines: Vec<String> =
+        lint::rules().chain(RULES.iter().copied()).map(|(name, reason)| format!("  {name}: {reason}")).collect();
     format!("Warnings, and the consequence of ignoring each:\n{}", lines.join("\n"))
 }
 
 impl Args {
-    pub(super) fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let project = self.project.read()?;
         let problems = project.inspect(OffsetDateTime::now_utc().date());
         let (file, text) = (project.file(), project.text());
         let warnings = problems.iter().filter(|problem| problem.rule.is_some()).count();
         let errors = problems.len() - warnings;
-        if self.json {
-            ui.line(serde_json::to_string_pretty(&report(&file, &text, &problems))?);
-        } else {
+        if !self.json {
             let rendering = Rendering { file: &file, text: &text, colour: ui.colour_of_result() };
             if !problems.is_empty() {
                 ui.coloured_line(project.secrets().mask_in_place(&render(&problems, rendering)));
             }
             ui.line(summary(&file, errors, warnings));
         }
-        Ok(if errors == 0 { Exit::Ok } else { Exit::Failed })
+        let exit = if errors == 0 { Exit::Ok } else { Exit::Failed };
+        let problems = Problem::all_of(&problems, &file, &text);
+        Ok(exit.with(Event::Validate(Validation { file, errors, warnings, problems })))
     }
 }
 
@@ -68,32 +64,4 @@ fn summary(file: &str, errors: usize, warnings: usize) -> String {
     };
     let counts: Vec<String> = [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect();
     if counts.is_empty() { format!("{file}: no problems") } else { format!("{file}: {}", counts.join(", ")) }
-}
-
-/// What `--json` prints.
-fn report(file: &str, text: &str, problems: &[Problem]) -> Value {
-    let source = Source::scan(text);
-    let shown: Vec<Value> = problems
-        .iter()
-        .map(|problem| {
-            let place = source.place(problem);
-            let path = problem.path.0.iter().map(|step| match step {
-                Step::Key(key) => Value::from(key.as_str()),
-                Step::Index(index) => Value::from(*index),
-            });
-            json!({
-                "severity": if problem.rule.is_some() { "warning" } else { "error" },
-                "rule": problem.rule,
-                "message": problem.what,
-                "help": problem.help,
-                "path": path.collect::<Vec<_>>(),
-                "file": file,
-                "line": place.map(|place| place.start.line),
-                "column": place.map(|place| place.start.column),
-                "end_column": place.map(|place| place.start.column + place.width),
-            })
-        })
-        .collect();
-    let warnings = problems.iter().filter(|problem| problem.rule.is_some()).count();
-    json!({ "file": file, "errors": problems.len() - warnings, "warnings": warnings, "problems": shown })
 }

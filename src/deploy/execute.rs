@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,10 +18,10 @@ use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Did, Plan, Step};
 use crate::core::types::{Created, Owner, Want};
 use crate::core::words::Token;
+use crate::package::PackageError;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[derive(Debug, Clone)]
 pub enum Event {
     Started {
         step: usize,
@@ -48,7 +47,7 @@ pub enum Event {
     },
     Failed {
         step: usize,
-        error: String,
+        error: ResourceError,
     },
 }
 
@@ -63,32 +62,60 @@ pub struct Zip {
     pub sha256: String,
 }
 
+/// Why there is no code.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BuildError {
+    #[error("{error}{}", .error.help.as_ref().map(|help| format!("\n  {}", help.replace('\n', "\n  "))).unwrap_or_default())]
+    Failed { error: PackageError },
+    #[error("internal error: the build ended without a result (please report this)")]
+    Lost,
+}
+
+impl From<PackageError> for BuildError {
+    fn from(error: PackageError) -> Self {
+        Self::Failed { error }
+    }
+}
+
+/// What comes of a build.
+type Built = Option<Result<Arc<Zips>, BuildError>>;
+
 /// Functions' code, which may still be in the making.
 #[derive(Debug, Clone)]
-pub struct Code(watch::Receiver<Option<Arc<Zips>>>);
+pub struct Code(watch::Receiver<Built>);
 
 impl Code {
     /// Code that is there.
     pub fn ready(zips: Zips) -> Self {
-        Self(watch::channel(Some(Arc::new(zips))).1)
+        Self(watch::channel(Some(Ok(Arc::new(zips)))).1)
     }
 
-    /// Code that is there as soon as it is sent; never, if the sender is dropped before.
-    pub fn pending() -> (watch::Sender<Option<Arc<Zips>>>, Self) {
+    /// Code that is there as soon as it is sent.
+    pub fn pending() -> (watch::Sender<Built>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
-    /// All of it, when it is there; `None` when it never will be.
-    pub async fn all(&self) -> Option<Arc<Zips>> {
-        self.0.clone().wait_for(Option::is_some).await.ok().and_then(|zips| zips.clone())
+    /// All of it, when it is there.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    pub async fn all(&self) -> Result<Arc<Zips>, BuildError> {
+        let mut code = self.0.clone();
+        let built = code.wait_for(Option::is_some).await.ok().and_then(|built| built.clone());
+        built.unwrap_or(Err(BuildError::Lost))
+    }
+
+    /// Why it never will be there, if that is known by now.
+    pub fn error(&self) -> Option<BuildError> {
+        self.0.borrow().as_ref().and_then(|built| built.as_ref().err().cloned())
     }
 
     /// The zip of a function, if it has one here; waits for the build.
     async fn of(&self, logical_id: &str) -> Result<Option<Zip>, ResourceError> {
         match self.all().await {
-            Some(zips) => Ok(zips.get(logical_id).cloned()),
-            None => Err(ResourceError::Failed("its code could not be built".to_owned())),
+            Ok(zips) => Ok(zips.get(logical_id).cloned()),
+            Err(_) => Err(ResourceError::Failed("its code could not be built".to_owned())),
         }
     }
 }
@@ -367,7 +394,7 @@ impl Run<'_> {
     fn failed(&mut self, index: usize, error: ResourceError) {
         self.states[index] = State::Failed;
         self.end(index);
-        self.tell(Event::Failed { step: index, error: error.to_string() });
+        self.tell(Event::Failed { step: index, error: error.clone() });
         self.outcome.failed.insert(index, error);
     }
 

@@ -8,7 +8,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionTable, Sym};
 use object::{Endianness, FileKind};
 
-use super::PackageError;
+use super::error::{PackageError, PackageErrorKind};
 use super::platform::{Architecture, Glibc, Platform, Runtime};
 
 type Header = FileHeader64<Endianness>;
@@ -43,7 +43,7 @@ impl Incompatible {
     pub fn of(self, path: &Path, platform: &Platform) -> PackageError {
         let mut error = PackageError::new("use the code", format!("{} cannot run: {self}", path.display()))
             .help(format!("build it for {platform}"));
-        error.incompatible = true;
+        error.kind = PackageErrorKind::Incompatible;
         error
     }
 }

@@ -15,13 +15,24 @@ pub struct PackageError {
     pub help: Option<String>,
     /// The output of the compiler, npm or pip, to be shown before everything else.
     pub compiler: Option<String>,
-    /// Whether the code was built but cannot run on its platform, so that another backend may help.
-    pub(super) incompatible: bool,
+    pub(super) kind: PackageErrorKind,
+}
+
+/// What sort of error it is, as far as something else may help then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum PackageErrorKind {
+    #[default]
+    Failed,
+    /// The tool cannot be started.
+    NotStarted,
+    /// The code was built but cannot run on its platform: another backend may help.
+    Incompatible,
 }
 
 impl PackageError {
     pub(super) fn new(doing: &'static str, why: impl fmt::Display) -> Self {
-        Self { doing, functions: Vec::new(), why: why.to_string(), help: None, compiler: None, incompatible: false }
+        let kind = PackageErrorKind::default();
+        Self { doing, functions: Vec::new(), why: why.to_string(), help: None, compiler: None, kind }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {

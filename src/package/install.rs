@@ -8,7 +8,7 @@ use std::process::Stdio;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::PackageError;
+use super::error::{PackageError, PackageErrorKind};
 
 /// The name of the cache folder for a tool's result, from all `parts` that the result depends on.
 pub(super) fn key<'a>(tool: &str, parts: impl Iterator<Item = &'a [u8]>) -> String {
@@ -47,7 +47,7 @@ pub(super) async fn output(
     let output = command.output().await.map_err(|error| {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         let error = PackageError::new(doing, format!("{program} cannot be started: {error}"));
-        error.help(without)
+        PackageError { kind: PackageErrorKind::NotStarted, ..error.help(without) }
     })?;
     if output.status.success() {
         return Ok(output.stdout);

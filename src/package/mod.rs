@@ -51,6 +51,7 @@ use crate::machine::interpreter::Language;
 use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;
+use error::PackageErrorKind;
 pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
@@ -280,11 +281,13 @@ async fn build_batch(
             Err(error) => error,
         };
         command = match backend::fallback(options, batch, &command).await {
-            Some(other) if error.incompatible => {
+            Some(other) if error.kind == PackageErrorKind::Incompatible => {
                 progress(Progress::Note(format!("{}; building it with {other} instead", error.why)));
                 other
             }
-            _ if error.incompatible => return Err(backend::with_install_help(error, &batch.platform)),
+            _ if error.kind == PackageErrorKind::Incompatible => {
+                return Err(backend::with_install_help(error, &batch.platform));
+            }
             _ => return Err(error),
         };
     }

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
+use super::error::PackageErrorKind;
 use super::exclude::Excludes;
 use super::folder::{self, Files, Verdict};
 use super::platform::Architecture;
@@ -441,7 +442,7 @@ impl StagedInstall {
     /// Adds to `error` what to install if the package manager is missing.
     fn explain(&self, mut error: PackageError) -> PackageError {
         let name = self.manager.name();
-        if error.why.contains("cannot be started") {
+        if error.kind == PackageErrorKind::NotStarted {
             let asked =
                 self.declared.as_deref().map_or(name, |declared| declared.split('+').next().unwrap_or(declared));
             error.why = format!("{name} is not installed, and the lock is {name}'s");

@@ -160,27 +160,35 @@ async fn install(
             wanted.entry(install.key()).or_insert((install, BTreeSet::new())).1.insert(code.logical_id.clone());
         }
     }
-    let made = stream::iter(wanted.values().map(|(install, functions)| async move {
-        if !install.is_installed(&options.cache) {
-            let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {names} (pip install)")));
-            install.install(&options.cache).await.map_err(|error| error.of(functions))?;
-        }
-        Ok::<_, PackageError>(())
-    }));
-    made.buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
-    let made = stream::iter(stages.values().map(|(stage, functions)| async move {
-        for note in &stage.notes {
-            progress(Progress::Note(note.clone()));
-        }
-        if !stage.is_installed(&options.cache) {
-            let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
-            progress(Progress::Note(format!("installing the dependencies of {names} ({})", stage.what)));
-            stage.install(&options.cache).await.map_err(|error| error.of(functions))?;
-        }
-        Ok::<_, PackageError>(())
-    }));
-    made.buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
+    // Loops: of futures that a closure makes of references rustc does not see that they may run in a task
+    // (rust-lang/rust#102211).
+    let mut made = Vec::new();
+    for (install, functions) in wanted.values() {
+        made.push(async move {
+            if !install.is_installed(&options.cache) {
+                let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+                progress(Progress::Note(format!("installing the dependencies of {names} (pip install)")));
+                install.install(&options.cache).await.map_err(|error| error.of(functions))?;
+            }
+            Ok::<_, PackageError>(())
+        });
+    }
+    stream::iter(made).buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
+    let mut made = Vec::new();
+    for (stage, functions) in stages.values() {
+        made.push(async move {
+            for note in &stage.notes {
+                progress(Progress::Note(note.clone()));
+            }
+            if !stage.is_installed(&options.cache) {
+                let names = functions.iter().cloned().collect::<Vec<_>>().join(", ");
+                progress(Progress::Note(format!("installing the dependencies of {names} ({})", stage.what)));
+                stage.install(&options.cache).await.map_err(|error| error.of(functions))?;
+            }
+            Ok::<_, PackageError>(())
+        });
+    }
+    stream::iter(made).buffer_unordered(MAX_INSTALLATIONS).try_collect::<()>().await?;
     for (install, functions) in wanted.into_values() {
         let folder = install.path(&options.cache);
         found.extend(functions.into_iter().map(|function| (function, Dependencies::Folder(folder.clone()))));

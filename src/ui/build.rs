@@ -7,7 +7,7 @@ use super::Ui;
 use super::bar::Bar;
 use crate::package::Progress;
 
-/// Shows a build.
+/// Shows a build; the bar goes with this.
 #[derive(Debug)]
 pub struct Build {
     ui: Ui,
@@ -39,11 +39,6 @@ impl Build {
             Progress::Warning(text) => self.line(text.trim_end()),
             Progress::Note(text) => self.line(&text),
         }
-    }
-
-    /// Removes the bar.
-    pub fn end(&self) {
-        drop(self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
     }
 
     fn line(&self, text: &str) {

@@ -1,14 +1,14 @@
-//! A plan as text, and as JSON.
+//! A plan as text, and as an event.
 
 use std::fmt::{Display, Write as _};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use crate::core::plan::{Action, Change, Plan, Step, effects, widening};
 use crate::core::stack::{MASK, Secrets};
 use crate::core::words::shown;
-use crate::ui::printable;
+use crate::ui::{event, printable};
 
 /// Options for showing a plan.
 #[derive(Debug, Clone, Copy)]
@@ -158,30 +158,31 @@ fn counts(plan: &Plan) -> String {
 }
 
 /// The plan for programs: the same facts.
-pub fn json(plan: &Plan, secrets: &Secrets) -> Value {
+pub fn event(plan: &Plan, secrets: &Secrets) -> event::Plan {
     let masked = |text: &str| secrets.mask(text);
+    let all = |texts: &[String]| texts.iter().map(|text| masked(text)).collect();
     let steps = plan.steps.iter().map(|step| {
         let effects = effects::of(plan, step);
         let changes = step.changes.iter().map(|change| {
             let (old, new) = values(change, secrets);
-            json!({"property": masked(&change.property), "old": old, "new": new, "create_only": change.create_only})
+            event::Change { property: masked(&change.property), old, new, create_only: change.create_only }
         });
-        json!({
-            "action": step.action.word(),
-            "type": step.type_name,
-            "resource": masked(&step.name),
-            "label": masked(&plan.label(step)),
-            "physical_id": step.physical_id.as_deref().map(masked),
-            "reason": masked(step.why()),
-            "changes": changes.collect::<Vec<_>>(),
-            "interrupts": effects.interrupted.iter().map(|text| masked(text)).collect::<Vec<_>>(),
-            "loses": effects.lost.iter().map(|text| masked(text)).collect::<Vec<_>>(),
-            "permissions": widening::of(step).iter().map(|text| masked(text)).collect::<Vec<_>>(),
-            "after": step.after,
-            "drain_ms": step.drain.as_ref().map(|drain| u64::try_from(drain.lasts.as_millis()).unwrap_or(u64::MAX)),
-        })
+        event::PlannedStep {
+            action: step.action,
+            type_name: step.type_name.to_owned(),
+            resource: masked(&step.name),
+            label: masked(&plan.label(step)),
+            physical_id: step.physical_id.as_deref().map(masked),
+            reason: masked(step.why()),
+            changes: changes.collect(),
+            interrupts: all(&effects.interrupted),
+            loses: all(&effects.lost),
+            permissions: all(&widening::of(step)),
+            after: step.after.iter().copied().collect(),
+            drain_ms: step.drain.as_ref().map(|drain| u64::try_from(drain.lasts.as_millis()).unwrap_or(u64::MAX)),
+        }
     });
-    json!({"event": "plan", "digest": plan.digest(), "steps": steps.collect::<Vec<_>>()})
+    event::Plan { digest: plan.digest(), steps: steps.collect() }
 }
 
 /// The text for a missing value.

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use unicode_width::UnicodeWidthStr;
 
-use super::Ui;
 use super::bar::{self, Bar, Text};
+use super::{Ui, event};
 use crate::core::plan::{Action, Plan, Step};
 use crate::deploy::execute::Event;
 
@@ -26,9 +25,9 @@ pub enum Style {
 }
 
 impl Style {
-    /// JSON on request; otherwise depends on whether stderr is a terminal.
-    pub fn of(json: bool) -> Self {
-        match json {
+    /// JSON if stdout is for that; otherwise depends on whether stderr is a terminal.
+    pub fn of(ui: &Ui) -> Self {
+        match ui.is_json() {
             true => Self::Json,
             false if io::stderr().is_terminal() => Self::Terminal,
             false => Self::Lines,
@@ -36,22 +35,27 @@ impl Style {
     }
 }
 
+/// Shows a plan being carried out by `run`, which sends what happens.
+pub async fn during<F: Future>(
+    plan: &Plan,
+    style: Style,
+    ui: &Ui,
+    run: impl FnOnce(mpsc::UnboundedSender<Event>) -> F,
+) -> F::Output {
+    let (events, heard) = mpsc::unbounded_channel();
+    let (end, ()) = tokio::join!(run(events), show(plan, style, heard, ui));
+    end
+}
+
 /// Shows events until the run is over.
-pub async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>, ui: &Ui) {
+async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>, ui: &Ui) {
     let begun = Instant::now();
     let mut terminal = (style == Style::Terminal).then(|| Terminal::new(plan, ui));
     let mut waiting = BTreeMap::new();
     while let Some(event) = events.recv().await {
         match (&mut terminal, style) {
             (Some(terminal), _) => terminal.show(plan, &event),
-            (None, Style::Json) => {
-                let step = &plan.steps[step_of(&event)];
-                let mut line = json!(event);
-                line["resource"] = json!(step.name);
-                line["type"] = json!(step.type_name);
-                line["action"] = json!(step.action.word());
-                ui.line(line);
-            }
+            (None, Style::Json) => ui.event(&published(plan, event)),
             (None, _) => {
                 // Lines that differ only in their seconds are printed once.
                 if let Event::Waiting { step, text } = &event {
@@ -76,6 +80,30 @@ fn step_of(event: &Event) -> usize {
         | Event::Made { step, .. }
         | Event::Done { step, .. }
         | Event::Failed { step, .. } => *step,
+    }
+}
+
+/// An event as it is printed for programs.
+fn published(plan: &Plan, event: Event) -> event::Event {
+    let index = step_of(&event);
+    let Step { name, type_name, action, .. } = &plan.steps[index];
+    let (resource, type_name) = (name.clone(), (*type_name).to_owned());
+    let step = event::Step { step: index, resource, type_name, action: *action };
+    match event {
+        Event::Started { .. } => event::Event::Started { step },
+        Event::Waiting { text, .. } => event::Event::Waiting { step, text },
+        Event::PutBack { error, .. } => event::Event::PutBack { step, error },
+        Event::Made { physical_id, .. } => event::Event::Made { step, physical_id },
+        Event::Done { milliseconds, .. } => event::Event::Done { step, milliseconds },
+        Event::Failed { error, .. } => {
+            let call = error.call().map(|call| event::Call {
+                operation: call.operation.clone(),
+                code: call.code.clone(),
+                message: call.message.clone(),
+                request_id: call.request_id.clone(),
+            });
+            event::Event::Failed { step, error: error.to_string(), call }
+        }
     }
 }
 

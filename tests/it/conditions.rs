@@ -118,7 +118,7 @@ async fn json_output_has_one_event_a_line() {
     assert_eq!(result["uris"][0], result["outputs"]["Uri"]);
 
     let [status] = &lines(&["status"])[..] else { panic!("status is one line") };
-    assert_eq!(status["well"], true);
+    assert_eq!(status["healthy"], true);
     assert_eq!(status["uris"], result["uris"]);
     assert_eq!(status["resources"].as_array().unwrap().len(), steps);
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use time::macros::date;
 use wschat::core::lint;
+use wschat::core::template::parse;
 use wschat::core::template::render::{Rendering, render};
 
 /// The limit of address space in kilobytes: the program's own mappings, threads' stacks included, and some room.
@@ -180,7 +181,7 @@ fn the_fuzzers_corpus_is_validated_without_a_crash() {
     assert!(files.len() > 100, "the corpus is not there");
     for file in files {
         let template = fs::read(&file).unwrap();
-        let problems = lint::inspect(&template, &BTreeMap::new(), date!(2026 - 11 - 23), |_| Vec::new());
+        let problems = lint::inspect(parse(&template), &BTreeMap::new(), date!(2026 - 11 - 23), |_| Vec::new());
         let text = String::from_utf8_lossy(&template);
         render(&problems, Rendering { file: &file.display().to_string(), text: &text, colour: true });
     }

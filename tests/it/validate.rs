@@ -67,7 +67,9 @@ fn the_projects_own_template_has_no_problems() {
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "templates/chat.yaml: no problems\n", ""));
     let (code, stdout, _) = validate(folder, &["--json"]);
     let report: Value = serde_json::from_str(&stdout).unwrap();
-    let nothing = json!({ "file": "templates/chat.yaml", "errors": 0, "warnings": 0, "problems": [] });
+    let nothing = json!({
+        "event": "validate", "file": "templates/chat.yaml", "errors": 0, "warnings": 0, "problems": [], "exit_code": 0
+    });
     assert_eq!((code, report), (0, nothing));
 }
 

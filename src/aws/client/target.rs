@@ -24,6 +24,11 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
+    /// Why there is no connection, and what to do.
+    pub fn into_parts(self) -> (String, String) {
+        (self.what, self.help)
+    }
+
     pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self { what: what.into(), help: help.into() }
     }

@@ -68,6 +68,16 @@ pub enum ResourceError {
     Failed(String),
 }
 
+impl ResourceError {
+    /// The call that did not succeed, if it was one.
+    pub fn call(&self) -> Option<&CallError> {
+        match self {
+            Self::Call(call) => Some(call),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
 impl From<PropertyError> for ResourceError {
     fn from(error: PropertyError) -> Self {
         Self::Failed(error.to_string())

@@ -3,7 +3,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::Failure;
+use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::local::call_log::{self, LoggedCall};
 use crate::local::process;
@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, CommandError> {
         let mut tail = Tail::of(data.join(if self.calls { call_log::FILE } else { process::LOG }));
         loop {
             for line in tail.next_lines()? {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::Failure;
 use super::command::{Command, Flags};
+use super::error::CommandError;
 use super::exit::Exit;
 use crate::ui::Ui;
 
@@ -55,7 +55,7 @@ enum Verb {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
         let folder = &self.data;
         let data = &folder.path;
         match self.verb {

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::cli::Failure;
+use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::local::data_part::DataPart;
 use crate::local::process;
@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, CommandError> {
         let what = self.only.map_or_else(|| "everything".to_owned(), |part| format!("what is of {}", part.name()));
         if !self.yes && !ui.confirm(format!("Delete {what} in {}?", data.display())) {
             ui.line("Nothing was deleted.");

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::cli::Failure;
+use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
 use crate::local::lambda;
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub async fn run(self, data: &Path) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &Path) -> Result<Exit, CommandError> {
         tracing_subscriber::fmt()
             .with_ansi(false)
             .with_max_level(tracing::Level::INFO)

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use super::DataFolder;
-use crate::cli::Failure;
 use crate::cli::command::Command;
+use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::local::process::{self, ProcessError, ServerOptions, StartOutcome};
 use crate::ui::Ui;
@@ -24,12 +24,12 @@ pub struct Args {
 }
 
 impl Args {
-    pub async fn run(self, data: &DataFolder, ui: &Ui) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &DataFolder, ui: &Ui) -> Result<Exit, CommandError> {
         let options = ServerOptions { port: self.port, conditions: self.conditions, open: self.open };
         let running = match process::ensure(&data.path, &options).await {
             Err(error @ (ProcessError::OtherPort(_) | ProcessError::OtherConditions(_) | ProcessError::NotOpen)) => {
                 let stop = Command::new("local stop").with(data);
-                return Err(format!("{error}\n  stop it first: {stop}").into());
+                return Err(CommandError::from(error).hint("stop it first", stop));
             }
             running => running?,
         };

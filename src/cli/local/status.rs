@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::cli::Failure;
+use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::local::process::{self, LOG, ServerState};
 use crate::ui::Ui;
@@ -12,7 +12,7 @@ use crate::ui::Ui;
 pub struct Args {}
 
 impl Args {
-    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, CommandError> {
         match process::state(data).await {
             ServerState::Stopped => {
                 ui.line(format!("The local cloud in {} is not running.", data.display()));

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::cli::Failure;
+use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::local::process;
 use crate::ui::Ui;
@@ -10,7 +10,7 @@ use crate::ui::Ui;
 pub struct Args {}
 
 impl Args {
-    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, Failure> {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, CommandError> {
         let there_was_one = process::stop(data).await?;
         ui.line(if there_was_one { "The local cloud stopped." } else { "The local cloud was not running." });
         Ok(Exit::Ok)

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::document::parsed;
 use crate::core::words::deserialize::describe;
-use crate::core::words::{Path, Problem, Token, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, Token, nearest};
 
 const DOCUMENT: &[&str] = &["Id", "Statement", "Version"];
 const VERSIONS: &[&str] = &["2008-10-17", "2012-10-17"];
@@ -185,19 +185,23 @@ impl Check {
                 self.report(Refusal::Version, Problem::new(path.key("Version"), what));
             }
             None if self.purpose == Purpose::Managed => {
-                let problem = Problem::new(path.clone(), "a managed policy needs an element \"Version\"");
+                let problem = Problem::new(path.clone(), "a managed policy needs an element \"Version\"")
+                    .kind(ProblemKind::Missing);
                 self.report(Refusal::Version, problem.help("Version: '2012-10-17'"));
             }
             _ => {}
         }
         if let Some(id) = members.get("Id").filter(|id| !id.is_string()) {
             let what = format!("Id must be a string, not {}", describe(id));
-            self.report(Refusal::Syntax, Problem::new(path.key("Id"), what));
+            self.report(Refusal::Syntax, Problem::new(path.key("Id"), what).kind(ProblemKind::IllTyped));
         }
         let place = path.key("Statement");
         match members.get("Statement") {
             Some(Value::Array(statements)) if statements.is_empty() => {
-                self.report(Refusal::Syntax, Problem::new(place, "Statement must hold at least one statement"));
+                self.report(
+                    Refusal::Syntax,
+                    Problem::new(place, "Statement must hold at least one statement").kind(ProblemKind::Missing),
+                );
             }
             Some(Value::Array(statements)) => {
                 for (index, statement) in statements.iter().enumerate() {
@@ -276,12 +280,12 @@ impl Check {
                     self.report(Refusal::SidLetters, Problem::new(place, what));
                 } else if !sid.is_empty() && !self.sids.insert(sid.clone()) {
                     let what = format!("another statement has the Sid \"{sid}\"");
-                    self.report(Refusal::SidTwice, Problem::new(place, what));
+                    self.report(Refusal::SidTwice, Problem::new(place, what).kind(ProblemKind::Duplicate));
                 }
             }
             Some(other) => {
                 let what = format!("Sid must be a string, not {}", describe(other));
-                self.report(Refusal::Syntax, Problem::new(place, what));
+                self.report(Refusal::Syntax, Problem::new(place, what).kind(ProblemKind::IllTyped));
             }
         }
     }
@@ -302,7 +306,10 @@ impl Check {
             self.report(Refusal::Action(words), Problem::new(place, what));
         } else if service != "*" && !service.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
             let what = format!("no service is called \"{service}\"");
-            self.report(Refusal::Action(format!("Vendor {service} is not valid")), Problem::new(place, what));
+            self.report(
+                Refusal::Action(format!("Vendor {service} is not valid")),
+                Problem::new(place, what).kind(ProblemKind::Unknown),
+            );
         }
     }
 
@@ -312,7 +319,10 @@ impl Check {
             return;
         }
         let mut odd = |words: String, what: String, help: Option<&str>| {
-            let problem = Problem { help: help.map(str::to_owned), ..Problem::new(place.clone(), what) };
+            let problem = Problem {
+                help: help.map(str::to_owned),
+                ..Problem::new(place.clone(), what).kind(ProblemKind::Unknown)
+            };
             self.report(Refusal::Resource { resource: resource.to_owned(), words }, problem);
         };
         let get_att = Some("!GetAtt gives the ARN of what !Ref gives the name of");
@@ -396,7 +406,9 @@ impl Check {
             }
             other => {
                 let what = format!("{key} must be \"*\" or a map, not {}", describe(other));
-                let problem = Problem::new(place, what).help("such as { Service: lambda.amazonaws.com }");
+                let problem = Problem::new(place, what)
+                    .kind(ProblemKind::IllTyped)
+                    .help("such as { Service: lambda.amazonaws.com }");
                 self.report(Refusal::Syntax, problem);
             }
         }
@@ -424,7 +436,7 @@ impl Check {
     fn condition(&mut self, condition: &Value, path: &Path) {
         let Value::Object(operators) = condition else {
             let what = format!("Condition must be a map, not {}", describe(condition));
-            self.report(Refusal::Syntax, Problem::new(path.clone(), what));
+            self.report(Refusal::Syntax, Problem::new(path.clone(), what).kind(ProblemKind::IllTyped));
             return;
         };
         for (operator, keys) in operators {
@@ -434,12 +446,13 @@ impl Check {
             let name = name.strip_suffix("IfExists").unwrap_or(name);
             let Value::Object(keys) = keys else {
                 let what = format!("{operator} must be a map of condition keys, not {}", describe(keys));
-                self.report(Refusal::Syntax, Problem::new(place, what));
+                self.report(Refusal::Syntax, Problem::new(place, what).kind(ProblemKind::IllTyped));
                 continue;
             };
             // IAM does not look at an operator that has nothing to compare.
             if !keys.is_empty() && !OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                let problem = Problem::of_key(place, format!("IAM has no condition operator {operator}"));
+                let problem = Problem::of_key(place, format!("IAM has no condition operator {operator}"))
+                    .kind(ProblemKind::Unknown);
                 let near = nearest(name, OPERATORS).map(|near| format!("did you mean \"{near}\"?"));
                 self.report(Refusal::Syntax, Problem { help: near, ..problem });
                 continue;
@@ -462,7 +475,7 @@ impl Check {
                 Value::Array(_) | Value::Object(_) | Value::Null => {
                     let what =
                         format!("a condition compares with a string or a list of strings, not {}", describe(item));
-                    self.report(Refusal::Syntax, Problem::new(place, what));
+                    self.report(Refusal::Syntax, Problem::new(place, what).kind(ProblemKind::IllTyped));
                 }
                 Value::String(date) if dates && !Token::is_in(date) && !is_date(date) => {
                     let what = format!("\"{date}\" is no date: 2026-11-23T10:00:00Z, or seconds since 1970");
@@ -483,11 +496,12 @@ impl Check {
     ) -> Option<&'a Map<String, Value>> {
         let Value::Object(members) = value else {
             let what = format!("{what} must be a map, not {}", describe(value));
-            self.report(Refusal::Syntax, Problem::new(path.clone(), what));
+            self.report(Refusal::Syntax, Problem::new(path.clone(), what).kind(ProblemKind::IllTyped));
             return None;
         };
         for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
-            let problem = Problem::of_key(path.key(name), format!("unknown element \"{name}\" of {what}"));
+            let problem = Problem::of_key(path.key(name), format!("unknown element \"{name}\" of {what}"))
+                .kind(ProblemKind::Unknown);
             self.report(Refusal::Syntax, problem.suggest(name, known.iter().copied()));
         }
         Some(members)
@@ -505,7 +519,10 @@ impl Check {
     ) {
         let mut unknown = members.keys().filter(|member| !known.contains(&member.as_str()));
         if !unknown.any(|member| nearest(member, known) == Some(name)) {
-            self.report(refusal, Problem::new(path.clone(), format!("{what} needs an element \"{name}\"")));
+            self.report(
+                refusal,
+                Problem::new(path.clone(), format!("{what} needs an element \"{name}\"")).kind(ProblemKind::Missing),
+            );
         }
     }
 
@@ -561,7 +578,10 @@ impl Check {
     fn texts(&mut self, name: &str, missing: Refusal, value: &Value, path: &Path) -> Vec<(Path, String)> {
         let items: Vec<(Path, &Value)> = match value {
             Value::Array(items) if items.is_empty() => {
-                self.report(missing, Problem::new(path.clone(), format!("{name} must hold at least one")));
+                self.report(
+                    missing,
+                    Problem::new(path.clone(), format!("{name} must hold at least one")).kind(ProblemKind::Missing),
+                );
                 return Vec::new();
             }
             Value::Array(items) => items.iter().enumerate().map(|(at, item)| (path.index(at), item)).collect(),
@@ -574,7 +594,7 @@ impl Check {
                 Value::String(text) => texts.push((place, text.clone())),
                 other => {
                     let what = format!("{name} must be a string or a list of strings, not {}", describe(other));
-                    self.report(Refusal::Syntax, Problem::new(place, what));
+                    self.report(Refusal::Syntax, Problem::new(place, what).kind(ProblemKind::IllTyped));
                 }
             }
         }

@@ -8,16 +8,23 @@ use crate::core::words::{Token, shown};
 
 /// What policies allow now and did not before: `may dynamodb:PutItem on arn:…`.
 pub fn gained(old: &[&Value], new: &[&Value]) -> Vec<String> {
-    let all = |documents: &[&Value], effect| -> Vec<Grant> {
+    let mut found = by_resource(only_in(new, old, "Allow"), "may");
+    found.extend(by_resource(only_in(old, new, "Deny"), "is no longer denied"));
+    found
+}
+
+/// What policies lost from `old` to `new`, as sentences that begin with "may no longer".
+pub fn lost(old: &[&Value], new: &[&Value]) -> Vec<String> {
+    by_resource(only_in(old, new, "Allow"), "may no longer")
+}
+
+/// The statements of `these` with this effect that nothing in `others` covers.
+fn only_in(these: &[&Value], others: &[&Value], effect: &str) -> Vec<Grant> {
+    let all = |documents: &[&Value]| -> Vec<Grant> {
         documents.iter().flat_map(|document| grants(document, effect)).collect()
     };
-    let before = all(old, "Allow");
-    let gained = all(new, "Allow").into_iter().filter(|grant| !before.iter().any(|known| known.covers(grant)));
-    let mut found = by_resource(gained.collect(), "may");
-    let denied = all(new, "Deny");
-    let freed = all(old, "Deny").into_iter().filter(|deny| !denied.iter().any(|known| known.covers(deny)));
-    found.extend(by_resource(freed.collect(), "is no longer denied"));
-    found
+    let others = all(others);
+    all(these).into_iter().filter(|grant| !others.iter().any(|other| other.covers(grant))).collect()
 }
 
 /// One sentence for all actions on a resource.
@@ -105,12 +112,6 @@ pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
 /// that only what is plainly wider is called so.
 fn wider(pattern: &str, text: &str) -> bool {
     wildcard(pattern, text, |letter| letter != '*')
-}
-
-/// What policies lost from `old` to `new`, as sentences that begin with "may no longer".
-pub fn lost(old: &[&Value], new: &[&Value]) -> Vec<String> {
-    let lost = gained(new, old);
-    lost.into_iter().filter_map(|lost| Some(format!("may no longer {}", lost.strip_prefix("may ")?))).collect()
 }
 
 /// What a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties that they did not have by `old`

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::names::names_in;
 use crate::core::template::{Parameter, Template};
-use crate::core::words::{Path, Problem, Scope, Step};
+use crate::core::words::{Path, Problem, ProblemKind, Scope, Step};
 
 /// Values that were made up, by the names of parameters and pseudo parameters.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Assumed {
     pub fn explain(&self, template: &Template, problem: &Problem) -> bool {
         let made_up = |value: &Value| names_in(value).into_iter().any(|name| self.0.contains_key(name));
         // What a condition leaves out here may be there elsewhere.
-        if problem.what.ends_with("its condition is false") {
+        if problem.kind == ProblemKind::ConditionFalse {
             return template.conditions.values().any(made_up);
         }
         let at = |path: &Path| {

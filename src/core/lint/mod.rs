@@ -18,7 +18,7 @@ use serde_json::Value;
 use time::Date;
 
 use crate::core::stack::{self, Resource, Stack, Survey};
-use crate::core::template::{self, Template, expand};
+use crate::core::template::{self, Template};
 use crate::core::types;
 use crate::core::words::{Path, Problem, Step, Token, nearest};
 use assumed::Assumed;
@@ -146,36 +146,35 @@ const RULES: &[Rule] = &[
     Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },
 ];
 
-/// All that is wrong with a template and all that is doubtful on the day `today` (in UTC), in the order of its text. Nobody is
+/// All that is wrong with a template (what `template::parse` gave) and all that is doubtful on the day `today` (in UTC), in the order of its text. Nobody is
 /// asked: what hangs on the account, the region and parameters that are not among `given` is left out. `more` is what the
 /// caller finds wrong with the stack.
 pub fn inspect(
-    bytes: &[u8],
+    parsed: Result<Template, Vec<Problem>>,
     given: &BTreeMap<String, String>,
     today: Date,
     more: impl FnOnce(&Stack) -> Vec<Problem>,
 ) -> Vec<Problem> {
-    let mut template = match template::parse(bytes) {
+    let mut template = match parsed {
         Ok(template) => template,
         Err(problems) => return problems,
     };
     let (assumed, scope) = Assumed::make(&mut template, given);
-    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let template = expand::expand(template, context);
-    let survey = stack::survey(&template, given, &scope, &types::kinds());
-    let warnings = check(&template, &survey, today);
-    let more = more(&survey.stack);
-    let mut problems = template.report(survey.problems.into_iter().chain(more).chain(warnings));
+    let survey = stack::survey(template, given, &scope);
+    let warnings = check(&survey, today);
+    let Survey { template, stack, problems } = survey;
+    let more = more(&stack);
+    let mut problems = template.report(problems.into_iter().chain(more).chain(warnings));
     problems.retain(|problem| !assumed.explain(&template, problem));
-    problems.iter_mut().for_each(|problem| survey.stack.secrets.mask_problem(problem));
+    problems.iter_mut().for_each(|problem| stack.secrets.mask_problem(problem));
     problems
 }
 
 /// What the rules find in a template whose SAM resources are expanded: warnings, whose paths are those of the expanded
 /// template.
-fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
+fn check(survey: &Survey, today: Date) -> Vec<Problem> {
     let stack = with_stages_named(&survey.stack);
-    let scene = Scene::new(template, &stack, &survey.problems, today);
+    let scene = Scene::new(&survey.template, &stack, &survey.problems, today);
     let found = |rule: &Rule| {
         let name = rule.name;
         (rule.check)(&scene).into_iter().map(move |problem| Problem { rule: Some(name), ..problem })

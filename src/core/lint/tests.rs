@@ -13,7 +13,7 @@ const SOUND: &str = include_str!("tests/sound.yaml");
 fn problems(text: &str, given: &[(&str, &str)]) -> Vec<Problem> {
     let given: BTreeMap<String, String> =
         given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    inspect(text.as_bytes(), &given, date!(2026 - 01 - 15), |_| Vec::new())
+    inspect(template::parse(text.as_bytes()), &given, date!(2026 - 01 - 15), |_| Vec::new())
 }
 
 fn shown(text: &str) -> String {

@@ -24,8 +24,10 @@ mod undo;
 pub mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -205,31 +207,81 @@ impl PlanView for Plan {
     }
 }
 
-/// Why there can be no plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why there can be no plan. Displayed, it is a sentence and, in a second line, what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanError {
-    #[error(
-        "{type_name} \"{name}\" exists already and belongs to {owner}\n  give {logical_id} another name, or remove that one yourself: wschat never touches what is not its own"
-    )]
     Foreign { type_name: &'static str, logical_id: String, name: String, owner: String },
-    #[error(
-        "{logical_id} would have to be replaced ({properties} cannot be changed), and \"{name}\" with all its data would be lost\n  to replace it all the same: --allow-data-loss {logical_id}"
-    )]
     DataLoss { logical_id: String, name: String, properties: String },
-    #[error(
-        "the {noun} {name} ({}) cannot be deleted: {} {} it, and {} not this stack's\n  take it from there first, as in: {}",
-        .held.arn,
-        .held.by.join(", "),
-        if .held.by.len() == 1 { "uses" } else { "use" },
-        if .held.by.len() == 1 { "is" } else { "are" },
-        .held.release
-    )]
     InUse { noun: &'static str, name: String, held: Held },
-    #[error(
-        "{name} permits to invoke the function {function}, which the template no longer describes and this plan deletes\n  remove {name}, too, or keep the function in the template"
-    )]
     Permitted { name: String, function: String },
 }
+
+/// What sort of error there is no plan for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PlanErrorKind {
+    /// A name that the template wants belongs to another stack, or to none.
+    Foreign,
+    /// A resource would have to be replaced, and its data would be lost.
+    DataLoss,
+    /// What is to be deleted is used outside of the stack.
+    InUse,
+    /// A permission that stays is on a function that goes.
+    Permitted,
+}
+
+impl PlanError {
+    /// What sort of error it is.
+    pub fn kind(&self) -> PlanErrorKind {
+        match self {
+            Self::Foreign { .. } => PlanErrorKind::Foreign,
+            Self::DataLoss { .. } => PlanErrorKind::DataLoss,
+            Self::InUse { .. } => PlanErrorKind::InUse,
+            Self::Permitted { .. } => PlanErrorKind::Permitted,
+        }
+    }
+
+    /// What is wrong: one sentence, no full stop.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Foreign { type_name, name, owner, .. } => {
+                format!("{type_name} \"{name}\" exists already and belongs to {owner}")
+            }
+            Self::DataLoss { logical_id, name, properties } => format!(
+                "{logical_id} would have to be replaced ({properties} cannot be changed), and \"{name}\" with all its data would be lost"
+            ),
+            Self::InUse { noun, name, held: Held { arn, by, .. } } => {
+                let (use_it, are_not) = if by.len() == 1 { ("uses", "is") } else { ("use", "are") };
+                let by = by.join(", ");
+                format!("the {noun} {name} ({arn}) cannot be deleted: {by} {use_it} it, and {are_not} not this stack's")
+            }
+            Self::Permitted { name, function } => format!(
+                "{name} permits to invoke the function {function}, which the template no longer describes and this plan deletes"
+            ),
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Foreign { logical_id, .. } => format!(
+                "give {logical_id} another name, or remove that one yourself: wschat never touches what is not its own"
+            ),
+            Self::DataLoss { logical_id, .. } => format!("to replace it all the same: --allow-data-loss {logical_id}"),
+            Self::InUse { held, .. } => format!("take it from there first, as in: {}", held.release),
+            Self::Permitted { name, .. } => format!("remove {name}, too, or keep the function in the template"),
+        }
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  {}", self.message(), self.help())
+    }
+}
+
+impl std::error::Error for PlanError {}
 
 /// What the user lets a plan do, and what the plan is to know beside the template.
 #[derive(Debug, Clone, Default)]

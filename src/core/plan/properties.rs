@@ -14,11 +14,10 @@ use serde_json::{Value, json};
 
 use super::simulated::{Choices, Cloud, Failure, Outcome, When, made_by_lambda, run};
 use super::{Action, Options, Plan, Step, believed, diff, teardown, undo};
-use crate::core::stack::{Stack, resolve};
-use crate::core::template::{self, expand};
+use crate::core::stack::{Stack, load};
 use crate::core::types::{
     self, Health, Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration,
-    kinds, log_group, managed_policy, permission, role, route, route_response, stage, table, version,
+    log_group, managed_policy, permission, role, route, route_response, stage, table, version,
 };
 use crate::core::words::Scope;
 
@@ -367,11 +366,8 @@ fn scope() -> Scope {
 
 /// The stack of a template, and what may be done with it: everything.
 fn desired(text: &str, code: &str) -> (Stack, Options) {
-    let (scope, parameters) = (scope(), BTreeMap::new());
-    let context = expand::Context { partition: "aws", region: "us-east-1", parameters: &parameters };
-    let template = expand::expand(template::parse(text.as_bytes()).unwrap(), context);
     let stack =
-        resolve(&template, &parameters, &scope, &kinds()).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        load(text.as_bytes(), &BTreeMap::new(), &scope()).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
     let ids = || stack.resources.keys().cloned();
     let options = Options { allow_data_loss: ids().collect(), code: ids().map(|id| (id, code.to_owned())).collect() };
     (stack, options)

@@ -304,10 +304,9 @@ proptest! {
             let head = format!("  {from}:\n");
             changed = changed.replacen(&head, &format!("{head}    DependsOn: [{}]\n", on.join(", ")), 1);
         }
-        let template = crate::core::template::parse(changed.as_bytes()).unwrap();
         let scope = stack(&text).scope;
         // What goes round in the template itself is refused.
-        let Ok(desired) = crate::core::stack::resolve(&template, &BTreeMap::new(), &scope, &types::kinds()) else {
+        let Ok(desired) = crate::core::stack::load(changed.as_bytes(), &BTreeMap::new(), &scope) else {
             return Ok(());
         };
         let plan = diff(&desired, &up(&stack(&chat())), &Options::default()).unwrap();

@@ -1,8 +1,7 @@
 //! Plans, as tables: a template, what is there, and what follows.
 
 use super::*;
-use crate::core::stack::{Stack, resolve};
-use crate::core::template;
+use crate::core::stack::{Stack, load};
 use crate::core::types::deployment::{self, FREEZES};
 use crate::core::types::{Health, Owner, function, integration, log_group, permission, role, route, stage, table};
 use crate::core::words::{DeletionPolicy, Scope};
@@ -63,8 +62,7 @@ pub(super) fn stack(text: &str) -> Stack {
         region: "eu-west-1".to_owned(),
         partition: "aws".to_owned(),
     };
-    let template = template::parse(text.as_bytes()).unwrap();
-    resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
+    load(text.as_bytes(), &BTreeMap::new(), &scope).unwrap()
 }
 
 /// What AWS would have after `stack` came up.

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::core::plan::{self, Options};
-use crate::core::stack::{Stack, resolve};
-use crate::core::template;
+use crate::core::stack::{Stack, load};
 use crate::core::types::{self, Live};
 
 const TEMPLATE: &str = r#"
@@ -42,8 +41,7 @@ fn stack() -> Stack {
         region: "eu-west-1".to_owned(),
         partition: "aws".to_owned(),
     };
-    let template = template::parse(TEMPLATE.as_bytes()).unwrap();
-    resolve(&template, &BTreeMap::new(), &scope, &types::kinds()).unwrap()
+    load(TEMPLATE.as_bytes(), &BTreeMap::new(), &scope).unwrap()
 }
 
 fn needed_by(stack: &Stack, live: &[Live]) -> Policy {
@@ -238,8 +236,7 @@ Resources:
   Own: {Type: AWS::IAM::Role, Properties: {Path: /team/, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
   Named: {Type: AWS::IAM::Role, Properties: {RoleName: worker, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
 "#;
-    let template = template::parse(template.as_bytes()).unwrap();
-    stack = resolve(&template, &BTreeMap::new(), &stack.scope, &types::kinds()).unwrap();
+    stack = load(template.as_bytes(), &BTreeMap::new(), &stack.scope).unwrap();
     let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
     let policy = needed(&plan, &stack.scope, Roles::ByName);
     let all = actions(&policy, "*");

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// What SAM's build does with a function's code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,7 +99,11 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
     let method = match &metadata["BuildMethod"] {
         Value::Null => return Ok(Build::Ordinary),
         Value::String(method) => method.as_str(),
-        _ => return Err(Problem::new(place.key("BuildMethod"), "BuildMethod must be a string")),
+        _ => {
+            return Err(
+                Problem::new(place.key("BuildMethod"), "BuildMethod must be a string").kind(ProblemKind::IllTyped)
+            );
+        }
     };
     let failed = |what: String| Problem::new(place.key("BuildMethod"), what);
     let language = |name: &str| ["nodejs", "python", "provided"].into_iter().find(|known| name.starts_with(known));
@@ -176,12 +180,12 @@ fn esbuild(properties: &Value, place: &Path) -> Result<Build, Problem> {
     let given = match properties {
         Value::Null => &none,
         Value::Object(properties) => properties,
-        _ => return Err(Problem::new(place.clone(), "BuildProperties must be a map")),
+        _ => return Err(Problem::new(place.clone(), "BuildProperties must be a map").kind(ProblemKind::IllTyped)),
     };
     let mut made = Esbuild { bundle: true, ..Esbuild::default() };
     for (name, value) in given {
         let at = place.key(name);
-        let wrong = |what: &str| Problem::new(at.clone(), format!("{name} must be {what}"));
+        let wrong = |what: &str| Problem::new(at.clone(), format!("{name} must be {what}")).kind(ProblemKind::IllTyped);
         if name == "EntryPoints" {
             let Value::Array(points) = value else { return Err(wrong("a list of files")) };
             made.entry_points =
@@ -191,7 +195,7 @@ fn esbuild(properties: &Value, place: &Path) -> Result<Build, Problem> {
         let Some((_, form)) = PROPERTIES.iter().find(|(known, _)| known == name) else {
             let known = PROPERTIES.iter().map(|(known, _)| *known).chain(["EntryPoints"]);
             let what = format!("esbuild has no build property \"{name}\"");
-            return Err(Problem::of_key(at, what).suggest(name, known));
+            return Err(Problem::of_key(at, what).kind(ProblemKind::Unknown).suggest(name, known));
         };
         let option = kebab(name);
         match form {

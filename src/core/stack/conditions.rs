@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::intrinsics::Failure;
 use super::resolve::Resolver;
 use crate::core::template::intrinsics;
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// Functions that give a truth, in conditions and in rules.
 pub(super) const LOGIC: &[&str] = &["Fn::And", "Fn::Equals", "Fn::Not", "Fn::Or"];
@@ -56,7 +56,8 @@ impl Resolver<'_> {
 
     /// What is wrong where the condition `name` is asked for and there is none.
     pub(super) fn no_condition(&self, name: &str, path: &Path) -> Problem {
-        let problem = Problem::new(path.clone(), format!("there is no condition \"{name}\""));
+        let problem =
+            Problem::new(path.clone(), format!("there is no condition \"{name}\"")).kind(ProblemKind::BadReference);
         problem.suggest(name, self.template.conditions.keys().map(String::as_str))
     }
 
@@ -119,7 +120,7 @@ impl Resolver<'_> {
     fn shallow_logic(&mut self, expression: &Value, path: &Path, asker: Asker) -> Result<bool, Failure> {
         let single = expression.as_object().filter(|entries| entries.len() == 1);
         let Some((name, argument)) = single.and_then(|entries| entries.iter().next()) else {
-            let problem = Problem::new(path.clone(), "a condition must be a function");
+            let problem = Problem::new(path.clone(), "a condition must be a function").kind(ProblemKind::IllTyped);
             return Err(problem.help("Fn::And, Fn::Equals, Fn::Not, Fn::Or or Condition").into());
         };
         let path = path.key(name);
@@ -169,7 +170,7 @@ impl Resolver<'_> {
             _ => {
                 let own: &[&str] = if asker == Asker::Rule { intrinsics::OF_RULES } else { &["Condition"] };
                 let what = if asker == Asker::Rule { "no function of rules" } else { "no condition" };
-                let problem = Problem::of_key(path.clone(), format!("{name} is {what}"));
+                let problem = Problem::of_key(path.clone(), format!("{name} is {what}")).kind(ProblemKind::Unknown);
                 Err(problem.suggest(name, LOGIC.iter().chain(own).copied()).into())
             }
         }

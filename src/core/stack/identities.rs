@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Resource, Token};
-use crate::core::words::Problem;
+use crate::core::words::{Problem, ProblemKind};
 
 /// Reports every resource that is another one of the template already.
 pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
@@ -21,7 +21,9 @@ fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
         if let Some(owner) = owners.insert((type_name, known), &resource.logical_id) {
             let property = resource.kind.naming().map_or("", |naming| naming.property);
             let path = resource.path.key("Properties").key(property);
-            problems.push(Problem::new(path, format!("{owner} has the name \"{name}\" already")));
+            problems.push(
+                Problem::new(path, format!("{owner} has the name \"{name}\" already")).kind(ProblemKind::Duplicate),
+            );
         }
     }
 }
@@ -42,7 +44,11 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
             let path = resource.path.key("Properties").key(shown);
             let parent = if identity.first() == Some(&"ApiId") { "API" } else { "route" };
             let what = format!("{owner} has the {shown} \"{value}\" already, in the same {parent}");
-            problems.push(Problem::new(path, what).help("remove one of the two, or give them different ones"));
+            problems.push(
+                Problem::new(path, what)
+                    .kind(ProblemKind::Duplicate)
+                    .help("remove one of the two, or give them different ones"),
+            );
         }
     }
 }

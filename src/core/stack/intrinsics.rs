@@ -12,7 +12,7 @@ use super::substitution::{self, Piece, Substitution};
 use super::{Scope, Token, network};
 use crate::core::template::{LANGUAGE_EXTENSIONS, MOST_PROBLEMS, intrinsics};
 use crate::core::types::Attribute;
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// Why a function has no value: a problem that is still to be reported, or one that was already.
 pub enum Failure {
@@ -194,10 +194,14 @@ impl Resolver<'_> {
         } else if intrinsics::OF_RULES.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in rules only"))
         } else if name.starts_with("Fn::ForEach") {
-            Problem::of_key(below, "Fn::ForEach is not supported yet").help("write the loop out")
+            Problem::of_key(below, "Fn::ForEach is not supported yet")
+                .kind(ProblemKind::Unsupported)
+                .help("write the loop out")
         } else {
             let known = intrinsics::NAMES.iter().copied().filter(|known| known.starts_with("Fn::"));
-            Problem::of_key(below, format!("unknown intrinsic function \"{name}\"")).suggest(name, known)
+            Problem::of_key(below, format!("unknown intrinsic function \"{name}\""))
+                .kind(ProblemKind::Unknown)
+                .suggest(name, known)
         };
         Err(problem.into())
     }
@@ -218,7 +222,7 @@ impl Resolver<'_> {
     fn text(&mut self, value: &Value, path: &Path) -> Result<String, Failure> {
         let value = self.argument(value, path)?;
         let text = value.as_ref().and_then(scalar);
-        text.ok_or_else(|| Problem::new(path.clone(), "this must be a string").into())
+        text.ok_or_else(|| Problem::new(path.clone(), "this must be a string").kind(ProblemKind::IllTyped).into())
     }
 
     /// An argument that must be text which is known now.
@@ -232,13 +236,17 @@ impl Resolver<'_> {
         let list = Value::from(self.list(value, path)?);
         let list = self.known(&list, path)?;
         let texts = list.as_array().into_iter().flatten().map(scalar).collect::<Option<_>>();
-        texts.ok_or_else(|| Problem::new(path.clone(), "this must be a list of strings").into())
+        texts.ok_or_else(|| {
+            Problem::new(path.clone(), "this must be a list of strings").kind(ProblemKind::IllTyped).into()
+        })
     }
 
     /// An argument that must be a whole number which is known now.
     fn known_number(&mut self, value: &Value, path: &Path) -> Result<u32, Failure> {
         let text = self.known_text(value, path)?;
-        text.parse().map_err(|_| Problem::new(path.clone(), format!("\"{text}\" is not a whole number")).into())
+        text.parse().map_err(|_| {
+            Problem::new(path.clone(), format!("\"{text}\" is not a whole number")).kind(ProblemKind::IllTyped).into()
+        })
     }
 
     /// `value` with the attributes that are known before anything exists; no others may be in it.
@@ -260,7 +268,7 @@ impl Resolver<'_> {
     fn list(&mut self, value: &Value, path: &Path) -> Result<Vec<Value>, Failure> {
         match self.argument(value, path)? {
             Some(Value::Array(items)) => Ok(items),
-            _ => Err(Problem::new(path.clone(), "this must be a list").into()),
+            _ => Err(Problem::new(path.clone(), "this must be a list").kind(ProblemKind::IllTyped).into()),
         }
     }
 
@@ -270,7 +278,7 @@ impl Resolver<'_> {
         if self.absent.contains_key(logical_id) && !self.pretending {
             // CloudFormation's words.
             let what = format!("Unresolved resource dependencies [{logical_id}]: its condition is false");
-            return Err(Problem::new(path.clone(), what).into());
+            return Err(Problem::new(path.clone(), what).kind(ProblemKind::ConditionFalse).into());
         }
         let target = logical_id.to_owned();
         self.references.push(Reference { target, path: path.clone(), minted });
@@ -287,7 +295,8 @@ impl Resolver<'_> {
                 // Of no type that there is, which is reported.
                 return Err(Failure::Reported);
             }
-            let problem = Problem::new(path.clone(), format!("there is no resource \"{logical_id}\""));
+            let problem = Problem::new(path.clone(), format!("there is no resource \"{logical_id}\""))
+                .kind(ProblemKind::BadReference);
             return Err(problem.suggest(logical_id, self.template.resources.keys().map(String::as_str)).into());
         };
         // Whether there is such an attribute does not depend on the name.
@@ -300,12 +309,15 @@ impl Resolver<'_> {
                     attribute.unwrap_or("Ref"),
                     kind.type_name()
                 );
-                Err(Problem::new(path.clone(), what).into())
+                Err(Problem::new(path.clone(), what).kind(ProblemKind::Unsupported).into())
             }
             Attribute::Unknown(known) => {
                 let given = attribute.unwrap_or("Ref");
                 let what = format!("{} has no attribute \"{given}\"", kind.type_name());
-                Err(Problem::new(path.clone(), what).suggest(given, known.iter().copied()).into())
+                Err(Problem::new(path.clone(), what)
+                    .kind(ProblemKind::BadReference)
+                    .suggest(given, known.iter().copied())
+                    .into())
             }
         }
     }
@@ -340,7 +352,8 @@ impl Resolver<'_> {
     pub(super) fn no_name(&self, name: &str, path: &Path) -> Problem {
         let parameters = self.template.parameters.keys().map(String::as_str);
         let known = parameters.chain(self.template.resources.keys().map(String::as_str)).chain(PSEUDO.iter().copied());
-        let problem = Problem::new(path.clone(), format!("there is no resource or parameter \"{name}\""));
+        let problem = Problem::new(path.clone(), format!("there is no resource or parameter \"{name}\""))
+            .kind(ProblemKind::BadReference);
         problem.suggest(name, known)
     }
 }
@@ -399,18 +412,24 @@ fn needs_extensions(path: Path, part: &str) -> Problem {
 /// The argument's parts, if it is a list of `N` of them.
 fn parts<'v, const N: usize>(argument: &'v Value, path: &Path, takes: &str) -> Result<&'v [Value; N], Failure> {
     let parts = argument.as_array().and_then(|parts| parts.as_slice().try_into().ok());
-    parts.ok_or_else(|| Problem::new(path.clone(), format!("this takes a list: {takes}")).into())
+    parts.ok_or_else(|| {
+        Problem::new(path.clone(), format!("this takes a list: {takes}")).kind(ProblemKind::IllTyped).into()
+    })
 }
 
 fn ref_(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     match argument {
         Value::String(name) => resolver.reference(name, path),
-        _ => Err(Problem::new(path.clone(), "Ref takes the name of a resource or parameter").into()),
+        _ => Err(Problem::new(path.clone(), "Ref takes the name of a resource or parameter")
+            .kind(ProblemKind::IllTyped)
+            .into()),
     }
 }
 
 fn get_att(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
-    let wrong = || Problem::new(path.clone(), "Fn::GetAtt takes a logical id and an attribute").into();
+    let wrong = || {
+        Problem::new(path.clone(), "Fn::GetAtt takes a logical id and an attribute").kind(ProblemKind::IllTyped).into()
+    };
     let (logical_id, attribute) = match argument {
         Value::String(both) => match both.split_once('.') {
             Some((logical_id, attribute)) => (logical_id.to_owned(), attribute.to_owned()),
@@ -431,7 +450,7 @@ fn get_att(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcom
 fn sub(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let Some(call) = Substitution::read(argument, path) else {
         let what = "Fn::Sub takes a string, or a list of a string and a map of variables";
-        return Err(Problem::new(path.clone(), what).into());
+        return Err(Problem::new(path.clone(), what).kind(ProblemKind::IllTyped).into());
     };
     let mut out = String::new();
     for piece in substitution::pieces(call.text) {
@@ -451,7 +470,11 @@ fn sub(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
         match value.as_ref().and_then(scalar) {
             Some(text) if out.len() + text.len() > MOST_PRODUCED => return Err(too_much(&call.path)),
             Some(text) => out.push_str(&text),
-            None => return Err(Problem::new(call.path, format!("${{{name}}} is not a string")).into()),
+            None => {
+                return Err(Problem::new(call.path, format!("${{{name}}} is not a string"))
+                    .kind(ProblemKind::IllTyped)
+                    .into());
+            }
         }
     }
     Ok(Some(out.into()))
@@ -465,7 +488,7 @@ fn join(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     match texts {
         Some(texts) if texts.len().saturating_mul(delimiter.len()) > MOST_PRODUCED => Err(too_much(path)),
         Some(texts) => Ok(Some(texts.join(&delimiter).into())),
-        None => Err(Problem::new(path.index(1), "Fn::Join joins strings only").into()),
+        None => Err(Problem::new(path.index(1), "Fn::Join joins strings only").kind(ProblemKind::IllTyped).into()),
     }
 }
 
@@ -501,7 +524,9 @@ fn split(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome 
 fn if_(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let [condition, yes, no] = parts(argument, path, "a condition's name, the value if it holds, the value if not")?;
     let Some(condition) = condition.as_str() else {
-        return Err(Problem::new(path.index(0), "this must be the name of a condition").into());
+        return Err(Problem::new(path.index(0), "this must be the name of a condition")
+            .kind(ProblemKind::IllTyped)
+            .into());
     };
     let truth = resolver.condition(condition, &path.index(0))?;
     let ((taken, at), (left, aside)) = if truth { ((yes, 1), (no, 2)) } else { ((no, 2), (yes, 1)) };
@@ -518,7 +543,11 @@ fn find_in_map(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Ou
             }
             ([map, first, second], options.get("DefaultValue"))
         }
-        _ => return Err(Problem::new(path.clone(), "this takes a list: the name of a map, and two keys").into()),
+        _ => {
+            return Err(Problem::new(path.clone(), "this takes a list: the name of a map, and two keys")
+                .kind(ProblemKind::IllTyped)
+                .into());
+        }
     };
     let mut place = resolver.template.tree.get("Mappings").unwrap_or(&Value::Null);
     let mut passed = Vec::new();
@@ -530,7 +559,8 @@ fn find_in_map(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Ou
             (None, None) => {
                 let of = passed.last().map_or_else(|| "Mappings".to_owned(), String::clone);
                 let known = place.as_object().into_iter().flat_map(|entries| entries.keys().map(String::as_str));
-                let problem = Problem::new(path.index(index), format!("{of} has no key \"{key}\""));
+                let problem = Problem::new(path.index(index), format!("{of} has no key \"{key}\""))
+                    .kind(ProblemKind::BadReference);
                 return Err(problem.suggest(&key, known).into());
             }
         };
@@ -580,7 +610,9 @@ fn length(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome
 fn to_json_string(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     match resolver.argument(argument, path)? {
         Some(value @ (Value::Object(_) | Value::Array(_))) => Ok(Some(value.to_string().into())),
-        _ => Err(Problem::new(path.clone(), "Fn::ToJsonString takes a map or a list").into()),
+        _ => {
+            Err(Problem::new(path.clone(), "Fn::ToJsonString takes a map or a list").kind(ProblemKind::IllTyped).into())
+        }
     }
 }
 

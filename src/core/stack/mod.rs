@@ -28,7 +28,7 @@ use crate::core::types::{Kind, ResourceView, StackView};
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
 pub use build::{Build, Esbuild, Makefile};
 pub use parameters::secrets;
-pub use resolve::{Survey, resolve, survey};
+pub use resolve::{Survey, load, survey};
 pub use secrets::{MASK, Secrets};
 
 /// A template, resolved.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Secrets;
 use crate::core::template::{Parameter, Template};
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// Parameter values, as `Ref` gives them: text, or a list of texts.
 #[derive(Debug, Default)]
@@ -50,7 +50,8 @@ pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets
 pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Parameters {
     let mut parameters = Parameters { secrets: secrets(template, given), ..Parameters::default() };
     for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.is_broken(name)) {
-        let problem = Problem::of_text(None, format!("the template has no parameter \"{name}\""));
+        let problem =
+            Problem::of_text(None, format!("the template has no parameter \"{name}\"")).kind(ProblemKind::Unknown);
         problems.push(problem.suggest(name, template.parameters.keys().map(String::as_str)));
     }
     for (name, parameter) in &template.parameters {
@@ -82,10 +83,11 @@ impl Checked<'_> {
             (None, Some(_)) => {
                 // CloudFormation's words.
                 let what = "Every Default member must be a string.";
-                return Err(Box::new(Problem::new(self.path.key("Default"), what)));
+                return Err(Box::new(Problem::new(self.path.key("Default"), what).kind(ProblemKind::IllTyped)));
             }
             (None, None) => {
-                let problem = Problem::of_key(self.path.clone(), format!("the parameter {} has no value", self.name));
+                let problem = Problem::of_key(self.path.clone(), format!("the parameter {} has no value", self.name))
+                    .kind(ProblemKind::Missing);
                 return Err(Box::new(problem.help(format!("give it: --parameter {}=VALUE", self.name))));
             }
         };
@@ -110,14 +112,15 @@ impl Checked<'_> {
             _ if self.is_bootstrap_version() => Ok(false),
             stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
                 let what = format!("a parameter of type {stored} is looked up inside CloudFormation, and not here");
-                let problem = Problem::new(self.path.key("Type"), what);
+                let problem = Problem::new(self.path.key("Type"), what).kind(ProblemKind::Unsupported);
                 let help = format!("make it a String, and give its value: --parameter {}=VALUE", self.name);
                 Err(Box::new(problem.help(help)))
             }
             // Ids of existing things (`AWS::EC2::VPC::Id`): AWS will say whether they exist.
             id if id.starts_with("AWS::") => Ok(false),
             unknown => {
-                let problem = Problem::new(self.path.key("Type"), format!("unknown parameter type \"{unknown}\""));
+                let problem = Problem::new(self.path.key("Type"), format!("unknown parameter type \"{unknown}\""))
+                    .kind(ProblemKind::Unknown);
                 Err(Box::new(problem.suggest(unknown, ["String", "Number", "CommaDelimitedList", "List<Number>"])))
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Resource, Token};
 use crate::core::types::Reference;
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// Reports references that API Gateway would not find, or would find in another API.
 pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
@@ -58,11 +58,18 @@ fn follow(
         });
         let kind = to.rsplit("::").next().unwrap_or(to).to_uppercase();
         return Some(
-            Problem::new(path.clone(), what).hanging_on([path]).help(written(meant.as_deref().unwrap_or(&kind))),
+            Problem::new(path.clone(), what)
+                .kind(ProblemKind::BadReference)
+                .hanging_on([path])
+                .help(written(meant.as_deref().unwrap_or(&kind))),
         );
     };
     let elsewhere = target.properties.get("ApiId").filter(|other| api.is_some() && Some(*other) != api)?;
     let other = Token::readable(elsewhere.as_str().unwrap_or_default());
     let what = format!("{} belongs to another API, {other}, not to this one", target.logical_id);
-    Some(Problem::new(path, what).help(format!("{property} takes an {to} with the same ApiId")))
+    Some(
+        Problem::new(path, what)
+            .kind(ProblemKind::BadReference)
+            .help(format!("{property} takes an {to} with the same ApiId")),
+    )
 }

@@ -15,44 +15,67 @@ use super::conditions::Truth;
 use super::parameters::{self, Parameters};
 use super::rules::{self, Edge};
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types};
-use crate::core::template::{Template, expand};
+use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
-use crate::core::types::{Attribute, Kind, Naming, function};
+use crate::core::types::{self, Attribute, Kind, Naming, function};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
-use crate::core::words::{Path, Problem, Step};
+use crate::core::words::{Path, Problem, ProblemKind, Step};
 
-/// A template, resolved as far as it goes.
+/// A template, its SAM resources expanded, and the stack that it describes, as far as it can be resolved.
 #[derive(Debug)]
 pub struct Survey {
+    /// Without SAM resources.
+    pub template: Template,
     /// What could be resolved. In what a problem is with, properties may be missing, empty or not canonical.
     pub stack: Stack,
     /// What is wrong, as it was found: paths are those of the expanded template.
     pub problems: Vec<Problem>,
 }
 
-/// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
-/// `scope`; `kinds` are the resource types there are.
+/// The stack that the text of a template describes in `scope`, with the parameter values that the user `given`.
 ///
 /// # Errors
 /// Everything that is wrong with the template and the parameters, in the order of the text.
-pub fn resolve(
-    template: &Template,
-    given: &BTreeMap<String, String>,
-    scope: &Scope,
-    kinds: &[&'static dyn Kind],
-) -> Result<Stack, Vec<Problem>> {
-    let Survey { stack, problems } = survey(template, given, scope, kinds);
-    if problems.is_empty() { Ok(stack) } else { Err(template.report(problems)) }
+pub fn load(text: &[u8], given: &BTreeMap<String, String>, scope: &Scope) -> Result<Stack, Vec<Problem>> {
+    survey(template::parse(text)?, given, scope).finish()
 }
 
-/// Does what `resolve` does, and goes on where something is wrong.
-pub fn survey(
-    template: &Template,
+/// As `load`, of a template that is parsed already; goes on where something is wrong.
+pub fn survey(template: Template, given: &BTreeMap<String, String>, scope: &Scope) -> Survey {
+    survey_kinds(template, given, scope, &types::kinds())
+}
+
+/// As `survey`, where these are the resource types there are.
+pub(super) fn survey_kinds(
+    template: Template,
     given: &BTreeMap<String, String>,
     scope: &Scope,
     kinds: &[&'static dyn Kind],
 ) -> Survey {
+    let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
+    let template = expand::expand(template, context);
+    let (stack, problems) = resolve(&template, given, scope, kinds);
+    Survey { template, stack, problems }
+}
+
+impl Survey {
+    /// The stack.
+    ///
+    /// # Errors
+    /// All problems, if there are any, in the order of the text.
+    pub fn finish(self) -> Result<Stack, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(self.stack) } else { Err(self.template.report(self.problems)) }
+    }
+}
+
+/// Resolves a template whose SAM resources are expanded, as far as it goes; gives the problems, too.
+fn resolve(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    scope: &Scope,
+    kinds: &[&'static dyn Kind],
+) -> (Stack, Vec<Problem>) {
     let mut problems = template.problems.clone();
     problems.extend(check_stack(&scope.stack).err());
     let parameters = parameters::read(template, given, &mut problems);
@@ -91,7 +114,7 @@ pub fn survey(
     rules::apply(&mut resources, scope, &mut edges, &mut problems);
     // Problems quote the values that they are about.
     problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
-    Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets }, problems }
+    (Stack { scope: scope.clone(), resources, outputs, secrets }, problems)
 }
 
 /// A reference to a resource, found while something was evaluated.
@@ -155,9 +178,11 @@ pub(super) struct Resolver<'a> {
 fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     let path = Path::default().key("Type");
     if aws_types::contains(type_name) {
-        return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"));
+        return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
+            .kind(ProblemKind::Unsupported);
     }
-    let problem = Problem::new(path, format!("resource type \"{type_name}\" is not supported"));
+    let problem =
+        Problem::new(path, format!("resource type \"{type_name}\" is not supported")).kind(ProblemKind::Unsupported);
     problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
 }
 
@@ -228,7 +253,7 @@ impl<'a> Resolver<'a> {
             Value::String(text) if text.contains("{{resolve:") => {
                 let what =
                     "dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation";
-                let problem = Problem::new(path.clone(), what);
+                let problem = Problem::new(path.clone(), what).kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help("make it a parameter with NoEcho: --parameter NAME=VALUE"));
             }
             Value::Array(items) => {
@@ -303,19 +328,21 @@ impl<'a> Resolver<'a> {
         for mut problem in internal.into_iter().chain(problems) {
             // The reader of properties does not know whose they are.
             let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
-            if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
+            if own && matches!(problem.kind, ProblemKind::Unknown | ProblemKind::Missing) {
                 problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
             let property = without_indexes(&problem.path);
             if problem.at_key && kind.not_yet().contains(&property.as_str()) {
                 problem.what = format!("{property} of {} is not supported yet", kind.type_name());
                 problem.help = None;
+                problem.kind = ProblemKind::Unsupported;
             }
             if problem.at_key
                 && let Some(never) = kind.never().iter().find(|never| never.properties.contains(&property.as_str()))
             {
                 problem.what = format!("{property} of {} cannot be used: {}", kind.type_name(), never.why);
                 problem.help = Some(never.help.to_owned());
+                problem.kind = ProblemKind::Unsupported;
             }
             let problem = problem.below(path);
             // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
@@ -334,12 +361,9 @@ impl<'a> Resolver<'a> {
     fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
         // What is missing may be there by another name.
         let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
-        for Refusal { mut problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
+        for Refusal { problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
             if missing && misspelt {
                 continue;
-            }
-            if missing && problem.path.0.is_empty() && problem.what.starts_with("missing property") {
-                problem.what = format!("{} of {}", problem.what, kind.type_name());
             }
             let mut problem = problem.below(path);
             let reported = |other: &Problem| match missing {
@@ -381,7 +405,7 @@ impl<'a> Resolver<'a> {
                 let path = path.key("ZipFile");
                 let runtime = properties.get("Runtime").and_then(Value::as_str).unwrap_or_default().to_owned();
                 let Some(text) = code["ZipFile"].as_str().map(str::to_owned) else {
-                    self.problems.push(Problem::new(path, "inline code must be a string"));
+                    self.problems.push(Problem::new(path, "inline code must be a string").kind(ProblemKind::IllTyped));
                     return None;
                 };
                 // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
@@ -395,7 +419,10 @@ impl<'a> Resolver<'a> {
                 Some(Code::Inline(text))
             }
             Value::Object(code) if code.contains_key("ImageUri") => {
-                self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
+                self.problems.push(
+                    Problem::new(path, "functions from container images are not supported yet")
+                        .kind(ProblemKind::Unsupported),
+                );
                 // What else is special about them is said with that.
                 for name in ["Handler", "PackageType", "Runtime"] {
                     self.failed.push(all.key(name));
@@ -404,7 +431,7 @@ impl<'a> Resolver<'a> {
                 None
             }
             _ => {
-                let problem = Problem::new(path, "code in S3 is not supported yet");
+                let problem = Problem::new(path, "code in S3 is not supported yet").kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help("give the local folder, crate or zip file instead"));
                 None
             }
@@ -621,10 +648,13 @@ impl<'a> Resolver<'a> {
                 // Left out by its condition, or reported already.
                 Some(name) if self.template.resources.contains_key(name) || self.template.is_broken(name) => {}
                 Some(name) => {
-                    let problem = Problem::new(path, format!("there is no resource \"{name}\""));
+                    let problem =
+                        Problem::new(path, format!("there is no resource \"{name}\"")).kind(ProblemKind::BadReference);
                     self.problems.push(problem.suggest(name, self.kinds.keys().copied()));
                 }
-                None => self.problems.push(Problem::new(path, "DependsOn takes logical ids")),
+                None => {
+                    self.problems.push(Problem::new(path, "DependsOn takes logical ids").kind(ProblemKind::IllTyped))
+                }
             }
         }
         targets
@@ -651,7 +681,8 @@ impl<'a> Resolver<'a> {
                 Problem::new(path.key(attribute), what).help("write Retain")
             }
             _ => {
-                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""));
+                let problem = Problem::new(path.key(attribute), format!("unknown {attribute} \"{written}\""))
+                    .kind(ProblemKind::Unknown);
                 problem.suggest(
                     written,
                     ["Delete", "Retain", "RetainExceptOnCreate"].into_iter().take(if replaces { 2 } else { 3 }),
@@ -684,7 +715,9 @@ impl<'a> Resolver<'a> {
                 Some(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),
                 _ => {
                     if self.failed.len() == failed {
-                        self.problems.push(Problem::new(path, "the value of an output must be a string"));
+                        self.problems.push(
+                            Problem::new(path, "the value of an output must be a string").kind(ProblemKind::IllTyped),
+                        );
                     }
                     continue;
                 }
@@ -717,7 +750,7 @@ fn unknown(path: Path) -> Problem {
         Step::Key(name) => name.clone(),
         Step::Index(index) => index.to_string(),
     });
-    Problem::of_key(path, format!("unknown property \"{name}\"{whose}"))
+    Problem::of_key(path, format!("unknown property \"{name}\"{whose}")).kind(ProblemKind::Unknown)
 }
 
 /// `GlobalSecondaryIndexes/0/KeySchema` as `GlobalSecondaryIndexes.KeySchema`.

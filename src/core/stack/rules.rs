@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Resource, Scope, Token, cycles, identities, references};
 use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// That one resource refers to another.
 #[derive(Debug)]
@@ -86,7 +86,8 @@ fn parents(
                 let api = api.min_by_key(|api| !names(&resource.properties, api));
                 let must =
                     format!("{property} of {type_name} must refer to an {} of this template", above.join(" or "));
-                let problem = Problem::new(path.clone(), must).hanging_on([path.clone()]);
+                let problem =
+                    Problem::new(path.clone(), must).kind(ProblemKind::BadReference).hanging_on([path.clone()]);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
                     (Some(_), _) if let Some(help) = of_the_template(resources, above, given, scope) => problem.help(help),

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use super::resolve::survey_kinds;
 use super::*;
+use crate::core::template::parse;
 use crate::core::template::render::{Rendering, render};
-use crate::core::template::{expand, parse};
 use crate::core::types::{self, Attribute, Live, Naming, Part, Reference, Want, Within};
 use crate::core::words::{Problem, deserialize};
 
@@ -216,9 +217,7 @@ fn given(parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn resolve_with(text: &str, parameters: &[(&str, &str)]) -> Result<Stack, Vec<Problem>> {
     let parameters = given(parameters);
-    let context = expand::Context { partition: "aws", region: "eu-west-1", parameters: &parameters };
-    let template = expand::expand(parse(text.as_bytes())?, context);
-    resolve(&template, &parameters, &scope(), KINDS)
+    survey_kinds(parse(text.as_bytes())?, &parameters, &scope(), KINDS).finish()
 }
 
 #[track_caller]
@@ -728,7 +727,6 @@ fn policies_are_kept() {
 #[test]
 fn a_stack_name_begins_names() {
     let text = format!("Resources:\n{TABLE}\n");
-    let template = parse(text.as_bytes()).unwrap();
     for (stack, fine) in [
         ("chat", true),
         ("a-1", true),
@@ -739,7 +737,9 @@ fn a_stack_name_begins_names() {
         (&"a".repeat(129), false),
     ] {
         let scope = Scope { stack: stack.to_owned(), ..scope() };
-        assert_eq!(resolve(&template, &BTreeMap::new(), &scope, KINDS).is_ok(), fine, "{stack}");
+        let template = parse(text.as_bytes()).unwrap();
+        let survey = survey_kinds(template, &BTreeMap::new(), &scope, KINDS);
+        assert_eq!(survey.finish().is_ok(), fine, "{stack}");
     }
 }
 

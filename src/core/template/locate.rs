@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 
 use super::intrinsics;
-use crate::core::words::{Path, Position, Problem, Step};
+use crate::core::words::{Path, Position, Problem, ProblemKind, Step};
 
 /// The key of what YAML merges into a map; what is there already stays. CloudFormation itself has no such keys: SAM's CLI and
 /// the AWS CLI resolve them before a template goes there.
@@ -24,7 +24,7 @@ pub struct Span {
 }
 
 /// The places of all keys and values of one text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     nodes: Vec<Node>,
     root: Option<usize>,
@@ -32,7 +32,7 @@ pub struct SourceMap {
 }
 
 /// A scalar, be it a key or a value, that YAML 1.2 takes for something else than YAML 1.1.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Foreign {
     span: Span,
     written: String,
@@ -40,7 +40,7 @@ struct Foreign {
     meant: Cow<'static, str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     span: Span,
     /// The long form of the intrinsic function that the value's tag names.
@@ -50,7 +50,7 @@ struct Node {
     weight: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Content {
     Scalar,
     List(Vec<usize>),
@@ -58,7 +58,7 @@ enum Content {
     Alias(usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     key: String,
     span: Span,
@@ -130,7 +130,7 @@ impl SourceMap {
                         };
                         if !keys.insert(text.to_string()) {
                             let what = format!("duplicate key \"{text}\"");
-                            return Err(Problem::of_text(Some(span.start), what));
+                            return Err(Problem::of_text(Some(span.start), what).kind(ProblemKind::Duplicate));
                         }
                         map.nodes[*node].weight = map.nodes[*node].weight.saturating_add(weight(&text));
                         *key = Some((text.into_owned(), span));
@@ -144,7 +144,8 @@ impl SourceMap {
                     let target = anchors.get(&anchor).copied();
                     let inside = open.iter().any(|open| Some(open.node) == target);
                     let Some(target) = target.filter(|_| !inside) else {
-                        return Err(Problem::of_text(Some(span.start), "an alias inside what it stands for"));
+                        return Err(Problem::of_text(Some(span.start), "an alias inside what it stands for")
+                            .kind(ProblemKind::Syntax));
                     };
                     (0, None, Content::Alias(target), map.nodes[target].weight)
                 }
@@ -161,7 +162,8 @@ impl SourceMap {
                     return Err(Problem::of_text(
                         Some(span.start),
                         "a template is one YAML document, and here begins another",
-                    ));
+                    )
+                    .kind(ProblemKind::Syntax));
                 }
                 _ => continue,
             };
@@ -409,6 +411,7 @@ const LONGEST_NUMBER: usize = 18;
 
 fn syntax(error: &ScanError) -> Problem {
     let position = Position { line: error.marker().line(), column: error.marker().col() + 1 };
-    let problem = Problem::of_text(Some(position), format!("this is not YAML: {}", error.info()));
+    let problem =
+        Problem::of_text(Some(position), format!("this is not YAML: {}", error.info())).kind(ProblemKind::Syntax);
     if error.info().contains("tab") { problem.help("indent with spaces: YAML allows no tabs there") } else { problem }
 }

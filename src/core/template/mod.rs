@@ -28,7 +28,7 @@ pub use parse::parse;
 pub use tree::LONGEST;
 
 /// What a template declares, with every intrinsic function in its long form and none of them evaluated.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Template {
     pub description: Option<String>,
     /// Whether `Transform` asks for SAM.

@@ -6,7 +6,7 @@ use crate::core::words::Path;
 
 /// For paths of the expanded template that the user did not write, the path of what the user wrote instead. Whatever is
 /// below such a path comes from below its origin.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Origins(BTreeMap<Path, Path>);
 
 impl Origins {

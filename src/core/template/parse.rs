@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{LANGUAGE_EXTENSIONS, Template, tree};
-use crate::core::words::{Path, Problem, Step, deserialize};
+use crate::core::words::{Path, Problem, ProblemKind, Step, deserialize};
 
 /// The sections of a template; SAM's `Globals` among them.
 const SECTIONS: &[&str] = &[
@@ -47,19 +47,23 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
     let (tree, source) = tree::read(bytes)?;
     let Value::Object(sections) = &tree else {
         let what = if tree.is_null() { "the template is empty" } else { "a template must be a map of sections" };
-        return Err(vec![Problem::of_text(None, what)]);
+        return Err(vec![Problem::of_text(None, what).kind(ProblemKind::IllTyped)]);
     };
     let mut template = Template { tree: tree.clone(), source, ..Template::default() };
     for (name, section) in sections {
         let path = Path::default().key(name);
         if name == "Hooks" {
             let what = "Hooks are CloudFormation's own: it makes blue/green deployments of containers with them";
-            template.problems.push(Problem::of_key(path, what).help("leave the section out"));
+            template
+                .problems
+                .push(Problem::of_key(path, what).kind(ProblemKind::Unsupported).help("leave the section out"));
         } else if name.starts_with("Fn::") {
             let what = format!("{name} makes sections inside CloudFormation, and wschat does without CloudFormation");
-            template.problems.push(Problem::of_key(path, what).help("write the sections out"));
+            template
+                .problems
+                .push(Problem::of_key(path, what).kind(ProblemKind::Unsupported).help("write the sections out"));
         } else if !SECTIONS.contains(&name.as_str()) {
-            let problem = Problem::of_key(path, format!("unknown section \"{name}\""));
+            let problem = Problem::of_key(path, format!("unknown section \"{name}\"")).kind(ProblemKind::Unknown);
             template.problems.push(problem.suggest(name, SECTIONS.iter().copied()));
         } else if name != "Metadata" {
             let mut nulls = Vec::new();
@@ -82,7 +86,9 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
 /// CloudFormation refuses nulls anywhere but in metadata.
 fn refuse_nulls(value: &Value, path: &Path, problems: &mut Vec<Problem>) {
     match value {
-        Value::Null => problems.push(Problem::of_key(path.clone(), "null values are not allowed in templates")),
+        Value::Null => problems.push(
+            Problem::of_key(path.clone(), "null values are not allowed in templates").kind(ProblemKind::IllTyped),
+        ),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 refuse_nulls(item, &path.index(index), problems);
@@ -128,7 +134,9 @@ impl Template {
         match sections.get("Description") {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) => self.description = Some(text.clone()),
-            Some(_) => self.problems.push(Problem::new(root.key("Description"), "Description must be a string")),
+            Some(_) => self.problems.push(
+                Problem::new(root.key("Description"), "Description must be a string").kind(ProblemKind::IllTyped),
+            ),
         }
         let transforms = match sections.get("Transform") {
             None => &[][..],
@@ -146,7 +154,7 @@ impl Template {
                 let what = format!(
                     "{shown} is a macro that runs inside CloudFormation, and wschat does without CloudFormation"
                 );
-                let problem = Problem::new(root.key("Transform"), what);
+                let problem = Problem::new(root.key("Transform"), what).kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help(format!("known here: {SAM}, {LANGUAGE_EXTENSIONS}")));
             }
         }
@@ -165,7 +173,9 @@ impl Template {
         match sections.get("Resources") {
             Some(Value::Object(resources)) if !resources.is_empty() => {}
             // CloudFormation's words.
-            _ => self.problems.push(Problem::of_text(None, "At least one Resources member must be defined.")),
+            _ => self.problems.push(
+                Problem::of_text(None, "At least one Resources member must be defined.").kind(ProblemKind::Missing),
+            ),
         }
         Ok(())
     }
@@ -177,7 +187,7 @@ impl Template {
             Some(Value::Object(members)) => members.clone(),
             Some(_) => {
                 let path = Path::default().key(name);
-                self.problems.push(Problem::of_key(path, format!("{name} must be a map")));
+                self.problems.push(Problem::of_key(path, format!("{name} must be a map")).kind(ProblemKind::IllTyped));
                 Map::new()
             }
         }
@@ -190,7 +200,8 @@ impl Template {
             let path = Path::default().key(name).key(&member);
             if member.starts_with("Fn::") {
                 let function = member.split("::").take(2).collect::<Vec<_>>().join("::");
-                let problem = Problem::of_key(path, format!("{function} is not supported among {name}"));
+                let problem = Problem::of_key(path, format!("{function} is not supported among {name}"))
+                    .kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help("write out what it would make"));
                 continue;
             }
@@ -224,8 +235,8 @@ impl Template {
     /// attributes here.
     fn of_member(mut problem: Problem, path: &Path, member: &str) -> Problem {
         let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
-        if let Some(rest) = problem.what.strip_prefix("Properties must").filter(|_| own) {
-            problem.what = format!("{member} must{rest}");
+        if own && problem.kind == ProblemKind::IllTyped {
+            problem.what = problem.what.replacen("Properties", member, 1);
         } else if own {
             problem.what = format!("{} of {member}", problem.what.replacen("property", "attribute", 1));
         }
@@ -242,7 +253,10 @@ impl Template {
                 ("Connectors", &resource.connectors),
             ];
             for (name, _) in attributes.iter().filter(|(_, attribute)| attribute.is_some()) {
-                self.problems.push(Problem::of_key(path.key(name), format!("{name} is not supported yet")));
+                self.problems.push(
+                    Problem::of_key(path.key(name), format!("{name} is not supported yet"))
+                        .kind(ProblemKind::Unsupported),
+                );
             }
         }
     }

@@ -5,7 +5,7 @@ use serde_yaml::Value as Yaml;
 
 use super::intrinsics;
 use super::locate::{MERGE, SourceMap};
-use crate::core::words::{Path, Position, Problem, Token};
+use crate::core::words::{Path, Position, Problem, ProblemKind, Token};
 
 /// The longest text that is read, in bytes: what CloudFormation takes from S3 (its quota "Template body size in an S3
 /// object for a template"). Everything after this point works in memory, so there must be some end.
@@ -44,7 +44,8 @@ fn decode(bytes: &[u8]) -> Result<&str, Problem> {
             let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let line = before.matches('\n').count() + 1;
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            let problem = Problem::of_text(Some(Position { line, column }), "the template is not UTF-8");
+            let problem = Problem::of_text(Some(Position { line, column }), "the template is not UTF-8")
+                .kind(ProblemKind::Syntax);
             let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
             Err(if utf16 { problem.help("it looks like UTF-16: save it as UTF-8") } else { problem })
         }
@@ -56,7 +57,7 @@ fn unreadable(error: &serde_yaml::Error) -> Problem {
     let sentence = error.to_string();
     // The position is shown with the source line; the sentence need not repeat it.
     let sentence = sentence.split(" at line ").next().unwrap_or_default();
-    Problem::of_text(position, sentence)
+    Problem::of_text(position, sentence).kind(ProblemKind::Syntax)
 }
 
 /// `yaml` in the internal form. Problems leave a null behind.
@@ -76,7 +77,10 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
             match exact.or_else(|| number.as_f64().and_then(Number::from_f64)) {
                 Some(number) => Value::Number(number),
                 None => {
-                    problems.push(Problem::new(path.clone(), format!("{number} is not a number in a template")));
+                    problems.push(
+                        Problem::new(path.clone(), format!("{number} is not a number in a template"))
+                            .kind(ProblemKind::IllTyped),
+                    );
                     Value::Null
                 }
             }
@@ -90,7 +94,9 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
             let mut merged = Vec::new();
             for (key, value) in entries {
                 let Some(key) = key_text(&key) else {
-                    problems.push(Problem::new(path.clone(), "a key must be text").help("quote it"));
+                    problems.push(
+                        Problem::new(path.clone(), "a key must be text").kind(ProblemKind::IllTyped).help("quote it"),
+                    );
                     continue;
                 };
                 let below = path.key(&key);
@@ -103,7 +109,8 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
                 }
                 let value = convert(value, &below, problems);
                 if map.insert(key.clone(), value).is_some() {
-                    problems.push(Problem::of_key(below, format!("duplicate key \"{key}\"")));
+                    problems
+                        .push(Problem::of_key(below, format!("duplicate key \"{key}\"")).kind(ProblemKind::Duplicate));
                 }
             }
             for source in merged {
@@ -123,7 +130,11 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
             let name = intrinsics::long_form(tag);
             if !intrinsics::NAMES.contains(&name.as_str()) {
                 let tags = intrinsics::NAMES.iter().map(|name| name.trim_start_matches("Fn::"));
-                problems.push(Problem::new(path.clone(), format!("unknown tag \"!{tag}\"")).suggest(tag, tags));
+                problems.push(
+                    Problem::new(path.clone(), format!("unknown tag \"!{tag}\""))
+                        .kind(ProblemKind::Unknown)
+                        .suggest(tag, tags),
+                );
                 return Value::Null;
             }
             let argument = convert(tagged.value, &path.key(&name), problems);

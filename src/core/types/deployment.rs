@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Attribute, Kind, Live, Names, Part, Planning, ResourceView, StackView, Want, Within, canonical, names, route,
 };
-use crate::core::words::{Problem, Scope, Token};
+use crate::core::words::{Problem, ProblemKind, Scope, Token};
 
 pub const TYPE: &str = names::DEPLOYMENT;
 
@@ -138,7 +138,7 @@ impl Kind for Deployment {
         let problem = |deployment: ResourceView<'_>| {
             let what = "this API has no route, and without one it cannot be deployed";
             let help = "give the API a route; a deployment is a snapshot of its routes";
-            Problem::new(deployment.path_of("ApiId"), what).help(help)
+            Problem::new(deployment.path_of("ApiId"), what).kind(ProblemKind::Missing).help(help)
         };
         stack.of(TYPE).filter(|_| stack.is_whole()).filter(empty).map(problem).collect()
     }

@@ -14,7 +14,7 @@ use super::{
     kind, log_group, names, tags, to_value,
 };
 use crate::core::words::naming::{Identity, logical_id_in};
-use crate::core::words::{Path, Problem, Scope, Token, deserialize, shown};
+use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, shown};
 
 pub const TYPE: &str = names::FUNCTION;
 
@@ -196,7 +196,8 @@ impl Kind for Function {
         // `canonical` cannot say it: what the plan and AWS know of a function has no code in it.
         // Of container images there is more to say, and it is said.
         if properties.get("Code").is_none() && properties["PackageType"] != "Image" {
-            let problem = Problem::new(Path::default(), "missing property \"Code\"")
+            let problem = Problem::new(Path::default(), format!("missing property \"Code\" of {TYPE}"))
+                .kind(ProblemKind::Missing)
                 .help("give the local folder, crate or zip file");
             refusals.push(Refusal { problem, missing: true });
         }

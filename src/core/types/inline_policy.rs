@@ -12,7 +12,7 @@ use super::{
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
-use crate::core::words::{Problem, Scope};
+use crate::core::words::{Problem, ProblemKind, Scope};
 
 pub const TYPE: &str = "AWS::IAM::Policy";
 
@@ -133,7 +133,7 @@ fn same_name(stack: &dyn StackView) -> Vec<Problem> {
             let known = (role.to_lowercase(), name.to_lowercase());
             if let Some(owner) = owners.insert(known, policy.logical_id).filter(|owner| *owner != policy.logical_id) {
                 let what = format!("the role {role} has the policy \"{name}\" already, from {owner}");
-                let problem = Problem::new(policy.path_of("PolicyName"), what);
+                let problem = Problem::new(policy.path_of("PolicyName"), what).kind(ProblemKind::Duplicate);
                 problems.push(problem.help("give this one another PolicyName"));
             }
         }

@@ -12,7 +12,7 @@ use super::{
     Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, PropertyError, StackView, StepView, Want, Within,
     function, names, to_value,
 };
-use crate::core::words::{Problem, Scope, Token, deserialize, shown};
+use crate::core::words::{Problem, ProblemKind, Scope, Token, deserialize, shown};
 
 pub const TYPE: &str = names::PERMISSION;
 
@@ -145,7 +145,7 @@ impl Kind for Permission {
             let kept: String = permission.logical_id.chars().take(KEPT).collect();
             if let Some(owner) = owners.insert((kept, permission.properties.to_string()), permission.logical_id) {
                 let problem = Problem::of_key(permission.path(), format!("{owner} permits the same already"));
-                problems.push(problem.help("remove one of the two"));
+                problems.push(problem.kind(ProblemKind::Duplicate).help("remove one of the two"));
             }
         }
         problems

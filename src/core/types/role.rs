@@ -14,7 +14,7 @@ use super::{
 use crate::core::iam::document::{Document, one_or_more};
 use crate::core::iam::grammar::{self, Purpose};
 use crate::core::iam::grants;
-use crate::core::words::{Path, Problem, Scope, Token, deserialize};
+use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = names::ROLE;
 
@@ -279,7 +279,7 @@ pub(super) fn of_others(policy: &str, stack: &dyn StackView) -> Vec<Problem> {
     let foreign = |policy: ResourceView<'_>| {
         let role = policy.texts("Roles").find(|role| !role.is_empty() && !ours.contains(role))?;
         let what = format!("the role \"{role}\" is not an {TYPE} of this template");
-        Some(Problem::new(policy.path_of("Roles"), what))
+        Some(Problem::new(policy.path_of("Roles"), what).kind(ProblemKind::BadReference))
     };
     stack.of(policy).filter_map(foreign).collect()
 }

@@ -11,7 +11,7 @@ use super::{
     Action, Attribute, Effects, Kind, Live, Part, PlanView, Reference, StackView, StepView, Want, Within, names, route,
     tags, to_value,
 };
-use crate::core::words::{Path, Problem, Scope, Token, deserialize, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, nearest};
 
 pub const TYPE: &str = names::STAGE;
 
@@ -152,7 +152,7 @@ impl Kind for Stage {
             for key in keys.filter(|key| !known.contains(key) && !Token::is_in(key)) {
                 // "Unable to find Route by key" (API Gateway).
                 let path = stage.path_of("RouteSettings").key(key);
-                let problem = Problem::of_key(path, format!("this API has no route \"{key}\""));
+                let problem = Problem::of_key(path, format!("this API has no route \"{key}\"")).kind(ProblemKind::BadReference);
                 let help = nearest(key, &known).map(|near| format!("did you mean \"{near}\"?"));
                 problems.push(Problem { help, ..problem });
             }

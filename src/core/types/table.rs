@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::tags::Tags;
 use super::{Action, Attribute, Effects, Kind, Live, Naming, PlanView, StepView, Want, names, tags, to_value};
-use crate::core::words::{Path, Problem, Scope, Token, deserialize};
+use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
 
@@ -207,7 +207,8 @@ impl Props {
                 used.insert(name);
                 if !defined.contains(&name) && !Token::is_in(name) {
                     let path = place.key("KeySchema").index(at).key("AttributeName");
-                    let problem = Problem::new(path, format!("AttributeDefinitions does not define \"{name}\""));
+                    let problem = Problem::new(path, format!("AttributeDefinitions does not define \"{name}\""))
+                        .kind(ProblemKind::BadReference);
                     problems.push(problem.suggest(name, defined.iter().copied()));
                 }
             }

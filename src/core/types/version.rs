@@ -22,7 +22,7 @@ use super::deployment::FREEZES;
 use super::{
     Attribute, Kind, Live, Names, Planning, ResourceView, StackView, Want, Within, canonical, function, mark, names,
 };
-use crate::core::words::{DeletionPolicy, Problem, Scope};
+use crate::core::words::{DeletionPolicy, Problem, ProblemKind, Scope};
 
 pub const TYPE: &str = names::VERSION;
 
@@ -137,7 +137,7 @@ impl Kind for Version {
             if let Some(other) = published.insert(version.text("FunctionName"), version.logical_id) {
                 let what = format!("{other} is a version of this function already");
                 let help = "leave one: it is published anew whenever the function changes";
-                problems.push(Problem::new(version.path_of("FunctionName"), what).help(help));
+                problems.push(Problem::new(version.path_of("FunctionName"), what).kind(ProblemKind::Duplicate).help(help));
             }
         }
         problems

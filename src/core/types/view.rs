@@ -3,6 +3,7 @@
 //!
 //! The types stand below `core::stack` and `core::plan` and cannot name what those define; both implement these traits.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Kind, Live, Part, kind};
@@ -77,7 +78,9 @@ pub trait Planning: StackView {
 }
 
 /// What happens to one resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     Keep,
     Create,

@@ -15,7 +15,7 @@ use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde_json::Value;
 
-use super::{Path, Problem, Step, Token, nearest};
+use super::{Path, Problem, ProblemKind, Step, Token, nearest};
 
 /// How many ill-typed values of one resource are found at once.
 const MOST_ROUNDS: usize = 100;
@@ -147,11 +147,11 @@ impl Failure {
         match &self.cause {
             Cause::Value(sentence) => {
                 let what = format!("{} {sentence}", subject(&path));
-                Problem::new(path, what)
+                Problem::new(path, what).kind(ProblemKind::IllTyped)
             }
             Cause::Missing(field) => {
                 let what = format!("missing property \"{field}\"{}", of_whom(&path));
-                Problem::new(path, what)
+                Problem::new(path, what).kind(ProblemKind::Missing)
             }
             Cause::Variant { given, allowed } => {
                 let what = format!("{} cannot be \"{}\"", subject(&path), Token::readable(given));
@@ -408,7 +408,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
                             entries.push((meant, None));
                         }
                         let what = format!("unknown property \"{key}\"{}", of_whom(&self.place.path));
-                        let problem = Problem::of_key(self.place.path.key(key), what);
+                        let problem = Problem::of_key(self.place.path.key(key), what).kind(ProblemKind::Unknown);
                         self.place.unknown.borrow_mut().push(problem.meant(meant, fields));
                     }
                 }

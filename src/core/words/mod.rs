@@ -11,7 +11,7 @@ mod shown;
 mod token;
 
 pub use deletion_policy::DeletionPolicy;
-pub use problem::{Path, Position, Problem, Step, nearest};
+pub use problem::{Path, Position, Problem, ProblemKind, Step, nearest};
 pub use scope::Scope;
 pub use shown::shown;
 pub use token::Token;

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// Where in a template: the keys and indexes from its root (`Resources`, `ConnectRoute`, `Properties`, `Target`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(pub Vec<Step>);
 
 /// One step down into a template.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
 pub enum Step {
     Key(String),
     Index(usize),
@@ -66,9 +70,37 @@ pub struct Position {
     pub column: usize,
 }
 
+/// What sort of error a problem is: whoever has to tell errors apart asks this, never the sentence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The text cannot be read: it is no YAML or no JSON.
+    Syntax,
+    /// A property, section, function, type or other name that does not exist.
+    Unknown,
+    /// A required property, section or value is missing.
+    Missing,
+    /// A value of the wrong type: a list instead of a string.
+    IllTyped,
+    /// A value of the right type that AWS does not accept, there or together with others.
+    #[default]
+    Invalid,
+    /// It refers to what the template does not have, or to something of another sort than it must.
+    BadReference,
+    /// It refers to a resource that is left out because its condition is false.
+    ConditionFalse,
+    /// Two things that AWS takes for one, or a key that is given twice.
+    Duplicate,
+    /// CloudFormation or SAM accepts it, wschat does not.
+    Unsupported,
+}
+
 /// One problem of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
+    /// What sort of error it is; of a warning, its rule says that.
+    pub kind: ProblemKind,
     pub path: Path,
     /// The place, where the text could not be read far enough to have paths.
     pub position: Option<Position>,
@@ -88,7 +120,16 @@ pub struct Problem {
 impl Problem {
     /// A problem with the value at `path`.
     pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self { path, position: None, at_key: false, what: what.into(), help: None, hangs_on: Vec::new(), rule: None }
+        Self {
+            kind: ProblemKind::default(),
+            path,
+            position: None,
+            at_key: false,
+            what: what.into(),
+            help: None,
+            hangs_on: Vec::new(),
+            rule: None,
+        }
     }
 
     /// A problem of the text itself.
@@ -99,6 +140,11 @@ impl Problem {
     /// A problem with the key that `path` ends in.
     pub fn of_key(path: Path, what: impl Into<String>) -> Self {
         Self { at_key: true, ..Self::new(path, what) }
+    }
+
+    /// The same problem, as one of this kind.
+    pub fn kind(self, kind: ProblemKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same problem, which other values at these paths would not have.

@@ -9,7 +9,7 @@ use super::parameters::Parameters;
 use super::shape::{Fate, truthy};
 use super::sub::References;
 use super::{Context, Type};
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// The tag that SAM puts on what it makes.
 const SAM_TAG: (&str, &str) = ("lambda:createdBy", "SAM");
@@ -68,7 +68,8 @@ impl<'a> Expansion<'a> {
     /// Reports that a property is missing, unless what was to be it has been reported.
     pub fn missing(&mut self, property: &'static str) {
         if self.faulty.insert(property) {
-            self.problem_of_all(format!("missing property \"{property}\" of {}", self.resource.type_name));
+            let what = format!("missing property \"{property}\" of {}", self.resource.type_name);
+            self.report(Problem::new(self.path().key("Properties"), what).kind(ProblemKind::Missing));
         }
     }
 
@@ -92,7 +93,7 @@ impl<'a> Expansion<'a> {
             Err(name) => {
                 // SAM's words are about the value, which may be a secret.
                 let what = format!("Fn::Sub expects all variables to be strings, and the default of {name} is none");
-                self.report(Problem::new(self.place(property), what).help("quote it"));
+                self.report(Problem::new(self.place(property), what).kind(ProblemKind::IllTyped).help("quote it"));
                 value.clone()
             }
         }

@@ -7,7 +7,7 @@ use super::Type;
 use super::expansion::Expansion;
 use super::shape::{Property, Shape, truthy};
 use super::{role, versions};
-use crate::core::words::Problem;
+use crate::core::words::{Problem, ProblemKind};
 
 /// The properties. Those that `Globals` cannot give are the translator's choice too.
 pub const TYPE: Type = Type {
@@ -235,7 +235,7 @@ fn tenancy(expansion: &mut Expansion<'_>) {
     for (property, what) in [("ProvisionedConcurrencyConfig", "Provisioned concurrency"), ("SnapStart", "SnapStart")] {
         if expansion.given(property).is_some() {
             let what = format!("{what} is not supported for functions with a tenancy configuration");
-            expansion.report(Problem::of_key(expansion.place(property), what));
+            expansion.report(Problem::of_key(expansion.place(property), what).kind(ProblemKind::Unsupported));
         }
     }
 }

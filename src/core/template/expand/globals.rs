@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::{Resource, Template, intrinsics};
 use super::shape::truthy;
 use super::{PREFIX, TYPES, Type};
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// What SAM has `Globals` for. Those for types that are refused cannot have an effect.
 const SECTIONS: &[&str] = &[
@@ -37,7 +37,8 @@ pub type Globals = BTreeMap<&'static str, Map<String, Value>>;
 pub fn read(template: &mut Template) -> Globals {
     let root = Path::default().key("Globals");
     for name in template.globals.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
-        let problem = Problem::of_key(root.key(name), format!("SAM has no Globals for \"{name}\""));
+        let problem =
+            Problem::of_key(root.key(name), format!("SAM has no Globals for \"{name}\"")).kind(ProblemKind::Unknown);
         template.problems.push(problem.suggest(name, SECTIONS.iter().copied()));
     }
     let mut globals = Globals::new();
@@ -46,7 +47,9 @@ pub fn read(template: &mut Template) -> Globals {
         let Some(given) = template.globals.get(section) else { continue };
         let path = root.key(section);
         let Value::Object(given) = given else {
-            template.problems.push(Problem::of_key(path, format!("{section} must be a map")));
+            template
+                .problems
+                .push(Problem::of_key(path, format!("{section} must be a map")).kind(ProblemKind::IllTyped));
             continue;
         };
         let allowed = || known.properties.iter().filter(|property| property.global).map(|property| property.name);
@@ -86,13 +89,15 @@ pub fn merge(template: &mut Template, known: &Type, globals: &Globals, resource:
         Some(Value::Array(names)) => {
             for (index, name) in names.iter().enumerate() {
                 if name.as_str().and_then(|name| globals.shift_remove(name)).is_none() {
-                    template.problems.push(Problem::new(place.index(index), "Globals give no such property"));
+                    template.problems.push(
+                        Problem::new(place.index(index), "Globals give no such property").kind(ProblemKind::Unknown),
+                    );
                 }
             }
         }
         Some(_) => {
             let what = "IgnoreGlobals must be \"*\" or a list of properties";
-            template.problems.push(Problem::new(place, what));
+            template.problems.push(Problem::new(place, what).kind(ProblemKind::IllTyped));
         }
     }
     let mut merge = Merge { template };

@@ -24,7 +24,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Resource, Template};
-use crate::core::words::{Path, Problem, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, nearest};
 use expansion::Expansion;
 use shape::{Fate, Property};
 
@@ -94,9 +94,9 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
                 Problem::new(type_path, what).help("add \"Transform: AWS::Serverless-2016-10-31\"")
             } else if LATER.contains(&name.trim_start_matches(PREFIX)) {
                 template.families.insert(logical_id.clone());
-                Problem::new(type_path, format!("{name} is not supported yet"))
+                Problem::new(type_path, format!("{name} is not supported yet")).kind(ProblemKind::Unsupported)
             } else {
-                let problem = Problem::new(type_path, format!("SAM has no type {name}"));
+                let problem = Problem::new(type_path, format!("SAM has no type {name}")).kind(ProblemKind::Unknown);
                 // The prefix alone makes all of them alike.
                 let own = name.trim_start_matches(PREFIX);
                 let near = nearest(own, &types().map(|known| known.trim_start_matches(PREFIX)).collect::<Vec<_>>());
@@ -127,7 +127,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
                 }
                 Entry::Occupied(other) => {
                     let what = format!("SAM makes a resource {} of this, and there is one of that name", other.key());
-                    template.problems.push(Problem::of_key(path.clone(), what));
+                    template.problems.push(Problem::of_key(path.clone(), what).kind(ProblemKind::Duplicate));
                 }
             }
         }
@@ -172,16 +172,19 @@ fn check(
             Some(property) if property.fate == Fate::Later => {
                 template.families.extend(families(logical_id, property.name, value));
                 Problem::of_key(path, format!("the property {name} of {} is not supported yet", known.name))
+                    .kind(ProblemKind::Unsupported)
             }
             Some(property) if property.shape.fits(value) => return true,
             Some(property) => {
                 faulty.insert(property.name);
-                Problem::new(path, format!("{name} must be {}", property.shape.words()))
+                Problem::new(path, format!("{name} must be {}", property.shape.words())).kind(ProblemKind::IllTyped)
             }
             None => {
                 let meant = nearest(name, &names);
                 faulty.extend(meant);
-                Problem::of_key(path, format!("unknown property \"{name}\" of {}", known.name)).meant(meant, &names)
+                Problem::of_key(path, format!("unknown property \"{name}\" of {}", known.name))
+                    .kind(ProblemKind::Unknown)
+                    .meant(meant, &names)
             }
         };
         template.problems.push(problem);

@@ -6,7 +6,7 @@ use super::super::Resource;
 use super::expansion::{Expansion, made};
 use super::policies::{self, Kind};
 use super::policy_templates;
-use crate::core::words::{Path, Problem, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, nearest};
 
 /// The role, with `tags`. `traced`: the function sends traces.
 ///
@@ -147,7 +147,7 @@ fn from_template(expansion: &mut Expansion<'_>, policy: &Value, written: &Path) 
     let parameters: Vec<&str> = template.parameters().collect();
     let Value::Object(values) = values else {
         let what = format!("the policy template '{name}' takes a map of parameter values");
-        let problem = Problem::of_key(written, what);
+        let problem = Problem::of_key(written, what).kind(ProblemKind::IllTyped);
         expansion.report(match parameters.as_slice() {
             [] => problem.help(format!("it has no parameters: {name}: {{}}")),
             _ => problem.help(format!("its parameters: {}", parameters.join(", "))),
@@ -158,7 +158,7 @@ fn from_template(expansion: &mut Expansion<'_>, policy: &Value, written: &Path) 
     if !missing.is_empty() {
         let what = format!("the policy template '{name}' has no value for its parameters {}", missing.join(", "));
         let what = if missing.len() == 1 { what.replace("parameters", "parameter") } else { what };
-        let problem = Problem::of_key(written, what);
+        let problem = Problem::of_key(written, what).kind(ProblemKind::Missing);
         // SAM does not mind unknown parameters; here one may be the missing one, misspelt.
         let misspelt = values.keys().find_map(|given| Some((given, nearest(given, &missing)?)));
         expansion.report(match misspelt {

@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 use super::super::Resource;
 use super::expansion::{Expansion, made};
 use super::shape::truthy;
-use crate::core::words::Problem;
+use crate::core::words::{Problem, ProblemKind};
 
 /// Makes a version and an alias of `function` (its properties so far), if the resource asks for them. What SAM puts into
 /// the function on that way is put in.
@@ -21,7 +21,7 @@ pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>)
     ] {
         if missing {
             let what = format!("{property} says something about versions, so it requires AutoPublishAlias");
-            expansion.report(Problem::of_key(expansion.place(property), what));
+            expansion.report(Problem::of_key(expansion.place(property), what).kind(ProblemKind::Missing));
         }
     }
     if !published {

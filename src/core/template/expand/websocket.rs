@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Type;
 use super::expansion::{Expansion, made};
 use super::shape::{Property, Shape, truthy};
-use crate::core::words::{Path, Problem};
+use crate::core::words::{Path, Problem, ProblemKind};
 
 /// The properties. Those that `Globals` cannot give are the translator's choice too.
 pub const TYPE: Type = Type {
@@ -122,7 +122,7 @@ fn refuse_attributes(expansion: &mut Expansion<'_>) {
     ];
     for (name, _) in dropped.into_iter().filter(|(_, given)| *given) {
         let what = format!("SAM takes no {name} for {}: it would be as if it were not there", TYPE.name);
-        expansion.report(Problem::of_key(expansion.path().key(name), what));
+        expansion.report(Problem::of_key(expansion.path().key(name), what).kind(ProblemKind::Unsupported));
     }
 }
 
@@ -143,7 +143,7 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
     let connects = routes.contains_key("$connect");
     let auth = auth.filter(|auth| match wrong_auth(auth, connects) {
         Some(what) => {
-            expansion.report(Problem::of_key(expansion.place("Auth"), what));
+            expansion.report(Problem::of_key(expansion.place("Auth"), what).kind(ProblemKind::Unsupported));
             false
         }
         None => true,
@@ -152,7 +152,9 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
     for (key, route) in routes {
         let place = expansion.place("Routes").key(key);
         let Value::Object(route) = route else {
-            expansion.report(Problem::of_key(place, format!("the route \"{key}\" must be a map")));
+            expansion.report(
+                Problem::of_key(place, format!("the route \"{key}\" must be a map")).kind(ProblemKind::IllTyped),
+            );
             continue;
         };
         let special = ["$connect", "$disconnect", "$default"].contains(&key.as_str());
@@ -162,14 +164,15 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
             continue;
         }
         for name in route.keys().filter(|name| !ROUTE.contains(&name.as_str())) {
-            let problem = Problem::of_key(place.key(name), format!("unknown property \"{name}\" of a route"));
+            let problem = Problem::of_key(place.key(name), format!("unknown property \"{name}\" of a route"))
+                .kind(ProblemKind::Unknown);
             expansion.report(problem.suggest(name, ROUTE.iter().copied()));
         }
         let base = format!("{}{}", expansion.logical_id, capitalized(key.trim_start_matches('$')));
         let id = Value::from(format!("{base}Route"));
         if ids.contains(&id) {
             let what = format!("SAM tells no route \"{key}\" from another of this name in other letters");
-            expansion.report(Problem::of_key(place, what));
+            expansion.report(Problem::of_key(place, what).kind(ProblemKind::Duplicate));
             continue;
         }
         ids.push(id);
@@ -196,10 +199,10 @@ fn one_route(
     let place = expansion.place("Routes").key(key);
     let api = json!({ "Ref": expansion.logical_id });
     let Some(function) = route.get("FunctionArn") else {
-        expansion.report(Problem::of_key(
-            place,
-            format!("the route \"{key}\" has no function: missing property \"FunctionArn\""),
-        ));
+        expansion.report(
+            Problem::of_key(place, format!("the route \"{key}\" has no function: missing property \"FunctionArn\""))
+                .kind(ProblemKind::Missing),
+        );
         return;
     };
     let integration_id = format!("{base}Integration");

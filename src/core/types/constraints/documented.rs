@@ -11,7 +11,7 @@ use crate::core::types::{
     stage, table,
 };
 use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
-use crate::core::words::{Path, Problem, Token};
+use crate::core::words::{Path, Problem, ProblemKind, Token};
 
 /// How many tags a resource may have, in every service here.
 const MOST_TAGS: usize = 50;
@@ -81,7 +81,7 @@ fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name
         if let Some(first) = seen.insert(text, at) {
             let what = format!("element {} has the {name} \"{}\" already", first + 1, Token::readable(text));
             let (path, other) = (list.index(at).key(name), list.index(first).key(name));
-            problems.push(Problem::new(path.clone(), what).hanging_on([path, other]));
+            problems.push(Problem::new(path.clone(), what).kind(ProblemKind::Duplicate).hanging_on([path, other]));
         }
     }
     problems
@@ -148,7 +148,8 @@ fn uri(properties: &Value) -> Option<Refusal> {
     let kind = Path::default().key("IntegrationType");
     match (text(properties, "IntegrationType")?, given) {
         ("AWS_PROXY", None) => {
-            let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri");
+            let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri")
+                .kind(ProblemKind::Missing);
             Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").hanging_on([kind])))
         }
         ("MOCK", Some(_)) => {
@@ -173,7 +174,8 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
     let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
     match text(properties, "RouteKey") {
         Some("$connect") if kind == "CUSTOM" && properties.get("AuthorizerId").is_none_or(Value::is_null) => {
-            let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId");
+            let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId")
+                .kind(ProblemKind::Missing);
             problems.push(Refusal::missing(problem.help("AuthorizerId: !Ref AUTHORIZER").hanging_on([path])));
         }
         Some("$connect") | None => {}
@@ -252,7 +254,8 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
             None if provisioned && value.is_object() => {
                 let what =
                     format!("{whose} needs a ProvisionedThroughput, because the table's BillingMode is PROVISIONED");
-                let problem = Problem::new(path, what).help("BillingMode: PAY_PER_REQUEST needs none");
+                let problem =
+                    Problem::new(path, what).kind(ProblemKind::Missing).help("BillingMode: PAY_PER_REQUEST needs none");
                 problems.push(Refusal::missing(problem.hanging_on([billing.clone()])));
             }
             _ => {}
@@ -263,7 +266,9 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
     if on && life.get("AttributeName").is_none_or(Value::is_null) {
         let what = "missing property \"AttributeName\" of TimeToLiveSpecification";
         let path = root.key("TimeToLiveSpecification");
-        problems.push(Refusal::missing(Problem::new(path.clone(), what).hanging_on([path.key("Enabled")])));
+        problems.push(Refusal::missing(
+            Problem::new(path.clone(), what).kind(ProblemKind::Missing).hanging_on([path.key("Enabled")]),
+        ));
     }
     let mut names = BTreeSet::new();
     for list in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
@@ -271,7 +276,9 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
             let Some(name) = index["IndexName"].as_str().filter(|name| !name.is_empty()) else { continue };
             if !names.insert(name) {
                 let what = format!("another index has the name \"{}\" already", Token::readable(name));
-                problems.push(Problem::new(root.key(list).index(at).key("IndexName"), what).into());
+                problems.push(
+                    Problem::new(root.key(list).index(at).key("IndexName"), what).kind(ProblemKind::Duplicate).into(),
+                );
             }
         }
     }
@@ -412,7 +419,7 @@ fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
             let same = parts[0]["AttributeName"].as_str().filter(|name| second["AttributeName"] == *name);
             if let Some(name) = same {
                 let what = format!("\"{}\" is in this key twice", Token::readable(name));
-                problems.push(Problem::new(path.index(1).key("AttributeName"), what));
+                problems.push(Problem::new(path.index(1).key("AttributeName"), what).kind(ProblemKind::Duplicate));
             }
         }
     }
@@ -431,7 +438,9 @@ fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
             let listed = index["Projection"]["NonKeyAttributes"].as_array().is_some_and(|all| !all.is_empty());
             match index["Projection"]["ProjectionType"].as_str() {
                 Some("INCLUDE") if !listed => {
-                    problems.push(Problem::new(path, "the projection INCLUDE needs NonKeyAttributes"));
+                    problems.push(
+                        Problem::new(path, "the projection INCLUDE needs NonKeyAttributes").kind(ProblemKind::Missing),
+                    );
                 }
                 Some(kind @ ("ALL" | "KEYS_ONLY")) if listed => {
                     problems.push(Problem::new(path, format!("the projection {kind} takes no NonKeyAttributes")));
@@ -464,9 +473,9 @@ fn managed_policies(properties: &Value) -> Vec<Problem> {
             continue;
         }
         let problem = match known(arn) {
-            Known::Elsewhere(real) => {
-                Problem::new(path, format!("there is no managed policy {arn}")).help(format!("did you mean {real}?"))
-            }
+            Known::Elsewhere(real) => Problem::new(path, format!("there is no managed policy {arn}"))
+                .kind(ProblemKind::BadReference)
+                .help(format!("did you mean {real}?")),
             Known::ServiceLinked => Problem::new(path, format!("{arn} can be attached to service-linked roles only")),
             Known::Fine | Known::Unknown(_) => continue,
         };

@@ -13,7 +13,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use crate::core::words::deserialize::subject;
-use crate::core::words::{Path, Problem, Token, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, Token, nearest};
 
 /// The table, as `make.py` writes it.
 const TABLE: &str = include_str!("constraints.tsv");
@@ -33,12 +33,17 @@ static BY_TYPE: LazyLock<BTreeMap<&str, Vec<Constraint>>> = LazyLock::new(|| {
 const LONGEST_QUOTE: usize = 60;
 
 /// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what is
-/// not known yet; paths are relative to them. A missing property of the resource itself is named without its type, as
-/// `deserialize::read` does it.
+/// not known yet; paths are relative to them.
 pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let mut refusals = documented::check(type_name, properties);
+    let documented = refusals.len();
     for constraint in BY_TYPE.get(type_name).into_iter().flatten() {
         constraint.visit(&constraint.place, properties, &Path::default(), &mut refusals);
+    }
+    // The table's constraints do not know whose they are.
+    let found = refusals[documented..].iter_mut().map(|refusal| &mut refusal.problem);
+    for problem in found.filter(|problem| problem.kind == ProblemKind::Missing && problem.path.0.is_empty()) {
+        problem.what = format!("{} of {type_name}", problem.what);
     }
     refusals
 }
@@ -162,7 +167,8 @@ impl Constraint {
                 Some(below) if !below.is_null() => self.visit(rest, below, &path.key(name), problems),
                 _ if self.required && rest.is_empty() => {
                     let of = if path.0.is_empty() { String::new() } else { format!(" of {}", subject(path)) };
-                    let problem = Problem::new(path.clone(), format!("missing property \"{name}\"{of}"));
+                    let problem = Problem::new(path.clone(), format!("missing property \"{name}\"{of}"))
+                        .kind(ProblemKind::Missing);
                     problems.push(Refusal::missing(problem));
                 }
                 _ => {}

@@ -1,0 +1,360 @@
+//! A template's stack on its way into AWS: read and build, plan, carry out, undo.
+//!
+//! ```text
+//! Session, Stack --plan--> Deployment --carry_out--> Outcome --judge--> End
+//!                            ^      ^                                    |
+//!                            |      +------------ plan_again --- Contested
+//!                            +------------- way_back, undo --------- Failed
+//! ```
+//!
+//! Nothing here prints or asks: what the user is shown or asked comes between two steps, from what the one before gave.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::account::{self, NoLogRole};
+use super::execute::{self, BuildError, Code, Event, Outcome, Zip};
+use super::read::{self, ReadError};
+use super::session::{Session, Task};
+use crate::aws::client::{Aws, CallError};
+use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Undo};
+use crate::core::stack::{Secrets, Stack};
+use crate::core::types::{self, Live, Owner};
+use crate::package::{self, Progress};
+
+/// When a plan may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// When all code is built.
+    Built,
+    /// As soon as it can be told what happens to every function: where none is there yet, all are created, whatever their
+    /// code. Then the compiler and AWS work side by side.
+    Known,
+}
+
+/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at once.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// What a run may do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub when: When,
+    /// Logical ids whose data may be lost.
+    pub allow_data_loss: BTreeSet<String>,
+    /// Whether what goes waits for messages that are under way through it.
+    pub drain: bool,
+    /// Whether the run may go on with another plan than its first, when it meets another run.
+    pub may_plan_again: bool,
+}
+
+/// What is built while AWS is read.
+pub struct Build {
+    pub code: Vec<package::Code>,
+    pub target: package::Target,
+    pub options: package::Options,
+    /// Where the build's progress goes, and what the compiler says where it fails.
+    pub progress: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPlan {
+    #[error(transparent)]
+    Unread(#[from] ReadError),
+    #[error(transparent)]
+    Unbuilt(#[from] BuildError),
+    /// All that stands in its way, and what of it must not be shown.
+    #[error("{}", .errors.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
+    Impossible { errors: Vec<PlanError>, secrets: Secrets },
+    #[error(transparent)]
+    NoLogRole(#[from] NoLogRole),
+}
+
+/// A stack to be: its plan, and what that was made from.
+#[derive(Debug)]
+pub struct Deployment {
+    session: Session,
+    pub stack: Stack,
+    /// What AWS had when the plan was made.
+    live: Vec<Live>,
+    /// What must not be shown.
+    pub secrets: Secrets,
+    pub plan: Plan,
+    /// Why the account's settings could not be read, where a stage logs: API Gateway will tell then whether it may.
+    pub account_unread: Option<CallError>,
+    code: Code,
+    _building: Task<()>,
+    options: Options,
+    /// The digests of the plans that were carried out so far.
+    carried_out: Vec<String>,
+}
+
+/// What a plan that was carried out comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The stack is as the template describes it.
+    Up,
+    /// Something was there already when it was to be created: another run changes the stack. The next plan goes on from here.
+    Contested,
+    /// The same, and planning again does not help: what one round creates, the next one does not find.
+    InVain,
+    /// It was stopped, and nothing failed. What is done is kept.
+    Stopped,
+    /// The stack is as the template describes it, but something that is no longer wanted could not be removed.
+    NotRemoved,
+    /// A step failed. What was done can be undone.
+    Failed,
+}
+
+/// How many rounds a run that meets another one at the same stack reads and goes on.
+const ROUNDS: usize = 10;
+
+/// After so many rounds with one and the same plan it is not another run that is met.
+const SAME_PLANS: usize = 3;
+
+impl Deployment {
+    /// Reads what AWS has of `stack`, builds its code meanwhile, and plans. It may return while the code is still being built
+    /// (`When::Known`).
+    ///
+    /// # Errors
+    /// What keeps the plan from being made.
+    pub async fn plan(mut session: Session, stack: Stack, build: Build, options: Options) -> Result<Self, NoPlan> {
+        let (building, code) = start(build);
+        let aws = Arc::clone(session.aws());
+        let settings = async { Ok(account::read(&aws, &stack).await) };
+        let (live, account) = tokio::try_join!(session.read(read::search(&stack)), settings)?;
+        let (account, account_unread) = match account {
+            Ok(account) => (account, None),
+            Err(error) => (None, Some(error)),
+        };
+        let has_code = |live: &Live| {
+            live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.has_code())
+        };
+        let wait = options.when == When::Built || live.iter().any(has_code);
+        let wait = wait || tokio::time::timeout(HEAD_START, code.all()).await.is_ok();
+        let secrets = plan::secrets(&stack, &live);
+        let mut deployment = Self {
+            session,
+            stack,
+            live,
+            secrets,
+            plan: Plan::default(),
+            account_unread,
+            code,
+            _building: building,
+            options,
+            carried_out: Vec::new(),
+        };
+        deployment.make_plan(wait).await?;
+        account::check(&deployment.plan, account.as_ref(), &aws.scope().region)?;
+        Ok(deployment)
+    }
+
+    /// What makes the calls.
+    pub fn aws(&self) -> &Arc<Aws> {
+        self.session.aws()
+    }
+
+    /// Whether anything of the stack is there, so that this is an update.
+    pub fn is_update(&self) -> bool {
+        self.plan.steps.iter().any(|step| step.live.is_some())
+    }
+
+    /// Whether the plan puts this stack in the place of another.
+    pub fn replaces(&self) -> Option<Replaced> {
+        plan::replaced(&self.stack, &self.live, &self.plan)
+    }
+
+    /// How often the plan was made and carried out.
+    pub fn rounds(&self) -> usize {
+        self.carried_out.len()
+    }
+
+    /// Why there is no code, once that is known.
+    pub fn build_error(&self) -> Option<BuildError> {
+        self.code.error()
+    }
+
+    /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
+    pub async fn carry_out(&self, events: mpsc::UnboundedSender<Event>, stop: watch::Receiver<bool>) -> Outcome {
+        execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
+    }
+
+    /// What the plan has come to.
+    pub fn judge(&mut self, outcome: &Outcome, stopped: bool) -> End {
+        self.carried_out.push(self.plan.digest());
+        if self.options.may_plan_again
+            && !stopped
+            && let Some(end) = contested(outcome, &self.carried_out)
+        {
+            return end;
+        }
+        end(&self.plan, outcome)
+    }
+
+    /// Reads AWS again, and plans again.
+    ///
+    /// # Errors
+    /// What keeps the plan from being made.
+    pub async fn plan_again(&mut self) -> Result<(), NoPlan> {
+        self.live = self.session.read(read::search(&self.stack)).await?;
+        self.make_plan(true).await
+    }
+
+    /// The plan that takes back what the run did. A new reading decides and not what the run believes: an answer may have been
+    /// lost.
+    pub async fn way_back(&mut self, outcome: &Outcome) -> Undo {
+        let (did, known, before) = (&outcome.did, &outcome.known, &self.live);
+        let now = self.session.read(read::search(&self.stack)).await;
+        // Who may make a thing need not be let look at it.
+        let now = now.unwrap_or_else(|_| plan::believed(&self.plan, did, known, before));
+        plan::undo(&self.plan, did, known, before, &now)
+    }
+
+    /// Carries out `way_back`, the plan that takes back what the run did that ended with `outcome`.
+    pub async fn undo(
+        &self,
+        way_back: &Plan,
+        outcome: &Outcome,
+        events: mpsc::UnboundedSender<Event>,
+        stop: watch::Receiver<bool>,
+    ) -> Outcome {
+        let code = Code::ready(outcome.backups.clone());
+        execute::run(Arc::clone(self.session.aws()), way_back, code, events, stop).await
+    }
+
+    async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
+        let code = match with_code {
+            true => self.code.all().await?,
+            false => Arc::default(),
+        };
+        let options = plan::Options {
+            allow_data_loss: self.options.allow_data_loss.clone(),
+            code: code.iter().map(|(id, zip)| (id.clone(), zip.sha256.clone())).collect(),
+        };
+        let plan = plan::diff(&self.stack, &self.live, &options)
+            .map_err(|errors| NoPlan::Impossible { errors, secrets: self.secrets.clone() })?;
+        // Without AWS's delays an integration that was begun has ended before anything can be removed.
+        let drains = self.options.drain && self.session.aws().has_quotas();
+        self.plan = if drains { plan } else { plan.without_drain() };
+        Ok(())
+    }
+}
+
+/// What comes of a round in which another run was met, whose work is in what is there by now; `None` if none was met, or it
+/// ends as if none had been. `plans` are all that were carried out, the round's last.
+fn contested(outcome: &Outcome, plans: &[String]) -> Option<End> {
+    if outcome.did.adopted.is_empty() {
+        return None;
+    }
+    let is_last = plans.len() == ROUNDS;
+    match outcome.is_complete() && (is_last || circles(plans)) {
+        true => Some(End::InVain),
+        false => (!is_last).then_some(End::Contested),
+    }
+}
+
+/// What a plan that was carried out comes to where no other run was met.
+fn end(plan: &Plan, outcome: &Outcome) -> End {
+    if outcome.is_complete() {
+        return End::Up;
+    }
+    if outcome.failed.is_empty() {
+        return End::Stopped;
+    }
+    let makes = |step: &usize| plan.steps[*step].action != Action::Delete;
+    if outcome.failed.keys().any(makes) || outcome.not_started.iter().any(makes) {
+        return End::Failed;
+    }
+    End::NotRemoved
+}
+
+/// Whether the last rounds all had the same plan: what one of them makes, the next one does not see.
+fn circles(plans: &[String]) -> bool {
+    plans.len() >= SAME_PLANS && plans[plans.len() - SAME_PLANS..].windows(2).all(|two| two[0] == two[1])
+}
+
+/// Builds code; it is given up when the task is dropped.
+fn start(build: Build) -> (Task<()>, Code) {
+    let (built, code) = Code::pending();
+    let building = Task::spawn(async move {
+        let Build { code, target, options, progress } = build;
+        let artifacts = package::build(code, target, &options, |step| progress(step)).await;
+        let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
+        let zips = artifacts.map(|artifacts| artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect());
+        if let Err(error) = &zips
+            && let Some(said) = &error.compiler
+        {
+            progress(Progress::Warning(said.clone()));
+        }
+        // The progress is over before anybody hears of the code.
+        drop(progress);
+        let _ = built.send(Some(zips.map(Arc::new).map_err(BuildError::from)));
+    });
+    (building, code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::providers::ResourceError;
+
+    #[test]
+    fn a_run_circles_when_its_plan_does_not_change_any_more() {
+        let circles = |plans: &str| circles(&plans.chars().map(String::from).collect::<Vec<_>>());
+        for (plans, expected) in
+            [("", false), ("a", false), ("aa", false), ("aaa", true), ("baaa", true), ("aaab", false), ("abab", false)]
+        {
+            assert_eq!(circles(plans), expected, "{plans}");
+        }
+    }
+
+    /// A round of a plan of two steps, by what became of each: `d`one, `a`dopted, `f`ailed, `-` not started.
+    fn outcome(steps: &str) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (step, how) in steps.chars().enumerate() {
+            match how {
+                'f' => drop(outcome.failed.insert(step, ResourceError::Failed("no".to_owned()))),
+                '-' => drop(outcome.not_started.insert(step)),
+                _ => drop(outcome.done.insert(step)),
+            }
+            if how == 'a' {
+                outcome.did.adopted.insert(step);
+            }
+        }
+        outcome
+    }
+
+    #[test]
+    fn a_round_that_meets_another_run_goes_on_unless_that_is_in_vain() {
+        let contested =
+            |steps: &str, plans: &str| contested(&outcome(steps), &plans.chars().map(String::from).collect::<Vec<_>>());
+        for (steps, plans, expected) in [
+            ("dd", "a", None),
+            ("f-", "a", None),
+            ("ad", "a", Some(End::Contested)),
+            ("ad", "aa", Some(End::Contested)),
+            ("ad", "aaa", Some(End::InVain)),
+            ("af", "aaa", Some(End::Contested)),
+            ("ad", "abcdefghij", Some(End::InVain)),
+            ("af", "abcdefghij", None),
+        ] {
+            assert_eq!(contested(steps, plans), expected, "{steps} {plans}");
+        }
+    }
+
+    #[test]
+    fn what_a_round_comes_to_hangs_on_what_is_left_to_do() {
+        let live = Live::new(function::TYPE, "worker", serde_json::json!({}));
+        let steps = [Action::Create, Action::Delete].map(|action| plan::Step::on(&live, action));
+        let plan = Plan { steps: steps.to_vec(), ..Plan::default() };
+        for (steps, expected) in
+            [("dd", End::Up), ("d-", End::Stopped), ("df", End::NotRemoved), ("f-", End::Failed), ("-f", End::Failed)]
+        {
+            assert_eq!(end(&plan, &outcome(steps)), expected, "{steps}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! A project: its template, read and parsed once a run, what that describes, and the code that it names.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use time::Date;
+
+use crate::core::lint;
+use crate::core::stack::{self, Secrets, Stack};
+use crate::core::template::{self, Template};
+use crate::core::words::{self, Problem, ProblemKind, Scope, nearest};
+use crate::package::{self, Architecture, Code, PackageError, Source};
+
+/// The rules of warnings about functions' code, and what happens to those who do not keep them.
+pub const RULES: &[(&str, &str)] = &[
+    (
+        "code-outside",
+        "the code of a function lies outside of the template's repository, so others do not get it with that",
+    ),
+    ("code-with-credentials", "a file that looks like credentials is left out of the zip, and the code may miss it"),
+];
+
+/// A template's file, and the values of its parameters.
+#[derive(Debug)]
+pub struct Project {
+    path: PathBuf,
+    text: Vec<u8>,
+    /// Or what keeps it from being read as a template.
+    template: Result<Template, Vec<Problem>>,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Project {
+    /// Reads a template's file. What is wrong with the template shows when it is asked for something.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load(path: PathBuf, parameters: BTreeMap<String, String>) -> io::Result<Self> {
+        let text = read(&path)?;
+        Ok(Self::new(path, text, parameters))
+    }
+
+    fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
+        Self { template: template::parse(&text), path, text, parameters }
+    }
+
+    /// The stack that the template describes in `scope`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the template and its parameters, in the order of the text.
+    pub fn stack(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
+        stack::survey(self.template.clone()?, &self.parameters, scope).finish()
+    }
+
+    /// Whether the template is sound, as far as that can be told before it is known whose account it will be deployed to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it in every account.
+    pub fn check(&self, stack: &str, region: Option<&str>) -> Result<(), Vec<Problem>> {
+        let scope = Scope {
+            stack: stack.to_owned(),
+            account: "000000000000".to_owned(),
+            region: region.unwrap_or("us-east-1").to_owned(),
+            partition: "aws".to_owned(),
+        };
+        match self.stack(&scope) {
+            Err(problems) if !self.hangs_on_scope() => Err(problems),
+            _ => Ok(()),
+        }
+    }
+
+    /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text.
+    pub fn inspect(&self, today: Date) -> Vec<Problem> {
+        lint::inspect(self.template.clone(), &self.parameters, today, |stack| self.wrong_code(stack))
+    }
+
+    /// What is wrong with the code of functions, as far as it shows without building it.
+    fn wrong_code(&self, stack: &Stack) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for code in self.code(stack).unwrap_or_default() {
+            // What is missing has been reported.
+            if code.runtime.is_empty() || code.handler.is_empty() {
+                continue;
+            }
+            let resource = &stack.resources[&code.logical_id].path;
+            let properties = resource.key("Properties");
+            let place = properties.key("Code");
+            match self.reach(&code) {
+                Err(error) => {
+                    problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
+                    continue;
+                }
+                Ok(Some(warning)) => {
+                    problems.push(Problem { rule: Some("code-outside"), ..Problem::new(place, warning) })
+                }
+                Ok(None) => {}
+            }
+            if let Some(warning) = package::credentials_warning(&code) {
+                let problem = Problem::new(properties.key("Code"), warning);
+                problems.push(Problem { rule: Some("code-with-credentials"), ..problem });
+            }
+            match &code.source {
+                Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
+                _ => problems.extend(package::check(&code).err().map(|(property, error)| {
+                    let place = match property {
+                        "BuildMethod" => resource.key("Metadata").key(property),
+                        property => properties.key(property),
+                    };
+                    let problem = Problem::new(place, error.why);
+                    Problem { help: error.help, ..problem }
+                })),
+            }
+        }
+        problems
+    }
+
+    /// Where code lies: a warning where it is outside of the project.
+    fn reach(&self, code: &Code) -> Result<Option<String>, PackageError> {
+        let Ok(folder) = self.folder() else { return Ok(None) };
+        Ok(match package::locate(&folder, code, std::env::home_dir().as_deref())? {
+            package::CodeLocation::Inside => None,
+            package::CodeLocation::Outside(warning) => Some(warning),
+        })
+    }
+
+    /// That there is no code at `code`.
+    fn missing(&self, code: &Path, place: words::Path) -> Problem {
+        let below = self.folder().ok().and_then(|folder| Some(code.strip_prefix(folder).ok()?.to_owned()));
+        let shown = below.map_or(code.to_owned(), |below| self.path.with_file_name(below));
+        let problem = Problem::new(place, format!("there is no {}", shown.display())).kind(ProblemKind::BadReference);
+        let names = names_beside(code);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let given = code.file_name().unwrap_or_default().to_string_lossy();
+        match nearest(&given, &names) {
+            Some(name) => problem.help(format!("did you mean \"{name}\"?")),
+            None => problem.help("code is looked for beside the template"),
+        }
+    }
+
+    /// What must not be shown, as far as the template alone tells.
+    pub fn secrets(&self) -> Secrets {
+        let template = self.template.as_ref();
+        template.map(|template| stack::secrets(template, &self.parameters)).unwrap_or_default()
+    }
+
+    /// Whether the value of a parameter may be shown: one of the template's that it does not hide.
+    pub fn may_show(&self, parameter: &str) -> bool {
+        let declared = self.template.as_ref().ok().and_then(|template| template.parameters.get(parameter));
+        declared.is_some_and(|parameter| !parameter.no_echo)
+    }
+
+    /// How many warnings `validate` has on the day `today`.
+    pub fn warnings(&self, today: Date) -> usize {
+        self.inspect(today).iter().filter(|problem| problem.rule.is_some()).count()
+    }
+
+    /// The template's file, as the user named it.
+    pub fn file(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The template's text, as far as it is text.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.text)
+    }
+
+    /// Whether what is wrong in one account and region may be right in another.
+    fn hangs_on_scope(&self) -> bool {
+        let text = self.text();
+        ["FindInMap", "Conditions"].iter().any(|word| text.contains(word))
+            && ["AWS::AccountId", "AWS::Region", "AWS::Partition"].iter().any(|word| text.contains(word))
+    }
+
+    /// The folder that the template is in.
+    fn folder(&self) -> io::Result<PathBuf> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::path::absolute(folder.unwrap_or(Path::new(".")))
+    }
+
+    /// The code that the stack's functions come from.
+    ///
+    /// # Errors
+    /// When the template's folder cannot be told.
+    pub fn code(&self, stack: &Stack) -> io::Result<Vec<Code>> {
+        let folder = self.folder()?;
+        let resources = stack.resources.values();
+        Ok(resources
+            .filter_map(|resource| {
+                let text = |name: &str| resource.properties[name].as_str().unwrap_or_default().to_owned();
+                let architecture = match resource.properties["Architectures"][0].as_str() {
+                    Some("arm64") => Architecture::Arm64,
+                    _ => Architecture::X86_64,
+                };
+                let source = match resource.code.as_ref()? {
+                    stack::Code::Local(path) => Source::Path(folder.join(path)),
+                    stack::Code::Inline(text) => Source::Inline(text.clone()),
+                };
+                Some(Code {
+                    logical_id: resource.logical_id.clone(),
+                    source,
+                    runtime: text("Runtime"),
+                    handler: text("Handler"),
+                    layers: resource.properties["Layers"].as_array().is_some_and(|layers| !layers.is_empty()),
+                    architecture,
+                    binary: resource.binary.clone(),
+                    build: resource.build.clone(),
+                    template: folder.clone(),
+                })
+            })
+            .collect())
+    }
+
+    /// Warnings about code that lies outside of the project, each with the functions that it is about.
+    ///
+    /// # Errors
+    /// When a folder cannot be one function's code.
+    pub fn outside<'a>(&self, code: &'a [Code]) -> Result<BTreeMap<String, Vec<&'a str>>, PackageError> {
+        let mut outside: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for code in code {
+            let warning = self.reach(code).map_err(|mut error| {
+                error.functions = vec![code.logical_id.clone()];
+                error
+            })?;
+            warning.into_iter().for_each(|warning| outside.entry(warning).or_default().push(&code.logical_id));
+        }
+        Ok(outside)
+    }
+}
+
+/// What a file has, or just too much of it: it may have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(template::LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The names of what is in the folder that `path` leads into.
+fn names_beside(path: &Path) -> Vec<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(text: &str) -> Project {
+        let parameters = [("Word".to_owned(), "given".to_owned())].into();
+        Project::new(PathBuf::from("app/template.yaml"), text.as_bytes().to_vec(), parameters)
+    }
+
+    fn scope(account: &str) -> Scope {
+        Scope {
+            stack: "chat".to_owned(),
+            account: account.to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        }
+    }
+
+    const SERVERLESS: &str = "
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Word: {Type: String}, Secret: {Type: String, NoEcho: true, Default: s3cret}}
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {Runtime: nodejs22.x, Handler: index.handler, CodeUri: hello, Description: !Ref Word}
+";
+
+    #[test]
+    fn a_template_is_expanded_and_resolved_with_its_parameters_in_a_scope() {
+        let project = project(SERVERLESS);
+        let stack = project.stack(&scope("123456789012")).unwrap();
+        assert_eq!(stack.resources["Hello"].properties["Description"], "given");
+        let role = stack.resources["Hello"].properties["Role"].as_str().unwrap();
+        assert!(role.starts_with("arn:aws:iam::123456789012:role/chat-HelloRole-"), "{role}");
+        // The same parsed template, for another account.
+        let other = project.stack(&scope("210987654321")).unwrap();
+        assert_ne!(stack.resources["HelloRole"].name, other.resources["HelloRole"].name);
+    }
+
+    #[test]
+    fn a_functions_code_is_beside_the_template() {
+        let project = project(SERVERLESS);
+        let code = project.code(&project.stack(&scope("123456789012")).unwrap()).unwrap();
+        let [code] = code.as_slice() else { panic!("{code:?}") };
+        let folder = std::path::absolute("app").unwrap();
+        assert!(matches!(&code.source, Source::Path(path) if *path == folder.join("hello")), "{code:?}");
+        assert_eq!((code.logical_id.as_str(), code.runtime.as_str()), ("Hello", "nodejs22.x"));
+        assert_eq!(code.template, folder);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_in_the_order_of_the_text() {
+        let text = "
+Parameters: {Word: {Type: String}}
+Resources:
+  One: {Type: AWS::DynamoDB::Tabel}
+  Two: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: !GetAtt Nothing.Arn}}
+";
+        let problems = project(text).stack(&scope("123456789012")).unwrap_err();
+        let paths: Vec<String> = problems.iter().map(|problem| problem.path.to_string()).collect();
+        assert_eq!(paths.len(), 2, "{problems:?}");
+        assert!(paths[0].contains("One") && paths[1].contains("Two"), "{paths:?}");
+        assert_eq!(project("Resources: [").stack(&scope("123456789012")).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn what_may_be_right_in_another_account_is_not_refused_before_it_is_known() {
+        let text = |account: &str| {
+            format!(
+                "
+Parameters: {{Word: {{Type: String}}}}
+Mappings: {{Accounts: {{\"123456789012\": {{Name: chat}}}}}}
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: !FindInMap [Accounts, {account}, Name]
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{{AttributeName: id, AttributeType: S}}]
+      KeySchema: [{{AttributeName: id, KeyType: HASH}}]
+"
+            )
+        };
+        let hangs = project(&text("!Ref AWS::AccountId"));
+        assert_eq!(hangs.check("chat", None), Ok(()));
+        assert!(hangs.stack(&scope("210987654321")).is_err());
+        assert!(hangs.stack(&scope("123456789012")).is_ok());
+        assert!(project(&text("\"210987654321\"")).check("chat", None).is_err());
+    }
+
+    #[test]
+    fn a_parameter_may_be_shown_unless_the_template_hides_it() {
+        let project = project(SERVERLESS);
+        assert!(project.may_show("Word"));
+        assert!(!project.may_show("Secret"));
+        assert!(!project.may_show("Unknown"));
+        assert_eq!(project.secrets().mask("it is s3cret"), "it is ****");
+    }
+}

@@ -1,0 +1,88 @@
+//! A stack in AWS for the time of a run: who calls, and what is there.
+
+use std::panic;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::read::{self, ReadError};
+use crate::aws::client::{Aws, ConnectError};
+use crate::aws::providers::{Search, Sought};
+use crate::core::types::Live;
+use crate::core::words::Scope;
+
+/// A stack in AWS, which is being read.
+#[derive(Debug)]
+pub struct Session {
+    aws: Arc<Aws>,
+    /// The first reading, which began before it was known whose account it is and what to look for. That is told to it
+    /// while it goes on, so it is the one thing that is set from outside of a task.
+    reading: Option<(Arc<Sought>, Task<Result<Vec<Live>, ReadError>>)>,
+}
+
+impl Session {
+    /// Begins to read what AWS has. Everything is listed before it is even known whose account it is.
+    pub fn begin(aws: Arc<Aws>) -> Self {
+        let sought = Arc::new(Sought::new());
+        let reading = Task::spawn({
+            let (aws, sought) = (Arc::clone(&aws), Arc::clone(&sought));
+            async move { read::read(&aws, &sought).await }
+        });
+        Self { aws, reading: Some((sought, reading)) }
+    }
+
+    /// What makes the calls.
+    pub fn aws(&self) -> &Arc<Aws> {
+        &self.aws
+    }
+
+    /// Asks who is calling. It says more than a reading does when nobody answers, so it comes first.
+    ///
+    /// # Errors
+    /// No credentials, or an endpoint that does not answer.
+    pub async fn identify(&self) -> Result<&Scope, ConnectError> {
+        self.aws.identify().await
+    }
+
+    /// What AWS has: for the first time the reading that has begun, else a new one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read(&mut self, search: Search) -> Result<Vec<Live>, ReadError> {
+        match self.reading.take() {
+            Some((sought, reading)) => {
+                let _ = sought.set(search);
+                reading.end().await
+            }
+            None => read::read(&self.aws, &Sought::from(search)).await,
+        }
+    }
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+pub(super) struct Task<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Task<T> {
+    pub(super) fn spawn(task: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+
+    /// Waits for it.
+    pub(super) async fn end(mut self) -> T {
+        match (&mut self.0).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(reason) => panic::resume_unwind(reason),
+                // Only the runtime's end ends it before its owner does.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
