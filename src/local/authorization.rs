@@ -1,14 +1,14 @@
 //! Whether a call to the local cloud is allowed.
 //!
-//! Every service says for each of its operations what permissions it needs (`wire::Service::needs`), after AWS's Service
-//! Authorization Reference; `iam::Iam` holds them against the policies of the caller.
+//! The row of an operation says what permissions it needs (`protocol::service::Permissions`), after AWS's Service
+//! Authorization Reference; `iam::Iam` checks them against the policies of the caller.
 
 use super::wire::{ApiError, Request};
 use crate::core::iam::need::Need;
 
 /// Decides on calls.
 pub trait Authorizer: Send + Sync {
-    /// Decides on a call to `service` (its name behind the port) that needs all of `needs`.
+    /// Decides on a call to `service` that needs all of `needs`.
     ///
     /// # Errors
     /// The service's refusal.

@@ -21,9 +21,11 @@ use super::iam::Iam;
 use super::lambda::Lambda;
 use super::logs::Logs;
 use super::ports::{Apis, Roles, SdkInstaller};
+use super::protocol::operation::Operation;
+use super::protocol::service::{AnyService, Service};
 use super::server::WebSockets;
 use super::sts::Sts;
-use super::wire::{Request, Response, Service};
+use super::wire::{Request, Response};
 
 /// How long closing all sockets may take, with the `$disconnect` route of each.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,9 +33,25 @@ const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long ending all execution environments may take.
 const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The operations of all services.
+pub fn operations() -> Vec<&'static Operation> {
+    fn of<S: Service>() -> impl Iterator<Item = &'static Operation> {
+        S::OPERATIONS.iter().map(|row| &row.operation)
+    }
+    of::<ApiGateway>()
+        .chain(of::<CloudFormation>())
+        .chain(of::<DynamoDb>())
+        .chain(of::<Management>())
+        .chain(of::<Iam>())
+        .chain(of::<Lambda>())
+        .chain(of::<Logs>())
+        .chain(of::<Sts>())
+        .collect()
+}
+
 /// All services, open.
 pub struct Cloud {
-    services: Vec<Arc<dyn Service>>,
+    services: Vec<Arc<dyn AnyService>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
     roles: Arc<dyn Roles>,
@@ -54,7 +72,7 @@ impl Cloud {
         lambda.set_apis(apis);
         lambda.set_sdk_installer(sdk);
         let authorizer = context.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
-        let services: Vec<Arc<dyn Service>> = vec![
+        let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             CloudFormation::open(context)?,
             DynamoDb::open(context)?,
@@ -68,7 +86,7 @@ impl Cloud {
     }
 
     /// All services, for the router.
-    pub fn services(&self) -> Vec<Arc<dyn Service>> {
+    pub fn services(&self) -> Vec<Arc<dyn AnyService>> {
         self.services.clone()
     }
 
@@ -109,5 +127,69 @@ impl WebSockets for Gateway {
 
     fn without_upgrade(&self, request: &Request) -> Option<Response> {
         self.0.without_upgrade(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::protocol::service::Permissions;
+
+    /// The path without the names of its ids: two operations with one shape cannot be told apart.
+    fn shape(path: &str) -> String {
+        let shown = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
+        path.split('/').map(shown).collect::<Vec<_>>().join("/")
+    }
+
+    #[test]
+    fn every_operation_can_be_reached_by_its_name_or_path() {
+        let operations = operations();
+        for (index, operation) in operations.iter().enumerate() {
+            let Operation { service, name, method, path, body_limit, .. } = **operation;
+            for other in operations[..index].iter().filter(|other| other.service == service) {
+                assert_ne!(other.name, name, "{service}");
+                let same = other.method == method && shape(other.path) == shape(path);
+                assert!(path == "/" || !same, "{service}: {name} is hidden by {}", other.name);
+            }
+            assert!(["DELETE", "GET", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
+            assert!(body_limit > 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn operations_that_change_something_are_marked_and_not_sent_by_get() {
+        const READING: [&str; 9] =
+            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "TransactGet"];
+        for operation in operations() {
+            let Operation { service, name, method, .. } = *operation;
+            let reads = READING.iter().any(|verb| name.starts_with(verb));
+            // Credentials and a file are handed out.
+            let handed_out = ["AssumeRole", "DownloadFunctionCode"].contains(&name);
+            assert_eq!(operation.changes(), !reads && !handed_out, "{service}.{name}");
+            assert!(!operation.changes() || method != "GET", "{service}.{name}");
+        }
+    }
+
+    #[test]
+    fn an_operation_without_permissions_says_why() {
+        fn check<S: Service>(free: &[&str]) {
+            let rows = S::OPERATIONS.iter().filter_map(|row| match row.permissions {
+                Permissions::None(why) => Some((row.operation.name, why)),
+                Permissions::Needs(_) | Permissions::NeedsByState(_) => None,
+            });
+            let found: Vec<&str> =
+                rows.inspect(|(name, why)| assert!(!why.is_empty(), "{name}")).map(|row| row.0).collect();
+            assert_eq!(found, free, "{}", S::NAME);
+        }
+        check::<ApiGateway>(&[]);
+        check::<CloudFormation>(&[]);
+        check::<DynamoDb>(&["GetRecords"]);
+        check::<Management>(&[]);
+        check::<Iam>(&[]);
+        check::<Lambda>(&["DownloadFunctionCode"]);
+        check::<Logs>(&[]);
+        check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
+        let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
+        assert_eq!(presigned.iter().map(|operation| operation.name).collect::<Vec<_>>(), ["DownloadFunctionCode"]);
     }
 }

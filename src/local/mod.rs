@@ -31,6 +31,7 @@ pub mod lambda;
 pub mod logs;
 pub mod ports;
 pub mod process;
+pub mod protocol;
 pub mod query;
 pub mod router;
 pub mod serve;

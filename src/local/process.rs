@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::access::AccessKey;
 use super::call_log::rotate;
+use super::cloud;
 use super::conditions::Conditions;
 use super::data_part::DataPart;
 use super::server::{Health, TOKEN};
@@ -170,7 +171,7 @@ pub struct ConditionsFile {
 /// # Errors
 /// When it cannot be read or is not one.
 pub fn conditions_file(path: &Path) -> Result<(ConditionsFile, Conditions), ProcessError> {
-    let conditions = Conditions::read(path).map_err(ProcessError::Conditions)?;
+    let conditions = Conditions::read(path, &cloud::operations()).map_err(ProcessError::Conditions)?;
     let cannot = |source| ProcessError::Io { doing: format!("read {}", path.display()), source };
     let sha256 = hex::encode(Sha256::digest(fs::read(path).map_err(cannot)?));
     Ok((ConditionsFile { path: path.canonicalize().map_err(cannot)?, sha256 }, conditions))

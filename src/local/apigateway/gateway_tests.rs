@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,7 @@ use super::management::Management;
 use super::*;
 use crate::local::conditions::{Conditions, lock};
 use crate::local::ports::{Invoked, LogEvent};
+use crate::local::protocol::service::AnyService;
 use crate::local::store::Store;
 use crate::local::wire::Caller;
 
@@ -165,7 +167,7 @@ impl Cloud {
 
     async fn control(&self, method: &str, path: &str, body: Value) -> Value {
         let request = request(method, &format!("/v2/{path}"), body.to_string().into());
-        let response = self.gateway.call("", request).await.unwrap();
+        let response = self.gateway.call(self.gateway.prepare(request).unwrap()).await.unwrap();
         serde_json::from_slice(&response.body).unwrap_or_default()
     }
 
@@ -173,8 +175,7 @@ impl Cloud {
     async fn manage(&self, method: &str, stage: &str, id: &str, body: impl Into<Bytes>) -> (u16, Value) {
         let path = format!("/{stage}/@connections/{}", id.replace('=', "%3D"));
         let request = request(method, &path, body.into());
-        let operation = self.management.operation(&request).unwrap();
-        match self.management.call(operation, request).await {
+        match self.management.call(self.management.prepare(request).unwrap()).await {
             Ok(response) => (response.status.as_u16(), serde_json::from_slice(&response.body).unwrap_or_default()),
             Err(error) => (error.status, json!(error.code)),
         }
@@ -466,7 +467,7 @@ fn connections_requires_signed_calls() {
         ApiGateway::open_with(&context, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
     );
     let mut unsigned = request("POST", "/prod/@connections/AAAAAAAAAAAAAAA=", Bytes::new());
-    assert_eq!(management.operation(&unsigned), Ok("PostToConnection"));
+    assert_eq!(management.operation(&unsigned).unwrap().name, "PostToConnection");
     unsigned.caller.access_key = None;
     let refused = management.operation(&unsigned).unwrap_err();
     assert_eq!((refused.status, refused.message.as_str()), (403, "Missing Authentication Token"));
@@ -663,7 +664,8 @@ async fn access_logs_need_a_request_id_and_a_group() {
     ] {
         let body = json!({ "accessLogSettings": { "destinationArn": arn, "format": format } });
         let path = format!("/v2/{}", cloud.below("stages/prod"));
-        let answer = cloud.gateway.call("", request("PATCH", &path, body.to_string().into())).await;
+        let call = cloud.gateway.prepare(request("PATCH", &path, body.to_string().into())).unwrap();
+        let answer = cloud.gateway.call(call).await;
         assert_eq!(
             answer.map_err(|error| error.status).map(|_| ()),
             if taken { Ok(()) } else { Err(400) },

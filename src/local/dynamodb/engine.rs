@@ -10,9 +10,6 @@ pub const REGION: &str = dynoxide::streams::LOCAL_REGION;
 
 macro_rules! operations {
     ($($name:literal => $method:ident,)*) => {
-        /// All operations of the engine.
-        pub const OPERATIONS: &[&str] = &[$($name),*];
-
         /// Runs an operation and returns the body of its answer. Blocks on SQLite.
         ///
         /// # Errors

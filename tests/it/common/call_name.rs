@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use wschat::local::call_log::is_mutating;
+use wschat::local::cloud;
 use wschat::local::router::scope;
 
 /// `apigatewayv2.CreateRoute ping 1`: the service, the operation, the resource, and the number among calls of this name.
@@ -22,7 +22,9 @@ pub struct Name {
 
 impl Name {
     pub fn mutating(&self) -> bool {
-        is_mutating(&self.operation)
+        let operations = cloud::operations();
+        let found = operations.iter().find(|one| one.service == self.service && one.name == self.operation);
+        found.is_none_or(|operation| operation.changes())
     }
 }
 
