@@ -14,7 +14,8 @@ use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::core::words::naming::check_stack;
 use crate::deploy::read;
-use crate::local::{lambda, process};
+use crate::local::daemon::process;
+use crate::local::lambda;
 use crate::ui::Ui;
 
 /// Which stack, and where.

@@ -9,9 +9,9 @@ use super::context::CloudContext;
 use super::protocol::operation::Effect::Reads;
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{Call, Row, Service};
-use super::query::{Query, Xml, answer};
-use super::wire::{ApiError, Protocol, Response};
 use crate::core::iam::need::Need;
+use crate::local::protocol::query::{Query, Xml, answer};
+use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
 
@@ -85,7 +85,7 @@ fn unknown_stack(name: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::query::testing::call;
+    use crate::local::protocol::query::testing::call;
 
     #[tokio::test]
     async fn there_are_no_stacks() {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::clock::{iso8601, now_millis};
 use super::context::{ACCOUNT, CloudContext};
 use super::iam::{Iam, temporary_credentials};
-use super::ports::Credentials;
 use super::protocol::operation::Effect::Reads;
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{Call, Permissions, Row, Service};
-use super::query::{Query, Xml, answer};
-use super::wire::{ApiError, Protocol, Response};
 use crate::core::iam::need::Need;
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::context::ports::Credentials;
+use crate::local::protocol::query::{Query, Xml, answer};
+use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
@@ -126,9 +126,9 @@ fn written(credentials: &Credentials, seconds: u32) -> Xml {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::ports::Roles;
-    use crate::local::query::testing::{call, texts};
-    use crate::local::store::Store;
+    use crate::local::context::ports::Roles;
+    use crate::local::context::store::Store;
+    use crate::local::protocol::query::testing::{call, texts};
 
     fn open(folder: &tempfile::TempDir) -> (Arc<Iam>, Arc<Sts>) {
         let context = CloudContext {

@@ -19,11 +19,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::management::Management;
 use super::*;
-use crate::local::conditions::{Conditions, lock};
-use crate::local::ports::{Invoked, LogEvent};
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::{Invoked, LogEvent};
+use crate::local::context::store::Store;
+use crate::local::lock::lock;
 use crate::local::protocol::service::AnyService;
-use crate::local::store::Store;
-use crate::local::wire::Caller;
+use crate::local::protocol::wire::Caller;
 
 mod rfc6455;
 

@@ -20,7 +20,7 @@ use crate::local::context::CloudContext;
 use crate::local::protocol::operation::Effect;
 use crate::local::protocol::service::Permissions::NeedsByState;
 use crate::local::protocol::service::{Call, Found, Row, Service, by_path};
-use crate::local::wire::{ApiError, Protocol, Request, Response};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 /// Every operation's path, below the API's stage.
 const PATH: &str = "/@connections/{connectionId}";

@@ -47,9 +47,9 @@ use self::connection::{Connections, Limits};
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
-use super::ports::{Apis, Functions, LogSink};
-use super::store::PersistedState;
-use super::wire::{ApiError, Request};
+use crate::local::context::ports::{Apis, Functions, LogSink};
+use crate::local::context::store::PersistedState;
+use crate::local::protocol::wire::{ApiError, Request};
 
 /// The name of the state's file in the store, and of the service.
 const NAME: &str = "apigatewayv2";

@@ -11,7 +11,7 @@ use super::{
 use crate::local::protocol::operation::Effect;
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{Call, Permissions, Row, Service};
-use crate::local::wire::{ApiError, Protocol, Response};
+use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 /// The function that runs an operation.
 #[derive(Clone, Copy)]

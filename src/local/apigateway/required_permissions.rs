@@ -59,7 +59,7 @@ fn arn(call: &Call, path: &str) -> String {
 mod tests {
     use super::super::ApiGateway;
     use crate::local::protocol::service::testing::needs;
-    use crate::local::wire::Request;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];

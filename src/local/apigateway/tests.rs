@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::gateway_tests::Lines;
 use super::*;
-use crate::local::conditions::Conditions;
-use crate::local::ports::Invoked;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::Invoked;
+use crate::local::context::store::Store;
 use crate::local::protocol::service::AnyService;
-use crate::local::store::Store;
-use crate::local::wire::Caller;
+use crate::local::protocol::wire::Caller;
 
 /// A fake Lambda in which every function except `missing` exists.
 struct NoFunctions;

@@ -3,7 +3,7 @@
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Map, Value};
 
-use super::super::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// The region in the ARNs that the engine returns.
 pub const REGION: &str = dynoxide::streams::LOCAL_REGION;

@@ -23,9 +23,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::conditions::lock;
 use super::context::CloudContext;
-use super::wire::ApiError;
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 use region::Region;
 
 /// How often expired items are deleted; AWS does so within a few days.

@@ -10,7 +10,7 @@ use super::{DynamoDb, engine};
 use crate::local::protocol::operation::Effect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Call, Permissions, Service};
-use crate::local::wire::{ApiError, Protocol, Request, Response};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 const OF_ITERATOR: Permissions<DynamoDb> =
     Permissions::None("the request does not name the stream; the permission was checked when its iterator was created");

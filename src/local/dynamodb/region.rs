@@ -11,14 +11,14 @@ use dynoxide::actions::get_shard_iterator::decode_shard_iterator;
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
 
-use super::super::clock::now_millis;
-use super::super::conditions::lock;
 use super::super::context::CloudContext;
-use super::super::store::{Store, damaged};
-use super::super::wire::{ApiError, Response};
 use super::engine::{self, Unusable, fault, internal, invalid, malformed};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
+use crate::local::context::clock::now_millis;
+use crate::local::context::store::{Store, damaged};
+use crate::local::lock::lock;
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// How long a table stays `UPDATING` and its time to live `ENABLING`; on AWS seconds to an hour, without documented limits.
 const UPDATE_DURATION: Duration = Duration::from_millis(20);

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::local::protocol::service::Service;
     use crate::local::protocol::service::testing::needs;
-    use crate::local::wire::Request;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];

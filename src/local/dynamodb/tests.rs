@@ -3,10 +3,10 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::local::conditions::Conditions;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::store::Store;
 use crate::local::protocol::service::{AnyService, Service};
-use crate::local::store::Store;
-use crate::local::wire::{Caller, Request};
+use crate::local::protocol::wire::{Caller, Request};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -411,7 +411,7 @@ async fn a_sweep_deletes_what_is_expired() {
     create(&db, "chat", json!({})).await;
     let enabled = json!({ "Enabled": true, "AttributeName": "ttl" });
     call(&db, "UpdateTimeToLive", json!({ "TableName": "chat", "TimeToLiveSpecification": enabled })).await.unwrap();
-    let now = crate::local::clock::now_millis() / 1000;
+    let now = crate::local::context::clock::now_millis() / 1000;
     for (id, expires) in [("old", now - 60), ("new", now + 3600)] {
         let item = json!({ "id": { "S": id }, "ttl": { "N": expires.to_string() } });
         call(&db, "PutItem", json!({ "TableName": "chat", "Item": item })).await.unwrap();

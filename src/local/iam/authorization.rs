@@ -1,12 +1,12 @@
 //! Calls checked against the policies of the caller.
 
-use super::super::authorization::Authorizer;
 use super::super::context::{ACCOUNT, CloudContext};
-use super::super::wire::{ApiError, Request};
 use super::{Iam, Role, State};
 use crate::core::iam::evaluate::{Verdict, verdict};
 use crate::core::iam::managed;
 use crate::core::iam::need::Need;
+use crate::local::context::ports::Authorizer;
+use crate::local::protocol::wire::{ApiError, Request};
 
 impl Authorizer for Iam {
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError> {
@@ -84,10 +84,10 @@ pub mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
-    use crate::local::ports::Roles;
-    use crate::local::query::testing::call;
-    use crate::local::store::Store;
-    use crate::local::wire::Caller;
+    use crate::local::context::ports::Roles;
+    use crate::local::context::store::Store;
+    use crate::local::protocol::query::testing::call;
+    use crate::local::protocol::wire::Caller;
 
     const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 

@@ -22,14 +22,14 @@ use std::sync::{Arc, Mutex};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{iso8601, now_millis};
-use super::conditions::lock;
 use super::context::{ACCOUNT, CloudContext};
-use super::ports::{Credentials, Roles};
-use super::query::{Query, Xml};
-use super::store::PersistedState;
-use super::wire::{ApiError, Caller};
 use crate::core::iam::document::{trusts_principal, trusts_service};
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::context::ports::{Credentials, Roles};
+use crate::local::context::store::PersistedState;
+use crate::local::lock::lock;
+use crate::local::protocol::query::{Query, Xml};
+use crate::local::protocol::wire::{ApiError, Caller};
 
 /// How many issued credentials are stored; the oldest are removed first.
 const MAX_SESSIONS: usize = 1000;

@@ -7,10 +7,10 @@ use super::required_permissions::{
 };
 use super::{Answer, Iam, State, get_user, policies, roles, versions};
 use crate::local::protocol::operation::Effect;
+use crate::local::protocol::query::{Query, answer};
 use crate::local::protocol::service::Permissions::{Needs, NeedsByState};
 use crate::local::protocol::service::{Call, Permissions, Row, Service};
-use crate::local::query::{Query, answer};
-use crate::local::wire::{ApiError, Protocol, Response};
+use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 

@@ -3,8 +3,8 @@
 use super::{Iam, Role};
 use crate::core::iam::need::{Need, creation};
 use crate::local::context::CloudContext;
+use crate::local::protocol::query::Query;
 use crate::local::protocol::service::Call;
-use crate::local::query::Query;
 
 /// The operation on a resource.
 fn operation_on(call: &Call, resource: impl Into<String>) -> Need {
@@ -93,7 +93,7 @@ mod tests {
     use super::super::authorization::tests::{create_role, open};
     use super::*;
     use crate::local::protocol::service::AnyService;
-    use crate::local::wire::Request;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];

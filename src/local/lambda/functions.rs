@@ -17,7 +17,7 @@ use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
 use crate::local::protocol::service::Call;
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::wire::{ApiError, Request, Response};
 use crate::machine::interpreter::Language;
 
 /// The service that must be able to assume a function's role.

@@ -13,9 +13,9 @@ use super::error::{self, constraint};
 use super::name::Reference;
 use super::spec::{EnvironmentSpec, InvokeRequest};
 use super::state::{Alias, now};
-use crate::local::ports::Invoked;
+use crate::local::context::ports::Invoked;
 use crate::local::protocol::service::Call;
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The largest payloads in bytes: 6 MB for synchronous invocations, 1 MB for asynchronous ones (Lambda quotas).
 const MAX_PAYLOAD: usize = 6 * 1024 * 1024;

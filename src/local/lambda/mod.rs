@@ -59,8 +59,8 @@ use self::packages::Packages;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
-use super::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
-use super::wire::ApiError;
+use crate::local::context::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
+use crate::local::protocol::wire::ApiError;
 
 /// How often unused code is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use super::error;
 use crate::local::context::{ACCOUNT, CloudContext};
 use crate::local::protocol::service::Call;
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// The qualifier of the mutable version.
 pub const LATEST: &str = "$LATEST";

@@ -9,7 +9,7 @@ use crate::local::protocol::operation::Effect::{Changes, Reads};
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Call, Permissions, Service};
-use crate::local::wire::{ApiError, Protocol, Request, Response};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 type Answer = Result<Response, ApiError>;
 

@@ -11,7 +11,7 @@ use super::name::{FunctionId, LATEST, Reference};
 use super::policy::Permission;
 use super::state::{Function, State, Version};
 use crate::local::protocol::service::Call;
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The concurrency that must remain for functions without a reservation (Lambda quotas).
 const MIN_UNRESERVED: u32 = 100;

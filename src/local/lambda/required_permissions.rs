@@ -86,7 +86,7 @@ pub fn configuring(call: &Call) -> Vec<Need> {
 mod tests {
     use super::super::Lambda;
     use crate::local::protocol::service::testing::needs;
-    use crate::local::wire::Request;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -127,7 +127,7 @@ mod tests {
         ];
         for (method, uri, body, expected) in cases {
             let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-            let query = crate::local::router::decode_query(query.as_bytes());
+            let query = crate::local::server::router::decode_query(query.as_bytes());
             let request = Request { query, ..Request::in_test(method, path, body) };
             let needs = needs::<Lambda>(request);
             let pairs: Vec<_> = needs.iter().map(|(action, resource)| (action.as_str(), resource.as_str())).collect();

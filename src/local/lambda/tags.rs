@@ -9,7 +9,7 @@ use super::Lambda;
 use super::error;
 use super::name::{FunctionId, Reference};
 use crate::local::protocol::service::Call;
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::wire::{ApiError, Request, Response};
 
 /// How many tags a resource can have (Lambda developer guide, tags).
 const MAX_TAGS: usize = 50;

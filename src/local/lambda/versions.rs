@@ -13,7 +13,7 @@ use super::functions::page;
 use super::name::{FunctionId, LATEST};
 use super::state::{Alias, Deployment, Function, Version};
 use crate::local::protocol::service::Call;
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The longest description of a version or an alias, in characters (service model).
 const MAX_DESCRIPTION: usize = 256;

@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::clock::now_millis;
-use super::conditions::lock;
 use super::context::CloudContext;
-use super::ports::{LogEvent, LogSink};
-use super::store::{PersistedState, Store};
-use super::wire::ApiError;
+use crate::local::context::clock::now_millis;
+use crate::local::context::ports::{LogEvent, LogSink};
+use crate::local::context::store::{PersistedState, Store};
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 use journal::Journal;
 
 /// The folder of the groups' journals in the store.

@@ -9,7 +9,7 @@ use super::{Answer, Input, LogStore, Logs, events, groups, unavailable};
 use crate::local::protocol::operation::Effect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Call, Service};
-use crate::local::wire::{ApiError, Protocol, Request, Response};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 type Row = service::Row<Logs>;
 

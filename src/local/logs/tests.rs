@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::local::protocol::service::{AnyService, Service};
-use crate::local::wire::{Caller, Request};
+use crate::local::protocol::wire::{Caller, Request};
 
 fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
     let context = CloudContext {

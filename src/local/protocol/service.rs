@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::super::query::Query;
-use super::super::wire::{ApiError, Protocol, Request, Response};
 use super::operation::{Effect, MAX_BODY, Operation};
+use super::query::Query;
+use super::wire::{ApiError, Protocol, Request, Response};
 use crate::core::iam::need::Need;
 
 /// A row of a service's table.
@@ -233,7 +233,7 @@ impl<S: Service> AnyService for S {
 }
 
 #[cfg(test)]
-pub(in crate::local) mod testing {
+pub mod testing {
     //! Calls and their permissions, for the tests of services.
 
     use super::*;

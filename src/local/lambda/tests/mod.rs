@@ -18,12 +18,13 @@ use zip::write::SimpleFileOptions;
 
 use super::Lambda;
 use super::execution::ExecutionTimings;
-use crate::local::conditions::{Conditions, lock};
 use crate::local::context::CloudContext;
-use crate::local::ports::{Credentials, LogEvent, LogSink, Roles};
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::{Credentials, LogEvent, LogSink, Roles};
+use crate::local::context::store::Store;
+use crate::local::lock::lock;
 use crate::local::protocol::service::AnyService;
-use crate::local::store::Store;
-use crate::local::wire::{ApiError, Caller, Request, Response};
+use crate::local::protocol::wire::{ApiError, Caller, Request, Response};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/chat";
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:chat";

@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
-use super::header_case::HeaderCase;
-use super::protocol::operation::{Effect, Operation};
 use super::router::{Entry, Router, decode_query, scope};
-use super::wire::{Caller, Request, Response};
+use crate::local::protocol::header_case::HeaderCase;
+use crate::local::protocol::operation::{Effect, Operation};
+use crate::local::protocol::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;

@@ -12,10 +12,11 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::protocol::operation::Operation;
 use super::token_bucket::{Rate, TokenBucket};
-use super::wire::ApiError;
 use crate::core::words::nearest;
+use crate::local::lock::lock;
+use crate::local::protocol::operation::Operation;
+use crate::local::protocol::wire::ApiError;
 
 /// How long each transient state of AWS's lasts by default: long enough to be observed.
 const DEFAULT_DELAY: Duration = Duration::from_millis(20);
@@ -345,11 +346,6 @@ fn throttled(service: &str) -> ApiError {
         "iam" | "sts" | "cloudformation" => ApiError::new(400, "Throttling", "Rate exceeded"),
         _ => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
     }
-}
-
-/// Locks a mutex and ignores poisoning by a holder that panicked.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

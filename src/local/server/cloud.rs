@@ -11,21 +11,21 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::apigateway::ApiGateway;
-use super::apigateway::management::Management;
-use super::authorization::Authorizer;
-use super::cloudformation::CloudFormation;
-use super::context::CloudContext;
-use super::dynamodb::DynamoDb;
-use super::iam::Iam;
-use super::lambda::Lambda;
-use super::logs::Logs;
-use super::ports::{Apis, Roles, SdkInstaller};
-use super::protocol::operation::Operation;
-use super::protocol::service::{AnyService, Service};
-use super::server::WebSockets;
-use super::sts::Sts;
-use super::wire::{Request, Response};
+use super::http::WebSockets;
+use crate::local::apigateway::ApiGateway;
+use crate::local::apigateway::management::Management;
+use crate::local::cloudformation::CloudFormation;
+use crate::local::context::CloudContext;
+use crate::local::context::ports::Authorizer;
+use crate::local::context::ports::{Apis, Roles, SdkInstaller};
+use crate::local::dynamodb::DynamoDb;
+use crate::local::iam::Iam;
+use crate::local::lambda::Lambda;
+use crate::local::logs::Logs;
+use crate::local::protocol::operation::Operation;
+use crate::local::protocol::service::{AnyService, Service};
+use crate::local::protocol::wire::{Request, Response};
+use crate::local::sts::Sts;
 
 /// How long closing all sockets may take, with the `$disconnect` route of each.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);

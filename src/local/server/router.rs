@@ -8,12 +8,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::access::Guard;
-use super::authorization::Authorizer;
 use super::call_log::{CallLog, LoggedCall, timestamp};
-use super::conditions::Conditions;
-use super::protocol::operation::{MAX_BODY, Operation};
-use super::protocol::service::{AnyService, Call};
-use super::wire::{ApiError, Caller, Protocol, Request, Response};
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::Authorizer;
+use crate::local::protocol::operation::{MAX_BODY, Operation};
+use crate::local::protocol::service::{AnyService, Call};
+use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
 
 /// The header with the request id of an answer.
 pub const REQUEST_ID: &str = "x-amzn-requestid";

@@ -189,14 +189,14 @@ pub fn answer(namespace: &str, operation: &str, result: Xml) -> Response {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub mod testing {
     //! Calls of the query protocol, for the tests of its services.
 
     use bytes::Bytes;
     use http::{HeaderMap, Method};
 
-    use super::super::protocol::service::AnyService;
-    use super::super::wire::{ApiError, Caller, Request};
+    use crate::local::protocol::service::AnyService;
+    use crate::local::protocol::wire::{ApiError, Caller, Request};
 
     /// Calls `action` with `parameters`; the XML of the answer, or the refusal.
     pub async fn call(

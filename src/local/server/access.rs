@@ -8,11 +8,11 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use serde::{Deserialize, Serialize};
 
-use super::iam::{BASE32, random};
-use super::ports::Roles;
-use super::protocol::operation::Operation;
-use super::store::Store;
-use super::wire::{ApiError, Request};
+use crate::local::context::ports::Roles;
+use crate::local::context::store::Store;
+use crate::local::iam::{BASE32, random};
+use crate::local::protocol::operation::Operation;
+use crate::local::protocol::wire::{ApiError, Request};
 
 /// The access key of a data folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-use super::super::cloud;
 use super::*;
+use crate::local::server::cloud;
 
 fn conditions(text: &str) -> Conditions {
     Conditions::parse(text, &cloud::operations()).unwrap()
@@ -11,7 +11,7 @@ fn operation(service: &'static str, name: &'static str) -> Operation {
 
 #[test]
 fn the_documented_conditions_file_is_valid() {
-    let read = conditions(include_str!("../../../docs/aws-conditions.toml"));
+    let read = conditions(include_str!("../../../../docs/aws-conditions.toml"));
     assert_eq!(read.eventual.iam_role_assumable, Duration::from_secs(9));
     assert_eq!(read.eventual.function_pending, Duration::from_millis(1500));
     assert_eq!(read.strict, Strict { integration_needs_function: false, iam: false });
@@ -36,7 +36,7 @@ fn mistakes_in_the_file_are_reported() {
         ("[latency_ms]\n\"lamda.*\" = 1", "did you mean \"lambda.*\"?"),
         ("[latency_ms]\n\"kinesis.*\" = 1", "services here: apigatewayv2"),
         ("[latency_ms]\n\"lambda.CreateFunktion\" = 1", "did you mean \"lambda.CreateFunction\"?"),
-        ("[latency_ms]\n\"lambda.CreateRole\" = 1", "did you mean \"lambda.*\"?"),
+        ("[latency_ms]\n\"lambda.Nonsense\" = 1", "did you mean \"lambda.*\"?"),
         ("[lenient]\nruntime = true", "unknown field `runtime`"),
         ("[latency_ms]\nlambda = 1", "\"lambda\" matches no call"),
         ("[throttle]\n\"lambda.*\" = { rate = 1, burst = 0 }", "burst at least 1"),

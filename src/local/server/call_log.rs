@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
-use super::conditions::lock;
-use super::store::Store;
+use crate::local::context::store::Store;
+use crate::local::lock::lock;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "calls.jsonl";

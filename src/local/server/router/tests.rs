@@ -5,12 +5,12 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::Notify;
 
-use super::super::call_log;
-use super::super::protocol::operation::Effect;
-use super::super::protocol::service::testing;
-use super::super::store::Store;
 use super::*;
 use crate::core::iam::need::Need;
+use crate::local::context::store::Store;
+use crate::local::protocol::operation::Effect;
+use crate::local::protocol::service::testing;
+use crate::local::server::call_log;
 
 /// A service that answers every operation with its name, refuses "Refuse" and panics at "Panic".
 struct Fake {
