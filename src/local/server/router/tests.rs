@@ -36,7 +36,8 @@ impl Fake {
 #[async_trait]
 impl AnyService for Fake {
     fn name(&self) -> &'static str {
-        self.operations[0].service
+        let Operation { service, .. } = self.operations[0];
+        service
     }
 
     fn protocol(&self) -> Protocol {
