@@ -4,8 +4,8 @@ use super::command::quoted;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::local::DataFolder;
-use crate::local::process::{self, ServerOptions};
-use crate::local::tls;
+use crate::local::daemon::process::{self, ServerOptions};
+use crate::local::server::tls;
 use crate::ui::Ui;
 
 /// Print the exports that point the AWS CLI and the SDKs at the local cloud: eval "$(wschat env)"

@@ -16,7 +16,8 @@ use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::read;
 use crate::deploy::session::Session;
-use crate::local::{lambda, process};
+use crate::local::daemon::process;
+use crate::local::lambda;
 use crate::ui::Ui;
 
 /// Which stack, and where.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::context::CloudContext;
-use super::query::{Query, Xml, answer};
-use super::wire::{ApiError, Protocol, Request, Response, Service};
+use super::protocol::operation::Effect::Reads;
+use super::protocol::service::Permissions::Needs;
+use super::protocol::service::{Call, Row, Service};
 use crate::core::iam::need::Need;
+use crate::local::protocol::query::{Query, Xml, answer};
+use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
-const OPERATIONS: [&str; 3] = ["DescribeStackResources", "DescribeStacks", "ListStacks"];
 
 /// A CloudFormation without stacks.
 #[derive(Debug)]
@@ -22,58 +24,58 @@ impl CloudFormation {
     ///
     /// # Errors
     /// None: it has no state.
-    pub fn open(_shell: &CloudContext) -> io::Result<Arc<Self>> {
+    pub fn open(_context: &CloudContext) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self))
     }
 }
 
 #[async_trait]
 impl Service for CloudFormation {
-    fn name(&self) -> &'static str {
-        "cloudformation"
-    }
+    type Run = fn(&Query) -> Result<Xml, ApiError>;
 
-    fn protocol(&self) -> Protocol {
-        Protocol::Query(NAMESPACE)
-    }
+    const NAME: &'static str = "cloudformation";
+    const PROTOCOL: Protocol = Protocol::Query(NAMESPACE);
+    const OPERATIONS: &'static [Row<Self>] = &[
+        Row::<Self>::named("DescribeStackResources", Reads, Needs(on_stack), describe_stack_resources),
+        Row::<Self>::named("DescribeStacks", Reads, Needs(on_stack), describe_stacks),
+        Row::<Self>::named("ListStacks", Reads, Needs(on_stack), list_stacks),
+    ];
 
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        Query::read(request).operation(OPERATIONS)
-    }
-
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        let query = Query::read(request);
-        let resource = match query.get("StackName") {
-            // A stack's ARN ends in an id that does not follow from its name.
-            Some(name) => CloudContext::arn("cloudformation", &request.caller.region, &format!("stack/{name}/*")),
-            None => "*".to_owned(),
-        };
-        vec![Need::new(format!("cloudformation:{operation}"), resource)]
-    }
-
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let query = Query::read(&request);
-        let result = match operation {
-            "ListStacks" => Xml::new().list("StackSummaries", []),
-            "DescribeStacks" => match query.get("StackName") {
-                Some(name) => return Err(unknown_stack(name)),
-                None => Xml::new().list("Stacks", []),
-            },
-            _ => return Err(no_resources(&query)),
-        };
-        Ok(answer(NAMESPACE, operation, result))
+    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+        Ok(answer(NAMESPACE, call.operation.name, run(&Query::read(&call.request))?))
     }
 }
 
-/// The error of `DescribeStackResources`.
-fn no_resources(query: &Query) -> ApiError {
-    match (query.get("StackName"), query.get("PhysicalResourceId")) {
+/// The operation on the stack, if the request names one. (Service Authorization Reference, "AWS CloudFormation".)
+fn on_stack(call: &Call) -> Vec<Need> {
+    let query = Query::read(&call.request);
+    let resource = match query.get("StackName") {
+        // A stack's ARN ends in an id that does not follow from its name.
+        Some(name) => CloudContext::arn("cloudformation", call.region(), &format!("stack/{name}/*")),
+        None => "*".to_owned(),
+    };
+    vec![Need::new(format!("cloudformation:{}", call.operation.name), resource)]
+}
+
+fn list_stacks(_query: &Query) -> Result<Xml, ApiError> {
+    Ok(Xml::new().list("StackSummaries", []))
+}
+
+fn describe_stacks(query: &Query) -> Result<Xml, ApiError> {
+    match query.get("StackName") {
+        Some(name) => Err(unknown_stack(name)),
+        None => Ok(Xml::new().list("Stacks", [])),
+    }
+}
+
+fn describe_stack_resources(query: &Query) -> Result<Xml, ApiError> {
+    Err(match (query.get("StackName"), query.get("PhysicalResourceId")) {
         (Some(name), _) => unknown_stack(name),
         (None, Some(id)) => ApiError::new(400, "ValidationError", format!("Stack for {id} does not exist")),
         (None, None) => {
             ApiError::new(400, "ValidationError", "Either StackName or PhysicalResourceId must be specified")
         }
-    }
+    })
 }
 
 fn unknown_stack(name: &str) -> ApiError {
@@ -83,7 +85,7 @@ fn unknown_stack(name: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::query::testing::call;
+    use crate::local::protocol::query::testing::call;
 
     #[tokio::test]
     async fn there_are_no_stacks() {

@@ -4,39 +4,25 @@
 //! The path of a request:
 //!
 //! ```text
-//! socket --server (HTTP or TLS, one port)--> wire::Request --router (by the signature's service name)--> Service
-//!            |                                                  |
-//!            |                                                  +-- conditions: uplink, latency, throttles, conflicts
-//!            |                                                  +-- authorization: the caller's policies, if enabled
+//! socket --server::http (HTTP or TLS, one port)--> Request --server::router (by the signature's service name)--> Service
+//!            |                                                      |
+//!            |                                                      +-- conditions: uplink, latency, throttles, conflicts
+//!            |                                                      +-- access, IAM: the caller's key and policies
 //!            +-- a WebSocket upgrade ---> apigateway::gateway ---> lambda ---> the handler's process
 //! ```
 //!
-//! Every service keeps its state in a file of its own (`store`), so a restart loses nothing.
+//! Each room uses only those before it: `protocol`, `context`, a module a service, `server`, `daemon`. Every service keeps its
+//! state in a file of its own (`context::store`), so a restart loses nothing.
 
-pub mod access;
-mod admission;
 pub mod apigateway;
-pub mod authorization;
-pub mod call_log;
-pub mod clock;
-pub mod cloud;
 pub mod cloudformation;
-pub mod conditions;
 pub mod context;
-pub mod data_part;
+pub mod daemon;
 pub mod dynamodb;
-pub mod header_case;
 pub mod iam;
 pub mod lambda;
+pub mod lock;
 pub mod logs;
-pub mod ports;
-pub mod process;
-pub mod query;
-pub mod router;
-pub mod serve;
+pub mod protocol;
 pub mod server;
-pub mod store;
 pub mod sts;
-pub mod tls;
-mod token_bucket;
-pub mod wire;

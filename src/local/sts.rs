@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::clock::{iso8601, now_millis};
 use super::context::{ACCOUNT, CloudContext};
 use super::iam::{Iam, temporary_credentials};
-use super::ports::Credentials;
-use super::query::{Query, Xml, answer};
-use super::wire::{ApiError, Protocol, Request, Response, Service};
+use super::protocol::operation::Effect::Reads;
+use super::protocol::service::Permissions::Needs;
+use super::protocol::service::{Call, Permissions, Row, Service};
 use crate::core::iam::need::Need;
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::context::ports::Credentials;
+use crate::local::protocol::query::{Query, Xml, answer};
+use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
-const OPERATIONS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
 
 /// The shortest ARN, in bytes (STS service model).
 const MIN_ARN_LENGTH: usize = 20;
@@ -30,7 +32,7 @@ impl Sts {
     ///
     /// # Errors
     /// None: it has no state.
-    pub fn open(_shell: &CloudContext, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
+    pub fn open(_context: &CloudContext, iam: Arc<Iam>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self { iam }))
     }
 
@@ -57,43 +59,36 @@ impl Sts {
         Ok(Xml::new().element("Credentials", written(&temporary_credentials(), seconds)))
     }
 
-    fn get_caller_identity(&self, query: &Query) -> Xml {
+    fn get_caller_identity(&self, query: &Query) -> Result<Xml, ApiError> {
         let caller = self.iam.identity(&query.caller);
-        Xml::new().text("Arn", caller.arn).text("UserId", caller.user_id).text("Account", ACCOUNT)
+        Ok(Xml::new().text("Arn", caller.arn).text("UserId", caller.user_id).text("Account", ACCOUNT))
     }
 }
 
 #[async_trait]
 impl Service for Sts {
-    fn name(&self) -> &'static str {
-        "sts"
-    }
+    type Run = fn(&Sts, &Query) -> Result<Xml, ApiError>;
 
-    fn protocol(&self) -> Protocol {
-        Protocol::Query(NAMESPACE)
-    }
+    const NAME: &'static str = "sts";
+    const PROTOCOL: Protocol = Protocol::Query(NAMESPACE);
+    const OPERATIONS: &'static [Row<Self>] = &[
+        Row::<Self>::named("AssumeRole", Reads, Needs(on_role), Self::assume_role),
+        Row::<Self>::named("GetCallerIdentity", Reads, FREE, Self::get_caller_identity),
+        Row::<Self>::named("GetSessionToken", Reads, FREE, Self::session_token),
+    ];
 
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        Query::read(request).operation(OPERATIONS)
+    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+        let result = run(self, &Query::read(&call.request))?;
+        Ok(answer(NAMESPACE, call.operation.name, result))
     }
+}
 
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        match (operation, Query::read(request).get("RoleArn")) {
-            ("AssumeRole", Some(role)) => vec![Need::new("sts:AssumeRole", role)],
-            // GetCallerIdentity needs no permission (STS API reference), and neither does a token for the caller itself.
-            _ => Vec::new(),
-        }
-    }
+const FREE: Permissions<Sts> = Permissions::None("it is about the caller itself (STS API reference)");
 
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let query = Query::read(&request);
-        let result = match operation {
-            "AssumeRole" => self.assume_role(&query)?,
-            "GetSessionToken" => self.session_token(&query)?,
-            _ => self.get_caller_identity(&query),
-        };
-        Ok(answer(NAMESPACE, operation, result))
-    }
+/// `AssumeRole` on the role.
+fn on_role(call: &Call) -> Vec<Need> {
+    let query = Query::read(&call.request);
+    query.get("RoleArn").map(|role| Need::new("sts:AssumeRole", role)).into_iter().collect()
 }
 
 /// Whether `text` is an ARN: it has all parts, and none is empty except the region and the account (recorded answers of
@@ -131,9 +126,9 @@ fn written(credentials: &Credentials, seconds: u32) -> Xml {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::ports::Roles;
-    use crate::local::query::testing::{call, texts};
-    use crate::local::store::Store;
+    use crate::local::context::ports::Roles;
+    use crate::local::context::store::Store;
+    use crate::local::protocol::query::testing::{call, texts};
 
     fn open(folder: &tempfile::TempDir) -> (Arc<Iam>, Arc<Sts>) {
         let context = CloudContext {

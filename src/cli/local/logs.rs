@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
-use crate::local::call_log::{self, LoggedCall};
-use crate::local::process;
+use crate::local::daemon::process;
+use crate::local::server::call_log::{self, LoggedCall};
 use crate::ui::Ui;
 
 /// Show the local cloud's own log, or the calls it answered

@@ -4,8 +4,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
-use crate::local::data_part::DataPart;
-use crate::local::process;
+use crate::local::daemon::data_part::DataPart;
+use crate::local::daemon::process;
 use crate::ui::Ui;
 
 /// Stop the local cloud and delete everything it holds, or one part of it

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
+use crate::local::context::ports::SdkInstaller;
+use crate::local::daemon::process::ServerOptions;
+use crate::local::daemon::serve::serve;
 use crate::local::lambda;
-use crate::local::ports::SdkInstaller;
-use crate::local::process::ServerOptions;
-use crate::local::serve::serve;
 use crate::package;
 
 /// Serve the local cloud in this process; what `start` runs in the background.

@@ -4,7 +4,8 @@ use super::DataFolder;
 use crate::cli::command::Command;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
-use crate::local::process::{self, ProcessError, ServerOptions, StartOutcome};
+use crate::local::daemon::error::ProcessError;
+use crate::local::daemon::process::{self, ServerOptions, StartOutcome};
 use crate::ui::Ui;
 
 /// Start the local cloud, unless it runs already

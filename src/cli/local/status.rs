@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
-use crate::local::process::{self, LOG, ServerState};
+use crate::local::daemon::process::{self, LOG, ServerState};
 use crate::ui::Ui;
 
 /// Show whether the local cloud runs, and where

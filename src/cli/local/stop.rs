@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
-use crate::local::process;
+use crate::local::daemon::process;
 use crate::ui::Ui;
 
 /// Stop the local cloud; what it holds is kept

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::rules::Edge;
-use crate::core::words::{Path, Problem, ProblemKind, Step};
+use crate::core::words::{Path, Problem, Step};
 
 /// The most circles that are shown.
 const MAX_SHOWN: usize = 20;
@@ -33,7 +33,7 @@ fn problem(circle: &[&Edge]) -> Problem {
     let last = circle.last().map_or_else(Path::default, |edge| edge.path.clone());
     let problem = Problem::new(last, format!("circular dependency between resources: {}", names.join(" -> ")));
     let places = circle.iter().map(|edge| format!("{} refers to {} in {}", edge.from, edge.to, place(&edge.path)));
-    problem.kind(ProblemKind::BadReference).help(places.collect::<Vec<_>>().join(", "))
+    problem.help(places.collect::<Vec<_>>().join(", "))
 }
 
 /// Where in a resource: `Environment/Variables/TABLE`, `DependsOn`.

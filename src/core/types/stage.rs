@@ -152,7 +152,8 @@ impl Kind for Stage {
             for key in keys.filter(|key| !known.contains(key) && !Token::is_in(key)) {
                 // "Unable to find Route by key" (API Gateway).
                 let path = stage.path_of("RouteSettings").key(key);
-                let problem = Problem::of_key(path, format!("this API has no route \"{key}\"")).kind(ProblemKind::BadReference);
+                let problem =
+                    Problem::of_key(path, format!("this API has no route \"{key}\"")).kind(ProblemKind::BadReference);
                 let help = nearest(key, &known).map(|near| format!("did you mean \"{near}\"?"));
                 problems.push(Problem { help, ..problem });
             }

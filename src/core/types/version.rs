@@ -137,7 +137,8 @@ impl Kind for Version {
             if let Some(other) = published.insert(version.text("FunctionName"), version.logical_id) {
                 let what = format!("{other} is a version of this function already");
                 let help = "leave one: it is published anew whenever the function changes";
-                problems.push(Problem::new(version.path_of("FunctionName"), what).kind(ProblemKind::Duplicate).help(help));
+                problems
+                    .push(Problem::new(version.path_of("FunctionName"), what).kind(ProblemKind::Duplicate).help(help));
             }
         }
         problems

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::event::{self, Origin, RequestInfo};
 use super::model::AccessLogSettings;
-use crate::local::ports::{LogEvent, LogSink};
+use crate::local::context::ports::{LogEvent, LogSink};
 
 /// The access log record of one request of a client.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::ControlCall;
 use super::model::State;
 use super::rules::{Answer, bad_request};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The default role.
 const ROLE: &str = "arn:aws:iam::000000000000:role/apigateway-logs";

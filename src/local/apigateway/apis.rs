@@ -4,7 +4,7 @@ use super::ControlCall;
 use super::model::{Api, ApiConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::context::ACCOUNT;
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 impl State {
     /// The API of a call, in the region that the call is signed for.

@@ -12,7 +12,7 @@ use super::integration;
 use super::model::{AuthorizerConfig, Strings};
 use crate::core::iam::evaluate::{Verdict, verdict};
 use crate::core::iam::need::Need;
-use crate::local::ports::Functions;
+use crate::local::context::ports::Functions;
 
 /// The prefixes of identity sources.
 pub const IDENTITY_SOURCES: &[&str] =

@@ -4,7 +4,7 @@ use super::ControlCall;
 use super::integration;
 use super::model::{AuthorizerConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// Authorizers an API may have (WebSocket quotas).
 const MAX_AUTHORIZERS: usize = 10;

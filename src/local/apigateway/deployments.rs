@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ControlCall;
 use super::model::{AUTO_DEPLOYED, Api, Deployment, State};
 use super::rules::{self, Answer, Members, bad_request};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let members = rules::members(call.request)?;

@@ -25,8 +25,8 @@ use super::rules::Members;
 use super::selection;
 use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
-use crate::local::header_case::HeaderCase;
-use crate::local::wire::{Request, Response};
+use crate::local::protocol::header_case::HeaderCase;
+use crate::local::protocol::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).
 const MAX_URL: usize = 4096;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -18,11 +19,16 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::management::Management;
 use super::*;
-use crate::local::conditions::{Conditions, lock};
-use crate::local::ports::{Invoked, LogEvent};
-use crate::local::store::Store;
-use crate::local::wire::Caller;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::{Invoked, LogEvent};
+use crate::local::context::store::Store;
+use crate::local::lock::lock;
+use crate::local::protocol::service::AnyService;
+use crate::local::protocol::wire::Caller;
 
+mod access_log;
+mod authorizers;
+mod management;
 mod rfc6455;
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -165,7 +171,7 @@ impl Cloud {
 
     async fn control(&self, method: &str, path: &str, body: Value) -> Value {
         let request = request(method, &format!("/v2/{path}"), body.to_string().into());
-        let response = self.gateway.call("", request).await.unwrap();
+        let response = self.gateway.call(self.gateway.prepare(request).unwrap()).await.unwrap();
         serde_json::from_slice(&response.body).unwrap_or_default()
     }
 
@@ -173,8 +179,7 @@ impl Cloud {
     async fn manage(&self, method: &str, stage: &str, id: &str, body: impl Into<Bytes>) -> (u16, Value) {
         let path = format!("/{stage}/@connections/{}", id.replace('=', "%3D"));
         let request = request(method, &path, body.into());
-        let operation = self.management.operation(&request).unwrap();
-        match self.management.call(operation, request).await {
+        match self.management.call(self.management.prepare(request).unwrap()).await {
             Ok(response) => (response.status.as_u16(), serde_json::from_slice(&response.body).unwrap_or_default()),
             Err(error) => (error.status, json!(error.code)),
         }
@@ -451,27 +456,6 @@ async fn messages_run_concurrently_and_disconnect_does_not_wait() {
     }
 }
 
-#[test]
-fn connections_requires_signed_calls() {
-    let folder = tempfile::tempdir().unwrap();
-    let context = CloudContext {
-        port: 1,
-        store: Store::open(folder.path()).unwrap(),
-        conditions: Arc::new(Conditions::default()),
-        ca_bundle: folder.path().join("ca.pem"),
-    };
-    let (events, _) = mpsc::unbounded_channel();
-    let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };
-    let management = Management::new(
-        ApiGateway::open_with(&context, Arc::new(lambda), Arc::new(Lines::default()), Limits::default()).unwrap(),
-    );
-    let mut unsigned = request("POST", "/prod/@connections/AAAAAAAAAAAAAAA=", Bytes::new());
-    assert_eq!(management.operation(&unsigned), Ok("PostToConnection"));
-    unsigned.caller.access_key = None;
-    let refused = management.operation(&unsigned).unwrap_err();
-    assert_eq!((refused.status, refused.message.as_str()), (403, "Missing Authentication Token"));
-}
-
 #[tokio::test]
 async fn a_plain_get_on_a_stage_answers_426_with_the_url() {
     let cloud = Cloud::new(&ALL, echo).await;
@@ -533,82 +517,6 @@ async fn a_stage_serves_a_new_deployment_to_open_sockets() {
 }
 
 #[tokio::test]
-async fn backends_post_to_read_and_delete_connections() {
-    let mut cloud = Cloud::new(&ALL, echo).await;
-    let mut client = cloud.connect().await;
-    let id = text(&cloud.event().await["requestContext"]["connectionId"]);
-
-    assert_eq!(cloud.manage("POST", "prod", &id, "hello").await.0, 200);
-    assert_eq!(next(&mut client).await, Message::text("hello"));
-    let with_api = format!("{}/prod", cloud.api);
-    assert_eq!(cloud.manage("POST", &with_api, &id, vec![0xff]).await.0, 200);
-    assert_eq!(next(&mut client).await, Message::binary(vec![0xff]));
-
-    let (status, seen) = cloud.manage("GET", "prod", &id, "").await;
-    assert_eq!((status, &seen["identity"]), (200, &json!({ "sourceIp": "127.0.0.1", "userAgent": "" })));
-    assert!(text(&seen["connectedAt"]).ends_with('Z') && text(&seen["lastActiveAt"]).ends_with('Z'));
-
-    for (stage, id, body, expected) in [
-        ("prod", "AAAAAAAAAAAAAAA=", 1, (410, "GoneException")),
-        ("prod", "nonsense", 1, (400, "BadRequestException")),
-        ("none", id.as_str(), 1, (403, "ForbiddenException")),
-        ("prod", id.as_str(), 128 * 1024 + 1, (413, "PayloadTooLargeException")),
-    ] {
-        let answer = cloud.manage("POST", stage, id, vec![b'x'; body]).await;
-        assert_eq!(answer, (expected.0, json!(expected.1)), "{stage} {id}");
-    }
-    assert_eq!(cloud.manage("POST", "prod", &id, vec![b'x'; 128 * 1024]).await.0, 200);
-    assert_eq!(next(&mut client).await.len(), 128 * 1024);
-
-    assert_eq!(cloud.manage("DELETE", "prod", &id, "").await.0, 204);
-    assert_eq!(cloud.manage("POST", "prod", &id, "late").await.0, 410);
-    assert_eq!(close_frame(&mut client).await.0, 1000);
-    assert_eq!(cloud.event().await["requestContext"]["disconnectStatusCode"], 1000);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_is_gone_while_its_own_connect_runs() {
-    let (told, mut asked) = mpsc::unbounded_channel();
-    let (answer, answered) = std::sync::mpsc::channel::<()>();
-    let answered = Mutex::new(answered);
-    let hold = move |event: &Value| {
-        told.send(text(&event["requestContext"]["connectionId"])).unwrap();
-        let _ = tokio::task::block_in_place(|| lock(&answered).recv());
-        Ok(json!({ "statusCode": 200 }))
-    };
-    let cloud = Cloud::new(&[("$connect", "f", false)], hold).await;
-    let inside = async {
-        let id = within(asked.recv()).await.unwrap();
-        let seen = cloud.manage("POST", "prod", &id, "early").await;
-        answer.send(()).unwrap();
-        (id, seen)
-    };
-    let (client, (id, seen)) = tokio::join!(cloud.connect(), inside);
-    assert_eq!(seen, (410, json!("GoneException")));
-    assert_eq!(cloud.manage("POST", "prod", &id, "now").await.0, 200);
-    drop(client);
-}
-
-#[tokio::test]
-async fn posting_to_a_client_that_does_not_read_is_refused_over_the_budget() {
-    let mut cloud = Cloud::new(&ALL, echo).await;
-    let _deaf = cloud.connect().await;
-    let deaf = text(&cloud.event().await["requestContext"]["connectionId"]);
-    let mut hearing = cloud.connect().await;
-    let id = text(&cloud.event().await["requestContext"]["connectionId"]);
-    let mut status = 200;
-    for _ in 0..1000 {
-        status = cloud.manage("POST", "prod", &deaf, vec![b'x'; 128 * 1024]).await.0;
-        if status != 200 {
-            break;
-        }
-    }
-    assert_eq!(status, 429);
-    assert_eq!(cloud.manage("POST", "prod", &id, "hello").await.0, 200);
-    assert_eq!(next(&mut hearing).await, Message::text("hello"));
-}
-
-#[tokio::test]
 async fn deleting_the_api_closes_its_sockets() {
     let cloud = Cloud::new(&[("$default", "f", true)], echo).await;
     let mut client = cloud.connect().await;
@@ -648,158 +556,4 @@ async fn a_throttle_above_zero_applies_to_each_route() {
     cloud.control("PATCH", &cloud.below("stages/prod"), settings).await;
     let _second = cloud.connect().await;
     assert_eq!(cloud.refused("prod").await.0, 429);
-}
-
-#[tokio::test]
-async fn access_logs_need_a_request_id_and_a_group() {
-    let cloud = Cloud::new(&ALL, echo).await;
-    let group = "arn:aws:logs:us-east-1:000000000000:log-group:access";
-    for (arn, format, taken) in [
-        (group, "$context.requestId $context.routeKey", true),
-        (group, "$context.extendedRequestId", true),
-        (group, "$context.routeKey", false),
-        ("arn:aws:logs:us-east-1:000000000000:nothing", "$context.requestId", false),
-        ("bogus", "$context.requestId", false),
-    ] {
-        let body = json!({ "accessLogSettings": { "destinationArn": arn, "format": format } });
-        let path = format!("/v2/{}", cloud.below("stages/prod"));
-        let answer = cloud.gateway.call("", request("PATCH", &path, body.to_string().into())).await;
-        assert_eq!(
-            answer.map_err(|error| error.status).map(|_| ()),
-            if taken { Ok(()) } else { Err(400) },
-            "{arn} {format}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn every_request_of_a_client_is_a_line_of_the_access_log() {
-    let cloud = Cloud::new(&ALL, echo).await;
-    let format = "$context.eventType $context.routeKey $context.status $context.error.message \
-                  $context.integration.status $context.connectionId $context.requestId";
-    let settings =
-        json!({ "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:access:*", "format": format });
-    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "accessLogSettings": settings })).await;
-    let mut client = cloud.connect().await;
-    client.send(Message::text("hello")).await.unwrap();
-    assert_eq!(next(&mut client).await, Message::text("hello"));
-    client.send(Message::text("fail")).await.unwrap();
-    assert_eq!(next_json(&mut client).await["message"], "Internal server error");
-    client.close(None).await.unwrap();
-    let written = || lock(&cloud.lines.0).clone();
-    while written().len() < 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let lines = written();
-    let mut ids = std::collections::BTreeSet::new();
-    let shown: Vec<String> = lines
-        .iter()
-        .map(|(group, line)| {
-            assert_eq!(group, "access");
-            let (line, request_id) = line.rsplit_once(' ').unwrap();
-            let (line, connection_id) = line.rsplit_once(' ').unwrap();
-            assert!(ids.insert(request_id.to_owned()) && connection_id.len() == 16, "{line}");
-            line.to_owned()
-        })
-        .collect();
-    let expected = [
-        "CONNECT $connect 200 - 200",
-        "MESSAGE $default 200 - 200",
-        "MESSAGE $default 502 Internal server error -",
-        "DISCONNECT $disconnect 200 - 200",
-    ];
-    assert_eq!(shown, expected);
-    // A deleted group is not created again.
-    let settings = json!({ "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:gone", "format": format });
-    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "accessLogSettings": settings })).await;
-    let _client = cloud.connect().await;
-    assert_eq!(written().len(), 4);
-}
-
-/// The authorizer function of these tests, which decides by the token in the query.
-fn judge(event: &Value) -> Result<Value, &'static str> {
-    if event["type"] != "REQUEST" {
-        return Ok(json!({ "statusCode": 200, "body": event["requestContext"]["authorizer"].to_string() }));
-    }
-    let allow = |effect: &str, resource: &Value| {
-        json!({
-            "principalId": "alice",
-            "policyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{ "Action": "execute-api:Invoke", "Effect": effect, "Resource": resource }],
-            },
-            "context": { "room": "lobby", "level": 7, "admin": true },
-        })
-    };
-    match event["queryStringParameters"]["token"].as_str().unwrap_or_default() {
-        "good" => Ok(allow("Allow", &event["methodArn"])),
-        "elsewhere" => Ok(allow("Allow", &json!("arn:aws:execute-api:us-east-1:000000000000:other/*"))),
-        "denied" => Ok(allow("Deny", &json!("*"))),
-        "unauthorized" => Err("Unauthorized"),
-        "nested" => Ok(json!({ "principalId": "a", "policyDocument": {}, "context": { "x": {} } })),
-        "nonsense" => Ok(json!("yes")),
-        _ => Err("boom"),
-    }
-}
-
-/// A cloud with an authorizer for `$connect`, deployed to the stage.
-async fn guarded(function: &str) -> Cloud {
-    let cloud = Cloud::new(&[("$connect", "connect", false), ("$default", "echo", true)], judge).await;
-    let uri = format!(
-        "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/\
-         arn:aws:lambda:us-east-1:000000000000:function:{function}/invocations"
-    );
-    let authorizer = json!({
-        "name": "door", "authorizerType": "REQUEST", "authorizerUri": uri,
-        "identitySource": ["route.request.querystring.token"],
-    });
-    let authorizer = cloud.control("POST", &cloud.below("authorizers"), authorizer).await;
-    let routes = cloud.control("GET", &cloud.below("routes"), Value::Null).await;
-    let connect = routes["items"].as_array().unwrap().iter().find(|route| route["routeKey"] == "$connect").unwrap();
-    let route = cloud.below(&format!("routes/{}", connect["routeId"].as_str().unwrap()));
-    let guard = json!({ "authorizationType": "CUSTOM", "authorizerId": authorizer["authorizerId"] });
-    cloud.control("PATCH", &route, guard).await;
-    let deployment = cloud.deploy().await;
-    cloud.control("PATCH", &cloud.below("stages/prod"), json!({ "deploymentId": deployment })).await;
-    cloud
-}
-
-/// The stage with a query, which precedes the query of all clients in these tests.
-fn with(query: &str) -> String {
-    format!("prod?{query}&rest=")
-}
-
-#[tokio::test]
-async fn an_authorizer_decides_who_connects() {
-    let cloud = guarded("door").await;
-    for (query, status) in [
-        ("", 401),
-        ("token=", 401),
-        ("Token=good", 401),
-        ("token=unauthorized", 401),
-        ("token=elsewhere", 403),
-        ("token=denied", 403),
-        ("token=nested", 500),
-        ("token=nonsense", 500),
-        ("token=boom", 500),
-    ] {
-        assert_eq!(cloud.refused(&with(query)).await.0, status, "{query}");
-    }
-    assert_eq!(guarded("forbidden").await.refused(&with("token=good")).await.0, 500);
-}
-
-#[tokio::test]
-async fn every_event_has_the_authorizers_context() {
-    let mut cloud = guarded("door").await;
-    let mut client = cloud.try_connect(&with("token=good"), None).await.unwrap();
-    let asked = cloud.event().await;
-    assert_eq!(asked["type"], "REQUEST");
-    let arn = format!("arn:aws:execute-api:us-east-1:000000000000:{}/prod/$connect", cloud.api);
-    assert_eq!(asked["methodArn"], arn.as_str());
-    assert_eq!(asked["headers"]["Upgrade"], "websocket");
-    assert_eq!(asked["requestContext"]["eventType"], "CONNECT");
-    let said = json!({ "principalId": "alice", "room": "lobby", "level": "7", "admin": "true" });
-    assert_eq!(cloud.event().await["requestContext"]["authorizer"], said);
-    client.send(Message::text("?")).await.unwrap();
-    assert_eq!(next_json(&mut client).await, said);
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
-use crate::local::ports::Functions;
+use crate::local::context::ports::Functions;
 
 /// The response of a Lambda proxy integration.
 #[derive(Debug, Clone, PartialEq)]

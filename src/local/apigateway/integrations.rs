@@ -4,7 +4,7 @@ use super::ControlCall;
 use super::integration;
 use super::model::{IntegrationConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// Integrations an API may have (WebSocket quotas).
 const MAX_INTEGRATIONS: usize = 300;

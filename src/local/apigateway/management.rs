@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -16,7 +17,13 @@ use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
 use crate::core::iam::need::Need;
 use crate::local::context::CloudContext;
-use crate::local::wire::{ApiError, Protocol, Request, Response, Service};
+use crate::local::protocol::operation::Effect;
+use crate::local::protocol::service::Permissions::NeedsByState;
+use crate::local::protocol::service::{Call, Found, Row, Service, by_path};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
+
+/// Every operation's path, below the API's stage.
+const PATH: &str = "/@connections/{connectionId}";
 
 /// The service behind `@connections`.
 pub struct Management {
@@ -60,67 +67,65 @@ impl Management {
 
 #[async_trait]
 impl Service for Management {
-    fn name(&self) -> &'static str {
-        "execute-api"
-    }
+    type Run = fn(&Management, &Connection, Bytes) -> Result<Response, ApiError>;
 
-    fn protocol(&self) -> Protocol {
-        Protocol::RestJson { capital_message: false }
-    }
+    const NAME: &'static str = "execute-api";
+    const PROTOCOL: Protocol = Protocol::RestJson { capital_message: false };
+    const OPERATIONS: &'static [Row<Self>] = &[
+        Row::<Self>::new("PostToConnection", "POST", PATH, Effect::Changes, NeedsByState(manage_connections), post),
+        Row::<Self>::new("GetConnection", "GET", PATH, Effect::Reads, NeedsByState(manage_connections), get),
+        Row::<Self>::new("DeleteConnection", "DELETE", PATH, Effect::Changes, NeedsByState(manage_connections), delete),
+    ];
 
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        address(request)?;
+    fn find(request: &Request) -> Result<Found, ApiError> {
+        let connection_id = address(request)?.connection_id;
         if request.caller.access_key.is_none() {
             return Err(unknown());
         }
-        match request.method.as_str() {
-            "POST" => Ok("PostToConnection"),
-            "GET" => Ok("GetConnection"),
-            "DELETE" => Ok("DeleteConnection"),
-            _ => Err(unknown()),
-        }
+        by_path::<Self>(request.method.as_str(), &["@connections".to_owned(), connection_id]).ok_or_else(unknown)
     }
 
-    fn needs(&self, _operation: &str, request: &Request) -> Vec<Need> {
-        // `call` refuses a request without a valid address.
-        let Ok(address) = address(request) else { return Vec::new() };
-        let api = address
-            .api_id
-            .or_else(|| Some(self.gateway.connections.find(&address.connection_id)?.origin.api_id.clone()));
-        let resource = format!(
-            "{}/{}/{}/@connections/{}",
-            api.as_deref().unwrap_or_default(),
-            address.stage,
-            request.method,
-            address.connection_id
-        );
-        vec![Need::new(
-            "execute-api:ManageConnections",
-            CloudContext::arn("execute-api", &request.caller.region, &resource),
-        )]
+    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+        let connection = self.connection(&address(&call.request)?)?;
+        run(self, &connection, call.request.body)
     }
+}
 
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let connection = self.connection(&address(&request)?)?;
-        match operation {
-            "PostToConnection" => {
-                if request.body.len() > MAX_MESSAGE {
-                    return Err(ApiError::new(413, "PayloadTooLargeException", "Message too long"));
-                }
-                connection
-                    .send(message_of(request.body))
-                    .map_err(|_| ApiError::new(429, "LimitExceededException", "The client side buffer is full"))?;
-                Ok(Response::empty(200))
-            }
-            "GetConnection" => Ok(Response::json(200, &information(&connection))),
-            "DeleteConnection" => {
-                self.gateway.connections.remove(&connection.origin.connection_id);
-                connection.close();
-                Ok(Response::empty(204))
-            }
-            _ => Err(unknown()),
-        }
+fn post(_: &Management, connection: &Connection, message: Bytes) -> Result<Response, ApiError> {
+    if message.len() > MAX_MESSAGE {
+        return Err(ApiError::new(413, "PayloadTooLargeException", "Message too long"));
     }
+    connection
+        .send(message_of(message))
+        .map_err(|_| ApiError::new(429, "LimitExceededException", "The client side buffer is full"))?;
+    Ok(Response::empty(200))
+}
+
+fn get(_: &Management, connection: &Connection, _body: Bytes) -> Result<Response, ApiError> {
+    Ok(Response::json(200, &information(connection)))
+}
+
+fn delete(management: &Management, connection: &Connection, _body: Bytes) -> Result<Response, ApiError> {
+    management.gateway.connections.remove(&connection.origin.connection_id);
+    connection.close();
+    Ok(Response::empty(204))
+}
+
+/// The permission of every operation, on the connection. (Service Authorization Reference, "Amazon API Gateway".)
+fn manage_connections(management: &Management, call: &Call) -> Vec<Need> {
+    // `run` refuses a request without a valid address.
+    let Ok(address) = address(&call.request) else { return Vec::new() };
+    let api = address
+        .api_id
+        .or_else(|| Some(management.gateway.connections.find(&address.connection_id)?.origin.api_id.clone()));
+    let resource = format!(
+        "{}/{}/{}/@connections/{}",
+        api.as_deref().unwrap_or_default(),
+        address.stage,
+        call.operation.method,
+        address.connection_id
+    );
+    vec![Need::new("execute-api:ManageConnections", CloudContext::arn("execute-api", call.region(), &resource))]
 }
 
 fn address(request: &Request) -> Result<Address, ApiError> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::model::Strings;
 use crate::core::iam::need::{Need, pass_role};
-use crate::local::wire::Request;
+use crate::local::protocol::service::Call;
 
 /// Everything except the unreserved characters of RFC 3986 is encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -20,32 +20,14 @@ struct Body {
     authorizer_credentials_arn: Option<String>,
 }
 
-/// The permissions that a call needs: its method on its path, `TagResource` for tags, and `iam:PassRole` for a role.
-pub fn of(request: &Request) -> Vec<Need> {
-    let region = &request.caller.region;
-    let arn = |path: &str| format!("arn:aws:apigateway:{region}::/{path}");
-    let verb = format!("apigateway:{}", request.method);
-    let body: Body = request.json().unwrap_or_default();
-    let mut path = request.segments();
+/// The permissions of a call: its method on its path, `TagResource` for tags, and `iam:PassRole` for a role.
+pub fn on_path(call: &Call) -> Vec<Need> {
+    let body: Body = call.request.json().unwrap_or_default();
+    let path = call.request.segments();
     // Paths of API version 1 have no version segment.
-    if path.first().is_some_and(|first| first == "v2") {
-        path.remove(0);
-    }
-    if path.first().is_some_and(|first| first == "tags") {
-        // Tags are a resource of their own, with the ARN of the tagged resource as one segment (developer guide, "Using
-        // tags to control access"). The tag action is also checked on the tagged resource itself.
-        let subject = path[1..].join("/");
-        let tags = Need::new(verb, arn(&format!("tags/{}", utf8_percent_encode(&subject, SEGMENT))));
-        let named = match request.method.as_str() {
-            "POST" => Some("apigateway:TagResource"),
-            "DELETE" => Some("apigateway:UntagResource"),
-            _ => None,
-        };
-        let named = named.map(|action| Need::new(action, subject));
-        return [Some(tags), named].into_iter().flatten().map(|need| need.with_tags(&body.tags)).collect();
-    }
-    let resource = arn(&path.join("/"));
-    let mut needs = vec![Need::new(verb, resource.as_str()).with_tags(&body.tags)];
+    let path = path.strip_prefix(&["v2".to_owned()]).unwrap_or(&path);
+    let resource = arn(call, &path.join("/"));
+    let mut needs = vec![Need::new(verb(call), resource.as_str()).with_tags(&body.tags)];
     if !body.tags.is_empty() {
         // On the parent path, because the new resource has no id yet (AWS's refusals name /apis and /apis/ID/stages).
         needs.push(Need::new("apigateway:TagResource", resource).with_tags(&body.tags));
@@ -55,9 +37,29 @@ pub fn of(request: &Request) -> Vec<Need> {
     needs
 }
 
+/// The permissions of a call about tags. They are a resource of their own, with the ARN of the tagged resource as one segment
+/// (developer guide, "Using tags to control access"). The tag action is also checked on the tagged resource itself.
+pub fn on_tags(call: &Call) -> Vec<Need> {
+    let body: Body = call.request.json().unwrap_or_default();
+    let subject = call.ids.join("/");
+    let tags = Need::new(verb(call), arn(call, &format!("tags/{}", utf8_percent_encode(&subject, SEGMENT))));
+    let named = call.operation.changes().then(|| Need::new(format!("apigateway:{}", call.operation.name), subject));
+    [Some(tags), named].into_iter().flatten().map(|need| need.with_tags(&body.tags)).collect()
+}
+
+fn verb(call: &Call) -> String {
+    format!("apigateway:{}", call.operation.method)
+}
+
+fn arn(call: &Call, path: &str) -> String {
+    format!("arn:aws:apigateway:{}::/{path}", call.region())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::ApiGateway;
+    use crate::local::protocol::service::testing::needs;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -92,8 +94,7 @@ mod tests {
                 .iter()
                 .map(|(action, path)| ((*action).to_owned(), format!("arn:aws:apigateway:eu-west-1::{path}")))
                 .collect();
-            let needs: Vec<_> = of(&request).into_iter().map(|need| (need.action, need.resource)).collect();
-            assert_eq!(needs, expected, "{method} {path}");
+            assert_eq!(needs::<ApiGateway>(request), expected, "{method} {path}");
         }
     }
 }

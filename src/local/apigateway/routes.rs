@@ -3,7 +3,7 @@
 use super::ControlCall;
 use super::model::{Api, Route, RouteConfig, RouteResponseConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// Routes an API may have (WebSocket quotas).
 const MAX_ROUTES: usize = 300;

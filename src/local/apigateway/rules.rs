@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::wire::{ApiError, Request, Response};
 
 pub type Answer = Result<Response, ApiError>;
 /// A JSON object: a request's body or a resource's representation.

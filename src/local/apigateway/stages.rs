@@ -3,7 +3,7 @@
 use super::ControlCall;
 use super::model::{AUTO_DEPLOYED, AccessLogSettings, Api, Stage, StageConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// Stages an API may have (WebSocket quotas).
 const MAX_STAGES: usize = 10;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::ControlCall;
 use super::model::{State, Strings};
 use super::rules::{self, Answer, Members};
-use crate::local::wire::{ApiError, Response};
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// Tags a resource may have (AWS: 50).
 const MAX_TAGS: usize = 50;

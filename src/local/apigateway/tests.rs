@@ -1,14 +1,16 @@
-//! Tests of the control plane through `Service`.
+//! Tests of the control plane through `AnyService`.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::gateway_tests::Lines;
 use super::*;
-use crate::local::conditions::Conditions;
-use crate::local::ports::Invoked;
-use crate::local::store::Store;
-use crate::local::wire::Caller;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::Invoked;
+use crate::local::context::store::Store;
+use crate::local::protocol::service::AnyService;
+use crate::local::protocol::wire::Caller;
 
 /// A fake Lambda in which every function except `missing` exists.
 struct NoFunctions;
@@ -63,8 +65,8 @@ impl Cloud {
             body: if body.is_null() { Bytes::new() } else { body.to_string().into() },
             caller: Caller { access_key: None, region: "us-east-1".to_owned() },
         };
-        let answer = match self.gateway.operation(&request) {
-            Ok(operation) => self.gateway.call(operation, request).await,
+        let answer = match self.gateway.prepare(request) {
+            Ok(call) => self.gateway.call(call).await,
             Err(error) => Err(error),
         };
         match answer {
@@ -314,10 +316,13 @@ async fn an_api_is_visible_only_in_its_region_and_mutations_name_it() {
         body: Bytes::new(),
         caller: Caller { access_key: None, region: region.to_owned() },
     };
-    let elsewhere = cloud.gateway.call("GetApi", request("GET", format!("/v2/apis/{api}"), "eu-west-1")).await;
-    assert_eq!(elsewhere.unwrap_err().code, "NotFoundException");
-    let mutated_api = |method: &str, path: String| cloud.gateway.mutated_api("", &request(method, path, "us-east-1"));
-    assert_eq!(mutated_api("POST", format!("/v2/apis/{api}/routes")), Some(api.clone()));
-    assert_eq!(mutated_api("GET", format!("/v2/apis/{api}/routes")), None);
-    assert_eq!(mutated_api("POST", "/v2/apis".to_owned()), None);
+    let call = cloud.gateway.prepare(request("GET", format!("/v2/apis/{api}"), "eu-west-1")).unwrap();
+    assert_eq!(cloud.gateway.call(call).await.unwrap_err().code, "NotFoundException");
+    let changed_api = |method: &str, path: String| {
+        let call = cloud.gateway.prepare(request(method, path, "us-east-1")).unwrap();
+        call.changed_api().map(str::to_owned)
+    };
+    assert_eq!(changed_api("POST", format!("/v2/apis/{api}/routes")), Some(api.clone()));
+    assert_eq!(changed_api("GET", format!("/v2/apis/{api}/routes")), None);
+    assert_eq!(changed_api("POST", "/v2/apis".to_owned()), None);
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use crate::local::conditions::lock;
-use crate::local::token_bucket::{Rate, TokenBucket};
+use crate::local::context::token_bucket::{Rate, TokenBucket};
+use crate::local::lock::lock;
 
 /// A stage's limit for a route.
 #[derive(Debug, Clone, Copy, PartialEq)]

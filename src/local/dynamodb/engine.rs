@@ -3,16 +3,13 @@
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Map, Value};
 
-use super::super::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// The region in the ARNs that the engine returns.
 pub const REGION: &str = dynoxide::streams::LOCAL_REGION;
 
 macro_rules! operations {
     ($($name:literal => $method:ident,)*) => {
-        /// All operations of the engine.
-        pub const OPERATIONS: &[&str] = &[$($name),*];
-
         /// Runs an operation and returns the body of its answer. Blocks on SQLite.
         ///
         /// # Errors

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::engine::invalid;
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// How many operators and functions an expression may have. The developer guide (quotas, expression parameters) has
 /// this limit for update expressions; AWS applies it to the others, too, with the message below (scylladb#14473, aws-sdk-js#3721). `AND` and

@@ -7,6 +7,7 @@
 
 mod engine;
 mod expressions;
+mod operations;
 #[cfg(test)]
 mod refusals;
 mod region;
@@ -22,19 +23,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-
-use super::conditions::lock;
 use super::context::CloudContext;
-use super::wire::{ApiError, Protocol, Request, Response, Service};
-use crate::core::iam::need::Need;
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 use region::Region;
-
-/// DynamoDB's own targets and those of its streams.
-const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
-
-/// Operations that the engine lacks.
-const BEYOND_ENGINE: [&str; 2] = ["DescribeContinuousBackups", "UpdateContinuousBackups"];
 
 /// How often expired items are deleted; AWS does so within a few days.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -95,34 +87,5 @@ impl Regions {
         for region in regions {
             region.sweep();
         }
-    }
-}
-
-#[async_trait]
-impl Service for DynamoDb {
-    fn name(&self) -> &'static str {
-        "dynamodb"
-    }
-
-    fn protocol(&self) -> Protocol {
-        Protocol::AwsJson10
-    }
-
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let name = TARGETS.iter().find_map(|prefix| target.strip_prefix(prefix)).unwrap_or_default();
-        let mut known = engine::OPERATIONS.iter().chain(&BEYOND_ENGINE).copied();
-        known.find(|known| *known == name).ok_or_else(engine::unknown_operation)
-    }
-
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        required_permissions::of(operation, request)
-    }
-
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let regions = self.regions.clone();
-        let operation = operation.to_owned();
-        let work = move || regions.region(&request.caller.region)?.call(&operation, &request.body);
-        tokio::task::spawn_blocking(work).await.map_err(|error| engine::internal(&error))?
     }
 }

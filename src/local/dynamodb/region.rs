@@ -11,14 +11,14 @@ use dynoxide::actions::get_shard_iterator::decode_shard_iterator;
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
 
-use super::super::clock::now_millis;
-use super::super::conditions::lock;
 use super::super::context::CloudContext;
-use super::super::store::{Store, damaged};
-use super::super::wire::{ApiError, Response};
 use super::engine::{self, Unusable, fault, internal, invalid, malformed};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
+use crate::local::context::clock::now_millis;
+use crate::local::context::store::{Store, damaged};
+use crate::local::lock::lock;
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// How long a table stays `UPDATING` and its time to live `ENABLING`; on AWS seconds to an hour, without documented limits.
 const UPDATE_DURATION: Duration = Duration::from_millis(20);
@@ -29,6 +29,17 @@ pub struct Region {
     context: CloudContext,
     database: Database,
     tables: Mutex<Tables>,
+}
+
+/// The input of an operation.
+pub struct Input<'a> {
+    operation: &'static str,
+    /// The body, with names instead of tables' ARNs and with the engine's region in streams' ARNs.
+    pub value: Value,
+    /// The body as it was sent.
+    text: &'a str,
+    /// Whether `value` differs from `text`.
+    rewritten: bool,
 }
 
 impl Region {
@@ -58,50 +69,52 @@ impl Region {
     ///
     /// # Errors
     /// DynamoDB's error.
-    pub fn call(&self, operation: &str, body: &[u8]) -> Result<Response, ApiError> {
+    pub fn call(
+        &self,
+        operation: &'static str,
+        run: fn(&Self, Input<'_>) -> Result<Response, ApiError>,
+        body: &[u8],
+    ) -> Result<Response, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| malformed(""))?;
-        let mut input: Value = serde_json::from_str(text).map_err(|_| malformed(""))?;
-        if !input.is_object() {
+        let mut value: Value = serde_json::from_str(text).map_err(|_| malformed(""))?;
+        if !value.is_object() {
             return Err(malformed(""));
         }
-        let rewritten = self.name_tables(&mut input);
-        match operation {
-            "CreateTable" => self.create_table(input),
-            "DeleteTable" => self.delete_table(&input),
-            "DescribeContinuousBackups" => self.describe_continuous_backups(&input),
-            "DescribeTable" => self.describe_table(&input),
-            "DescribeTimeToLive" => self.describe_time_to_live(&input),
-            "UpdateContinuousBackups" => self.update_continuous_backups(&input),
-            "UpdateTable" => self.update_table(input),
-            "UpdateTimeToLive" => self.update_time_to_live(&input),
-            "DescribeStream" => self.describe_stream(&input),
-            "ListStreams" | "ListTables" | "ListTagsOfResource" | "TagResource" | "UntagResource" => {
-                Ok(answer(&self.run(operation, &input)?))
-            }
-            "GetRecords" | "GetShardIterator" => {
-                let mut records = self.run_as_is(operation, &input)?;
-                if let Some(records) = records["Records"].as_array_mut() {
-                    for record in &mut *records {
-                        record["awsRegion"] = json!(self.name);
-                    }
-                    let iterator = input["ShardIterator"].as_str().and_then(decode_shard_iterator);
-                    let view = iterator.and_then(|(table, ..)| self.stream_view(&table));
-                    streams::apply_view(records, view.as_deref());
-                }
-                Ok(answer(&records))
-            }
-            _ => {
-                shapes::check(operation, &input)?;
-                self.check_items_served(&input)?;
-                expressions::check(&input)?;
-                // Passed on as text without changes where possible: items contain no names to replace.
-                let body = if rewritten { input.to_string() } else { text.to_owned() };
-                engine::run(&self.database, operation, &body).map(|body| Response::new(200, JSON, Bytes::from(body)))
-            }
-        }
+        let rewritten = self.name_tables(&mut value);
+        run(self, Input { operation, value, text, rewritten })
     }
 
-    fn create_table(&self, mut input: Value) -> Result<Response, ApiError> {
+    /// Runs an operation that needs the engine alone.
+    pub fn passed_on(&self, input: Input<'_>) -> Result<Response, ApiError> {
+        Ok(answer(&self.run(input.operation, &input.value)?))
+    }
+
+    /// Runs an operation on items.
+    pub fn on_items(&self, input: Input<'_>) -> Result<Response, ApiError> {
+        shapes::check(input.operation, &input.value)?;
+        self.check_items_served(&input.value)?;
+        expressions::check(&input.value)?;
+        // Passed on as text without changes where possible: items contain no names to replace.
+        let body = if input.rewritten { input.value.to_string() } else { input.text.to_owned() };
+        let body = engine::run(&self.database, input.operation, &body)?;
+        Ok(Response::new(200, JSON, Bytes::from(body)))
+    }
+
+    /// Runs an operation on the records of a stream.
+    pub fn of_stream(&self, input: Input<'_>) -> Result<Response, ApiError> {
+        let mut records = self.run_as_is(input.operation, &input.value)?;
+        if let Some(records) = records["Records"].as_array_mut() {
+            for record in &mut *records {
+                record["awsRegion"] = json!(self.name);
+            }
+            let iterator = input.value["ShardIterator"].as_str().and_then(decode_shard_iterator);
+            let view = iterator.and_then(|(table, ..)| self.stream_view(&table));
+            streams::apply_view(records, view.as_deref());
+        }
+        Ok(answer(&records))
+    }
+
+    pub fn create_table(&self, mut input: Value) -> Result<Response, ApiError> {
         let mut tables = self.current_tables();
         let name = input["TableName"].as_str().unwrap_or_default().to_owned();
         if state(&tables, &name) == TableState::Deleting {
@@ -120,7 +133,7 @@ impl Region {
         Ok(answer(&created))
     }
 
-    fn describe_stream(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn describe_stream(&self, input: &Value) -> Result<Response, ApiError> {
         let mut described = self.run("DescribeStream", input)?;
         let description = &mut described["StreamDescription"];
         if let Some(view) = self.stream_view(description["TableName"].as_str().unwrap_or_default()) {
@@ -134,13 +147,13 @@ impl Region {
         self.current_tables().get(table).and_then(|table| table.stream_view.clone())
     }
 
-    fn describe_table(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn describe_table(&self, input: &Value) -> Result<Response, ApiError> {
         let tables = self.current_tables();
         let description = self.description(&tables, input)?;
         Ok(answer(&json!({ "Table": description })))
     }
 
-    fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
+    pub fn update_table(&self, mut input: Value) -> Result<Response, ApiError> {
         let stream_view = streams::record_both_images(&mut input)?;
         let mut tables = self.current_tables();
         let before = self.description(&tables, &input)?;
@@ -162,7 +175,7 @@ impl Region {
         Ok(answer(&json!({ "TableDescription": description })))
     }
 
-    fn delete_table(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn delete_table(&self, input: &Value) -> Result<Response, ApiError> {
         let mut tables = self.current_tables();
         let description = self.description(&tables, input)?;
         let name = description["TableName"].as_str().unwrap_or_default().to_owned();
@@ -178,7 +191,7 @@ impl Region {
         Ok(answer(&json!({ "TableDescription": description })))
     }
 
-    fn update_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn update_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
         let mut tables = self.current_tables();
         let specification = &input["TimeToLiveSpecification"];
         let attribute =
@@ -211,7 +224,7 @@ impl Region {
         Ok(answer(&updated))
     }
 
-    fn describe_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn describe_time_to_live(&self, input: &Value) -> Result<Response, ApiError> {
         let tables = self.current_tables();
         let mut described = self.run("DescribeTimeToLive", input)?;
         let change = tables.get(input["TableName"].as_str().unwrap_or_default()).and_then(|it| it.ttl_change.as_ref());
@@ -224,7 +237,7 @@ impl Region {
         Ok(answer(&described))
     }
 
-    fn update_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn update_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
         let mut tables = self.current_tables();
         let name = self.backup_table(&tables, input)?;
         let now = now_millis();
@@ -242,7 +255,7 @@ impl Region {
         Ok(answer(&described))
     }
 
-    fn describe_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
+    pub fn describe_continuous_backups(&self, input: &Value) -> Result<Response, ApiError> {
         let tables = self.current_tables();
         let name = self.backup_table(&tables, input)?;
         let recovery = tables.get(&name).and_then(|table| table.recovery.as_ref());

@@ -4,62 +4,96 @@ use serde_json::Value;
 
 use crate::core::iam::need::{Need, creation};
 use crate::local::context::CloudContext;
-use crate::local::wire::Request;
+use crate::local::protocol::service::Call;
 
-/// The permissions that a call needs: the operation on each of its tables or indexes.
-pub fn of(operation: &str, request: &Request) -> Vec<Need> {
-    let body: Value = request.json().unwrap_or_default();
-    let region = &request.caller.region;
-    let need = |action: &str, resource: String| Need::new(format!("dynamodb:{action}"), resource);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    match operation {
-        "ListTables" => vec![need(operation, table(region, "*"))],
-        "ListStreams" => vec![need(operation, "*".to_owned())],
-        // Its stream is only known to the service. The permission was checked when the iterator was created.
-        "GetRecords" => Vec::new(),
-        "DescribeStream" | "GetShardIterator" => vec![need(operation, text(&body["StreamArn"]))],
-        "ListTagsOfResource" | "TagResource" | "UntagResource" => {
-            vec![need(operation, text(&body["ResourceArn"])).with_tags(tags(&body))]
-        }
-        "CreateTable" => {
-            let table = table(region, &text(&body["TableName"]));
-            creation("dynamodb:CreateTable", "dynamodb:TagResource", table, &tags(&body))
-        }
-        "BatchGetItem" | "BatchWriteItem" => {
-            let tables = body["RequestItems"].as_object().into_iter().flatten();
-            tables.map(|(name, _)| need(operation, table(region, name))).collect()
-        }
-        // A transaction needs the permissions of its parts; it is not an action itself.
-        "TransactGetItems" | "TransactWriteItems" => {
-            let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
-            parts
-                .map(|(kind, part)| {
-                    let action = match kind.as_str() {
-                        "Get" => "GetItem",
-                        "Put" => "PutItem",
-                        "Update" => "UpdateItem",
-                        "Delete" => "DeleteItem",
-                        _ => "ConditionCheckItem",
-                    };
-                    need(action, table(region, &text(&part["TableName"])))
-                })
-                .collect()
-        }
-        "ExecuteStatement" => vec![statement(region, &text(&body["Statement"]))],
-        "BatchExecuteStatement" | "ExecuteTransaction" => {
-            let member = if operation == "ExecuteTransaction" { "TransactStatements" } else { "Statements" };
-            let statements = body[member].as_array().into_iter().flatten();
-            statements.map(|one| statement(region, &text(&one["Statement"]))).collect()
-        }
-        _ => {
-            let table = table(region, &text(&body["TableName"]));
-            let resource = match body["IndexName"].as_str() {
-                Some(index) => format!("{table}/index/{index}"),
-                None => table,
+fn body(call: &Call) -> Value {
+    call.request.json().unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The operation on a resource.
+fn operation_on(call: &Call, resource: String) -> Need {
+    Need::new(format!("dynamodb:{}", call.operation.name), resource)
+}
+
+/// The operation on nothing in particular.
+pub fn on_all(call: &Call) -> Vec<Need> {
+    vec![operation_on(call, "*".to_owned())]
+}
+
+/// The operation on all tables.
+pub fn on_all_tables(call: &Call) -> Vec<Need> {
+    vec![operation_on(call, table(call.region(), "*"))]
+}
+
+/// The operation on the table or index.
+pub fn on_table(call: &Call) -> Vec<Need> {
+    let body = body(call);
+    let table = table(call.region(), &text(&body["TableName"]));
+    let resource = match body["IndexName"].as_str() {
+        Some(index) => format!("{table}/index/{index}"),
+        None => table,
+    };
+    vec![operation_on(call, resource)]
+}
+
+/// The operation on each table of a batch.
+pub fn on_tables(call: &Call) -> Vec<Need> {
+    let body = body(call);
+    let tables = body["RequestItems"].as_object().into_iter().flatten();
+    tables.map(|(name, _)| operation_on(call, table(call.region(), name))).collect()
+}
+
+/// The operation on the stream.
+pub fn on_stream(call: &Call) -> Vec<Need> {
+    vec![operation_on(call, text(&body(call)["StreamArn"]))]
+}
+
+/// The operation on the resource with an ARN, with the tags of the request.
+pub fn on_resource(call: &Call) -> Vec<Need> {
+    let body = body(call);
+    vec![operation_on(call, text(&body["ResourceArn"])).with_tags(tags(&body))]
+}
+
+/// `CreateTable`, and `TagResource` for its tags.
+pub fn creating(call: &Call) -> Vec<Need> {
+    let body = body(call);
+    let table = table(call.region(), &text(&body["TableName"]));
+    creation("dynamodb:CreateTable", "dynamodb:TagResource", table, &tags(&body))
+}
+
+/// The permissions of a transaction's parts; it is not an action itself.
+pub fn of_parts(call: &Call) -> Vec<Need> {
+    let body = body(call);
+    let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
+    parts
+        .map(|(kind, part)| {
+            let action = match kind.as_str() {
+                "Get" => "GetItem",
+                "Put" => "PutItem",
+                "Update" => "UpdateItem",
+                "Delete" => "DeleteItem",
+                _ => "ConditionCheckItem",
             };
-            vec![need(operation, resource)]
-        }
-    }
+            Need::new(format!("dynamodb:{action}"), table(call.region(), &text(&part["TableName"])))
+        })
+        .collect()
+}
+
+/// The permission of a PartiQL statement.
+pub fn statement(call: &Call) -> Vec<Need> {
+    vec![of_statement(call.region(), &text(&body(call)["Statement"]))]
+}
+
+/// The permissions of several PartiQL statements, in a batch or a transaction.
+pub fn statements(call: &Call) -> Vec<Need> {
+    let body = body(call);
+    let lists = ["Statements", "TransactStatements"].map(|member| body[member].as_array());
+    let statements = lists.into_iter().flatten().flatten();
+    statements.map(|one| of_statement(call.region(), &text(&one["Statement"]))).collect()
 }
 
 /// A table's ARN, from its name or from an ARN.
@@ -72,7 +106,7 @@ fn table(region: &str, name: &str) -> String {
 
 /// The permission that a PartiQL statement needs: the action follows from its first word; the table's name follows INTO, FROM
 /// or UPDATE.
-fn statement(region: &str, text: &str) -> Need {
+fn of_statement(region: &str, text: &str) -> Need {
     let words: Vec<&str> = text.split_whitespace().collect();
     let verb = words.first().map_or(String::new(), |word| word.to_ascii_uppercase());
     let after = |word: &str| words.iter().position(|one| one.eq_ignore_ascii_case(word)).map(|at| at + 1);
@@ -101,7 +135,11 @@ fn tags(body: &Value) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DynamoDb;
     use super::*;
+    use crate::local::protocol::service::Service;
+    use crate::local::protocol::service::testing::needs;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -143,13 +181,14 @@ mod tests {
             ("ExecuteStatement", r#"{"Statement":"UPDATE \"t\" SET a=1"}"#, &[("PartiQLUpdate", "t")]),
         ];
         for (operation, body, expected) in cases {
-            let request = Request::in_test("POST", "/", body);
+            let mut request = Request::in_test("POST", "/", body);
+            let target = format!("{}{operation}", DynamoDb::TARGETS[0]);
+            request.headers.insert("x-amz-target", target.parse().unwrap());
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(action, name)| (format!("dynamodb:{action}"), table("eu-west-1", name)))
                 .collect();
-            let needs: Vec<_> = of(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
-            assert_eq!(needs, expected, "{operation} {body}");
+            assert_eq!(needs::<DynamoDb>(request), expected, "{operation} {body}");
         }
     }
 }

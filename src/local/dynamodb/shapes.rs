@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::engine::malformed;
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 const CLASSES: &str = "com.amazonaws.dynamodb.v20120810";
 

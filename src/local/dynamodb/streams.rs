@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::engine::invalid;
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// The view with both images.
 const BOTH_IMAGES: &str = "NEW_AND_OLD_IMAGES";

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::wire::ApiError;
 use super::engine::{fault, invalid};
+use crate::local::protocol::wire::ApiError;
 
 /// A region's tables, by name; saved as `dynamodb-REGION` in the store. An active table without settings here may be missing.
 pub type Tables = BTreeMap<String, Table>;

@@ -3,9 +3,10 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::local::conditions::Conditions;
-use crate::local::store::Store;
-use crate::local::wire::Caller;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::store::Store;
+use crate::local::protocol::service::{AnyService, Service};
+use crate::local::protocol::wire::{Caller, Request};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -42,13 +43,12 @@ fn request(region: &str, target: &str, body: &str) -> Request {
 
 async fn call_in(db: &DynamoDb, region: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
     let prefix = if operation.contains("Stream") || operation.contains("Record") || operation.contains("Shard") {
-        TARGETS[1]
+        DynamoDb::TARGETS[1]
     } else {
-        TARGETS[0]
+        DynamoDb::TARGETS[0]
     };
     let request = request(region, &format!("{prefix}{operation}"), &input.to_string());
-    let operation = db.operation(&request)?;
-    let response = db.call(operation, request).await?;
+    let response = db.call(db.prepare(request)?).await?;
     Ok(serde_json::from_slice(&response.body).unwrap())
 }
 
@@ -300,7 +300,8 @@ async fn errors_have_aws_codes_and_messages() {
 
     let bad_region = call_in(&db, "../up", "ListTables", json!({})).await.unwrap_err();
     assert!(bad_region.code.ends_with("#UnrecognizedClientException"), "{bad_region:?}");
-    let no_json = db.call("PutItem", request("eu-west-1", "", "{")).await.unwrap_err();
+    let call = db.prepare(request("eu-west-1", "DynamoDB_20120810.PutItem", "{")).unwrap();
+    let no_json = db.call(call).await.unwrap_err();
     assert!(no_json.code.ends_with("#SerializationException"), "{no_json:?}");
 }
 
@@ -410,7 +411,7 @@ async fn a_sweep_deletes_what_is_expired() {
     create(&db, "chat", json!({})).await;
     let enabled = json!({ "Enabled": true, "AttributeName": "ttl" });
     call(&db, "UpdateTimeToLive", json!({ "TableName": "chat", "TimeToLiveSpecification": enabled })).await.unwrap();
-    let now = crate::local::clock::now_millis() / 1000;
+    let now = crate::local::context::clock::now_millis() / 1000;
     for (id, expires) in [("old", now - 60), ("new", now + 3600)] {
         let item = json!({ "id": { "S": id }, "ttl": { "N": expires.to_string() } });
         call(&db, "PutItem", json!({ "TableName": "chat", "Item": item })).await.unwrap();

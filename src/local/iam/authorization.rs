@@ -1,13 +1,12 @@
-//! Calls held against the policies of who makes them, and what IAM's own operations need.
+//! Calls checked against the policies of the caller.
 
-use super::super::authorization::Authorizer;
 use super::super::context::{ACCOUNT, CloudContext};
-use super::super::query::Query;
-use super::super::wire::{ApiError, Request};
 use super::{Iam, Role, State};
 use crate::core::iam::evaluate::{Verdict, verdict};
 use crate::core::iam::managed;
-use crate::core::iam::need::{Need, creation};
+use crate::core::iam::need::Need;
+use crate::local::context::ports::Authorizer;
+use crate::local::protocol::wire::{ApiError, Request};
 
 impl Authorizer for Iam {
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError> {
@@ -78,86 +77,21 @@ fn refusal(service: &str, who: &str, need: &Need, why: &str) -> ApiError {
     }
 }
 
-impl Iam {
-    /// What IAM's own operations need. They are about a role, which has a path in its ARN that the request does not
-    /// tell, or about a policy.
-    pub(super) fn needs_of(&self, operation: &str, query: &Query) -> Vec<Need> {
-        let action = format!("iam:{operation}");
-        let tags = query.tags("Tags");
-        let path = query.get("Path").unwrap_or("/");
-        let bounded = |need: Need| match query.get("PermissionsBoundary") {
-            Some(arn) => need.with("iam:PermissionsBoundary", arn),
-            None => need,
-        };
-        if let Some(name) = query.get("RoleName") {
-            let state = self.state.now();
-            let role = state.roles.get(name);
-            let arn = role.map_or_else(|| CloudContext::arn("iam", "", &format!("role{path}{name}")), Role::arn);
-            let of_role = |need: Need| {
-                let tags = role.into_iter().flat_map(|role| &role.tags);
-                let tagged = tags.fold(need, |need, (key, value)| {
-                    need.with(&format!("aws:ResourceTag/{key}"), value).with(&format!("iam:ResourceTag/{key}"), value)
-                });
-                match query.get("PolicyArn") {
-                    Some(policy) => tagged.with("iam:PolicyARN", policy),
-                    None => tagged,
-                }
-            };
-            // `TagRole` brings tags, too, and needs nothing beside itself.
-            let needs = match operation {
-                "CreateRole" => creation(action, "iam:TagRole", arn, &tags),
-                _ => vec![Need::new(action, arn).with_tags(tags)],
-            };
-            return needs.into_iter().map(of_role).map(bounded).collect();
-        }
-        match operation {
-            "CreatePolicy" => {
-                let name = query.get("PolicyName").unwrap_or_default();
-                creation(action, "iam:TagPolicy", CloudContext::arn("iam", "", &format!("policy{path}{name}")), &tags)
-            }
-            "CreatePolicyVersion"
-            | "DeletePolicy"
-            | "DeletePolicyVersion"
-            | "GetPolicy"
-            | "GetPolicyVersion"
-            | "ListEntitiesForPolicy"
-            | "ListPolicyTags"
-            | "ListPolicyVersions"
-            | "SetDefaultPolicyVersion"
-            | "TagPolicy"
-            | "UntagPolicy" => {
-                vec![Need::new(action, query.get("PolicyArn").unwrap_or("*")).with_tags(tags)]
-            }
-            "GetUser" => {
-                let user = format!("user/{}", query.get("UserName").unwrap_or_default());
-                vec![Need::new(action, CloudContext::arn("iam", "", &user))]
-            }
-            // AWS names the path that is listed.
-            "ListRoles" => vec![Need::new(action, CloudContext::arn("iam", "", "role/"))],
-            "ListPolicies" => vec![Need::new(action, CloudContext::arn("iam", "", "policy path /"))],
-            _ => vec![Need::new(action, "*")],
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::sync::Arc;
 
     use http::{HeaderMap, Method};
 
     use super::*;
-    use crate::local::ports::Roles;
-    use crate::local::query::testing::call;
-    use crate::local::store::Store;
-    use crate::local::wire::Caller;
-
-    /// Actions and resources.
-    type Pairs<'a> = &'a [(&'a str, &'a str)];
+    use crate::local::context::ports::Roles;
+    use crate::local::context::store::Store;
+    use crate::local::protocol::query::testing::call;
+    use crate::local::protocol::wire::Caller;
 
     const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 
-    fn open(folder: &tempfile::TempDir) -> Arc<Iam> {
+    pub fn open(folder: &tempfile::TempDir) -> Arc<Iam> {
         Iam::open(&CloudContext {
             port: 0,
             store: Store::open(folder.path()).unwrap(),
@@ -167,7 +101,7 @@ mod tests {
         .unwrap()
     }
 
-    async fn create_role(iam: &Iam) -> String {
+    pub async fn create_role(iam: &Iam) -> String {
         let trust = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
         let parameters = [("RoleName", "worker"), ("Path", "/team/"), ("AssumeRolePolicyDocument", trust)];
         call(iam, None, "CreateRole", &parameters).await.unwrap();
@@ -281,58 +215,6 @@ mod tests {
             decide(&iam, &key, "execute-api", need).unwrap_err().message,
             "User: arn:aws:sts::000000000000:assumed-role/worker/me is not authorized to perform: \
              execute-api:ManageConnections on resource: arn:aws:execute-api:eu-west-1:********0000:x/dev/POST/y"
-        );
-    }
-
-    #[tokio::test]
-    async fn iams_own_operations_need_their_action_on_their_role() {
-        let folder = tempfile::tempdir().unwrap();
-        let iam = open(&folder);
-        create_role(&iam).await;
-        let cases: &[(&str, &str, Pairs<'_>)] = &[
-            ("GetRole", "RoleName=worker", &[("GetRole", "role/team/worker")]),
-            ("CreateRole", "RoleName=new&Path=/a/", &[("CreateRole", "role/a/new")]),
-            (
-                "CreateRole",
-                "RoleName=new&Tags.member.1.Key=a&Tags.member.1.Value=b",
-                &[("CreateRole", "role/new"), ("TagRole", "role/new")],
-            ),
-            ("TagRole", "RoleName=worker&Tags.member.1.Key=a", &[("TagRole", "role/team/worker")]),
-            ("ListRoles", "", &[("ListRoles", "role/")]),
-            ("GetPolicy", "PolicyArn=arn:aws:iam::000000000000:policy/p", &[("GetPolicy", "policy/p")]),
-            ("CreatePolicy", "PolicyName=p", &[("CreatePolicy", "policy/p")]),
-            ("GetUser", "UserName=local", &[("GetUser", "user/local")]),
-        ];
-        for (operation, form, expected) in cases {
-            let request = Request {
-                method: Method::POST,
-                path: "/".into(),
-                query: Vec::new(),
-                headers: HeaderMap::new(),
-                body: form.as_bytes().to_vec().into(),
-                caller: Caller::default(),
-            };
-            let needs = iam.needs_of(operation, &Query::read(&request));
-            let needs: Vec<_> = needs.into_iter().map(|need| (need.action, need.resource)).collect();
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|(action, resource)| (format!("iam:{action}"), CloudContext::arn("iam", "", resource)))
-                .collect();
-            assert_eq!(needs, expected, "{operation} {form}");
-        }
-        assert_eq!(
-            iam.needs_of(
-                "GetAccountAuthorizationDetails",
-                &Query::read(&Request {
-                    method: Method::POST,
-                    path: "/".into(),
-                    query: Vec::new(),
-                    headers: HeaderMap::new(),
-                    body: Default::default(),
-                    caller: Caller::default(),
-                })
-            ),
-            [Need::new("iam:GetAccountAuthorizationDetails", "*")]
         );
     }
 }

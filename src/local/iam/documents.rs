@@ -2,8 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::wire::ApiError;
 use crate::core::iam::grammar::{self, Purpose};
+use crate::local::protocol::wire::ApiError;
 
 /// RFC 3986: what stands for itself in a document that is sent in an answer.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -1,12 +1,15 @@
 //! IAM: roles, their trust policies and permissions, and the credentials issued for them.
 //!
-//! `roles` and `policies` hold the operations; `documents` reads policy documents as IAM does, `evaluate` and
-//! `authorization` hold calls against them. Refusals are worded as AWS words them (recorded answers of AWS in the test suites of public emulators, and AWS's API reference).
+//! `operations` is the table, and `roles`, `policies` and `versions` have the functions; `documents` reads policy documents as IAM
+//! does, and `authorization` checks calls against them. Refusals have AWS's messages (recorded answers of AWS in the test suites of
+//! public emulators, and AWS's API reference).
 
 mod authorization;
 mod documents;
+mod operations;
 mod parameters;
 mod policies;
+mod required_permissions;
 mod roles;
 #[cfg(test)]
 mod tests;
@@ -16,21 +19,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{iso8601, now_millis};
-use super::conditions::lock;
 use super::context::{ACCOUNT, CloudContext};
-use super::ports::{Credentials, Roles};
-use super::query::{Query, Xml, answer};
-use super::store::PersistedState;
-use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
 use crate::core::iam::document::{trusts_principal, trusts_service};
-use crate::core::iam::need::Need;
-
-const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::context::ports::{Credentials, Roles};
+use crate::local::context::store::PersistedState;
+use crate::local::lock::lock;
+use crate::local::protocol::query::{Query, Xml};
+use crate::local::protocol::wire::{ApiError, Caller};
 
 /// How many issued credentials are stored; the oldest are removed first.
 const MAX_SESSIONS: usize = 1000;
@@ -40,54 +39,6 @@ const USER_NAME: &str = "local";
 const USER_ID: &str = "AIDALOCALLOCALLOCAL22";
 
 type Answer = Result<Xml, ApiError>;
-
-/// The function that runs an operation.
-#[derive(Clone, Copy)]
-enum Handler {
-    Reads(fn(&State, &Query) -> Answer),
-    Changes(fn(&mut State, &Query) -> Answer),
-}
-
-use Handler::{Changes, Reads};
-
-/// All operations.
-const OPERATIONS: &[(&str, Handler)] = &[
-    ("AttachRolePolicy", Changes(policies::attach_role_policy)),
-    ("CreatePolicy", Changes(policies::create_policy)),
-    ("CreatePolicyVersion", Changes(versions::create_policy_version)),
-    ("CreateRole", Changes(roles::create_role)),
-    ("DeletePolicy", Changes(policies::delete_policy)),
-    ("DeletePolicyVersion", Changes(versions::delete_policy_version)),
-    ("DeleteRole", Changes(roles::delete_role)),
-    ("DeleteRolePermissionsBoundary", Changes(roles::delete_role_permissions_boundary)),
-    ("DeleteRolePolicy", Changes(policies::delete_role_policy)),
-    ("DetachRolePolicy", Changes(policies::detach_role_policy)),
-    ("GetAccountAuthorizationDetails", Reads(roles::get_account_authorization_details)),
-    ("GetPolicy", Reads(policies::get_policy)),
-    ("GetPolicyVersion", Reads(versions::get_policy_version)),
-    ("GetRole", Reads(roles::get_role)),
-    ("GetRolePolicy", Reads(policies::get_role_policy)),
-    ("GetUser", Reads(get_user)),
-    ("ListAttachedRolePolicies", Reads(policies::list_attached_role_policies)),
-    ("ListEntitiesForPolicy", Reads(policies::list_entities_for_policy)),
-    ("ListInstanceProfilesForRole", Reads(roles::list_instance_profiles_for_role)),
-    ("ListPolicies", Reads(policies::list_policies)),
-    ("ListPolicyTags", Reads(policies::list_policy_tags)),
-    ("ListPolicyVersions", Reads(versions::list_policy_versions)),
-    ("ListRolePolicies", Reads(policies::list_role_policies)),
-    ("ListRoleTags", Reads(roles::list_role_tags)),
-    ("ListRoles", Reads(roles::list_roles)),
-    ("PutRolePermissionsBoundary", Changes(roles::put_role_permissions_boundary)),
-    ("PutRolePolicy", Changes(policies::put_role_policy)),
-    ("SetDefaultPolicyVersion", Changes(versions::set_default_policy_version)),
-    ("TagPolicy", Changes(policies::tag_policy)),
-    ("TagRole", Changes(roles::tag_role)),
-    ("UntagPolicy", Changes(policies::untag_policy)),
-    ("UntagRole", Changes(roles::untag_role)),
-    ("UpdateAssumeRolePolicy", Changes(roles::update_assume_role_policy)),
-    ("UpdateRole", Changes(roles::update_role)),
-    ("UpdateRoleDescription", Changes(roles::update_role_description)),
-];
 
 /// The name of issued credentials in the store.
 const SESSIONS: &str = "iam-sessions";
@@ -102,7 +53,7 @@ pub struct Iam {
 
 /// The persisted state, saved as `iam` in the store.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-struct State {
+pub struct State {
     /// By name.
     roles: BTreeMap<String, Role>,
     /// The customer's managed policies, by ARN.
@@ -300,42 +251,11 @@ impl Roles for Iam {
     }
 }
 
-#[async_trait]
-impl Service for Iam {
-    fn name(&self) -> &'static str {
-        "iam"
+fn get_user(iam: &Iam, query: &Query) -> Answer {
+    if query.get("UserName").is_none() && iam.identity(&query.caller).role.is_some() {
+        let message = "Must specify userName when calling with non-User credentials";
+        return Err(ApiError::new(400, "ValidationError", message));
     }
-
-    fn protocol(&self) -> Protocol {
-        Protocol::Query(NAMESPACE)
-    }
-
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        Query::read(request).operation(OPERATIONS.iter().map(|(name, _)| *name))
-    }
-
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        self.needs_of(operation, &Query::read(request))
-    }
-
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let query = Query::read(&request);
-        let Some((_, handler)) = OPERATIONS.iter().find(|(name, _)| *name == operation) else {
-            return Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {operation}")));
-        };
-        if operation == "GetUser" && query.get("UserName").is_none() && self.identity(&query.caller).role.is_some() {
-            let message = "Must specify userName when calling with non-User credentials";
-            return Err(ApiError::new(400, "ValidationError", message));
-        }
-        let result = match handler {
-            Reads(read) => read(&self.state.now(), &query)?,
-            Changes(change) => self.state.change(|state| change(state, &query))?,
-        };
-        Ok(answer(NAMESPACE, operation, result))
-    }
-}
-
-fn get_user(_: &State, query: &Query) -> Answer {
     match query.get("UserName") {
         Some(name) if name != USER_NAME => Err(no_such_entity(format!("The user with name {name} cannot be found."))),
         _ => Ok(Xml::new().element(

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::query::{Query, constraint};
-use super::super::wire::ApiError;
 use super::{Role, State, limit_exceeded, no_such_entity};
+use crate::local::protocol::query::{Query, constraint};
+use crate::local::protocol::wire::ApiError;
 
 /// The most tags of a role or a policy (IAM quotas).
 const MAX_TAGS: usize = 50;

@@ -1,13 +1,13 @@
 //! The operations on inline policies of roles and on managed policies.
 
-use super::super::clock::{iso8601, now_millis};
 use super::super::context::CloudContext;
-use super::super::query::{Query, Xml};
-use super::super::wire::ApiError;
 use super::parameters::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Policy, Role, State, documents, limit_exceeded, no_such_entity, page, unique_id};
 use crate::core::iam::grammar::Purpose;
 use crate::core::iam::managed::{self, Known};
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::protocol::query::{Query, Xml};
+use crate::local::protocol::wire::ApiError;
 
 /// Quotas of IAM: characters of all inline policies of a role together, characters of a managed policy, managed
 /// policies of a role.

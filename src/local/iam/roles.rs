@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::clock::{iso8601, now_millis};
-use super::super::query::{Query, Xml};
-use super::super::wire::ApiError;
 use super::parameters::{check_tags, checked_tags, is_name, path, role, role_mut};
 use super::{Answer, Role, State, documents, limit_exceeded, page, policies, unique_id};
 use crate::core::iam::grammar::Purpose;
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::protocol::query::{Query, Xml};
+use crate::local::protocol::wire::ApiError;
 
 /// The most characters of a trust policy (IAM quotas).
 const MAX_TRUST_CHARACTERS: usize = 2048;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::local::conditions::Conditions;
-use crate::local::query::testing::{call, texts};
-use crate::local::store::Store;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::store::Store;
+use crate::local::protocol::query::testing::{call, texts};
 
 const TRUST: &str =
     r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;

@@ -1,11 +1,11 @@
 //! The operations on the versions of managed policies.
 
-use super::super::clock::{iso8601, now_millis};
-use super::super::query::{Query, Xml};
-use super::super::wire::ApiError;
 use super::policies::{check_size, policy, policy_mut};
 use super::{Answer, Document, Policy, State, documents, limit_exceeded, no_such_entity, page};
 use crate::core::iam::grammar::Purpose;
+use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::protocol::query::{Query, Xml};
+use crate::local::protocol::wire::ApiError;
 
 /// The most versions of a policy.
 const MAX_VERSIONS: usize = 5;

@@ -10,7 +10,7 @@ use time::macros::date;
 
 use super::error::{self, constraint};
 use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES, end};
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 use crate::machine::interpreter::Language;
 
 /// The runtimes that Lambda lists in its refusal of an unknown one, in that order (recorded answer of AWS, 2025-11, as far

@@ -14,7 +14,7 @@ use super::runtime_api::Invocation;
 use super::sandbox::REFUSING_ADDRESS;
 use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, Permits};
 use super::state::now;
-use crate::local::ports::Invoked;
+use crate::local::context::ports::Invoked;
 use crate::machine::interpreter::Language;
 
 /// How long a start holds its permit of the limited concurrent starts. A start that takes longer waits for something other

@@ -1,6 +1,6 @@
 //! Lambda's errors, with its messages.
 
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// An error that the caller has caused. The message member is `message` in Lambda's error shapes, except in
 /// `ResourceNotFoundException`, where it is `Message` (service model, botocore).

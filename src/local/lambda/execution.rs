@@ -15,10 +15,10 @@ use super::name::FunctionId;
 use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments, Permits};
 use super::state::Registry;
 use super::write_protection::WriteProtection;
-use crate::local::conditions::lock;
 use crate::local::context::CloudContext;
-use crate::local::ports::{Apis, Invoked, LogSink, Roles, SdkInstaller};
-use crate::local::wire::ApiError;
+use crate::local::context::ports::{Apis, Invoked, LogSink, Roles, SdkInstaller};
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 
 /// How many invocations of an account may run concurrently (Lambda quotas).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::local::clock::log_time;
+use crate::local::context::clock::log_time;
 
 /// Why a runtime did not start, or an invocation has no result.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,9 +13,9 @@ use super::failure::{InvocationFailure, Status};
 use super::settings::{LogFormat, runtime_version_arn};
 use super::spec::EnvironmentSpec;
 use super::state::now;
-use crate::local::clock::log_time;
-use crate::local::conditions::lock;
-use crate::local::ports::{LogEvent, LogSink};
+use crate::local::context::clock::log_time;
+use crate::local::context::ports::{LogEvent, LogSink};
+use crate::local::lock::lock;
 use crate::machine::interpreter::Language;
 
 /// How much of the log `Invoke` returns, in bytes.

@@ -16,7 +16,8 @@ use super::packages::{CodeArchive, Packages};
 use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::service::Call;
+use crate::local::protocol::wire::{ApiError, Request, Response};
 use crate::machine::interpreter::Language;
 
 /// The service that must be able to assume a function's role.
@@ -91,7 +92,8 @@ impl Source {
 }
 
 impl Lambda {
-    pub(super) async fn create_function(&self, request: &Request) -> Result<Response, ApiError> {
+    pub(super) async fn create_function(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
         let create: Create = request.json()?;
         let reference = Reference::read(&create.function_name, None, &request.caller.region)?;
         let id = reference.unqualified()?;
@@ -136,7 +138,8 @@ impl Lambda {
         Ok(Response::json(201, &configuration))
     }
 
-    pub(super) fn list_functions(&self, request: &Request) -> Result<Response, ApiError> {
+    pub(super) fn list_functions(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
         let all = match request.query("FunctionVersion") {
             None => false,
             Some("ALL") => true,
@@ -161,7 +164,8 @@ impl Lambda {
         page(request, "Functions", functions)
     }
 
-    pub(super) fn get_function(&self, reference: &Reference) -> Result<Response, ApiError> {
+    pub(super) fn get_function(&self, call: &Call) -> Result<Response, ApiError> {
+        let reference = &Reference::of(call)?;
         self.registry.read(|state| {
             let (function, number, version) = state.version(reference)?;
             let id = &reference.id;
@@ -186,7 +190,8 @@ impl Lambda {
         })
     }
 
-    pub(super) fn get_function_configuration(&self, reference: &Reference) -> Result<Response, ApiError> {
+    pub(super) fn get_function_configuration(&self, call: &Call) -> Result<Response, ApiError> {
+        let reference = &Reference::of(call)?;
         self.registry.read(|state| {
             let (_, number, version) = state.version(reference)?;
             Ok(Response::json(200, &version.configuration(&reference.id, &reference.arn(), &number)))
@@ -194,12 +199,15 @@ impl Lambda {
     }
 
     /// The archive that `GetFunction` points to, by its digest.
-    pub(super) fn download_function_code(&self, digest: &str) -> Result<Response, ApiError> {
+    pub(super) fn download_function_code(&self, call: &Call) -> Result<Response, ApiError> {
+        let digest = call.id(1);
         let archive = self.packages.read(digest).map_err(|_| error::not_found("The specified key does not exist."))?;
         Ok(Response::new(200, "application/zip", archive.into()))
     }
 
-    pub(super) async fn update_function_code(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) async fn update_function_code(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let update: UpdateCode = request.json()?;
         let architecture = architecture(update.architectures.as_deref())?;
         self.registry.read(|state| state.function(id)?.may_change(id, update.revision_id.as_deref()))?;
@@ -235,11 +243,9 @@ impl Lambda {
         Ok(Response::json(200, &configuration))
     }
 
-    pub(super) fn update_function_configuration(
-        &self,
-        request: &Request,
-        id: &FunctionId,
-    ) -> Result<Response, ApiError> {
+    pub(super) fn update_function_configuration(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let update: UpdateConfiguration = request.json()?;
         let role = update.settings.role.clone();
         let updating = self.context.conditions.eventual.function_updating;
@@ -271,7 +277,8 @@ impl Lambda {
         Ok(Response::json(200, &configuration))
     }
 
-    pub(super) fn delete_function(&self, reference: &Reference) -> Result<Response, ApiError> {
+    pub(super) fn delete_function(&self, call: &Call) -> Result<Response, ApiError> {
+        let reference = &Reference::of(call)?;
         let id = &reference.id;
         self.registry.change(|state| match reference.qualifier.as_deref() {
             None => state.remove(id).map(|_| ()).ok_or_else(|| error::no_function(&id.arn())),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use crate::local::store::write_atomically;
+use crate::local::context::store::write_atomically;
 use crate::machine::interpreter::{self, Interpreter, Language};
 
 /// The programs that the interpreters run.

@@ -13,8 +13,9 @@ use super::error::{self, constraint};
 use super::name::Reference;
 use super::spec::{EnvironmentSpec, InvokeRequest};
 use super::state::{Alias, now};
-use crate::local::ports::Invoked;
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::context::ports::Invoked;
+use crate::local::protocol::service::Call;
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The largest payloads in bytes: 6 MB for synchronous invocations, 1 MB for asynchronous ones (Lambda quotas).
 const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
@@ -31,7 +32,9 @@ struct Ready {
 
 impl Lambda {
     /// `Invoke`.
-    pub(super) async fn invoke_operation(&self, request: &Request, reference: Reference) -> Result<Response, ApiError> {
+    pub(super) async fn invoke_operation(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let reference = Reference::of(call)?;
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let kind = header("x-amz-invocation-type").unwrap_or("RequestResponse");
         let limit = match kind {

@@ -13,7 +13,7 @@ use super::packages;
 use super::sandbox::TASK;
 use super::settings::LogFormat;
 use super::spec::{EnvironmentSpec, LambdaHost};
-use crate::local::ports::Credentials;
+use crate::local::context::ports::Credentials;
 use crate::machine::interpreter::Language;
 
 /// The environment variable that marks the processes of functions and their children; its value is Lambda's folder.

@@ -2,7 +2,7 @@
 //! machine, through the real Runtime API.
 //!
 //! ```text
-//! Service --routes--> functions, versions, permissions, tags --> state (Registry), packages (code)
+//! Service --operations--> functions, versions, permissions, tags --> state (Registry), packages (code)
 //! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
 //!                                                              |             |
 //!                                                              +-- function_log --> LogSink
@@ -23,6 +23,7 @@ mod interpreters;
 mod invoke;
 mod launch;
 mod name;
+mod operations;
 mod orphans;
 mod packages;
 mod peer;
@@ -30,7 +31,6 @@ mod permissions;
 mod policy;
 mod process;
 mod required_permissions;
-mod routes;
 mod runtime;
 mod runtime_api;
 mod sandbox;
@@ -59,9 +59,8 @@ use self::packages::Packages;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
-use super::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
-use super::wire::{ApiError, Protocol, Request, Response, Service};
-use crate::core::iam::need::Need;
+use crate::local::context::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
+use crate::local::protocol::wire::ApiError;
 
 /// How often unused code is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -146,61 +145,6 @@ async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiv
         });
         if let Ok(Err(error)) = swept.await {
             tracing::warn!("old code is not removed: {error}");
-        }
-    }
-}
-
-#[async_trait]
-impl Service for Lambda {
-    fn name(&self) -> &'static str {
-        "lambda"
-    }
-
-    fn protocol(&self) -> Protocol {
-        Protocol::RestJson { capital_message: true }
-    }
-
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        routes::operation(request)
-    }
-
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        required_permissions::of(operation, request)
-    }
-
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let segments = request.segments();
-        // In every path the third segment is the resource, and the fifth a part of it.
-        let subject = segments.get(2).map_or("", String::as_str);
-        let part = segments.get(4).map_or("", String::as_str);
-        let reference = || Reference::read(subject, request.query("Qualifier"), &request.caller.region);
-        match operation {
-            "CreateFunction" => self.create_function(&request).await,
-            "ListFunctions" => self.list_functions(&request),
-            "GetFunction" => self.get_function(&reference()?),
-            "GetFunctionConfiguration" => self.get_function_configuration(&reference()?),
-            "UpdateFunctionCode" => self.update_function_code(&request, &reference()?.unqualified()?).await,
-            "UpdateFunctionConfiguration" => self.update_function_configuration(&request, &reference()?.unqualified()?),
-            "DeleteFunction" => self.delete_function(&reference()?),
-            "DownloadFunctionCode" => self.download_function_code(part),
-            "Invoke" => self.invoke_operation(&request, reference()?).await,
-            "PublishVersion" => self.publish_version(&request, &reference()?.unqualified()?),
-            "ListVersionsByFunction" => self.list_versions(&request, &reference()?.unqualified()?),
-            "CreateAlias" => self.create_alias(&request, &reference()?.unqualified()?),
-            "ListAliases" => self.list_aliases(&request, &reference()?.unqualified()?),
-            "GetAlias" => self.get_alias(&reference()?.unqualified()?, part),
-            "UpdateAlias" => self.update_alias(&request, &reference()?.unqualified()?, part),
-            "DeleteAlias" => self.delete_alias(&reference()?.unqualified()?, part),
-            "AddPermission" => self.add_permission(&request, &reference()?),
-            "GetPolicy" => self.get_policy(&reference()?),
-            "RemovePermission" => self.remove_permission(&request, &reference()?, part),
-            "PutFunctionConcurrency" => self.put_concurrency(&request, &reference()?.unqualified()?),
-            "GetFunctionConcurrency" => self.get_concurrency(&reference()?.unqualified()?),
-            "DeleteFunctionConcurrency" => self.delete_concurrency(&reference()?.unqualified()?),
-            "TagResource" => self.tag_resource(&request, subject),
-            "UntagResource" => self.untag_resource(&request, subject),
-            "ListTags" => self.list_tags(&request, subject),
-            _ => Err(routes::unknown(&request)),
         }
     }
 }

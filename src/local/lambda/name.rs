@@ -2,7 +2,8 @@
 
 use super::error;
 use crate::local::context::{ACCOUNT, CloudContext};
-use crate::local::wire::ApiError;
+use crate::local::protocol::service::Call;
+use crate::local::protocol::wire::ApiError;
 
 /// The qualifier of the mutable version.
 pub const LATEST: &str = "$LATEST";
@@ -24,6 +25,14 @@ pub struct FunctionId {
 }
 
 impl FunctionId {
+    /// The function that the path of a call names.
+    ///
+    /// # Errors
+    /// As [`Reference::of`], and where the caller named a version or an alias.
+    pub fn of(call: &Call) -> Result<Self, ApiError> {
+        Reference::of(call)?.unqualified()
+    }
+
     /// The unqualified ARN.
     pub fn arn(&self) -> String {
         CloudContext::arn("lambda", &self.region, &format!("function:{}", self.name))
@@ -79,6 +88,14 @@ impl Reference {
             _ => {}
         }
         Ok(reference)
+    }
+
+    /// The function, version or alias that the path of a call names.
+    ///
+    /// # Errors
+    /// Lambda's refusals of a name, and of one in another region.
+    pub fn of(call: &Call) -> Result<Self, ApiError> {
+        Self::read(call.id(0), call.request.query("Qualifier"), call.region())
     }
 
     /// Parses a full ARN of any region; `None` where it is not of a function of this account.

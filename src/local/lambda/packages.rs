@@ -17,9 +17,9 @@ use zip::ZipArchive;
 
 use super::error;
 use super::file_store::{FileStore, UnpackError};
-use crate::local::conditions::lock;
-use crate::local::store::write_atomically;
-use crate::local::wire::ApiError;
+use crate::local::context::store::write_atomically;
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 use crate::machine::own_folder;
 
 /// The largest archive that can be uploaded directly, and its largest unpacked size (Lambda quotas), in bytes.

@@ -10,7 +10,8 @@ use super::execution::ACCOUNT_CONCURRENCY;
 use super::name::{FunctionId, LATEST, Reference};
 use super::policy::Permission;
 use super::state::{Function, State, Version};
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::service::Call;
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The concurrency that must remain for functions without a reservation (Lambda quotas).
 const MIN_UNRESERVED: u32 = 100;
@@ -22,7 +23,9 @@ struct Concurrency {
 }
 
 impl Lambda {
-    pub(super) fn add_permission(&self, request: &Request, reference: &Reference) -> Result<Response, ApiError> {
+    pub(super) fn add_permission(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let reference = &Reference::of(call)?;
         let permission: Permission = request.json()?;
         if reference.qualifier.as_deref() == Some(LATEST) {
             return Err(error::invalid("We currently do not support adding policies for $LATEST."));
@@ -41,7 +44,8 @@ impl Lambda {
         })
     }
 
-    pub(super) fn get_policy(&self, reference: &Reference) -> Result<Response, ApiError> {
+    pub(super) fn get_policy(&self, call: &Call) -> Result<Response, ApiError> {
+        let reference = &Reference::of(call)?;
         self.registry.read(|state| {
             let function = state.function(&reference.id)?;
             let policy = function.policies.get(reference.policy());
@@ -51,12 +55,10 @@ impl Lambda {
         })
     }
 
-    pub(super) fn remove_permission(
-        &self,
-        request: &Request,
-        reference: &Reference,
-        statement_id: &str,
-    ) -> Result<Response, ApiError> {
+    pub(super) fn remove_permission(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let reference = &Reference::of(call)?;
+        let statement_id = call.id(1);
         self.registry.change(|state| {
             let missing = |_| error::not_found(format!("No policy found for: {}", reference.id.arn()));
             state.function(&reference.id).map_err(missing)?;
@@ -76,7 +78,9 @@ impl Lambda {
         })
     }
 
-    pub(super) fn put_concurrency(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn put_concurrency(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let reserved = request.json::<Concurrency>()?.reserved_concurrent_executions;
         let Ok(reserved) = u32::try_from(reserved) else {
             let rule = "Member must have value greater than or equal to 0";
@@ -97,7 +101,8 @@ impl Lambda {
         })
     }
 
-    pub(super) fn get_concurrency(&self, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn get_concurrency(&self, call: &Call) -> Result<Response, ApiError> {
+        let id = &FunctionId::of(call)?;
         self.registry.read(|state| {
             let shown = match state.function(id)?.reserved_concurrency {
                 Some(reserved) => json!({ "ReservedConcurrentExecutions": reserved }),
@@ -107,7 +112,8 @@ impl Lambda {
         })
     }
 
-    pub(super) fn delete_concurrency(&self, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn delete_concurrency(&self, call: &Call) -> Result<Response, ApiError> {
+        let id = &FunctionId::of(call)?;
         self.registry.change(|state| {
             state.function_mut(id)?.reserved_concurrency = None;
             Ok(Response::empty(204))

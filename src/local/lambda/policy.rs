@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::{self, constraint};
 use crate::local::context::ACCOUNT;
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// The longest policy, in bytes (Lambda quotas: 20 KB).
 const MAX_POLICY: usize = 20_480;

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::task::AbortHandle;
 
 use super::function_log::FunctionLog;
-use crate::local::conditions::lock;
+use crate::local::lock::lock;
 
 /// The longest log event, in bytes (CloudWatch Logs quotas); longer lines are cut into several.
 const MAX_LINE: usize = 1024 * 1024;

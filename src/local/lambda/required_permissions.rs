@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
-use crate::local::wire::Request;
+use crate::local::protocol::service::Call;
 
 /// The members of a request's body that permissions depend on.
 #[derive(Debug, Default, Deserialize)]
@@ -21,42 +21,72 @@ struct Body {
     _code: Option<IgnoredAny>,
 }
 
-/// The permissions that a call needs: the operation on its function, `iam:PassRole` for a role, and access to layers.
-pub fn of(operation: &str, request: &Request) -> Vec<Need> {
-    let action = match operation {
-        "Invoke" => "lambda:InvokeFunction".to_owned(),
-        // On AWS this is a presigned S3 URL, which needs no permission.
-        "DownloadFunctionCode" => return Vec::new(),
-        _ => format!("lambda:{operation}"),
-    };
-    if operation == "ListFunctions" {
-        return vec![Need::new(action, "*")];
+impl Body {
+    fn read(call: &Call) -> Self {
+        call.request.json().unwrap_or_default()
     }
-    let body: Body = match operation {
-        "CreateFunction" | "UpdateFunctionConfiguration" | "TagResource" => request.json().unwrap_or_default(),
-        _ => Body::default(),
-    };
-    let region = &request.caller.region;
-    let segments = request.segments();
-    let named = body.function_name.as_ref().or(segments.get(2)).map_or("", String::as_str);
-    let function = match Reference::read(named, request.query("Qualifier"), region) {
+
+    /// The permissions to give a function this role and these layers.
+    fn settings(&self) -> Vec<Need> {
+        let role = self.role.iter().map(|role| pass_role(role, "lambda.amazonaws.com"));
+        role.chain(self.layers.iter().map(|layer| Need::new("lambda:GetLayerVersion", layer))).collect()
+    }
+}
+
+fn action(call: &Call) -> String {
+    format!("lambda:{}", call.operation.name)
+}
+
+/// The ARN of a function, version or alias by its name or ARN.
+fn arn(call: &Call, name: &str) -> String {
+    match Reference::read(name, call.request.query("Qualifier"), call.region()) {
         Ok(reference) => reference.arn(),
-        Err(_) => FunctionId { region: region.clone(), name: named.to_owned() }.arn(),
-    };
-    let tags: Vec<(String, String)> = body.tags.into_iter().collect();
-    let mut needs = match operation {
-        "CreateFunction" => creation(action, "lambda:TagResource", function, &tags),
-        _ => vec![Need::new(action, function).with_tags(tags)],
-    };
-    needs.extend(body.role.iter().map(|role| pass_role(role, "lambda.amazonaws.com")));
-    needs.extend(body.layers.iter().map(|layer| Need::new("lambda:GetLayerVersion", layer)));
+        Err(_) => FunctionId { region: call.region().to_owned(), name: name.to_owned() }.arn(),
+    }
+}
+
+/// The operation, on no function in particular.
+pub fn on_all(call: &Call) -> Vec<Need> {
+    vec![Need::new(action(call), "*")]
+}
+
+/// The operation on the function that the path names.
+pub fn on_function(call: &Call) -> Vec<Need> {
+    vec![Need::new(action(call), arn(call, call.id(0)))]
+}
+
+/// `InvokeFunction`, as the action is called.
+pub fn invoking(call: &Call) -> Vec<Need> {
+    vec![Need::new("lambda:InvokeFunction", arn(call, call.id(0)))]
+}
+
+/// The operation on the function, with the tags of the request.
+pub fn tagging(call: &Call) -> Vec<Need> {
+    vec![Need::new(action(call), arn(call, call.id(0))).with_tags(Body::read(call).tags)]
+}
+
+/// The operation on the new function, its tags, `iam:PassRole` for its role, and access to its layers.
+pub fn creating(call: &Call) -> Vec<Need> {
+    let body = Body::read(call);
+    let tags: Vec<_> = body.tags.iter().collect();
+    let function = arn(call, body.function_name.as_deref().unwrap_or_default());
+    let mut needs = creation(action(call), "lambda:TagResource", function, &tags);
+    needs.extend(body.settings());
+    needs
+}
+
+/// The operation on the function, `iam:PassRole` for a new role, and access to new layers.
+pub fn configuring(call: &Call) -> Vec<Need> {
+    let mut needs = on_function(call);
+    needs.extend(Body::read(call).settings());
     needs
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::routes;
-    use super::*;
+    use super::super::Lambda;
+    use crate::local::protocol::service::testing::needs;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -97,10 +127,10 @@ mod tests {
         ];
         for (method, uri, body, expected) in cases {
             let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-            let query = crate::local::router::decode_query(query.as_bytes());
+            let query = crate::local::server::router::decode_query(query.as_bytes());
             let request = Request { query, ..Request::in_test(method, path, body) };
-            let needs = of(routes::operation(&request).unwrap(), &request);
-            let pairs: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.resource.as_str())).collect();
+            let needs = needs::<Lambda>(request);
+            let pairs: Vec<_> = needs.iter().map(|(action, resource)| (action.as_str(), resource.as_str())).collect();
             assert_eq!(pairs, *expected, "{method} {uri}");
         }
     }

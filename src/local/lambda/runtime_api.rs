@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::failure::InvocationFailure;
 use super::peer;
-use crate::local::conditions::lock;
+use crate::local::lock::lock;
 
 /// The largest result in bytes: 6 MB and the envelope (Lambda quotas; its own message names the number).
 const MAX_RESULT: usize = 6 * 1024 * 1024 + 100;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::change::{LoggingChange, SettingsChange};
 use super::error::{self, constraint};
-use crate::local::wire::ApiError;
+use crate::local::protocol::wire::ApiError;
 
 /// A function's complete settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -16,9 +16,9 @@ use super::name::FunctionId;
 use super::sandbox;
 use super::state::Deployment;
 use super::write_protection::WriteProtection;
-use crate::local::conditions::lock;
 use crate::local::context::CloudContext;
-use crate::local::ports::{Apis, LogSink, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, LogSink, Roles, SdkInstaller};
+use crate::local::lock::lock;
 
 /// The folder for the environments' files, below Lambda's folder.
 pub const SCRATCH: &str = "tmp";

@@ -15,8 +15,8 @@ use super::name::{FunctionId, LATEST, Reference};
 use super::packages::CodeArchive;
 use super::policy::Policy;
 use super::settings::Settings;
-use crate::local::store::{PersistedState, Store};
-use crate::local::wire::ApiError;
+use crate::local::context::store::{PersistedState, Store};
+use crate::local::protocol::wire::ApiError;
 
 /// The name of the state's file.
 const FILE: &str = "lambda";

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::Lambda;
 use super::error;
 use super::name::{FunctionId, Reference};
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::service::Call;
+use crate::local::protocol::wire::{ApiError, Request, Response};
 
 /// How many tags a resource can have (Lambda developer guide, tags).
 const MAX_TAGS: usize = 50;
@@ -20,7 +21,9 @@ struct Tags {
 }
 
 impl Lambda {
-    pub(super) fn tag_resource(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
+    pub(super) fn tag_resource(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let arn = call.id(0);
         let given: Tags = request.json()?;
         let id = tagged(request, arn)?;
         if given.tags.is_empty() {
@@ -36,7 +39,9 @@ impl Lambda {
         })
     }
 
-    pub(super) fn untag_resource(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
+    pub(super) fn untag_resource(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let arn = call.id(0);
         let id = tagged(request, arn)?;
         let mut keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key).peekable();
         if keys.peek().is_none() {
@@ -52,7 +57,9 @@ impl Lambda {
         })
     }
 
-    pub(super) fn list_tags(&self, request: &Request, arn: &str) -> Result<Response, ApiError> {
+    pub(super) fn list_tags(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let arn = call.id(0);
         let id = tagged(request, arn)?;
         self.registry.read(|state| Ok(Response::json(200, &json!({ "Tags": state.function(&id)?.tags }))))
     }

@@ -12,7 +12,8 @@ use super::error::{self, constraint};
 use super::functions::page;
 use super::name::{FunctionId, LATEST};
 use super::state::{Alias, Deployment, Function, Version};
-use crate::local::wire::{ApiError, Request, Response};
+use crate::local::protocol::service::Call;
+use crate::local::protocol::wire::{ApiError, Response};
 
 /// The longest description of a version or an alias, in characters (service model).
 const MAX_DESCRIPTION: usize = 256;
@@ -43,7 +44,9 @@ struct Routing {
 }
 
 impl Lambda {
-    pub(super) fn publish_version(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn publish_version(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let publish: Publish = request.json()?;
         check_description(publish.description.as_deref())?;
         let pending = self.context.conditions.eventual.function_pending;
@@ -63,12 +66,16 @@ impl Lambda {
         })
     }
 
-    pub(super) fn list_versions(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn list_versions(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let versions = self.registry.read(|state| Ok::<_, ApiError>(state.function(id)?.listed(id)))?;
         page(request, "Versions", versions)
     }
 
-    pub(super) fn create_alias(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn create_alias(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let change: AliasChange = request.json()?;
         change.check()?;
         let (Some(name), Some(version)) = (change.name.clone(), change.function_version.clone()) else {
@@ -99,7 +106,9 @@ impl Lambda {
         })
     }
 
-    pub(super) fn list_aliases(&self, request: &Request, id: &FunctionId) -> Result<Response, ApiError> {
+    pub(super) fn list_aliases(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
         let version = request.query("FunctionVersion");
         let aliases = self.registry.read(|state| {
             let aliases = state.function(id)?.aliases.iter();
@@ -109,7 +118,9 @@ impl Lambda {
         page(request, "Aliases", aliases)
     }
 
-    pub(super) fn get_alias(&self, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
+    pub(super) fn get_alias(&self, call: &Call) -> Result<Response, ApiError> {
+        let id = &FunctionId::of(call)?;
+        let name = call.id(1);
         self.registry.read(|state| {
             let alias =
                 state.function(id)?.aliases.get(name).ok_or_else(|| error::no_alias(&id.qualified_arn(name)))?;
@@ -117,7 +128,10 @@ impl Lambda {
         })
     }
 
-    pub(super) fn update_alias(&self, request: &Request, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
+    pub(super) fn update_alias(&self, call: &Call) -> Result<Response, ApiError> {
+        let request = &call.request;
+        let id = &FunctionId::of(call)?;
+        let name = call.id(1);
         let change: AliasChange = request.json()?;
         change.check()?;
         self.registry.change(|state| {
@@ -135,7 +149,9 @@ impl Lambda {
     }
 
     /// Deleting an unknown alias is no error.
-    pub(super) fn delete_alias(&self, id: &FunctionId, name: &str) -> Result<Response, ApiError> {
+    pub(super) fn delete_alias(&self, call: &Call) -> Result<Response, ApiError> {
+        let id = &FunctionId::of(call)?;
+        let name = call.id(1);
         self.registry.change(|state| {
             let function = state.function_mut(id)?;
             function.aliases.remove(name);

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::local::conditions::lock;
+use crate::local::lock::lock;
 use crate::machine::own_folder;
 
 /// The protected folders, each with the number of its [`Protected`] guards. Clones share them.

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::clock::now_millis;
-use super::super::ports::LogEvent;
-use super::super::wire::ApiError;
 use super::journal::{Event, Position, Stream, read};
 use super::pattern::Pattern;
 use super::{Answer, Input, LogStore, bad_token, constraint, groups, invalid, no_stream, page, required, unavailable};
+use crate::local::context::clock::now_millis;
+use crate::local::context::ports::LogEvent;
+use crate::local::protocol::wire::ApiError;
 
 const HOUR: i64 = 3600 * 1000;
 

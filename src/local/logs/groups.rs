@@ -6,8 +6,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::super::context::CloudContext;
-use super::super::wire::ApiError;
 use super::{Answer, Group, Input, LogStore, constraint, invalid, no_group, page, required};
+use crate::local::protocol::wire::ApiError;
 
 /// The allowed retention periods in days (`PutRetentionPolicy`, API reference).
 const RETENTION_DAYS: [i64; 22] =

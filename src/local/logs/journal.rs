@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::ports::LogEvent;
-use super::super::store::write_atomically;
+use crate::local::context::ports::LogEvent;
+use crate::local::context::store::write_atomically;
 
 /// The size limit of a file, and how much of its end is kept when it is exceeded, in bytes.
 const MAX_BYTES: u64 = 16 << 20;

@@ -6,6 +6,7 @@
 mod events;
 mod groups;
 mod journal;
+mod operations;
 mod pattern;
 mod required_permissions;
 #[cfg(test)]
@@ -17,48 +18,21 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::clock::now_millis;
-use super::conditions::lock;
 use super::context::CloudContext;
-use super::ports::{LogEvent, LogSink};
-use super::store::{PersistedState, Store};
-use super::wire::{ApiError, Protocol, Request, Response, Service};
-use crate::core::iam::need::Need;
+use crate::local::context::clock::now_millis;
+use crate::local::context::ports::{LogEvent, LogSink};
+use crate::local::context::store::{PersistedState, Store};
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 use journal::Journal;
-
-const TARGET: &str = "Logs_20140328.";
 
 /// The folder of the groups' journals in the store.
 const FOLDER: &str = "logs";
 
 type Answer = Result<Value, ApiError>;
-type Handler = fn(&LogStore, &str, Input) -> Answer;
-
-/// All operations; each gets the region and the input.
-const OPERATIONS: &[(&str, Handler)] = &[
-    ("CreateLogGroup", groups::create_log_group),
-    ("CreateLogStream", events::create_log_stream),
-    ("DeleteLogGroup", groups::delete_log_group),
-    ("DeleteLogStream", events::delete_log_stream),
-    ("DeleteRetentionPolicy", groups::delete_retention_policy),
-    ("DescribeLogGroups", groups::describe_log_groups),
-    ("DescribeLogStreams", events::describe_log_streams),
-    ("FilterLogEvents", events::filter_log_events),
-    ("GetLogEvents", events::get_log_events),
-    ("ListTagsForResource", groups::list_tags_for_resource),
-    ("ListTagsLogGroup", groups::list_tags_log_group),
-    ("PutLogEvents", events::put_log_events),
-    ("PutLogGroupDeletionProtection", groups::put_log_group_deletion_protection),
-    ("PutRetentionPolicy", groups::put_retention_policy),
-    ("TagLogGroup", groups::tag_log_group),
-    ("TagResource", groups::tag_resource),
-    ("UntagLogGroup", groups::untag_log_group),
-    ("UntagResource", groups::untag_resource),
-];
 
 /// The account's logs, in all regions.
 #[derive(Debug)]
@@ -68,7 +42,7 @@ pub struct Logs {
 
 /// The log groups of all regions, and the journals of their events.
 #[derive(Debug)]
-struct LogStore {
+pub struct LogStore {
     files: Store,
     regions: PersistedState<Regions>,
     /// By the ids of their groups. Each is opened on first use, since together they can be large.
@@ -94,7 +68,7 @@ struct Group {
 /// The members of all operations' inputs; each operation uses some of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Input {
+pub struct Input {
     deletion_protection_enabled: Option<bool>,
     descending: bool,
     end_time: Option<i64>,
@@ -290,44 +264,6 @@ impl Input {
             return Err(constraint(&format!("Value '{limit}'"), "limit", &rule));
         }
         Ok(usize::try_from(limit).unwrap_or(usize::MAX))
-    }
-}
-
-#[async_trait]
-impl Service for Logs {
-    fn name(&self) -> &'static str {
-        "logs"
-    }
-
-    fn protocol(&self) -> Protocol {
-        Protocol::AwsJson11
-    }
-
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let name = target.strip_prefix(TARGET).unwrap_or_default();
-        OPERATIONS
-            .iter()
-            .map(|(known, _)| *known)
-            .find(|known| *known == name)
-            .ok_or_else(|| ApiError::new(400, "UnknownOperationException", ""))
-    }
-
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need> {
-        required_permissions::of(operation, request)
-    }
-
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let Some((_, handler)) = OPERATIONS.iter().find(|(name, _)| *name == operation) else {
-            return Err(ApiError::new(400, "UnknownOperationException", ""));
-        };
-        let input: Input = request.json()?;
-        let store = self.store.clone();
-        let region = request.caller.region;
-        // Blocking, because events are read from files.
-        let answer = tokio::task::spawn_blocking(move || handler(&store, &region, input)).await;
-        let answer = answer.map_err(|error| unavailable(io::Error::other(error)))??;
-        Ok(Response::json(200, &answer))
     }
 }
 

@@ -4,32 +4,47 @@ use std::collections::BTreeMap;
 
 use super::{Input, groups};
 use crate::core::iam::need::{Need, creation};
-use crate::local::wire::Request;
+use crate::local::protocol::service::Call;
 
-/// The permissions that a call needs: the operation on its group, or on one of its streams.
-pub fn of(operation: &str, request: &Request) -> Vec<Need> {
-    let input: Input = request.json().unwrap_or_default();
-    let action = format!("logs:{operation}");
-    let tags: BTreeMap<String, String> = serde_json::from_value(input.tags.clone()).unwrap_or_default();
+type Tags = BTreeMap<String, String>;
+
+/// The operation on its group, or on one of its streams.
+pub fn on_group(call: &Call) -> Vec<Need> {
+    let (resource, tags) = subject(call);
+    vec![Need::new(action(call), resource).with_tags(tags)]
+}
+
+/// `CreateLogGroup`, and `TagResource` for its tags.
+pub fn creating(call: &Call) -> Vec<Need> {
+    let (resource, tags) = subject(call);
+    creation(action(call), "logs:TagResource", resource, &tags.into_iter().collect::<Vec<_>>())
+}
+
+fn action(call: &Call) -> String {
+    format!("logs:{}", call.operation.name)
+}
+
+/// The resource that a call is about, and the tags in it.
+fn subject(call: &Call) -> (String, Tags) {
+    let input: Input = call.request.json().unwrap_or_default();
+    let tags = serde_json::from_value(input.tags.clone()).unwrap_or_default();
     // A resource given by ARN is used unchanged. For one given by name AWS appends the part for streams, empty where there is
     // none (its refusals show it), so policies must allow `log-group:NAME:*`.
     if let Some(arn) = input.resource_arn {
-        return vec![Need::new(action, arn).with_tags(tags)];
+        return (arn, tags);
     }
     let group = input.group().unwrap_or_default();
     let stream = input.log_stream_name.unwrap_or_default();
-    let resource = format!("{}:log-stream:{stream}", groups::arn(&request.caller.region, &group));
-    match operation {
-        "CreateLogGroup" => {
-            creation(action, "logs:TagResource", resource, &tags.into_iter().collect::<Vec<(String, String)>>())
-        }
-        _ => vec![Need::new(action, resource).with_tags(tags)],
-    }
+    (format!("{}:log-stream:{stream}", groups::arn(call.region(), &group)), tags)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Logs;
     use super::*;
+    use crate::local::protocol::service::Service;
+    use crate::local::protocol::service::testing::needs;
+    use crate::local::protocol::wire::Request;
 
     /// Actions and resources.
     type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -56,13 +71,13 @@ mod tests {
             ),
         ];
         for (operation, body, expected) in cases {
-            let request = Request::in_test("POST", "/", body);
+            let mut request = Request::in_test("POST", "/", body);
+            request.headers.insert("x-amz-target", format!("{}{operation}", Logs::TARGETS[0]).parse().unwrap());
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(action, rest)| (format!("logs:{action}"), groups::arn("eu-west-1", rest)))
                 .collect();
-            let needs: Vec<_> = of(operation, &request).into_iter().map(|need| (need.action, need.resource)).collect();
-            assert_eq!(needs, expected, "{operation} {body}");
+            assert_eq!(needs::<Logs>(request), expected, "{operation} {body}");
         }
     }
 }

@@ -3,7 +3,8 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::json;
 
 use super::*;
-use crate::local::wire::Caller;
+use crate::local::protocol::service::{AnyService, Service};
+use crate::local::protocol::wire::{Caller, Request};
 
 fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
     let context = CloudContext {
@@ -17,7 +18,7 @@ fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
 
 async fn call_in(logs: &Logs, region: &str, operation: &str, input: Value) -> Answer {
     let mut headers = HeaderMap::new();
-    headers.insert("x-amz-target", HeaderValue::from_str(&format!("{TARGET}{operation}")).unwrap());
+    headers.insert("x-amz-target", HeaderValue::from_str(&format!("{}{operation}", Logs::TARGETS[0])).unwrap());
     let request = Request {
         method: Method::POST,
         path: "/".into(),
@@ -26,8 +27,7 @@ async fn call_in(logs: &Logs, region: &str, operation: &str, input: Value) -> An
         body: Bytes::from(input.to_string()),
         caller: Caller { access_key: None, region: region.into() },
     };
-    let operation = logs.operation(&request)?;
-    let response = logs.call(operation, request).await?;
+    let response = logs.call(logs.prepare(request)?).await?;
     Ok(serde_json::from_slice(&response.body).unwrap())
 }
 

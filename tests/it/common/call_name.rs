@@ -8,8 +8,8 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use wschat::local::call_log::is_mutating;
-use wschat::local::router::scope;
+use wschat::local::server::cloud;
+use wschat::local::server::router::scope;
 
 /// `apigatewayv2.CreateRoute ping 1`: the service, the operation, the resource, and the number among calls of this name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +22,9 @@ pub struct Name {
 
 impl Name {
     pub fn mutating(&self) -> bool {
-        is_mutating(&self.operation)
+        let operations = cloud::operations();
+        let found = operations.iter().find(|one| one.service == self.service && one.name == self.operation);
+        found.is_none_or(|operation| operation.changes())
     }
 }
 

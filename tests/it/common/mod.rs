@@ -25,7 +25,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_types::retry::RetryConfig;
 use rustix::process::{Pid, Signal, kill_process};
-use wschat::local::call_log::LoggedCall;
+use wschat::local::server::call_log::LoggedCall;
 
 /// The default stack of commands.
 pub const STACK: &str = "app";

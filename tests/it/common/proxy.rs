@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
-use wschat::local::wire::{ApiError, Protocol};
+use wschat::local::protocol::wire::{ApiError, Protocol};
 
 use super::call_name::{Name, Namer};
 use super::{Cloud, DEPLOYER, POLL_INTERVAL, Run};

@@ -1,7 +1,7 @@
 //! Tests of the control plane.
 
 use super::*;
-use crate::local::ports::Functions;
+use crate::local::context::ports::Functions;
 
 const FUNCTION: &str = "/2015-03-31/functions/chat";
 /// Longer than any test.

@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 #[cfg(target_os = "linux")]
-use crate::local::ports::Apis;
-use crate::local::ports::Functions;
+use crate::local::context::ports::Apis;
+use crate::local::context::ports::Functions;
 
 #[tokio::test]
 async fn an_invocation_passes_the_event_and_returns_the_result() {

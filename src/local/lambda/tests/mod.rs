@@ -18,11 +18,13 @@ use zip::write::SimpleFileOptions;
 
 use super::Lambda;
 use super::execution::ExecutionTimings;
-use crate::local::conditions::{Conditions, lock};
 use crate::local::context::CloudContext;
-use crate::local::ports::{Credentials, LogEvent, LogSink, Roles};
-use crate::local::store::Store;
-use crate::local::wire::{ApiError, Caller, Request, Response, Service};
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::{Credentials, LogEvent, LogSink, Roles};
+use crate::local::context::store::Store;
+use crate::local::lock::lock;
+use crate::local::protocol::service::AnyService;
+use crate::local::protocol::wire::{ApiError, Caller, Request, Response};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/chat";
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:chat";
@@ -122,8 +124,7 @@ impl Cloud {
             body: body.into(),
             caller: Caller { access_key: None, region: "us-east-1".to_owned() },
         };
-        let operation = self.lambda.operation(&request)?;
-        self.lambda.call(operation, request).await
+        self.lambda.call(self.lambda.prepare(request)?).await
     }
 
     /// A control plane call: its answer's body.

@@ -6,41 +6,37 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
-use super::super::call_log::CallLog;
-use super::super::conditions::Conditions;
-use super::super::store::Store;
-use super::super::tls;
-use super::super::wire::{ApiError, Protocol, Service};
 use super::*;
-use crate::core::iam::need::Need;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::store::Store;
+use crate::local::protocol::service::{Call, Found, Permissions, Row, Service};
+use crate::local::protocol::wire::{ApiError, Protocol};
+use crate::local::server::call_log::CallLog;
+use crate::local::server::tls;
 
 /// A minimal STS, sufficient for the SDK.
 struct Sts;
 
 #[async_trait]
 impl Service for Sts {
-    fn name(&self) -> &'static str {
-        "sts"
+    type Run = ();
+
+    const NAME: &'static str = "sts";
+    const PROTOCOL: Protocol = Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/");
+    const OPERATIONS: &'static [Row<Self>] =
+        &[Row::<Self>::named("GetCallerIdentity", Effect::Reads, Permissions::None("a test"), ())];
+
+    /// Every request is for the one operation.
+    fn find(_request: &Request) -> Result<Found, ApiError> {
+        Ok((0, Vec::new()))
     }
 
-    fn protocol(&self) -> Protocol {
-        Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/")
-    }
-
-    fn operation(&self, _request: &Request) -> Result<&'static str, ApiError> {
-        Ok("GetCallerIdentity")
-    }
-
-    fn needs(&self, _operation: &str, _request: &Request) -> Vec<Need> {
-        Vec::new()
-    }
-
-    async fn call(&self, _operation: &str, request: Request) -> Result<Response, ApiError> {
+    async fn run(&self, (): (), call: Call) -> Result<Response, ApiError> {
         let body = format!(
             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{}</Arn><UserId>{}</UserId>\
              <Account>000000000000</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",
-            request.caller.region,
-            request.body.len()
+            call.region(),
+            call.request.body.len()
         );
         Ok(Response::xml(200, body))
     }

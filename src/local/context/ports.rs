@@ -1,11 +1,13 @@
-//! The interfaces between the local services: each service depends on these traits, not on the others' modules.
+//! The interfaces between the local services, and between them and the router: each depends on these traits, not on the others'
+//! modules.
 
 use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::wire::ApiError;
+use crate::core::iam::need::Need;
+use crate::local::protocol::wire::{ApiError, Request};
 
 /// IAM, as Lambda and STS use it.
 pub trait Roles: Send + Sync {
@@ -26,6 +28,15 @@ pub struct Credentials {
     pub access_key_id: String,
     pub secret_access_key: String,
     pub session_token: String,
+}
+
+/// IAM, as the router uses it. The row of an operation says what permissions it needs (`protocol::service::Permissions`).
+pub trait Authorizer: Send + Sync {
+    /// Decides on a call to `service` that needs all of `needs`.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError>;
 }
 
 /// CloudWatch Logs, as Lambda delivers to it.

@@ -11,17 +11,19 @@ use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::access::{AccessKey, Guard};
-use super::call_log::{CallLog, timestamp};
-use super::cloud::Cloud;
-use super::conditions::Conditions;
-use super::context::CloudContext;
-use super::ports::SdkInstaller;
-use super::process::{Binary, ProcessError, ServerFolder, ServerOptions, ServerRecord, conditions_file};
-use super::router::Router;
-use super::server::{Health, Listeners, Server};
-use super::store::Store;
-use super::tls;
+use super::error::ProcessError;
+use super::folder::{Binary, ServerFolder, ServerRecord, conditions_file};
+use super::process::ServerOptions;
+use crate::local::context::CloudContext;
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::SdkInstaller;
+use crate::local::context::store::Store;
+use crate::local::server::access::{AccessKey, Guard};
+use crate::local::server::call_log::{CallLog, timestamp};
+use crate::local::server::cloud::Cloud;
+use crate::local::server::http::{Health, Listeners, Server};
+use crate::local::server::router::Router;
+use crate::local::server::tls;
 
 /// The default port, where none is given and none was used before.
 pub const DEFAULT_PORT: u16 = 4579;

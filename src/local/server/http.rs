@@ -21,9 +21,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
-use super::header_case::HeaderCase;
 use super::router::{Entry, Router, decode_query, scope};
-use super::wire::{Caller, Request, Response};
+use crate::local::protocol::header_case::HeaderCase;
+use crate::local::protocol::operation::{Effect, Operation};
+use crate::local::protocol::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -34,6 +35,17 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60
 
 /// How long answers in progress may take after the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A WebSocket handshake, as the call log has it. It is no operation of a service.
+const HANDSHAKE: Operation = Operation {
+    service: "execute-api",
+    name: "Connect",
+    method: "GET",
+    path: "/{stage}",
+    body_limit: 0,
+    effect: Effect::Changes,
+    presigned: true,
+};
 
 /// The header that carries the process's token to `/_wschat/stop`.
 pub const TOKEN: &str = "x-wschat-token";
@@ -222,7 +234,7 @@ impl Server {
         let (parts, body) = request.into_parts();
         let entry = Entry::new(&without_body(&parts));
         let response = self.sockets.upgrade(hyper::Request::from_parts(parts, body), peer).await;
-        self.router.record("execute-api", "Connect", entry, response.status().as_u16());
+        self.router.record(&HANDSHAKE, entry, response.status().as_u16());
         response
     }
 

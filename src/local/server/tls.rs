@@ -25,8 +25,8 @@ use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::TlsAcceptor;
 
-use super::conditions::lock;
-use super::store::{Store, write_atomically, write_private};
+use crate::local::context::store::{Store, write_atomically, write_private};
+use crate::local::lock::lock;
 
 /// The file with the CA and the machine's own root certificates, in the data folder.
 pub const CA_BUNDLE: &str = "ca-bundle.pem";

@@ -13,12 +13,10 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::token_bucket::{Rate, TokenBucket};
-use super::wire::ApiError;
 use crate::core::words::nearest;
-
-/// The services that a conditions file can name, by `wire::Service::name`.
-const SERVICES: &[&str] =
-    &["apigatewayv2", "cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts"];
+use crate::local::lock::lock;
+use crate::local::protocol::operation::Operation;
+use crate::local::protocol::wire::ApiError;
 
 /// How long each transient state of AWS's lasts by default: long enough to be observed.
 const DEFAULT_DELAY: Duration = Duration::from_millis(20);
@@ -161,23 +159,23 @@ impl Default for Conditions {
 }
 
 impl Conditions {
-    /// Reads a conditions file.
+    /// Reads a conditions file. `operations` are those that it can name.
     ///
     /// # Errors
     /// A message that names the file and the mistake.
-    pub fn read(path: &Path) -> Result<Self, String> {
+    pub fn read(path: &Path, operations: &[&Operation]) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+        Self::parse(&text, operations).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Reads the text of a conditions file.
     ///
     /// # Errors
     /// The mistake, with line and column.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str, operations: &[&Operation]) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         for pattern in file.latency_ms.keys().chain(file.throttle.keys()) {
-            check_pattern(pattern)?;
+            check_pattern(pattern, operations)?;
         }
         let seconds =
             |value: f64| Duration::try_from_secs_f64(value).map_err(|_| format!("{value} is not a number of seconds"));
@@ -227,22 +225,22 @@ impl Conditions {
         })
     }
 
-    /// Delays one call of `service.operation` with a body of `bytes`: waits for the shared uplink, then for half the
+    /// Delays one call of an operation with a request of `bytes`: waits for the shared uplink, then for half the
     /// operation's latency (`after` waits for the other half), and takes a token of its throttle.
     ///
     /// # Errors
     /// The service's own throttling error when a throttle is exhausted.
-    pub async fn before(&self, service: &str, operation: &str, bytes: usize) -> Result<(), ApiError> {
+    pub async fn before(&self, operation: &Operation, bytes: usize) -> Result<(), ApiError> {
         if let Some(sent) = self.sent_at(bytes, Instant::now()) {
             tokio::time::sleep_until(sent).await;
         }
-        pause(self.latency(service, operation) / 2).await;
-        self.take_token(service, operation, Instant::now())
+        pause(self.latency(operation) / 2).await;
+        self.take_token(operation, Instant::now())
     }
 
     /// Waits for the rest of the operation's latency; refused calls wait too.
-    pub async fn after(&self, service: &str, operation: &str) {
-        pause(self.latency(service, operation) / 2).await;
+    pub async fn after(&self, operation: &Operation) {
+        pause(self.latency(operation) / 2).await;
     }
 
     /// Counts a mutation of `api` as in progress until the returned guard is dropped. `None` where another one is in
@@ -268,24 +266,24 @@ impl Conditions {
 
     /// Takes a token of an operation's throttle. Only the most specific throttle applies: Lambda documents its quota for
     /// GetFunction as separate from that of the other operations.
-    fn take_token(&self, service: &str, operation: &str, now: Instant) -> Result<(), ApiError> {
+    fn take_token(&self, operation: &Operation, now: Instant) -> Result<(), ApiError> {
         if self.throttles.is_empty() {
             return Ok(());
         }
-        let throttle = patterns(service, operation)
+        let throttle = patterns(operation)
             .into_iter()
             .find_map(|pattern| self.throttles.iter().find(|(name, ..)| *name == pattern));
         match throttle {
-            Some((_, rate, bucket)) if !lock(bucket).take(*rate, now) => Err(throttled(service)),
+            Some((_, rate, bucket)) if !lock(bucket).take(*rate, now) => Err(throttled(operation.service)),
             _ => Ok(()),
         }
     }
 
-    fn latency(&self, service: &str, operation: &str) -> Duration {
+    fn latency(&self, operation: &Operation) -> Duration {
         if self.latency.is_empty() {
             return Duration::ZERO;
         }
-        patterns(service, operation).iter().find_map(|pattern| self.latency.get(pattern)).copied().unwrap_or_default()
+        patterns(operation).iter().find_map(|pattern| self.latency.get(pattern)).copied().unwrap_or_default()
     }
 }
 
@@ -316,19 +314,25 @@ async fn pause(duration: Duration) {
 }
 
 /// The patterns of a conditions file that match an operation, the most specific first.
-fn patterns(service: &str, operation: &str) -> [String; 3] {
-    [format!("{service}.{operation}"), format!("{service}.*"), "default".to_owned()]
+fn patterns(operation: &Operation) -> [String; 3] {
+    let Operation { service, name, .. } = operation;
+    [format!("{service}.{name}"), format!("{service}.*"), "default".to_owned()]
 }
 
 /// Refuses a pattern that no call can match.
-fn check_pattern(pattern: &str) -> Result<(), String> {
-    let service = pattern.split('.').next().unwrap_or_default();
-    if pattern == "default" || (SERVICES.contains(&service) && pattern.contains('.')) {
+fn check_pattern(pattern: &str, operations: &[&Operation]) -> Result<(), String> {
+    if pattern == "default" || operations.iter().any(|operation| patterns(operation).iter().any(|one| one == pattern)) {
         return Ok(());
     }
-    let help = match nearest(service, SERVICES) {
-        Some(name) => format!("did you mean \"{name}.*\"?"),
-        None => format!("services here: {}", SERVICES.join(", ")),
+    let (service, name) = pattern.split_once('.').unwrap_or((pattern, ""));
+    let names: Vec<&str> = operations.iter().filter(|one| one.service == service).map(|one| one.name).collect();
+    let mut services: Vec<&str> = operations.iter().map(|operation| operation.service).collect();
+    services.sort_unstable();
+    services.dedup();
+    let help = match (nearest(name, &names), nearest(service, &services)) {
+        (Some(name), _) => format!("did you mean \"{service}.{name}\"?"),
+        (None, Some(service)) => format!("did you mean \"{service}.*\"?"),
+        (None, None) => format!("services here: {}", services.join(", ")),
     };
     Err(format!("\"{pattern}\" matches no call; {help}"))
 }
@@ -342,11 +346,6 @@ fn throttled(service: &str) -> ApiError {
         "iam" | "sts" | "cloudformation" => ApiError::new(400, "Throttling", "Rate exceeded"),
         _ => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
     }
-}
-
-/// Locks a mutex and ignores poisoning by a holder that panicked.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::conditions::lock;
-use super::wire::ApiError;
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 
 /// The data folder of one local cloud (`.wschat/local`).
 #[derive(Debug, Clone)]

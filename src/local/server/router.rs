@@ -8,24 +8,19 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::access::Guard;
-use super::authorization::Authorizer;
-use super::call_log::{CallLog, LoggedCall, is_mutating, timestamp};
-use super::conditions::Conditions;
-use super::wire::{ApiError, Caller, Protocol, Request, Response, Service};
+use super::call_log::{CallLog, LoggedCall, timestamp};
+use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::Authorizer;
+use crate::local::protocol::operation::{MAX_BODY, Operation};
+use crate::local::protocol::service::{AnyService, Call};
+use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
 
 /// The header with the request id of an answer.
 pub const REQUEST_ID: &str = "x-amzn-requestid";
 
-/// The largest request of Lambda's, in bytes: 50 MB of zip as base64 and the JSON around it. AWS names this number in the
-/// error for a larger `CreateFunction`.
-const MAX_LAMBDA_BODY: usize = 70_167_211;
-
-/// The largest request of every other service, in bytes: DynamoDB's limit for a batch, the largest of these limits.
-const MAX_BODY: usize = 16 << 20;
-
 /// Routes requests to the services of the local cloud.
 pub struct Router {
-    services: Vec<Arc<dyn Service>>,
+    services: Vec<Arc<dyn AnyService>>,
     conditions: Arc<Conditions>,
     /// Authenticates callers; without it, every caller is admitted.
     guard: Option<Guard>,
@@ -45,7 +40,7 @@ pub struct Scope {
 
 impl Router {
     /// A router without authentication and authorization.
-    pub fn new(services: Vec<Arc<dyn Service>>, conditions: Arc<Conditions>, calls: CallLog) -> Self {
+    pub fn new(services: Vec<Arc<dyn AnyService>>, conditions: Arc<Conditions>, calls: CallLog) -> Self {
         Self { services, conditions, guard: None, authorizer: None, calls }
     }
 
@@ -54,22 +49,24 @@ impl Router {
         Self { guard, authorizer, ..self }
     }
 
-    /// The largest body that a request may have, by its head.
+    /// The largest body that a request may have, by its head: its operation's, where the head names one.
     pub fn body_limit(&self, head: &Request) -> usize {
-        if self.service_of(head).is_some_and(|service| service.name() == "lambda") { MAX_LAMBDA_BODY } else { MAX_BODY }
+        let operation = self.service_of(head).and_then(|service| service.operation(head).ok());
+        operation.map_or(MAX_BODY, |operation| operation.body_limit)
     }
 
     /// The refusal of a request whose body is over the limit; `head` is the request without its body.
     pub fn too_large(&self, head: &Request) -> Response {
-        let limit = self.body_limit(head);
         let entry = Entry::new(head);
         let Some(service) = self.service_of(head) else { return self.unserved(head, entry) };
-        let operation = service.operation(head).unwrap_or_default();
-        let error = ApiError::new(
-            413,
-            "RequestEntityTooLargeException",
-            format!("Request must be smaller than {limit} bytes for the {operation} operation"),
-        );
+        let operation = service.operation(head).ok();
+        let error = match operation {
+            Some(operation) => service.refuse_large(operation),
+            None => {
+                let message = format!("Request must be smaller than {MAX_BODY} bytes");
+                ApiError::new(413, "RequestEntityTooLargeException", message)
+            }
+        };
         self.finish(&**service, operation, Err(error), entry)
     }
 
@@ -78,41 +75,42 @@ impl Router {
     pub async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let entry = Entry::new(&request);
         let Some(service) = self.service_of(&request).cloned() else { return self.unserved(&request, entry) };
-        let operation = match service.operation(&request) {
-            Ok(operation) => operation,
-            Err(error) => return self.finish(&*service, "", Err(error), entry),
+        let call = match service.prepare(request) {
+            Ok(call) => call,
+            Err(error) => return self.finish(&*service, None, Err(error), entry),
         };
+        let operation = call.operation;
         let router = Arc::clone(self);
         let failed = (Arc::clone(&service), entry.clone());
         let call = tokio::spawn(async move {
-            let result = router.call(&*service, operation, request).await;
-            router.finish(&*service, operation, result, entry)
+            let result = router.call(&*service, call).await;
+            router.finish(&*service, Some(operation), result, entry)
         });
         match call.await {
             Ok(response) => response,
             Err(error) => {
                 let (service, entry) = failed;
-                tracing::error!("{}.{operation} failed: {error}", service.name());
+                tracing::error!("{}.{} failed: {error}", operation.service, operation.name);
                 let error = ApiError::new(500, "InternalFailure", "The local cloud failed; see `wschat local logs`.");
-                self.finish(&*service, operation, Err(error), entry)
+                self.finish(&*service, Some(operation), Err(error), entry)
             }
         }
     }
 
     /// Logs a request that no service handled: a WebSocket handshake.
-    pub fn record(&self, service: &'static str, operation: &'static str, entry: Entry, status: u16) {
-        self.calls.record(&entry.call(service, operation, status, None));
+    pub fn record(&self, operation: &'static Operation, entry: Entry, status: u16) {
+        self.calls.record(&entry.call(operation.service, Some(operation), status, None));
     }
 
-    async fn call(&self, service: &dyn Service, operation: &str, request: Request) -> Result<Response, ApiError> {
-        let name = service.name();
-        let api = service.mutated_api(operation, &request);
-        let admitted = self.conditions.before(name, operation, size(&request)).await;
+    async fn call(&self, service: &dyn AnyService, call: Call) -> Result<Response, ApiError> {
+        let operation = call.operation;
+        let api = call.changed_api().map(str::to_owned);
+        let admitted = self.conditions.before(operation, size(&call.request)).await;
         let admitted =
-            admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(name, operation, &request)));
-        let admitted = admitted.and_then(|()| refuse_mutating_get(service, operation, &request));
+            admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(operation, &call.request)));
+        let admitted = admitted.and_then(|()| refuse_changing_get(&call));
         let admitted = admitted.and_then(|()| match &self.authorizer {
-            Some(authorizer) => authorizer.authorize(name, &request, &service.needs(operation, &request)),
+            Some(authorizer) => authorizer.authorize(operation.service, &call.request, &service.needs(&call)),
             None => Ok(()),
         });
         // Held until the answer is sent: until then another mutation of the API may conflict with this one.
@@ -127,16 +125,16 @@ impl Router {
                 "ConflictException",
                 "Unable to complete operation due to concurrent modification. Please try again later.",
             )),
-            (Ok(()), _) => service.call(operation, request).await,
+            (Ok(()), _) => service.call(call).await,
         };
-        self.conditions.after(name, operation).await;
+        self.conditions.after(operation).await;
         result
     }
 
     fn finish(
         &self,
-        service: &dyn Service,
-        operation: &'static str,
+        service: &dyn AnyService,
+        operation: Option<&'static Operation>,
         result: Result<Response, ApiError>,
         mut entry: Entry,
     ) -> Response {
@@ -169,12 +167,12 @@ impl Router {
         let protocol = if is_form(&request.headers) { Protocol::Query("") } else { Protocol::AwsJson10 };
         let response = protocol.error(&error, &entry.request_id).with_header("x-amzn-errortype", &error.code);
         let response = entry.set_request_id(response);
-        self.calls.record(&entry.call("", "", error.status, Some(error.code.into_owned())));
+        self.calls.record(&entry.call("", None, error.status, Some(error.code.into_owned())));
         response
     }
 
     /// The service of a request: the one it is signed for, else the one that its form suggests.
-    fn service_of(&self, request: &Request) -> Option<&Arc<dyn Service>> {
+    fn service_of(&self, request: &Request) -> Option<&Arc<dyn AnyService>> {
         let name = match scope(&request.headers, &request.query) {
             // Both versions of the API Gateway API have this signing name; the second one is served.
             Some(scope) if scope.service == "apigateway" => "apigatewayv2".to_owned(),
@@ -215,18 +213,24 @@ impl Entry {
         response
     }
 
-    fn call(self, service: &'static str, operation: &'static str, status: u16, code: Option<String>) -> LoggedCall {
+    fn call(
+        self,
+        service: &'static str,
+        operation: Option<&'static Operation>,
+        status: u16,
+        code: Option<String>,
+    ) -> LoggedCall {
         LoggedCall {
             at: timestamp(self.at),
             ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             service: service.into(),
-            operation: operation.into(),
+            operation: operation.map_or("", |operation| operation.name).into(),
             region: self.caller.region,
             access_key: self.caller.access_key,
             status,
             code,
             request_id: self.request_id,
-            mutating: is_mutating(operation),
+            mutating: operation.is_none_or(Operation::changes),
         }
     }
 }
@@ -288,11 +292,12 @@ fn is_form(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
 }
 
-/// Refuses mutating GET requests of the query protocol: a web page could send one with an image tag, and no SDK uses GET.
-fn refuse_mutating_get(service: &dyn Service, operation: &str, request: &Request) -> Result<(), ApiError> {
-    let is_query = matches!(service.protocol(), Protocol::Query(_));
-    if is_query && request.method == http::Method::GET && is_mutating(operation) {
-        return Err(ApiError::new(400, "InvalidAction", format!("{operation} is sent by POST to the local cloud.")));
+/// Refuses GET requests that would change something: a web page could send one with an image tag, and no SDK uses GET for
+/// them. (Paths come with a method; the other protocols name the operation in the request, whatever its method.)
+fn refuse_changing_get(call: &Call) -> Result<(), ApiError> {
+    let Operation { name, method, .. } = call.operation;
+    if call.request.method == http::Method::GET && call.operation.changes() {
+        return Err(ApiError::new(400, "InvalidAction", format!("{name} is sent by {method} to the local cloud.")));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use http::HeaderName;
 use tokio::io::AsyncRead;
 use tokio_util::io::InspectReader;
 
-use super::conditions::lock;
+use crate::local::lock::lock;
 
 /// How much of a connection's first request is recorded, in bytes.
 const MAX_HEAD: usize = 16 * 1024;

@@ -28,22 +28,19 @@ impl Query {
         Self { caller: request.caller.clone(), parameters }
     }
 
-    /// The operation among `known` that the call asks for.
+    /// The name of the operation that the call asks for.
     ///
     /// # Errors
-    /// `MissingAction` and `InvalidAction` (400), as AWS answers.
-    pub fn operation(&self, known: impl IntoIterator<Item = &'static str>) -> Result<&'static str, ApiError> {
-        let Some(action) = self.get("Action") else {
-            return Err(ApiError::new(
-                400,
-                "MissingAction",
-                "The request must contain the parameter Action or Operation",
-            ));
-        };
-        known.into_iter().find(|name| *name == action).ok_or_else(|| {
-            let version = self.get("Version").unwrap_or_default();
-            ApiError::new(400, "InvalidAction", format!("Could not find operation {action} for version {version}"))
-        })
+    /// `MissingAction` (400), as AWS answers.
+    pub fn action(&self) -> Result<&str, ApiError> {
+        let missing = "The request must contain the parameter Action or Operation";
+        self.get("Action").ok_or_else(|| ApiError::new(400, "MissingAction", missing))
+    }
+
+    /// AWS's refusal of an unknown operation: `InvalidAction` (400).
+    pub fn unknown_action(&self, action: &str) -> ApiError {
+        let version = self.get("Version").unwrap_or_default();
+        ApiError::new(400, "InvalidAction", format!("Could not find operation {action} for version {version}"))
     }
 
     /// A parameter, where it was sent.
@@ -192,17 +189,18 @@ pub fn answer(namespace: &str, operation: &str, result: Xml) -> Response {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub mod testing {
     //! Calls of the query protocol, for the tests of its services.
 
     use bytes::Bytes;
     use http::{HeaderMap, Method};
 
-    use super::super::wire::{ApiError, Caller, Request, Service};
+    use crate::local::protocol::service::AnyService;
+    use crate::local::protocol::wire::{ApiError, Caller, Request};
 
     /// Calls `action` with `parameters`; the XML of the answer, or the refusal.
     pub async fn call(
-        service: &impl Service,
+        service: &impl AnyService,
         access_key: Option<&str>,
         action: &str,
         parameters: &[(&str, &str)],
@@ -217,8 +215,7 @@ pub(super) mod testing {
             body: Bytes::from(form.finish()),
             caller: Caller { access_key: access_key.map(str::to_owned), region: "us-east-1".into() },
         };
-        let operation = service.operation(&request)?;
-        let response = service.call(operation, request).await?;
+        let response = service.call(service.prepare(request)?).await?;
         Ok(String::from_utf8(response.body.to_vec()).unwrap())
     }
 
@@ -269,7 +266,7 @@ mod tests {
     fn errors_have_aws_messages() {
         let sent = query("Action=Nope&Version=2010-05-08&RoleName=a/b&MaxItems=0&Long=abc");
         let cases = [
-            (sent.operation(["Yes"]).map(drop), "Could not find operation Nope for version 2010-05-08"),
+            (Err(sent.unknown_action(sent.action().unwrap())), "Could not find operation Nope for version 2010-05-08"),
             (
                 sent.required("PolicyName").map(drop),
                 "1 validation error detected: Value null at 'policyName' failed to satisfy constraint: Member must not \

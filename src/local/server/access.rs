@@ -8,10 +8,11 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use serde::{Deserialize, Serialize};
 
-use super::iam::{BASE32, random};
-use super::ports::Roles;
-use super::store::Store;
-use super::wire::{ApiError, Request};
+use crate::local::context::ports::Roles;
+use crate::local::context::store::Store;
+use crate::local::iam::{BASE32, random};
+use crate::local::protocol::operation::Operation;
+use crate::local::protocol::wire::{ApiError, Request};
 
 /// The access key of a data folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +67,8 @@ impl Guard {
     ///
     /// # Errors
     /// AWS's refusal of an unsigned call or of another key, with the command that shows the right one.
-    pub fn admit(&self, service: &str, operation: &str, request: &Request) -> Result<(), ApiError> {
+    pub fn admit(&self, operation: &Operation, request: &Request) -> Result<(), ApiError> {
+        let service = operation.service;
         match &request.caller.access_key {
             Some(key) if *key == self.key.id || self.roles.has_issued(key) => Ok(()),
             Some(key) => {
@@ -82,8 +84,7 @@ impl Guard {
                 );
                 Err(ApiError::new(status, code, message))
             }
-            // The URL that `GetFunction` returns is the secret here, like a presigned URL on AWS.
-            None if operation == "DownloadFunctionCode" => Ok(()),
+            None if operation.presigned => Ok(()),
             // API Gateway has its own refusal for unsigned calls.
             None if service == "execute-api" => Ok(()),
             None => {

@@ -1,24 +1,29 @@
 use super::*;
+use crate::local::server::cloud;
 
 fn conditions(text: &str) -> Conditions {
-    Conditions::parse(text).unwrap()
+    Conditions::parse(text, &cloud::operations()).unwrap()
+}
+
+fn operation(service: &'static str, name: &'static str) -> Operation {
+    Operation::in_test(service, name)
 }
 
 #[test]
 fn the_documented_conditions_file_is_valid() {
-    let read = conditions(include_str!("../../../docs/aws-conditions.toml"));
+    let read = conditions(include_str!("../../../../docs/aws-conditions.toml"));
     assert_eq!(read.eventual.iam_role_assumable, Duration::from_secs(9));
     assert_eq!(read.eventual.function_pending, Duration::from_millis(1500));
     assert_eq!(read.strict, Strict { integration_needs_function: false, iam: false });
-    assert_eq!(read.latency("iam", "CreateRole"), Duration::from_millis(300));
-    assert_eq!(read.latency("iam", "GetRole"), Duration::from_millis(220));
-    assert_eq!(read.latency("logs", "CreateLogGroup"), Duration::from_millis(80));
+    assert_eq!(read.latency(&operation("iam", "CreateRole")), Duration::from_millis(300));
+    assert_eq!(read.latency(&operation("iam", "GetRole")), Duration::from_millis(220));
+    assert_eq!(read.latency(&operation("logs", "CreateLogGroup")), Duration::from_millis(80));
 }
 
 #[test]
 fn an_empty_file_changes_nothing() {
     assert_eq!(conditions("").eventual, Conditions::default().eventual);
-    assert_eq!(conditions("").latency("iam", "CreateRole"), Duration::ZERO);
+    assert_eq!(conditions("").latency(&operation("iam", "CreateRole")), Duration::ZERO);
     assert!(!conditions("").lenient.runtimes && conditions("[lenient]\nruntimes = true").lenient.runtimes);
 }
 
@@ -30,13 +35,15 @@ fn mistakes_in_the_file_are_reported() {
         ("[eventual_s]\ntable_creating = -1", "-1 is not a number of seconds"),
         ("[latency_ms]\n\"lamda.*\" = 1", "did you mean \"lambda.*\"?"),
         ("[latency_ms]\n\"kinesis.*\" = 1", "services here: apigatewayv2"),
+        ("[latency_ms]\n\"lambda.CreateFunktion\" = 1", "did you mean \"lambda.CreateFunction\"?"),
+        ("[latency_ms]\n\"lambda.Nonsense\" = 1", "did you mean \"lambda.*\"?"),
         ("[lenient]\nruntime = true", "unknown field `runtime`"),
         ("[latency_ms]\nlambda = 1", "\"lambda\" matches no call"),
         ("[throttle]\n\"lambda.*\" = { rate = 1, burst = 0 }", "burst at least 1"),
         ("[link]\nupload_mbit_s = 0", "must be above 0"),
         ("[conflict]\napigatewayv2_same_api = 2\nseed = 1", "from 0 to 1"),
     ] {
-        let error = Conditions::parse(text).unwrap_err();
+        let error = Conditions::parse(text, &cloud::operations()).unwrap_err();
         assert!(error.contains(complaint), "{text:?} gave {error:?}");
     }
 }
@@ -44,13 +51,14 @@ fn mistakes_in_the_file_are_reported() {
 #[tokio::test]
 async fn a_call_takes_half_its_latency_before_and_half_after() {
     let slow = conditions("[latency_ms]\ndefault = 2\n\"iam.*\" = 40\n\"iam.CreateRole\" = 60");
-    for (service, operation, half) in [("iam", "CreateRole", 30), ("iam", "GetRole", 20), ("sts", "X", 1)] {
+    for (service, name, half) in [("iam", "CreateRole", 30), ("iam", "GetRole", 20), ("sts", "X", 1)] {
         let half = Duration::from_millis(half);
-        assert_eq!(slow.latency(service, operation), 2 * half);
+        let operation = operation(service, name);
+        assert_eq!(slow.latency(&operation), 2 * half);
         let start = Instant::now();
-        slow.before(service, operation, 1000).await.unwrap();
+        slow.before(&operation, 1000).await.unwrap();
         assert!(start.elapsed() >= half);
-        slow.after(service, operation).await;
+        slow.after(&operation).await;
         assert!(start.elapsed() >= 2 * half);
     }
 }
@@ -73,7 +81,8 @@ fn all_calls_share_one_uplink() {
 fn a_bucket_gives_its_burst_then_its_rate() {
     let throttled = conditions("[throttle]\n\"lambda.*\" = { rate = 2, burst = 3 }");
     let start = Instant::now();
-    let granted = |ms| throttled.take_token("lambda", "ListFunctions", start + Duration::from_millis(ms)).is_ok();
+    let granted =
+        |ms| throttled.take_token(&operation("lambda", "ListFunctions"), start + Duration::from_millis(ms)).is_ok();
     assert_eq!([0, 0, 0, 0, 499, 501, 502].map(granted), [true, true, true, false, false, true, false]);
     // However long the pause, no more than the burst accumulates.
     assert_eq!([3_600_000; 4].map(granted), [true, true, true, false]);
@@ -85,11 +94,11 @@ fn an_operation_with_its_own_throttle_does_not_count_for_the_others() {
         "[throttle]\n\"lambda.*\" = { rate = 1, burst = 1 }\n\"lambda.GetFunction\" = { rate = 1, burst = 2 }",
     );
     let now = Instant::now();
-    assert!(throttled.take_token("lambda", "GetFunction", now).is_ok());
-    assert!(throttled.take_token("lambda", "GetFunction", now).is_ok());
-    assert!(throttled.take_token("lambda", "CreateFunction", now).is_ok());
-    assert!(throttled.take_token("lambda", "CreateFunction", now).is_err());
-    assert!(throttled.take_token("dynamodb", "ListTables", now).is_ok());
+    assert!(throttled.take_token(&operation("lambda", "GetFunction"), now).is_ok());
+    assert!(throttled.take_token(&operation("lambda", "GetFunction"), now).is_ok());
+    assert!(throttled.take_token(&operation("lambda", "CreateFunction"), now).is_ok());
+    assert!(throttled.take_token(&operation("lambda", "CreateFunction"), now).is_err());
+    assert!(throttled.take_token(&operation("dynamodb", "ListTables"), now).is_ok());
 }
 
 #[tokio::test]
@@ -101,8 +110,8 @@ async fn throttled_calls_get_the_services_own_error() {
         ("dynamodb", 400, "ThrottlingException", "Rate exceeded"),
     ] {
         let once = conditions(&format!("[throttle]\n\"{service}.*\" = {{ rate = 0.01, burst = 1 }}"));
-        assert!(once.before(service, "X", 0).await.is_ok());
-        let error = once.before(service, "X", 0).await.unwrap_err();
+        assert!(once.before(&operation(service, "X"), 0).await.is_ok());
+        let error = once.before(&operation(service, "X"), 0).await.unwrap_err();
         assert_eq!((error.status, &*error.code, &*error.message), (status, code, message));
     }
 }

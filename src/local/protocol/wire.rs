@@ -2,14 +2,11 @@
 
 use std::borrow::Cow;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-
-use crate::core::iam::need::Need;
 
 /// One AWS API call as it was received.
 #[derive(Debug, Clone)]
@@ -196,34 +193,4 @@ impl Protocol {
 /// Escapes text for an XML element.
 pub fn xml_escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// One AWS service of the local cloud.
-#[async_trait]
-pub trait Service: Send + Sync {
-    /// The name in conditions files and in the call log (`lambda`, `apigatewayv2`, …).
-    fn name(&self) -> &'static str;
-
-    fn protocol(&self) -> Protocol;
-
-    /// The operation a request asks for, as AWS's API reference spells it (`CreateFunction`).
-    ///
-    /// # Errors
-    /// AWS's error for an unknown operation.
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError>;
-
-    /// The id of the API Gateway API that an operation changes, if it does. Concurrent changes may conflict (`conditions`).
-    fn mutated_api(&self, _operation: &str, _request: &Request) -> Option<String> {
-        None
-    }
-
-    /// Every permission that a call of `operation` needs, after AWS's Service Authorization Reference. For a request that
-    /// cannot be parsed completely they may be incomplete: the service refuses it anyway.
-    fn needs(&self, operation: &str, request: &Request) -> Vec<Need>;
-
-    /// Carries out `operation`.
-    ///
-    /// # Errors
-    /// The service's refusal.
-    async fn call(&self, operation: &str, request: Request) -> Result<Response, ApiError>;
 }

@@ -4,7 +4,7 @@
 //! record beside it, says whether it runs. So nothing needs cleaning up after a crash, and a stale record does no harm.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -15,35 +15,26 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::access::AccessKey;
-use super::call_log::rotate;
-use super::conditions::Conditions;
 use super::data_part::DataPart;
-use super::server::{Health, TOKEN};
-use super::store::{Damaged, write_private};
+use super::error::ProcessError;
+use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
+use crate::local::server::access::AccessKey;
+use crate::local::server::call_log::rotate;
+use crate::local::server::http::{Health, TOKEN};
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
 
 /// The server's own log, in the data folder.
 pub const LOG: &str = "local.log";
 
-const LOCK: &str = "wschat.lock";
-const RECORD: &str = "process.json";
-
 /// How long a server may take to answer after it was started.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server may take to stop before it is killed: closing sockets and environments takes up to three seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often a starting server is polled. A start takes tens of milliseconds, and the user waits for it.
-const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The options of a server.
 #[derive(Debug, Clone, Default)]
@@ -92,88 +83,6 @@ pub enum ServerState {
     /// It runs but does not answer: it is starting, stopping or stuck.
     Silent,
     Running(RunningServer),
-}
-
-/// Why a server could not be started, found or stopped.
-#[derive(Debug, Error)]
-pub enum ProcessError {
-    #[error("the local cloud cannot {doing}: {source}")]
-    Io { doing: String, source: io::Error },
-    #[error("{0}")]
-    Conditions(String),
-    #[error("the local cloud is already running {}", under(.0.as_deref()))]
-    OtherConditions(Option<PathBuf>),
-    #[error("the local cloud is already running on port {0}")]
-    OtherPort(u16),
-    #[error("the local cloud is already running and requires its access key")]
-    NotOpen,
-    #[error("the local cloud did not start:\n{0}")]
-    Died(String),
-    #[error("the local cloud is running but does not answer; see {}", .0.display())]
-    Silent(PathBuf),
-    #[error("{damaged}\n  to start without that data: {help}")]
-    Damaged { damaged: String, help: String },
-    #[error("{} holds no data of a local cloud; nothing was deleted", .0.display())]
-    NotOurs(PathBuf),
-}
-
-fn under(conditions: Option<&Path>) -> String {
-    match conditions {
-        Some(file) => format!("under the conditions in {}", file.display()),
-        None => "under no conditions file".to_owned(),
-    }
-}
-
-/// The server's record of itself for those who may stop it (`process.json`, readable by the user only).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ServerRecord {
-    pub pid: u32,
-    pub port: u16,
-    /// The token that `/_wschat/stop` requires.
-    pub token: String,
-    pub binary: Binary,
-    pub started: String,
-    pub conditions: Option<ConditionsFile>,
-    pub key: AccessKey,
-    pub open: bool,
-}
-
-/// The build of wschat that serves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Binary {
-    pub version: String,
-    /// The modification time of the executable in nanoseconds since the epoch, where the file system has one.
-    modified: Option<u64>,
-}
-
-impl Binary {
-    /// The build of this process.
-    pub fn this() -> Self {
-        let modified = std::env::current_exe().and_then(fs::metadata).and_then(|file| file.modified()).ok();
-        let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            modified: modified.and_then(|since| u64::try_from(since.as_nanos()).ok()),
-        }
-    }
-}
-
-/// A conditions file, and the digest of its content when it was read.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ConditionsFile {
-    path: PathBuf,
-    sha256: String,
-}
-
-/// Reads a conditions file.
-///
-/// # Errors
-/// When it cannot be read or is not one.
-pub fn conditions_file(path: &Path) -> Result<(ConditionsFile, Conditions), ProcessError> {
-    let conditions = Conditions::read(path).map_err(ProcessError::Conditions)?;
-    let cannot = |source| ProcessError::Io { doing: format!("read {}", path.display()), source };
-    let sha256 = hex::encode(Sha256::digest(fs::read(path).map_err(cannot)?));
-    Ok((ConditionsFile { path: path.canonicalize().map_err(cannot)?, sha256 }, conditions))
 }
 
 /// Finds the server of a data folder, or starts it. One of another build of wschat is replaced.
@@ -245,20 +154,10 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
         // The lock is held and its holder wrote the record, so the pid cannot be that of an unrelated process.
         kill(record.pid);
     }
-    if folder.wait_until_stopped(STOP_TIMEOUT).await { Ok(true) } else { Err(ProcessError::Silent(folder.0.join(LOG))) }
-}
-
-impl ProcessError {
-    /// The error for a part of a data folder that could not be opened; for a damaged file with the command that deletes it.
-    pub(super) fn of_opening(folder: &Path, doing: &str, source: io::Error) -> Self {
-        let damaged = source.get_ref().and_then(|inner| inner.downcast_ref::<Damaged>());
-        match damaged.and_then(|damaged| Some((damaged, DataPart::of(&damaged.file)?))) {
-            Some((damaged, part)) => Self::Damaged {
-                damaged: damaged.to_string(),
-                help: format!("wschat local reset --only {} --data {}", part.name(), folder.display()),
-            },
-            None => Self::Io { doing: doing.to_owned(), source },
-        }
+    if folder.wait_until_stopped(STOP_TIMEOUT).await {
+        Ok(true)
+    } else {
+        Err(ProcessError::Silent(folder.path().join(LOG)))
     }
 }
 
@@ -268,18 +167,18 @@ impl ProcessError {
 /// When the server cannot be stopped, the folder cannot be deleted, or it is not a local cloud's data folder.
 pub async fn reset(data: &Path, only: Option<DataPart>) -> Result<bool, ProcessError> {
     let Ok(folder) = ServerFolder::existing(data) else { return Ok(false) };
-    if !folder.0.join(LOCK).exists() {
-        return Err(ProcessError::NotOurs(folder.0));
+    if !folder.was_served() {
+        return Err(ProcessError::NotOurs(folder.path().to_owned()));
     }
     stop(data).await?;
-    let doing = || format!("delete {}", folder.0.display());
+    let doing = || format!("delete {}", folder.path().display());
     let deleted = match only {
         Some(part) => {
             // Held against a server that starts meanwhile: its data must not be deleted.
-            let Some(_lock) = folder.lock().await? else { return Err(ProcessError::Silent(folder.0.join(LOG))) };
-            part.delete(&folder.0)
+            let Some(_lock) = folder.lock().await? else { return Err(ProcessError::Silent(folder.path().join(LOG))) };
+            part.delete(folder.path())
         }
-        None => own_folder::remove(&folder.0),
+        None => own_folder::remove(folder.path()),
     };
     deleted.map_err(|source| ProcessError::Io { doing: doing(), source })?;
     Ok(true)
@@ -320,89 +219,7 @@ impl ServerRecord {
     }
 }
 
-/// The data folder of a local cloud, as an absolute path.
-#[derive(Debug, Clone)]
-pub struct ServerFolder(PathBuf);
-
 impl ServerFolder {
-    /// The folder, created where it is missing.
-    ///
-    /// # Errors
-    /// When it cannot be created.
-    pub fn make(data: &Path) -> Result<Self, ProcessError> {
-        let made = own_folder::make(data).and_then(|()| data.canonicalize());
-        made.map(Self).map_err(|source| ProcessError::Io { doing: format!("make {}", data.display()), source })
-    }
-
-    fn existing(data: &Path) -> io::Result<Self> {
-        data.canonicalize().map(Self)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Locks the folder for this process, for as long as the file is open. `None` where another process holds the lock.
-    ///
-    /// # Errors
-    /// When the lock file cannot be opened or locked at all.
-    pub async fn lock(&self) -> Result<Option<File>, ProcessError> {
-        let failed = |source| ProcessError::Io { doing: "lock its data folder".to_owned(), source };
-        let file = self.lock_file().map_err(failed)?;
-        // A process that checks whether the folder is served holds the lock briefly; only a server holds it for longer.
-        for _ in 0..50 {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) => sleep(POLL_INTERVAL).await,
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes the record of the server.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write_record(&self, record: &ServerRecord) -> Result<(), ProcessError> {
-        let json = serde_json::to_vec_pretty(record).map_err(io::Error::from);
-        json.and_then(|json| write_private(&self.0.join(RECORD), &json))
-            .map_err(|source| ProcessError::Io { doing: format!("write {RECORD}"), source })
-    }
-
-    /// Removes the record of the last server.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub fn remove_record(&self) -> Result<(), ProcessError> {
-        match fs::remove_file(self.0.join(RECORD)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(ProcessError::Io { doing: format!("remove {RECORD}"), source: error })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether this process still serves the folder: its record and its lock are there. A folder that cannot be read any more
-    /// counts as lost.
-    pub fn is_locked_by_us(&self) -> bool {
-        self.record().is_some_and(|record| record.pid == std::process::id()) && self.is_served()
-    }
-
-    fn lock_file(&self) -> io::Result<File> {
-        File::options().read(true).write(true).create(true).truncate(false).open(self.0.join(LOCK))
-    }
-
-    fn is_served(&self) -> bool {
-        // Not created where it is missing: a check must leave no files.
-        let Ok(file) = File::open(self.0.join(LOCK)) else { return false };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
-    }
-
-    fn record(&self) -> Option<ServerRecord> {
-        serde_json::from_slice(&fs::read(self.0.join(RECORD)).ok()?).ok()
-    }
-
     /// The record, if its server answers.
     async fn answering(&self) -> Option<ServerRecord> {
         let record = self.record()?;
@@ -418,7 +235,7 @@ impl ServerFolder {
                 return Ok(Some(record));
             }
             if Instant::now() > deadline {
-                return Err(ProcessError::Silent(self.0.join(LOG)));
+                return Err(ProcessError::Silent(self.path().join(LOG)));
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -442,7 +259,7 @@ impl ServerFolder {
         conditions: Option<&ConditionsFile>,
         open: bool,
     ) -> Result<ServerRecord, ProcessError> {
-        let log = self.0.join(LOG);
+        let log = self.path().join(LOG);
         let logged = fs::metadata(&log).map_or(0, |log| log.len());
         let mut child = self
             .spawn(port, conditions, open)
@@ -467,11 +284,11 @@ impl ServerFolder {
 
     #[expect(clippy::disallowed_methods, reason = "it is passed on, not read")]
     fn spawn(&self, port: Option<u16>, conditions: Option<&ConditionsFile>, open: bool) -> io::Result<Child> {
-        let log = self.0.join(LOG);
+        let log = self.path().join(LOG);
         rotate(&log)?;
         let log = File::options().append(true).create(true).open(log)?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["local", "serve", "--data"]).arg(&self.0).current_dir(&self.0);
+        command.args(["local", "serve", "--data"]).arg(self.path()).current_dir(self.path());
         if let Some(port) = port {
             command.args(["--port", &port.to_string()]);
         }

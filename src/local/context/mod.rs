@@ -1,10 +1,16 @@
 //! The context that every service of the local cloud gets: account, port, store and conditions.
 
+pub mod clock;
+pub mod conditions;
+pub mod ports;
+pub mod store;
+pub mod token_bucket;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::conditions::Conditions;
-use super::store::Store;
+use self::conditions::Conditions;
+use self::store::Store;
 
 /// The account id of the local cloud.
 pub const ACCOUNT: &str = "000000000000";

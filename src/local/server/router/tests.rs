@@ -5,15 +5,17 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::Notify;
 
-use super::super::call_log;
-use super::super::store::Store;
 use super::*;
 use crate::core::iam::need::Need;
+use crate::local::context::store::Store;
+use crate::local::protocol::operation::Effect;
+use crate::local::protocol::service::testing;
+use crate::local::server::call_log;
 
 /// A service that answers every operation with its name, refuses "Refuse" and panics at "Panic".
 struct Fake {
-    name: &'static str,
     protocol: Protocol,
+    operations: &'static [Operation],
     /// "Wait" waits for `go` and notifies `done`.
     go: Arc<Notify>,
     done: Arc<Notify>,
@@ -21,37 +23,47 @@ struct Fake {
 
 impl Fake {
     fn new(name: &'static str, protocol: Protocol) -> Self {
-        Self { name, protocol, go: Arc::default(), done: Arc::default() }
+        let operations: Vec<Operation> = ["CreateThing", "GetThing", "Refuse", "RefuseAtLength", "Panic", "Wait"]
+            .map(|operation| {
+                let effect = if operation == "GetThing" { Effect::Reads } else { Effect::Changes };
+                Operation { effect, path: "/v2/apis/{apiId}", ..Operation::in_test(name, operation) }
+            })
+            .into();
+        Self { protocol, operations: operations.leak(), go: Arc::default(), done: Arc::default() }
     }
 }
 
 #[async_trait]
-impl Service for Fake {
+impl AnyService for Fake {
     fn name(&self) -> &'static str {
-        self.name
+        let Operation { service, .. } = self.operations[0];
+        service
     }
 
     fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    fn operation(&self, request: &Request) -> Result<&'static str, ApiError> {
-        let known = ["CreateThing", "GetThing", "Refuse", "RefuseAtLength", "Panic", "Wait"];
+    fn operation(&self, request: &Request) -> Result<&'static Operation, ApiError> {
         let asked = request.query("op").unwrap_or("GetThing");
         let unknown = || ApiError::new(404, "UnknownOperationException", "");
-        known.into_iter().find(|operation| *operation == asked).ok_or_else(unknown)
+        self.operations.iter().find(|operation| operation.name == asked).ok_or_else(unknown)
     }
 
-    fn mutated_api(&self, operation: &str, _request: &Request) -> Option<String> {
-        (operation == "CreateThing").then(|| "api".to_owned())
+    fn prepare(&self, request: Request) -> Result<Call, ApiError> {
+        Ok(testing::call(self.operation(&request)?, vec!["api".to_owned()], request))
     }
 
-    fn needs(&self, _operation: &str, _request: &Request) -> Vec<Need> {
+    fn refuse_large(&self, operation: &Operation) -> ApiError {
+        ApiError::new(413, "RequestEntityTooLargeException", format!("{} is too large.", operation.name))
+    }
+
+    fn needs(&self, _call: &Call) -> Vec<Need> {
         vec![Need::new("fake:Do", "*")]
     }
 
-    async fn call(&self, operation: &str, _request: Request) -> Result<Response, ApiError> {
-        match operation {
+    async fn call(&self, call: Call) -> Result<Response, ApiError> {
+        match call.operation.name {
             "Refuse" => Err(ApiError::new(404, "NotFoundException", "No such thing.").with("Type", "User")),
             "RefuseAtLength" => Err(ApiError::new(400, "com.amazon.coral.validate#ValidationException", "No.")),
             "Panic" => panic!("the fake panics"),
@@ -60,7 +72,7 @@ impl Service for Fake {
                 self.done.notify_one();
                 Ok(Response::empty(204))
             }
-            _ => Ok(Response::json(200, &serde_json::json!({ "by": self.name }))),
+            _ => Ok(Response::json(200, &serde_json::json!({ "by": self.name() }))),
         }
     }
 }
@@ -82,14 +94,14 @@ impl Fixture {
             ("logs", Protocol::AwsJson11),
             ("sts", Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/")),
         ];
-        let fake = |(name, protocol)| Arc::new(Fake::new(name, protocol)) as Arc<dyn Service>;
+        let fake = |(name, protocol)| Arc::new(Fake::new(name, protocol)) as Arc<dyn AnyService>;
         Self::with(services.into_iter().map(fake).collect(), conditions)
     }
 
-    fn with(services: Vec<Arc<dyn Service>>, conditions: &str) -> Self {
+    fn with(services: Vec<Arc<dyn AnyService>>, conditions: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let calls = CallLog::open(&Store::open(folder.path()).unwrap()).unwrap();
-        let conditions = Arc::new(Conditions::parse(conditions).unwrap());
+        let conditions = Arc::new(Conditions::parse(conditions, &[&Operation::in_test("lambda", "GetThing")]).unwrap());
         Self { folder, router: Arc::new(Router::new(services, conditions, calls)) }
     }
 
@@ -299,16 +311,32 @@ async fn conditions_delay_throttle_and_collide() {
 }
 
 #[test]
-fn only_lambda_takes_large_bodies() {
+fn a_request_may_be_as_large_as_its_operation_allows() {
+    let mut fake = Fake::new("lambda", Protocol::RestJson { capital_message: true });
+    let operations = fake.operations.iter().map(|operation| Operation { body_limit: 7, ..*operation });
+    fake.operations = operations.collect::<Vec<_>>().leak();
+    let fixture = Fixture::with(vec![Arc::new(fake)], "");
+    assert_eq!(fixture.router.body_limit(&signed("lambda", "/?op=CreateThing")), 7);
+    for unknown in [signed("lambda", "/?op=Nonsense"), signed("s3", "/bucket")] {
+        assert_eq!(fixture.router.body_limit(&unknown), MAX_BODY);
+    }
+    for (uri, message) in [
+        ("/?op=CreateThing", "CreateThing is too large."),
+        ("/?op=Nonsense", "Request must be smaller than 16777216 bytes"),
+    ] {
+        let answer = fixture.router.too_large(&signed("lambda", uri));
+        assert_eq!(answer.status, 413);
+        assert_eq!(answer.body, format!(r#"{{"Message":"{message}"}}"#));
+    }
+}
+
+#[tokio::test]
+async fn a_get_request_changes_nothing() {
     let fixture = Fixture::new("");
-    assert_eq!(fixture.router.body_limit(&signed("lambda", "/")), 70_167_211);
-    assert_eq!(fixture.router.body_limit(&signed("dynamodb", "/")), 16 << 20);
-    let answer = fixture.router.too_large(&signed("lambda", "/?op=CreateThing"));
-    assert_eq!(answer.status, 413);
-    assert_eq!(
-        answer.body,
-        r#"{"Message":"Request must be smaller than 70167211 bytes for the CreateThing operation"}"#
-    );
+    for (operation, status) in [("GetThing", 200), ("CreateThing", 400)] {
+        let request = Request { method: Method::GET, ..signed("iam", &format!("/?op={operation}")) };
+        assert_eq!(fixture.router.answer(request).await.status, status, "{operation}");
+    }
 }
 
 /// An authorizer that refuses all calls and checks the permissions it is given.
@@ -325,7 +353,7 @@ impl Authorizer for RefuseAll {
 async fn unauthorized_calls_do_not_reach_the_service() {
     let folder = tempfile::tempdir().unwrap();
     let calls = CallLog::open(&Store::open(folder.path()).unwrap()).unwrap();
-    let services: Vec<Arc<dyn Service>> =
+    let services: Vec<Arc<dyn AnyService>> =
         vec![Arc::new(Fake::new("lambda", Protocol::RestJson { capital_message: true }))];
     let router = Router::new(services, Arc::default(), calls).guarded(None, Some(Arc::new(RefuseAll)));
     let response = Arc::new(router).answer(request(Method::POST, "/2015-03-31/functions?op=Panic", &[], "")).await;

@@ -1,0 +1,194 @@
+//! The services of one local cloud, opened in the order of their dependencies.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::http::WebSockets;
+use crate::local::apigateway::ApiGateway;
+use crate::local::apigateway::management::Management;
+use crate::local::cloudformation::CloudFormation;
+use crate::local::context::CloudContext;
+use crate::local::context::ports::{Apis, Authorizer, Roles, SdkInstaller};
+use crate::local::dynamodb::DynamoDb;
+use crate::local::iam::Iam;
+use crate::local::lambda::Lambda;
+use crate::local::logs::Logs;
+use crate::local::protocol::operation::Operation;
+use crate::local::protocol::service::{AnyService, Service};
+use crate::local::protocol::wire::{Request, Response};
+use crate::local::sts::Sts;
+
+/// How long closing all sockets may take, with the `$disconnect` route of each.
+const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long ending all execution environments may take.
+const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The operations of all services.
+pub fn operations() -> Vec<&'static Operation> {
+    fn of<S: Service>() -> impl Iterator<Item = &'static Operation> {
+        S::OPERATIONS.iter().map(|row| &row.operation)
+    }
+    of::<ApiGateway>()
+        .chain(of::<CloudFormation>())
+        .chain(of::<DynamoDb>())
+        .chain(of::<Management>())
+        .chain(of::<Iam>())
+        .chain(of::<Lambda>())
+        .chain(of::<Logs>())
+        .chain(of::<Sts>())
+        .collect()
+}
+
+/// All services, open.
+pub struct Cloud {
+    services: Vec<Arc<dyn AnyService>>,
+    lambda: Arc<Lambda>,
+    gateway: Arc<ApiGateway>,
+    roles: Arc<dyn Roles>,
+    authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+impl Cloud {
+    /// Opens every service with its persisted state. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When a service's persisted state cannot be read.
+    pub fn open(context: &CloudContext, sdk: Arc<dyn SdkInstaller>) -> io::Result<Self> {
+        let iam = Iam::open(context)?;
+        let logs = Logs::open(context)?;
+        let lambda = Lambda::open(context, iam.clone(), logs.clone())?;
+        let gateway = ApiGateway::open(context, lambda.clone(), logs.clone())?;
+        let apis: Weak<dyn Apis> = Arc::downgrade(&gateway) as _;
+        lambda.set_apis(apis);
+        lambda.set_sdk_installer(sdk);
+        let authorizer = context.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
+        let services: Vec<Arc<dyn AnyService>> = vec![
+            gateway.clone(),
+            CloudFormation::open(context)?,
+            DynamoDb::open(context)?,
+            Arc::new(Management::new(gateway.clone())),
+            iam.clone(),
+            lambda.clone(),
+            logs,
+            Sts::open(context, iam.clone())?,
+        ];
+        Ok(Self { services, lambda, gateway, roles: iam, authorizer })
+    }
+
+    /// All services, for the router.
+    pub fn services(&self) -> Vec<Arc<dyn AnyService>> {
+        self.services.clone()
+    }
+
+    /// The issuer of temporary credentials: IAM.
+    pub fn roles(&self) -> Arc<dyn Roles> {
+        Arc::clone(&self.roles)
+    }
+
+    /// The authorizer of calls, where the conditions ask for one.
+    pub fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
+        self.authorizer.clone()
+    }
+
+    /// The handler of WebSocket upgrades: API Gateway.
+    pub fn sockets(&self) -> Arc<dyn WebSockets> {
+        Arc::new(Gateway(Arc::clone(&self.gateway)))
+    }
+
+    /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` invokes functions.
+    /// Takes three seconds at most.
+    pub async fn shutdown(&self) {
+        if timeout(SOCKETS_TIMEOUT, self.gateway.shutdown()).await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+        if timeout(ENVIRONMENTS_TIMEOUT, self.lambda.shutdown()).await.is_err() {
+            tracing::warn!("some execution environments did not end in time");
+        }
+    }
+}
+
+struct Gateway(Arc<ApiGateway>);
+
+#[async_trait]
+impl WebSockets for Gateway {
+    async fn upgrade(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+        self.0.upgrade(request, peer).await
+    }
+
+    fn without_upgrade(&self, request: &Request) -> Option<Response> {
+        self.0.without_upgrade(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::protocol::service::Permissions;
+
+    /// The path without the names of its ids: two operations with one shape cannot be told apart.
+    fn shape(path: &str) -> String {
+        let shown = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
+        path.split('/').map(shown).collect::<Vec<_>>().join("/")
+    }
+
+    #[test]
+    fn every_operation_can_be_reached_by_its_name_or_path() {
+        let operations = operations();
+        for (index, operation) in operations.iter().enumerate() {
+            let Operation { service, name, method, path, body_limit, .. } = **operation;
+            for other in operations[..index].iter().filter(|other| other.service == service) {
+                assert_ne!(other.name, name, "{service}");
+                let same = other.method == method && shape(other.path) == shape(path);
+                assert!(path == "/" || !same, "{service}: {name} is hidden by {}", other.name);
+            }
+            assert!(["DELETE", "GET", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
+            assert!(body_limit > 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn operations_that_change_something_are_marked_and_not_sent_by_get() {
+        const READING: [&str; 9] =
+            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "TransactGet"];
+        for operation in operations() {
+            let Operation { service, name, method, .. } = *operation;
+            let reads = READING.iter().any(|verb| name.starts_with(verb));
+            // Credentials and a file are handed out.
+            let handed_out = ["AssumeRole", "DownloadFunctionCode"].contains(&name);
+            assert_eq!(operation.changes(), !reads && !handed_out, "{service}.{name}");
+            assert!(!operation.changes() || method != "GET", "{service}.{name}");
+        }
+    }
+
+    #[test]
+    fn an_operation_without_permissions_says_why() {
+        fn check<S: Service>(free: &[&str]) {
+            let rows = S::OPERATIONS.iter().filter_map(|row| match row.permissions {
+                Permissions::None(why) => Some((row.operation.name, why)),
+                Permissions::Needs(_) | Permissions::NeedsByState(_) => None,
+            });
+            let found: Vec<&str> =
+                rows.inspect(|(name, why)| assert!(!why.is_empty(), "{name}")).map(|row| row.0).collect();
+            assert_eq!(found, free, "{}", S::NAME);
+        }
+        check::<ApiGateway>(&[]);
+        check::<CloudFormation>(&[]);
+        check::<DynamoDb>(&["GetRecords"]);
+        check::<Management>(&[]);
+        check::<Iam>(&[]);
+        check::<Lambda>(&["DownloadFunctionCode"]);
+        check::<Logs>(&[]);
+        check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
+        let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
+        assert_eq!(presigned.iter().map(|operation| operation.name).collect::<Vec<_>>(), ["DownloadFunctionCode"]);
+    }
+}
