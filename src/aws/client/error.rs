@@ -24,7 +24,7 @@ pub struct CallError {
     pub request_id: Option<String>,
     /// How long AWS asks to wait before the next try.
     pub retry_after: Option<Duration>,
-    /// The endpoint that no connection was made to; nothing was sent then.
+    /// The endpoint that could not be reached; nothing was sent then.
     pub unreached: Option<Box<Unreached>>,
 }
 

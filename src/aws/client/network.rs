@@ -219,8 +219,8 @@ fn canonical(no_proxy: &str) -> String {
     no_proxy.split([',', ' ']).map(entry).filter(|entry| !entry.is_empty()).collect::<Vec<_>>().join(",")
 }
 
-/// Whether a host is this machine, or a metadata service that only this machine reaches: through a proxy, the proxy's
-/// machine would get its own credentials, not those of this container or instance.
+/// Whether a host is this machine, or a metadata service that only this machine reaches: called through a proxy, it would
+/// answer with the credentials of the proxy's machine.
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {

@@ -285,7 +285,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Explains why STS did not tell the caller in `region`, and what to do.
+    /// Explains why STS could not identify the caller in `region`, and what to do.
     pub fn explain(&self, region: &str, error: &CallError) -> ConnectError {
         if let Some(unreached) = &error.unreached {
             return explain_unreached(region, unreached);
