@@ -55,9 +55,8 @@ struct Mistake {
     help: Option<String>,
 }
 
-/// The effective value of a setting: the given one (from a flag, or from clap's variable for it), else the file's.
-/// `None` if one of the variables `elsewhere` is set: these take precedence over the file, and the caller reads them
-/// itself.
+/// The value of a setting: the given one (from a flag, or from clap's variable for it), else the file's. The file's does
+/// not count if one of the variables `elsewhere` is set: these take precedence over it, and the caller reads them itself.
 #[expect(clippy::disallowed_methods, reason = "the SDK reads these: they are no flag's")]
 pub fn chosen(given: Option<&str>, elsewhere: &[&str], file: Option<&str>) -> Option<String> {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

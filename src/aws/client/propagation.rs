@@ -18,7 +18,7 @@ const CONCURRENT_TRIALS: usize = 2;
 /// How to find out whether a role can be assumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
-    /// The same call with invalid code: it needs no upload, and if AWS checks the role first, its error tells.
+    /// The same call with one byte of invalid code: it is cheap, and if AWS checks the role first, its error tells.
     Probe,
     /// The real call, with the code.
     Whole,

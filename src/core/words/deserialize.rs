@@ -630,7 +630,7 @@ mod tests {
         read::<Props>(&properties).expect_err("wrong properties").into_iter().map(show).collect()
     }
 
-    /// The result of reading `given`, beside a name, and serializing it again.
+    /// The result of reading `given`, next to a name, and serializing it again.
     fn reread(given: Value) -> Value {
         let mut properties = json!({ "Name": "n" });
         for (key, value) in given.as_object().unwrap() {
