@@ -93,7 +93,9 @@ impl Args {
 fn environment() -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
     for (variable, value) in std::env::vars_os() {
-        let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(VARIABLE_PREFIX)) else { continue };
+        let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(VARIABLE_PREFIX)) else {
+            continue;
+        };
         let Some(value) = value.to_str() else {
             return Err(format!("the environment variable {VARIABLE_PREFIX}{name} is not UTF-8").into());
         };
