@@ -1,4 +1,4 @@
-//! Verbs of other tools, and what they are called here.
+//! Verbs of other tools, and their equivalents here.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_alias_is_left_to_clap() {
+    fn other_errors_are_left_to_clap() {
         for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]]
         {
             assert!(answer(&Cli::try_parse_from(line).unwrap_err()).is_none(), "{line:?}");

@@ -1,4 +1,4 @@
-//! `wschat validate`: all that is wrong with a template, and all that will hurt although it works.
+//! `wschat validate`: reports errors and likely run-time problems of a template.
 
 use time::OffsetDateTime;
 
@@ -28,7 +28,7 @@ pub struct Args {
     pub(super) json: bool,
 }
 
-/// The rules behind the warnings, as the help lists them.
+/// The rules behind the warnings, for the help.
 fn rules() -> String {
     let lines: Vec<String> =
         lint::rules().chain(RULES.iter().copied()).map(|(name, reason)| format!("  {name}: {reason}")).collect();

@@ -1,17 +1,18 @@
-//! Two resources that AWS would know by one name: the second create finds the first one's, and no run ever ends.
+//! Reports two resources that AWS would identify as one: the second create finds the first resource, and no run ever
+//! completes.
 
 use std::collections::BTreeMap;
 
 use super::{Resource, Token};
 use crate::core::words::{Problem, ProblemKind};
 
-/// Reports every resource that is another one of the template already.
+/// Reports every resource that is the same as another one of the template.
 pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     names(resources, problems);
     members(resources, problems);
 }
 
-/// Two resources of one type cannot have one name. IAM's are one in whatever case.
+/// Two resources of one type cannot have the same name. IAM's names ignore case.
 fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let mut owners: BTreeMap<(&str, String), &str> = BTreeMap::new();
     for resource in resources.values() {

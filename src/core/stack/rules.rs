@@ -8,12 +8,12 @@ use super::{Resource, Scope, Token, cycles, identities, references};
 use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem, ProblemKind};
 
-/// That one resource refers to another.
+/// A reference from one resource to another.
 #[derive(Debug)]
 pub(super) struct Edge {
     pub from: String,
     pub to: String,
-    /// Where.
+    /// Where the reference is.
     pub path: Path,
 }
 
@@ -32,7 +32,8 @@ pub(super) fn apply(
     cycles::check(edges, problems);
 }
 
-/// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or not.
+/// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or
+/// not.
 fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     let api = |resource: &Resource| resource.properties.get("ApiId").cloned();
     let frozen: Vec<_> = resources
@@ -52,8 +53,8 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     }
 }
 
-/// Parts of something that is not in this template are nobody's to manage, but for permissions, which CloudFormation adds
-/// to any function. Those that call their parent by its name, and do not refer to it, wait for it all the same.
+/// wschat manages no parts of resources outside the template, except for permissions, which CloudFormation can add to
+/// any function. A part that has its parent's name without a reference waits for it all the same.
 fn parents(
     resources: &mut BTreeMap<String, Resource>,
     scope: &Scope,
@@ -115,9 +116,9 @@ fn parents(
         resource.properties["ApiId"] = Token::text(api, "Ref").into();
         resource.minted.insert(api.clone());
     }
-    for (api, at) in crowded(resources, &elsewhere) {
+    for (api, at) in over_tag_limit(resources, &elsewhere) {
         let what = format!(
-            "the tags of {api} record the permissions on functions of other stacks, and an API has {MOST_TAGS} tags at most"
+            "the tags of {api} record the permissions on functions of other stacks, and an API has {MAX_TAGS} tags at most"
         );
         problems.push(Problem::new(at, what).help("give the functions permissions in their own stacks"));
     }
@@ -135,7 +136,7 @@ fn parents(
     }
 }
 
-/// Whether `from` waits for `to`, or for what does.
+/// Whether `from` waits for `to`, directly or through others.
 fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut ahead = vec![from];
@@ -151,32 +152,32 @@ fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
 }
 
 /// How many tags an API can have (Amazon API Gateway, "Tag restrictions").
-const MOST_TAGS: usize = 50;
+const MAX_TAGS: usize = 50;
 
-/// The APIs that would have more tags than they can, each with the first permission that is too much.
-fn crowded(
+/// The APIs that would exceed their number of tags, each with the first permission that is too many.
+fn over_tag_limit(
     resources: &BTreeMap<String, Resource>,
     elsewhere: &[(String, &'static dyn Kind, String, Path)],
 ) -> Vec<(String, Path)> {
-    /// Those of the ownership.
-    const OURS: usize = 4;
+    /// The ownership tags.
+    const OWNERSHIP: usize = 4;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut found = Vec::new();
     for (_, _, api, path) in elsewhere {
         let own = || {
             let tags = resources.get(api).and_then(|api| api.properties["Tags"].as_object());
-            OURS + tags.map_or(0, serde_json::Map::len)
+            OWNERSHIP + tags.map_or(0, serde_json::Map::len)
         };
         let count = counts.entry(api).or_insert_with(own);
         *count += 1;
-        if *count == MOST_TAGS + 1 {
+        if *count == MAX_TAGS + 1 {
             found.push((api.clone(), path.clone()));
         }
     }
     found
 }
 
-/// Whether `api` is spoken of anywhere in `properties`.
+/// Whether `properties` refer to `api`.
 fn names(properties: &Value, api: &Resource) -> bool {
     Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
 }
@@ -242,11 +243,11 @@ fn conflicts(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>
     problems.extend(kinds.values().flat_map(|kind| kind.conflicts(&stack)));
 }
 
-/// The account while AWS is not asked for the real one, and of the local cloud: ARNs of any account and region may be
-/// meant for it.
+/// The account while the real one is unknown, and of the local cloud: ARNs of any account and region may be meant for
+/// it.
 const PLACEHOLDER_ACCOUNT: &str = "000000000000";
 
-/// Whether `given` is what `Ref` gives for `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
+/// Whether `given` is the `Ref` of `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
 fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
     match &resource.name {
         Some(name) => is_name(name, given, scope),
@@ -292,7 +293,7 @@ mod tests {
         ] {
             assert_eq!(is_name(name, given, &scope("123456789012")), is_it, "{name} {given}");
         }
-        // While nobody is asked, nothing is known of the account.
+        // Offline, the account is unknown.
         assert!(is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:prod", &scope(PLACEHOLDER_ACCOUNT)));
         assert!(!is_name(
             "prod",
