@@ -4,7 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::CommandError;
 
-/// Each with what to type instead, and what that does.
+/// The other tool's verb, the command to use instead, and what that does.
 const ALIASES: &[(&str, &str, &str)] = &[
     ("apply", "wschat up", "deploys the stack"),
     ("build", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
@@ -48,7 +48,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
 ];
 
-/// What to say to a command line that clap does not understand because its verb is another tool's.
+/// The answer to a command line that clap rejects because its verb is another tool's.
 pub fn answer(error: &clap::Error) -> Option<CommandError> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;

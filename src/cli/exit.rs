@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::ui::event::Event;
 
-/// How a command ended. docs/exit-codes.md says what each verb means by them.
+/// How a command ended. docs/exit-codes.md says what each code means for each verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -40,7 +40,7 @@ impl From<Exit> for Ended {
     }
 }
 
-/// The exit codes, as the help lists them.
+/// The exit codes, for the help.
 pub const HELP: &str = "\
 Exit codes:
   0    done; nothing to do

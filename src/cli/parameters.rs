@@ -66,7 +66,7 @@ impl Args {
     /// All values, by the parameters' names.
     ///
     /// # Errors
-    /// When a file cannot be read, or is not what it must be.
+    /// A file that cannot be read, or is invalid.
     pub fn read(&self) -> Result<BTreeMap<String, String>, CommandError> {
         let mut values = environment()?;
         for path in &self.files {
@@ -104,7 +104,7 @@ fn environment() -> Result<BTreeMap<String, String>, CommandError> {
     Ok(values)
 }
 
-/// The value in a file of its own, without the end of its last line.
+/// The value in a file of its own, without the final line break.
 fn of_one_file(name: &str, path: &Path) -> Result<String, CommandError> {
     let text = text(path).map_err(|error| {
         let what = format!("cannot read the value of the parameter {name} from {}: {error}", path.display());
@@ -123,7 +123,7 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The values in a file of parameters.
+/// The values in a parameter file.
 fn of_file(path: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let file = path.display();
     let text = text(path).map_err(|error| format!("cannot read the parameter file {file}: {error}"))?;

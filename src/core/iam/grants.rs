@@ -13,7 +13,7 @@ pub fn gained(old: &[&Value], new: &[&Value]) -> Vec<String> {
     found
 }
 
-/// What policies lost from `old` to `new`, as sentences that begin with "may no longer".
+/// Permissions that policies lost from `old` to `new`, as sentences that begin with "may no longer".
 pub fn lost(old: &[&Value], new: &[&Value]) -> Vec<String> {
     by_resource(only_in(old, new, "Allow"), "may no longer")
 }
@@ -114,8 +114,8 @@ fn wider(pattern: &str, text: &str) -> bool {
     wildcard(pattern, text, |letter| letter != '*')
 }
 
-/// What a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties that they did not have by `old`
-/// ones.
+/// Permissions that a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties and not with
+/// `old` ones.
 pub fn widened_on_roles(old: &Value, new: &Value) -> Vec<String> {
     let roles: Vec<&str> = one_or_more(&new["Roles"]);
     let gained_role = roles.iter().any(|role| !one_or_more(&old["Roles"]).contains(role));

@@ -51,7 +51,7 @@ impl Assumed {
     /// Whether a problem of the user's `template` may be caused by made-up values alone.
     pub fn explain(&self, template: &Template, problem: &Problem) -> bool {
         let made_up = |value: &Value| names_in(value).into_iter().any(|name| self.0.contains_key(name));
-        // What a condition leaves out here may be there elsewhere.
+        // With other values, the condition may hold.
         if problem.kind == ProblemKind::ConditionFalse {
             return template.conditions.values().any(made_up);
         }

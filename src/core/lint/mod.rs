@@ -171,8 +171,7 @@ pub fn inspect(
     problems
 }
 
-/// What the rules find in a template whose SAM resources are expanded: warnings, whose paths are those of the expanded
-/// template.
+/// The warnings of all rules for a template whose SAM resources are expanded; paths are those of the expanded template.
 fn check(survey: &Survey, today: Date) -> Vec<Problem> {
     let stack = with_stages_named(&survey.stack);
     let scene = Scene::new(&survey.template, &stack, &survey.problems, today);

@@ -97,7 +97,7 @@ impl StackView for BTreeMap<String, Resource> {
     }
 }
 
-/// Where a function's code comes from.
+/// The source of a function's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     /// A folder, crate or zip file, relative to the template.

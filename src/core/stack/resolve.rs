@@ -27,7 +27,7 @@ use crate::core::words::{Path, Problem, ProblemKind, Step};
 pub struct Survey {
     /// Without SAM resources.
     pub template: Template,
-    /// What could be resolved. In what a problem is with, properties may be missing, empty or not canonical.
+    /// The resources that could be resolved. Those with problems may have missing, empty or non-canonical properties.
     pub stack: Stack,
     /// The problems in the order in which they were found; paths are those of the expanded template.
     pub problems: Vec<Problem>,
@@ -386,7 +386,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Takes local and inline code out of a function's properties.
-    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
+    fn extract_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
         if !kind.has_code() {
             return None;
         }
@@ -422,7 +422,7 @@ impl<'a> Resolver<'a> {
                     Problem::new(path, "functions from container images are not supported yet")
                         .kind(ProblemKind::Unsupported),
                 );
-                // What else is special about them is said with that.
+                // Their other differences follow from this problem.
                 for name in ["Handler", "PackageType", "Runtime"] {
                     self.failed.push(all.key(name));
                     properties.insert(name.to_owned(), Value::from(""));

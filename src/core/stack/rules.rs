@@ -17,7 +17,7 @@ pub(super) struct Edge {
     pub path: Path,
 }
 
-/// Adds the edges that nobody needs to write and reports what no stack may have.
+/// Adds edges that templates need not write, and reports invalid combinations of resources.
 pub(super) fn apply(
     resources: &mut BTreeMap<String, Resource>,
     scope: &Scope,
@@ -80,7 +80,7 @@ fn parents(
             None => {
                 let outside = resource.kind.elsewhere().and_then(types::kind);
                 let recorder = outside.and_then(|kind| kind.parent()).unwrap_or_default();
-                // One that waits for the permission cannot record it.
+                // An API that waits for the permission cannot record it.
                 let api = resources.values().filter(|other| {
                     other.kind.type_name() == recorder && !waits_for(edges, &other.logical_id, &resource.logical_id)
                 });
@@ -91,7 +91,7 @@ fn parents(
                     Problem::new(path.clone(), must).kind(ProblemKind::BadReference).hanging_on([path.clone()]);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
-                    (Some(_), _) if let Some(help) = of_the_template(resources, above, given, scope) => problem.help(help),
+                    (Some(_), _) if let Some(help) = help_for_own_name(resources, above, given, scope) => problem.help(help),
                     (Some(_), _) if let Some(region) = other_region(given, scope) => problem.help(format!(
                         "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
                         scope.region
@@ -126,7 +126,7 @@ fn parents(
     for (from, to, path, name) in waits {
         let Some(child) = resources.get_mut(&from) else { continue };
         if let (Some(Within { property, .. }), Some(name)) = (child.kind.within(), name) {
-            // AWS takes an ARN, too; there is one spelling for it here.
+            // AWS accepts an ARN, too; here the name is the only form.
             child.properties[property] = name.into();
         }
         child.soft.remove(&to);
@@ -184,7 +184,7 @@ fn names(properties: &Value, api: &Resource) -> bool {
 
 /// What to write where `given` looks like a name on AWS and means something of the template, of one of the types `above`: a
 /// logical id, or a part of something that is described.
-fn of_the_template(
+fn help_for_own_name(
     resources: &BTreeMap<String, Resource>,
     above: &[&str],
     given: &str,

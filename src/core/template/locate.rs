@@ -23,7 +23,7 @@ pub struct Span {
     pub width: usize,
 }
 
-/// The places of all keys and values of one text.
+/// The positions of all keys and values of a text.
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     nodes: Vec<Node>,
@@ -31,7 +31,7 @@ pub struct SourceMap {
     foreign: Vec<Foreign>,
 }
 
-/// A scalar, be it a key or a value, that YAML 1.2 takes for something else than YAML 1.1.
+/// A scalar, key or value, that YAML 1.2 reads differently from YAML 1.1.
 #[derive(Debug, Clone)]
 struct Foreign {
     span: Span,

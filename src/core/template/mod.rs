@@ -27,7 +27,7 @@ use origins::Origins;
 pub use parse::parse;
 pub use tree::LONGEST;
 
-/// What a template declares, with every intrinsic function in its long form and none of them evaluated.
+/// The declarations of a template, with every intrinsic function in its long form and not evaluated.
 #[derive(Debug, Clone, Default)]
 pub struct Template {
     pub description: Option<String>,

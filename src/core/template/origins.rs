@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::core::words::Path;
 
-/// For paths of the expanded template that the user did not write, the path of what the user wrote instead. Whatever is
-/// below such a path comes from below its origin.
+/// For paths that the expansion created, the path of what the user wrote for them. Everything below such a path comes
+/// from below its origin.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(BTreeMap<Path, Path>);
 

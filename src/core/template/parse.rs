@@ -172,7 +172,7 @@ impl Template {
         }
         match sections.get("Resources") {
             Some(Value::Object(resources)) if !resources.is_empty() => {}
-            // CloudFormation's words.
+            // CloudFormation's message.
             _ => self.problems.push(
                 Problem::of_text(None, "At least one Resources member must be defined.").kind(ProblemKind::Missing),
             ),

@@ -150,7 +150,7 @@ impl Failure {
                 Problem::new(path, what).kind(ProblemKind::IllTyped)
             }
             Cause::Missing(field) => {
-                let what = format!("missing property \"{field}\"{}", of_whom(&path));
+                let what = format!("missing property \"{field}\"{}", of_parent(&path));
                 Problem::new(path, what).kind(ProblemKind::Missing)
             }
             Cause::Variant { given, allowed } => {
@@ -407,7 +407,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
                         {
                             entries.push((meant, None));
                         }
-                        let what = format!("unknown property \"{key}\"{}", of_whom(&self.place.path));
+                        let what = format!("unknown property \"{key}\"{}", of_parent(&self.place.path));
                         let problem = Problem::of_key(self.place.path.key(key), what).kind(ProblemKind::Unknown);
                         self.place.unknown.borrow_mut().push(problem.meant(meant, fields));
                     }

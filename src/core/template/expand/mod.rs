@@ -97,7 +97,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
                 Problem::new(type_path, format!("{name} is not supported yet")).kind(ProblemKind::Unsupported)
             } else {
                 let problem = Problem::new(type_path, format!("SAM has no type {name}")).kind(ProblemKind::Unknown);
-                // The prefix alone makes all of them alike.
+                // The common prefix would make all names similar.
                 let own = name.trim_start_matches(PREFIX);
                 let near = nearest(own, &types().map(|known| known.trim_start_matches(PREFIX)).collect::<Vec<_>>());
                 problem.meant(near.map(|near| format!("{PREFIX}{near}")).as_deref(), &types().collect::<Vec<_>>())

@@ -159,7 +159,7 @@ fn from_template(expansion: &mut Expansion<'_>, policy: &Value, written: &Path) 
         let what = format!("the policy template '{name}' has no value for its parameters {}", missing.join(", "));
         let what = if missing.len() == 1 { what.replace("parameters", "parameter") } else { what };
         let problem = Problem::of_key(written, what).kind(ProblemKind::Missing);
-        // SAM does not mind unknown parameters; here one may be the missing one, misspelt.
+        // SAM ignores unknown parameters; here one may be a misspelling of the missing one.
         let misspelt = values.keys().find_map(|given| Some((given, nearest(given, &missing)?)));
         expansion.report(match misspelt {
             Some((given, name)) => problem.help(format!("it has no parameter \"{given}\"; did you mean \"{name}\"?")),
