@@ -8,7 +8,7 @@
 mod aws_types;
 mod build;
 mod conditions;
-mod cycles;
+mod edges;
 mod identities;
 mod intrinsics;
 mod names;

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::build::{self, Build};
 use super::conditions::Truth;
+use super::edges::Edge;
 use super::parameters::{self, Parameters};
-use super::rules::{self, Edge};
+use super::rules;
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types};
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;

@@ -4,18 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Resource, Scope, Token, cycles, identities, references};
+use super::edges::{Edge, check_cycles, waits_for};
+use super::{Resource, Scope, Token, identities, references};
 use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem, ProblemKind};
-
-/// A reference from one resource to another.
-#[derive(Debug)]
-pub(super) struct Edge {
-    pub from: String,
-    pub to: String,
-    /// Where the reference is.
-    pub path: Path,
-}
 
 /// Adds edges that templates need not write, and reports invalid combinations of resources.
 pub(super) fn apply(
@@ -29,7 +21,7 @@ pub(super) fn apply(
     conflicts(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);
-    cycles::check(edges, problems);
+    check_cycles(edges, problems);
 }
 
 /// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or
@@ -134,21 +126,6 @@ fn parents(
             edges.push(Edge { from, to, path });
         }
     }
-}
-
-/// Whether `from` waits for `to`, directly or through others.
-fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut ahead = vec![from];
-    while let Some(at) = ahead.pop() {
-        if at == to {
-            return true;
-        }
-        if seen.insert(at) {
-            ahead.extend(edges.iter().filter(|edge| edge.from == at).map(|edge| edge.to.as_str()));
-        }
-    }
-    false
 }
 
 /// How many tags an API can have (Amazon API Gateway, "Tag restrictions").

@@ -1,9 +1,32 @@
-//! Resources that depend on each other in a circle.
+//! References between resources, and circles of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::rules::Edge;
 use crate::core::words::{Path, Problem, Step};
+
+/// A reference from one resource to another.
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub from: String,
+    pub to: String,
+    /// Where the reference is.
+    pub path: Path,
+}
+
+/// Whether `from` waits for `to`, directly or through others.
+pub(super) fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![from];
+    while let Some(at) = ahead.pop() {
+        if at == to {
+            return true;
+        }
+        if seen.insert(at) {
+            ahead.extend(edges.iter().filter(|edge| edge.from == at).map(|edge| edge.to.as_str()));
+        }
+    }
+    false
+}
 
 /// The most circles that are shown.
 const MAX_SHOWN: usize = 20;
@@ -15,7 +38,7 @@ type References<'a> = BTreeMap<&'a str, Vec<&'a Edge>>;
 /// does wschat: a template that works here must work there.
 ///
 /// Of resources that all depend on each other one circle is shown, a shortest one: the others mostly follow from it.
-pub(super) fn check(edges: &[Edge], problems: &mut Vec<Problem>) {
+pub(super) fn check_cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
     let mut references = References::new();
     let (to_themselves, to_others): (Vec<&Edge>, Vec<&Edge>) = edges.iter().partition(|edge| edge.from == edge.to);
     for edge in to_others {
@@ -149,7 +172,7 @@ mod tests {
         };
         let edges: Vec<Edge> = edges.iter().map(edge).collect();
         let mut problems = Vec::new();
-        check(&edges, &mut problems);
+        check_cycles(&edges, &mut problems);
         let prefix = "circular dependency between resources: ";
         problems.into_iter().map(|problem| problem.what.trim_start_matches(prefix).to_owned()).collect()
     }
