@@ -299,6 +299,7 @@ fn start(build: Build) -> (Task<()>, Code) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::types::function;
     use crate::aws::providers::ResourceError;
 
     #[test]

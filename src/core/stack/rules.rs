@@ -1,6 +1,6 @@
 //! Rules that hold between resources.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
