@@ -299,8 +299,8 @@ fn start(build: Build) -> (Task<()>, Code) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::types::function;
     use crate::aws::providers::ResourceError;
+    use crate::core::types::function;
 
     #[test]
     fn a_run_circles_when_its_plan_does_not_change_any_more() {
