@@ -280,7 +280,7 @@ fn start(build: Build) -> (Task<()>, Code) {
     let (built, code) = Code::pending();
     let building = Task::spawn(async move {
         let Build { code, target, options, progress } = build;
-        let artifacts = package::build(code, target, &options, |step| progress(step)).await;
+        let artifacts = package::build(code, target, &options, &progress).await;
         let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
         let zips = artifacts.map(|artifacts| artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect());
         if let Err(error) = &zips

@@ -1,4 +1,5 @@
-//! From a project to a stack that runs: what AWS has is read here, and what a plan says is carried out.
+//! From a project to a stack that runs, as a library that prints nothing and asks nothing: what AWS has is read here, what a plan
+//! says is carried out, and what failed is undone.
 
 pub mod account;
 pub mod deployment;

@@ -15,20 +15,27 @@ use crate::core::words::Scope;
 #[derive(Debug)]
 pub struct Session {
     aws: Arc<Aws>,
-    /// The first reading, which began before it was known whose account it is and what to look for. That is told to it
-    /// while it goes on, so it is the one thing that is set from outside of a task.
-    reading: Option<(Arc<Sought>, Task<Result<Vec<Live>, ReadError>>)>,
+    /// The first reading, until it is asked for.
+    reading: Option<Reading>,
+}
+
+/// A reading that began before it was known whose account it is and what to look for. That is told to it while it goes on, so
+/// it is the one thing that is set from outside of a task.
+#[derive(Debug)]
+struct Reading {
+    sought: Arc<Sought>,
+    task: Task<Result<Vec<Live>, ReadError>>,
 }
 
 impl Session {
     /// Begins to read what AWS has. Everything is listed before it is even known whose account it is.
     pub fn begin(aws: Arc<Aws>) -> Self {
         let sought = Arc::new(Sought::new());
-        let reading = Task::spawn({
+        let task = Task::spawn({
             let (aws, sought) = (Arc::clone(&aws), Arc::clone(&sought));
             async move { read::read(&aws, &sought).await }
         });
-        Self { aws, reading: Some((sought, reading)) }
+        Self { aws, reading: Some(Reading { sought, task }) }
     }
 
     /// What makes the calls.
@@ -50,9 +57,9 @@ impl Session {
     /// When it cannot be read.
     pub async fn read(&mut self, search: Search) -> Result<Vec<Live>, ReadError> {
         match self.reading.take() {
-            Some((sought, reading)) => {
+            Some(Reading { sought, task }) => {
                 let _ = sought.set(search);
-                reading.end().await
+                task.end().await
             }
             None => read::read(&self.aws, &Sought::from(search)).await,
         }
