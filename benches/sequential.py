@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 REGION = "us-east-1"
 STACK = "sequential"
-# Handler, route key, permissions beside those for its log.
+# Handler, route key, permissions in addition to those for its log.
 HANDLERS = [
     ("connect", "$connect", ["dynamodb:PutItem"]),
     ("disconnect", "$disconnect", ["dynamodb:DeleteItem"]),

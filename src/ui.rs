@@ -52,12 +52,12 @@ impl Ui {
 
     /// A line that is not part of the result, on stderr.
     pub fn say(&self, text: impl Display) {
-        self.beside(&printable::block(&self.masked(&text.to_string())));
+        self.write_stderr(&printable::block(&self.masked(&text.to_string())));
     }
 
     /// As `say`, for a line that may contain colours.
     pub fn say_coloured(&self, text: impl Display) {
-        self.beside(&printable::coloured(&self.masked(&text.to_string())));
+        self.write_stderr(&printable::coloured(&self.masked(&text.to_string())));
     }
 
     /// A line of the result with its secrets: for `--show-secrets`.
@@ -67,14 +67,14 @@ impl Ui {
 
     /// As `say`, with secrets: for `--show-secrets`.
     pub fn reveal(&self, text: impl Display) {
-        self.beside(&printable::block(&text.to_string()));
+        self.write_stderr(&printable::block(&text.to_string()));
     }
 
     fn result(&self, text: &str) {
         self.bars.suspend(|| drop(writeln!(io::stdout(), "{text}")));
     }
 
-    fn beside(&self, text: &str) {
+    fn write_stderr(&self, text: &str) {
         self.bars.suspend(|| drop(writeln!(io::stderr(), "{text}")));
     }
 

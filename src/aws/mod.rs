@@ -1,4 +1,4 @@
-//! AWS: every call that is made, and the resource types as they are read and written there.
+//! AWS: the client that makes every call, and the providers that read and write each resource type.
 
 pub mod client;
 pub mod providers;

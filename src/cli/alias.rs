@@ -1,8 +1,8 @@
-//! Verbs of other tools, and what they are called here.
+//! Verbs of other tools, and their equivalents here.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Each with what to type instead, and what that does.
+/// The other tool's verb, the command to use instead, and what that does.
 const ALIASES: &[(&str, &str, &str)] = &[
     ("apply", "wschat up", "deploys the stack"),
     ("build", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
@@ -46,7 +46,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
 ];
 
-/// What to say to a command line that clap does not understand because its verb is another tool's.
+/// The answer to a command line that clap rejects because its verb is another tool's.
 pub fn answer(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_alias_is_left_to_clap() {
+    fn other_errors_are_left_to_clap() {
         for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]]
         {
             assert_eq!(answer(&Cli::try_parse_from(line).unwrap_err()), None, "{line:?}");

@@ -1,17 +1,17 @@
-//! The commands that messages tell the user to run. All are made here, so that each leads to the stack, place and
-//! template of the run that names it.
+//! The commands that messages tell the user to run. All are made here, so that each applies to the stack, the account
+//! or local cloud, and the template of the current run.
 
 use std::ffi::OsStr;
 use std::fmt;
 
-/// What a group of arguments adds to a command.
+/// The flags that a group of arguments adds to a command.
 pub trait Flags {
-    /// Adds every flag that was given. Implementations take their struct apart without `..`, so that a new flag is not
-    /// forgotten here.
+    /// Adds every flag that was given. Implementations destructure without `..`, so that the compiler finds a new flag
+    /// that is missing here.
     fn add_to(&self, command: &mut Command);
 }
 
-/// A `wschat` command; shown as it is typed in a shell.
+/// A `wschat` command; displayed as it is typed in a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     words: Vec<String>,
@@ -23,7 +23,7 @@ impl Command {
         Self { words: std::iter::once("wschat").chain(verb.split(' ')).map(str::to_owned).collect() }
     }
 
-    /// The same, with the flags that `arguments` were given.
+    /// The same, with the flags of `arguments`.
     pub fn with(mut self, arguments: &impl Flags) -> Self {
         arguments.add_to(&mut self);
         self
@@ -40,7 +40,7 @@ impl Command {
         let Some(value) = value else { return };
         let value = value.as_ref().to_string_lossy();
         if value.starts_with('-') {
-            // Apart, it would be read as a flag.
+            // As a separate word, it would be read as a flag.
             self.words.push(format!("{name}={value}"));
         } else {
             self.words.extend([name.to_owned(), value.into_owned()]);
@@ -67,7 +67,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// A word as POSIX shells take it literally.
+/// A word quoted for POSIX shells.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -86,7 +86,7 @@ mod tests {
     use super::super::local::DataFolder;
     use super::super::{Cli, desired, project, target};
 
-    /// The groups of arguments that verbs are made of.
+    /// The groups of arguments that verbs have.
     #[derive(Debug, Parser)]
     enum Groups {
         #[command(name = "up")]
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// The words that a shell makes of a command.
+    /// The words into which a shell splits a command.
     fn words(command: &str) -> Vec<String> {
         let script = format!("set -- {command}\nprintf '%s\\0' \"$@\"");
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
@@ -160,7 +160,7 @@ mod tests {
             let several = ["--parameter", "--allow-data-loss"];
             let mut seen = std::collections::BTreeSet::new();
             flags.retain(|flag| several.contains(&name(flag).as_str()) || seen.insert(name(flag)));
-            // One excludes the other.
+            // These two exclude each other.
             if seen.contains("--local") {
                 flags.retain(|flag| name(flag) != "--endpoint-url");
             }
@@ -201,12 +201,12 @@ mod tests {
             let command = first.command();
             let pasted = words(&command.to_string());
             prop_assert_eq!(&pasted, &command.words);
-            // The whole command line takes it, too.
+            // The command must also be valid as a whole.
             let whole = Cli::try_parse_from(&pasted);
             prop_assert!(whole.is_ok(), "{}: {:?}", command, whole.err());
             let second = Groups::try_parse_from(&pasted).unwrap();
             prop_assert_eq!(&second.command(), &command);
-            // Only parameters may be hidden, and a data folder is for the local cloud alone.
+            // Only parameters may be replaced by placeholders, and only the local cloud has a data folder.
             let hides = typed.iter().any(|word| word.starts_with("--parameter"));
             let drops = typed[0] != "local" && typed.iter().any(|word| word.starts_with("--data="));
             if !hides && !drops {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_read_more_into_them() {
+    fn words_with_special_characters_are_quoted() {
         let command = Command::new("local logs").and("--data", "my folder").and("--stack", "it's").and("-t", "-x");
         assert_eq!(command.to_string(), r"wschat local logs --data 'my folder' --stack 'it'\''s' -t=-x");
         assert_eq!(

@@ -1,7 +1,7 @@
-//! `wschat.toml`: what a project's commands are about, beside its template.
+//! `wschat.toml`: the stack and region of a project's commands.
 //!
-//! `[default]` has the stack's name and, where one was given, the region. What holds is decided in `chosen`: a flag, else
-//! the environment's variable, else this file, else the default.
+//! `[default]` has the stack's name and, if one was given, the region. `chosen` decides the precedence: flag,
+//! environment variable, this file, default.
 
 use std::fs;
 use std::io::{self, Write};
@@ -18,36 +18,36 @@ pub const FILE: &str = "wschat.toml";
 /// The table that is read.
 const TABLE: &str = "default";
 
-/// What the table may have.
+/// The keys of the table.
 const KEYS: &[&str] = &["stack", "region"];
 
-/// Where templates may be: then the file stands beside this folder.
+/// The usual folder for templates: the file is in the folder above it.
 const TEMPLATES: &str = "templates";
 
-/// What the file begins with.
+/// The beginning of the file.
 const HEAD: &str = "\
 # What wschat's commands in this folder are about. Commit it: so other clones, and this one under another name, keep
 # the stack.
 ";
 
-/// A project's file, read; it need not be there.
+/// The project's file, which may not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Where it is, or where it belongs.
+    /// The file's path, even if it does not exist.
     path: PathBuf,
-    /// What it says; `None` where there is no file.
+    /// The file's text; `None` if there is no file.
     text: Option<String>,
     settings: Settings,
 }
 
-/// What a file may say.
+/// The settings in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Settings {
     stack: Option<String>,
     region: Option<String>,
 }
 
-/// What is wrong with a file.
+/// An error in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mistake {
     line: Option<usize>,
@@ -55,9 +55,8 @@ struct Mistake {
     help: Option<String>,
 }
 
-/// What holds of one setting: what was given (a flag; clap puts its variable where the flag is missing), else what the
-/// file says. Where one of `elsewhere` is set, nothing: those are variables that whoever asks reads for himself, and
-/// they go before the file.
+/// The value of a setting: the given one (from a flag, or from clap's variable for it), else the file's. The file's does
+/// not count if one of the variables `elsewhere` is set: these take precedence over it, and the caller reads them itself.
 #[expect(clippy::disallowed_methods, reason = "the SDK reads these: they are no flag's")]
 pub fn chosen(given: Option<&str>, elsewhere: &[&str], file: Option<&str>) -> Option<String> {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -65,10 +64,10 @@ pub fn chosen(given: Option<&str>, elsewhere: &[&str], file: Option<&str>) -> Op
 }
 
 impl Config {
-    /// Reads the file of the project whose template this is; without one, that of the current folder.
+    /// Reads the file of the project that this template belongs to; without one, that of the current folder.
     ///
     /// # Errors
-    /// What is wrong with the file, with its place.
+    /// An error in the file, with its position.
     pub fn read(template: Option<&Path>) -> Result<Self, Failure> {
         let folders = folders(template);
         for folder in &folders {
@@ -85,7 +84,7 @@ impl Config {
         Ok(Self { path, ..Self::default() })
     }
 
-    /// Where the file is, or would be.
+    /// The path of the file, even if it does not exist.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -100,8 +99,8 @@ impl Config {
         self.settings.region.as_deref()
     }
 
-    /// Writes down what an `up` was given, where the file does not say it yet: the stack's name and, if one was given, the
-    /// region. A file that names another stack is left as it is. Gives a sentence on what was written, if anything was.
+    /// Stores the settings of an `up` that the file does not have yet: the stack's name and, if given, the region. A
+    /// file that names another stack stays unchanged. Returns a sentence on what was written, if anything was.
     ///
     /// # Errors
     /// Why it could not be written, and what to write by hand.
@@ -125,7 +124,7 @@ impl Config {
         let cannot =
             |why: String| format!("{shown} could not be written: {why}\n  it should say, below [{TABLE}]: {what}");
         let written = match &self.text {
-            None => begin(&self.path, &lines.join("\n")),
+            None => create(&self.path, &lines.join("\n")),
             Some(text) => match with_lines(text, &lines.join("\n")) {
                 Some(text) => fs::write(&self.path, text).map(|()| true),
                 None => return Err(cannot(format!("it has no line [{TABLE}]"))),
@@ -133,15 +132,15 @@ impl Config {
         };
         match written {
             Ok(true) => Ok(Some(format!("{shown} now has {what}: every command here goes by it. Commit it."))),
-            // Another run has just begun it.
+            // Another run has just created it.
             Ok(false) => Ok(None),
             Err(error) => Err(cannot(error.to_string())),
         }
     }
 }
 
-/// Writes a file that is not there yet; gives whether it was not.
-fn begin(path: &Path, lines: &str) -> io::Result<bool> {
+/// Creates the file; returns `false` if it exists.
+fn create(path: &Path, lines: &str) -> io::Result<bool> {
     match fs::OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => file.write_all(format!("{HEAD}[{TABLE}]\n{lines}\n").as_bytes()).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -149,7 +148,7 @@ fn begin(path: &Path, lines: &str) -> io::Result<bool> {
     }
 }
 
-/// The text with lines added to its table, and all else as it was; `None` where the table is written in another way.
+/// The text with lines added to its table, otherwise unchanged; `None` if the table is written in another form.
 fn with_lines(text: &str, lines: &str) -> Option<String> {
     let is_head =
         |line: &str| line.split('#').next().is_some_and(|line| line.replace(' ', "").trim() == format!("[{TABLE}]"));
@@ -174,8 +173,8 @@ fn with_lines(text: &str, lines: &str) -> Option<String> {
     parse(&out).is_ok().then_some(out)
 }
 
-/// The folders that a file may be in: the template's, and where that is `templates`, the one above; the last is where it
-/// belongs.
+/// The folders that may contain the file: the template's, and if that is `templates`, the one above. A new file goes
+/// into the last one.
 fn folders(template: Option<&Path>) -> Vec<PathBuf> {
     let here = || PathBuf::from(".");
     let Some(template) = template else { return vec![PathBuf::from(TEMPLATES), PathBuf::new()] };
@@ -253,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mistake_has_its_line_and_a_way_out() {
+    fn every_mistake_is_reported_with_its_line_and_the_fix() {
         let table = [
             (
                 "[default]\nstak = \"a\"\n",
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_leaves_the_rest_as_it_was() {
+    fn added_lines_leave_the_rest_unchanged() {
         let table = [
             ("", "[default]\nstack = \"a\"\n"),
             (
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_begun_once_and_added_to_only_where_it_says_nothing() {
+    fn a_file_is_created_once_and_only_missing_settings_are_added() {
         let folder = tempfile::tempdir().unwrap();
         let template = folder.path().join("template.yaml");
         let read = || Config::read(Some(&template)).unwrap();
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_stands_beside_the_template_or_beside_its_folder() {
+    fn a_file_is_in_the_templates_folder_or_above_templates() {
         let folder = tempfile::tempdir().unwrap();
         let templates = folder.path().join(TEMPLATES);
         fs::create_dir(&templates).unwrap();
@@ -328,8 +327,8 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_goes_before_a_variable_and_that_before_the_file() {
-        // `PATH` is set and `WSCHAT_NOT_SET` is not, wherever tests run.
+    fn a_flag_wins_over_a_variable_and_that_over_the_file() {
+        // In every test environment, `PATH` is set and `WSCHAT_NOT_SET` is not.
         let table = [
             (Some("flag"), "PATH", Some("file"), Some("flag")),
             (None, "PATH", Some("file"), None),

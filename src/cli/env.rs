@@ -1,4 +1,4 @@
-//! `wschat env`: what points other programs at the local cloud.
+//! `wschat env`: the exports that point other programs at the local cloud.
 
 use super::Failure;
 use super::command::quoted;
@@ -31,12 +31,12 @@ impl Args {
             ("AWS_DEFAULT_REGION", self.region.clone()),
             ("AWS_REGION", self.region),
             ("AWS_CA_BUNDLE", bundle.display().to_string()),
-            // Of Node.js, for `wss://`.
+            // For Node.js, which needs it for `wss://`.
             ("NODE_EXTRA_CA_CERTS", bundle.display().to_string()),
         ] {
             ui.line(format_args!("export {name}={}", quoted(&value)));
         }
-        // What would win over the keys, or be sent beside them.
+        // These would take precedence over the keys, or be sent with them.
         ui.line("unset AWS_PROFILE AWS_SESSION_TOKEN");
         Ok(Exit::Ok)
     }

@@ -1,23 +1,23 @@
-//! The exit codes, all of them.
+//! All exit codes.
 
 use std::process::ExitCode;
 
-/// How a command ended. docs/exit-codes.md says what each verb means by them.
+/// How a command ended. docs/exit-codes.md says what each code means for each verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
     Failed = 1,
-    /// What is there differs from what shall be there.
+    /// The deployed resources differ from the desired ones.
     Differs = 2,
-    /// There is nothing of what was asked about (LSB's code for `status`).
+    /// The stack or local cloud does not exist (LSB's code for `status`).
     NotThere = 3,
-    /// The command line is none (`EX_USAGE` of BSD's sysexits).
+    /// The command line is invalid (`EX_USAGE` of BSD's sysexits).
     Usage = 64,
-    /// Ctrl-C: 128 and the signal's number, as shells have it.
+    /// Ctrl-C: 128 plus the signal's number, as in shells.
     Interrupted = 130,
 }
 
-/// The exit codes, as the help lists them.
+/// The exit codes, for the help.
 pub const HELP: &str = "\
 Exit codes:
   0    done; nothing to do
@@ -33,7 +33,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Ends the process at once, as Ctrl-C asks.
+/// Ends the process at once, after Ctrl-C.
 #[expect(clippy::exit, clippy::disallowed_methods, reason = "nothing else ends a process whose threads are at work")]
 pub fn now() -> ! {
     std::process::exit(Exit::Interrupted as i32)

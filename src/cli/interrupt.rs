@@ -1,4 +1,4 @@
-//! Ctrl-C. A run that is changing something finishes what it has begun; anything else ends at once. Either way the exit
+//! Ctrl-C. A run that is changing resources finishes its running steps; anything else ends at once. Either way the exit
 //! code is 130.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,22 +9,22 @@ use tokio::sync::watch;
 use super::exit;
 use crate::ui::Ui;
 
-/// How many runs are there that take Ctrl-C for themselves.
+/// The number of claims: how many runs handle Ctrl-C themselves.
 static CLAIMS: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether somebody pressed Ctrl-C.
+/// Whether Ctrl-C was pressed.
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether Ctrl-C was pressed since the process began: then that is how the command ended.
+/// Whether Ctrl-C was pressed since the process began, which then determines the exit code.
 pub fn was_pressed() -> bool {
     PRESSED.load(Ordering::SeqCst)
 }
 
-/// That Ctrl-C is somebody's, as long as this lives.
+/// While a claim exists, Ctrl-C does not end the process: its owner handles it.
 pub struct Claim;
 
 impl Claim {
-    /// Claims it.
+    /// Claims Ctrl-C.
     pub fn new() -> Self {
         CLAIMS.fetch_add(1, Ordering::SeqCst);
         Self
@@ -48,8 +48,8 @@ async fn pressed(presses: &mut Option<Signal>) {
     }
 }
 
-/// Ends the process at Ctrl-C, unless it is claimed: whatever else the process does, waiting for an answer included.
-/// Must be called within the runtime, and hears from then on.
+/// Ends the process at Ctrl-C, unless it is claimed, whatever else the process does, even while it waits for the answer
+/// to a question. Must be called within the runtime, and listens from then on.
 pub fn watch(ui: Ui) {
     let mut presses = presses();
     tokio::spawn(async move {
@@ -63,8 +63,8 @@ pub fn watch(ui: Ui) {
     });
 }
 
-/// Claims Ctrl-C from now on. Turns `stop` on at the first one, so that what runs is finished; a second one ends the process
-/// at once.
+/// Claims Ctrl-C from now on. The first one sets `stop`, so that running steps are finished; a second one ends the
+/// process at once.
 pub fn claim(stop: watch::Sender<bool>, ui: Ui) -> impl Future<Output = ()> {
     let claim = Claim::new();
     let mut presses = presses();

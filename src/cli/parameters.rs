@@ -1,5 +1,5 @@
-//! The values of a template's parameters, from wherever they are given: a value on the command line is seen by everybody
-//! who may list processes, one in a file or in the environment is not.
+//! The values of a template's parameters, from all sources: a value on the command line is visible to every user who
+//! can list processes, one in a file or in the environment is not.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,14 +11,15 @@ use serde_json::Value;
 use super::Failure;
 use super::command::Command;
 
-/// What the names of variables begin with that give parameters.
-const VARIABLE: &str = "WSCHAT_PARAMETER_";
+/// The prefix of environment variables that give parameters.
+const VARIABLE_PREFIX: &str = "WSCHAT_PARAMETER_";
 
 /// The longest file that is read: a parameter has 4096 characters at most
-/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>), a template 200 of them.
-const LONGEST: u64 = 4 << 20;
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>), a template 200 of
+/// them.
+const MAX_FILE_SIZE: u64 = 4 << 20;
 
-/// Which parameters have which values.
+/// The parameters given on the command line.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
@@ -43,13 +44,13 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 impl Args {
-    /// Whether none is given on the command line.
+    /// Whether the command line gives none.
     pub fn is_empty(&self) -> bool {
         self.parameters.is_empty() && self.files.is_empty()
     }
 
-    /// Adds to `command` what was given on the command line. A value is there only where its parameter `may_be_shown`; the
-    /// user puts in the others.
+    /// Adds the command line's parameters to `command`. A value is only included if its parameter `may_be_shown`; the
+    /// user fills in the others.
     pub fn add_to(&self, command: &mut Command, may_be_shown: impl Fn(&str) -> bool) {
         let Self { parameters, files } = self;
         for file in files {
@@ -65,7 +66,7 @@ impl Args {
     /// All values, by the parameters' names.
     ///
     /// # Errors
-    /// When a file cannot be read, or is not what it must be.
+    /// A file that cannot be read, or is invalid.
     pub fn read(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut values = environment()?;
         for path in &self.files {
@@ -83,7 +84,7 @@ impl Args {
     }
 }
 
-/// The values in the environment. Which names are parameters' only the template knows: one that is none is an error as it
+/// The values in the environment. Only the template knows which names are parameters: an unknown one is an error, as it
 /// would be on the command line.
 #[expect(
     clippy::disallowed_methods,
@@ -92,16 +93,18 @@ impl Args {
 fn environment() -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
     for (variable, value) in std::env::vars_os() {
-        let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(VARIABLE)) else { continue };
+        let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(VARIABLE_PREFIX)) else {
+            continue;
+        };
         let Some(value) = value.to_str() else {
-            return Err(format!("the environment variable {VARIABLE}{name} is not UTF-8").into());
+            return Err(format!("the environment variable {VARIABLE_PREFIX}{name} is not UTF-8").into());
         };
         values.insert(name.to_owned(), value.to_owned());
     }
     Ok(values)
 }
 
-/// The value in a file of its own, without the end of its last line.
+/// The value in a file of its own, without the final line break.
 fn of_one_file(name: &str, path: &Path) -> Result<String, Failure> {
     let text = text(path).map_err(|error| {
         format!(
@@ -115,14 +118,14 @@ fn of_one_file(name: &str, path: &Path) -> Result<String, Failure> {
 
 fn text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
-    if read as u64 > LONGEST {
-        return Err(io::Error::other(format!("it is longer than {} MB", LONGEST >> 20)));
+    let read = File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_SIZE {
+        return Err(io::Error::other(format!("it is longer than {} MB", MAX_FILE_SIZE >> 20)));
     }
     Ok(text)
 }
 
-/// The values in a file of parameters.
+/// The values in a parameter file.
 fn of_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let file = path.display();
     let text = text(path).map_err(|error| format!("cannot read the parameter file {file}: {error}"))?;
@@ -133,11 +136,11 @@ fn of_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     read(&value).map_err(|why| format!("the parameter file {file} cannot be used: {why}").into())
 }
 
-/// Reads `{"A": "b"}`, `[{"ParameterKey": "A", "ParameterValue": "b"}]` or `{"Parameters": {"A": "b"}}`. No error quotes a
-/// value.
+/// Reads `{"A": "b"}`, `[{"ParameterKey": "A", "ParameterValue": "b"}]` or `{"Parameters": {"A": "b"}}`. Errors never
+/// quote a value.
 fn read(value: &Value) -> Result<BTreeMap<String, String>, String> {
     match value {
-        // AWS CodePipeline's template configuration files.
+        // The form of AWS CodePipeline's template configuration files.
         Value::Object(entries) if matches!(entries.get("Parameters"), Some(Value::Object(_))) => {
             read(&entries["Parameters"])
         }
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_parameter_file_is_refused_without_a_value() {
+    fn invalid_parameter_files_are_refused_without_quoting_a_value() {
         for (form, expected) in [
             (json!("s3cret"), "it must be an object, or a list of objects with ParameterKey and ParameterValue"),
             (json!({"A": null}), "the value of A must be a string"),

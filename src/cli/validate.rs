@@ -1,4 +1,4 @@
-//! `wschat validate`: all that is wrong with a template, and all that will hurt although it works.
+//! `wschat validate`: reports errors and likely run-time problems of a template.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -30,7 +30,7 @@ pub struct Args {
     json: bool,
 }
 
-/// The rules behind the warnings, as the help lists them.
+/// The rules behind the warnings, for the help.
 fn rules() -> String {
     let lines: Vec<String> = lint::rules()
         .chain(project::RULES.iter().copied())
@@ -70,7 +70,7 @@ fn summary(file: &str, errors: usize, warnings: usize) -> String {
     if counts.is_empty() { format!("{file}: no problems") } else { format!("{file}: {}", counts.join(", ")) }
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 fn report(file: &str, text: &str, problems: &[Problem]) -> Value {
     let source = Source::scan(text);
     let shown: Vec<Value> = problems

@@ -21,16 +21,16 @@ from websockets.asyncio.client import connect
 
 from harness import ROOT, wschat
 
-# How many clients connect at the same time, and how many connect and disconnect beside the permanent ones.
+# How many clients connect at the same time, and how many connect and disconnect while the permanent ones stay.
 AT_ONCE, VISITORS = 25, 20
 # The time between broadcasts in seconds, and the number of requests per second in between.
-BROADCAST, ASKING = 3.0, 25
+BROADCAST, REQUESTS = 3.0, 25
 # An answer that takes longer counts as lost.
 PATIENCE = 60.0
 # The local cloud runs at most 64 execution environments, or 16 per core. (AWS's limit is the account's concurrency.)
-MOST_PROCESSES = max(64, 16 * (os.cpu_count() or 1)) + 8
+MAX_PROCESSES = max(64, 16 * (os.cpu_count() or 1)) + 8
 # Four log groups of 16 MB, two call logs of 8 MB, and some room.
-MOST_GROWTH = 100 << 20
+MAX_GROWTH = 100 << 20
 
 
 class Seen:
@@ -111,11 +111,11 @@ async def soak(uri, seconds, sockets, watch):
         number += 1
         text, sender = f"broadcast {number}", clients[number % len(clients)]
         await sender.socket.send(json.dumps({"action": "sendmessage", "message": text}))
-        for index in range(int(BROADCAST * ASKING)):
+        for index in range(int(BROADCAST * REQUESTS)):
             asked = asyncio.create_task(clients[(number * 101 + index * 7) % len(clients)].ask())
             busy.add(asked)
             asked.add_done_callback(busy.discard)
-            await asyncio.sleep(1 / ASKING)
+            await asyncio.sleep(1 / REQUESTS)
         others = [client for client in clients if client is not sender]
         missing = lambda: sum(text not in client.broadcasts for client in others)
         await until(lambda: missing() == 0, lambda: f"{text} has not reached {missing()}", seen)
@@ -196,9 +196,9 @@ def main():
     amiss = seen.errors[:10]
     if seen.delivered != broadcasts * (arguments.sockets - 1):
         amiss.append(f"{broadcasts * (arguments.sockets - 1)} broadcasts should have been delivered")
-    if most["processes"] > MOST_PROCESSES:
-        amiss.append(f"more than {MOST_PROCESSES} processes")
-    if most["bytes"] - before > MOST_GROWTH:
+    if most["processes"] > MAX_PROCESSES:
+        amiss.append(f"more than {MAX_PROCESSES} processes")
+    if most["bytes"] - before > MAX_GROWTH:
         amiss.append(f"the data folder grew to {most['bytes'] >> 20} MB")
     if amiss:
         sys.exit("\n".join(amiss))

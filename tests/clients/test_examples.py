@@ -1,6 +1,6 @@
 """Chat apps with handlers in node and python that use the AWS SDKs: up, two clients chat, down.
 
-The examples are deployed as they are. WSCHAT_TEMPLATES may name more templates, which then stand beside the Node.js
+The examples are deployed as they are. WSCHAT_TEMPLATES may name more templates, which are then put beside the Node.js
 example's handlers, whatever the template calls its resources.
 """
 

@@ -6,7 +6,7 @@ use aws_sdk_apigatewayv2::types::RouteSettings;
 use aws_sdk_lambda::types::Environment;
 
 /// A deployed stack, and AWS clients with which a test changes it by hand.
-struct Meddled {
+struct Drifted {
     cloud: Cloud,
     before: Inventory,
     apigateway: aws_sdk_apigatewayv2::Client,
@@ -16,7 +16,7 @@ struct Meddled {
     logs: aws_sdk_cloudwatchlogs::Client,
 }
 
-impl Meddled {
+impl Drifted {
     async fn start() -> Self {
         let cloud = Cloud::start().go();
         template::echo(&cloud);
@@ -52,11 +52,11 @@ impl Meddled {
     }
 
     /// `status` must report these texts; `up` must repair the drift and leave nothing to do. Returns the run of `up`.
-    async fn repaired(&self, told: &[&str]) -> Run {
-        assert_ne!(self.cloud.inventory().await, self.before, "nothing was meddled with");
+    async fn repaired(&self, reported: &[&str]) -> Run {
+        assert_ne!(self.cloud.inventory().await, self.before, "nothing was changed");
         let status = self.cloud.status().exits(2);
         status.changes_nothing();
-        for words in told {
+        for words in reported {
             assert!(status.stdout.contains(words), "no {words:?} in\n{}", status.stdout);
         }
         let repairs = format!("; `wschat up --stack app --local --data {}` repairs ", self.cloud.data().display());
@@ -72,7 +72,7 @@ impl Meddled {
 
 #[tokio::test]
 async fn routes() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let api = it.api().await;
 
     it.apigateway.delete_route().api_id(&api).route_id(it.route("ping").await).send().await.unwrap();
@@ -96,7 +96,7 @@ async fn routes() {
 
 #[tokio::test]
 async fn integrations_and_apis() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let api = it.api().await;
     let integrations = it.apigateway.get_integrations().api_id(&api).send().await.unwrap();
     let ping = integrations.items().iter().find(|one| one.description() == Some("for ping")).unwrap();
@@ -115,7 +115,7 @@ async fn integrations_and_apis() {
 
 #[tokio::test]
 async fn stages() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let api = it.api().await;
     let other = it.apigateway.create_deployment().api_id(&api).description("by hand").send().await.unwrap();
     let stage = || it.apigateway.update_stage().api_id(&api).stage_name("live");
@@ -138,7 +138,7 @@ async fn stages() {
 
 #[tokio::test]
 async fn permissions() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let function = it.name("function");
     let policy = it.lambda.get_policy().function_name(&function).send().await.unwrap();
     let policy: serde_json::Value = serde_json::from_str(policy.policy().unwrap()).unwrap();
@@ -157,7 +157,7 @@ async fn permissions() {
 
 #[tokio::test]
 async fn functions() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let function = it.name("function");
     let update = it.lambda.update_function_configuration().function_name(&function);
     update.environment(Environment::builder().variables("MARK", "#").build()).send().await.unwrap();
@@ -180,7 +180,7 @@ async fn functions() {
 
 #[tokio::test]
 async fn roles() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let role = it.name("role");
     it.iam.delete_role_policy().role_name(&role).policy_name("rows").send().await.unwrap();
     it.repaired(&["✗ Role", "Policies"]).await;
@@ -203,7 +203,7 @@ async fn roles() {
 
 #[tokio::test]
 async fn tables_and_log_groups() {
-    let it = Meddled::start().await;
+    let it = Drifted::start().await;
     let table = it.name("table");
     let arn = it.before[&format!("table {table}")]["description"]["TableArn"].as_str().unwrap();
     it.dynamodb.untag_resource().resource_arn(arn).tag_keys("team").send().await.unwrap();

@@ -371,7 +371,7 @@ fn is_cleanup(call: &Name) -> bool {
 }
 
 /// Rejects every call of an operation permanently: afterwards the stack must be as before.
-fn ends_in_an_error_and_is_undone(operation: Operation) {
+fn ends_in_an_error_and_is_rolled_back(operation: Operation) {
     let cases: Vec<Case> = Case::all(permanent).into_iter().filter(|case| case.operation == operation).collect();
     let cases = sample::third("refusals", cases);
     let start = || {
@@ -400,12 +400,12 @@ fn ends_in_an_error_and_is_undone(operation: Operation) {
 
 #[test]
 fn a_failed_up_is_reported_and_rolled_back() {
-    ends_in_an_error_and_is_undone(Operation::Up);
+    ends_in_an_error_and_is_rolled_back(Operation::Up);
 }
 
 #[test]
 fn a_failed_update_is_reported_and_rolled_back() {
-    ends_in_an_error_and_is_undone(Operation::Update);
+    ends_in_an_error_and_is_rolled_back(Operation::Update);
 }
 
 /// A call of an app's first `up` that is rejected permanently, with or without having had its effect.
@@ -439,7 +439,7 @@ fn the_first_up_of_every_app_is_rolled_back() {
         let calls = cloud.through().run(Operation::Up.arguments());
         calls.run.ok();
         let calls: Vec<Name> = calls.calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1).collect();
-        // By then all resources exist.
+        // At this point all resources exist.
         let (last, others): (Vec<Name>, Vec<Name>) =
             calls.into_iter().partition(|call| call.operation == "CreateStage");
         assert!(!last.is_empty());

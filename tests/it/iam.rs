@@ -64,8 +64,8 @@ async fn as_deployer(cloud: &Cloud, verb: &[&str]) -> Run {
 
 /// Runs a verb with all permissions.
 fn as_administrator(cloud: &Cloud, verb: &[&str]) -> Run {
-    let nobody = ("AWS_SESSION_TOKEN", "");
-    run(cloud, verb, [("AWS_ACCESS_KEY_ID", "administrator"), ("AWS_SECRET_ACCESS_KEY", "x"), nobody])
+    let no_token = ("AWS_SESSION_TOKEN", "");
+    run(cloud, verb, [("AWS_ACCESS_KEY_ID", "administrator"), ("AWS_SECRET_ACCESS_KEY", "x"), no_token])
 }
 
 fn run(cloud: &Cloud, verb: &[&str], credentials: [(&str, &str); 3]) -> Run {

@@ -71,22 +71,22 @@ async fn two_hundred_clients_are_served_while_the_stack_changes() {
     }
     let all = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
     // Every client has had an answer since.
-    let everybody = async |since: Vec<usize>| {
+    let everyone_answered = async |since: Vec<usize>| {
         let is_so = async || all().iter().zip(&since).all(|(now, then)| now > then);
-        eventually("everybody is answered", is_so).await;
+        eventually("every client is answered", is_so).await;
     };
-    everybody(vec![0; CLIENTS]).await;
+    everyone_answered(vec![0; CLIENTS]).await;
 
     let up = async |what: &str, mutations: &[&str]| {
         let before = all();
         let run = tokio::task::block_in_place(|| cloud.up());
         let meanwhile = all().iter().sum::<usize>() - before.iter().sum::<usize>();
         println!("{what}: {meanwhile} answers meanwhile");
-        assert!(meanwhile > 0, "nobody talked while {what} changed");
+        assert!(meanwhile > 0, "no message was answered while {what} changed");
         for mutation in mutations {
             assert!(run.count(mutation) > 0, "{what} made no {mutation}: {:?}", run.mutations());
         }
-        everybody(all()).await;
+        everyone_answered(all()).await;
     };
     template::echo_code(&cloud, "goodbye");
     up("code", &["lambda.UpdateFunctionCode"]).await;

@@ -217,7 +217,7 @@ async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
     same(&cloud.inventory().await, &before);
 }
 
-const NOBODY: &str = "somebody else (it carries no tag of wschat's)";
+const NO_OWNER: &str = "somebody else (it carries no tag of wschat's)";
 
 #[tokio::test]
 async fn resources_created_by_hand_are_in_the_way() {
@@ -228,15 +228,15 @@ async fn resources_created_by_hand_are_in_the_way() {
     };
     let cloud = start();
     make_table(&cloud).await;
-    stops(&cloud, &["AWS::DynamoDB::Table \"taken\""], NOBODY).await;
+    stops(&cloud, &["AWS::DynamoDB::Table \"taken\""], NO_OWNER).await;
     make_role(&cloud, NAME).await;
-    stops(&cloud, &["AWS::DynamoDB::Table \"taken\"", "AWS::IAM::Role \"taken\""], NOBODY).await;
+    stops(&cloud, &["AWS::DynamoDB::Table \"taken\"", "AWS::IAM::Role \"taken\""], NO_OWNER).await;
 
     let cloud = start();
     make_function(&cloud).await;
-    stops(&cloud, &["AWS::Lambda::Function \"taken\""], NOBODY).await;
+    stops(&cloud, &["AWS::Lambda::Function \"taken\""], NO_OWNER).await;
     make_log_group(&cloud).await;
-    stops(&cloud, &["AWS::Lambda::Function \"taken\"", "AWS::Logs::LogGroup \"taken\""], NOBODY).await;
+    stops(&cloud, &["AWS::Lambda::Function \"taken\"", "AWS::Logs::LogGroup \"taken\""], NO_OWNER).await;
 }
 
 /// Names of APIs are not unique in AWS. But two of the same name, one of them without an owner, look like an interrupted
@@ -301,5 +301,5 @@ async fn resources_of_cloudformation_are_reported_as_such() {
     };
     let ProxiedRun { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
     let run = run.exits(1);
-    assert!(run.stderr.contains(&format!("belongs to {NOBODY}")), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("belongs to {NO_OWNER}")), "{}", run.stderr);
 }

@@ -103,7 +103,7 @@ async fn log_groups_of_others_stay_whatever_their_names() {
         hand.log_group(name).await;
     }
     let theirs = cloud.inventory().await;
-    let told = |run: &Run| {
+    let reports = |run: &Run| {
         let lines = "left: log group /aws/lambda/chat-gone-4d5e6f70: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name /aws/lambda/chat-gone-4d5e6f70 --region us-east-1\n";
         assert!(run.stderr.contains(lines), "{}", run.stderr);
         assert_eq!(run.stderr.matches("left: ").count(), 1, "{}", run.stderr);
@@ -111,11 +111,11 @@ async fn log_groups_of_others_stay_whatever_their_names() {
     // This stack never existed.
     let run = down(&cloud, "chat");
     run.changes_nothing();
-    told(&run);
+    reports(&run);
     same(&cloud.inventory().await, &theirs);
 
     cloud.wschat(&["up", "--local", "--yes", "--stack", "chat"]).ok();
-    told(&down(&cloud, "chat").ok());
+    reports(&down(&cloud, "chat").ok());
     same(&cloud.inventory().await, &theirs);
 }
 
@@ -132,7 +132,7 @@ async fn a_recreated_log_group_with_a_generated_name_is_deleted() {
     down(&cloud, "ap").changes_nothing();
     cloud.down();
     same(&cloud.inventory().await, &Inventory::new());
-    // Unless somebody else has a function of the same name.
+    // Unless another owner has a function of the same name.
     hand.function(&name, &[]).await;
     hand.log_group(&name).await;
     let theirs = cloud.inventory().await;
@@ -196,8 +196,8 @@ async fn an_api_that_only_carries_the_tags_stays() {
         ("elsewhere", "belongs to the wschat stack \"app\" in eu-west-1"),
         ("no-region", "carries wschat:stack \"app\", but not wschat:region)"),
     ] {
-        let told = |line: &&str| line.starts_with(&format!("left: API {name} (")) && line.ends_with(why);
-        assert_eq!(run.stderr.lines().filter(told).count(), 1, "{name}\n{}", run.stderr);
+        let reports = |line: &&str| line.starts_with(&format!("left: API {name} (")) && line.ends_with(why);
+        assert_eq!(run.stderr.lines().filter(reports).count(), 1, "{name}\n{}", run.stderr);
     }
     same(&cloud.inventory().await, &theirs);
     // A new stack does not take it for its own, nor for a duplicate.

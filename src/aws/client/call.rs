@@ -1,4 +1,4 @@
-//! What a call to AWS is: its operation, whether it may be sent again, and the record that it leaves.
+//! A call to AWS: its operation, whether it may be sent again, and the record it leaves for the timings.
 
 use tokio::time::Instant;
 
@@ -7,7 +7,7 @@ tokio::task_local! {
     pub static STEP: usize;
 }
 
-/// What is called, and how.
+/// An operation, and how to send it.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     pub(super) service: &'static str,
@@ -17,25 +17,25 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call that is sent again after its answer was lost only if it reads (`Get`, `List`, `Describe`): any other may
-    /// have happened, and would happen twice.
+    /// A call whose answer was lost is sent again only if it reads (`Get`, `List`, `Describe`): any other may have
+    /// taken effect, and would take effect twice.
     pub fn new(service: &'static str, operation: &'static str) -> Self {
         let reads = ["Get", "List", "Describe"].iter().any(|verb| operation.starts_with(verb));
         Self { service, operation, again: reads, lane: None }
     }
 
-    /// The same call, which may be sent again: doing it twice is doing it once.
+    /// The same call, marked as idempotent: it may be sent again after its answer was lost.
     pub fn repeatable(self) -> Self {
         Self { again: true, ..self }
     }
 
-    /// The same call, one at a time with all others of the same lane (an API's id).
+    /// The same call, serialized with all others of the same lane (an API's id).
     pub fn lane(self, lane: &'a str) -> Self {
         Self { lane: Some(lane), ..self }
     }
 }
 
-/// One request that was made, for the timings.
+/// One request that was sent, for the timings.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub step: Option<usize>,
@@ -43,6 +43,6 @@ pub struct Record {
     pub operation: &'static str,
     pub started: Instant,
     pub ended: Instant,
-    /// The error code of a refusal; `None` for a success.
+    /// The error code; `None` for a success.
     pub refused: Option<String>,
 }

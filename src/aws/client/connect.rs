@@ -1,4 +1,4 @@
-//! The clients, and whom they speak for.
+//! The AWS clients, and the identity that they call as.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -25,13 +25,13 @@ use super::settings::Settings;
 use super::target::{ConnectError, Target};
 use crate::core::words::Scope;
 
-/// AWS, or what speaks its protocols, on behalf of one stack.
+/// A connection to AWS, or to the local cloud, on behalf of one stack.
 pub struct Aws {
-    /// Without account and partition, until STS has said who calls.
+    /// Without account and partition, which are unknown until STS has answered.
     anonymous: Scope,
     identity: SetOnce<Identity>,
     sts: aws_sdk_sts::Client,
-    /// What the credentials and endpoints come from; nothing for the local cloud.
+    /// The source of credentials and endpoints; `None` for the local cloud.
     settings: Option<Settings>,
     network: Arc<Network>,
     pub apigateway: aws_sdk_apigatewayv2::Client,
@@ -45,7 +45,7 @@ pub struct Aws {
     records: Mutex<Vec<Record>>,
 }
 
-/// Who calls, as STS says.
+/// The caller's identity, from STS.
 #[derive(Debug)]
 struct Identity {
     arn: String,
@@ -53,12 +53,12 @@ struct Identity {
 }
 
 impl Aws {
-    /// Finds out where to call and with which credentials, and calls nobody.
+    /// Resolves endpoints and credentials. Makes no call.
     ///
     /// # Errors
-    /// No region, or one that cannot be; a configuration that cannot be read or gives no credentials.
+    /// No region, or an invalid one; a configuration that cannot be read or gives no credentials.
     pub async fn open(stack: &str, target: &Target) -> Result<Self, ConnectError> {
-        // The local cloud is not AWS: what is configured for that does not concern it.
+        // The user's AWS configuration does not apply to the local cloud.
         let settings = if target.local.is_some() { None } else { Some(Settings::read(target).await?) };
         let (config, network) = configure(target, settings.as_ref()).await?;
         let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
@@ -108,32 +108,32 @@ impl Aws {
         // arn:PARTITION:sts::…
         let partition = arn.split(':').nth(1).filter(|partition| !partition.is_empty()).unwrap_or("aws").to_owned();
         let scope = Scope { account: identity.account.unwrap_or_default(), partition, ..self.anonymous.clone() };
-        // Asked twice, it is the same answer.
+        // A second answer is the same as the first.
         let _ = self.identity.set(Identity { arn, scope });
         Ok(self.scope())
     }
 
-    /// Whose stack, where. The account is empty until `identify` has returned.
+    /// The stack and its location. The account is empty until `identify` has returned.
     pub fn scope(&self) -> &Scope {
         self.identity.get().map_or(&self.anonymous, |identity| &identity.scope)
     }
 
-    /// Whether what is called behaves as AWS does, quotas included: a local cloud without conditions does not.
+    /// Whether the endpoint enforces AWS's quotas: a local cloud without conditions does not.
     pub fn has_quotas(&self) -> bool {
         self.pace.has_quotas()
     }
 
-    /// Who calls, as STS says; empty until `identify` has returned.
+    /// The caller's ARN, from STS; empty until `identify` has returned.
     pub fn caller(&self) -> &str {
         self.identity.get().map_or("", |identity| &identity.arn)
     }
 
-    /// What to tell the user about where calls go, before the first is made.
+    /// A note for the user about where calls go, before the first is made.
     pub fn note(&self) -> Option<String> {
         self.settings.as_ref().and_then(Settings::note)
     }
 
-    /// Fetches what AWS hands out under a presigned URL.
+    /// Downloads what a presigned URL of AWS's points to.
     ///
     /// # Errors
     /// A sentence on what went wrong.
@@ -149,7 +149,7 @@ impl Aws {
         Ok(body.to_bytes())
     }
 
-    /// The requests made so far.
+    /// The requests sent so far.
     pub fn records(&self) -> Vec<Record> {
         self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
@@ -193,7 +193,7 @@ async fn configure(target: &Target, settings: Option<&Settings>) -> Result<(SdkC
             loader = loader.region(Region::from_static("us-east-1"));
         }
     }
-    // What the SDK asks on its own account, for credentials, goes the same way.
+    // The SDK's own requests for credentials go through the same network.
     let network = Arc::new(network);
     let config = loader.http_client(network.client()).load().await;
     let Some(settings) = settings else { return Ok((config, network)) };

@@ -1,4 +1,4 @@
-//! What AWS answered when it did not do what was asked, sorted by what that means for the caller.
+//! Failed calls to AWS, sorted by what the caller can do next.
 
 use std::error::Error;
 use std::fmt;
@@ -24,28 +24,28 @@ pub struct CallError {
     pub request_id: Option<String>,
     /// How long AWS asks to wait before the next try.
     pub retry_after: Option<Duration>,
-    /// Where no connection was made to; nothing was sent then.
+    /// The endpoint that could not be reached; nothing was sent then.
     pub unreached: Option<Box<Unreached>>,
 }
 
 /// What a failed call means for what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// Too many calls: nothing happened, the same call will do later.
+    /// Too many calls: nothing happened; retry later.
     Throttled,
-    /// Another change to the same resource is under way: nothing happened, the same call will do soon.
+    /// Another change to the same resource is in progress: nothing happened; retry soon.
     Busy,
-    /// Nothing answers to that name or id.
+    /// No resource has that name or id.
     NotFound,
-    /// Something already has that name.
+    /// A resource already has that name.
     Exists,
-    /// The credentials do not suffice.
+    /// The credentials lack a permission, or there are none.
     Denied,
-    /// No answer, or one that says nothing (5xx): it may have happened or not.
+    /// No answer, or one that says nothing (5xx): the call may or may not have taken effect.
     Unknown,
     /// The endpoint could not be reached: nothing happened.
     Unreachable,
-    /// AWS will not do this.
+    /// AWS rejects the request; retrying does not help.
     Refused,
 }
 
@@ -66,7 +66,7 @@ impl CallError {
         };
         let unreached = find::<Unreached>(error).cloned();
         let credentials = find::<CredentialsError>(error);
-        // What kept credentials from being loaded says more than that they were not.
+        // The cause of the credentials' failure says more than "failed to load".
         let cause = credentials.map(|error| match (find::<ErrorMetadata>(error), error.source()) {
             (Some(refusal), _) => {
                 format!("{}: {}", refusal.code().unwrap_or_default(), refusal.message().unwrap_or_default())
@@ -86,11 +86,11 @@ impl CallError {
             _ if credentials.is_some() => Meaning::Denied,
             SdkError::ConstructionFailure(_) => Meaning::Refused,
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Meaning::Unknown,
-            // A connection that never stood carried nothing; one that broke may have carried the whole request.
+            // A connection that was never made carried nothing; one that broke may have carried the whole request.
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(error) if error.is_user() => Meaning::Refused,
                 _ if never_connected(&message) => Meaning::Unreachable,
-                // The chain of credential providers comes to nothing before anything is sent.
+                // The credential providers fail before anything is sent.
                 Some(error)
                     if error.is_other() && ["credential", "identity"].iter().any(|word| message.contains(word)) =>
                 {
@@ -116,7 +116,7 @@ impl CallError {
     }
 }
 
-/// What a refusal means, by its code; the message decides where AWS uses one code for several things.
+/// The meaning of an error code; the message decides where AWS uses one code for several things.
 fn classify(service: &str, operation: &str, status: u16, code: &str, message: &str) -> Meaning {
     let says = |words: &[&str]| {
         let message = message.to_lowercase();
@@ -136,7 +136,7 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         | "EC2ThrottledException"
         | "ProvisionedThroughputExceededException"
         | "PriorRequestNotComplete" => Meaning::Throttled,
-        // For DynamoDB: too many control-plane operations at once. Elsewhere a quota that waiting does not lift.
+        // For DynamoDB: too many control-plane operations at once. Elsewhere: a quota that waiting does not lift.
         "LimitExceededException" if service == "dynamodb" || says(&["rate exceeded"]) => Meaning::Throttled,
         "ConcurrentModification"
         | "ConcurrentModificationException"
@@ -185,7 +185,7 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
     }
 }
 
-/// The outermost error of this type among an error and what caused it.
+/// The outermost error of this type in an error's chain of causes.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }

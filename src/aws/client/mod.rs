@@ -1,4 +1,4 @@
-//! Every call to AWS is made here: who calls, how fast, how often again, and what it took.
+//! Every call to AWS is made here: credentials, network, pace, retries, and the meaning of failures.
 
 mod call;
 mod chain;

@@ -1,5 +1,5 @@
-//! How calls leave this machine: directly, or through the proxy that the environment names; and what it says when they
-//! do not get out.
+//! How calls leave this machine: directly, or through the environment's proxy; and how a failed connection is
+//! explained.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -21,7 +21,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use super::chain::chain;
 
-/// The proxies of an environment, and the endpoints that somebody configured: what a failed connection is explained by.
+/// The environment's proxies, and the configured endpoints: they explain a failed connection.
 #[derive(Debug, Default)]
 pub struct Network {
     http: Option<Proxy>,
@@ -29,18 +29,18 @@ pub struct Network {
     /// Scheme, host and port, and the setting that names them.
     endpoints: Vec<(String, String)>,
     services: OnceLock<Vec<(String, String)>>,
-    /// Whether every call goes to the local cloud over plain HTTP: then the machine's root certificates are not read, which
-    /// takes longer than all calls of an `up` with nothing to do.
+    /// Whether every call goes to the local cloud over plain HTTP: then the machine's root certificates are not read,
+    /// which takes longer than all calls of an `up` with nothing to do.
     plain: bool,
 }
 
 /// One proxy.
 struct Proxy {
-    /// The variable that names it, and what that says, without user name and password.
+    /// The variable that names it, and its value without user name and password.
     variable: &'static str,
     url: String,
     config: ProxyConfig,
-    /// Tells which hosts it is for.
+    /// Tells which hosts the proxy is for.
     matcher: Matcher,
 }
 
@@ -63,7 +63,7 @@ pub struct BadProxy {
 pub struct Unreached {
     /// Scheme, host and port.
     pub to: String,
-    /// The settings that name this endpoint, as `AWS_ENDPOINT_URL_STS`; empty for AWS's own.
+    /// The settings that name this endpoint, such as `AWS_ENDPOINT_URL_STS`; empty for AWS's own.
     pub settings: Vec<String>,
     /// The variable and the URL of the proxy on the way.
     pub proxy: Option<(&'static str, String)>,
@@ -86,11 +86,11 @@ impl fmt::Display for Unreached {
 impl Error for Unreached {}
 
 impl Network {
-    /// Reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in either case. As in curl and AWS's CLI the lower
-    /// case counts first, and one that is empty means none.
+    /// Reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in either case. As in curl and AWS's CLI the
+    /// lower case wins, and an empty variable means no proxy.
     ///
     /// # Errors
-    /// A variable that names no http or https proxy.
+    /// A variable whose value is no http or https proxy.
     pub fn from_env(env: &Env) -> Result<Self, BadProxy> {
         let no_proxy = ["no_proxy", "NO_PROXY"].iter().find_map(|name| env.get(name).ok()).unwrap_or_default();
         let proxy = |names: [&'static str; 4]| {
@@ -111,13 +111,13 @@ impl Network {
         Self { plain: true, ..Self::default() }
     }
 
-    /// Whom TLS trusts: what the machine trusts, or nobody.
+    /// The certificates that TLS trusts: the machine's, or none.
     fn trust(&self) -> tls::TlsContext {
         let store = if self.plain { tls::TrustStore::empty() } else { tls::TrustStore::default() };
         tls::TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
     }
 
-    /// The same, told of an endpoint that a setting names.
+    /// The same, with an endpoint that a setting names.
     pub fn endpoint(mut self, setting: &str, url: &str) -> Self {
         if let Ok(uri) = url.parse::<Uri>() {
             self.endpoints.push((origin(&uri), setting.to_owned()));
@@ -125,12 +125,12 @@ impl Network {
         self
     }
 
-    /// Learns of endpoints, by the settings that name them, where no setting that it knows of names them.
+    /// Adds endpoints, by the settings that name them, unless a known setting names them already.
     pub fn tell_services(&self, endpoints: Vec<(String, String)>) {
         let parsed = endpoints.into_iter().filter_map(|(setting, url)| Some((origin(&url.parse().ok()?), setting)));
         let others = parsed.filter(|(origin, _)| self.endpoints.iter().all(|(known, _)| known != origin));
         let others: BTreeSet<(String, String)> = others.collect();
-        // Told twice, it is the same.
+        // A second call brings the same list.
         let _ = self.services.set(others.into_iter().collect());
     }
 
@@ -138,10 +138,10 @@ impl Network {
         let proxy = if uri.scheme_str() == Some("http") { &self.http } else { &self.https };
         proxy
             .as_ref()
-            .filter(|proxy| !is_here(uri.host().unwrap_or_default()) && proxy.matcher.intercept(uri).is_some())
+            .filter(|proxy| !is_local(uri.host().unwrap_or_default()) && proxy.matcher.intercept(uri).is_some())
     }
 
-    /// What a failure to call `uri` was, if no connection was made.
+    /// The failure to call `uri`, if no connection was made.
     fn unreached(&self, uri: &Uri, error: &(dyn Error + 'static)) -> Option<Unreached> {
         if !never_connected(&chain(error)) {
             return None;
@@ -157,7 +157,7 @@ impl Network {
         })
     }
 
-    /// The HTTP client for AWS's.
+    /// The HTTP client for the SDK's clients.
     pub fn client(self: &Arc<Self>) -> SharedHttpClient {
         let client = |proxy: Option<&Proxy>| {
             let config = proxy.map_or_else(ProxyConfig::disabled, |proxy| proxy.config.clone());
@@ -206,7 +206,7 @@ impl Proxy {
     }
 }
 
-/// `NO_PROXY` as the matcher reads it: names without ports and stars (`*.example.com` is `.example.com`).
+/// `NO_PROXY` in the matcher's syntax: names without ports and stars (`*.example.com` is `.example.com`).
 fn canonical(no_proxy: &str) -> String {
     let entry = |entry: &str| {
         let entry = entry.trim();
@@ -219,14 +219,14 @@ fn canonical(no_proxy: &str) -> String {
     no_proxy.split([',', ' ']).map(entry).filter(|entry| !entry.is_empty()).collect::<Vec<_>>().join(",")
 }
 
-/// Whether a host is this machine, or what only this machine sees: a proxy would give another machine's credentials for
-/// those of the container or instance that this one is.
-fn is_here(host: &str) -> bool {
+/// Whether a host is this machine, or a metadata service that only this machine reaches: called through a proxy, it would
+/// answer with the credentials of the proxy's machine.
+fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_unspecified() || address.is_link_local(),
         Ok(IpAddr::V6(address)) => {
-            // fd00:ec2::/32 is where EC2's and EKS's metadata is.
+            // EC2's and EKS's metadata services are in fd00:ec2::/32.
             let of_ec2 = address.segments()[..2] == [0xfd00, 0xec2];
             address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local() || of_ec2
         }
@@ -241,7 +241,7 @@ fn origin(uri: &Uri) -> String {
     format!("{}://{host}", uri.scheme_str().unwrap_or("https"))
 }
 
-/// What cannot be read as a URL, without what may be a password.
+/// A proxy setting that is not a URL, without its user name and password.
 fn without_user(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
@@ -254,7 +254,7 @@ fn ring() -> tls::Provider {
     tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)
 }
 
-/// Whether an error's text says that no connection was made, for a name, a network, a proxy or TLS.
+/// Whether an error's text says that no connection was made, because of a name, a network, a proxy or TLS.
 pub fn never_connected(message: &str) -> bool {
     let message = message.to_lowercase();
     [
@@ -266,14 +266,14 @@ pub fn never_connected(message: &str) -> bool {
         "error trying to connect",
         "tunnel error",
         "invalid peer certificate",
-        // Something that does not speak TLS.
+        // The peer does not speak TLS.
         "corrupt message",
     ]
     .iter()
     .any(|words| message.contains(words))
 }
 
-/// The first cause of an error.
+/// The root cause of an error.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> =
         std::iter::successors(Some(error), |&error| error.source()).map(|e| e.to_string()).collect();
@@ -281,7 +281,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     texts.pop().unwrap_or_else(|| "no connection".to_owned())
 }
 
-/// Gives every call the way that its URI asks for.
+/// Sends each call directly or through a proxy, as its URI demands.
 #[derive(Debug)]
 struct Client {
     network: Arc<Network>,
@@ -320,7 +320,7 @@ impl HttpConnector for Routing {
     }
 }
 
-/// Makes calls, and says of connections that failed where they were to lead.
+/// Makes calls, and adds to a failed connection where it was to lead.
 #[derive(Debug)]
 struct Explaining {
     network: Arc<Network>,
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_this_machine_sees_takes_no_proxy() {
+    fn local_addresses_take_no_proxy() {
         let variables = [("ALL_PROXY", "http://p:1")];
         for host in [
             "localhost:1",
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_without_its_password() {
+    fn an_invalid_proxy_is_refused_without_showing_its_password() {
         let table = [
             ("socks5://me:secret@p:1", "HTTPS_PROXY does not name a proxy: socks5://p:1"),
             ("http://me:secret@ p", "HTTPS_PROXY does not name a proxy: http:// p"),

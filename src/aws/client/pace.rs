@@ -1,4 +1,4 @@
-//! How fast AWS may be called: a token bucket for each documented quota, and a lane for each API.
+//! Rate limits for calls to AWS: a token bucket for each documented quota, and a lane for each API.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// One quota: what it covers, calls a second, and how many at once.
 struct Quota {
     service: &'static str,
-    /// `*` for all operations that have no line of their own.
+    /// `*` for all operations without a line of their own.
     operation: &'static str,
     rate: f64,
     burst: f64,
@@ -31,7 +31,7 @@ const QUOTAS: &[Quota] = &[
 /// Paces the calls of one process.
 #[derive(Default)]
 pub struct Pace {
-    /// Whether what is called has no quotas.
+    /// Whether the endpoint has no quotas.
     unlimited: bool,
     /// For each quota in use, when its next call is due at the steady rate; calls may run ahead of that by a burst
     /// (the generic cell rate algorithm).
@@ -45,7 +45,7 @@ impl Pace {
         !self.unlimited
     }
 
-    /// For what has no quotas.
+    /// For an endpoint without quotas.
     pub fn unlimited() -> Self {
         Self { unlimited: true, ..Self::default() }
     }
@@ -64,7 +64,7 @@ impl Pace {
         lane.lock_owned().await
     }
 
-    /// Takes a place under the quota of `service.operation`: how long to wait for it from `now` on.
+    /// Reserves a call under the quota of `service.operation`; returns how long to wait for it from `now` on.
     fn wait(&self, service: &str, operation: &str, now: Instant) -> Duration {
         if self.unlimited {
             return Duration::ZERO;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_no_quotas_nothing_waits() {
+    fn nothing_waits_without_quotas() {
         let waits = waits(&Pace::unlimited(), "apigatewayv2", "CreateDeployment", 300);
         assert!(waits.iter().all(|wait| *wait == 0));
     }

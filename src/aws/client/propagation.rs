@@ -1,4 +1,4 @@
-//! What IAM has told nobody of yet: roles made in this run, and what is known of how far the news has spread.
+//! IAM is eventually consistent: which roles this run created, and whether other services can assume them yet.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,32 +8,31 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-/// Before a role is this old, hardly any function gets it: measured were 7.75 to 11.75 s.
-const HARDLY_BEFORE: Duration = Duration::from_secs(7);
+/// Below this age of the role, hardly any `CreateFunction` succeeds: 7.75 to 11.75 s were measured.
+const PROBE_BELOW: Duration = Duration::from_secs(7);
 
-/// How many go ahead. While one waits for its answer, the other's code is on its way: the uplink never rests, and when
-/// the news has arrived, the first code that has gone through is in time.
-const HERALDS: usize = 2;
+/// How many functions try at once. While one waits for its answer, the other's code is being uploaded: the uplink is
+/// never idle, and once the role can be assumed, the first complete upload succeeds.
+const CONCURRENT_TRIALS: usize = 2;
 
-/// What to send to find out whether a role can be assumed.
+/// How to find out whether a role can be assumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
-    /// The same call with code that cannot be code: it costs nothing, and where the role is looked at first, its refusal
-    /// tells.
+    /// The same call with one byte of invalid code: it is cheap, and if AWS checks the role first, its error tells.
     Probe,
-    /// The call as it is meant.
+    /// The real call, with the code.
     Whole,
 }
 
-/// How far the news of this run's roles has spread.
+/// How far this run's roles have propagated.
 pub struct Propagation {
-    /// When roles were made in this run, by ARN.
+    /// Creation times of this run's roles, by ARN.
     fresh: Mutex<HashMap<String, Instant>>,
-    /// Whether some fresh role has been assumed already. Roles of one run are of nearly one age.
+    /// Whether any fresh role has been assumed already. Roles of one run are of nearly one age.
     arrived: AtomicBool,
-    /// Whether a probe has passed and the call after it has not: then probes tell nothing here.
-    blind: AtomicBool,
-    heralds: Semaphore,
+    /// Whether a probe passed and the call after it did not: then AWS checks the code first, and probes tell nothing.
+    probes_useless: AtomicBool,
+    trials: Semaphore,
 }
 
 impl Default for Propagation {
@@ -41,20 +40,20 @@ impl Default for Propagation {
         Self {
             fresh: Mutex::default(),
             arrived: AtomicBool::new(false),
-            blind: AtomicBool::new(false),
-            heralds: Semaphore::new(HERALDS),
+            probes_useless: AtomicBool::new(false),
+            trials: Semaphore::new(CONCURRENT_TRIALS),
         }
     }
 }
 
 impl Propagation {
-    /// A role was made just now.
+    /// Records that a role was created just now.
     pub fn made(&self, role_arn: &str) {
         let mut fresh = self.fresh.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         fresh.insert(role_arn.to_owned(), Instant::now());
     }
 
-    /// How old a role is that was made in this run; `None` for others.
+    /// The age of a role of this run; `None` for others.
     pub fn age(&self, role_arn: &str) -> Option<Duration> {
         let fresh = self.fresh.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         fresh.get(role_arn).map(Instant::elapsed)
@@ -62,27 +61,27 @@ impl Propagation {
 
     /// What to try next with a fresh role of this age.
     pub fn trial(&self, age: Duration) -> Trial {
-        let probes_tell = !self.blind.load(Ordering::Acquire);
-        if age < HARDLY_BEFORE && probes_tell { Trial::Probe } else { Trial::Whole }
+        let probes_tell = !self.probes_useless.load(Ordering::Acquire);
+        if age < PROBE_BELOW && probes_tell { Trial::Probe } else { Trial::Whole }
     }
 
-    /// A probe has passed, and the call itself was refused.
+    /// Records that a probe passed and the real call was refused.
     pub fn probes_tell_nothing(&self) {
-        self.blind.store(true, Ordering::Release);
+        self.probes_useless.store(true, Ordering::Release);
     }
 
-    /// A fresh role has been assumed.
+    /// Records that a fresh role has been assumed.
     pub fn arrive(&self) {
         self.arrived.store(true, Ordering::Release);
     }
 
-    /// Waits for the right to try with a fresh role. Every try carries a function's whole code, and all share one
-    /// uplink: so few go ahead and the others wait for what they learn. `None` once somebody has got through.
+    /// Waits for a permit to try with a fresh role. Every try carries a function's whole code, and all share one
+    /// uplink: so few try and the others wait for their result. `None` once one has succeeded.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         if self.arrived.load(Ordering::Acquire) {
             return None;
         }
-        let turn = self.heralds.acquire().await.ok();
+        let turn = self.trials.acquire().await.ok();
         turn.filter(|_| !self.arrived.load(Ordering::Acquire))
     }
 }

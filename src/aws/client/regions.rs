@@ -1,4 +1,4 @@
-//! The names of AWS's regions, to tell a slip of the pen from a region that is newer than this build.
+//! The names of AWS's regions, to tell a typo from a region that is newer than this build.
 
 use crate::core::words::nearest;
 
@@ -72,7 +72,7 @@ pub fn suggestion(region: &str) -> Option<&'static str> {
     // An availability zone is its region and a letter.
     let zone = given.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|rest| is_known(rest));
     let known = |name: &str| KNOWN.iter().copied().find(|known| *known == name);
-    // The first of those that it may be the beginning of.
+    // The first region that starts with the given text.
     let longer =
         || KNOWN.iter().copied().find(|known| known.strip_prefix(&given).is_some_and(|end| end.starts_with('-')));
     known(&given).or_else(|| known(zone?)).or_else(longer).or_else(|| nearest(&given, KNOWN))
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_lead_to_the_region_that_was_meant() {
+    fn typos_get_the_meant_region_suggested() {
         let table = [
             ("eu-wset-1", Some("eu-west-1")),
             ("eu-west-1a", Some("eu-west-1")),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_region_has_the_form_of_one() {
+    fn new_regions_are_well_formed() {
         assert!(KNOWN.iter().all(|region| is_well_formed(region)));
         assert!(is_well_formed("eu-west-9") && is_well_formed("xx-isoz-middle-12"));
         for wrong in ["", "eu-west", "eu-west-", "eu-west-1a", "EU-WEST-1", "eu_west_1", "-west-1", "eu-west-1.example"]

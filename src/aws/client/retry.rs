@@ -1,7 +1,7 @@
-//! One call to AWS, made as often as its failures allow.
+//! Makes one call to AWS, with retries.
 //!
-//! The SDK's own retries are off: it would send a create again after an answer was lost, and make two of what should
-//! be one. Here a call says whether it may be sent again blindly.
+//! The SDK's own retries are off: it would send a create again after an answer was lost, and create two resources. Here
+//! a call says whether it may be sent again blindly.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use super::call::{Call, Record, STEP};
 use super::connect::Aws;
 use super::error::{CallError, Meaning};
 
-/// How long throttles and collisions are waited out. AWS's own are over within seconds; role changes take longest.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long a service that answers nothing useful, or not at all, is tried again.
-const PATIENCE_WITH_SILENCE: Duration = Duration::from_secs(45);
+/// How long throttles and collisions are retried. AWS's own end within seconds; role changes take longest.
+const MAX_RETRY: Duration = Duration::from_secs(300);
+/// How long to retry a service that gives no answer, or no useful one.
+const MAX_RETRY_UNANSWERED: Duration = Duration::from_secs(45);
 
 impl Aws {
-    /// Makes a call; `request` is asked for a new request at each try.
+    /// Makes a call; `request` makes a new request for each try.
     ///
     /// # Errors
-    /// The last failure, when it is final or patience is at an end. `Meaning::Unknown` of a call that must not be sent
-    /// again: look whether it happened.
+    /// The last failure, when it is final or the time for retries is over. After `Meaning::Unknown` of a call that must
+    /// not be sent again, the caller must check whether it took effect.
     pub async fn call<T, E, F>(&self, call: Call<'_>, request: impl Fn() -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -58,15 +58,15 @@ impl Aws {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let patience = match error.meaning {
-                Meaning::Throttled | Meaning::Busy => PATIENCE,
-                Meaning::Unknown if call.again => PATIENCE_WITH_SILENCE,
+            let max_retry = match error.meaning {
+                Meaning::Throttled | Meaning::Busy => MAX_RETRY,
+                Meaning::Unknown if call.again => MAX_RETRY_UNANSWERED,
                 // Nothing listens: a few tries bridge a restart, more would only keep the user waiting.
-                Meaning::Unreachable if tries < 3 => PATIENCE_WITH_SILENCE,
+                Meaning::Unreachable if tries < 3 => MAX_RETRY_UNANSWERED,
                 _ => return Err(error),
             };
             let wait = error.retry_after.unwrap_or_else(|| backoff(error.meaning, tries));
-            if begun.elapsed() + wait > patience {
+            if begun.elapsed() + wait > max_retry {
                 return Err(error);
             }
             tracing::debug!(%error, ?wait, "again");
@@ -76,7 +76,7 @@ impl Aws {
     }
 }
 
-/// The wait before try `tries + 2`: doubling, capped, with jitter so that parallel callers come apart.
+/// The wait before try `tries + 2`: doubling, capped, with jitter so that parallel callers spread out.
 fn backoff(meaning: Meaning, tries: u32) -> Duration {
     let (first, longest) = match meaning {
         Meaning::Busy => (0.1, 1.0),

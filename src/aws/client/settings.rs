@@ -1,8 +1,8 @@
-//! What the command line, the environment and the shared configuration say about where to call and as whom; and what
-//! about them is wrong when a call fails.
+//! What the command line, the environment and the shared configuration say about endpoints, region and credentials; and
+//! which of them to fix when a call fails.
 //!
-//! The order is AWS's CLI's, but for one thing: `--profile` takes that profile's credentials and no others, where AWS's
-//! CLI goes on to the container's or instance's when the profile holds none.
+//! The precedence is AWS's CLI's, with one exception: `--profile` takes that profile's credentials and no others, where
+//! AWS's CLI goes on to the container's or instance's when the profile holds none.
 
 use std::path::PathBuf;
 
@@ -34,11 +34,11 @@ const CREDENTIALS: &[&str] = &[
     "web_identity_token_file",
 ];
 
-/// The services that are called, as their endpoints' settings name them.
+/// The services that are called, as the settings for their endpoints name them.
 const SERVICES: &[&str] =
     &["STS", "IAM", "Lambda", "DynamoDB", "ApiGatewayV2", "CloudWatch Logs", "CloudFormation", "SSO", "SSO OIDC"];
 
-/// What decides where to call and as whom.
+/// The settings for endpoints, region and credentials.
 pub struct Settings {
     env: Env,
     profiles: ProfileSet,
@@ -53,7 +53,7 @@ pub struct Settings {
 enum Source<'a> {
     Environment,
     Profile(&'a str),
-    /// A web identity, a container's or an instance's role.
+    /// A web identity, or the role of a container or instance.
     Host,
 }
 
@@ -76,7 +76,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The profile to take credentials from and no others, if one was named on the command line.
+    /// The profile to take credentials from and no others, if `--profile` named one.
     pub fn only_profile(&self) -> Option<&str> {
         self.profile.as_deref()
     }
@@ -84,7 +84,7 @@ impl Settings {
     /// The proxies, and the endpoints by the settings that name them.
     ///
     /// # Errors
-    /// A proxy variable that names no proxy, an endpoint that is no URL.
+    /// A proxy variable or an endpoint that is not a URL.
     pub fn network(&self) -> Result<Network, ConnectError> {
         let mut network = Network::from_env(&self.env).map_err(|error| {
             ConnectError::new(
@@ -111,7 +111,8 @@ impl Settings {
         Ok(network)
     }
 
-    /// The endpoints that only the SDK's reading of the configuration tells, by what names them: a profile's `services`.
+    /// Endpoints that only the SDK reads from the configuration (a profile's `services`), by the setting that names
+    /// them.
     pub fn services(&self, config: &SdkConfig) -> Vec<(String, String)> {
         let setting = format!("the services of profile \"{}\"", self.selected());
         let url = |service: &&str| {
@@ -121,7 +122,7 @@ impl Settings {
         SERVICES.iter().filter_map(url).map(|url| (setting.clone(), url)).collect()
     }
 
-    /// What to tell about the region before it is used: AWS's CLI has it that the environment's goes before a profile's.
+    /// A note before the region is used: as in AWS's CLI, the environment's region wins over the profile's.
     pub fn note(&self) -> Option<String> {
         let profile = self.profile.as_deref().filter(|_| self.region.is_none())?;
         let (variable, region) = ["AWS_REGION", "AWS_DEFAULT_REGION"]
@@ -133,7 +134,7 @@ impl Settings {
         ))
     }
 
-    /// Whether `region` can be one.
+    /// Checks that `region` can be a region's name.
     ///
     /// # Errors
     /// A name that no region of AWS can have, unless the endpoint is not AWS's.
@@ -191,7 +192,7 @@ impl Settings {
         }
     }
 
-    /// The profiles that credentials of profile `name` are made from, itself first.
+    /// The profiles that the credentials of profile `name` come from, itself first.
     fn chain<'a>(&'a self, name: &'a str) -> Result<Vec<&'a Profile>, ConnectError> {
         let mut chain: Vec<&Profile> = Vec::new();
         let mut next = Some(name);
@@ -220,7 +221,7 @@ impl Settings {
         let chain = self.chain(name)?;
         if let Some(base) = chain.last().filter(|base| is_sso(base)) {
             let login = self.sso_login(base);
-            // Only a session's token can be renewed.
+            // Only the token of an SSO session can be refreshed.
             if login == Login::Never || (login != Login::Valid && base.get("sso_session").is_none()) {
                 return Err(not_logged_in(base.name(), &login));
             }
@@ -251,7 +252,7 @@ impl Settings {
         Ok(())
     }
 
-    /// What is wrong with one profile, whatever is called.
+    /// Checks one profile for errors, independent of the call.
     fn check_profile(&self, profile: &Profile) -> Result<(), ConnectError> {
         let name = profile.name();
         let has = |key: &str| profile.get(key).is_some_and(|value| !value.trim().is_empty());
@@ -284,7 +285,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Why nobody could be told to be calling in `region`, and what to do.
+    /// Explains why STS could not identify the caller in `region`, and what to do.
     pub fn explain(&self, region: &str, error: &CallError) -> ConnectError {
         if let Some(unreached) = &error.unreached {
             return explain_unreached(region, unreached);
@@ -302,12 +303,12 @@ impl Settings {
     /// Credentials could not be loaded.
     fn explain_missing(&self, error: &CallError) -> ConnectError {
         let why = one_line(&error.message);
-        let Source::Profile(name) = self.source() else { return self.nowhere() };
+        let Source::Profile(name) = self.source() else { return self.no_credentials() };
         let base = match self.chain(name) {
             Ok(chain) => chain.last().copied(),
             Err(error) => return error,
         };
-        let Some(base) = base else { return self.nowhere() };
+        let Some(base) = base else { return self.no_credentials() };
         let base_name = base.name();
         if is_sso(base) {
             let login = format!("aws sso login --profile {base_name}");
@@ -345,8 +346,8 @@ impl Settings {
         )
     }
 
-    /// There are no credentials: where they were looked for.
-    fn nowhere(&self) -> ConnectError {
+    /// No credentials: lists where they were looked for.
+    fn no_credentials(&self) -> ConnectError {
         let set = |variable: &str| if self.set(variable) { "set" } else { "not set" };
         let profile = match self.profiles.get_profile(self.selected()) {
             Some(_) => "holds none",
@@ -370,7 +371,7 @@ impl Settings {
         ConnectError::new(what, help)
     }
 
-    /// AWS does not take the credentials.
+    /// AWS rejected the credentials.
     fn explain_refused(&self, error: &CallError) -> ConnectError {
         let whose = match self.source() {
             Source::Environment => {
@@ -422,8 +423,8 @@ impl Settings {
         }
     }
 
-    /// How it stands with the login that the SSO session of a profile needs: AWS's CLI keeps its token in a file that
-    /// is named by the SHA-1 of the session's name or, without sessions, of the start URL.
+    /// The state of the SSO login that a profile needs: AWS's CLI keeps the token in a file named by the SHA-1 of the
+    /// session's name or, without sessions, of the start URL.
     fn sso_login(&self, profile: &Profile) -> Login {
         let key = profile.get("sso_session").or(profile.get("sso_start_url")).unwrap_or_default();
         let home = PathBuf::from(self.env.get("HOME").unwrap_or_default());
@@ -444,7 +445,7 @@ impl Settings {
         names
     }
 
-    /// What to do about a profile that does not exist.
+    /// How to fix the name of a profile that does not exist.
     fn other_profile(&self, name: &str) -> String {
         let config = self.config_file();
         let text = std::fs::read_to_string(self.expanded(&config)).unwrap_or_default();
@@ -484,7 +485,7 @@ impl Settings {
     }
 }
 
-/// Refuses an endpoint that the SDK cannot use: it would end in a panic, or in words that name no setting.
+/// Refuses an endpoint that the SDK cannot use: it would panic, or report an error that names no setting.
 fn check_endpoint(setting: &str, url: &str) -> Result<(), ConnectError> {
     if url.trim().is_empty() {
         return Err(ConnectError::new(format!("{setting} is set to nothing"), "unset it, or give it a URL"));
@@ -515,7 +516,7 @@ fn not_logged_in(profile: &str, login: &Login) -> ConnectError {
     ConnectError::new(what, format!("aws sso login --profile {profile}"))
 }
 
-/// How it stands with an SSO login.
+/// The state of an SSO login.
 #[derive(Debug, PartialEq, Eq)]
 enum Login {
     Never,

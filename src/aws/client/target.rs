@@ -1,4 +1,4 @@
-//! Where to deploy to, and why that cannot be reached.
+//! Where to deploy to, and why a connection failed.
 
 use aws_credential_types::Credentials;
 
@@ -7,11 +7,12 @@ use aws_credential_types::Credentials;
 pub struct Target {
     pub region: Option<String>,
     pub profile: Option<String>,
-    /// Another endpoint than AWS's, for all services.
+    /// An endpoint other than AWS's, for all services.
     pub endpoint_url: Option<String>,
-    /// The endpoint is the local cloud, with its access key: it needs no credentials of AWS's and no configured region.
+    /// The credentials of the local cloud, if the endpoint is one: it needs no AWS credentials and no configured
+    /// region.
     pub local: Option<Credentials>,
-    /// Whether AWS's quotas hold there.
+    /// Whether AWS's quotas apply there.
     pub has_quotas: bool,
 }
 

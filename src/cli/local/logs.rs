@@ -35,7 +35,7 @@ impl Args {
     }
 }
 
-/// One call as a line for people; what is no call is shown as it is.
+/// One call as a line for people; a line that is not a call stays as it is.
 fn show(line: &str) -> String {
     let Ok(call) = serde_json::from_str::<LoggedCall>(line) else { return line.to_owned() };
     let name = format!("{}.{}", call.service, call.operation);
@@ -44,7 +44,7 @@ fn show(line: &str) -> String {
     shown.trim_end().to_owned()
 }
 
-/// A file that grows, read by whole lines. It may not be there yet, and it may be moved aside and begin anew.
+/// Reads whole lines of a growing file. It may not exist yet, and it may be rotated.
 struct Tail {
     path: PathBuf,
     read: u64,
@@ -55,7 +55,7 @@ impl Tail {
         Self { path, read: 0 }
     }
 
-    /// The lines that were completed since the last time.
+    /// The lines completed since the last call.
     fn next_lines(&mut self) -> io::Result<Vec<String>> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tail_gives_whole_lines_once() {
+    fn a_tail_returns_whole_lines_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut tail = Tail::of(path.clone());

@@ -25,10 +25,10 @@ pub struct Args {
     verb: Verb,
 }
 
-/// Where the local cloud keeps what it knows, unless something else is asked for.
+/// The default folder for the local cloud's data.
 pub const DATA_FOLDER: &str = ".wschat/local";
 
-/// Where the local cloud keeps what it knows: for every verb that has to do with it.
+/// The option for the local cloud's data folder, of every verb that may use it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataFolder {
     /// The local cloud's data folder

@@ -30,7 +30,7 @@ impl Args {
             .with_max_level(tracing::Level::INFO)
             .with_writer(std::io::stderr)
             .init();
-        // It ends at Ctrl-C by itself, when it has put away what it holds.
+        // It ends at Ctrl-C by itself, after it has saved its data.
         let _claim = Claim::new();
         let options = ServerOptions { port: self.port, conditions: self.conditions, open: self.open };
         serve(data, options, Arc::new(Installed(lambda::folder(data)))).await?;
@@ -38,7 +38,7 @@ impl Args {
     }
 }
 
-/// The SDK of Lambda's runtimes, installed in a folder when code uses it.
+/// The SDK of Lambda's runtimes, installed in a folder the first time that code needs it.
 struct Installed(PathBuf);
 
 #[async_trait]

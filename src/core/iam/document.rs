@@ -1,11 +1,11 @@
-//! IAM policy documents: in one spelling, so that equal documents are equal values, and what they say.
+//! IAM policy documents, normalized so that equal documents are equal values, and what they say.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A policy document: a single statement, action, resource or principal stands in a list, as several would.
+/// A policy document, normalized: a single statement, action, resource or principal becomes a list of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value")]
 pub struct Document(Value);
@@ -21,7 +21,7 @@ impl From<Value> for Document {
     }
 }
 
-/// A document that is given as JSON text as what it says; any other as it is.
+/// The parsed document where it is given as JSON text; any other value as it is.
 pub fn parsed(document: &Value) -> Cow<'_, Value> {
     let read = document.as_str().and_then(|text| serde_json::from_str(text).ok());
     read.map_or(Cow::Borrowed(document), Cow::Owned)
@@ -33,10 +33,10 @@ impl Document {
         self.0.to_string()
     }
 
-    /// Reads a document as IAM gives it: URL-encoded JSON.
+    /// Reads a document in IAM's form: URL-encoded JSON.
     ///
     /// # Errors
-    /// When it is not JSON.
+    /// Text that is not JSON.
     pub fn from_url_encoded(text: &str) -> Result<Self, serde_json::Error> {
         let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
         serde_json::from_str::<Value>(&decoded).map(Self::from)
@@ -67,7 +67,7 @@ fn principal(who: Value) -> Value {
     who.as_str().and_then(account_id).map_or(who.clone(), Value::from)
 }
 
-/// The id of the account that `principal` stands for, if it does: AWS gives an account's id back as its root's ARN.
+/// The account id in `principal`, if it names an account: AWS answers with the ARN of the account's root.
 pub fn account_id(principal: &str) -> Option<String> {
     let id = match principal.strip_prefix("arn:") {
         Some(arn) => arn.split_once(":iam::")?.1.strip_suffix(":root")?,
@@ -83,8 +83,8 @@ fn list(value: Value) -> Vec<Value> {
     }
 }
 
-/// Whether a trust policy lets an AWS service assume the role. Conditions are taken as met: they speak of the service's
-/// own call, which is made on behalf of this account's resources.
+/// Whether a trust policy lets an AWS service assume the role. Conditions count as met: they are about the service's
+/// own call, made on behalf of this account's resources.
 pub fn trusts_service(document: &str, service: &str) -> bool {
     trusts(document, |principal| one_or_more(&principal["Service"]).contains(&service))
 }
@@ -98,7 +98,7 @@ pub fn trusts_principal(document: &str, account: &str, arn: &str) -> bool {
     })
 }
 
-/// Whether a statement allows the assumption to a principal that matches, and none denies it.
+/// Whether a statement allows a matching principal to assume the role, and none denies it.
 fn trusts(document: &str, matches: impl Fn(&Value) -> bool) -> bool {
     let Ok(document) = serde_json::from_str::<Value>(document) else { return false };
     let Some(statements) = statements(&document) else { return false };
@@ -115,7 +115,7 @@ fn trusts(document: &str, matches: impl Fn(&Value) -> bool) -> bool {
     effects.contains(&"Allow") && !effects.contains(&"Deny")
 }
 
-/// A document's statements, each of which has an effect; `None` where the document is not of that form.
+/// A document's statements, each of which has an effect; `None` for any other document.
 pub fn statements(document: &Value) -> Option<Vec<&Value>> {
     let statements = match document.get("Statement") {
         Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_iam_gives_is_decoded() -> Result<(), serde_json::Error> {
+    fn iams_url_encoded_documents_are_decoded() -> Result<(), serde_json::Error> {
         let document = Document::from_url_encoded("%7B%22Statement%22%3A%5B%5D%7D")?;
         assert_eq!(document, Document::from(json!({"Statement": []})));
         Ok(())

@@ -6,17 +6,17 @@ use serde_json::Value;
 use super::document::{one_or_more, statements};
 use super::need::{Context, Need};
 
-/// What a set of policies says of one need.
+/// The decision of a set of policies on one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Allowed,
-    /// A statement denies it, whatever the others say.
+    /// A statement denies it, which outweighs any other.
     Denied,
-    /// No statement speaks of it, and that is a refusal too.
+    /// No statement matches, which denies it implicitly.
     Unmentioned,
 }
 
-/// What `documents` together say of `need`. Statements that cannot be read grant nothing.
+/// The decision of all `documents` together on `need`. Statements that cannot be parsed grant nothing.
 pub fn verdict<'a>(documents: impl IntoIterator<Item = &'a str>, need: &Need) -> Verdict {
     let mut verdict = Verdict::Unmentioned;
     for document in documents {
@@ -33,7 +33,7 @@ pub fn verdict<'a>(documents: impl IntoIterator<Item = &'a str>, need: &Need) ->
 }
 
 fn applies(statement: &Value, need: &Need) -> bool {
-    // Actions are not distinguished by case, resources are.
+    // Actions are case-insensitive, resources are not.
     let action = need.action.to_ascii_lowercase();
     let of_action = |pattern: &str| glob(&pattern.to_ascii_lowercase(), &action);
     let of_resource =
@@ -43,7 +43,7 @@ fn applies(statement: &Value, need: &Need) -> bool {
         && conditions_met(&statement["Condition"], &need.context)
 }
 
-/// Whether an element matches, which may be given as its contrary.
+/// Whether an element matches, in its positive or its `Not` form.
 fn element(statement: &Value, name: &str, contrary: &str, matches: impl Fn(&str) -> bool) -> bool {
     match (statement.get(name), statement.get(contrary)) {
         (Some(patterns), _) => one_or_more(patterns).into_iter().any(matches),
@@ -61,7 +61,7 @@ fn conditions_met(conditions: &Value, context: &Context) -> bool {
     })
 }
 
-/// How a condition with several values in the request is read.
+/// How a condition on a key with several values in the request is read.
 #[derive(Clone, Copy, PartialEq)]
 enum Quantifier {
     ForAllValues,
@@ -84,7 +84,7 @@ fn condition_met(operator: &str, key: &str, expected: &[String], context: &Conte
     };
     let Some(comparison) = Comparison::named(operator) else { return false };
     let Some(given) = given else {
-        // A key that is not there meets what is negated, what asks only if it exists, and "all of none".
+        // A missing key meets a negated operator, `IfExists`, and `ForAllValues` (of no values).
         return if_exists || comparison.negated || quantifier == Some(Quantifier::ForAllValues);
     };
     let meets = |value: &String| {
@@ -100,14 +100,14 @@ fn condition_met(operator: &str, key: &str, expected: &[String], context: &Conte
     }
 }
 
-/// A condition operator: how an expected value compares with a given one, and whether the answer is turned round.
+/// A condition operator: how an expected value compares with a given one, and whether the result is negated.
 struct Comparison {
     matches: fn(&str, &str) -> bool,
     negated: bool,
 }
 
 impl Comparison {
-    /// `None` for an operator that is not known here: a condition nobody can judge is not met.
+    /// `None` for an operator that is unknown here: its condition counts as not met.
     fn named(operator: &str) -> Option<Self> {
         let (matches, negated): (fn(&str, &str) -> bool, bool) = match operator {
             "StringEquals" => (|expected, given| expected == given, false),
@@ -138,7 +138,7 @@ fn numbers(expected: &str, given: &str, compare: fn(f64, f64) -> bool) -> bool {
     }
 }
 
-/// The six parts of an ARN are compared one by one: a wildcard does not reach over a colon, but in the last.
+/// Compares the six parts of an ARN one by one: only in the last does a wildcard match a colon.
 fn arn_like(pattern: &str, arn: &str) -> bool {
     let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
     patterns.len() == parts.len() && patterns.iter().zip(&parts).all(|(pattern, part)| glob(pattern, part))
@@ -149,11 +149,11 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     wildcard(pattern, text, |_| true)
 }
 
-/// The same, where `?` is any one character of those that `one` takes.
+/// The same, where `?` matches only characters that `one` accepts.
 pub(super) fn wildcard(pattern: &str, text: &str, one: impl Fn(char) -> bool) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut from) = (0, 0);
-    // Where to go on when what follows the last `*` does not match: it takes one character more.
+    // Where to go back to when the rest does not match: the last `*` then takes one more character.
     let mut retry: Option<(usize, usize)> = None;
     while from < text.len() {
         match pattern.get(at) {
@@ -175,8 +175,8 @@ pub(super) fn wildcard(pattern: &str, text: &str, one: impl Fn(char) -> bool) ->
     pattern[at..].iter().all(|letter| *letter == '*')
 }
 
-/// A pattern with its policy variables (`${aws:PrincipalArn}`) replaced; `None` where one has no value, and then the
-/// pattern matches nothing (IAM user guide, "policy variables").
+/// A pattern with its policy variables (`${aws:PrincipalArn}`) replaced; `None` where one has no value: such a pattern
+/// matches nothing (IAM user guide, "policy variables").
 fn filled_in(pattern: &str, context: &Context) -> Option<String> {
     let mut filled = String::new();
     let mut rest = pattern;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_grants_nothing() {
+    fn unreadable_documents_grant_nothing() {
         let allow = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
         assert_eq!(verdict(["{", r#"{"Statement":[]}"#], &need()), Verdict::Unmentioned);
         assert_eq!(verdict(["{", allow], &need()), Verdict::Allowed);

@@ -1,10 +1,10 @@
-//! What IAM refuses of a policy document as `MalformedPolicyDocument`.
+//! What IAM rejects in a policy document as `MalformedPolicyDocument`.
 //!
-//! The deployer reports every fault at its place before any call is made; the local cloud answers with the one sentence that
-//! IAM gives. Sources: the grammar of the policy language
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>), and IAM's answers to 78 refused and 60
-//! accepted documents as moto's tests record them (getmoto/moto, tests/test_iam/test_iam_policies.py); `tests/fixtures/policies.json`
-//! has such answers, and the order in which IAM looks follows from them.
+//! The deployer reports every error at its place before any call is made; the local cloud answers with IAM's single
+//! message. Sources: the grammar of the policy language
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>), and IAM's answers to 78
+//! refused and 60 accepted documents as moto's tests record them (getmoto/moto, tests/test_iam/test_iam_policies.py).
+//! `tests/fixtures/policies.json` has such answers; the order of IAM's checks is derived from them.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ const STATEMENT: &[&str] =
     &["Action", "Condition", "Effect", "NotAction", "NotPrincipal", "NotResource", "Principal", "Resource", "Sid"];
 const EFFECTS: &[&str] = &["Allow", "Deny"];
 const PRINCIPAL: &[&str] = &["AWS", "CanonicalUser", "Federated", "Service"];
-/// Without `ForAllValues:` and `ForAnyValue:` before them, and `IfExists` behind them.
+/// Without the prefixes `ForAllValues:` and `ForAnyValue:`, and the suffix `IfExists`.
 const OPERATORS: &[&str] = &[
     "ArnEquals",
     "ArnLike",
@@ -51,10 +51,10 @@ const OPERATORS: &[&str] = &[
     "StringNotLike",
 ];
 
-/// The partitions of AWS, and `*`, which documents use in their place.
+/// The partitions of AWS, and `*`, which documents may have instead.
 const PARTITIONS: &[&str] =
     &["*", "aws", "aws-cn", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-us-gov"];
-/// What the path of a resource of IAM's starts with, in the order in which IAM lists them.
+/// The allowed first parts of an IAM resource's path, in the order in which IAM lists them.
 const IAM_PATHS: &[&str] = &[
     "user/",
     "federated-user/",
@@ -71,25 +71,25 @@ const IAM_PATHS: &[&str] = &[
     "access-report/",
 ];
 
-/// What a document is for.
+/// The use of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Who may assume a role.
+    /// The trust policy of a role.
     Trust,
-    /// What a role may do: an inline policy.
+    /// An inline policy of a role.
     Inline,
-    /// What a role may do: a managed policy, which must be of the newest version of the language.
+    /// A managed policy, which must have the newest version of the language.
     Managed,
 }
 
-/// All that IAM would refuse of the document that is `member` of `properties`; paths are relative to `properties`.
+/// Everything IAM rejects in the document that is `member` of `properties`; paths are relative to `properties`.
 pub fn check(properties: &Value, member: &str, purpose: Purpose) -> Vec<Problem> {
     let Some(document) = properties.get(member) else { return Vec::new() };
     let faults = faults(&parsed(document), &Path::default().key(member), purpose);
     faults.into_iter().map(|(_, problem)| problem).collect()
 }
 
-/// The sentence with which IAM refuses a document, sent as `text`; `None` where it takes it.
+/// IAM's message when it rejects a document, sent as `text`; `None` where it accepts it.
 pub fn refusal(text: &str, purpose: Purpose) -> Option<String> {
     let Ok(document) = serde_json::from_str(text) else {
         let words =
@@ -99,14 +99,14 @@ pub fn refusal(text: &str, purpose: Purpose) -> Option<String> {
     let faults = faults(&document, &Path::default(), purpose);
     let odd_resource = faults.iter().any(|(refusal, _)| matches!(refusal, Refusal::Resource { .. }));
     let refusals = faults.into_iter().map(|(refusal, _)| refusal);
-    // What is not parsed as an ARN is not parsed as a short one either.
+    // A resource that is not an ARN is not reported as too short an ARN as well.
     refusals.filter(|refusal| !odd_resource || *refusal != Refusal::ShortArn).min().map(|refusal| refusal.words())
 }
 
-/// `read`, unless something is wrong with it or with its documents.
+/// `read`, unless it or the documents have problems.
 ///
 /// # Errors
-/// Both.
+/// The problems of both.
 pub fn with<T>(read: Result<T, Vec<Problem>>, documents: Vec<Problem>) -> Result<T, Vec<Problem>> {
     match read {
         Ok(value) if documents.is_empty() => Ok(value),
@@ -115,7 +115,7 @@ pub fn with<T>(read: Result<T, Vec<Problem>>, documents: Vec<Problem>) -> Result
     }
 }
 
-/// IAM's sentence for a fault. It says one, however many there are: the first in this order.
+/// IAM's message for an error. IAM answers with one only: the first in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Refusal {
     Syntax,
@@ -126,7 +126,7 @@ enum Refusal {
     ShortArn,
     SidLetters,
     SidTwice,
-    /// What a trust policy lacks or may not have.
+    /// What a trust policy lacks or must not have.
     Trust(String),
     NoActions,
     Resource {
@@ -267,7 +267,7 @@ impl Check {
         let place = path.key("Sid");
         match members.get("Sid") {
             None => {}
-            // A trust policy may have spaces in it, and the same one twice.
+            // A `Sid` of a trust policy may contain spaces, and need not be unique.
             Some(Value::String(_)) if self.purpose == Purpose::Trust => {}
             Some(Value::String(sid)) if Token::is_in(sid) => {}
             Some(Value::String(sid)) => {
@@ -307,7 +307,7 @@ impl Check {
     }
 
     fn resource(&mut self, place: Path, resource: &str) {
-        // A policy variable stands for what may be all of it.
+        // A policy variable may stand for the whole ARN.
         if resource == "*" || resource.starts_with("${") {
             return;
         }
@@ -348,7 +348,7 @@ impl Check {
                 let words = format!("IAM resource {resource} cannot contain region information.");
                 return odd(words, format!("IAM is one for all regions: \"{resource}\" can name none"), None);
             }
-            // Only access points, which name the account too, are of a region.
+            // Only access points, whose ARN names the account too, belong to a region.
             "s3" if named(region) && account.is_none_or(str::is_empty) => {
                 let words = format!("Resource {resource} can not contain region information.");
                 return odd(
@@ -360,7 +360,7 @@ impl Check {
             "iam" => {
                 let path = path.unwrap_or_default();
                 let wild = path.split('/').next().is_some_and(|kind| kind.contains(['*', '?', '$']));
-                // Too short an ARN has its own sentence.
+                // An ARN that is too short has a message of its own.
                 if parts.len() == 5 && !wild && !IAM_PATHS.iter().any(|start| path.starts_with(start)) {
                     let starts = IAM_PATHS.join(", ");
                     let words = format!("IAM resource path must either be \"*\" or start with {starts}.");
@@ -402,7 +402,7 @@ impl Check {
         }
     }
 
-    /// The name of a service, or of an account: IAM looks for it ("Invalid principal in policy: ...", aws-cdk-examples#801).
+    /// The name of a service or account, which must exist ("Invalid principal in policy: ...", aws-cdk-examples#801).
     fn principal_name(&mut self, kind: &str, name: &str, place: Path) {
         if Token::is_in(name) || name.contains('*') {
             return;
@@ -437,7 +437,7 @@ impl Check {
                 self.report(Refusal::Syntax, Problem::new(place, what));
                 continue;
             };
-            // IAM does not look at an operator that has nothing to compare.
+            // IAM does not check an operator that has nothing to compare.
             if !keys.is_empty() && !OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
                 let problem = Problem::of_key(place, format!("IAM has no condition operator {operator}"));
                 let near = nearest(name, OPERATORS).map(|near| format!("did you mean \"{near}\"?"));
@@ -451,7 +451,7 @@ impl Check {
         }
     }
 
-    /// What a condition compares with: a scalar or a list of them, for some operators dates.
+    /// The values that a condition compares with: a scalar or a list of them, for some operators dates.
     fn compared(&mut self, value: &Value, path: &Path, dates: bool) {
         let items: Vec<(Path, &Value)> = match value {
             Value::Array(items) => items.iter().enumerate().map(|(at, item)| (path.index(at), item)).collect(),
@@ -473,7 +473,7 @@ impl Check {
         }
     }
 
-    /// The members of a map, whose unknown ones are reported; none where it is no map.
+    /// The members of a map, after reporting unknown ones; `None` for any other value.
     fn members<'a>(
         &mut self,
         value: &'a Value,
@@ -493,7 +493,7 @@ impl Check {
         Some(members)
     }
 
-    /// Reports that `name` is missing, unless it is there under a name that has been reported as unknown.
+    /// Reports that `name` is missing, unless an unknown member that was reported is a misspelling of it.
     fn missing(
         &mut self,
         refusal: Refusal,
@@ -522,7 +522,7 @@ impl Check {
         }
     }
 
-    /// The element that is there as `name` or as its opposite, `Not` and `name`: exactly one must be.
+    /// The element `name` or its opposite, `Not` and `name`: exactly one must be given.
     fn one_of<'a>(
         &mut self,
         name: &str,
@@ -545,7 +545,7 @@ impl Check {
         }
     }
 
-    /// The texts of that element, and where they stand; `missing` is what IAM says where there are none.
+    /// The texts of that element, with their paths; `missing` is IAM's message if there are none.
     fn either(
         &mut self,
         name: &str,
@@ -557,7 +557,7 @@ impl Check {
         self.texts(key, missing, value, &path.key(key))
     }
 
-    /// The texts of a value that is one or several, but for those that are not known yet.
+    /// The texts of a value that is one or several, without those that are not known yet.
     fn texts(&mut self, name: &str, missing: Refusal, value: &Value, path: &Path) -> Vec<(Path, String)> {
         let items: Vec<(Path, &Value)> = match value {
             Value::Array(items) if items.is_empty() => {
@@ -604,7 +604,7 @@ fn is_token(value: &Value) -> bool {
     value.as_str().is_some_and(Token::is_in)
 }
 
-/// Whether IAM reads it as a date: ISO 8601, of which all behind the year may be missing, or seconds.
+/// Whether IAM accepts a date: ISO 8601, where everything after the year may be missing, or seconds.
 fn is_date(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     if !text.contains(['t', '-']) {
@@ -648,7 +648,7 @@ fn is_number(text: &str, range: std::ops::RangeInclusive<u32>) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse().is_ok_and(|number| range.contains(&number))
 }
 
-/// The actions that a trust policy can be about (IAM user guide, "Service authorization reference", STS: those on roles).
+/// The actions that a trust policy can have (IAM user guide, "Service authorization reference", STS: those on roles).
 const OF_TRUST: &[&str] = &[
     "sts:AssumeRole",
     "sts:AssumeRoleWithSAML",
@@ -658,11 +658,11 @@ const OF_TRUST: &[&str] = &[
     "sts:TagSession",
 ];
 
-/// Whether an action, which may have wildcards in it, is one of trust policies.
+/// Whether a trust policy can have an action, which may contain wildcards.
 fn is_of_trust(action: &str) -> bool {
     OF_TRUST.iter().any(|known| match action.find(['*', '?']) {
         None => known.eq_ignore_ascii_case(action),
-        // What stands behind a wildcard is left alone.
+        // The part after a wildcard is not checked.
         Some(end) => known.get(..end).is_some_and(|known| known.eq_ignore_ascii_case(&action[..end])),
     })
 }
@@ -684,7 +684,7 @@ mod tests {
 
     /// Documents and IAM's answers to them; see the top of this file.
     #[test]
-    fn recorded_documents_are_refused_in_the_words_of_iam() {
+    fn recorded_documents_get_iams_recorded_answers() {
         let cases: Value = serde_json::from_str(include_str!("../../../tests/fixtures/policies.json")).unwrap();
         let mut wrong = Vec::new();
         let all = ["refused", "accepted"].map(|list| cases[list].as_array().unwrap());
@@ -713,7 +713,7 @@ mod tests {
     }
 
     #[test]
-    fn what_iam_takes_is_taken() {
+    fn documents_that_iam_accepts_are_accepted() {
         let trust = json!({ "Effect": "Allow", "Principal": { "Service": ["lambda.amazonaws.com"] }, "Action": "sts:AssumeRole" });
         let permission =
             json!({ "Effect": "Deny", "NotAction": ["s3:*", "*"], "NotResource": ["arn:aws:s3:::b/*", "*"] });
@@ -741,7 +741,7 @@ mod tests {
     }
 
     #[test]
-    fn what_iam_refuses_is_found_all_at_once() {
+    fn all_errors_of_a_document_are_found_at_once() {
         let permissions = json!({
             "Version": "2026-11-23",
             "Statment": [],

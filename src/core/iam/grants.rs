@@ -1,4 +1,4 @@
-//! What policies grant, compared: what one set of documents allows that another does not.
+//! Compares the permissions of two sets of policies: what one allows and the other does not.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::document::one_or_more;
 use super::evaluate::wildcard;
 use crate::core::words::{Token, shown};
 
-/// What policies allow now and did not before: `may dynamodb:PutItem on arn:…`.
+/// Permissions of the new policies that the old ones did not grant: `may dynamodb:PutItem on arn:…`.
 pub fn gained(old: &[&Value], new: &[&Value]) -> Vec<String> {
     let all = |documents: &[&Value], effect| -> Vec<Grant> {
         documents.iter().flat_map(|document| grants(document, effect)).collect()
@@ -37,7 +37,7 @@ fn by_resource(grants: Vec<Grant>, verb: &str) -> Vec<String> {
     sentences.into_iter().map(|(what, actions)| format!("{verb} {} on {what}", actions.join(", "))).collect()
 }
 
-/// One action on one resource, as a statement has it.
+/// One action on one resource, from a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     action: String,
@@ -48,7 +48,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether this grants all that the other does.
+    /// Whether this grants everything that the other does.
     pub fn covers(&self, other: &Self) -> bool {
         wider(&self.action.to_lowercase(), &other.action.to_lowercase())
             && wider(&self.resource, &other.resource)
@@ -57,7 +57,7 @@ impl Grant {
     }
 }
 
-/// The statements of a policy that have this effect, taken apart.
+/// The permissions in a policy's statements of this effect, one by one.
 pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
     let statements = match &document["Statement"] {
         Value::Array(statements) => statements.iter().collect(),
@@ -101,20 +101,20 @@ pub fn grants(document: &Value, effect: &str) -> Vec<Grant> {
     found
 }
 
-/// Whether a pattern with `*` and `?` takes all that another one takes: the other's own wildcards count as letters, so
-/// that only what is plainly wider is called so.
+/// Whether a pattern with `*` and `?` matches everything that another one does. The other's wildcards count as letters,
+/// so that only a clearly wider pattern is called wider.
 fn wider(pattern: &str, text: &str) -> bool {
     wildcard(pattern, text, |letter| letter != '*')
 }
 
-/// What policies lost from `old` to `new`, as sentences that begin with "may no longer".
+/// Permissions that policies lost from `old` to `new`, as sentences that begin with "may no longer".
 pub fn lost(old: &[&Value], new: &[&Value]) -> Vec<String> {
     let lost = gained(new, old);
     lost.into_iter().filter_map(|lost| Some(format!("may no longer {}", lost.strip_prefix("may ")?))).collect()
 }
 
-/// What a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties that they did not have by `old`
-/// ones.
+/// Permissions that a policy (its `Roles` and its `PolicyDocument`) gives its roles with `new` properties and not with
+/// `old` ones.
 pub fn widened_on_roles(old: &Value, new: &Value) -> Vec<String> {
     let roles: Vec<&str> = one_or_more(&new["Roles"]);
     let gained_role = roles.iter().any(|role| !one_or_more(&old["Roles"]).contains(role));
@@ -123,7 +123,7 @@ pub fn widened_on_roles(old: &Value, new: &Value) -> Vec<String> {
     gained(&[before], &[&new["PolicyDocument"]]).into_iter().map(|may| format!("{who} {may}")).collect()
 }
 
-/// What such a policy takes from its roles.
+/// Permissions that such a policy takes from its roles.
 pub fn narrowed_on_roles(old: &Value, new: &Value) -> Vec<String> {
     let kept = one_or_more(&new["Roles"]);
     let left: Vec<&str> = one_or_more(&old["Roles"]).into_iter().filter(|role| !kept.contains(role)).collect();

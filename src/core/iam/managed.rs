@@ -1,31 +1,31 @@
-//! AWS's own managed policies: the names of all, and the documents of those that functions and deployers use, as AWS's
-//! managed policy reference has them.
+//! AWS's managed policies: the names of all, and the documents of those that functions and deployers use, from AWS's
+//! managed policy reference.
 
 use crate::core::words::nearest;
 
-/// Paths and names, a line each, as `make.py --policies` wrote them.
+/// Paths and names, one a line, written by `make.py --policies`.
 const NAMES: &str = include_str!("managed_policies.txt");
 
-/// What ARNs of AWS's managed policies begin with. Other partitions have lists of their own.
+/// The prefix of ARNs of AWS's managed policies. Other partitions have lists of their own.
 pub const PREFIX: &str = "arn:aws:iam::aws:policy/";
 
-/// Only service-linked roles carry these; IAM attaches them to no other.
+/// The path of policies for service-linked roles; IAM attaches them to no other role.
 const SERVICE_LINKED: &str = "aws-service-role/";
 
-/// What is known of the ARN of a managed policy.
+/// The result of looking up the ARN of a managed policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// There is such a policy, or it is none of AWS's own: then the list says nothing of it.
+    /// AWS has such a policy, or it is not AWS's: the list says nothing about others.
     Fine,
-    /// There is one of this name at another path: its ARN. Names are unique whatever their path.
+    /// AWS has one of this name at another path: its ARN. Names are unique whatever their path.
     Elsewhere(String),
-    /// It is for a service-linked role.
+    /// It is for service-linked roles.
     ServiceLinked,
-    /// The list has none of this name; AWS adds new ones. The ARN of one that may be meant.
+    /// Not in the list, though AWS adds new ones. The ARN of a similar name, if there is one.
     Unknown(Option<String>),
 }
 
-/// What is known of the managed policy that `arn` names.
+/// Looks up the managed policy that `arn` names.
 pub fn known(arn: &str) -> Known {
     let Some(given) = arn.strip_prefix(PREFIX) else { return Known::Fine };
     let mut all = all_names();
@@ -43,17 +43,17 @@ pub fn known(arn: &str) -> Known {
     }
 }
 
-/// Paths and names of all.
+/// Paths and names of all policies.
 pub fn all_names() -> impl Iterator<Item = &'static str> + Clone {
     NAMES.lines().filter(|line| !line.starts_with('#'))
 }
 
-/// What follows the path.
+/// The name without its path.
 pub fn name_of(path_and_name: &str) -> &str {
     path_and_name.rsplit('/').next().unwrap_or(path_and_name)
 }
 
-/// By what follows `arn:aws:iam::aws:policy/`.
+/// By the part after `arn:aws:iam::aws:policy/`.
 #[rustfmt::skip]
 const POLICIES: &[(&str, &str)] = &[
     ("AdministratorAccess", r#"{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#),
@@ -69,7 +69,7 @@ const POLICIES: &[(&str, &str)] = &[
     ("service-role/AWSLambdaDynamoDBExecutionRole", r#"{"Statement":[{"Effect":"Allow","Action":["dynamodb:DescribeStream","dynamodb:GetRecords","dynamodb:GetShardIterator","dynamodb:ListStreams","logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#),
 ];
 
-/// The document of one of AWS's policies; `None` for one that is not kept here.
+/// The document of one of AWS's policies; `None` for one that is not in the table.
 pub fn document(arn: &str) -> Option<&'static str> {
     let name = arn.strip_prefix(PREFIX)?;
     POLICIES.iter().find(|(known, _)| *known == name).map(|(_, document)| *document)
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn every_document_is_one_that_iam_takes() {
+    fn iam_accepts_every_document() {
         for (name, document) in POLICIES {
             assert!(refusal(document, Purpose::Inline).is_none(), "{name}");
         }

@@ -1,5 +1,6 @@
-//! IAM's policy language, once, for the deployer's types, the warnings and the local cloud: what a document may say
-//! (`grammar`), how it is spelt (`document`), what it allows (`evaluate`) and more than another (`grants`), what a call needs (`need`), and AWS's own policies.
+//! IAM's policy language, shared by the deployer's types, the warnings and the local cloud: what a document may say
+//! (`grammar`), its normal form (`document`), what it allows (`evaluate`) and what more than another (`grants`), the
+//! permissions a call needs (`need`), and AWS's managed policies.
 
 pub mod document;
 pub mod evaluate;

@@ -1,6 +1,6 @@
-//! What a call needs to be allowed: IAM actions on resources, and what conditions can ask about them.
+//! The permissions that a call needs: IAM actions on resources, with the condition keys of the request.
 //!
-//! Which those are for an operation stands in AWS's Service Authorization Reference; `evaluate` holds them against policies.
+//! AWS's Service Authorization Reference says which an operation needs; `evaluate` checks them against policies.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 pub struct Need {
     /// `dynamodb:CreateTable`.
     pub action: String,
-    /// An ARN, or `*` where the action is about nothing in particular.
+    /// An ARN, or `*` for an action that is not about a resource.
     pub resource: String,
     pub context: Context,
 }
 
-/// Condition keys and their values: keys in lower case, for they are not distinguished by it. A key that is not there
-/// is absent from the request, as IAM sees it.
+/// Condition keys and their values. Keys are in lower case, because IAM ignores their case. A key that is not in the
+/// map is absent from the request, as IAM sees it.
 pub type Context = BTreeMap<String, Vec<String>>;
 
 impl Need {
@@ -29,7 +29,7 @@ impl Need {
         self
     }
 
-    /// The same, with tags that the request gives: `aws:RequestTag/…` and `aws:TagKeys`.
+    /// The same, with the tags of the request: `aws:RequestTag/…` and `aws:TagKeys`.
     pub fn with_tags<K: AsRef<str>, V: AsRef<str>>(mut self, tags: impl IntoIterator<Item = (K, V)>) -> Self {
         for (key, value) in tags {
             let key = key.as_ref();
@@ -41,7 +41,7 @@ impl Need {
     }
 }
 
-/// The needs of an operation on `resource` that may bring tags, which are a permission of their own (`tagging`).
+/// The permissions for an operation on `resource` that may set tags, which need a permission of their own (`tagging`).
 pub fn creation<K: AsRef<str>, V: AsRef<str>>(
     action: impl Into<String>,
     tagging: &str,
@@ -57,7 +57,7 @@ pub fn creation<K: AsRef<str>, V: AsRef<str>>(
     needs
 }
 
-/// The permission to hand a role to an AWS service (`lambda.amazonaws.com`).
+/// The permission to pass a role to an AWS service (`lambda.amazonaws.com`).
 pub fn pass_role(role_arn: &str, service: &str) -> Need {
     Need::new("iam:PassRole", role_arn).with("iam:PassedToService", service)
 }

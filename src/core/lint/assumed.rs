@@ -1,4 +1,4 @@
-//! What is assumed while nobody is asked: the values of parameters that have none, and whose account it will be.
+//! Assumed values, so that a template can be checked offline: for parameters without values, and for the account.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::names::names_in;
 use crate::core::template::{Parameter, Template};
 use crate::core::words::{Path, Problem, Scope, Step};
 
-/// Values that were made up, by the names of parameters and pseudo parameters.
+/// Made-up values, by the names of parameters and pseudo parameters.
 #[derive(Debug, Default)]
 pub struct Assumed(BTreeMap<String, String>);
 
 impl Assumed {
-    /// Gives every parameter of `template` that has neither a default nor a value among `given` one that its constraints
-    /// allow, as its default; and makes up an account.
+    /// Sets a default within its constraints for every parameter of `template` that has neither a default nor a value
+    /// among `given`; and makes up an account.
     pub fn make(template: &mut Template, given: &BTreeMap<String, String>) -> (Self, Scope) {
         let scope = Scope {
             stack: "stack".to_owned(),
@@ -29,9 +29,9 @@ impl Assumed {
                 .into();
         for (name, parameter) in &mut template.parameters {
             if parameter.default.is_none() && !given.contains_key(name) {
-                let value = stand_in(name, parameter);
+                let value = made_up_value(name, parameter);
                 if !fits(parameter, &value) {
-                    // Nobody knows what it will be, so nothing is said of it.
+                    // The real value is unknown, so it is not checked.
                     parameter.allowed_pattern = None;
                 }
                 parameter.default = Some(Value::from(value.as_str()));
@@ -39,7 +39,7 @@ impl Assumed {
                 values.insert(name.clone(), value);
             }
         }
-        // What a rule says of values that nobody gave means nothing.
+        // A rule's result means nothing with made-up values.
         let made_up = |value: &Value| names_in(value).into_iter().any(|name| values.contains_key(name));
         template.rules.retain(|_, rule| {
             let condition = rule.rule_condition.iter();
@@ -48,10 +48,10 @@ impl Assumed {
         (Self(values), scope)
     }
 
-    /// Whether a problem of the user's `template` may be there only because of what was made up.
+    /// Whether a problem of the user's `template` may be caused by made-up values alone.
     pub fn explain(&self, template: &Template, problem: &Problem) -> bool {
         let made_up = |value: &Value| names_in(value).into_iter().any(|name| self.0.contains_key(name));
-        // What a condition leaves out here may be there elsewhere.
+        // With other values, the condition may hold.
         if problem.what.ends_with("its condition is false") {
             return template.conditions.values().any(made_up);
         }
@@ -61,7 +61,7 @@ impl Assumed {
                 Step::Index(index) => value.get(*index),
             })
         };
-        // Regions and accounts are all alike in what such problems are about.
+        // For such problems, all regions and accounts are alike.
         let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
         if !problem.hangs_on.is_empty() {
             let mut values = problem.hangs_on.iter().filter_map(at);
@@ -78,7 +78,7 @@ impl Assumed {
 }
 
 /// A value for a parameter.
-fn stand_in(name: &str, parameter: &Parameter) -> String {
+fn made_up_value(name: &str, parameter: &Parameter) -> String {
     if let Some(first) = parameter.allowed_values.first() {
         return first.clone();
     }
@@ -105,16 +105,16 @@ fn stand_in(name: &str, parameter: &Parameter) -> String {
     shaped.iter().find(|text| fits(parameter, text)).unwrap_or(&shaped[0]).clone()
 }
 
-/// `text`, as long as the parameter allows.
+/// `text`, repeated or cut to the length that the parameter allows.
 fn shape(text: &str, parameter: &Parameter) -> String {
     let most = parameter.max_length.unwrap_or(usize::MAX);
     let least = parameter.min_length.unwrap_or(0).min(most);
-    // A template may ask for a text that fills the memory.
+    // A template may require a text that fills the memory.
     text.chars().cycle().take(text.chars().count().clamp(least.min(4096), most.max(least))).collect()
 }
 
 fn fits(parameter: &Parameter, text: &str) -> bool {
     let pattern = parameter.allowed_pattern.as_ref();
-    // One that is no pattern is refused where it is read.
+    // An invalid pattern is reported where it is read.
     pattern.is_none_or(|pattern| Regex::new(&format!("^(?:{pattern})$")).map_or(true, |regex| regex.is_match(text)))
 }

@@ -1,4 +1,4 @@
-//! Rules about what a template declares beside its resources.
+//! Rules about declarations other than resources.
 
 use std::collections::BTreeSet;
 
@@ -41,11 +41,11 @@ pub fn export(scene: &Scene<'_>) -> Vec<Problem> {
 }
 
 pub fn unquoted_answer(scene: &Scene<'_>) -> Vec<Problem> {
-    // Elsewhere a truth may well be what is meant.
+    // In other places a boolean may be intended.
     const TEXTS: &[&str] = &["AllowedValues", "Default", "Fn::Equals", "Mappings", "Tags", "Variables"];
     let of_text = |path: &Path| path.0.iter().any(|step| matches!(step, Step::Key(key) if TEXTS.contains(&&**key)));
     let answers = scene.template.source.truths().filter(|(path, at_key)| *at_key || of_text(path));
-    // Whoever leaves one without quotes does so with all.
+    // An author who omits quotes once omits them everywhere.
     let mut members = BTreeSet::new();
     answers
         .filter(|(path, _)| members.insert(path.0.iter().take(2).cloned().collect::<Vec<_>>()))
@@ -79,7 +79,7 @@ pub fn unsubstituted(scene: &Scene<'_>) -> Vec<Problem> {
     found
 }
 
-/// Calls `found` with each text that is neither in a call of `Fn::Sub`, nor a description, nor code.
+/// Calls `found` with each text outside of `Fn::Sub`, descriptions and code.
 fn plain_texts<'v>(value: &'v Value, path: &Path, found: &mut impl FnMut(&Path, &'v str)) {
     const OTHERS: &[&str] = &["Description", "Fn::Sub", "InlineCode", "Metadata", "ZipFile"];
     match value {
@@ -107,7 +107,7 @@ pub fn unused_mapping(scene: &Scene<'_>) -> Vec<Problem> {
     for section in sections(scene) {
         each_call(section, "Fn::FindInMap", &mut |argument| maps.push(&argument[0]));
     }
-    // A map whose name is computed may be any.
+    // A map with a computed name may be any map.
     if maps.iter().any(|name| !name.is_string()) {
         return Vec::new();
     }
@@ -141,7 +141,7 @@ fn sections<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Value> {
         .map(|(_, section)| section)
 }
 
-/// Calls `found` with everything that stands under `key`, anywhere.
+/// Calls `found` with every value under `key`, at any depth.
 fn each_call<'v>(value: &'v Value, key: &str, found: &mut impl FnMut(&'v Value)) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| each_call(item, key, found)),

@@ -1,4 +1,4 @@
-//! Rules about what an API is made of.
+//! Rules about the parts of an API.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +74,7 @@ pub fn uri_form(scene: &Scene<'_>) -> Vec<Problem> {
         let Some((Value::String(uri), path)) = scene.given(integration, &["IntegrationUri"]) else { continue };
         let function = uri.split_once("/functions/").map(|(_, rest)| rest.strip_suffix("/invocations"));
         let what = match function {
-            // A function's ARN alone.
+            // Only a function's ARN.
             None if uri.starts_with("arn:") => continue,
             Some(Some(arn)) if arn.contains(":function:") || arn.contains("${") || Token::is_in(arn) => continue,
             Some(Some(name)) => format!("this URI has \"{name}\" where a function's ARN must be"),
@@ -86,7 +86,7 @@ pub fn uri_form(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-/// All that must be there before CloudFormation makes a resource.
+/// Everything that CloudFormation creates before a resource.
 fn waited_for(scene: &Scene<'_>, logical_id: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![logical_id.to_owned()];

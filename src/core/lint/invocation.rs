@@ -1,4 +1,5 @@
-//! Rules about who may invoke functions: API Gateway asks a function's resource policy, and most templates get that wrong.
+//! Rules about permissions to invoke functions: API Gateway checks a function's resource policy, which most templates
+//! get wrong.
 
 use super::{Scene, about, list, target, text};
 use crate::core::iam::evaluate::glob;
@@ -17,7 +18,7 @@ struct Named {
 }
 
 impl Named {
-    /// Reads `NAME`, `NAME:QUALIFIER` or an ARN; none where AWS has yet to mint a part of it.
+    /// Reads `NAME`, `NAME:QUALIFIER` or an ARN; `None` if AWS has yet to mint a part of it.
     fn read(text: &str) -> Option<Self> {
         if text.is_empty() || Token::is_in(text) || text.contains("${") {
             return None;
@@ -39,7 +40,7 @@ struct Call<'a> {
 fn calls<'a>(scene: &Scene<'a>) -> Vec<Call<'a>> {
     let call = |route| {
         let integration = scene.get(integration::TYPE, &target(route, "Target")?)?;
-        // With credentials the gateway invokes under that role, and the function's own policy is not asked.
+        // With credentials the gateway invokes under that role, and the function's own policy is not checked.
         if text(integration, "IntegrationType") != "AWS_PROXY" || integration.properties.get("CredentialsArn").is_some()
         {
             return None;
@@ -58,17 +59,17 @@ fn invoked<'a>(scene: &Scene<'a>, integration: &Resource) -> Option<(&'a Resourc
     Some((function, named))
 }
 
-/// The functions that routes call, each with the routes.
+/// The functions that routes call, each with its route.
 pub(super) fn called<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
     calls(scene).into_iter().map(|call| (call.function, call.route)).collect()
 }
 
-/// All permissions, whosever function they are on.
+/// All permissions, including those on functions outside the stack.
 fn permissions<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
     scene.sound(permission::TYPE).chain(scene.sound(foreign_permission::TYPE))
 }
 
-/// The permissions that let API Gateway in, from a route or from anywhere.
+/// The permissions that allow API Gateway to invoke, from a route or from anywhere.
 fn of_gateway<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
     let invokes = |one: &&Resource| {
         let action = text(one, "Action").to_ascii_lowercase();
@@ -77,7 +78,7 @@ fn of_gateway<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
     permissions(scene).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
 }
 
-/// What a SourceArn says, as far as it can be told here: region, account and partition are taken to fit.
+/// The content of a SourceArn, as far as it is known: region, account and partition are assumed to match.
 enum Source {
     Any,
     /// `API/STAGE/ROUTE`, with wildcards.
@@ -93,26 +94,26 @@ fn source(permission: &Resource) -> Source {
     }
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         [_, _, service, _, _, resource] if glob(service, "execute-api") => Source::Pattern(plain(resource)),
-        // A wildcard that stands for several parts.
+        // A wildcard that spans several parts.
         _ if arn.contains('*') && !arn.starts_with("arn:") => Source::Any,
         _ => Source::Foreign,
     }
 }
 
-/// `text` with one spelling for an API's id.
+/// `text` with a single form for references to an API's id.
 fn plain(text: &str) -> String {
     let api_id = |token: &Token| (token.attribute == "ApiId").then(|| Token::text(&token.logical_id, "Ref"));
     Token::substitute_text(text, &api_id)
 }
 
-/// How many routes of an API, at how many stages, are held against a permission: three times what an API may have ("Amazon
-/// API Gateway quotas": 300 routes, 10 stages). More would take time and tell nobody anything.
-const MOST_ENDS: usize = 9_000;
+/// How many combinations of routes and stages of an API are checked against a permission: three times what an API may
+/// have ("Amazon API Gateway quotas": 300 routes, 10 stages). More would take time without telling more.
+const MAX_COMBINATIONS: usize = 9_000;
 
-/// What stands for the stages of an API that has none in the template.
+/// The stage of an API that has none in the template.
 const ANY_STAGE: &str = "*";
 
-/// The names of an API's stages; one that stands for all where the template has none.
+/// The names of an API's stages; `ANY_STAGE` if the template has none.
 fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
     let names: Vec<&str> = scene
         .of(stage::TYPE)
@@ -122,10 +123,10 @@ fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
     if names.is_empty() { vec![ANY_STAGE] } else { names }
 }
 
-/// Whether a permission lets a route in at a stage.
-fn lets_in(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
+/// Whether a permission allows a route at a stage to invoke.
+fn allows(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
     let Source::Pattern(pattern) = source else { return matches!(source, Source::Any) };
-    // Where the template has no stage, any will do.
+    // Without a stage in the template, any stage matches.
     let stage = if stage == ANY_STAGE { pattern.split('/').nth(1).unwrap_or_default() } else { stage };
     glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), text(route, "RouteKey")))
 }
@@ -140,10 +141,10 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
         let mut outside = Vec::new();
         let covered = of_gateway(scene).any(|permission| {
             let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
-            // A function's permission does not hold for its aliases, each of which has a policy of its own.
+            // A function's permission does not cover its aliases, each of which has its own policy.
             let same = of == named;
             let source = source(permission);
-            let covers = same && stages.iter().all(|stage| lets_in(&source, &api, stage, route));
+            let covers = same && stages.iter().all(|stage| allows(&source, &api, stage, route));
             if same && !covers {
                 outside.push(permission.logical_id.as_str());
             }
@@ -208,7 +209,7 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
             continue;
         }
         let Source::Pattern(pattern) = &source else { continue };
-        // Where the API's id is not one of the template's, or a pattern itself, nothing can be told of its routes.
+        // If the API's id is not from the template, or is itself a pattern, its routes are unknown.
         let (first, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
         let Some(api) = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
             continue;
@@ -220,8 +221,8 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
         let routes: Vec<&Resource> =
             scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
         let stages = stages(scene, id);
-        let matches = |route: &&Resource| stages.iter().any(|stage| lets_in(&source, id, stage, route));
-        let is_too_much = routes.len() * stages.len() > MOST_ENDS;
+        let matches = |route: &&Resource| stages.iter().any(|stage| allows(&source, id, stage, route));
+        let is_too_much = routes.len() * stages.len() > MAX_COMBINATIONS;
         if routes.is_empty() || is_too_much || routes.iter().any(matches) {
             continue;
         }

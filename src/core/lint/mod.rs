@@ -1,7 +1,8 @@
-//! What works in a template and will hurt all the same: warnings, each by a rule that has a name.
+//! Warnings: what deploys, but will cause problems at run time. Each comes from a named rule.
 //!
-//! A rule speaks only where it is certain. A false alarm costs more than a warning that is missing, so what a problem is
-//! with, or depends on, is left alone, and where something is *missing* nothing may be that could still turn out to be it.
+//! A rule warns only where it is certain, because a false alarm costs more than a missing warning. So anything with a
+//! problem, or that depends on it, is skipped, and a rule about something *missing* is silent while anything unknown
+//! could still be it.
 
 mod assumed;
 mod declared;
@@ -23,13 +24,13 @@ use crate::core::types;
 use crate::core::words::{Path, Problem, Step, Token, nearest};
 use assumed::Assumed;
 
-/// What the types of SAM's resources begin with.
+/// The prefix of SAM's resource types.
 const SAM: &str = "AWS::Serverless::";
 
 /// A rule.
 struct Rule {
     name: &'static str,
-    /// What happens to those who do not keep it.
+    /// What happens if it is violated.
     reason: &'static str,
     check: fn(&Scene<'_>) -> Vec<Problem>,
 }
@@ -146,9 +147,9 @@ const RULES: &[Rule] = &[
     Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },
 ];
 
-/// All that is wrong with a template and all that is doubtful on the day `today` (in UTC), in the order of its text. Nobody is
-/// asked: what hangs on the account, the region and parameters that are not among `given` is left out. `more` is what the
-/// caller finds wrong with the stack.
+/// All errors and warnings of a template on the day `today` (in UTC), in the order of its text. Works offline: what
+/// depends on the account, the region and parameters that are not among `given` is left out. `more` adds the caller's
+/// checks of the stack.
 pub fn inspect(
     bytes: &[u8],
     given: &BTreeMap<String, String>,
@@ -171,8 +172,7 @@ pub fn inspect(
     problems
 }
 
-/// What the rules find in a template whose SAM resources are expanded: warnings, whose paths are those of the expanded
-/// template.
+/// The warnings of all rules for a template whose SAM resources are expanded; paths are those of the expanded template.
 fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
     let stack = with_stages_named(&survey.stack);
     let scene = Scene::new(template, &stack, &survey.problems, today);
@@ -183,7 +183,7 @@ fn check(template: &Template, survey: &Survey, today: Date) -> Vec<Problem> {
     RULES.iter().flat_map(found).collect()
 }
 
-/// The stack with the names of stages where something refers to them: people write `${Api}/${Stage}/*` into ARNs.
+/// The stack with stage names substituted for references to stages: users write `${Api}/${Stage}/*` into ARNs.
 fn with_stages_named(stack: &Stack) -> Stack {
     let name = |token: &Token| {
         let stage = stack.resources.get(&token.logical_id).filter(|_| token.attribute == "Ref")?;
@@ -197,18 +197,18 @@ fn with_stages_named(stack: &Stack) -> Stack {
     named
 }
 
-/// The rules and their reasons, a line each.
+/// The rules and their reasons, one a line.
 pub fn rules() -> impl Iterator<Item = (&'static str, &'static str)> {
     RULES.iter().map(|rule| (rule.name, rule.reason))
 }
 
-/// What rules look at.
+/// The input of rules.
 struct Scene<'a> {
     template: &'a Template,
     stack: &'a Stack,
-    /// What is wrong with them.
+    /// The problems in them.
     problems: &'a [Problem],
-    /// The paths of the resources, parameters and so on that something is wrong with.
+    /// The paths of resources, parameters and so on that have problems.
     troubled: BTreeSet<Path>,
     today: Date,
 }
@@ -220,7 +220,7 @@ impl<'a> Scene<'a> {
         Self { template, stack, problems, troubled, today }
     }
 
-    /// The resources of a type with which nothing is wrong.
+    /// The resources of a type without problems.
     fn sound(&self, type_name: &str) -> impl Iterator<Item = &'a Resource> {
         self.of(type_name).filter(|resource| self.is_sound(resource))
     }
@@ -230,32 +230,33 @@ impl<'a> Scene<'a> {
         self.stack.resources.values().filter(move |resource| resource.kind.type_name() == type_name)
     }
 
-    /// The sound resource of this type and logical id.
+    /// The resource of this type and logical id, if it has no problems.
     fn get(&self, type_name: &str, logical_id: &str) -> Option<&'a Resource> {
         let resource = self.stack.resources.get(logical_id)?;
         (resource.kind.type_name() == type_name && self.is_sound(resource)).then_some(resource)
     }
 
-    /// Whether nothing is wrong with a resource, nor with what the user wrote for it.
+    /// Whether neither a resource nor what the user wrote for it has problems.
     fn is_sound(&self, resource: &Resource) -> bool {
         !self.troubled.contains(&resource.path) && !self.troubled.contains(&self.template.written(&resource.path))
     }
 
-    /// Whether all resources of a type that are declared are there and sound: then what they do not do, nothing does.
+    /// Whether all declared resources of a type are known and without problems: then a rule can tell that something is
+    /// missing.
     fn knows_all(&self, type_name: &str) -> bool {
         let declared = self.template.tree.get("Resources").and_then(Value::as_object);
         let types: Vec<&str> = types::kinds().iter().map(|kind| kind.type_name()).collect();
         let sure = declared.into_iter().flatten().all(|(logical_id, declared)| {
             let Some(given) = declared["Type"].as_str() else { return false };
-            // A misspelt type is most likely the type that is missed.
+            // A misspelt type most likely means the nearest one.
             let meant =
                 if types.contains(&given) || given.starts_with(SAM) { Some(given) } else { nearest(given, &types) };
-            // A permission may be of another type by now: one on a foreign function.
+            // A permission may have become another type: one on a foreign function.
             let found = || self.stack.resources.get(logical_id).is_some_and(|resource| self.is_sound(resource));
             meant != Some(type_name) || found()
         });
         sure && self.of(type_name).all(|resource| self.is_sound(resource))
-            // SAM makes functions and roles, and where it could not it may have made anything.
+            // SAM creates functions and roles; if it could not, it might have created any.
             && self.problems.iter().all(|problem| !self.is_of_sam(&problem.path))
     }
 
@@ -268,7 +269,7 @@ impl<'a> Scene<'a> {
             && !self.template.resources.contains_key(logical_id)
     }
 
-    /// A property of a resource as the user gave it, and its path; none where something is wrong with it.
+    /// A property of a resource as the user gave it, and its path; `None` if it has a problem.
     fn given(&self, resource: &'a Resource, keys: &[&str]) -> Option<(&'a Value, Path)> {
         let path = keys.iter().fold(resource.path.key("Properties"), |path, key| path.key(key));
         let declared = self.template.resources.get(&resource.logical_id)?;
@@ -288,12 +289,12 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A property as text; empty where there is none.
+/// A property as text; empty if there is none.
 fn text<'a>(resource: &'a Resource, property: &str) -> &'a str {
     resource.properties.get(property).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The resource that a property refers to, by its logical id, where AWS mints what it gives.
+/// The logical id of the resource that a property refers to, if AWS mints the value.
 fn target(resource: &Resource, property: &str) -> Option<String> {
     match Token::find(text(resource, property)).as_slice() {
         [token] => Some(token.logical_id.clone()),

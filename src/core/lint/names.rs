@@ -1,4 +1,4 @@
-//! The names that values speak of, without evaluating them.
+//! The names that values refer to, without evaluating them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::core::template::intrinsics;
 
-/// The resources, parameters and pseudo parameters that `value` refers to, in branches not taken, too.
+/// The resources, parameters and pseudo parameters that `value` refers to, including branches not taken.
 pub fn names_in(value: &Value) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     collect(value, &mut names);

@@ -1,4 +1,4 @@
-//! Rules about what AWS will likely refuse, where only the account or AWS itself can tell.
+//! Rules about what AWS will likely refuse, but only the account or AWS itself can tell.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ pub fn mock_on_connect(scene: &Scene<'_>) -> Vec<Problem> {
 pub fn unknown_policy(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for role in scene.of(role::TYPE) {
-        // As the template has them: in the role's own properties they are sorted.
+        // The template's order: the role's evaluated properties are sorted.
         let Some(declared) = scene.declared(&role.logical_id) else { continue };
         let root: Path = role.path.key("Properties");
         let list = declared.properties.get("ManagedPolicyArns").and_then(Value::as_array);

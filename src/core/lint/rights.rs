@@ -1,4 +1,4 @@
-//! Rules about what roles grant.
+//! Rules about the permissions of roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::core::stack::Resource;
 use crate::core::types::{api, function, inline_policy, role, stage, table};
 use crate::core::words::{Path, Problem, Token};
 
-/// Who runs functions.
+/// The service that runs functions.
 const LAMBDA: &str = "lambda.amazonaws.com";
 
-/// A statement of a role's policies, as written and evaluated.
+/// A statement of a role's policies, as written and as evaluated.
 struct Statement<'a> {
     declared: &'a Value,
     evaluated: &'a Value,
@@ -42,7 +42,7 @@ fn after_account(arn: &str) -> String {
     });
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         [_, _, service, _, _, resource] => format!("{service}:{resource}"),
-        // `*`, and wildcards that stand for several parts.
+        // `*`, and wildcards that span several parts.
         _ => "*".to_owned(),
     }
 }
@@ -55,7 +55,7 @@ fn one_or_more(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// The statements of a role's own policies and of those that the template puts on it.
+/// The statements of a role's inline policies, and of those that the template attaches to it.
 fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     let mut found = Vec::new();
     let mut add = |declared: Option<&'a Value>, evaluated: &'a Value, path: Path| {
@@ -73,7 +73,7 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
         for (index, declared) in policies.iter().enumerate() {
             let evaluated = role.properties["Policies"].as_array().into_iter().flatten();
             let path = role.path.key("Properties").key("Policies").index(index).key("PolicyDocument");
-            // Canonical policies are in the order of their names, which are text as a rule.
+            // Canonical policies are sorted by name, and names are usually literal.
             if let Some(evaluated) = evaluated.into_iter().find(|one| one["PolicyName"] == declared["PolicyName"]) {
                 add(declared.get("PolicyDocument"), &evaluated["PolicyDocument"], path);
             }
@@ -91,7 +91,7 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     found
 }
 
-/// The same as far as it is known what they come to, whatever their policies are called.
+/// The same as far as its value is known, whatever the policies are called.
 fn granted<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<&'a Value> {
     let own = role.properties["Policies"].as_array().into_iter().flatten();
     let has_role = |policy: &&Resource| {
@@ -132,7 +132,7 @@ fn role_name(function: &Resource) -> &str {
     text(function, "Role").rsplit('/').next().unwrap_or_default()
 }
 
-/// The functions whose role is the template's, each with it. None at all where something unknown may be put on roles.
+/// The functions whose role is in the template, with that role. Empty if roles may have policies of unknown content.
 fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
     let known = [role::TYPE, inline_policy::TYPE];
     let unknown = |type_name: &str| type_name.starts_with("AWS::IAM::") && !known.contains(&type_name);
@@ -144,11 +144,11 @@ fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
     scene.of(function::TYPE).filter_map(|function| Some((function, role(function)?))).collect()
 }
 
-/// Whether a role may allow something of a service on a resource, `SERVICE:RESOURCE`.
+/// Whether a role may allow any action of a service on a resource, `SERVICE:RESOURCE`.
 fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) -> bool {
     let grants = |statement: &Value| {
         let speaks = |action: &&str| glob(action.split(':').next().unwrap_or_default(), service);
-        // Below a table are its indexes and its stream.
+        // A table's indexes and stream are below it.
         let fits = |arn: &&str| {
             let pattern = after_account(arn);
             glob(&pattern, resource) || pattern.starts_with(&format!("{resource}/"))
@@ -165,8 +165,8 @@ fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) 
         || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
 }
 
-/// The tables that a function's environment speaks of, each with where.
-fn told<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(&'a Resource, Path)> {
+/// The tables that a function's environment refers to, with the variable's path.
+fn tables_in_environment<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(&'a Resource, Path)> {
     let variables =
         scene.declared(&function.logical_id).and_then(|one| one.properties.get("Environment")?.get("Variables"));
     let mut told: Vec<(&Resource, Path)> = Vec::new();
@@ -189,7 +189,7 @@ fn told<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(&'a Resource, Pat
 pub fn table_without_grant(scene: &Scene<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (function, role) in with_roles(scene).into_iter().filter(|(function, _)| scene.is_sound(function)) {
-        for (table, path) in told(scene, function) {
+        for (table, path) in tables_in_environment(scene, function) {
             let name = table.name.as_deref().unwrap_or_default();
             if may_grant(scene, role, "dynamodb", &format!("dynamodb:table/{name}")) {
                 continue;
@@ -221,13 +221,13 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
     for role in scene.sound(role::TYPE) {
         let own = with_roles.iter().filter(|(_, of)| of.logical_id == role.logical_id);
         let functions: Vec<&Resource> = own.map(|(function, _)| *function).collect();
-        // Whoever else has the role may use it for anything.
-        if functions.is_empty() || is_known_elsewhere(scene, &role.logical_id) {
+        // If anything else uses the role, it may use it for anything.
+        if functions.is_empty() || is_used_elsewhere(scene, &role.logical_id) {
             continue;
         }
         for statement in statements(scene, role).iter().filter(|statement| allows(statement.evaluated)) {
             let Some(table) = sole_table(scene, statement) else { continue };
-            // A name that the template gives may stand in the code.
+            // A fixed name in the template may also be in the code.
             let is_given = scene.declared(&table.logical_id).is_none_or(|one| one.properties.contains_key("TableName"));
             let knows = |function: &&Resource| {
                 let declared = scene.declared(&function.logical_id);
@@ -248,7 +248,7 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-/// The one table that a statement speaks of, if it speaks of nothing else.
+/// The table of a statement that is about one table only.
 fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Resource> {
     let actions = texts(statement.evaluated, "Action");
     if actions.is_empty() || !actions.iter().all(|action| action.to_ascii_lowercase().starts_with("dynamodb:")) {
@@ -267,8 +267,8 @@ fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Re
     scene.get(table::TYPE, table)
 }
 
-/// Whether anything but functions and policies speaks of a role.
-fn is_known_elsewhere(scene: &Scene<'_>, role: &str) -> bool {
+/// Whether anything but functions and policies refers to a role.
+fn is_used_elsewhere(scene: &Scene<'_>, role: &str) -> bool {
     let own = [function::TYPE, inline_policy::TYPE];
     let elsewhere = scene.template.resources.values().filter(|one| !own.contains(&one.type_name.as_str()));
     let mut names = elsewhere.flat_map(|one| one.properties.values());
@@ -296,7 +296,7 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
         let path = statement.path.key("Resource");
         let arns = texts(statement.evaluated, "Resource");
         let written = statement.declared["Resource"].as_array();
-        // Where an element is left out, the others have moved.
+        // If an element was omitted, the indexes no longer match.
         if written.is_some_and(|written| written.len() != arns.len()) {
             continue;
         }
@@ -313,7 +313,7 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
             let path = if written.is_some() { path.index(index) } else { path.clone() };
             let what = format!("this matches no connection of {id}, whose stage is {}", list(&stages));
             let problem = Problem::new(path, what).help(format!("${{{id}}}/{}/POST/@connections/*", stages[0]));
-            // A policy may be on several roles.
+            // Several roles may share a policy.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
@@ -322,7 +322,7 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-/// The API of the template that a pattern begins with, and its stages' names.
+/// The API of the template that a pattern begins with, and the names of its stages.
 fn stages_of<'a>(scene: &Scene<'a>, pattern: &str) -> Option<(&'a str, Vec<&'a str>)> {
     let first = pattern.strip_prefix("execute-api:")?.split('/').next()?;
     let api = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref"))?;

@@ -6,10 +6,10 @@ use time::macros::date;
 use super::*;
 use crate::core::template::render::{Rendering, render};
 
-/// A template that no rule has anything against, with something for each of them to look at.
+/// A template without warnings, which gives every rule something to check.
 const SOUND: &str = include_str!("tests/sound.yaml");
 
-/// All that is said of a template, on a day when nodejs20.x and older runtimes had not all ended yet.
+/// All problems of a template, on a day when nodejs20.x and older runtimes had not all ended yet.
 fn problems(text: &str, given: &[(&str, &str)]) -> Vec<Problem> {
     let given: BTreeMap<String, String> =
         given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -20,7 +20,7 @@ fn shown(text: &str) -> String {
     render(&problems(text, &[]), Rendering { file: "t.yaml", text, colour: false })
 }
 
-/// The names of what breaks, and `error` for errors.
+/// The names of the violated rules, and `error` for errors.
 fn broken(text: &str) -> Vec<&'static str> {
     problems(text, &[]).iter().map(|problem| problem.rule.unwrap_or("error")).collect()
 }
@@ -38,8 +38,8 @@ fn a_sound_template_has_no_warnings() {
     assert_eq!(shown(SOUND), "");
 }
 
-/// For every rule, what breaks it.
-const BREAKS: &[(&str, &[(&str, &str)])] = &[
+/// For every rule, changes that violate it.
+const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     ("unused-integration", &[("Target: !Sub integrations/${SendInteg}", "OperationName: send")]),
     ("missing-permission", &[("FunctionName: !GetAtt Send.Arn", "FunctionName: !GetAtt Connect.Arn")]),
     ("missing-permission", &[("${Api}/*/sendmessage", "${Api}/*/sendMessage")]),
@@ -167,22 +167,22 @@ const BREAKS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 #[test]
-fn every_rule_speaks_where_it_is_broken() {
+fn every_rule_warns_of_its_violations() {
     let mut all = String::new();
-    for (rule, changes) in BREAKS {
+    for (rule, changes) in VIOLATIONS {
         let text = with(changes);
         let _ = writeln!(all, "{}", shown(&text));
         let broken = broken(&text);
         assert!(broken.contains(rule), "{rule}: {broken:?} after {changes:?}");
     }
     for rule in RULES {
-        assert!(BREAKS.iter().any(|(broken, _)| *broken == rule.name), "{} is never broken", rule.name);
+        assert!(VIOLATIONS.iter().any(|(broken, _)| *broken == rule.name), "{} is never broken", rule.name);
     }
     insta::assert_snapshot!(all);
 }
 
-/// Changes that look like what breaks a rule, and why they do not.
-const KEEPS: &[(&str, &[(&str, &str)])] = &[
+/// Changes that resemble a violation, and why they are none.
+const NO_VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     (
         "a policy that is called by something that is put together",
         &[("PolicyName: rows", "PolicyName: !Sub \"${AWS::StackName}-rows\"")],
@@ -388,14 +388,14 @@ const KEEPS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 #[test]
-fn no_rule_speaks_where_it_cannot_be_certain() {
-    for (why, changes) in KEEPS {
+fn no_rule_warns_without_certainty() {
+    for (why, changes) in NO_VIOLATIONS {
         assert_eq!(shown(&with(changes)), "", "{why}");
     }
 }
 
 #[test]
-fn mistakes_bring_no_warnings_after_them() {
+fn errors_cause_no_further_warnings() {
     let mistakes = [
         ("Target: !Sub integrations/${SendInteg}", "Traget: !Sub integrations/${SendInteg}"),
         ("Target: !Sub integrations/${SendInteg}", "Target: !Sub integrations/${SendInt}"),
@@ -421,7 +421,7 @@ fn mistakes_bring_no_warnings_after_them() {
 }
 
 #[test]
-fn one_mistake_hides_no_warning_about_another_property() {
+fn an_error_hides_no_warning_about_another_property() {
     let text = with(&[
         ("MemorySize: !FindInMap [Sizes, small, memory]", "MemorySizee: !FindInMap [Sizes, small, memory]"),
         ("Runtime: nodejs24.x", "Runtime: nodejs12.x"),
@@ -430,7 +430,7 @@ fn one_mistake_hides_no_warning_about_another_property() {
 }
 
 /// A template whose parameters have no values.
-const ASKING: &str = "\
+const WITHOUT_VALUES: &str = "\
 Parameters:
   Stage: { Type: String, AllowedPattern: '[a-z]+', MinLength: 7 }
   Mode: { Type: String, AllowedValues: [PAY_PER_REQUEST, PROVISIONED] }
@@ -480,9 +480,9 @@ Outputs:
 ";
 
 #[test]
-fn what_nobody_was_asked_is_no_mistake() {
-    assert_eq!(shown(ASKING), "");
-    // What would be wrong whatever the answers is.
+fn made_up_values_cause_no_problems() {
+    assert_eq!(shown(WITHOUT_VALUES), "");
+    // An error with any parameter values is reported.
     for (from, to) in [
         ("!Ref Limits]", "!Ref Limit]"),
         ("[Regions, !Ref AWS::Region, size]", "[Regions, eu-west-1, sise]"),
@@ -491,13 +491,13 @@ fn what_nobody_was_asked_is_no_mistake() {
         ("'[a-z]+'", "'[a-z'"),
         ("Type: String, NoEcho: true", "Type: String, NoEcho: true, Default: a, MinLength: 2"),
     ] {
-        assert_eq!(ASKING.matches(from).count(), 1, "{from}");
-        let text = ASKING.replace(from, to);
+        assert_eq!(WITHOUT_VALUES.matches(from).count(), 1, "{from}");
+        let text = WITHOUT_VALUES.replace(from, to);
         assert!(broken(&text).contains(&"error"), "{to}");
     }
-    // What was given is held to what is asked.
+    // Given values are checked.
     let given = [("Memory", "64"), ("Mode", "FREE")];
-    let problems: Vec<String> = problems(ASKING, &given).into_iter().map(|problem| problem.what).collect();
+    let problems: Vec<String> = problems(WITHOUT_VALUES, &given).into_iter().map(|problem| problem.what).collect();
     assert_eq!(
         problems,
         [
@@ -507,12 +507,12 @@ fn what_nobody_was_asked_is_no_mistake() {
     );
 }
 
-/// The names that people choose themselves, and so cannot misspell.
+/// Names that users choose freely, and so cannot misspell.
 const CHOSEN: &[&str] = &["TABLE", "INDEX", "sendmessage"];
 
-/// Every key of the resources, misspelt: what is missing because of that, or depends on it, is no mistake of its own.
+/// Misspells every key of the resources: missing or dependent parts are no errors of their own.
 #[test]
-fn one_slip_is_one_error() {
+fn one_typo_is_one_error() {
     let resources = SOUND.find("Resources:").unwrap_or_default();
     let key = regex_lite::Regex::new(r"(?m)(?:^ {4,}|[{-] |, )(\w{3,}):(?: |$)").unwrap();
     let mut odd = Vec::new();
@@ -538,7 +538,7 @@ fn one_slip_is_one_error() {
 }
 
 #[test]
-fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
+fn problems_that_need_names_are_found_with_the_others() {
     let text =
         with(&[("                Resource: !GetAtt Rows.Arn\n", "                Resource: [rows, !Ref Rows]\n")]);
     let found: Vec<String> = problems(&text, &[]).into_iter().map(|problem| problem.what).collect();
@@ -548,7 +548,7 @@ fn what_shows_only_with_names_in_place_is_found_beside_the_rest() {
 }
 
 #[test]
-fn what_aws_refuses_is_an_error() {
+fn values_that_aws_refuses_are_errors() {
     for (from, to, what) in [
         ("Role: !GetAtt Role.Arn", "Role: !Ref Role", "a function's role is given by its ARN, not as \"stack-Role-"),
         ("StageName: live", "StageName: li ve", "StageName cannot be \"li ve\""),
@@ -571,15 +571,15 @@ fn what_aws_refuses_is_an_error() {
     }
 }
 
-/// A second API, for parts that are in the wrong one.
+/// A second API, to put parts into the wrong one.
 const SECOND: (&str, &str) = (
     "  ConnectInteg:\n",
     "  Second:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: { Name: second, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action }\n  ConnectInteg:\n",
 );
 
-/// What references lead to nothing, or to the wrong thing, and what is there twice.
+/// References to nothing or to the wrong type, and duplicates.
 #[test]
-fn what_is_not_there_or_is_there_already_is_an_error() {
+fn missing_and_duplicate_parts_are_errors() {
     let target = "integrations/${SendInteg}";
     let no_target =
         "Target must be integrations/ID with the id of an AWS::ApiGatewayV2::Integration of this template, not ";
@@ -662,9 +662,9 @@ fn what_is_not_there_or_is_there_already_is_an_error() {
     }
 }
 
-/// Limits are held against values as they come out, and nothing is said of what nobody knows yet.
+/// Limits are checked on evaluated values, but not on values that are still unknown.
 #[test]
-fn values_are_held_against_limits_where_they_are_known() {
+fn known_values_are_checked_against_limits() {
     let function = |name: &str| {
         format!(
             "Parameters:\n  Name: {{ Type: String }}\n  Short: {{ Type: String, Default: a b }}\nResources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      FunctionName: {name}\n      Code: code/\n      Handler: index.handler\n      Runtime: nodejs24.x\n      Role: arn:aws:iam::123456789012:role/r\nOutputs:\n  Short: {{ Value: !Sub '${{Short}}${{Name}}' }}\n"
@@ -685,7 +685,7 @@ fn values_are_held_against_limits_where_they_are_known() {
             found.iter().filter(|problem| problem.rule.is_none()).map(|problem| problem.what.as_str()).collect();
         assert_eq!(errors, expected.into_iter().collect::<Vec<_>>(), "{name}");
     }
-    // A secret stays one.
+    // A secret stays masked.
     let secret = function("!Ref Name").replace("Name: { Type: String }", "Name: { Type: String, NoEcho: true }");
     let found = problems(&secret, &[("Name", "pass word")]);
     assert_eq!(
@@ -694,7 +694,7 @@ fn values_are_held_against_limits_where_they_are_known() {
     );
 }
 
-/// One fault of a SAM resource each, which several readers come across.
+/// Single errors in SAM resources that several readers encounter.
 #[test]
 fn one_fault_of_a_sam_resource_is_one_error() {
     let function = "InlineCode: x, Handler: index.h, Runtime: nodejs22.x";
@@ -736,9 +736,9 @@ fn one_fault_of_a_sam_resource_is_one_error() {
     }
 }
 
-/// What SAM would have made of something that is refused is missing because of that, and so are references to it.
+/// What SAM would have created from something refused is missing only because of that, and so are references to it.
 #[test]
-fn what_is_refused_is_one_error_whatever_refers_to_it() {
+fn references_to_refused_parts_are_no_further_errors() {
     let function =
         "F: { Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: index.h, Runtime: nodejs24.x";
     for (resources, output, what) in [
@@ -774,13 +774,13 @@ fn what_is_refused_is_one_error_whatever_refers_to_it() {
         let errors: Vec<Problem> = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none()).collect();
         let [error] = errors.as_slice() else { panic!("{text}{errors:#?}") };
         assert!(error.what.contains(what), "{error:?}");
-        // It is no slip of the finger: there is nothing that it could have been meant to be.
+        // No suggestion: no supported type is similar.
         assert_eq!(error.help, None);
     }
 }
 
 #[test]
-fn what_the_cdk_adds_to_every_template_is_no_mistake() {
+fn parts_that_the_cdk_adds_are_accepted() {
     let text = r#"{"Resources": {
         "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1}},
         "CDKMetadata": {"Type": "AWS::CDK::Metadata", "Properties": {"Analytics": "v2:deflate64:x"}}},
@@ -789,13 +789,13 @@ fn what_the_cdk_adds_to_every_template_is_no_mistake() {
     "Rules": {"CheckBootstrapVersion": {"Assertions": [{"Assert": {"Fn::Not": [{"Fn::Contains": [["1", "2", "3", "4", "5"],
         {"Ref": "BootstrapVersion"}]}]}, "AssertDescription": "version 6 required"}]}}}"#;
     assert_eq!(shown(text), "");
-    // Another parameter that is looked up is a mistake, and what to do about it names it.
+    // Another looked-up parameter is an error, and its help names the parameter.
     let other = text.replace("/cdk-bootstrap/", "/mine/");
     assert!(shown(&other).contains("--parameter BootstrapVersion=VALUE"), "{}", shown(&other));
 }
 
 #[test]
-fn a_choice_of_nothing_is_fine() {
+fn a_choice_of_no_value_is_accepted() {
     let text = "Transform: AWS::Serverless-2016-10-31
 Conditions: { Never: !Equals [a, b] }
 Globals: { Function: { Tracing: !If [Never, Active, !Ref AWS::NoValue] } }
@@ -808,7 +808,7 @@ Resources:
 }
 
 #[test]
-fn what_is_not_supported_yet_inside_a_property_is_said_as_such() {
+fn unsupported_parts_of_properties_are_reported_as_such() {
     let (from, to) = (
         "TableName: given\n",
         "TableName: given\n      SSESpecification: { SSEEnabled: true, KMSMasterKeyId: mine }\n      PointInTimeRecoverySpecification: { RecoveryPeriodInDays: 3 }\n",
@@ -819,14 +819,14 @@ fn what_is_not_supported_yet_inside_a_property_is_said_as_such() {
     assert_eq!(found, expected.map(not_yet));
 }
 
-/// The errors of a resource that stands alone, but for those that its API or function is missing.
+/// The errors of a single resource, without those about its missing API or function.
 fn errors_of_one(text: &str) -> Vec<Problem> {
     let alone = |problem: &Problem| problem.what.contains("must refer to");
     problems(text, &[]).into_iter().filter(|problem| problem.rule.is_none() && !alone(problem)).collect()
 }
 
 #[test]
-fn what_no_websocket_api_can_have_is_refused_with_the_reason() {
+fn properties_of_other_api_types_are_refused_with_the_reason() {
     let api = "Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action";
     let describe = "describe AWS::ApiGatewayV2::Route and AWS::ApiGatewayV2::Integration resources instead";
     let imports = "API Gateway imports OpenAPI definitions as HTTP APIs only";
@@ -882,7 +882,7 @@ fn what_no_websocket_api_can_have_is_refused_with_the_reason() {
 }
 
 #[test]
-fn what_cloudformation_requires_is_missed() {
+fn missing_required_properties_are_reported() {
     let table = "KeySchema: [{ AttributeName: id, KeyType: HASH }], AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]";
     for (kind, properties, expected) in [
         (
@@ -903,9 +903,9 @@ fn what_cloudformation_requires_is_missed() {
     }
 }
 
-/// What wschat keeps in properties of its own is none of a template's.
+/// Templates cannot set properties that wschat adds itself.
 #[test]
-fn a_template_cannot_give_properties_that_only_wschat_has() {
+fn templates_cannot_set_wschats_own_properties() {
     for (kind, properties, what) in [
         ("Lambda::Version", "FunctionName: f, Mark: m", "unknown property \"Mark\" of AWS::Lambda::Version"),
         (

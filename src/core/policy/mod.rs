@@ -1,7 +1,7 @@
-//! The IAM policy that a run needs, no more: what it reads, what its plan changes, and what taking that back would call.
+//! The minimal IAM policy for a run: what it reads, what its plan changes, and what its rollback would call.
 //!
-//! Pure: each type of resource says what a step takes (`Kind::rights`), this module gathers that into a policy
-//! document. (`sts:GetCallerIdentity` is no part of it: AWS lets everybody ask who he is.)
+//! Pure: each resource type says which permissions a step needs (`Kind::rights`), this module makes them into a policy
+//! document. (`sts:GetCallerIdentity` is not part of it: AWS allows it to every caller.)
 
 mod rights;
 
@@ -35,8 +35,8 @@ pub struct Statement {
     condition: BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>,
 }
 
-/// The policy with which `up` or `down` in `scope` carries out `plan`, and `up` takes it back; `roles` says how they are
-/// read.
+/// The policy that `up` or `down` in `scope` needs to carry out `plan`, and `up` to roll it back; `roles` says how
+/// roles are read.
 pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
     let mut rights = Rights::default();
     for kind in types::TYPES {

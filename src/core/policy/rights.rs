@@ -1,4 +1,4 @@
-//! A plan's steps, as `Kind::rights` asks about them.
+//! A plan's steps, in the form that `Kind::rights` expects.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::core::plan::{Action, Plan, Step};
 use crate::core::types::rights::{Resources, Rights, Roles, Subject};
 use crate::core::words::{Scope, Token};
 
-/// Adds what it takes to read a step's resource, to carry the step out and to roll it back.
+/// Adds the permissions to read a step's resource, to carry the step out and to roll it back.
 pub fn of_step(rights: &mut Rights, plan: &Plan, step: &Step, scope: &Scope, roles: Roles) {
     if let Some(kind) = step.kind() {
         kind.rights(&subject(plan, step, scope, roles), rights);

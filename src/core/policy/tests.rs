@@ -1,4 +1,4 @@
-//! Policies, as tables: what a run needs on which resource.
+//! Tables of the permissions that a run needs on each resource.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn actions(policy: &Policy, resource: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_to_be_made_may_be_made_and_removed() {
+fn a_create_may_be_carried_out_and_rolled_back() {
     let stack = stack();
     let policy = needed_by(&stack, &[]);
     let table = stack.resources["Table"].name.clone().unwrap();
@@ -114,8 +114,8 @@ fn resources_with_the_same_actions_share_a_statement() {
     assert_eq!(statements, [(1, 1), (2, 2)]);
 }
 
-/// The stack's resources as they are when they are there.
-fn as_they_are(stack: &Stack) -> Vec<Live> {
+/// The stack's resources as AWS has them after a deploy.
+fn deployed(stack: &Stack) -> Vec<Live> {
     let plan = plan::diff(stack, &[], &Options::default()).unwrap();
     let live = |step: &plan::Step| {
         let want = step.want.clone().unwrap();
@@ -136,7 +136,7 @@ fn as_they_are(stack: &Stack) -> Vec<Live> {
 }
 
 #[test]
-fn what_stays_is_read_and_what_changes_is_changed_alone() {
+fn unchanged_resources_are_only_read_and_changed_ones_get_no_more_than_they_need() {
     let stack = stack();
     let table =
         format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{}", stack.resources["Table"].name.as_deref().unwrap());
@@ -182,7 +182,7 @@ fn what_stays_is_read_and_what_changes_is_changed_alone() {
         ("Stage", "StageVariables", json!({"a": "b"}), &[(inside, &["apigateway:PATCH"])]),
     ];
     for (resource, property, value, expected) in cases {
-        let mut live = as_they_are(&stack);
+        let mut live = deployed(&stack);
         if let Some(one) = live.iter_mut().find(|live| live.logical_id.as_deref() == Some(resource)) {
             match property.split_once('/') {
                 Some((property, key)) => one.properties[property][key] = value,
@@ -191,18 +191,18 @@ fn what_stays_is_read_and_what_changes_is_changed_alone() {
         }
         let policy = needed_by(&stack, &live);
         for name in all {
-            // New code may come at any time.
-            let standing: &[&str] = if name == function { &["lambda:UpdateFunctionCode"] } else { &[] };
-            let expected = expected.iter().find(|(about, _)| *about == name).map_or(standing, |(_, actions)| actions);
+            // Code may change in any run.
+            let always: &[&str] = if name == function { &["lambda:UpdateFunctionCode"] } else { &[] };
+            let expected = expected.iter().find(|(about, _)| *about == name).map_or(always, |(_, actions)| actions);
             assert_eq!(writes(&policy, name), expected, "{resource}.{property}: {name}");
         }
     }
 }
 
 #[test]
-fn what_goes_may_be_removed_alone() {
+fn deleted_resources_may_only_be_deleted() {
     let stack = stack();
-    let policy = needed(&plan::teardown(&as_they_are(&stack)), &stack.scope, Roles::Account);
+    let policy = needed(&plan::teardown(&deployed(&stack)), &stack.scope, Roles::Account);
     assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc"), ["apigateway:DELETE"]);
     assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc/*"), ["apigateway:GET"]);
     assert_eq!(
@@ -216,7 +216,7 @@ fn what_goes_may_be_removed_alone() {
 }
 
 #[test]
-fn every_type_has_its_rights() {
+fn every_type_has_permissions() {
     let stack = stack();
     let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
     for kind in types::TYPES {
@@ -231,7 +231,7 @@ fn every_type_has_its_rights() {
 }
 
 #[test]
-fn roles_read_by_name_take_no_right_to_see_all_policies() {
+fn roles_read_by_name_need_no_permission_to_see_all_policies() {
     let mut stack = stack();
     let template = r#"
 Resources:

@@ -1,17 +1,17 @@
-//! How a function's code is built: SAM's `Metadata` of a function (SAM developer guide, "Default build" and "Building
+//! How to build a function's code: SAM's `Metadata` of a function (SAM developer guide, "Default build" and "Building
 //! Node.js functions with esbuild").
 
 use serde_json::Value;
 
 use crate::core::words::{Path, Problem};
 
-/// What SAM's build does with a function's code.
+/// How SAM would build a function's code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Build {
-    /// What the runtime asks for: dependencies are installed, a crate is compiled.
+    /// The runtime's own build: dependencies are installed, a crate is compiled.
     #[default]
     Ordinary,
-    /// Nothing: what is there is deployed (`SkipBuild: true`).
+    /// No build: the code is deployed as it is (`SkipBuild: true`).
     Skip,
     Makefile(Makefile),
     Esbuild(Esbuild),
@@ -20,28 +20,28 @@ pub enum Build {
 /// `BuildMethod: makefile`: `make build-LOGICAL-ID` puts the code into the folder `ARTIFACTS_DIR`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Makefile {
-    /// The folder of the Makefile, relative to the template; without one, the code's.
+    /// The folder of the Makefile, relative to the template; `None` for the code's.
     pub context: Option<String>,
-    /// Where make runs, relative to the template; without it, in the copy of the code.
+    /// Where make runs, relative to the template; `None` for the copy of the code.
     pub working_directory: Option<String>,
 }
 
 /// `BuildMethod: esbuild`, with its `BuildProperties`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Esbuild {
-    /// Relative to the code, with or without their extension; none for the file that the handler names.
+    /// Relative to the code, with or without extension; empty for the file that the handler names.
     pub entry_points: Vec<String>,
-    /// Whether what is imported is put into the bundle.
+    /// Whether imports are bundled.
     pub bundle: bool,
-    /// Whether the output is made of ES modules.
+    /// Whether the output is ES modules.
     pub modules: bool,
-    /// What JavaScript files are called instead: `.mjs`.
+    /// The output's extension in place of `.js`: `.mjs`.
     pub extension: Option<String>,
-    /// Options as esbuild's command line has them, SAM's defaults among them.
+    /// Options in the form of esbuild's command line, including SAM's defaults.
     pub flags: Vec<String>,
 }
 
-/// What a build property may be.
+/// The form of a build property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `--minify`
@@ -50,12 +50,12 @@ enum Form {
     Value,
     /// `--sourcemap` or `--sourcemap=inline`
     FlagOrValue,
-    /// `--external:sharp`, each for itself.
+    /// `--external:sharp`, one option for each.
     Each,
 }
 
-/// Build properties for esbuild. The first nine (and EntryPoints) are SAM's; the others are esbuild's own options, named in
-/// SAM's way (esbuild.github.io/api).
+/// Build properties for esbuild. The first nine (and EntryPoints) are SAM's; the others are esbuild's own options,
+/// named in SAM's style (esbuild.github.io/api).
 const PROPERTIES: &[(&str, Form)] = &[
     ("Banner", Form::Each),
     ("External", Form::Each),
@@ -85,15 +85,15 @@ const PROPERTIES: &[(&str, Form)] = &[
 /// Build methods that mean the runtime's own build.
 const ORDINARY: &[&str] = &["provided", "provided.al2", "provided.al2023", "python-uv", "rust-cargolambda"];
 
-/// The beginnings of build methods that SAM has and wschat has not.
-const LATER: &[&str] = &["go", "dotnet", "java", "ruby"];
+/// The prefixes of SAM's build methods that wschat does not support yet.
+const UNSUPPORTED: &[&str] = &["go", "dotnet", "java", "ruby"];
 
-/// What the `metadata` of a function with `runtime` says of its build. `place` is where the metadata is.
+/// Reads the build settings from the `metadata` of a function with `runtime`; the metadata is at `place`.
 ///
 /// # Errors
-/// What is wrong with it, at its place.
+/// A problem, at its place.
 pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Problem> {
-    if truth(&metadata["SkipBuild"]) == Some(true) {
+    if boolean(&metadata["SkipBuild"]) == Some(true) {
         return Ok(Build::Skip);
     }
     let method = match &metadata["BuildMethod"] {
@@ -129,7 +129,7 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
             }
             Err(failed(format!("BuildMethod {method} does not make code for the Runtime {runtime}")))
         }
-        _ if LATER.iter().any(|start| method.starts_with(start)) => Err(failed(format!(
+        _ if UNSUPPORTED.iter().any(|start| method.starts_with(start)) => Err(failed(format!(
             "BuildMethod {method} is not supported yet"
         ))
         .help(
@@ -145,16 +145,16 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
     }
 }
 
-/// A truth, quoted or not.
-fn truth(value: &Value) -> Option<bool> {
+/// A boolean, quoted or not.
+fn boolean(value: &Value) -> Option<bool> {
     match value {
-        Value::Bool(truth) => Some(*truth),
+        Value::Bool(boolean) => Some(*boolean),
         Value::String(text) => text.to_ascii_lowercase().parse().ok(),
         _ => None,
     }
 }
 
-/// A text as esbuild's command line has it.
+/// A text in the form of esbuild's command line.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -163,7 +163,7 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// A list of texts; one alone is a list, too.
+/// A list of texts; a single text is a list of one.
 fn words(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(values) => values.iter().map(word).collect(),
@@ -195,8 +195,8 @@ fn esbuild(properties: &Value, place: &Path) -> Result<Build, Problem> {
         };
         let option = kebab(name);
         match form {
-            Form::Flag | Form::FlagOrValue => match (truth(value), form, value) {
-                (Some(truth), ..) if name == "Bundle" => made.bundle = truth,
+            Form::Flag | Form::FlagOrValue => match (boolean(value), form, value) {
+                (Some(boolean), ..) if name == "Bundle" => made.bundle = boolean,
                 (Some(true), ..) => made.flags.push(format!("--{option}")),
                 (Some(false), ..) => {}
                 (None, Form::FlagOrValue, Value::String(text)) => made.flags.push(format!("--{option}={text}")),
@@ -222,7 +222,7 @@ fn esbuild(properties: &Value, place: &Path) -> Result<Build, Problem> {
             }
         }
     }
-    // What SAM's builder takes where nothing is said (aws-lambda-builders, nodejs_npm_esbuild).
+    // The defaults of SAM's builder (aws-lambda-builders, nodejs_npm_esbuild).
     for (name, flag) in [("Target", "--target=es2020"), ("Format", "--format=cjs"), ("Minify", "--minify")] {
         if !given.contains_key(name) {
             made.flags.push(flag.to_owned());

@@ -1,4 +1,4 @@
-//! What holds: conditions, and the rules that a template makes for its parameters.
+//! Evaluates conditions, and the rules that a template sets for its parameters.
 
 use serde_json::Value;
 
@@ -7,24 +7,24 @@ use super::resolve::Resolver;
 use crate::core::template::intrinsics;
 use crate::core::words::{Path, Problem};
 
-/// Functions that give a truth, in conditions and in rules.
+/// Functions that return a boolean, in conditions and in rules.
 pub(super) const LOGIC: &[&str] = &["Fn::And", "Fn::Equals", "Fn::Not", "Fn::Or"];
 
-/// Who asks what holds.
+/// Where an expression is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asker {
     Condition,
-    /// A rule speaks of parameters alone, with functions of its own.
+    /// A rule may refer to parameters only, and has functions of its own.
     Rule,
 }
 
-/// A condition, as far as it is known whether it holds.
+/// The state of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Truth {
-    /// It is being evaluated, this deep in the evaluation of others.
+    /// It is being evaluated, at this depth.
     Begun(usize),
     Known(bool),
-    /// What is wrong with it was reported.
+    /// It has a problem, which was reported.
     Broken,
 }
 
@@ -45,7 +45,7 @@ impl Resolver<'_> {
             return Err(self.no_condition(name, path).into());
         };
         self.conditions.insert(name.to_owned(), Truth::Begun(self.depth));
-        // That a condition looks at a secret makes no secret of what it chooses.
+        // A condition on a secret does not make the chosen value a secret.
         let around = self.from_secret;
         let truth = self.logic(condition, &Path::default().key("Conditions").key(name), Asker::Condition);
         self.from_secret = around;
@@ -54,13 +54,13 @@ impl Resolver<'_> {
         truth
     }
 
-    /// What is wrong where the condition `name` is asked for and there is none.
+    /// The problem that the condition `name` does not exist.
     pub(super) fn no_condition(&self, name: &str, path: &Path) -> Problem {
         let problem = Problem::new(path.clone(), format!("there is no condition \"{name}\""));
         problem.suggest(name, self.template.conditions.keys().map(String::as_str))
     }
 
-    /// The conditions from `name` on that wait for each other, and `name` again: `A -> B -> A`.
+    /// The conditions from `name` on that depend on each other, and `name` again: `A -> B -> A`.
     fn circle(&self, name: &str) -> String {
         let begun = |name: &str| match self.conditions.get(name) {
             Some(Truth::Begun(depth)) => Some(*depth),
@@ -77,7 +77,7 @@ impl Resolver<'_> {
         waiting.into_iter().map(|(_, name)| name).chain([name]).collect::<Vec<_>>().join(" -> ")
     }
 
-    /// Reports the rules that the parameters do not keep.
+    /// Reports the rules that the parameters violate.
     pub(super) fn rules(&mut self) {
         let template = self.template;
         for (name, rule) in &template.rules {
@@ -111,7 +111,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Whether an expression holds.
+    /// Whether an expression is true.
     fn logic(&mut self, expression: &Value, path: &Path, asker: Asker) -> Result<bool, Failure> {
         self.deeper(path, |resolver| resolver.shallow_logic(expression, path, asker))
     }

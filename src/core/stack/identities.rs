@@ -1,4 +1,5 @@
-//! Two resources that AWS would know by one name: the second create finds the first one's, and no run ever ends.
+//! Reports two resources that AWS would identify as one: the second create finds the first resource, and no run ever
+//! completes.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ const ROLE: &str = "AWS::IAM::Role";
 /// How much of a permission's logical id its statement id keeps (`types::permission::statement_id`).
 const KEPT: usize = 90;
 
-/// Reports every resource that is another one of the template already.
+/// Reports every resource that is the same as another one of the template.
 pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     names(resources, problems);
     members(resources, problems);
@@ -22,7 +23,7 @@ pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<P
     permissions(resources, problems);
 }
 
-/// Two resources of one type cannot have one name. IAM's are one in whatever case.
+/// Two resources of one type cannot have the same name. IAM's names ignore case.
 fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let mut owners: BTreeMap<(&str, String), &str> = BTreeMap::new();
     for resource in resources.values() {
@@ -58,7 +59,7 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
     }
 }
 
-/// A role has one inline policy of a name, wherever the template gives it.
+/// A role cannot have two inline policies of the same name, wherever the template gives them.
 fn inline_policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let of_type =
         |type_name: &'static str| resources.values().filter(move |resource| resource.kind.type_name() == type_name);
@@ -84,7 +85,7 @@ fn inline_policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Pr
     }
 }
 
-/// Permissions are told apart by the beginning of their logical id and by what they say.
+/// Permissions differ by the beginning of their logical id or by their content.
 fn permissions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let mut owners: BTreeMap<(String, String), &str> = BTreeMap::new();
     for permission in resources.values().filter(|resource| resource.kind.type_name() == PERMISSION) {

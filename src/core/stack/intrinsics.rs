@@ -1,4 +1,4 @@
-//! The intrinsic functions that give values: one table, and one function each.
+//! The intrinsic functions that return values: one table, and one function each.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,7 +14,7 @@ use crate::core::template::{LANGUAGE_EXTENSIONS, MOST_PROBLEMS, intrinsics};
 use crate::core::types::Attribute;
 use crate::core::words::{Path, Problem};
 
-/// Why a function has no value: a problem that is still to be reported, or one that was already.
+/// Why a function has no value: a problem to report, or one that was reported already.
 pub enum Failure {
     Problem(Box<Problem>),
     Reported,
@@ -36,13 +36,13 @@ impl Failure {
     }
 }
 
-/// What a function gives; `None` is `AWS::NoValue`.
+/// The value of a function; `None` is `AWS::NoValue`.
 type Outcome = Result<Option<Value>, Failure>;
 
-/// A function of its argument and the argument's path.
+/// Evaluates a function from its argument and the argument's path.
 type Function = fn(&mut Resolver<'_>, &Value, &Path) -> Outcome;
 
-/// All intrinsic functions that give values.
+/// All intrinsic functions that return values.
 const FUNCTIONS: &[(&str, Function)] = &[
     ("Fn::Base64", base64),
     ("Fn::Cidr", cidr),
@@ -59,8 +59,8 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("Ref", ref_),
 ];
 
-/// Functions of the language that ask CloudFormation for something, and why nobody answers here; what to do.
-const ELSEWHERE: &[(&str, &str, &str)] = &[
+/// Functions that need CloudFormation itself; why they are not supported, and what to do.
+const UNSUPPORTED: &[(&str, &str, &str)] = &[
     (
         "Fn::ImportValue",
         "Fn::ImportValue takes what another stack of CloudFormation's exports, and wschat's stacks are none",
@@ -78,14 +78,13 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 
 const LIST_THEM: &str = "write out the values that are allowed";
 
-/// How deep values may stand in each other, conditions on conditions and names on names taken together: all of them are
-/// followed by recursion.
-const DEEPEST: usize = 400;
+/// The maximum depth of nested values, conditions and names taken together: all of them are evaluated recursively.
+const MAX_DEPTH: usize = 400;
 
-/// The most that the functions of a template may give, all taken together, in bytes: each may double what another gave.
-const MOST_PRODUCED: usize = 32 << 20;
+/// The most bytes that all functions of a template together may return: each may double another one's value.
+const MAX_PRODUCED: usize = 32 << 20;
 
-/// Functions that a template has only with the transform `AWS::LanguageExtensions`.
+/// Functions that require the transform `AWS::LanguageExtensions`.
 const EXTENSIONS: &[&str] = &["Fn::Length", "Fn::ToJsonString"];
 
 /// The names that start with `AWS::`.
@@ -100,8 +99,8 @@ const PSEUDO: &[&str] = &[
 ];
 
 impl Resolver<'_> {
-    /// `value` with all intrinsic functions in it evaluated; `None` is `AWS::NoValue`. What fails is reported and leaves
-    /// an empty string behind.
+    /// `value` with all intrinsic functions evaluated; `None` is `AWS::NoValue`. A failure is reported and leaves an
+    /// empty string.
     pub(super) fn evaluate(&mut self, value: &Value, path: &Path) -> Option<Value> {
         let evaluated = self.deeper(path, |resolver| match intrinsics::call(value) {
             Some((name, argument)) => resolver.call(name, argument, path),
@@ -117,7 +116,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What `next` gives, one step deeper, if that is not too deep.
+    /// Runs `next` one level deeper, unless that is too deep.
     pub(super) fn deeper<T>(
         &mut self,
         path: &Path,
@@ -126,8 +125,8 @@ impl Resolver<'_> {
         if self.problems.len() > MOST_PROBLEMS {
             return Err(Failure::Reported);
         }
-        if self.depth == DEEPEST {
-            let what = format!("values are built on each other here, more than {DEEPEST} deep");
+        if self.depth == MAX_DEPTH {
+            let what = format!("values are built on each other here, more than {MAX_DEPTH} deep");
             return Err(Problem::new(path.clone(), what).into());
         }
         self.depth += 1;
@@ -136,7 +135,7 @@ impl Resolver<'_> {
         outcome
     }
 
-    /// A value that is no function, with all functions below it evaluated.
+    /// A value that is not a function call, with all calls below it evaluated.
     fn ordinary(&mut self, value: &Value, path: &Path) -> Option<Value> {
         match value {
             Value::Array(items) => {
@@ -147,7 +146,7 @@ impl Resolver<'_> {
                 let mut map = serde_json::Map::new();
                 for (key, value) in entries {
                     let path = path.key(key);
-                    // A misspelt sibling would make a call look like an ordinary map.
+                    // With a sibling key, a call would look like an ordinary map.
                     if key.starts_with("Fn::") {
                         let what = format!("{key} must stand alone in its map");
                         self.problems.push(Problem::of_key(path.clone(), what));
@@ -173,7 +172,7 @@ impl Resolver<'_> {
             return Err(needs_extensions(below, name).into());
         }
         if let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) {
-            // What takes a secret gives one, whatever it does to it.
+            // A value computed from a secret is a secret.
             let written = self.writes_secret(argument);
             let around = std::mem::replace(&mut self.from_secret, written);
             let value = function(self, argument, &below);
@@ -185,11 +184,11 @@ impl Resolver<'_> {
             self.from_secret |= around;
             let value = value?;
             self.produced += value.as_ref().map_or(0, size);
-            return if self.produced > MOST_PRODUCED { Err(too_much(&below)) } else { Ok(value) };
+            return if self.produced > MAX_PRODUCED { Err(too_much(&below)) } else { Ok(value) };
         }
         let problem = if LOGIC.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in conditions only"))
-        } else if let Some((_, what, help)) = ELSEWHERE.iter().find(|(elsewhere, ..)| *elsewhere == name) {
+        } else if let Some((_, what, help)) = UNSUPPORTED.iter().find(|(elsewhere, ..)| *elsewhere == name) {
             Problem::of_key(below, *what).help(*help)
         } else if intrinsics::OF_RULES.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in rules only"))
@@ -202,12 +201,12 @@ impl Resolver<'_> {
         Err(problem.into())
     }
 
-    /// Whether an argument holds a secret as it is written: SAM's transform puts parameters in itself.
+    /// Whether an argument contains a secret as written: SAM's transform substitutes parameters itself.
     fn writes_secret(&self, argument: &Value) -> bool {
         !self.secrets.is_empty() && self.secrets.stand_in(&argument.to_string())
     }
 
-    /// An argument, evaluated.
+    /// An evaluated argument.
     fn argument(&mut self, value: &Value, path: &Path) -> Outcome {
         let failed = self.failed.len();
         let value = self.evaluate(value, path);
@@ -221,13 +220,13 @@ impl Resolver<'_> {
         text.ok_or_else(|| Problem::new(path.clone(), "this must be a string").into())
     }
 
-    /// An argument that must be text which is known now.
+    /// An argument that must be text and already known.
     pub(super) fn known_text(&mut self, value: &Value, path: &Path) -> Result<String, Failure> {
         let text = self.text(value, path)?;
         self.known(&Value::from(text), path).map(|text| text.as_str().unwrap_or_default().to_owned())
     }
 
-    /// An argument that must be a list of texts which are known now.
+    /// An argument that must be a list of texts, already known.
     pub(super) fn known_texts(&mut self, value: &Value, path: &Path) -> Result<Vec<String>, Failure> {
         let list = Value::from(self.list(value, path)?);
         let list = self.known(&list, path)?;
@@ -235,16 +234,16 @@ impl Resolver<'_> {
         texts.ok_or_else(|| Problem::new(path.clone(), "this must be a list of strings").into())
     }
 
-    /// An argument that must be a whole number which is known now.
+    /// An argument that must be a whole number, already known.
     fn known_number(&mut self, value: &Value, path: &Path) -> Result<u32, Failure> {
         let text = self.known_text(value, path)?;
         text.parse().map_err(|_| Problem::new(path.clone(), format!("\"{text}\" is not a whole number")).into())
     }
 
-    /// `value` with the attributes that are known before anything exists; no others may be in it.
+    /// `value` with the attributes that are known before any resource exists; it must not contain others.
     fn known(&mut self, value: &Value, path: &Path) -> Result<Value, Failure> {
         let value = self.settle(value);
-        // A name may be one.
+        // A name may be a secret.
         self.from_secret |= self.writes_secret(&value);
         match Token::find_all(&value).first() {
             None => Ok(value),
@@ -264,11 +263,11 @@ impl Resolver<'_> {
         }
     }
 
-    /// What `Ref` (no attribute) or `Fn::GetAtt` of a resource gives: a token, for now.
+    /// The value of `Ref` (no attribute) or `Fn::GetAtt` of a resource: a token, for now.
     fn attribute(&mut self, logical_id: &str, attribute: Option<&str>, path: &Path) -> Outcome {
         let minted = self.is_minted(logical_id, attribute, path)?;
         if self.absent.contains_key(logical_id) && !self.pretending {
-            // CloudFormation's words.
+            // CloudFormation's message.
             let what = format!("Unresolved resource dependencies [{logical_id}]: its condition is false");
             return Err(Problem::new(path.clone(), what).into());
         }
@@ -277,20 +276,20 @@ impl Resolver<'_> {
         Ok(Some(Token::text(logical_id, attribute.unwrap_or("Ref")).into()))
     }
 
-    /// Whether AWS mints an attribute of a resource; there must be both.
+    /// Whether AWS mints an attribute of a resource; both must exist.
     pub(super) fn is_minted(&self, logical_id: &str, attribute: Option<&str>, path: &Path) -> Result<bool, Failure> {
         if self.template.is_broken(logical_id) {
             return Err(Failure::Reported);
         }
         let Some(kind) = self.kinds.get(logical_id).or_else(|| self.absent.get(logical_id)) else {
             if self.template.resources.contains_key(logical_id) {
-                // Of no type that there is, which is reported.
+                // Its type is not supported, which is reported.
                 return Err(Failure::Reported);
             }
             let problem = Problem::new(path.clone(), format!("there is no resource \"{logical_id}\""));
             return Err(problem.suggest(logical_id, self.template.resources.keys().map(String::as_str)).into());
         };
-        // Whether there is such an attribute does not depend on the name.
+        // Whether the attribute exists does not depend on the name.
         match kind.attribute(self.scope, kind.naming().map(|_| logical_id), attribute) {
             Attribute::Known(_) => Ok(false),
             Attribute::Minted | Attribute::Ref | Attribute::EndsInRef(_) => Ok(true),
@@ -310,7 +309,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What `Ref` of a name gives.
+    /// The value of `Ref`.
     fn reference(&mut self, name: &str, path: &Path) -> Outcome {
         if let Some(value) = self.parameters.values.get(name) {
             self.from_secret |= Parameters::is_secret(self.template, name);
@@ -331,12 +330,12 @@ impl Resolver<'_> {
         Err(self.no_name(name, path).into())
     }
 
-    /// Whether `name` is a parameter's, one of AWS's own among them; one that has no value counts.
+    /// Whether `name` is a parameter or pseudo parameter, with or without a value.
     pub(super) fn is_parameter(&self, name: &str) -> bool {
         self.template.parameters.contains_key(name) || self.template.is_broken(name) || PSEUDO.contains(&name)
     }
 
-    /// What is wrong where `name` is referred to and nothing has it.
+    /// The problem that `name` does not exist.
     pub(super) fn no_name(&self, name: &str, path: &Path) -> Problem {
         let parameters = self.template.parameters.keys().map(String::as_str);
         let known = parameters.chain(self.template.resources.keys().map(String::as_str)).chain(PSEUDO.iter().copied());
@@ -358,8 +357,8 @@ fn pseudo(scope: &Scope, name: &str) -> Option<String> {
     })
 }
 
-/// An id in the form that CloudFormation gives stacks, and always the same for the same stack. Templates cut suffixes
-/// from it to make names unique.
+/// An id in the form of CloudFormation's stack ids, always the same for the same stack. Templates cut suffixes from it
+/// to make names unique.
 fn stack_id(scope: &Scope) -> String {
     let digest = hex::encode(Sha256::digest(format!("{} {} {}", scope.account, scope.region, scope.stack)));
     let uuid = [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-");
@@ -375,7 +374,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// About how many bytes a value has.
+/// The approximate size of a value in bytes.
 fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
@@ -386,17 +385,17 @@ fn size(value: &Value) -> usize {
 }
 
 fn too_much(path: &Path) -> Failure {
-    let what = format!("the functions of the template give more than {} MB", MOST_PRODUCED >> 20);
+    let what = format!("the functions of the template give more than {} MB", MAX_PRODUCED >> 20);
     Problem::new(path.clone(), what).into()
 }
 
-/// What is wrong where a part of the language is used without the transform that brings it.
+/// The problem that a part of the language is used without its transform.
 fn needs_extensions(path: Path, part: &str) -> Problem {
     Problem::of_key(path, format!("{part} needs the transform {LANGUAGE_EXTENSIONS}"))
         .help(format!("add \"Transform: {LANGUAGE_EXTENSIONS}\", before SAM's if there is one"))
 }
 
-/// The argument's parts, if it is a list of `N` of them.
+/// The elements of the argument, if it is a list of `N`.
 fn parts<'v, const N: usize>(argument: &'v Value, path: &Path, takes: &str) -> Result<&'v [Value; N], Failure> {
     let parts = argument.as_array().and_then(|parts| parts.as_slice().try_into().ok());
     parts.ok_or_else(|| Problem::new(path.clone(), format!("this takes a list: {takes}")).into())
@@ -417,7 +416,7 @@ fn get_att(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcom
             None => return Err(wrong()),
         },
         Value::Array(parts) => match parts.as_slice() {
-            // The attribute may be given by a parameter.
+            // The attribute may come from a parameter.
             [Value::String(logical_id), attribute] => {
                 (logical_id.clone(), resolver.known_text(attribute, &path.index(1))?)
             }
@@ -449,7 +448,7 @@ fn sub(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
             (None, None) => resolver.reference(name, &call.path)?,
         };
         match value.as_ref().and_then(scalar) {
-            Some(text) if out.len() + text.len() > MOST_PRODUCED => return Err(too_much(&call.path)),
+            Some(text) if out.len() + text.len() > MAX_PRODUCED => return Err(too_much(&call.path)),
             Some(text) => out.push_str(&text),
             None => return Err(Problem::new(call.path, format!("${{{name}}} is not a string")).into()),
         }
@@ -463,7 +462,7 @@ fn join(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let values = resolver.list(values, &path.index(1))?;
     let texts: Option<Vec<String>> = values.iter().map(scalar).collect();
     match texts {
-        Some(texts) if texts.len().saturating_mul(delimiter.len()) > MOST_PRODUCED => Err(too_much(path)),
+        Some(texts) if texts.len().saturating_mul(delimiter.len()) > MAX_PRODUCED => Err(too_much(path)),
         Some(texts) => Ok(Some(texts.join(&delimiter).into())),
         None => Err(Problem::new(path.index(1), "Fn::Join joins strings only").into()),
     }
@@ -539,7 +538,7 @@ fn find_in_map(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Ou
     Ok(Some(place.clone()))
 }
 
-/// Zones of the region, or of the one that is named.
+/// The availability zones of the stack's region, or of the given one.
 fn get_azs(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let region = match resolver.known_text(argument, path)? {
         own if own.is_empty() => resolver.scope.region.clone(),

@@ -1,9 +1,9 @@
 //! The stack that a template describes: desired resources with resolved properties, and the edges between them.
 //!
-//! Most attributes are known before anything exists, because names are ours to give. The few that AWS mints (an API's
-//! id, an integration's id, a deployment's id) stand in resolved properties as *tokens*: text inside a string that
-//! names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and the stage that has the value
-//! (the plan from live resources, the executor from fresh ones) puts it in with `Token::substitute`.
+//! Most attributes are known before any resource exists, because wschat sets the names. The few that AWS mints (an
+//! API's id, an integration's id, a deployment's id) appear in resolved properties as *tokens*: text inside a string
+//! that names the resource and the attribute. `Ref`, `Sub` and `Join` then need no special case, and the stage that
+//! knows the value (the plan from live resources, the executor from new ones) replaces it with `Token::substitute`.
 
 mod aws_types;
 mod build;
@@ -30,14 +30,14 @@ pub use parameters::secrets;
 pub use resolve::{Survey, resolve, survey};
 pub use secrets::{MASK, Secrets};
 
-/// A template, resolved.
+/// A resolved template.
 #[derive(Debug, Clone)]
 pub struct Stack {
     pub scope: Scope,
     /// By logical id.
     pub resources: BTreeMap<String, Resource>,
     pub outputs: BTreeMap<String, Output>,
-    /// Values of `NoEcho` parameters and what was computed from them: they are never shown.
+    /// Values of `NoEcho` parameters and values computed from them: never shown.
     pub secrets: Secrets,
 }
 
@@ -46,49 +46,49 @@ pub struct Stack {
 pub struct Resource {
     pub logical_id: String,
     pub kind: &'static dyn Kind,
-    /// The physical id, where it is ours to give: given by the template or made from stack and logical id.
+    /// The physical id, if it is not minted by AWS: given by the template or generated from stack and logical id.
     pub name: Option<String>,
-    /// Canonical properties (AWS's defaults filled in), tokens inside.
+    /// Canonical properties (with AWS's defaults), with tokens inside.
     pub properties: Value,
     /// Other resources that must be done first, by logical id.
     pub hard: BTreeSet<String>,
-    /// Of `hard`, those that are there only because AWS mints what is referred to: once such a resource exists, the
-    /// value is known, and its next change need not be waited for.
+    /// Those of `hard` that are needed only for an attribute that AWS mints: once such a resource exists, the value is
+    /// known, and its next change need not be waited for.
     pub minted: BTreeSet<String>,
-    /// Resources whose name this one speaks of; waited for only when AWS refuses to go on without them.
+    /// Resources whose name is in the properties; waited for only if AWS refuses a step without them.
     pub soft: BTreeSet<String>,
-    /// What becomes of the resource when the template has it no more.
+    /// What happens to the resource when it is no longer in the template.
     pub deletion_policy: DeletionPolicy,
-    /// What becomes of the old resource when another takes its place.
+    /// What happens to the old resource when it is replaced.
     pub update_replace_policy: DeletionPolicy,
-    /// Where the template describes it.
+    /// The resource's path in the template.
     pub path: Path,
-    /// Where a function's code comes from. Then `Code` in `properties` is `LOCAL_CODE`: where code comes from makes no
+    /// The source of a function's code. `Code` in `properties` is then `LOCAL_CODE`, because the source makes no
     /// difference to what is deployed.
     pub code: Option<Code>,
-    /// Which of a crate's binaries that code is, if the template says so: SAM's `Metadata.BuildProperties.Binary`.
+    /// The crate's binary to deploy, if the template names it: SAM's `Metadata.BuildProperties.Binary`.
     pub binary: Option<String>,
-    /// What the template's metadata says of how that code is built.
+    /// How to build the code, from the template's metadata.
     pub build: Build,
 }
 
-/// Where a function's code comes from.
+/// The source of a function's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     /// A folder, crate or zip file, relative to the template.
     Local(String),
-    /// The template holds it: the text of one file.
+    /// Inline in the template: the text of one file.
     Inline(String),
 }
 
-/// The one key of `Code` of a function whose code is local; its value is `true`.
+/// The only key of `Code` of a function with local code; its value is `true`.
 pub const LOCAL_CODE: &str = "Local";
 
 /// One output of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     pub description: Option<String>,
-    /// Tokens inside.
+    /// The value, with tokens inside.
     pub value: String,
     /// Whether it was computed from a `NoEcho` parameter.
     pub secret: bool,

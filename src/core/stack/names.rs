@@ -1,5 +1,5 @@
-//! The names in what is not evaluated now: the branch of `Fn::If` that is not taken, resources and outputs whose condition
-//! is false. CloudFormation checks them all the same, and so the template is sound for other parameters, too.
+//! Checks names in parts that are not evaluated: branches of `Fn::If` that are not taken, resources and outputs whose
+//! condition is false. CloudFormation checks them too, so the template is valid for other parameters as well.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::core::template::intrinsics;
 use crate::core::words::Path;
 
 impl Resolver<'_> {
-    /// Reports every name in `value` that nothing has.
+    /// Reports every name in `value` that does not exist.
     pub(super) fn check_names(&mut self, value: &Value, path: &Path) {
         let checked = match intrinsics::call(value) {
             Some((function, argument)) => self.check_call(function, argument, &path.key(function)),

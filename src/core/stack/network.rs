@@ -1,14 +1,14 @@
-//! What `Fn::Cidr` and `Fn::GetAZs` give.
+//! The values of `Fn::Cidr` and `Fn::GetAZs`.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The most blocks that `Fn::Cidr` gives (CloudFormation's reference of the function).
-const MOST_BLOCKS: u32 = 256;
+/// The most blocks that `Fn::Cidr` returns (CloudFormation's reference of the function).
+const MAX_BLOCKS: u32 = 256;
 
 /// The first `count` blocks of `bits` host bits in `block` (`10.0.0.0/16`), in order.
 ///
 /// # Errors
-/// Why there are none: a sentence.
+/// Why this is not possible: a sentence.
 pub(super) fn cut(block: &str, count: u32, bits: u32) -> Result<Vec<String>, String> {
     let no_block = || format!("\"{block}\" is no block of addresses such as 10.0.0.0/16");
     let (address, prefix) = block.split_once('/').ok_or_else(no_block)?;
@@ -21,8 +21,8 @@ pub(super) fn cut(block: &str, count: u32, bits: u32) -> Result<Vec<String>, Str
     if prefix > width {
         return Err(no_block());
     }
-    if !(1..=MOST_BLOCKS).contains(&count) {
-        return Err(format!("Fn::Cidr gives 1 to {MOST_BLOCKS} blocks, not {count}"));
+    if !(1..=MAX_BLOCKS).contains(&count) {
+        return Err(format!("Fn::Cidr gives 1 to {MAX_BLOCKS} blocks, not {count}"));
     }
     let host = width - prefix;
     let fits = (1..=host).contains(&bits) && (host - bits >= 32 || u64::from(count) <= 1 << (host - bits));
@@ -39,8 +39,8 @@ pub(super) fn cut(block: &str, count: u32, bits: u32) -> Result<Vec<String>, Str
     Ok(blocks.collect())
 }
 
-/// Regions by the letters of their zones, as AWS's page of regions and zones has them. A new account does not see the ones
-/// that are closed to it (us-west-1 has two of three for everybody); nobody is asked here which they are.
+/// The letters of each region's availability zones, from AWS's page of regions and zones. New accounts do not see some
+/// of them (us-west-1 has two of three for every account), which only AWS could tell.
 const ZONES: &[(&str, &str)] = &[
     ("af-south-1", "abc"),
     ("ap-east-1", "abc"),
@@ -81,7 +81,7 @@ const ZONES: &[(&str, &str)] = &[
     ("us-west-2", "abcd"),
 ];
 
-/// The zones of `region`, if it is known.
+/// The availability zones of `region`, if it is known.
 pub(super) fn zones(region: &str) -> Option<Vec<String>> {
     let (_, letters) = ZONES.iter().find(|(known, _)| *known == region)?;
     Some(letters.chars().map(|letter| format!("{region}{letter}")).collect())
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_are_not_there_are_not_cut() {
+    fn impossible_blocks_are_refused() {
         for (block, count, bits) in [
             ("10.0.0.0", 1, 8),
             ("10.0.0/16", 1, 8),

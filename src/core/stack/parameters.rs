@@ -1,4 +1,4 @@
-//! The values of a template's parameters: given or default, checked against what the template allows.
+//! The values of a template's parameters: given or default, checked against the template's constraints.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::core::words::{Path, Problem};
 #[derive(Debug, Default)]
 pub struct Parameters {
     pub values: BTreeMap<String, Value>,
-    /// The values that must not be shown.
+    /// The secrets among the values.
     pub secrets: Secrets,
 }
 
 impl Parameters {
-    /// Whether the value of the parameter `name` must not be shown.
+    /// Whether the parameter `name` is a secret.
     pub fn is_secret(template: &Template, name: &str) -> bool {
         template.parameters.get(name).is_some_and(hides)
     }
@@ -28,7 +28,7 @@ fn hides(parameter: &Parameter) -> bool {
     parameter.no_echo && !parameter.made_up
 }
 
-/// The values of `NoEcho` parameters, given and default, usable or not.
+/// The values of `NoEcho` parameters, given and default, valid or not.
 pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets {
     let mut secrets = Secrets::default();
     for (name, parameter) in template.parameters.iter().filter(|(_, parameter)| hides(parameter)) {
@@ -46,7 +46,7 @@ pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets
     secrets
 }
 
-/// The values of `template`'s parameters where the user gave `given`; what is wrong with them goes to `problems`.
+/// The values of `template`'s parameters where the user gave `given`; adds problems to `problems`.
 pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Parameters {
     let mut parameters = Parameters { secrets: secrets(template, given), ..Parameters::default() };
     for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.is_broken(name)) {
@@ -80,7 +80,7 @@ impl Checked<'_> {
             (None, Some(Value::String(text))) => text.clone(),
             (None, Some(scalar @ (Value::Number(_) | Value::Bool(_)))) => scalar.to_string(),
             (None, Some(_)) => {
-                // CloudFormation's words.
+                // CloudFormation's message.
                 let what = "Every Default member must be a string.";
                 return Err(Box::new(Problem::new(self.path.key("Default"), what)));
             }
@@ -106,7 +106,8 @@ impl Checked<'_> {
             "String" | "Number" => Ok(false),
             "CommaDelimitedList" => Ok(true),
             list if list.starts_with("List<") && list.ends_with('>') => Ok(true),
-            // The version of the CDK's bootstrap stack, which its templates ask for by a rule: wschat needs no such stack.
+            // The version of the CDK's bootstrap stack, which a rule of its templates requires: wschat needs no such
+            // stack.
             _ if self.is_bootstrap_version() => Ok(false),
             stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
                 let what = format!("a parameter of type {stored} is looked up inside CloudFormation, and not here");
@@ -114,7 +115,7 @@ impl Checked<'_> {
                 let help = format!("make it a String, and give its value: --parameter {}=VALUE", self.name);
                 Err(Box::new(problem.help(help)))
             }
-            // Ids of existing things (`AWS::EC2::VPC::Id`): AWS will say whether they exist.
+            // Ids of existing resources (`AWS::EC2::VPC::Id`): AWS will check that they exist.
             id if id.starts_with("AWS::") => Ok(false),
             unknown => {
                 let problem = Problem::new(self.path.key("Type"), format!("unknown parameter type \"{unknown}\""));

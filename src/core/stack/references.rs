@@ -1,4 +1,4 @@
-//! References that AWS follows by an id: what they lead to must be of the right type, and a part of the same API.
+//! References that AWS resolves by id: the target must have the right type, and belong to the same API.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub(super) fn check(resources: &BTreeMap<String, Resource>, problems: &mut Vec<P
     for resource in resources.values() {
         for reference in resource.kind.references() {
             let path = resource.path.key("Properties").key(reference.property);
-            // What is wrong in itself is reported, and leads nowhere.
+            // A reference with a problem has no target.
             if problems.iter().any(|problem| path.is_above(&problem.path) || problem.path.is_above(&path)) {
                 continue;
             }
@@ -53,7 +53,7 @@ fn follow(
         let meant = named.or_else(|| {
             let mut same_api =
                 resources.values().filter(|one| one.kind.type_name() == to && one.properties.get("ApiId") == api);
-            // With several nobody knows which is meant.
+            // With several candidates the intended one is unknown.
             same_api.next().filter(|_| same_api.next().is_none()).map(|one| one.logical_id.clone())
         });
         let kind = to.rsplit("::").next().unwrap_or(to).to_uppercase();

@@ -1,9 +1,9 @@
-//! From what a template declares to the stack that is wanted.
+//! From a template's declarations to the desired stack.
 //!
-//! The properties of a resource are evaluated once, and every attribute of another resource in them is a token, whether
-//! its value could be known or not. That alone says what is wrong and who refers to whom, and needs no order. Then the
-//! resources get their names, each when it is asked for: a name hangs on the create-only properties, which may speak of
-//! other names. With all names known, the tokens that can be replaced are.
+//! A resource's properties are evaluated once, and every attribute of another resource in them becomes a token, whether
+//! its value could be known or not. That already finds the problems and the references, and needs no order. Then the
+//! resources get their names, each on demand: a name depends on the create-only properties, which may contain other
+//! names. With all names known, tokens with known values are replaced.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -22,20 +22,20 @@ use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, Step};
 
-/// A template, resolved as far as it goes.
+/// A template, resolved as far as possible.
 #[derive(Debug)]
 pub struct Survey {
-    /// What could be resolved. In what a problem is with, properties may be missing, empty or not canonical.
+    /// The resources that could be resolved. Those with problems may have missing, empty or non-canonical properties.
     pub stack: Stack,
-    /// What is wrong, as it was found: paths are those of the expanded template.
+    /// The problems in the order in which they were found; paths are those of the expanded template.
     pub problems: Vec<Problem>,
 }
 
 /// Resolves a template whose SAM resources are expanded already, with the parameter values that the user `given`, for
-/// `scope`; `kinds` are the resource types there are.
+/// `scope`; `kinds` are the supported resource types.
 ///
 /// # Errors
-/// Everything that is wrong with the template and the parameters, in the order of the text.
+/// All problems of the template and the parameters, in the order of the text.
 pub fn resolve(
     template: &Template,
     given: &BTreeMap<String, String>,
@@ -46,7 +46,7 @@ pub fn resolve(
     if problems.is_empty() { Ok(stack) } else { Err(template.report(problems)) }
 }
 
-/// Does what `resolve` does, and goes on where something is wrong.
+/// The same as `resolve`, but continues after problems.
 pub fn survey(
     template: &Template,
     given: &BTreeMap<String, String>,
@@ -76,7 +76,7 @@ pub fn survey(
     };
     resolver.rules();
     resolver.declare(kinds);
-    resolver.look_at_absent();
+    resolver.check_absent();
     let logical_ids: Vec<&str> = resolver.kinds.keys().copied().collect();
     let mut resources = BTreeMap::new();
     let mut edges = Vec::new();
@@ -94,12 +94,12 @@ pub fn survey(
     Survey { stack: Stack { scope: scope.clone(), resources, outputs, secrets }, problems }
 }
 
-/// A reference to a resource, found while something was evaluated.
+/// A reference to a resource, found during evaluation.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     pub target: String,
     pub path: Path,
-    /// Whether AWS mints what is referred to.
+    /// Whether AWS mints the attribute.
     pub minted: bool,
 }
 
@@ -109,13 +109,13 @@ struct Evaluated {
     properties: Map<String, Value>,
     code: Option<Code>,
     references: Vec<Reference>,
-    /// Of those properties that AWS cannot change, as `Kind::canonical` has them.
+    /// The create-only ones among them, as `Kind::canonical` returns them.
     create_only: Map<String, Value>,
-    /// Where its kind finds something wrong.
+    /// Paths at which its kind finds problems.
     faulty: HashSet<Path>,
 }
 
-/// What is asked for once and may ask for itself.
+/// A value that is computed once, on demand, and may depend on itself.
 #[derive(Debug, Clone)]
 enum Progress<T> {
     Begun,
@@ -126,32 +126,31 @@ pub(super) struct Resolver<'a> {
     pub template: &'a Template,
     pub scope: &'a Scope,
     pub parameters: &'a Parameters,
-    /// By logical id: the resources that the stack has, that is without those whose condition is false.
+    /// The resources of the stack, by logical id: those whose condition is not false.
     pub kinds: BTreeMap<&'a str, &'static dyn Kind>,
     /// The resources whose condition is false.
     pub absent: BTreeMap<&'a str, &'static dyn Kind>,
-    /// Whether what is absent is spoken of as if it were there.
+    /// Whether references to absent resources are allowed.
     pub pretending: bool,
-    /// How many values, conditions and names wait for what is evaluated now.
+    /// The depth of nested values, conditions and names that are being evaluated.
     pub depth: usize,
-    /// How many bytes functions have given.
+    /// How many bytes functions have returned.
     pub produced: usize,
-    /// What must not be shown, as far as it is known by now.
+    /// The secrets known so far.
     pub secrets: Secrets,
-    /// Whether what is evaluated now takes a value that must not be shown.
+    /// Whether the value that is being evaluated contains a secret.
     pub from_secret: bool,
     pub conditions: BTreeMap<String, Truth>,
     evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
     names: BTreeMap<String, Progress<Option<String>>>,
-    /// Found since somebody last took them.
+    /// The references found since they were last taken.
     pub references: Vec<Reference>,
-    /// Paths of values that could not be evaluated: what is there now is no basis for further complaints.
+    /// Paths of values that could not be evaluated: their placeholders cause no further problems.
     pub failed: Vec<Path>,
     pub problems: Vec<Problem>,
 }
 
-/// Where a resource is declared.
-/// That `type_name` is none of `kinds`. Only what is no type of AWS's at all can be a slip of the finger.
+/// The path of a resource.
 fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     let path = Path::default().key("Type");
     if aws_types::contains(type_name) {
@@ -166,7 +165,7 @@ fn path_of(logical_id: &str) -> Path {
 }
 
 impl<'a> Resolver<'a> {
-    /// Finds which resources there are, and of which kind.
+    /// Finds out which resources the stack has, and their kinds.
     fn declare(&mut self, kinds: &[&'static dyn Kind]) {
         let template = self.template;
         for name in template.conditions.keys() {
@@ -177,7 +176,7 @@ impl<'a> Resolver<'a> {
             let path = path_of(logical_id);
             let type_name = resource.type_name.as_str();
             let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
-                // It tells AWS which tool wrote the template, and makes nothing.
+                // It tells AWS which tool wrote the template, and creates nothing.
                 if type_name != "AWS::CDK::Metadata" {
                     self.problems.push(unsupported(type_name, kinds).below(&path));
                 }
@@ -188,9 +187,9 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Finds what is wrong with the resources whose condition is false, as far as that hangs on no value: they may be there
-    /// with other parameters.
-    fn look_at_absent(&mut self) {
+    /// Reports problems of the resources whose condition is false, as far as they depend on no value: other parameters
+    /// may enable these resources.
+    fn check_absent(&mut self) {
         self.pretending = true;
         for (logical_id, kind) in self.absent.clone() {
             let path = path_of(logical_id).key("Properties");
@@ -201,10 +200,10 @@ impl<'a> Resolver<'a> {
             let reported = self.problems.len();
             let mut properties = self.evaluate_all(&declared.properties, &path);
             self.problems.truncate(reported);
-            self.take_code(kind, &mut properties, &path);
+            self.extract_code(kind, &mut properties, &path);
             let (_, problems) = self.canonical(kind, &properties, &path);
             self.problems.extend(problems);
-            self.hold_against_limits(kind, &properties, &path);
+            self.check_limits(kind, &properties, &path);
         }
         self.references.clear();
         self.pretending = false;
@@ -222,7 +221,7 @@ impl<'a> Resolver<'a> {
         evaluated
     }
 
-    /// `{{resolve:...}}` is looked up by CloudFormation on its way to the service; no service knows it.
+    /// CloudFormation resolves `{{resolve:...}}` before it calls a service; no service knows it.
     fn refuse_dynamic(&mut self, value: &Value, path: &Path) {
         match value {
             Value::String(text) if text.contains("{{resolve:") => {
@@ -245,7 +244,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Whether a condition holds; what has none, or a wrong one, is there.
+    /// Whether a condition holds; a missing or invalid one counts as true.
     fn holds(&mut self, condition: Option<&str>, path: &Path) -> bool {
         let Some(name) = condition else { return true };
         match self.condition(name, path) {
@@ -257,7 +256,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The properties of a resource; `None` if they are just being evaluated.
+    /// The evaluated properties of a resource; `None` while they are being evaluated.
     fn properties(&mut self, logical_id: &str) -> Option<Rc<Evaluated>> {
         match self.evaluated.get(logical_id) {
             Some(Progress::Done(evaluated)) => return Some(Rc::clone(evaluated)),
@@ -267,11 +266,11 @@ impl<'a> Resolver<'a> {
         self.evaluated.insert(logical_id.to_owned(), Progress::Begun);
         let kind = self.kinds[logical_id];
         let path = path_of(logical_id).key("Properties");
-        // This may happen in the middle of another resource, whose references wait meanwhile.
+        // This may interrupt the evaluation of another resource, whose references are kept aside.
         let waiting = std::mem::take(&mut self.references);
         let from_secret = self.from_secret;
         let mut properties = self.evaluate_all(&self.template.resources[logical_id].properties, &path);
-        let code = self.take_code(kind, &mut properties, &path);
+        let code = self.extract_code(kind, &mut properties, &path);
         let (canonical, problems) = self.canonical(kind, &properties, &path);
         let faulty = problems.iter().map(|problem| problem.path.clone()).collect();
         self.problems.extend(problems);
@@ -289,7 +288,7 @@ impl<'a> Resolver<'a> {
         Some(evaluated)
     }
 
-    /// The properties in their kind's canonical form, and what is wrong with them.
+    /// The properties in their kind's canonical form, and their problems.
     fn canonical(&self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> (Value, Vec<Problem>) {
         let properties = Value::Object(properties.clone());
         let internal = kind.internal().iter().flat_map(|property| given(&properties, property)).map(unknown);
@@ -301,7 +300,7 @@ impl<'a> Resolver<'a> {
         };
         let mut found = Vec::new();
         for mut problem in internal.into_iter().chain(problems) {
-            // The reader of properties does not know whose they are.
+            // The deserializer does not know the type.
             let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
             if own && (problem.what.starts_with("unknown property") || problem.what.starts_with("missing property")) {
                 problem.what = format!("{} of {}", problem.what, kind.type_name());
@@ -318,7 +317,7 @@ impl<'a> Resolver<'a> {
                 problem.help = Some(never.help.to_owned());
             }
             let problem = problem.below(path);
-            // What could not be evaluated is no basis for complaints, but a key is wrong whatever its value.
+            // A value that could not be evaluated causes no further problems, but a key is wrong whatever its value.
             let failed = |failed: &Path| match problem.at_key {
                 true => failed.is_above(&problem.path) && *failed != problem.path,
                 false => problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path),
@@ -330,9 +329,9 @@ impl<'a> Resolver<'a> {
         (properties, found)
     }
 
-    /// Reports what AWS would refuse of the values, but for what is reported at the same place already.
-    fn hold_against_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
-        // What is missing may be there by another name.
+    /// Reports values that AWS would refuse, unless a problem is reported there already.
+    fn check_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
+        // A missing property may be given under a misspelt name.
         let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
         for Refusal { mut problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
             if missing && misspelt {
@@ -356,21 +355,21 @@ impl<'a> Resolver<'a> {
             if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
                 continue;
             }
-            // A secret stays one where its form is wrong.
+            // A secret stays masked even if it is invalid.
             self.parameters.secrets.mask_problem(&mut problem);
             self.problems.push(problem);
         }
     }
 
     /// Takes local and inline code out of a function's properties.
-    fn take_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
+    fn extract_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
         if kind.type_name() != "AWS::Lambda::Function" {
             return None;
         }
         let all = path;
         let path = path.key("Code");
         match properties.get("Code")? {
-            // That there is none has been reported.
+            // The missing code has been reported.
             Value::Null => None,
             Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
                 let local = local.clone();
@@ -384,7 +383,7 @@ impl<'a> Resolver<'a> {
                     self.problems.push(Problem::new(path, "inline code must be a string"));
                     return None;
                 };
-                // What CloudFormation takes as well (template reference, `AWS::Lambda::Function Code`).
+                // CloudFormation has the same restriction (template reference, `AWS::Lambda::Function Code`).
                 if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
                     let problem =
                         Problem::new(path, format!("inline code is for nodejs and python, not for {runtime}"));
@@ -396,7 +395,7 @@ impl<'a> Resolver<'a> {
             }
             Value::Object(code) if code.contains_key("ImageUri") => {
                 self.problems.push(Problem::new(path, "functions from container images are not supported yet"));
-                // What else is special about them is said with that.
+                // Their other differences follow from this problem.
                 for name in ["Handler", "PackageType", "Runtime"] {
                     self.failed.push(all.key(name));
                     properties.insert(name.to_owned(), Value::from(""));
@@ -411,7 +410,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Code with all that it speaks of put in: it is zipped before anything exists.
+    /// Inline code with all references replaced: it is zipped before any resource exists.
     fn settle_code(&mut self, code: Code, path: &Path) -> Code {
         let Code::Inline(text) = code else { return code };
         let settled = self.settle(&Value::from(text));
@@ -425,13 +424,13 @@ impl<'a> Resolver<'a> {
         Code::Inline(settled.as_str().unwrap_or_default().to_owned())
     }
 
-    /// The physical name of a resource, if it has one that is ours to give.
+    /// The physical name of a resource, if wschat or the template sets it.
     fn name(&mut self, logical_id: &str) -> Option<String> {
         let kind = *self.kinds.get(logical_id)?;
         let naming = kind.naming()?;
         match self.names.get(logical_id) {
             Some(Progress::Done(name)) => return name.clone(),
-            // A name that is made from itself: a circle of references, which is reported as such.
+            // A name that depends on itself: a circle of references, which is reported as such.
             Some(Progress::Begun) => return None,
             None => {}
         }
@@ -450,21 +449,21 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The name of a resource, given or made; `None` while its properties are being evaluated.
+    /// The name of a resource, given or generated; `None` while its properties are being evaluated.
     fn make_name(&mut self, logical_id: &str, kind: &'static dyn Kind, naming: Naming) -> Option<Option<String>> {
         let evaluated = self.properties(logical_id)?;
         let given = evaluated.properties.get(naming.property).map(|given| self.settle(given));
         let name = match given {
             Some(given) => {
                 let path = path_of(logical_id).key("Properties").key(naming.property);
-                // Names that hang on each other in a circle, or too deep, are reported as that.
+                // Names that depend on each other in a circle, or too deeply, are reported as that.
                 let minted = |token: &Token| {
                     self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
                 };
                 if Token::find_all(&given).iter().any(minted) {
                     self.problems.push(Problem::new(path, "a name must be known before anything exists"));
                 }
-                // One that is too long is reported with all else that AWS would refuse.
+                // A name that is too long is reported with the other constraints.
                 given.as_str().map(|given| given.chars().take(naming.longest).collect())
             }
             None => {
@@ -482,7 +481,7 @@ impl<'a> Resolver<'a> {
             Some(property) => {
                 let above = evaluated.properties.get(property).map(|above| self.settle(above));
                 let above = above.as_ref().and_then(Value::as_str).map(|above| function::name_and_qualifier(above).0);
-                // A function whose name is not known by now is none of this template's, which is reported.
+                // A function without a known name is not in this template, which is reported.
                 let above = above.filter(|above| Token::find(above).is_empty());
                 above.zip(name).map(|(above, name)| format!("{above}:{name}"))
             }
@@ -491,7 +490,7 @@ impl<'a> Resolver<'a> {
         Some(name)
     }
 
-    /// The physical name of a resource with the path before it, if it has one (`team/chat`).
+    /// The physical name of a resource with its path, if it has one (`team/chat`).
     fn path_and_name(&mut self, logical_id: &str) -> Option<String> {
         let name = self.name(logical_id)?;
         let path = self.kinds.get(logical_id).and_then(|kind| kind.naming()?.path);
@@ -503,7 +502,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// `value` with the tokens replaced whose values are known before anything exists.
+    /// `value` with all tokens replaced whose values are known before any resource exists.
     pub(super) fn settle(&mut self, value: &Value) -> Value {
         let mut known = BTreeMap::new();
         for token in Token::find_all(value) {
@@ -529,7 +528,7 @@ impl<'a> Resolver<'a> {
         Token::substitute(value, &|token| known.get(token).cloned())
     }
 
-    /// A resource as it is wanted, and its references.
+    /// A desired resource, and its references.
     fn resource(&mut self, logical_id: &'a str) -> (Resource, Vec<Edge>) {
         let kind = self.kinds[logical_id];
         let declared = &self.template.resources[logical_id];
@@ -545,10 +544,10 @@ impl<'a> Resolver<'a> {
             properties.insert(naming.property.to_owned(), name.as_str().into());
         }
         let (properties, problems) = self.canonical(kind, &properties, &path.key("Properties"));
-        // What was found without the names is found again, and with them it may read differently.
+        // Problems that were found before the names were known are found again, perhaps in other words.
         let told = |problem: &Problem| evaluated.faulty.contains(&problem.path);
         self.problems.extend(problems.into_iter().filter(|problem| !told(problem)));
-        self.hold_against_limits(kind, &given, &path.key("Properties"));
+        self.check_limits(kind, &given, &path.key("Properties"));
 
         let mut edges = Vec::new();
         let mut hard = BTreeSet::new();
@@ -618,7 +617,7 @@ impl<'a> Resolver<'a> {
         for (name, path) in names {
             match name {
                 Some(name) if self.kinds.contains_key(name) => targets.push((name.to_owned(), path)),
-                // Left out by its condition, or reported already.
+                // Absent because of its condition, or reported already.
                 Some(name) if self.template.resources.contains_key(name) || self.template.is_broken(name) => {}
                 Some(name) => {
                     let problem = Problem::new(path, format!("there is no resource \"{name}\""));
@@ -630,7 +629,7 @@ impl<'a> Resolver<'a> {
         targets
     }
 
-    /// What `DeletionPolicy` or `UpdateReplacePolicy` says.
+    /// The value of `DeletionPolicy` or `UpdateReplacePolicy`.
     fn policy(&mut self, written: Option<&str>, attribute: &str, path: &Path) -> DeletionPolicy {
         let Some(written) = written else { return DeletionPolicy::default() };
         // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatereplacepolicy.html>
@@ -696,7 +695,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Where properties have one that is written `A` or `A.B`, in every element where `A` is a list.
+/// The paths of a property that is written `A` or `A.B`, in every element if `A` is a list.
 fn given(properties: &Value, property: &str) -> Vec<Path> {
     let mut places = vec![(Path::default(), properties)];
     for name in property.split('.') {
@@ -709,7 +708,7 @@ fn given(properties: &Value, property: &str) -> Vec<Path> {
     places.into_iter().map(|(path, _)| path).collect()
 }
 
-/// The problem that the property at `path` is none of CloudFormation's.
+/// The problem that CloudFormation does not have the property at `path`.
 fn unknown(path: Path) -> Problem {
     let owner = Path(path.0.iter().rev().skip(1).rev().cloned().collect());
     let whose = if owner.0.is_empty() { String::new() } else { format!(" of {}", subject(&owner)) };

@@ -8,12 +8,12 @@ use super::{Resource, Scope, Token, identities, references};
 use crate::core::types::{self, Kind, Within};
 use crate::core::words::{Path, Problem, nearest};
 
-/// That one resource refers to another.
+/// A reference from one resource to another.
 #[derive(Debug)]
 pub(super) struct Edge {
     pub from: String,
     pub to: String,
-    /// Where.
+    /// Where the reference is.
     pub path: Path,
 }
 
@@ -29,7 +29,7 @@ const ROUTE: &str = "AWS::ApiGatewayV2::Route";
 const STAGE: &str = "AWS::ApiGatewayV2::Stage";
 const VERSION: &str = "AWS::Lambda::Version";
 
-/// Adds the edges that nobody needs to write and reports what no stack may have.
+/// Adds edges that templates need not write, and reports invalid combinations of resources.
 pub(super) fn apply(
     resources: &mut BTreeMap<String, Resource>,
     scope: &Scope,
@@ -40,7 +40,7 @@ pub(super) fn apply(
     parents(resources, scope, edges, problems);
     policies(resources, problems);
     versions(resources, problems);
-    // A route that has a mistake is not among the resources.
+    // A route with a problem is not among the resources.
     if problems.is_empty() {
         routes(resources, problems);
     }
@@ -49,7 +49,8 @@ pub(super) fn apply(
     cycles(edges, problems);
 }
 
-/// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or not.
+/// A deployment is a snapshot: it waits for all routes and integrations of its API, whether the template says so or
+/// not.
 fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     let api = |resource: &Resource| resource.properties.get("ApiId").cloned();
     let frozen: Vec<_> = resources
@@ -69,8 +70,8 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     }
 }
 
-/// Parts of something that is not in this template are nobody's to manage, but for permissions, which CloudFormation adds
-/// to any function. Those that call their parent by its name, and do not refer to it, wait for it all the same.
+/// wschat manages no parts of resources outside the template, except for permissions, which CloudFormation can add to
+/// any function. A part that has its parent's name without a reference waits for it all the same.
 fn parents(
     resources: &mut BTreeMap<String, Resource>,
     scope: &Scope,
@@ -94,7 +95,7 @@ fn parents(
                 waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
             }
             None => {
-                // One that waits for the permission cannot record it.
+                // An API that waits for the permission cannot record it.
                 let api = resources.values().filter(|other| {
                     other.kind.type_name() == API && !waits_for(edges, &other.logical_id, &resource.logical_id)
                 });
@@ -105,7 +106,7 @@ fn parents(
                 let outside = resource.kind.elsewhere().and_then(types::kind);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
-                    (Some(_), _) if let Some(help) = of_the_template(resources, given, scope) => problem.help(help),
+                    (Some(_), _) if let Some(help) = help_for_own_name(resources, given, scope) => problem.help(help),
                     (Some(_), _) if let Some(region) = other_region(given, scope) => problem.help(format!(
                         "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
                         scope.region
@@ -130,9 +131,9 @@ fn parents(
         resource.properties["ApiId"] = Token::text(api, "Ref").into();
         resource.minted.insert(api.clone());
     }
-    for (api, at) in crowded(resources, &elsewhere) {
+    for (api, at) in over_tag_limit(resources, &elsewhere) {
         let what = format!(
-            "the tags of {api} record the permissions on functions of other stacks, and an API has {MOST_TAGS} tags at most"
+            "the tags of {api} record the permissions on functions of other stacks, and an API has {MAX_TAGS} tags at most"
         );
         problems.push(Problem::new(at, what).help("give the functions permissions in their own stacks"));
     }
@@ -140,7 +141,7 @@ fn parents(
     for (from, to, path, name) in waits {
         let Some(child) = resources.get_mut(&from) else { continue };
         if let (PERMISSION, Some(name)) = (child.kind.type_name(), name) {
-            // AWS takes an ARN, too; there is one spelling for it here.
+            // AWS accepts an ARN, too; here the name is the only form.
             child.properties["FunctionName"] = name.into();
         }
         child.soft.remove(&to);
@@ -150,7 +151,7 @@ fn parents(
     }
 }
 
-/// Whether `from` waits for `to`, or for what does.
+/// Whether `from` waits for `to`, directly or through others.
 fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut ahead = vec![from];
@@ -166,39 +167,39 @@ fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
 }
 
 /// How many tags an API can have (Amazon API Gateway, "Tag restrictions").
-const MOST_TAGS: usize = 50;
+const MAX_TAGS: usize = 50;
 
-/// The APIs that would have more tags than they can, each with the first permission that is too much.
-fn crowded(
+/// The APIs that would exceed their number of tags, each with the first permission that is too many.
+fn over_tag_limit(
     resources: &BTreeMap<String, Resource>,
     elsewhere: &[(String, &'static dyn Kind, String, Path)],
 ) -> Vec<(String, Path)> {
-    /// Those of the ownership.
-    const OURS: usize = 4;
+    /// The ownership tags.
+    const OWNERSHIP: usize = 4;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut found = Vec::new();
     for (_, _, api, path) in elsewhere {
         let own = || {
             let tags = resources.get(api).and_then(|api| api.properties["Tags"].as_object());
-            OURS + tags.map_or(0, serde_json::Map::len)
+            OWNERSHIP + tags.map_or(0, serde_json::Map::len)
         };
         let count = counts.entry(api).or_insert_with(own);
         *count += 1;
-        if *count == MOST_TAGS + 1 {
+        if *count == MAX_TAGS + 1 {
             found.push((api.clone(), path.clone()));
         }
     }
     found
 }
 
-/// Whether `api` is spoken of anywhere in `properties`.
+/// Whether `properties` refer to `api`.
 fn names(properties: &Value, api: &Resource) -> bool {
     Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
 }
 
-/// What to write where `given` looks like a name on AWS and means something of the template: a logical id, or a version or
-/// an alias of a function that is described.
-fn of_the_template(resources: &BTreeMap<String, Resource>, given: &str, scope: &Scope) -> Option<String> {
+/// What to write if `given` looks like a name on AWS but names something in the template: a logical id, or a version or
+/// alias of a function in the template.
+fn help_for_own_name(resources: &BTreeMap<String, Resource>, given: &str, scope: &Scope) -> Option<String> {
     let mut functions = resources.values().filter(|other| [FUNCTION, ALIAS].contains(&other.kind.type_name()));
     functions.find_map(|function| {
         let id = &function.logical_id;
@@ -219,7 +220,8 @@ fn other_region<'a>(arn: &'a str, scope: &Scope) -> Option<&'a str> {
     (scope.account != PLACEHOLDER_ACCOUNT && region != scope.region).then_some(region)
 }
 
-/// A version is what its function is now, so there is one: older ones need nobody to describe them.
+/// A version is a snapshot of its function's current state, so there is at most one: older ones need not be in the
+/// template.
 fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let mut published: BTreeMap<&str, &str> = BTreeMap::new();
     for version in resources.values().filter(|resource| resource.kind.type_name() == VERSION) {
@@ -236,8 +238,8 @@ fn versions(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     }
 }
 
-/// A deployment freezes routes, of which there must be one ("At least one route is required before deploying the Api"); and a
-/// stage can have settings for routes that are there ("Unable to find Route by key").
+/// A deployment needs at least one route ("At least one route is required before deploying the Api"), and a stage's
+/// route settings need their routes ("Unable to find Route by key").
 fn routes(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let of =
         |type_name: &'static str| resources.values().filter(move |resource| resource.kind.type_name() == type_name);
@@ -269,7 +271,7 @@ fn routes(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A policy on a role that is not in this template would change what is not ours.
+/// A policy on a role that is not in this template would change a resource outside of the stack.
 fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let ours: Vec<&str> = resources
         .values()
@@ -287,11 +289,11 @@ fn policies(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>)
     }
 }
 
-/// The account while AWS is not asked for the real one, and of the local cloud: ARNs of any account and region may be
-/// meant for it.
+/// The account while the real one is unknown, and of the local cloud: ARNs of any account and region may be meant for
+/// it.
 const PLACEHOLDER_ACCOUNT: &str = "000000000000";
 
-/// Whether `given` is what `Ref` gives for `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
+/// Whether `given` is the `Ref` of `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
 fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
     match &resource.name {
         Some(name) => is_name(name, given, scope),
@@ -311,8 +313,8 @@ fn is_name(name: &str, given: &str, scope: &Scope) -> bool {
     }
 }
 
-/// CloudFormation refuses every circle of references, also those that need only names, and so does wschat: a template
-/// that works here shall work there.
+/// CloudFormation refuses every circle of references, even if only names are needed, and so does wschat: a template
+/// that works here must work there.
 fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
     let mut search = Search { edges: BTreeMap::new(), done: BTreeSet::new(), trail: Vec::new(), circles: 0, problems };
     for edge in edges {
@@ -324,13 +326,13 @@ fn cycles(edges: &[Edge], problems: &mut Vec<Problem>) {
     }
 }
 
-/// How many circles are shown: a template with more has other worries.
-const MOST_CIRCLES: usize = 20;
+/// The most circles that are reported.
+const MAX_CIRCLES: usize = 20;
 
 struct Search<'a> {
     edges: BTreeMap<&'a str, Vec<&'a Edge>>,
     done: BTreeSet<&'a str>,
-    /// The way from the start to where the search is.
+    /// The path from the start to the search's position.
     trail: Vec<&'a str>,
     circles: usize,
     problems: &'a mut Vec<Problem>,
@@ -338,13 +340,13 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn visit(&mut self, at: &'a str) {
-        if self.done.contains(at) || self.circles == MOST_CIRCLES {
+        if self.done.contains(at) || self.circles == MAX_CIRCLES {
             return;
         }
         self.trail.push(at);
         for edge in self.edges.get(at).cloned().unwrap_or_default() {
             match self.trail.iter().position(|passed| *passed == edge.to) {
-                Some(_) if self.circles == MOST_CIRCLES => return,
+                Some(_) if self.circles == MAX_CIRCLES => return,
                 Some(begin) => {
                     self.circles += 1;
                     let circle: Vec<&str> = self.trail[begin..].iter().copied().chain([edge.to.as_str()]).collect();
@@ -386,7 +388,7 @@ mod tests {
         ] {
             assert_eq!(is_name(name, given, &scope("123456789012")), is_it, "{name} {given}");
         }
-        // While nobody is asked, nothing is known of the account.
+        // Offline, the account is unknown.
         assert!(is_name("prod", "arn:aws:lambda:us-east-1:999999999999:function:prod", &scope(PLACEHOLDER_ACCOUNT)));
         assert!(!is_name(
             "prod",

@@ -1,4 +1,4 @@
-//! What must not be shown: values of `NoEcho` parameters, and what was computed from them.
+//! Secrets, which must not be shown: values of `NoEcho` parameters, and values computed from them.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::core::words::Problem;
 
-/// What stands in a secret's place.
+/// The replacement for a secret.
 pub const MASK: &str = "****";
 
-/// From this length on a secret is found wherever it stands in a text. A shorter one would be found in half of all words,
-/// and counts only where it stands alone, as a word.
+/// From this length on a secret is masked anywhere in a text. A shorter one would match in half of all words, and is
+/// masked only as a whole word.
 const FOUND_ANYWHERE: usize = 4;
 
 /// Texts that must not be shown.
@@ -18,7 +18,7 @@ const FOUND_ANYWHERE: usize = 4;
 pub struct Secrets(BTreeSet<String>);
 
 impl Secrets {
-    /// Adds the texts of a value, its keys among them, and the other spellings that they may be met in.
+    /// Adds the texts of a value, including its keys, and the other forms in which they may appear.
     pub fn add(&mut self, value: &Value) {
         match value {
             Value::String(text) => self.add_text(text),
@@ -29,7 +29,7 @@ impl Secrets {
                     self.add(value);
                 }
             }
-            // Of numbers that functions give, only a count is one, and it tells nothing.
+            // The only number that functions return is a count, which reveals nothing.
             Value::Number(_) | Value::Null | Value::Bool(_) => {}
         }
     }
@@ -38,7 +38,7 @@ impl Secrets {
         if text.trim().is_empty() {
             return;
         }
-        // A resource type may read the text: as a number, or as a document.
+        // A resource type may read the text as a number or as a document.
         let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
         self.0.extend(number.map(|number| number.to_string()));
         if text.trim_start().starts_with(['{', '['])
@@ -46,7 +46,7 @@ impl Secrets {
         {
             self.add_leaves(&document);
         }
-        // In JSON, in HTML (`timings::html`), and among the lines of something.
+        // The forms in JSON and in HTML (`timings::html`), and single lines.
         let json = Value::from(text).to_string();
         let json = &json[1..json.len() - 1];
         let twice = Value::from(json).to_string();
@@ -57,7 +57,7 @@ impl Secrets {
         self.0.insert(text.to_owned());
     }
 
-    /// Keys of documents are the language's own words, and no secrets.
+    /// Keys of documents belong to the language, and are no secrets.
     fn add_leaves(&mut self, document: &Value) {
         match document {
             Value::Array(items) => items.iter().for_each(|item| self.add_leaves(item)),
@@ -67,7 +67,7 @@ impl Secrets {
         }
     }
 
-    /// Adds all of others.
+    /// Adds all of `others`.
     pub fn extend(&mut self, others: &Self) {
         self.0.extend(others.0.iter().cloned());
     }
@@ -76,41 +76,41 @@ impl Secrets {
         self.0.is_empty()
     }
 
-    /// Masks what a problem quotes.
+    /// Masks the values that a problem quotes.
     pub fn mask_problem(&self, problem: &mut Problem) {
         problem.what = self.mask(&problem.what);
         problem.help = problem.help.as_ref().map(|help| self.mask(help));
     }
 
-    /// Whether a value that reads so has a secret in it.
+    /// Whether `text`, the text of a value, contains a secret.
     pub fn are_in(&self, text: &str) -> bool {
         self.0.iter().any(|secret| next(text, secret, 0).is_some())
     }
 
-    /// Whether there is something to mask in a text.
+    /// Whether `mask` would change `text`.
     pub fn stand_in(&self, text: &str) -> bool {
-        self.telling().any(|secret| next(text, secret, 0).is_some())
+        self.maskable().any(|secret| next(text, secret, 0).is_some())
     }
 
-    /// Those to look for in any text. A single character tells nothing, and is masked only in a value.
-    fn telling(&self) -> impl Iterator<Item = &String> {
+    /// The secrets to look for in any text. A single character reveals nothing, and is masked only in a value.
+    fn maskable(&self) -> impl Iterator<Item = &String> {
         self.0.iter().filter(|secret| secret.chars().nth(1).is_some())
     }
 
-    /// `text` with `****` in every secret's place.
+    /// `text` with every secret replaced by `****`.
     pub fn mask(&self, text: &str) -> String {
         self.replace(text, |_| MASK.to_owned())
     }
 
-    /// `text` with a star in the place of every character of a secret: nothing moves.
+    /// `text` with a star for every character of a secret: positions stay the same.
     pub fn mask_in_place(&self, text: &str) -> String {
         self.replace(text, |secret| "*".repeat(secret.chars().count()))
     }
 
     fn replace(&self, text: &str, with: impl Fn(&str) -> String) -> String {
-        // Places that overlap are one place, so that no end of a secret stays.
+        // Overlapping matches are merged, so that no end of a secret stays.
         let mut places: Vec<(usize, usize)> = Vec::new();
-        for secret in self.telling() {
+        for secret in self.maskable() {
             let mut from = 0;
             while let Some(at) = next(text, secret, from) {
                 places.push((at, at + secret.len()));
@@ -133,7 +133,7 @@ impl Secrets {
     }
 }
 
-/// Where `secret` stands in `text`, from byte `from` on.
+/// The position of `secret` in `text`, from byte `from` on.
 fn next(text: &str, secret: &str, from: usize) -> Option<usize> {
     let anywhere = secret.chars().count() >= FOUND_ANYWHERE;
     let is_part = |character: Option<char>| character.is_some_and(|character| character.is_alphanumeric());
@@ -169,7 +169,7 @@ mod tests {
             (json!("0128.50"), "128.5", "****"),
             (json!(r#"{"Id": "topsecret"}"#), "Id is topsecret", "Id is ****"),
             (json!("first line\nsecond line"), "second line\n", "****\n"),
-            // Too short to be looked for inside of words.
+            // Too short to be masked inside of words.
             (json!("ab"), "ab, cab, (ab) abc", "****, cab, (****) abc"),
             (json!(""), "nothing", "nothing"),
             (json!(" "), "no thing", "no thing"),

@@ -4,27 +4,27 @@ use serde_json::{Map, Value};
 
 use crate::core::words::{Path, Problem};
 
-/// A part of such a text.
+/// A piece of such a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     Literal(&'a str),
     /// A name in `${}`.
     Variable(&'a str),
-    /// What stands in `${}` and is no name.
+    /// Text in `${}` that is not a name.
     Invalid(&'a str),
 }
 
 /// The argument of a well-formed call.
 pub(super) struct Substitution<'v> {
     pub text: &'v str,
-    /// Where the text stands.
+    /// The path of the text.
     pub path: Path,
-    /// The variables that come with the text.
+    /// The variables given with the text.
     variables: Option<&'v Map<String, Value>>,
 }
 
 impl<'v> Substitution<'v> {
-    /// Reads the `argument` that stands at `path`, if it is well formed.
+    /// Reads the `argument` at `path`, if it is well formed.
     pub fn read(argument: &'v Value, path: &Path) -> Option<Self> {
         let (text, path, variables) = match argument {
             Value::String(text) => (text, path.clone(), None),
@@ -38,13 +38,13 @@ impl<'v> Substitution<'v> {
         Some(Self { text, path, variables })
     }
 
-    /// The variable called `name`, if it comes with the text.
+    /// The variable `name`, if it is given with the text.
     pub fn variable(&self, name: &str) -> Option<&'v Value> {
         self.variables?.get(name)
     }
 }
 
-/// The pieces of `text`, in order. `${!name}` is a literal `${name}`, and what is never closed is literal, too.
+/// The pieces of `text`, in order. `${!name}` is a literal `${name}`, and an unclosed `${` is literal, too.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -67,9 +67,9 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// What is wrong with a piece that is no name.
+/// The problem of a piece that is not a name.
 pub(super) fn invalid(name: &str, path: &Path) -> Problem {
-    // CloudFormation's words.
+    // CloudFormation's message.
     let what = "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, \
                 periods, and colons";
     Problem::new(path.clone(), what).help(format!("for a literal ${{{name}}} write ${{!{name}}}"))

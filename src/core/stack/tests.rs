@@ -10,7 +10,7 @@ use crate::core::template::{expand, parse};
 use crate::core::types::{self, Attribute, Live, Naming, Reference, Want, Within};
 use crate::core::words::{Problem, deserialize};
 
-/// A resource type made for tests: properties by name, and what is special about them.
+/// A resource type for tests: its properties by name, and which of them are special.
 struct Fake {
     type_name: &'static str,
     canonical: fn(&Value) -> Result<Value, Vec<Problem>>,
@@ -34,7 +34,7 @@ impl Kind for Fake {
         "fake"
     }
 
-    // Between resources a fake stands where the type of its name does.
+    // A fake has the parents of the real type with its name.
     fn within(&self) -> Option<Within> {
         types::kind(self.type_name)?.within()
     }
@@ -87,7 +87,7 @@ impl Kind for Fake {
     fn rights(&self, _: &crate::core::types::rights::Subject<'_>, _: &mut crate::core::types::rights::Rights) {}
 }
 
-/// Canonical properties by way of a struct.
+/// Makes properties canonical with a struct.
 fn typed<T: Serialize + for<'de> Deserialize<'de>>(properties: &Value) -> Result<Value, Vec<Problem>> {
     deserialize::read::<T>(properties).map(|properties| serde_json::to_value(properties).unwrap())
 }
@@ -214,7 +214,7 @@ fn shown(text: &str, problems: &[Problem]) -> String {
     render(problems, Rendering { file: "chat.yaml", text, colour: false })
 }
 
-/// The problems of a template, a line each: `line:column sentence [help]`.
+/// The problems of a template, one a line: `line:column sentence [help]`.
 #[track_caller]
 fn problems_with(text: &str, parameters: &[(&str, &str)]) -> String {
     let problems = resolve_with(text, parameters).expect_err("a wrong template");
@@ -232,7 +232,7 @@ fn problems(text: &str) -> String {
     problems_with(text, &[])
 }
 
-/// What one output of a template with nothing else to it comes to.
+/// The value of one output of a template with little else in it.
 #[track_caller]
 fn evaluated(sections: &str, value: &str) -> String {
     let text = format!("{sections}\nResources:\n{TABLE}\nOutputs:\n  Out:\n    Value: {value}\n");
@@ -341,7 +341,7 @@ Conditions:
 }
 
 #[test]
-fn a_wrong_use_of_a_function_says_what_is_right() {
+fn a_wrong_use_of_a_function_is_corrected() {
     let values = [
         "!Ref Tabel",
         "!Ref [Table]",
@@ -463,7 +463,7 @@ Resources:\n{TABLE}\n"
 }
 
 #[test]
-fn secrets_are_known() {
+fn secrets_are_collected() {
     let text = format!("Parameters:\n  Key: {{ Type: String, NoEcho: true }}\nResources:\n{TABLE}\n");
     let stack = resolve_with(&text, &[("Key", "s3cret")]).unwrap();
     assert!(stack.secrets.are_in("key=s3cret"));
@@ -487,7 +487,7 @@ fn outputs_of(expressions: &[&str], secret: &str) -> Stack {
 }
 
 #[test]
-fn what_a_function_makes_of_a_secret_is_one() {
+fn a_value_computed_from_a_secret_is_a_secret() {
     let secret = [
         "!Ref Secret",
         "!Sub 'key=${Secret}'",
@@ -551,7 +551,7 @@ fn no_problem_quotes_a_secret() {
 }
 
 #[test]
-fn names_follow_what_cannot_change() {
+fn names_depend_on_create_only_properties() {
     let table = |extra: &str, key: &str| {
         let text = format!(
             "Resources:\n  Connections:\n    Type: AWS::DynamoDB::Table\n    Properties:\n{extra}\
@@ -568,7 +568,7 @@ fn names_follow_what_cannot_change() {
 }
 
 #[test]
-fn a_name_speaks_of_names() {
+fn a_name_may_contain_names() {
     let text = |key: &str| {
         format!(
             "Resources:
@@ -614,7 +614,7 @@ fn mistakes_are_found_all_at_once() {
 }
 
 #[test]
-fn circles_are_shown() {
+fn circles_are_reported() {
     let function = |name: &str, other: &str| {
         format!(
             "  {name}:\n    Type: AWS::Lambda::Function\n    Properties:\n      Code: x\n      Role: r\n      \
@@ -641,7 +641,7 @@ fn circles_are_shown() {
 }
 
 #[test]
-fn inline_code_speaks_of_names_and_of_nothing_that_aws_mints() {
+fn inline_code_may_contain_names_but_no_minted_attributes() {
     let text = |runtime: &str, code: &str| {
         format!(
             "Resources:\n{TABLE}\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      Role: r\n      Runtime: {runtime}\n      \
@@ -658,7 +658,7 @@ fn inline_code_speaks_of_names_and_of_nothing_that_aws_mints() {
 }
 
 #[test]
-fn conditions_leave_things_out() {
+fn false_conditions_remove_resources_and_outputs() {
     let text = "Parameters:
   Mode: { Type: String, Default: small }
 Conditions:
@@ -687,7 +687,7 @@ Outputs:
 }
 
 #[test]
-fn policies_are_kept() {
+fn deletion_policies_are_read() {
     let text = "Resources:
   Table:
     Type: AWS::DynamoDB::Table
@@ -728,7 +728,7 @@ fn a_stack_name_begins_names() {
 }
 
 #[test]
-fn parts_of_the_language_need_their_transform() {
+fn language_extensions_need_their_transform() {
     let text = "Mappings:\n  M: { a: { b: c } }\nResources:\n  Api: { Type: AWS::ApiGatewayV2::Api, Properties: { Name: api, \
                 ProtocolType: WEBSOCKET } }\nOutputs:\n  A: { Value: { 'Fn::Length': [a] } }\n  B: { Value: { \
                 'Fn::ToJsonString': [a] } }\n  C: { Value: !FindInMap [M, a, x, { DefaultValue: d }] }\n";
@@ -740,7 +740,7 @@ fn parts_of_the_language_need_their_transform() {
 }
 
 #[test]
-fn rules_are_kept() {
+fn rules_are_checked() {
     let text = format!(
         "Parameters:
   Stage: {{ Type: String, Default: dev }}
@@ -787,7 +787,7 @@ Resources:\n{TABLE}\n"
 }
 
 #[test]
-fn names_are_checked_where_nothing_is_evaluated() {
+fn names_are_checked_in_unevaluated_parts() {
     let text = format!(
         "Conditions:
   Never: !Equals [a, b]
@@ -829,7 +829,7 @@ fn is_too_deep(text: &str) -> bool {
 }
 
 #[test]
-fn circles_are_shown_and_depth_has_an_end() {
+fn circles_are_reported_and_depth_is_limited() {
     let text = format!(
         "Conditions:
   A: !Not [!Condition B]

@@ -30,11 +30,11 @@ pub const NAMES: &[&str] = &[
     "Ref",
 ];
 
-/// Those that only `Rules` have, beside what conditions have.
+/// Functions allowed only in `Rules`, in addition to those of conditions.
 pub const OF_RULES: &[&str] =
     &["Fn::Contains", "Fn::EachMemberEquals", "Fn::EachMemberIn", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"];
 
-/// The long form of the tag `!NAME`: `Ref` and `Condition` keep their names, all others are in `Fn::`.
+/// The long form of the tag `!NAME`: `Ref` and `Condition` keep their names, all others get the prefix `Fn::`.
 pub fn long_form(tag: &str) -> String {
     match tag {
         "Ref" | "Condition" => tag.to_owned(),
@@ -42,7 +42,7 @@ pub fn long_form(tag: &str) -> String {
     }
 }
 
-/// The function and its argument, if `value` is a call of one: a map with nothing but the function's name.
+/// The function and its argument, if `value` is a call: a map whose only key is a function's name.
 ///
 /// `Condition` is no call here: outside of conditions it is an ordinary key (policy statements have one).
 pub fn call(value: &serde_json::Value) -> Option<(&str, &serde_json::Value)> {

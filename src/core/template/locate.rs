@@ -1,7 +1,7 @@
-//! Where in the text the parts of a template stand.
+//! Positions of a template's parts in its text.
 //!
-//! The template itself carries no positions; when a problem is to be shown, and before anything is read at all (to see
-//! how large a text is once its aliases are followed), the text is scanned here by YAML events.
+//! The template itself carries no positions. To show a problem, and to weigh a text before it is read (how large it is
+//! with its aliases expanded), the text is scanned here by YAML events.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,19 +11,19 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 use super::intrinsics;
 use crate::core::words::{Path, Position, Problem, Step};
 
-/// The key of what YAML merges into a map; what is there already stays. CloudFormation itself has no such keys: SAM's CLI and
-/// the AWS CLI resolve them before a template goes there.
+/// YAML's merge key; existing keys win over merged ones. CloudFormation itself has no merge keys: SAM's CLI and the AWS
+/// CLI resolve them before they send a template.
 pub const MERGE: &str = "<<";
 
-/// Characters of the text in one line: where they begin, how many they are at most.
+/// A range of characters within one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub start: Position,
-    /// In characters; it may reach past the end of the line where the value goes on in the next.
+    /// In characters; it may exceed the line if the value continues on the next.
     pub width: usize,
 }
 
-/// The places of all keys and values of one text.
+/// The positions of all keys and values of a text.
 #[derive(Debug, Default)]
 pub struct SourceMap {
     nodes: Vec<Node>,
@@ -31,12 +31,12 @@ pub struct SourceMap {
     foreign: Vec<Foreign>,
 }
 
-/// A scalar, be it a key or a value, that YAML 1.2 takes for something else than YAML 1.1.
+/// A scalar, key or value, that YAML 1.2 reads differently from YAML 1.1.
 #[derive(Debug)]
 struct Foreign {
     span: Span,
     written: String,
-    /// How YAML 1.2 has what it is.
+    /// Its YAML 1.1 meaning, written in YAML 1.2.
     meant: Cow<'static, str>,
 }
 
@@ -46,7 +46,7 @@ struct Node {
     /// The long form of the intrinsic function that the value's tag names.
     intrinsic: Option<String>,
     content: Content,
-    /// How much there is here and below, aliases followed.
+    /// The size of this node and its children, with aliases expanded.
     weight: u64,
 }
 
@@ -65,10 +65,10 @@ struct Entry {
     value: usize,
 }
 
-/// A list or map whose end has not come yet.
+/// A list or map that has not ended yet.
 struct Open {
     node: usize,
-    /// The key whose value comes next.
+    /// The key whose value is next.
     key: Option<(String, Span)>,
     /// The keys so far.
     keys: HashSet<String>,
@@ -78,7 +78,7 @@ impl SourceMap {
     /// Scans `text`.
     ///
     /// # Errors
-    /// Text that is no YAML, keys given twice, and aliases inside what they stand for.
+    /// Text that is not YAML, duplicate keys, and aliases inside their own anchor.
     pub fn scan(text: &str) -> Result<Self, Problem> {
         let mut indented = Indented::default();
         loop {
@@ -87,7 +87,7 @@ impl SourceMap {
                     map.spans().for_each(|span| indented.put_back(&mut span.start));
                     return Ok(map);
                 }
-                Err(problem) if indented.mends(text, &problem) => {}
+                Err(problem) if indented.may_fix(text, &problem) => {}
                 Err(mut problem) => {
                     problem.position.iter_mut().for_each(|position| indented.put_back(position));
                     return Err(problem);
@@ -125,7 +125,7 @@ impl SourceMap {
                         && matches!(map.nodes[*node].content, Content::Map(_))
                     {
                         let text = match meant {
-                            Some(truth) if TRUTHS.contains(&&*truth) => truth,
+                            Some(truth) if BOOLEANS.contains(&&*truth) => truth,
                             _ => text,
                         };
                         if !keys.insert(text.to_string()) {
@@ -178,7 +178,7 @@ impl SourceMap {
                     match &mut map.nodes[parent.node].content {
                         Content::List(items) => items.push(node),
                         Content::Map(entries) => {
-                            // A key that is itself a list or a map: the reader refuses it, here it has no name.
+                            // A key that is itself a list or a map: the reader refuses it; here it gets an empty name.
                             let (key, span) = parent.key.take().unwrap_or((String::new(), span));
                             entries.push(Entry { key, span, value: node });
                         }
@@ -197,10 +197,10 @@ impl SourceMap {
         Ok(map)
     }
 
-    /// Where the text says `yes`, `no`, `on` or `off` without quotes, in its order: for each, its path, and whether it is that
-    /// path's key.
+    /// Where the text has `yes`, `no`, `on` or `off` without quotes, in the text's order: the path, and whether it is a
+    /// key.
     pub fn truths(&self) -> impl Iterator<Item = (Path, bool)> {
-        let truths = self.foreign.iter().filter(|one| TRUTHS.contains(&&*one.meant));
+        let truths = self.foreign.iter().filter(|one| BOOLEANS.contains(&&*one.meant));
         let truths: HashSet<Position> = truths.map(|one| one.span.start).collect();
         let mut found = BTreeMap::new();
         let mut left: Vec<(Path, usize)> = self.root.map(|root| (Path::default(), root)).into_iter().collect();
@@ -229,14 +229,14 @@ impl SourceMap {
         found.into_values()
     }
 
-    /// The text so that a reader of YAML 1.2 finds in it what CloudFormation does, which reads YAML 1.1.
+    /// The text rewritten so that a YAML 1.2 reader reads what CloudFormation does with YAML 1.1.
     pub fn for_yaml_1_2<'t>(&self, text: &'t str) -> Cow<'t, str> {
         // JSON is the same in both.
         if self.foreign.is_empty() || text.trim_start().starts_with('{') {
             return Cow::Borrowed(text);
         }
         let mut changed = String::with_capacity(text.len());
-        // The scalar is what its place ends with; before it there may be an anchor.
+        // The scalar is at the end of its span; an anchor may precede it.
         let start = |one: &Foreign| {
             let Span { start, width } = one.span;
             Position { column: start.column + width.saturating_sub(one.written.len()), ..start }
@@ -263,14 +263,13 @@ impl SourceMap {
         Cow::Owned(changed)
     }
 
-    /// How much the text stands for once its aliases are followed: one for each value, and one for every sixteen bytes of
-    /// text in it.
+    /// The size of the text with aliases expanded: one for each value, and one for every sixteen bytes of text in it.
     pub fn weight(&self) -> u64 {
         self.root.map_or(0, |root| self.nodes[root].weight)
     }
 
-    /// Where `path` leads: to the key it ends in (`at_key`, and for lists and maps, which begin on the next line), or
-    /// to the value. Where the text has no such path, where its nearest ancestor stands.
+    /// The position of `path`: of its last key (`at_key`, and for lists and maps, which begin on the next line), or of
+    /// its value. If the text has no such path, the position of its nearest ancestor.
     pub fn span(&self, path: &Path, at_key: bool) -> Option<Span> {
         let mut node = self.follow(self.root?);
         let mut key = None;
@@ -288,20 +287,20 @@ impl SourceMap {
             };
             let Some((value, span)) = found else { break };
             key = span;
-            // An anchor's text is shown where the path goes on into it, the alias where it ends.
+            // If the path continues into an alias, show the anchor's text, else the alias.
             node = if steps.peek().is_some() { self.follow(value) } else { value };
         }
         let value = &self.nodes[node];
         Some(match (&value.content, key) {
             (_, Some(key)) if at_key => key,
             (Content::List(_) | Content::Map(_), Some(key)) => key,
-            // An element of a list that is a map: its first key.
+            // For an element of a list that is a map: its first key.
             (Content::Map(entries), None) => entries.first().map_or(value.span, |entry| entry.span),
             _ => value.span,
         })
     }
 
-    /// What stands under `name` in a map, or in what is merged into it.
+    /// The entry `name` of a map, or of a map merged into it.
     fn entry(&self, node: usize, name: &str) -> Option<&Entry> {
         let node = self.follow(node);
         let own = |name| match &self.nodes[node].content {
@@ -326,16 +325,17 @@ impl SourceMap {
     }
 }
 
-/// Lines that are read as if they were indented more. YAML wants what stands in brackets to be indented deeper than the map
-/// around it, the closing bracket too; libyaml, by which CloudFormation and everybody else reads templates, does not.
+/// Lines that are read as if they were indented more. In YAML the content of brackets, the closing bracket included,
+/// must be indented deeper than the map around it; libyaml, which CloudFormation and most tools read templates with,
+/// does not require this.
 #[derive(Default)]
 struct Indented(BTreeSet<usize>);
 
 impl Indented {
-    /// More columns than anything stands at.
+    /// More columns than any text has.
     const BY: usize = 1_000;
-    /// How many lines are indented one by one, each at the cost of a scan.
-    const MOST: usize = 10;
+    /// How many lines are indented one by one, at the cost of a scan each.
+    const MAX: usize = 10;
 
     fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.0.is_empty() {
@@ -348,19 +348,19 @@ impl Indented {
         (1..).zip(text.split_inclusive('\n')).map(indent).collect::<String>().into()
     }
 
-    /// Whether `problem` may go away with the lines that are indented from now on.
-    fn mends(&mut self, text: &str, problem: &Problem) -> bool {
+    /// Indents more lines if that may fix `problem`; `false` if not.
+    fn may_fix(&mut self, text: &str, problem: &Problem) -> bool {
         let Some(position) = problem.position.filter(|_| problem.what.contains("invalid indentation")) else {
             return false;
         };
         let closing = |(number, line): (usize, &str)| line.trim_start().starts_with([']', '}']).then_some(number);
         let closing: BTreeSet<usize> = (1..).zip(text.lines()).filter_map(closing).collect();
         if self.0.is_empty() && closing.contains(&position.line) {
-            // Whoever writes one so writes all so.
+            // An author who writes one bracket like this writes all like this.
             self.0 = closing;
             return true;
         }
-        self.0.len() < closing.len() + Self::MOST && self.0.insert(position.line)
+        self.0.len() < closing.len() + Self::MAX && self.0.insert(position.line)
     }
 
     fn put_back(&self, position: &mut Position) {
@@ -379,8 +379,8 @@ fn span(scanned: Scanned) -> Span {
     Span { start, width: scanned.end.index().saturating_sub(scanned.start.index()).max(1) }
 }
 
-/// What a plain scalar is in YAML 1.1, as YAML 1.2 writes it, where it is something else there: `yes` is `true`, and the hash
-/// `7e10` of a commit, text, since a number with an exponent has a point and a sign. Octal and sexagesimal numbers stay texts
+/// A plain scalar's YAML 1.1 meaning, written in YAML 1.2, if it differs there: `yes` is `true`, and a commit hash like
+/// `7e10` is text, because a number with an exponent needs a point and a sign. Octal and sexagesimal numbers stay text
 /// all the same: those are account ids and times.
 fn in_yaml_1_1(text: &str) -> Option<Cow<'static, str>> {
     match text {
@@ -395,17 +395,17 @@ fn in_yaml_1_1(text: &str) -> Option<Cow<'static, str>> {
             let point = mantissa.contains('.') && exponent.starts_with(['+', '-']);
             !point && digits(&mantissa.replacen('.', "", 1)) && digits(exponent.trim_start_matches(['+', '-']))
         }
-        None => unsigned.starts_with("0o") || unsigned.len() > LONGEST_NUMBER && digits(unsigned),
+        None => unsigned.starts_with("0o") || unsigned.len() > MAX_DIGITS && digits(unsigned),
     };
     (number && unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.'))
         .then(|| format!("'{text}'").into())
 }
 
-/// What the words of YAML 1.1 for truths are in YAML 1.2.
-const TRUTHS: &[&str] = &["true", "false"];
+/// YAML 1.1's boolean words (`yes`, `off`), written in YAML 1.2.
+const BOOLEANS: &[&str] = &["true", "false"];
 
-/// In digits; what is longer is text.
-const LONGEST_NUMBER: usize = 18;
+/// In digits; a longer number is text.
+const MAX_DIGITS: usize = 18;
 
 fn syntax(error: &ScanError) -> Problem {
     let position = Position { line: error.marker().line(), column: error.marker().col() + 1 };

@@ -1,11 +1,11 @@
-//! Templates: from text to what they declare, SAM's resources expanded into CloudFormation's.
+//! Templates: from text to declarations, with SAM's resources expanded into CloudFormation's.
 //!
 //! ```text
 //! bytes --tree--> values --parse--> Template --expand--> Template without SAM
 //! ```
 //!
-//! A template with mistakes is still read as far as it goes: its problems travel with it, so that one run shows them
-//! all. `locate` finds places in the text again, `render` shows problems there.
+//! A template with mistakes is read as far as possible: its problems travel with it, so that one run shows them all.
+//! `locate` finds the positions of problems in the text, `render` shows them there.
 
 pub mod expand;
 pub mod intrinsics;
@@ -27,13 +27,13 @@ use origins::Origins;
 pub use parse::parse;
 pub use tree::LONGEST;
 
-/// What a template declares, with every intrinsic function in its long form and none of them evaluated.
+/// The declarations of a template, with every intrinsic function in its long form and not evaluated.
 #[derive(Debug, Default)]
 pub struct Template {
     pub description: Option<String>,
-    /// Whether `Transform` asks for SAM.
+    /// Whether `Transform` names SAM.
     pub sam: bool,
-    /// Whether `Transform` asks for `LANGUAGE_EXTENSIONS`.
+    /// Whether `Transform` names `LANGUAGE_EXTENSIONS`.
     pub language_extensions: bool,
     pub parameters: BTreeMap<String, Parameter>,
     pub rules: BTreeMap<String, Rule>,
@@ -44,24 +44,23 @@ pub struct Template {
     pub globals: Map<String, Value>,
     pub resources: BTreeMap<String, Resource>,
     pub outputs: BTreeMap<String, Output>,
-    /// Logical ids and names of parameters that are declared, but so that nothing can be done with them. What refers to
-    /// them is no further mistake.
+    /// Logical ids and parameter names whose declarations are invalid. References to them are no further mistake.
     pub broken: BTreeSet<String>,
-    /// What the logical ids begin with that SAM would have made of something that is refused.
+    /// Prefixes of the logical ids that SAM would have created from something that is refused.
     pub families: BTreeSet<String>,
-    /// What is wrong so far.
+    /// The problems found so far.
     pub problems: Vec<Problem>,
-    /// The whole template as it was written.
+    /// The whole template as written.
     pub tree: Value,
-    /// Where that stands.
+    /// The positions of its parts.
     pub source: SourceMap,
     origins: Origins,
 }
 
-/// The transform that brings some functions into the language: `Fn::Length`, `Fn::ToJsonString`.
+/// The transform that adds some functions to the language: `Fn::Length`, `Fn::ToJsonString`.
 pub const LANGUAGE_EXTENSIONS: &str = "AWS::LanguageExtensions";
 
-/// How many problems of one template are looked at: nobody reads more at once.
+/// The most problems of one template that are reported: more than anyone reads at once.
 pub const MOST_PROBLEMS: usize = 1_000;
 
 /// One parameter of a template.
@@ -84,26 +83,26 @@ pub struct Parameter {
     /// Whether the value is a secret.
     #[serde(default)]
     pub no_echo: bool,
-    /// Whether the default was made up by the lint: then it is nobody's secret.
+    /// Whether the default was made up by the lint: then it is not a secret.
     #[serde(skip)]
     pub made_up: bool,
 }
 
-/// What must hold of the parameters.
+/// A constraint on the parameters.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Rule {
-    /// When the assertions are made; always if there is none.
+    /// The condition of the assertions; without one they are always checked.
     pub rule_condition: Option<Value>,
     pub assertions: Vec<Assertion>,
 }
 
-/// One thing that a rule demands.
+/// One assertion of a rule.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Assertion {
     pub assert: Value,
-    /// What the user is told when it does not hold.
+    /// The message for the user if it fails.
     pub assert_description: Option<String>,
 }
 
@@ -117,7 +116,7 @@ pub struct Resource {
     pub properties: Map<String, Value>,
     /// A logical id or a list of them.
     pub depends_on: Option<Value>,
-    /// Nothing reads it; CloudFormation takes it all the same (aws/aws-cdk#10522).
+    /// Not read, but CloudFormation accepts it (aws/aws-cdk#10522).
     #[serde(default, rename = "Description")]
     _description: IgnoredAny,
     /// The name of a condition.
@@ -126,7 +125,7 @@ pub struct Resource {
     pub update_replace_policy: Option<String>,
     #[serde(default)]
     pub metadata: Value,
-    /// SAM: `*`, or the names of the properties that `Globals` gives in vain.
+    /// SAM: `*`, or the names of the properties that `Globals` must not give.
     pub ignore_globals: Option<Value>,
     creation_policy: Option<Value>,
     update_policy: Option<Value>,
@@ -144,13 +143,13 @@ pub struct Output {
 }
 
 impl Template {
-    /// Whether `name` is of something that has been refused, so that referring to it is no further mistake.
+    /// Whether `name` belongs to something that was refused, so that a reference to it is no further mistake.
     pub fn is_broken(&self, name: &str) -> bool {
         self.broken.contains(name) || self.families.iter().any(|family| name.starts_with(family))
     }
 
-    /// `problems` for the user: about what the user wrote, each once (for all that an alias stands for), in the order of the
-    /// text. Of very many, the first that were found.
+    /// `problems` for the user: at paths that the user wrote, each once (although an alias repeats it), in the text's
+    /// order. If there are very many, the first that were found.
     pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
         let mut seen = HashSet::new();
         let mut report: Vec<(Option<Position>, Problem)> = Vec::new();
@@ -175,7 +174,7 @@ impl Template {
         report
     }
 
-    /// What the user wrote for `path`: the same, where nothing was made of it.
+    /// The path that the user wrote for `path`; the same path if it was not created by the expansion.
     pub fn written(&self, path: &Path) -> Path {
         self.origins.trace(path)
     }

@@ -1,4 +1,4 @@
-//! From a tree of values to what a template declares.
+//! From a tree of values to a template's declarations.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{LANGUAGE_EXTENSIONS, Template, tree};
 use crate::core::words::{Path, Problem, Step, deserialize};
 
-/// The sections of a template; SAM's `Globals` among them.
+/// The sections of a template, including SAM's `Globals`.
 const SECTIONS: &[&str] = &[
     "AWSTemplateFormatVersion",
     "Conditions",
@@ -24,7 +24,7 @@ const SECTIONS: &[&str] = &[
 ];
 
 /// The most members of each section: four times CloudFormation's quota, where it has one.
-const MOST: &[(&str, usize)] = &[
+const MAX_MEMBERS: &[(&str, usize)] = &[
     ("Conditions", 2_000),
     ("Mappings", 800),
     ("Outputs", 800),
@@ -34,12 +34,12 @@ const MOST: &[(&str, usize)] = &[
 ];
 
 /// The longest name of a parameter, resource or output, in characters (CloudFormation's quotas).
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_LENGTH: usize = 255;
 
-/// SAM's macro.
+/// SAM's transform.
 const SAM: &str = "AWS::Serverless-2016-10-31";
 
-/// Reads a template. What is wrong with its parts is in `Template::problems`.
+/// Reads a template. Problems in its parts are in `Template::problems`.
 ///
 /// # Errors
 /// Text that cannot be read as a template at all.
@@ -97,7 +97,7 @@ fn refuse_nulls(value: &Value, path: &Path, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether the null at `path` is a property of a SAM resource, or one that `Globals` gives: SAM's translator takes it as not
+/// Whether the null at `path` is a property of a SAM resource, or one in `Globals`: SAM's translator treats it as not
 /// given, so CloudFormation never sees it.
 fn is_absent_for_sam(path: &Path, sections: &Map<String, Value>) -> bool {
     let keys: Option<Vec<&str>> =
@@ -113,10 +113,10 @@ fn is_absent_for_sam(path: &Path, sections: &Map<String, Value>) -> bool {
 }
 
 impl Template {
-    /// Reads what the sections without members say.
+    /// Reads the sections without members.
     ///
     /// # Errors
-    /// More members of a section than anything here is made for.
+    /// A section with more members than wschat supports.
     fn header(&mut self, sections: &Map<String, Value>) -> Result<(), Vec<Problem>> {
         let root = Path::default();
         if let Some(version) = sections.get("AWSTemplateFormatVersion")
@@ -155,7 +155,7 @@ impl Template {
                 Problem::of_key(root.key("Globals"), "Globals are SAM's, and this template does not ask for SAM");
             self.problems.push(problem.help(format!("add \"Transform: {SAM}\"")));
         }
-        for (section, most) in MOST {
+        for (section, most) in MAX_MEMBERS {
             let count = sections.get(*section).and_then(Value::as_object).map_or(0, Map::len);
             if count > *most {
                 let what = format!("{section} has {count} members; the limit is {most}");
@@ -164,7 +164,7 @@ impl Template {
         }
         match sections.get("Resources") {
             Some(Value::Object(resources)) if !resources.is_empty() => {}
-            // CloudFormation's words.
+            // CloudFormation's message.
             _ => self.problems.push(Problem::of_text(None, "At least one Resources member must be defined.")),
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Template {
         }
     }
 
-    /// The members of a section, read as what they are. Those that cannot be read are *broken*.
+    /// The deserialized members of a section. Those that cannot be read are *broken*.
     fn section<T: DeserializeOwned>(&mut self, sections: &Map<String, Value>, name: &str) -> BTreeMap<String, T> {
         let mut read = BTreeMap::new();
         for (member, value) in self.map(sections, name) {
@@ -194,9 +194,9 @@ impl Template {
                 self.problems.push(problem.help("write out what it would make"));
                 continue;
             }
-            // CloudFormation's rule for logical ids of all kinds.
-            if member.len() > LONGEST_NAME {
-                let what = format!("a name may have {LONGEST_NAME} characters at most");
+            // CloudFormation's rule for all logical ids.
+            if member.len() > MAX_NAME_LENGTH {
+                let what = format!("a name may have {MAX_NAME_LENGTH} characters at most");
                 self.problems.push(Problem::of_key(path, what));
                 continue;
             }
@@ -220,8 +220,8 @@ impl Template {
         read
     }
 
-    /// A problem of a member's own shape, with the member named: what the reader of properties calls properties are
-    /// attributes here.
+    /// A problem of a member's own shape, with the member named: what the deserializer calls properties are attributes
+    /// here.
     fn of_member(mut problem: Problem, path: &Path, member: &str) -> Problem {
         let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
         if let Some(rest) = problem.what.strip_prefix("Properties must").filter(|_| own) {
@@ -232,7 +232,7 @@ impl Template {
         problem.below(path)
     }
 
-    /// Refuses what is well formed, but more than wschat does.
+    /// Refuses valid features that wschat does not support.
     fn check(&mut self) {
         for (logical_id, resource) in &self.resources {
             let path = Path::default().key("Resources").key(logical_id);

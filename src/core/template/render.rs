@@ -1,4 +1,4 @@
-//! Problems as a person reads them: the sentence, the place, the line, a caret, and what to do.
+//! Problems rendered for the user: the sentence, the place, the line, a caret, and what to do.
 
 use std::fmt::Write as _;
 
@@ -12,15 +12,15 @@ use crate::core::words::{Position, Problem};
 pub struct Rendering<'a> {
     /// The template's file, as the user named it.
     pub file: &'a str,
-    /// The text that the problems are about.
+    /// The text that the problems are in.
     pub text: &'a str,
-    /// Whether to colour with ANSI codes.
+    /// Whether to use ANSI colours.
     pub colour: bool,
 }
 
 /// The longest source line that is shown whole, in columns of a terminal; of a longer one (JSON without line breaks is
-/// one line), what stands around the caret.
-const WIDEST: usize = 120;
+/// one line), only the part around the caret is shown.
+const MAX_COLUMNS: usize = 120;
 
 /// How much of a long line is shown before the caret, in characters.
 const BEFORE: usize = 40;
@@ -41,7 +41,7 @@ pub fn render(problems: &[Problem], rendering: Rendering<'_>) -> String {
     shown.join("\n")
 }
 
-/// A template's text, in which the places of problems can be found.
+/// A template's text with the positions of its parts.
 #[derive(Debug)]
 pub struct Source<'a> {
     map: SourceMap,
@@ -50,11 +50,11 @@ pub struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub fn scan(text: &'a str) -> Self {
-        // A text that cannot be scanned has one problem only, and that has its position with it.
+        // A text that cannot be scanned has a single problem, which carries its position.
         Self { map: SourceMap::scan(text).unwrap_or_default(), lines: text.lines().collect() }
     }
 
-    /// Where a problem is shown, within one line; nowhere if it is with the template as a whole.
+    /// The position of a problem, within one line; `None` if it is about the template as a whole.
     pub fn place(&self, problem: &Problem) -> Option<Span> {
         let Span { start, width } = match problem.position {
             Some(start) => Span { start, width: 1 },
@@ -100,33 +100,33 @@ fn paragraph(problem: &Problem, source: &Source<'_>, rendering: Rendering<'_>) -
     out
 }
 
-/// What is shown of a source line, with its caret, both in columns of a terminal.
+/// The shown part of a source line and its caret, both in columns of a terminal.
 struct Excerpt {
     text: String,
-    /// How far in the caret stands.
+    /// The column of the caret.
     indent: usize,
-    /// How wide it is.
+    /// The width of the caret.
     width: usize,
 }
 
 impl Excerpt {
     fn of(line: &str, span: Span) -> Self {
         let at = span.start.column.saturating_sub(1);
-        let is_long = columns(line.chars().take(WIDEST + 1)) > WIDEST;
+        let is_long = columns(line.chars().take(MAX_COLUMNS + 1)) > MAX_COLUMNS;
         let skipped = if is_long { at.saturating_sub(BEFORE) } else { 0 };
         let cut = |from: usize, count: usize| -> String {
             printable(&line.chars().skip(from).take(count).collect::<String>())
         };
-        let (before, marked) = (cut(skipped, at - skipped), cut(at, span.width.min(WIDEST - BEFORE)));
+        let (before, marked) = (cut(skipped, at - skipped), cut(at, span.width.min(MAX_COLUMNS - BEFORE)));
         let mut text = if skipped > 0 { "…".to_owned() } else { String::new() };
         text.push_str(&before);
         let indent = columns(text.chars());
         text.push_str(&marked);
         let width = columns(marked.chars()).max(1);
-        let mut left = WIDEST.saturating_sub(indent + width);
+        let mut left = MAX_COLUMNS.saturating_sub(indent + width);
         let mut rest = line.chars().skip(at + marked.chars().count());
         for character in rest.by_ref() {
-            let character = harmless(character);
+            let character = shown_character(character);
             if is_long && columns([character]) > left {
                 text.push('…');
                 break;
@@ -138,19 +138,19 @@ impl Excerpt {
     }
 }
 
-/// How many columns of a terminal text takes: characters of Chinese and Japanese take two, combining ones none.
+/// The width of text in columns of a terminal: Chinese and Japanese characters take two, combining ones none.
 fn columns(text: impl IntoIterator<Item = char>) -> usize {
     text.into_iter().map(|character| character.width().unwrap_or(1)).sum()
 }
 
-/// `text` without what would do something to a terminal instead of being shown.
+/// `text` without control characters, which would change the terminal instead of being shown.
 fn printable(text: &str) -> String {
-    text.chars().map(harmless).collect()
+    text.chars().map(shown_character).collect()
 }
 
-fn harmless(character: char) -> char {
+fn shown_character(character: char) -> char {
     match character {
-        // A tab would put the caret elsewhere than under the character that it means.
+        // A tab would shift the caret away from its character.
         '\t' | '\n' | '\r' => ' ',
         control if control.is_control() => char::REPLACEMENT_CHARACTER,
         other => other,
@@ -168,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_line_what_is_around_the_caret_is_shown() {
+    fn a_long_line_is_shown_around_the_caret() {
         let resources: Vec<String> = (0..40)
             .map(|index| format!(r#""Table{index}":{{"Type":"AWS::DynamoDB::Table","Propertys":{{"KeySchema":[]}}}}"#))
             .collect();
         let text = format!(r#"{{"Resources":{{{}}}}}"#, resources.join(","));
         let all = shown(&text);
-        assert!(all.lines().all(|line| columns(line.chars()) <= WIDEST + 10), "{all}");
+        assert!(all.lines().all(|line| columns(line.chars()) <= MAX_COLUMNS + 10), "{all}");
         let paragraphs: Vec<&str> = all.split("\n\n").collect();
         insta::assert_snapshot!([paragraphs[0], paragraphs[20], paragraphs[39]].join("\n\n"));
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_move_the_terminal_is_not_sent_there() {
+    fn control_characters_are_not_printed() {
         let text = "Resources: {\"\\e[2J\": 1}\n";
         let shown = shown(text);
         assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::render::{Rendering, render};
 use super::*;
 
-/// What a person sees of a text that cannot be read.
+/// The rendered problems of a text that cannot be read.
 #[track_caller]
 fn refused(text: &str) -> String {
     let problems = match parse(text.as_bytes()) {
@@ -45,9 +45,9 @@ fn short_forms_become_long_ones() {
     }
 }
 
-/// As libyaml reads them, strict YAML or not.
+/// As libyaml reads them, though strict YAML does not allow it.
 #[test]
-fn brackets_may_close_where_people_like_them_to() {
+fn closing_brackets_need_no_indentation() {
     let text = "Metadata:
   A: [
     1,
@@ -89,7 +89,7 @@ fn json_is_read_as_well() {
 }
 
 #[test]
-fn what_cannot_be_read_is_shown_where_it_stands() {
+fn unreadable_text_is_shown_at_its_place() {
     let texts = [
         "",
         "just text",
@@ -307,7 +307,7 @@ fn other_encodings_are_named() {
 }
 
 #[test]
-fn carets_stand_under_what_is_meant() {
+fn carets_are_under_the_wrong_part() {
     let text = "Resources:
   A: &anchor
     Type: T
@@ -415,7 +415,7 @@ fn carets_stand_under_what_is_meant() {
 }
 
 #[test]
-fn a_mistake_that_an_alias_repeats_is_one_and_stands_where_it_is_written() {
+fn a_mistake_repeated_by_an_alias_is_reported_once_at_its_place() {
     let text = "Resources:
   A: &a
     Type: T
@@ -446,17 +446,17 @@ fn a_mistake_that_an_alias_repeats_is_one_and_stands_where_it_is_written() {
 }
 
 #[test]
-fn colours_are_for_those_who_ask() {
+fn colours_are_optional() {
     let problem = || [Problem::of_key(Path::default().key("A"), "wrong").help("right")];
     let plain = render(&problem(), Rendering { file: "t.yaml", text: "A: b\n", colour: false });
     let coloured = render(&problem(), Rendering { file: "t.yaml", text: "A: b\n", colour: true });
     assert!(!plain.contains('\u{1b}') && coloured.contains("\u{1b}[1;31m"));
 }
 
-/// As CloudFormation reads them (template format: "CloudFormation supports the YAML Version 1.1 specification"), but for octal
-/// numbers.
+/// As CloudFormation reads them (template format: "CloudFormation supports the YAML Version 1.1 specification"), except
+/// for octal numbers.
 #[test]
-fn plain_scalars_are_what_yaml_1_1_has_for_them() {
+fn plain_scalars_are_read_as_yaml_1_1() {
     for (written, read) in [
         ("yes", json!(true)),
         ("On", json!(true)),

@@ -1,4 +1,4 @@
-//! From the text of a template to one tree of values, in which every intrinsic function has its long form.
+//! From the text of a template to a tree of values, with every intrinsic function in its long form.
 
 use serde_json::{Map, Number, Value};
 use serde_yaml::Value as Yaml;
@@ -7,22 +7,22 @@ use super::intrinsics;
 use super::locate::{MERGE, SourceMap};
 use crate::core::words::{Path, Position, Problem, Token};
 
-/// The longest text that is read, in bytes: what CloudFormation takes from S3 (its quota "Template body size in an S3
-/// object for a template"). Everything after this point works in memory, so there must be some end.
+/// The longest text that is read, in bytes: what CloudFormation accepts from S3 (its quota "Template body size in an S3
+/// object for a template"). Everything after this point works in memory, so it needs a limit.
 pub const LONGEST: usize = 1_048_576;
 
-/// The most that a text may stand for once its aliases are followed, as `SourceMap::weight` counts. A megabyte of template
-/// without aliases stays below; the limit is against texts of a few lines that stand for billions.
-const HEAVIEST: u64 = 400_000;
+/// The largest size of a text with its aliases expanded, as `SourceMap::weight` counts. A megabyte of template without
+/// aliases is smaller; the limit is against short texts that expand to billions of values.
+const MAX_WEIGHT: u64 = 400_000;
 
-/// Reads `bytes` as YAML or JSON, which is YAML too: the values, and where they stand.
+/// Reads `bytes` as YAML or JSON, which is YAML too: the values, and their positions.
 ///
 /// # Errors
 /// One problem for text that cannot be read; else all values that no template may contain.
 pub fn read(bytes: &[u8]) -> Result<(Value, SourceMap), Vec<Problem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
     let source = SourceMap::scan(text).map_err(|problem| vec![problem])?;
-    if source.weight() > HEAVIEST {
+    if source.weight() > MAX_WEIGHT {
         let what = "the template stands for too much once its aliases are followed";
         return Err(vec![Problem::of_text(None, what)]);
     }
@@ -54,12 +54,12 @@ fn decode(bytes: &[u8]) -> Result<&str, Problem> {
 fn unreadable(error: &serde_yaml::Error) -> Problem {
     let position = error.location().map(|at| Position { line: at.line(), column: at.column() });
     let sentence = error.to_string();
-    // The position is shown with the source line; the sentence need not repeat it.
+    // The position is shown with the source line, not in the sentence.
     let sentence = sentence.split(" at line ").next().unwrap_or_default();
     Problem::of_text(position, sentence)
 }
 
-/// `yaml` in the internal form. Problems leave a null behind.
+/// Converts `yaml` to the internal form. A problem leaves a null.
 fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
     match yaml {
         Yaml::Null => Value::Null,
@@ -139,7 +139,7 @@ fn convert(yaml: Yaml, path: &Path, problems: &mut Vec<Problem>) -> Value {
     }
 }
 
-/// A key as text: accounts and years are often left unquoted.
+/// A key as text: account ids and years are often left unquoted.
 fn key_text(key: &Yaml) -> Option<String> {
     match key {
         Yaml::String(text) => Some(text.clone()),

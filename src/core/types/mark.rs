@@ -1,19 +1,19 @@
-//! Whose a part of a function or of an API is: versions, aliases and integrations carry no tags, so their description
-//! says it, at its end.
+//! Ownership markers: versions, aliases and integrations carry no tags, so the end of their description says which
+//! stack's resource they are.
 
 use super::PropertyError;
 use crate::core::words::DeletionPolicy;
 
-/// The property that the plan puts in: the logical id, and the deletion policy where it is not `Delete`.
+/// The property that the plan adds: the logical id, and the deletion policy where it is not `Delete`.
 pub const PROPERTY: &str = "Mark";
 
-/// What comes before the mark in a description.
-const SIGN: &str = "wschat:";
+/// The prefix of the marker in a description.
+const PREFIX: &str = "wschat:";
 
-/// The longest description that Lambda takes of a version or an alias, in characters.
+/// The most characters that Lambda accepts in the description of a version or an alias.
 const LONGEST: usize = 256;
 
-/// The mark of a resource.
+/// The marker of a resource.
 pub fn of(logical_id: &str, policy: DeletionPolicy) -> String {
     match policy {
         DeletionPolicy::Delete => logical_id.to_owned(),
@@ -21,42 +21,42 @@ pub fn of(logical_id: &str, policy: DeletionPolicy) -> String {
     }
 }
 
-/// The logical id and the deletion policy in a mark.
+/// The logical id and the deletion policy in a marker.
 pub fn read(mark: &str) -> (&str, DeletionPolicy) {
     let (logical_id, policy) = mark.split_once(':').unwrap_or((mark, ""));
     (logical_id, DeletionPolicy::read(policy).unwrap_or_default())
 }
 
-/// A description with a mark at its end.
+/// A description with a marker at its end.
 ///
 /// # Errors
-/// When both together are longer than Lambda takes.
+/// Both together are longer than Lambda accepts.
 pub fn describe(description: &str, mark: Option<&str>) -> Result<String, PropertyError> {
     let Some(mark) = mark else { return Ok(description.to_owned()) };
-    let text = format!("{description}{}{SIGN}{mark}", if description.is_empty() { "" } else { " " });
+    let text = format!("{description}{}{PREFIX}{mark}", if description.is_empty() { "" } else { " " });
     if text.chars().count() > LONGEST {
-        let most = LONGEST - SIGN.len() - mark.len() - 1;
+        let most = LONGEST - PREFIX.len() - mark.len() - 1;
         return Err(PropertyError(format!(
-            "its description is too long: wschat ends it with \"{SIGN}{mark}\", which leaves {most} characters"
+            "its description is too long: wschat ends it with \"{PREFIX}{mark}\", which leaves {most} characters"
         )));
     }
     Ok(text)
 }
 
-/// As much of a description as fits before a mark, as `split` gives it back.
+/// The part of a description that fits before a marker, as `split` returns it.
 pub fn fitting(description: &str, mark: Option<&str>) -> String {
-    let most = mark.map_or(LONGEST, |mark| LONGEST.saturating_sub(SIGN.len() + mark.len() + 1));
+    let most = mark.map_or(LONGEST, |mark| LONGEST.saturating_sub(PREFIX.len() + mark.len() + 1));
     description.chars().take(most).collect::<String>().trim_end().to_owned()
 }
 
-/// A description without the mark, and the mark in it.
+/// A description without its marker, and the marker.
 pub fn split(text: &str) -> (&str, Option<&str>) {
     let is_mark = |mark: &str| {
         let (logical_id, policy) = mark.split_once(':').unwrap_or((mark, ""));
         let is_id = !logical_id.is_empty() && logical_id.chars().all(|c| c.is_ascii_alphanumeric());
         is_id && (policy.is_empty() || DeletionPolicy::read(policy).is_some())
     };
-    match text.rsplit_once(SIGN) {
+    match text.rsplit_once(PREFIX) {
         Some((words, mark)) if is_mark(mark) && (words.is_empty() || words.ends_with(' ')) => {
             (words.trim_end(), Some(mark))
         }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_keeps_the_users_words_and_the_mark() {
+    fn a_description_keeps_the_users_text_and_the_marker() {
         for words in ["", "the first one", "by wschat: or so"] {
             for policy in [DeletionPolicy::Delete, DeletionPolicy::Retain, DeletionPolicy::RetainExceptOnCreate] {
                 let mark = of("EchoVersion1", policy);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_for_lambda_is_refused_in_words() {
+    fn a_description_too_long_for_lambda_is_refused() {
         let error = describe(&"x".repeat(250), Some("Echo")).unwrap_err().to_string();
         assert_eq!(
             error,

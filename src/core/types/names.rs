@@ -1,4 +1,4 @@
-//! The names of types that other types speak of: what they are parts of, lead to, or go after.
+//! Type names that other types refer to: their parents, targets and dependencies.
 
 pub const ALIAS: &str = "AWS::Lambda::Alias";
 pub const API: &str = "AWS::ApiGatewayV2::Api";

@@ -1,5 +1,5 @@
-//! The IAM permissions that a type's steps need: what `Kind::rights` is told of a step, what it adds them to, and what
-//! several types have in common.
+//! The IAM permissions that a type's steps need: the input of `Kind::rights`, what it adds them to, and permissions
+//! that several types share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +9,19 @@ use serde_json::Value;
 use super::Health;
 use crate::core::words::{Scope, Token};
 
-/// Stands in an ARN for an id that AWS has not minted yet.
+/// The placeholder in an ARN for an id that AWS has not minted yet.
 pub const ANY: &str = "*";
 
 /// How a run reads roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Roles {
-    /// All of the account in one call, which shows every policy in it.
+    /// All roles of the account in one call, which shows every policy in it.
     Account,
-    /// Each by its name, for callers who may not make that call.
+    /// Each by its name, for callers without permission for that call.
     ByName,
 }
 
-/// IAM permissions, as they are collected.
+/// The IAM permissions collected so far.
 #[derive(Debug, Default)]
 pub struct Rights {
     /// Actions by resource.
@@ -37,7 +37,7 @@ impl Rights {
         allowed.extend(actions.iter().map(|action| format!("{service}:{action}")));
     }
 
-    /// Leaves out what is allowed on the resources that `covered` tells, as far as it is allowed on `pattern` already.
+    /// Removes permissions on the resources that match `covered`, as far as `pattern` has them already.
     pub fn leave_out(&mut self, pattern: &str, covered: impl Fn(&str) -> bool) {
         let allowed = self.allowed.get(pattern).cloned().unwrap_or_default();
         for (_, actions) in self.allowed.iter_mut().filter(|(resource, _)| covered(resource)) {
@@ -45,7 +45,7 @@ impl Rights {
         }
     }
 
-    /// Adds the right to pass a role (its ARN) to a service (`lambda.amazonaws.com`).
+    /// Adds the permission to pass a role (its ARN) to a service (`lambda.amazonaws.com`).
     pub fn pass(&mut self, role: &str, service: &'static str) {
         self.passed.entry(service).or_default().insert(role.to_owned());
     }
@@ -61,23 +61,23 @@ pub trait Resources {
 pub struct Subject<'a> {
     pub scope: &'a Scope,
     pub roles: Roles,
-    /// What the step does: a replacement deletes and creates; a step that does nothing of this retains.
+    /// What the step does: a replacement deletes and creates; a step that does none of this retains the resource.
     pub creates: bool,
     pub updates: bool,
     pub deletes: bool,
     pub keeps: bool,
-    /// The physical id, where it exists or its name is known.
+    /// The physical id, if the resource exists or its name is known.
     pub physical_id: Option<&'a str>,
-    /// The physical id of the live resource, where there is one.
+    /// The physical id of the live resource, if there is one.
     pub live_id: Option<&'a str>,
-    /// The desired and the live properties, as far as the plan knows them; null where there are none.
+    /// The desired and the live properties, as far as the plan knows them; null if there are none.
     pub desired: Value,
     pub live: Value,
     /// The (outermost) properties that differ.
     pub changed: BTreeSet<&'a str>,
-    /// How the live resource is, where there is one.
+    /// The health of the live resource, if there is one.
     pub health: Option<&'a Health>,
-    /// The plan that the step is of.
+    /// The plan that the step belongs to.
     pub plan: &'a dyn Resources,
 }
 
@@ -87,27 +87,27 @@ impl Subject<'_> {
         self.physical_id.unwrap_or(ANY)
     }
 
-    /// The path of what IAM keeps below one.
+    /// The IAM path of a role or policy.
     pub fn path(&self) -> Option<&str> {
         [&self.desired, &self.live].iter().find_map(|side| side["Path"].as_str())
     }
 
-    /// Whether anything is called that changes something.
+    /// Whether the step changes anything.
     pub fn acts(&self) -> bool {
         self.creates || self.updates || self.deletes
     }
 
-    /// Whether the step changes one of these properties in place. A rollback changes it, too.
+    /// Whether the step changes one of these properties in place, which its rollback then changes as well.
     pub fn changes(&self, properties: &[&str]) -> bool {
         self.updates && self.changed.iter().any(|property| properties.contains(property))
     }
 
-    /// Whether the step changes another property than these in place.
+    /// Whether the step changes any other property in place.
     pub fn changes_other_than(&self, properties: &[&str]) -> bool {
         self.updates && self.changed.iter().any(|property| !properties.contains(property))
     }
 
-    /// Texts in a desired or live property, one or a list: a rollback needs the live ones.
+    /// The text or texts in a desired or live property: a rollback needs the live ones.
     pub fn texts(&self, property: &str) -> BTreeSet<String> {
         let sides = [&self.desired[property], &self.live[property]].into_iter();
         let values = sides.flat_map(|value| match value {
@@ -126,7 +126,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The path of the API that it is a part of: `apis/abc`.
+    /// The path of the API that the resource belongs to: `apis/abc`.
     pub(crate) fn api_path(&self) -> String {
         format!("apis/{}", self.api_id().as_deref().unwrap_or(ANY))
     }
@@ -134,7 +134,7 @@ impl Subject<'_> {
     /// The ARN of everything inside that API.
     pub(crate) fn inside_api(&self) -> String {
         let path = self.api_path();
-        // An API without an id yet is covered whole.
+        // While an API has no id yet, this covers all APIs.
         apigateway(self.scope, &if self.api_id().is_some() { format!("{path}/{ANY}") } else { path })
     }
 
@@ -159,11 +159,11 @@ pub(crate) fn api_part(it: &Subject<'_>, rights: &mut Rights) {
     }
 }
 
-/// What it takes to change the tags of what is at `path` in API Gateway: they are a resource of their own, below which its
-/// ARN is one segment (API Gateway developer guide, "Using tags to control access"), and AWS asks about the action by its
-/// name, too.
+/// The permission to change the tags of the resource at `path` in API Gateway. Tags are a resource of their own, whose
+/// ARN has that path as one segment (API Gateway developer guide, "Using tags to control access"); AWS also checks the
+/// action by its name.
 pub(crate) fn tagging(rights: &mut Rights, scope: &Scope, path: &str) {
-    /// RFC 3986: what stands for itself in a path's segment.
+    /// RFC 3986: the characters that need no escape in a path's segment.
     const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let subject = apigateway(scope, path);
     let tags = apigateway(scope, &format!("tags/{}", utf8_percent_encode(&subject, SEGMENT)));
@@ -176,8 +176,8 @@ pub(crate) fn apigateway(scope: &Scope, path: &str) -> String {
     format!("arn:{}:apigateway:{}::/{path}", scope.partition, scope.region)
 }
 
-/// Adds actions on a log group, under both its names: by its name AWS asks about its streams as well (`:*`), by its ARN
-/// it does not.
+/// Adds actions on a log group, in both forms of its ARN: if a call names the group, AWS checks the form that includes
+/// the streams (`:*`); if a call gives the ARN, the form without.
 pub(crate) fn logs(rights: &mut Rights, scope: &Scope, group: &str, actions: &[&str]) {
     for end in ["", ":*"] {
         rights.allow("logs", actions, scope.arn("logs", &format!("log-group:{group}{end}")));

@@ -1,4 +1,4 @@
-//! The tags by which a stack's resources are known.
+//! The tags that mark a stack's resources.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,21 @@ use crate::core::words::naming::logical_id_in;
 use crate::core::words::{DeletionPolicy, Scope};
 
 pub const STACK: &str = "wschat:stack";
-/// IAM is one for all regions: a role belongs to the stack of one.
+/// IAM is global: a role belongs to a stack in one region.
 pub const REGION: &str = "wschat:region";
 pub const LOGICAL_ID: &str = "wschat:logical-id";
-/// On functions that have had versions or aliases: they carry no tags, and are not looked for everywhere.
+/// On functions that have had versions or aliases: these carry no tags, and only functions with this tag are searched
+/// for them.
 pub const VERSIONS: &str = "wschat:versions";
 pub const DELETION_POLICY: &str = "wschat:deletion-policy";
-/// Begins tags of an API, one for each statement that the stack has added to the policy of a function that is not its own:
-/// then follows the statement's id, and the value is the function and the statement's deletion policy.
+/// The prefix of tags of an API, one for each statement that the stack has added to the policy of a function outside
+/// the stack. The rest of the key is the statement's id; the value is the function and the statement's deletion policy.
 pub const PERMISSION: &str = "wschat:permission:";
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// The tags that make a resource a stack's.
+/// The tags that mark a resource as a stack's.
 pub fn ownership(scope: &Scope, logical_id: &str, policy: DeletionPolicy) -> Tags {
     [
         (STACK, scope.stack.as_str()),
@@ -38,11 +39,11 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
     tags.into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
 }
 
-/// Who owns what carries no tag that tells.
+/// The owner of a resource without an ownership tag.
 pub const UNTAGGED: &str = "somebody else (it carries no tag of wschat's)";
 
-/// Whose a resource with these tags is, for the stack in `scope`: that stack's only where the region agrees, too, which
-/// wschat always writes beside the name.
+/// The owner of a resource with these tags, for the stack in `scope`: that stack only if the region is the same, which
+/// wschat always writes with the name.
 pub fn owner(tags: &Tags, scope: &Scope) -> Owner {
     match tags.get(STACK) {
         Some(owner) if *owner == scope.stack || scope.stack.is_empty() => match tags.get(REGION) {
@@ -63,24 +64,24 @@ pub fn deletion_policy(tags: &Tags) -> DeletionPolicy {
     tags.get(DELETION_POLICY).and_then(|policy| DeletionPolicy::read(policy)).unwrap_or_default()
 }
 
-/// Whether `name` looks like one that wschat gave in `stack`: `{stack}-{LogicalId}-{8 hex}`. That is a guess, good enough
-/// to decide what is looked at closely, and never whose it is. Logical ids have no hyphen, so a stack whose name begins
-/// with another's is not mistaken for it.
+/// Whether `name` looks generated for `stack`: `{stack}-{LogicalId}-{8 hex}`. This is a guess, good enough to decide
+/// which resources to look at closely, but no proof of ownership. Logical ids have no hyphen, so a stack whose name
+/// begins with another's is not mistaken for it.
 pub fn is_generated_name(stack: &str, name: &str) -> bool {
     logical_id_in(stack, name).is_some()
 }
 
-/// What to set and what to remove to turn `from` into `to`.
+/// The tags to set and the keys to remove to turn `from` into `to`.
 pub fn difference(from: &Tags, to: &Tags) -> (Tags, Vec<String>) {
     let set = to.iter().filter(|(key, value)| from.get(*key) != Some(value));
     let removed = from.keys().filter(|key| !to.contains_key(*key));
     (set.map(|(key, value)| (key.clone(), value.clone())).collect(), removed.cloned().collect())
 }
 
-/// Reads `Tags` as templates write them, a list of `Key` and `Value` or a map, and keeps them as a map.
+/// Reads `Tags` in a template's form, a list of `Key` and `Value` or a map, into a map.
 ///
 /// # Errors
-/// When it is neither.
+/// Any other form.
 pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Tags, D::Error> {
     use serde::Deserialize;
 

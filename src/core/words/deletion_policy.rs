@@ -1,13 +1,13 @@
-//! What becomes of a resource that is no longer in the template.
+//! What happens to a resource that is no longer in the template.
 
-/// What becomes of a resource that is no longer wanted.
+/// What happens to a resource that is no longer in the template.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
     #[default]
     Delete,
     Retain,
-    /// As `Retain`. What a failed run has made goes again, whatever its policy, because it was never used; so the
-    /// exception holds for both.
+    /// As `Retain`. What a failed run created is deleted in any case, because it was never used; so the exception holds
+    /// for both.
     RetainExceptOnCreate,
 }
 

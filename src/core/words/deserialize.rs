@@ -1,9 +1,9 @@
-//! Reads a JSON object of resource properties into a resource's own struct, and finds *all* that is wrong with it.
+//! Reads a JSON object of resource properties into a resource's own struct, and finds *all* errors in it.
 //!
-//! `serde` stops at the first error, and takes unknown keys silently. People want the whole list, with the place of each
-//! and a suggestion. So this is a deserializer of its own: it compares keys with the fields of the struct, converts
-//! scalars as CloudFormation does (`"128"` is a number where a number is asked for, `true` a string where a string is),
-//! and after an error reads again with a harmless *placeholder* in the wrong place, until nothing new is found.
+//! `serde` stops at the first error, and accepts unknown keys silently. Users need the whole list, with the place of
+//! each and a suggestion. So this deserializer compares keys with the fields of the struct, converts scalars as
+//! CloudFormation does (`"128"` is a number where a number is expected, `true` a string where a string is), and after
+//! an error reads again with a harmless *placeholder* in that place, until it finds nothing new.
 //!
 //! Inside what serde buffers itself (untagged and internally tagged enums, `flatten`) places and conversions are lost;
 //! resource types avoid those.
@@ -17,15 +17,15 @@ use serde_json::Value;
 
 use super::{Path, Problem, Step, Token, nearest};
 
-/// How many ill-typed values of one resource are found at once.
-const MOST_ROUNDS: usize = 100;
+/// How many ill-typed values of one resource are reported at most.
+const MAX_ROUNDS: usize = 100;
 
 /// Reads `properties` as a `T`.
 ///
 /// # Errors
 /// Every unknown key, missing field and value of a wrong type or outside its enum, in order of discovery; paths are
-/// relative to `properties`. A sentence about the properties themselves ends without saying whose they are (`unknown
-/// property "Foo"`), because only the caller knows the type.
+/// relative to `properties`. A sentence about the properties themselves does not name their type (`unknown property
+/// "Foo"`), which only the caller knows.
 pub fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, Vec<Problem>> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut placeholders = BTreeSet::new();
@@ -34,19 +34,19 @@ pub fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, Vec<Problem>> 
         let seen = std::cell::RefCell::new(Vec::new());
         let place = Place { path: Path::default(), placeholders: &placeholders, unknown: &seen };
         let result = T::deserialize(Reader { value: Some(properties), place });
-        // Unknown keys are found in every round.
+        // Every round finds the same unknown keys again.
         problems.extend(seen.into_inner().into_iter().filter(|problem| unknown.insert(problem.clone())));
         match result {
             Ok(value) if problems.is_empty() => return Ok(value),
             Ok(_) => return Err(problems),
             Err(failure) => {
-                // A place that fails again was reported already, and no placeholder can satisfy it: nothing is to be
-                // learnt by going on.
-                if !placeholders.insert(failure.culprit()) {
+                // A place that fails again was reported already, and no placeholder satisfies it: another round would
+                // find nothing.
+                if !placeholders.insert(failure.placeholder_path()) {
                     return Err(problems);
                 }
                 problems.push(failure.problem());
-                if placeholders.len() == MOST_ROUNDS {
+                if placeholders.len() == MAX_ROUNDS {
                     return Err(problems);
                 }
             }
@@ -54,7 +54,7 @@ pub fn read<T: DeserializeOwned>(properties: &Value) -> Result<T, Vec<Problem>> 
     }
 }
 
-/// What the structs and enums of a type are, as its test against CloudFormation's schemas sees them.
+/// Records the structs and enums of a type, for the test against CloudFormation's schemas.
 #[cfg(test)]
 pub(crate) mod trace {
     use std::cell::RefCell;
@@ -73,7 +73,7 @@ pub(crate) mod trace {
         pub(crate) enums: Vec<(Path, &'static [&'static str])>,
     }
 
-    /// What is read in this thread while `reading` runs.
+    /// Everything that this thread reads while `reading` runs.
     pub(crate) fn of(reading: impl FnOnce()) -> Seen {
         SEEN.set(Some(Seen::default()));
         reading();
@@ -85,7 +85,7 @@ pub(crate) mod trace {
     }
 }
 
-/// Where reading is.
+/// The position of the reader.
 #[derive(Clone)]
 struct Place<'a> {
     path: Path,
@@ -107,7 +107,7 @@ impl Place<'_> {
 /// Why reading stopped.
 #[derive(Debug)]
 struct Failure {
-    /// `None` until the innermost reader has said where it was.
+    /// `None` until the innermost reader has set its position.
     path: Option<Path>,
     cause: Cause,
 }
@@ -133,8 +133,8 @@ impl Failure {
         self
     }
 
-    /// The value to put a placeholder in for.
-    fn culprit(&self) -> Path {
+    /// Where to put a placeholder.
+    fn placeholder_path(&self) -> Path {
         let path = self.path.clone().unwrap_or_default();
         match self.cause {
             Cause::Missing(field) => path.key(field),
@@ -150,7 +150,7 @@ impl Failure {
                 Problem::new(path, what)
             }
             Cause::Missing(field) => {
-                let what = format!("missing property \"{field}\"{}", of_whom(&path));
+                let what = format!("missing property \"{field}\"{}", of_parent(&path));
                 Problem::new(path, what)
             }
             Cause::Variant { given, allowed } => {
@@ -165,7 +165,7 @@ impl Failure {
     }
 }
 
-/// What stands at `path`, as the subject of a sentence.
+/// The value at `path`, as the subject of a sentence.
 pub(crate) fn subject(path: &Path) -> String {
     let indexes = path.0.iter().rev().map_while(|step| match step {
         Step::Index(index) => Some(index + 1),
@@ -179,8 +179,8 @@ pub(crate) fn subject(path: &Path) -> String {
     format!("{elements}{}", name.unwrap_or("Properties"))
 }
 
-/// ` of KeySchema`; nothing at the root, where the caller knows better.
-fn of_whom(path: &Path) -> String {
+/// ` of KeySchema`; empty at the root, which the caller can name.
+fn of_parent(path: &Path) -> String {
     if path.0.is_empty() { String::new() } else { format!(" of {}", subject(path)) }
 }
 
@@ -214,7 +214,7 @@ impl de::Error for Failure {
     }
 }
 
-/// The deserializer of one value; `None` is a placeholder, which gives every type something it can live with.
+/// The deserializer of one value; `None` is a placeholder, which gives every type a valid value.
 struct Reader<'a, 'de> {
     value: Option<&'de Value>,
     place: Place<'a>,
@@ -254,7 +254,7 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// The entry of a map that has just one, which is how an enum's variant with content is written.
+/// The entry of a map with a single one: an enum's variant with content.
 fn only_entry(value: &Value) -> Option<(&String, &Value)> {
     value.as_object().filter(|entries| entries.len() == 1)?.iter().next()
 }
@@ -400,14 +400,14 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
                         entries.push((key, Some(value)));
                     } else {
                         let meant = nearest(key, fields);
-                        // The one that is meant is not missing, too.
+                        // The property that is probably meant is not reported as missing as well.
                         if let Some(meant) = meant
                             && !given.contains_key(meant)
                             && !entries.iter().any(|(key, _)| *key == meant)
                         {
                             entries.push((meant, None));
                         }
-                        let what = format!("unknown property \"{key}\"{}", of_whom(&self.place.path));
+                        let what = format!("unknown property \"{key}\"{}", of_parent(&self.place.path));
                         let problem = Problem::of_key(self.place.path.key(key), what);
                         self.place.unknown.borrow_mut().push(problem.meant(meant, fields));
                     }
@@ -504,7 +504,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_, 'de> {
     }
 }
 
-/// A variant by name, with what it carries.
+/// A variant by name, with its content.
 struct Variant<'a, 'de> {
     variant: String,
     content: Content<'de>,
@@ -630,7 +630,7 @@ mod tests {
         read::<Props>(&properties).expect_err("wrong properties").into_iter().map(show).collect()
     }
 
-    /// What `given`, next to a name, is read and written again as.
+    /// The result of reading `given`, next to a name, and serializing it again.
     fn reread(given: Value) -> Value {
         let mut properties = json!({ "Name": "n" });
         for (key, value) in given.as_object().unwrap() {
@@ -661,7 +661,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_and_enums_stay_what_they_are() {
+    fn documents_and_enums_are_not_converted() {
         for given in [
             json!({ "Document": { "Version": "2012-10-17", "Number": 1, "List": [true, null, 1.5, "x"] } }),
             json!({ "Mode": "PROVISIONED" }),

@@ -1,5 +1,5 @@
-//! The ground that everything else in `core` stands on: problems and where they are, tokens, whose stack and where, and how
-//! template values are read into Rust's types. It uses nothing else of wschat's.
+//! The base of `core`: problems and their places, tokens, scopes, names, and the deserializer of template values. It
+//! uses nothing else of wschat's.
 
 mod deletion_policy;
 pub mod deserialize;

@@ -1,4 +1,4 @@
-//! The names of what the template leaves unnamed, and of stacks.
+//! Generated names for resources that the template leaves unnamed, and the rule for stack names.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -6,15 +6,15 @@ use sha2::{Digest, Sha256};
 use super::{Problem, Scope};
 
 /// How many hexadecimal digits of the identity's hash a name ends in.
-const DIGITS: usize = 8;
+const HASH_DIGITS: usize = 8;
 
-/// The longest name of a stack, as CloudFormation has it (CreateStack, `StackName`).
-const LONGEST_STACK: usize = 128;
+/// The longest name of a stack in CloudFormation (CreateStack, `StackName`).
+const MAX_STACK_LENGTH: usize = 128;
 
-/// How much of a logical id stays in a name at least, where there is that much: the stack's name is cut first.
-const LEGIBLE: usize = 14;
+/// How many characters of a logical id a name keeps at least, if it has as many: the stack's name is cut first.
+const MIN_ID_LENGTH: usize = 14;
 
-/// What makes a resource this one and no other: a change in any of it is a new resource, under a new name.
+/// The identity of a resource: a change in any of it means a new resource with a new name.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'a> {
     pub scope: &'a Scope,
@@ -25,15 +25,15 @@ pub struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// `{stack}-{LogicalId}-{8 hex}`, at most `longest` characters. What is too long is cut: the logical id down to
-    /// `LEGIBLE` characters, then the stack's name. The digits are of the whole identity, so names that are cut alike
-    /// differ in them.
+    /// `{stack}-{LogicalId}-{8 hex}`, at most `longest` characters. A longer name is cut: the logical id down to
+    /// `MIN_ID_LENGTH` characters, then the stack's name. The digits are a hash of the whole identity, so two names that are
+    /// cut to the same text differ in them.
     pub fn name(&self, longest: usize) -> String {
-        let room = longest.saturating_sub(DIGITS + 2);
-        let beside_stack = room.saturating_sub(self.scope.stack.len()).max(LEGIBLE.min(room));
-        let logical_id: String = self.logical_id.chars().take(beside_stack).collect();
+        let room = longest.saturating_sub(HASH_DIGITS + 2);
+        let id_length = room.saturating_sub(self.scope.stack.len()).max(MIN_ID_LENGTH.min(room));
+        let logical_id: String = self.logical_id.chars().take(id_length).collect();
         let stack: String = self.scope.stack.chars().take(room - logical_id.len()).collect();
-        format!("{stack}-{logical_id}-{}", &self.digest()[..DIGITS])
+        format!("{stack}-{logical_id}-{}", &self.digest()[..HASH_DIGITS])
     }
 
     fn digest(&self) -> String {
@@ -49,7 +49,7 @@ impl Identity<'_> {
     }
 }
 
-/// `value` with the keys of all maps in order, so that the order in which somebody wrote them makes no difference.
+/// `value` with the keys of all maps sorted, so that their order in the template makes no difference.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(entries) => {
@@ -62,22 +62,23 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// What a name of `Identity::name` is made of, as far as it shows: the stack's name and the logical id (each may be cut)
-/// and the digits. Logical ids have no hyphen.
+/// The parts of a generated name: the stack's name and the logical id (each may be cut) and the digits. Logical ids
+/// have no hyphen.
 fn parts(name: &str) -> Option<(&str, &str, &str)> {
     let (rest, digits) = name.rsplit_once('-')?;
     let (stack, logical_id) = rest.rsplit_once('-')?;
     let is_id = !logical_id.is_empty() && logical_id.chars().all(|c| c.is_ascii_alphanumeric());
-    let is_digits = digits.len() == DIGITS && digits.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    let is_digits =
+        digits.len() == HASH_DIGITS && digits.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     (!stack.is_empty() && is_id && is_digits).then_some((stack, logical_id, digits))
 }
 
-/// The logical id in a name that looks like one that wschat gives in `stack`; it may be cut. Other names may look the
-/// same: eight digits are also a short commit hash. Only `Identity::name` tells.
+/// The logical id in a name that looks generated for `stack`; it may be cut. Other names may look the same: eight
+/// digits are also a short commit hash. Only `Identity::name` is certain.
 pub fn logical_id_in<'a>(stack: &str, name: &'a str) -> Option<&'a str> {
     let (of, logical_id, _) = parts(name)?;
-    let is_cut = of.len() < stack.len() && logical_id.len() <= LEGIBLE && stack.starts_with(of);
-    // No service's limit on names is shorter than 64.
+    let is_cut = of.len() < stack.len() && logical_id.len() <= MIN_ID_LENGTH && stack.starts_with(of);
+    // Every service allows names of at least 64 characters.
     (of == stack || is_cut && name.len() >= 64).then_some(logical_id)
 }
 
@@ -88,11 +89,11 @@ pub fn logical_id_in<'a>(stack: &str, name: &'a str) -> Option<&'a str> {
 pub fn check_stack(name: &str) -> Result<(), Problem> {
     let first = name.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
     let rest = name.chars().all(|character| character.is_ascii_alphanumeric() || character == '-');
-    if first && rest && name.len() <= LONGEST_STACK {
+    if first && rest && name.len() <= MAX_STACK_LENGTH {
         return Ok(());
     }
     let problem = Problem::of_text(None, format!("\"{name}\" cannot be the name of a stack"));
-    Err(problem.help(format!("letters, digits and hyphens, a letter first, at most {LONGEST_STACK} characters")))
+    Err(problem.help(format!("letters, digits and hyphens, a letter first, at most {MAX_STACK_LENGTH} characters")))
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_keeps_the_digits_and_something_of_both() {
+    fn a_cut_name_keeps_the_digits_and_part_of_both_names() {
         let long = "s".repeat(128);
         for longest in [64, 128, 255, 512] {
             for stack in ["a", &long[..40], &long[..41], &long[..54], &long] {

@@ -1,30 +1,30 @@
-//! Facts about Lambda's runtimes that the deployer and the local cloud share: when they end, and what their environment allows.
+//! Facts about Lambda's runtimes that the deployer and the local cloud share: end-of-life dates and reserved variables.
 
 use time::Date;
 use time::macros::date;
 
-/// The days on which a runtime's life ends, step by step.
+/// The end-of-life dates of a runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct End {
     pub name: &'static str,
-    /// No more security patches from here on.
+    /// No security patches from this day on.
     pub deprecated: Date,
     /// No new functions.
     pub no_create: Date,
-    /// No changes of functions that have it.
+    /// No updates of functions that have it.
     pub no_update: Date,
 }
 
-/// The end of a runtime, where it is known.
+/// The end-of-life dates of a runtime, where they are known.
 pub fn end(runtime: &str) -> Option<End> {
     ENDS.iter().find(|end| end.name == runtime).copied()
 }
 
-/// The newest runtime of the same language, by when it ends.
+/// The runtime of the same language that is supported longest.
 pub fn newest(runtime: &str) -> Option<&'static str> {
     let language = |name: &'static str| name.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or(name);
     let own = match language(end(runtime)?.name) {
-        // Go has no runtime of its own any more.
+        // Go no longer has a runtime of its own.
         "go" => "provided",
         "dotnetcore" => "dotnet",
         other => other,
@@ -54,13 +54,13 @@ pub const RESERVED_VARIABLES: &[&str] = &[
     "LAMBDA_RUNTIME_DIR",
 ];
 
-/// The most that all variables of a function together may take, as JSON, in bytes (Lambda developer guide, quotas; what it
-/// measures is in its refusal: "String measured: {...}").
+/// The most bytes of JSON that all variables of a function may have together (Lambda developer guide, quotas; its
+/// refusal shows what is measured: "String measured: {...}").
 pub const LONGEST_ENVIRONMENT: usize = 4096;
 
-/// From AWS's Lambda developer guide, "Lambda runtimes" and "Runtime deprecation", as cfn-lint 1.58.0 has collected it
-/// (`LmbdRuntimeLifecycle.json`). AWS moves these days now and then, as a rule to later ones. `dotnet9` is for container
-/// images alone and has no such days.
+/// From AWS's Lambda developer guide, "Lambda runtimes" and "Runtime deprecation", as collected by cfn-lint 1.58.0
+/// (`LmbdRuntimeLifecycle.json`). AWS sometimes moves these dates, usually to later ones. `dotnet9` is for container
+/// images only and has no such dates.
 const ENDS: &[End] = &[
     End {
         name: "dotnet6",
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_runtime_that_ends_has_one_to_go_to() {
+    fn every_runtime_that_ends_has_a_successor() {
         for end in ENDS {
             assert!(
                 newest(end.name).and_then(super::end).is_some_and(|newest| newest.deprecated >= end.deprecated),
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_runtime_ends_step_by_step() {
         for End { name, deprecated, no_create, no_update } in ENDS {
-            // AWS stopped the creation of a few of the first ones before it gave them up.
+            // For a few of the first runtimes, AWS blocked creation before it deprecated them.
             assert!(no_create <= no_update && deprecated <= no_update, "{name}");
         }
     }

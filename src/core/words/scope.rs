@@ -1,10 +1,10 @@
-//! Whose stack, where: what names and ARNs are made from.
+//! The stack and its location, from which names and ARNs are made.
 
-/// Whose stack, where: what names and ARNs are made from.
+/// The stack and its location, from which names and ARNs are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// The stack's name: letters, digits and hyphens, at most 128 characters. None at all is
-    /// every stack: for looking only (`wschat list`), `check_stack` lets no other verb have it.
+    /// The stack's name: letters, digits and hyphens, at most 128 characters. Empty means every stack, for reading only
+    /// (`wschat list`); `check_stack` refuses it to all other verbs.
     pub stack: String,
     /// The AWS account, 12 digits.
     pub account: String,
@@ -19,7 +19,7 @@ impl Scope {
         if self.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
     }
 
-    /// An ARN here. IAM's have no region.
+    /// An ARN in this account and region; IAM's have no region.
     pub fn arn(&self, service: &str, resource: &str) -> String {
         let region = if service == "iam" { "" } else { &self.region };
         format!("arn:{}:{service}:{region}:{}:{resource}", self.partition, self.account)

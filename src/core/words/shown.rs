@@ -1,4 +1,4 @@
-//! Property values as people read them.
+//! Property values for display.
 
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
-//! Attributes that AWS mints, as they stand in resolved properties before their values are known.
+//! Placeholders in resolved properties for attributes that AWS mints and whose values are not known yet.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// An attribute that is not known until AWS has minted it, as it stands inside strings.
+/// An attribute that AWS has not minted yet, as it appears inside strings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token {
     pub logical_id: String,
@@ -12,7 +12,7 @@ pub struct Token {
     pub attribute: String,
 }
 
-/// Brackets that no template text contains: private-use characters, which are refused there.
+/// Delimiters that no template text contains: private-use characters, which the parser refuses.
 const OPEN: char = '\u{F0000}';
 const CLOSE: char = '\u{F0001}';
 
@@ -22,7 +22,7 @@ impl Token {
         format!("{OPEN}{logical_id}.{attribute}{CLOSE}")
     }
 
-    /// Whether `text` has anything of a token in it.
+    /// Whether `text` contains any part of a token.
     pub fn is_in(text: &str) -> bool {
         text.contains([OPEN, CLOSE])
     }
@@ -46,7 +46,7 @@ impl Token {
         }
     }
 
-    /// `value` with every token that `known` knows replaced; the others stay.
+    /// `value` with every token replaced that `known` has a value for; the others stay.
     pub fn substitute(value: &Value, known: &dyn Fn(&Token) -> Option<String>) -> Value {
         match value {
             Value::String(text) => Value::String(Self::substitute_text(text, known)),
@@ -58,7 +58,7 @@ impl Token {
         }
     }
 
-    /// `text` with every token that `known` knows replaced; the others stay.
+    /// `text` with every token replaced that `known` has a value for; the others stay.
     pub fn substitute_text(text: &str, known: &dyn Fn(&Token) -> Option<String>) -> String {
         let mut parts = text.split(OPEN);
         let mut out = parts.next().unwrap_or_default().to_owned();
@@ -78,7 +78,7 @@ impl Token {
         out
     }
 
-    /// `text` as a person may read it: tokens as `<ConnectInteg>`.
+    /// `text` for display: tokens as `<ConnectInteg>`.
     pub fn readable(text: &str) -> String {
         Self::substitute_text(text, &|token| {
             let shown = if token.attribute == "Ref" {

@@ -239,7 +239,7 @@ struct State {
     namer: Namer,
     calls: Vec<RecordedCall>,
     /// Requests with a permanent fault.
-    doomed: Vec<(RecordedRequest, Fault)>,
+    permanent: Vec<(RecordedRequest, Fault)>,
 }
 
 /// The identity of a request. Members of JSON may be in any order.
@@ -330,15 +330,15 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         let name = state.namer.name(head, body);
         let asked = RecordedRequest::new(&name, head, body);
-        let doomed = state.doomed.iter().position(|(doomed, _)| *doomed == asked);
-        let fault = match doomed {
-            Some(position) => Some(state.doomed.swap_remove(position).1),
+        let permanent = state.permanent.iter().position(|(permanent, _)| *permanent == asked);
+        let fault = match permanent {
+            Some(position) => Some(state.permanent.swap_remove(position).1),
             None => (self.script)(&name),
         };
-        if let (None, Some(fault)) = (doomed, &fault)
+        if let (None, Some(fault)) = (permanent, &fault)
             && fault.permanent
         {
-            state.doomed.push((asked, fault.clone()));
+            state.permanent.push((asked, fault.clone()));
         }
         state.calls.push(RecordedCall { name: name.clone(), fault: fault.clone(), request_id: None });
         (state.calls.len() - 1, name, fault)

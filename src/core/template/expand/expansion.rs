@@ -1,4 +1,4 @@
-//! One SAM resource on its way into CloudFormation's.
+//! The expansion of one SAM resource into CloudFormation's.
 
 use std::collections::BTreeSet;
 
@@ -6,47 +6,47 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Resource, Template, intrinsics};
 use super::parameters::Parameters;
-use super::shape::{Fate, truthy};
+use super::shape::{Support, truthy};
 use super::sub::References;
 use super::{Context, Type};
 use crate::core::words::{Path, Problem};
 
-/// The tag that SAM puts on what it makes.
+/// The tag that SAM puts on resources that it creates.
 const SAM_TAG: (&str, &str) = ("lambda:createdBy", "SAM");
 const RESERVED_TAGS: &[&str] = &["lambda:createdBy", "serverlessrepo:applicationId", "serverlessrepo:semanticVersion"];
 
-/// A resource that is being expanded, and what has been made of it so far.
+/// A resource that is being expanded, and the resources created from it so far.
 pub struct Expansion<'a> {
     pub known: &'static Type,
     pub template: &'a mut Template,
     pub context: Context<'a>,
     pub logical_id: &'a str,
-    /// As the user declared it, `Globals` merged in, without what its type does not take.
+    /// As declared, with `Globals` merged in, without properties that its type does not have.
     pub resource: &'a Resource,
-    /// Properties that are missing or were meant to be given, misspelt or in a wrong shape: reported, and not in `resource`.
+    /// Properties that are missing, misspelt or of a wrong shape: these are reported, and not in `resource`.
     pub faulty: BTreeSet<&'static str>,
-    /// What others can refer to, filled while resources are expanded.
+    /// Resources that others can refer to, filled during the expansion.
     pub references: &'a mut References,
     pub made: Vec<(String, Resource)>,
 }
 
 impl<'a> Expansion<'a> {
-    /// A property, as long as it has been given.
+    /// A property, if it is given.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.resource.properties.get(name)
     }
 
-    /// A property, unless SAM takes it as not given.
+    /// A property, unless SAM treats its value as not given.
     pub fn given(&self, name: &str) -> Option<&'a Value> {
         self.get(name).filter(|value| truthy(value))
     }
 
-    /// Where the resource is.
+    /// The resource's path.
     pub fn path(&self) -> Path {
         Path::default().key("Resources").key(self.logical_id)
     }
 
-    /// Where a property of the resource is.
+    /// The path of a property.
     pub fn place(&self, property: &str) -> Path {
         self.path().key("Properties").key(property)
     }
@@ -65,32 +65,32 @@ impl<'a> Expansion<'a> {
         self.report(Problem::new(self.path().key("Properties"), what));
     }
 
-    /// Reports that a property is missing, unless what was to be it has been reported.
+    /// Reports that a property is missing, unless a misspelling of it has been reported.
     pub fn missing(&mut self, property: &'static str) {
         if self.faulty.insert(property) {
             self.problem_of_all(format!("missing property \"{property}\" of {}", self.resource.type_name));
         }
     }
 
-    /// Notes that what stands at `made` comes from what stands at `written`.
+    /// Records that the value at `made` comes from the one at `written`.
     pub fn note(&mut self, made: Path, written: &Path) {
         let written = self.template.origins.trace(written);
         self.template.origins.note(made, written);
     }
 
-    /// The properties that what is made has under the same name.
+    /// The properties that the created resource has under the same name.
     pub fn passed(&self) -> Map<String, Value> {
-        let passed = self.known.properties.iter().filter(|property| property.fate == Fate::Passed);
+        let passed = self.known.properties.iter().filter(|property| property.support == Support::Passed);
         passed.filter_map(|property| Some((property.name.to_owned(), self.get(property.name)?.clone()))).collect()
     }
 
-    /// What `value`, of `property`, is once parameters are put in; they are, in `value` too (`Parameters::inline`).
+    /// The `value` of `property` with parameters substituted, in `value` too (`Parameters::inline`).
     pub fn inline(&mut self, property: &str, value: &mut Value) -> Value {
         let parameters = Parameters { template: self.template, context: self.context };
         match parameters.inline(value) {
             Ok(resolved) => resolved,
             Err(name) => {
-                // SAM's words are about the value, which may be a secret.
+                // SAM's message shows the value, which may be a secret.
                 let what = format!("Fn::Sub expects all variables to be strings, and the default of {name} is none");
                 self.report(Problem::new(self.place(property), what).help("quote it"));
                 value.clone()
@@ -98,10 +98,10 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// The resource itself, as one of CloudFormation's.
+    /// Adds the resource itself as a CloudFormation resource.
     pub fn make(&mut self, type_name: &str, mut properties: Map<String, Value>) {
-        // A null is what has been reported: nobody else will complain of it.
-        for property in self.known.properties.iter().filter(|property| property.fate == Fate::Passed) {
+        // The null stands for a property that has been reported: no further problem follows from it.
+        for property in self.known.properties.iter().filter(|property| property.support == Support::Passed) {
             if self.faulty.contains(property.name) {
                 properties.entry(property.name).or_insert(Value::Null);
             }
@@ -116,8 +116,8 @@ impl<'a> Expansion<'a> {
         self.made.push((self.logical_id.to_owned(), resource));
     }
 
-    /// A resource that comes with it, made because of `property` (or because of the resource as such).
-    pub fn beside(&mut self, property: Option<&str>, id: &str, type_name: &str, properties: Value) -> Resource {
+    /// An additional resource, created because of `property` (or because of the resource as such).
+    pub fn extra_resource(&mut self, property: Option<&str>, id: &str, type_name: &str, properties: Value) -> Resource {
         let made = Path::default().key("Resources").key(id);
         let written = property.map_or(self.path(), |property| self.place(property));
         self.note(made, &written);
@@ -147,7 +147,7 @@ impl<'a> Expansion<'a> {
         self.tags().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
     }
 
-    /// The tag that SAM puts on what it makes, after a check that the user did not.
+    /// SAM's tag, after a check that the user did not set it.
     pub fn sam_tag(&mut self) -> Value {
         let tags = self.get("Tags").and_then(Value::as_object).into_iter().flatten();
         for (key, _) in tags.filter(|(key, _)| RESERVED_TAGS.contains(&key.as_str())) {
@@ -157,7 +157,7 @@ impl<'a> Expansion<'a> {
         json!({ "Key": SAM_TAG.0, "Value": SAM_TAG.1 })
     }
 
-    /// Notes where each of `tags` comes from, which stand at `made`.
+    /// Records the origin of each of `tags`, which are at `made`.
     pub fn note_tags(&mut self, made: &Path, tags: &[Value]) {
         for (index, tag) in tags.iter().enumerate() {
             let written = self.place("Tags").key(tag["Key"].as_str().unwrap_or_default());
@@ -166,7 +166,7 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// Where the properties of the made resource `id` are.
+/// The path of the properties of the created resource `id`.
 pub fn made(id: &str) -> Path {
     Path::default().key("Resources").key(id).key("Properties")
 }

@@ -1,5 +1,4 @@
-//! AWS::Serverless::Function: a Lambda function, and where the user gives it none, a role; a version and an alias, where
-//! they are asked for.
+//! AWS::Serverless::Function: a Lambda function, and a role unless it has one; a version and an alias, if requested.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +8,7 @@ use super::shape::{Property, Shape, truthy};
 use super::{role, versions};
 use crate::core::words::Problem;
 
-/// The properties. Those that `Globals` cannot give are the translator's choice too.
+/// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
     name: "AWS::Serverless::Function",
     properties: &[
@@ -87,7 +86,7 @@ fn expand(expansion: &mut Expansion<'_>) {
     tags.extend(expansion.tag_list());
     function.insert("Tags".to_owned(), tags.clone().into());
     versions::publish(expansion, &mut function);
-    // Where tags are propagated, the translator drops its own.
+    // When tags are propagated, the translator drops its own.
     if expansion.given("PropagateTags").is_some() && tags.len() > 1 {
         tags.remove(0);
         function.insert("Tags".to_owned(), tags.clone().into());
@@ -99,7 +98,7 @@ fn expand(expansion: &mut Expansion<'_>) {
     expansion.make("AWS::Lambda::Function", function);
 }
 
-/// Puts `Code` into `function`, and checks what goes with which kind of package.
+/// Sets `Code` of `function`, and checks the properties of each kind of package.
 fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
     let code = match expansion.given("PackageType") {
         Some(kind) if kind == "Image" => {
@@ -146,18 +145,18 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
         expansion.note(expansion.place("Code"), &place);
         function.insert("Code".to_owned(), code);
     } else {
-        // As in `Expansion::make`: that there is none has been reported.
+        // As in `Expansion::make`: the missing code has been reported.
         function.insert("Code".to_owned(), Value::Null);
     }
 }
 
-/// `Code` of a zip (inline text, a place in S3, or a local path) and the property that gives it, if one does.
+/// `Code` of a zip (inline text, an S3 object, or a local path) and the property that it comes from, if any.
 fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
     if let Some(inline) = expansion.get("InlineCode") {
         return Some((json!({ "ZipFile": inline }), Some("InlineCode")));
     }
     let Some(uri) = expansion.get("CodeUri") else {
-        // The translator asks for one; SAM's CLI, which runs before it, takes the template's folder.
+        // The translator requires one; SAM's CLI, which runs before it, uses the template's folder.
         let meant = ["CodeUri", "InlineCode"].iter().any(|name| expansion.faulty.contains(name));
         return (!meant).then(|| (".".into(), None));
     };
@@ -188,7 +187,7 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
     }
 }
 
-/// `s3://bucket/key?versionId=version` as `Code` has it.
+/// `s3://bucket/key?versionId=version` in the form of `Code`.
 fn in_s3(uri: &str) -> Option<Value> {
     let uri = uri.strip_prefix("s3://")?;
     let uri = uri.split_once('#').map_or(uri, |(uri, _)| uri);
@@ -210,7 +209,7 @@ fn tracing(expansion: &mut Expansion<'_>) -> Option<Value> {
     (resolved != "Disabled").then_some(mode)
 }
 
-/// Where failed invocations go.
+/// The dead letter queue, for failed invocations.
 fn dead_letters(expansion: &mut Expansion<'_>) -> Option<Value> {
     let queue = expansion.given("DeadLetterQueue")?;
     let given = |name: &str| queue.get(name).filter(|value| truthy(value));
@@ -227,7 +226,7 @@ fn dead_letters(expansion: &mut Expansion<'_>) -> Option<Value> {
     Some(target.clone())
 }
 
-/// What does not go with tenants.
+/// Refuses properties that cannot be combined with `TenancyConfig`.
 fn tenancy(expansion: &mut Expansion<'_>) {
     if expansion.given("TenancyConfig").is_none() {
         return;

@@ -1,4 +1,4 @@
-//! `Globals`: what all resources of a type have in common, merged into each as SAM merges it.
+//! `Globals`: properties for all resources of a type, merged into each as SAM merges them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::shape::truthy;
 use super::{PREFIX, TYPES, Type};
 use crate::core::words::{Path, Problem};
 
-/// What SAM has `Globals` for. Those for types that are refused cannot have an effect.
+/// The sections that SAM has. Those for types that are refused cannot have an effect.
 const SECTIONS: &[&str] = &[
     "Api",
     "CapacityProvider",
@@ -23,17 +23,17 @@ const SECTIONS: &[&str] = &[
     "WebSocketApi",
 ];
 
-/// The one list that a resource's own value replaces; SAM appends to all others.
+/// The only list that a resource's own value replaces; SAM appends to all others.
 const REPLACED: &str = "Architectures";
 
-/// The most bytes, as JSON, that `Globals` may come to in all the resources that get them: many times what any template
-/// needs, and little enough to be held in memory.
-const LARGEST: usize = 16 * 1_048_576;
+/// The most bytes, as JSON, that `Globals` may add up to in all the resources that get them: many times what a template
+/// needs, and small enough for memory.
+const MAX_SIZE: usize = 16 * 1_048_576;
 
-/// What `Globals` gives, by type and property.
+/// The values in `Globals`, by type and property.
 pub type Globals = BTreeMap<&'static str, Map<String, Value>>;
 
-/// The parts of `Globals` that types have which are expanded, checked.
+/// Reads and checks the sections of types that are expanded.
 pub fn read(template: &mut Template) -> Globals {
     let root = Path::default().key("Globals");
     for name in template.globals.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
@@ -55,7 +55,7 @@ pub fn read(template: &mut Template) -> Globals {
             template.problems.push(Problem::of_key(path.key(name), what).suggest(name, allowed()));
         }
         let resources = template.resources.values().filter(|resource| resource.type_name == known.name).count();
-        if section_size(given).saturating_mul(resources) > LARGEST {
+        if section_size(given).saturating_mul(resources) > MAX_SIZE {
             let what = format!("Globals for {section} are too large to be repeated in {resources} resources");
             template.problems.push(Problem::of_key(path, what));
             continue;
@@ -66,7 +66,7 @@ pub fn read(template: &mut Template) -> Globals {
     globals
 }
 
-/// How long a section is as JSON.
+/// The length of a section as JSON.
 fn section_size(section: &Map<String, Value>) -> usize {
     section.iter().map(|(name, value)| name.len() + value.to_string().len()).sum()
 }
@@ -76,7 +76,7 @@ fn section(known: &Type) -> &'static str {
     known.name.trim_start_matches(PREFIX)
 }
 
-/// Gives `resource`, which is at `path`, what `globals` says of its type and it does not refuse.
+/// Merges `globals` of its type into `resource`, which is at `path`, unless it ignores them.
 pub fn merge(template: &mut Template, known: &Type, globals: &Globals, resource: &mut Resource, path: &Path) {
     let Some(mut globals) = globals.get(known.name).cloned() else { return };
     let place = path.key("IgnoreGlobals");
@@ -106,7 +106,8 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    /// `global` (written at `written`) and `own` (at `made`) as one: maps by key, lists one after the other, else `own`.
+    /// Merges `global` (written at `written`) and `own` (at `made`): maps by key, lists one after the other; any other
+    /// `own` value wins.
     fn maps(
         &mut self,
         global: &Map<String, Value>,
@@ -153,7 +154,7 @@ impl Merge<'_> {
     }
 }
 
-/// Intrinsic functions are merged like scalars, and so is what the translator takes for one.
+/// Intrinsic functions are merged like scalars, and so is what the translator mistakes for one.
 fn is_call(value: &Value) -> bool {
     let condition = |entries: &Map<String, Value>| entries.len() == 1 && entries.contains_key("Condition");
     intrinsics::call(value).is_some() || value.as_object().is_some_and(condition)

@@ -1,11 +1,11 @@
 //! SAM's resources, expanded into CloudFormation's as SAM's own translator (aws-sam-translator) does it.
 //!
-//! The translator's output is the measure, down to the logical ids (`tests/sam`). On purpose it is not, where
-//! - code is local: SAM wants an `s3://` address, because `sam package` has uploaded the code before; wschat leaves the
-//!   path in `Code` and uploads the code itself. A version's logical id has the path's hash then, not the code's;
-//! - a managed policy is none that is listed here: SAM asks IAM for its ARN, here it is made from the name;
-//! - SAM passes over a mistake in silence: an unknown property of a WebSocket route, a condition on a WebSocket API;
-//! - values from `Globals` are put in for one function: the translator changes them for the next ones too.
+//! The translator's output is the reference, down to the logical ids (`tests/sam`). Deliberate differences:
+//! - code is local: SAM requires an `s3://` address, because `sam package` has uploaded the code before; wschat leaves
+//!   the path in `Code` and uploads the code itself. A version's logical id then has the path's hash, not the code's;
+//! - a managed policy that is not listed here: SAM asks IAM for its ARN, here it is made from the name;
+//! - mistakes that SAM ignores silently: an unknown property of a WebSocket route, a condition on a WebSocket API;
+//! - values from `Globals` are substituted for one function: the translator changes them for the next ones too.
 
 mod expansion;
 mod function;
@@ -26,15 +26,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Resource, Template};
 use crate::core::words::{Path, Problem, nearest};
 use expansion::Expansion;
-use shape::{Fate, Property};
+use shape::{Property, Support};
 
-/// What the expansion depends on besides the template.
+/// The inputs of the expansion other than the template.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// `aws`, `aws-cn`, `aws-us-gov`: SAM writes it into the ARNs of managed policies.
     pub partition: &'a str,
     pub region: &'a str,
-    /// The parameters' values as the user gave them: a few decisions hang on a parameter.
+    /// The parameter values given by the user: a few decisions depend on them.
     pub parameters: &'a BTreeMap<String, String>,
 }
 
@@ -51,8 +51,8 @@ struct Type {
 /// The types that are expanded.
 const TYPES: &[Type] = &[function::TYPE, table::TYPE, websocket::TYPE];
 
-/// Those that SAM has and wschat has not yet.
-const LATER: &[&str] = &[
+/// SAM resource types that wschat does not support yet.
+const UNSUPPORTED: &[&str] = &[
     "Api",
     "Application",
     "CapacityProvider",
@@ -71,7 +71,7 @@ pub fn types() -> impl Iterator<Item = &'static str> {
     TYPES.iter().map(|known| known.name)
 }
 
-/// Expands all SAM resources of `template`; nothing happens to a template without them.
+/// Expands all SAM resources of `template`; a template without them is unchanged.
 pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     let globals = globals::read(&mut template);
     let serverless: Vec<String> = template
@@ -92,12 +92,12 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
             let problem = if !template.sam {
                 let what = format!("{name} is SAM's, and this template does not ask for SAM");
                 Problem::new(type_path, what).help("add \"Transform: AWS::Serverless-2016-10-31\"")
-            } else if LATER.contains(&name.trim_start_matches(PREFIX)) {
+            } else if UNSUPPORTED.contains(&name.trim_start_matches(PREFIX)) {
                 template.families.insert(logical_id.clone());
                 Problem::new(type_path, format!("{name} is not supported yet"))
             } else {
                 let problem = Problem::new(type_path, format!("SAM has no type {name}"));
-                // The prefix alone makes all of them alike.
+                // The common prefix would make all names similar.
                 let own = name.trim_start_matches(PREFIX);
                 let near = nearest(own, &types().map(|known| known.trim_start_matches(PREFIX)).collect::<Vec<_>>());
                 problem.meant(near.map(|near| format!("{PREFIX}{near}")).as_deref(), &types().collect::<Vec<_>>())
@@ -136,7 +136,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     template
 }
 
-/// How the logical ids begin of what SAM would make for a property that is not supported yet.
+/// The prefixes of logical ids that SAM would create for a property that is not supported yet.
 fn families(logical_id: &str, property: &str, value: &serde_json::Value) -> Vec<String> {
     match property {
         "DeploymentPreference" => vec![
@@ -153,8 +153,8 @@ fn families(logical_id: &str, property: &str, value: &serde_json::Value) -> Vec<
     }
 }
 
-/// Takes out of `resource`, whose properties are at `path`, those that its type has not or not in that shape. Gives the
-/// names of those that were meant.
+/// Removes from `resource`, whose properties are at `path`, those that its type does not have, or not in that shape.
+/// Returns the names of the properties that were probably meant.
 fn check(
     template: &mut Template,
     known: &Type,
@@ -167,9 +167,9 @@ fn check(
     resource.properties.retain(|name, value| {
         let path = path.key(name);
         let problem = match known.properties.iter().find(|property| property.name == name) {
-            // SAM takes it as not given.
+            // SAM treats it as not given.
             Some(_) if value.is_null() => return false,
-            Some(property) if property.fate == Fate::Later => {
+            Some(property) if property.support == Support::NotYet => {
                 template.families.extend(families(logical_id, property.name, value));
                 Problem::of_key(path, format!("the property {name} of {} is not supported yet", known.name))
             }

@@ -1,14 +1,14 @@
-//! Parameters' values, where SAM looks at them before CloudFormation does.
+//! Parameter values, where SAM resolves them before CloudFormation does.
 
 use serde_json::Value;
 
 use super::super::Template;
 use super::{Context, sub};
 
-/// The longest value that CloudFormation takes, in bytes (its quota "Parameter values").
-const LONGEST: usize = 4096;
+/// The longest value that CloudFormation accepts, in bytes (its quota "Parameter values").
+const MAX_LENGTH: usize = 4096;
 
-/// The values that SAM knows: those given, the defaults, and where it runs.
+/// The values that SAM knows: given ones, defaults, and pseudo parameters.
 #[derive(Clone, Copy)]
 pub struct Parameters<'a> {
     pub template: &'a Template,
@@ -25,18 +25,18 @@ impl Parameters<'_> {
                 _ => self.template.parameters.get(name)?.default.clone(),
             },
         };
-        // What no value can be is refused elsewhere, but here it would do harm: a map can refer to itself, and text
-        // without end be put in without end.
+        // Invalid values are reported elsewhere, but would do harm here: a map can refer to itself, and a huge text
+        // could be inserted many times.
         value.filter(|value| match value {
-            Value::String(text) => text.len() <= LONGEST,
+            Value::String(text) => text.len() <= MAX_LENGTH,
             value => !value.is_array() && !value.is_object(),
         })
     }
 
-    /// `value` with parameters put in wherever `Ref` or `Fn::Sub` names them.
+    /// `value` with parameters substituted wherever `Ref` or `Fn::Sub` names them.
     ///
     /// # Errors
-    /// The name of a parameter inside `Fn::Sub` that is no string.
+    /// The name of a parameter inside `Fn::Sub` that is not a string.
     pub fn resolve(self, value: &Value) -> Result<Value, String> {
         let resolved = match value {
             Value::Object(entries) if entries.len() == 1 => match entries.iter().next() {
@@ -68,8 +68,8 @@ impl Parameters<'_> {
         }
     }
 
-    /// The same, and `value` becomes it: SAM's translator resolves in place, so that the template it makes has the
-    /// parameter's value in it. Only a `Ref` that is all there is stays.
+    /// The same, in place: SAM's translator resolves in place, so that the template it creates has the parameter's
+    /// value. Only a value that is nothing but a `Ref` stays.
     ///
     /// # Errors
     /// As `resolve`.

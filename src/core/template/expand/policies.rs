@@ -1,15 +1,15 @@
-//! What the entries of a function's `Policies` are.
+//! The kinds of entries in a function's `Policies`.
 
 use serde_json::{Value, json};
 
 use super::super::intrinsics;
 use super::policy_templates;
 
-/// The managed policies of AWS that do not stand at the root, with their path: AWS's own list, as its
-/// `iam list-policies --scope AWS` gives it. Those of service-linked roles are left out: nobody can attach them.
+/// AWS's managed policies with a path, from `aws iam list-policies --scope AWS`. Those for service-linked roles are
+/// left out: they cannot be attached to other roles.
 const WITH_PATH: &str = include_str!("managed_policies.txt");
 
-/// The ARN of AWS's managed policy called `name`, which may be an ARN already, or what CloudFormation would look up.
+/// The ARN of AWS's managed policy `name`, which may be an ARN already, or a dynamic reference of CloudFormation's.
 pub fn managed(name: &str, partition: &str) -> String {
     if name.starts_with("arn:") || name.contains("{{resolve:") {
         return name.to_owned();
@@ -18,23 +18,23 @@ pub fn managed(name: &str, partition: &str) -> String {
     format!("arn:{partition}:iam::aws:policy/{}", listed.unwrap_or(name))
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A name or an ARN, or what will be one.
+    /// A name or an ARN, or an expression that gives one.
     Managed,
     /// A policy document.
     Document,
     /// One of SAM's policy templates.
     Template,
-    /// Nothing that SAM knows.
+    /// SAM does not know it.
     Unknown,
 }
 
-/// What kind of entry `policy` is, as SAM sees it; a choice is what its branches are.
+/// The kind of the entry `policy`, as SAM sees it; an `Fn::If` has the kind of its branches.
 ///
 /// # Errors
-/// A choice that is none, or between different kinds: a sentence.
+/// An invalid `Fn::If`, or one with branches of different kinds: a sentence.
 pub fn kind(policy: &Value) -> Result<Kind, &'static str> {
     match (policy, intrinsics::call(policy)) {
         (Value::String(_), _) => Ok(Kind::Managed),
@@ -67,7 +67,7 @@ pub fn is_nothing(value: &Value) -> bool {
     *value == json!({ "Ref": "AWS::NoValue" })
 }
 
-/// `policy` with `change` made to it; to both branches, where it is a choice. `change` gets the index of the branch.
+/// `policy` with `change` applied; for an `Fn::If`, to both branches. `change` gets the index of the branch.
 pub fn branches(policy: &Value, mut change: impl FnMut(&Value, Option<usize>) -> Value) -> Value {
     match intrinsics::call(policy) {
         Some(("Fn::If", Value::Array(parts))) if parts.len() == 3 => {

@@ -1,4 +1,4 @@
-//! SAM's policy templates: names that stand for statements, with parameters.
+//! SAM's policy templates: named statements with parameters.
 
 use serde_json::{Map, Value, json};
 
@@ -8,13 +8,13 @@ const TEMPLATES: &str = include_str!("policy_templates.txt");
 #[derive(Debug, Clone, Copy)]
 pub struct PolicyTemplate {
     pub name: &'static str,
-    /// Separated by blanks.
+    /// Separated by spaces.
     parameters: &'static str,
     /// From the line after its name to the end of the data.
     rest: &'static str,
 }
 
-/// All of them.
+/// All policy templates.
 pub fn all() -> impl Iterator<Item = PolicyTemplate> {
     let begins = |line: &str| line.starts_with(|first: char| first.is_ascii_alphabetic());
     let mut rest = TEMPLATES;
@@ -30,7 +30,7 @@ pub fn all() -> impl Iterator<Item = PolicyTemplate> {
     })
 }
 
-/// The one called `name`.
+/// The policy template `name`.
 pub fn find(name: &str) -> Option<PolicyTemplate> {
     all().find(|template| template.name == name)
 }
@@ -65,7 +65,7 @@ impl PolicyTemplate {
         json!({ "Statement": statements })
     }
 
-    /// `text` as `Fn::Sub`, if there is anything to put in.
+    /// `text` as `Fn::Sub`, if it contains parameters.
     fn text(self, text: &str, values: &Map<String, Value>) -> Value {
         let names = text.split("${").skip(1).filter_map(|after| Some(after.split_once('}')?.0));
         let variables: Map<String, Value> = names

@@ -1,4 +1,4 @@
-//! The role that SAM makes for a function without one.
+//! The role that SAM creates for a function without one.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::core::words::{Path, Problem, nearest};
 
 /// The role, with `tags`. `traced`: the function sends traces.
 ///
-/// It is made even where the function has a role of its own: SAM looks at `Policies` in any case.
+/// It is created even if the function has its own role: SAM checks `Policies` in any case.
 pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced: bool) -> Resource {
     let partition = expansion.context.partition;
     let properties = made(role_id);
@@ -21,7 +21,7 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
     };
     let mut managed = vec![Value::from(policies::managed(basic, partition))];
     if traced {
-        // The old policy's name is spelt so in the commercial partition alone.
+        // The old policy's name has this spelling only in the commercial partition.
         let name = if partition == "aws" { "AWSXrayWriteOnlyAccess" } else { "AWSXRayDaemonWriteAccess" };
         managed.push(policies::managed(name, partition).into());
     }
@@ -59,10 +59,10 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
     }
     expansion.note(properties.key("AssumeRolePolicyDocument"), &expansion.place("AssumeRolePolicyDocument"));
     expansion.note_tags(&properties.key("Tags"), tags);
-    expansion.beside(None, role_id, "AWS::IAM::Role", role)
+    expansion.extra_resource(None, role_id, "AWS::IAM::Role", role)
 }
 
-/// Adds what `Policies` says to the role's managed policies and its own.
+/// Adds the entries of `Policies` to the role's managed and inline policies.
 fn add_policies(expansion: &mut Expansion<'_>, role_id: &str, managed: &mut Vec<Value>, documents: &mut Vec<Value>) {
     let partition = expansion.context.partition;
     for (index, (policy, written)) in entries(expansion).into_iter().enumerate() {
@@ -100,7 +100,7 @@ fn add_policies(expansion: &mut Expansion<'_>, role_id: &str, managed: &mut Vec<
                 }));
             }
             Kind::Unknown => {
-                // SAM's words.
+                // SAM's message.
                 let what = format!("Policy at index {index} in the 'Policies' property is not valid");
                 let templates = policy_templates::all().map(|template| template.name);
                 let known: Vec<&str> = templates.chain(["Statement"]).collect();
@@ -123,7 +123,7 @@ fn add_policies(expansion: &mut Expansion<'_>, role_id: &str, managed: &mut Vec<
     }
 }
 
-/// The entries of `Policies`, each with its place.
+/// The entries of `Policies`, with their paths.
 fn entries<'a>(expansion: &Expansion<'a>) -> Vec<(&'a Value, Path)> {
     let place = expansion.place("Policies");
     match expansion.given("Policies") {
@@ -135,7 +135,7 @@ fn entries<'a>(expansion: &Expansion<'a>) -> Vec<(&'a Value, Path)> {
     }
 }
 
-/// The document that the policy template in `policy`, written at `written`, stands for.
+/// The document of the policy template in `policy`, written at `written`.
 fn from_template(expansion: &mut Expansion<'_>, policy: &Value, written: &Path) -> Value {
     let named = policy.as_object().and_then(|entries| entries.iter().next());
     let found = named.and_then(|(name, values)| Some((policy_templates::find(name)?, values)));
@@ -159,7 +159,7 @@ fn from_template(expansion: &mut Expansion<'_>, policy: &Value, written: &Path) 
         let what = format!("the policy template '{name}' has no value for its parameters {}", missing.join(", "));
         let what = if missing.len() == 1 { what.replace("parameters", "parameter") } else { what };
         let problem = Problem::of_key(written, what);
-        // SAM does not mind unknown parameters; here one may be the missing one, misspelt.
+        // SAM ignores unknown parameters; here one may be a misspelling of the missing one.
         let misspelt = values.keys().find_map(|given| Some((given, nearest(given, &missing)?)));
         expansion.report(match misspelt {
             Some((given, name)) => problem.help(format!("it has no parameter \"{given}\"; did you mean \"{name}\"?")),
@@ -170,9 +170,9 @@ fn from_template(expansion: &mut Expansion<'_>, policy: &Value, written: &Path) 
     template.document(values)
 }
 
-/// Puts the role into `function`, whose own is `given`, as far as it needs one.
+/// Sets the role of `function`, unless it has one of its own.
 ///
-/// Where a condition decides whether the function has a role, SAM makes one under that condition.
+/// Where a condition decides whether the function has a role, SAM creates one under that condition.
 pub fn attach(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, role_id: &str, mut role: Resource) {
     let arn = json!({ "Fn::GetAtt": [role_id, "Arn"] });
     let Some(given) = function.get_mut("Role") else {
@@ -187,7 +187,7 @@ pub fn attach(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, 
         expansion.problem("Role", "Fn::If requires 3 arguments: a condition, and a value for either case");
         return;
     };
-    // What is wrong with the condition's name is said where it is looked up.
+    // An unknown condition is reported where it is looked up.
     let name = condition.as_str().unwrap_or_default();
     match (policies::is_nothing(yes), policies::is_nothing(no)) {
         (false, false) => return,

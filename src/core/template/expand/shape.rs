@@ -1,4 +1,4 @@
-//! The properties of SAM's resource types: their names, and what SAM itself asks of their values.
+//! The properties of SAM's resource types: their names, and the shapes that SAM itself checks.
 
 use serde_json::Value;
 
@@ -7,42 +7,42 @@ use serde_json::Value;
 pub struct Property {
     pub name: &'static str,
     pub shape: Shape,
-    /// What becomes of it.
-    pub fate: Fate,
+    /// How it is expanded.
+    pub support: Support,
     /// Whether `Globals` can give it.
     pub global: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// What is made has it under the same name.
+pub enum Support {
+    /// The created resource has it under the same name.
     Passed,
-    /// It becomes something else.
+    /// It is translated into something else.
     Translated,
-    /// SAM has it, wschat not yet.
-    Later,
+    /// SAM has it, wschat does not support it yet.
+    NotYet,
 }
 
 impl Property {
     pub const fn passed(name: &'static str, shape: Shape) -> Self {
-        Self { name, shape, fate: Fate::Passed, global: true }
+        Self { name, shape, support: Support::Passed, global: true }
     }
 
     pub const fn translated(name: &'static str, shape: Shape) -> Self {
-        Self { name, shape, fate: Fate::Translated, global: true }
+        Self { name, shape, support: Support::Translated, global: true }
     }
 
     pub const fn later(name: &'static str) -> Self {
-        Self { name, shape: Shape::Any, fate: Fate::Later, global: true }
+        Self { name, shape: Shape::Any, support: Support::NotYet, global: true }
     }
 
-    /// The same property, for resources alone.
+    /// The same property, but not in `Globals`.
     pub const fn local(self) -> Self {
         Self { global: false, ..self }
     }
 }
 
-/// What a value must be. A map of one key might be an intrinsic function: SAM lets it through.
+/// The shape of a value. A map of one key might be an intrinsic function: SAM accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Any,
@@ -64,7 +64,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Whether SAM takes `value`.
+    /// Whether SAM accepts `value`.
     pub fn fits(self, value: &Value) -> bool {
         let text_or_map = |value: &Value| value.is_string() || value.is_object();
         let map_of = |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
@@ -82,7 +82,7 @@ impl Shape {
             Self::Policies => text_or_map(value) || list(),
             Self::MapOfMaps => map_of(Value::is_object),
             Self::MapOfTexts => map_of(Value::is_string),
-            // Python's whole numbers, which its truth values are too.
+            // Python's integers, which include its booleans.
             Self::MapOfNumbers => {
                 map_of(|value| value.is_i64() || value.is_u64() || value.is_boolean() || value.is_object())
             }
@@ -90,7 +90,7 @@ impl Shape {
         }
     }
 
-    /// What `fits`, to go on after "must be".
+    /// The allowed shape, to follow "must be".
     pub const fn words(self) -> &'static str {
         match self {
             Self::Any => "anything",
@@ -109,7 +109,7 @@ impl Shape {
     }
 }
 
-/// Whether SAM's translator, which is Python, takes `value` as given: neither empty nor zero nor false.
+/// Whether SAM's translator, which is Python, treats `value` as given: not empty, zero or false.
 pub fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,

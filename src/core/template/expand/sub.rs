@@ -1,4 +1,4 @@
-//! The text of `Fn::Sub`, and references to what SAM makes of a resource (`!Ref F.Alias`).
+//! The text of `Fn::Sub`, and references to resources that SAM creates (`!Ref F.Alias`).
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::Template;
 
-/// The argument of `Fn::Sub`, with every `${NAME}` replaced that `replacement` has something for. Names are what SAM
-/// takes for names: letters, digits and dots, or a pseudo parameter.
+/// The argument of `Fn::Sub`, with every `${NAME}` replaced for which `replacement` gives a value. Names are what SAM
+/// accepts as names: letters, digits and dots, or a pseudo parameter.
 pub fn replace(argument: &Value, mut replacement: impl FnMut(&str) -> Option<String>) -> Value {
     let mut text = |text: &str| {
         let mut replaced = String::new();
@@ -47,11 +47,11 @@ fn is_name(name: &str) -> bool {
     pseudo || !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.')
 }
 
-/// What can be referred to as `LogicalId.Property`: the logical id that SAM gives to what it makes. By `(LogicalId,
+/// The logical ids of created resources that a template can refer to as `LogicalId.Property`, by `(LogicalId,
 /// Property)`.
 pub type References = BTreeMap<(String, String), String>;
 
-/// Replaces all such references in `template` by what they refer to.
+/// Replaces all such references in `template` by those logical ids.
 pub fn refer(template: &mut Template, references: &References) {
     if references.is_empty() {
         return;
@@ -69,7 +69,7 @@ fn rewrite(value: &mut Value, references: &References) {
         let (logical_id, property) = whole.split_once('.')?;
         references.get(&(logical_id.to_owned(), property.to_owned())).cloned()
     };
-    // `F.Alias.Arn` as what `F.Alias` refers to, and `Arn`.
+    // `F.Alias.Arn` is the referred resource of `F.Alias`, and `Arn`.
     let attribute = |whole: &str| {
         let mut parts = whole.splitn(3, '.');
         let (logical_id, property) = (parts.next()?, parts.next()?);

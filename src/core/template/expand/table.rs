@@ -20,7 +20,7 @@ pub const TYPE: Type = Type {
     expand,
 };
 
-/// The key's type as DynamoDB has it.
+/// The key types in DynamoDB's form.
 const KEY_TYPES: &[(&str, &str)] = &[("Binary", "B"), ("Number", "N"), ("String", "S")];
 
 fn expand(expansion: &mut Expansion<'_>) {

@@ -11,9 +11,9 @@ fn expanded(text: &str, parameters: &[(&str, &str)]) -> Template {
     expand(template, context)
 }
 
-/// What wschat does not expand is said as such: SAM knows it.
+/// Resources that SAM knows and wschat does not expand yet are reported as such.
 #[test]
-fn what_is_not_expanded_yet_is_refused() {
+fn unsupported_resources_are_refused() {
     let text = "Transform: AWS::Serverless-2016-10-31
 Resources:
   F:
@@ -52,9 +52,9 @@ Resources:
     "#);
 }
 
-/// What the translator drops or passes over in silence, where that can only be a mistake.
+/// What the translator drops or ignores silently, where it can only be a mistake.
 #[test]
-fn what_sam_would_pass_over_is_refused() {
+fn mistakes_that_sam_ignores_are_refused() {
     let text = "Transform: AWS::Serverless-2016-10-31
 Resources:
   Chat:
@@ -99,7 +99,7 @@ Resources:
     "#);
 }
 
-/// Texts of a few lines that stand for ever more.
+/// Short texts that expand without end.
 #[test]
 fn hostile_templates_end_soon() {
     let function = "{ Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: h, Runtime: r } }\n";
@@ -129,9 +129,9 @@ Resources:
     assert_eq!((&code[0], &code[1]), (&json!({ "Ref": "Own" }), &json!({ "Ref": "Large" })));
 }
 
-/// Whatever is wrong with what SAM makes is shown where the user wrote what it is made from.
+/// A problem in a generated resource is shown where the user wrote its source.
 #[test]
-fn what_is_made_leads_back_to_what_was_written() {
+fn problems_in_created_resources_are_shown_at_their_source() {
     let text = "Transform: AWS::Serverless-2016-10-31
 Globals:
   Function: { Tags: { a: b }, Layers: [one], Environment: { Variables: { A: 1 } } }

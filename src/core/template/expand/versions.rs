@@ -10,8 +10,8 @@ use super::expansion::{Expansion, made};
 use super::shape::truthy;
 use crate::core::words::Problem;
 
-/// Makes a version and an alias of `function` (its properties so far), if the resource asks for them. What SAM puts into
-/// the function on that way is put in.
+/// Creates a version and an alias of `function` (its properties so far), if the resource requests them. Changes
+/// `function` as SAM does for that.
 pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
     let named = expansion.get("AutoPublishAlias").is_some();
     let published = expansion.given("AutoPublishAlias").is_some();
@@ -28,7 +28,7 @@ pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>)
         return;
     }
     let Some((name, hash)) = alias_name(expansion).and_then(|name| Some((name, given_hash(expansion)?))) else {
-        // Who refers to them makes no mistake.
+        // References to them are no further mistake.
         for property in ["Alias", "Version"] {
             expansion.template.broken.insert(format!("{}.{property}", expansion.logical_id));
         }
@@ -48,7 +48,7 @@ pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>)
     }
 }
 
-/// What the alias is to be called.
+/// The alias's name.
 fn alias_name(expansion: &mut Expansion<'_>) -> Option<String> {
     const PROPERTY: &str = "AutoPublishAlias";
     let mut name = expansion.get(PROPERTY)?.clone();
@@ -76,7 +76,7 @@ fn version(expansion: &mut Expansion<'_>, id: &str) -> Resource {
     if let Some(description) = expansion.get("VersionDescription") {
         properties["Description"] = description.clone();
     }
-    let mut version = expansion.beside(Some("AutoPublishAlias"), id, "AWS::Lambda::Version", properties);
+    let mut version = expansion.extra_resource(Some("AutoPublishAlias"), id, "AWS::Lambda::Version", properties);
     expansion.note(made(id).key("Description"), &expansion.place("VersionDescription"));
     let policy = expansion.get("VersionDeletionPolicy");
     if policy.is_some_and(Value::is_object) {
@@ -98,13 +98,13 @@ fn alias(expansion: &mut Expansion<'_>, id: &str, name: &str, version_id: &str) 
     if let Some(config) = expansion.given("ProvisionedConcurrencyConfig") {
         properties["ProvisionedConcurrencyConfig"] = config.clone();
     }
-    let alias = expansion.beside(Some("AutoPublishAlias"), id, "AWS::Lambda::Alias", properties);
+    let alias = expansion.extra_resource(Some("AutoPublishAlias"), id, "AWS::Lambda::Alias", properties);
     let provisioned = expansion.place("ProvisionedConcurrencyConfig");
     expansion.note(made(id).key("ProvisionedConcurrencyConfig"), &provisioned);
     alias
 }
 
-/// The hash that the user gives for the code, if any; nothing if it is wrong.
+/// The code's hash as the user gives it, if any; `None` if it is invalid.
 fn given_hash(expansion: &mut Expansion<'_>) -> Option<Option<String>> {
     const PROPERTY: &str = "AutoPublishCodeSha256";
     let Some(given) = expansion.given(PROPERTY) else { return Some(None) };
@@ -122,7 +122,7 @@ fn given_hash(expansion: &mut Expansion<'_>) -> Option<Option<String>> {
     None
 }
 
-/// Puts the code's hash into the function's description: Lambda makes no version of what has not changed.
+/// Puts the code's hash into the function's description: Lambda publishes no version of an unchanged function.
 fn describe(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, hash: &str) {
     let mut written = function.get("Description").cloned().unwrap_or_default();
     let description = match expansion.inline("Description", &mut written) {
@@ -133,10 +133,10 @@ fn describe(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, ha
     function.insert("Description".to_owned(), description);
 }
 
-/// How many characters of a hash go into a logical id.
+/// How many characters of a hash a logical id has.
 const HASH_LENGTH: usize = 10;
 
-/// What tells this version's logical id from the next one's: a hash over what should bring forth a new version.
+/// The suffix that makes this version's logical id unique: a hash over everything that requires a new version.
 fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, given: Option<&str>) -> String {
     let mut code = function.get("Code").cloned().unwrap_or_default();
     let resolved = expansion.inline("Code", &mut code);
@@ -169,7 +169,8 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
 }
 
-/// `Code` as SAM hashes it. Local code has no address yet, since it is uploaded later: its path stands for it.
+/// `Code` in the form that SAM hashes. Local code has no S3 address yet, since it is uploaded later: its path is
+/// hashed.
 fn address(code: &Value) -> Value {
     match code {
         Value::String(path) => json!({ "S3Bucket": "local", "S3Key": path }),
@@ -177,7 +178,7 @@ fn address(code: &Value) -> Value {
     }
 }
 
-/// `value` as Python's `json.dumps` writes it with `sort_keys` and without blanks.
+/// Writes `value` as Python's `json.dumps` does with `sort_keys` and without spaces.
 fn python_json(value: &Value, text: &mut String) {
     let string = |value: &str, text: &mut String| {
         text.push('"');
@@ -223,7 +224,7 @@ fn python_json(value: &Value, text: &mut String) {
             text.push('}');
         }
         scalar => {
-            // Python writes very small and very large numbers with an exponent, of two digits at least.
+            // Python writes very small and very large numbers with an exponent of at least two digits.
             let extreme = |number: &f64| *number != 0.0 && !(1e-4..1e16).contains(&number.abs());
             let float = scalar.as_f64().filter(|number| scalar.is_f64() && extreme(number));
             let written = float.map(|number| format!("{number:e}")).unwrap_or_default();

@@ -7,7 +7,7 @@ use super::expansion::{Expansion, made};
 use super::shape::{Property, Shape, truthy};
 use crate::core::words::{Path, Problem};
 
-/// The properties. Those that `Globals` cannot give are the translator's choice too.
+/// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
     name: "AWS::Serverless::WebSocketApi",
     properties: &[
@@ -19,7 +19,7 @@ pub const TYPE: Type = Type {
         Property::passed("DisableExecuteApiEndpoint", Shape::Bool),
         Property::passed("DisableSchemaValidation", Shape::Bool),
         Property::later("Domain"),
-        // The translator takes it and does nothing with it.
+        // The translator accepts it and ignores it.
         Property::translated("FailOnWarnings", Shape::Bool),
         Property::passed("IpAddressType", Shape::Text),
         Property::passed("Name", Shape::Text).local(),
@@ -34,10 +34,10 @@ pub const TYPE: Type = Type {
     expand,
 };
 
-/// The tag that SAM puts on what it makes of these.
+/// The tag that SAM puts on resources that it creates from this type.
 const SAM_TAG: &str = "websocketapi:createdBy";
 
-/// What a route can say. The translator passes over anything else; here it is a mistake.
+/// The properties of a route. The translator ignores any other; here it is an error.
 const ROUTE: &[&str] = &[
     "ApiKeyRequired",
     "FunctionArn",
@@ -94,11 +94,11 @@ fn expand(expansion: &mut Expansion<'_>) {
         Some(name) => name,
     };
     let stage_id = format!("{}{prefix}Stage", expansion.logical_id);
-    beside(expansion, &stage_id, "AWS::ApiGatewayV2::Stage", stage.into(), &expansion.path());
+    add_resource(expansion, &stage_id, "AWS::ApiGatewayV2::Stage", stage.into(), &expansion.path());
     for name in ["AccessLogSettings", "DefaultRouteSettings", "RouteSettings", "StageName", "StageVariables", "Tags"] {
         expansion.note(made(&stage_id).key(name), &expansion.place(name));
     }
-    // Settings of a route need the route.
+    // Route settings need the route to exist first.
     if let Some((_, stage)) = expansion.made.last_mut()
         && stage.properties.get("RouteSettings").is_some_and(truthy)
     {
@@ -106,13 +106,13 @@ fn expand(expansion: &mut Expansion<'_>) {
     }
     expansion.references.insert((expansion.logical_id.to_owned(), "Stage".to_owned()), stage_id);
     expansion.make("AWS::ApiGatewayV2::Api", api);
-    // Of this type alone, the translator passes no metadata on.
+    // For this type only, the translator drops metadata.
     if let Some((_, api)) = expansion.made.last_mut() {
         api.metadata = Value::Null;
     }
 }
 
-/// Attributes that SAM's translator drops here, of all its types alone.
+/// Attributes that SAM's translator drops for this type only.
 fn refuse_attributes(expansion: &mut Expansion<'_>) {
     let resource = expansion.resource;
     let dropped = [
@@ -126,7 +126,7 @@ fn refuse_attributes(expansion: &mut Expansion<'_>) {
     }
 }
 
-/// Makes what belongs to each route, and gives the routes' logical ids.
+/// Creates the resources of each route; returns the routes' logical ids.
 fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
     let mut routes = expansion.get("Routes").cloned().unwrap_or_default();
     let resolved = expansion.inline("Routes", &mut routes);
@@ -173,7 +173,7 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
             continue;
         }
         ids.push(id);
-        one_route(expansion, key, route, &base, stage_name, auth.as_ref());
+        create_route(expansion, key, route, &base, stage_name, auth.as_ref());
     }
     ids
 }
@@ -184,8 +184,8 @@ fn capitalized(key: &str) -> String {
     first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
 }
 
-/// Makes the route, the integration and the permission, whose logical ids begin with `base`.
-fn one_route(
+/// Creates the route, the integration and the permission, whose logical ids begin with `base`.
+fn create_route(
     expansion: &mut Expansion<'_>,
     key: &str,
     route: &Map<String, Value>,
@@ -230,7 +230,7 @@ fn one_route(
         }
     }
     let route_id = format!("{base}Route");
-    beside(expansion, &route_id, "AWS::ApiGatewayV2::Route", made_route, &place);
+    add_resource(expansion, &route_id, "AWS::ApiGatewayV2::Route", made_route, &place);
     for name in ["RouteKey", "Target", "AuthorizationType"] {
         let written = if name == "AuthorizationType" { &expansion.place("Auth") } else { &place };
         expansion.note(made(&route_id).key(name), written);
@@ -247,7 +247,7 @@ fn one_route(
     if let Some(timeout) = route.get("IntegrationTimeout") {
         integration["TimeoutInMillis"] = timeout.clone();
     }
-    beside(expansion, &integration_id, "AWS::ApiGatewayV2::Integration", integration, &place);
+    add_resource(expansion, &integration_id, "AWS::ApiGatewayV2::Integration", integration, &place);
     let uri = made(&integration_id).key("IntegrationUri");
     expansion.note(uri.key("Fn::Sub").index(1).key("FunctionArn"), &place.key("FunctionArn"));
     expansion.note(uri, &place.key("FunctionArn"));
@@ -266,7 +266,7 @@ fn one_route(
     expansion.note(made(&permission_id).key("FunctionName"), &place.key("FunctionArn"));
 }
 
-/// Checks `Auth`, which `$connect` must be there for (`connects`).
+/// Checks `Auth`, which is only allowed with a `$connect` route (`connects`).
 fn wrong_auth(auth: &Value, connects: bool) -> Option<String> {
     if !connects {
         return Some("Authorization is only available if there is a route $connect".to_owned());
@@ -287,7 +287,7 @@ fn wrong_auth(auth: &Value, connects: bool) -> Option<String> {
     })
 }
 
-/// Makes the authorizer of `$connect`, and gives its logical id.
+/// Creates the authorizer of `$connect`; returns its logical id.
 fn authorizer(expansion: &mut Expansion<'_>, auth: &Value) -> String {
     let id = format!("{}ConnectAuthorizer", expansion.logical_id);
     let place = expansion.place("Auth");
@@ -306,8 +306,8 @@ fn authorizer(expansion: &mut Expansion<'_>, auth: &Value) -> String {
             authorizer[made] = value.clone();
         }
     }
-    beside(expansion, &id, "AWS::ApiGatewayV2::Authorizer", authorizer, &place);
-    // With a role of its own the API needs no permission.
+    add_resource(expansion, &id, "AWS::ApiGatewayV2::Authorizer", authorizer, &place);
+    // With an invocation role, the API needs no permission.
     if auth.get("InvokeRole").is_none_or(|role| !truthy(role)) {
         let source = json!({ "Fn::Sub": [
             "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/authorizers/*",
@@ -319,7 +319,7 @@ fn authorizer(expansion: &mut Expansion<'_>, auth: &Value) -> String {
     id
 }
 
-/// Makes a permission for API Gateway to invoke `function`.
+/// Creates a permission for API Gateway to invoke `function`.
 fn permission(expansion: &mut Expansion<'_>, id: &str, function: &Value, source: Value, written: &Path) {
     let permission = json!({
         "Action": "lambda:InvokeFunction",
@@ -327,12 +327,12 @@ fn permission(expansion: &mut Expansion<'_>, id: &str, function: &Value, source:
         "Principal": "apigateway.amazonaws.com",
         "SourceArn": source,
     });
-    beside(expansion, id, "AWS::Lambda::Permission", permission, written);
+    add_resource(expansion, id, "AWS::Lambda::Permission", permission, written);
 }
 
-/// Makes a resource because of what is `written`.
-fn beside(expansion: &mut Expansion<'_>, id: &str, type_name: &str, properties: Value, written: &Path) {
-    let resource = expansion.beside(None, id, type_name, properties);
+/// Adds a generated resource whose source is at `written`.
+fn add_resource(expansion: &mut Expansion<'_>, id: &str, type_name: &str, properties: Value, written: &Path) {
+    let resource = expansion.extra_resource(None, id, type_name, properties);
     expansion.note(Path::default().key("Resources").key(id), written);
     expansion.note(made(id), written);
     expansion.made.push((id.to_owned(), resource));

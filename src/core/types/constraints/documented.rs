@@ -1,4 +1,4 @@
-//! What AWS's documentation says of single resources and no service model does.
+//! Constraints on single resources that only AWS's documentation states, not its service models.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, Token};
 
 /// How many tags a resource may have, in every service here.
-const MOST_TAGS: usize = 50;
+const MAX_TAGS: usize = 50;
 
-/// How many of them wschat sets itself: four that say whose the resource is, and one on functions that have versions.
+/// How many of them wschat sets itself: four that mark the owner, and one on functions that have versions.
 const OWN_TAGS: usize = 5;
 
-/// What is wrong with the properties of one resource.
+/// The problems in one resource's properties.
 pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let root = Path::default();
     let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
@@ -62,17 +62,17 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     problems
 }
 
-/// The elements of a list, with their places in it.
+/// The elements of a list, with their indexes.
 fn elements<'v>(properties: &'v Value, name: &str) -> impl Iterator<Item = (usize, &'v Value)> {
     properties.get(name).and_then(Value::as_array).into_iter().flatten().enumerate()
 }
 
-/// A property that is text all of which is known.
+/// A property that is text without unknown parts.
 fn text<'v>(properties: &'v Value, name: &str) -> Option<&'v str> {
     properties.get(name)?.as_str().filter(|text| !Token::is_in(text))
 }
 
-/// That two elements of the list at `list` have the same `name`.
+/// Reports list elements that have the same `name`.
 fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name: &str) -> Vec<Problem> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let named = names.filter_map(|(at, value)| Some((at, value.as_str().filter(|text| !text.is_empty())?)));
@@ -106,10 +106,10 @@ fn tags(properties: &Value) -> Vec<Problem> {
             problems.push(Problem { at_key: *at_key, ..Problem::new(path.clone(), what) });
         }
     }
-    let most = MOST_TAGS - OWN_TAGS;
+    let most = MAX_TAGS - OWN_TAGS;
     if keys.len() > most {
         let what = format!("Tags may have {most} elements at most, not {}", keys.len());
-        let help = format!("AWS takes {MOST_TAGS}, and wschat adds up to {OWN_TAGS} by which it knows its resources");
+        let help = format!("AWS takes {MAX_TAGS}, and wschat adds up to {OWN_TAGS} by which it knows its resources");
         problems.push(Problem::new(root, what).help(help));
     }
     problems
@@ -126,7 +126,7 @@ fn variables(properties: &Value) -> Vec<Problem> {
             Problem::of_key(path.key(name), what).help("handlers find it in their environment, as Lambda sets it")
         })
         .collect();
-    // What is not known yet makes it no shorter.
+    // A part that is not known yet counts as empty.
     let known = |value: &Value| Token::substitute(value, &|_| Some(String::new()));
     let measured: BTreeMap<&String, String> = variables
         .iter()
@@ -141,7 +141,7 @@ fn variables(properties: &Value) -> Vec<Problem> {
     problems
 }
 
-/// CreateIntegration, IntegrationUri: a function behind AWS_PROXY, nothing behind MOCK ("Integration URI is not supported
+/// CreateIntegration, IntegrationUri: AWS_PROXY needs a function, MOCK needs none ("Integration URI is not supported
 /// for MOCK integrations").
 fn uri(properties: &Value) -> Option<Refusal> {
     let given = properties.get("IntegrationUri").filter(|uri| !uri.is_null());
@@ -161,7 +161,7 @@ fn uri(properties: &Value) -> Option<Refusal> {
 }
 
 /// Only `$connect` authorizes, for the whole connection ("Currently, authorization is restricted to the $connect route
-/// only"); and only `$default` is a response of a WebSocket API.
+/// only"); and a WebSocket API's only response is `$default`.
 fn authorization(properties: &Value) -> Vec<Refusal> {
     let only = only_default("RouteResponseSelectionExpression", properties);
     let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
@@ -212,8 +212,8 @@ fn log_destination(properties: &Value) -> Option<Problem> {
     Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: !GetAtt AccessLogs.Arn"))
 }
 
-/// UpdateStage, accessLogSettings: `$context.requestId` or `$context.extendedRequestId` must be in the format (the second is
-/// said by aws/aws-cdk#22591).
+/// UpdateStage, accessLogSettings: the format must contain `$context.requestId` or `$context.extendedRequestId` (source
+/// for the second: aws/aws-cdk#22591).
 fn log_format(properties: &Value) -> Option<Problem> {
     let settings = properties.get("AccessLogSettings")?;
     let format = settings.get("Format").and_then(Value::as_str).filter(|format| !format.is_empty())?;
@@ -279,7 +279,7 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
     problems
 }
 
-/// Levels are for JSON logs alone (Lambda's refusal: "To use the ApplicationLogLevel ..., you must set LogFormat to JSON").
+/// Log levels need JSON logs (Lambda's refusal: "To use the ApplicationLogLevel ..., you must set LogFormat to JSON").
 fn logging(properties: &Value) -> Option<Problem> {
     let logging = properties.get("LoggingConfig")?;
     const LEVELS: [(&str, &[&str]); 2] = [
@@ -297,7 +297,7 @@ fn logging(properties: &Value) -> Option<Problem> {
     Some(problem.help("LogFormat: JSON").hanging_on([path.key("LogFormat"), path.key(level)]))
 }
 
-/// An alias leads to its version and to one more at most (Lambda API reference, AliasRoutingConfiguration).
+/// An alias points to its version and to one more at most (Lambda API reference, AliasRoutingConfiguration).
 fn weights(properties: &Value) -> Option<Problem> {
     let path = Path::default().key("RoutingConfig").key("AdditionalVersionWeights");
     let weights = properties["RoutingConfig"]["AdditionalVersionWeights"].as_array().filter(|all| !all.is_empty())?;
@@ -309,7 +309,7 @@ fn weights(properties: &Value) -> Option<Problem> {
     latest.then(|| Problem::new(path, "an alias that divides its invocations cannot lead to $LATEST"))
 }
 
-/// CreateAuthorizer of a WebSocket API: where it finds what identifies the caller, and what it calls.
+/// CreateAuthorizer of a WebSocket API: the caller's identity sources, and the function that it calls.
 fn request_authorizer(properties: &Value) -> Vec<Problem> {
     const SOURCES: [&str; 4] = ["route.request.header.", "route.request.querystring.", "context.", "stageVariables."];
     let root = Path::default();
@@ -326,7 +326,7 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
             );
         }
     }
-    // An ARN of a function that is in this template is known.
+    // The ARN of a function in this template is a known text.
     if let Some(given) = properties.get("AuthorizerUri").and_then(Value::as_str)
         && given.starts_with("arn:")
         && !given.contains(":apigateway:")
@@ -339,7 +339,7 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
     problems
 }
 
-/// AddPermission, Principal: a service's name, an account, an ARN, or everybody ("The provided principal was invalid").
+/// AddPermission, Principal: a service's name, an account, an ARN, or `*` ("The provided principal was invalid").
 fn principal(properties: &Value) -> Option<Problem> {
     let given = text(properties, "Principal")?;
     let is_account = given.len() == 12 && given.bytes().all(|byte| byte.is_ascii_digit());
@@ -351,10 +351,10 @@ fn principal(properties: &Value) -> Option<Problem> {
     Some(problem.help("a service is named like apigateway.amazonaws.com, an account by its twelve digits"))
 }
 
-/// IAM's quotas for the characters of policies, whitespace apart: an inline one with all others of its role, a managed one
+/// IAM's quotas for the length of policies, without whitespace: all inline policies of a role together, a managed one
 /// alone.
 fn length(documents: &[&Value], most: usize, property: &str) -> Option<Problem> {
-    // What is not known yet makes it no shorter.
+    // A part that is not known yet counts as empty.
     let text = |document: &Value| Token::substitute(document, &|_| Some(String::new())).to_string();
     let all: usize =
         documents.iter().map(|document| text(document).chars().filter(|c| !c.is_whitespace()).count()).sum();
@@ -383,7 +383,7 @@ fn throttles(properties: &Value) -> Vec<Problem> {
     problems
 }
 
-/// A key is a HASH attribute, and a RANGE one after it or none.
+/// A key is a HASH attribute, optionally followed by a RANGE one.
 fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
     let lists = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
     let indexes = lists
@@ -445,8 +445,8 @@ fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
     problems
 }
 
-/// Managed policies of AWS's that IAM would not find ("... does not exist or is not attachable"). Those whose name is in no
-/// list are a warning's, because AWS adds new ones.
+/// AWS's managed policies that IAM would not find ("... does not exist or is not attachable"). A name that is in no
+/// list is only a warning, because AWS adds new ones.
 fn managed_policies(properties: &Value) -> Vec<Problem> {
     let root = Path::default();
     let list = root.key("ManagedPolicyArns");

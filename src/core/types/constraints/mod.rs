@@ -1,8 +1,8 @@
-//! What AWS would refuse of a resource's own properties, known before any call.
+//! Constraints on a resource's own properties that AWS checks, checked before any call.
 //!
-//! Lengths, patterns, ranges and enumerations come from AWS's service models, by way of `constraints.tsv`, which `make.py`
-//! writes. What only documentation says stands in `documented`. Values are looked at as the template gives them, before
-//! defaults are filled in and lists are sorted, so that paths are the user's.
+//! Lengths, patterns, ranges and enumerations come from AWS's service models, through `constraints.tsv`, which
+//! `make.py` writes. Constraints that only documentation states are in `documented`. Values are checked as the template
+//! gives them, before defaults are filled in and lists are sorted, so that paths are the user's.
 
 mod documented;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::core::words::deserialize::subject;
 use crate::core::words::{Path, Problem, Token, nearest};
 
-/// The table, as `make.py` writes it.
+/// The table, written by `make.py`.
 const TABLE: &str = include_str!("constraints.tsv");
 
 /// The constraints of each type.
@@ -29,12 +29,12 @@ static BY_TYPE: LazyLock<BTreeMap<&str, Vec<Constraint>>> = LazyLock::new(|| {
     types
 });
 
-/// Text that is longer than this is not quoted whole.
-const LONGEST_QUOTE: usize = 60;
+/// A longer text is quoted in part.
+const MAX_QUOTE: usize = 60;
 
-/// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what is
-/// not known yet; paths are relative to them. A missing property of the resource itself is named without its type, as
-/// `deserialize::read` does it.
+/// What AWS would refuse in `properties`, at most one problem for each value. Properties are evaluated, with tokens for
+/// unknown values; paths are relative to them. The sentence about a missing property of the resource itself does not
+/// name its type, as in `deserialize::read`.
 pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let mut refusals = documented::check(type_name, properties);
     for constraint in BY_TYPE.get(type_name).into_iter().flatten() {
@@ -43,11 +43,11 @@ pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     refusals
 }
 
-/// What AWS would refuse.
+/// A value, or a missing one, that AWS would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub problem: Problem,
-    /// Whether it is that something is missing: then it may be there under a name that is misspelt.
+    /// Whether something is missing: then it may be given under a misspelt name.
     pub missing: bool,
 }
 
@@ -63,7 +63,7 @@ impl From<Problem> for Refusal {
     }
 }
 
-/// A step from a value to those that a constraint is about.
+/// A step from a value to the values that a constraint is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Step {
     Member(&'static str),
@@ -80,7 +80,7 @@ enum Kind {
     Text,
     Number,
     List,
-    /// Nothing but whether it is there.
+    /// Only its presence is checked.
     Any,
 }
 
@@ -90,7 +90,7 @@ struct Constraint {
     place: Vec<Step>,
     kind: Kind,
     required: bool,
-    /// Of a number, or of the length of a text or list.
+    /// Limits of a number, or of the length of a text or list.
     least: Option<f64>,
     most: Option<f64>,
     one_of: Vec<&'static str>,
@@ -100,9 +100,9 @@ struct Constraint {
 #[derive(Debug)]
 struct Pattern {
     text: &'static str,
-    /// What the value must not match.
+    /// A pattern that the value must not match.
     never: Option<&'static str>,
-    /// What is allowed, for people.
+    /// What is allowed, in words for the user.
     words: Option<&'static str>,
     compiled: OnceLock<Option<(Regex, Option<Regex>)>>,
 }
@@ -151,11 +151,11 @@ impl Constraint {
         })
     }
 
-    /// Looks at everything in `value`, which is at `path`, that `steps` lead to.
+    /// Checks every value that `steps` lead to, from `value` at `path`.
     fn visit(&self, steps: &[Step], value: &Value, path: &Path, problems: &mut Vec<Refusal>) {
         let Some((step, rest)) = steps.split_first() else {
             let about = || subject(path);
-            return self.look_at(value, path, false, about, problems);
+            return self.check_value(value, path, false, about, problems);
         };
         match (step, value) {
             (Step::Member(name), Value::Object(members)) => match members.get(*name) {
@@ -175,34 +175,34 @@ impl Constraint {
             (Step::Key, Value::Object(members)) => {
                 for key in members.keys() {
                     let about = || format!("a name in {}", subject(path));
-                    self.look_at(&Value::from(key.as_str()), &path.key(key), true, about, problems);
+                    self.check_value(&Value::from(key.as_str()), &path.key(key), true, about, problems);
                 }
             }
             (Step::Value, Value::Object(members)) => {
                 for (key, below) in members.iter().filter(|(_, below)| !below.is_null()) {
                     let path = path.key(key);
                     if rest.is_empty() {
-                        self.look_at(below, &path, false, || subject(&path), problems);
+                        self.check_value(below, &path, false, || subject(&path), problems);
                     } else {
                         self.visit(rest, below, &path, problems);
                     }
                 }
             }
-            // Tags are a map for some services, and a list in templates.
+            // Some services have tags as a map, templates have them as a list.
             (Step::Key | Step::Value, Value::Array(tags)) => {
                 let name = if *step == Step::Key { "Key" } else { "Value" };
                 for (index, tag) in tags.iter().enumerate() {
                     let Some(below) = tag.get(name).filter(|below| !below.is_null()) else { continue };
                     let path = path.index(index).key(name);
-                    self.look_at(below, &path, false, || format!("the {} of a tag", name.to_lowercase()), problems);
+                    self.check_value(below, &path, false, || format!("the {} of a tag", name.to_lowercase()), problems);
                 }
             }
             _ => {}
         }
     }
 
-    /// Holds the constraint against one value, which is called `about()`.
-    fn look_at(
+    /// Checks the constraint on one value; `about()` is its name in the sentence.
+    fn check_value(
         &self,
         value: &Value,
         path: &Path,
@@ -210,7 +210,7 @@ impl Constraint {
         about: impl Fn() -> String,
         problems: &mut Vec<Refusal>,
     ) {
-        // What was found here already says it better.
+        // A more specific problem was found here already.
         if problems.iter().any(|found| found.problem.path == *path && !found.missing) {
             return;
         }
@@ -229,7 +229,7 @@ impl Constraint {
 
     fn wrong_text(&self, text: &str, about: &impl Fn() -> String) -> Option<(String, Option<String>)> {
         let unknown = Token::is_in(text);
-        // What AWS is going to put in makes it no shorter.
+        // A part that AWS will fill in counts as empty.
         let length = Token::substitute_text(text, &|_| Some(String::new())).chars().count();
         if self.most.is_some_and(|most| length as f64 > most) {
             let at_least = if unknown { "at least " } else { "" };
@@ -265,7 +265,7 @@ impl Constraint {
     }
 
     fn wrong_number(&self, value: &Value, about: &impl Fn() -> String) -> Option<(String, Option<String>)> {
-        // What is no number has been reported as such.
+        // A value that is not a number was reported when it was read.
         let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
         let known = number.to_string();
         if !self.one_of.is_empty() && !self.one_of.contains(&known.as_str()) {
@@ -310,7 +310,7 @@ fn read_place(text: &'static str) -> Vec<Step> {
     steps
 }
 
-/// A value as CloudFormation makes text of it.
+/// A value as text, converted as CloudFormation does.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -320,7 +320,7 @@ fn text_of(value: &Value) -> Option<String> {
 }
 
 fn quoted(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_QUOTE) {
+    match text.char_indices().nth(MAX_QUOTE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

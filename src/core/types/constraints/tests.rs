@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// What is said of `properties`: the path, the sentence, and the advice.
+/// The problems in `properties`: path, sentence and advice.
 fn said(type_name: &str, properties: &Value) -> Vec<(String, String, String)> {
     let problems = check(type_name, properties).into_iter().map(|refusal| refusal.problem);
     problems.map(|problem| (problem.path.to_string(), problem.what, problem.help.unwrap_or_default())).collect()
@@ -44,7 +44,7 @@ fn every_line_of_the_table_is_read_whole() {
     }
 }
 
-/// A value that AWS refuses, what is said of it, and a value that it takes.
+/// A value that AWS refuses, the problem, and a value that AWS accepts.
 struct Case {
     type_name: &'static str,
     refused: Value,
@@ -57,7 +57,7 @@ fn case(type_name: &'static str, refused: Value, path: &'static str, what: &'sta
     Case { type_name, refused, path, what, taken }
 }
 
-/// A table that is complete but for `more`.
+/// A table that is complete except for `more`.
 fn table(more: &Value) -> Value {
     let mut table = json!({
         "BillingMode": "PAY_PER_REQUEST",
@@ -88,7 +88,7 @@ fn tags(count: usize) -> Value {
 }
 
 #[test]
-fn what_the_models_refuse_is_found_and_nothing_else() {
+fn every_constraint_finds_its_violation_and_nothing_else() {
     const API: &str = "AWS::ApiGatewayV2::Api";
     const STAGE: &str = "AWS::ApiGatewayV2::Stage";
     const INTEGRATION: &str = "AWS::ApiGatewayV2::Integration";
@@ -299,7 +299,7 @@ fn what_the_models_refuse_is_found_and_nothing_else() {
             "Action cannot be \"InvokeFunction\"",
             json!({ "FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "*" }),
         ),
-        // What documentation says.
+        // Constraints from documentation.
         case(
             FUNCTION,
             function(&json!({ "Environment": { "Variables": { "AWS_REGION": "x" } } })),
@@ -323,7 +323,7 @@ fn what_the_models_refuse_is_found_and_nothing_else() {
         ),
         case(
             FUNCTION,
-            // With the name and what is around them, 4096 bytes are one too many.
+            // With the name and the JSON around it, this has 4097 bytes, one too many.
             function(&json!({ "Environment": { "Variables": { "LONG": "x".repeat(4086) } } })),
             "Environment/Variables",
             "all variables together may take 4096 bytes as JSON, not 4097",
