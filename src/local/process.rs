@@ -101,14 +101,21 @@ pub enum ProcessError {
     Io { doing: String, source: io::Error },
     #[error("{0}")]
     Conditions(String),
-    #[error("the local cloud is already running {}", under(.0.as_deref()))]
+    #[error("the local cloud is already running, {}", under(.0.as_deref()))]
     OtherConditions(Option<PathBuf>),
     #[error("the local cloud is already running on port {0}")]
     OtherPort(u16),
     #[error("the local cloud is already running and requires its access key")]
     NotOpen,
+    /// The server's own words.
+    #[error("{0}")]
+    Failed(String),
     #[error("the local cloud did not start:\n{0}")]
     Died(String),
+    #[error(
+        "the local cloud cannot listen on port {port}: {source}\n  choose another with --port, or 0 for any free one"
+    )]
+    Port { port: u16, source: io::Error },
     #[error("the local cloud is running but does not answer; see {}", .0.display())]
     Silent(PathBuf),
     #[error("{damaged}\n  to start without that data: {help}")]
@@ -119,8 +126,8 @@ pub enum ProcessError {
 
 fn under(conditions: Option<&Path>) -> String {
     match conditions {
-        Some(file) => format!("under the conditions in {}", file.display()),
-        None => "under no conditions file".to_owned(),
+        Some(file) => format!("with the conditions in {}", file.display()),
+        None => "without a conditions file".to_owned(),
     }
 }
 
@@ -331,7 +338,8 @@ impl ServerFolder {
     /// When it cannot be created.
     pub fn make(data: &Path) -> Result<Self, ProcessError> {
         let made = own_folder::make(data).and_then(|()| data.canonicalize());
-        made.map(Self).map_err(|source| ProcessError::Io { doing: format!("make {}", data.display()), source })
+        made.map(Self)
+            .map_err(|source| ProcessError::Io { doing: format!("create the folder {}", data.display()), source })
     }
 
     fn existing(data: &Path) -> io::Result<Self> {
@@ -456,7 +464,12 @@ impl ServerFolder {
             if let Ok(Some(status)) = child.try_wait()
                 && !status.success()
             {
-                return Err(ProcessError::Died(last_lines(&log, logged).unwrap_or_else(|_| status.to_string())));
+                let said = last_lines(&log, logged).unwrap_or_else(|_| status.to_string());
+                // It is about to be an error here, too.
+                return Err(match said.rsplit_once("error: the local cloud ") {
+                    Some((_, error)) => ProcessError::Failed(format!("the local cloud {error}")),
+                    None => ProcessError::Died(said),
+                });
             }
             if Instant::now() > deadline {
                 return Err(ProcessError::Silent(log));

@@ -308,7 +308,7 @@ fn code_that_cannot_run_is_rejected_before_the_upload() {
     template.save(&cloud);
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
-    let expected = format!("there is no {}", cloud.folder().join("nowhere").display());
+    let expected = format!("there is no folder {}/", cloud.folder().join("nowhere").display());
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
 }
 
