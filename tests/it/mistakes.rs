@@ -86,10 +86,10 @@ error: the template template.yaml cannot be used: it has a problem
             "ApiEndpoint",
             "Endpoint",
             r#"error: AWS::ApiGatewayV2::Api has no attribute "Endpoint"
-  --> template.yaml:17:12
+  --> template.yaml:17:19
    |
 17 |     Value: !Sub ${Api.Endpoint}/live
-   |            ^^^^^^^^^^^^^^^^^^^^^^^^^
+   |                   ^^^^^^^^^^^^
    = help: known here: ApiEndpoint, ApiId, ExecuteApiArn
 
 error: the template template.yaml cannot be used: it has a problem
@@ -137,11 +137,12 @@ error: the template template.yaml cannot be used: it has a problem
         (
             "Name: !Ref",
             "Name: [!Ref",
-            r#"error: this is not YAML: illegal placement of ':' indicator
+            r#"error: this is not YAML: a ":" where no key can be
  --> template.yaml:8:19
   |
 8 |       ProtocolType: WEBSOCKET
   |                   ^
+  = help: is a "[" or "{" before it not closed?
 
 error: the template template.yaml cannot be used: it has a problem
 "#,

@@ -411,7 +411,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     35:10 this takes a list: a condition's name, the value if it holds, the value if not
     36:36 Sizes has no key "prd" [did you mean "prod"?]
     37:29 Mappings has no key "Size" [did you mean "Sizes"?]
-    38:10 Fn::ImportValue takes what another stack of CloudFormation's exports, and wschat's stacks are none [make it a parameter: --parameter NAME=VALUE]
+    38:10 Fn::ImportValue is not supported: exports exist in CloudFormation only [make it a parameter: --parameter NAME=VALUE]
     39:10 this takes a list: a block of addresses, how many blocks to cut from it, the bits of each
     40:10 10.0.0.0/16 has no 2 blocks of 20 bits each
     41:37 "two" is not a whole number
