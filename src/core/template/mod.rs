@@ -171,7 +171,8 @@ impl Template {
         let more = report.len() > MOST_PROBLEMS;
         report.truncate(MOST_PROBLEMS);
         report.sort_by_key(|(place, ..)| *place);
-        let named = |(_, mut problem, resources): (_, Problem, BTreeSet<String>)| {
+        let named = |(_, mut problem, mut resources): (_, Problem, BTreeSet<String>)| {
+            resources.retain(|name| !problem.what.contains(name.as_str()));
             if !resources.is_empty() {
                 problem.what.push_str(&format!(" ({})", listed(&resources)));
             }

@@ -130,7 +130,7 @@ mod tests {
                 "A: \"a\" b\n",
                 "1:8 text after a closing quote [put all of it in the quotes; or is a \":\" or \",\" missing?]",
             ),
-            ("A: \"a\nB: c\n", "2:1 a quoted text that does not end [is the closing quote missing?]"),
+            ("A: \"a\nB: c\n", "1:4 a quoted text that does not end [is the closing quote missing?]"),
             (
                 "A: \"a\\q\"\n",
                 "1:4 an escape that YAML does not know [write \\\\ for a backslash, or use single quotes]",

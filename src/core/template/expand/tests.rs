@@ -226,7 +226,7 @@ fn sam_must_be_asked_for() {
       | ^^^^^^^
       = help: add "Transform: AWS::Serverless-2016-10-31"
 
-    error: AWS::Serverless::Function is SAM's, and this template does not ask for SAM
+    error: AWS::Serverless::Function needs SAM
      --> t.yaml:3:14
       |
     3 |   F: { Type: AWS::Serverless::Function, Properties: {} }
