@@ -242,12 +242,12 @@ impl Template {
         let is_allowed = |character: &char| character.is_ascii_alphanumeric();
         let beginning: String = member.chars().take_while(is_allowed).collect();
         let allowed: String = member.chars().filter(is_allowed).collect();
-        let is_declared = |name: &String| {
-            let sections = ["Resources", "Parameters"].iter().filter_map(|section| self.tree.get(section));
-            sections.into_iter().any(|section| section.get(name).is_some())
-        };
-        let names: Vec<String> = [beginning, allowed].into_iter().filter(|name| !is_declared(name)).collect();
-        self.broken.extend(names.into_iter().filter(|name| !name.is_empty()));
+        for name in [beginning, allowed] {
+            let is_declared = ["Resources", "Parameters"].iter().any(|section| self.tree[section].get(&name).is_some());
+            if !name.is_empty() && !is_declared {
+                self.broken.insert(name);
+            }
+        }
     }
 
     /// A problem of a member's own shape, with the member named: what the deserializer calls properties are attributes

@@ -25,6 +25,9 @@ const MAX_COLUMNS: usize = 120;
 /// How much of a long line is shown before the caret, in characters.
 const BEFORE: usize = 40;
 
+/// The longest text in a `${}` that gets a caret of its own, in characters: more than the longest names.
+const MAX_VARIABLE: usize = 600;
+
 /// All `problems`, a paragraph each.
 ///
 /// ```text
@@ -75,7 +78,8 @@ impl<'a> Source<'a> {
         while left > 0 && at.line <= self.lines.len() {
             let line: Vec<char> = self.line(at).chars().skip(at.column.saturating_sub(1)).take(left).collect();
             for opened in (2..line.len()).filter(|index| line[index - 2..*index] == ['$', '{']) {
-                let inside: String = line[opened..].iter().take_while(|character| **character != '}').collect();
+                let rest = line[opened..].iter().take(MAX_VARIABLE);
+                let inside: String = rest.take_while(|character| **character != '}').collect();
                 if inside.trim() == name {
                     let blanks = inside.chars().take_while(|character| character.is_whitespace()).count();
                     let start = Position { column: at.column + opened + blanks, ..at };

@@ -116,7 +116,7 @@ fn tags(properties: &Value) -> Vec<Problem> {
     problems
 }
 
-/// The service's model has the runtimes of its day, and this program those of its own: both are looked at.
+/// The table leaves the model's list of runtimes out: CloudFormation's schema and the developer guide have more.
 fn runtime(properties: &Value) -> Option<Problem> {
     let runtime = text(properties, "Runtime").filter(|runtime| !runtime.is_empty())?;
     let help = runtimes::unknown(runtime)?;
