@@ -130,7 +130,7 @@ impl Project {
     fn missing(&self, code: &Path, place: words::Path) -> Problem {
         let below = self.folder().ok().and_then(|folder| Some(code.strip_prefix(folder).ok()?.to_owned()));
         let shown = below.map_or(code.to_owned(), |below| self.path.with_file_name(below));
-        let problem = Problem::new(place, format!("there is no {}", shown.display())).kind(ProblemKind::BadReference);
+        let problem = Problem::new(place, package::missing(&shown)).kind(ProblemKind::BadReference);
         let names = names_beside(code);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let given = code.file_name().unwrap_or_default().to_string_lossy();

@@ -134,7 +134,7 @@ fn find_makefile(code: &Code, makefile: &Makefile) -> Result<PathBuf, PackageErr
     let goal = goal(code);
     let text = fs::read_to_string(&path).map_err(|error| {
         let why = match error.kind() {
-            io::ErrorKind::NotFound => format!("there is no {}", path.display()),
+            io::ErrorKind::NotFound => format!("there is no file {}", path.display()),
             _ => format!("{}: {error}", path.display()),
         };
         PackageError::new(DOING, why)

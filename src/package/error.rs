@@ -1,6 +1,7 @@
 //! The error of packaging.
 
 use std::fmt;
+use std::path::Path;
 
 /// Packaging failed: what was being done, for which functions, why it failed, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,14 @@ impl PackageError {
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same error of a tool that ran, with the file whose dependencies it installs.
+    pub(super) fn failed_for(mut self, file: &Path) -> Self {
+        if self.compiler.is_some() {
+            self.why.push_str(&format!(" for {}", file.display()));
+        }
         self
     }
 

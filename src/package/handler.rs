@@ -42,7 +42,8 @@ pub(super) fn check(
             "include it with a line !{name} in that file, or set CodeUri to a folder that only a build writes"
         )));
     }
-    let error = failed(format!("Handler {handler} means {}, and {place} holds {}", listed(&candidates), top(names)));
+    // Equal for all functions with this handler, so that a handler from `Globals` is one problem; the help is about one.
+    let error = failed(format!("there is no {} for Handler {handler}", listed(&candidates)));
     let script = ["ts", "mts", "cts", "tsx"].map(|extension| format!("{base}.{extension}"));
     Err(match script.iter().find(|name| names.contains(name.as_str())) {
         Some(name) => error.help(format!(
@@ -50,7 +51,7 @@ pub(super) fn check(
              Metadata: {{ BuildMethod: esbuild, BuildProperties: {{ EntryPoints: [{name}] }} }}; \
              or compile it yourself and set CodeUri to the folder with the result"
         )),
-        None => error.help(form),
+        None => error.help(format!("{place} holds {}; {form}", top(names))),
     })
 }
 
@@ -108,7 +109,8 @@ mod tests {
     fn checked(language: Language, handler: &str, names: &[&str]) -> Result<(), String> {
         let left_out = Files::from([("dist".to_owned(), PathBuf::from(".gitignore"))]);
         let names = names.iter().copied().collect();
-        check(language, handler, &names, &left_out, "code").map_err(|error| error.why)
+        check(language, handler, &names, &left_out, "code")
+            .map_err(|error| format!("{} [{}]", error.why, error.help.unwrap_or_default()))
     }
 
     #[test]
@@ -138,17 +140,17 @@ mod tests {
         let node = |handler, names: &[&str]| checked(Language::Node, handler, names).unwrap_err();
         assert_eq!(
             node("index.handler", &["app.js", "lib/a.js", "lib/b.js"]),
-            "Handler index.handler means index.js, index.mjs or index.cjs, and code holds app.js, lib/"
+            "there is no index.js, index.mjs or index.cjs for Handler index.handler [code holds app.js, lib/; Handler is \
+             FILE.EXPORT: the file without its extension, relative to the code's folder]"
         );
-        assert_eq!(node("index", &["index.js"]), "Handler index has no dot between file and function");
-        assert_eq!(
-            node("dist/index.handler", &["index.ts"]),
-            "Handler dist/index.handler is in dist/index.js, which .gitignore leaves out"
-        );
-        assert_eq!(
-            checked(Language::Python, "app.handler", &[]).unwrap_err(),
-            "Handler app.handler means app.py or app/__init__.py, and code holds nothing"
-        );
+        let error = node("index", &["index.js"]);
+        assert!(error.starts_with("Handler index has no dot between file and function ["), "{error}");
+        let error = node("dist/index.handler", &["index.ts"]);
+        let why = "Handler dist/index.handler is in dist/index.js, which .gitignore leaves out [";
+        assert!(error.starts_with(why), "{error}");
+        let error = checked(Language::Python, "app.handler", &[]).unwrap_err();
+        let why = "there is no app.py or app/__init__.py for Handler app.handler [code holds nothing; ";
+        assert!(error.starts_with(why), "{error}");
     }
 
     #[test]

@@ -251,10 +251,19 @@ fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
     } else if path.is_dir() {
         format!("{shown} contains neither Cargo.toml nor bootstrap")
     } else {
-        format!("there is no {}", path.display())
+        missing(&path)
     };
     Err(failed(problem)
         .help("CodeUri is relative to the template; it names a Rust crate's folder, a folder with an executable `bootstrap`, or a .zip"))
+}
+
+/// That there is no code at `path`, which names a folder unless it ends in `.zip`.
+pub fn missing(path: &Path) -> String {
+    let shown = path.display().to_string();
+    match is_zip(path) {
+        true => format!("there is no file {shown}"),
+        false => format!("there is no folder {}/", shown.trim_end_matches('/')),
+    }
 }
 
 fn is_zip(path: &Path) -> bool {

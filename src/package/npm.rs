@@ -67,6 +67,8 @@ pub(super) struct StagedInstall {
     /// The folder of the repository that the folder in the cache mirrors.
     base: PathBuf,
     repository: PathBuf,
+    /// The template's folder; `None` for a package.json that only wschat has.
+    template: Option<PathBuf>,
     /// By path below `base`.
     files: BTreeMap<PathBuf, Vec<u8>>,
     /// Where the tool runs, below `base`.
@@ -356,6 +358,7 @@ impl StagedInstall {
             outside: staging.outside.iter().map(|folder| below(folder)).collect(),
             base,
             repository,
+            template: fs::canonicalize(&code.template).ok(),
             files,
             linked,
             fingerprint,
@@ -412,19 +415,20 @@ impl StagedInstall {
     }
 
     async fn run_all(&self, top: &Path) -> Result<(), PackageError> {
-        self.run(&top.join(&self.runs_in), &self.arguments).await?;
+        self.run(top, &top.join(&self.runs_in), &self.arguments).await?;
         for folder in &self.outside {
             let locked = NPM_LOCKS.iter().any(|lock| self.files.contains_key(&folder.join(lock)));
             let verb = OsString::from(if locked { "ci" } else { "install" });
             let of_workspaces = |flag: &&OsString| flag.to_string_lossy().contains("workspace");
             let flags = self.arguments.iter().skip(1).filter(|flag| !of_workspaces(flag));
             let arguments: Vec<OsString> = std::iter::once(&verb).chain(flags).cloned().collect();
-            self.run(&top.join(folder), &arguments).await?;
+            self.run(top, &top.join(folder), &arguments).await?;
         }
         Ok(())
     }
 
-    async fn run(&self, folder: &Path, arguments: &[OsString]) -> Result<(), PackageError> {
+    /// Runs the tool in `folder`, which is below `top`.
+    async fn run(&self, top: &Path, folder: &Path, arguments: &[OsString]) -> Result<(), PackageError> {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(folder);
         let mut configurations = environment::users_configurations();
@@ -435,7 +439,12 @@ impl StagedInstall {
         configurations.extend(own);
         environment::clean(&mut command, &configurations);
         command.envs(self.variables.iter().copied());
+        let manifest = self.base.join(folder.strip_prefix(top).unwrap_or(folder)).join("package.json");
         let done = install::run(command, DOING, &self.what, WITHOUT_NPM).await;
+        let done = done.map_err(|error| match &self.template {
+            Some(template) => error.failed_for(manifest.strip_prefix(template).unwrap_or(&manifest)),
+            None => error,
+        });
         done.map_err(|error| if self.manager == Manager::Npm { error } else { self.explain(error) })
     }
 
@@ -793,6 +802,7 @@ pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Option
         variables: Vec::new(),
         base: PathBuf::new(),
         repository: PathBuf::new(),
+        template: None,
         files,
         runs_in: PathBuf::new(),
         folder: PathBuf::new(),

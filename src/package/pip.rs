@@ -45,6 +45,7 @@ pub(super) async fn dependencies(
     if requirements.is_empty() {
         return Ok(None);
     }
+    let declared_in = python::declared_in(folder)?;
     let mut fingerprint = format!("{:?}", requirements.lines);
     for local in requirements.locals() {
         fingerprint += &requirements::digest(&local.path)?;
@@ -55,6 +56,7 @@ pub(super) async fn dependencies(
     let steps = |target: Target| Steps {
         python: python.0.to_owned(),
         folder: folder.to_owned(),
+        declared_in: declared_in.strip_prefix(&code.template).unwrap_or(&declared_in).to_owned(),
         requirements: requirements.clone(),
         platform: WheelPlatform { runtime: code.runtime.clone(), architecture: code.architecture },
         target,
@@ -139,6 +141,8 @@ struct Steps {
     python: PathBuf,
     /// The code's folder, which paths in options are relative to.
     folder: PathBuf,
+    /// The file that declares the dependencies, as messages name it.
+    declared_in: PathBuf,
     requirements: Requirements,
     platform: WheelPlatform,
     target: Target,
@@ -331,7 +335,7 @@ impl Steps {
     }
 
     async fn run_pip(&self, command: Command, what: &str) -> Result<(), PackageError> {
-        run(command, DOING, what, WITHOUT_PIP).await
+        run(command, DOING, what, WITHOUT_PIP).await.map_err(|error| error.failed_for(&self.declared_in))
     }
 }
 

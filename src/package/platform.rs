@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Code, PackageError};
+use crate::core::words::runtimes;
 
 /// What the code is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +81,13 @@ impl Platform {
     /// The platform of `code` when it is built for `target`.
     pub fn of(code: &Code, target: Target) -> Result<Self, PackageError> {
         let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.name == code.runtime) else {
-            let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).collect();
+            let languages = ["nodejs", "python"].into_iter().filter_map(runtimes::newest_of);
+            let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).chain(languages).collect();
             return Err(PackageError::new(
                 "package the code",
                 format!("runtime {} is not supported yet", code.runtime),
             )
-            .help(format!("supported: {}, nodejs and python3", names.join(", ")))
+            .help(format!("supported: {}; and older ones of Node.js and Python", names.join(", ")))
             .of([&code.logical_id]));
         };
         Ok(match target {

@@ -79,6 +79,21 @@ impl Project {
     }
 }
 
+/// The file that declares the dependencies of the code in `folder`.
+///
+/// # Errors
+/// As `requirements`.
+pub(super) fn declared_in(folder: &Path) -> Result<PathBuf, PackageError> {
+    Ok(match find(folder)? {
+        Source::Requirements(file) => file,
+        Source::Uv { lock } | Source::Poetry { lock } | Source::Pipenv { lock } => lock,
+        Source::Project(_) | Source::None => {
+            let file = folder.join("pyproject.toml");
+            if file.is_file() { file } else { folder.join("setup.py") }
+        }
+    })
+}
+
 /// Finds the declaration of the dependencies.
 ///
 /// # Errors

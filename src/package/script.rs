@@ -12,7 +12,7 @@ use super::npm::{Modules, StagedInstall};
 use super::pip::PipInstall;
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
-use super::{credentials, file_name, handler, is_zip, npm, pip, python, sdk, workspace};
+use super::{credentials, file_name, handler, is_zip, missing, npm, pip, python, sdk, workspace};
 use crate::core::stack::Build;
 use crate::machine::interpreter::{self, Interpreter, Language};
 
@@ -111,7 +111,12 @@ async fn interpreters(
                 PackageError::new("run the code", &missing).help(missing.help()).of(functions)
             })?;
         if !interpreter.is_of(runtime) {
-            progress(Progress::Note(format!("this machine runs {runtime} with version {}", interpreter.version)));
+            let program = Language::of(runtime).map_or("", |language| match language {
+                Language::Node => "Node.js ",
+                Language::Python => "Python ",
+            });
+            let version = &interpreter.version;
+            progress(Progress::Note(format!("note: {runtime} handlers run with {program}{version} on this machine")));
         }
         found.insert(runtime.clone(), interpreter);
     }
@@ -243,14 +248,14 @@ fn pack(
     // Only for code without packages. A bundler's output is skipped: it contains imports that never run.
     let is_bare = !names.iter().any(|name| name.starts_with("node_modules/"));
     let checks_imports = language == Language::Node && code.build == Build::Ordinary && is_bare;
-    let missing = checks_imports.then(|| npm::missing_imports(&imports(MAX_SOURCE_BYTES), &names));
+    let not_included = checks_imports.then(|| npm::missing_imports(&imports(MAX_SOURCE_BYTES), &names));
     let bare_python =
         language == Language::Python && code.build == Build::Ordinary && !code.layers && !python::declares(path);
     let above = bare_python.then(|| python::missing_from_parent_requirements(path, &names, &sources));
     let (sdk, mut notes) = sdk::imported(language, &code.runtime, &names, sources.into_iter());
     notes.extend(above.flatten());
     notes.extend(credentials::warning(&secrets));
-    notes.extend(missing.flatten());
+    notes.extend(not_included.flatten());
     let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
     Ok(Packed { artifact, sdk, notes })
 }
@@ -302,7 +307,7 @@ fn form(code: &Code) -> Result<Form<'_>, PackageError> {
         Source::Path(path) if path.is_dir() => return Ok(Form::Folder(path)),
         Source::Path(path) if path.is_file() && is_zip(path) => return Ok(Form::Zip(path)),
         Source::Path(path) if path.is_file() => format!("{} is a file but not a .zip", path.display()),
-        Source::Path(path) => format!("there is no {}", path.display()),
+        Source::Path(path) => missing(path),
     };
     Err(PackageError::new("find the code", why)
         .help(format!("CodeUri is relative to the template; for {} it must be a folder or a .zip", code.runtime)))

@@ -236,7 +236,7 @@ async fn a_compilers_error_names_the_function() {
 async fn missing_code_is_rejected_before_the_build() {
     type Prepare = fn(Fixture) -> Fixture;
     let cases: &[(&str, Prepare, &str)] = &[
-        ("missing", |fixture| fixture.function("F", "nowhere"), "cannot find the code of F: there is no "),
+        ("missing", |fixture| fixture.function("F", "nowhere"), "cannot find the code of F: there is no folder "),
         ("neither", |fixture| fixture.function("F", "two/.."), " contains neither Cargo.toml nor bootstrap"),
         ("file", |fixture| fixture.function("F", "two/a.rs"), "a.rs is a file but not a .zip"),
         ("several", |fixture| fixture.function("F", "two"), "two/Cargo.toml has several binaries: `a`, `b`"),

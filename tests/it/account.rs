@@ -171,9 +171,9 @@ fn wrong_settings_are_reported_in_one_line_with_one_on_what_to_do() {
         // Invalid endpoints.
         ("", exported("AWS_ENDPOINT_URL", ""), "AWS_ENDPOINT_URL is set to nothing".into(), "unset it, or give it a URL".into()),
         ("", exported("AWS_ENDPOINT_URL_LAMBDA", ""), "AWS_ENDPOINT_URL_LAMBDA is set to nothing".into(), "unset it, or give it a URL".into()),
-        ("", exported("AWS_ENDPOINT_URL", "localhost:4566"), "AWS_ENDPOINT_URL is no URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
-        ("--endpoint-url ftp://x", exported("AWS_PROFILE", "static"), "--endpoint-url is no URL: ftp://x".into(), "it must begin with http:// or https://".into()),
-        ("--profile noscheme", vec![], "endpoint_url of profile \"noscheme\" is no URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
+        ("", exported("AWS_ENDPOINT_URL", "localhost:4566"), "AWS_ENDPOINT_URL is not a URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
+        ("--endpoint-url ftp://x", exported("AWS_PROFILE", "static"), "--endpoint-url is not a URL: ftp://x".into(), "it must begin with http:// or https://".into()),
+        ("--profile noscheme", vec![], "endpoint_url of profile \"noscheme\" is not a URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
         // Endpoints where nothing listens.
         ("", exported("AWS_ENDPOINT_URL", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL): Connection refused*"), "correct or unset AWS_ENDPOINT_URL, or start what is to answer there".into()),
         ("", exported("AWS_ENDPOINT_URL_STS", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL_STS): Connection refused*"), "correct or unset AWS_ENDPOINT_URL_STS, or start what is to answer there".into()),

@@ -296,7 +296,9 @@ fn a_failed_start_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let complaint = cloud.fails(&["start", "--port", &port]);
-    assert!(complaint.contains(&format!("cannot listen on port {port}")), "{complaint}");
+    let expected = format!("the local cloud cannot listen on port {port}: Address already in use (os error ");
+    assert!(complaint.contains(&expected) && !complaint.contains("did not start"), "{complaint}");
+    assert!(complaint.contains("\n  choose another with --port, or 0 for any free one"), "{complaint}");
     assert_eq!(cloud.run(&["status"]).status.code(), Some(3));
 }
 

@@ -86,10 +86,10 @@ error: the template template.yaml cannot be used: it has a problem
             "ApiEndpoint",
             "Endpoint",
             r#"error: AWS::ApiGatewayV2::Api has no attribute "Endpoint"
-  --> template.yaml:17:12
+  --> template.yaml:17:19
    |
 17 |     Value: !Sub ${Api.Endpoint}/live
-   |            ^^^^^^^^^^^^^^^^^^^^^^^^^
+   |                   ^^^^^^^^^^^^
    = help: known here: ApiEndpoint, ApiId, ExecuteApiArn
 
 error: the template template.yaml cannot be used: it has a problem
@@ -137,11 +137,12 @@ error: the template template.yaml cannot be used: it has a problem
         (
             "Name: !Ref",
             "Name: [!Ref",
-            r#"error: this is not YAML: illegal placement of ':' indicator
+            r#"error: this is not YAML: a ":" where no key can be
  --> template.yaml:8:19
   |
 8 |       ProtocolType: WEBSOCKET
   |                   ^
+  = help: is a "[" or "{" before it not closed?
 
 error: the template template.yaml cannot be used: it has a problem
 "#,
@@ -308,7 +309,7 @@ fn code_that_cannot_run_is_rejected_before_the_upload() {
     template.save(&cloud);
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
-    let expected = format!("there is no {}", cloud.folder().join("nowhere").display());
+    let expected = format!("there is no folder {}/", cloud.folder().join("nowhere").display());
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
 }
 

@@ -501,7 +501,7 @@ fn check_endpoint(setting: &str, url: &str) -> Result<(), ConnectError> {
         true => "it must begin with http:// or https://".to_owned(),
         false => format!("did you mean http://{url}?"),
     };
-    Err(ConnectError::new(format!("{setting} is no URL: {url}"), help))
+    Err(ConnectError::new(format!("{setting} is not a URL: {url}"), help))
 }
 
 fn is_sso(profile: &Profile) -> bool {

@@ -34,6 +34,14 @@ impl Failure {
             Self::Reported => None,
         }
     }
+
+    /// The same, with the problem in the part `part` of its value.
+    pub fn within(self, part: &str) -> Self {
+        match self {
+            Self::Problem(problem) => problem.within(part).into(),
+            Self::Reported => Self::Reported,
+        }
+    }
 }
 
 /// The value of a function; `None` is `AWS::NoValue`.
@@ -63,7 +71,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
     (
         "Fn::ImportValue",
-        "Fn::ImportValue takes what another stack of CloudFormation's exports, and wschat's stacks are none",
+        "Fn::ImportValue is not supported: exports exist in CloudFormation only",
         "make it a parameter: --parameter NAME=VALUE",
     ),
     (
@@ -349,11 +357,14 @@ impl Resolver<'_> {
 
     /// The problem that `name` does not exist.
     pub(super) fn no_name(&self, name: &str, path: &Path) -> Problem {
-        let parameters = self.template.parameters.keys().map(String::as_str);
-        let known = parameters.chain(self.template.resources.keys().map(String::as_str)).chain(PSEUDO.iter().copied());
-        let problem = Problem::new(path.clone(), format!("there is no resource or parameter \"{name}\""))
-            .kind(ProblemKind::BadReference);
-        problem.suggest(name, known)
+        let parameters = self.template.parameters.keys().map(String::as_str).chain(PSEUDO.iter().copied());
+        let problem = |what: String| Problem::new(path.clone(), what).kind(ProblemKind::BadReference);
+        let in_logic = ["Conditions", "Rules"].iter().any(|section| Path::default().key(section).is_above(path));
+        if in_logic {
+            return problem(format!("there is no parameter \"{name}\"")).suggest(name, parameters);
+        }
+        problem(format!("there is no resource or parameter \"{name}\""))
+            .suggest(name, parameters.chain(self.template.resources.keys().map(String::as_str)))
     }
 }
 
@@ -463,8 +474,10 @@ fn sub(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
         };
         let value = match (call.variable(name), name.split_once('.')) {
             (Some(variable), _) => resolver.argument(variable, &path.index(1).key(name))?,
-            (None, Some((logical_id, attribute))) => resolver.attribute(logical_id, Some(attribute), &call.path)?,
-            (None, None) => resolver.reference(name, &call.path)?,
+            (None, Some((logical_id, attribute))) => {
+                resolver.attribute(logical_id, Some(attribute), &call.path).map_err(|failure| failure.within(name))?
+            }
+            (None, None) => resolver.reference(name, &call.path).map_err(|failure| failure.within(name))?,
         };
         match value.as_ref().and_then(scalar) {
             Some(text) if out.len() + text.len() > MAX_PRODUCED => return Err(too_much(&call.path)),

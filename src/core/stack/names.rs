@@ -58,9 +58,12 @@ impl Resolver<'_> {
                     match name.split_once('.') {
                         _ if call.variable(name).is_some() => {}
                         Some((logical_id, attribute)) => {
-                            self.is_minted(logical_id, Some(attribute), &call.path)?;
+                            let minted = self.is_minted(logical_id, Some(attribute), &call.path);
+                            minted.map_err(|failure| failure.within(name))?;
                         }
-                        None => self.check_reference(name, &call.path)?,
+                        None => {
+                            self.check_reference(name, &call.path).map_err(|failure| failure.within(name))?;
+                        }
                     }
                 }
                 Ok(())

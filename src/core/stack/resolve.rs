@@ -174,18 +174,20 @@ pub(super) struct Resolver<'a> {
     pub problems: Vec<Problem>,
 }
 
-/// The path of a resource.
+/// The problem that `type_name` is none of `kinds`. Only a name that is no type of AWS's can be a typo.
 fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     let path = Path::default().key("Type");
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
-            .kind(ProblemKind::Unsupported);
+            .kind(ProblemKind::Unsupported)
+            .help("deploy it with another tool, in a stack of its own; supported types: docs/template.md");
     }
     let problem =
         Problem::new(path, format!("resource type \"{type_name}\" is not supported")).kind(ProblemKind::Unsupported);
     problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
 }
 
+/// The path of a resource.
 fn path_of(logical_id: &str) -> Path {
     Path::default().key("Resources").key(logical_id)
 }

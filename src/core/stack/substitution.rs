@@ -72,7 +72,7 @@ pub(super) fn invalid(name: &str, path: &Path) -> Problem {
     // CloudFormation's message.
     let what = "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, \
                 periods, and colons";
-    Problem::new(path.clone(), what).help(format!("for a literal ${{{name}}} write ${{!{name}}}"))
+    Problem::new(path.clone(), what).within(name).help(format!("for a literal ${{{name}}} write ${{!{name}}}"))
 }
 
 #[cfg(test)]

@@ -410,9 +410,9 @@ fn a_wrong_use_of_a_function_is_corrected() {
     19:16 AWS::DynamoDB::Table has no attribute "Ar" [did you mean "Arn"?]
     20:16 Fn::GetAtt takes a logical id and an attribute
     21:16 there is no resource "Nowhere" [known here: Api, Table]
-    22:16 there is no resource or parameter "Tabl" [did you mean "Table"?]
-    23:16 AWS::DynamoDB::Table has no attribute "Name" [known here: Arn]
-    24:16 Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons [for a literal ${Table Arn} write ${!Table Arn}]
+    22:24 there is no resource or parameter "Tabl" [did you mean "Table"?]
+    23:24 AWS::DynamoDB::Table has no attribute "Name" [known here: Arn]
+    24:24 Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons [for a literal ${Table Arn} write ${!Table Arn}]
     25:16 ${List} is not a string
     26:10 Fn::Sub takes a string, or a list of a string and a map of variables
     27:10 this takes a list: a delimiter and the list of what to join
@@ -426,7 +426,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     35:10 this takes a list: a condition's name, the value if it holds, the value if not
     36:36 Sizes has no key "prd" [did you mean "prod"?]
     37:29 Mappings has no key "Size" [did you mean "Sizes"?]
-    38:10 Fn::ImportValue takes what another stack of CloudFormation's exports, and wschat's stacks are none [make it a parameter: --parameter NAME=VALUE]
+    38:10 Fn::ImportValue is not supported: exports exist in CloudFormation only [make it a parameter: --parameter NAME=VALUE]
     39:10 this takes a list: a block of addresses, how many blocks to cut from it, the bits of each
     40:10 10.0.0.0/16 has no 2 blocks of 20 bits each
     41:37 "two" is not a whole number
@@ -796,7 +796,7 @@ Resources:\n{TABLE}\n"
     let wrong =
         wrong.replace("!Contans", "!Contains").replace("[!Ref Stage, prod]\n    Ass", "[!Ref Stage, dev]\n    Ass");
     insta::assert_snapshot!(problems(&wrong), @r#"
-    11:29 there is no resource or parameter "Nobody" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Api, Size, Stage, Table, Zones]
+    11:29 there is no parameter "Nobody" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Size, Stage, Zones]
     16:44 Fn::RefAll lists what an account has of a kind, and nobody is asked for that here [write out the values that are allowed]
     17:78 a rule speaks of parameters alone: conditions are not known to it
     "#);
@@ -831,7 +831,7 @@ Outputs:
     16:7 unknown property "TableNam" of AWS::DynamoDB::Table [did you mean "TableName"?]
     17:23 there is no condition "Nevr" [did you mean "Never"?]
     17:29 there is no resource or parameter "Tabel" [did you mean "Table"?]
-    17:47 there is no resource or parameter "Y" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Api, More, Other, Table]
+    17:54 there is no resource or parameter "Y" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Api, More, Other, Table]
     17:64 AWS::DynamoDB::Table has no attribute "Ar" [did you mean "Arn"?]
     25:33 there is no resource "Tble" [did you mean "Table"?]
     27:27 there is no resource or parameter "Othr" [did you mean "Other"?]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Scanned};
 
-use super::intrinsics;
+use super::{intrinsics, syntax};
 use crate::core::words::{Path, Position, Problem, ProblemKind, Step};
 
 /// YAML's merge key; existing keys win over merged ones. CloudFormation itself has no merge keys: SAM's CLI and the AWS
@@ -65,6 +65,20 @@ struct Entry {
     value: usize,
 }
 
+/// Why a text cannot be scanned.
+enum Fault {
+    /// It is not YAML, in the parser's words.
+    Syntax(ScanError),
+    /// It is YAML, but not a template.
+    Problem(Problem),
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
 /// A list or map that has not ended yet.
 struct Open {
     node: usize,
@@ -87,8 +101,13 @@ impl SourceMap {
                     map.spans().for_each(|span| indented.put_back(&mut span.start));
                     return Ok(map);
                 }
-                Err(problem) if indented.may_fix(text, &problem) => {}
-                Err(mut problem) => {
+                Err(Fault::Syntax(error)) if indented.may_fix(text, &error) => {}
+                Err(Fault::Syntax(error)) => {
+                    let mut position = position(&error);
+                    indented.put_back(&mut position);
+                    return Err(syntax::problem(error.info(), position, text));
+                }
+                Err(Fault::Problem(mut problem)) => {
                     problem.position.iter_mut().for_each(|position| indented.put_back(position));
                     return Err(problem);
                 }
@@ -108,12 +127,12 @@ impl SourceMap {
         foreign.chain(nodes)
     }
 
-    fn scan_strictly(text: &str) -> Result<Self, Problem> {
+    fn scan_strictly(text: &str) -> Result<Self, Fault> {
         let mut map = Self::default();
         let mut open: Vec<Open> = Vec::new();
         let mut anchors: HashMap<usize, usize> = HashMap::new();
         for event in Parser::new_from_str(text) {
-            let (event, scanned) = event.map_err(|error| syntax(&error))?;
+            let (event, scanned) = event.map_err(Fault::Syntax)?;
             let span = span(scanned);
             let (anchor, tag, content, weight) = match event {
                 Event::Scalar(text, style, anchor, tag) => {
@@ -130,7 +149,7 @@ impl SourceMap {
                         };
                         if !keys.insert(text.to_string()) {
                             let what = format!("duplicate key \"{text}\"");
-                            return Err(Problem::of_text(Some(span.start), what).kind(ProblemKind::Duplicate));
+                            return Err(Problem::of_text(Some(span.start), what).kind(ProblemKind::Duplicate).into());
                         }
                         map.nodes[*node].weight = map.nodes[*node].weight.saturating_add(weight(&text));
                         *key = Some((text.into_owned(), span));
@@ -144,8 +163,8 @@ impl SourceMap {
                     let target = anchors.get(&anchor).copied();
                     let inside = open.iter().any(|open| Some(open.node) == target);
                     let Some(target) = target.filter(|_| !inside) else {
-                        return Err(Problem::of_text(Some(span.start), "an alias inside what it stands for")
-                            .kind(ProblemKind::Syntax));
+                        let what = "an alias inside what it stands for";
+                        return Err(Problem::of_text(Some(span.start), what).kind(ProblemKind::Syntax).into());
                     };
                     (0, None, Content::Alias(target), map.nodes[target].weight)
                 }
@@ -159,11 +178,8 @@ impl SourceMap {
                     continue;
                 }
                 Event::DocumentStart(_) if map.root.is_some() => {
-                    return Err(Problem::of_text(
-                        Some(span.start),
-                        "a template is one YAML document, and here begins another",
-                    )
-                    .kind(ProblemKind::Syntax));
+                    let what = "a template is one YAML document, and here begins another";
+                    return Err(Problem::of_text(Some(span.start), what).kind(ProblemKind::Syntax).into());
                 }
                 _ => continue,
             };
@@ -350,11 +366,12 @@ impl Indented {
         (1..).zip(text.split_inclusive('\n')).map(indent).collect::<String>().into()
     }
 
-    /// Indents more lines if that may fix `problem`; `false` if not.
-    fn may_fix(&mut self, text: &str, problem: &Problem) -> bool {
-        let Some(position) = problem.position.filter(|_| problem.what.contains("invalid indentation")) else {
+    /// Indents more lines if that may fix `error`; `false` if not.
+    fn may_fix(&mut self, text: &str, error: &ScanError) -> bool {
+        if !error.info().contains("invalid indentation") {
             return false;
-        };
+        }
+        let position = position(error);
         let closing = |(number, line): (usize, &str)| line.trim_start().starts_with([']', '}']).then_some(number);
         let closing: BTreeSet<usize> = (1..).zip(text.lines()).filter_map(closing).collect();
         if self.0.is_empty() && closing.contains(&position.line) {
@@ -409,9 +426,6 @@ const BOOLEANS: &[&str] = &["true", "false"];
 /// In digits; a longer number is text.
 const MAX_DIGITS: usize = 18;
 
-fn syntax(error: &ScanError) -> Problem {
-    let position = Position { line: error.marker().line(), column: error.marker().col() + 1 };
-    let problem =
-        Problem::of_text(Some(position), format!("this is not YAML: {}", error.info())).kind(ProblemKind::Syntax);
-    if error.info().contains("tab") { problem.help("indent with spaces: YAML allows no tabs there") } else { problem }
+fn position(error: &ScanError) -> Position {
+    Position { line: error.marker().line(), column: error.marker().col() + 1 }
 }

@@ -13,15 +13,16 @@ pub mod locate;
 mod origins;
 mod parse;
 pub mod render;
+mod syntax;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::core::words::{Path, Position, Problem};
+use crate::core::words::{Path, Position, Problem, Step};
 use locate::SourceMap;
 use origins::Origins;
 pub use parse::parse;
@@ -149,35 +150,61 @@ impl Template {
     }
 
     /// `problems` for the user: at paths that the user wrote, each once (although an alias repeats it), in the text's
-    /// order. If there are very many, the first that were found.
+    /// order. One that `Globals` cause names the resources that have it. If there are very many, the first that were found.
     pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
-        let mut seen = HashSet::new();
-        let mut report: Vec<(Option<Position>, Problem)> = Vec::new();
+        let mut seen = HashMap::new();
+        let mut report: Vec<(Option<Position>, Problem, BTreeSet<String>)> = Vec::new();
         for mut problem in problems {
+            let resource = self.inheriting(&problem.path);
             problem.path = self.origins.trace(&problem.path);
             problem.hangs_on = problem.hangs_on.iter().map(|path| self.origins.trace(path)).collect();
             let place = problem.position.or_else(|| Some(self.source.span(&problem.path, problem.at_key)?.start));
-            if seen.insert((place, problem.what.clone(), problem.rule)) {
-                report.push((place, problem));
+            let index = *seen.entry((place, problem.what.clone(), problem.rule)).or_insert(report.len());
+            if index == report.len() {
+                report.push((place, problem, BTreeSet::new()));
             }
+            report[index].2.extend(resource);
             if report.len() > MOST_PROBLEMS {
                 break;
             }
         }
         let more = report.len() > MOST_PROBLEMS;
         report.truncate(MOST_PROBLEMS);
-        report.sort_by_key(|(place, _)| *place);
-        let mut report: Vec<Problem> = report.into_iter().map(|(_, problem)| problem).collect();
+        report.sort_by_key(|(place, ..)| *place);
+        let named = |(_, mut problem, mut resources): (_, Problem, BTreeSet<String>)| {
+            resources.retain(|name| !problem.what.contains(name.as_str()));
+            if !resources.is_empty() {
+                problem.what.push_str(&format!(" ({})", listed(&resources)));
+            }
+            problem
+        };
+        let mut report: Vec<Problem> = report.into_iter().map(named).collect();
         if more {
             report.push(Problem::of_text(None, "there are more problems than these"));
         }
         report
     }
 
+    /// The resource that `path` is in, where its value comes from `Globals`.
+    fn inheriting(&self, path: &Path) -> Option<String> {
+        let [Step::Key(_), Step::Key(resource), ..] = path.0.as_slice() else { return None };
+        let origin = self.origins.trace(path);
+        let is_global = origin != *path && origin.0.first() == Some(&Step::Key("Globals".to_owned()));
+        (is_global && self.tree["Resources"].get(resource).is_some()).then(|| resource.clone())
+    }
+
     /// The path that the user wrote for `path`; the same path if it was not created by the expansion.
     pub fn written(&self, path: &Path) -> Path {
         self.origins.trace(path)
     }
+}
+
+/// The first few `names`.
+fn listed(names: &BTreeSet<String>) -> String {
+    const MOST: usize = 5;
+    let first: Vec<&str> = names.iter().take(MOST).map(String::as_str).collect();
+    let more = names.len() - first.len();
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{LANGUAGE_EXTENSIONS, Template, tree};
-use crate::core::words::{Path, Problem, ProblemKind, Step, deserialize};
+use crate::core::words::{Path, Problem, ProblemKind, Step, deserialize, nearest};
 
 /// The sections of a template, including SAM's `Globals`.
 const SECTIONS: &[&str] = &[
@@ -36,8 +36,20 @@ const MAX_MEMBERS: &[(&str, usize)] = &[
 /// The longest name of a parameter, resource or output, in characters (CloudFormation's quotas).
 const MAX_NAME_LENGTH: usize = 255;
 
+/// CloudFormation's own transforms that wschat does not know (template reference, "Transforms"). No other name is a macro of
+/// AWS, so it is a typo, or a macro of the account.
+const MACROS: &[&str] = &[
+    "AWS::CodeDeployBlueGreen",
+    "AWS::Include",
+    "AWS::SecretsManager-2020-07-23",
+    "AWS::SecretsManager-2024-09-16",
+    "AWS::ServiceCatalog",
+];
+
 /// SAM's transform.
 const SAM: &str = "AWS::Serverless-2016-10-31";
+
+const NO_RESOURCES: &str = "the template has no resources";
 
 /// Reads a template. Problems in its parts are in `Template::problems`.
 ///
@@ -144,23 +156,30 @@ impl Template {
             Some(one) => std::slice::from_ref(one),
         };
         for transform in transforms {
-            if transform == SAM {
-                self.sam = true;
-            } else if transform == LANGUAGE_EXTENSIONS {
-                self.language_extensions = true;
-            } else if !transform.is_null() {
-                let shown =
-                    transform.as_str().map_or_else(|| "this transform".to_owned(), |name| format!("\"{name}\""));
-                let what = format!(
-                    "{shown} is a macro that runs inside CloudFormation, and wschat does without CloudFormation"
-                );
-                let problem = Problem::new(root.key("Transform"), what).kind(ProblemKind::Unsupported);
-                self.problems.push(problem.help(format!("known here: {SAM}, {LANGUAGE_EXTENSIONS}")));
+            let name = transform.as_str().unwrap_or_default();
+            let meant = if MACROS.contains(&name) { None } else { nearest(name, &[SAM, LANGUAGE_EXTENSIONS]) };
+            // A misspelt one counts: whatever it would allow is no further mistake.
+            self.sam |= meant == Some(SAM);
+            self.language_extensions |= meant == Some(LANGUAGE_EXTENSIONS);
+            if transform.is_null() || meant == Some(name) {
+                continue;
             }
+            let path = root.key("Transform");
+            self.problems.push(match meant {
+                Some(meant) => Problem::new(path, format!("unknown transform \"{name}\""))
+                    .kind(ProblemKind::Unknown)
+                    .help(format!("did you mean \"{meant}\"?")),
+                None => {
+                    let shown = if name.is_empty() { "this transform".to_owned() } else { format!("\"{name}\"") };
+                    let what = format!("{shown} is a macro that runs inside CloudFormation, which wschat does not use");
+                    Problem::new(path, what)
+                        .kind(ProblemKind::Unsupported)
+                        .help(format!("known here: {SAM}, {LANGUAGE_EXTENSIONS}"))
+                }
+            });
         }
         if !self.sam && sections.contains_key("Globals") {
-            let problem =
-                Problem::of_key(root.key("Globals"), "Globals are SAM's, and this template does not ask for SAM");
+            let problem = Problem::of_key(root.key("Globals"), "Globals need SAM");
             self.problems.push(problem.help(format!("add \"Transform: {SAM}\"")));
         }
         for (section, most) in MAX_MEMBERS {
@@ -172,10 +191,10 @@ impl Template {
         }
         match sections.get("Resources") {
             Some(Value::Object(resources)) if !resources.is_empty() => {}
-            // CloudFormation's message.
-            _ => self.problems.push(
-                Problem::of_text(None, "At least one Resources member must be defined.").kind(ProblemKind::Missing),
-            ),
+            Some(_) => {
+                self.problems.push(Problem::of_key(root.key("Resources"), NO_RESOURCES).kind(ProblemKind::Missing))
+            }
+            None => self.problems.push(Problem::of_text(None, NO_RESOURCES).kind(ProblemKind::Missing)),
         }
         Ok(())
     }
@@ -214,6 +233,7 @@ impl Template {
             if !member.chars().all(|character| character.is_ascii_alphanumeric()) {
                 let what = format!("the name \"{member}\" may have letters and digits only");
                 self.problems.push(Problem::of_key(path.clone(), what));
+                self.break_likely_names(&member);
             }
             match deserialize::read(&value) {
                 Ok(value) => {
@@ -229,6 +249,19 @@ impl Template {
             }
         }
         read
+    }
+
+    /// Treats as invalid what references to the wrongly named `member` may call it: `Chat` and `Chat1` for `Chat-1`.
+    fn break_likely_names(&mut self, member: &str) {
+        let is_allowed = |character: &char| character.is_ascii_alphanumeric();
+        let beginning: String = member.chars().take_while(is_allowed).collect();
+        let allowed: String = member.chars().filter(is_allowed).collect();
+        for name in [beginning, allowed] {
+            let is_declared = ["Resources", "Parameters"].iter().any(|section| self.tree[section].get(&name).is_some());
+            if !name.is_empty() && !is_declared {
+                self.broken.insert(name);
+            }
+        }
     }
 
     /// A problem of a member's own shape, with the member named: what the deserializer calls properties are attributes

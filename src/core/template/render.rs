@@ -25,6 +25,9 @@ const MAX_COLUMNS: usize = 120;
 /// How much of a long line is shown before the caret, in characters.
 const BEFORE: usize = 40;
 
+/// The longest text in a `${}` that gets a caret of its own, in characters: more than the longest names.
+const MAX_VARIABLE: usize = 600;
+
 /// All `problems`, a paragraph each.
 ///
 /// ```text
@@ -61,8 +64,32 @@ impl<'a> Source<'a> {
             None if problem.path.0.is_empty() => return None,
             None => self.map.span(&problem.path, problem.at_key)?,
         };
+        if let Some(part) = problem.part.as_deref().and_then(|part| self.variable(part, Span { start, width })) {
+            return Some(part);
+        }
         let left = self.line(start).chars().skip(start.column.saturating_sub(1)).take(width).count();
         Some(Span { start, width: left.max(1) })
+    }
+
+    /// Where a value, which may have several lines, says `${name}`.
+    fn variable(&self, name: &str, value: Span) -> Option<Span> {
+        let mut at = value.start;
+        let mut left = value.width;
+        while left > 0 && at.line <= self.lines.len() {
+            let line: Vec<char> = self.line(at).chars().skip(at.column.saturating_sub(1)).take(left).collect();
+            for opened in (2..line.len()).filter(|index| line[index - 2..*index] == ['$', '{']) {
+                let rest = line[opened..].iter().take(MAX_VARIABLE);
+                let inside: String = rest.take_while(|character| **character != '}').collect();
+                if inside.trim() == name {
+                    let blanks = inside.chars().take_while(|character| character.is_whitespace()).count();
+                    let start = Position { column: at.column + opened + blanks, ..at };
+                    return Some(Span { start, width: name.chars().count().max(1) });
+                }
+            }
+            left = left.saturating_sub(line.len() + 1);
+            at = Position { line: at.line + 1, column: 1 };
+        }
+        None
     }
 
     fn line(&self, at: Position) -> &'a str {
@@ -161,6 +188,7 @@ fn shown_character(character: char) -> char {
 mod tests {
     use super::*;
     use crate::core::template::parse;
+    use crate::core::words::Path;
 
     fn shown(text: &str) -> String {
         let problems = parse(text.as_bytes()).map_or_else(|problems| problems, |template| template.problems);
@@ -183,6 +211,16 @@ mod tests {
     fn wide_characters_and_tabs_leave_the_caret_in_its_place() {
         let text = "{\"Description\": \"聊天\", \"Outptus\": {},\t\"Resuorces\": {}}\n";
         insta::assert_snapshot!(shown(text));
+    }
+
+    #[test]
+    fn the_caret_is_under_the_wrong_name_of_a_substitution() {
+        let text = "Resources:\n  A:\n    Uri: !Sub |\n      first ${B}\n      then ${ Conect.Arn }\n    Name: x\n";
+        let path = Path::default().key("Resources").key("A").key("Uri").key("Fn::Sub");
+        let problem = Problem::new(path, "there is no resource \"Conect\"").within("Conect.Arn");
+        let shown = render(&[problem], Rendering { file: "t.yaml", text, colour: false });
+        let place = " --> t.yaml:5:15\n  |\n5 |       then ${ Conect.Arn }\n  |               ^^^^^^^^^^\n";
+        assert!(shown.ends_with(place), "{shown}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn unreadable_text_is_shown_at_its_place() {
     4 |   A:
       |   ^
 
-    error: this is not YAML: tabs disallowed within this context (block indentation)
+    error: this is not YAML: a tab where only spaces are allowed
      --> t.yaml:2:2
       |
     2 |  A:
@@ -132,11 +132,12 @@ fn unreadable_text_is_shown_at_its_place() {
     2 |   A: { Type: T, Properties: { 1: a, '1': b } }
       |                                     ^
 
-    error: this is not YAML: illegal placement of ':' indicator
+    error: this is not YAML: a ":" where no key can be
      --> t.yaml:3:4
       |
     3 |   B: {}
       |    ^
+      = help: is a "[" or "{" before it not closed?
 
     error: unknown tag "!Reff"
      --> t.yaml:2:34
@@ -205,7 +206,7 @@ Outputs:
       |                           ^^^^^^^^^^
       = help: the only one there is: "2010-09-09"
 
-    error: "AWS::Include" is a macro that runs inside CloudFormation, and wschat does without CloudFormation
+    error: "AWS::Include" is a macro that runs inside CloudFormation, which wschat does not use
      --> t.yaml:2:1
       |
     2 | Transform: [AWS::Serverless-2016-10-31, AWS::Include]

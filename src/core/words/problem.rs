@@ -106,6 +106,8 @@ pub struct Problem {
     pub position: Option<Position>,
     /// Whether `path`'s last key itself is wrong (an unknown property), not the value under it.
     pub at_key: bool,
+    /// The part of the value that is wrong: the name in the `${}` of a `Fn::Sub`.
+    pub part: Option<String>,
     /// What is wrong and why: one sentence, no full stop.
     pub what: String,
     /// What to do: `did you mean "RouteKey"?`
@@ -125,6 +127,7 @@ impl Problem {
             path,
             position: None,
             at_key: false,
+            part: None,
             what: what.into(),
             help: None,
             hangs_on: Vec::new(),
@@ -150,6 +153,11 @@ impl Problem {
     /// The same problem, which other values at these paths would not have.
     pub fn hanging_on(self, hangs_on: impl IntoIterator<Item = Path>) -> Self {
         Self { hangs_on: hangs_on.into_iter().collect(), ..self }
+    }
+
+    /// The same problem, with the name `part` in a `Fn::Sub`.
+    pub fn within(self, part: &str) -> Self {
+        Self { part: Some(part.to_owned()), ..self }
     }
 
     /// The same problem with advice.

@@ -3,6 +3,8 @@
 use time::Date;
 use time::macros::date;
 
+use super::nearest;
+
 /// The end-of-life dates of a runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct End {
@@ -22,15 +24,46 @@ pub fn end(runtime: &str) -> Option<End> {
 
 /// The runtime of the same language that is supported longest.
 pub fn newest(runtime: &str) -> Option<&'static str> {
-    let language = |name: &'static str| name.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or(name);
-    let own = match language(end(runtime)?.name) {
+    newest_of(match language(end(runtime)?.name) {
         // Go no longer has a runtime of its own.
         "go" => "provided",
         "dotnetcore" => "dotnet",
         other => other,
-    };
+    })
+}
+
+/// The runtime of a language (`nodejs`) that is supported longest.
+pub fn newest_of(own: &str) -> Option<&'static str> {
     ENDS.iter().filter(|end| language(end.name) == own).max_by_key(|end| end.deprecated).map(|end| end.name)
 }
+
+/// `nodejs` of `nodejs22.x`.
+fn language(runtime: &str) -> &str {
+    runtime.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or(runtime)
+}
+
+/// What to write for a `runtime` that Lambda does not have; `None` if Lambda has it.
+pub fn unknown(runtime: &str) -> Option<String> {
+    let known: Vec<&str> = ENDS.iter().map(|end| end.name).chain(WITHOUT_END.iter().copied()).collect();
+    if known.contains(&runtime) {
+        return None;
+    }
+    let near = |known: &&&str| known.starts_with(runtime) || strsim::osa_distance(known, runtime) <= 1;
+    let near: Vec<&&str> = known.iter().filter(near).collect();
+    Some(match (near.as_slice(), newest_of(language(runtime))) {
+        ([meant], _) => format!("did you mean \"{meant}\"?"),
+        (_, Some(newest)) => format!("the newest one is {newest}"),
+        (_, None) => match nearest(runtime, &known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => "runtimes are named like nodejs24.x, python3.14 or provided.al2023".to_owned(),
+        },
+    })
+}
+
+/// Runtimes whose end is not known, among them those that Lambda's API accepts ahead of their release (CloudFormation's
+/// schema and botocore's model).
+const WITHOUT_END: &[&str] =
+    &["java11.al2023", "java17.al2023", "java8.al2023", "nodejs26.x", "nodejs4.3-edge", "python3.15"];
 
 /// Variables that Lambda sets and a function may not (Lambda developer guide, reserved environment variables).
 pub const RESERVED_VARIABLES: &[&str] = &[
@@ -359,6 +392,25 @@ mod tests {
             assert_eq!(newest(old), Some(new), "{old}");
         }
         assert_eq!(newest("cobol85"), None);
+    }
+
+    #[test]
+    fn an_unknown_runtime_gets_a_name_that_exists() {
+        let schema = include_str!("../types/schemas.tsv");
+        let line = schema.lines().find(|line| line.starts_with("AWS::Lambda::Function\tRuntime\t")).unwrap();
+        for name in line.rsplit_once("one of=").unwrap().1.split('|') {
+            assert_eq!(unknown(name), None, "{name}");
+        }
+        for (given, help) in [
+            ("nodejs22", "did you mean \"nodejs22.x\"?"),
+            ("Python3.12", "did you mean \"python3.12\"?"),
+            ("nodejs99.x", "the newest one is nodejs24.x"),
+            ("python3", "the newest one is python3.14"),
+            ("node22.x", "did you mean \"nodejs22.x\"?"),
+            ("cobol85", "runtimes are named like nodejs24.x, python3.14 or provided.al2023"),
+        ] {
+            assert_eq!(unknown(given).as_deref(), Some(help), "{given}");
+        }
     }
 
     #[test]

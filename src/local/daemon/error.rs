@@ -15,14 +15,21 @@ pub enum ProcessError {
     Io { doing: String, source: io::Error },
     #[error("{0}")]
     Conditions(String),
-    #[error("the local cloud is already running {}", under(.0.as_deref()))]
+    #[error("the local cloud is already running, {}", under(.0.as_deref()))]
     OtherConditions(Option<PathBuf>),
     #[error("the local cloud is already running on port {0}")]
     OtherPort(u16),
     #[error("the local cloud is already running and requires its access key")]
     NotOpen,
+    /// The server's own message.
+    #[error("{0}")]
+    Failed(String),
     #[error("the local cloud did not start:\n{0}")]
     Died(String),
+    #[error(
+        "the local cloud cannot listen on port {port}: {source}\n  choose another with --port, or 0 for any free one"
+    )]
+    Port { port: u16, source: io::Error },
     #[error("the local cloud is running but does not answer; see {}", .0.display())]
     Silent(PathBuf),
     #[error("{damaged}\n  to start without that data: {help}")]
@@ -33,8 +40,8 @@ pub enum ProcessError {
 
 fn under(conditions: Option<&Path>) -> String {
     match conditions {
-        Some(file) => format!("under the conditions in {}", file.display()),
-        None => "under no conditions file".to_owned(),
+        Some(file) => format!("with the conditions in {}", file.display()),
+        None => "without a conditions file".to_owned(),
     }
 }
 

@@ -33,7 +33,8 @@ impl ServerFolder {
     /// When it cannot be created.
     pub fn make(data: &Path) -> Result<Self, ProcessError> {
         let made = own_folder::make(data).and_then(|()| data.canonicalize());
-        made.map(Self).map_err(|source| ProcessError::Io { doing: format!("make {}", data.display()), source })
+        made.map(Self)
+            .map_err(|source| ProcessError::Io { doing: format!("create the folder {}", data.display()), source })
     }
 
     /// The folder, if it exists.

@@ -273,7 +273,12 @@ impl ServerFolder {
             if let Ok(Some(status)) = child.try_wait()
                 && !status.success()
             {
-                return Err(ProcessError::Died(last_lines(&log, logged).unwrap_or_else(|_| status.to_string())));
+                let said = last_lines(&log, logged).unwrap_or_else(|_| status.to_string());
+                // It is about to be an error here, too.
+                return Err(match said.rsplit_once("error: the local cloud ") {
+                    Some((_, error)) => ProcessError::Failed(format!("the local cloud {error}")),
+                    None => ProcessError::Died(said),
+                });
             }
             if Instant::now() > deadline {
                 return Err(ProcessError::Silent(log));

@@ -144,8 +144,7 @@ fn raise_file_limit() {
 /// Binds the port that was asked for; without one, the first free one of: the folder's last, the default, any.
 async fn listen(store: &Store, asked: Option<u16>) -> Result<Listeners, ProcessError> {
     if let Some(port) = asked {
-        let taken = |source| ProcessError::Io { doing: format!("listen on port {port}"), source };
-        return Listeners::bind(port).await.map_err(taken);
+        return Listeners::bind(port).await.map_err(|source| ProcessError::Port { port, source });
     }
     // Without a readable saved port the folder is treated as new.
     let last: Option<u16> = store.load("port").unwrap_or_default();

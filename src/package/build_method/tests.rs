@@ -171,7 +171,7 @@ fn a_handler_that_esbuild_does_not_output_is_reported_before_the_build() {
     let (about, said) = why(&["src/app.ts"], "main.handler");
     assert_eq!(
         (about, said.as_str()),
-        ("Handler", "Handler main.handler means main.js, main.mjs or main.cjs, and what esbuild makes holds app.js")
+        ("Handler", "there is no main.js, main.mjs or main.cjs for Handler main.handler")
     );
 }
 

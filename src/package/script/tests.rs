@@ -308,7 +308,7 @@ async fn inline_code_is_a_file_called_index() {
         assert!(too_long.why.contains("CloudFormation accepts at most 4194304"), "{too_long}");
         let elsewhere = inline("").last(|code| code.handler = "app.handler".to_owned());
         let error = elsewhere.build(Target::Lambda).await.unwrap_err();
-        assert!(error.why.ends_with(&format!("and inline code holds {name}")), "{error}");
+        assert!(error.help.as_ref().unwrap().starts_with(&format!("inline code holds {name}; ")), "{error:?}");
     }
 }
 
@@ -322,7 +322,8 @@ async fn a_zip_is_used_unchanged_if_it_contains_the_handler() {
     assert_eq!(fixture.build(Target::Lambda).await.unwrap()["F"].zip, given);
     let other = fixture.last(|code| code.handler = "app.handler".to_owned());
     let error = other.build(Target::Lambda).await.unwrap_err();
-    assert!(error.why.ends_with("means app.py or app/__init__.py, and code.zip holds src/"), "{error}");
+    assert_eq!(error.why, "there is no app.py or app/__init__.py for Handler app.handler");
+    assert!(error.help.as_ref().unwrap().starts_with("code.zip holds src/; "), "{error:?}");
     // A layer may contain it.
     assert!(other.last(|code| code.layers = true).build(Target::Lambda).await.is_ok());
 }
@@ -371,7 +372,7 @@ async fn missing_tools_and_files_are_reported_with_the_fix() {
             "python3.12",
             Target::Lambda,
             |fixture| drop(fixture.tool("python3", "echo 'No module named pip' >&2; exit 1")),
-            "cannot install the dependencies of F: `pip install` failed",
+            "cannot install the dependencies of F: `pip install` failed for code/requirements.txt",
             "install pip for it",
         ),
         (
@@ -449,7 +450,10 @@ async fn npms_error_is_shown_and_nothing_is_cached() {
     fixture.tool("npm", "mkdir node_modules; echo 'npm error 404 dep is not in this registry' >&2; exit 1");
     for _ in 0..2 {
         let error = fixture.build(Target::Lambda).await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot install the dependencies of F: `npm install` failed");
+        assert_eq!(
+            error.to_string(),
+            "cannot install the dependencies of F: `npm install` failed for code/package.json"
+        );
         assert_eq!(error.compiler.as_deref(), Some("npm error 404 dep is not in this registry"));
     }
 }

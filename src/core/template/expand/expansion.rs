@@ -67,9 +67,19 @@ impl<'a> Expansion<'a> {
 
     /// Reports that a property is missing, unless a misspelling of it has been reported.
     pub fn missing(&mut self, property: &'static str) {
+        self.missing_like(property, None);
+    }
+
+    /// As `missing`, with an example of its value.
+    pub fn missing_like(&mut self, property: &'static str, example: Option<&str>) {
         if self.faulty.insert(property) {
             let what = format!("missing property \"{property}\" of {}", self.resource.type_name);
-            self.report(Problem::new(self.path().key("Properties"), what).kind(ProblemKind::Missing));
+            let mut problem = Problem::new(self.path().key("Properties"), what).kind(ProblemKind::Missing);
+            if let Some(example) = example {
+                let section = self.known.name.trim_start_matches(super::PREFIX);
+                problem = problem.help(format!("{property}: {example}, here or in Globals for {section}"));
+            }
+            self.report(problem);
         }
     }
 

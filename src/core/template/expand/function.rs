@@ -126,10 +126,10 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
             None
         }
         _ => {
-            for property in ["Handler", "Runtime"] {
+            for (property, example) in [("Handler", "index.handler"), ("Runtime", "nodejs24.x")] {
                 if expansion.given(property).is_none() {
                     function.shift_remove(property);
-                    expansion.missing(property);
+                    expansion.missing_like(property, Some(example));
                 }
             }
             if expansion.given("ImageConfig").is_some() {

@@ -90,7 +90,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
         let Some(known) = known.filter(|_| template.sam) else {
             let name = &resource.type_name;
             let problem = if !template.sam {
-                let what = format!("{name} is SAM's, and this template does not ask for SAM");
+                let what = format!("{name} needs SAM");
                 Problem::new(type_path, what).help("add \"Transform: AWS::Serverless-2016-10-31\"")
             } else if UNSUPPORTED.contains(&name.trim_start_matches(PREFIX)) {
                 template.families.insert(logical_id.clone());

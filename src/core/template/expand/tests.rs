@@ -219,14 +219,14 @@ fn sam_must_be_asked_for() {
     let problems = template.report(template.problems.clone());
     let shown = render(&problems, Rendering { file: "t.yaml", text, colour: false });
     insta::assert_snapshot!(shown, @r#"
-    error: Globals are SAM's, and this template does not ask for SAM
+    error: Globals need SAM
      --> t.yaml:1:1
       |
     1 | Globals: {}
       | ^^^^^^^
       = help: add "Transform: AWS::Serverless-2016-10-31"
 
-    error: AWS::Serverless::Function is SAM's, and this template does not ask for SAM
+    error: AWS::Serverless::Function needs SAM
      --> t.yaml:3:14
       |
     3 |   F: { Type: AWS::Serverless::Function, Properties: {} }

@@ -10,7 +10,7 @@ use crate::core::types::{
     alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
     stage, table,
 };
-use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
+use crate::core::words::runtimes::{self, LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, ProblemKind, Token};
 
 /// How many tags a resource may have, in every service here.
@@ -25,7 +25,8 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
     match type_name {
         function::TYPE => {
-            problems.extend(variables(properties).into_iter().chain(logging(properties)).map(Refusal::from));
+            let found = variables(properties).into_iter().chain(logging(properties)).chain(runtime(properties));
+            problems.extend(found.map(Refusal::from));
         }
         alias::TYPE => problems.extend(weights(properties).map(Refusal::from)),
         authorizer::TYPE => problems.extend(request_authorizer(properties).into_iter().map(Refusal::from)),
@@ -113,6 +114,14 @@ fn tags(properties: &Value) -> Vec<Problem> {
         problems.push(Problem::new(root, what).help(help));
     }
     problems
+}
+
+/// The table leaves the model's list of runtimes out: CloudFormation's schema and the developer guide have more.
+fn runtime(properties: &Value) -> Option<Problem> {
+    let runtime = text(properties, "Runtime").filter(|runtime| !runtime.is_empty())?;
+    let help = runtimes::unknown(runtime)?;
+    let problem = Problem::new(Path::default().key("Runtime"), format!("Lambda has no runtime \"{runtime}\""));
+    Some(problem.help(help))
 }
 
 fn variables(properties: &Value) -> Vec<Problem> {

@@ -101,7 +101,7 @@ WORDS = {
     r"[^\s]+": "no spaces",
 }
 WORDS_BEGIN = {
-    "((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?": "the ARN of a layer's version",
+    "((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?": "arn:aws:lambda:REGION:12-DIGIT-ACCOUNT:layer:NAME:VERSION",
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?": "a function's name or ARN",
     "arn:(aws[a-zA-Z0-9-]*):": "an ARN",
 }

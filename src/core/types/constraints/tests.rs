@@ -265,6 +265,13 @@ fn every_constraint_finds_its_violation_and_nothing_else() {
         ),
         case(
             FUNCTION,
+            function(&json!({ "Runtime": "nodejs99.x" })),
+            "Runtime",
+            "Lambda has no runtime \"nodejs99.x\"",
+            function(&json!({ "Runtime": "java25" })),
+        ),
+        case(
+            FUNCTION,
             function(&json!({ "LoggingConfig": { "SystemLogLevel": "ERROR" } })),
             "LoggingConfig/SystemLogLevel",
             "SystemLogLevel cannot be \"ERROR\"",

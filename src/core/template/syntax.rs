@@ -1,0 +1,151 @@
+//! Text that is not YAML, in words for whoever wrote it: the parser names what it expected, not the mistake.
+
+use crate::core::words::{Position, Problem, ProblemKind};
+
+/// Parts of the parser's messages; what they mean, and what to do. The first that matches counts.
+const MESSAGES: &[(&str, &str, &str)] = &[
+    ("tabs disallowed", "a tab where only spaces are allowed", SPACES),
+    ("tab cannot be used", "a tab where only spaces are allowed", SPACES),
+    ("a tab", "a tab where only spaces are allowed", SPACES),
+    ("escape", "an escape that YAML does not know", "write \\\\ for a backslash, or use single quotes"),
+    ("indentation in quoted scalar", "a quoted text that does not end", "is the closing quote missing?"),
+    ("quoted scalar, found unexpected end", "a quoted text that does not end", "is the closing quote missing?"),
+    (
+        "trailing content after double-quoted",
+        "text after a closing quote",
+        "put all of it in the quotes; or is a \":\" or \",\" missing?",
+    ),
+    ("trailing content after single-quoted", "text after a closing quote", "write '' for a quote in single quotes"),
+    ("unknown anchor", "an alias without an anchor", "quote a text that begins with *; an anchor is written &NAME"),
+    (
+        "did not find expected ',' or '}'",
+        "a \",\" or \"}\" is missing",
+        "every { needs a } and a \",\" between its entries",
+    ),
+    ("expected ',' or ']'", "a \",\" or \"]\" is missing", "every [ needs a ] and a \",\" between its elements"),
+    ("misplaced bracket", "a bracket that closes nothing", "remove it, or quote the text that it belongs to"),
+    ("expected node content", "a value is missing", "remove the \",\", or put a value before it"),
+    ("unexpected character", "a text that begins with a special character", "quote it"),
+    (
+        "did not find expected '-' indicator",
+        "a list and a map are mixed",
+        "begin every element of the list with \"- \"",
+    ),
+    ("did not find expected key", "the indentation changes within a map", ""),
+    ("mapping values are not allowed", "a \":\" where no key can be", ""),
+    ("simple key expect", "a \":\" is missing", ""),
+    ("illegal placement of ':'", "a \":\" where no key can be", "is a \"[\" or \"{\" before it not closed?"),
+    ("indentation", "the indentation does not fit", ""),
+];
+
+const SPACES: &str = "indent with spaces: YAML allows no tabs there";
+
+/// The problem that `text` is not YAML: what the parser said of it, at which position.
+pub fn problem(said: &str, position: Position, text: &str) -> Problem {
+    let problem = |position, what: &str| {
+        Problem::of_text(Some(position), format!("this is not YAML: {what}")).kind(ProblemKind::Syntax)
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let about_colon = ["simple key expect", "mapping values are not allowed", "illegal placement of ':'"];
+    if about_colon.iter().any(|part| said.contains(part)) {
+        if let Some((key, position)) = key_without_colon(&lines, position) {
+            return problem(position, &format!("\":\" is missing after \"{key}\""));
+        }
+        let line = lines.get(position.line.saturating_sub(1)).copied().unwrap_or_default();
+        let before: String = line.chars().take(position.column.saturating_sub(1)).collect();
+        if said.contains("mapping values") && before.contains(": ") {
+            return problem(position, "a second \":\" in one line").help("quote a value that has \": \" in it");
+        }
+    }
+    let Some((_, what, help)) = MESSAGES.iter().find(|(part, ..)| said.contains(part)) else {
+        return problem(position, said);
+    };
+    let help = match *help {
+        "" => indentation(&lines, position),
+        help => help.to_owned(),
+    };
+    problem(position, what).help(help)
+}
+
+/// The key before `position` whose colon is missing, and where that belongs. The parser takes such a key for the first line
+/// of a text, and reports the first colon after it.
+fn key_without_colon<'t>(lines: &[&'t str], position: Position) -> Option<(&'t str, Position)> {
+    let reported = lines.get(position.line.checked_sub(1)?)?;
+    let (number, line) = line_before(lines, position)?;
+    let (own, next) = (indent(line), indent(reported));
+    let text = line.trim();
+    let key = text.split_whitespace().next()?;
+    let is_name = key.chars().all(|character| character.is_ascii_alphanumeric());
+    // A key alone has its value below it; one with a value is followed by its sibling.
+    let misses = !text.contains(": ") && if key == text { next > own } else { next == own };
+    let column = own + key.chars().count() + 1;
+    (is_name && misses).then_some((key, Position { line: number, column }))
+}
+
+/// The last line before `position` that has content, and its number.
+fn line_before<'t>(lines: &[&'t str], position: Position) -> Option<(usize, &'t str)> {
+    let before = lines.get(..position.line.saturating_sub(1))?.iter().enumerate().rev();
+    let mut content = before.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    content.next().map(|(index, line)| (index + 1, *line))
+}
+
+fn indent(line: &str) -> usize {
+    line.chars().take_while(|character| *character == ' ').count()
+}
+
+/// Which line to look at where the indentation is wrong.
+fn indentation(lines: &[&str], position: Position) -> String {
+    let line = position.line;
+    match line_before(lines, position) {
+        Some((before, _)) => format!("the indentation of line {before} or {line} does not fit the lines around it"),
+        None => format!("the indentation of line {line} does not fit the lines around it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::template::locate::SourceMap;
+
+    #[test]
+    fn mistakes_are_named_where_they_are() {
+        let cases = [
+            ("A: 1\nResources\n  Chat:\n    Type: T\n", "2:10 \":\" is missing after \"Resources\""),
+            ("Resources:\n  Chat\n    Type: T\n", "2:7 \":\" is missing after \"Chat\""),
+            ("Resources:\n  Chat:\n    Type T\n    Properties: {}\n", "3:9 \":\" is missing after \"Type\""),
+            (
+                "Resources:\n  Chat:\n    Type: T\n   Properties: {}\n",
+                "4:4 the indentation changes within a map [the indentation of line 3 or 4 does not fit the lines around it]",
+            ),
+            (
+                "Resources:\n  Chat:\n    Type: T\n\n     Properties: {}\n",
+                "5:16 a \":\" where no key can be [the indentation of line 3 or 5 does not fit the lines around it]",
+            ),
+            ("A: b: c\n", "1:5 a second \":\" in one line [quote a value that has \": \" in it]"),
+            ("A: [1, 2\nB: 3\n", "2:2 a \":\" where no key can be [is a \"[\" or \"{\" before it not closed?]"),
+            ("A: @b\n", "1:4 a text that begins with a special character [quote it]"),
+            ("A:\n  - a\n  b: c\n", "3:3 a list and a map are mixed [begin every element of the list with \"- \"]"),
+            ("A: *b\n", "1:4 an alias without an anchor [quote a text that begins with *; an anchor is written &NAME]"),
+            ("A: {a: b\n", "2:1 a \",\" or \"}\" is missing [every { needs a } and a \",\" between its entries]"),
+            ("A: {a: b}}\n", "1:10 a bracket that closes nothing [remove it, or quote the text that it belongs to]"),
+            ("A: [a\n", "2:1 a \",\" or \"]\" is missing [every [ needs a ] and a \",\" between its elements]"),
+            (
+                "A: \"a\" b\n",
+                "1:8 text after a closing quote [put all of it in the quotes; or is a \":\" or \",\" missing?]",
+            ),
+            ("A: \"a\nB: c\n", "1:4 a quoted text that does not end [is the closing quote missing?]"),
+            (
+                "A: \"a\\q\"\n",
+                "1:4 an escape that YAML does not know [write \\\\ for a backslash, or use single quotes]",
+            ),
+            ("A:\n\tB: 1\n", "2:2 a tab where only spaces are allowed [indent with spaces: YAML allows no tabs there]"),
+            ("{\"A\": 1,, \"B\": 2}\n", "1:9 a value is missing [remove the \",\", or put a value before it]"),
+        ];
+        for (text, expected) in cases {
+            let problem = SourceMap::scan(text).unwrap_err();
+            let position = problem.position.unwrap();
+            let what = problem.what.trim_start_matches("this is not YAML: ");
+            let help = problem.help.map(|help| format!(" [{help}]")).unwrap_or_default();
+            assert_eq!(format!("{}:{} {what}{help}", position.line, position.column), expected, "{text}");
+        }
+    }
+}
