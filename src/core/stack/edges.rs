@@ -66,7 +66,8 @@ fn place(path: &Path) -> String {
         Some(below) => below,
         None => &[],
     };
-    Path(below.to_vec()).to_string()
+    let is_function = |step: &Step| matches!(step, Step::Key(key) if key == "Ref" || key.starts_with("Fn::"));
+    Path(below.iter().take_while(|step| !is_function(step)).cloned().collect()).to_string()
 }
 
 /// The sets of resources that depend on each other, and all others alone (Tarjan's strongly connected components, without

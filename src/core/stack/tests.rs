@@ -637,9 +637,9 @@ fn circles_are_reported() {
         )
     };
     let text = format!("Resources:\n{}{}{}", function("A", "B"), function("B", "C"), function("C", "A"));
-    insta::assert_snapshot!(problems(&text), @"19:42 circular dependency between resources: A -> B -> C -> A");
+    insta::assert_snapshot!(problems(&text), @"19:42 circular dependency between resources: A -> B -> C -> A [A refers to B in Environment/Variables/OTHER, B refers to C in Environment/Variables/OTHER, C refers to A in Environment/Variables/OTHER]");
     let own = format!("Resources:\n{}", function("A", "A"));
-    insta::assert_snapshot!(problems(&own), @"7:42 circular dependency between resources: A -> A");
+    insta::assert_snapshot!(problems(&own), @"7:42 circular dependency between resources: A -> A [A refers to A in Environment/Variables/OTHER]");
     let table = "Resources:
   Table:
     Type: AWS::DynamoDB::Table
@@ -650,8 +650,8 @@ fn circles_are_reported() {
     Properties: { Path: !Ref Table, AssumeRolePolicyDocument: {} }
 ";
     insta::assert_snapshot!(problems(table), @r"
-    4:16 circular dependency between resources: Role -> Table -> Role
-    5:48 circular dependency between resources: Table -> Table
+    4:16 circular dependency between resources: Role -> Table -> Role [Role refers to Table in Path, Table refers to Role in DependsOn]
+    5:48 circular dependency between resources: Table -> Table [Table refers to Table in KeySchema/0/AttributeName]
     ");
 }
 
