@@ -184,13 +184,16 @@ impl Ui {
     /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this
     /// exit code. No other thread can draw in between.
     pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
-        let failure = Failure { error: why.to_owned(), ..Failure::default() };
-        self.last_event(&Event::Failure(failure), exit_code);
+        let failure = Event::Failure(Failure { error: why.to_owned(), ..Failure::default() });
+        let last = self.json.then(|| printable::block(&self.in_json(&failure, Some(exit_code)).to_string()));
         let echoed = !self.has_bars() && io::stderr().is_terminal();
         // The terminal has echoed ^C, or a question stands without an end of line.
         let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
         self.bars.suspend(|| {
             self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).restore();
+            if let Some(last) = last.as_ref().filter(|_| !self.shared.ended.swap(true, Ordering::SeqCst)) {
+                let _ = writeln!(io::stdout(), "{last}");
+            }
             let _ = writeln!(io::stderr(), "{begin}{why}");
             end()
         })

@@ -11,7 +11,8 @@ use super::command::{Command, Flags};
 use super::error::CommandError;
 use super::{project, target};
 use crate::aws::client::Meaning;
-use crate::core::words::Scope;
+use crate::core::stack::Stack;
+use crate::core::words::{Scope, nearest};
 use crate::deploy::deployment::{Build, Deployment, NoPlan, Options, When};
 use crate::package;
 use crate::ui::Ui;
@@ -24,7 +25,7 @@ pub struct Args {
     pub target: target::Args,
     #[command(flatten)]
     pub project: project::Args,
-    /// Let this resource be replaced although its data is lost; may be given several times
+    /// Allow replacing this resource, which deletes its data; may be given several times
     #[arg(long, value_name = "LOGICAL-ID")]
     allow_data_loss: Vec<String>,
     /// What builds Rust handlers for AWS; for the local cloud it is always cargo
@@ -57,6 +58,17 @@ pub struct Desired {
 }
 
 impl Args {
+    /// A name that `--allow-data-loss` does not find would be noticed only when the data is not replaced.
+    fn check_data_loss(&self, stack: &Stack) -> Result<(), CommandError> {
+        let known: Vec<&str> = stack.resources.keys().map(String::as_str).collect();
+        let Some(unknown) = self.allow_data_loss.iter().find(|id| !known.contains(&id.as_str())) else { return Ok(()) };
+        let error = CommandError::new(format!("--allow-data-loss: there is no resource \"{unknown}\" in the template"));
+        Err(match nearest(unknown, &known) {
+            Some(near) => error.advice(format!("did you mean {near}?")),
+            None => error,
+        })
+    }
+
     /// Builds, reads and plans, and says which stack that is about.
     ///
     /// # Errors
@@ -78,6 +90,7 @@ impl Args {
         let Scope { account, region, .. } = scope;
         ui.say(format_args!("Stack {name} in account {account} ({region}), as {}", session.aws().caller()));
         let stack = project::stack(&project, scope, ui)?;
+        self.check_data_loss(&stack)?;
         let build = self.build(project::code(&project, &stack, ui)?, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
             if let NoPlan::Impossible { secrets, .. } = error {

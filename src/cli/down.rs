@@ -26,13 +26,13 @@ use crate::ui::progress::{self, Style};
 pub struct Args {
     #[command(flatten)]
     target: target::Args,
-    /// The template beside which wschat.toml says which stack this is [default: the current folder's]
+    /// Look for wschat.toml beside this template [default: in the current folder]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
-    /// Print events as JSON, one object per line
+    /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
@@ -72,9 +72,13 @@ impl Args {
                 let result = RunResult { retained, ..RunResult::of(removal.aws().scope()) };
                 return Ok(Exit::Ok.with(Event::Result(result)));
             }
+            if stop.is_none() {
+                let (Scope { account, region, .. }, caller) = (removal.aws().scope(), removal.aws().caller());
+                ui.say(format_args!("Stack {name} in account {account} ({region}), as {caller}"));
+            }
             self.show(&removal.plan, ui);
             if stop.is_none() {
-                self.agree(&name, ui)?;
+                self.agree(removal.aws().scope(), ui)?;
             }
             let stop = stop.get_or_insert_with(|| Stop::claim(ui));
             let planned = Instant::now();
@@ -110,14 +114,15 @@ impl Args {
     }
 
     /// Asks before anything is deleted, unless that is agreed to already.
-    fn agree(&self, name: &str, ui: &Ui) -> Result<(), CommandError> {
+    fn agree(&self, scope: &Scope, ui: &Ui) -> Result<(), CommandError> {
         if self.yes {
             return Ok(());
         }
+        let Scope { stack: name, account, region, .. } = scope;
         if !io::stdin().is_terminal() {
-            return Err("this would delete all of it; say --yes if that is what you want".into());
+            return Err(format!("this would delete stack {name}; pass --yes to confirm").into());
         }
-        if !ui.confirm(format_args!("Delete all of stack {name}?")) {
+        if !ui.confirm(format_args!("Delete stack {name} in account {account} ({region})?")) {
             return Err("nothing was deleted".into());
         }
         Ok(())

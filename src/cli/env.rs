@@ -15,7 +15,7 @@ use crate::ui::Ui;
 pub struct Args {
     #[command(flatten)]
     data: DataFolder,
-    /// The region
+    /// The region that AWS_REGION is set to
     #[arg(long, value_name = "NAME", default_value = "us-east-1")]
     region: String,
 }

@@ -13,14 +13,14 @@ use crate::deploy::session::Session;
 use crate::ui::Ui;
 use crate::ui::event::{Event, Hint, List, ListedStack};
 
-/// Show the stacks of this account and region: how many resources each has, and its URI
+/// List the stacks of this account and region, each with its number of resources and its URI
 ///
 /// It is read from the resources' tags; other tools' stacks are not among them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     place: target::Place,
-    /// Print all of it as one JSON object
+    /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -8,14 +8,14 @@ use crate::deploy::deployment::When;
 use crate::ui::event::Event;
 use crate::ui::{self, Ui};
 
-/// Show what `up` would do: every property that changes, why, what it interrupts, and which permissions widen
+/// Show what `up` would change, why, what it interrupts, and which permissions widen
 ///
 /// Reads and changes nothing. The exit code is 0 when there is nothing to do, and 2 when there is.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     desired: desired::Args,
-    /// Print the plan as one JSON object
+    /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
     /// Fail if the plan interrupts clients: what it lists under "interrupts"

@@ -16,11 +16,11 @@ pub struct Args {
     target: target::Args,
     #[command(flatten)]
     project: project::Args,
-    /// Print what the next `down` needs instead; takes no template
+    /// Print what the next `down` needs instead (no template needed)
     #[arg(long)]
     down: bool,
-    /// Do without iam:GetAccountAuthorizationDetails, which shows every policy of the account: roles are then read by
-    /// their names, which takes more calls
+    /// Ask for fewer permissions: without iam:GetAccountAuthorizationDetails, which shows every policy of the account; roles
+    /// are then read by their names, which takes more calls
     #[arg(long)]
     least: bool,
 }

@@ -22,7 +22,7 @@ pub struct Args {
     target: target::Args,
     #[command(flatten)]
     project: project::Args,
-    /// Print all of it as one JSON object
+    /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
 }

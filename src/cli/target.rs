@@ -49,14 +49,13 @@ pub struct Place {
     /// The AWS region
     #[arg(long)]
     region: Option<String>,
-    /// The AWS profile whose credentials are used, and no others; also its region, where neither --region nor AWS_REGION
-    /// gives one
+    /// Use this AWS profile's credentials only, and its region unless --region or AWS_REGION is given
     #[arg(long)]
     profile: Option<String>,
     /// Call this endpoint instead of AWS's, for all services
     #[arg(long, value_name = "URL", conflicts_with = "local")]
     endpoint_url: Option<String>,
-    /// Use the local cloud on this machine instead of AWS; it is started if it is not running
+    /// Use the local cloud on this machine instead of AWS (with every command); it is started if it is not running
     #[arg(long)]
     local: bool,
     #[command(flatten)]
@@ -64,8 +63,8 @@ pub struct Place {
 }
 
 /// What surprises those who try a role's rights here.
-const UNCHECKED: &str = "What roles may do is not checked there; to have it checked: wschat local start --conditions \
-                         FILE, with `iam = true` in [strict]";
+const UNCHECKED: &str = "The local cloud does not enforce roles' permissions; to have it enforce them: wschat local start \
+                         --conditions FILE, with `iam = true` in [strict]";
 
 /// The stack that is all stacks, to `Args::open_as`.
 pub const EVERY: &str = "";

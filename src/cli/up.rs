@@ -31,13 +31,13 @@ pub struct Args {
     /// Show what would be done, and do nothing: `wschat plan`
     #[arg(long)]
     dry_run: bool,
-    /// Do exactly this plan, which `wschat plan` showed, or stop
+    /// Carry out the plan with this digest (from `wschat plan`); stop if it has changed
     #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
     /// Do not ask before something is deleted or replaced
     #[arg(long, short)]
     yes: bool,
-    /// Allow a template that shares no resource with the stack to replace all of it
+    /// Allow replacing the whole stack by a template that shares no resource with it
     #[arg(long)]
     replace_stack: bool,
     /// Do not roll back when a step fails: the next run goes on from there
@@ -49,10 +49,10 @@ pub struct Args {
     /// Do nothing if the plan interrupts clients: what it lists under "interrupts"
     #[arg(long)]
     no_interruption: bool,
-    /// Print events as JSON, one object per line
+    /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
-    /// Print outputs that hold a value of a NoEcho parameter, too; without it they are ****
+    /// Show outputs that contain values of NoEcho parameters; without it they are ****
     #[arg(long)]
     show_secrets: bool,
     #[command(flatten)]
@@ -84,7 +84,12 @@ impl Args {
                 break (outcome, end, stopped);
             }
             ui.say("Another run is changing this stack; planning again.");
-            deployment.plan_again().await?;
+            if let Err(error) = deployment.plan_again().await {
+                result::failures(&deployment.plan, &outcome, ui);
+                self.timings.tell("up", &run, deployment.aws(), ui);
+                return Err(self.again(error.into()));
+            }
+            ui.hide(&deployment.secrets);
         };
         self.timings.tell("up", &run, deployment.aws(), ui);
         match end {
@@ -151,10 +156,7 @@ impl Args {
             "None of the resources of stack {name} is in this template: {going} of {all} would be deleted, and the template's made in their place.\nIf this is another project, give it a stack of its own: --stack NAME."
         ));
         if !io::stdin().is_terminal() {
-            return Err(format!(
-                "this would replace the whole stack {name}; say --replace-stack if that is what you want"
-            )
-            .into());
+            return Err(format!("this would replace the whole stack {name}; pass --replace-stack to confirm").into());
         }
         if ui.confirm(format_args!("Delete stack {name} as it is, and put this template's in its place?")) {
             Ok(true)
@@ -185,7 +187,7 @@ impl Args {
             [of(Action::Delete, "delete"), of(Action::Replace, "replace")].into_iter().flatten().collect();
         let what = parts.join(" and ");
         if !io::stdin().is_terminal() {
-            return Err(format!("this would {what}; say --yes if that is what you want").into());
+            return Err(format!("this would {what}; pass --yes to confirm").into());
         }
         let (first, rest) = what.split_at(1);
         if ui.confirm(format_args!("{}{rest}?", first.to_uppercase())) {
@@ -219,35 +221,47 @@ impl Args {
         stopped: bool,
         ui: &Ui,
     ) -> CommandError {
-        let down = Command::new("down").with(&self.desired.target);
         result::failures(&deployment.plan, outcome, ui);
+        let mut causes = Vec::new();
         if let Some(error) = deployment.build_error() {
-            CommandError::from(error).print(ui);
+            let error = CommandError::from(error);
+            causes.extend(ui.is_json().then(|| error.to_string()));
+            error.print(ui);
         }
         let done = outcome.done.len();
         let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
-        let up = Command::new("up").with(&self.desired);
-        let again = |error: CommandError| error.hint("to go on from here", &up).hint("to remove the stack", &down);
         if end == End::Stopped {
-            return again(CommandError::new(format!("stopped: {counts}; what is done is kept")));
+            return self.again(CommandError::new(format!("stopped: {counts}; what is done is kept")));
         }
         if end == End::NotRemoved {
             let uris = result::uris(&deployment.stack, &outcome.known).join(", ");
             let what =
                 format!("the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}");
+            let up = Command::new("up").with(&self.desired);
             return CommandError::new(what).hint("run it again to remove the rest", up);
         }
         if self.keep_on_failure {
-            return again(CommandError::new(format!("not finished: {counts}, and kept as --keep-on-failure asks")));
+            let what = format!("not finished: {counts}, and kept as --keep-on-failure asks");
+            return self.again(CommandError::new(what).because(causes));
         }
         let left = self.undo(deployment, outcome, ui).await;
         let what = if deployment.is_update() { "update" } else { "deployment" };
         let how = if stopped { "failed, was stopped" } else { "failed" };
         if left.is_empty() {
             return CommandError::new(format!("the {what} {how} and was rolled back"))
+                .because(causes)
                 .advice("fix the error above and run it again; --keep-on-failure keeps what succeeds");
         }
-        again(CommandError::new(format!("the {what} {how} and could not be rolled back completely")).because(left))
+        causes.extend(left);
+        self.again(
+            CommandError::new(format!("the {what} {how} and could not be rolled back completely")).because(causes),
+        )
+    }
+
+    /// The error of a run whose work is kept, with the ways to go on.
+    fn again(&self, error: CommandError) -> CommandError {
+        let (up, down) = (Command::new("up").with(&self.desired), Command::new("down").with(&self.desired.target));
+        error.hint("to go on from here", up).hint("to remove the stack", down)
     }
 
     /// Takes back what the run did; gives what could not be, a sentence each.

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 pub struct Args {
     #[command(flatten)]
     target: target::Args,
-    /// The template beside which wschat.toml says which stack this is [default: the current folder's]
+    /// Look for wschat.toml beside this template [default: in the current folder]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ use crate::ui::event::{Event, Problem, Validation};
 ///
 /// Makes no calls, builds nothing, needs no account. A parameter without a value is assumed to have a valid one.
 ///
-/// Ends with 0 where there are no errors, warnings or not; with 1 where there are.
+/// The exit code is 0 without errors and 1 with errors; warnings do not count.
 ///
 /// --json prints one object with all problems and their places: docs/json.md.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ use crate::ui::event::{Event, Problem, Validation};
 pub struct Args {
     #[command(flatten)]
     project: project::Args,
-    /// Print one JSON object
+    /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
 }

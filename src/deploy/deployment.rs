@@ -191,6 +191,11 @@ impl Deployment {
         {
             return end;
         }
+        // Ctrl-C in a terminal reaches the tools that build, too: the run was stopped, it has not failed.
+        let has_code = |step: &usize| self.plan.steps[*step].kind().is_some_and(|kind| kind.has_code());
+        if stopped && self.code.error().is_some() && outcome.failed.keys().all(has_code) {
+            return End::Stopped;
+        }
         end(&self.plan, outcome)
     }
 
@@ -200,6 +205,7 @@ impl Deployment {
     /// What keeps the plan from being made.
     pub async fn plan_again(&mut self) -> Result<(), NoPlan> {
         self.live = self.session.read(read::search(&self.stack)).await?;
+        self.secrets = plan::secrets(&self.stack, &self.live);
         self.make_plan(true).await
     }
 

@@ -108,7 +108,11 @@ impl Code {
 
     /// Why it never will be there, if that is known by now.
     pub fn error(&self) -> Option<BuildError> {
-        self.0.borrow().as_ref().and_then(|built| built.as_ref().err().cloned())
+        let is_over = self.0.has_changed().is_err();
+        match &*self.0.borrow() {
+            Some(built) => built.as_ref().err().cloned(),
+            None => is_over.then_some(BuildError::Lost),
+        }
     }
 
     /// The zip of a function, if it has one here; waits for the build.
@@ -364,10 +368,12 @@ impl Run<'_> {
         for (attribute, value) in created.attributes {
             self.outcome.known.insert(Token { logical_id: step.name.clone(), attribute }, value);
         }
+        if !matches!(step.action, Action::Create | Action::Replace) {
+            self.done(index);
+            return;
+        }
         self.tell(Event::Made { step: index, physical_id: created.physical_id.clone() });
-        let (Some(provider), Some(want), true) =
-            (provider(step.type_name), &step.want, matches!(step.action, Action::Create | Action::Replace))
-        else {
+        let Some((provider, want)) = provider(step.type_name).zip(step.want.as_ref()) else {
             self.done(index);
             return;
         };

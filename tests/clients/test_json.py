@@ -199,7 +199,9 @@ def test_an_interrupted_run_ends_with_a_failure(tmp_path):
                     if "Stopping" in line:
                         break
                 process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=PATIENCE)
+            # Not `communicate`, which loses what these files have buffered.
+            out, err = process.stdout.read(), process.stderr.read()
+            process.wait(PATIENCE)
             ran = Ran(process.returncode, "".join(lines) + out, err, "up")
             assert (ran.code, ran.last["event"]) == (130, "failure"), ran.last
     finally:

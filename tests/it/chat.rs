@@ -124,10 +124,6 @@ async fn down_asks_first() {
     cloud.up();
     let run = cloud.wschat(&["down", "--local"]).exits(1);
     run.changes_nothing();
-    assert!(
-        run.stderr.ends_with("error: this would delete all of it; say --yes if that is what you want\n"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.ends_with("error: this would delete stack app; pass --yes to confirm\n"), "{}", run.stderr);
     cloud.status().ok();
 }

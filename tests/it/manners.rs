@@ -144,7 +144,7 @@ fn ctrl_c_ends_every_wait_with_130() {
         assert_eq!(code, Some(130), "{text}");
         assert!(text.ends_with("\nInterrupted."), "{text}");
     };
-    interrupted(&cloud.command(&["down", "--local"]), "Delete all of stack app? [y/N]");
+    interrupted(&cloud.command(&["down", "--local"]), "Delete stack app in account 000000000000");
     interrupted(&cloud.command(&["local", "reset"]), "[y/N]");
     interrupted(&cloud.command(&["local", "logs", "--follow"]), "serving");
     cloud.status().ok();

@@ -439,6 +439,9 @@ async fn a_key_schema_is_changed_only_with_permission_to_lose_the_data() {
 
     // Permission for another table is not enough.
     cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Role"]).exits(1).changes_nothing();
+    let run = cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Row"]).exits(1);
+    let unknown = "error: --allow-data-loss: there is no resource \"Row\" in the template\n  did you mean Rows?\n";
+    assert!(run.stderr.ends_with(unknown), "{}", run.stderr);
     let run = cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Rows"]).ok();
     let calls = run.mutations();
     let position = |call: &str| calls.iter().position(|made| made == call).unwrap();
@@ -495,7 +498,7 @@ async fn nothing_is_deleted_without_a_question() {
     run.changes_nothing();
     let last = run.stderr.lines().last().unwrap();
     let asked = "error: this would delete log group EchoLogs (/aws/lambda/app-Echo-";
-    let ends = last.starts_with(asked) && last.ends_with("); say --yes if that is what you want");
+    let ends = last.starts_with(asked) && last.ends_with("); pass --yes to confirm");
     assert!(ends, "{last}");
 }
 

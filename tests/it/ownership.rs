@@ -275,7 +275,7 @@ fn another_template_replaces_a_stack_only_with_the_flag() {
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
     assert!(run.stderr.contains("None of the resources of stack app is in this template: "), "{}", run.stderr);
-    let last = "error: this would replace the whole stack app; say --replace-stack if that is what you want\n";
+    let last = "error: this would replace the whole stack app; pass --replace-stack to confirm\n";
     assert!(run.stderr.ends_with(last), "{}", run.stderr);
     same(&cloud.inventory_now(), &before);
     // With one resource in common, it is an ordinary change.

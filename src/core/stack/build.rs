@@ -136,6 +136,7 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
         _ if UNSUPPORTED.iter().any(|start| method.starts_with(start)) => Err(failed(format!(
             "BuildMethod {method} is not supported yet"
         ))
+        .kind(ProblemKind::Unsupported)
         .help(
             "build it with a Makefile (BuildMethod: makefile), or name in CodeUri the folder or zip that a build made",
         )),
@@ -144,7 +145,9 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
             if language(runtime).is_some() {
                 known.push(runtime);
             }
-            Err(failed(format!("there is no BuildMethod \"{method}\"")).suggest(method, known))
+            Err(failed(format!("there is no BuildMethod \"{method}\""))
+                .kind(ProblemKind::Unknown)
+                .suggest(method, known))
         }
     }
 }

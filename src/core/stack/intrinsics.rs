@@ -197,7 +197,7 @@ impl Resolver<'_> {
         let problem = if LOGIC.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in conditions only"))
         } else if let Some((_, what, help)) = UNSUPPORTED.iter().find(|(elsewhere, ..)| *elsewhere == name) {
-            Problem::of_key(below, *what).help(*help)
+            Problem::of_key(below, *what).kind(ProblemKind::Unsupported).help(*help)
         } else if intrinsics::OF_RULES.contains(&name) {
             Problem::of_key(below, format!("{name} can be used in rules only"))
         } else if name.starts_with("Fn::ForEach") {

@@ -172,7 +172,11 @@ impl Template {
         report.truncate(MOST_PROBLEMS);
         report.sort_by_key(|(place, ..)| *place);
         let named = |(_, mut problem, mut resources): (_, Problem, BTreeSet<String>)| {
-            resources.retain(|name| !problem.what.contains(name.as_str()));
+            let is_named = |name: &str| {
+                let mut words = problem.what.split(|letter: char| !letter.is_ascii_alphanumeric());
+                words.any(|word| word == name)
+            };
+            resources.retain(|name| !is_named(name));
             if !resources.is_empty() {
                 problem.what.push_str(&format!(" ({})", listed(&resources)));
             }

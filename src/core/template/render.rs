@@ -25,9 +25,6 @@ const MAX_COLUMNS: usize = 120;
 /// How much of a long line is shown before the caret, in characters.
 const BEFORE: usize = 40;
 
-/// The longest text in a `${}` that gets a caret of its own, in characters: more than the longest names.
-const MAX_VARIABLE: usize = 600;
-
 /// All `problems`, a paragraph each.
 ///
 /// ```text
@@ -73,17 +70,17 @@ impl<'a> Source<'a> {
 
     /// Where a value, which may have several lines, says `${name}`.
     fn variable(&self, name: &str, value: Span) -> Option<Span> {
+        let sought: Vec<char> = name.chars().collect();
         let mut at = value.start;
         let mut left = value.width;
         while left > 0 && at.line <= self.lines.len() {
             let line: Vec<char> = self.line(at).chars().skip(at.column.saturating_sub(1)).take(left).collect();
             for opened in (2..line.len()).filter(|index| line[index - 2..*index] == ['$', '{']) {
-                let rest = line[opened..].iter().take(MAX_VARIABLE);
-                let inside: String = rest.take_while(|character| **character != '}').collect();
-                if inside.trim() == name {
-                    let blanks = inside.chars().take_while(|character| character.is_whitespace()).count();
+                let blanks = line[opened..].iter().take_while(|character| character.is_whitespace()).count();
+                let rest = line[opened + blanks..].strip_prefix(sought.as_slice());
+                if rest.is_some_and(|rest| rest.iter().find(|character| !character.is_whitespace()) == Some(&'}')) {
                     let start = Position { column: at.column + opened + blanks, ..at };
-                    return Some(Span { start, width: name.chars().count().max(1) });
+                    return Some(Span { start, width: sought.len().max(1) });
                 }
             }
             left = left.saturating_sub(line.len() + 1);

@@ -24,7 +24,7 @@ const MESSAGES: &[(&str, &str, &str)] = &[
     ),
     ("expected ',' or ']'", "a \",\" or \"]\" is missing", "every [ needs a ] and a \",\" between its elements"),
     ("misplaced bracket", "a bracket that closes nothing", "remove it, or quote the text that it belongs to"),
-    ("expected node content", "a value is missing", "remove the \",\", or put a value before it"),
+    ("expected node content", "a value is missing", AFTER_COMMA),
     ("unexpected character", "a text that begins with a special character", "quote it"),
     (
         "did not find expected '-' indicator",
@@ -38,6 +38,7 @@ const MESSAGES: &[(&str, &str, &str)] = &[
     ("indentation", "the indentation does not fit", ""),
 ];
 
+const AFTER_COMMA: &str = "remove the \",\", or put a value before it";
 const SPACES: &str = "indent with spaces: YAML allows no tabs there";
 
 /// The problem that `text` is not YAML: what the parser said of it, at which position.
@@ -61,6 +62,9 @@ pub fn problem(said: &str, position: Position, text: &str) -> Problem {
         return problem(position, said);
     };
     let help = match *help {
+        AFTER_COMMA if last_before(&lines, position) != Some(',') => {
+            "is a \"[\" or \"{\" before it not closed?".to_owned()
+        }
         "" => indentation(&lines, position),
         help => help.to_owned(),
     };
@@ -78,8 +82,11 @@ fn key_without_colon<'t>(lines: &[&'t str], position: Position) -> Option<(&'t s
     let is_name = key.chars().all(|character| character.is_ascii_alphanumeric());
     // A key alone has its value below it; one with a value is followed by its sibling.
     let misses = !text.contains(": ") && if key == text { next > own } else { next == own };
+    // A line of a text that goes on has no key above it.
+    let above = lines[..number - 1].iter().rev().find(|line| !line.trim().is_empty() && indent(line) < own);
+    let is_below_key = above.is_none_or(|line| line.trim_end().ends_with(':'));
     let column = own + key.chars().count() + 1;
-    (is_name && misses).then_some((key, Position { line: number, column }))
+    (is_name && misses && is_below_key).then_some((key, Position { line: number, column }))
 }
 
 /// The last line before `position` that has content, and its number.
@@ -87,6 +94,14 @@ fn line_before<'t>(lines: &[&'t str], position: Position) -> Option<(usize, &'t 
     let before = lines.get(..position.line.saturating_sub(1))?.iter().enumerate().rev();
     let mut content = before.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     content.next().map(|(index, line)| (index + 1, *line))
+}
+
+/// The last character before `position` that is not blank.
+fn last_before(lines: &[&str], position: Position) -> Option<char> {
+    let line = lines.get(position.line.saturating_sub(1)).copied().unwrap_or_default();
+    let before: String = line.chars().take(position.column.saturating_sub(1)).collect();
+    let above = lines.iter().take(position.line.saturating_sub(1)).rev();
+    [before.as_str()].into_iter().chain(above.copied()).find_map(|line| line.trim_end().chars().next_back())
 }
 
 fn indent(line: &str) -> usize {
@@ -120,6 +135,11 @@ mod tests {
                 "Resources:\n  Chat:\n    Type: T\n\n     Properties: {}\n",
                 "5:16 a \":\" where no key can be [the indentation of line 3 or 5 does not fit the lines around it]",
             ),
+            (
+                "Description: a long text\n  that goes on\n  and has: a colon\n",
+                "3:10 a \":\" where no key can be [the indentation of line 2 or 3 does not fit the lines around it]",
+            ),
+            ("A: [\n", "2:1 a value is missing [is a \"[\" or \"{\" before it not closed?]"),
             ("A: b: c\n", "1:5 a second \":\" in one line [quote a value that has \": \" in it]"),
             ("A: [1, 2\nB: 3\n", "2:2 a \":\" where no key can be [is a \"[\" or \"{\" before it not closed?]"),
             ("A: @b\n", "1:4 a text that begins with a special character [quote it]"),

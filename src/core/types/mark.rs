@@ -35,7 +35,7 @@ pub fn describe(description: &str, mark: Option<&str>) -> Result<String, Propert
     let Some(mark) = mark else { return Ok(description.to_owned()) };
     let text = format!("{description}{}{PREFIX}{mark}", if description.is_empty() { "" } else { " " });
     if text.chars().count() > LONGEST {
-        let most = LONGEST - PREFIX.len() - mark.len() - 1;
+        let most = LONGEST.saturating_sub(PREFIX.len() + mark.len() + 1);
         return Err(PropertyError(format!(
             "its description is too long: wschat ends it with \"{PREFIX}{mark}\", which leaves {most} characters"
         )));

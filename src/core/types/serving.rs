@@ -38,9 +38,10 @@ pub fn is_invoked(plan: &dyn PlanView, invoked: &str, when: When) -> bool {
         let called = uri.rsplit_once(":function:").map_or(uri, |(_, called)| called);
         called.split('/').next() == Some(invoked)
     };
-    let entries = || plan.steps().filter(|step| step.part() == Part::Entry).filter_map(|step| when.properties(&step));
+    let entries = plan.steps().filter(|step| step.part() == Part::Entry).filter_map(|step| when.properties(&step));
+    let entries: Vec<&Value> = entries.collect();
     let mut uris = plan.steps().filter_map(|step| step.kind()?.calls(when.properties(&step)?));
-    uris.any(|uri| is_it(uri) || entries().any(|entry| is_it(&filled(uri, entry))))
+    uris.any(|uri| is_it(uri) || entries.iter().any(|entry| is_it(&filled(uri, entry))))
 }
 
 /// A text with an entry's variables in their places.

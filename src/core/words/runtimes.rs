@@ -42,10 +42,11 @@ fn language(runtime: &str) -> &str {
     runtime.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or(runtime)
 }
 
-/// What to write for a `runtime` that Lambda does not have; `None` if Lambda has it.
+/// What to write for a `runtime` that Lambda does not have; `None` if Lambda has it, or may have it by now: a version after
+/// all that are known of its language.
 pub fn unknown(runtime: &str) -> Option<String> {
     let known: Vec<&str> = ENDS.iter().map(|end| end.name).chain(WITHOUT_END.iter().copied()).collect();
-    if known.contains(&runtime) {
+    if known.contains(&runtime) || is_newer(runtime, &known) {
         return None;
     }
     let near = |known: &&&str| known.starts_with(runtime) || strsim::osa_distance(known, runtime) <= 1;
@@ -58,6 +59,18 @@ pub fn unknown(runtime: &str) -> Option<String> {
             None => "runtimes are named like nodejs24.x, python3.14 or provided.al2023".to_owned(),
         },
     })
+}
+
+/// Whether a runtime is named like a known one of its language and has a higher version than all of them.
+fn is_newer(runtime: &str, known: &[&str]) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    // `python#.#`, and 3 and 14.
+    let shape = |name: &str| name.split(is_digit).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#");
+    let version = |name: &str| -> Vec<u32> {
+        name.split(|c: char| !is_digit(c)).filter(|part| part.len() < 5).filter_map(|part| part.parse().ok()).collect()
+    };
+    let alike: Vec<&&str> = known.iter().filter(|name| shape(name) == shape(runtime)).collect();
+    !alike.is_empty() && alike.into_iter().all(|name| version(name) < version(runtime))
 }
 
 /// Runtimes whose end is not known, among them those that Lambda's API accepts ahead of their release (CloudFormation's
@@ -404,12 +417,16 @@ mod tests {
         for (given, help) in [
             ("nodejs22", "did you mean \"nodejs22.x\"?"),
             ("Python3.12", "did you mean \"python3.12\"?"),
-            ("nodejs99.x", "the newest one is nodejs24.x"),
+            ("nodejs21.x", "the newest one is nodejs24.x"),
             ("python3", "the newest one is python3.14"),
             ("node22.x", "did you mean \"nodejs22.x\"?"),
             ("cobol85", "runtimes are named like nodejs24.x, python3.14 or provided.al2023"),
         ] {
             assert_eq!(unknown(given).as_deref(), Some(help), "{given}");
+        }
+        // AWS adds versions faster than people update their tools.
+        for newer in ["nodejs28.x", "python3.16", "java29", "provided.al2027"] {
+            assert_eq!(unknown(newer), None, "{newer}");
         }
     }
 

@@ -43,7 +43,8 @@ const OPERATIONS: &[Row] = &[
     // The location of the code that GetFunction returns. On AWS it is a presigned URL of S3.
     Row::new("DownloadFunctionCode", "GET", "/2015-03-31/functions/{FunctionName}/code/{CodeSha256}", Reads, PRESIGNED, Now(Lambda::download_function_code))
         .presigned(),
-    Row::new("Invoke", "POST", "/2015-03-31/functions/{FunctionName}/invocations", Changes, Needs(invoking), Later(|lambda, call| Box::pin(lambda.invoke_operation(call)))),
+    Row::new("Invoke", "POST", "/2015-03-31/functions/{FunctionName}/invocations", Changes, Needs(invoking), Later(|lambda, call| Box::pin(lambda.invoke_operation(call))))
+        .with_body_limit(70_167_211),
     Row::new("PublishVersion", "POST", "/2015-03-31/functions/{FunctionName}/versions", Changes, Needs(on_function), Now(Lambda::publish_version)),
     Row::new("ListVersionsByFunction", "GET", "/2015-03-31/functions/{FunctionName}/versions", Reads, Needs(on_function), Now(Lambda::list_versions)),
     Row::new("CreateAlias", "POST", "/2015-03-31/functions/{FunctionName}/aliases", Changes, Needs(on_function), Now(Lambda::create_alias)),

@@ -121,7 +121,7 @@ fn runtime(properties: &Value) -> Option<Problem> {
     let runtime = text(properties, "Runtime").filter(|runtime| !runtime.is_empty())?;
     let help = runtimes::unknown(runtime)?;
     let problem = Problem::new(Path::default().key("Runtime"), format!("Lambda has no runtime \"{runtime}\""));
-    Some(problem.help(help))
+    Some(problem.kind(ProblemKind::Unknown).help(help))
 }
 
 fn variables(properties: &Value) -> Vec<Problem> {

@@ -265,9 +265,9 @@ fn every_constraint_finds_its_violation_and_nothing_else() {
         ),
         case(
             FUNCTION,
-            function(&json!({ "Runtime": "nodejs99.x" })),
+            function(&json!({ "Runtime": "nodejs21.x" })),
             "Runtime",
-            "Lambda has no runtime \"nodejs99.x\"",
+            "Lambda has no runtime \"nodejs21.x\"",
             function(&json!({ "Runtime": "java25" })),
         ),
         case(
