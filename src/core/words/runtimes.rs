@@ -65,7 +65,11 @@ pub fn unknown(runtime: &str) -> Option<String> {
 fn is_newer(runtime: &str, known: &[&str]) -> bool {
     let is_digit = |c: char| c.is_ascii_digit();
     // `python#.#`, and 3 and 14.
-    let shape = |name: &str| name.split(is_digit).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#");
+    let shape = |name: &str| {
+        let mut shape: Vec<char> = name.chars().map(|c| if is_digit(c) { '#' } else { c }).collect();
+        shape.dedup_by(|a, b| (*a, *b) == ('#', '#'));
+        shape
+    };
     let version = |name: &str| -> Vec<u32> {
         name.split(|c: char| !is_digit(c)).filter(|part| part.len() < 5).filter_map(|part| part.parse().ok()).collect()
     };
