@@ -58,15 +58,14 @@ pub struct Desired {
 }
 
 impl Args {
-    /// A name that `--allow-data-loss` does not find would be noticed only when the data is not replaced.
-    fn check_data_loss(&self, stack: &Stack) -> Result<(), CommandError> {
+    /// A misspelt name in `--allow-data-loss` would be noticed only when its resource is not replaced. It is no error: scripts
+    /// keep the option when the resource has gone.
+    fn note_unknown_names(&self, stack: &Stack, ui: &Ui) {
         let known: Vec<&str> = stack.resources.keys().map(String::as_str).collect();
-        let Some(unknown) = self.allow_data_loss.iter().find(|id| !known.contains(&id.as_str())) else { return Ok(()) };
-        let error = CommandError::new(format!("--allow-data-loss: there is no resource \"{unknown}\" in the template"));
-        Err(match nearest(unknown, &known) {
-            Some(near) => error.advice(format!("did you mean {near}?")),
-            None => error,
-        })
+        for unknown in self.allow_data_loss.iter().filter(|id| !known.contains(&id.as_str())) {
+            let near = nearest(unknown, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            ui.say(format_args!("note: --allow-data-loss: the template has no resource \"{unknown}\"{near}"));
+        }
     }
 
     /// Builds, reads and plans, and says which stack that is about.
@@ -90,7 +89,7 @@ impl Args {
         let Scope { account, region, .. } = scope;
         ui.say(format_args!("Stack {name} in account {account} ({region}), as {}", session.aws().caller()));
         let stack = project::stack(&project, scope, ui)?;
-        self.check_data_loss(&stack)?;
+        self.note_unknown_names(&stack, ui);
         let build = self.build(project::code(&project, &stack, ui)?, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
             if let NoPlan::Impossible { secrets, .. } = error {

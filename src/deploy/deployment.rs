@@ -187,7 +187,7 @@ impl Deployment {
         self.carried_out.push(self.plan.digest());
         if self.options.may_plan_again
             && !stopped
-            && let Some(end) = contested(outcome, &self.carried_out)
+            && let Some(end) = contested(outcome, &self.carried_out, self.plan.is_empty())
         {
             return end;
         }
@@ -251,11 +251,14 @@ impl Deployment {
 
 /// What comes of a round in which another run was met, whose work is in what is there by now; `None` if none was met, or it
 /// ends as if none had been. `plans` are all that were carried out, the round's last.
-fn contested(outcome: &Outcome, plans: &[String]) -> Option<End> {
-    if outcome.did.adopted.is_empty() {
-        return None;
-    }
+fn contested(outcome: &Outcome, plans: &[String], is_empty: bool) -> Option<End> {
     let is_last = plans.len() == ROUNDS;
+    if outcome.did.adopted.is_empty() {
+        // After two runs have met, each may create what the other one's reading has missed (a second deployment). So it is
+        // over when nothing is left to do.
+        let may_have_missed = plans.len() > 1 && !is_empty && outcome.is_complete();
+        return (may_have_missed && !is_last && !circles(plans)).then_some(End::Contested);
+    }
     match outcome.is_complete() && (is_last || circles(plans)) {
         true => Some(End::InVain),
         false => (!is_last).then_some(End::Contested),
@@ -336,11 +339,18 @@ mod tests {
 
     #[test]
     fn a_round_that_meets_another_run_goes_on_unless_that_is_in_vain() {
-        let contested =
-            |steps: &str, plans: &str| contested(&outcome(steps), &plans.chars().map(String::from).collect::<Vec<_>>());
+        let contested = |steps: &str, plans: &str| {
+            contested(&outcome(steps), &plans.chars().map(String::from).collect::<Vec<_>>(), steps.is_empty())
+        };
         for (steps, plans, expected) in [
             ("dd", "a", None),
             ("f-", "a", None),
+            // Once another run was met, until nothing is left to do.
+            ("dd", "ab", Some(End::Contested)),
+            ("f-", "ab", None),
+            ("", "ab", None),
+            ("dd", "aaa", None),
+            ("dd", "abcdefghij", None),
             ("ad", "a", Some(End::Contested)),
             ("ad", "aa", Some(End::Contested)),
             ("ad", "aaa", Some(End::InVain)),
