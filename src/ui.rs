@@ -61,20 +61,27 @@ impl Ui {
 
     /// Prints an event, if stdout is for events.
     pub fn event(&self, event: &Event) {
-        self.print(event, None);
+        if let Some(line) = self.line_of(event, None) {
+            self.result(&line);
+        }
     }
 
     /// Prints the last event, if stdout is for events and none was the last.
     pub fn last_event(&self, event: &Event, exit_code: u8) {
-        if !self.shared.ended.swap(true, Ordering::SeqCst) {
-            self.print(event, Some(exit_code));
+        if let Some(line) = self.last_line(event, exit_code) {
+            self.result(&line);
         }
     }
 
-    fn print(&self, event: &Event, exit_code: Option<u8>) {
-        if self.json {
-            self.result(&printable::block(&self.in_json(event, exit_code).to_string()));
-        }
+    /// The last line, if stdout is for events and there was none.
+    fn last_line(&self, event: &Event, exit_code: u8) -> Option<String> {
+        let is_first = !self.shared.ended.swap(true, Ordering::SeqCst);
+        self.line_of(event, Some(exit_code)).filter(|_| is_first)
+    }
+
+    /// An event as it is printed, if stdout is for events.
+    fn line_of(&self, event: &Event, exit_code: Option<u8>) -> Option<String> {
+        self.json.then(|| printable::block(&self.in_json(event, exit_code).to_string()))
     }
 
     /// An event without its secrets, unless it shows them.
@@ -185,14 +192,13 @@ impl Ui {
     /// exit code. No other thread can draw in between.
     pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
         let failure = Event::Failure(Failure { error: why.to_owned(), ..Failure::default() });
-        let last = self.json.then(|| printable::block(&self.in_json(&failure, Some(exit_code)).to_string()));
         let echoed = !self.has_bars() && io::stderr().is_terminal();
         // The terminal has echoed ^C, or a question stands without an end of line.
         let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
         self.bars.suspend(|| {
             self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).restore();
-            if let Some(last) = last.as_ref().filter(|_| !self.shared.ended.swap(true, Ordering::SeqCst)) {
-                let _ = writeln!(io::stdout(), "{last}");
+            if let Some(line) = self.last_line(&failure, exit_code) {
+                let _ = writeln!(io::stdout(), "{line}");
             }
             let _ = writeln!(io::stderr(), "{begin}{why}");
             end()

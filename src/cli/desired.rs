@@ -12,7 +12,7 @@ use super::error::CommandError;
 use super::{project, target};
 use crate::aws::client::Meaning;
 use crate::core::stack::Stack;
-use crate::core::words::{Scope, nearest};
+use crate::core::words::nearest;
 use crate::deploy::deployment::{Build, Deployment, NoPlan, Options, When};
 use crate::package;
 use crate::ui::Ui;
@@ -86,8 +86,7 @@ impl Args {
         let session = self.target.session(ui).await?;
         let scope = session.identify().await?;
         let connected = Instant::now();
-        let Scope { account, region, .. } = scope;
-        ui.say(format_args!("Stack {name} in account {account} ({region}), as {}", session.aws().caller()));
+        target::say_whose(session.aws(), ui);
         let stack = project::stack(&project, scope, ui)?;
         self.note_unknown_names(&stack, ui);
         let build = self.build(project::code(&project, &stack, ui)?, ui);

@@ -19,7 +19,7 @@ use crate::timings::{Round, Run};
 use crate::ui::Ui;
 use crate::ui::event::{Event, Retained, RunResult};
 use crate::ui::plan::View;
-use crate::ui::progress::{self, Style};
+use crate::ui::progress;
 
 /// Remove the stack with all its data; needs no template
 #[derive(Debug, clap::Args)]
@@ -73,8 +73,7 @@ impl Args {
                 return Ok(Exit::Ok.with(Event::Result(result)));
             }
             if stop.is_none() {
-                let (Scope { account, region, .. }, caller) = (removal.aws().scope(), removal.aws().caller());
-                ui.say(format_args!("Stack {name} in account {account} ({region}), as {caller}"));
+                target::say_whose(removal.aws(), ui);
             }
             self.show(&removal.plan, ui);
             if stop.is_none() {
@@ -83,7 +82,7 @@ impl Args {
             let stop = stop.get_or_insert_with(|| Stop::claim(ui));
             let planned = Instant::now();
             let carry_out = |events| removal.carry_out(events, stop.pressed());
-            let outcome = progress::during(&removal.plan, Style::of(ui), ui, carry_out).await;
+            let outcome = progress::during(&removal.plan, ui, carry_out).await;
             run.rounds.push(Round::new(&removal.plan, &outcome, planned));
             let again = Command::new("down").with(&self.target);
             if !outcome.is_complete() {
@@ -104,10 +103,10 @@ impl Args {
     }
 
     fn show(&self, plan: &Plan, ui: &Ui) {
-        // Nobody knows without the template what was a secret.
+        // Without the template it is not known which values are secret.
         let secrets = &Secrets::default();
         ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
-        if !self.json {
+        if !ui.is_json() {
             let view = View { secrets, colour: ui.colour(), all: false };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }

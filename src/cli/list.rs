@@ -31,7 +31,7 @@ impl Args {
         let mut session = Session::begin(target.open_as(target::EVERY, ui).await?);
         let scope = session.identify().await?.clone();
         let stacks = by_stack(session.read(Search::default()).await?);
-        if !self.json {
+        if !ui.is_json() {
             show(&stacks, &scope, ui);
         }
         let stacks = stacks.into_iter().map(|(stack, live)| {

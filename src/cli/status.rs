@@ -56,7 +56,7 @@ impl Args {
         let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(&plan, step, &secrets)).collect();
         let uris = result::live_uris(&live);
         let well = problems.is_empty() && lines.iter().all(|line| line.well);
-        if !self.json {
+        if !ui.is_json() {
             ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
             let width = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0);
             for line in &lines {

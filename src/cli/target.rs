@@ -12,6 +12,7 @@ use crate::aws::client::{Aws, Target};
 use crate::aws::providers::Search;
 use crate::core::stack::Stack;
 use crate::core::types::Live;
+use crate::core::words::Scope;
 use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::read;
@@ -65,6 +66,12 @@ pub struct Place {
 /// What surprises those who try a role's rights here.
 const UNCHECKED: &str = "The local cloud does not enforce roles' permissions; to have it enforce them: wschat local start \
                          --conditions FILE, with `iam = true` in [strict]";
+
+/// Says which stack a run is about, in which account and region, and who calls.
+pub fn say_whose(aws: &Aws, ui: &Ui) {
+    let Scope { stack, account, region, .. } = aws.scope();
+    ui.say(format_args!("Stack {stack} in account {account} ({region}), as {}", aws.caller()));
+}
 
 /// The stack that is all stacks, to `Args::open_as`.
 pub const EVERY: &str = "";

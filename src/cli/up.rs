@@ -18,7 +18,7 @@ use crate::ui::Ui;
 use crate::ui::event::{Event, RunResult};
 use crate::ui::plan::View;
 use crate::ui::printable;
-use crate::ui::progress::{self, Style};
+use crate::ui::progress;
 
 /// Build the handlers, provision what the template describes, print the URI to connect to
 ///
@@ -113,14 +113,14 @@ impl Args {
         run: impl FnOnce(mpsc::UnboundedSender<execute::Event>, watch::Receiver<bool>) -> F,
     ) -> (Outcome, bool) {
         let stop = Stop::claim(ui);
-        let outcome = progress::during(plan, Style::of(ui), ui, |events| run(events, stop.pressed())).await;
+        let outcome = progress::during(plan, ui, |events| run(events, stop.pressed())).await;
         (outcome, stop.is_pressed())
     }
 
     fn show(&self, deployment: &Deployment, ui: &Ui) {
         let (plan, secrets) = (&deployment.plan, &deployment.secrets);
         ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
-        if !self.json {
+        if !ui.is_json() {
             let view = View { secrets, colour: ui.colour(), all: false };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
@@ -200,7 +200,7 @@ impl Args {
     fn succeed(&self, deployment: &Deployment, outcome: &Outcome, ui: &Ui) -> RunResult {
         let outputs = result::outputs(&deployment.stack, &outcome.known, self.show_secrets);
         let uris = result::uris(&deployment.stack, &outcome.known);
-        if !self.json {
+        if !ui.is_json() {
             for (name, value) in &outputs {
                 let line = format!("{name} = {}", printable::line(value));
                 if self.show_secrets { ui.reveal(line) } else { ui.say(line) }
@@ -271,7 +271,7 @@ impl Args {
             return left;
         }
         ui.event(&Event::Undo(crate::ui::plan::event(&plan, &deployment.secrets)));
-        if !self.json {
+        if !ui.is_json() {
             ui.say("Rolling back:");
         }
         let undo = |events, stop| deployment.undo(&plan, outcome, events, stop);

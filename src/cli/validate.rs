@@ -42,7 +42,7 @@ impl Args {
         let (file, text) = (project.file(), project.text());
         let warnings = problems.iter().filter(|problem| problem.rule.is_some()).count();
         let errors = problems.len() - warnings;
-        if !self.json {
+        if !ui.is_json() {
             let rendering = Rendering { file: &file, text: &text, colour: ui.colour_of_result() };
             if !problems.is_empty() {
                 ui.coloured_line(project.secrets().mask_in_place(&render(&problems, rendering)));

@@ -134,12 +134,11 @@ impl Deployment {
             |live: &Live| live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.has_code());
         let wait = options.when == When::Built || live.iter().any(has_code);
         let wait = wait || tokio::time::timeout(HEAD_START, code.all()).await.is_ok();
-        let secrets = plan::secrets(&stack, &live);
         let mut deployment = Self {
             session,
             stack,
             live,
-            secrets,
+            secrets: Secrets::default(),
             plan: Plan::default(),
             account_unread,
             code,
@@ -205,7 +204,6 @@ impl Deployment {
     /// What keeps the plan from being made.
     pub async fn plan_again(&mut self) -> Result<(), NoPlan> {
         self.live = self.session.read(read::search(&self.stack)).await?;
-        self.secrets = plan::secrets(&self.stack, &self.live);
         self.make_plan(true).await
     }
 
@@ -232,6 +230,7 @@ impl Deployment {
     }
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
+        self.secrets = plan::secrets(&self.stack, &self.live);
         let code = match with_code {
             true => self.code.all().await?,
             false => Arc::default(),

@@ -368,12 +368,11 @@ impl Run<'_> {
         for (attribute, value) in created.attributes {
             self.outcome.known.insert(Token { logical_id: step.name.clone(), attribute }, value);
         }
-        if !matches!(step.action, Action::Create | Action::Replace) {
-            self.done(index);
-            return;
+        let is_new = matches!(step.action, Action::Create | Action::Replace);
+        if is_new {
+            self.tell(Event::Made { step: index, physical_id: created.physical_id.clone() });
         }
-        self.tell(Event::Made { step: index, physical_id: created.physical_id.clone() });
-        let Some((provider, want)) = provider(step.type_name).zip(step.want.as_ref()) else {
+        let (Some(provider), Some(want), true) = (provider(step.type_name), &step.want, is_new) else {
             self.done(index);
             return;
         };

@@ -43,7 +43,7 @@ impl Session {
         &self.aws
     }
 
-    /// Asks who is calling. It says more than a reading does when nobody answers, so it comes first.
+    /// Asks who is calling. Its error says more than that of a reading when there is no answer, so it comes first.
     ///
     /// # Errors
     /// No credentials, or an endpoint that does not answer.

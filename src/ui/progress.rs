@@ -36,14 +36,9 @@ impl Style {
 }
 
 /// Shows a plan being carried out by `run`, which sends what happens.
-pub async fn during<F: Future>(
-    plan: &Plan,
-    style: Style,
-    ui: &Ui,
-    run: impl FnOnce(mpsc::UnboundedSender<Event>) -> F,
-) -> F::Output {
+pub async fn during<F: Future>(plan: &Plan, ui: &Ui, run: impl FnOnce(mpsc::UnboundedSender<Event>) -> F) -> F::Output {
     let (events, heard) = mpsc::unbounded_channel();
-    let (end, ()) = tokio::join!(run(events), show(plan, style, heard, ui));
+    let (end, ()) = tokio::join!(run(events), show(plan, Style::of(ui), heard, ui));
     end
 }
 

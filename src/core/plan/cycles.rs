@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Plan;
+use crate::core::words::reaches;
 
 impl Plan {
     /// Steps that wait for each other, each for the next and the last for the first, whether in any case or after a
@@ -70,21 +71,6 @@ pub fn cycle(steps: usize, waits_for: impl Fn(usize) -> Vec<usize>) -> Option<Ve
         }
     }
     None
-}
-
-/// Whether `from` waits for `to`, directly or through others; `after` tells what one waits for.
-pub(super) fn reaches<T: Copy + Ord, I: Iterator<Item = T>>(from: T, to: T, after: impl Fn(T) -> I) -> bool {
-    let mut ahead = vec![from];
-    let mut seen = BTreeSet::new();
-    while let Some(one) = ahead.pop() {
-        if one == to {
-            return true;
-        }
-        if seen.insert(one) {
-            ahead.extend(after(one));
-        }
-    }
-    false
 }
 
 /// All that `from` waits for, directly or through others.

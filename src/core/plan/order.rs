@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cycles::reaches;
 use super::{Action, Plan, serving};
 use crate::core::stack::{Resource, Stack};
 use crate::core::types::{self, Part, mark, texts};
+use crate::core::words::reaches;
 
 /// Puts the order into a plan.
 pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::core::words::{Path, Problem, Step};
+use crate::core::words::{Path, Problem, Step, reaches};
 
 /// A reference from one resource to another.
 #[derive(Debug)]
@@ -15,17 +15,7 @@ pub(super) struct Edge {
 
 /// Whether `from` waits for `to`, directly or through others.
 pub(super) fn waits_for(edges: &[Edge], from: &str, to: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut ahead = vec![from];
-    while let Some(at) = ahead.pop() {
-        if at == to {
-            return true;
-        }
-        if seen.insert(at) {
-            ahead.extend(edges.iter().filter(|edge| edge.from == at).map(|edge| edge.to.as_str()));
-        }
-    }
-    false
+    reaches(from, to, |at| edges.iter().filter(move |edge| edge.from == at).map(|edge| edge.to.as_str()))
 }
 
 /// The most circles that are shown.

@@ -1,4 +1,4 @@
-//! Text that is not YAML, in words for whoever wrote it: the parser names what it expected, not the mistake.
+//! Text that is not YAML, in the words of its author: the parser names what it expected, not the mistake.
 
 use crate::core::words::{Position, Problem, ProblemKind};
 
@@ -52,9 +52,7 @@ pub fn problem(said: &str, position: Position, text: &str) -> Problem {
         if let Some((key, position)) = key_without_colon(&lines, position) {
             return problem(position, &format!("\":\" is missing after \"{key}\""));
         }
-        let line = lines.get(position.line.saturating_sub(1)).copied().unwrap_or_default();
-        let before: String = line.chars().take(position.column.saturating_sub(1)).collect();
-        if said.contains("mapping values") && before.contains(": ") {
+        if said.contains("mapping values") && line_up_to(&lines, position).contains(": ") {
             return problem(position, "a second \":\" in one line").help("quote a value that has \": \" in it");
         }
     }
@@ -96,10 +94,15 @@ fn line_before<'t>(lines: &[&'t str], position: Position) -> Option<(usize, &'t 
     content.next().map(|(index, line)| (index + 1, *line))
 }
 
+/// The line of `position` up to it.
+fn line_up_to(lines: &[&str], position: Position) -> String {
+    let line = lines.get(position.line.saturating_sub(1)).copied().unwrap_or_default();
+    line.chars().take(position.column.saturating_sub(1)).collect()
+}
+
 /// The last character before `position` that is not blank.
 fn last_before(lines: &[&str], position: Position) -> Option<char> {
-    let line = lines.get(position.line.saturating_sub(1)).copied().unwrap_or_default();
-    let before: String = line.chars().take(position.column.saturating_sub(1)).collect();
+    let before = line_up_to(lines, position);
     let above = lines.iter().take(position.line.saturating_sub(1)).rev();
     [before.as_str()].into_iter().chain(above.copied()).find_map(|line| line.trim_end().chars().next_back())
 }

@@ -353,7 +353,7 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// Whether a change makes a new resource beside the old one, which then serves nobody: its deletion is no loss.
+    /// Whether a change makes a new resource beside the old one, which is then unused: its deletion is no loss.
     fn is_left_behind(&self) -> bool {
         false
     }
@@ -368,7 +368,7 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
-    /// What a step of a resource of this type interrupts and loses: all that somebody wants to know before saying yes to it.
+    /// What a step of a resource of this type interrupts and loses: what the user must know before confirming it.
     fn effects(&self, step: &StepView<'_>, _plan: &dyn PlanView) -> Effects {
         let mut effects = Effects::default();
         if matches!(step.action, Action::Delete | Action::Replace) && self.holds_data() {

@@ -129,7 +129,7 @@ impl Kind for Version {
             && others(wanted) == others(frozen)
     }
 
-    /// A version is what its function is now, so there is one: older ones need nobody to describe them.
+    /// A version is what its function is now, so a template has one; older versions are not described.
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
         let mut published = BTreeMap::new();
         let mut problems = Vec::new();

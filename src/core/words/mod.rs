@@ -5,6 +5,7 @@ mod deletion_policy;
 pub mod deserialize;
 pub mod naming;
 mod problem;
+mod reach;
 pub mod runtimes;
 mod scope;
 mod shown;
@@ -12,6 +13,7 @@ mod token;
 
 pub use deletion_policy::DeletionPolicy;
 pub use problem::{Path, Position, Problem, ProblemKind, Step, nearest};
+pub use reach::reaches;
 pub use scope::Scope;
 pub use shown::shown;
 pub use token::Token;

@@ -70,7 +70,7 @@ pub struct Position {
     pub column: usize,
 }
 
-/// What sort of error a problem is: whoever has to tell errors apart asks this, never the sentence.
+/// What sort of error a problem is: code that distinguishes errors compares this, never the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
