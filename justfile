@@ -33,6 +33,10 @@ lint:
     cargo clippy --workspace --all-targets -- --deny warnings
     .ci/walls
 
+# Make the stripped binary, its archive and the npm packages, in target/dist
+dist *TARGET:
+    packaging/dist {{TARGET}}
+
 # All that is checked before a change is taken in
 ci:
     .ci/run

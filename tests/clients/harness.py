@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import boto3
+import websockets.sync.client
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +133,11 @@ class Ministack:
         assert self.process.poll() is None, (self.folder / "ministack.log").read_text()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def connect(uri: str, **options):
+    """A connected WebSocket client. The timeout is this file's: that of `websockets` is too short on a busy machine."""
+    return websockets.sync.client.connect(uri, open_timeout=PATIENCE, **options)
 
 
 def free_port() -> int:

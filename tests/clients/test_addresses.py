@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from websockets.sync.client import connect
 
-from harness import PATIENCE, LocalCloud, wschat
+from harness import PATIENCE, LocalCloud, connect, wschat
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31

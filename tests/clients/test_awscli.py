@@ -5,9 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from websockets.sync.client import connect
 
-from harness import PATIENCE, REGION, code, environment
+from harness import PATIENCE, REGION, code, connect, environment
 from test_boto3 import ACCOUNT, LOGS, TRUST
 
 
@@ -125,11 +124,11 @@ def test_sockets(cli, cloud, function, name):
     with connect(uri) as socket:
         # The error frame for a route without an integration contains the connection's id.
         socket.send('{"action":"bare"}')
-        of_connection = ("--connection-id", json.loads(socket.recv(10))["connectionId"])
+        of_connection = ("--connection-id", json.loads(socket.recv(PATIENCE))["connectionId"])
         cli("apigatewaymanagementapi", "post-to-connection", *of_connection, "--data", "hello", url=management)
         found = cli("apigatewaymanagementapi", "get-connection", *of_connection, url=management)
         assert found["Identity"]["SourceIp"] == "127.0.0.1"
-        assert socket.recv(10) == "hello"
+        assert socket.recv(PATIENCE) == "hello"
         cli("apigatewaymanagementapi", "delete-connection", *of_connection, url=management)
     cli("apigatewaymanagementapi", "get-connection", *of_connection, url=management, fails="GoneException")
     cli("apigatewayv2", "delete-api", *of_api)

@@ -9,9 +9,8 @@ import urllib.request
 import pytest
 import websockets
 from botocore.exceptions import ClientError
-from websockets.sync.client import connect
 
-from harness import REGION, code, wait_until
+from harness import PATIENCE, REGION, code, connect, wait_until
 
 ACCOUNT = "000000000000"
 TRUST = json.dumps(
@@ -560,14 +559,14 @@ def test_apigateway_sockets(aws, api, function):
     management = aws.client("apigatewaymanagementapi", uri.replace("ws", "http", 1))
     with connect(uri, ssl=trust) as socket:
         socket.send('{"action":"echo","text":"hello"}')
-        assert json.loads(socket.recv(10)) == {"action": "echo", "text": "hello"}
+        assert json.loads(socket.recv(PATIENCE)) == {"action": "echo", "text": "hello"}
         socket.send('{"action":"unknown"}')
-        answer = json.loads(socket.recv(10))
+        answer = json.loads(socket.recv(PATIENCE))
         assert answer["message"] == "Forbidden"
         connection = answer["connectionId"]
 
         management.post_to_connection(ConnectionId=connection, Data=b"from the back")
-        assert socket.recv(10) == "from the back"
+        assert socket.recv(PATIENCE) == "from the back"
         found = management.get_connection(ConnectionId=connection)
         assert found["Identity"]["SourceIp"] == "127.0.0.1"
         assert found["ConnectedAt"] <= found["LastActiveAt"]
@@ -575,7 +574,7 @@ def test_apigateway_sockets(aws, api, function):
             management.post_to_connection(ConnectionId=connection, Data=b"x" * (128 * 1024 + 1))
         management.delete_connection(ConnectionId=connection)
         with pytest.raises(websockets.exceptions.ConnectionClosed):
-            socket.recv(10)
+            socket.recv(PATIENCE)
     with pytest.raises(management.exceptions.GoneException):
         management.post_to_connection(ConnectionId=connection, Data=b"too late")
     with pytest.raises(management.exceptions.GoneException):

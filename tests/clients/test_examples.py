@@ -11,9 +11,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import connect
 
-from harness import PATIENCE, ROOT, LocalCloud, wait_until, wschat
+from harness import PATIENCE, ROOT, LocalCloud, connect, wait_until, wschat
 from readback import inventory
 
 # npm and pip download the handlers' dependencies.

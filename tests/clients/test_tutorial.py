@@ -13,9 +13,8 @@ import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
-from harness import PATIENCE, ROOT, LocalCloud, environment, wait_until, wschat
+from harness import PATIENCE, ROOT, LocalCloud, connect, environment, wait_until, wschat
 from readback import assert_as_described, inventory
 
 STACK = "tutorial"
