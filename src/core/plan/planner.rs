@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::order::{order, order_deletes};
-use super::{Action, Options, Plan, PlanError, Step, changes};
+use super::{Action, Plan, PlanError, PlanOptions, Step, changes};
 use crate::core::stack::{Resource, Stack};
-use crate::core::types::{self, Health, Kind, Live, Owner, Planning, ResourceView, StackView, Want, tags};
+use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Planning, ResourceView, StackView, tags};
 use crate::core::words::{DeletionPolicy, Token};
 
 /// The plan that turns `live` into `stack`.
 ///
 /// # Errors
 /// What stands in the way; all of it.
-pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec<PlanError>> {
+pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan, Vec<PlanError>> {
     let mut by_type: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, live) in live.iter().enumerate() {
         by_type.entry(live.type_name).or_default().push(index);
@@ -32,7 +32,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
     let mut step_of = BTreeMap::new();
     for resource in in_order(stack) {
         step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
-        planner.want(resource);
+        planner.desired(resource);
     }
     planner.leftovers();
     planner.errors.extend(in_use(&planner.plan));
@@ -49,7 +49,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
 pub fn teardown(live: &[Live]) -> Plan {
     let mut plan = Plan::default();
     for one in live.iter().filter(|one| one.owner == Owner::Stack) {
-        let goes_with_parent = types::kind(one.type_name).is_some_and(|kind| kind.gone_with().is_some());
+        let goes_with_parent = types::kind(one.type_name).is_some_and(|kind| kind.deleted_with().is_some());
         if !goes_with_parent {
             plan.steps.push(leaving(one, None));
         }
@@ -72,7 +72,7 @@ pub fn in_use(plan: &Plan) -> Vec<PlanError> {
 /// Permissions on functions that the template does not describe any more, and that the plan deletes for that.
 fn permitted_and_deleted(plan: &Plan) -> Vec<PlanError> {
     let found = plan.steps.iter().filter_map(|step| {
-        let (type_name, id) = step.kind()?.outside(&step.want.as_ref()?.properties)?;
+        let (type_name, id) = step.kind()?.foreign_target(&step.desired.as_ref()?.properties)?;
         let mut deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
         let goes = deletes.any(|step| step.type_name == type_name && step.physical_id.as_deref() == Some(id));
         goes.then(|| PlanError::Permitted { name: step.name.clone(), function: id.to_owned() })
@@ -85,7 +85,7 @@ struct Planner<'a> {
     live: &'a [Live],
     /// Indexes into `live`.
     by_type: BTreeMap<&'a str, Vec<usize>>,
-    options: &'a Options,
+    options: &'a PlanOptions,
     plan: Plan,
     /// Indexes into `live` of what some desired resource is.
     taken: BTreeSet<usize>,
@@ -96,11 +96,11 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     /// Plans one desired resource.
-    fn want(&mut self, resource: &Resource) {
+    fn desired(&mut self, resource: &Resource) {
         let Some(kind) = types::kind(resource.kind.type_name()) else { return };
-        let want = self.wanted(resource, kind);
-        let Some(index) = self.find(kind, &want) else {
-            self.create(resource, kind, want);
+        let desired = self.wanted(resource, kind);
+        let Some(index) = self.find(kind, &desired) else {
+            self.create(resource, kind, desired);
             return;
         };
         let live = &self.live[index];
@@ -116,12 +116,12 @@ impl Planner<'_> {
         }
         self.taken.insert(index);
         // What lives inside something that is made anew goes with it.
-        let parent = kind.gone_with().zip(live.parent.clone());
+        let parent = kind.deleted_with().zip(live.parent.clone());
         if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
-            self.create(resource, kind, want);
+            self.create(resource, kind, desired);
             return;
         }
-        let changes = changes(kind, &live.properties, &want.properties);
+        let changes = changes(kind, &live.properties, &desired.properties);
         let replaced: Vec<&str> =
             changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
         let broken = match &live.health {
@@ -162,17 +162,17 @@ impl Planner<'_> {
             physical_id: Some(live.physical_id.clone()),
             changes,
             reason: broken.or(outdated),
-            want: Some(want),
+            desired: Some(desired),
             live: Some(live.clone()),
             after: BTreeSet::new(),
-            if_refused: BTreeSet::new(),
+            retry_after: BTreeSet::new(),
             ready: BTreeSet::new(),
-            leads_ahead: BTreeSet::new(),
+            unready_targets: BTreeSet::new(),
             drain: None,
         });
     }
 
-    fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, want: Want) {
+    fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired) {
         // One that has the same logical id and another name is what this one replaces.
         let replaces = self.of_type(kind).find(|index| {
             let live = &self.live[*index];
@@ -184,7 +184,7 @@ impl Planner<'_> {
             let old = &self.live[index];
             let lost = kind.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
             if lost && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                let differing = changes(kind, &old.properties, &want.properties);
+                let differing = changes(kind, &old.properties, &desired.properties);
                 let properties: Vec<String> = differing
                     .into_iter()
                     .filter(|change| {
@@ -207,21 +207,21 @@ impl Planner<'_> {
             action: Action::Create,
             type_name: kind.type_name(),
             name: resource.logical_id.clone(),
-            physical_id: want.name.clone(),
-            changes: changes(kind, &json!({}), &want.properties),
+            physical_id: desired.name.clone(),
+            changes: changes(kind, &json!({}), &desired.properties),
             reason,
-            want: Some(want),
+            desired: Some(desired),
             live: None,
             after: BTreeSet::new(),
-            if_refused: BTreeSet::new(),
+            retry_after: BTreeSet::new(),
             ready: BTreeSet::new(),
-            leads_ahead: BTreeSet::new(),
+            unready_targets: BTreeSet::new(),
             drain: None,
         });
     }
 
     /// What a desired resource shall be, with everything put in that is known by now.
-    fn wanted(&self, resource: &Resource, kind: &'static dyn Kind) -> Want {
+    fn wanted(&self, resource: &Resource, kind: &'static dyn Kind) -> Desired {
         let mut properties = resource.properties.clone();
         if kind.taggable() {
             let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
@@ -231,7 +231,7 @@ impl Planner<'_> {
         }
         kind.complete(&resource.view(), &mut properties, self);
         let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
-        Want { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
+        Desired { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
     }
 
     /// Indexes of what is there of a type.
@@ -239,11 +239,11 @@ impl Planner<'_> {
         self.by_type.get(kind.type_name()).into_iter().flatten().copied()
     }
 
-    fn find(&self, kind: &'static dyn Kind, want: &Want) -> Option<usize> {
+    fn find(&self, kind: &'static dyn Kind, desired: &Desired) -> Option<usize> {
         let mut fitting = self
             .of_type(kind)
             .filter(|index| !self.taken.contains(index))
-            .filter(|index| !self.live[*index].is_leaving() && kind.is(want, &self.live[*index]));
+            .filter(|index| !self.live[*index].is_being_deleted() && kind.is(desired, &self.live[*index]));
         if kind.naming().is_some() || !kind.unique_by().is_empty() {
             return fitting.next();
         }
@@ -254,14 +254,14 @@ impl Planner<'_> {
             return candidates.first().copied();
         }
         let several: Vec<&Live> = candidates.iter().map(|index| &self.live[*index]).collect();
-        candidates.get(kind.choose(want, &several, self)).copied()
+        candidates.get(kind.choose(desired, &several, self)).copied()
     }
 
     /// Plans what is there and not wanted.
     fn leftovers(&mut self) {
         let leaves = |index: usize| {
             let live = &self.live[index];
-            !self.taken.contains(&index) && live.owner == Owner::Stack && !live.is_leaving()
+            !self.taken.contains(&index) && live.owner == Owner::Stack && !live.is_being_deleted()
         };
         let byproducts: BTreeSet<(&str, String)> = self
             .stack
@@ -277,7 +277,7 @@ impl Planner<'_> {
         for index in (0..self.live.len()).filter(|index| leaves(*index)) {
             let live = &self.live[index];
             let kind = types::kind(live.type_name);
-            let parent = kind.and_then(|kind| kind.gone_with());
+            let parent = kind.and_then(|kind| kind.deleted_with());
             let goes_with_parent =
                 parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
             if goes_with_parent {
@@ -334,7 +334,7 @@ impl Planning for Planner<'_> {
     }
 }
 
-/// The step of something that is no longer wanted.
+/// The step of something that is no longer in the template.
 fn leaving(live: &Live, reason: Option<String>) -> Step {
     Step { reason, ..Step::on(live, gone_or_left(live.deletion_policy)) }
 }

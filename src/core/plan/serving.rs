@@ -4,8 +4,8 @@
 //! there, and what they were led to before goes only when no message can be under way to it any more. A first
 //! deployment serves nobody yet, and waits for none of this.
 //!
-//! Edges are only added, and never one that would close a circle: where the template's own order speaks against one, the
-//! template wins, and the plan says what that interrupts (`Step::leads_ahead`).
+//! Edges are only added, and never one that would close a circle: where the template's own order speaks against one,
+//! the template wins, and the plan says what that interrupts (`Step::unready_targets`).
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -35,8 +35,8 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
             // What an update in place leads to, it leads to at once.
             Part::Invoked if step.action == Action::Update => false,
             Part::Caller if step.action == Action::Update => true,
-            // What takes a right away waits for what gives it in another place, and for what is used in the place of what
-            // may not be used any more.
+            // What removes a permission waits for what grants it in another place, and for what is used in the place of
+            // what may not be used any more.
             _ if !widening::narrowed(step).is_empty() => false,
             _ => continue,
         };
@@ -85,8 +85,8 @@ fn following(plan: &Plan) -> BTreeSet<String> {
     stages.filter(|live| follows(live)).filter_map(|live| live.parent.clone()).collect()
 }
 
-/// A policy that moves with its functions from a role that goes to another one stays on the old role, which takes it along
-/// when it goes: until then functions still run as that role.
+/// A policy that moves with its functions from a role that goes to another one stays on the old role, which takes it
+/// along when it goes: until then functions still run as that role.
 fn keep_on_leaving_roles(plan: &mut Plan) {
     let going: BTreeSet<String> = plan
         .steps
@@ -96,18 +96,18 @@ fn keep_on_leaving_roles(plan: &mut Plan) {
         .collect();
     for step in &mut plan.steps {
         let is_policy = step.part() == Part::Policy;
-        let (Some(live), Some(want)) = (&step.live, &mut step.want) else { continue };
+        let (Some(live), Some(desired)) = (&step.live, &mut step.desired) else { continue };
         if is_policy && step.action == Action::Update {
             let roles = |of: &Value| -> BTreeSet<String> { texts(&of["Roles"]).map(str::to_owned).collect() };
             let staying = roles(&live.properties).intersection(&going).cloned().collect::<BTreeSet<_>>();
-            want.properties["Roles"] = json!(&roles(&want.properties) | &staying);
+            desired.properties["Roles"] = json!(&roles(&desired.properties) | &staying);
         }
     }
 }
 
-/// Takes out the edges to a stage or an authorizer that exists where only its id is needed, which is known: a permission
-/// may name the stage that has to wait for it. Those of policies to a role that exists, too: it has to wait for a policy
-/// that gives it what it loses.
+/// Takes out the edges to a stage or an authorizer that exists where only its id is needed, which is known: a
+/// permission may name the stage that has to wait for it. Those of policies to a role that exists, too: it has to wait
+/// for a policy that gives it what it loses.
 fn needless(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
     for (id, resource) in &stack.resources {
         let Some(&index) = step_of.get(id) else { continue };
@@ -153,11 +153,11 @@ impl<'a> Edges<'a> {
         for other in others {
             if !waiting.contains(&other) {
                 step.after.insert(other);
-                step.if_refused.remove(&other);
+                step.retry_after.remove(&other);
                 step.ready.insert(other);
                 self.dependents[other].insert(index);
             } else if told && other != index {
-                step.leads_ahead.insert(other);
+                step.unready_targets.insert(other);
             }
         }
     }
@@ -166,7 +166,7 @@ impl<'a> Edges<'a> {
     fn cannot_wait(&mut self, index: usize, others: impl Iterator<Item = usize>) {
         let step = &mut self.plan.steps[index];
         let missed: Vec<usize> = others.filter(|other| *other != index && !step.after.contains(other)).collect();
-        step.leads_ahead.extend(missed);
+        step.unready_targets.extend(missed);
     }
 }
 
@@ -225,7 +225,8 @@ impl<'a> Links<'a> {
 
 /// Lets what goes wait for messages that were under way when the last change of what is served was made.
 fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSet<usize>, leaving: &[usize]) {
-    // What is in use goes when all that is new stands, whether messages move or not: it may be what was used in its place.
+    // What is in use goes when all that is new stands, whether messages move or not: it may be what was used in its
+    // place.
     let made: Vec<usize> = (0..edges.plan.steps.len()).filter(|index| is_made(&edges.plan.steps[*index])).collect();
     for index in drained.keys() {
         edges.wait(*index, made.iter().copied(), false);
@@ -235,9 +236,10 @@ fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSe
         match (step.part(), step.action) {
             (Part::Entry | Part::Caller | Part::Invoked, Action::Update) => true,
             // That AWS has taken a permission does not mean that all of it knows.
-            (Part::Permission, Action::Create) => {
-                step.kind().zip(step.want.as_ref()).is_some_and(|(kind, want)| kind.permits_gateway(&want.properties))
-            }
+            (Part::Permission, Action::Create) => step
+                .kind()
+                .zip(step.desired.as_ref())
+                .is_some_and(|(kind, desired)| kind.permits_gateway(&desired.properties)),
             _ => routes.contains(index) || leaving.contains(index),
         }
     };
@@ -247,7 +249,7 @@ fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSe
     }
     for (index, milliseconds) in drained.iter().filter(|(index, _)| !leaving.contains(index)) {
         edges.wait(*index, leaving.iter().copied(), false);
-        let drain = Drain { since: since.clone(), lasts: Duration::from_millis(*milliseconds) };
+        let drain = Drain { since: since.clone(), duration: Duration::from_millis(*milliseconds) };
         edges.plan.steps[*index].drain = Some(drain);
     }
 }
@@ -323,7 +325,7 @@ impl<'a> Reached<'a> {
         let mut reached = BTreeMap::new();
         let mut starts: Vec<(usize, u64)> = (0..self.nodes.len())
             .filter(|node| self.nodes[*node].live.parent.as_deref().is_some_and(|api| self.apis.contains(api)))
-            .filter_map(|node| Some((node, self.nodes[node].kind.patience(self.nodes[node].live, self.plan)?)))
+            .filter_map(|node| Some((node, self.nodes[node].kind.message_timeout(self.nodes[node].live, self.plan)?)))
             .collect();
         // Whoever comes first to a resource brings the longest time.
         starts.sort_by_key(|(_, milliseconds)| std::cmp::Reverse(*milliseconds));

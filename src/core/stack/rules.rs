@@ -70,7 +70,7 @@ fn parents(
                 waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
             }
             None => {
-                let outside = resource.kind.elsewhere().and_then(types::kind);
+                let outside = resource.kind.foreign_type().and_then(types::kind);
                 let recorder = outside.and_then(|kind| kind.parent()).unwrap_or_default();
                 // An API that waits for the permission cannot record it.
                 let api = resources.values().filter(|other| {
@@ -79,8 +79,9 @@ fn parents(
                 let api = api.min_by_key(|api| !names(&resource.properties, api));
                 let must =
                     format!("{property} of {type_name} must refer to an {} of this template", above.join(" or "));
-                let problem =
-                    Problem::new(path.clone(), must).kind(ProblemKind::BadReference).hanging_on([path.clone()]);
+                let problem = Problem::new(path.clone(), must)
+                    .kind(ProblemKind::BadReference)
+                    .depending_on_values([path.clone()]);
                 problems.push(match (outside, api) {
                     _ if Token::is_in(given) => problem,
                     (Some(_), _) if let Some(help) = help_for_own_name(resources, above, given, scope) => problem.help(help),
@@ -159,8 +160,8 @@ fn names(properties: &Value, api: &Resource) -> bool {
     Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
 }
 
-/// What to write where `given` looks like a name on AWS and means something of the template, of one of the types `above`: a
-/// logical id, or a part of something that is described.
+/// What to write where `given` looks like a name on AWS and means something of the template, of one of the types
+/// `above`: a logical id, or a part of something that is described.
 fn help_for_own_name(
     resources: &BTreeMap<String, Resource>,
     above: &[&str],
