@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::order::{order, order_deletes};
-use super::{Action, Plan, PlanError, PlanOptions, Step, changes};
+use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes};
 use crate::core::stack::{Resource, Stack};
 use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Planning, ResourceView, StackView, tags};
 use crate::core::words::{DeletionPolicy, Token};
@@ -32,7 +32,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan,
     let mut step_of = BTreeMap::new();
     for resource in in_order(stack) {
         step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
-        planner.desired(resource);
+        planner.plan_desired(resource);
     }
     planner.leftovers();
     planner.errors.extend(in_use(&planner.plan));
@@ -94,82 +94,61 @@ struct Planner<'a> {
     errors: Vec<PlanError>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans one desired resource.
-    fn desired(&mut self, resource: &Resource) {
+    fn plan_desired(&mut self, resource: &Resource) {
         let Some(kind) = types::kind(resource.kind.type_name()) else { return };
-        let desired = self.wanted(resource, kind);
+        let desired = self.desired_state(resource, kind);
         let Some(index) = self.find(kind, &desired) else {
-            self.create(resource, kind, desired);
-            return;
+            return self.create(resource, kind, desired);
         };
-        let live = &self.live[index];
+        let live: &'a Live = &self.live[index];
         if let Owner::Other(owner) = &live.owner {
-            let called = kind.known_by().and_then(|property| live.properties[property].as_str());
-            self.errors.push(PlanError::Foreign {
-                type_name: kind.type_name(),
-                logical_id: resource.logical_id.clone(),
-                name: called.map_or_else(|| live.physical_id.clone(), |name| format!("{name} ({})", live.physical_id)),
-                owner: owner.clone(),
-            });
+            self.errors.push(foreign(kind, resource, live, owner));
             return;
         }
         self.taken.insert(index);
-        // What lives inside something that is made anew goes with it.
+        match self.is_deleted_with_parent(kind, live) {
+            true => self.create(resource, kind, desired),
+            false => self.change(resource, kind, desired, live),
+        }
+    }
+
+    /// Whether a live resource goes with its parent, which is replaced.
+    fn is_deleted_with_parent(&self, kind: &dyn Kind, live: &Live) -> bool {
         let parent = kind.deleted_with().zip(live.parent.clone());
-        if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
-            self.create(resource, kind, desired);
-            return;
-        }
+        parent.is_some_and(|parent| self.replaced.contains(&parent))
+    }
+
+    /// Keeps, updates or replaces the live resource of a desired one.
+    fn change(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired, live: &Live) {
         let changes = changes(kind, &live.properties, &desired.properties);
-        let replaced: Vec<&str> =
-            changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
-        let broken = match &live.health {
-            Health::Failed(why) => Some(format!("it has failed: {why}")),
-            _ => None,
-        };
-        let outdated = match &live.health {
-            Health::Outdated(why) => Some(format!("its last change failed: {why}")),
-            _ => None,
-        };
-        let action = if !replaced.is_empty() || broken.is_some() {
-            if kind.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                self.errors.push(PlanError::DataLoss {
-                    logical_id: resource.logical_id.clone(),
-                    name: live.physical_id.clone(),
-                    properties: if replaced.is_empty() { "it has failed, and".to_owned() } else { replaced.join(", ") },
-                });
-            }
-            Action::Replace
-        } else if changes.is_empty() && outdated.is_none() {
-            Action::Keep
-        } else {
-            Action::Update
-        };
-        if action != Action::Replace {
-            for (attribute, value) in &live.attributes {
-                let token = Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
-                self.plan.known.insert(token, value.clone());
-            }
-        }
+        let (action, reason) = decide(&changes, &live.health);
         if action == Action::Replace {
+            let changed: Vec<&str> =
+                changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
+            let properties = if changed.is_empty() { "it has failed, and".to_owned() } else { changed.join(", ") };
+            self.guard_data(resource, kind, live, || properties);
             self.replaced.insert((kind.type_name(), live.physical_id.clone()));
+        } else {
+            let token =
+                |attribute: &String| Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
+            let known = live.attributes.iter().map(|(attribute, value)| (token(attribute), value.clone()));
+            self.plan.known.extend(known);
         }
-        self.plan.steps.push(Step {
-            action,
-            type_name: kind.type_name(),
-            name: resource.logical_id.clone(),
-            physical_id: Some(live.physical_id.clone()),
-            changes,
-            reason: broken.or(outdated),
-            desired: Some(desired),
-            live: Some(live.clone()),
-            after: BTreeSet::new(),
-            retry_after: BTreeSet::new(),
-            ready: BTreeSet::new(),
-            unready_targets: BTreeSet::new(),
-            drain: None,
-        });
+        let name = resource.logical_id.clone();
+        self.plan.steps.push(Step { name, changes, reason, desired: Some(desired), ..Step::on(live, action) });
+    }
+
+    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed.
+    fn guard_data(&mut self, resource: &Resource, kind: &dyn Kind, live: &Live, properties: impl FnOnce() -> String) {
+        if kind.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+            self.errors.push(PlanError::DataLoss {
+                logical_id: resource.logical_id.clone(),
+                name: live.physical_id.clone(),
+                properties: properties(),
+            });
+        }
     }
 
     fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired) {
@@ -181,25 +160,9 @@ impl Planner<'_> {
                 && live.logical_id.as_deref() == Some(&resource.logical_id)
         });
         let reason = replaces.map(|index| {
-            let old = &self.live[index];
-            let lost = kind.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
-            if lost && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                let differing = changes(kind, &old.properties, &desired.properties);
-                let properties: Vec<String> = differing
-                    .into_iter()
-                    .filter(|change| {
-                        change.create_only
-                            && Some(change.property.as_str()) != kind.naming().map(|naming| naming.property)
-                    })
-                    .map(|change| change.property)
-                    .collect();
-                // Where nothing else differs, it is the name.
-                let properties = if properties.is_empty() { vec!["its name".to_owned()] } else { properties };
-                self.errors.push(PlanError::DataLoss {
-                    logical_id: resource.logical_id.clone(),
-                    name: old.physical_id.clone(),
-                    properties: properties.join(", "),
-                });
+            let old: &'a Live = &self.live[index];
+            if resource.update_replace_policy == DeletionPolicy::Delete {
+                self.guard_data(resource, kind, old, || create_only(kind, old, &desired));
             }
             format!("replaces {}, which cannot be updated in place", old.physical_id)
         });
@@ -221,7 +184,7 @@ impl Planner<'_> {
     }
 
     /// What a desired resource shall be, with everything put in that is known by now.
-    fn wanted(&self, resource: &Resource, kind: &'static dyn Kind) -> Desired {
+    fn desired_state(&self, resource: &Resource, kind: &'static dyn Kind) -> Desired {
         let mut properties = resource.properties.clone();
         if kind.taggable() {
             let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
@@ -257,7 +220,7 @@ impl Planner<'_> {
         candidates.get(kind.choose(desired, &several, self)).copied()
     }
 
-    /// Plans what is there and not wanted.
+    /// Plans live resources that the template does not describe.
     fn leftovers(&mut self) {
         let leaves = |index: usize| {
             let live = &self.live[index];
@@ -289,9 +252,8 @@ impl Planner<'_> {
             if is_byproduct || kind.is_some_and(|kind| kind.is_left_alone(live, &self.stack.resources)) {
                 continue;
             }
-            let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
-            let still_wanted = wanted.is_some();
-            let reason = if still_wanted {
+            let described = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
+            let reason = if described.is_some() {
                 "replaced by a new one"
             } else if live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_some()) {
                 "not in the template: added by hand, or left behind by an earlier change"
@@ -299,8 +261,8 @@ impl Planner<'_> {
                 "not in the template any more"
             };
             let mut step = leaving(live, Some(reason.to_owned()));
-            if let Some(wanted) = wanted {
-                step.action = gone_or_left(wanted.update_replace_policy);
+            if let Some(described) = described {
+                step.action = gone_or_left(described.update_replace_policy);
             }
             steps.push(step);
         }
@@ -321,7 +283,7 @@ impl StackView for Planner<'_> {
 impl Planning for Planner<'_> {
     fn completed(&self, it: &ResourceView<'_>) -> Value {
         let resource = self.stack.resources.get(it.logical_id);
-        resource.map(|resource| self.wanted(resource, resource.kind).properties).unwrap_or_default()
+        resource.map(|resource| self.desired_state(resource, resource.kind).properties).unwrap_or_default()
     }
 
     fn code(&self, logical_id: &str) -> Option<&str> {
@@ -331,6 +293,43 @@ impl Planning for Planner<'_> {
     fn live<'a>(&'a self, type_name: &str) -> Box<dyn Iterator<Item = &'a Live> + 'a> {
         let found = self.by_type.get(type_name).into_iter().flatten();
         Box::new(found.map(|index| &self.live[*index]))
+    }
+}
+
+/// What happens to a live resource that differs in `changes`, and why, where the changes do not say it.
+fn decide(changes: &[Change], health: &Health) -> (Action, Option<String>) {
+    let must_be_replaced = changes.iter().any(|change| change.create_only);
+    match health {
+        Health::Failed(why) => (Action::Replace, Some(format!("it has failed: {why}"))),
+        Health::Outdated(why) => {
+            let action = if must_be_replaced { Action::Replace } else { Action::Update };
+            (action, Some(format!("its last change failed: {why}")))
+        }
+        Health::Ready | Health::Busy(_) if must_be_replaced => (Action::Replace, None),
+        Health::Ready | Health::Busy(_) if changes.is_empty() => (Action::Keep, None),
+        Health::Ready | Health::Busy(_) => (Action::Update, None),
+    }
+}
+
+/// The properties that keep `old` from becoming what is desired, apart from the name; the name where nothing else does.
+fn create_only(kind: &dyn Kind, old: &Live, desired: &Desired) -> String {
+    let name = kind.naming().map(|naming| naming.property);
+    let properties: Vec<String> = changes(kind, &old.properties, &desired.properties)
+        .into_iter()
+        .filter(|change| change.create_only && Some(change.property.as_str()) != name)
+        .map(|change| change.property)
+        .collect();
+    if properties.is_empty() { "its name".to_owned() } else { properties.join(", ") }
+}
+
+/// The error that a resource of `owner` has the name of a desired one.
+fn foreign(kind: &dyn Kind, resource: &Resource, live: &Live, owner: &str) -> PlanError {
+    let called = kind.known_by().and_then(|property| live.properties[property].as_str());
+    PlanError::Foreign {
+        type_name: kind.type_name(),
+        logical_id: resource.logical_id.clone(),
+        name: called.map_or_else(|| live.physical_id.clone(), |name| format!("{name} ({})", live.physical_id)),
+        owner: owner.to_owned(),
     }
 }
 

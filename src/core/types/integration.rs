@@ -203,11 +203,11 @@ impl Kind for Integration {
     }
 
     fn message_timeout(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
-        // A client that connects is judged first.
-        let judges = plan.live().filter(|judge| judge.type_name == names::AUTHORIZER && judge.parent == live.parent);
-        let judged = authorizers.filter_map(|authorizer| Authorizer.message_timeout(judge, plan)).max().unwrap_or(0);
+        // A client that connects is authorized first.
+        let of_api = plan.live().filter(|other| other.type_name == names::AUTHORIZER && other.parent == live.parent);
+        let authorized = of_api.filter_map(|other| Authorizer.message_timeout(other, plan)).max().unwrap_or(0);
         let own = live.properties["TimeoutInMillis"].as_u64().unwrap_or(LONGEST);
-        Some((own + judged).min(LONGEST))
+        Some((own + authorized).min(LONGEST))
     }
 
     fn is_left_behind(&self) -> bool {
