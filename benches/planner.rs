@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use wschat::core::plan::{Options, diff};
+use wschat::core::plan::{PlanOptions, diff};
 use wschat::core::stack::{Stack, load};
 use wschat::core::types::{Live, deployment, function, integration, permission, route};
 use wschat::core::words::{Scope, Token};
@@ -68,26 +68,26 @@ fn stack(count: usize) -> Stack {
 
 /// The resources in AWS after the stack is deployed.
 fn up(stack: &Stack) -> Vec<Live> {
-    let plan = diff(stack, &[], &Options::default()).unwrap();
+    let plan = diff(stack, &[], &PlanOptions::default()).unwrap();
     let mut known: BTreeMap<Token, String> = plan.known.clone();
     let mut live = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
-        let mut want = step.want.clone().unwrap();
-        want.properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
+        let mut desired = step.desired.clone().unwrap();
+        desired.properties = Token::substitute(&desired.properties, &|token| known.get(token).cloned());
         let id = match step.type_name {
-            permission::TYPE => permission::statement_id(&want).unwrap(),
-            _ => want.name.clone().unwrap_or_else(|| format!("id{number}")),
+            permission::TYPE => permission::statement_id(&desired).unwrap(),
+            _ => desired.name.clone().unwrap_or_else(|| format!("id{number}")),
         };
         for attribute in ["Ref", "ApiId", "DeploymentId", "IntegrationId", "RouteId"] {
             let token = Token { logical_id: step.name.clone(), attribute: attribute.to_owned() };
             known.insert(token, id.clone());
         }
-        let mut one = Live::new(step.type_name, &id, want.properties.clone());
+        let mut one = Live::new(step.type_name, &id, desired.properties.clone());
         if step.type_name == deployment::TYPE {
-            one.properties[deployment::DIGEST] = deployment::digest(&want).into();
+            one.properties[deployment::DIGEST] = deployment::digest(&desired).into();
         }
         let parent = if step.type_name == permission::TYPE { "FunctionName" } else { "ApiId" };
-        one.parent = want.properties[parent].as_str().map(str::to_owned).filter(|parent| *parent != id);
+        one.parent = desired.properties[parent].as_str().map(str::to_owned).filter(|parent| *parent != id);
         let unnamed = [route::TYPE, integration::TYPE, deployment::TYPE];
         one.logical_id = Some(step.name.clone()).filter(|_| !unnamed.contains(&step.type_name));
         let own = known.iter().filter(|(token, _)| token.logical_id == step.name && step.type_name != function::TYPE);
@@ -115,7 +115,7 @@ fn main() {
     for count in [24, 124, 249] {
         let stack = stack(count);
         let live = up(&stack);
-        let options = Options::default();
+        let options = PlanOptions::default();
         assert!(diff(&stack, &live, &options).unwrap().is_empty(), "what is up needs something");
         let cold = median(|| drop(diff(&stack, &[], &options)));
         let idle = median(|| drop(diff(&stack, &live, &options)));

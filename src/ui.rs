@@ -1,7 +1,7 @@
 //! The output on stdout and stderr. Nothing else prints.
 //!
-//! Names, values and messages come from templates, tags and AWS, so everything is printed without secrets (`Ui::hide`) and
-//! with control characters escaped.
+//! Names, values and messages come from templates, tags and AWS, so everything is printed without secrets (`Ui::hide`)
+//! and with control characters escaped.
 
 mod bar;
 pub mod build;
@@ -21,7 +21,8 @@ use serde_json::Value;
 use crate::core::stack::Secrets;
 use event::{Event, Failure, Line};
 
-/// stdout and stderr, a terminal or not. Failed writes are ignored: a reader that closes its end does not want the rest.
+/// stdout and stderr, a terminal or not. Failed writes are ignored: a reader that closes its end does not want the
+/// rest.
 #[derive(Debug, Clone, Default)]
 pub struct Ui {
     /// All progress bars: one owner, so that a build and a run can be shown at the same time.
@@ -173,8 +174,8 @@ impl Ui {
     }
 
     /// The progress of a build.
-    pub fn build(&self) -> build::Build {
-        build::Build::new(self.clone())
+    pub fn build(&self) -> build::BuildProgress {
+        build::BuildProgress::new(self.clone())
     }
 
     /// Asks a question. `y` or `yes` is a yes, anything else (and the end of stdin) a no.
@@ -188,8 +189,8 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this
-    /// exit code. No other thread can draw in between.
+    /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it
+    /// this exit code. No other thread can draw in between.
     pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
         let failure = Event::Failure(Failure { error: why.to_owned(), ..Failure::default() });
         let echoed = !self.has_bars() && io::stderr().is_terminal();

@@ -13,7 +13,7 @@ use super::{project, target};
 use crate::aws::client::Meaning;
 use crate::core::stack::Stack;
 use crate::core::words::nearest;
-use crate::deploy::deployment::{Build, Deployment, NoPlan, Options, When};
+use crate::deploy::deployment::{BuildRequest, DeployOptions, Deployment, NoPlan, When};
 use crate::package;
 use crate::ui::Ui;
 
@@ -49,7 +49,7 @@ enum BuildWith {
 }
 
 /// A plan, before it is shown.
-pub struct Desired {
+pub struct PlannedDeployment {
     pub deployment: Deployment,
     /// When it was known who calls.
     pub connected: Instant,
@@ -58,8 +58,8 @@ pub struct Desired {
 }
 
 impl Args {
-    /// A misspelt name in `--allow-data-loss` would be noticed only when its resource is not replaced. It is no error: scripts
-    /// keep the option when the resource has gone.
+    /// A misspelt name in `--allow-data-loss` would be noticed only when its resource is not replaced. It is no error:
+    /// scripts keep the option when the resource has gone.
     fn note_unknown_names(&self, stack: &Stack, ui: &Ui) {
         let known: Vec<&str> = stack.resources.keys().map(String::as_str).collect();
         for unknown in self.allow_data_loss.iter().filter(|id| !known.contains(&id.as_str())) {
@@ -72,7 +72,7 @@ impl Args {
     ///
     /// # Errors
     /// What keeps the plan from being made.
-    pub async fn plan(&self, options: Options, ui: &Ui) -> Result<Desired, CommandError> {
+    pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = Arc::new(self.project.read()?);
@@ -100,12 +100,12 @@ impl Args {
             let why = if error.is(Meaning::Denied) { "apigateway:GET on /account is denied" } else { &error.message };
             ui.say(format_args!("Whether stages may log in this account could not be read: {why}"));
         }
-        Ok(Desired { deployment, connected, warnings })
+        Ok(PlannedDeployment { deployment, connected, warnings })
     }
 
     /// What a plan may do and when it is made: `when`, unless that makes no difference here.
-    pub fn options(&self, when: When) -> Options {
-        Options {
+    pub fn options(&self, when: When) -> DeployOptions {
+        DeployOptions {
             // The local cloud is faster than any compiler.
             when: if self.target.is_local() { When::Built } else { when },
             allow_data_loss: self.allow_data_loss.iter().cloned().collect(),
@@ -115,14 +115,14 @@ impl Args {
     }
 
     /// Says how many warnings there are about the template, and how to see them.
-    pub async fn tell_warnings(&self, desired: Desired, ui: &Ui) {
+    pub async fn tell_warnings(&self, desired: PlannedDeployment, ui: &Ui) {
         let Ok(count @ 1..) = desired.warnings.await else { return };
         let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
         ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
     }
 
-    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> Build {
-        let options = package::Options {
+    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> BuildRequest {
+        let options = package::BuildOptions {
             backend: self.build_with.backend(),
             cargo: super::cargo(),
             tools: None,
@@ -133,7 +133,7 @@ impl Args {
         };
         let target = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
         let shown = ui.build();
-        Build { code, target, options, progress: Box::new(move |step| shown.show(step)) }
+        BuildRequest { code, target, options, progress: Box::new(move |step| shown.show(step)) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `wschat policy`: the rights that the next run needs.
+//! `wschat policy`: the permissions that the next run needs.
 
 use super::error::CommandError;
 use super::exit::Exit;
@@ -19,8 +19,8 @@ pub struct Args {
     /// Print what the next `down` needs instead (no template needed)
     #[arg(long)]
     down: bool,
-    /// Ask for fewer permissions: without iam:GetAccountAuthorizationDetails, which shows every policy of the account; roles
-    /// are then read by their names, which takes more calls
+    /// Ask for fewer permissions: without iam:GetAccountAuthorizationDetails, which shows every policy of the account;
+    /// roles are then read by their names, which takes more calls
     #[arg(long)]
     least: bool,
 }
@@ -36,7 +36,7 @@ impl Args {
                 ui.hide(&plan::secrets(&stack, &live));
                 // Whoever loses data is asked when it comes to that.
                 let allow_data_loss = stack.resources.keys().cloned().collect();
-                let options = plan::Options { allow_data_loss, ..plan::Options::default() };
+                let options = plan::PlanOptions { allow_data_loss, ..plan::PlanOptions::default() };
                 plan::diff(&stack, &live, &options).map_err(|errors| CommandError::of_plan(&errors))?
             }
         };

@@ -14,8 +14,8 @@ use crate::ui::printable;
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
-/// The exit code is 0 when the stack is healthy, 2 when something is missing, changed, still changing or broken, and 3 when
-/// the stack does not exist.
+/// The exit code is 0 when the stack is healthy, 2 when something is missing, changed, still changing or broken, and 3
+/// when the stack does not exist.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -45,7 +45,7 @@ impl Args {
             return Ok(Exit::NotThere.with(status(false, Vec::new(), Vec::new(), Vec::new())));
         }
         // Whether code is new only a build could tell; that is `up`'s business.
-        let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::Options::default()));
+        let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::PlanOptions::default()));
         let (plan, problems) = match planned {
             Some(Ok(plan)) => (plan, Vec::new()),
             Some(Err(problems)) => (described(&live), problems),

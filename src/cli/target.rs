@@ -63,7 +63,7 @@ pub struct Place {
     data: DataFolder,
 }
 
-/// What surprises those who try a role's rights here.
+/// What surprises those who try a role's permissions here.
 const UNCHECKED: &str = "The local cloud does not enforce roles' permissions; to have it enforce them: wschat local start \
                          --conditions FILE, with `iam = true` in [strict]";
 

@@ -10,8 +10,8 @@ use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::interrupt::Stop;
 use super::{desired, result, timings};
-use crate::core::plan::{Action, Plan, Replaced, Step, Undo};
-use crate::deploy::deployment::{Deployment, End, Options, When};
+use crate::core::plan::{Action, Plan, Replaced, Rollback, Step};
+use crate::deploy::deployment::{DeployOptions, Deployment, RoundEnd, When};
 use crate::deploy::execute::{self, Outcome};
 use crate::timings::{Round, Run};
 use crate::ui::Ui;
@@ -68,7 +68,7 @@ impl Args {
         // Who holds the run to a plan waits until all of it is known.
         let when = if self.plan.is_some() { When::Built } else { When::Known };
         let options =
-            Options { drain: !self.no_drain, may_plan_again: self.plan.is_none(), ..self.desired.options(when) };
+            DeployOptions { drain: !self.no_drain, may_plan_again: self.plan.is_none(), ..self.desired.options(when) };
         let mut desired = self.desired.plan(options, ui).await?;
         let mut run = Run { begun, connected: desired.connected, rounds: Vec::new() };
         let deployment = &mut desired.deployment;
@@ -79,8 +79,8 @@ impl Args {
             let (outcome, stopped) =
                 self.carry_out(&deployment.plan, ui, |events, stop| deployment.carry_out(events, stop)).await;
             run.rounds.push(Round::new(&deployment.plan, &outcome, planned));
-            let end = deployment.judge(&outcome, stopped);
-            if end != End::Contested {
+            let end = deployment.conclude(&outcome, stopped);
+            if end != RoundEnd::ConcurrentRun {
                 break (outcome, end, stopped);
             }
             ui.say("Another run is changing this stack; planning again.");
@@ -93,8 +93,8 @@ impl Args {
         };
         self.timings.tell("up", &run, deployment.aws(), ui);
         match end {
-            End::Up => {}
-            End::InVain => return Err(found_again(deployment, &outcome)),
+            RoundEnd::Up => {}
+            RoundEnd::NoProgress => return Err(found_again(deployment, &outcome)),
             _ => return Err(self.fail(deployment, &outcome, end, stopped, ui).await),
         }
         if stopped {
@@ -110,7 +110,7 @@ impl Args {
         &self,
         plan: &Plan,
         ui: &Ui,
-        run: impl FnOnce(mpsc::UnboundedSender<execute::Event>, watch::Receiver<bool>) -> F,
+        run: impl FnOnce(mpsc::UnboundedSender<execute::StepEvent>, watch::Receiver<bool>) -> F,
     ) -> (Outcome, bool) {
         let stop = Stop::claim(ui);
         let outcome = progress::during(plan, ui, |events| run(events, stop.pressed())).await;
@@ -126,7 +126,8 @@ impl Args {
         }
     }
 
-    /// Holds the plan to what the command line allows, asks for what it does not, and keeps the stack's name for later runs.
+    /// Holds the plan to what the command line allows, asks for what it does not, and keeps the stack's name for later
+    /// runs.
     fn agree(&self, deployment: &Deployment, ui: &Ui) -> Result<(), CommandError> {
         let (target, is_first) = (&self.desired.target, deployment.rounds() == 0);
         if self.no_interruption {
@@ -143,8 +144,8 @@ impl Args {
         if is_first { target.remember(ui) } else { Ok(()) }
     }
 
-    /// Asks, whatever else was agreed to, before a template takes the place of a stack that has nothing to do with it: it
-    /// may be the wrong folder, or a name that two projects share. Gives whether that was answered on a terminal.
+    /// Asks, whatever else was agreed to, before a template takes the place of a stack that has nothing to do with it:
+    /// it may be the wrong folder, or a name that two projects share. Gives whether that was answered on a terminal.
     fn agree_to_replace_stack(&self, deployment: &Deployment, ui: &Ui) -> Result<bool, CommandError> {
         let Some(replaced) = deployment.replaces() else { return Ok(false) };
         if self.replace_stack {
@@ -217,7 +218,7 @@ impl Args {
         &self,
         deployment: &mut Deployment,
         outcome: &Outcome,
-        end: End,
+        end: RoundEnd,
         stopped: bool,
         ui: &Ui,
     ) -> CommandError {
@@ -230,10 +231,10 @@ impl Args {
         }
         let done = outcome.done.len();
         let counts = format!("{done} done, {} failed, {} not started", outcome.failed.len(), outcome.not_started.len());
-        if end == End::Stopped {
+        if end == RoundEnd::Stopped {
             return self.again(CommandError::new(format!("stopped: {counts}; what is done is kept")));
         }
-        if end == End::NotRemoved {
+        if end == RoundEnd::NotRemoved {
             let uris = result::uris(&deployment.stack, &outcome.known).join(", ");
             let what =
                 format!("the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}");
@@ -244,7 +245,7 @@ impl Args {
             let what = format!("not finished: {counts}, and kept as --keep-on-failure asks");
             return self.again(CommandError::new(what).because(causes));
         }
-        let left = self.undo(deployment, outcome, ui).await;
+        let left = self.roll_back(deployment, outcome, ui).await;
         let what = if deployment.is_update() { "update" } else { "deployment" };
         let how = if stopped { "failed, was stopped" } else { "failed" };
         if left.is_empty() {
@@ -265,19 +266,19 @@ impl Args {
     }
 
     /// Takes back what the run did; gives what could not be, a sentence each.
-    async fn undo(&self, deployment: &mut Deployment, outcome: &Outcome, ui: &Ui) -> Vec<String> {
-        let Undo { plan, lost: mut left } = deployment.way_back(outcome).await;
+    async fn roll_back(&self, deployment: &mut Deployment, outcome: &Outcome, ui: &Ui) -> Vec<String> {
+        let Rollback { plan, lost: mut left } = deployment.plan_rollback(outcome).await;
         if plan.is_empty() {
             return left;
         }
-        ui.event(&Event::Undo(crate::ui::plan::event(&plan, &deployment.secrets)));
+        ui.event(&Event::Rollback(crate::ui::plan::event(&plan, &deployment.secrets)));
         if !ui.is_json() {
             ui.say("Rolling back:");
         }
-        let undo = |events, stop| deployment.undo(&plan, outcome, events, stop);
-        let (undone, _) = self.carry_out(&plan, ui, undo).await;
-        left.extend(undone.failed.iter().map(|(index, error)| format!("{}: {error}", named(&plan, *index))));
-        left.extend(undone.not_started.iter().map(|index| format!("{}: not tried", named(&plan, *index))));
+        let roll_back = |events, stop| deployment.roll_back(&plan, outcome, events, stop);
+        let (rolled_back, _) = self.carry_out(&plan, ui, roll_back).await;
+        left.extend(rolled_back.failed.iter().map(|(index, error)| format!("{}: {error}", named(&plan, *index))));
+        left.extend(rolled_back.not_started.iter().map(|index| format!("{}: not tried", named(&plan, *index))));
         left
     }
 }
@@ -290,7 +291,7 @@ fn named(plan: &Plan, step: usize) -> String {
 
 /// That a run makes things that are there already, however often it reads anew.
 fn found_again(deployment: &Deployment, outcome: &Outcome) -> CommandError {
-    let found: Vec<String> = outcome.did.adopted.iter().map(|step| named(&deployment.plan, *step)).collect();
+    let found: Vec<String> = outcome.executed.adopted.iter().map(|step| named(&deployment.plan, *step)).collect();
     let rounds = deployment.rounds();
     CommandError::new(format!(
         "the stack is not what the template describes after {rounds} rounds: AWS had {} already, each time it was to be made",

@@ -56,7 +56,7 @@ pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(),
     }
     let changes = |action: Action| matches!(action, Action::Create | Action::Replace | Action::Update);
     let steps = plan.steps.iter().filter(|step| changes(step.action));
-    let mut logging = steps.filter_map(|step| Some((step, step.kind()?.logs_by(&step.want.as_ref()?.properties)?)));
+    let mut logging = steps.filter_map(|step| Some((step, step.kind()?.logs_by(&step.desired.as_ref()?.properties)?)));
     let Some((step, property)) = logging.next() else { return Ok(()) };
     let property = property.to_string().replace('/', ".");
     Err(NoLogRole { stage: step.name.clone(), property, region: region.to_owned() })

@@ -1,10 +1,10 @@
-//! A template's stack on its way into AWS: read and build, plan, carry out, undo.
+//! A template's stack on its way into AWS: read and build, plan, carry out, roll back.
 //!
 //! ```text
-//! Session, Stack --plan--> Deployment --carry_out--> Outcome --judge--> End
+//! Session, Stack --plan--> Deployment --carry_out--> Outcome --conclude--> RoundEnd
 //!                            ^      ^                                    |
-//!                            |      +------------ plan_again --- Contested
-//!                            +------------- way_back, undo --------- Failed
+//!                            |      +------------ plan_again --- ConcurrentRun
+//!                            +------------- plan_rollback, roll_back --------- Failed
 //! ```
 //!
 //! Nothing here prints or asks: what the user is shown or asked comes between two steps, from what the one before gave.
@@ -16,11 +16,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::account::{self, NoLogRole};
-use super::execute::{self, BuildError, Code, Event, Outcome, Zip};
+use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip};
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
-use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Undo};
+use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Rollback};
 use crate::core::stack::{Secrets, Stack};
 use crate::core::types::{self, Live, Owner};
 use crate::package::{self, Progress};
@@ -30,17 +30,18 @@ use crate::package::{self, Progress};
 pub enum When {
     /// When all code is built.
     Built,
-    /// As soon as it can be told what happens to every function: where none is there yet, all are created, whatever their
-    /// code. Then the compiler and AWS work side by side.
+    /// As soon as it can be told what happens to every function: where none is there yet, all are created, whatever
+    /// their code. Then the compiler and AWS work side by side.
     Known,
 }
 
-/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at once.
+/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at
+/// once.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// What a run may do.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DeployOptions {
     pub when: When,
     /// Logical ids whose data may be lost.
     pub allow_data_loss: BTreeSet<String>,
@@ -51,10 +52,10 @@ pub struct Options {
 }
 
 /// What is built while AWS is read.
-pub struct Build {
+pub struct BuildRequest {
     pub code: Vec<package::Code>,
     pub target: package::Target,
-    pub options: package::Options,
+    pub options: package::BuildOptions,
     /// Where the build's progress goes, and what the compiler says where it fails.
     pub progress: Box<dyn Fn(Progress) + Send + Sync>,
 }
@@ -87,23 +88,24 @@ pub struct Deployment {
     pub account_unread: Option<CallError>,
     code: Code,
     _building: Task<()>,
-    options: Options,
+    options: DeployOptions,
     /// The digests of the plans that were carried out so far.
     carried_out: Vec<String>,
 }
 
 /// What a plan that was carried out comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum RoundEnd {
     /// The stack is as the template describes it.
     Up,
-    /// Something was there already when it was to be created: another run changes the stack. The next plan goes on from here.
-    Contested,
+    /// Something was there already when it was to be created: another run changes the stack. The next plan goes on from
+    /// here.
+    ConcurrentRun,
     /// The same, and planning again does not help: what one round creates, the next one does not find.
-    InVain,
+    NoProgress,
     /// It was stopped, and nothing failed. What is done is kept.
     Stopped,
-    /// The stack is as the template describes it, but something that is no longer wanted could not be removed.
+    /// The stack is as the template describes it, but something that is no longer in the template could not be removed.
     NotRemoved,
     /// A step failed. What was done can be undone.
     Failed,
@@ -116,12 +118,17 @@ const ROUNDS: usize = 10;
 const SAME_PLANS: usize = 3;
 
 impl Deployment {
-    /// Reads what AWS has of `stack`, builds its code meanwhile, and plans. It may return while the code is still being built
-    /// (`When::Known`).
+    /// Reads what AWS has of `stack`, builds its code meanwhile, and plans. It may return while the code is still being
+    /// built (`When::Known`).
     ///
     /// # Errors
     /// What keeps the plan from being made.
-    pub async fn plan(mut session: Session, stack: Stack, build: Build, options: Options) -> Result<Self, NoPlan> {
+    pub async fn plan(
+        mut session: Session,
+        stack: Stack,
+        build: BuildRequest,
+        options: DeployOptions,
+    ) -> Result<Self, NoPlan> {
         let (building, code) = start(build);
         let aws = Arc::clone(session.aws());
         let settings = async { Ok(account::read(&aws, &stack).await) };
@@ -177,23 +184,23 @@ impl Deployment {
     }
 
     /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
-    pub async fn carry_out(&self, events: mpsc::UnboundedSender<Event>, stop: watch::Receiver<bool>) -> Outcome {
+    pub async fn carry_out(&self, events: mpsc::UnboundedSender<StepEvent>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
     }
 
     /// What the plan has come to.
-    pub fn judge(&mut self, outcome: &Outcome, stopped: bool) -> End {
+    pub fn conclude(&mut self, outcome: &Outcome, stopped: bool) -> RoundEnd {
         self.carried_out.push(self.plan.digest());
         if self.options.may_plan_again
             && !stopped
-            && let Some(end) = contested(outcome, &self.carried_out, self.plan.is_empty())
+            && let Some(end) = end_with_concurrent_run(outcome, &self.carried_out, self.plan.is_empty())
         {
             return end;
         }
         // Ctrl-C in a terminal reaches the tools that build, too: the run was stopped, it has not failed.
         let has_code = |step: &usize| self.plan.steps[*step].kind().is_some_and(|kind| kind.has_code());
         if stopped && self.code.error().is_some() && outcome.failed.keys().all(has_code) {
-            return End::Stopped;
+            return RoundEnd::Stopped;
         }
         end(&self.plan, outcome)
     }
@@ -207,26 +214,26 @@ impl Deployment {
         self.make_plan(true).await
     }
 
-    /// The plan that takes back what the run did. A new reading decides and not what the run believes: an answer may have been
-    /// lost.
-    pub async fn way_back(&mut self, outcome: &Outcome) -> Undo {
-        let (did, known, before) = (&outcome.did, &outcome.known, &self.live);
+    /// The plan that takes back what the run did. A new reading decides and not what the run believes: an answer may
+    /// have been lost.
+    pub async fn plan_rollback(&mut self, outcome: &Outcome) -> Rollback {
+        let (executed, known, before) = (&outcome.executed, &outcome.known, &self.live);
         let now = self.session.read(read::search(&self.stack)).await;
         // Who may make a thing need not be let look at it.
-        let now = now.unwrap_or_else(|_| plan::believed(&self.plan, did, known, before));
-        plan::undo(&self.plan, did, known, before, &now)
+        let now = now.unwrap_or_else(|_| plan::expected_live(&self.plan, executed, known, before));
+        plan::rollback(&self.plan, executed, known, before, &now)
     }
 
-    /// Carries out `way_back`, the plan that takes back what the run did that ended with `outcome`.
-    pub async fn undo(
+    /// Carries out `plan_rollback`, the plan that takes back what the run did that ended with `outcome`.
+    pub async fn roll_back(
         &self,
-        way_back: &Plan,
+        plan_rollback: &Plan,
         outcome: &Outcome,
-        events: mpsc::UnboundedSender<Event>,
+        events: mpsc::UnboundedSender<StepEvent>,
         stop: watch::Receiver<bool>,
     ) -> Outcome {
         let code = Code::ready(outcome.backups.clone());
-        execute::run(Arc::clone(self.session.aws()), way_back, code, events, stop).await
+        execute::run(Arc::clone(self.session.aws()), plan_rollback, code, events, stop).await
     }
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
@@ -235,7 +242,7 @@ impl Deployment {
             true => self.code.all().await?,
             false => Arc::default(),
         };
-        let options = plan::Options {
+        let options = plan::PlanOptions {
             allow_data_loss: self.options.allow_data_loss.clone(),
             code: code.iter().map(|(id, zip)| (id.clone(), zip.sha256.clone())).collect(),
         };
@@ -248,47 +255,47 @@ impl Deployment {
     }
 }
 
-/// What comes of a round in which another run was met, whose work is in what is there by now; `None` if none was met, or it
-/// ends as if none had been. `plans` are all that were carried out, the round's last.
-fn contested(outcome: &Outcome, plans: &[String], is_empty: bool) -> Option<End> {
+/// What comes of a round in which another run was met, whose work is in what is there by now; `None` if none was met,
+/// or it ends as if none had been. `plans` are all that were carried out, the round's last.
+fn end_with_concurrent_run(outcome: &Outcome, plans: &[String], is_empty: bool) -> Option<RoundEnd> {
     let is_last = plans.len() == ROUNDS;
-    if outcome.did.adopted.is_empty() {
-        // After two runs have met, each may create what the other one's reading has missed (a second deployment). So it is
-        // over when nothing is left to do.
+    if outcome.executed.adopted.is_empty() {
+        // After two runs have met, each may create what the other one's reading has missed (a second deployment). So it
+        // is over when nothing is left to do.
         let may_have_missed = plans.len() > 1 && !is_empty && outcome.is_complete();
-        return (may_have_missed && !is_last && !circles(plans)).then_some(End::Contested);
+        return (may_have_missed && !is_last && !repeats_plan(plans)).then_some(RoundEnd::ConcurrentRun);
     }
-    match outcome.is_complete() && (is_last || circles(plans)) {
-        true => Some(End::InVain),
-        false => (!is_last).then_some(End::Contested),
+    match outcome.is_complete() && (is_last || repeats_plan(plans)) {
+        true => Some(RoundEnd::NoProgress),
+        false => (!is_last).then_some(RoundEnd::ConcurrentRun),
     }
 }
 
 /// What a plan that was carried out comes to where no other run was met.
-fn end(plan: &Plan, outcome: &Outcome) -> End {
+fn end(plan: &Plan, outcome: &Outcome) -> RoundEnd {
     if outcome.is_complete() {
-        return End::Up;
+        return RoundEnd::Up;
     }
     if outcome.failed.is_empty() {
-        return End::Stopped;
+        return RoundEnd::Stopped;
     }
     let makes = |step: &usize| plan.steps[*step].action != Action::Delete;
     if outcome.failed.keys().any(makes) || outcome.not_started.iter().any(makes) {
-        return End::Failed;
+        return RoundEnd::Failed;
     }
-    End::NotRemoved
+    RoundEnd::NotRemoved
 }
 
 /// Whether the last rounds all had the same plan: what one of them makes, the next one does not see.
-fn circles(plans: &[String]) -> bool {
+fn repeats_plan(plans: &[String]) -> bool {
     plans.len() >= SAME_PLANS && plans[plans.len() - SAME_PLANS..].windows(2).all(|two| two[0] == two[1])
 }
 
 /// Builds code; it is given up when the task is dropped.
-fn start(build: Build) -> (Task<()>, Code) {
+fn start(build: BuildRequest) -> (Task<()>, Code) {
     let (built, code) = Code::pending();
     let building = Task::spawn(async move {
-        let Build { code, target, options, progress } = build;
+        let BuildRequest { code, target, options, progress } = build;
         let artifacts = package::build(code, target, &options, &progress).await;
         let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
         let zips = artifacts.map(|artifacts| artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect());
@@ -312,11 +319,11 @@ mod tests {
 
     #[test]
     fn a_run_circles_when_its_plan_does_not_change_any_more() {
-        let circles = |plans: &str| circles(&plans.chars().map(String::from).collect::<Vec<_>>());
+        let repeats_plan = |plans: &str| repeats_plan(&plans.chars().map(String::from).collect::<Vec<_>>());
         for (plans, expected) in
             [("", false), ("a", false), ("aa", false), ("aaa", true), ("baaa", true), ("aaab", false), ("abab", false)]
         {
-            assert_eq!(circles(plans), expected, "{plans}");
+            assert_eq!(repeats_plan(plans), expected, "{plans}");
         }
     }
 
@@ -330,7 +337,7 @@ mod tests {
                 _ => drop(outcome.done.insert(step)),
             }
             if how == 'a' {
-                outcome.did.adopted.insert(step);
+                outcome.executed.adopted.insert(step);
             }
         }
         outcome
@@ -338,26 +345,30 @@ mod tests {
 
     #[test]
     fn a_round_that_meets_another_run_goes_on_unless_that_is_in_vain() {
-        let contested = |steps: &str, plans: &str| {
-            contested(&outcome(steps), &plans.chars().map(String::from).collect::<Vec<_>>(), steps.is_empty())
+        let end_with_concurrent_run = |steps: &str, plans: &str| {
+            end_with_concurrent_run(
+                &outcome(steps),
+                &plans.chars().map(String::from).collect::<Vec<_>>(),
+                steps.is_empty(),
+            )
         };
         for (steps, plans, expected) in [
             ("dd", "a", None),
             ("f-", "a", None),
             // Once another run was met, until nothing is left to do.
-            ("dd", "ab", Some(End::Contested)),
+            ("dd", "ab", Some(RoundEnd::ConcurrentRun)),
             ("f-", "ab", None),
             ("", "ab", None),
             ("dd", "aaa", None),
             ("dd", "abcdefghij", None),
-            ("ad", "a", Some(End::Contested)),
-            ("ad", "aa", Some(End::Contested)),
-            ("ad", "aaa", Some(End::InVain)),
-            ("af", "aaa", Some(End::Contested)),
-            ("ad", "abcdefghij", Some(End::InVain)),
+            ("ad", "a", Some(RoundEnd::ConcurrentRun)),
+            ("ad", "aa", Some(RoundEnd::ConcurrentRun)),
+            ("ad", "aaa", Some(RoundEnd::NoProgress)),
+            ("af", "aaa", Some(RoundEnd::ConcurrentRun)),
+            ("ad", "abcdefghij", Some(RoundEnd::NoProgress)),
             ("af", "abcdefghij", None),
         ] {
-            assert_eq!(contested(steps, plans), expected, "{steps} {plans}");
+            assert_eq!(end_with_concurrent_run(steps, plans), expected, "{steps} {plans}");
         }
     }
 
@@ -366,9 +377,13 @@ mod tests {
         let live = Live::new(function::TYPE, "worker", serde_json::json!({}));
         let steps = [Action::Create, Action::Delete].map(|action| plan::Step::on(&live, action));
         let plan = Plan { steps: steps.to_vec(), ..Plan::default() };
-        for (steps, expected) in
-            [("dd", End::Up), ("d-", End::Stopped), ("df", End::NotRemoved), ("f-", End::Failed), ("-f", End::Failed)]
-        {
+        for (steps, expected) in [
+            ("dd", RoundEnd::Up),
+            ("d-", RoundEnd::Stopped),
+            ("df", RoundEnd::NotRemoved),
+            ("f-", RoundEnd::Failed),
+            ("-f", RoundEnd::Failed),
+        ] {
             assert_eq!(end(&plan, &outcome(steps)), expected, "{steps}");
         }
     }

@@ -15,14 +15,14 @@ use tokio::time::Instant;
 use crate::aws::client::{Aws, Meaning, STEP};
 use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
-use crate::core::plan::{Action, Did, Plan, Step};
-use crate::core::types::{Created, Owner, Want};
+use crate::core::plan::{Action, Executed, Plan, Step};
+use crate::core::types::{Created, Desired, Owner};
 use crate::core::words::Token;
 use crate::package::PackageError;
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
 #[derive(Debug, Clone)]
-pub enum Event {
+pub enum StepEvent {
     Started {
         step: usize,
     },
@@ -32,7 +32,7 @@ pub enum Event {
         text: String,
     },
     /// AWS would not go on before others are there: the step starts again when they are.
-    PutBack {
+    Requeued {
         step: usize,
         error: String,
     },
@@ -128,7 +128,7 @@ impl Code {
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// What was begun and made: what it takes to go back.
-    pub did: Did,
+    pub executed: Executed,
     /// Code that updates wrote over.
     pub backups: Zips,
     /// All attributes that are known in the end.
@@ -180,7 +180,7 @@ pub async fn run(
     aws: Arc<Aws>,
     plan: &Plan,
     code: Code,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<StepEvent>,
     mut stop: watch::Receiver<bool>,
 ) -> Outcome {
     let mut run = Run {
@@ -190,14 +190,14 @@ pub async fn run(
         backups: Backups::default(),
         events,
         states: plan.steps.iter().map(|step| if step.action.acts() { State::Waiting } else { State::Done }).collect(),
-        put_back: BTreeSet::new(),
+        requeued: BTreeSet::new(),
         begun: BTreeMap::new(),
         made: BTreeMap::new(),
         outcome: Outcome { known: plan.known.clone(), ..Outcome::default() },
         tasks: JoinSet::new(),
     };
     loop {
-        let stopping = *stop.borrow() || (!run.outcome.failed.is_empty() && !plan.goes_on);
+        let stopping = *stop.borrow() || (!run.outcome.failed.is_empty() && !plan.continues_after_failure);
         let draining = if stopping { None } else { run.start_what_can() };
         if run.tasks.is_empty() && draining.is_none() {
             break;
@@ -230,10 +230,10 @@ struct Run<'a> {
     plan: &'a Plan,
     code: Code,
     backups: Backups,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<StepEvent>,
     states: Vec<State>,
     /// Steps that AWS refused before what they name was there.
-    put_back: BTreeSet<usize>,
+    requeued: BTreeSet<usize>,
     begun: BTreeMap<usize, Instant>,
     made: BTreeMap<usize, Instant>,
     outcome: Outcome,
@@ -262,7 +262,7 @@ impl Run<'_> {
     fn drained_at(&self, index: usize) -> Option<Instant> {
         let drain = self.plan.steps[index].drain.as_ref()?;
         let moved = drain.since.iter().filter_map(|step| Some(self.outcome.times.get(step)?.ended)).max()?;
-        Some(moved + drain.lasts)
+        Some(moved + drain.duration)
     }
 
     /// Says what is waited for; gives when to look again.
@@ -272,21 +272,21 @@ impl Run<'_> {
         let left = until.saturating_duration_since(now);
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         let text = format!("waiting {seconds} s for messages under way (--no-drain skips it)");
-        self.tell(Event::Waiting { step, text });
+        self.tell(StepEvent::Waiting { step, text });
         until.min(now + Duration::from_secs(1))
     }
 
     fn is_free(&self, index: usize) -> bool {
         let step = &self.plan.steps[index];
         step.after.iter().all(|before| self.is_there(*before, step))
-            && (!self.put_back.contains(&index)
-                || step.if_refused.iter().all(|before| self.states[*before] == State::Done))
+            && (!self.requeued.contains(&index)
+                || step.retry_after.iter().all(|before| self.states[*before] == State::Done))
     }
 
     /// The steps that a step still waits for.
     fn open(&self, index: usize) -> Vec<usize> {
         let step = &self.plan.steps[index];
-        let refused = step.if_refused.iter().filter(|_| self.put_back.contains(&index));
+        let refused = step.retry_after.iter().filter(|_| self.requeued.contains(&index));
         let open = step.after.iter().chain(refused).copied();
         open.filter(|before| self.states[index] == State::Waiting && self.states[*before] == State::Waiting).collect()
     }
@@ -309,10 +309,10 @@ impl Run<'_> {
         let Some(provider) = provider(step.type_name) else { return };
         self.states[index] = State::Running;
         self.begun.entry(index).or_insert_with(Instant::now);
-        self.outcome.did.begun.insert(index);
-        self.tell(Event::Started { step: index });
-        let want = step.want.as_ref().map(|want| self.resolve(want));
-        let unknown = want.as_ref().and_then(|want| Token::find_all(&want.properties).into_iter().next());
+        self.outcome.executed.begun.insert(index);
+        self.tell(StepEvent::Started { step: index });
+        let desired = step.desired.as_ref().map(|desired| self.resolve(desired));
+        let unknown = desired.as_ref().and_then(|desired| Token::find_all(&desired.properties).into_iter().next());
         if let Some(token) = unknown {
             let text = format!("{} of {} is not known", token.attribute, token.logical_id);
             self.failed(index, ResourceError::Failed(text));
@@ -322,9 +322,9 @@ impl Run<'_> {
         let events = self.events.clone();
         let (code, backups) = (self.code.clone(), Arc::clone(&self.backups));
         self.tasks.spawn(STEP.scope(index, async move {
-            let note = move |text| drop(events.send(Event::Waiting { step: index, text }));
+            let note = move |text| drop(events.send(StepEvent::Waiting { step: index, text }));
             let cx = Context { aws: &aws, note: &note };
-            Report::Made(index, carry_out(cx, provider, &step, want, &code, &backups).await)
+            Report::Made(index, carry_out(cx, provider, &step, desired, &code, &backups).await)
         }));
     }
 
@@ -333,9 +333,9 @@ impl Run<'_> {
             Report::Made(index, Ok(created)) => self.made(index, created),
             Report::Made(index, Err(error)) => {
                 if self.may_be_too_early(index, &error) {
-                    self.put_back.insert(index);
+                    self.requeued.insert(index);
                     self.states[index] = State::Waiting;
-                    self.tell(Event::PutBack { step: index, error: error.to_string() });
+                    self.tell(StepEvent::Requeued { step: index, error: error.to_string() });
                 } else {
                     self.failed(index, error);
                 }
@@ -352,39 +352,39 @@ impl Run<'_> {
         let refused =
             matches!(error, ResourceError::Call(call) if call.is(Meaning::Refused) || call.is(Meaning::NotFound));
         refused
-            && !self.put_back.contains(&index)
-            && step.if_refused.iter().any(|before| self.states[*before] != State::Done)
+            && !self.requeued.contains(&index)
+            && step.retry_after.iter().any(|before| self.states[*before] != State::Done)
     }
 
     fn made(&mut self, index: usize, done: Done) {
         let Done { created, adopted } = done;
         let step = &self.plan.steps[index];
         // One that was put back finds what its first try made, if that went half of the way.
-        if adopted && !self.put_back.contains(&index) {
-            self.outcome.did.adopted.insert(index);
+        if adopted && !self.requeued.contains(&index) {
+            self.outcome.executed.adopted.insert(index);
         } else if step.action == Action::Create {
-            self.outcome.did.created.insert(index, created.physical_id.clone());
+            self.outcome.executed.created.insert(index, created.physical_id.clone());
         }
         for (attribute, value) in created.attributes {
             self.outcome.known.insert(Token { logical_id: step.name.clone(), attribute }, value);
         }
         let is_new = matches!(step.action, Action::Create | Action::Replace);
         if is_new {
-            self.tell(Event::Made { step: index, physical_id: created.physical_id.clone() });
+            self.tell(StepEvent::Made { step: index, physical_id: created.physical_id.clone() });
         }
-        let (Some(provider), Some(want), true) = (provider(step.type_name), &step.want, is_new) else {
+        let (Some(provider), Some(desired), true) = (provider(step.type_name), &step.desired, is_new) else {
             self.done(index);
             return;
         };
         self.states[index] = State::Settling;
         self.made.insert(index, Instant::now());
-        let want = self.resolve(want);
+        let desired = self.resolve(desired);
         let aws = Arc::clone(&self.aws);
         let events = self.events.clone();
         self.tasks.spawn(STEP.scope(index, async move {
-            let note = move |text| drop(events.send(Event::Waiting { step: index, text }));
+            let note = move |text| drop(events.send(StepEvent::Waiting { step: index, text }));
             let cx = Context { aws: &aws, note: &note };
-            Report::Settled(index, provider.settle(cx, &want, &created.physical_id).await)
+            Report::Settled(index, provider.settle(cx, &desired, &created.physical_id).await)
         }));
     }
 
@@ -393,13 +393,13 @@ impl Run<'_> {
         self.outcome.done.insert(index);
         let begun = self.end(index);
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tell(Event::Done { step: index, milliseconds });
+        self.tell(StepEvent::Done { step: index, milliseconds });
     }
 
     fn failed(&mut self, index: usize, error: ResourceError) {
         self.states[index] = State::Failed;
         self.end(index);
-        self.tell(Event::Failed { step: index, error: error.clone() });
+        self.tell(StepEvent::Failed { step: index, error: error.clone() });
         self.outcome.failed.insert(index, error);
     }
 
@@ -431,12 +431,12 @@ impl Run<'_> {
         self.outcome
     }
 
-    fn resolve(&self, want: &Want) -> Want {
+    fn resolve(&self, desired: &Desired) -> Desired {
         let known = |token: &Token| self.outcome.known.get(token).cloned();
-        Want { properties: Token::substitute(&want.properties, &known), ..want.clone() }
+        Desired { properties: Token::substitute(&desired.properties, &known), ..desired.clone() }
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: StepEvent) {
         // Nobody listening is no reason to stop.
         let _ = self.events.send(event);
     }
@@ -457,31 +457,31 @@ async fn carry_out(
     cx: Context<'_>,
     provider: &'static dyn Provider,
     step: &Step,
-    mut want: Option<Want>,
+    mut desired: Option<Desired>,
     code: &Code,
     backups: &Backups,
 ) -> Result<Done, ResourceError> {
-    if let Some(want) = want.as_mut().filter(|_| step.kind().is_some_and(|kind| kind.has_code()))
-        && let Some(zip) = code.of(&want.logical_id).await?
+    if let Some(desired) = desired.as_mut().filter(|_| step.kind().is_some_and(|kind| kind.has_code()))
+        && let Some(zip) = code.of(&desired.logical_id).await?
     {
         // A plan that did not wait for the build did not know it.
-        want.properties["CodeSha256"] = zip.sha256.into();
-        want.code = Some(zip.bytes);
+        desired.properties["CodeSha256"] = zip.sha256.into();
+        desired.code = Some(zip.bytes);
     }
-    match (step.action, &step.live, &want) {
-        (Action::Create, _, Some(want)) => create(cx, provider, want).await,
-        (Action::Update, Some(live), Some(want)) => {
-            if let Some(bytes) = provider.backup(cx, live, want).await {
+    match (step.action, &step.live, &desired) {
+        (Action::Create, _, Some(desired)) => create(cx, provider, desired).await,
+        (Action::Update, Some(live), Some(desired)) => {
+            if let Some(bytes) = provider.backup(cx, live, desired).await {
                 let sha256 = live.properties["CodeSha256"].as_str().unwrap_or_default().to_owned();
                 let zip = Zip { bytes, sha256 };
                 backups.lock().unwrap_or_else(PoisonError::into_inner).insert(step.name.clone(), zip);
             }
-            provider.update(cx, live, want).await?;
+            provider.update(cx, live, desired).await?;
             Ok(Done { created: Created::from(live.clone()), adopted: false })
         }
-        (Action::Replace, Some(live), Some(want)) => {
+        (Action::Replace, Some(live), Some(desired)) => {
             provider.delete(cx, live).await?;
-            create(cx, provider, want).await
+            create(cx, provider, desired).await
         }
         (Action::Delete, Some(live), _) => {
             provider.delete(cx, live).await?;
@@ -499,12 +499,12 @@ const LOOKS: u32 = 4;
 
 /// Creates a resource exactly once, whatever happens to the answer: before a create is sent again, it is looked
 /// whether the first one did its work.
-async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -> Result<Done, ResourceError> {
+async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desired) -> Result<Done, ResourceError> {
     let mut attempts = 0;
     let mut unheard = false;
     loop {
         attempts += 1;
-        let error = match provider.create(cx, want).await {
+        let error = match provider.create(cx, desired).await {
             Err(ResourceError::Call(error)) if error.is(Meaning::Unknown) || error.is(Meaning::Exists) => error,
             // What this run has just made may not be known everywhere yet.
             Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) && attempts < LOOKS => {
@@ -518,8 +518,8 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -
             if look > 0 {
                 tokio::time::sleep(Duration::from_millis(25 << (2 * look))).await;
             }
-            if let Some(live) = provider.find(cx, want).await?.filter(|live| !live.is_leaving()) {
-                let created = adopt(cx, provider, want, live).await?;
+            if let Some(live) = provider.find(cx, desired).await?.filter(|live| !live.is_being_deleted()) {
+                let created = adopt(cx, provider, desired, live).await?;
                 // An earlier try of ours may have made it without our hearing of it.
                 return Ok(Done { created, adopted: !unheard });
             }
@@ -534,7 +534,7 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -
 async fn adopt(
     cx: Context<'_>,
     provider: &'static dyn Provider,
-    want: &Want,
+    desired: &Desired,
     live: crate::core::types::Live,
 ) -> Result<Created, ResourceError> {
     if let Owner::Other(owner) = &live.owner {
@@ -544,8 +544,8 @@ async fn adopt(
             live.physical_id
         )));
     }
-    if !crate::core::plan::changes(provider, &live.properties, &want.properties).is_empty() {
-        provider.update(cx, &live, want).await?;
+    if !crate::core::plan::changes(provider, &live.properties, &desired.properties).is_empty() {
+        provider.update(cx, &live, desired).await?;
     }
     Ok(live.into())
 }

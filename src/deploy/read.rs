@@ -1,15 +1,15 @@
 //! Reads what AWS has of a stack: the one stage that does.
 //!
-//! All types are listed side by side, even before it is known whose account it is; then everything is asked of each that
-//! may be the stack's: an API's routes, a function's tags and permissions. So a reading is two round trips deep, however many
-//! resources there are. (Three for route responses, whose routes must be known first.)
+//! All types are listed side by side, even before it is known whose account it is; then everything is asked of each
+//! that may be the stack's: an API's routes, a function's tags and permissions. So a reading is two round trips deep,
+//! however many resources there are. (Three for route responses, whose routes must be known first.)
 
 use std::collections::BTreeSet;
 
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
-use crate::aws::client::{Aws, Call};
-use crate::aws::providers::{PROVIDERS, Provider, ResourceError, Search, Sought, provider};
+use crate::aws::client::{Aws, AwsCall};
+use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, provider};
 use crate::core::stack::Stack;
 use crate::core::types::{self, Live, Owner, Part, TYPES, tags};
 use crate::core::words::Scope;
@@ -23,16 +23,16 @@ pub struct ReadError {
     pub error: ResourceError,
 }
 
-/// Reads everything that belongs to the stack, and everything of others that has a name the stack wants; beside that what
-/// looks like the stack's and is left alone (`left`).
+/// Reads everything that belongs to the stack, and everything of others that has a name that the template gives; beside
+/// that what looks like the stack's and is left alone (`left`).
 ///
 /// # Errors
 /// The first type that could not be read.
-pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
+pub async fn read(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ReadError> {
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
-    let found = try_join_all(roots.map(|provider| read_below(aws, sought, *provider, &[]))).await?;
+    let found = try_join_all(roots.map(|provider| read_below(aws, discovery, *provider, &[]))).await?;
     let mut found: Vec<Live> = found.into_iter().flatten().collect();
-    let search = sought.wait().await;
+    let search = discovery.wait().await;
     for provider in PROVIDERS {
         provider.settle_reading(&mut found, aws.scope(), search);
     }
@@ -45,7 +45,7 @@ pub async fn read(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ReadError> {
 }
 
 /// What looks like the stack's and is left alone, a sentence each: what it is, why, and how to delete it. `live` is a
-/// reading for no template, so nobody wants any of it.
+/// reading for no template, so none of it is in a template.
 pub fn left(live: &[Live], scope: &Scope) -> Vec<String> {
     let told = live.iter().filter_map(|one| {
         let Owner::Other(owner) = &one.owner else { return None };
@@ -67,13 +67,13 @@ pub fn functions(live: &[Live]) -> impl Iterator<Item = String> + '_ {
 /// # Errors
 /// When AWS cannot be read.
 pub async fn entries(aws: &Aws) -> Result<Vec<Live>, ResourceError> {
-    let sought = Sought::from(Search::default());
+    let discovery = Discovery::from(Search::default());
     let kinds = TYPES.iter().filter(|kind| kind.part() == Part::Entry);
     let types = kinds.flat_map(|kind| [kind.parent(), Some(kind.type_name())]).flatten();
     let providers: Vec<_> = types.filter_map(provider).collect();
     let mut found: Vec<Live> = Vec::new();
     for provider in &providers {
-        found.extend(provider.list(aws, &sought, &found).await?);
+        found.extend(provider.list(aws, &discovery, &found).await?);
         found.retain(|one| one.owner == Owner::Stack);
     }
     for provider in providers {
@@ -85,9 +85,9 @@ pub async fn entries(aws: &Aws) -> Result<Vec<Live>, ResourceError> {
 
 /// The names of all stacks that there are, by what may be read. `aws` is on behalf of all.
 pub async fn stacks(aws: &Aws) -> BTreeSet<String> {
-    let sought = Sought::from(Search::default());
+    let discovery = Discovery::from(Search::default());
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
-    let found = join_all(roots.map(|provider| provider.list(aws, &sought, &[]))).await;
+    let found = join_all(roots.map(|provider| provider.list(aws, &discovery, &[]))).await;
     let found = found.into_iter().flatten().flatten().filter(|live| live.owner == Owner::Stack);
     found.filter_map(|live| live.properties["Tags"][tags::STACK].as_str().map(str::to_owned)).collect()
 }
@@ -95,7 +95,7 @@ pub async fn stacks(aws: &Aws) -> BTreeSet<String> {
 /// The CloudFormation stack that manages a resource, if one does. Not every resource is tagged by CloudFormation; who
 /// may not ask does without the answer.
 async fn cloudformation_stack(aws: &Aws, physical_id: &str) -> Option<String> {
-    let answer = aws.call(Call::new("cloudformation", "DescribeStackResources"), || {
+    let answer = aws.call(AwsCall::new("cloudformation", "DescribeStackResources"), || {
         aws.cloudformation.describe_stack_resources().physical_resource_id(physical_id).send()
     });
     answer.await.ok()?.stack_resources.unwrap_or_default().into_iter().find_map(|resource| resource.stack_name)
@@ -103,19 +103,19 @@ async fn cloudformation_stack(aws: &Aws, physical_id: &str) -> Option<String> {
 
 fn read_below<'a>(
     aws: &'a Aws,
-    sought: &'a Sought,
+    discovery: &'a Discovery,
     provider: &'static dyn Provider,
     parents: &'a [Live],
 ) -> BoxFuture<'a, Result<Vec<Live>, ReadError>> {
     Box::pin(async move {
         let mut found = provider
-            .list(aws, sought, parents)
+            .list(aws, discovery, parents)
             .await
             .map_err(|error| ReadError { type_name: provider.type_name(), error })?;
         let ours: Vec<Live> = found.iter().filter(|live| live.owner == Owner::Stack).cloned().collect();
         if !ours.is_empty() {
             let children = PROVIDERS.iter().filter(|child| child.parent() == Some(provider.type_name()));
-            let below = try_join_all(children.map(|child| read_below(aws, sought, *child, &ours))).await?;
+            let below = try_join_all(children.map(|child| read_below(aws, discovery, *child, &ours))).await?;
             found.extend(below.into_iter().flatten());
         }
         Ok(found)

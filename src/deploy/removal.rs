@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::execute::{self, Code, Event, Outcome, Zips};
+use super::execute::{self, Code, Outcome, StepEvent, Zips};
 use super::read::{self, ReadError};
 use super::session::Session;
 use crate::aws::client::Aws;
@@ -64,7 +64,7 @@ impl Removal {
     }
 
     /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
-    pub async fn carry_out(&self, events: mpsc::UnboundedSender<Event>, stop: watch::Receiver<bool>) -> Outcome {
+    pub async fn carry_out(&self, events: mpsc::UnboundedSender<StepEvent>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, Code::ready(Zips::new()), events, stop).await
     }
 

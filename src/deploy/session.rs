@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::read::{self, ReadError};
 use crate::aws::client::{Aws, ConnectError};
-use crate::aws::providers::{Search, Sought};
+use crate::aws::providers::{Discovery, Search};
 use crate::core::types::Live;
 use crate::core::words::Scope;
 
@@ -19,23 +19,23 @@ pub struct Session {
     reading: Option<Reading>,
 }
 
-/// A reading that began before it was known whose account it is and what to look for. That is told to it while it goes on, so
-/// it is the one thing that is set from outside of a task.
+/// A reading that began before it was known whose account it is and what to look for. That is told to it while it goes
+/// on, so it is the one thing that is set from outside of a task.
 #[derive(Debug)]
 struct Reading {
-    sought: Arc<Sought>,
+    discovery: Arc<Discovery>,
     task: Task<Result<Vec<Live>, ReadError>>,
 }
 
 impl Session {
     /// Begins to read what AWS has. Everything is listed before it is even known whose account it is.
     pub fn begin(aws: Arc<Aws>) -> Self {
-        let sought = Arc::new(Sought::new());
+        let discovery = Arc::new(Discovery::new());
         let task = Task::spawn({
-            let (aws, sought) = (Arc::clone(&aws), Arc::clone(&sought));
-            async move { read::read(&aws, &sought).await }
+            let (aws, discovery) = (Arc::clone(&aws), Arc::clone(&discovery));
+            async move { read::read(&aws, &discovery).await }
         });
-        Self { aws, reading: Some(Reading { sought, task }) }
+        Self { aws, reading: Some(Reading { discovery, task }) }
     }
 
     /// What makes the calls.
@@ -57,11 +57,11 @@ impl Session {
     /// When it cannot be read.
     pub async fn read(&mut self, search: Search) -> Result<Vec<Live>, ReadError> {
         match self.reading.take() {
-            Some(Reading { sought, task }) => {
-                let _ = sought.set(search);
+            Some(Reading { discovery, task }) => {
+                let _ = discovery.set(search);
                 task.end().await
             }
-            None => read::read(&self.aws, &Sought::from(search)).await,
+            None => read::read(&self.aws, &Discovery::from(search)).await,
         }
     }
 }

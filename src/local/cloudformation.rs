@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::context::CloudContext;
-use super::protocol::operation::Effect::Reads;
+use super::protocol::operation::OperationEffect::Reads;
 use super::protocol::service::Permissions::Needs;
-use super::protocol::service::{Call, Row, Service};
+use super::protocol::service::{Row, Service, ServiceCall};
 use crate::core::iam::need::Need;
 use crate::local::protocol::query::{Query, Xml, answer};
 use crate::local::protocol::wire::{ApiError, Protocol, Response};
@@ -41,13 +41,13 @@ impl Service for CloudFormation {
         Row::<Self>::named("ListStacks", Reads, Needs(on_stack), list_stacks),
     ];
 
-    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
         Ok(answer(NAMESPACE, call.operation.name, run(&Query::read(&call.request))?))
     }
 }
 
 /// The operation on the stack, if the request names one. (Service Authorization Reference, "AWS CloudFormation".)
-fn on_stack(call: &Call) -> Vec<Need> {
+fn on_stack(call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     let resource = match query.get("StackName") {
         // A stack's ARN ends in an id that does not follow from its name.

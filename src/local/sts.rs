@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use super::context::{ACCOUNT, CloudContext};
 use super::iam::{Iam, temporary_credentials};
-use super::protocol::operation::Effect::Reads;
+use super::protocol::operation::OperationEffect::Reads;
 use super::protocol::service::Permissions::Needs;
-use super::protocol::service::{Call, Permissions, Row, Service};
+use super::protocol::service::{Permissions, Row, Service, ServiceCall};
 use crate::core::iam::need::Need;
 use crate::local::context::clock::{iso8601, now_millis};
 use crate::local::context::ports::Credentials;
@@ -77,7 +77,7 @@ impl Service for Sts {
         Row::<Self>::named("GetSessionToken", Reads, FREE, Self::session_token),
     ];
 
-    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
         let result = run(self, &Query::read(&call.request))?;
         Ok(answer(NAMESPACE, call.operation.name, result))
     }
@@ -86,7 +86,7 @@ impl Service for Sts {
 const FREE: Permissions<Sts> = Permissions::None("it is about the caller itself (STS API reference)");
 
 /// `AssumeRole` on the role.
-fn on_role(call: &Call) -> Vec<Need> {
+fn on_role(call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     query.get("RoleArn").map(|role| Need::new("sts:AssumeRole", role)).into_iter().collect()
 }

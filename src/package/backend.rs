@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use super::build_command::BuildCommand;
 use super::cargo::{self, Batch};
 use super::platform::{Architecture, Platform};
-use super::{Backend, Options, PackageError};
+use super::{Backend, BuildOptions, PackageError};
 
 const DOING: &str = "compile the code";
 
 /// The command for a batch: the requested one, or for `Auto` the simplest that can work.
-pub(super) async fn choose(options: &Options, batch: &Batch) -> Result<BuildCommand, PackageError> {
+pub(super) async fn choose(options: &BuildOptions, batch: &Batch) -> Result<BuildCommand, PackageError> {
     let Platform::Lambda { runtime, architecture } = &batch.platform else {
         return Ok(BuildCommand::Cargo { triple: None });
     };
@@ -35,7 +35,7 @@ pub(super) async fn choose(options: &Options, batch: &Batch) -> Result<BuildComm
 }
 
 /// The command to try after the output of `tried` turned out not to run on the batch's platform; only `Auto` has one.
-pub(super) async fn fallback(options: &Options, batch: &Batch, tried: &BuildCommand) -> Option<BuildCommand> {
+pub(super) async fn fallback(options: &BuildOptions, batch: &Batch, tried: &BuildCommand) -> Option<BuildCommand> {
     let may = options.backend == Backend::Auto && *tried == BuildCommand::Cargo { triple: None };
     if may { first_available(options, batch).await } else { None }
 }
@@ -53,7 +53,7 @@ pub(super) fn with_install_help(error: PackageError, platform: &Platform) -> Pac
     ))
 }
 
-async fn first_available(options: &Options, batch: &Batch) -> Option<BuildCommand> {
+async fn first_available(options: &BuildOptions, batch: &Batch) -> Option<BuildCommand> {
     let Platform::Lambda { runtime, architecture } = &batch.platform else { return None };
     let commands = [
         BuildCommand::Zigbuild { triple: gnu(*architecture), glibc: runtime.glibc },
@@ -68,7 +68,7 @@ async fn first_available(options: &Options, batch: &Batch) -> Option<BuildComman
 }
 
 /// Checks that the tools of a command are installed. Without this, cargo's only error would be that `std` is missing.
-async fn check(options: &Options, command: &BuildCommand, root: &Path) -> Result<(), PackageError> {
+async fn check(options: &BuildOptions, command: &BuildCommand, root: &Path) -> Result<(), PackageError> {
     if matches!(command, BuildCommand::Zigbuild { .. }) {
         // `--help`, because `--version` only works under the name `cargo-zigbuild`.
         let itself = cargo::command(&options.cargo, root).args(["zigbuild", "--help"]).output().await;

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use super::folder::Files;
 use super::npm::{self, Modules};
 use super::workspace::{self, declared, manifest};
-use super::{Code, Options, PackageError, Progress, Source, Target, environment, file_name, handler, install};
+use super::{BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, handler, install};
 use crate::core::stack::{Build, Esbuild, Makefile};
 use crate::machine::interpreter::{self, Language};
 
@@ -36,15 +36,15 @@ impl Drop for ScratchFolder {
     }
 }
 
-/// Builds the code of the functions whose metadata requires it. Returns all functions; the source of those that were built
-/// is the output, to be packaged unchanged.
+/// Builds the code of the functions whose metadata requires it. Returns all functions; the source of those that were
+/// built is the output, to be packaged unchanged.
 ///
 /// # Errors
 /// When a build fails or has no output.
 pub(super) async fn prepare(
     functions: Vec<Code>,
     target: Target,
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<(Vec<Code>, ScratchFolder), PackageError> {
     let failed = |error: io::Error| PackageError::new(DOING, error);
@@ -66,7 +66,7 @@ async fn prepare_one(
     mut code: Code,
     target: Target,
     scratch: &Path,
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<Code, PackageError> {
     let artifacts = scratch.join("artifacts");
@@ -83,8 +83,8 @@ async fn prepare_one(
     Ok(code)
 }
 
-/// The build method of code. As in SAM, a custom runtime's folder is built with make if it has a Makefile for the function
-/// and neither Cargo.toml nor bootstrap.
+/// The build method of code. As in SAM, a custom runtime's folder is built with make if it has a Makefile for the
+/// function and neither Cargo.toml nor bootstrap.
 fn method(code: &Code) -> Build {
     if code.build == Build::Ordinary
         && Language::of(&code.runtime).is_none()
@@ -169,7 +169,7 @@ async fn make(
     makefile: &Makefile,
     scratch: &Path,
     artifacts: &Path,
-    options: &Options,
+    options: &BuildOptions,
 ) -> Result<(), PackageError> {
     let path = find_makefile(code, makefile)?;
     let source = workspace::join(Path::new(""), &folder(code)?.to_string_lossy());
@@ -247,8 +247,8 @@ struct EntryPoints {
     files: Vec<String>,
     /// The output of each.
     outputs: Vec<String>,
-    /// Whether outputs keep the folders of their sources; by default, esbuild and SAM drop the folders that all sources have
-    /// in common.
+    /// Whether outputs keep the folders of their sources; by default, esbuild and SAM drop the folders that all sources
+    /// have in common.
     keeps_folders: bool,
 }
 
@@ -307,7 +307,7 @@ async fn bundle(
     target: Target,
     scratch: &Path,
     artifacts: &Path,
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<(), PackageError> {
     let source = folder(code)?;
@@ -358,7 +358,7 @@ async fn program(
     code: &Code,
     source: &Path,
     repository: &Path,
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<PathBuf, PackageError> {
     let inside = || source.ancestors().take_while(|folder| folder.starts_with(repository));
@@ -386,14 +386,15 @@ async fn program(
     Ok(cache.join(stage.key()).join(below))
 }
 
-/// Installs the code's declared dependencies and returns their `node_modules`; `None` if the project has them installed.
+/// Installs the code's declared dependencies and returns their `node_modules`; `None` if the project has them
+/// installed.
 async fn modules(
     code: &Code,
     source: &Path,
     repository: &Path,
     target: Target,
     scratch: &Path,
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<Option<PathBuf>, PackageError> {
     let manifest = manifest(source)?.unwrap_or_default();

@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use super::build_command::BuildCommand;
 use super::platform::Platform;
-use super::{Code, Options, PackageError, Progress};
+use super::{BuildOptions, Code, PackageError, Progress};
 
 const DOING: &str = "compile the code";
 
@@ -48,8 +48,8 @@ impl Batch {
     }
 }
 
-/// A cargo command (or rustc, or cargo-zigbuild) in `folder`, without the variables that a surrounding `cargo run` sets:
-/// build scripts that watch those variables (ring's does) would rebuild half the graph each time.
+/// A cargo command (or rustc, or cargo-zigbuild) in `folder`, without the variables that a surrounding `cargo run`
+/// sets: build scripts that watch those variables (ring's does) would rebuild half the graph each time.
 pub(super) fn command(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
@@ -59,7 +59,8 @@ pub(super) fn command(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// The variables that cargo sets for the programs it runs (The Cargo Book, environment variables cargo sets for crates).
+/// The variables that cargo sets for the programs it runs (The Cargo Book, environment variables cargo sets for
+/// crates).
 const OUTER_CARGO: &[&str] = &[
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",
@@ -115,8 +116,8 @@ impl Batch {
     }
 }
 
-/// The workspace's root, its own target folder if it needs one, and the binary of one crate. Adds workspaces that it reads
-/// to `workspaces`.
+/// The workspace's root, its own target folder if it needs one, and the binary of one crate. Adds workspaces that it
+/// reads to `workspaces`.
 async fn locate_one(
     cargo: &Path,
     code: &Code,
@@ -146,9 +147,9 @@ async fn locate_one(
     Ok((root, own_target(workspace), choose_binary(workspace, &manifest, code)?))
 }
 
-/// The target folder of a workspace if `CARGO_TARGET_DIR` or a configuration file names one that other workspaces may share.
-/// Cargo names its outputs after the package, its version and its path *in* the workspace: two packages with equal names
-/// share one file, and whether it is compiled again depends on which of the two sources is newer.
+/// The target folder of a workspace if `CARGO_TARGET_DIR` or a configuration file names one that other workspaces may
+/// share. Cargo names its outputs after the package, its version and its path *in* the workspace: two packages with
+/// equal names share one file, and whether it is compiled again depends on which of the two sources is newer.
 fn own_target(workspace: &Metadata) -> Option<PathBuf> {
     let folders = [Some(&workspace.target_directory), workspace.build_directory.as_ref()];
     if folders.into_iter().flatten().all(|folder| folder.starts_with(&workspace.workspace_root)) {
@@ -227,7 +228,7 @@ fn binary_names(package: &Package) -> impl Iterator<Item = String> {
 
 /// Builds a batch's executables. Returns their paths in the order of its binaries.
 pub(super) async fn compile(
-    options: &Options,
+    options: &BuildOptions,
     batch: &Batch,
     build: &BuildCommand,
     progress: &(impl Fn(Progress) + Send + Sync),
@@ -266,8 +267,8 @@ fn arguments(batch: &Batch, build: &BuildCommand, color: bool) -> Result<Vec<Str
     match batch.platform {
         Platform::Host => {
             arguments.push("--profile=dev".to_owned());
-            // Most of a dev executable is debug info and symbols. They are stripped from the handlers only: an override for
-            // the whole profile would change the fingerprint of every dependency and compile each of them again.
+            // Most of a dev executable is debug info and symbols. They are stripped from the handlers only: an override
+            // for the whole profile would change the fingerprint of every dependency and compile each of them again.
             for name in distinct(batch, |binary| &binary.package_name) {
                 arguments.push("--config".to_owned());
                 arguments.push(format!("profile.dev.package.\"{name}\".strip=\"symbols\""));
@@ -275,8 +276,8 @@ fn arguments(batch: &Batch, build: &BuildCommand, color: bool) -> Result<Vec<Str
         }
         Platform::Lambda { .. } => arguments.push(format!("--profile={}", lambda_profile(&batch.root)?)),
     }
-    // With all packages selected, dependencies get the same features as from `cargo build` in the workspace, so that its
-    // outputs are reused. Deployed code only gets the features that it asks for.
+    // With all packages selected, dependencies get the same features as from `cargo build` in the workspace, so that
+    // its outputs are reused. Deployed code only gets the features that it asks for.
     if batch.platform == Platform::Host && batch.binaries.iter().all(|binary| binary.unique) {
         arguments.push("--workspace".to_owned());
     } else {
@@ -286,8 +287,8 @@ fn arguments(batch: &Batch, build: &BuildCommand, color: bool) -> Result<Vec<Str
     arguments.extend(distinct(batch, |binary| &binary.name).map(|name| format!("--bin={name}")));
     if let Some(folder) = &batch.own_target {
         let folder = folder.to_string_lossy();
-        // The folder for intermediate files may be configured separately, so it is set as well. (Older versions of cargo
-        // have one folder for both and ignore the setting.)
+        // The folder for intermediate files may be configured separately, so it is set as well. (Older versions of
+        // cargo have one folder for both and ignore the setting.)
         let build = toml::Value::String(folder.clone().into_owned());
         arguments.extend([format!("--target-dir={folder}"), format!("--config=build.build-dir={build}")]);
     }
@@ -387,8 +388,8 @@ fn parse_bar(line: &str) -> Option<Progress> {
     })
 }
 
-/// The error of a run of cargo that failed: for the functions whose packages have errors, or for all functions of the batch
-/// if no package has.
+/// The error of a run of cargo that failed: for the functions whose packages have errors, or for all functions of the
+/// batch if no package has.
 fn build_error(batch: &Batch, build: &BuildCommand, messages: Messages, status_lines: &[String]) -> PackageError {
     let has_errors = |binary: &&Binary| messages.errors.iter().any(|(package, _)| *package == binary.package);
     let mut functions: BTreeSet<String> =

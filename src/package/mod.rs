@@ -81,8 +81,8 @@ pub struct Code {
 /// Where a function's code is.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// An absolute path: the folder of a Rust crate (it contains `Cargo.toml`), a folder with a finished build (it contains
-    /// `bootstrap`), a folder with code for node or python, or a `.zip` file.
+    /// An absolute path: the folder of a Rust crate (it contains `Cargo.toml`), a folder with a finished build (it
+    /// contains `bootstrap`), a folder with code for node or python, or a `.zip` file.
     Path(PathBuf),
     /// The text of the only file.
     Inline(String),
@@ -90,7 +90,7 @@ pub enum Source {
 
 /// Build options.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct BuildOptions {
     pub backend: Backend,
     /// The cargo to run: the environment's `CARGO`, or `cargo` from the PATH.
     pub cargo: PathBuf,
@@ -146,14 +146,15 @@ pub struct Artifact {
     pub unzipped: u64,
 }
 
-/// Builds and zips the code of `functions` for `target`, and returns the zips by logical id. Equal code gives equal bytes.
+/// Builds and zips the code of `functions` for `target`, and returns the zips by logical id. Equal code gives equal
+/// bytes.
 ///
 /// # Errors
 /// The first failure: what was being done, for which functions, why it failed, and what to do.
 pub async fn build(
     functions: Vec<Code>,
     target: Target,
-    options: &Options,
+    options: &BuildOptions,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {
     let (functions, _scratch) = build_method::prepare(functions, target, options, &progress).await?;
@@ -197,8 +198,8 @@ pub async fn build(
 /// Checks for everything that `build` would reject before it builds or installs anything.
 ///
 /// # Errors
-/// The first problem, and the property that causes it: `Code`, `Handler` or `Runtime`; or `BuildMethod` of the function's
-/// metadata.
+/// The first problem, and the property that causes it: `Code`, `Handler` or `Runtime`; or `BuildMethod` of the
+/// function's metadata.
 pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
     if let Some(checked) = build_method::check(code) {
         return checked;
@@ -210,8 +211,8 @@ pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
     form(code).map(drop).map_err(|error| ("Code", error))
 }
 
-/// A warning that names the files which look like credentials and are therefore excluded from the function's zip; `None` if
-/// there are none. Crates have none: only their executable is deployed.
+/// A warning that names the files which look like credentials and are therefore excluded from the function's zip;
+/// `None` if there are none. Crates have none: only their executable is deployed.
 pub fn credentials_warning(code: &Code) -> Option<String> {
     let Source::Path(folder) = &code.source else { return None };
     let secrets = match Language::of(&code.runtime) {
@@ -273,7 +274,7 @@ fn is_zip(path: &Path) -> bool {
 /// Builds one batch; if the executables could not run on the batch's platform, builds it again with another backend.
 async fn build_batch(
     batch: &Batch,
-    options: &Options,
+    options: &BuildOptions,
     cache: &Arc<Cache>,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {

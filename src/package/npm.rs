@@ -1,6 +1,6 @@
-//! Installs what a package.json declares, with the package manager whose lock is present: into a folder of the cache that
-//! mirrors the manifests of the repository, never into the user's own. So the lock's versions, the root's overrides and the
-//! workspace's members are the same as in the user's installation.
+//! Installs what a package.json declares, with the package manager whose lock is present: into a folder of the cache
+//! that mirrors the manifests of the repository, never into the user's own. So the lock's versions, the root's
+//! overrides and the workspace's members are the same as in the user's installation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::{ARCH, OS};
@@ -19,7 +19,7 @@ use super::folder::{self, Files, Verdict};
 use super::platform::Architecture;
 use super::tree::{self, Tree};
 use super::workspace::{self, DOING, Manager, NEEDED, Project, declared, manifest};
-use super::{Code, Options, PackageError, Target, environment, install};
+use super::{BuildOptions, Code, PackageError, Target, environment, install};
 use crate::machine::interpreter;
 
 pub(super) const WITHOUT_NPM: &str =
@@ -75,8 +75,8 @@ pub(super) struct StagedInstall {
     runs_in: PathBuf,
     /// The function's folder, below `base`.
     folder: PathBuf,
-    /// Packages named by path, below `base`, that npm only links: their dependencies are installed in each of them, as in the
-    /// user's checkout.
+    /// Packages named by path, below `base`, that npm only links: their dependencies are installed in each of them, as
+    /// in the user's checkout.
     outside: Vec<PathBuf>,
     /// Whether the installation contains packages of the repository, or links.
     linked: bool,
@@ -97,7 +97,7 @@ pub(super) fn modules(
     code: &Code,
     target: Target,
     node: &str,
-    options: &Options,
+    options: &BuildOptions,
 ) -> Result<Modules, PackageError> {
     let has_own = folder.join("node_modules").is_dir();
     let own = if has_own { Modules::Own } else { Modules::None };
@@ -109,7 +109,8 @@ pub(super) fn modules(
     let project = Project::find(folder)?;
     let needs = declared(&manifest, NEEDED).next().is_some();
     let is_there = |(name, _): (&str, &str)| folder.join("node_modules").join(name).is_dir();
-    // An existing node_modules is used as it is if there is no lock, or if it differs from the lock: then a build wrote it.
+    // An existing node_modules is used as it is if there is no lock, or if it differs from the lock: then a build wrote
+    // it.
     let differs = || project.root == project.folder && differs_from_lock(&project, &manifest);
     if has_own && declared(&manifest, &["dependencies"]).all(is_there) && (project.lock.is_none() || differs()) {
         return Ok(own);
@@ -180,8 +181,8 @@ const BUILT_IN: &[&str] = &[
     "zlib",
 ];
 
-/// A note about imports that neither Node.js, nor Lambda's runtime, nor the zip with these `names` provides. Not an error,
-/// because text that looks like an import may be none.
+/// A note about imports that neither Node.js, nor Lambda's runtime, nor the zip with these `names` provides. Not an
+/// error, because text that looks like an import may be none.
 pub(super) fn missing_imports(imports: &BTreeSet<String>, names: &BTreeSet<&str>) -> Option<String> {
     let brought = |name: &str| {
         BUILT_IN.contains(&name)
@@ -287,7 +288,7 @@ impl StagedInstall {
         code: &Code,
         target: Target,
         node: &str,
-        options: &Options,
+        options: &BuildOptions,
     ) -> Result<Self, PackageError> {
         let manager = project.manager;
         check_yarns_lock(project)?;
@@ -382,8 +383,8 @@ impl StagedInstall {
         let folder = cache.join(self.key());
         let made = folder.is_dir();
         if made {
-            // The modification time records the last use. If it cannot be set, the folder is removed too early and installed
-            // again.
+            // The modification time records the last use. If it cannot be set, the folder is removed too early and
+            // installed again.
             let _ = fs::File::open(folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         }
         made
@@ -490,8 +491,8 @@ impl StagedInstall {
     }
 }
 
-/// Checks that yarn's lock has what the manifests require: yarn 1 only checks the root's manifest, and later versions check
-/// nothing when they install for one member.
+/// Checks that yarn's lock has what the manifests require: yarn 1 only checks the root's manifest, and later versions
+/// check nothing when they install for one member.
 ///
 /// # Errors
 /// When a dependency is not in the lock.
@@ -557,7 +558,7 @@ fn command(
     target: Target,
     architecture: Architecture,
     ignore_scripts: bool,
-    options: &Options,
+    options: &BuildOptions,
 ) -> (PathBuf, Vec<OsString>) {
     let locked = project.lock.is_some();
     let foreign = target == Target::Lambda && (OS, ARCH) != ("linux", architecture.rust());
@@ -629,8 +630,8 @@ fn cpu(architecture: Architecture) -> &'static str {
     }
 }
 
-/// Adds the lock and the other configuration files of the root; `foreign` is the architecture to install for if Lambda's
-/// machine differs from this one.
+/// Adds the lock and the other configuration files of the root; `foreign` is the architecture to install for if
+/// Lambda's machine differs from this one.
 fn settings(
     project: &Project,
     foreign: Option<Architecture>,
@@ -786,7 +787,7 @@ fn read(file: &Path) -> Result<Vec<u8>, PackageError> {
 }
 
 /// An installation of one package from the registry that only uses the project's `.npmrc`.
-pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &Options) -> StagedInstall {
+pub(super) fn tool(package: &str, version: &str, folder: &Path, options: &BuildOptions) -> StagedInstall {
     let manifest = json!({ "private": true, "dependencies": { package: version } }).to_string();
     let mut files = BTreeMap::from([(PathBuf::from("package.json"), manifest.into_bytes())]);
     if let Ok(text) = fs::read(folder.join(".npmrc")) {

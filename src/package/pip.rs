@@ -1,5 +1,5 @@
-//! Installs a function's Python dependencies with pip: for Lambda as wheels that run there; for this machine only if the same
-//! requirements can be installed for Lambda, too.
+//! Installs a function's Python dependencies with pip: for Lambda as wheels that run there; for this machine only if
+//! the same requirements can be installed for Lambda, too.
 
 use std::fmt;
 use std::fs;
@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::install::{self, remove, run};
 use super::requirements::{self, Line, Local, Requirements};
 use super::wheel::WheelPlatform;
-use super::{Code, Options, PackageError, Target, environment, python};
+use super::{BuildOptions, Code, PackageError, Target, environment, python};
 
 const DOING: &str = "install the dependencies";
 
@@ -29,8 +29,8 @@ pub(super) const QUIET: &[&str] = &["--quiet", "--disable-pip-version-check", "-
 /// Options for `pip install` of what goes into a zip, which holds no bytecode.
 const INSTALLING: &[&str] = &["--no-warn-script-location", "--no-compile"];
 
-/// The dependencies to install for the code in `folder`; `None` if it declares none. `python` is the interpreter whose pip
-/// installs them, and its version.
+/// The dependencies to install for the code in `folder`; `None` if it declares none. `python` is the interpreter whose
+/// pip installs them, and its version.
 ///
 /// # Errors
 /// When the file that declares the dependencies cannot be read.
@@ -39,7 +39,7 @@ pub(super) async fn dependencies(
     code: &Code,
     target: Target,
     python: (&Path, &str),
-    options: &Options,
+    options: &BuildOptions,
 ) -> Result<Option<PipInstall>, PackageError> {
     let requirements = python::requirements(folder, code, options).await?;
     if requirements.is_empty() {
@@ -76,8 +76,8 @@ pub(super) async fn dependencies(
     }))
 }
 
-/// Requirements to install, and the cache folder for them: it is never the user's own folder, and is reused as long as the
-/// request stays the same.
+/// Requirements to install, and the cache folder for them: it is never the user's own folder, and is reused as long as
+/// the request stays the same.
 #[derive(Debug)]
 pub(super) struct PipInstall {
     /// Everything that the result depends on beside pip's options: the requirements' texts, the interpreter's version.
@@ -108,8 +108,8 @@ impl PipInstall {
         let folder = self.path(cache);
         let installed = self.reproducible && folder.is_dir();
         if installed {
-            // The modification time records the last use. If it cannot be set, the folder is removed too early and installed
-            // again.
+            // The modification time records the last use. If it cannot be set, the folder is removed too early and
+            // installed again.
             let _ = fs::File::open(folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         }
         installed
@@ -255,8 +255,8 @@ impl Steps {
         Ok(hashes.iter().any(|hash| self.requirements.hashes.contains(hash)))
     }
 
-    /// Checks that Lambda can run the installed packages: those named by path or URL were built here, which pip does not
-    /// report.
+    /// Checks that Lambda can run the installed packages: those named by path or URL were built here, which pip does
+    /// not report.
     fn check_installed(&self, folder: &Path) -> Result<(), PackageError> {
         for entry in fs::read_dir(folder).map_err(failed)?.flatten() {
             let Ok(text) = fs::read_to_string(entry.path().join("WHEEL")) else { continue };
@@ -272,7 +272,8 @@ impl Steps {
         Ok(())
     }
 
-    /// Writes all requirements into one file for pip. Projects that are named by path are built first and become wheels.
+    /// Writes all requirements into one file for pip. Projects that are named by path are built first and become
+    /// wheels.
     async fn write_requirements(&self, work: &Path) -> Result<PathBuf, PackageError> {
         let mut lines = Vec::new();
         for (index, line) in self.requirements.lines.iter().enumerate() {
@@ -375,8 +376,8 @@ fn file_url(path: &Path) -> String {
     url
 }
 
-/// Removes what refers to this machine: commands of packages, which name its python, and `direct_url.json`, which names the
-/// folder that a package was built from; both also from the packages' `RECORD`.
+/// Removes what refers to this machine: commands of packages, which name its python, and `direct_url.json`, which names
+/// the folder that a package was built from; both also from the packages' `RECORD`.
 fn clean_up(folder: &Path) -> io::Result<()> {
     let commands = folder.join("bin");
     if commands.is_dir() {

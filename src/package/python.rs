@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::install::output;
 use super::requirements::Requirements;
-use super::{Code, Options, PackageError, environment};
+use super::{BuildOptions, Code, PackageError, environment};
 use crate::machine::interpreter;
 
 const DOING: &str = "install the dependencies";
@@ -67,8 +67,8 @@ impl Project {
         rest.iter().try_fold(self.0.get(*first)?, |value, key| value.get(key))
     }
 
-    /// Whether the project itself must be installed for the handler: it is a package, and its module cannot be imported from
-    /// the folder directly.
+    /// Whether the project itself must be installed for the handler: it is a package, and its module cannot be imported
+    /// from the folder directly.
     fn is_needed(&self, folder: &Path, handler: &str) -> bool {
         if self.0.get("build-system").is_none() {
             return false;
@@ -182,8 +182,8 @@ pub(super) fn declares(folder: &Path) -> bool {
     DEPENDENCY_FILES.iter().any(|name| folder.join(name).is_file()) || names_dependencies(&folder.join("setup.cfg"))
 }
 
-/// A note about imports that only a requirements.txt above the code's folder requires, which is not installed. `names` are
-/// the files of the zip.
+/// A note about imports that only a requirements.txt above the code's folder requires, which is not installed. `names`
+/// are the files of the zip.
 pub(super) fn missing_from_parent_requirements(
     folder: &Path,
     names: &BTreeSet<&str>,
@@ -235,7 +235,11 @@ pub(super) fn check(folder: &Path) -> Result<(), PackageError> {
 ///
 /// # Errors
 /// When their declaration cannot be read, or needs a tool that is missing.
-pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) -> Result<Requirements, PackageError> {
+pub(super) async fn requirements(
+    folder: &Path,
+    code: &Code,
+    options: &BuildOptions,
+) -> Result<Requirements, PackageError> {
     let project = Project::read(folder)?.unwrap_or_default();
     let own = |mut text: String| {
         if project.is_needed(folder, &code.handler) && !text.lines().any(|line| line == ".") {
@@ -268,14 +272,15 @@ pub(super) async fn requirements(folder: &Path, code: &Code, options: &Options) 
     }
 }
 
-/// A lock as the text of a requirements file, exported by its tool. Cached as long as the lock and the project stay the same.
+/// A lock as the text of a requirements file, exported by its tool. Cached as long as the lock and the project stay the
+/// same.
 async fn exported(
     tool: &'static str,
     arguments: &str,
     folder: &Path,
     lock: &Path,
     without: &'static str,
-    options: &Options,
+    options: &BuildOptions,
 ) -> Result<String, PackageError> {
     let mut hash = Sha256::new();
     for file in [lock.to_owned(), folder.join("pyproject.toml")] {

@@ -11,7 +11,7 @@ use super::folder::{self, Contents, Files, Verdict};
 use super::npm::{Modules, StagedInstall};
 use super::pip::PipInstall;
 use super::zip::{self, Entry};
-use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
+use super::{Artifact, BuildOptions, Code, PackageError, Packing, Progress, Source, Target};
 use super::{credentials, file_name, handler, is_zip, missing, npm, pip, python, sdk, workspace};
 use crate::core::stack::Build;
 use crate::machine::interpreter::{self, Interpreter, Language};
@@ -19,7 +19,8 @@ use crate::machine::interpreter::{self, Interpreter, Language};
 /// How many installations run in parallel.
 const MAX_INSTALLATIONS: usize = 4;
 
-/// The limit of inline code in bytes: 4 MB (CloudFormation template reference, `AWS::Lambda::Function Code`, `ZipFile`).
+/// The limit of inline code in bytes: 4 MB (CloudFormation template reference, `AWS::Lambda::Function Code`,
+/// `ZipFile`).
 const MAX_INLINE_BYTES: usize = 4 << 20;
 
 /// A function's packaged code.
@@ -46,7 +47,7 @@ enum Dependencies {
 pub(super) async fn build(
     scripts: Vec<(Code, Language)>,
     target: Target,
-    options: &Options,
+    options: &BuildOptions,
     cache: &Arc<Cache>,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Artifact>, PackageError> {
@@ -98,7 +99,7 @@ pub(super) async fn build(
 /// This machine's interpreter for each runtime.
 async fn interpreters(
     scripts: &[(Code, Language)],
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Interpreter>, PackageError> {
     let mut found = BTreeMap::new();
@@ -128,7 +129,7 @@ async fn install(
     scripts: &[(Code, Language)],
     target: Target,
     interpreters: &BTreeMap<String, Interpreter>,
-    options: &Options,
+    options: &BuildOptions,
     progress: &(impl Fn(Progress) + Send + Sync),
 ) -> Result<BTreeMap<String, Dependencies>, PackageError> {
     let mut wanted: BTreeMap<String, (PipInstall, BTreeSet<String>)> = BTreeMap::new();
@@ -260,8 +261,8 @@ fn pack(
     Ok(Packed { artifact, sdk, notes })
 }
 
-/// Checks for everything that `pack` would reject regardless of installed packages; an error names the property that causes
-/// it.
+/// Checks for everything that `pack` would reject regardless of installed packages; an error names the property that
+/// causes it.
 pub(super) fn check(code: &Code, language: Language) -> Result<(), (&'static str, PackageError)> {
     let of_code = |error| ("Code", error);
     let (names, left_out, place) = match form(code).map_err(of_code)? {
@@ -313,8 +314,8 @@ fn form(code: &Code) -> Result<Form<'_>, PackageError> {
         .help(format!("CodeUri is relative to the template; for {} it must be a folder or a .zip", code.runtime)))
 }
 
-/// A folder's own files, without dependencies that are installed separately and without files of tools. `modules` is whether
-/// to include its own `node_modules`.
+/// A folder's own files, without dependencies that are installed separately and without files of tools. `modules` is
+/// whether to include its own `node_modules`.
 fn read(folder: &Path, code: &Code, language: Language, modules: bool) -> Result<Contents, PackageError> {
     let repository = workspace::repository(&std::fs::canonicalize(folder).unwrap_or_default(), &code.template);
     if code.build == Build::Skip {

@@ -18,14 +18,14 @@ const CARGO: &str = env!("CARGO");
 pub(super) struct Fixture {
     folder: TempDir,
     pub functions: Vec<Code>,
-    pub options: Options,
+    pub options: BuildOptions,
     pub told: Mutex<Vec<Progress>>,
 }
 
 impl Fixture {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = BuildOptions {
             backend: Backend::Auto,
             cargo: PathBuf::from(CARGO),
             tools: None,
@@ -55,8 +55,8 @@ impl Fixture {
         fixture
     }
 
-    /// A fake tool: a shell script in the fixture's own `bin`. Another process writes it, because a file that this process
-    /// has open for writing may be inherited by a child of another test, and then cannot be executed.
+    /// A fake tool: a shell script in the fixture's own `bin`. Another process writes it, because a file that this
+    /// process has open for writing may be inherited by a child of another test, and then cannot be executed.
     pub fn tool(&self, name: &str, script: &str) -> PathBuf {
         let path = self.path("bin").join(name);
         let write = "mkdir -p \"${0%/*}\" && printf '%s\n' '#!/bin/sh' \"$1\" > \"$0\" && chmod +x \"$0\"";

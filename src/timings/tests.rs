@@ -48,12 +48,12 @@ impl TestRun {
             physical_id: None,
             changes: Vec::new(),
             reason: None,
-            want: None,
+            desired: None,
             live: None,
             after: after.iter().copied().collect(),
-            if_refused: BTreeSet::new(),
+            retry_after: BTreeSet::new(),
             ready: BTreeSet::new(),
-            leads_ahead: BTreeSet::new(),
+            unready_targets: BTreeSet::new(),
             drain: None,
         });
         self

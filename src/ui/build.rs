@@ -9,14 +9,14 @@ use crate::package::Progress;
 
 /// Shows a build; the bar goes with this.
 #[derive(Debug)]
-pub struct Build {
+pub struct BuildProgress {
     ui: Ui,
     terminal: bool,
     /// `None` until the compiler has something to do: most builds are up to date.
     bar: Mutex<Option<Bar>>,
 }
 
-impl Build {
+impl BuildProgress {
     pub(super) fn new(ui: Ui) -> Self {
         Self { ui, terminal: io::stderr().is_terminal(), bar: Mutex::new(None) }
     }

@@ -1,5 +1,5 @@
-//! What is printed with `--json`: an event a line, the last one with the exit code. docs/json.md describes them all, and
-//! docs/json.schema.json is made of the types here.
+//! What is printed with `--json`: an event a line, the last one with the exit code. docs/json.md describes them all,
+//! and docs/json.schema.json is made of the types here.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub enum Event {
     /// What is going to be done, or with `plan` would be; another one if another run has changed the stack in between.
     Plan(Plan),
     /// A step of the plan failed: this is how what the run did is rolled back.
-    Undo(Plan),
+    Rollback(Plan),
     /// A step began.
     Started {
         #[serde(flatten)]
@@ -45,7 +45,7 @@ pub enum Event {
         text: String,
     },
     /// AWS refused a step whose references do not exist yet; it starts again when they do.
-    PutBack {
+    Requeued {
         #[serde(flatten)]
         step: Step,
         /// AWS's answer.
@@ -71,7 +71,7 @@ pub enum Event {
         /// For people.
         error: String,
         /// The call of AWS that failed, if one did.
-        call: Option<Call>,
+        call: Option<FailedCall>,
     },
     /// The end of `up` and `down`: what was asked for is done.
     Result(RunResult),
@@ -153,7 +153,7 @@ pub struct Step {
 /// A call that AWS answered with an error, or not at all.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
-pub struct Call {
+pub struct FailedCall {
     /// `lambda.CreateFunction`.
     pub operation: String,
     /// AWS's error code; empty where there was no answer.
@@ -275,7 +275,8 @@ pub struct Resource {
     pub type_name: String,
     /// Empty where it does not exist and has no known name.
     pub physical_id: String,
-    /// `ready`, `missing`, `unwanted`, `drifted`, `retained`, `failed`, or what AWS calls the state that it is passing through.
+    /// `ready`, `missing`, `unwanted`, `drifted`, `retained`, `failed`, or what AWS calls the state that it is passing
+    /// through.
     pub state: String,
     /// How it differs from the template, or what failed, a sentence each.
     pub drift: Vec<String>,

@@ -21,8 +21,8 @@ pub struct View<'a> {
     pub all: bool,
 }
 
-/// The plan as `up` shows it: changed properties, interruptions, lost data, and a line of counts. Created resources are only
-/// named.
+/// The plan as `up` shows it: changed properties, interruptions, lost data, and a line of counts. Created resources are
+/// only named.
 pub fn text(plan: &Plan, view: View<'_>) -> String {
     let mut out = String::new();
     let width = width(plan, view);
@@ -179,7 +179,7 @@ pub fn event(plan: &Plan, secrets: &Secrets) -> event::Plan {
             loses: all(&effects.lost),
             permissions: all(&widening::of(step)),
             after: step.after.iter().copied().collect(),
-            drain_ms: step.drain.as_ref().map(|drain| u64::try_from(drain.lasts.as_millis()).unwrap_or(u64::MAX)),
+            drain_ms: step.drain.as_ref().map(|drain| u64::try_from(drain.duration.as_millis()).unwrap_or(u64::MAX)),
         }
     });
     event::Plan { digest: plan.digest(), steps: steps.collect() }
@@ -190,8 +190,8 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// A change's old and new value, safe to print. If either contains a secret, both are masked: the other is or was a secret,
-/// too.
+/// A change's old and new value, safe to print. If either contains a secret, both are masked: the other is or was a
+/// secret, too.
 pub fn values(change: &Change, secrets: &Secrets) -> (Option<String>, Option<String>) {
     let is_secret = |value: &Option<Value>| value.is_some() && secrets.are_in(&shown(value.as_ref()));
     let secret = is_secret(&change.old) || is_secret(&change.new);

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::bar::{self, Bar, Text};
 use super::{Ui, event};
 use crate::core::plan::{Action, Plan, Step};
-use crate::deploy::execute::Event;
+use crate::deploy::execute::StepEvent;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +36,18 @@ impl Style {
 }
 
 /// Shows a plan being carried out by `run`, which sends what happens.
-pub async fn during<F: Future>(plan: &Plan, ui: &Ui, run: impl FnOnce(mpsc::UnboundedSender<Event>) -> F) -> F::Output {
+pub async fn during<F: Future>(
+    plan: &Plan,
+    ui: &Ui,
+    run: impl FnOnce(mpsc::UnboundedSender<StepEvent>) -> F,
+) -> F::Output {
     let (events, heard) = mpsc::unbounded_channel();
     let (end, ()) = tokio::join!(run(events), show(plan, Style::of(ui), heard, ui));
     end
 }
 
 /// Shows events until the run is over.
-async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Event>, ui: &Ui) {
+async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<StepEvent>, ui: &Ui) {
     let begun = Instant::now();
     let mut terminal = (style == Style::Terminal).then(|| Terminal::new(plan, ui));
     let mut waiting = BTreeMap::new();
@@ -53,7 +57,7 @@ async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Eve
             (None, Style::Json) => ui.event(&published(plan, event)),
             (None, _) => {
                 // Lines that differ only in their seconds are printed once.
-                if let Event::Waiting { step, text } = &event {
+                if let StepEvent::Waiting { step, text } = &event {
                     let words: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
                     if waiting.insert(*step, words.clone()) == Some(words) {
                         continue;
@@ -67,31 +71,31 @@ async fn show(plan: &Plan, style: Style, mut events: mpsc::UnboundedReceiver<Eve
     }
 }
 
-fn step_of(event: &Event) -> usize {
+fn step_of(event: &StepEvent) -> usize {
     match event {
-        Event::Started { step }
-        | Event::Waiting { step, .. }
-        | Event::PutBack { step, .. }
-        | Event::Made { step, .. }
-        | Event::Done { step, .. }
-        | Event::Failed { step, .. } => *step,
+        StepEvent::Started { step }
+        | StepEvent::Waiting { step, .. }
+        | StepEvent::Requeued { step, .. }
+        | StepEvent::Made { step, .. }
+        | StepEvent::Done { step, .. }
+        | StepEvent::Failed { step, .. } => *step,
     }
 }
 
 /// An event as it is printed for programs.
-fn published(plan: &Plan, event: Event) -> event::Event {
+fn published(plan: &Plan, event: StepEvent) -> event::Event {
     let index = step_of(&event);
     let Step { name, type_name, action, .. } = &plan.steps[index];
     let (resource, type_name) = (name.clone(), (*type_name).to_owned());
     let step = event::Step { step: index, resource, type_name, action: *action };
     match event {
-        Event::Started { .. } => event::Event::Started { step },
-        Event::Waiting { text, .. } => event::Event::Waiting { step, text },
-        Event::PutBack { error, .. } => event::Event::PutBack { step, error },
-        Event::Made { physical_id, .. } => event::Event::Made { step, physical_id },
-        Event::Done { milliseconds, .. } => event::Event::Done { step, milliseconds },
-        Event::Failed { error, .. } => {
-            let call = error.call().map(|call| event::Call {
+        StepEvent::Started { .. } => event::Event::Started { step },
+        StepEvent::Waiting { text, .. } => event::Event::Waiting { step, text },
+        StepEvent::Requeued { error, .. } => event::Event::Requeued { step, error },
+        StepEvent::Made { physical_id, .. } => event::Event::Made { step, physical_id },
+        StepEvent::Done { milliseconds, .. } => event::Event::Done { step, milliseconds },
+        StepEvent::Failed { error, .. } => {
+            let call = error.call().map(|call| event::FailedCall {
                 operation: call.operation.clone(),
                 code: call.code.clone(),
                 message: call.message.clone(),
@@ -103,16 +107,16 @@ fn published(plan: &Plan, event: Event) -> event::Event {
 }
 
 /// The line of an event; starts have none.
-fn line(plan: &Plan, event: &Event) -> Option<String> {
+fn line(plan: &Plan, event: &StepEvent) -> Option<String> {
     let step = &plan.steps[step_of(event)];
     let what = match event {
-        Event::Started { .. } | Event::Made { .. } => return None,
-        Event::Waiting { text, .. } => text.clone(),
-        Event::PutBack { error, .. } => format!("waiting for the resources that it refers to (AWS: {error})"),
-        Event::Done { milliseconds, .. } => {
+        StepEvent::Started { .. } | StepEvent::Made { .. } => return None,
+        StepEvent::Waiting { text, .. } => text.clone(),
+        StepEvent::Requeued { error, .. } => format!("waiting for the resources that it refers to (AWS: {error})"),
+        StepEvent::Done { milliseconds, .. } => {
             format!("{} in {:.2} s", past(step.action), Duration::from_millis(*milliseconds).as_secs_f64())
         }
-        Event::Failed { error, .. } => format!("failed: {error}"),
+        StepEvent::Failed { error, .. } => format!("failed: {error}"),
     };
     Some(format!("{} {}  {}  {what}", step.action.glyph(), plan.label(step), step.type_name))
 }
@@ -168,7 +172,7 @@ impl<'a> Terminal<'a> {
         self.total.set(&format!("{} of {} done{more}", self.done, self.steps).as_str().into());
     }
 
-    fn show(&mut self, plan: &Plan, event: &Event) {
+    fn show(&mut self, plan: &Plan, event: &StepEvent) {
         let index = step_of(event);
         let step = &plan.steps[index];
         let text = |state: &str| {
@@ -179,16 +183,16 @@ impl<'a> Terminal<'a> {
         };
         // A finished step becomes an ordinary line above the bars.
         let (result, text) = match event {
-            Event::Started { .. } => (None, text(present(step))),
-            Event::Waiting { text: waiting, .. } => (None, text(waiting)),
-            Event::PutBack { .. } => (None, text("waiting for the resources that it refers to")),
-            Event::Made { .. } => (None, text("created, getting ready")),
-            Event::Done { milliseconds, .. } => {
+            StepEvent::Started { .. } => (None, text(present(step))),
+            StepEvent::Waiting { text: waiting, .. } => (None, text(waiting)),
+            StepEvent::Requeued { .. } => (None, text("waiting for the resources that it refers to")),
+            StepEvent::Made { .. } => (None, text("created, getting ready")),
+            StepEvent::Done { milliseconds, .. } => {
                 let seconds = Duration::from_millis(*milliseconds).as_secs_f64();
                 self.done += 1;
                 (Some('✓'), text(&format!("{}  {seconds:.2} s", past(step.action))))
             }
-            Event::Failed { .. } => (Some('✗'), text("failed")),
+            StepEvent::Failed { .. } => (Some('✗'), text("failed")),
         };
         match result {
             Some(result) => {

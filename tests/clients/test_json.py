@@ -116,7 +116,7 @@ def test_a_run_that_fails_is_rolled_back(run, tmp_path):
     project.edit("\nResources:\n", "\nResources:\n" + REFUSED)
     template = ("--stack", "refused", "--template", project.path, "--yes")
     ran = run("up", *template, expect=1)
-    assert {"plan", "failed", "undo", "failure"} <= ran.names()
+    assert {"plan", "failed", "rollback", "failure"} <= ran.names()
     (failed,) = [event for event in ran.events if event["event"] == "failed"]
     assert (failed["resource"], failed["call"]["operation"]) == ("Refused", "iam.AttachRolePolicy")
     assert ran.last["error"] == "the deployment failed and was rolled back"

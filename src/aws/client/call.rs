@@ -9,14 +9,14 @@ tokio::task_local! {
 
 /// An operation, and how to send it.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+pub struct AwsCall<'a> {
     pub(super) service: &'static str,
     pub(super) operation: &'static str,
     pub(super) again: bool,
     pub(super) lane: Option<&'a str>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> AwsCall<'a> {
     /// A call whose answer was lost is sent again only if it reads (`Get`, `List`, `Describe`): any other may have
     /// taken effect, and would take effect twice.
     pub fn new(service: &'static str, operation: &'static str) -> Self {

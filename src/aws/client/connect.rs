@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::sync::SetOnce;
 
-use super::call::{Call, Record};
+use super::call::{AwsCall, Record};
 use super::chain::chain;
 use super::network::Network;
 use super::pace::Pace;
@@ -95,7 +95,7 @@ impl Aws {
     /// No credentials, or an endpoint that does not answer.
     pub async fn identify(&self) -> Result<&Scope, ConnectError> {
         let identity = self
-            .call(Call::new("sts", "GetCallerIdentity"), || self.sts.get_caller_identity().send())
+            .call(AwsCall::new("sts", "GetCallerIdentity"), || self.sts.get_caller_identity().send())
             .await
             .map_err(|error| match &self.settings {
                 Some(settings) => settings.explain(&self.anonymous.region, &error),

@@ -12,7 +12,7 @@ mod retry;
 mod settings;
 mod target;
 
-pub use call::{Call, Record, STEP};
+pub use call::{AwsCall, Record, STEP};
 pub use connect::Aws;
 pub use error::{CallError, Meaning};
 pub use propagation::Trial;

@@ -12,7 +12,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::call::{Call, Record, STEP};
+use super::call::{AwsCall, Record, STEP};
 use super::connect::Aws;
 use super::error::{CallError, Meaning};
 
@@ -27,7 +27,7 @@ impl Aws {
     /// # Errors
     /// The last failure, when it is final or the time for retries is over. After `Meaning::Unknown` of a call that must
     /// not be sent again, the caller must check whether it took effect.
-    pub async fn call<T, E, F>(&self, call: Call<'_>, request: impl Fn() -> F) -> Result<T, CallError>
+    pub async fn call<T, E, F>(&self, call: AwsCall<'_>, request: impl Fn() -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + Error + 'static,

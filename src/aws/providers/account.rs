@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use serde::Deserialize;
 
-use crate::aws::client::{Aws, Call, CallError};
+use crate::aws::client::{Aws, AwsCall, CallError};
 
 /// What `GetAccount` answers, as far as it matters here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -20,8 +20,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether stages may log: without a role API Gateway refuses them ("CloudWatch Logs role ARN must be set in account
-    /// settings to enable logging").
+    /// Whether stages may log: without a role API Gateway refuses them ("CloudWatch Logs role ARN must be set in
+    /// account settings to enable logging").
     pub fn may_log(&self) -> bool {
         self.cloudwatch_role_arn.as_ref().is_some_and(|arn| !arn.is_empty())
     }
@@ -36,7 +36,7 @@ impl Account {
 /// When API Gateway does not answer, or not with an account's settings.
 pub async fn read(aws: &Aws) -> Result<Option<Account>, CallError> {
     let answer = Answer::default();
-    aws.call(Call::new("apigatewayv2", "GetAccount"), || {
+    aws.call(AwsCall::new("apigatewayv2", "GetAccount"), || {
         aws.apigateway
             .get_apis()
             .customize()

@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use aws_sdk_lambda::types as sdk;
 
-use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::alias::{Alias, Props, Routing, TYPE, Weight};
-use crate::core::types::{Created, Kind, Live, ResourceView, Want, function, mark, to_value};
+use crate::core::types::{Created, Desired, Kind, Live, ResourceView, function, ownership_marker, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for Alias {
-    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let search = sought.wait().await;
+    async fn list(&self, aws: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = discovery.wait().await;
         let functions = parents.iter().filter(|parent| super::function::has_versions(parent, search));
         let aliases = functions.map(|function| list(aws, &function.physical_id));
         Ok(futures_util::future::try_join_all(aliases).await?.into_iter().flatten().collect())
@@ -22,16 +22,16 @@ impl Provider for Alias {
         search.versions = true;
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.function_name).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.function_name).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
-        let description = mark::describe(&props.description, props.mark.as_deref())?;
-        aws.call(Call::new("lambda", "CreateAlias"), || {
+        let props: Props = desired.read()?;
+        let description = ownership_marker::describe(&props.description, props.ownership_marker.as_deref())?;
+        aws.call(AwsCall::new("lambda", "CreateAlias"), || {
             aws.lambda
                 .create_alias()
                 .function_name(&props.function_name)
@@ -42,18 +42,18 @@ impl Provider for Alias {
                 .send()
         })
         .await?;
-        Ok(created(aws.scope(), want.name()?))
+        Ok(created(aws.scope(), desired.name()?))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
-        let description = mark::describe(&to.description, to.mark.as_deref())?;
+        let to: Props = desired.read()?;
+        let description = ownership_marker::describe(&to.description, to.ownership_marker.as_deref())?;
         let none = || Routing { additional_version_weights: Vec::new() };
         // Leaving it out means "no change".
         let routing = to.routing_config.clone().or_else(|| from.routing_config.is_some().then(none));
-        aws.call(Call::new("lambda", "UpdateAlias").repeatable(), || {
+        aws.call(AwsCall::new("lambda", "UpdateAlias").repeatable(), || {
             aws.lambda
                 .update_alias()
                 .function_name(&to.function_name)
@@ -71,7 +71,7 @@ impl Provider for Alias {
         let aws = cx.aws;
         let props: Props = live.read()?;
         gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteAlias").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "DeleteAlias").repeatable(), || {
                 aws.lambda.delete_alias().function_name(&props.function_name).name(&props.name).send()
             })
             .await,
@@ -92,7 +92,7 @@ impl Routing {
 pub(super) async fn list(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
     let aliases = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("lambda", "ListAliases"), || {
+            .call(AwsCall::new("lambda", "ListAliases"), || {
                 aws.lambda.list_aliases().function_name(function).set_marker(from.clone()).send()
             })
             .await?;
@@ -104,7 +104,7 @@ pub(super) async fn list(aws: &Aws, function: &str) -> Result<Vec<Live>, Resourc
 
 fn live(scope: &Scope, function: &str, alias: sdk::AliasConfiguration) -> Live {
     let text = alias.description.unwrap_or_default();
-    let (description, marked) = mark::split(&text);
+    let (description, marked) = ownership_marker::split(&text);
     let weights = alias.routing_config.and_then(|routing| routing.additional_version_weights).unwrap_or_default();
     let weights: Vec<Weight> = weights
         .into_iter()
@@ -116,9 +116,9 @@ fn live(scope: &Scope, function: &str, alias: sdk::AliasConfiguration) -> Live {
         function_version: alias.function_version.unwrap_or_default(),
         description: description.to_owned(),
         routing_config: (!weights.is_empty()).then_some(Routing { additional_version_weights: weights }),
-        mark: marked.map(str::to_owned),
+        ownership_marker: marked.map(str::to_owned),
     };
-    let whose = marked.map(mark::read);
+    let whose = marked.map(ownership_marker::read);
     let Created { physical_id, attributes } = created(scope, &format!("{function}:{}", props.name));
     Live {
         logical_id: whose.map(|(logical_id, _)| logical_id.to_owned()),

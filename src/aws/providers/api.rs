@@ -5,25 +5,26 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
-use super::{Context, PROVIDERS, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call, CallError};
+use super::{Context, Discovery, PROVIDERS, Provider, ResourceError, Search, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall, CallError};
 use crate::core::types::api::{Api, ENDPOINT, IpAddressType, Props, ProtocolType, TYPE, arn, from_header};
 use crate::core::types::tags::Tags;
 use crate::core::types::{
-    self, Created, Kind, Live, Owner, Want, deployment, function, integration, mark, route, stage, tags, to_value,
+    self, Created, Desired, Kind, Live, Owner, deployment, function, integration, ownership_marker, route, stage, tags,
+    to_value,
 };
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for Api {
-    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let found = list(aws).await?;
-        let search = sought.wait().await;
+        let search = discovery.wait().await;
         // APIs need not have names of their own. One that nobody of wschat's made and that is called as this one shall
         // be is another deployer's of the same application, or a leftover that somebody forgot.
         let in_the_way = |live: &Live| {
             live.properties["Tags"].get(tags::STACK).is_none()
-                && live.properties["Name"].as_str().is_some_and(|name| search.wants(TYPE, name))
+                && live.properties["Name"].as_str().is_some_and(|name| search.includes(TYPE, name))
         };
         let merely_tagged =
             |live: &Live| live.properties["Tags"][tags::STACK].as_str() == Some(aws.scope().stack.as_str());
@@ -35,9 +36,10 @@ impl Provider for Api {
         settle_owners(found, scope, search);
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let search = Sought::from(Search::default());
-        for live in list(cx.aws).await?.into_iter().filter(|live| live.owner == Owner::Stack && self.is(want, live)) {
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let search = Discovery::from(Search::default());
+        for live in list(cx.aws).await?.into_iter().filter(|live| live.owner == Owner::Stack && self.is(desired, live))
+        {
             let mut found = vec![live];
             for child in PROVIDERS.iter().filter(|child| child.parent() == Some(TYPE)) {
                 let below = child.list(cx.aws, &search, &found[..1]).await?;
@@ -51,12 +53,12 @@ impl Provider for Api {
         Ok(None)
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
+        let props: Props = desired.read()?;
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateApi"), || {
+            .call(AwsCall::new("apigatewayv2", "CreateApi"), || {
                 aws.apigateway
                     .create_api()
                     .name(&props.name)
@@ -75,14 +77,14 @@ impl Provider for Api {
         Ok(created(answer.api_id.unwrap_or_default(), answer.api_endpoint))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let id = live.physical_id.as_str();
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         let untagged = |props: &Props| Props { tags: Tags::new(), ..props.clone() };
         if untagged(&from) != untagged(&to) {
-            aws.call(Call::new("apigatewayv2", "UpdateApi").repeatable().lane(id), || {
+            aws.call(AwsCall::new("apigatewayv2", "UpdateApi").repeatable().lane(id), || {
                 aws.apigateway
                     .update_api()
                     .api_id(id)
@@ -108,7 +110,7 @@ impl Provider for Api {
         let aws = cx.aws;
         let id = live.physical_id.as_str();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteApi").repeatable().lane(id), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteApi").repeatable().lane(id), || {
                 aws.apigateway.delete_api().api_id(id).send()
             })
             .await,
@@ -130,7 +132,7 @@ impl From<IpAddressType> for sdk::IpAddressType {
 async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
     let mut apis = pages::all(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetApis"), || {
+            .call(AwsCall::new("apigatewayv2", "GetApis"), || {
                 aws.apigateway.get_apis().max_results("500").set_next_token(from.clone()).send()
             })
             .await?;
@@ -143,9 +145,9 @@ async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
 }
 
 /// Settles in a reading which APIs with the stack's tags are the stack's. Tags can be copied with an API or by hand; so
-/// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its mark, an
-/// integration that calls one of its functions (or one that is to be). One that holds nothing yet that serves anybody is what a run leaves
-/// that ended early. What is below an API of others is left out.
+/// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its ownership
+/// marker, an integration that calls one of its functions (or one that is to be). One that holds nothing yet that
+/// serves anybody is what a run leaves that ended early. What is below an API of others is left out.
 fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let is_ours = |live: &Live| live.owner == Owner::Stack;
     let functions: BTreeSet<String> = found
@@ -166,9 +168,9 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
             let is_called = |name: &str| {
                 functions.contains(name)
                     || function::is_generated_name(scope, name)
-                    || search.wants(function::TYPE, name)
+                    || search.includes(function::TYPE, name)
             };
-            live.properties.get(mark::PROPERTY).is_some() || called.is_some_and(is_called)
+            live.properties.get(ownership_marker::PROPERTY).is_some() || called.is_some_and(is_called)
         }
         _ => false,
     };
@@ -223,13 +225,13 @@ pub(super) async fn set_tags(
     removed: Vec<String>,
 ) -> Result<(), CallError> {
     if !set.is_empty() {
-        aws.call(Call::new("apigatewayv2", "TagResource").repeatable().lane(lane), || {
+        aws.call(AwsCall::new("apigatewayv2", "TagResource").repeatable().lane(lane), || {
             aws.apigateway.tag_resource().resource_arn(arn).set_tags(Some(set.clone().into_iter().collect())).send()
         })
         .await?;
     }
     if !removed.is_empty() {
-        aws.call(Call::new("apigatewayv2", "UntagResource").repeatable().lane(lane), || {
+        aws.call(AwsCall::new("apigatewayv2", "UntagResource").repeatable().lane(lane), || {
             aws.apigateway.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
         })
         .await?;

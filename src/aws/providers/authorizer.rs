@@ -3,28 +3,28 @@
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::authorizer::{Authorizer, AuthorizerType, Props, TYPE};
-use crate::core::types::{Created, Kind, Live, Want, to_value};
+use crate::core::types::{Created, Desired, Kind, Live, to_value};
 
 #[async_trait]
 impl Provider for Authorizer {
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
+        let props: Props = desired.read()?;
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateAuthorizer").lane(&props.api_id), || {
+            .call(AwsCall::new("apigatewayv2", "CreateAuthorizer").lane(&props.api_id), || {
                 aws.apigateway
                     .create_authorizer()
                     .api_id(&props.api_id)
@@ -39,11 +39,11 @@ impl Provider for Authorizer {
         Ok(Created::new(answer.authorizer_id.unwrap_or_default()))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         let credentials = super::route::cleared(live, "AuthorizerCredentialsArn", &to.authorizer_credentials_arn);
-        aws.call(Call::new("apigatewayv2", "UpdateAuthorizer").repeatable().lane(&to.api_id), || {
+        aws.call(AwsCall::new("apigatewayv2", "UpdateAuthorizer").repeatable().lane(&to.api_id), || {
             aws.apigateway
                 .update_authorizer()
                 .api_id(&to.api_id)
@@ -61,7 +61,7 @@ impl Provider for Authorizer {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteAuthorizer").repeatable().lane(api), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteAuthorizer").repeatable().lane(api), || {
                 aws.apigateway.delete_authorizer().api_id(api).authorizer_id(&live.physical_id).send()
             })
             .await,
@@ -73,7 +73,7 @@ impl Provider for Authorizer {
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetAuthorizers"), || {
+            .call(AwsCall::new("apigatewayv2", "GetAuthorizers"), || {
                 aws.apigateway.get_authorizers().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
             .await?;

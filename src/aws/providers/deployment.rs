@@ -4,29 +4,29 @@ use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 use serde_json::Value;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages, wait};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages, wait};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::deployment::{DIGEST, Deployment, Props, TYPE, description, digest, split};
-use crate::core::types::{Created, Health, Kind, Live, Want, to_value};
+use crate::core::types::{Created, Desired, Health, Kind, Live, to_value};
 
 #[async_trait]
 impl Provider for Deployment {
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
-        let description = description(&props, &digest(want));
+        let props: Props = desired.read()?;
+        let description = description(&props, &digest(desired));
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateDeployment").lane(&props.api_id), || {
+            .call(AwsCall::new("apigatewayv2", "CreateDeployment").lane(&props.api_id), || {
                 aws.apigateway.create_deployment().api_id(&props.api_id).description(&description).send()
             })
             .await?;
@@ -37,11 +37,11 @@ impl Provider for Deployment {
         Ok(Created::new(id))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
-        let description = description(&props, &digest(want));
-        aws.call(Call::new("apigatewayv2", "UpdateDeployment").repeatable().lane(&props.api_id), || {
+        let props: Props = desired.read()?;
+        let description = description(&props, &digest(desired));
+        aws.call(AwsCall::new("apigatewayv2", "UpdateDeployment").repeatable().lane(&props.api_id), || {
             aws.apigateway
                 .update_deployment()
                 .api_id(&props.api_id)
@@ -57,7 +57,7 @@ impl Provider for Deployment {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteDeployment").repeatable().lane(api), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteDeployment").repeatable().lane(api), || {
                 aws.apigateway.delete_deployment().api_id(api).deployment_id(&live.physical_id).send()
             })
             .await,
@@ -70,7 +70,7 @@ async fn wait_until_deployed(cx: Context<'_>, api: &str, id: &str) -> Result<(),
     let aws = cx.aws;
     wait::until(cx, wait::FUNCTION, "PENDING", || async {
         let answer = aws
-            .call(Call::new("apigatewayv2", "GetDeployment"), || {
+            .call(AwsCall::new("apigatewayv2", "GetDeployment"), || {
                 aws.apigateway.get_deployment().api_id(api).deployment_id(id).send()
             })
             .await?;
@@ -88,7 +88,7 @@ async fn wait_until_deployed(cx: Context<'_>, api: &str, id: &str) -> Result<(),
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetDeployments"), || {
+            .call(AwsCall::new("apigatewayv2", "GetDeployments"), || {
                 aws.apigateway.get_deployments().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
             .await?;

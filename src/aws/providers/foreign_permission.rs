@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine};
 use crate::aws::client::{Aws, Meaning};
 use crate::core::types::foreign_permission::{ForeignPermission, Props, key, live};
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Live, Want, tags};
+use crate::core::types::{Created, Desired, Live, tags};
 
 #[async_trait]
 impl Provider for ForeignPermission {
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let mut recorded: BTreeMap<&str, Vec<(&str, &str, &str)>> = BTreeMap::new();
         for api in parents {
             for (key, record) in &api.attributes {
@@ -44,9 +44,9 @@ impl Provider for ForeignPermission {
         Ok(futures_util::future::try_join_all(found).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        let id = props.id(&want.logical_id);
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        let id = props.id(&desired.logical_id);
         let there = super::permission::statements(cx.aws, &props.function_name, None).await?;
         let found = there.into_iter().find(|live| live.physical_id == id);
         Ok(found.map(|found| {
@@ -54,9 +54,9 @@ impl Provider for ForeignPermission {
         }))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
-        let props: Props = want.read()?;
-        let id = props.id(&want.logical_id);
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
+        let props: Props = desired.read()?;
+        let id = props.id(&desired.logical_id);
         let record = Tags::from([(key(&id), props.record())]);
         super::api::set_own_tags(cx.aws, &props.api_id, record, Vec::new()).await?;
         let error = match super::permission::add(cx.aws, &id, &props.function_name, None, &props.statement()).await {
@@ -77,8 +77,8 @@ impl Provider for ForeignPermission {
         Err(error.into())
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
-        let (from, to): (Props, Props) = (live.read()?, want.read()?);
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
+        let (from, to): (Props, Props) = (live.read()?, desired.read()?);
         if from.statement() == to.statement() {
             let record = Tags::from([(key(&live.physical_id), to.record())]);
             super::api::set_own_tags(cx.aws, &to.api_id, record, Vec::new()).await?;
@@ -87,7 +87,7 @@ impl Provider for ForeignPermission {
         // It was changed or removed by hand; or it is to be as it was read before a run, which may be: not there.
         super::permission::remove(cx.aws, &live.physical_id, &to.function_name, None).await?;
         if to.action.is_some() {
-            self.create(cx, want).await?;
+            self.create(cx, desired).await?;
         }
         Ok(())
     }

@@ -10,36 +10,36 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages, wait};
-use crate::aws::client::{Aws, Call, CallError, Meaning, Trial};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
+use crate::aws::client::{Aws, AwsCall, CallError, Meaning, Trial};
 use crate::core::types::function::{
     Architecture, Environment, EphemeralStorage, Function, LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props,
     TYPE, Tracing, TracingMode, arn, generated_name, is_generated_name, mebibytes, three_seconds, x86_64,
 };
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Health, Live, Owner, ResourceView, Want, log_group, tags, to_value};
+use crate::core::types::{Created, Desired, Health, Live, Owner, ResourceView, log_group, tags, to_value};
 use crate::core::words::{DeletionPolicy, Scope};
 
 #[async_trait]
 impl Provider for Function {
-    /// Those of others as well, whatever they are called: a log group is whose its function is. `LogGroup::settle_reading` leaves them
-    /// out.
-    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    /// Those of others as well, whatever they are called: a log group is whose its function is.
+    /// `LogGroup::settle_reading` leaves them out.
+    async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let functions = pages::all(|from| async move {
-            let page = aws.call(Call::new("lambda", "ListFunctions"), || {
+            let page = aws.call(AwsCall::new("lambda", "ListFunctions"), || {
                 aws.lambda.list_functions().set_marker(from.clone()).send()
             });
             let page = page.await?;
             Ok((page.functions, page.next_marker))
         })
         .await?;
-        let search = sought.wait().await;
+        let search = discovery.wait().await;
         stream::iter(functions.into_iter().filter_map(|function| function.function_name))
             .map(|name| async move {
-                let wanted = search.wants(TYPE, &name);
-                // Whose it is, only its tags tell. Where its name says that it is ours, its permissions are asked for at
-                // once and not in another round trip.
-                let likely = wanted || is_generated_name(aws.scope(), &name);
+                let in_template = search.includes(TYPE, &name);
+                // Whose it is, only its tags tell. Where its name says that it is ours, its permissions are asked for
+                // at once and not in another round trip.
+                let likely = in_template || is_generated_name(aws.scope(), &name);
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
                 let (found, policy) = tokio::join!(read(aws, &name), async {
                     if likely { Some(policy(aws, &name, None).await) } else { None }
@@ -68,15 +68,15 @@ impl Provider for Function {
         search.functions.extend(it.name.filter(|name| *name == made).map(str::to_owned));
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        read(cx.aws, want.name()?).await
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        read(cx.aws, desired.name()?).await
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let name = want.name()?;
-        let props: Props = want.read()?;
-        let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+        let name = desired.name()?;
+        let props: Props = desired.read()?;
+        let code = desired.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
         let code = Blob::new(code);
         let request = aws
             .lambda
@@ -102,7 +102,7 @@ impl Provider for Function {
                 Trial::Probe => request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new("-")).build()),
             };
             let time = upload_time(&code);
-            aws.call(Call::new("lambda", "CreateFunction"), move || {
+            aws.call(AwsCall::new("lambda", "CreateFunction"), move || {
                 request.clone().customize().config_override(time.clone()).send()
             })
         })
@@ -113,15 +113,15 @@ impl Provider for Function {
         Ok(created(aws.scope(), name))
     }
 
-    async fn settle(&self, cx: Context<'_>, _: &Want, id: &str) -> Result<(), ResourceError> {
+    async fn settle(&self, cx: Context<'_>, _: &Desired, id: &str) -> Result<(), ResourceError> {
         wait_until_ready(cx, id).await
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let name = live.physical_id.as_str();
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         if let Health::Busy(_) = live.health {
             wait_until_ready(cx, name).await?;
         }
@@ -145,7 +145,7 @@ impl Provider for Function {
             configure(cx, name, &first).await?;
         }
         if other_code {
-            let code = want.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+            let code = desired.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
             let code = Blob::new(code);
             let time = upload_time(&code);
             let request = aws
@@ -154,7 +154,7 @@ impl Provider for Function {
                 .function_name(name)
                 .zip_file(code)
                 .set_architectures(Some(architectures(&to)));
-            aws.call(Call::new("lambda", "UpdateFunctionCode").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "UpdateFunctionCode").repeatable(), || {
                 request.clone().customize().config_override(time.clone()).send()
             })
             .await?;
@@ -170,13 +170,13 @@ impl Provider for Function {
         let (set, mut removed) = tags::difference(&from.tags, &to.tags);
         removed.retain(|key| key != tags::VERSIONS);
         if !set.is_empty() {
-            aws.call(Call::new("lambda", "TagResource").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "TagResource").repeatable(), || {
                 aws.lambda.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("lambda", "UntagResource").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "UntagResource").repeatable(), || {
                 aws.lambda.untag_resource().resource(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -184,14 +184,14 @@ impl Provider for Function {
         Ok(())
     }
 
-    async fn backup(&self, cx: Context<'_>, live: &Live, want: &Want) -> Option<Bytes> {
-        if live.properties.get("CodeSha256") == want.properties.get("CodeSha256") {
+    async fn backup(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Option<Bytes> {
+        if live.properties.get("CodeSha256") == desired.properties.get("CodeSha256") {
             return None;
         }
         let aws = cx.aws;
         let name = live.physical_id.as_str();
         let answer =
-            aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send());
+            aws.call(AwsCall::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send());
         let url = answer.await.ok()?.code?.location?;
         aws.download(&url).await.inspect_err(|error| tracing::debug!("the code of {name}: {error}")).ok()
     }
@@ -203,7 +203,7 @@ impl Provider for Function {
             tag_log_group(aws, group).await?;
         }
         gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteFunction").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "DeleteFunction").repeatable(), || {
                 aws.lambda.delete_function().function_name(&live.physical_id).send()
             })
             .await,
@@ -238,7 +238,7 @@ async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), Resour
         .logging_config(logging_config(name, to));
     // Without code a try costs nothing: there is nothing to probe with.
     when_assumable(cx, &to.role, |_| {
-        aws.call(Call::new("lambda", "UpdateFunctionConfiguration").repeatable(), || request.clone().send())
+        aws.call(AwsCall::new("lambda", "UpdateFunctionConfiguration").repeatable(), || request.clone().send())
     })
     .await?;
     wait_until_ready(cx, name).await
@@ -297,7 +297,7 @@ where
 /// The resource policy of a function or of one of its aliases, JSON; empty where it has none.
 pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result<String, CallError> {
     let answer = aws
-        .call(Call::new("lambda", "GetPolicy"), || {
+        .call(AwsCall::new("lambda", "GetPolicy"), || {
             aws.lambda.get_policy().function_name(name).set_qualifier(alias.map(str::to_owned)).send()
         })
         .await;
@@ -311,7 +311,7 @@ pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result
 /// A function as it is, whosever it is; `None` where there is none.
 pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let answer =
-        aws.call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send()).await;
+        aws.call(AwsCall::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send()).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.is(Meaning::NotFound) => return Ok(None),
@@ -404,7 +404,7 @@ pub(super) async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), 
     let aws = cx.aws;
     wait::until(cx, wait::FUNCTION, "Pending", || async {
         let answer = aws
-            .call(Call::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send())
+            .call(AwsCall::new("lambda", "GetFunction"), || aws.lambda.get_function().function_name(name).send())
             .await?;
         match answer.configuration.as_ref().map(health) {
             Some(Health::Busy(_)) => Ok(None),
@@ -420,7 +420,7 @@ pub(super) async fn wait_until_ready(cx: Context<'_>, name: &str) -> Result<(), 
 async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Result<(), CallError> {
     match executions {
         Some(executions) => aws
-            .call(Call::new("lambda", "PutFunctionConcurrency").repeatable(), || {
+            .call(AwsCall::new("lambda", "PutFunctionConcurrency").repeatable(), || {
                 aws.lambda
                     .put_function_concurrency()
                     .function_name(name)
@@ -430,7 +430,7 @@ async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Resu
             .await
             .map(drop),
         None => gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteFunctionConcurrency").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "DeleteFunctionConcurrency").repeatable(), || {
                 aws.lambda.delete_function_concurrency().function_name(name).send()
             })
             .await,
@@ -493,7 +493,8 @@ pub(super) fn canonical_of(configuration: sdk::FunctionConfiguration) -> Value {
     to_value(&properties(configuration, Tags::new(), None))
 }
 
-/// Whether a live function may have versions or aliases of the stack's: the template wants some, or an earlier one did.
+/// Whether a live function may have versions or aliases of the stack's: the template describes some, or an earlier one
+/// did.
 pub(super) fn has_versions(function: &Live, search: &Search) -> bool {
     search.versions || function.properties["Tags"].get(tags::VERSIONS).is_some()
 }
@@ -513,7 +514,7 @@ async fn tag_log_group(aws: &Aws, name: &str) -> Result<(), ResourceError> {
     let mut tags = tags::ownership(aws.scope(), "", DeletionPolicy::Delete);
     tags.remove(tags::LOGICAL_ID);
     gone_is_fine(
-        aws.call(Call::new("logs", "TagResource").repeatable(), || {
+        aws.call(AwsCall::new("logs", "TagResource").repeatable(), || {
             aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone().into_iter().collect())).send()
         })
         .await,

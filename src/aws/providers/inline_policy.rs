@@ -2,17 +2,17 @@
 
 use async_trait::async_trait;
 
-use super::{Context, Provider, ResourceError, Search, Sought};
+use super::{Context, Discovery, Provider, ResourceError, Search};
 use crate::aws::client::Aws;
 use crate::core::types::inline_policy::{InlinePolicy, Props, live};
 use crate::core::types::role::Policy;
-use crate::core::types::{Created, Live, ResourceView, Want, role};
+use crate::core::types::{Created, Desired, Live, ResourceView, role};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for InlinePolicy {
-    async fn list(&self, _: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let search = sought.wait().await;
+    async fn list(&self, _: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = discovery.wait().await;
         let mut found: Vec<(&String, Props)> = Vec::new();
         for ((role, name), logical_id) in &search.inline_policies {
             let document = parents
@@ -39,13 +39,13 @@ impl Provider for InlinePolicy {
         search.inline_policies.extend(it.texts("Roles").map(|role| (key(role), it.logical_id.to_owned())));
     }
 
-    async fn find(&self, _: Context<'_>, _: &Want) -> Result<Option<Live>, ResourceError> {
+    async fn find(&self, _: Context<'_>, _: &Desired) -> Result<Option<Live>, ResourceError> {
         // Putting a policy again puts it once: there is nothing to look for.
         Ok(None)
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
-        let props: Props = want.read()?;
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
+        let props: Props = desired.read()?;
         let policy = Policy { policy_name: props.policy_name.clone(), policy_document: props.policy_document.clone() };
         for role in &props.roles {
             super::role::put_policy(cx.aws, role, &policy).await?;
@@ -53,10 +53,10 @@ impl Provider for InlinePolicy {
         Ok(Created::from(live(&props)))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
-        self.create(cx, want).await?;
+        let to: Props = desired.read()?;
+        self.create(cx, desired).await?;
         for role in from.roles.difference(&to.roles) {
             super::role::delete_policy(cx.aws, role, &from.policy_name).await?;
         }

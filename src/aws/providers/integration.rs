@@ -5,38 +5,38 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::integration::{
     Integration, IntegrationType, Props, TYPE, internet, longest, post, version_1, when_no_match,
 };
-use crate::core::types::{Created, Kind, Live, Want, mark, to_value};
+use crate::core::types::{Created, Desired, Kind, Live, ownership_marker, to_value};
 
 #[async_trait]
 impl Provider for Integration {
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         // Another integration of the same content cannot be told from this one; a second one does no harm, and the
         // next run removes what no route uses.
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
-        let description = match props.mark.as_deref() {
+        let props: Props = desired.read()?;
+        let description = match props.ownership_marker.as_deref() {
             // What the template says of it is left as it is.
-            Some(mark) if props.description.is_empty() => mark::describe("", Some(mark))?,
+            Some(marker) if props.description.is_empty() => ownership_marker::describe("", Some(marker))?,
             _ => props.description.clone(),
         };
         let map = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone().into_iter().collect());
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateIntegration").lane(&props.api_id), || {
+            .call(AwsCall::new("apigatewayv2", "CreateIntegration").lane(&props.api_id), || {
                 aws.apigateway
                     .create_integration()
                     .api_id(&props.api_id)
@@ -64,7 +64,7 @@ impl Provider for Integration {
         Ok(Created::new(answer.integration_id.unwrap_or_default()))
     }
 
-    async fn update(&self, _: Context<'_>, live: &Live, _: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, _: Context<'_>, live: &Live, _: &Desired) -> Result<(), ResourceError> {
         Err(ResourceError::Failed(format!("integration {} is never changed in place", live.physical_id)))
     }
 
@@ -72,7 +72,7 @@ impl Provider for Integration {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteIntegration").repeatable().lane(api), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteIntegration").repeatable().lane(api), || {
                 aws.apigateway.delete_integration().api_id(api).integration_id(&live.physical_id).send()
             })
             .await,
@@ -84,7 +84,7 @@ impl Provider for Integration {
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetIntegrations"), || {
+            .call(AwsCall::new("apigatewayv2", "GetIntegrations"), || {
                 aws.apigateway.get_integrations().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
             .await?;
@@ -99,8 +99,8 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
     let id = integration.integration_id.unwrap_or_default();
     let text = integration.description.unwrap_or_default();
-    let (description, mark) = match mark::split(&text) {
-        ("", Some(mark)) => ("", Some(mark)),
+    let (description, marker) = match ownership_marker::split(&text) {
+        ("", Some(marker)) => ("", Some(marker)),
         _ => (text.as_str(), None),
     };
     let props = Props {
@@ -124,8 +124,8 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         request_templates: integration.request_templates.unwrap_or_default().into_iter().collect(),
         template_selection_expression: integration.template_selection_expression.filter(|text| !text.is_empty()),
         timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(longest),
-        mark: mark.map(str::to_owned),
+        ownership_marker: marker.map(str::to_owned),
     };
-    let logical_id = mark.map(|mark| mark::read(mark).0.to_owned());
+    let logical_id = marker.map(|marker| ownership_marker::read(marker).0.to_owned());
     Live { logical_id, ..Live::new(TYPE, id, to_value(&props)).below(api) }
 }

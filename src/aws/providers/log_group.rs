@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call, CallError, Meaning};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::log_group::{Class, LAMBDA, LogGroup, Props, TYPE, arn, function_of};
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Live, Owner, Want, function, tags, to_value};
+use crate::core::types::{Created, Desired, Live, Owner, function, tags, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for LogGroup {
-    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let groups = describe(aws, None).await?;
-        let search = sought.wait().await;
+        let search = discovery.wait().await;
         stream::iter(groups)
             .map(|group| async move { live(aws, search, group).await })
             .buffer_unordered(8)
@@ -30,8 +30,8 @@ impl Provider for LogGroup {
         settle_owners(found, scope, search);
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let name = want.name()?;
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let name = desired.name()?;
         let search = Search { names: [(TYPE, vec![name.to_owned()])].into(), ..Search::default() };
         match describe(cx.aws, Some(name))
             .await?
@@ -55,15 +55,15 @@ impl Provider for LogGroup {
         }
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let name = want.name()?;
-        let props: Props = want.read()?;
+        let name = desired.name()?;
+        let props: Props = desired.read()?;
         let class = match props.log_group_class {
             Class::Standard => sdk::LogGroupClass::Standard,
             Class::InfrequentAccess => sdk::LogGroupClass::InfrequentAccess,
         };
-        aws.call(Call::new("logs", "CreateLogGroup"), || {
+        aws.call(AwsCall::new("logs", "CreateLogGroup"), || {
             aws.logs
                 .create_log_group()
                 .log_group_name(name)
@@ -78,23 +78,23 @@ impl Provider for LogGroup {
         Ok(created(aws.scope(), name))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         if from.retention_in_days != to.retention_in_days {
             set_retention(aws, &live.physical_id, to.retention_in_days).await?;
         }
         let arn = arn(aws.scope(), &live.physical_id);
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
-            aws.call(Call::new("logs", "TagResource").repeatable(), || {
+            aws.call(AwsCall::new("logs", "TagResource").repeatable(), || {
                 aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("logs", "UntagResource").repeatable(), || {
+            aws.call(AwsCall::new("logs", "UntagResource").repeatable(), || {
                 aws.logs.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -105,7 +105,7 @@ impl Provider for LogGroup {
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         gone_is_fine(
-            aws.call(Call::new("logs", "DeleteLogGroup").repeatable(), || {
+            aws.call(AwsCall::new("logs", "DeleteLogGroup").repeatable(), || {
                 aws.logs.delete_log_group().log_group_name(&live.physical_id).send()
             })
             .await,
@@ -117,7 +117,7 @@ impl Provider for LogGroup {
 async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>, CallError> {
     pages::all(|from| async move {
         let page = aws
-            .call(Call::new("logs", "DescribeLogGroups"), || {
+            .call(AwsCall::new("logs", "DescribeLogGroups"), || {
                 aws.logs
                     .describe_log_groups()
                     .set_log_group_name_prefix(prefix.map(str::to_owned))
@@ -130,11 +130,12 @@ async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>,
     .await
 }
 
-/// The group, if the stack wants or owns it, or if it carries no tags and may be one that Lambda made for a function of the
-/// stack. No deployer deletes those, so we do; whose each is, `read::read` settles, which knows the functions.
+/// The group, if the template names it or the stack owns it, or if it carries no tags and may be one that Lambda made
+/// for a function of the stack. No deployer deletes those, so we do; whose each is, `read::read` settles, which knows
+/// the functions.
 async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option<Live>, ResourceError> {
     let name = group.log_group_name.clone().unwrap_or_default();
-    let wanted = search.wants(TYPE, &name);
+    let in_template = search.includes(TYPE, &name);
     let function = name.strip_prefix(LAMBDA);
     // One that Lambda made is called like its function, whose name can be told from others'.
     let likely = match function {
@@ -143,17 +144,20 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
     };
     let arn = arn(aws.scope(), &name);
     let answer = aws
-        .call(Call::new("logs", "ListTagsForResource"), || aws.logs.list_tags_for_resource().resource_arn(&arn).send())
+        .call(AwsCall::new("logs", "ListTagsForResource"), || {
+            aws.logs.list_tags_for_resource().resource_arn(&arn).send()
+        })
         .await;
     let tags: Tags = match answer {
         Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
         Err(error) if error.is(Meaning::NotFound) => return Ok(None),
         // Whoever may not see a group's tags has not made it, unless it is called like one of ours.
-        Err(error) if error.is(Meaning::Denied) && !wanted && !likely => return Ok(None),
+        Err(error) if error.is(Meaning::Denied) && !in_template && !likely => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let owner = tags::owner(&tags, aws.scope());
-    if owner != Owner::Stack && !wanted && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned())) {
+    if owner != Owner::Stack && !in_template && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned()))
+    {
         return Ok(None);
     }
     let props = Props {
@@ -177,13 +181,13 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
 async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), ResourceError> {
     match days {
         Some(days) => {
-            aws.call(Call::new("logs", "PutRetentionPolicy").repeatable(), || {
+            aws.call(AwsCall::new("logs", "PutRetentionPolicy").repeatable(), || {
                 aws.logs.put_retention_policy().log_group_name(name).retention_in_days(days).send()
             })
             .await?;
         }
         None => {
-            aws.call(Call::new("logs", "DeleteRetentionPolicy").repeatable(), || {
+            aws.call(AwsCall::new("logs", "DeleteRetentionPolicy").repeatable(), || {
                 aws.logs.delete_retention_policy().log_group_name(name).send()
             })
             .await?;
@@ -197,10 +201,10 @@ fn created(scope: &Scope, name: &str) -> Created {
     Created { physical_id: name.to_owned(), attributes: attributes.into() }
 }
 
-/// Settles whose the log groups without tags are that Lambda made: whose the function is. Where there is no function any
-/// more, it must have been the stack's: an earlier reading has seen it, or its name is one that only wschat gives, for this
-/// stack. Leaves out all others' functions and their groups but those that the template wants, and groups that merely look
-/// like the stack's, which are in doubt.
+/// Settles whose the log groups without tags are that Lambda made: whose the function is. Where there is no function
+/// any more, it must have been the stack's: an earlier reading has seen it, or its name is one that only wschat gives,
+/// for this stack. Leaves out all others' functions and their groups but those that the template describes, and groups
+/// that merely look like the stack's, which are in doubt.
 fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let functions: BTreeMap<String, Owner> = found
         .iter()
@@ -212,9 +216,9 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
         let Some(name) = function_of(live).map(str::to_owned) else {
             return live.type_name != function::TYPE
                 || live.owner == Owner::Stack
-                || search.wants(function::TYPE, &live.physical_id);
+                || search.includes(function::TYPE, &live.physical_id);
         };
-        let wanted = search.wants(TYPE, &live.physical_id);
+        let in_template = search.includes(TYPE, &live.physical_id);
         match functions.get(&name) {
             Some(Owner::Stack) => {
                 live.owner = Owner::Stack;
@@ -223,13 +227,13 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
             }
             Some(Owner::Other(owner)) => {
                 live.owner = Owner::Other(owner.clone());
-                wanted
+                in_template
             }
             None if search.functions.contains(&name) || function::is_generated_name(scope, &name) => {
                 live.owner = Owner::Stack;
                 true
             }
-            None => wanted || tags::is_generated_name(&scope.stack, &name),
+            None => in_template || tags::is_generated_name(&scope.stack, &name),
         }
     });
     for live in found.iter_mut().filter(|live| live.type_name == function::TYPE) {

@@ -9,22 +9,22 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call, CallError, Meaning};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::iam::document::Document;
 use crate::core::types::managed_policy::{
     ENTITIES, Entity, ManagedPolicy, Props, TYPE, VERSIONS, arn, holders, settle_holders,
 };
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Live, Owner, ResourceView, Want, tags, to_value};
+use crate::core::types::{Created, Desired, Live, Owner, ResourceView, tags, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for ManagedPolicy {
-    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let policies = pages::all(|from| async move {
             let page = aws
-                .call(Call::new("iam", "ListPolicies"), || {
+                .call(AwsCall::new("iam", "ListPolicies"), || {
                     aws.iam
                         .list_policies()
                         .scope(sdk::PolicyScopeType::Local)
@@ -36,15 +36,15 @@ impl Provider for ManagedPolicy {
             Ok((page.policies, page.marker.filter(|_| page.is_truncated)))
         })
         .await?;
-        let search = sought.wait().await;
+        let search = discovery.wait().await;
         stream::iter(policies.into_iter().filter_map(|policy| Some((policy.policy_name?, policy.arn?))))
             .map(|(name, arn)| async move {
-                let wanted = search.wants(TYPE, &name);
-                let likely = wanted || tags::is_generated_name(&aws.scope().stack, &name);
+                let in_template = search.includes(TYPE, &name);
+                let likely = in_template || tags::is_generated_name(&aws.scope().stack, &name);
                 match read(aws, &arn, &given_from_here(search, &arn)).await {
                     // Whoever may not see a policy has not made it, unless it is called like one of ours.
                     Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => Ok(None),
-                    found => Ok(found?.filter(|live| live.owner == Owner::Stack || wanted)),
+                    found => Ok(found?.filter(|live| live.owner == Owner::Stack || in_template)),
                 }
             })
             .buffer_unordered(16)
@@ -62,18 +62,18 @@ impl Provider for ManagedPolicy {
         settle_holders(found);
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        read(cx.aws, &arn(cx.aws.scope(), props.path.as_deref(), want.name()?), &props.roles).await
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        read(cx.aws, &arn(cx.aws.scope(), props.path.as_deref(), desired.name()?), &props.roles).await
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let name = want.name()?;
-        let props: Props = want.read()?;
+        let name = desired.name()?;
+        let props: Props = desired.read()?;
         let tags = super::role::iam_tags(&props.tags)?;
         let answer = aws
-            .call(Call::new("iam", "CreatePolicy"), || {
+            .call(AwsCall::new("iam", "CreatePolicy"), || {
                 aws.iam
                     .create_policy()
                     .policy_name(name)
@@ -91,10 +91,10 @@ impl Provider for ManagedPolicy {
         Ok(created(name, &arn, answer.policy.and_then(|policy| policy.policy_id)))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         let arn = arn(aws.scope(), from.path.as_deref(), &live.physical_id);
         if from.policy_document != to.policy_document {
             let mut older = older_versions(aws, &arn).await?;
@@ -113,13 +113,13 @@ impl Provider for ManagedPolicy {
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = super::role::iam_tags(&set)?;
-            aws.call(Call::new("iam", "TagPolicy").repeatable(), || {
+            aws.call(AwsCall::new("iam", "TagPolicy").repeatable(), || {
                 aws.iam.tag_policy().policy_arn(&arn).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("iam", "UntagPolicy").repeatable(), || {
+            aws.call(AwsCall::new("iam", "UntagPolicy").repeatable(), || {
                 aws.iam.untag_policy().policy_arn(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -153,8 +153,10 @@ impl Provider for ManagedPolicy {
         }
         delete_versions(aws, &arn, &older).await?;
         gone_is_fine(
-            aws.call(Call::new("iam", "DeletePolicy").repeatable(), || aws.iam.delete_policy().policy_arn(&arn).send())
-                .await,
+            aws.call(AwsCall::new("iam", "DeletePolicy").repeatable(), || {
+                aws.iam.delete_policy().policy_arn(&arn).send()
+            })
+            .await,
         )?;
         Ok(())
     }
@@ -167,7 +169,7 @@ fn given_from_here(search: &Search, arn: &str) -> BTreeSet<String> {
 
 /// A policy as it is; of the roles that have it, those that are `given` it from here.
 async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<Live>, ResourceError> {
-    let answer = aws.call(Call::new("iam", "GetPolicy"), || aws.iam.get_policy().policy_arn(arn).send()).await;
+    let answer = aws.call(AwsCall::new("iam", "GetPolicy"), || aws.iam.get_policy().policy_arn(arn).send()).await;
     let policy = match answer {
         Ok(answer) => answer.policy,
         Err(error) if error.is(Meaning::NotFound) => None,
@@ -180,7 +182,7 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
     let mut attributes = created(&name, arn, policy.policy_id).attributes;
     let (document, roles) = if owner == Owner::Stack {
         let version = policy.default_version_id.unwrap_or_default();
-        let in_force = aws.call(Call::new("iam", "GetPolicyVersion"), || {
+        let in_force = aws.call(AwsCall::new("iam", "GetPolicyVersion"), || {
             aws.iam.get_policy_version().policy_arn(arn).version_id(&version).send()
         });
         let (in_force, entities) = match tokio::join!(in_force, entities(aws, arn)) {
@@ -220,7 +222,7 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
 async fn entities(aws: &Aws, arn: &str) -> Result<BTreeSet<Entity>, CallError> {
     let entities = pages::all(|from| async move {
         let page = aws
-            .call(Call::new("iam", "ListEntitiesForPolicy"), || {
+            .call(AwsCall::new("iam", "ListEntitiesForPolicy"), || {
                 aws.iam.list_entities_for_policy().policy_arn(arn).set_marker(from.clone()).send()
             })
             .await?;
@@ -238,12 +240,12 @@ async fn entities(aws: &Aws, arn: &str) -> Result<BTreeSet<Entity>, CallError> {
     Ok(entities.into_iter().collect())
 }
 
-/// Makes the wanted document the policy's default version. After a lost answer it looks before it tries again: IAM keeps five
-/// versions, and a second one of the same document would take a place.
+/// Makes the wanted document the policy's default version. After a lost answer it looks before it tries again: IAM
+/// keeps five versions, and a second one of the same document would take a place.
 async fn new_version(aws: &Aws, arn: &str, to: &Props) -> Result<(), ResourceError> {
     let begun = Instant::now();
     loop {
-        let made = aws.call(Call::new("iam", "CreatePolicyVersion"), || {
+        let made = aws.call(AwsCall::new("iam", "CreatePolicyVersion"), || {
             aws.iam
                 .create_policy_version()
                 .policy_arn(arn)
@@ -278,7 +280,7 @@ const LOOKS: [Duration; 4] =
 async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> {
     let versions = pages::all(|from| async move {
         let page = aws
-            .call(Call::new("iam", "ListPolicyVersions"), || {
+            .call(AwsCall::new("iam", "ListPolicyVersions"), || {
                 aws.iam.list_policy_versions().policy_arn(arn).set_marker(from.clone()).send()
             })
             .await?;
@@ -293,7 +295,7 @@ async fn older_versions(aws: &Aws, arn: &str) -> Result<Vec<String>, CallError> 
 async fn delete_versions(aws: &Aws, arn: &str, versions: &[String]) -> Result<(), CallError> {
     for version in versions {
         gone_is_fine(
-            aws.call(Call::new("iam", "DeletePolicyVersion").repeatable(), || {
+            aws.call(AwsCall::new("iam", "DeletePolicyVersion").repeatable(), || {
                 aws.iam.delete_policy_version().policy_arn(arn).version_id(version).send()
             })
             .await,

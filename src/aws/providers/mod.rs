@@ -30,7 +30,7 @@ use bytes::Bytes;
 
 use super::client::{Aws, CallError, Meaning};
 use crate::core::iam::document::Document;
-use crate::core::types::{Created, Kind, Live, PropertyError, ResourceView, Want};
+use crate::core::types::{Created, Desired, Kind, Live, PropertyError, ResourceView};
 use crate::core::words::Scope;
 
 /// What reads and writes each type.
@@ -95,10 +95,10 @@ pub struct Context<'a> {
 /// What to look for when a stack is read.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// Physical names that the template wants, by type: read even if others own them.
+    /// Physical names that the template gives, by type: read even if others own them.
     pub names: BTreeMap<&'static str, Vec<String>>,
-    /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has seen,
-    /// and those of the template whose names wschat makes.
+    /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
+    /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     /// The logical id tells equal ones apart: many templates give every role a policy of the same name.
@@ -113,11 +113,11 @@ pub struct Search {
 
 /// What to look for, which becomes known while a reading is already under way: first everything is listed, for which
 /// it takes no template and no account.
-pub type Sought = tokio::sync::SetOnce<Search>;
+pub type Discovery = tokio::sync::SetOnce<Search>;
 
 impl Search {
-    /// Whether the template wants a resource of this type by this name.
-    pub fn wants(&self, type_name: &str, name: &str) -> bool {
+    /// Whether the template describes a resource of this type by this name.
+    pub fn includes(&self, type_name: &str, name: &str) -> bool {
         self.names.get(type_name).is_some_and(|names| names.iter().any(|known| known == name))
     }
 }
@@ -125,51 +125,52 @@ impl Search {
 /// Reads and writes one resource type in AWS.
 #[async_trait]
 pub trait Provider: Kind {
-    /// All resources of this type that belong to the stack, and those of others whose names it wants. For types with
-    /// a parent: those inside `parents`. Before `sought` is known, `aws` has no account to make ARNs with.
+    /// All resources of this type that belong to the stack, and those of others whose names the template gives. For
+    /// types with a parent: those inside `parents`. Before `discovery` is known, `aws` has no account to make ARNs
+    /// with.
     ///
     /// # Errors
     /// When AWS cannot be read.
-    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError>;
+    async fn list(&self, aws: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError>;
 
     /// Adds to what a reading looks for what it takes to find a desired resource (its name is among that already).
     fn seek(&self, _it: &ResourceView<'_>, _scope: &Scope, _search: &mut Search) {}
 
-    /// Settles in a whole reading what a single resource does not tell: whose it is, who uses it. Leaves out what `list` had
-    /// to give for that and what is not the stack's.
+    /// Settles in a whole reading what a single resource does not tell: whose it is, who uses it. Leaves out what
+    /// `list` had to give for that and what is not the stack's.
     fn settle_reading(&self, _found: &mut Vec<Live>, _scope: &Scope, _search: &Search) {}
 
     /// Looks again for one resource, after a create whose answer was lost or that was told "already exists".
     ///
     /// # Errors
     /// When AWS cannot be read.
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError>;
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError>;
 
     /// Creates it. It need not be ready yet when this returns: see `settle`.
     ///
     /// # Errors
     /// `Meaning::Unknown` and `Meaning::Exists` make the executor look with `find`.
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError>;
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError>;
 
     /// Waits until it is ready, and does what can be done only then.
     ///
     /// # Errors
     /// When it does not become ready.
-    async fn settle(&self, _cx: Context<'_>, _want: &Want, _id: &str) -> Result<(), ResourceError> {
+    async fn settle(&self, _cx: Context<'_>, _desired: &Desired, _id: &str) -> Result<(), ResourceError> {
         Ok(())
     }
 
-    /// What an update of `live` into `want` writes over and no reading tells: a function's code. `None` where there is
-    /// nothing, or it cannot be had: then the update cannot be undone.
-    async fn backup(&self, _cx: Context<'_>, _live: &Live, _want: &Want) -> Option<Bytes> {
+    /// What an update of `live` into `desired` writes over and no reading tells: a function's code. `None` where there
+    /// is nothing, or it cannot be had: then the update cannot be undone.
+    async fn backup(&self, _cx: Context<'_>, _live: &Live, _desired: &Desired) -> Option<Bytes> {
         None
     }
 
-    /// Changes `live` into `want`, in place.
+    /// Changes `live` into `desired`, in place.
     ///
     /// # Errors
     /// What AWS refused.
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError>;
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError>;
 
     /// Removes it and waits until it is gone; one that is gone already is no error.
     ///

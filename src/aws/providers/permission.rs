@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine};
-use crate::aws::client::{Aws, Call, CallError};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine};
+use crate::aws::client::{Aws, AwsCall, CallError};
 use crate::core::types::permission::{Permission, Props, live, statement_id};
-use crate::core::types::{Created, Kind, Live, Want, foreign_permission, function};
+use crate::core::types::{Created, Desired, Kind, Live, foreign_permission, function};
 
 #[async_trait]
 impl Provider for Permission {
-    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let search = sought.wait().await;
+    async fn list(&self, aws: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = discovery.wait().await;
         let policies = parents.iter().map(|function| async move {
             let name = function.physical_id.as_str();
             let mut found = match function.attributes.get(function::POLICY) {
@@ -33,22 +33,22 @@ impl Provider for Permission {
         Ok(found.filter(|live| !foreign_permission::is_foreign(&live.physical_id)).collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(statements(cx.aws, props.function(), props.alias()).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(statements(cx.aws, props.function(), props.alias()).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
-        let props: Props = want.read()?;
-        let id = statement_id(want)?;
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
+        let props: Props = desired.read()?;
+        let id = statement_id(desired)?;
         add(cx.aws, &id, props.function(), props.alias(), &props).await?;
         Ok(Created::new(id))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         // All it says is in its id, so this one was changed by hand under an id of ours.
         self.delete(cx, live).await?;
-        self.create(cx, want).await.map(drop)
+        self.create(cx, desired).await.map(drop)
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -66,7 +66,7 @@ pub(super) async fn add(
     alias: Option<&str>,
     says: &Props,
 ) -> Result<(), CallError> {
-    aws.call(Call::new("lambda", "AddPermission"), || {
+    aws.call(AwsCall::new("lambda", "AddPermission"), || {
         aws.lambda
             .add_permission()
             .function_name(function)
@@ -85,7 +85,7 @@ pub(super) async fn add(
 /// Removes the statement `id` from there; one that is gone already is no error.
 pub(super) async fn remove(aws: &Aws, id: &str, function: &str, alias: Option<&str>) -> Result<(), CallError> {
     gone_is_fine(
-        aws.call(Call::new("lambda", "RemovePermission").repeatable(), || {
+        aws.call(AwsCall::new("lambda", "RemovePermission").repeatable(), || {
             aws.lambda
                 .remove_permission()
                 .function_name(function)

@@ -6,20 +6,20 @@ use async_trait::async_trait;
 use aws_sdk_iam::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Context, Provider, ResourceError, Search, Sought, built, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call, CallError, Meaning};
+use super::{Context, Discovery, Provider, ResourceError, Search, built, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::role::{Policy, Props, Role, TYPE, an_hour, arn, policy_attribute};
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Live, Owner, Want, tags, to_value};
+use crate::core::types::{Created, Desired, Live, Owner, tags, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for Role {
-    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         // One call tells of all roles what four calls would tell of each: tags, trust, inline policies, attachments.
         let roles = pages::all(|from| async move {
             let page = aws
-                .call(Call::new("iam", "GetAccountAuthorizationDetails"), || {
+                .call(AwsCall::new("iam", "GetAccountAuthorizationDetails"), || {
                     aws.iam
                         .get_account_authorization_details()
                         .filter(sdk::EntityType::Role)
@@ -33,35 +33,36 @@ impl Provider for Role {
         .await;
         let roles = match roles {
             // Those details show every policy of the account, which not everybody may see.
-            Err(error) if error.is(Meaning::Denied) && !error.code.is_empty() => return by_name(aws, sought).await,
+            Err(error) if error.is(Meaning::Denied) && !error.code.is_empty() => return by_name(aws, discovery).await,
             roles => roles?,
         };
-        let search = sought.wait().await;
+        let search = discovery.wait().await;
         let reads = roles.iter().filter_map(|role| {
             let tags = sdk_tags(role.tags());
             let owner = tags::owner(&tags, aws.scope());
-            let wanted = search.wants(TYPE, role.role_name.as_deref().unwrap_or_default());
-            (owner == Owner::Stack || wanted).then(|| live(aws, search, role, tags, owner))
+            let in_template = search.includes(TYPE, role.role_name.as_deref().unwrap_or_default());
+            (owner == Owner::Stack || in_template).then(|| live(aws, search, role, tags, owner))
         });
         Ok(futures_util::future::try_join_all(reads).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         let aws = cx.aws;
-        let name = want.name()?;
+        let name = desired.name()?;
         let Some(role) = get(aws, name).await? else { return Ok(None) };
-        let wanted: Props = want.read()?;
-        let described: BTreeSet<&str> = wanted.policies.iter().map(|policy| policy.policy_name.as_str()).collect();
+        let desired_props: Props = desired.read()?;
+        let described: BTreeSet<&str> =
+            desired_props.policies.iter().map(|policy| policy.policy_name.as_str()).collect();
         // Others may be described apart from the role.
         let policies = policies(aws, name, |policy| described.contains(policy)).await?;
         let owner = tags::owner(&sdk_tags(role.tags()), aws.scope());
         Ok(Some(as_read(aws, &Search::default(), role, policies, owner)?))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let name = want.name()?;
-        let props: Props = want.read()?;
+        let name = desired.name()?;
+        let props: Props = desired.read()?;
         let request = aws
             .iam
             .create_role()
@@ -72,7 +73,7 @@ impl Provider for Role {
             .set_permissions_boundary(props.permissions_boundary.clone())
             .set_path(props.path.clone())
             .set_tags(Some(iam_tags(&props.tags)?));
-        let answer = aws.call(Call::new("iam", "CreateRole"), || request.clone().send()).await?;
+        let answer = aws.call(AwsCall::new("iam", "CreateRole"), || request.clone().send()).await?;
         aws.propagation.made(&arn(aws.scope(), props.path.as_deref(), name));
         let policies = props.policies.iter().map(|policy| put_policy(aws, name, policy));
         let attachments = props.managed_policy_arns.iter().map(|arn| attach(aws, name, arn));
@@ -84,13 +85,13 @@ impl Provider for Role {
         Ok(created(aws.scope(), props.path.as_deref(), name, role_id))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let name = live.physical_id.as_str();
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         if from.assume_role_policy_document != to.assume_role_policy_document {
-            aws.call(Call::new("iam", "UpdateAssumeRolePolicy").repeatable(), || {
+            aws.call(AwsCall::new("iam", "UpdateAssumeRolePolicy").repeatable(), || {
                 aws.iam
                     .update_assume_role_policy()
                     .role_name(name)
@@ -100,7 +101,7 @@ impl Provider for Role {
             .await?;
         }
         if from.description != to.description || from.max_session_duration != to.max_session_duration {
-            aws.call(Call::new("iam", "UpdateRole").repeatable(), || {
+            aws.call(AwsCall::new("iam", "UpdateRole").repeatable(), || {
                 aws.iam
                     .update_role()
                     .role_name(name)
@@ -113,7 +114,7 @@ impl Provider for Role {
         if from.permissions_boundary != to.permissions_boundary {
             set_boundary(aws, name, to.permissions_boundary.as_deref()).await?;
         }
-        // What a role gains comes before what it loses: nothing that uses it stands without rights in between.
+        // What a role gains comes before what it loses: nothing that uses it stands without permissions in between.
         for policy in to.policies.iter().filter(|policy| !from.policies.contains(policy)) {
             put_policy(aws, name, policy).await?;
         }
@@ -131,13 +132,13 @@ impl Provider for Role {
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = iam_tags(&set)?;
-            aws.call(Call::new("iam", "TagRole").repeatable(), || {
+            aws.call(AwsCall::new("iam", "TagRole").repeatable(), || {
                 aws.iam.tag_role().role_name(name).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("iam", "UntagRole").repeatable(), || {
+            aws.call(AwsCall::new("iam", "UntagRole").repeatable(), || {
                 aws.iam.untag_role().role_name(name).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
@@ -150,12 +151,12 @@ impl Provider for Role {
         let name = live.physical_id.as_str();
         // Read again: policies may have come since, and a role goes only without any.
         let attached = aws
-            .call(Call::new("iam", "ListAttachedRolePolicies"), || {
+            .call(AwsCall::new("iam", "ListAttachedRolePolicies"), || {
                 aws.iam.list_attached_role_policies().role_name(name).send()
             })
             .await;
         let inline = aws
-            .call(Call::new("iam", "ListRolePolicies"), || aws.iam.list_role_policies().role_name(name).send())
+            .call(AwsCall::new("iam", "ListRolePolicies"), || aws.iam.list_role_policies().role_name(name).send())
             .await;
         let (attached, inline) = match (attached, inline) {
             (Err(error), _) | (_, Err(error)) if error.is(Meaning::NotFound) => return Ok(()),
@@ -168,7 +169,7 @@ impl Provider for Role {
             delete_policy(aws, name, &policy).await?;
         }
         gone_is_fine(
-            aws.call(Call::new("iam", "DeleteRole").repeatable(), || aws.iam.delete_role().role_name(name).send())
+            aws.call(AwsCall::new("iam", "DeleteRole").repeatable(), || aws.iam.delete_role().role_name(name).send())
                 .await,
         )?;
         Ok(())
@@ -177,7 +178,7 @@ impl Provider for Role {
 
 /// Puts an inline policy on a role, over one of the same name.
 pub(super) async fn put_policy(aws: &Aws, role: &str, policy: &Policy) -> Result<(), CallError> {
-    aws.call(Call::new("iam", "PutRolePolicy").repeatable(), || {
+    aws.call(AwsCall::new("iam", "PutRolePolicy").repeatable(), || {
         aws.iam
             .put_role_policy()
             .role_name(role)
@@ -192,7 +193,7 @@ pub(super) async fn put_policy(aws: &Aws, role: &str, policy: &Policy) -> Result
 /// Takes an inline policy off a role; one that is gone is no error.
 pub(super) async fn delete_policy(aws: &Aws, role: &str, policy: &str) -> Result<(), CallError> {
     gone_is_fine(
-        aws.call(Call::new("iam", "DeleteRolePolicy").repeatable(), || {
+        aws.call(AwsCall::new("iam", "DeleteRolePolicy").repeatable(), || {
             aws.iam.delete_role_policy().role_name(role).policy_name(policy).send()
         })
         .await,
@@ -201,7 +202,7 @@ pub(super) async fn delete_policy(aws: &Aws, role: &str, policy: &str) -> Result
 
 /// Gives a managed policy to a role.
 pub(super) async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
-    aws.call(Call::new("iam", "AttachRolePolicy").repeatable(), || {
+    aws.call(AwsCall::new("iam", "AttachRolePolicy").repeatable(), || {
         aws.iam.attach_role_policy().role_name(role).policy_arn(arn).send()
     })
     .await
@@ -211,7 +212,7 @@ pub(super) async fn attach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallE
 /// Takes a managed policy from a role; one that it has not is no error.
 pub(super) async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallError> {
     gone_is_fine(
-        aws.call(Call::new("iam", "DetachRolePolicy").repeatable(), || {
+        aws.call(AwsCall::new("iam", "DetachRolePolicy").repeatable(), || {
             aws.iam.detach_role_policy().role_name(role).policy_arn(arn).send()
         })
         .await,
@@ -221,13 +222,13 @@ pub(super) async fn detach(aws: &Aws, role: &str, arn: &str) -> Result<(), CallE
 async fn set_boundary(aws: &Aws, role: &str, boundary: Option<&str>) -> Result<(), CallError> {
     match boundary {
         Some(arn) => aws
-            .call(Call::new("iam", "PutRolePermissionsBoundary").repeatable(), || {
+            .call(AwsCall::new("iam", "PutRolePermissionsBoundary").repeatable(), || {
                 aws.iam.put_role_permissions_boundary().role_name(role).permissions_boundary(arn).send()
             })
             .await
             .map(drop),
         None => gone_is_fine(
-            aws.call(Call::new("iam", "DeleteRolePermissionsBoundary").repeatable(), || {
+            aws.call(AwsCall::new("iam", "DeleteRolePermissionsBoundary").repeatable(), || {
                 aws.iam.delete_role_permissions_boundary().role_name(role).send()
             })
             .await,
@@ -237,7 +238,7 @@ async fn set_boundary(aws: &Aws, role: &str, boundary: Option<&str>) -> Result<(
 
 /// A role as `GetRole` tells of it; `None` where there is none.
 async fn get(aws: &Aws, name: &str) -> Result<Option<sdk::Role>, CallError> {
-    match aws.call(Call::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await {
+    match aws.call(AwsCall::new("iam", "GetRole"), || aws.iam.get_role().role_name(name).send()).await {
         Ok(answer) => Ok(answer.role),
         Err(error) if error.is(Meaning::NotFound) => Ok(None),
         Err(error) => Err(error),
@@ -256,7 +257,7 @@ async fn policies(aws: &Aws, role: &str, asked: impl Fn(&str) -> bool) -> Result
     let inline = async {
         let names = pages::below(|from| async move {
             let page = aws
-                .call(Call::new("iam", "ListRolePolicies"), || {
+                .call(AwsCall::new("iam", "ListRolePolicies"), || {
                     aws.iam.list_role_policies().role_name(role).set_marker(from.clone()).send()
                 })
                 .await?;
@@ -265,7 +266,7 @@ async fn policies(aws: &Aws, role: &str, asked: impl Fn(&str) -> bool) -> Result
         .await?;
         let documents = names.into_iter().filter(|name| asked(name)).map(|policy| async move {
             let answer = aws
-                .call(Call::new("iam", "GetRolePolicy"), || {
+                .call(AwsCall::new("iam", "GetRolePolicy"), || {
                     aws.iam.get_role_policy().role_name(role).policy_name(&policy).send()
                 })
                 .await;
@@ -282,7 +283,7 @@ async fn policies(aws: &Aws, role: &str, asked: impl Fn(&str) -> bool) -> Result
     };
     let attached = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("iam", "ListAttachedRolePolicies"), || {
+            .call(AwsCall::new("iam", "ListAttachedRolePolicies"), || {
                 aws.iam.list_attached_role_policies().role_name(role).set_marker(from.clone()).send()
             })
             .await?;
@@ -292,37 +293,38 @@ async fn policies(aws: &Aws, role: &str, asked: impl Fn(&str) -> bool) -> Result
     Ok(Policies { inline, attached })
 }
 
-/// What `list` finds, for callers who may not read the account's details: the roles that the template wants are asked
-/// for by name while all are listed, and then every other one that may be the stack's. Lists show no tags, so each is
-/// asked for its own; a role that the caller may not see is not one of the stack's, unless it is named like one.
-async fn by_name(aws: &Aws, sought: &Sought) -> Result<Vec<Live>, ResourceError> {
-    let search = sought.wait().await;
-    let wanted = search.names.get(TYPE).into_iter().flatten().map(|name| one_by_name(aws, search, name, true));
+/// What `list` finds, for callers who may not read the account's details: the roles that the template describes are
+/// asked for by name while all are listed, and then every other one that may be the stack's. Lists show no tags, so
+/// each is asked for its own; a role that the caller may not see is not one of the stack's, unless it is named like
+/// one.
+async fn by_name(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ResourceError> {
+    let search = discovery.wait().await;
+    let in_template = search.names.get(TYPE).into_iter().flatten().map(|name| one_by_name(aws, search, name, true));
     let listed = pages::all(|from| async move {
         let page = aws
-            .call(Call::new("iam", "ListRoles"), || {
+            .call(AwsCall::new("iam", "ListRoles"), || {
                 aws.iam.list_roles().max_items(1000).set_marker(from.clone()).send()
             })
             .await?;
         Ok((Some(page.roles), page.marker.filter(|_| page.is_truncated)))
     });
     let listed = async { Ok::<_, ResourceError>(listed.await?) };
-    let (wanted, listed) = tokio::try_join!(futures_util::future::try_join_all(wanted), listed)?;
+    let (in_template, listed) = tokio::try_join!(futures_util::future::try_join_all(in_template), listed)?;
     let others = listed.into_iter().filter(|role| {
         // Paths of roles that AWS makes and keeps (IAM user guide, service-linked roles and Identity Center).
         let of_aws = ["/aws-service-role/", "/aws-reserved/"].iter().any(|path| role.path.starts_with(path));
-        !of_aws && !search.wants(TYPE, &role.role_name)
+        !of_aws && !search.includes(TYPE, &role.role_name)
     });
     let others: Vec<Option<Live>> = stream::iter(others)
         .map(|role| async move { one_by_name(aws, search, &role.role_name, false).await })
         .buffer_unordered(16)
         .try_collect()
         .await?;
-    Ok(wanted.into_iter().chain(others).flatten().collect())
+    Ok(in_template.into_iter().chain(others).flatten().collect())
 }
 
-/// A role that is the stack's or that the template wants, with its policies if it is the stack's.
-async fn one_by_name(aws: &Aws, search: &Search, name: &str, wanted: bool) -> Result<Option<Live>, ResourceError> {
+/// A role that is the stack's or that the template describes, with its policies if it is the stack's.
+async fn one_by_name(aws: &Aws, search: &Search, name: &str, in_template: bool) -> Result<Option<Live>, ResourceError> {
     let generated = tags::is_generated_name(&aws.scope().stack, name);
     // Roles of such names are hardly ever another's: all is asked at once.
     let early = async { if generated { Some(policies(aws, name, |_| true).await) } else { None } };
@@ -330,14 +332,14 @@ async fn one_by_name(aws: &Aws, search: &Search, name: &str, wanted: bool) -> Re
     let role = match role {
         Ok(Some(role)) => role,
         Ok(None) => return Ok(None),
-        Err(error) if error.is(Meaning::Denied) && !wanted && !generated => return Ok(None),
+        Err(error) if error.is(Meaning::Denied) && !in_template && !generated => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let owner = tags::owner(&sdk_tags(role.tags()), aws.scope());
     let policies = match (&owner, early) {
         (Owner::Stack, Some(early)) => early?,
         (Owner::Stack, None) => policies(aws, name, |_| true).await?,
-        _ if wanted => Policies::default(),
+        _ if in_template => Policies::default(),
         _ => return Ok(None),
     };
     as_read(aws, search, role, policies, owner).map(Some)

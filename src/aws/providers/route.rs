@@ -3,28 +3,28 @@
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::route::{AuthorizationType, Props, Route, TYPE};
-use crate::core::types::{Created, Kind, Live, Want, to_value};
+use crate::core::types::{Created, Desired, Kind, Live, to_value};
 
 #[async_trait]
 impl Provider for Route {
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
+        let props: Props = desired.read()?;
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateRoute").lane(&props.api_id), || {
+            .call(AwsCall::new("apigatewayv2", "CreateRoute").lane(&props.api_id), || {
                 aws.apigateway
                     .create_route()
                     .api_id(&props.api_id)
@@ -42,11 +42,11 @@ impl Provider for Route {
         Ok(Created::new(answer.route_id.unwrap_or_default()))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         // Updates merge. An empty text clears what the template no longer says.
-        aws.call(Call::new("apigatewayv2", "UpdateRoute").repeatable().lane(&to.api_id), || {
+        aws.call(AwsCall::new("apigatewayv2", "UpdateRoute").repeatable().lane(&to.api_id), || {
             aws.apigateway
                 .update_route()
                 .api_id(&to.api_id)
@@ -77,7 +77,7 @@ impl Provider for Route {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteRoute").repeatable().lane(api), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteRoute").repeatable().lane(api), || {
                 aws.apigateway.delete_route().api_id(api).route_id(&live.physical_id).send()
             })
             .await,
@@ -99,7 +99,7 @@ impl AuthorizationType {
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetRoutes"), || {
+            .call(AwsCall::new("apigatewayv2", "GetRoutes"), || {
                 aws.apigateway.get_routes().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
             .await?;

@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
 use super::route::cleared;
-use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::route_response::{Props, RouteResponse, TYPE};
-use crate::core::types::{Created, Kind, Live, ResourceView, Want, to_value};
+use crate::core::types::{Created, Desired, Kind, Live, ResourceView, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for RouteResponse {
-    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let search = sought.wait().await;
+    async fn list(&self, aws: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = discovery.wait().await;
         // Without a template, only routes that select responses are asked for them: they go with their routes anyway.
         let selecting = parents.iter().filter(|route| {
             search.route_responses || route.properties.get("RouteResponseSelectionExpression").is_some()
@@ -26,16 +26,16 @@ impl Provider for RouteResponse {
         search.route_responses = true;
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.api_id, &props.route_id).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.api_id, &props.route_id).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
+        let props: Props = desired.read()?;
         let answer = aws
-            .call(Call::new("apigatewayv2", "CreateRouteResponse").lane(&props.api_id), || {
+            .call(AwsCall::new("apigatewayv2", "CreateRouteResponse").lane(&props.api_id), || {
                 aws.apigateway
                     .create_route_response()
                     .api_id(&props.api_id)
@@ -48,10 +48,10 @@ impl Provider for RouteResponse {
         Ok(Created::new(answer.route_response_id.unwrap_or_default()))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
-        let to: Props = want.read()?;
-        aws.call(Call::new("apigatewayv2", "UpdateRouteResponse").repeatable().lane(&to.api_id), || {
+        let to: Props = desired.read()?;
+        aws.call(AwsCall::new("apigatewayv2", "UpdateRouteResponse").repeatable().lane(&to.api_id), || {
             aws.apigateway
                 .update_route_response()
                 .api_id(&to.api_id)
@@ -72,7 +72,7 @@ impl Provider for RouteResponse {
         let aws = cx.aws;
         let props: Props = live.read()?;
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteRouteResponse").repeatable().lane(&props.api_id), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteRouteResponse").repeatable().lane(&props.api_id), || {
                 aws.apigateway
                     .delete_route_response()
                     .api_id(&props.api_id)
@@ -89,7 +89,7 @@ impl Provider for RouteResponse {
 async fn list(aws: &Aws, api: &str, route: &str) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetRouteResponses"), || {
+            .call(AwsCall::new("apigatewayv2", "GetRouteResponses"), || {
                 aws.apigateway.get_route_responses().api_id(api).route_id(route).set_next_token(from.clone()).send()
             })
             .await?;

@@ -3,30 +3,30 @@
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
-use super::{Context, Provider, ResourceError, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::stage::{AccessLogSettings, LoggingLevel, Props, RouteSettings, Stage, TYPE, arn};
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Kind, Live, Want, tags, to_value};
+use crate::core::types::{Created, Desired, Kind, Live, tags, to_value};
 
 #[async_trait]
 impl Provider for Stage {
-    async fn list(&self, aws: &Aws, _: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let apis = parents.iter().map(|api| list(aws, &api.physical_id));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        let props: Props = want.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(want, live)))
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        let props: Props = desired.read()?;
+        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
+        let props: Props = desired.read()?;
         let settings =
             |settings: &RouteSettings| (*settings != RouteSettings::default()).then(|| sdk_settings(settings));
-        aws.call(Call::new("apigatewayv2", "CreateStage").lane(&props.api_id), || {
+        aws.call(AwsCall::new("apigatewayv2", "CreateStage").lane(&props.api_id), || {
             let routes = props.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
             aws.apigateway
                 .create_stage()
@@ -48,10 +48,10 @@ impl Provider for Stage {
         Ok(Created::new(&props.stage_name))
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         let (api, stage) = (to.api_id.as_str(), to.stage_name.as_str());
         let untagged = |props: &Props| Props { tags: Tags::new(), ..props.clone() };
         if untagged(&from) != untagged(&to) {
@@ -60,7 +60,7 @@ impl Provider for Stage {
             for gone in from.stage_variables.keys() {
                 variables.entry(gone.clone()).or_default();
             }
-            aws.call(Call::new("apigatewayv2", "UpdateStage").repeatable().lane(api), || {
+            aws.call(AwsCall::new("apigatewayv2", "UpdateStage").repeatable().lane(api), || {
                 let routes = to.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
                 aws.apigateway
                     .update_stage()
@@ -82,7 +82,7 @@ impl Provider for Stage {
         }
         for route in from.route_settings.keys().filter(|route| !to.route_settings.contains_key(*route)) {
             gone_is_fine(
-                aws.call(Call::new("apigatewayv2", "DeleteRouteSettings").repeatable().lane(api), || {
+                aws.call(AwsCall::new("apigatewayv2", "DeleteRouteSettings").repeatable().lane(api), || {
                     aws.apigateway.delete_route_settings().api_id(api).stage_name(stage).route_key(route).send()
                 })
                 .await,
@@ -90,7 +90,7 @@ impl Provider for Stage {
         }
         if from.access_log_settings.is_some() && to.access_log_settings.is_none() {
             gone_is_fine(
-                aws.call(Call::new("apigatewayv2", "DeleteAccessLogSettings").repeatable().lane(api), || {
+                aws.call(AwsCall::new("apigatewayv2", "DeleteAccessLogSettings").repeatable().lane(api), || {
                     aws.apigateway.delete_access_log_settings().api_id(api).stage_name(stage).send()
                 })
                 .await,
@@ -105,7 +105,7 @@ impl Provider for Stage {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();
         gone_is_fine(
-            aws.call(Call::new("apigatewayv2", "DeleteStage").repeatable().lane(api), || {
+            aws.call(AwsCall::new("apigatewayv2", "DeleteStage").repeatable().lane(api), || {
                 aws.apigateway.delete_stage().api_id(api).stage_name(&live.physical_id).send()
             })
             .await,
@@ -117,7 +117,7 @@ impl Provider for Stage {
 async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("apigatewayv2", "GetStages"), || {
+            .call(AwsCall::new("apigatewayv2", "GetStages"), || {
                 aws.apigateway.get_stages().api_id(api).max_results("500").set_next_token(from.clone()).send()
             })
             .await?;

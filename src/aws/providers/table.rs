@@ -6,31 +6,31 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Context, Provider, ResourceError, Sought, built, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call, Meaning};
+use super::{Context, Discovery, Provider, ResourceError, built, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall, Meaning};
 use crate::core::types::table::{
     AttributeDefinition, AttributeType, BillingMode, GlobalIndex, KeyElement, KeyType, LocalIndex, PointInTimeRecovery,
     Projection, ProjectionType, Props, Sse, Stream, StreamViewType, TYPE, Table, TableClass, Throughput, TimeToLive,
 };
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Health, Live, Owner, Want, tags, to_value};
+use crate::core::types::{Created, Desired, Health, Live, Owner, tags, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for Table {
-    async fn list(&self, aws: &Aws, sought: &Sought, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
+    async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let names = pages::all(|from| async move {
-            let page = aws.call(Call::new("dynamodb", "ListTables"), || {
+            let page = aws.call(AwsCall::new("dynamodb", "ListTables"), || {
                 aws.dynamodb.list_tables().set_exclusive_start_table_name(from.clone()).send()
             });
             let page = page.await?;
             Ok((page.table_names, page.last_evaluated_table_name))
         })
         .await?;
-        let search = sought.wait().await;
+        let search = discovery.wait().await;
         stream::iter(names)
             .map(|name| async move {
-                let known = search.wants(TYPE, &name) || tags::is_generated_name(&aws.scope().stack, &name);
+                let known = search.includes(TYPE, &name) || tags::is_generated_name(&aws.scope().stack, &name);
                 if known { read(aws, &name).await } else { read_if_ours(aws, &name).await }
             })
             .buffer_unordered(16)
@@ -39,14 +39,14 @@ impl Provider for Table {
             .await
     }
 
-    async fn find(&self, cx: Context<'_>, want: &Want) -> Result<Option<Live>, ResourceError> {
-        read(cx.aws, want.name()?).await
+    async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
+        read(cx.aws, desired.name()?).await
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let name = want.name()?;
-        let props: Props = want.read()?;
+        let name = desired.name()?;
+        let props: Props = desired.read()?;
         let mut request = aws
             .dynamodb
             .create_table()
@@ -81,13 +81,13 @@ impl Provider for Table {
                     .build(),
             )?);
         }
-        let answer = aws.call(Call::new("dynamodb", "CreateTable"), || request.clone().send()).await?;
+        let answer = aws.call(AwsCall::new("dynamodb", "CreateTable"), || request.clone().send()).await?;
         let stream = answer.table_description.and_then(|table| table.latest_stream_arn);
         Ok(created(aws.scope(), name, stream))
     }
 
-    async fn settle(&self, cx: Context<'_>, want: &Want, id: &str) -> Result<(), ResourceError> {
-        let props: Props = want.read()?;
+    async fn settle(&self, cx: Context<'_>, desired: &Desired, id: &str) -> Result<(), ResourceError> {
+        let props: Props = desired.read()?;
         wait_until_active(cx, id).await?;
         // Time to live and point-in-time recovery can be set only on a table that is ACTIVE.
         let live = read_settings(cx.aws, id).await?;
@@ -99,38 +99,38 @@ impl Provider for Table {
         Ok(())
     }
 
-    async fn update(&self, cx: Context<'_>, live: &Live, want: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let name = &live.physical_id;
         let from: Props = live.read()?;
-        let to: Props = want.read()?;
+        let to: Props = desired.read()?;
         let arn = aws.scope().arn("dynamodb", &format!("table/{name}"));
         let (set, removed) = tags::difference(&from.tags, &to.tags);
         if !set.is_empty() {
             let tags = sdk_tags(&set)?;
-            aws.call(Call::new("dynamodb", "TagResource").repeatable(), || {
+            aws.call(AwsCall::new("dynamodb", "TagResource").repeatable(), || {
                 aws.dynamodb.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
         if !removed.is_empty() {
-            aws.call(Call::new("dynamodb", "UntagResource").repeatable(), || {
+            aws.call(AwsCall::new("dynamodb", "UntagResource").repeatable(), || {
                 aws.dynamodb.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
             })
             .await?;
         }
         for change in table_changes(aws, name, &from, &to)? {
             wait_until_active(cx, name).await?;
-            aws.call(Call::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await?;
+            aws.call(AwsCall::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await?;
         }
-        self.settle(cx, want, name).await
+        self.settle(cx, desired, name).await
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let name = &live.physical_id;
         gone_is_fine(
-            aws.call(Call::new("dynamodb", "DeleteTable").repeatable(), || {
+            aws.call(AwsCall::new("dynamodb", "DeleteTable").repeatable(), || {
                 aws.dynamodb.delete_table().table_name(name).send()
             })
             .await,
@@ -386,7 +386,7 @@ fn projected(projection: Option<&sdk::Projection>) -> Projection {
 
 async fn read_table(aws: &Aws, name: &str) -> Result<Option<sdk::TableDescription>, ResourceError> {
     let answer = aws
-        .call(Call::new("dynamodb", "DescribeTable"), || aws.dynamodb.describe_table().table_name(name).send())
+        .call(AwsCall::new("dynamodb", "DescribeTable"), || aws.dynamodb.describe_table().table_name(name).send())
         .await;
     match answer {
         Ok(answer) => Ok(answer.table),
@@ -405,7 +405,7 @@ async fn read_tags(aws: &Aws, name: &str) -> Result<Option<Tags>, ResourceError>
     let mut from = None;
     loop {
         let answer = aws
-            .call(Call::new("dynamodb", "ListTagsOfResource"), || {
+            .call(AwsCall::new("dynamodb", "ListTagsOfResource"), || {
                 aws.dynamodb.list_tags_of_resource().resource_arn(&arn).set_next_token(from.clone()).send()
             })
             .await;
@@ -429,10 +429,10 @@ async fn read_tags(aws: &Aws, name: &str) -> Result<Option<Tags>, ResourceError>
 
 /// The attribute that time to live goes by, and whether point-in-time recovery is on.
 async fn read_settings(aws: &Aws, name: &str) -> Result<(Option<String>, bool), ResourceError> {
-    let time_to_live = aws.call(Call::new("dynamodb", "DescribeTimeToLive"), || {
+    let time_to_live = aws.call(AwsCall::new("dynamodb", "DescribeTimeToLive"), || {
         aws.dynamodb.describe_time_to_live().table_name(name).send()
     });
-    let backups = aws.call(Call::new("dynamodb", "DescribeContinuousBackups"), || {
+    let backups = aws.call(AwsCall::new("dynamodb", "DescribeContinuousBackups"), || {
         aws.dynamodb.describe_continuous_backups().table_name(name).send()
     });
     let (time_to_live, backups) = tokio::join!(time_to_live, backups);
@@ -476,7 +476,7 @@ async fn set_time_to_live(
     for (attribute, enabled) in from.map(|name| (name, false)).into_iter().chain(to.map(|name| (name, true))) {
         let specification =
             built(sdk::TimeToLiveSpecification::builder().attribute_name(attribute).enabled(enabled).build())?;
-        let answer = aws.call(Call::new("dynamodb", "UpdateTimeToLive").repeatable(), || {
+        let answer = aws.call(AwsCall::new("dynamodb", "UpdateTimeToLive").repeatable(), || {
             aws.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(specification.clone()).send()
         });
         match answer.await {
@@ -491,7 +491,7 @@ async fn set_time_to_live(
 async fn set_point_in_time_recovery(aws: &Aws, name: &str, enabled: bool) -> Result<(), ResourceError> {
     let specification =
         built(sdk::PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(enabled).build())?;
-    aws.call(Call::new("dynamodb", "UpdateContinuousBackups").repeatable(), || {
+    aws.call(AwsCall::new("dynamodb", "UpdateContinuousBackups").repeatable(), || {
         aws.dynamodb
             .update_continuous_backups()
             .table_name(name)

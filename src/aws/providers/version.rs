@@ -4,17 +4,17 @@ use async_trait::async_trait;
 use aws_sdk_lambda::types as sdk;
 use serde_json::{Value, json};
 
-use super::{Context, Provider, ResourceError, Search, Sought, gone_is_fine, pages};
-use crate::aws::client::{Aws, Call};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
+use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::deployment::FREEZES;
 use crate::core::types::version::{DESCRIPTION, Props, TYPE, Version, words};
-use crate::core::types::{Created, Live, ResourceView, Want, function, mark};
+use crate::core::types::{Created, Desired, Live, ResourceView, function, ownership_marker};
 use crate::core::words::Scope;
 
 #[async_trait]
 impl Provider for Version {
-    async fn list(&self, aws: &Aws, sought: &Sought, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let search = sought.wait().await;
+    async fn list(&self, aws: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
+        let search = discovery.wait().await;
         let functions = parents.iter().filter(|parent| super::function::has_versions(parent, search));
         let versions = functions.map(|function| list(aws, &function.physical_id));
         Ok(futures_util::future::try_join_all(versions).await?.into_iter().flatten().collect())
@@ -24,20 +24,20 @@ impl Provider for Version {
         search.versions = true;
     }
 
-    async fn find(&self, _: Context<'_>, _: &Want) -> Result<Option<Live>, ResourceError> {
+    async fn find(&self, _: Context<'_>, _: &Desired) -> Result<Option<Live>, ResourceError> {
         // Publishing what has been published gives the same version again: there is nothing to look for.
         Ok(None)
     }
 
-    async fn create(&self, cx: Context<'_>, want: &Want) -> Result<Created, ResourceError> {
+    async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
-        let props: Props = want.read()?;
-        let words = words(&props.description, props.freezes.as_ref(), props.mark.as_deref());
-        let description = mark::describe(&words, props.mark.as_deref())?;
+        let props: Props = desired.read()?;
+        let words = words(&props.description, props.freezes.as_ref(), props.ownership_marker.as_deref());
+        let description = ownership_marker::describe(&words, props.ownership_marker.as_deref())?;
         let built = props.freezes.as_ref().and_then(|frozen| frozen[function::CODE].as_str());
         let code = props.code_sha256.clone().or_else(|| built.map(str::to_owned));
         let version = aws
-            .call(Call::new("lambda", "PublishVersion").repeatable(), || {
+            .call(AwsCall::new("lambda", "PublishVersion").repeatable(), || {
                 aws.lambda
                     .publish_version()
                     .function_name(&props.function_name)
@@ -49,11 +49,11 @@ impl Provider for Version {
         Ok(created(aws.scope(), &props.function_name, &version.version.unwrap_or_default()))
     }
 
-    async fn settle(&self, cx: Context<'_>, _: &Want, id: &str) -> Result<(), ResourceError> {
+    async fn settle(&self, cx: Context<'_>, _: &Desired, id: &str) -> Result<(), ResourceError> {
         super::function::wait_until_ready(cx, id).await
     }
 
-    async fn update(&self, _: Context<'_>, _: &Live, _: &Want) -> Result<(), ResourceError> {
+    async fn update(&self, _: Context<'_>, _: &Live, _: &Desired) -> Result<(), ResourceError> {
         // Nothing about a version can change, and so nothing differs.
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Provider for Version {
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         gone_is_fine(
-            aws.call(Call::new("lambda", "DeleteFunction").repeatable(), || {
+            aws.call(AwsCall::new("lambda", "DeleteFunction").repeatable(), || {
                 aws.lambda.delete_function().function_name(&live.physical_id).send()
             })
             .await,
@@ -74,7 +74,7 @@ impl Provider for Version {
 async fn list(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
     let versions = pages::below(|from| async move {
         let page = aws
-            .call(Call::new("lambda", "ListVersionsByFunction"), || {
+            .call(AwsCall::new("lambda", "ListVersionsByFunction"), || {
                 aws.lambda.list_versions_by_function().function_name(function).set_marker(from.clone()).send()
             })
             .await?;
@@ -90,14 +90,14 @@ async fn list(aws: &Aws, function: &str) -> Result<Vec<Live>, ResourceError> {
 
 fn live(scope: &Scope, function: &str, number: u64, version: sdk::FunctionConfiguration) -> Live {
     let description = version.description.clone().unwrap_or_default();
-    let (words, mark) = mark::split(&description);
-    let mark = mark.map(mark::read);
+    let (words, marker) = ownership_marker::split(&description);
+    let marker = marker.map(ownership_marker::read);
     let mut frozen = function::frozen(&super::function::canonical_of(version));
     frozen[DESCRIPTION] = Value::from(words);
     let Created { physical_id, attributes } = created(scope, function, &number.to_string());
     Live {
-        logical_id: mark.map(|(logical_id, _)| logical_id.to_owned()),
-        deletion_policy: mark.map(|(_, policy)| policy).unwrap_or_default(),
+        logical_id: marker.map(|(logical_id, _)| logical_id.to_owned()),
+        deletion_policy: marker.map(|(_, policy)| policy).unwrap_or_default(),
         attributes,
         ..Live::new(TYPE, physical_id, json!({ "FunctionName": function, FREEZES: frozen })).below(function)
     }

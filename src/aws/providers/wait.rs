@@ -6,19 +6,19 @@ use tokio::time::Instant;
 
 use super::{Context, ResourceError};
 
-/// How long to wait for what.
+/// How often and how long to ask whether something is ready.
 #[derive(Debug, Clone, Copy)]
-pub struct Rhythm {
+pub struct PollPolicy {
     /// The longest pause between two looks.
     pub longest: Duration,
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// Tables take seconds; a change of billing mode or an index takes minutes.
-pub const TABLE: Rhythm = Rhythm { longest: Duration::from_secs(2), patience: Duration::from_secs(30 * 60) };
+pub const TABLE: PollPolicy = PollPolicy { longest: Duration::from_secs(2), timeout: Duration::from_secs(30 * 60) };
 
 /// Functions take a second or two; one in a VPC takes a minute.
-pub const FUNCTION: Rhythm = Rhythm { longest: Duration::from_secs(1), patience: Duration::from_secs(5 * 60) };
+pub const FUNCTION: PollPolicy = PollPolicy { longest: Duration::from_secs(1), timeout: Duration::from_secs(5 * 60) };
 
 /// The shortest pause between two looks.
 const SHORTEST: Duration = Duration::from_millis(25);
@@ -29,10 +29,10 @@ const OVERSHOOT: f64 = 0.05;
 /// Asks `ready` again and again until it gives something.
 ///
 /// # Errors
-/// `ready`'s own, and when patience is at an end.
+/// `ready`'s own, and when the timeout has passed.
 pub async fn until<T, F>(
     cx: Context<'_>,
-    rhythm: Rhythm,
+    policy: PollPolicy,
     state: &str,
     ready: impl Fn() -> F,
 ) -> Result<T, ResourceError>
@@ -45,12 +45,12 @@ where
             return Ok(value);
         }
         let waited = begun.elapsed();
-        if waited > rhythm.patience {
+        if waited > policy.timeout {
             return Err(ResourceError::Failed(format!("still {state} after {} s", waited.as_secs())));
         }
         if waited > Duration::from_secs(1) {
             (cx.note)(format!("{state}, {} s", waited.as_secs()));
         }
-        tokio::time::sleep(waited.mul_f64(OVERSHOOT).clamp(SHORTEST, rhythm.longest)).await;
+        tokio::time::sleep(waited.mul_f64(OVERSHOOT).clamp(SHORTEST, policy.longest)).await;
     }
 }

@@ -63,8 +63,8 @@ impl Assumed {
         };
         // For such problems, all regions and accounts are alike.
         let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
-        if !problem.hangs_on.is_empty() {
-            let mut values = problem.hangs_on.iter().filter_map(at);
+        if !problem.depends_on_values.is_empty() {
+            let mut values = problem.depends_on_values.iter().filter_map(at);
             return values.any(|value| names_in(value).iter().any(from_parameter));
         }
         if problem.at_key {

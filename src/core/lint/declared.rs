@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Scene;
+use super::LintContext;
 use super::names::names_in;
 use crate::core::words::{Path, Problem, Step};
 
 /// What the names of secrets end in, in lower case.
 const SECRET: &[&str] = &["password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey"];
 
-pub fn visible_secret(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn visible_secret(context: &LintContext<'_>) -> Vec<Problem> {
     let secret = |name: &str| {
         let name = name.to_lowercase();
         SECRET.iter().any(|word| name.ends_with(word))
     };
-    let visible = scene.template.parameters.iter().filter(|(name, parameter)| {
+    let visible = context.template.parameters.iter().filter(|(name, parameter)| {
         !parameter.no_echo && parameter.type_name == "String" && parameter.allowed_values.is_empty() && secret(name)
     });
     visible
@@ -29,8 +29,8 @@ pub fn visible_secret(scene: &Scene<'_>) -> Vec<Problem> {
         .collect()
 }
 
-pub fn export(scene: &Scene<'_>) -> Vec<Problem> {
-    let exported = scene.template.outputs.iter().filter(|(_, output)| output.export.is_some());
+pub fn export(context: &LintContext<'_>) -> Vec<Problem> {
+    let exported = context.template.outputs.iter().filter(|(_, output)| output.export.is_some());
     exported
         .map(|(name, _)| {
             let what = "wschat makes no exports, so no other stack can import this";
@@ -40,11 +40,11 @@ pub fn export(scene: &Scene<'_>) -> Vec<Problem> {
         .collect()
 }
 
-pub fn unquoted_answer(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unquoted_answer(context: &LintContext<'_>) -> Vec<Problem> {
     // In other places a boolean may be intended.
     const TEXTS: &[&str] = &["AllowedValues", "Default", "Fn::Equals", "Mappings", "Tags", "Variables"];
     let of_text = |path: &Path| path.0.iter().any(|step| matches!(step, Step::Key(key) if TEXTS.contains(&&**key)));
-    let answers = scene.template.source.truths().filter(|(path, at_key)| *at_key || of_text(path));
+    let answers = context.template.source.truths().filter(|(path, at_key)| *at_key || of_text(path));
     // An author who omits quotes once omits them everywhere.
     let mut members = BTreeSet::new();
     answers
@@ -57,17 +57,17 @@ pub fn unquoted_answer(scene: &Scene<'_>) -> Vec<Problem> {
         .collect()
 }
 
-pub fn unsubstituted(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unsubstituted(context: &LintContext<'_>) -> Vec<Problem> {
     let mut found = Vec::new();
     for name in ["Resources", "Outputs"] {
-        if let Some(section) = scene.template.tree.get(name) {
+        if let Some(section) = context.template.tree.get(name) {
             plain_texts(section, &Path::default().key(name), &mut |path, text| {
                 let names = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
                 let mut meant = names.filter(|name| {
                     let head = name.split('.').next().unwrap_or(name);
                     head.starts_with("AWS::")
-                        || scene.template.parameters.contains_key(head)
-                        || scene.template.tree["Resources"].get(head).is_some()
+                        || context.template.parameters.contains_key(head)
+                        || context.template.tree["Resources"].get(head).is_some()
                 });
                 if let Some(name) = meant.next() {
                     let what = format!("${{{name}}} stands in a text that nothing is put into");
@@ -96,32 +96,32 @@ fn plain_texts<'v>(value: &'v Value, path: &Path, found: &mut impl FnMut(&Path, 
     }
 }
 
-pub fn unused_parameter(scene: &Scene<'_>) -> Vec<Problem> {
-    let used: BTreeSet<&str> = sections(scene).flat_map(names_in).collect();
-    let unused = scene.template.parameters.keys().filter(|name| !used.contains(name.as_str()));
+pub fn unused_parameter(context: &LintContext<'_>) -> Vec<Problem> {
+    let used: BTreeSet<&str> = sections(context).flat_map(names_in).collect();
+    let unused = context.template.parameters.keys().filter(|name| !used.contains(name.as_str()));
     unused.map(|name| unused_of("parameter", "Parameters", name)).collect()
 }
 
-pub fn unused_mapping(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unused_mapping(context: &LintContext<'_>) -> Vec<Problem> {
     let mut maps = Vec::new();
-    for section in sections(scene) {
+    for section in sections(context) {
         each_call(section, "Fn::FindInMap", &mut |argument| maps.push(&argument[0]));
     }
     // A map with a computed name may be any map.
     if maps.iter().any(|name| !name.is_string()) {
         return Vec::new();
     }
-    let unused = scene.template.mappings.keys().filter(|name| !maps.iter().any(|map| *map == name.as_str()));
+    let unused = context.template.mappings.keys().filter(|name| !maps.iter().any(|map| *map == name.as_str()));
     unused.map(|name| unused_of("mapping", "Mappings", name)).collect()
 }
 
-pub fn unused_condition(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unused_condition(context: &LintContext<'_>) -> Vec<Problem> {
     let mut used = BTreeSet::new();
-    for section in sections(scene) {
+    for section in sections(context) {
         each_call(section, "Fn::If", &mut |argument| used.extend(argument[0].as_str()));
         each_call(section, "Condition", &mut |argument| used.extend(argument.as_str()));
     }
-    let unused = scene.template.conditions.keys().filter(|name| !used.contains(name.as_str()));
+    let unused = context.template.conditions.keys().filter(|name| !used.contains(name.as_str()));
     unused.map(|name| unused_of("condition", "Conditions", name)).collect()
 }
 
@@ -134,8 +134,8 @@ fn section(name: &str) -> Path {
 }
 
 /// The sections in which names are used, as the user wrote them.
-fn sections<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Value> {
-    let sections = scene.template.tree.as_object().into_iter().flatten();
+fn sections<'a>(context: &LintContext<'a>) -> impl Iterator<Item = &'a Value> {
+    let sections = context.template.tree.as_object().into_iter().flatten();
     sections
         .filter(|(name, _)| !["Parameters", "Mappings", "Metadata"].contains(&name.as_str()))
         .map(|(_, section)| section)

@@ -3,17 +3,17 @@
 use serde_json::Value;
 
 use super::invocation::called;
-use super::{Scene, text};
+use super::{LintContext, text};
 use crate::core::types::function;
 use crate::core::words::{Problem, runtimes};
 
 /// The longest that API Gateway waits for an integration of a WebSocket API, in seconds ("Amazon API Gateway quotas").
 const GATEWAY_TIMEOUT: i64 = 29;
 
-pub fn timeout(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn timeout(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (function, route) in called(scene) {
-        let Some((timeout, path)) = scene.given(function, &["Timeout"]) else { continue };
+    for (function, route) in called(context) {
+        let Some((timeout, path)) = context.given(function, &["Timeout"]) else { continue };
         let Some(seconds) = number(timeout).filter(|seconds| *seconds > GATEWAY_TIMEOUT) else { continue };
         // Several routes may call it; one of them is enough.
         if problems.iter().any(|problem: &Problem| problem.path == path) {
@@ -34,19 +34,19 @@ fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-pub fn runtime(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn runtime(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for function in scene.of(function::TYPE) {
-        let Some((given, path)) = scene.given(function, &["Runtime"]) else { continue };
+    for function in context.of(function::TYPE) {
+        let Some((given, path)) = context.given(function, &["Runtime"]) else { continue };
         let Some(end) = given.as_str().and_then(runtimes::end) else { continue };
-        let runtimes::End { name, deprecated, no_create, no_update } = end;
-        if scene.today < deprecated {
+        let runtimes::EndOfSupport { name, deprecated, no_create, no_update } = end;
+        if context.today < deprecated {
             continue;
         }
         let ended = format!("{name} reached its end of life on {deprecated}");
-        let what = if scene.today >= no_update {
+        let what = if context.today >= no_update {
             format!("{ended}: Lambda creates and updates no functions with it")
-        } else if scene.today >= no_create {
+        } else if context.today >= no_create {
             format!("{ended}: Lambda creates no functions with it, and updates none from {no_update} on")
         } else {
             format!(

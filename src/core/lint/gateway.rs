@@ -5,21 +5,21 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::names::names_in;
-use super::{Scene, about, list, target, text};
+use super::{LintContext, about, list, target, text};
 use crate::core::iam::document::one_or_more;
 use crate::core::types::{deployment, integration, route, route_response, stage};
 use crate::core::words::{Problem, Token, nearest};
 
-pub fn unused_integration(scene: &Scene<'_>) -> Vec<Problem> {
-    if !scene.knows_all(route::TYPE) {
+pub fn unused_integration(context: &LintContext<'_>) -> Vec<Problem> {
+    if !context.knows_all(route::TYPE) {
         return Vec::new();
     }
-    let used: BTreeSet<&str> = scene
+    let used: BTreeSet<&str> = context
         .of(route::TYPE)
-        .filter_map(|route| scene.declared(&route.logical_id))
+        .filter_map(|route| context.declared(&route.logical_id))
         .flat_map(|route| route.properties.values().flat_map(names_in))
         .collect();
-    let unused = scene.sound(integration::TYPE).filter(|integration| !used.contains(integration.logical_id.as_str()));
+    let unused = context.sound(integration::TYPE).filter(|integration| !used.contains(integration.logical_id.as_str()));
     unused
         .map(|integration| {
             let problem = about(integration, format!("no route uses the integration {}", integration.logical_id));
@@ -29,12 +29,12 @@ pub fn unused_integration(scene: &Scene<'_>) -> Vec<Problem> {
         .collect()
 }
 
-pub fn deployment_before_routes(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn deployment_before_routes(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for deployment in scene.sound(deployment::TYPE) {
+    for deployment in context.sound(deployment::TYPE) {
         let api = target(deployment, "ApiId");
-        let waited = waited_for(scene, &deployment.logical_id);
-        let missed: Vec<&str> = scene
+        let waited = waited_for(context, &deployment.logical_id);
+        let missed: Vec<&str> = context
             .sound(route::TYPE)
             .filter(|route| target(route, "ApiId") == api && !waited.contains(&route.logical_id))
             .map(|route| route.logical_id.as_str())
@@ -44,7 +44,7 @@ pub fn deployment_before_routes(scene: &Scene<'_>) -> Vec<Problem> {
         }
         let what = format!("CloudFormation may make this deployment before {}", list(&missed));
         let problem = about(deployment, what);
-        let own = scene.declared(&deployment.logical_id).and_then(|declared| declared.depends_on.as_ref());
+        let own = context.declared(&deployment.logical_id).and_then(|declared| declared.depends_on.as_ref());
         let all: Vec<&str> = own.map(one_or_more).unwrap_or_default().into_iter().chain(missed).collect();
         problems.push(
             problem.help(format!("add \"DependsOn: [{}]\" (wschat waits for routes without it)", all.join(", "))),
@@ -56,10 +56,10 @@ pub fn deployment_before_routes(scene: &Scene<'_>) -> Vec<Problem> {
 /// The route keys that are API Gateway's own.
 const EVENTS: &[&str] = &["$connect", "$disconnect", "$default"];
 
-pub fn unknown_event(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unknown_event(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for route in scene.of(route::TYPE) {
-        let Some((Value::String(key), path)) = scene.given(route, &["RouteKey"]) else { continue };
+    for route in context.of(route::TYPE) {
+        let Some((Value::String(key), path)) = context.given(route, &["RouteKey"]) else { continue };
         if key.starts_with('$') && !EVENTS.contains(&key.as_str()) {
             let problem = Problem::new(path, format!("API Gateway has no route {key} of its own"));
             problems.push(problem.meant(nearest(key, EVENTS), EVENTS));
@@ -68,10 +68,10 @@ pub fn unknown_event(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn uri_form(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn uri_form(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for integration in scene.of(integration::TYPE).filter(|one| text(one, "IntegrationType") == "AWS_PROXY") {
-        let Some((Value::String(uri), path)) = scene.given(integration, &["IntegrationUri"]) else { continue };
+    for integration in context.of(integration::TYPE).filter(|one| text(one, "IntegrationType") == "AWS_PROXY") {
+        let Some((Value::String(uri), path)) = context.given(integration, &["IntegrationUri"]) else { continue };
         let function = uri.split_once("/functions/").map(|(_, rest)| rest.strip_suffix("/invocations"));
         let what = match function {
             // Only a function's ARN.
@@ -87,13 +87,13 @@ pub fn uri_form(scene: &Scene<'_>) -> Vec<Problem> {
 }
 
 /// Everything that CloudFormation creates before a resource.
-fn waited_for(scene: &Scene<'_>, logical_id: &str) -> BTreeSet<String> {
+fn waited_for(context: &LintContext<'_>, logical_id: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![logical_id.to_owned()];
-    while let Some(declared) = open.pop().and_then(|logical_id| scene.declared(&logical_id)) {
+    while let Some(declared) = open.pop().and_then(|logical_id| context.declared(&logical_id)) {
         let named = declared.depends_on.as_ref().map(one_or_more).unwrap_or_default();
         let referred = declared.properties.values().flat_map(names_in);
-        for name in named.into_iter().chain(referred).filter(|name| scene.declared(name).is_some()) {
+        for name in named.into_iter().chain(referred).filter(|name| context.declared(name).is_some()) {
             if found.insert(name.to_owned()) {
                 open.push(name.to_owned());
             }
@@ -102,9 +102,9 @@ fn waited_for(scene: &Scene<'_>, logical_id: &str) -> BTreeSet<String> {
     found
 }
 
-pub fn undeployed(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn undeployed(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for stage in scene.sound(stage::TYPE) {
+    for stage in context.sound(stage::TYPE) {
         let deployed = stage.properties.get("DeploymentId").is_some();
         match stage.properties.get("AutoDeploy") == Some(&Value::Bool(true)) {
             true if deployed => {
@@ -116,7 +116,7 @@ pub fn undeployed(scene: &Scene<'_>) -> Vec<Problem> {
             false if !deployed => {
                 let what = format!("the stage {} serves nothing: it has no DeploymentId", text(stage, "StageName"));
                 let help =
-                    match scene.sound(deployment::TYPE).find(|one| target(one, "ApiId") == target(stage, "ApiId")) {
+                    match context.sound(deployment::TYPE).find(|one| target(one, "ApiId") == target(stage, "ApiId")) {
                         Some(deployment) => format!("add \"DeploymentId: !Ref {}\"", deployment.logical_id),
                         None => format!("add an {}, and name it in DeploymentId", deployment::TYPE),
                     };
@@ -131,16 +131,16 @@ pub fn undeployed(scene: &Scene<'_>) -> Vec<Problem> {
 const BURST: &str = "ThrottlingBurstLimit";
 const RATE: &str = "ThrottlingRateLimit";
 
-pub fn throttle(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn throttle(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for stage in scene.of(stage::TYPE) {
+    for stage in context.of(stage::TYPE) {
         let mut settings = vec![("every route".to_owned(), vec!["DefaultRouteSettings"])];
         let routes = stage.properties.get("RouteSettings").and_then(Value::as_object);
         let routes = routes.into_iter().flatten();
         settings.extend(routes.map(|(key, _)| (format!("the route {key}"), vec!["RouteSettings", key])));
         for (whose, keys) in settings {
             for (name, other) in [(BURST, RATE), (RATE, BURST)] {
-                let Some((limit, path)) = scene.given(stage, &[keys.as_slice(), &[name]].concat()) else { continue };
+                let Some((limit, path)) = context.given(stage, &[keys.as_slice(), &[name]].concat()) else { continue };
                 let stands_alone = stage.properties[keys[0]].get(other).is_none();
                 if limit.as_f64() == Some(0.0) {
                     let what = format!("a {name} of 0 refuses every message to {whose}");
@@ -156,21 +156,22 @@ pub fn throttle(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn one_way(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn one_way(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let selects = |route: &crate::core::stack::Resource| !text(route, "RouteResponseSelectionExpression").is_empty();
-    for response in scene.sound(route_response::TYPE) {
-        let route = target(response, "RouteId").and_then(|route| scene.get(route::TYPE, &route));
+    for response in context.sound(route_response::TYPE) {
+        let route = target(response, "RouteId").and_then(|route| context.get(route::TYPE, &route));
         if let Some(route) = route.filter(|route| !selects(route)) {
             let id = &route.logical_id;
             let problem = about(response, format!("this response is never sent: {id} does not select it"));
             problems.push(problem.help(format!("give {id} \"RouteResponseSelectionExpression: $default\"")));
         }
     }
-    if scene.knows_all(route_response::TYPE) {
+    if context.knows_all(route_response::TYPE) {
         let answered: BTreeSet<String> =
-            scene.of(route_response::TYPE).filter_map(|response| target(response, "RouteId")).collect();
-        for route in scene.sound(route::TYPE).filter(|route| selects(route) && !answered.contains(&route.logical_id)) {
+            context.of(route_response::TYPE).filter_map(|response| target(response, "RouteId")).collect();
+        for route in context.sound(route::TYPE).filter(|route| selects(route) && !answered.contains(&route.logical_id))
+        {
             let path = route.path.key("Properties").key("RouteResponseSelectionExpression");
             let problem = Problem::of_key(path, "this route selects a response, and it has none to select");
             problems.push(
@@ -181,11 +182,11 @@ pub fn one_way(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn method(scene: &Scene<'_>) -> Vec<Problem> {
-    let lambdas = scene.of(integration::TYPE).filter(|one| text(one, "IntegrationType") == "AWS_PROXY");
+pub fn method(context: &LintContext<'_>) -> Vec<Problem> {
+    let lambdas = context.of(integration::TYPE).filter(|one| text(one, "IntegrationType") == "AWS_PROXY");
     lambdas
         .filter_map(|integration| {
-            let (method, path) = scene.given(integration, &["IntegrationMethod"])?;
+            let (method, path) = context.given(integration, &["IntegrationMethod"])?;
             let method = method.as_str().filter(|method| *method != "POST")?;
             Some(
                 Problem::new(path, format!("Lambda is invoked by POST, not by {method}"))

@@ -1,7 +1,7 @@
 //! Rules about permissions to invoke functions: API Gateway checks a function's resource policy, which most templates
 //! get wrong.
 
-use super::{Scene, about, list, target, text};
+use super::{LintContext, about, list, target, text};
 use crate::core::iam::evaluate::glob;
 use crate::core::stack::Resource;
 use crate::core::types::{api, foreign_permission, function, integration, permission, route, stage};
@@ -29,7 +29,7 @@ impl Named {
 }
 
 /// A route that calls a function of the template.
-struct Call<'a> {
+struct GatewayCall<'a> {
     route: &'a Resource,
     api: String,
     function: &'a Resource,
@@ -37,45 +37,45 @@ struct Call<'a> {
 }
 
 /// The routes that call functions of the template and need a permission for it.
-fn calls<'a>(scene: &Scene<'a>) -> Vec<Call<'a>> {
+fn calls<'a>(context: &LintContext<'a>) -> Vec<GatewayCall<'a>> {
     let call = |route| {
-        let integration = scene.get(integration::TYPE, &target(route, "Target")?)?;
+        let integration = context.get(integration::TYPE, &target(route, "Target")?)?;
         // With credentials the gateway invokes under that role, and the function's own policy is not checked.
         if text(integration, "IntegrationType") != "AWS_PROXY" || integration.properties.get("CredentialsArn").is_some()
         {
             return None;
         }
-        let (function, named) = invoked(scene, integration)?;
-        Some(Call { route, api: target(route, "ApiId")?, function, named })
+        let (function, named) = invoked(context, integration)?;
+        Some(GatewayCall { route, api: target(route, "ApiId")?, function, named })
     };
-    scene.sound(route::TYPE).filter_map(call).collect()
+    context.sound(route::TYPE).filter_map(call).collect()
 }
 
 /// The function of the template that an integration invokes.
-fn invoked<'a>(scene: &Scene<'a>, integration: &Resource) -> Option<(&'a Resource, Named)> {
+fn invoked<'a>(context: &LintContext<'a>, integration: &Resource) -> Option<(&'a Resource, Named)> {
     let (_, function) = text(integration, "IntegrationUri").split_once("/functions/")?;
     let named = Named::read(function.strip_suffix("/invocations")?)?;
-    let function = scene.of(function::TYPE).find(|function| function.name.as_ref() == Some(&named.name))?;
+    let function = context.of(function::TYPE).find(|function| function.name.as_ref() == Some(&named.name))?;
     Some((function, named))
 }
 
 /// The functions that routes call, each with its route.
-pub(super) fn called<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
-    calls(scene).into_iter().map(|call| (call.function, call.route)).collect()
+pub(super) fn called<'a>(context: &LintContext<'a>) -> Vec<(&'a Resource, &'a Resource)> {
+    calls(context).into_iter().map(|call| (call.function, call.route)).collect()
 }
 
 /// All permissions, including those on functions outside the stack.
-fn permissions<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
-    scene.sound(permission::TYPE).chain(scene.sound(foreign_permission::TYPE))
+fn permissions<'a>(context: &LintContext<'a>) -> impl Iterator<Item = &'a Resource> {
+    context.sound(permission::TYPE).chain(context.sound(foreign_permission::TYPE))
 }
 
 /// The permissions that allow API Gateway to invoke, from a route or from anywhere.
-fn of_gateway<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Resource> {
+fn of_gateway<'a>(context: &LintContext<'a>) -> impl Iterator<Item = &'a Resource> {
     let invokes = |one: &&Resource| {
         let action = text(one, "Action").to_ascii_lowercase();
         ["*", "lambda:*", "lambda:invokefunction"].contains(&action.as_str())
     };
-    permissions(scene).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
+    permissions(context).filter(|one| [GATEWAY, "*"].contains(&text(one, "Principal"))).filter(invokes)
 }
 
 /// The content of a SourceArn, as far as it is known: region, account and partition are assumed to match.
@@ -114,8 +114,8 @@ const MAX_COMBINATIONS: usize = 9_000;
 const ANY_STAGE: &str = "*";
 
 /// The names of an API's stages; `ANY_STAGE` if the template has none.
-fn stages<'a>(scene: &Scene<'a>, api: &str) -> Vec<&'a str> {
-    let names: Vec<&str> = scene
+fn stages<'a>(context: &LintContext<'a>, api: &str) -> Vec<&'a str> {
+    let names: Vec<&str> = context
         .of(stage::TYPE)
         .filter(|stage| target(stage, "ApiId").as_deref() == Some(api))
         .map(|stage| text(stage, "StageName"))
@@ -131,15 +131,15 @@ fn allows(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
     glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), text(route, "RouteKey")))
 }
 
-pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
-    if !scene.knows_all(permission::TYPE) {
+pub fn missing_permission(context: &LintContext<'_>) -> Vec<Problem> {
+    if !context.knows_all(permission::TYPE) {
         return Vec::new();
     }
     let mut problems = Vec::new();
-    for Call { route, api, function, named } in calls(scene) {
-        let stages = stages(scene, &api);
+    for GatewayCall { route, api, function, named } in calls(context) {
+        let stages = stages(context, &api);
         let mut outside = Vec::new();
-        let covered = of_gateway(scene).any(|permission| {
+        let covered = of_gateway(context).any(|permission| {
             let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
             // A function's permission does not cover its aliases, each of which has its own policy.
             let same = of == named;
@@ -171,15 +171,15 @@ pub fn missing_permission(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
-    let calls = calls(scene);
-    let open = permissions(scene).filter(|permission| {
+pub fn without_source(context: &LintContext<'_>) -> Vec<Problem> {
+    let calls = calls(context);
+    let open = permissions(context).filter(|permission| {
         text(permission, "Principal") == GATEWAY
             && ["SourceArn", "SourceAccount"].iter().all(|key| permission.properties.get(*key).is_none())
     });
     open.map(|permission| {
         let named = Named::read(text(permission, "FunctionName"));
-        let own: Vec<&Call<'_>> =
+        let own: Vec<&GatewayCall<'_>> =
             calls.iter().filter(|call| named.as_ref().is_some_and(|named| named.name == call.named.name)).collect();
         let function = own.first().map_or("the function", |call| call.function.logical_id.as_str());
         let what = format!("{} lets every API of every AWS account invoke {function}", permission.logical_id);
@@ -195,10 +195,10 @@ pub fn without_source(scene: &Scene<'_>) -> Vec<Problem> {
     .collect()
 }
 
-pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let knows_all = scene.knows_all(route::TYPE) && scene.knows_all(stage::TYPE);
-    for permission in permissions(scene).filter(|one| text(one, "Principal") == GATEWAY) {
+    let knows_all = context.knows_all(route::TYPE) && context.knows_all(stage::TYPE);
+    for permission in permissions(context).filter(|one| text(one, "Principal") == GATEWAY) {
         let path = permission.path.key("Properties").key("SourceArn");
         let source = source(permission);
         if matches!(source, Source::Foreign) {
@@ -211,7 +211,7 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
         let Source::Pattern(pattern) = &source else { continue };
         // If the API's id is not from the template, or is itself a pattern, its routes are unknown.
         let (first, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
-        let Some(api) = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
+        let Some(api) = context.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
             continue;
         };
         if rest.starts_with("authorizers/") || !knows_all {
@@ -219,8 +219,8 @@ pub fn unmatched_source(scene: &Scene<'_>) -> Vec<Problem> {
         }
         let id = api.logical_id.as_str();
         let routes: Vec<&Resource> =
-            scene.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
-        let stages = stages(scene, id);
+            context.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
+        let stages = stages(context, id);
         let matches = |route: &&Resource| stages.iter().any(|stage| allows(&source, id, stage, route));
         let is_too_much = routes.len() * stages.len() > MAX_COMBINATIONS;
         if routes.is_empty() || is_too_much || routes.iter().any(matches) {

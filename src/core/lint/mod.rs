@@ -10,8 +10,8 @@ mod functions;
 mod gateway;
 mod invocation;
 mod names;
+mod permissions;
 mod refused;
-mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ struct Rule {
     name: &'static str,
     /// What happens if it is violated.
     reason: &'static str,
-    check: fn(&Scene<'_>) -> Vec<Problem>,
+    check: fn(&LintContext<'_>) -> Vec<Problem>,
 }
 
 /// All rules.
@@ -109,18 +109,22 @@ const RULES: &[Rule] = &[
     Rule {
         name: "untrusted-role",
         reason: "Lambda cannot assume the role, and refuses to create the function",
-        check: rights::untrusted,
+        check: permissions::untrusted,
     },
     Rule {
         name: "table-without-grant",
         reason: "the function's calls to DynamoDB are denied",
-        check: rights::table_without_grant,
+        check: permissions::table_without_grant,
     },
-    Rule { name: "unused-grant", reason: "a permission that is not used is only a risk", check: rights::unused_grant },
+    Rule {
+        name: "unused-grant",
+        reason: "a permission that is not used is only a risk",
+        check: permissions::unused_grant,
+    },
     Rule {
         name: "unmatched-connection-grant",
         reason: "the function cannot post to the API's connections",
-        check: rights::unmatched_connection_grant,
+        check: permissions::unmatched_connection_grant,
     },
     Rule {
         name: "visible-secret",
@@ -147,9 +151,9 @@ const RULES: &[Rule] = &[
     Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },
 ];
 
-/// All that is wrong with a template (what `template::parse` gave) and all that is doubtful on the day `today` (in UTC), in the order of its text. Nobody is
-/// asked: what hangs on the account, the region and parameters that are not among `given` is left out. `more` is what the
-/// caller finds wrong with the stack.
+/// All that is wrong with a template (what `template::parse` gave) and all that is doubtful on the day `today` (in
+/// UTC), in the order of its text. Nobody is asked: what hangs on the account, the region and parameters that are not
+/// among `given` is left out. `more` is what the caller finds wrong with the stack.
 pub fn inspect(
     parsed: Result<Template, Vec<Problem>>,
     given: &BTreeMap<String, String>,
@@ -174,10 +178,10 @@ pub fn inspect(
 /// The warnings of all rules for a template whose SAM resources are expanded; paths are those of the expanded template.
 fn check(survey: &Survey, today: Date) -> Vec<Problem> {
     let stack = with_stages_named(&survey.stack);
-    let scene = Scene::new(&survey.template, &stack, &survey.problems, today);
+    let context = LintContext::new(&survey.template, &stack, &survey.problems, today);
     let found = |rule: &Rule| {
         let name = rule.name;
-        (rule.check)(&scene).into_iter().map(move |problem| Problem { rule: Some(name), ..problem })
+        (rule.check)(&context).into_iter().map(move |problem| Problem { rule: Some(name), ..problem })
     };
     RULES.iter().flat_map(found).collect()
 }
@@ -202,7 +206,7 @@ pub fn rules() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The input of rules.
-struct Scene<'a> {
+struct LintContext<'a> {
     template: &'a Template,
     stack: &'a Stack,
     /// The problems in them.
@@ -212,7 +216,7 @@ struct Scene<'a> {
     today: Date,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> LintContext<'a> {
     fn new(template: &'a Template, stack: &'a Stack, problems: &'a [Problem], today: Date) -> Self {
         let member = |problem: &Problem| Path(problem.path.0.iter().take(2).cloned().collect());
         let troubled = problems.iter().map(member).collect();

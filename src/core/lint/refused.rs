@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::{Scene, target, text};
+use super::{LintContext, target, text};
 use crate::core::iam::managed::{Known, known};
 use crate::core::types::{integration, role, route, stage};
 use crate::core::words::{Path, Problem};
 
-pub fn logging(scene: &Scene<'_>) -> Vec<Problem> {
-    let logging = scene
+pub fn logging(context: &LintContext<'_>) -> Vec<Problem> {
+    let logging = context
         .of(stage::TYPE)
         .filter_map(|stage| Some(stage.path.key("Properties").join(&stage.kind.logs_by(&stage.properties)?)));
     logging
-        .filter(|path| !scene.problems.iter().any(|problem| problem.path.is_above(path)))
+        .filter(|path| !context.problems.iter().any(|problem| problem.path.is_above(path)))
         .map(|path| {
             let what =
                 "API Gateway takes this only if the account has a role with which it may write logs in this region";
@@ -23,10 +23,10 @@ pub fn logging(scene: &Scene<'_>) -> Vec<Problem> {
         .collect()
 }
 
-pub fn ignored_authorizer(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn ignored_authorizer(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for route in scene.sound(route::TYPE).filter(|route| text(route, "AuthorizationType") != "CUSTOM") {
-        let Some((_, path)) = scene.given(route, &["AuthorizerId"]) else { continue };
+    for route in context.sound(route::TYPE).filter(|route| text(route, "AuthorizationType") != "CUSTOM") {
+        let Some((_, path)) = context.given(route, &["AuthorizerId"]) else { continue };
         let key = text(route, "RouteKey");
         let what = format!(
             "this authorizer is never asked: the route {key} has the authorization {}",
@@ -42,10 +42,10 @@ pub fn ignored_authorizer(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn mock_on_connect(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn mock_on_connect(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for route in scene.sound(route::TYPE).filter(|route| text(route, "RouteKey") == "$connect") {
-        let mock = target(route, "Target").and_then(|id| scene.get(integration::TYPE, &id));
+    for route in context.sound(route::TYPE).filter(|route| text(route, "RouteKey") == "$connect") {
+        let mock = target(route, "Target").and_then(|id| context.get(integration::TYPE, &id));
         let Some(mock) = mock.filter(|one| text(one, "IntegrationType") == "MOCK") else { continue };
         let templates = mock.properties.get("RequestTemplates").and_then(Value::as_object);
         if templates.is_some_and(|templates| !templates.is_empty()) {
@@ -61,11 +61,11 @@ pub fn mock_on_connect(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn unknown_policy(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn unknown_policy(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for role in scene.of(role::TYPE) {
+    for role in context.of(role::TYPE) {
         // The template's order: the role's evaluated properties are sorted.
-        let Some(declared) = scene.declared(&role.logical_id) else { continue };
+        let Some(declared) = context.declared(&role.logical_id) else { continue };
         let root: Path = role.path.key("Properties");
         let list = declared.properties.get("ManagedPolicyArns").and_then(Value::as_array);
         let listed = list.into_iter().flatten().enumerate();

@@ -927,7 +927,11 @@ fn missing_required_properties_are_reported() {
 #[test]
 fn templates_cannot_set_wschats_own_properties() {
     for (kind, properties, what) in [
-        ("Lambda::Version", "FunctionName: f, Mark: m", "unknown property \"Mark\" of AWS::Lambda::Version"),
+        (
+            "Lambda::Version",
+            "FunctionName: f, OwnershipMarker: m",
+            "unknown property \"OwnershipMarker\" of AWS::Lambda::Version",
+        ),
         (
             "ApiGatewayV2::Deployment",
             "ApiId: a, Freezes: []",

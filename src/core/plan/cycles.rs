@@ -11,7 +11,7 @@ impl Plan {
     pub fn cycle(&self) -> Option<Vec<usize>> {
         cycle(self.steps.len(), |step| {
             let step = &self.steps[step];
-            step.after.union(&step.if_refused).copied().collect()
+            step.after.union(&step.retry_after).copied().collect()
         })
     }
 
@@ -27,20 +27,20 @@ impl Plan {
         for index in 0..self.steps.len() {
             let Self { steps, .. } = self;
             let after = std::mem::take(&mut steps[index].after);
-            steps[index].if_refused.retain(|target| *target != index && !after.contains(target));
+            steps[index].retry_after.retain(|target| *target != index && !after.contains(target));
             steps[index].after = after;
         }
         if self.cycle().is_none() {
             return;
         }
         for index in 0..self.steps.len() {
-            for target in self.steps[index].if_refused.clone() {
+            for target in self.steps[index].retry_after.clone() {
                 let waits_for = |step: usize| {
                     let step = &self.steps[step];
-                    step.after.union(&step.if_refused).copied().collect::<Vec<_>>().into_iter()
+                    step.after.union(&step.retry_after).copied().collect::<Vec<_>>().into_iter()
                 };
                 if reaches(target, index, waits_for) {
-                    self.steps[index].if_refused.remove(&target);
+                    self.steps[index].retry_after.remove(&target);
                 }
             }
         }

@@ -1,8 +1,7 @@
-//! The difference between what a template wants and what AWS has, as steps in an order that can be carried out.
+//! The difference between what a template describes and what AWS has, as steps in an order that can be carried out.
 //!
 //! Pure: the same stack and the same reading give the same plan. `up` carries out exactly the plan that it showed.
 
-mod back_order;
 pub mod cycles;
 mod diff;
 pub mod effects;
@@ -13,6 +12,8 @@ mod planner;
 #[cfg(test)]
 mod properties;
 mod replaced;
+mod rollback;
+mod rollback_order;
 mod serving;
 #[cfg(test)]
 mod serving_tests;
@@ -20,7 +21,6 @@ mod serving_tests;
 mod simulated;
 #[cfg(test)]
 mod tests;
-mod undo;
 pub mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,9 +34,9 @@ use sha2::{Digest, Sha256};
 pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
-pub use undo::{Did, Undo, believed, undo};
+pub use rollback::{Executed, Rollback, expected_live, rollback};
 
-use crate::core::types::{self, Held, Kind, Live, Part, PlanView, StepView, Want, mark};
+use crate::core::types::{self, Desired, Held, Kind, Live, Part, PlanView, StepView, ownership_marker};
 pub use crate::core::types::{Action, Change};
 use crate::core::words::Token;
 
@@ -46,7 +46,7 @@ pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
     let mut changes = diff::changes(kind, old, new);
     changes.retain(|change| kind.is_compared(&change.property, exists));
     // Whose something is, is worth no change where it did not say so before.
-    changes.retain(|change| change.property != mark::PROPERTY || change.old.is_some());
+    changes.retain(|change| change.property != ownership_marker::PROPERTY || change.old.is_some());
     changes
 }
 
@@ -62,17 +62,17 @@ pub struct Step {
     pub changes: Vec<Change>,
     /// Why, where the changes do not say it.
     pub reason: Option<String>,
-    /// What it shall be, tokens inside; `None` for what goes.
-    pub want: Option<Want>,
+    /// The desired resource, tokens inside; `None` for a deletion.
+    pub desired: Option<Desired>,
     pub live: Option<Live>,
     /// Steps that must be done before, as indexes into the plan.
     pub after: BTreeSet<usize>,
-    /// Steps to wait for only if AWS will not go on without them.
-    pub if_refused: BTreeSet<usize>,
+    /// Steps that AWS may need first: if it refuses this one, it is retried after them.
+    pub retry_after: BTreeSet<usize>,
     /// Of `after`, the steps that must be ready and not just made: clients will be led to them.
     pub ready: BTreeSet<usize>,
     /// Steps that this one leads clients to and cannot wait for, because the template has them wait for it.
-    pub leads_ahead: BTreeSet<usize>,
+    pub unready_targets: BTreeSet<usize>,
     /// How long what goes waits for messages that are under way through it.
     pub drain: Option<Drain>,
 }
@@ -83,7 +83,7 @@ pub struct Drain {
     /// The changes; the last of them to end counts.
     pub since: BTreeSet<usize>,
     /// What a message may still take that was on its way then.
-    pub lasts: Duration,
+    pub duration: Duration,
 }
 
 impl Step {
@@ -96,12 +96,12 @@ impl Step {
             physical_id: Some(live.physical_id.clone()),
             changes: Vec::new(),
             reason: None,
-            want: None,
+            desired: None,
             live: Some(live.clone()),
             after: BTreeSet::new(),
-            if_refused: BTreeSet::new(),
+            retry_after: BTreeSet::new(),
             ready: BTreeSet::new(),
-            leads_ahead: BTreeSet::new(),
+            unready_targets: BTreeSet::new(),
             drain: None,
         }
     }
@@ -124,7 +124,7 @@ impl Step {
             name: &self.name,
             physical_id: self.physical_id.as_deref(),
             changes: &self.changes,
-            desired: self.want.as_ref().map(|want| &want.properties),
+            desired: self.desired.as_ref().map(|desired| &desired.properties),
             live: self.live.as_ref(),
         }
     }
@@ -141,7 +141,7 @@ impl Step {
     }
 
     /// What two plans must have in common to be the same.
-    fn essence(&self) -> Value {
+    fn digest_input(&self) -> Value {
         let changes = self.changes.iter().map(|change| json!([change.property, change.old, change.new]));
         json!([self.action.word(), self.type_name, self.name, self.physical_id, changes.collect::<Vec<_>>()])
     }
@@ -153,9 +153,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Attributes that are known already, by token.
     pub known: BTreeMap<Token, String>,
-    /// Whether a failure holds up only what waits for the failed step: on the way back, each step that succeeds leaves
+    /// Whether a failure holds up only what waits for the failed step: in a rollback, each step that succeeds leaves
     /// less behind.
-    pub goes_on: bool,
+    pub continues_after_failure: bool,
 }
 
 impl Plan {
@@ -167,9 +167,9 @@ impl Plan {
     /// Twelve hexadecimal digits that no plan with other changes has: `up` can be held to the plan that was looked at.
     pub fn digest(&self) -> String {
         let acting = self.steps.iter().filter(|step| step.action != Action::Keep);
-        let mut essence: Vec<String> = acting.map(|step| step.essence().to_string()).collect();
-        essence.sort();
-        hex::encode(&Sha256::digest(essence.join("\n"))[..6])
+        let mut digest_input: Vec<String> = acting.map(|step| step.digest_input().to_string()).collect();
+        digest_input.sort();
+        hex::encode(&Sha256::digest(digest_input.join("\n"))[..6])
     }
 
     /// The same plan, in which nothing waits for messages under way.
@@ -183,7 +183,7 @@ impl Plan {
 
     /// How long what goes waits for messages under way; `None` where nothing does.
     pub fn drain(&self) -> Option<Duration> {
-        self.steps.iter().filter_map(|step| step.drain.as_ref()).map(|drain| drain.lasts).max()
+        self.steps.iter().filter_map(|step| step.drain.as_ref()).map(|drain| drain.duration).max()
     }
 
     /// What cannot be done without an interruption, a sentence each, with the step.
@@ -221,7 +221,7 @@ pub enum PlanError {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlanErrorKind {
-    /// A name that the template wants belongs to another stack, or to none.
+    /// A name that the template describes belongs to another stack, or to none.
     Foreign,
     /// A resource would have to be replaced, and its data would be lost.
     DataLoss,
@@ -285,7 +285,7 @@ impl std::error::Error for PlanError {}
 
 /// What the user lets a plan do, and what the plan is to know beside the template.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct PlanOptions {
     /// Logical ids whose data may be lost.
     pub allow_data_loss: BTreeSet<String>,
     /// The digests of functions' code, by logical id. A function without one keeps the code it has.

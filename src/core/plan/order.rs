@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Plan, serving};
 use crate::core::stack::{Resource, Stack};
-use crate::core::types::{self, Part, mark, texts};
+use crate::core::types::{self, Part, ownership_marker, texts};
 use crate::core::words::reaches;
 
 /// Puts the order into a plan.
@@ -18,13 +18,14 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     for resource in stack.resources.values() {
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         plan.steps[index].after = acting(&resource.hard);
-        plan.steps[index].if_refused = acting(&resource.soft);
+        plan.steps[index].retry_after = acting(&resource.soft);
     }
     for resource in stack.resources.values() {
         let Some(role) = resource.kind.runs_as(&resource.properties) else { continue };
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         // A function first run right after its policies came may keep credentials without them for minutes. Where the
-        // policy itself waits for the function, maybe through other functions and their policies, there is no helping it.
+        // policy itself waits for the function, maybe through other functions and their policies, there is no helping
+        // it.
         for policy in policies_of(&apart, role).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]) {
             if !reaches(policy, index, |step| plan.steps[step].after.iter().copied()) {
                 plan.steps[index].after.insert(policy);
@@ -55,17 +56,18 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     plan.break_soft_cycles();
 }
 
-/// Lets routes that call nothing wait for something in their API that is made and says whose it is, since a route cannot; so
-/// an API that a run which ended early leaves is known by the first that is in it.
+/// Lets routes that call nothing wait for something in their API that is made and says whose it is, since a route
+/// cannot; so an API that a run which ended early leaves is known by the first that is in it.
 fn marked_first(plan: &mut Plan) {
     let inside = |step: &super::Step| {
         let parent = step.kind().and_then(|kind| kind.parent());
-        parent.zip(step.want.as_ref().map(|want| want.properties["ApiId"].clone()))
+        parent.zip(step.desired.as_ref().map(|desired| desired.properties["ApiId"].clone()))
     };
-    let is_marked = |step: &super::Step| step.kind().is_some_and(|kind| kind.internal().contains(&mark::PROPERTY));
+    let is_marked =
+        |step: &super::Step| step.kind().is_some_and(|kind| kind.internal().contains(&ownership_marker::PROPERTY));
     for route in 0..plan.steps.len() {
         let step = &plan.steps[route];
-        let calls_nothing = step.want.as_ref().is_some_and(|want| want.properties["Target"].is_null());
+        let calls_nothing = step.desired.as_ref().is_some_and(|desired| desired.properties["Target"].is_null());
         if step.part() != Part::Route || step.action != Action::Create || !calls_nothing {
             continue;
         }
@@ -88,9 +90,9 @@ fn policies_of<'a>(apart: &'a [&Resource], role: &'a str) -> impl Iterator<Item 
 }
 
 /// Types whose resources must be gone before one of this type is deleted.
-pub(super) fn gone_before(type_name: &str) -> BTreeSet<&'static str> {
-    let told = types::kind(type_name).map_or(&[][..], |kind| kind.goes_after());
-    let others = types::TYPES.iter().filter(|kind| kind.goes_before().contains(&type_name));
+pub(super) fn types_deleted_before(type_name: &str) -> BTreeSet<&'static str> {
+    let told = types::kind(type_name).map_or(&[][..], |kind| kind.deleted_after());
+    let others = types::TYPES.iter().filter(|kind| kind.deleted_before().contains(&type_name));
     told.iter().copied().chain(others.map(|kind| kind.type_name())).collect()
 }
 
@@ -104,7 +106,7 @@ pub(super) fn order_deletes(plan: &mut Plan) {
         .map(|(index, step)| (index, step.type_name))
         .collect();
     for (index, type_name) in &deletes {
-        let before = gone_before(type_name);
+        let before = types_deleted_before(type_name);
         let first = deletes.iter().filter(|(_, other)| before.contains(other)).map(|(other, _)| *other);
         plan.steps[*index].after.extend(first);
     }

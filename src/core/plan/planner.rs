@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::order::{order, order_deletes};
-use super::{Action, Options, Plan, PlanError, Step, changes};
+use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes};
 use crate::core::stack::{Resource, Stack};
-use crate::core::types::{self, Health, Kind, Live, Owner, Planning, ResourceView, StackView, Want, tags};
+use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Planning, ResourceView, StackView, tags};
 use crate::core::words::{DeletionPolicy, Token};
 
 /// The plan that turns `live` into `stack`.
 ///
 /// # Errors
 /// What stands in the way; all of it.
-pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec<PlanError>> {
+pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan, Vec<PlanError>> {
     let mut by_type: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, live) in live.iter().enumerate() {
         by_type.entry(live.type_name).or_default().push(index);
@@ -32,7 +32,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
     let mut step_of = BTreeMap::new();
     for resource in in_order(stack) {
         step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
-        planner.want(resource);
+        planner.plan_desired(resource);
     }
     planner.leftovers();
     planner.errors.extend(in_use(&planner.plan));
@@ -49,7 +49,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &Options) -> Result<Plan, Vec
 pub fn teardown(live: &[Live]) -> Plan {
     let mut plan = Plan::default();
     for one in live.iter().filter(|one| one.owner == Owner::Stack) {
-        let goes_with_parent = types::kind(one.type_name).is_some_and(|kind| kind.gone_with().is_some());
+        let goes_with_parent = types::kind(one.type_name).is_some_and(|kind| kind.deleted_with().is_some());
         if !goes_with_parent {
             plan.steps.push(leaving(one, None));
         }
@@ -72,7 +72,7 @@ pub fn in_use(plan: &Plan) -> Vec<PlanError> {
 /// Permissions on functions that the template does not describe any more, and that the plan deletes for that.
 fn permitted_and_deleted(plan: &Plan) -> Vec<PlanError> {
     let found = plan.steps.iter().filter_map(|step| {
-        let (type_name, id) = step.kind()?.outside(&step.want.as_ref()?.properties)?;
+        let (type_name, id) = step.kind()?.foreign_target(&step.desired.as_ref()?.properties)?;
         let mut deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
         let goes = deletes.any(|step| step.type_name == type_name && step.physical_id.as_deref() == Some(id));
         goes.then(|| PlanError::Permitted { name: step.name.clone(), function: id.to_owned() })
@@ -85,7 +85,7 @@ struct Planner<'a> {
     live: &'a [Live],
     /// Indexes into `live`.
     by_type: BTreeMap<&'a str, Vec<usize>>,
-    options: &'a Options,
+    options: &'a PlanOptions,
     plan: Plan,
     /// Indexes into `live` of what some desired resource is.
     taken: BTreeSet<usize>,
@@ -94,85 +94,64 @@ struct Planner<'a> {
     errors: Vec<PlanError>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans one desired resource.
-    fn want(&mut self, resource: &Resource) {
+    fn plan_desired(&mut self, resource: &Resource) {
         let Some(kind) = types::kind(resource.kind.type_name()) else { return };
-        let want = self.wanted(resource, kind);
-        let Some(index) = self.find(kind, &want) else {
-            self.create(resource, kind, want);
-            return;
+        let desired = self.desired_state(resource, kind);
+        let Some(index) = self.find(kind, &desired) else {
+            return self.create(resource, kind, desired);
         };
-        let live = &self.live[index];
+        let live: &'a Live = &self.live[index];
         if let Owner::Other(owner) = &live.owner {
-            let called = kind.known_by().and_then(|property| live.properties[property].as_str());
-            self.errors.push(PlanError::Foreign {
-                type_name: kind.type_name(),
-                logical_id: resource.logical_id.clone(),
-                name: called.map_or_else(|| live.physical_id.clone(), |name| format!("{name} ({})", live.physical_id)),
-                owner: owner.clone(),
-            });
+            self.errors.push(foreign(kind, resource, live, owner));
             return;
         }
         self.taken.insert(index);
-        // What lives inside something that is made anew goes with it.
-        let parent = kind.gone_with().zip(live.parent.clone());
-        if parent.is_some_and(|parent| self.replaced.contains(&parent)) {
-            self.create(resource, kind, want);
-            return;
+        match self.is_deleted_with_parent(kind, live) {
+            true => self.create(resource, kind, desired),
+            false => self.change(resource, kind, desired, live),
         }
-        let changes = changes(kind, &live.properties, &want.properties);
-        let replaced: Vec<&str> =
-            changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
-        let broken = match &live.health {
-            Health::Failed(why) => Some(format!("it has failed: {why}")),
-            _ => None,
-        };
-        let outdated = match &live.health {
-            Health::Outdated(why) => Some(format!("its last change failed: {why}")),
-            _ => None,
-        };
-        let action = if !replaced.is_empty() || broken.is_some() {
-            if kind.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                self.errors.push(PlanError::DataLoss {
-                    logical_id: resource.logical_id.clone(),
-                    name: live.physical_id.clone(),
-                    properties: if replaced.is_empty() { "it has failed, and".to_owned() } else { replaced.join(", ") },
-                });
-            }
-            Action::Replace
-        } else if changes.is_empty() && outdated.is_none() {
-            Action::Keep
-        } else {
-            Action::Update
-        };
-        if action != Action::Replace {
-            for (attribute, value) in &live.attributes {
-                let token = Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
-                self.plan.known.insert(token, value.clone());
-            }
-        }
-        if action == Action::Replace {
-            self.replaced.insert((kind.type_name(), live.physical_id.clone()));
-        }
-        self.plan.steps.push(Step {
-            action,
-            type_name: kind.type_name(),
-            name: resource.logical_id.clone(),
-            physical_id: Some(live.physical_id.clone()),
-            changes,
-            reason: broken.or(outdated),
-            want: Some(want),
-            live: Some(live.clone()),
-            after: BTreeSet::new(),
-            if_refused: BTreeSet::new(),
-            ready: BTreeSet::new(),
-            leads_ahead: BTreeSet::new(),
-            drain: None,
-        });
     }
 
-    fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, want: Want) {
+    /// Whether a live resource goes with its parent, which is replaced.
+    fn is_deleted_with_parent(&self, kind: &dyn Kind, live: &Live) -> bool {
+        let parent = kind.deleted_with().zip(live.parent.clone());
+        parent.is_some_and(|parent| self.replaced.contains(&parent))
+    }
+
+    /// Keeps, updates or replaces the live resource of a desired one.
+    fn change(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired, live: &Live) {
+        let changes = changes(kind, &live.properties, &desired.properties);
+        let (action, reason) = decide(&changes, &live.health);
+        if action == Action::Replace {
+            let changed: Vec<&str> =
+                changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
+            let properties = if changed.is_empty() { "it has failed, and".to_owned() } else { changed.join(", ") };
+            self.guard_data(resource, kind, live, || properties);
+            self.replaced.insert((kind.type_name(), live.physical_id.clone()));
+        } else {
+            let token =
+                |attribute: &String| Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
+            let known = live.attributes.iter().map(|(attribute, value)| (token(attribute), value.clone()));
+            self.plan.known.extend(known);
+        }
+        let name = resource.logical_id.clone();
+        self.plan.steps.push(Step { name, changes, reason, desired: Some(desired), ..Step::on(live, action) });
+    }
+
+    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed.
+    fn guard_data(&mut self, resource: &Resource, kind: &dyn Kind, live: &Live, properties: impl FnOnce() -> String) {
+        if kind.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+            self.errors.push(PlanError::DataLoss {
+                logical_id: resource.logical_id.clone(),
+                name: live.physical_id.clone(),
+                properties: properties(),
+            });
+        }
+    }
+
+    fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired) {
         // One that has the same logical id and another name is what this one replaces.
         let replaces = self.of_type(kind).find(|index| {
             let live = &self.live[*index];
@@ -181,25 +160,9 @@ impl Planner<'_> {
                 && live.logical_id.as_deref() == Some(&resource.logical_id)
         });
         let reason = replaces.map(|index| {
-            let old = &self.live[index];
-            let lost = kind.holds_data() && resource.update_replace_policy == DeletionPolicy::Delete;
-            if lost && !self.options.allow_data_loss.contains(&resource.logical_id) {
-                let differing = changes(kind, &old.properties, &want.properties);
-                let properties: Vec<String> = differing
-                    .into_iter()
-                    .filter(|change| {
-                        change.create_only
-                            && Some(change.property.as_str()) != kind.naming().map(|naming| naming.property)
-                    })
-                    .map(|change| change.property)
-                    .collect();
-                // Where nothing else differs, it is the name.
-                let properties = if properties.is_empty() { vec!["its name".to_owned()] } else { properties };
-                self.errors.push(PlanError::DataLoss {
-                    logical_id: resource.logical_id.clone(),
-                    name: old.physical_id.clone(),
-                    properties: properties.join(", "),
-                });
+            let old: &'a Live = &self.live[index];
+            if resource.update_replace_policy == DeletionPolicy::Delete {
+                self.guard_data(resource, kind, old, || create_only(kind, old, &desired));
             }
             format!("replaces {}, which cannot be updated in place", old.physical_id)
         });
@@ -207,21 +170,21 @@ impl Planner<'_> {
             action: Action::Create,
             type_name: kind.type_name(),
             name: resource.logical_id.clone(),
-            physical_id: want.name.clone(),
-            changes: changes(kind, &json!({}), &want.properties),
+            physical_id: desired.name.clone(),
+            changes: changes(kind, &json!({}), &desired.properties),
             reason,
-            want: Some(want),
+            desired: Some(desired),
             live: None,
             after: BTreeSet::new(),
-            if_refused: BTreeSet::new(),
+            retry_after: BTreeSet::new(),
             ready: BTreeSet::new(),
-            leads_ahead: BTreeSet::new(),
+            unready_targets: BTreeSet::new(),
             drain: None,
         });
     }
 
     /// What a desired resource shall be, with everything put in that is known by now.
-    fn wanted(&self, resource: &Resource, kind: &'static dyn Kind) -> Want {
+    fn desired_state(&self, resource: &Resource, kind: &'static dyn Kind) -> Desired {
         let mut properties = resource.properties.clone();
         if kind.taggable() {
             let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
@@ -231,7 +194,7 @@ impl Planner<'_> {
         }
         kind.complete(&resource.view(), &mut properties, self);
         let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
-        Want { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
+        Desired { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
     }
 
     /// Indexes of what is there of a type.
@@ -239,11 +202,11 @@ impl Planner<'_> {
         self.by_type.get(kind.type_name()).into_iter().flatten().copied()
     }
 
-    fn find(&self, kind: &'static dyn Kind, want: &Want) -> Option<usize> {
+    fn find(&self, kind: &'static dyn Kind, desired: &Desired) -> Option<usize> {
         let mut fitting = self
             .of_type(kind)
             .filter(|index| !self.taken.contains(index))
-            .filter(|index| !self.live[*index].is_leaving() && kind.is(want, &self.live[*index]));
+            .filter(|index| !self.live[*index].is_being_deleted() && kind.is(desired, &self.live[*index]));
         if kind.naming().is_some() || !kind.unique_by().is_empty() {
             return fitting.next();
         }
@@ -254,14 +217,14 @@ impl Planner<'_> {
             return candidates.first().copied();
         }
         let several: Vec<&Live> = candidates.iter().map(|index| &self.live[*index]).collect();
-        candidates.get(kind.choose(want, &several, self)).copied()
+        candidates.get(kind.choose(desired, &several, self)).copied()
     }
 
-    /// Plans what is there and not wanted.
+    /// Plans live resources that the template does not describe.
     fn leftovers(&mut self) {
         let leaves = |index: usize| {
             let live = &self.live[index];
-            !self.taken.contains(&index) && live.owner == Owner::Stack && !live.is_leaving()
+            !self.taken.contains(&index) && live.owner == Owner::Stack && !live.is_being_deleted()
         };
         let byproducts: BTreeSet<(&str, String)> = self
             .stack
@@ -277,7 +240,7 @@ impl Planner<'_> {
         for index in (0..self.live.len()).filter(|index| leaves(*index)) {
             let live = &self.live[index];
             let kind = types::kind(live.type_name);
-            let parent = kind.and_then(|kind| kind.gone_with());
+            let parent = kind.and_then(|kind| kind.deleted_with());
             let goes_with_parent =
                 parent.zip(live.parent.as_deref()).is_some_and(|(type_name, id)| gone.contains(&(type_name, id)));
             if goes_with_parent {
@@ -289,9 +252,8 @@ impl Planner<'_> {
             if is_byproduct || kind.is_some_and(|kind| kind.is_left_alone(live, &self.stack.resources)) {
                 continue;
             }
-            let wanted = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
-            let still_wanted = wanted.is_some();
-            let reason = if still_wanted {
+            let described = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
+            let reason = if described.is_some() {
                 "replaced by a new one"
             } else if live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_some()) {
                 "not in the template: added by hand, or left behind by an earlier change"
@@ -299,8 +261,8 @@ impl Planner<'_> {
                 "not in the template any more"
             };
             let mut step = leaving(live, Some(reason.to_owned()));
-            if let Some(wanted) = wanted {
-                step.action = gone_or_left(wanted.update_replace_policy);
+            if let Some(described) = described {
+                step.action = gone_or_left(described.update_replace_policy);
             }
             steps.push(step);
         }
@@ -321,7 +283,7 @@ impl StackView for Planner<'_> {
 impl Planning for Planner<'_> {
     fn completed(&self, it: &ResourceView<'_>) -> Value {
         let resource = self.stack.resources.get(it.logical_id);
-        resource.map(|resource| self.wanted(resource, resource.kind).properties).unwrap_or_default()
+        resource.map(|resource| self.desired_state(resource, resource.kind).properties).unwrap_or_default()
     }
 
     fn code(&self, logical_id: &str) -> Option<&str> {
@@ -334,7 +296,44 @@ impl Planning for Planner<'_> {
     }
 }
 
-/// The step of something that is no longer wanted.
+/// What happens to a live resource that differs in `changes`, and why, where the changes do not say it.
+fn decide(changes: &[Change], health: &Health) -> (Action, Option<String>) {
+    let must_be_replaced = changes.iter().any(|change| change.create_only);
+    match health {
+        Health::Failed(why) => (Action::Replace, Some(format!("it has failed: {why}"))),
+        Health::Outdated(why) => {
+            let action = if must_be_replaced { Action::Replace } else { Action::Update };
+            (action, Some(format!("its last change failed: {why}")))
+        }
+        Health::Ready | Health::Busy(_) if must_be_replaced => (Action::Replace, None),
+        Health::Ready | Health::Busy(_) if changes.is_empty() => (Action::Keep, None),
+        Health::Ready | Health::Busy(_) => (Action::Update, None),
+    }
+}
+
+/// The properties that keep `old` from becoming what is desired, apart from the name; the name where nothing else does.
+fn create_only(kind: &dyn Kind, old: &Live, desired: &Desired) -> String {
+    let name = kind.naming().map(|naming| naming.property);
+    let properties: Vec<String> = changes(kind, &old.properties, &desired.properties)
+        .into_iter()
+        .filter(|change| change.create_only && Some(change.property.as_str()) != name)
+        .map(|change| change.property)
+        .collect();
+    if properties.is_empty() { "its name".to_owned() } else { properties.join(", ") }
+}
+
+/// The error that a resource of `owner` has the name of a desired one.
+fn foreign(kind: &dyn Kind, resource: &Resource, live: &Live, owner: &str) -> PlanError {
+    let called = kind.known_by().and_then(|property| live.properties[property].as_str());
+    PlanError::Foreign {
+        type_name: kind.type_name(),
+        logical_id: resource.logical_id.clone(),
+        name: called.map_or_else(|| live.physical_id.clone(), |name| format!("{name} ({})", live.physical_id)),
+        owner: owner.to_owned(),
+    }
+}
+
+/// The step of something that is no longer in the template.
 fn leaving(live: &Live, reason: Option<String>) -> Step {
     Step { reason, ..Step::on(live, gone_or_left(live.deletion_policy)) }
 }

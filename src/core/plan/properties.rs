@@ -1,5 +1,5 @@
-//! What holds for every stack, on stacks that nobody thought of: a run, a teardown and the way back from any failure can
-//! be carried out to their end, and the way back leaves nothing of the run.
+//! What holds for every stack, on stacks that nobody thought of: a run, a teardown and the way back from any failure
+//! can be carried out to their end, and the way back leaves nothing of the run.
 //!
 //! A case is a stack `A`, a changed `B` of it, and a seed for all that is left to chance (which free step begins, where
 //! a run fails, and how). The seed of all cases is printed; `PROPTEST_RNG_SEED` repeats it. What once failed is kept in
@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 
 use super::simulated::{Choices, Cloud, Failure, Outcome, When, made_by_lambda, run};
-use super::{Action, Options, Plan, Step, believed, diff, teardown, undo};
+use super::{Action, Plan, PlanOptions, Step, diff, expected_live, rollback, teardown};
 use crate::core::stack::{Stack, load};
 use crate::core::types::{
     self, Health, Live, alias, api, authorizer, deployment, foreign_permission, function, inline_policy, integration,
@@ -137,7 +137,8 @@ fn refer(resource: &mut Value, kind: &str, number: usize, target: &str, how: u8)
     }
 }
 
-/// A resource without its further references, and what it is a part of; none where something that it needs is not there.
+/// A resource without its further references, and what it is a part of; none where something that it needs is not
+/// there.
 fn resource(kind: &str, index: usize, item: &Item, change: u8, placed: &[Placed]) -> Option<(Option<usize>, Value)> {
     let of =
         |kinds: &[&str]| -> Vec<usize> { (0..placed.len()).filter(|at| kinds.contains(&placed[*at].kind)).collect() };
@@ -365,11 +366,12 @@ fn scope() -> Scope {
 }
 
 /// The stack of a template, and what may be done with it: everything.
-fn desired(text: &str, code: &str) -> (Stack, Options) {
+fn desired(text: &str, code: &str) -> (Stack, PlanOptions) {
     let stack =
         load(text.as_bytes(), &BTreeMap::new(), &scope()).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
     let ids = || stack.resources.keys().cloned();
-    let options = Options { allow_data_loss: ids().collect(), code: ids().map(|id| (id, code.to_owned())).collect() };
+    let options =
+        PlanOptions { allow_data_loss: ids().collect(), code: ids().map(|id| (id, code.to_owned())).collect() };
     (stack, options)
 }
 
@@ -386,7 +388,7 @@ fn carried_out(what: &str, plan: &Plan, cloud: &mut Cloud, choices: &mut Choices
 }
 
 /// Brings a stack up, with what Lambda makes by itself.
-fn up(stack: &Stack, options: &Options, cloud: &mut Cloud, choices: &mut Choices) -> Result<(), String> {
+fn up(stack: &Stack, options: &PlanOptions, cloud: &mut Cloud, choices: &mut Choices) -> Result<(), String> {
     let plan = diff(stack, &cloud.live, options).map_err(|errors| format!("{errors:?}"))?;
     carried_out("up", &plan, cloud, choices)?;
     log(cloud, &[], choices);
@@ -430,10 +432,10 @@ fn fails_and_goes_back(
         log(&mut cloud, before, choices);
         let what = format!("the way back from {when:?} step {nth}");
         let now = cloud.live.clone();
-        let back = undo(plan, &outcome.did, &outcome.known, before, &now);
+        let back = rollback(plan, &outcome.executed, &outcome.known, before, &now);
         carried_out(&what, &back.plan, &mut cloud, choices)?;
         let replaced: BTreeSet<(&str, &str)> = outcome
-            .did
+            .executed
             .begun
             .iter()
             .map(|index| &plan.steps[*index])
@@ -455,8 +457,8 @@ fn fails_and_goes_back(
         }
         // Who may not read what it made goes by what it believes: that way ends, too, where it believes the truth.
         cloud.live = now;
-        let believed = believed(plan, &outcome.did, &outcome.known, before);
-        let back = undo(plan, &outcome.did, &outcome.known, before, &believed);
+        let expected_live = expected_live(plan, &outcome.executed, &outcome.known, before);
+        let back = rollback(plan, &outcome.executed, &outcome.known, before, &expected_live);
         let deletes = outcome.failed.is_some_and(|failed| plan.steps[failed].action == Action::Delete);
         if when == When::Settling || (when == When::Before && !deletes) {
             carried_out(&format!("{what}, without a reading"), &back.plan, &mut cloud, choices)?;

@@ -4,8 +4,8 @@
 //! there, and what they were led to before goes only when no message can be under way to it any more. A first
 //! deployment serves nobody yet, and waits for none of this.
 //!
-//! Edges are only added, and never one that would close a circle: where the template's own order speaks against one, the
-//! template wins, and the plan says what that interrupts (`Step::leads_ahead`).
+//! Edges are only added, and never one that would close a circle: where the template's own order speaks against one,
+//! the template wins, and the plan says what that interrupts (`Step::unready_targets`).
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -26,53 +26,105 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     keep_on_leaving_roles(plan);
     needless(plan, stack, step_of);
     let drained = drained(plan);
-    let mut edges = Edges::new(plan);
+    let affected = Affected::of(plan);
     let links = Links::new(stack, step_of);
-    let made: Vec<usize> = (0..edges.plan.steps.len()).filter(|index| is_made(&edges.plan.steps[*index])).collect();
-    for (id, index) in step_of {
+    let mut edges = Edges::new(plan);
+    updates_after_targets(&mut edges, &affected, &links);
+    routes_after_resources(&mut edges, &affected);
+    stages_last(&mut edges, &affected);
+    note_unready_targets(&mut edges, &affected, &links);
+    deleted_routes_last(&mut edges, &affected);
+    drained_last(&mut edges, &affected, &drained);
+    drain(&mut edges, &affected, &drained);
+}
+
+/// The steps that the rules below order, as indexes into the plan.
+struct Affected {
+    /// What is created, updated or replaced.
+    made: BTreeSet<usize>,
+    /// Of these, routes that a stage with `AutoDeploy` serves at once.
+    routes: BTreeSet<usize>,
+    /// Of these, stages.
+    stages: BTreeSet<usize>,
+    /// Of the stages, those that are updated: their clients move.
+    moving: BTreeSet<usize>,
+    /// Deleted routes that a stage with `AutoDeploy` stops serving at once.
+    deleted_routes: BTreeSet<usize>,
+}
+
+impl Affected {
+    fn of(plan: &Plan) -> Self {
+        let following = following(plan);
+        let is_served_at_once = |step: &Step| step.part() == Part::Route && following.contains(step.view().api());
+        let all = |holds: &dyn Fn(&Step) -> bool| -> BTreeSet<usize> {
+            (0..plan.steps.len()).filter(|index| holds(&plan.steps[*index])).collect()
+        };
+        let is_stage = |step: &Step| step.part() == Part::Entry;
+        Self {
+            made: all(&is_made),
+            routes: all(&|step| is_made(step) && is_served_at_once(step)),
+            stages: all(&|step| is_made(step) && is_stage(step)),
+            moving: all(&|step| step.action == Action::Update && is_stage(step)),
+            deleted_routes: all(&|step| step.action == Action::Delete && is_served_at_once(step)),
+        }
+    }
+}
+
+/// An update in place waits for what it leads clients to, since it leads them there at once. What removes a permission
+/// waits for what grants it in another place, and for what is used in the place of what may not be used any more.
+fn updates_after_targets(edges: &mut Edges<'_>, affected: &Affected, links: &Links<'_>) {
+    for (id, index) in links.step_of {
         let step = &edges.plan.steps[*index];
         let with_permissions = match step.part() {
-            // What an update in place leads to, it leads to at once.
             Part::Invoked if step.action == Action::Update => false,
             Part::Caller if step.action == Action::Update => true,
-            // What takes a right away waits for what gives it in another place, and for what is used in the place of what
-            // may not be used any more.
             _ if !widening::narrowed(step).is_empty() => false,
             _ => continue,
         };
         let targets = links.steps(id, with_permissions, |part| !part.is_of_gateway());
-        edges.wait(*index, targets.into_iter().filter(|step| made.contains(step)), true);
+        edges.wait(*index, &targets & &affected.made, Reason::LeadsClients);
     }
-    let following = following(edges.plan);
-    let is_served_at_once = |step: &Step| step.part() == Part::Route && following.contains(step.view().api());
-    let routes: BTreeSet<usize> =
-        made.iter().copied().filter(|index| is_served_at_once(&edges.plan.steps[*index])).collect();
-    let stages: BTreeSet<usize> =
-        made.iter().copied().filter(|index| edges.plan.steps[*index].part() == Part::Entry).collect();
-    let moving: Vec<usize> =
-        stages.iter().copied().filter(|index| edges.plan.steps[*index].action == Action::Update).collect();
-    // A stage that follows its API serves a route as soon as it is made or changed; one that points to a deployment
-    // moves when all that is new stands: whatever fails before has changed nothing of what it serves.
-    for index in &routes {
-        let others = made.iter().copied().filter(|other| !routes.contains(other) && !stages.contains(other));
-        edges.wait(*index, others, false);
+}
+
+/// A stage that follows its API serves a route as soon as it is made or changed: the route waits for all else but stages.
+fn routes_after_resources(edges: &mut Edges<'_>, affected: &Affected) {
+    let others = &(&affected.made - &affected.routes) - &affected.stages;
+    for index in &affected.routes {
+        edges.wait(*index, others.iter().copied(), Reason::Order);
     }
-    for index in &moving {
-        edges.wait(*index, made.iter().copied().filter(|other| !stages.contains(other)), false);
+}
+
+/// A stage that points to a deployment moves when all that is new stands: whatever fails before has changed nothing of
+/// what it serves.
+fn stages_last(edges: &mut Edges<'_>, affected: &Affected) {
+    let others = &affected.made - &affected.stages;
+    for index in &affected.moving {
+        edges.wait(*index, others.iter().copied(), Reason::Order);
     }
-    for (id, index) in step_of.iter().filter(|(_, index)| routes.contains(index) || moving.contains(index)) {
-        let targets = links.steps(id, true, |part| part != Part::Entry);
-        edges.cannot_wait(*index, targets.into_iter().filter(|step| made.contains(step)));
+}
+
+/// Notes where a route or a stage leads clients to what it could not be made to wait for.
+fn note_unready_targets(edges: &mut Edges<'_>, affected: &Affected, links: &Links<'_>) {
+    for (id, index) in links.step_of {
+        if affected.routes.contains(index) || affected.moving.contains(index) {
+            let targets = links.steps(id, true, |part| part != Part::Entry);
+            edges.cannot_wait(*index, &targets & &affected.made);
+        }
     }
-    // There, a route that goes is gone at once, too: when others can take its messages.
-    let leaving: Vec<usize> = (0..edges.plan.steps.len())
-        .filter(|index| edges.plan.steps[*index].action == Action::Delete)
-        .filter(|index| is_served_at_once(&edges.plan.steps[*index]))
-        .collect();
-    for index in &leaving {
-        edges.wait(*index, made.iter().copied(), false);
+}
+
+/// A deleted route that is served at once is gone at once, too: it goes when others can take its messages.
+fn deleted_routes_last(edges: &mut Edges<'_>, affected: &Affected) {
+    for index in &affected.deleted_routes {
+        edges.wait(*index, affected.made.iter().copied(), Reason::Order);
     }
-    drain(&mut edges, &drained, &routes, &leaving);
+}
+
+/// What is in use goes when all that is new stands, whether messages move or not: it may be what was used in its place.
+fn drained_last(edges: &mut Edges<'_>, affected: &Affected, drained: &BTreeMap<usize, u64>) {
+    for index in drained.keys() {
+        edges.wait(*index, affected.made.iter().copied(), Reason::Order);
+    }
 }
 
 fn is_made(step: &Step) -> bool {
@@ -85,8 +137,8 @@ fn following(plan: &Plan) -> BTreeSet<String> {
     stages.filter(|live| follows(live)).filter_map(|live| live.parent.clone()).collect()
 }
 
-/// A policy that moves with its functions from a role that goes to another one stays on the old role, which takes it along
-/// when it goes: until then functions still run as that role.
+/// A policy that moves with its functions from a role that goes to another one stays on the old role, which takes it
+/// along when it goes: until then functions still run as that role.
 fn keep_on_leaving_roles(plan: &mut Plan) {
     let going: BTreeSet<String> = plan
         .steps
@@ -96,18 +148,18 @@ fn keep_on_leaving_roles(plan: &mut Plan) {
         .collect();
     for step in &mut plan.steps {
         let is_policy = step.part() == Part::Policy;
-        let (Some(live), Some(want)) = (&step.live, &mut step.want) else { continue };
+        let (Some(live), Some(desired)) = (&step.live, &mut step.desired) else { continue };
         if is_policy && step.action == Action::Update {
             let roles = |of: &Value| -> BTreeSet<String> { texts(&of["Roles"]).map(str::to_owned).collect() };
             let staying = roles(&live.properties).intersection(&going).cloned().collect::<BTreeSet<_>>();
-            want.properties["Roles"] = json!(&roles(&want.properties) | &staying);
+            desired.properties["Roles"] = json!(&roles(&desired.properties) | &staying);
         }
     }
 }
 
-/// Takes out the edges to a stage or an authorizer that exists where only its id is needed, which is known: a permission
-/// may name the stage that has to wait for it. Those of policies to a role that exists, too: it has to wait for a policy
-/// that gives it what it loses.
+/// Takes out the edges to a stage or an authorizer that exists where only its id is needed, which is known: a
+/// permission may name the stage that has to wait for it. Those of policies to a role that exists, too: it has to wait
+/// for a policy that gives it what it loses.
 fn needless(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
     for (id, resource) in &stack.resources {
         let Some(&index) = step_of.get(id) else { continue };
@@ -120,6 +172,15 @@ fn needless(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
             }
         }
     }
+}
+
+/// Why a step waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It leads clients there: where it cannot wait, the plan says so (`Step::unready_targets`).
+    LeadsClients,
+    /// Only the order counts: where it cannot wait, nothing is noted.
+    Order,
 }
 
 /// A plan's edges, both ways.
@@ -140,8 +201,8 @@ impl<'a> Edges<'a> {
         Self { plan, dependents }
     }
 
-    /// Lets `index` wait until `others` are ready, but for those that wait for it. `told`: clients are led to them.
-    fn wait(&mut self, index: usize, others: impl IntoIterator<Item = usize>, told: bool) {
+    /// Lets `index` wait until `others` are ready, but for those that wait for it.
+    fn wait(&mut self, index: usize, others: impl IntoIterator<Item = usize>, reason: Reason) {
         let mut waiting = BTreeSet::new();
         let mut ahead = vec![index];
         while let Some(one) = ahead.pop() {
@@ -153,20 +214,21 @@ impl<'a> Edges<'a> {
         for other in others {
             if !waiting.contains(&other) {
                 step.after.insert(other);
-                step.if_refused.remove(&other);
+                step.retry_after.remove(&other);
                 step.ready.insert(other);
                 self.dependents[other].insert(index);
-            } else if told && other != index {
-                step.leads_ahead.insert(other);
+            } else if reason == Reason::LeadsClients && other != index {
+                step.unready_targets.insert(other);
             }
         }
     }
 
     /// Notes which of `others`, to which clients are led, `index` does not wait for.
-    fn cannot_wait(&mut self, index: usize, others: impl Iterator<Item = usize>) {
+    fn cannot_wait(&mut self, index: usize, others: impl IntoIterator<Item = usize>) {
         let step = &mut self.plan.steps[index];
-        let missed: Vec<usize> = others.filter(|other| *other != index && !step.after.contains(other)).collect();
-        step.leads_ahead.extend(missed);
+        let missed: Vec<usize> =
+            others.into_iter().filter(|other| *other != index && !step.after.contains(other)).collect();
+        step.unready_targets.extend(missed);
     }
 }
 
@@ -224,30 +286,26 @@ impl<'a> Links<'a> {
 }
 
 /// Lets what goes wait for messages that were under way when the last change of what is served was made.
-fn drain(edges: &mut Edges<'_>, drained: &BTreeMap<usize, u64>, routes: &BTreeSet<usize>, leaving: &[usize]) {
-    // What is in use goes when all that is new stands, whether messages move or not: it may be what was used in its place.
-    let made: Vec<usize> = (0..edges.plan.steps.len()).filter(|index| is_made(&edges.plan.steps[*index])).collect();
-    for index in drained.keys() {
-        edges.wait(*index, made.iter().copied(), false);
-    }
+fn drain(edges: &mut Edges<'_>, affected: &Affected, drained: &BTreeMap<usize, u64>) {
     let moves = |index: &usize| {
         let step = &edges.plan.steps[*index];
         match (step.part(), step.action) {
             (Part::Entry | Part::Caller | Part::Invoked, Action::Update) => true,
             // That AWS has taken a permission does not mean that all of it knows.
-            (Part::Permission, Action::Create) => {
-                step.kind().zip(step.want.as_ref()).is_some_and(|(kind, want)| kind.permits_gateway(&want.properties))
-            }
-            _ => routes.contains(index) || leaving.contains(index),
+            (Part::Permission, Action::Create) => step
+                .kind()
+                .zip(step.desired.as_ref())
+                .is_some_and(|(kind, desired)| kind.permits_gateway(&desired.properties)),
+            _ => affected.routes.contains(index) || affected.deleted_routes.contains(index),
         }
     };
     let since: BTreeSet<usize> = (0..edges.plan.steps.len()).filter(moves).collect();
     if since.is_empty() {
         return;
     }
-    for (index, milliseconds) in drained.iter().filter(|(index, _)| !leaving.contains(index)) {
-        edges.wait(*index, leaving.iter().copied(), false);
-        let drain = Drain { since: since.clone(), lasts: Duration::from_millis(*milliseconds) };
+    for (index, milliseconds) in drained.iter().filter(|(index, _)| !affected.deleted_routes.contains(index)) {
+        edges.wait(*index, affected.deleted_routes.iter().copied(), Reason::Order);
+        let drain = Drain { since: since.clone(), duration: Duration::from_millis(*milliseconds) };
         edges.plan.steps[*index].drain = Some(drain);
     }
 }
@@ -323,7 +381,7 @@ impl<'a> Reached<'a> {
         let mut reached = BTreeMap::new();
         let mut starts: Vec<(usize, u64)> = (0..self.nodes.len())
             .filter(|node| self.nodes[*node].live.parent.as_deref().is_some_and(|api| self.apis.contains(api)))
-            .filter_map(|node| Some((node, self.nodes[node].kind.patience(self.nodes[node].live, self.plan)?)))
+            .filter_map(|node| Some((node, self.nodes[node].kind.message_timeout(self.nodes[node].live, self.plan)?)))
             .collect();
         // Whoever comes first to a resource brings the longest time.
         starts.sort_by_key(|(_, milliseconds)| std::cmp::Reverse(*milliseconds));

@@ -151,7 +151,7 @@ fn what_was_served_goes_after_a_drain_and_what_was_not_at_once() {
         let drain = plan.steps[index(&plan, act)].drain.as_ref();
         assert_eq!(drain.is_some(), drains, "{act}");
         if let Some(drain) = drain {
-            assert_eq!(drain.lasts, Duration::from_secs(29), "{act}");
+            assert_eq!(drain.duration, Duration::from_secs(29), "{act}");
             assert!(drain.since.contains(&index(&plan, "~ Stage")));
         }
     }
@@ -177,7 +177,7 @@ fn a_policy_stays_on_a_role_that_goes() {
     let plan = planned(&renamed.replace(", !Ref Role]", "]"), &before);
     let rights = &plan.steps[index(&plan, "~ NextRights")];
     assert_eq!(rights.type_name, inline_policy::TYPE);
-    assert_eq!(rights.want.as_ref().unwrap().properties["Roles"].as_array().unwrap().len(), 2);
+    assert_eq!(rights.desired.as_ref().unwrap().properties["Roles"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     let next = chat() + NEXT;
     let code = |text: &str, digest: &str, live: &[Live]| {
         let code = [("Send".to_owned(), digest.to_owned())].into();
-        diff(&stack(text), live, &Options { code, ..Options::default() }).unwrap()
+        diff(&stack(text), live, &PlanOptions { code, ..PlanOptions::default() }).unwrap()
     };
     let mut built = up(&stack(&next));
     for live in built.iter_mut().filter(|live| live.type_name == function::TYPE) {
@@ -250,7 +250,7 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
         "AttributeName: key, A",
         1,
     );
-    let options = Options { allow_data_loss: ["Table".to_owned()].into(), ..Options::default() };
+    let options = PlanOptions { allow_data_loss: ["Table".to_owned()].into(), ..PlanOptions::default() };
     let plan = diff(&stack(&rekeyed), &built, &options).unwrap();
     assert!(
         interruptions(&plan)[0].starts_with("Table: the table that takes its place begins without the rows of"),
@@ -288,8 +288,8 @@ fn a_stage_that_follows_its_api_is_waited_for_by_its_routes() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Whatever a template has wait for what: no plan has a circle, and a stage that exists waits for all that is made or
-    /// says why not.
+    /// Whatever a template has wait for what: no plan has a circle, and a stage that exists waits for all that is made
+    /// or says why not.
     #[test]
     fn no_order_of_a_template_makes_a_circle(pairs in prop::collection::vec((0_usize..32, 0_usize..32), 0..6)) {
         let text = without(&moved(), &["Send", "Role", "Permission"]);
@@ -309,7 +309,7 @@ proptest! {
         let Ok(desired) = crate::core::stack::load(changed.as_bytes(), &BTreeMap::new(), &scope) else {
             return Ok(());
         };
-        let plan = diff(&desired, &up(&stack(&chat())), &Options::default()).unwrap();
+        let plan = diff(&desired, &up(&stack(&chat())), &PlanOptions::default()).unwrap();
         let mut left: BTreeSet<usize> = (0..plan.steps.len()).collect();
         loop {
             let free: Vec<usize> =
@@ -324,7 +324,7 @@ proptest! {
         for (at, step) in plan.steps.iter().enumerate() {
             let led_to = [function::TYPE, permission::TYPE, role::TYPE, inline_policy::TYPE, table::TYPE, alias::TYPE];
             if step.action == Action::Create && led_to.contains(&step.type_name) {
-                let told = plan.steps[moves].leads_ahead.contains(&at);
+                let told = plan.steps[moves].unready_targets.contains(&at);
                 prop_assert!(waits(&plan, moves, at) || told, "{} is led to too soon", step.name);
             }
         }

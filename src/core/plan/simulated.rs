@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Action, Did, Plan, Step};
+use super::{Action, Executed, Plan, Step};
 use crate::core::types::deployment::{self, FREEZES};
 use crate::core::types::{
-    Created, Live, Want, alias, api, authorizer, foreign_permission, function, inline_policy, integration, kind,
+    Created, Desired, Live, alias, api, authorizer, foreign_permission, function, inline_policy, integration, kind,
     log_group, managed_policy, permission, role, route, route_response, stage, version,
 };
 use crate::core::words::Token;
@@ -43,7 +43,7 @@ pub enum When {
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub did: Did,
+    pub executed: Executed,
     pub known: BTreeMap<Token, String>,
     /// What AWS refused, beside the failure that was asked for.
     pub refused: Vec<String>,
@@ -80,20 +80,20 @@ pub fn run(plan: &Plan, cloud: &mut Cloud, choices: &mut Choices, failure: Optio
     let acting = |index: &usize| plan.steps[*index].action.acts();
     let mut done: BTreeSet<usize> = (0..plan.steps.len()).filter(|index| !acting(index)).collect();
     let mut waiting: BTreeSet<usize> = (0..plan.steps.len()).filter(acting).collect();
-    let mut put_back: BTreeSet<usize> = BTreeSet::new();
+    let mut requeued: BTreeSet<usize> = BTreeSet::new();
     let mut failed = false;
     loop {
         let is_free = |index: &&usize| {
             let step = &plan.steps[**index];
-            step.after.is_subset(&done) && (!put_back.contains(*index) || step.if_refused.is_subset(&done))
+            step.after.is_subset(&done) && (!requeued.contains(*index) || step.retry_after.is_subset(&done))
         };
         let free: Vec<usize> = waiting.iter().filter(is_free).copied().collect();
         let Some(&index) = free.get(choices.below(free.len())) else { break };
         let step = &plan.steps[index];
-        outcome.did.begun.insert(index);
+        outcome.executed.begun.insert(index);
         // Some services look whether what is named is there, and some do not.
-        if !put_back.contains(&index) && !step.if_refused.is_subset(&done) && choices.maybe() {
-            put_back.insert(index);
+        if !requeued.contains(&index) && !step.retry_after.is_subset(&done) && choices.maybe() {
+            requeued.insert(index);
             continue;
         }
         waiting.remove(&index);
@@ -103,7 +103,7 @@ pub fn run(plan: &Plan, cloud: &mut Cloud, choices: &mut Choices, failure: Optio
             Ok(created) => {
                 let heard = fails.is_none_or(|when| when == When::Settling);
                 if let Some(created) = created.filter(|_| heard) {
-                    outcome.did.created.insert(index, created.physical_id);
+                    outcome.executed.created.insert(index, created.physical_id);
                     outcome.known.extend(
                         created
                             .attributes
@@ -117,7 +117,7 @@ pub fn run(plan: &Plan, cloud: &mut Cloud, choices: &mut Choices, failure: Optio
             }
             Err(why) => {
                 outcome.refused.push(format!("{} {}: {why}", step.action.word(), step.name));
-                failed |= !plan.goes_on;
+                failed |= !plan.continues_after_failure;
             }
         }
         if fails.is_some() {
@@ -145,27 +145,27 @@ fn carry_out(
     known: &BTreeMap<Token, String>,
     fails: Option<When>,
 ) -> Result<Option<Created>, String> {
-    let want = step.want.as_ref().map(|want| {
-        let properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
-        Want { properties, ..want.clone() }
+    let desired = step.desired.as_ref().map(|desired| {
+        let properties = Token::substitute(&desired.properties, &|token| known.get(token).cloned());
+        Desired { properties, ..desired.clone() }
     });
-    if let Some(token) = want.as_ref().and_then(|want| Token::find_all(&want.properties).into_iter().next()) {
+    if let Some(token) = desired.as_ref().and_then(|desired| Token::find_all(&desired.properties).into_iter().next()) {
         return Err(format!("{} of {} is not known", token.attribute, token.logical_id));
     }
     if fails == Some(When::Before) {
         return Ok(None);
     }
-    match (step.action, &step.live, &want) {
+    match (step.action, &step.live, &desired) {
         (Action::Create, _, Some(_)) if fails == Some(When::Halfway) => Ok(None),
-        (Action::Create, _, Some(want)) => cloud.create(step.type_name, want).map(Some),
-        (Action::Update, Some(live), Some(want)) => {
+        (Action::Create, _, Some(desired)) => cloud.create(step.type_name, desired).map(Some),
+        (Action::Update, Some(live), Some(desired)) => {
             let first = step.changes.first().filter(|_| fails == Some(When::Halfway));
             let first = first.map(|change| change.property.split('.').next().unwrap());
-            cloud.update(live, want, first).map(|()| None)
+            cloud.update(live, desired, first).map(|()| None)
         }
-        (Action::Replace, Some(live), Some(want)) => {
+        (Action::Replace, Some(live), Some(desired)) => {
             cloud.delete(live)?;
-            if fails == Some(When::Halfway) { Ok(None) } else { cloud.create(step.type_name, want).map(|_| None) }
+            if fails == Some(When::Halfway) { Ok(None) } else { cloud.create(step.type_name, desired).map(|_| None) }
         }
         (Action::Delete, Some(live), _) => cloud.delete(live).map(|()| None),
         _ => Ok(None),
@@ -243,12 +243,12 @@ impl Cloud {
         Ok(())
     }
 
-    fn create(&mut self, type_name: &'static str, want: &Want) -> Result<Created, String> {
-        self.check(type_name, &want.properties)?;
+    fn create(&mut self, type_name: &'static str, desired: &Desired) -> Result<Created, String> {
+        self.check(type_name, &desired.properties)?;
         self.minted += 1;
         let number = self.minted;
-        let parent = parent(type_name, &want.properties);
-        let mut properties = want.properties.clone();
+        let parent = parent(type_name, &desired.properties);
+        let mut properties = desired.properties.clone();
         let function = parent.clone().unwrap_or_default();
         let (id, attributes) = match type_name {
             version::TYPE => (
@@ -256,8 +256,8 @@ impl Cloud {
                 vec![("Ref", format!("arn:{function}:{number}")), ("Version", number.to_string())],
             ),
             stage::TYPE => (properties["StageName"].as_str().unwrap().to_owned(), Vec::new()),
-            permission::TYPE => (permission::statement_id(want).unwrap(), Vec::new()),
-            foreign_permission::TYPE => (foreign_permission::statement_id(want).unwrap(), Vec::new()),
+            permission::TYPE => (permission::statement_id(desired).unwrap(), Vec::new()),
+            foreign_permission::TYPE => (foreign_permission::statement_id(desired).unwrap(), Vec::new()),
             inline_policy::TYPE => (properties["PolicyName"].as_str().unwrap().to_owned(), Vec::new()),
             route::TYPE
             | route_response::TYPE
@@ -265,7 +265,7 @@ impl Cloud {
             | authorizer::TYPE
             | deployment::TYPE
             | api::TYPE => (format!("id{number}"), Vec::new()),
-            _ => (want.name.clone().unwrap(), Vec::new()),
+            _ => (desired.name.clone().unwrap(), Vec::new()),
         };
         let is_there = |live: &&Live| match type_name {
             route::TYPE => live.parent == parent && live.properties["RouteKey"] == properties["RouteKey"],
@@ -275,7 +275,7 @@ impl Cloud {
             return Err(format!("{type_name} \"{id}\" exists already"));
         }
         if type_name == deployment::TYPE {
-            properties[deployment::DIGEST] = Value::from(deployment::digest(want));
+            properties[deployment::DIGEST] = Value::from(deployment::digest(desired));
             properties.as_object_mut().unwrap().remove(FREEZES);
         }
         let says_its_logical_id = ![
@@ -289,7 +289,7 @@ impl Cloud {
         .contains(&type_name);
         let mut live = Live::new(type_name, id, properties);
         live.parent = parent;
-        live.logical_id = says_its_logical_id.then(|| want.logical_id.clone());
+        live.logical_id = says_its_logical_id.then(|| desired.logical_id.clone());
         for (attribute, value) in attributes {
             live = live.attribute(attribute, value);
         }
@@ -298,15 +298,15 @@ impl Cloud {
     }
 
     /// Changes everything, or one property alone.
-    fn update(&mut self, live: &Live, want: &Want, only: Option<&str>) -> Result<(), String> {
-        self.check(live.type_name, &want.properties)?;
+    fn update(&mut self, live: &Live, desired: &Desired, only: Option<&str>) -> Result<(), String> {
+        self.check(live.type_name, &desired.properties)?;
         let is_it = |one: &&mut Live| {
             (one.type_name, &one.physical_id, &one.parent) == (live.type_name, &live.physical_id, &live.parent)
         };
         let Some(one) = self.live.iter_mut().find(is_it) else { return Err("it is not there".to_owned()) };
         match only {
-            Some(property) => one.properties[property] = want.properties[property].clone(),
-            None => one.properties = want.properties.clone(),
+            Some(property) => one.properties[property] = desired.properties[property].clone(),
+            None => one.properties = desired.properties.clone(),
         }
         one.properties.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         Ok(())
@@ -349,7 +349,7 @@ impl Cloud {
         self.live.retain(|one| !is_it(one));
         // What is inside goes with it.
         while let Some(inside) = self.live.iter().position(|one| {
-            let above = kind(one.type_name).and_then(|kind| kind.gone_with()).zip(one.parent.as_deref());
+            let above = kind(one.type_name).and_then(|kind| kind.deleted_with()).zip(one.parent.as_deref());
             above.is_some_and(|(type_name, id)| self.has(type_name, id).is_err())
         }) {
             self.live.remove(inside);

@@ -68,23 +68,23 @@ pub(super) fn stack(text: &str) -> Stack {
 /// What AWS would have after `stack` came up.
 pub(super) fn up(stack: &Stack) -> Vec<Live> {
     let mut live: Vec<Live> = Vec::new();
-    let plan = diff(stack, &[], &Options::default()).unwrap();
+    let plan = diff(stack, &[], &PlanOptions::default()).unwrap();
     let mut known = BTreeMap::new();
     for (number, step) in plan.steps.iter().enumerate() {
-        let want = step.want.as_ref().unwrap();
-        let properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
-        let want = Want { properties, ..want.clone() };
+        let desired = step.desired.as_ref().unwrap();
+        let properties = Token::substitute(&desired.properties, &|token| known.get(token).cloned());
+        let desired = Desired { properties, ..desired.clone() };
         let id = match step.type_name {
             stage::TYPE => "live".to_owned(),
-            permission::TYPE => permission::statement_id(&want).unwrap(),
-            _ => want.name.clone().unwrap_or_else(|| format!("id{number}")),
+            permission::TYPE => permission::statement_id(&desired).unwrap(),
+            _ => desired.name.clone().unwrap_or_else(|| format!("id{number}")),
         };
         for attribute in ["Ref", "ApiId", "DeploymentId", "IntegrationId"] {
             known.insert(Token { logical_id: step.name.clone(), attribute: attribute.to_owned() }, id.clone());
         }
-        let mut properties = want.properties.clone();
+        let mut properties = desired.properties.clone();
         if step.type_name == deployment::TYPE {
-            properties[deployment::DIGEST] = Value::from(deployment::digest(&want));
+            properties[deployment::DIGEST] = Value::from(deployment::digest(&desired));
             properties.as_object_mut().unwrap().remove(FREEZES);
         }
         let parent = match step.type_name {
@@ -112,7 +112,7 @@ pub(super) fn acts(plan: &Plan) -> Vec<String> {
 }
 
 pub(super) fn planned(text: &str, live: &[Live]) -> Plan {
-    diff(&stack(text), live, &Options::default()).unwrap()
+    diff(&stack(text), live, &PlanOptions::default()).unwrap()
 }
 
 pub(super) fn index(plan: &Plan, act: &str) -> usize {
@@ -145,7 +145,7 @@ fn a_new_stack_is_created_in_three_lanes() {
     ] {
         assert_eq!(waits(&plan, at(later), at(earlier)), expected, "{later} after {earlier}");
     }
-    assert!(plan.steps[at("SendIntegration")].if_refused.contains(&at("Send")));
+    assert!(plan.steps[at("SendIntegration")].retry_after.contains(&at("Send")));
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn what_is_gone_or_changed_is_repaired() {
 fn data_is_lost_only_when_it_may_be() {
     let live = up(&stack(CHAT));
     let rekeyed = CHAT.replace("AttributeName: id,", "AttributeName: key,");
-    let refused = diff(&stack(&rekeyed), &live, &Options::default()).unwrap_err();
+    let refused = diff(&stack(&rekeyed), &live, &PlanOptions::default()).unwrap_err();
     assert!(refused[0].to_string().contains("--allow-data-loss Table"), "{}", refused[0]);
-    let options = Options { allow_data_loss: ["Table".to_owned()].into(), ..Options::default() };
+    let options = PlanOptions { allow_data_loss: ["Table".to_owned()].into(), ..PlanOptions::default() };
     let plan = diff(&stack(&rekeyed), &live, &options).unwrap();
     let old = plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
     assert_eq!(plan.steps[old].type_name, table::TYPE);
@@ -238,7 +238,7 @@ fn what_the_user_named_is_replaced_in_its_place() {
     let named = CHAT.replace("      BillingMode:", "      TableName: connections\n      BillingMode:");
     let live = up(&stack(&named));
     let rekeyed = named.replace("AttributeName: id,", "AttributeName: key,");
-    let options = Options { allow_data_loss: ["Table".to_owned()].into(), ..Options::default() };
+    let options = PlanOptions { allow_data_loss: ["Table".to_owned()].into(), ..PlanOptions::default() };
     assert_eq!(acts(&diff(&stack(&rekeyed), &live, &options).unwrap()), ["! Table"]);
 }
 
@@ -248,7 +248,7 @@ fn what_belongs_to_others_stops_the_plan() {
     let mut live = up(&stack(&named));
     let table = live.iter_mut().find(|live| live.type_name == table::TYPE).unwrap();
     table.owner = Owner::Other("the CloudFormation stack \"sam-app\"".to_owned());
-    let errors = diff(&stack(&named), &live, &Options::default()).unwrap_err();
+    let errors = diff(&stack(&named), &live, &PlanOptions::default()).unwrap_err();
     assert!(errors[0].to_string().contains("the CloudFormation stack \"sam-app\""), "{}", errors[0]);
 }
 
@@ -313,10 +313,12 @@ fn a_teardown_takes_roots_alone_and_functions_before_their_logs() {
 }
 
 /// The way back of a run of which all steps were begun that `begun` picks, with `now` there.
-fn undone(plan: &Plan, before: &[Live], now: &[Live], begun: impl Fn(&Step) -> bool) -> Undo {
-    let did =
-        Did { begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(), ..Did::default() };
-    undo(plan, &did, &plan.known, before, now)
+fn rolled_back(plan: &Plan, before: &[Live], now: &[Live], begun: impl Fn(&Step) -> bool) -> Rollback {
+    let executed = Executed {
+        begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(),
+        ..Executed::default()
+    };
+    rollback(plan, &executed, &plan.known, before, now)
 }
 
 #[test]
@@ -324,13 +326,13 @@ fn what_a_failed_run_made_goes_in_reverse() {
     let whole = up(&stack(CHAT));
     let plan = planned(CHAT, &[]);
     let now: Vec<Live> = whole.iter().filter(|live| live.type_name != stage::TYPE).cloned().collect();
-    let undo = undone(&plan, &[], &now, |step| step.action.acts());
-    assert!(undo.lost.is_empty());
-    let mut gone = acts(&undo.plan);
+    let rollback = rolled_back(&plan, &[], &now, |step| step.action.acts());
+    assert!(rollback.lost.is_empty());
+    let mut gone = acts(&rollback.plan);
     gone.sort();
     assert_eq!(gone, ["- Api", "- Role", "- Send", "- Table"], "what is inside goes with it");
-    assert!(waits(&undo.plan, index(&undo.plan, "- Role"), index(&undo.plan, "- Send")));
-    assert!(waits(&undo.plan, index(&undo.plan, "- Send"), index(&undo.plan, "- Api")));
+    assert!(waits(&rollback.plan, index(&rollback.plan, "- Role"), index(&rollback.plan, "- Send")));
+    assert!(waits(&rollback.plan, index(&rollback.plan, "- Send"), index(&rollback.plan, "- Api")));
 }
 
 #[test]
@@ -338,10 +340,10 @@ fn what_was_there_or_is_of_another_run_is_not_undone() {
     let whole = up(&stack(CHAT));
     let before: Vec<Live> = whole.iter().filter(|live| live.type_name != table::TYPE).cloned().collect();
     let plan = planned(CHAT, &before);
-    assert_eq!(acts(&undone(&plan, &before, &whole, |_| true).plan), ["- Table"]);
+    assert_eq!(acts(&rolled_back(&plan, &before, &whole, |_| true).plan), ["- Table"]);
     let table = index(&plan, "+ Table");
-    let did = Did { begun: [table].into(), adopted: [table].into(), ..Did::default() };
-    assert!(undo(&plan, &did, &plan.known, &before, &whole).plan.is_empty());
+    let executed = Executed { begun: [table].into(), adopted: [table].into(), ..Executed::default() };
+    assert!(rollback(&plan, &executed, &plan.known, &before, &whole).plan.is_empty());
 }
 
 #[test]
@@ -357,18 +359,18 @@ fn a_changed_stage_moves_back_before_the_new_deployment_goes() {
             _ => {}
         }
     }
-    let digest = deployment::digest(plan.steps[index(&plan, "+ Deployment")].want.as_ref().unwrap());
+    let digest = deployment::digest(plan.steps[index(&plan, "+ Deployment")].desired.as_ref().unwrap());
     let mut made = Live { physical_id: "new".to_owned(), ..deployment };
     made.properties["Digest"] = json!(digest);
     now.push(made);
-    let undo = undone(&plan, &before, &now, |step| step.action != Action::Delete);
-    let (stage, route) = (index(&undo.plan, "~ Stage"), index(&undo.plan, "~ SendRoute"));
-    let gone = undo.plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
-    assert_eq!(undo.plan.steps[gone].physical_id.as_deref(), Some("new"));
-    assert!(waits(&undo.plan, gone, stage));
-    assert!(waits(&undo.plan, stage, route), "what is put back is put back in the order of the run");
+    let rollback = rolled_back(&plan, &before, &now, |step| step.action != Action::Delete);
+    let (stage, route) = (index(&rollback.plan, "~ Stage"), index(&rollback.plan, "~ SendRoute"));
+    let gone = rollback.plan.steps.iter().position(|step| step.action == Action::Delete).unwrap();
+    assert_eq!(rollback.plan.steps[gone].physical_id.as_deref(), Some("new"));
+    assert!(waits(&rollback.plan, gone, stage));
+    assert!(waits(&rollback.plan, stage, route), "what is put back is put back in the order of the run");
     let old = &before.iter().find(|live| live.type_name == stage::TYPE).unwrap().properties["DeploymentId"];
-    assert_eq!(undo.plan.steps[stage].want.as_ref().unwrap().properties["DeploymentId"], *old);
+    assert_eq!(rollback.plan.steps[stage].desired.as_ref().unwrap().properties["DeploymentId"], *old);
 }
 
 #[test]
@@ -381,21 +383,21 @@ fn a_deleted_route_comes_again_and_other_losses_are_told() {
     let id = plan.steps[route].physical_id.clone().unwrap();
     let now: Vec<Live> = before.iter().filter(|live| live.physical_id != id).cloned().collect();
     let gone = |step: &Step| step.action == Action::Delete && step.type_name == route::TYPE;
-    let undo = undone(&plan, &before, &now, gone);
-    let [back] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
+    let rollback = rolled_back(&plan, &before, &now, gone);
+    let [back] = &rollback.plan.steps[..] else { panic!("{:?}", acts(&rollback.plan)) };
     assert_eq!(back.action, Action::Create);
-    assert_eq!(back.want.as_ref().unwrap().properties["RouteKey"], "send");
+    assert_eq!(back.desired.as_ref().unwrap().properties["RouteKey"], "send");
     // What was inside it went with it, and comes again after it, under its new id.
     let inside = json!({"ApiId": "api", "RouteId": id, "RouteResponseKey": "$default"});
     let response = Live::new(types::route_response::TYPE, "response", inside).below(&id);
-    let undo = undone(&plan, &[before.clone(), vec![response]].concat(), &now, gone);
-    let [route, response] = &undo.plan.steps[..] else { panic!("{:?}", acts(&undo.plan)) };
+    let rollback = rolled_back(&plan, &[before.clone(), vec![response]].concat(), &now, gone);
+    let [route, response] = &rollback.plan.steps[..] else { panic!("{:?}", acts(&rollback.plan)) };
     assert_eq!((&route.after, &response.after), (&[].into(), &[0].into()));
-    assert_eq!(response.want.as_ref().unwrap().properties["RouteId"], Token::text(&route.name, "Ref"));
+    assert_eq!(response.desired.as_ref().unwrap().properties["RouteId"], Token::text(&route.name, "Ref"));
 
     let plan = teardown(&before);
-    let undo = undone(&plan, &before, &[], |step| step.type_name == table::TYPE);
-    assert_eq!(undo.lost, ["Table (AWS::DynamoDB::Table) was deleted and cannot be restored"]);
+    let rollback = rolled_back(&plan, &before, &[], |step| step.type_name == table::TYPE);
+    assert_eq!(rollback.lost, ["Table (AWS::DynamoDB::Table) was deleted and cannot be restored"]);
 }
 
 #[test]
@@ -413,7 +415,7 @@ fn a_plan_says_what_it_interrupts_and_loses() {
     let effects = effects::of(&plan, &plan.steps[index(&plan, "! Send")]);
     assert_eq!(effects.interrupted, ["whatever invokes it is refused until it is there again"]);
     let plan = planned(CHAT, &whole);
-    assert!(plan.steps.iter().all(|step| effects::of(&plan, step) == effects::Effects::default()));
+    assert!(plan.steps.iter().all(|step| effects::of(&plan, step) == effects::StepEffects::default()));
 }
 
 #[test]

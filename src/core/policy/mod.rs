@@ -1,18 +1,18 @@
 //! The minimal IAM policy for a run: what it reads, what its plan changes, and what its rollback would call.
 //!
-//! Pure: each resource type says which permissions a step needs (`Kind::rights`), this module makes them into a policy
-//! document. (`sts:GetCallerIdentity` is not part of it: AWS allows it to every caller.)
+//! Pure: each resource type says which permissions a step needs (`Kind::permissions`), this module makes them into a
+//! policy document. (`sts:GetCallerIdentity` is not part of it: AWS allows it to every caller.)
 
-mod rights;
+mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub use crate::core::types::rights::Roles;
+pub use crate::core::types::iam_permissions::Roles;
 
 use crate::core::plan::Plan;
-use crate::core::types::rights::Rights;
+use crate::core::types::iam_permissions::Permissions;
 use crate::core::types::{self, role};
 use crate::core::words::Scope;
 
@@ -38,25 +38,25 @@ pub struct Statement {
 /// The policy that `up` or `down` in `scope` needs to carry out `plan`, and `up` to roll it back; `roles` says how
 /// roles are read.
 pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
-    let mut rights = Rights::default();
+    let mut permissions = Permissions::default();
     for kind in types::TYPES {
-        kind.rights_to_list(scope, roles, &mut rights);
+        kind.permissions_to_list(scope, roles, &mut permissions);
     }
     for step in &plan.steps {
-        rights::of_step(&mut rights, plan, step, scope, roles);
+        permissions::of_step(&mut permissions, plan, step, scope, roles);
     }
     if roles == Roles::ByName {
         let [pattern, _] = role::stack_roles(scope);
-        rights.leave_out(&pattern, |resource| role::is_stack_role(scope, resource));
+        permissions.leave_out(&pattern, |resource| role::is_stack_role(scope, resource));
     }
-    Policy::from(rights)
+    Policy::from(permissions)
 }
 
-impl From<Rights> for Policy {
+impl From<Permissions> for Policy {
     /// Resources with the same actions share a statement: IAM limits a policy's size.
-    fn from(rights: Rights) -> Self {
+    fn from(permissions: Permissions) -> Self {
         let mut alike: BTreeMap<BTreeSet<String>, BTreeSet<String>> = BTreeMap::new();
-        for (resource, actions) in rights.allowed.into_iter().filter(|(_, actions)| !actions.is_empty()) {
+        for (resource, actions) in permissions.allowed.into_iter().filter(|(_, actions)| !actions.is_empty()) {
             alike.entry(actions).or_default().insert(resource);
         }
         let allowing = alike.into_iter().map(|(action, resource)| Statement {
@@ -65,7 +65,7 @@ impl From<Rights> for Policy {
             resource,
             condition: BTreeMap::new(),
         });
-        let passing = rights.passed.into_iter().map(|(service, resource)| Statement {
+        let passing = permissions.passed.into_iter().map(|(service, resource)| Statement {
             effect: "Allow",
             action: ["iam:PassRole".to_owned()].into(),
             resource,

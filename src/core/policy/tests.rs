@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::plan::{self, Options};
+use crate::core::plan::{self, PlanOptions};
 use crate::core::stack::{Stack, load};
 use crate::core::types::{self, Live};
 
@@ -45,7 +45,7 @@ fn stack() -> Stack {
 }
 
 fn needed_by(stack: &Stack, live: &[Live]) -> Policy {
-    needed(&plan::diff(stack, live, &Options::default()).unwrap(), &stack.scope, Roles::Account)
+    needed(&plan::diff(stack, live, &PlanOptions::default()).unwrap(), &stack.scope, Roles::Account)
 }
 
 /// The actions on a resource, in all statements.
@@ -99,12 +99,12 @@ fn a_create_may_be_carried_out_and_rolled_back() {
 
 #[test]
 fn resources_with_the_same_actions_share_a_statement() {
-    let mut rights = Rights::default();
-    rights.allow("a", &["X", "Y"], "one");
-    rights.allow("a", &["Y"], "two");
-    rights.allow("a", &["X"], "two");
-    rights.allow("a", &["X"], "three");
-    let statements: Vec<_> = Policy::from(rights)
+    let mut permissions = Permissions::default();
+    permissions.allow("a", &["X", "Y"], "one");
+    permissions.allow("a", &["Y"], "two");
+    permissions.allow("a", &["X"], "two");
+    permissions.allow("a", &["X"], "three");
+    let statements: Vec<_> = Policy::from(permissions)
         .statement
         .into_iter()
         .map(|statement| (statement.action.len(), statement.resource.len()))
@@ -114,19 +114,19 @@ fn resources_with_the_same_actions_share_a_statement() {
 
 /// The stack's resources as AWS has them after a deploy.
 fn deployed(stack: &Stack) -> Vec<Live> {
-    let plan = plan::diff(stack, &[], &Options::default()).unwrap();
+    let plan = plan::diff(stack, &[], &PlanOptions::default()).unwrap();
     let live = |step: &plan::Step| {
-        let want = step.want.clone().unwrap();
+        let desired = step.desired.clone().unwrap();
         let properties: Value = serde_json::from_str(
-            &want.properties.to_string().replace(&crate::core::words::Token::text("Api", "Ref"), "abc"),
+            &desired.properties.to_string().replace(&crate::core::words::Token::text("Api", "Ref"), "abc"),
         )
         .unwrap();
-        let id = want.name.clone().unwrap_or_else(|| match step.type_name {
+        let id = desired.name.clone().unwrap_or_else(|| match step.type_name {
             types::api::TYPE => "abc".to_owned(),
             _ => properties["StageName"].as_str().unwrap().to_owned(),
         });
         let mut live = Live::new(step.type_name, &id, properties);
-        live.logical_id = Some(want.logical_id);
+        live.logical_id = Some(desired.logical_id);
         live.parent = (step.type_name == types::stage::TYPE).then(|| "abc".to_owned());
         live
     };
@@ -216,15 +216,15 @@ fn deleted_resources_may_only_be_deleted() {
 #[test]
 fn every_type_has_permissions() {
     let stack = stack();
-    let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
+    let plan = plan::diff(&stack, &[], &PlanOptions::default()).unwrap();
     for kind in types::TYPES {
         let mut step = plan.steps[0].clone();
         step.type_name = kind.type_name();
-        let want = step.want.as_mut().unwrap();
-        want.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
-        let mut rights = Rights::default();
-        rights::of_step(&mut rights, &plan, &step, &stack.scope, Roles::Account);
-        assert!(!rights.allowed.is_empty(), "{}", kind.type_name());
+        let desired = step.desired.as_mut().unwrap();
+        desired.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
+        let mut permissions = Permissions::default();
+        permissions::of_step(&mut permissions, &plan, &step, &stack.scope, Roles::Account);
+        assert!(!permissions.allowed.is_empty(), "{}", kind.type_name());
     }
 }
 
@@ -237,7 +237,7 @@ Resources:
   Named: {Type: AWS::IAM::Role, Properties: {RoleName: worker, AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}}}}
 "#;
     stack = load(template.as_bytes(), &BTreeMap::new(), &stack.scope).unwrap();
-    let plan = plan::diff(&stack, &[], &Options::default()).unwrap();
+    let plan = plan::diff(&stack, &[], &PlanOptions::default()).unwrap();
     let policy = needed(&plan, &stack.scope, Roles::ByName);
     let all = actions(&policy, "*");
     assert!(all.contains(&"iam:ListRoles".to_owned()), "{all:?}");

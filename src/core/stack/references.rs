@@ -60,7 +60,7 @@ fn follow(
         return Some(
             Problem::new(path.clone(), what)
                 .kind(ProblemKind::BadReference)
-                .hanging_on([path])
+                .depending_on_values([path])
                 .help(written(meant.as_deref().unwrap_or(&kind))),
         );
     };

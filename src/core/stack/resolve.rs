@@ -377,7 +377,7 @@ impl<'a> Resolver<'a> {
             };
             let failed = |failed: &Path| {
                 let holds = |path: &Path| path.is_above(failed) || failed.is_above(path);
-                problem.path != *path && holds(&problem.path) || problem.hangs_on.iter().any(holds)
+                problem.path != *path && holds(&problem.path) || problem.depends_on_values.iter().any(holds)
             };
             if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
                 continue;

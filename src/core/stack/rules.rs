@@ -45,6 +45,33 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
     }
 }
 
+/// The parent of a part.
+enum Parent<'a> {
+    /// A resource of the template.
+    Described(&'a Resource),
+    /// A function outside of the template. The part becomes one of type `kind`, which `recorder`, an API of the template,
+    /// records in its tags.
+    Foreign { kind: &'static dyn Kind, recorder: &'a Resource },
+}
+
+/// A part with its parent in the template.
+struct Child {
+    id: String,
+    parent: String,
+    /// The name to write where the template may have an ARN.
+    parent_name: Option<String>,
+    /// Where the part names its parent.
+    path: Path,
+}
+
+/// A permission on a function outside of the template.
+struct ForeignChild {
+    id: String,
+    kind: &'static dyn Kind,
+    recorder: String,
+    path: Path,
+}
+
 /// wschat manages no parts of resources outside the template, except for permissions, which CloudFormation can add to
 /// any function. A part that has its parent's name without a reference waits for it all the same.
 fn parents(
@@ -53,94 +80,137 @@ fn parents(
     edges: &mut Vec<Edge>,
     problems: &mut Vec<Problem>,
 ) {
-    let mut waits = Vec::new();
-    let mut elsewhere = Vec::new();
-    for resource in resources.values() {
-        let type_name = resource.kind.type_name();
-        let Some(Within { property, types: above }) = resource.kind.within() else { continue };
-        // Unresolved references are empty, and reported.
-        let given = resource.properties.get(property).and_then(|given| given.as_str()).unwrap_or_default();
-        if given.is_empty() {
-            continue;
-        }
-        let path = resource.path.key("Properties").key(property);
-        let mut parents = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
-        match parents.find(|parent| is_called(parent, given, scope)) {
-            Some(parent) => {
-                waits.push((resource.logical_id.clone(), parent.logical_id.clone(), path, parent.name.clone()));
+    let mut children = Vec::new();
+    let mut foreign = Vec::new();
+    for part in resources.values() {
+        let Some((within, given)) = parent_given(part) else { continue };
+        let (id, path) = (part.logical_id.clone(), part.path.key("Properties").key(within.property));
+        match find_parent(part, within, given, &path, resources, scope, edges) {
+            Ok(Parent::Described(parent)) => {
+                let (parent, parent_name) = (parent.logical_id.clone(), parent.name.clone());
+                children.push(Child { id, parent, parent_name, path });
             }
-            None => {
-                let outside = resource.kind.elsewhere().and_then(types::kind);
-                let recorder = outside.and_then(|kind| kind.parent()).unwrap_or_default();
-                // An API that waits for the permission cannot record it.
-                let api = resources.values().filter(|other| {
-                    other.kind.type_name() == recorder && !waits_for(edges, &other.logical_id, &resource.logical_id)
-                });
-                let api = api.min_by_key(|api| !names(&resource.properties, api));
-                let must =
-                    format!("{property} of {type_name} must refer to an {} of this template", above.join(" or "));
-                let problem =
-                    Problem::new(path.clone(), must).kind(ProblemKind::BadReference).hanging_on([path.clone()]);
-                problems.push(match (outside, api) {
-                    _ if Token::is_in(given) => problem,
-                    (Some(_), _) if let Some(help) = help_for_own_name(resources, above, given, scope) => problem.help(help),
-                    (Some(_), _) if let Some(region) = other_region(given, scope) => problem.help(format!(
-                        "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
-                        scope.region
-                    )),
-                    (Some(kind), Some(api)) => {
-                        elsewhere.push((resource.logical_id.clone(), kind, api.logical_id.clone(), path));
-                        continue;
-                    }
-                    (Some(_), None) => problem.help(format!(
-                        "\"{given}\" is none of them; a function of another stack can have permissions of this one only \
-                         where this one has an {recorder}, whose tags record them, and which does not wait for the permission"
-                    )),
-                    (None, _) => problem
-                        .help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack")),
-                });
+            Ok(Parent::Foreign { kind, recorder }) => {
+                foreign.push(ForeignChild { id, kind, recorder: recorder.logical_id.clone(), path });
             }
+            Err(problem) => problems.push(problem),
         }
     }
-    for (id, kind, api, _) in &elsewhere {
-        let Some(resource) = resources.get_mut(id) else { continue };
-        resource.kind = *kind;
-        resource.properties["ApiId"] = Token::text(api, "Ref").into();
-        resource.minted.insert(api.clone());
+    for child in &foreign {
+        become_foreign(resources, child);
     }
-    for (api, at) in over_tag_limit(resources, &elsewhere) {
-        let what = format!(
-            "the tags of {api} record the permissions on functions of other stacks, and an API has {MAX_TAGS} tags at most"
-        );
-        problems.push(Problem::new(at, what).help("give the functions permissions in their own stacks"));
+    problems.extend(over_tag_limit(resources, &foreign));
+    let recorded = foreign.into_iter().map(|ForeignChild { id, recorder, path, .. }| Child {
+        id,
+        parent: recorder,
+        parent_name: None,
+        path,
+    });
+    for child in children.into_iter().chain(recorded) {
+        wait_for_parent(resources, edges, child);
     }
-    waits.extend(elsewhere.into_iter().map(|(id, _, api, path)| (id, api, path, None)));
-    for (from, to, path, name) in waits {
-        let Some(child) = resources.get_mut(&from) else { continue };
-        if let (Some(Within { property, .. }), Some(name)) = (child.kind.within(), name) {
-            // AWS accepts an ARN, too; here the name is the only form.
-            child.properties[property] = name.into();
-        }
-        child.soft.remove(&to);
-        if child.hard.insert(to.clone()) {
-            edges.push(Edge { from, to, path });
-        }
+}
+
+/// What a part is within and how it names that; `None` for what is no part, and where the name is not known (an unresolved
+/// reference, which is reported elsewhere).
+fn parent_given(part: &Resource) -> Option<(Within, &str)> {
+    let within = part.kind.within()?;
+    let given = part.properties.get(within.property)?.as_str()?;
+    (!given.is_empty()).then_some((within, given))
+}
+
+/// The resource that `part` names as `given`, at `path`.
+///
+/// # Errors
+/// There is none, or it is outside of the template and must be in it.
+fn find_parent<'a>(
+    part: &Resource,
+    Within { property, types: above }: Within,
+    given: &str,
+    path: &Path,
+    resources: &'a BTreeMap<String, Resource>,
+    scope: &Scope,
+    edges: &[Edge],
+) -> Result<Parent<'a>, Problem> {
+    let mut candidates = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
+    if let Some(parent) = candidates.find(|parent| is_called(parent, given, scope)) {
+        return Ok(Parent::Described(parent));
+    }
+    let type_name = part.kind.type_name();
+    let what = format!("{property} of {type_name} must refer to an {} of this template", above.join(" or "));
+    let problem = Problem::new(path.clone(), what).kind(ProblemKind::BadReference).depending_on_values([path.clone()]);
+    if Token::is_in(given) {
+        return Err(problem);
+    }
+    let Some(kind) = part.kind.foreign_type().and_then(types::kind) else {
+        let help = format!("\"{given}\" is none of them; wschat changes nothing outside of its stack");
+        return Err(problem.help(help));
+    };
+    if let Some(help) = help_for_own_name(resources, above, given, scope) {
+        return Err(problem.help(help));
+    }
+    if let Some(region) = other_region(given, scope) {
+        return Err(problem.help(format!(
+            "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
+            scope.region
+        )));
+    }
+    let recorder_type = kind.parent().unwrap_or_default();
+    match find_recorder(part, recorder_type, resources, edges) {
+        Some(recorder) => Ok(Parent::Foreign { kind, recorder }),
+        None => Err(problem.help(format!(
+            "\"{given}\" is none of them; a function of another stack can have permissions of this one only where this one \
+             has an {recorder_type}, whose tags record them, and which does not wait for the permission"
+        ))),
+    }
+}
+
+/// The API whose tags record a permission: one that it refers to, if there is any. An API that waits for the permission
+/// cannot record it.
+fn find_recorder<'a>(
+    permission: &Resource,
+    type_name: &str,
+    resources: &'a BTreeMap<String, Resource>,
+    edges: &[Edge],
+) -> Option<&'a Resource> {
+    let apis = resources.values().filter(|other| {
+        other.kind.type_name() == type_name && !waits_for(edges, &other.logical_id, &permission.logical_id)
+    });
+    apis.min_by_key(|api| !names(&permission.properties, api))
+}
+
+/// Makes a permission one on a function outside of the template.
+fn become_foreign(resources: &mut BTreeMap<String, Resource>, child: &ForeignChild) {
+    let Some(permission) = resources.get_mut(&child.id) else { return };
+    permission.kind = child.kind;
+    permission.properties["ApiId"] = Token::text(&child.recorder, "Ref").into();
+    permission.minted.insert(child.recorder.clone());
+}
+
+/// Lets a part wait for its parent, under the one name that the parent has.
+fn wait_for_parent(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>, child: Child) {
+    let Child { id, parent, parent_name, path } = child;
+    let Some(part) = resources.get_mut(&id) else { return };
+    if let (Some(Within { property, .. }), Some(name)) = (part.kind.within(), parent_name) {
+        // AWS accepts an ARN, too; here the name is the only form.
+        part.properties[property] = name.into();
+    }
+    part.soft.remove(&parent);
+    if part.hard.insert(parent.clone()) {
+        edges.push(Edge { from: id, to: parent, path });
     }
 }
 
 /// How many tags an API can have (Amazon API Gateway, "Tag restrictions").
 const MAX_TAGS: usize = 50;
 
-/// The APIs that would exceed their number of tags, each with the first permission that is too many.
-fn over_tag_limit(
-    resources: &BTreeMap<String, Resource>,
-    elsewhere: &[(String, &'static dyn Kind, String, Path)],
-) -> Vec<(String, Path)> {
+/// The APIs that would exceed their number of tags, each at the first permission that is too many.
+fn over_tag_limit(resources: &BTreeMap<String, Resource>, foreign: &[ForeignChild]) -> Vec<Problem> {
     /// The ownership tags.
     const OWNERSHIP: usize = 4;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut found = Vec::new();
-    for (_, _, api, path) in elsewhere {
+    let mut problems = Vec::new();
+    for ForeignChild { recorder: api, path, .. } in foreign {
         let own = || {
             let tags = resources.get(api).and_then(|api| api.properties["Tags"].as_object());
             OWNERSHIP + tags.map_or(0, serde_json::Map::len)
@@ -148,10 +218,14 @@ fn over_tag_limit(
         let count = counts.entry(api).or_insert_with(own);
         *count += 1;
         if *count == MAX_TAGS + 1 {
-            found.push((api.clone(), path.clone()));
+            let what = format!(
+                "the tags of {api} record the permissions on functions of other stacks, and an API has {MAX_TAGS} tags at most"
+            );
+            let help = "give the functions permissions in their own stacks";
+            problems.push(Problem::new(path.clone(), what).help(help));
         }
     }
-    found
+    problems
 }
 
 /// Whether `properties` refer to `api`.
@@ -159,8 +233,8 @@ fn names(properties: &Value, api: &Resource) -> bool {
     Token::find_all(properties).iter().any(|token| token.logical_id == api.logical_id)
 }
 
-/// What to write where `given` looks like a name on AWS and means something of the template, of one of the types `above`: a
-/// logical id, or a part of something that is described.
+/// What to write where `given` looks like a name on AWS and means something of the template, of one of the types
+/// `above`: a logical id, or a part of something that is described.
 fn help_for_own_name(
     resources: &BTreeMap<String, Resource>,
     above: &[&str],

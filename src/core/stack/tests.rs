@@ -8,7 +8,7 @@ use super::resolve::survey_kinds;
 use super::*;
 use crate::core::template::parse;
 use crate::core::template::render::{Rendering, render};
-use crate::core::types::{self, Attribute, Live, Naming, Part, Reference, Want, Within};
+use crate::core::types::{self, Attribute, Desired, Live, Naming, Part, Reference, Within};
 use crate::core::words::{Problem, deserialize};
 
 /// A resource type for tests: its properties by name, and which of them are special.
@@ -97,11 +97,16 @@ impl Kind for Fake {
         }
     }
 
-    fn is(&self, _: &Want, _: &Live) -> bool {
+    fn is(&self, _: &Desired, _: &Live) -> bool {
         false
     }
 
-    fn rights(&self, _: &crate::core::types::rights::Subject<'_>, _: &mut crate::core::types::rights::Rights) {}
+    fn permissions(
+        &self,
+        _: &crate::core::types::iam_permissions::Subject<'_>,
+        _: &mut crate::core::types::iam_permissions::Permissions,
+    ) {
+    }
 }
 
 /// Makes properties canonical with a struct.

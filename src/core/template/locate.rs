@@ -98,17 +98,17 @@ impl SourceMap {
         loop {
             match Self::scan_strictly(&indented.text(text)) {
                 Ok(mut map) => {
-                    map.spans().for_each(|span| indented.put_back(&mut span.start));
+                    map.spans().for_each(|span| indented.restore_columns(&mut span.start));
                     return Ok(map);
                 }
                 Err(Fault::Syntax(error)) if indented.may_fix(text, &error) => {}
                 Err(Fault::Syntax(error)) => {
                     let mut position = position(&error);
-                    indented.put_back(&mut position);
+                    indented.restore_columns(&mut position);
                     return Err(syntax::problem(error.info(), position, text));
                 }
                 Err(Fault::Problem(mut problem)) => {
-                    problem.position.iter_mut().for_each(|position| indented.put_back(position));
+                    problem.position.iter_mut().for_each(|position| indented.restore_columns(position));
                     return Err(problem);
                 }
             }
@@ -382,7 +382,7 @@ impl Indented {
         self.0.len() < closing.len() + Self::MAX && self.0.insert(position.line)
     }
 
-    fn put_back(&self, position: &mut Position) {
+    fn restore_columns(&self, position: &mut Position) {
         if self.0.contains(&position.line) {
             position.column = position.column.saturating_sub(Self::BY).max(1);
         }

@@ -150,14 +150,15 @@ impl Template {
     }
 
     /// `problems` for the user: at paths that the user wrote, each once (although an alias repeats it), in the text's
-    /// order. One that `Globals` cause names the resources that have it. If there are very many, the first that were found.
+    /// order. One that `Globals` cause names the resources that have it. If there are very many, the first that were
+    /// found.
     pub fn report(&self, problems: impl IntoIterator<Item = Problem>) -> Vec<Problem> {
         let mut seen = HashMap::new();
         let mut report: Vec<(Option<Position>, Problem, BTreeSet<String>)> = Vec::new();
         for mut problem in problems {
             let resource = self.inheriting(&problem.path);
             problem.path = self.origins.trace(&problem.path);
-            problem.hangs_on = problem.hangs_on.iter().map(|path| self.origins.trace(path)).collect();
+            problem.depends_on_values = problem.depends_on_values.iter().map(|path| self.origins.trace(path)).collect();
             let place = problem.position.or_else(|| Some(self.source.span(&problem.path, problem.at_key)?.start));
             let index = *seen.entry((place, problem.what.clone(), problem.rule)).or_insert(report.len());
             if index == report.len() {

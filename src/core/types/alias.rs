@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Action, Attribute, Effects, Kind, Live, Names, Naming, Part, PlanView, StackView, StepView, Want, Within, function,
-    mark, names, to_value,
+    Action, Attribute, Desired, Kind, Live, Names, Naming, Part, PlanView, StackView, StepEffects, StepView, Within,
+    function, names, ownership_marker, to_value,
 };
 use crate::core::words::{Problem, Scope, deserialize};
 
@@ -25,7 +25,7 @@ pub(crate) struct Props {
     pub(crate) description: String,
     pub(crate) routing_config: Option<Routing>,
     /// Put in by the plan.
-    pub(crate) mark: Option<String>,
+    pub(crate) ownership_marker: Option<String>,
 }
 
 /// What share of the invocations goes to another version than the alias's own.
@@ -61,7 +61,7 @@ impl Kind for Alias {
         Some(Within { property: "FunctionName", types: &[names::FUNCTION] })
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // A call that is still under way may need it.
         &[names::API, names::ROUTE, names::INTEGRATION, names::PERMISSION]
     }
@@ -82,7 +82,7 @@ impl Kind for Alias {
     }
 
     fn internal(&self) -> &'static [&'static str] {
-        &[mark::PROPERTY]
+        &[ownership_marker::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -104,8 +104,8 @@ impl Kind for Alias {
         Some(names::FUNCTION)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.name.as_deref() == Some(&live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn is_left_alone(&self, live: &Live, _: &dyn StackView) -> bool {
@@ -126,18 +126,22 @@ impl Kind for Alias {
         live.parent.as_deref().into_iter().collect()
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
             Action::Delete | Action::Replace => function::gone(step, plan),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         // AWS asks about all that is done with an alias under its function's ARN.
         for function in it.texts("FunctionName") {
             let function = function::arn(it.scope, &function);
-            let mut allow = |actions: &[&str]| rights.allow("lambda", actions, function.as_str());
+            let mut allow = |actions: &[&str]| permissions.allow("lambda", actions, function.as_str());
             if it.creates {
                 allow(&["CreateAlias", "DeleteAlias"]);
             }

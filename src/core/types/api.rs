@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rights::{ANY, apigateway, tagging};
+use super::iam_permissions::{ANY, apigateway, tagging};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Effects, Kind, Live, Never, Owner, Part, PlanView, StepView, Want, canonical, names, tags,
+    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, StepEffects, StepView, canonical, names, tags,
 };
 use crate::core::words::{Problem, Scope};
 
@@ -68,7 +68,7 @@ impl Kind for Api {
         "API"
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // It records what is in the policies of others' functions.
         &[names::FOREIGN_PERMISSION]
     }
@@ -121,10 +121,10 @@ impl Kind for Api {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
         match live.owner {
-            Owner::Stack => live.logical_id.as_deref() == Some(&want.logical_id),
-            Owner::Other(_) => live.properties["Name"] == want.properties["Name"],
+            Owner::Stack => live.logical_id.as_deref() == Some(&desired.logical_id),
+            Owner::Other(_) => live.properties["Name"] == desired.properties["Name"],
         }
     }
 
@@ -148,42 +148,51 @@ impl Kind for Api {
         Some(format!("wss://{physical_id}.execute-api.{}.{}", scope.region, scope.url_suffix()))
     }
 
-    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         match (step.action, step.change("DisableExecuteApiEndpoint")) {
-            (Action::Delete | Action::Replace, _) => Effects {
+            (Action::Delete | Action::Replace, _) => StepEffects {
                 interrupted: vec!["every connection closes".to_owned()],
                 lost: vec!["its URI: AWS gives no API's id twice".to_owned()],
             },
             (Action::Update, Some(change)) if change.new == Some(Value::Bool(true)) => {
-                Effects::interrupted("no client can connect any more")
+                StepEffects::interrupted("no client can connect any more")
             }
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights_to_list(&self, scope: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
-        rights.allow("apigateway", &["GET"], apigateway(scope, "apis"));
+    fn permissions_to_list(
+        &self,
+        scope: &Scope,
+        _: super::iam_permissions::Roles,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        permissions.allow("apigateway", &["GET"], apigateway(scope, "apis"));
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         let path = format!("apis/{}", it.live_id.unwrap_or(ANY));
         let one = apigateway(it.scope, &path);
         if it.live_id.is_some() {
-            rights.allow("apigateway", &["GET"], apigateway(it.scope, &format!("{path}/{ANY}")));
+            permissions.allow("apigateway", &["GET"], apigateway(it.scope, &format!("{path}/{ANY}")));
         }
         if it.creates {
             // It has no id before it is made: AWS asks about what it is made below.
-            rights.allow("apigateway", &["POST", "TagResource"], apigateway(it.scope, "apis"));
-            rights.allow("apigateway", &["GET", "DELETE"], apigateway(it.scope, &format!("apis/{ANY}")));
+            permissions.allow("apigateway", &["POST", "TagResource"], apigateway(it.scope, "apis"));
+            permissions.allow("apigateway", &["GET", "DELETE"], apigateway(it.scope, &format!("apis/{ANY}")));
         }
         if it.deletes {
-            rights.allow("apigateway", &["DELETE"], one.as_str());
+            permissions.allow("apigateway", &["DELETE"], one.as_str());
         }
         if it.changes_other_than(&["Tags"]) {
-            rights.allow("apigateway", &["PATCH"], one.as_str());
+            permissions.allow("apigateway", &["PATCH"], one.as_str());
         }
         if it.changes(&["Tags"]) {
-            tagging(rights, it.scope, &path);
+            tagging(permissions, it.scope, &path);
         }
     }
 }

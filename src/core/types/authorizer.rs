@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::serving::{INIT, LONGEST, mentions};
-use super::{Attribute, Kind, Live, Names, Never, Part, PlanView, Want, Within, canonical, names};
+use super::{Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::AUTHORIZER;
@@ -20,7 +20,8 @@ pub(crate) struct Props {
     pub(crate) authorizer_type: AuthorizerType,
     pub(crate) authorizer_uri: String,
     pub(crate) authorizer_credentials_arn: Option<String>,
-    /// `route.request.header.Auth`, `route.request.querystring.token`: a client without one of them is refused without a call.
+    /// `route.request.header.Auth`, `route.request.querystring.token`: a client without one of them is refused without
+    /// a call.
     #[serde(default)]
     pub(crate) identity_source: Vec<String>,
 }
@@ -58,7 +59,7 @@ impl Kind for Authorizer {
         true
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         &[names::ROUTE]
     }
 
@@ -117,8 +118,8 @@ impl Kind for Authorizer {
         Some(names::API)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties["Name"] == live.properties["Name"] && want.properties["ApiId"] == live.properties["ApiId"]
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.properties["Name"] == live.properties["Name"] && desired.properties["ApiId"] == live.properties["ApiId"]
     }
 
     fn part(&self) -> Part {
@@ -129,7 +130,7 @@ impl Kind for Authorizer {
         properties["AuthorizerUri"].as_str()
     }
 
-    fn patience(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
+    fn message_timeout(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
         let uri = live.properties["AuthorizerUri"].as_str().unwrap_or_default();
         let functions = plan.live().filter(|live| live.type_name == names::FUNCTION);
         let judge = functions.filter(|function| mentions(uri, &function.physical_id));
@@ -137,11 +138,15 @@ impl Kind for Authorizer {
         Some(timeout.map_or(LONGEST, |seconds| (seconds * 1000 + INIT).min(LONGEST)))
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        super::rights::api_part(it, rights);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        super::iam_permissions::api_part(it, permissions);
         if it.creates || it.changes(&["AuthorizerCredentialsArn"]) {
             for role in it.texts("AuthorizerCredentialsArn") {
-                rights.pass(&role, "apigateway.amazonaws.com");
+                permissions.pass(&role, "apigateway.amazonaws.com");
             }
         }
     }

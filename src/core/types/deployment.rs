@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Attribute, Kind, Live, Names, Part, Planning, ResourceView, StackView, Want, Within, canonical, names, route,
+    Attribute, Desired, Kind, Live, Names, Part, Planning, ResourceView, StackView, Within, canonical, names, route,
 };
 use crate::core::words::{Problem, ProblemKind, Scope, Token};
 
@@ -21,7 +21,7 @@ pub const FREEZES: &str = "Freezes";
 pub const DIGEST: &str = "Digest";
 
 /// What comes before the digest in a description.
-const MARK: &str = "wschat:";
+const DIGEST_PREFIX: &str = "wschat:";
 
 /// A snapshot of an API.
 pub struct Deployment;
@@ -36,9 +36,9 @@ pub(crate) struct Props {
 }
 
 /// The digest of a deployment's content. Its own logical id is part of it, so that two deployments of one API stay two.
-pub fn digest(want: &Want) -> String {
-    let frozen = want.properties.get(FREEZES).unwrap_or(&Value::Null);
-    let digest = Sha256::digest(format!("{}\n{}", want.logical_id, sorted(frozen)));
+pub fn digest(desired: &Desired) -> String {
+    let frozen = desired.properties.get(FREEZES).unwrap_or(&Value::Null);
+    let digest = Sha256::digest(format!("{}\n{}", desired.logical_id, sorted(frozen)));
     hex::encode(&digest[..8])
 }
 
@@ -60,12 +60,12 @@ fn sorted(value: &Value) -> String {
 }
 
 pub(crate) fn description(props: &Props, digest: &str) -> String {
-    [props.description.as_str(), MARK].join(if props.description.is_empty() { "" } else { " " }) + digest
+    [props.description.as_str(), DIGEST_PREFIX].join(if props.description.is_empty() { "" } else { " " }) + digest
 }
 
-/// A description without the mark, and the digest in it.
+/// A description without the ownership marker, and the digest in it.
 pub(crate) fn split(description: &str) -> (&str, Option<&str>) {
-    match description.rsplit_once(MARK) {
+    match description.rsplit_once(DIGEST_PREFIX) {
         Some((text, digest)) if digest.len() == 16 => (text.trim_end(), Some(digest)),
         _ => (description, None),
     }
@@ -88,7 +88,7 @@ impl Kind for Deployment {
         Some(Within { property: "ApiId", types: &[names::API] })
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         &[names::STAGE]
     }
 
@@ -124,9 +124,9 @@ impl Kind for Deployment {
         Some(names::API)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties["ApiId"] == live.properties["ApiId"]
-            && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(want))
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.properties["ApiId"] == live.properties["ApiId"]
+            && live.properties.get(DIGEST).and_then(Value::as_str) == Some(&digest(desired))
     }
 
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
@@ -170,8 +170,12 @@ impl Kind for Deployment {
         true
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        super::rights::api_part(it, rights);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        super::iam_permissions::api_part(it, permissions);
     }
 }
 
@@ -180,18 +184,18 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn want(logical_id: &str, properties: Value) -> Want {
-        Want { logical_id: logical_id.to_owned(), name: None, properties, code: None }
+    fn desired(logical_id: &str, properties: Value) -> Desired {
+        Desired { logical_id: logical_id.to_owned(), name: None, properties, code: None }
     }
 
     #[test]
     fn the_digest_is_of_what_is_frozen_in_any_order() {
-        let one = want("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/1"}]}));
-        let same = want("D", json!({FREEZES: [{"Target": "integrations/1", "RouteKey": "x"}], "ApiId": "a"}));
-        let other = want("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/2"}]}));
+        let one = desired("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/1"}]}));
+        let same = desired("D", json!({FREEZES: [{"Target": "integrations/1", "RouteKey": "x"}], "ApiId": "a"}));
+        let other = desired("D", json!({"ApiId": "a", FREEZES: [{"RouteKey": "x", "Target": "integrations/2"}]}));
         assert_eq!(digest(&one), digest(&same));
         assert_ne!(digest(&one), digest(&other));
-        assert_ne!(digest(&one), digest(&want("E", one.properties.clone())));
+        assert_ne!(digest(&one), digest(&desired("E", one.properties.clone())));
     }
 
     #[test]

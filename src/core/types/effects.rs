@@ -2,14 +2,14 @@
 
 /// What a step does to those who use the stack meanwhile, a sentence each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Effects {
+pub struct StepEffects {
     /// What does not work for a while, or not any more.
     pub interrupted: Vec<String>,
     /// What cannot be had back.
     pub lost: Vec<String>,
 }
 
-impl Effects {
+impl StepEffects {
     /// Nothing is lost.
     pub fn interrupted(text: impl Into<String>) -> Self {
         Self { interrupted: vec![text.into()], ..Self::default() }
@@ -25,9 +25,9 @@ impl Effects {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Effects;
-    use crate::core::types::rights::{Rights, Subject};
-    use crate::core::types::{Action, Attribute, Kind, Live, Naming, PlanView, StepView, Want};
+    use super::StepEffects;
+    use crate::core::types::iam_permissions::{Permissions, Subject};
+    use crate::core::types::{Action, Attribute, Desired, Kind, Live, Naming, PlanView, StepView};
     use crate::core::words::{Problem, Scope};
 
     /// A type that answers only what it must, and has a name or data, or neither.
@@ -65,7 +65,7 @@ mod tests {
             Attribute::Minted
         }
 
-        fn is(&self, _: &Want, _: &Live) -> bool {
+        fn is(&self, _: &Desired, _: &Live) -> bool {
             false
         }
 
@@ -73,7 +73,7 @@ mod tests {
             self.data
         }
 
-        fn rights(&self, _: &Subject<'_>, _: &mut Rights) {}
+        fn permissions(&self, _: &Subject<'_>, _: &mut Permissions) {}
     }
 
     struct Nothing;
@@ -100,12 +100,12 @@ mod tests {
             kind.effects(&step, &Nothing)
         };
         let plain = |named, data| Plain { named, data };
-        assert_eq!(of(plain(true, true), Action::Delete), Effects::lost("all that app-Thing-1a holds"));
+        assert_eq!(of(plain(true, true), Action::Delete), StepEffects::lost("all that app-Thing-1a holds"));
         let replaced = of(plain(true, false), Action::Replace);
-        assert_eq!(replaced, Effects::interrupted("whatever uses it fails until it is there again"));
+        assert_eq!(replaced, StepEffects::interrupted("whatever uses it fails until it is there again"));
         for quiet in [of(plain(true, false), Action::Delete), of(plain(true, true), Action::Update)] {
-            assert_eq!(quiet, Effects::default());
+            assert_eq!(quiet, StepEffects::default());
         }
-        assert_eq!(of(plain(false, false), Action::Replace), Effects::default());
+        assert_eq!(of(plain(false, false), Action::Replace), StepEffects::default());
     }
 }

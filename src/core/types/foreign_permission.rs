@@ -1,16 +1,16 @@
 //! `AWS::Lambda::Permission` on a function that the template does not describe: another stack's, or one made by hand.
 //!
-//! The function is not changed, but for this one statement in its policy, and it carries no tag of ours. So the API of the
-//! template records the statement in a tag of its own, from before it is added until after it is removed: reading the
-//! stack finds it again without a template, wherever a run was stopped.
+//! The function is not changed, but for this one statement in its policy, and it carries no tag of ours. So the API of
+//! the template records the statement in a tag of its own, from before it is added until after it is removed: reading
+//! the stack finds it again without a template, wherever a run was stopped.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::serving::LONGEST;
 use super::{
-    Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepView,
-    Want, canonical, function, names, permission, tags, to_value,
+    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepEffects,
+    StepView, canonical, function, names, permission, tags, to_value,
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope};
 
@@ -24,7 +24,7 @@ pub const POLICY: &str = "DeletionPolicy";
 /// statements alone.
 const MIDDLE: &str = "-foreign";
 
-/// A right to invoke a function that is not the stack's.
+/// A permission to invoke a function that is not the stack's.
 pub struct ForeignPermission;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,8 @@ impl Props {
         }
     }
 
-    /// The id of the statement. The API's id is part of what it is made of: two stacks may say the same of one function.
+    /// The id of the statement. The API's id is part of what it is made of: two stacks may say the same of one
+    /// function.
     pub(crate) fn id(&self, logical_id: &str) -> String {
         permission::id_of(logical_id, MIDDLE, &to_value(&(&self.api_id, self.statement())))
     }
@@ -74,8 +75,8 @@ pub fn is_foreign(statement_id: &str) -> bool {
 ///
 /// # Errors
 /// When a value that was not known before turned out to be of another shape.
-pub fn statement_id(want: &Want) -> Result<String, PropertyError> {
-    Ok(want.read::<Props>()?.id(&want.logical_id))
+pub fn statement_id(desired: &Desired) -> Result<String, PropertyError> {
+    Ok(desired.read::<Props>()?.id(&desired.logical_id))
 }
 
 pub(crate) fn key(id: &str) -> String {
@@ -121,19 +122,19 @@ impl Kind for ForeignPermission {
         Some(names::API)
     }
 
-    fn gone_with(&self) -> Option<&'static str> {
+    fn deleted_with(&self) -> Option<&'static str> {
         None
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        statement_id(want).is_ok_and(|id| id == live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        statement_id(desired).is_ok_and(|id| id == live.physical_id)
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {
         properties[POLICY] = it.deletion_policy.as_str().into();
     }
 
-    fn outside<'a>(&self, properties: &'a Value) -> Option<(&'static str, &'a str)> {
+    fn foreign_target<'a>(&self, properties: &'a Value) -> Option<(&'static str, &'a str)> {
         Some((names::FUNCTION, function::name_and_qualifier(properties["FunctionName"].as_str()?).0))
     }
 
@@ -149,7 +150,7 @@ impl Kind for ForeignPermission {
         permission::is_for_gateway(properties)
     }
 
-    fn patience(&self, live: &Live, _: &dyn PlanView) -> Option<u64> {
+    fn message_timeout(&self, live: &Live, _: &dyn PlanView) -> Option<u64> {
         // API Gateway asks for it while it serves.
         permission::is_for_gateway(&live.properties).then_some(LONGEST)
     }
@@ -158,7 +159,7 @@ impl Kind for ForeignPermission {
         true
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
             Action::Replace => permission::interrupted(step),
             Action::Delete => permission::gone(step, plan),
@@ -169,11 +170,15 @@ impl Kind for ForeignPermission {
             {
                 permission::interrupted(step)
             }
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         let Scope { partition, region, account, .. } = it.scope;
         for function in it.texts("FunctionName") {
             let arn = match function.split_once(":function:") {
@@ -181,14 +186,14 @@ impl Kind for ForeignPermission {
                 Some((account, name)) => format!("arn:{partition}:lambda:{region}:{account}:function:{name}"),
                 None => format!("arn:{partition}:lambda:{region}:{account}:function:{function}"),
             };
-            rights.allow("lambda", &["GetPolicy"], arn.as_str());
+            permissions.allow("lambda", &["GetPolicy"], arn.as_str());
             if it.acts() {
-                rights.allow("lambda", &["AddPermission", "RemovePermission"], arn);
+                permissions.allow("lambda", &["AddPermission", "RemovePermission"], arn);
             }
         }
         if it.acts() {
             // The stack's API records in its tags which statements are in policies of other stacks' functions.
-            super::rights::tagging(rights, it.scope, &it.api_path());
+            super::iam_permissions::tagging(permissions, it.scope, &it.api_path());
         }
     }
 }

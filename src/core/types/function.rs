@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::constraints::{self, Refusal};
-use super::rights::{ANY, logs};
+use super::iam_permissions::{ANY, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Effects, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepView, Want,
-    kind, log_group, names, tags, to_value,
+    Action, Attribute, Desired, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects,
+    StepView, kind, log_group, names, tags, to_value,
 };
 use crate::core::words::naming::{Identity, logical_id_in};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, shown};
@@ -176,7 +176,7 @@ impl Kind for Function {
         vec![format!("{logical_id} runs as {} instead of {}", shown(new.get("Role")), shown(old.get("Role")))]
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // A call that is still under way may need it.
         &[names::API, names::ROUTE, names::INTEGRATION]
     }
@@ -260,8 +260,8 @@ impl Kind for Function {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.name.as_deref() == Some(&live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
@@ -298,27 +298,36 @@ impl Kind for Function {
         properties["Role"].as_str()
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
-            Action::Replace => Effects::interrupted("whatever invokes it is refused until it is there again"),
+            Action::Replace => StepEffects::interrupted("whatever invokes it is refused until it is there again"),
             Action::Delete => gone(step, plan),
             Action::Update => changed(step, plan),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
-        rights.allow("lambda", &["ListFunctions"], "*");
+    fn permissions_to_list(
+        &self,
+        _: &Scope,
+        _: super::iam_permissions::Roles,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        permissions.allow("lambda", &["ListFunctions"], "*");
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         let name = it.name();
         let arn = arn(it.scope, name);
         if [&it.desired, &it.live].iter().any(|side| side["Tags"].get(tags::VERSIONS).is_some()) {
-            rights.allow("lambda", &["ListVersionsByFunction", "ListAliases"], arn.as_str());
-            rights.allow("lambda", &["GetPolicy"], format!("{arn}:{ANY}"));
+            permissions.allow("lambda", &["ListVersionsByFunction", "ListAliases"], arn.as_str());
+            permissions.allow("lambda", &["GetPolicy"], format!("{arn}:{ANY}"));
         }
-        let mut allow = |actions: &[&str]| rights.allow("lambda", actions, arn.as_str());
+        let mut allow = |actions: &[&str]| permissions.allow("lambda", actions, arn.as_str());
         allow(&["GetFunction", "GetPolicy"]);
         if it.creates {
             allow(&["CreateFunction", "TagResource", "DeleteFunction"]);
@@ -347,16 +356,16 @@ impl Kind for Function {
         }
         if it.creates || configures {
             for role in it.texts("Role") {
-                rights.pass(&role, "lambda.amazonaws.com");
+                permissions.pass(&role, "lambda.amazonaws.com");
             }
             for layer in it.texts("Layers") {
-                rights.allow("lambda", &["GetLayerVersion"], layer);
+                permissions.allow("lambda", &["GetLayerVersion"], layer);
             }
         }
         // Lambda may have made its log group, which is deleted with it.
         if it.creates || it.deletes {
             let group = format!("{}{name}", super::log_group::LAMBDA);
-            logs(rights, it.scope, &group, &["ListTagsForResource", "TagResource", "DeleteLogGroup"]);
+            logs(permissions, it.scope, &group, &["ListTagsForResource", "TagResource", "DeleteLogGroup"]);
         }
     }
 }
@@ -376,8 +385,8 @@ pub fn generated_name(scope: &Scope, logical_id: &str) -> String {
     Identity { scope, type_name: TYPE, logical_id, create_only: &create_only }.name(naming)
 }
 
-/// Whether `name` is what wschat calls a function of the stack in `scope`: its digits are those of the logical id that it
-/// has in it. (Of one whose logical id had to be cut that cannot be told.)
+/// Whether `name` is what wschat calls a function of the stack in `scope`: its digits are those of the logical id that
+/// it has in it. (Of one whose logical id had to be cut that cannot be told.)
 pub fn is_generated_name(scope: &Scope, name: &str) -> bool {
     logical_id_in(&scope.stack, name).is_some_and(|logical_id| generated_name(scope, logical_id) == name)
 }
@@ -424,36 +433,36 @@ pub(super) fn logical_id<'a>(names: &'a dyn Names, called: &'a str) -> &'a str {
 const OF_CODE: &[&str] = &["Handler", "Runtime", "Layers"];
 
 /// What changes in place interrupt.
-fn changed(step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+fn changed(step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
     let reserved = step.change("ReservedConcurrentExecutions").and_then(|change| change.new.as_ref()?.as_i64());
     if reserved == Some(0) {
-        return Effects::interrupted("every invocation is throttled");
+        return StepEffects::interrupted("every invocation is throttled");
     }
     // Behind an alias nobody sees it: a version is published when both calls are through.
     if step.change(CODE).is_none() || !is_invoked(plan, step.id(), When::Before) {
-        return Effects::default();
+        return StepEffects::default();
     }
     let parts: Vec<&str> = OF_CODE.iter().copied().filter(|property| step.change(property).is_some()).collect();
     if parts.is_empty() {
-        return Effects::default();
+        return StepEffects::default();
     }
-    Effects::interrupted(format!(
+    StepEffects::interrupted(format!(
         "its old code runs with the new {} until the new code is there: AWS changes them one after the other (not seen behind an alias: AutoPublishAlias)",
         parts.join(" and ")
     ))
 }
 
-/// What the end of a function or of an alias interrupts. Where the stack's own API was all that invoked it, its routes say
-/// what becomes of those who call them.
-pub(super) fn gone(step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+/// What the end of a function or of an alias interrupts. Where the stack's own API was all that invoked it, its routes
+/// say what becomes of those who call them.
+pub(super) fn gone(step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
     if plan.has_successor(step) || is_only_served(step, plan) {
-        return Effects::default();
+        return StepEffects::default();
     }
-    Effects::interrupted("nothing can invoke it any more")
+    StepEffects::interrupted("nothing can invoke it any more")
 }
 
-/// Whether nobody but the stack's own API invokes a function or an alias, as far as its permissions tell, and it does so
-/// no more.
+/// Whether nobody but the stack's own API invokes a function or an alias, as far as its permissions tell, and it does
+/// so no more.
 fn is_only_served(step: &StepView<'_>, plan: &dyn PlanView) -> bool {
     let Some(id) = step.physical_id else { return false };
     let on_it =

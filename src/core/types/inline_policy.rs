@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Action, Attribute, Effects, Kind, Live, Part, PlanView, StackView, StepView, Want, canonical, names, role, texts,
-    to_value,
+    Action, Attribute, Desired, Kind, Live, Part, PlanView, StackView, StepEffects, StepView, canonical, names, role,
+    texts, to_value,
 };
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
@@ -73,9 +73,9 @@ impl Kind for InlinePolicy {
         Some(names::ROLE)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties["PolicyName"] == live.properties["PolicyName"]
-            && want.logical_id == live.logical_id.as_deref().unwrap_or(&want.logical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.properties["PolicyName"] == live.properties["PolicyName"]
+            && desired.logical_id == live.logical_id.as_deref().unwrap_or(&desired.logical_id)
     }
 
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
@@ -92,20 +92,24 @@ impl Kind for InlinePolicy {
         texts(&live.properties["Roles"]).collect()
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
             Action::Update => role::narrowed(step, step.live_texts("Roles"), plan),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         for role in it.texts("Roles") {
             let arn = role::arn_in(it, &role);
             if it.creates || it.updates {
-                rights.allow("iam", &["PutRolePolicy", "DeleteRolePolicy"], arn);
+                permissions.allow("iam", &["PutRolePolicy", "DeleteRolePolicy"], arn);
             } else if it.deletes {
-                rights.allow("iam", &["DeleteRolePolicy"], arn);
+                permissions.allow("iam", &["DeleteRolePolicy"], arn);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `AWS::ApiGatewayV2::Integration`.
 //!
-//! It has no name and no tags: its content is what it is known by, and its description, where the template gives none, says whose it is. So it is never changed in place. A changed one is
-//! made beside the old, the routes move, a deployment freezes them, the stage moves, and then the old one goes.
+//! It has no name and no tags: its content is what it is known by, and its description, where the template gives none,
+//! says whose it is. So it is never changed in place. A changed one is made beside the old, the routes move, a
+//! deployment freezes them, the stage moves, and then the old one goes.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use serde_json::Value;
 use super::authorizer::Authorizer;
 use super::serving::LONGEST;
 use super::{
-    Attribute, Kind, Live, Names, Never, Part, PlanView, Planning, ResourceView, Want, Within, canonical, function,
-    mark, names,
+    Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Planning, ResourceView, Within, canonical, function,
+    names, ownership_marker,
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope, Token};
 
@@ -47,7 +48,7 @@ pub(crate) struct Props {
     #[serde(default = "longest")]
     pub(crate) timeout_in_millis: i32,
     /// Put in by the plan: an integration carries no tags, and an API is the stack's only if something in it is.
-    pub(crate) mark: Option<String>,
+    pub(crate) ownership_marker: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -107,7 +108,7 @@ impl Kind for Integration {
         true
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         &[names::ROUTE]
     }
 
@@ -142,7 +143,7 @@ impl Kind for Integration {
     }
 
     fn internal(&self) -> &'static [&'static str] {
-        &[mark::PROPERTY]
+        &[ownership_marker::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -165,21 +166,21 @@ impl Kind for Integration {
         Some(names::API)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
         // Most differ in this, and it is asked for every pair.
-        want.properties["IntegrationUri"] == live.properties["IntegrationUri"]
-            && live.logical_id.as_ref().is_none_or(|id| *id == want.logical_id)
-            && unmarked(&want.properties) == unmarked(&live.properties)
+        desired.properties["IntegrationUri"] == live.properties["IntegrationUri"]
+            && live.logical_id.as_ref().is_none_or(|id| *id == desired.logical_id)
+            && unmarked(&desired.properties) == unmarked(&live.properties)
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {
         // It goes with its API, whatever its own policy.
-        properties[mark::PROPERTY] = mark::of(it.logical_id, DeletionPolicy::Delete).into();
+        properties[ownership_marker::PROPERTY] = ownership_marker::of(it.logical_id, DeletionPolicy::Delete).into();
     }
 
     /// Integrations of equal content are told apart by the routes that use them.
-    fn choose(&self, want: &Want, fitting: &[&Live], stack: &dyn Planning) -> usize {
-        let token = Token::text(&want.logical_id, "Ref");
+    fn choose(&self, desired: &Desired, fitting: &[&Live], stack: &dyn Planning) -> usize {
+        let token = Token::text(&desired.logical_id, "Ref");
         let routes = stack.resources().filter(|other| other.kind.type_name() == names::ROUTE);
         let keys: Vec<&Value> = routes
             .filter(|route| route.text("Target").contains(&token))
@@ -201,34 +202,38 @@ impl Kind for Integration {
         properties["IntegrationUri"].as_str()
     }
 
-    fn patience(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
-        // A client that connects is judged first.
-        let judges = plan.live().filter(|judge| judge.type_name == names::AUTHORIZER && judge.parent == live.parent);
-        let judged = judges.filter_map(|judge| Authorizer.patience(judge, plan)).max().unwrap_or(0);
+    fn message_timeout(&self, live: &Live, plan: &dyn PlanView) -> Option<u64> {
+        // A client that connects is authorized first.
+        let of_api = plan.live().filter(|other| other.type_name == names::AUTHORIZER && other.parent == live.parent);
+        let authorized = of_api.filter_map(|other| Authorizer.message_timeout(other, plan)).max().unwrap_or(0);
         let own = live.properties["TimeoutInMillis"].as_u64().unwrap_or(LONGEST);
-        Some((own + judged).min(LONGEST))
+        Some((own + authorized).min(LONGEST))
     }
 
     fn is_left_behind(&self) -> bool {
         true
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        super::rights::api_part(it, rights);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        super::iam_permissions::api_part(it, permissions);
         // It is never changed in place.
         if it.creates {
             for role in it.texts("CredentialsArn") {
-                rights.pass(&role, "apigateway.amazonaws.com");
+                permissions.pass(&role, "apigateway.amazonaws.com");
             }
         }
     }
 }
 
-/// Properties without the mark.
+/// Properties without the ownership marker.
 fn unmarked(properties: &Value) -> Value {
     let mut properties = properties.clone();
     if let Some(members) = properties.as_object_mut() {
-        members.remove(mark::PROPERTY);
+        members.remove(ownership_marker::PROPERTY);
     }
     properties
 }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rights::logs;
+use super::iam_permissions::logs;
 use super::tags::Tags;
-use super::{Action, Attribute, Effects, Kind, Live, Naming, Owner, PlanView, StepView, Want, canonical, names, tags};
+use super::{
+    Action, Attribute, Desired, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags,
+};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -49,7 +51,7 @@ impl Kind for LogGroup {
         "log group"
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // A function that is still there would create it again with its last line.
         &[names::FUNCTION, names::PERMISSION]
     }
@@ -99,8 +101,8 @@ impl Kind for LogGroup {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.name.as_deref() == Some(&live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn owned_by(&self, live: &Live) -> Option<(&'static str, String)> {
@@ -123,23 +125,32 @@ impl Kind for LogGroup {
         false
     }
 
-    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         let days = |value: &Option<Value>| value.as_ref().and_then(Value::as_i64);
         match (step.action, step.change("RetentionInDays").map(|change| (days(&change.old), days(&change.new)))) {
-            (Action::Delete | Action::Replace, _) => Effects::lost(format!("every log event of {}", step.id())),
+            (Action::Delete | Action::Replace, _) => StepEffects::lost(format!("every log event of {}", step.id())),
             (Action::Update, Some((old, Some(new)))) if old.is_none_or(|old| new < old) => {
-                Effects::lost(format!("log events older than {new} days"))
+                StepEffects::lost(format!("log events older than {new} days"))
             }
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
-        rights.allow("logs", &["DescribeLogGroups"], "*");
+    fn permissions_to_list(
+        &self,
+        _: &Scope,
+        _: super::iam_permissions::Roles,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        permissions.allow("logs", &["DescribeLogGroups"], "*");
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        let mut allow = |actions: &[&str]| logs(rights, it.scope, it.name(), actions);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        let mut allow = |actions: &[&str]| logs(permissions, it.scope, it.name(), actions);
         allow(&["ListTagsForResource"]);
         if it.creates {
             allow(&["CreateLogGroup", "TagResource", "DeleteLogGroup"]);

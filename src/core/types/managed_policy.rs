@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Effects, Held, Kind, Live, Naming, Owner, Part, PlanView, StackView, StepView, Want, names,
-    role, tags, texts, to_value,
+    Action, Attribute, Desired, Held, Kind, Live, Naming, Owner, Part, PlanView, StackView, StepEffects, StepView,
+    names, role, tags, texts, to_value,
 };
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
@@ -57,7 +57,7 @@ impl Kind for ManagedPolicy {
         grants::narrowed_on_roles(old, new)
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // IAM keeps a policy that is the boundary of a role, and a role gives up its own.
         &[names::ROLE]
     }
@@ -112,8 +112,8 @@ impl Kind for ManagedPolicy {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.name.as_deref() == Some(&live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn ignores_case(&self) -> bool {
@@ -139,23 +139,32 @@ impl Kind for ManagedPolicy {
         (!by.is_empty()).then_some(Held { arn, by, release })
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
-            Action::Replace => Effects::interrupted("roles are without it until it is there again"),
+            Action::Replace => StepEffects::interrupted("roles are without it until it is there again"),
             Action::Update => role::narrowed(step, step.live_texts("Roles"), plan),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
-        rights.allow("iam", &["ListPolicies"], "*");
+    fn permissions_to_list(
+        &self,
+        _: &Scope,
+        _: super::iam_permissions::Roles,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        permissions.allow("iam", &["ListPolicies"], "*");
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         // What it takes to remove one: AWS asks for older versions and attachments to be removed before.
         const REMOVE: &[&str] = &["ListEntitiesForPolicy", "ListPolicyVersions", "DeletePolicyVersion", "DeletePolicy"];
         let arn = arn(it.scope, it.path(), it.name());
-        let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
+        let mut allow = |actions: &[&str]| permissions.allow("iam", actions, arn.as_str());
         allow(&["GetPolicy", "GetPolicyVersion", "ListEntitiesForPolicy"]);
         if it.creates {
             allow(&["CreatePolicy", "TagPolicy"]);
@@ -172,7 +181,7 @@ impl Kind for ManagedPolicy {
         }
         if it.creates || it.deletes || it.changes(&["Roles"]) {
             for role in it.texts("Roles") {
-                rights.allow("iam", &["AttachRolePolicy", "DetachRolePolicy"], role::arn_in(it, &role));
+                permissions.allow("iam", &["AttachRolePolicy", "DetachRolePolicy"], role::arn_in(it, &role));
             }
         }
     }

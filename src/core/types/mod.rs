@@ -10,15 +10,15 @@ pub mod deployment;
 mod effects;
 pub mod foreign_permission;
 pub mod function;
+pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
 pub mod log_group;
 pub mod managed_policy;
-pub mod mark;
 mod names;
+pub mod ownership_marker;
 mod part;
 pub mod permission;
-pub mod rights;
 pub mod role;
 pub mod route;
 pub mod route_response;
@@ -39,18 +39,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::constraints::Refusal;
-pub use self::effects::Effects;
+pub use self::effects::StepEffects;
+use self::iam_permissions::{Permissions, Roles, Subject};
 pub use self::part::Part;
-use self::rights::{Rights, Roles, Subject};
 pub use self::view::{Action, Change, PlanView, Planning, ResourceView, StackView, StepView, texts};
 use crate::core::words::{DeletionPolicy, Path, Problem, Scope, deserialize};
 
-/// All resource types that wschat provisions itself, in the order in which resources of them can be deleted, whatever else is
-/// there: users before what they use.
+/// All resource types that wschat provisions itself, in the order in which resources of them can be deleted, whatever
+/// else is there: users before what they use.
 ///
-/// What AWS demands: a stage before its deployment; a route before its integration and its authorizer; an alias before its
-/// version; a role before the policy that bounds it; a function before its log group, which it would create again. What is
-/// preferred: an API before what its calls need, functions before their roles.
+/// What AWS demands: a stage before its deployment; a route before its integration and its authorizer; an alias before
+/// its version; a role before the policy that bounds it; a function before its log group, which it would create again.
+/// What is preferred: an API before what its calls need, functions before their roles.
 #[rustfmt::skip]
 pub static TYPES: &[&dyn Kind] = &[
     &stage::Stage,
@@ -89,8 +89,8 @@ pub fn rank(type_name: &str) -> usize {
 
 /// One AWS resource type, as far as it is known without asking AWS: all that the rest of wschat asks about it.
 ///
-/// A method without a default must be answered. The defaults suit a type that others use by its name and that nothing else
-/// is known of; each says what to answer for another one.
+/// A method without a default must be answered. The defaults suit a type that others use by its name and that nothing
+/// else is known of; each says what to answer for another one.
 pub trait Kind: Send + Sync + 'static {
     // What it is called.
 
@@ -105,9 +105,9 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// The property that tells people which resource it is, where AWS mints the id and a name need not be unique: an API's
-    /// `Name`. A reading includes the resources of others with a name that the template wants, and the plan refuses to create
-    /// a second one beside them.
+    /// The property that tells people which resource it is, where AWS mints the id and a name need not be unique: an
+    /// API's `Name`. A reading includes the resources of others with a name that the template describes, and the plan
+    /// refuses to create a second one beside them.
     fn known_by(&self) -> Option<&'static str> {
         None
     }
@@ -136,13 +136,14 @@ pub trait Kind: Send + Sync + 'static {
         constraints::check(self.type_name(), properties)
     }
 
-    /// Problems between resources of this type, or between them and others; called once for each stack that has one. (Names,
-    /// `unique_by`, `within` and `references` are checked for all types.)
+    /// Problems between resources of this type, or between them and others; called once for each stack that has one.
+    /// (Names, `unique_by`, `within` and `references` are checked for all types.)
     fn conflicts(&self, _stack: &dyn StackView) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take yet.
+    /// Properties (`A` or `A.B`, in whatever element of `A`) of the type in CloudFormation that wschat does not take
+    /// yet.
     fn not_yet(&self) -> &'static [&'static str] {
         &[]
     }
@@ -152,17 +153,17 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// Properties (`A` or `A.B`, in whatever element of `A`) that `canonical` or `complete` puts in. CloudFormation has no
-    /// such properties, so templates cannot give them.
+    /// Properties (`A` or `A.B`, in whatever element of `A`) that `canonical` or `complete` puts in. CloudFormation has
+    /// no such properties, so templates cannot give them.
     fn internal(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Puts into desired properties, which have the ownership tags already, what no template says and the plan knows: a mark
-    /// where `internal` has one, the code's digest, what is frozen.
+    /// Puts into desired properties, which have the ownership tags already, what no template says and the plan knows:
+    /// an ownership marker where `internal` has one, the code's digest, what is frozen.
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _stack: &dyn Planning) {
-        if self.internal().contains(&mark::PROPERTY) {
-            properties[mark::PROPERTY] = mark::of(it.logical_id, it.deletion_policy).into();
+        if self.internal().contains(&ownership_marker::PROPERTY) {
+            properties[ownership_marker::PROPERTY] = ownership_marker::of(it.logical_id, it.deletion_policy).into();
         }
     }
 
@@ -174,8 +175,8 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether a difference in a property counts as a change, of a resource that `exists` or of a new one. It does not where
-    /// AWS keeps no record of the value, or where a resource that is what the template wants cannot be changed.
+    /// Whether a difference in a property counts as a change, of a resource that `exists` or of a new one. It does not
+    /// where AWS keeps no record of the value, or where a resource that is what the template wants cannot be changed.
     fn is_compared(&self, _property: &str, _exists: bool) -> bool {
         true
     }
@@ -193,8 +194,8 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// The properties that tell resources of this type apart for AWS, where they have no name: two that agree in all of them
-    /// are one.
+    /// The properties that tell resources of this type apart for AWS, where they have no name: two that agree in all of
+    /// them are one.
     fn unique_by(&self) -> &'static [&'static str] {
         &[]
     }
@@ -204,19 +205,19 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// The type that a resource of this type turns into if the template does not describe its parent; `None` where it must.
-    /// The parent of that other type records what the stack changed outside of itself.
-    fn elsewhere(&self) -> Option<&'static str> {
+    /// The type that a resource of this type turns into if the template does not describe its parent; `None` where it
+    /// must. The parent of that other type records what the stack changed outside of itself.
+    fn foreign_type(&self) -> Option<&'static str> {
         None
     }
 
-    /// The type and physical id of what a resource with these properties changes outside of the template. (Only of types that
-    /// `elsewhere` of another one names.)
-    fn outside<'a>(&self, _properties: &'a Value) -> Option<(&'static str, &'a str)> {
+    /// The type and physical id of what a resource with these properties changes outside of the template. (Only of
+    /// types that `foreign_type` of another one names.)
+    fn foreign_target<'a>(&self, _properties: &'a Value) -> Option<(&'static str, &'a str)> {
         None
     }
 
-    /// The type that resources of this one live inside of; they are read with it, and removed with it (`gone_with`).
+    /// The type that resources of this one live inside of; they are read with it, and removed with it (`deleted_with`).
     fn parent(&self) -> Option<&'static str> {
         None
     }
@@ -227,12 +228,12 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// The type whose deletion deletes it, too.
-    fn gone_with(&self) -> Option<&'static str> {
+    fn deleted_with(&self) -> Option<&'static str> {
         self.parent()
     }
 
-    /// The type and physical id of what AWS creates by itself for a resource with this physical id, and does not delete with
-    /// it: a function's log group. It is kept and deleted with the resource.
+    /// The type and physical id of what AWS creates by itself for a resource with this physical id, and does not delete
+    /// with it: a function's log group. It is kept and deleted with the resource.
     fn byproduct(&self, _physical_id: &str) -> Option<(&'static str, String)> {
         None
     }
@@ -250,22 +251,23 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
-    /// Whether `live` is what `want` asks for, under whatever identifies this type.
-    fn is(&self, want: &Want, live: &Live) -> bool;
+    /// Whether `live` is what `desired` asks for, under whatever identifies this type.
+    fn is(&self, desired: &Desired, live: &Live) -> bool;
 
-    /// The index of the best of several live resources that all are what `want` asks for, which happens only to types without
-    /// `naming` and `unique_by`.
-    fn choose(&self, _want: &Want, _fitting: &[&Live], _stack: &dyn Planning) -> usize {
+    /// The index of the best of several live resources that all are what `desired` asks for, which happens only to
+    /// types without `naming` and `unique_by`.
+    fn choose(&self, _desired: &Desired, _fitting: &[&Live], _stack: &dyn Planning) -> usize {
         0
     }
 
-    /// Whether plans do not mention a live resource of the stack that the template does not describe: it stays as it is.
+    /// Whether plans do not mention a live resource of the stack that the template does not describe: it stays as it
+    /// is.
     fn is_left_alone(&self, _live: &Live, _stack: &dyn StackView) -> bool {
         false
     }
 
-    /// What `down` says of a live resource that looks like the stack's, belongs to `owner` and is not deleted: what it is, why
-    /// it stays, how to delete it. `None` for types of which `list` gives no such resources.
+    /// What `down` says of a live resource that looks like the stack's, belongs to `owner` and is not deleted: what it
+    /// is, why it stays, how to delete it. `None` for types of which `list` gives no such resources.
     fn left(&self, _live: &Live, _owner: &str, _scope: &Scope) -> Option<String> {
         None
     }
@@ -287,8 +289,8 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
-    /// The ARN of the role that the code of a resource with these properties runs as: it waits for the role's policies, since
-    /// code that runs right before them may be without their permissions for minutes.
+    /// The ARN of the role that the code of a resource with these properties runs as: it waits for the role's policies,
+    /// since code that runs right before them may be without their permissions for minutes.
     fn runs_as<'a>(&self, _properties: &'a Value) -> Option<&'a str> {
         None
     }
@@ -303,8 +305,8 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
-    /// The property (its path in `Properties`) that makes a resource write logs with the role which API Gateway has for the
-    /// whole account; `None` where it writes none.
+    /// The property (its path in `Properties`) that makes a resource write logs with the role which API Gateway has for
+    /// the whole account; `None` where it writes none.
     fn logs_by(&self, _properties: &Value) -> Option<Path> {
         None
     }
@@ -315,13 +317,13 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// Types whose resources must be gone before one of this type is deleted. `TYPES` agrees with it.
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Types whose resources are deleted only when those of this type are gone: the same from the other side, so that a new
-    /// type need not change the files of others.
-    fn goes_before(&self) -> &'static [&'static str] {
+    /// Types whose resources are deleted only when those of this type are gone: the same from the other side, so that a
+    /// new type need not change the files of others.
+    fn deleted_before(&self) -> &'static [&'static str] {
         &[]
     }
 
@@ -335,21 +337,21 @@ pub trait Kind: Send + Sync + 'static {
         !other.is_usable_at_once()
     }
 
-    /// Whether code or AWS uses a resource by its physical id while it handles a message. Then its deletion waits for messages
-    /// under way.
+    /// Whether code or AWS uses a resource by its physical id while it handles a message. Then its deletion waits for
+    /// messages under way.
     fn is_used_by_id(&self) -> bool {
         self.naming().is_some_and(|naming| naming.within.is_none())
     }
 
-    /// The physical ids of what a live resource is used with: of a policy its roles. Its deletion waits for the messages that
-    /// theirs would wait for.
+    /// The physical ids of what a live resource is used with: of a policy its roles. Its deletion waits for the
+    /// messages that theirs would wait for.
     fn used_with<'a>(&self, _live: &'a Live) -> Vec<&'a str> {
         Vec::new()
     }
 
-    /// How many milliseconds a message may take at a live resource that API Gateway itself calls or asks, and at all that it
-    /// leads to. `None` for what API Gateway does not call.
-    fn patience(&self, _live: &Live, _plan: &dyn PlanView) -> Option<u64> {
+    /// How many milliseconds a message may take at a live resource that API Gateway itself calls or asks, and at all
+    /// that it leads to. `None` for what API Gateway does not call.
+    fn message_timeout(&self, _live: &Live, _plan: &dyn PlanView) -> Option<u64> {
         None
     }
 
@@ -369,8 +371,8 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// What a step of a resource of this type interrupts and loses: what the user must know before confirming it.
-    fn effects(&self, step: &StepView<'_>, _plan: &dyn PlanView) -> Effects {
-        let mut effects = Effects::default();
+    fn effects(&self, step: &StepView<'_>, _plan: &dyn PlanView) -> StepEffects {
+        let mut effects = StepEffects::default();
         if matches!(step.action, Action::Delete | Action::Replace) && self.holds_data() {
             effects.lost.push(format!("all that {} holds", step.id()));
         }
@@ -387,21 +389,21 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What a resource allowed with `old` properties and does not allow with `new` ones, a sentence each. Where clients are
-    /// served it waits for what allows it in another place.
+    /// What a resource allowed with `old` properties and does not allow with `new` ones, a sentence each. Where clients
+    /// are served it waits for what allows it in another place.
     fn narrows(&self, _old: &Value, _new: &Value) -> Vec<String> {
         Vec::new()
     }
 
     // The IAM permissions behind its calls.
 
-    /// The IAM permissions behind the calls with which every run lists the resources of this type: calls that AWS allows
-    /// as a whole or not at all. None where it is found with its parent.
-    fn rights_to_list(&self, _scope: &Scope, _roles: Roles, _rights: &mut Rights) {}
+    /// The IAM permissions behind the calls with which every run lists the resources of this type: calls that AWS
+    /// allows as a whole or not at all. None where it is found with its parent.
+    fn permissions_to_list(&self, _scope: &Scope, _roles: Roles, _permissions: &mut Permissions) {}
 
-    /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step out and
-    /// rolls it back. (`tests/it/iam.rs` deploys with those alone.)
-    fn rights(&self, it: &Subject<'_>, rights: &mut Rights);
+    /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step
+    /// out and rolls it back. (`tests/it/iam.rs` deploys with those alone.)
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions);
 }
 
 impl fmt::Debug for dyn Kind {
@@ -540,7 +542,7 @@ impl Live {
     }
 
     /// Whether it is being deleted: it is there, and it is nothing to build on.
-    pub fn is_leaving(&self) -> bool {
+    pub fn is_being_deleted(&self) -> bool {
         matches!(&self.health, Health::Busy(state) if state == "DELETING")
     }
 
@@ -558,7 +560,7 @@ impl Live {
 pub enum Owner {
     /// It carries our stack's tags, or belongs to something that does.
     Stack,
-    /// It has a name that the stack wants and belongs to somebody else: who, as far as its tags tell.
+    /// It has a name that the template gives and belongs to somebody else: who, as far as its tags tell.
     Other(String),
 }
 
@@ -574,9 +576,9 @@ pub enum Health {
     Outdated(String),
 }
 
-/// What a resource shall be, everything known.
+/// A desired resource, everything known.
 #[derive(Debug, Clone)]
-pub struct Want {
+pub struct Desired {
     pub logical_id: String,
     /// The physical id where it is ours to give.
     pub name: Option<String>,
@@ -586,7 +588,7 @@ pub struct Want {
     pub code: Option<Bytes>,
 }
 
-impl Want {
+impl Desired {
     /// The properties as the type's own struct.
     ///
     /// # Errors

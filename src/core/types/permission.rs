@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::serving::{When, is_invoked};
 use super::{
-    Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, PropertyError, StackView, StepView, Want, Within,
-    function, names, to_value,
+    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, PropertyError, StackView, StepEffects, StepView,
+    Within, function, names, to_value,
 };
 use crate::core::words::{Problem, ProblemKind, Scope, Token, deserialize, shown};
 
@@ -19,7 +19,7 @@ pub const TYPE: &str = names::PERMISSION;
 /// How much of its logical id a statement's id keeps, in characters.
 const KEPT: usize = 90;
 
-/// A right to invoke a function.
+/// A permission to invoke a function.
 pub struct Permission;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,9 +56,9 @@ fn called(function: &str, alias: Option<&str>) -> String {
 
 /// The statement's id: the logical id, and what it says, because a statement cannot be changed. A changed one stands
 /// beside the old until that is removed. AWS takes letters, digits, hyphens and underscores, 100 at most.
-pub fn statement_id(want: &Want) -> Result<String, PropertyError> {
-    let props: Props = want.read()?;
-    Ok(id_of(&want.logical_id, "", &to_value(&props)))
+pub fn statement_id(desired: &Desired) -> Result<String, PropertyError> {
+    let props: Props = desired.read()?;
+    Ok(id_of(&desired.logical_id, "", &to_value(&props)))
 }
 
 /// The id of a statement that says `content`; `middle` stands between the logical id and the digest.
@@ -114,7 +114,7 @@ impl Kind for Permission {
         &["FunctionName"]
     }
 
-    fn elsewhere(&self) -> Option<&'static str> {
+    fn foreign_type(&self) -> Option<&'static str> {
         Some(names::FOREIGN_PERMISSION)
     }
 
@@ -130,11 +130,11 @@ impl Kind for Permission {
         Some(names::FUNCTION)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
         // The digest only where the rest fits: it is asked for every pair.
-        live.physical_id.starts_with(want.logical_id.get(..KEPT).unwrap_or(&want.logical_id))
-            && statement_id(want).is_ok_and(|id| id == live.physical_id)
-            && want.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
+        live.physical_id.starts_with(desired.logical_id.get(..KEPT).unwrap_or(&desired.logical_id))
+            && statement_id(desired).is_ok_and(|id| id == live.physical_id)
+            && desired.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
     }
 
     /// Permissions are told apart by the beginning of their logical id and by what they say.
@@ -176,22 +176,26 @@ impl Kind for Permission {
         true
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
             Action::Replace | Action::Update => interrupted(step),
             Action::Delete => gone(step, plan),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         // It is a statement in its function's policy.
         for function in it.texts("FunctionName") {
             let arn = function::arn(it.scope, &function);
             if it.creates || it.updates {
-                rights.allow("lambda", &["GetPolicy", "AddPermission", "RemovePermission"], arn);
+                permissions.allow("lambda", &["GetPolicy", "AddPermission", "RemovePermission"], arn);
             } else if it.deletes {
-                rights.allow("lambda", &["RemovePermission"], arn);
+                permissions.allow("lambda", &["RemovePermission"], arn);
             }
         }
     }
@@ -244,21 +248,21 @@ pub(super) fn is_for_gateway(permission: &Value) -> bool {
 }
 
 /// What it interrupts to change a statement.
-pub(super) fn interrupted(step: &StepView<'_>) -> Effects {
+pub(super) fn interrupted(step: &StepView<'_>) -> StepEffects {
     let function = step.live_text("FunctionName");
-    Effects::interrupted(format!(
+    StepEffects::interrupted(format!(
         "what it allows on {function} is refused for a moment: AWS changes no statement in place"
     ))
 }
 
 /// What the end of a permission interrupts.
-pub(super) fn gone(step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+pub(super) fn gone(step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
     let is_described = step.live.is_some_and(|live| live.logical_id.is_some());
     if !is_described || plan.has_successor(step) || !is_missed(step, plan) {
-        return Effects::default();
+        return StepEffects::default();
     }
     let [principal, function] = ["Principal", "FunctionName"].map(|property| step.live_text(property));
-    Effects::interrupted(format!("{principal} may not invoke {function} any more"))
+    StepEffects::interrupted(format!("{principal} may not invoke {function} any more"))
 }
 
 /// Whether somebody may still want what a permission gave that goes: anybody else, or an API that goes on invoking the

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rights::{ANY, Roles};
+use super::iam_permissions::{ANY, Roles};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Effects, Kind, Live, Naming, Part, PlanView, ResourceView, StackView, StepView, Want, names,
-    tags, to_value,
+    Action, Attribute, Desired, Kind, Live, Naming, Part, PlanView, ResourceView, StackView, StepEffects, StepView,
+    names, tags, to_value,
 };
 use crate::core::iam::document::{Document, one_or_more};
 use crate::core::iam::grammar::{self, Purpose};
@@ -94,7 +94,7 @@ impl Kind for Role {
         found
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         &[names::FUNCTION, names::PERMISSION]
     }
 
@@ -138,8 +138,8 @@ impl Kind for Role {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.name.as_deref() == Some(&live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn ignores_case(&self) -> bool {
@@ -150,38 +150,42 @@ impl Kind for Role {
         Part::Role
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
-            Action::Replace => {
-                Effects::interrupted("functions that run as it fail until it is there again and Lambda can assume it")
-            }
+            Action::Replace => StepEffects::interrupted(
+                "functions that run as it fail until it is there again and Lambda can assume it",
+            ),
             Action::Update => narrowed(step, step.physical_id, plan),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights_to_list(&self, scope: &Scope, roles: Roles, rights: &mut super::rights::Rights) {
+    fn permissions_to_list(&self, scope: &Scope, roles: Roles, permissions: &mut super::iam_permissions::Permissions) {
         match roles {
-            Roles::Account => rights.allow("iam", &["GetAccountAuthorizationDetails"], "*"),
+            Roles::Account => permissions.allow("iam", &["GetAccountAuthorizationDetails"], "*"),
             Roles::ByName => {
-                rights.allow("iam", &["ListRoles"], "*");
+                permissions.allow("iam", &["ListRoles"], "*");
                 for pattern in stack_roles(scope) {
-                    rights.allow("iam", READ_BY_NAME, pattern);
+                    permissions.allow("iam", READ_BY_NAME, pattern);
                 }
             }
         }
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         // What it takes to remove one: AWS asks for its policies to be removed before.
         const REMOVE: &[&str] =
             &["ListAttachedRolePolicies", "ListRolePolicies", "DetachRolePolicy", "DeleteRolePolicy", "DeleteRole"];
         if it.roles == Roles::ByName && it.creates {
             // Whether it exists already is asked before IAM knows of a path.
-            rights.allow("iam", &["GetRole"], arn(it.scope, None, it.name()));
+            permissions.allow("iam", &["GetRole"], arn(it.scope, None, it.name()));
         }
         let arn = arn(it.scope, it.path(), it.name());
-        let mut allow = |actions: &[&str]| rights.allow("iam", actions, arn.as_str());
+        let mut allow = |actions: &[&str]| permissions.allow("iam", actions, arn.as_str());
         allow(&["GetRole"]);
         if it.roles == Roles::ByName {
             allow(READ_BY_NAME);
@@ -216,7 +220,7 @@ impl Kind for Role {
 }
 
 /// The ARN of the role with this name: with its path, where the plan has it.
-pub(crate) fn arn_in(it: &super::rights::Subject<'_>, name: &str) -> String {
+pub(crate) fn arn_in(it: &super::iam_permissions::Subject<'_>, name: &str) -> String {
     let path = it.plan.properties(TYPE, name).into_iter().find_map(|properties| properties["Path"].as_str());
     arn(it.scope, path, name)
 }
@@ -252,13 +256,13 @@ fn inline(role: &Value) -> Vec<Value> {
     policies.into_iter().map(|policy| policy["PolicyDocument"].clone()).collect()
 }
 
-/// What the code of functions that change in this plan, and run as one of these roles, may do no more although it may still
-/// run for a while.
+/// What the code of functions that change in this plan, and run as one of these roles, may do no more although it may
+/// still run for a while.
 pub(super) fn narrowed<'a>(
     step: &StepView<'a>,
     roles: impl IntoIterator<Item = &'a str>,
     plan: &dyn PlanView,
-) -> Effects {
+) -> StepEffects {
     let roles: Vec<String> = roles.into_iter().map(|name| format!("/{name}")).collect();
     let runs_so = |other: &StepView<'_>| {
         let role = other.kind().zip(other.live).and_then(|(kind, live)| kind.runs_as(&live.properties));
@@ -266,11 +270,14 @@ pub(super) fn narrowed<'a>(
     };
     let functions: Vec<&str> = plan.steps().filter(runs_so).map(|step| step.name).collect();
     if functions.is_empty() {
-        return Effects::default();
+        return StepEffects::default();
     }
     let until = functions.join(", ");
     let lost = step.narrows().into_iter();
-    Effects { interrupted: lost.map(|lost| format!("{lost}, before {until} has changed")).collect(), lost: Vec::new() }
+    StepEffects {
+        interrupted: lost.map(|lost| format!("{lost}, before {until} has changed")).collect(),
+        lost: Vec::new(),
+    }
 }
 
 /// That policies of a type are on roles which are not in this template: that would change what is not the stack's.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Action, Attribute, Effects, Kind, Live, Names, Never, Part, PlanView, Reference, StackView, StepView, Want, Within,
-    canonical, names,
+    Action, Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Reference, StackView, StepEffects, StepView,
+    Within, canonical, names,
 };
 use crate::core::words::{Problem, Scope, shown};
 
@@ -88,7 +88,7 @@ impl Kind for Route {
         true
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         &[names::ROUTE_RESPONSE]
     }
 
@@ -129,32 +129,36 @@ impl Kind for Route {
         Some(names::API)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
         // Most differ in their key, and it is asked for every pair.
-        want.properties["RouteKey"] == live.properties["RouteKey"]
-            && want.properties["ApiId"] == live.properties["ApiId"]
+        desired.properties["RouteKey"] == live.properties["RouteKey"]
+            && desired.properties["ApiId"] == live.properties["ApiId"]
     }
 
     fn part(&self) -> Part {
         Part::Route
     }
 
-    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         if !matches!(step.action, Action::Delete | Action::Replace) {
-            return Effects::default();
+            return StepEffects::default();
         }
-        Effects::interrupted(match step.live_text("RouteKey") {
+        StepEffects::interrupted(match step.live_text("RouteKey") {
             key @ ("$connect" | "$disconnect") => format!("nothing runs on {key} any more"),
             "$default" => "messages that no other route takes are refused".to_owned(),
             key => format!("messages of \"{key}\" go to $default, if there is one"),
         })
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        super::rights::api_part(it, rights);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        super::iam_permissions::api_part(it, permissions);
         if it.deletes {
             // It is deleted before the rest of a run, and created again when that fails.
-            rights.allow("apigateway", &["POST"], it.inside_api());
+            permissions.allow("apigateway", &["POST"], it.inside_api());
         }
     }
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::serving::follows;
 use super::{
-    Action, Attribute, Effects, Kind, Live, Names, Part, PlanView, Reference, StepView, Want, Within, canonical, names,
+    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Reference, StepEffects, StepView, Within, canonical,
+    names,
 };
 use crate::core::words::{Problem, Scope};
 
@@ -80,8 +81,8 @@ impl Kind for RouteResponse {
         Some(names::ROUTE)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| want.properties[*key] == live.properties[*key])
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        ["ApiId", "RouteId", "RouteResponseKey"].iter().all(|key| desired.properties[*key] == live.properties[*key])
     }
 
     fn parent_id<'a>(&self, properties: &'a Value) -> Option<&'a str> {
@@ -92,23 +93,27 @@ impl Kind for RouteResponse {
         Part::Route
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         let entries = plan.steps().filter(|step| step.part() == Part::Entry).filter_map(|step| step.live);
         let mut following = entries.filter(|entry| entry.parent.as_deref() == Some(step.api()) && follows(entry));
         // It is served as soon as its route is there, and it belongs to a route that is.
         if step.action == Action::Create && following.next().is_some() {
-            return Effects::interrupted(
+            return StepEffects::interrupted(
                 "what its route answers is dropped until it is there: AutoDeploy serves every change at once",
             );
         }
-        Effects::default()
+        StepEffects::default()
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        super::rights::api_part(it, rights);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        super::iam_permissions::api_part(it, permissions);
         if it.deletes {
             // It is deleted before the rest of a run, and created again when that fails.
-            rights.allow("apigateway", &["POST"], it.inside_api());
+            permissions.allow("apigateway", &["POST"], it.inside_api());
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::rights::{Rights, Subject};
+use super::iam_permissions::{Permissions, Subject};
 use super::table::{self, Table};
-use super::{Attribute, Kind, Live, Want, kinds};
+use super::{Attribute, Desired, Kind, Live, kinds};
 use crate::core::words::deserialize::trace;
 use crate::core::words::{Path, Problem, Scope, Step};
 
@@ -222,7 +222,7 @@ fn schemas() -> BTreeMap<&'static str, Schema> {
 }
 
 impl Schema {
-    /// The properties by path without the marks of lists and maps, as `Kind`'s lists write them.
+    /// The properties by path without the ownership markers of lists and maps, as `Kind`'s lists write them.
     fn plain(&self) -> BTreeMap<String, Property> {
         let mut plain: BTreeMap<String, Property> = BTreeMap::new();
         for (path, property) in &self.properties {
@@ -549,7 +549,7 @@ impl Kind for Altered {
         Table.noun()
     }
 
-    fn rights(&self, _: &Subject<'_>, _: &mut Rights) {}
+    fn permissions(&self, _: &Subject<'_>, _: &mut Permissions) {}
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         Table.canonical(properties)
@@ -583,7 +583,7 @@ impl Kind for Altered {
         }
     }
 
-    fn is(&self, _: &Want, _: &Live) -> bool {
+    fn is(&self, _: &Desired, _: &Live) -> bool {
         false
     }
 }

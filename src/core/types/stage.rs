@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rights::{api_part, apigateway, tagging};
+use super::iam_permissions::{api_part, apigateway, tagging};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Effects, Kind, Live, Part, PlanView, Reference, StackView, StepView, Want, Within, names, route,
-    tags, to_value,
+    Action, Attribute, Desired, Kind, Live, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names,
+    route, tags, to_value,
 };
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, nearest};
 
@@ -134,9 +134,9 @@ impl Kind for Stage {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.properties["ApiId"] == live.properties["ApiId"]
-            && want.properties["StageName"] == live.properties["StageName"]
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.properties["ApiId"] == live.properties["ApiId"]
+            && desired.properties["StageName"] == live.properties["StageName"]
     }
 
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
@@ -184,28 +184,32 @@ impl Kind for Stage {
         Some(root.key("RouteSettings").key(route).key("LoggingLevel"))
     }
 
-    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         match step.action {
             Action::Delete | Action::Replace => {
-                Effects::interrupted("every connection of the stage closes, and its URI answers no more")
+                StepEffects::interrupted("every connection of the stage closes, and its URI answers no more")
             }
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
-        api_part(it, rights);
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        api_part(it, permissions);
         if it.creates {
-            rights.allow("apigateway", &["TagResource"], it.inside_api());
+            permissions.allow("apigateway", &["TagResource"], it.inside_api());
         }
         if it.changes(&["RouteSettings", "AccessLogSettings"]) {
-            rights.allow("apigateway", &["DELETE"], it.inside_api());
+            permissions.allow("apigateway", &["DELETE"], it.inside_api());
         }
         if it.changes(&["Tags"]) {
-            tagging(rights, it.scope, &format!("{}/stages/{}", it.api_path(), it.name()));
+            tagging(permissions, it.scope, &format!("{}/stages/{}", it.api_path(), it.name()));
         }
         if self.logs_by(&it.desired).is_some() {
-            rights.allow("apigateway", &["GET"], apigateway(it.scope, "account"));
+            permissions.allow("apigateway", &["GET"], apigateway(it.scope, "account"));
         }
     }
 }

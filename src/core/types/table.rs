@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tags::Tags;
-use super::{Action, Attribute, Effects, Kind, Live, Naming, PlanView, StepView, Want, names, tags, to_value};
+use super::{Action, Attribute, Desired, Kind, Live, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
@@ -264,7 +264,7 @@ impl Kind for Table {
         "table"
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // Once the API is gone no message comes; a table takes the longest to go.
         &[names::API, names::ROUTE, names::INTEGRATION]
     }
@@ -332,19 +332,19 @@ impl Kind for Table {
         true
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        want.name.as_deref() == Some(&live.physical_id)
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn is_usable_at_once(&self) -> bool {
         false
     }
 
-    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
+    fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         let id = step.id();
         match step.action {
             Action::Delete | Action::Replace => {
-                let mut effects = Effects::lost(format!("every row of {id}"));
+                let mut effects = StepEffects::lost(format!("every row of {id}"));
                 if step.action == Action::Replace {
                     let text = "whatever reads or writes it fails until it is there again, empty";
                     effects.interrupted.push(text.to_owned());
@@ -356,20 +356,29 @@ impl Kind for Table {
             }
             // What is left behind keeps its data; what takes its place begins without.
             Action::Retain if plan.has_successor(step) => {
-                Effects::interrupted(format!("its rows stay in {id}; the new table begins empty"))
+                StepEffects::interrupted(format!("its rows stay in {id}; the new table begins empty"))
             }
             Action::Update => changed(step),
-            _ => Effects::default(),
+            _ => StepEffects::default(),
         }
     }
 
-    fn rights_to_list(&self, _: &Scope, _: super::rights::Roles, rights: &mut super::rights::Rights) {
-        rights.allow("dynamodb", &["ListTables"], "*");
+    fn permissions_to_list(
+        &self,
+        _: &Scope,
+        _: super::iam_permissions::Roles,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
+        permissions.allow("dynamodb", &["ListTables"], "*");
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         let arn = it.scope.arn("dynamodb", &format!("table/{}", it.name()));
-        let mut allow = |actions: &[&str]| rights.allow("dynamodb", actions, arn.as_str());
+        let mut allow = |actions: &[&str]| permissions.allow("dynamodb", actions, arn.as_str());
         allow(&["DescribeTable", "ListTagsOfResource", "DescribeTimeToLive", "DescribeContinuousBackups"]);
         if it.creates {
             // It is created with its tags; a rollback deletes it.
@@ -400,14 +409,14 @@ impl Kind for Table {
 }
 
 /// What changes in place interrupt and lose.
-fn changed(step: &StepView<'_>) -> Effects {
+fn changed(step: &StepView<'_>) -> StepEffects {
     let changes = |property: &str| {
         step.changes.iter().any(|change| {
             let is_it = change.property == property || change.property.starts_with(&format!("{property}."));
             is_it && change.old.is_some()
         })
     };
-    let mut effects = Effects::default();
+    let mut effects = StepEffects::default();
     if changes("StreamSpecification") {
         effects.lost.push("what the table's stream holds and nobody has read yet".to_owned());
     }

@@ -8,10 +8,10 @@
 //!
 //! What a version froze is read from itself: it needs no digest.
 //!
-//! A function's description counts, too, where the version has none of its own: Lambda publishes another version after a change of
-//! that alone (recorded by LocalStack against AWS, `test_lambda_api`). A version's own description does not: of an unchanged
-//! function Lambda publishes no second version, and CloudFormation fails there ("A version for this Lambda function exists",
-//! serverless/serverless#8251).
+//! A function's description counts, too, where the version has none of its own: Lambda publishes another version after
+//! a change of that alone (recorded by LocalStack against AWS, `test_lambda_api`). A version's own description does
+//! not: of an unchanged function Lambda publishes no second version, and CloudFormation fails there ("A version for
+//! this Lambda function exists", serverless/serverless#8251).
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ use serde_json::Value;
 
 use super::deployment::FREEZES;
 use super::{
-    Attribute, Kind, Live, Names, Planning, ResourceView, StackView, Want, Within, canonical, function, mark, names,
+    Attribute, Desired, Kind, Live, Names, Planning, ResourceView, StackView, Within, canonical, function, names,
+    ownership_marker,
 };
 use crate::core::words::{DeletionPolicy, Problem, ProblemKind, Scope};
 
@@ -41,16 +42,17 @@ pub(crate) struct Props {
     /// Put in by the plan: the canonical properties of the function that a version freezes.
     pub(crate) freezes: Option<Value>,
     /// Put in by the plan.
-    pub(crate) mark: Option<String>,
+    pub(crate) ownership_marker: Option<String>,
 }
 
 /// In what a version freezes: the description that it has from its function.
 pub const DESCRIPTION: &str = "Description";
 
-/// The description that a version is published with, without the mark: its own or, as far as it fits, its function's.
-pub(crate) fn words(description: &str, freezes: Option<&Value>, mark: Option<&str>) -> String {
+/// The description that a version is published with, without the ownership marker: its own or, as far as it fits, its
+/// function's.
+pub(crate) fn words(description: &str, freezes: Option<&Value>, marker: Option<&str>) -> String {
     let inherited = freezes.and_then(|frozen| frozen[DESCRIPTION].as_str()).filter(|_| description.is_empty());
-    inherited.map_or_else(|| description.to_owned(), |inherited| mark::fitting(inherited, mark))
+    inherited.map_or_else(|| description.to_owned(), |inherited| ownership_marker::fitting(inherited, marker))
 }
 
 impl Kind for Version {
@@ -71,7 +73,7 @@ impl Kind for Version {
         Some(Within { property: "FunctionName", types: &[names::FUNCTION] })
     }
 
-    fn goes_after(&self) -> &'static [&'static str] {
+    fn deleted_after(&self) -> &'static [&'static str] {
         // A name goes before what it names.
         &[names::ALIAS]
     }
@@ -85,7 +87,7 @@ impl Kind for Version {
     }
 
     fn internal(&self) -> &'static [&'static str] {
-        &[FREEZES, mark::PROPERTY]
+        &[FREEZES, ownership_marker::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -108,12 +110,12 @@ impl Kind for Version {
         Some(names::FUNCTION)
     }
 
-    fn is(&self, want: &Want, live: &Live) -> bool {
-        let (wanted, frozen) = (&want.properties[FREEZES], &live.properties[FREEZES]);
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        let (wanted, frozen) = (&desired.properties[FREEZES], &live.properties[FREEZES]);
         // Before the code is built, what there is of it is as good as any.
         let code = wanted.get(function::CODE).is_none_or(|code| frozen.get(function::CODE) == Some(code));
         let inherited = wanted.get(DESCRIPTION).is_none_or(|_| {
-            let words = words("", Some(wanted), want.properties[mark::PROPERTY].as_str());
+            let words = words("", Some(wanted), desired.properties[ownership_marker::PROPERTY].as_str());
             frozen[DESCRIPTION].as_str().unwrap_or_default() == words
         });
         let others = |properties: &Value| {
@@ -123,7 +125,7 @@ impl Kind for Version {
             }
             others
         };
-        want.properties["FunctionName"].as_str() == live.parent.as_deref()
+        desired.properties["FunctionName"].as_str() == live.parent.as_deref()
             && code
             && inherited
             && others(wanted) == others(frozen)
@@ -146,7 +148,7 @@ impl Kind for Version {
 
     /// What it will freeze: its function, as that is to be.
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
-        properties[mark::PROPERTY] = mark::of(it.logical_id, it.deletion_policy).into();
+        properties[ownership_marker::PROPERTY] = ownership_marker::of(it.logical_id, it.deletion_policy).into();
         let mut functions = stack.resources().filter(|other| other.kind.type_name() == names::FUNCTION);
         let name = it.properties["FunctionName"].as_str();
         let Some(function) = functions.find(|function| function.name == name) else { return };
@@ -184,18 +186,22 @@ impl Kind for Version {
         true
     }
 
-    fn rights(&self, it: &super::rights::Subject<'_>, rights: &mut super::rights::Rights) {
+    fn permissions(
+        &self,
+        it: &super::iam_permissions::Subject<'_>,
+        permissions: &mut super::iam_permissions::Permissions,
+    ) {
         // It is published under its function's ARN; it is read and deleted under its own.
         for function in it.texts("FunctionName") {
             let function = function::arn(it.scope, &function);
-            let version = format!("{function}:{}", super::rights::ANY);
+            let version = format!("{function}:{}", super::iam_permissions::ANY);
             // Only a build could tell whether its function's code differs.
             if it.creates || it.keeps {
-                rights.allow("lambda", &["PublishVersion"], function);
-                rights.allow("lambda", &["GetFunction", "DeleteFunction"], version.as_str());
+                permissions.allow("lambda", &["PublishVersion"], function);
+                permissions.allow("lambda", &["GetFunction", "DeleteFunction"], version.as_str());
             }
             if it.deletes {
-                rights.allow("lambda", &["DeleteFunction"], version);
+                permissions.allow("lambda", &["DeleteFunction"], version);
             }
         }
     }
@@ -207,9 +213,9 @@ mod tests {
 
     use super::*;
 
-    fn version(freezes: Value) -> Want {
+    fn version(freezes: Value) -> Desired {
         let properties = json!({ "FunctionName": "chat", "Description": "words", FREEZES: freezes });
-        Want { logical_id: "V".to_owned(), name: None, properties, code: None }
+        Desired { logical_id: "V".to_owned(), name: None, properties, code: None }
     }
 
     #[test]
@@ -232,8 +238,8 @@ mod tests {
         assert!(Version.is(&version(json!({ "MemorySize": 128 })), &described("its own")));
         let long = "x".repeat(256);
         let mut marked = inherits(&long);
-        marked.properties[mark::PROPERTY] = json!("V");
-        assert!(Version.is(&marked, &described(&long[..247])), "as much of it as fits before the mark");
+        marked.properties[ownership_marker::PROPERTY] = json!("V");
+        assert!(Version.is(&marked, &described(&long[..247])), "as much of it as fits before the ownership marker");
         for (freezes, expected) in [
             (json!({ "CodeSha256": "a", "MemorySize": 128 }), true),
             (json!({ "MemorySize": 128 }), true),

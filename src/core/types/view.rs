@@ -129,7 +129,7 @@ pub struct Change {
     pub property: String,
     /// What AWS has; `None` where it has nothing.
     pub old: Option<Value>,
-    /// What the template wants; tokens where AWS has not minted it yet.
+    /// The desired value; tokens where AWS has not minted it yet.
     pub new: Option<Value>,
     /// Whether AWS cannot change it on an existing resource.
     pub create_only: bool,

@@ -112,8 +112,8 @@ pub struct Problem {
     pub what: String,
     /// What to do: `did you mean "RouteKey"?`
     pub help: Option<String>,
-    /// The values that this hangs on, besides what `what` quotes: where one of them was made up, nothing is proved.
-    pub hangs_on: Vec<Path>,
+    /// The values that this depends on, besides what `what` quotes: where one of them was made up, nothing is proved.
+    pub depends_on_values: Vec<Path>,
     /// The rule of the lint that this breaks, and then it is a warning; without one it is an error, and nothing can be
     /// done with the template.
     pub rule: Option<&'static str>,
@@ -130,7 +130,7 @@ impl Problem {
             part: None,
             what: what.into(),
             help: None,
-            hangs_on: Vec::new(),
+            depends_on_values: Vec::new(),
             rule: None,
         }
     }
@@ -151,8 +151,8 @@ impl Problem {
     }
 
     /// The same problem, which other values at these paths would not have.
-    pub fn hanging_on(self, hangs_on: impl IntoIterator<Item = Path>) -> Self {
-        Self { hangs_on: hangs_on.into_iter().collect(), ..self }
+    pub fn depending_on_values(self, depends_on_values: impl IntoIterator<Item = Path>) -> Self {
+        Self { depends_on_values: depends_on_values.into_iter().collect(), ..self }
     }
 
     /// The same problem, with the name `part` in a `Fn::Sub`.
@@ -189,7 +189,7 @@ impl Problem {
     /// The same problem, seen from `above`: its path is below that one.
     pub fn below(mut self, above: &Path) -> Self {
         self.path = above.join(&self.path);
-        self.hangs_on = self.hangs_on.iter().map(|path| above.join(path)).collect();
+        self.depends_on_values = self.depends_on_values.iter().map(|path| above.join(path)).collect();
         self
     }
 }

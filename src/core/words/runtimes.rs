@@ -7,7 +7,7 @@ use super::nearest;
 
 /// The end-of-life dates of a runtime.
 #[derive(Debug, Clone, Copy)]
-pub struct End {
+pub struct EndOfSupport {
     pub name: &'static str,
     /// No security patches from this day on.
     pub deprecated: Date,
@@ -18,7 +18,7 @@ pub struct End {
 }
 
 /// The end-of-life dates of a runtime, where they are known.
-pub fn end(runtime: &str) -> Option<End> {
+pub fn end(runtime: &str) -> Option<EndOfSupport> {
     ENDS.iter().find(|end| end.name == runtime).copied()
 }
 
@@ -42,8 +42,8 @@ fn language(runtime: &str) -> &str {
     runtime.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or(runtime)
 }
 
-/// What to write for a `runtime` that Lambda does not have; `None` if Lambda has it, or may have it by now: a version after
-/// all that are known of its language.
+/// What to write for a `runtime` that Lambda does not have; `None` if Lambda has it, or may have it by now: a version
+/// after all that are known of its language.
 pub fn unknown(runtime: &str) -> Option<String> {
     let known: Vec<&str> = ENDS.iter().map(|end| end.name).chain(WITHOUT_END.iter().copied()).collect();
     if known.contains(&runtime) || is_newer(runtime, &known) {
@@ -111,272 +111,272 @@ pub const LONGEST_ENVIRONMENT: usize = 4096;
 /// From AWS's Lambda developer guide, "Lambda runtimes" and "Runtime deprecation", as collected by cfn-lint 1.58.0
 /// (`LmbdRuntimeLifecycle.json`). AWS sometimes moves these dates, usually to later ones. `dotnet9` is for container
 /// images only and has no such dates.
-const ENDS: &[End] = &[
-    End {
+const ENDS: &[EndOfSupport] = &[
+    EndOfSupport {
         name: "dotnet6",
         deprecated: date!(2024 - 12 - 20),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "dotnet8",
         deprecated: date!(2026 - 11 - 10),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "dotnet10",
         deprecated: date!(2028 - 11 - 14),
         no_create: date!(2028 - 12 - 14),
         no_update: date!(2029 - 01 - 15),
     },
-    End {
+    EndOfSupport {
         name: "dotnetcore1.0",
         deprecated: date!(2019 - 06 - 27),
         no_create: date!(2019 - 06 - 30),
         no_update: date!(2019 - 07 - 30),
     },
-    End {
+    EndOfSupport {
         name: "dotnetcore2.0",
         deprecated: date!(2019 - 05 - 30),
         no_create: date!(2019 - 04 - 30),
         no_update: date!(2019 - 05 - 30),
     },
-    End {
+    EndOfSupport {
         name: "dotnetcore2.1",
         deprecated: date!(2022 - 01 - 05),
         no_create: date!(2022 - 01 - 05),
         no_update: date!(2022 - 04 - 13),
     },
-    End {
+    EndOfSupport {
         name: "dotnetcore3.1",
         deprecated: date!(2023 - 04 - 03),
         no_create: date!(2023 - 04 - 03),
         no_update: date!(2023 - 05 - 03),
     },
-    End {
+    EndOfSupport {
         name: "go1.x",
         deprecated: date!(2024 - 01 - 08),
         no_create: date!(2024 - 02 - 08),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "java8",
         deprecated: date!(2024 - 01 - 08),
         no_create: date!(2024 - 02 - 08),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "java8.al2",
         deprecated: date!(2027 - 06 - 30),
         no_create: date!(2027 - 07 - 31),
         no_update: date!(2027 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "java11",
         deprecated: date!(2027 - 06 - 30),
         no_create: date!(2027 - 07 - 31),
         no_update: date!(2027 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "java17",
         deprecated: date!(2027 - 06 - 30),
         no_create: date!(2027 - 07 - 31),
         no_update: date!(2027 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "java21",
         deprecated: date!(2029 - 06 - 30),
         no_create: date!(2029 - 07 - 31),
         no_update: date!(2029 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "java25",
         deprecated: date!(2029 - 06 - 30),
         no_create: date!(2029 - 07 - 31),
         no_update: date!(2029 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "nodejs",
         deprecated: date!(2016 - 08 - 30),
         no_create: date!(2016 - 09 - 30),
         no_update: date!(2016 - 10 - 31),
     },
-    End {
+    EndOfSupport {
         name: "nodejs4.3",
         deprecated: date!(2020 - 03 - 05),
         no_create: date!(2020 - 02 - 03),
         no_update: date!(2020 - 03 - 05),
     },
-    End {
+    EndOfSupport {
         name: "nodejs6.10",
         deprecated: date!(2019 - 08 - 12),
         no_create: date!(2019 - 07 - 12),
         no_update: date!(2019 - 08 - 12),
     },
-    End {
+    EndOfSupport {
         name: "nodejs8.10",
         deprecated: date!(2020 - 03 - 06),
         no_create: date!(2020 - 02 - 04),
         no_update: date!(2020 - 03 - 06),
     },
-    End {
+    EndOfSupport {
         name: "nodejs10.x",
         deprecated: date!(2021 - 07 - 30),
         no_create: date!(2021 - 07 - 30),
         no_update: date!(2022 - 02 - 14),
     },
-    End {
+    EndOfSupport {
         name: "nodejs12.x",
         deprecated: date!(2023 - 03 - 31),
         no_create: date!(2023 - 03 - 31),
         no_update: date!(2023 - 04 - 30),
     },
-    End {
+    EndOfSupport {
         name: "nodejs14.x",
         deprecated: date!(2023 - 12 - 04),
         no_create: date!(2024 - 01 - 09),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "nodejs16.x",
         deprecated: date!(2024 - 06 - 12),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "nodejs18.x",
         deprecated: date!(2025 - 09 - 01),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "nodejs20.x",
         deprecated: date!(2026 - 04 - 30),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "nodejs22.x",
         deprecated: date!(2027 - 04 - 30),
         no_create: date!(2027 - 06 - 01),
         no_update: date!(2027 - 07 - 01),
     },
-    End {
+    EndOfSupport {
         name: "nodejs24.x",
         deprecated: date!(2028 - 04 - 30),
         no_create: date!(2028 - 06 - 01),
         no_update: date!(2028 - 07 - 01),
     },
-    End {
+    EndOfSupport {
         name: "provided",
         deprecated: date!(2024 - 01 - 08),
         no_create: date!(2024 - 02 - 08),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "provided.al2",
         deprecated: date!(2026 - 07 - 31),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "provided.al2023",
         deprecated: date!(2029 - 06 - 30),
         no_create: date!(2029 - 07 - 31),
         no_update: date!(2029 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "python2.7",
         deprecated: date!(2021 - 07 - 15),
         no_create: date!(2021 - 07 - 15),
         no_update: date!(2022 - 05 - 30),
     },
-    End {
+    EndOfSupport {
         name: "python3.6",
         deprecated: date!(2022 - 07 - 18),
         no_create: date!(2022 - 07 - 18),
         no_update: date!(2022 - 08 - 29),
     },
-    End {
+    EndOfSupport {
         name: "python3.7",
         deprecated: date!(2023 - 12 - 04),
         no_create: date!(2024 - 01 - 09),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "python3.8",
         deprecated: date!(2024 - 10 - 14),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "python3.9",
         deprecated: date!(2025 - 12 - 15),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "python3.10",
         deprecated: date!(2026 - 10 - 31),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "python3.11",
         deprecated: date!(2027 - 06 - 30),
         no_create: date!(2027 - 07 - 31),
         no_update: date!(2027 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "python3.12",
         deprecated: date!(2028 - 10 - 31),
         no_create: date!(2028 - 11 - 30),
         no_update: date!(2029 - 01 - 10),
     },
-    End {
+    EndOfSupport {
         name: "python3.13",
         deprecated: date!(2029 - 06 - 30),
         no_create: date!(2029 - 07 - 31),
         no_update: date!(2029 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "python3.14",
         deprecated: date!(2029 - 06 - 30),
         no_create: date!(2029 - 07 - 31),
         no_update: date!(2029 - 08 - 31),
     },
-    End {
+    EndOfSupport {
         name: "ruby2.5",
         deprecated: date!(2021 - 07 - 30),
         no_create: date!(2021 - 07 - 30),
         no_update: date!(2022 - 03 - 31),
     },
-    End {
+    EndOfSupport {
         name: "ruby2.7",
         deprecated: date!(2023 - 12 - 07),
         no_create: date!(2024 - 01 - 09),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "ruby3.2",
         deprecated: date!(2026 - 03 - 31),
         no_create: date!(2027 - 02 - 01),
         no_update: date!(2027 - 03 - 03),
     },
-    End {
+    EndOfSupport {
         name: "ruby3.3",
         deprecated: date!(2027 - 03 - 31),
         no_create: date!(2027 - 04 - 30),
         no_update: date!(2027 - 05 - 31),
     },
-    End {
+    EndOfSupport {
         name: "ruby3.4",
         deprecated: date!(2028 - 03 - 31),
         no_create: date!(2028 - 04 - 30),
         no_update: date!(2028 - 05 - 31),
     },
-    End {
+    EndOfSupport {
         name: "ruby4.0",
         deprecated: date!(2029 - 03 - 31),
         no_create: date!(2029 - 04 - 30),
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_runtime_ends_step_by_step() {
-        for End { name, deprecated, no_create, no_update } in ENDS {
+        for EndOfSupport { name, deprecated, no_create, no_update } in ENDS {
             // For a few of the first runtimes, AWS blocked creation before it deprecated them.
             assert!(no_create <= no_update && deprecated <= no_update, "{name}");
         }

@@ -1,4 +1,5 @@
-//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, with the same fields as on AWS: recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
+//! The events that a Lambda proxy integration (AWS_PROXY) of a WebSocket API receives, with the same fields as on AWS:
+//! recorded events in powertools-lambda-python and typelevel/feral; see docs/aws-facts.md.
 
 use std::collections::BTreeMap;
 
@@ -69,12 +70,12 @@ pub fn connect(
     variables: &Strings,
 ) -> Bytes {
     let has_query = !query.is_empty();
-    Event {
+    LambdaEvent {
         headers: Some(single(headers)),
         multi_value_headers: Some(multiple(headers)),
         query_string_parameters: has_query.then(|| single(query)),
         multi_value_query_string_parameters: has_query.then(|| multiple(query)),
-        ..Event::new(origin, request_info, variables, "$connect", "CONNECT")
+        ..LambdaEvent::new(origin, request_info, variables, "$connect", "CONNECT")
     }
     .bytes()
 }
@@ -92,7 +93,7 @@ pub fn authorize(
     let hop = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")];
     let hop = hop.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let headers: Pairs = headers.iter().cloned().chain(hop).collect();
-    let context = Event::new(origin, request_info, variables, "$connect", "CONNECT").request_context;
+    let context = LambdaEvent::new(origin, request_info, variables, "$connect", "CONNECT").request_context;
     let event = json!({
         "type": "REQUEST",
         "methodArn": method_arn,
@@ -115,7 +116,7 @@ pub fn message(
     body: &str,
     variables: &Strings,
 ) -> Bytes {
-    let mut event = Event::new(origin, request_info, variables, route_key, "MESSAGE");
+    let mut event = LambdaEvent::new(origin, request_info, variables, route_key, "MESSAGE");
     event.request_context.message_id = Some(message_id.to_owned());
     event.body = Some(body);
     event.bytes()
@@ -127,7 +128,7 @@ pub fn disconnect(origin: &Origin, request_info: &RequestInfo, code: u16, reason
         [("Host", origin.domain_name.as_str()), ("x-api-key", ""), ("X-Forwarded-For", ""), ("x-restapi", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-    let mut event = Event::new(origin, request_info, variables, "$disconnect", "DISCONNECT");
+    let mut event = LambdaEvent::new(origin, request_info, variables, "$disconnect", "DISCONNECT");
     event.headers = Some(single(&headers));
     event.multi_value_headers = Some(multiple(&headers));
     event.request_context.disconnect_status_code = Some(code);
@@ -137,7 +138,7 @@ pub fn disconnect(origin: &Origin, request_info: &RequestInfo, code: u16, reason
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Event<'a> {
+struct LambdaEvent<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<BTreeMap<&'a str, &'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,7 +189,7 @@ struct Identity<'a> {
     source_ip: &'a str,
 }
 
-impl<'a> Event<'a> {
+impl<'a> LambdaEvent<'a> {
     fn new(
         origin: &'a Origin,
         request_info: &'a RequestInfo,

@@ -17,9 +17,9 @@ use super::gateway::{api_of_host, message_of};
 use super::rules::{bad_request, iso8601};
 use crate::core::iam::need::Need;
 use crate::local::context::CloudContext;
-use crate::local::protocol::operation::Effect;
+use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::Permissions::NeedsByState;
-use crate::local::protocol::service::{Call, Found, Row, Service, by_path};
+use crate::local::protocol::service::{Found, Row, Service, ServiceCall, by_path};
 use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 /// Every operation's path, below the API's stage.
@@ -72,9 +72,23 @@ impl Service for Management {
     const NAME: &'static str = "execute-api";
     const PROTOCOL: Protocol = Protocol::RestJson { capital_message: false };
     const OPERATIONS: &'static [Row<Self>] = &[
-        Row::<Self>::new("PostToConnection", "POST", PATH, Effect::Changes, NeedsByState(manage_connections), post),
-        Row::<Self>::new("GetConnection", "GET", PATH, Effect::Reads, NeedsByState(manage_connections), get),
-        Row::<Self>::new("DeleteConnection", "DELETE", PATH, Effect::Changes, NeedsByState(manage_connections), delete),
+        Row::<Self>::new(
+            "PostToConnection",
+            "POST",
+            PATH,
+            OperationEffect::Changes,
+            NeedsByState(manage_connections),
+            post,
+        ),
+        Row::<Self>::new("GetConnection", "GET", PATH, OperationEffect::Reads, NeedsByState(manage_connections), get),
+        Row::<Self>::new(
+            "DeleteConnection",
+            "DELETE",
+            PATH,
+            OperationEffect::Changes,
+            NeedsByState(manage_connections),
+            delete,
+        ),
     ];
 
     fn find(request: &Request) -> Result<Found, ApiError> {
@@ -85,7 +99,7 @@ impl Service for Management {
         by_path::<Self>(request.method.as_str(), &["@connections".to_owned(), connection_id]).ok_or_else(unknown)
     }
 
-    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
         let connection = self.connection(&address(&call.request)?)?;
         run(self, &connection, call.request.body)
     }
@@ -112,7 +126,7 @@ fn delete(management: &Management, connection: &Connection, _body: Bytes) -> Res
 }
 
 /// The permission of every operation, on the connection. (Service Authorization Reference, "Amazon API Gateway".)
-fn manage_connections(management: &Management, call: &Call) -> Vec<Need> {
+fn manage_connections(management: &Management, call: &ServiceCall) -> Vec<Need> {
     // `run` refuses a request without a valid address.
     let Ok(address) = address(&call.request) else { return Vec::new() };
     let api = address

@@ -8,9 +8,9 @@ use super::rules::Answer;
 use super::{
     ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, integrations, routes, stages, tags,
 };
-use crate::local::protocol::operation::Effect;
+use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::Permissions::Needs;
-use crate::local::protocol::service::{Call, Permissions, Row, Service};
+use crate::local::protocol::service::{Permissions, Row, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 /// The function that runs an operation.
@@ -26,8 +26,8 @@ pub enum Run {
 
 use Run::{Close, Configure, Read, Write};
 
-/// All operations of the control plane; others are refused as unknown. `GetAccount` and `UpdateAccount` belong to version 1 of
-/// the API, whose paths have no version.
+/// All operations of the control plane; others are refused as unknown. `GetAccount` and `UpdateAccount` belong to
+/// version 1 of the API, whose paths have no version.
 #[rustfmt::skip]
 const OPERATIONS: &[Row<ApiGateway>] = &[
     row("GetAccount", "GET", "/account", Needs(on_path), Read(account::get)),
@@ -82,8 +82,8 @@ const fn row(
     run: Run,
 ) -> Row<ApiGateway> {
     let effect = match run {
-        Read(_) => Effect::Reads,
-        Write(_) | Configure(_) | Close(_) => Effect::Changes,
+        Read(_) => OperationEffect::Reads,
+        Write(_) | Configure(_) | Close(_) => OperationEffect::Changes,
     };
     Row::new(name, method, path, effect, permissions, run)
 }
@@ -96,7 +96,7 @@ impl Service for ApiGateway {
     const PROTOCOL: Protocol = Protocol::RestJson { capital_message: false };
     const OPERATIONS: &'static [Row<Self>] = OPERATIONS;
 
-    async fn run(&self, run: Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Run, call: ServiceCall) -> Result<Response, ApiError> {
         let call = ControlCall {
             request: &call.request,
             ids: &call.ids,

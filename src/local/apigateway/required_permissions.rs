@@ -1,12 +1,12 @@
-//! The permissions that the control plane's operations need (Service Authorization Reference, "Amazon API Gateway Management
-//! V2"): the HTTP method as the action, the path as the resource.
+//! The permissions that the control plane's operations need (Service Authorization Reference, "Amazon API Gateway
+//! Management V2"): the HTTP method as the action, the path as the resource.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::model::Strings;
 use crate::core::iam::need::{Need, pass_role};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 
 /// Everything except the unreserved characters of RFC 3986 is encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -21,7 +21,7 @@ struct Body {
 }
 
 /// The permissions of a call: its method on its path, `TagResource` for tags, and `iam:PassRole` for a role.
-pub fn on_path(call: &Call) -> Vec<Need> {
+pub fn on_path(call: &ServiceCall) -> Vec<Need> {
     let body: Body = call.request.json().unwrap_or_default();
     let path = call.request.segments();
     // Paths of API version 1 have no version segment.
@@ -37,9 +37,10 @@ pub fn on_path(call: &Call) -> Vec<Need> {
     needs
 }
 
-/// The permissions of a call about tags. They are a resource of their own, with the ARN of the tagged resource as one segment
-/// (developer guide, "Using tags to control access"). The tag action is also checked on the tagged resource itself.
-pub fn on_tags(call: &Call) -> Vec<Need> {
+/// The permissions of a call about tags. They are a resource of their own, with the ARN of the tagged resource as one
+/// segment (developer guide, "Using tags to control access"). The tag action is also checked on the tagged resource
+/// itself.
+pub fn on_tags(call: &ServiceCall) -> Vec<Need> {
     let body: Body = call.request.json().unwrap_or_default();
     let subject = call.ids.join("/");
     let tags = Need::new(verb(call), arn(call, &format!("tags/{}", utf8_percent_encode(&subject, SEGMENT))));
@@ -47,11 +48,11 @@ pub fn on_tags(call: &Call) -> Vec<Need> {
     [Some(tags), named].into_iter().flatten().map(|need| need.with_tags(&body.tags)).collect()
 }
 
-fn verb(call: &Call) -> String {
+fn verb(call: &ServiceCall) -> String {
     format!("apigateway:{}", call.operation.method)
 }
 
-fn arn(call: &Call, path: &str) -> String {
+fn arn(call: &ServiceCall, path: &str) -> String {
     format!("arn:aws:apigateway:{}::/{path}", call.region())
 }
 

@@ -7,9 +7,9 @@ use super::required_permissions::{
     creating, of_parts, on_all, on_all_tables, on_resource, on_stream, on_table, on_tables, statement, statements,
 };
 use super::{DynamoDb, engine};
-use crate::local::protocol::operation::Effect::{Changes, Reads};
+use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
-use crate::local::protocol::service::{self, Call, Permissions, Service};
+use crate::local::protocol::service::{self, Permissions, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 const OF_ITERATOR: Permissions<DynamoDb> =
@@ -67,7 +67,7 @@ impl Service for DynamoDb {
         engine::unknown_operation()
     }
 
-    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
         let regions = self.regions.clone();
         let work = move || regions.region(call.region())?.call(call.operation.name, run, &call.request.body);
         tokio::task::spawn_blocking(work).await.map_err(|error| engine::internal(&error))?

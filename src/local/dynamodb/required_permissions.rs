@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::core::iam::need::{Need, creation};
 use crate::local::context::CloudContext;
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 
-fn body(call: &Call) -> Value {
+fn body(call: &ServiceCall) -> Value {
     call.request.json().unwrap_or_default()
 }
 
@@ -15,22 +15,22 @@ fn text(value: &Value) -> String {
 }
 
 /// The operation on a resource.
-fn operation_on(call: &Call, resource: String) -> Need {
+fn operation_on(call: &ServiceCall, resource: String) -> Need {
     Need::new(format!("dynamodb:{}", call.operation.name), resource)
 }
 
 /// The operation on nothing in particular.
-pub fn on_all(call: &Call) -> Vec<Need> {
+pub fn on_all(call: &ServiceCall) -> Vec<Need> {
     vec![operation_on(call, "*".to_owned())]
 }
 
 /// The operation on all tables.
-pub fn on_all_tables(call: &Call) -> Vec<Need> {
+pub fn on_all_tables(call: &ServiceCall) -> Vec<Need> {
     vec![operation_on(call, table(call.region(), "*"))]
 }
 
 /// The operation on the table or index.
-pub fn on_table(call: &Call) -> Vec<Need> {
+pub fn on_table(call: &ServiceCall) -> Vec<Need> {
     let body = body(call);
     let table = table(call.region(), &text(&body["TableName"]));
     let resource = match body["IndexName"].as_str() {
@@ -41,32 +41,32 @@ pub fn on_table(call: &Call) -> Vec<Need> {
 }
 
 /// The operation on each table of a batch.
-pub fn on_tables(call: &Call) -> Vec<Need> {
+pub fn on_tables(call: &ServiceCall) -> Vec<Need> {
     let body = body(call);
     let tables = body["RequestItems"].as_object().into_iter().flatten();
     tables.map(|(name, _)| operation_on(call, table(call.region(), name))).collect()
 }
 
 /// The operation on the stream.
-pub fn on_stream(call: &Call) -> Vec<Need> {
+pub fn on_stream(call: &ServiceCall) -> Vec<Need> {
     vec![operation_on(call, text(&body(call)["StreamArn"]))]
 }
 
 /// The operation on the resource with an ARN, with the tags of the request.
-pub fn on_resource(call: &Call) -> Vec<Need> {
+pub fn on_resource(call: &ServiceCall) -> Vec<Need> {
     let body = body(call);
     vec![operation_on(call, text(&body["ResourceArn"])).with_tags(tags(&body))]
 }
 
 /// `CreateTable`, and `TagResource` for its tags.
-pub fn creating(call: &Call) -> Vec<Need> {
+pub fn creating(call: &ServiceCall) -> Vec<Need> {
     let body = body(call);
     let table = table(call.region(), &text(&body["TableName"]));
     creation("dynamodb:CreateTable", "dynamodb:TagResource", table, &tags(&body))
 }
 
 /// The permissions of a transaction's parts; it is not an action itself.
-pub fn of_parts(call: &Call) -> Vec<Need> {
+pub fn of_parts(call: &ServiceCall) -> Vec<Need> {
     let body = body(call);
     let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
     parts
@@ -84,12 +84,12 @@ pub fn of_parts(call: &Call) -> Vec<Need> {
 }
 
 /// The permission of a PartiQL statement.
-pub fn statement(call: &Call) -> Vec<Need> {
+pub fn statement(call: &ServiceCall) -> Vec<Need> {
     vec![of_statement(call.region(), &text(&body(call)["Statement"]))]
 }
 
 /// The permissions of several PartiQL statements, in a batch or a transaction.
-pub fn statements(call: &Call) -> Vec<Need> {
+pub fn statements(call: &ServiceCall) -> Vec<Need> {
     let body = body(call);
     let lists = ["Statements", "TransactStatements"].map(|member| body[member].as_array());
     let statements = lists.into_iter().flatten().flatten();
@@ -104,8 +104,8 @@ fn table(region: &str, name: &str) -> String {
     CloudContext::arn("dynamodb", region, &format!("table/{name}"))
 }
 
-/// The permission that a PartiQL statement needs: the action follows from its first word; the table's name follows INTO, FROM
-/// or UPDATE.
+/// The permission that a PartiQL statement needs: the action follows from its first word; the table's name follows
+/// INTO, FROM or UPDATE.
 fn of_statement(region: &str, text: &str) -> Need {
     let words: Vec<&str> = text.split_whitespace().collect();
     let verb = words.first().map_or(String::new(), |word| word.to_ascii_uppercase());

@@ -6,10 +6,10 @@ use super::required_permissions::{
     creating_policy, creating_role, on_all, on_policies, on_policy, on_role, on_roles, on_user,
 };
 use super::{Answer, Iam, State, get_user, policies, roles, versions};
-use crate::local::protocol::operation::Effect;
+use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::query::{Query, answer};
 use crate::local::protocol::service::Permissions::{Needs, NeedsByState};
-use crate::local::protocol::service::{Call, Permissions, Row, Service};
+use crate::local::protocol::service::{Permissions, Row, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Response};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -67,8 +67,8 @@ const OPERATIONS: &[Row<Iam>] = &[
 
 const fn row(name: &'static str, permissions: Permissions<Iam>, run: Run) -> Row<Iam> {
     let effect = match run {
-        Read(_) | Ask(_) => Effect::Reads,
-        Change(_) => Effect::Changes,
+        Read(_) | Ask(_) => OperationEffect::Reads,
+        Change(_) => OperationEffect::Changes,
     };
     Row::named(name, effect, permissions, run)
 }
@@ -81,7 +81,7 @@ impl Service for Iam {
     const PROTOCOL: Protocol = Protocol::Query(NAMESPACE);
     const OPERATIONS: &'static [Row<Self>] = OPERATIONS;
 
-    async fn run(&self, run: Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Run, call: ServiceCall) -> Result<Response, ApiError> {
         let query = Query::read(&call.request);
         let result = match run {
             Read(read) => read(&self.state.now(), &query)?,

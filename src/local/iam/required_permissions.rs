@@ -1,17 +1,18 @@
-//! The permissions that IAM's own operations need (Service Authorization Reference, "AWS Identity and Access Management").
+//! The permissions that IAM's own operations need (Service Authorization Reference, "AWS Identity and Access
+//! Management").
 
 use super::{Iam, Role};
 use crate::core::iam::need::{Need, creation};
 use crate::local::context::CloudContext;
 use crate::local::protocol::query::Query;
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 
 /// The operation on a resource.
-fn operation_on(call: &Call, resource: impl Into<String>) -> Need {
+fn operation_on(call: &ServiceCall, resource: impl Into<String>) -> Need {
     Need::new(action(call), resource)
 }
 
-fn action(call: &Call) -> String {
+fn action(call: &ServiceCall) -> String {
     format!("iam:{}", call.operation.name)
 }
 
@@ -20,24 +21,24 @@ fn path(query: &Query) -> &str {
 }
 
 /// The operation on nothing in particular.
-pub fn on_all(call: &Call) -> Vec<Need> {
+pub fn on_all(call: &ServiceCall) -> Vec<Need> {
     vec![operation_on(call, "*")]
 }
 
 /// The operation on the role, with the tags of the request. (`TagRole` needs nothing beside itself.)
-pub fn on_role(iam: &Iam, call: &Call) -> Vec<Need> {
+pub fn on_role(iam: &Iam, call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     of_role(iam, &query, |arn| vec![operation_on(call, arn).with_tags(query.tags("Tags"))])
 }
 
 /// `CreateRole`, and `TagRole` for its tags.
-pub fn creating_role(iam: &Iam, call: &Call) -> Vec<Need> {
+pub fn creating_role(iam: &Iam, call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     of_role(iam, &query, |arn| creation(action(call), "iam:TagRole", arn, &query.tags("Tags")))
 }
 
-/// Permissions on the role that a request names, with what conditions can ask of it. Its ARN has a path, which the request does
-/// not name if the role exists.
+/// Permissions on the role that a request names, with what conditions can ask of it. Its ARN has a path, which the
+/// request does not name if the role exists.
 fn of_role(iam: &Iam, query: &Query, needs: impl Fn(String) -> Vec<Need>) -> Vec<Need> {
     let Some(name) = query.get("RoleName") else { return needs("*".to_owned()) };
     let state = iam.state.now();
@@ -58,18 +59,18 @@ fn of_role(iam: &Iam, query: &Query, needs: impl Fn(String) -> Vec<Need>) -> Vec
 }
 
 /// The operation on all roles. AWS names the path that is listed.
-pub fn on_roles(call: &Call) -> Vec<Need> {
+pub fn on_roles(call: &ServiceCall) -> Vec<Need> {
     vec![operation_on(call, CloudContext::arn("iam", "", "role/"))]
 }
 
 /// The operation on the policy, with the tags of the request.
-pub fn on_policy(call: &Call) -> Vec<Need> {
+pub fn on_policy(call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     vec![operation_on(call, query.get("PolicyArn").unwrap_or("*")).with_tags(query.tags("Tags"))]
 }
 
 /// `CreatePolicy`, and `TagPolicy` for its tags.
-pub fn creating_policy(call: &Call) -> Vec<Need> {
+pub fn creating_policy(call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     let name = query.get("PolicyName").unwrap_or_default();
     let arn = CloudContext::arn("iam", "", &format!("policy{}{name}", path(&query)));
@@ -77,12 +78,12 @@ pub fn creating_policy(call: &Call) -> Vec<Need> {
 }
 
 /// The operation on all policies. AWS names the path that is listed.
-pub fn on_policies(call: &Call) -> Vec<Need> {
+pub fn on_policies(call: &ServiceCall) -> Vec<Need> {
     vec![operation_on(call, CloudContext::arn("iam", "", "policy path /"))]
 }
 
 /// The operation on the user.
-pub fn on_user(call: &Call) -> Vec<Need> {
+pub fn on_user(call: &ServiceCall) -> Vec<Need> {
     let query = Query::read(&call.request);
     let user = format!("user/{}", query.get("UserName").unwrap_or_default());
     vec![operation_on(call, CloudContext::arn("iam", "", &user))]

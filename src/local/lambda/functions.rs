@@ -16,7 +16,7 @@ use super::packages::{CodeArchive, Packages};
 use super::settings::{Settings, architecture};
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Request, Response};
 use crate::machine::interpreter::Language;
 
@@ -92,7 +92,7 @@ impl Source {
 }
 
 impl Lambda {
-    pub(super) async fn create_function(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) async fn create_function(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let create: Create = request.json()?;
         let reference = Reference::read(&create.function_name, None, &request.caller.region)?;
@@ -138,7 +138,7 @@ impl Lambda {
         Ok(Response::json(201, &configuration))
     }
 
-    pub(super) fn list_functions(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn list_functions(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let all = match request.query("FunctionVersion") {
             None => false,
@@ -164,7 +164,7 @@ impl Lambda {
         page(request, "Functions", functions)
     }
 
-    pub(super) fn get_function(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn get_function(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let reference = &Reference::of(call)?;
         self.registry.read(|state| {
             let (function, number, version) = state.version(reference)?;
@@ -190,7 +190,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn get_function_configuration(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn get_function_configuration(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let reference = &Reference::of(call)?;
         self.registry.read(|state| {
             let (_, number, version) = state.version(reference)?;
@@ -199,13 +199,13 @@ impl Lambda {
     }
 
     /// The archive that `GetFunction` points to, by its digest.
-    pub(super) fn download_function_code(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn download_function_code(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let digest = call.id(1);
         let archive = self.packages.read(digest).map_err(|_| error::not_found("The specified key does not exist."))?;
         Ok(Response::new(200, "application/zip", archive.into()))
     }
 
-    pub(super) async fn update_function_code(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) async fn update_function_code(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let update: UpdateCode = request.json()?;
@@ -243,7 +243,7 @@ impl Lambda {
         Ok(Response::json(200, &configuration))
     }
 
-    pub(super) fn update_function_configuration(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn update_function_configuration(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let update: UpdateConfiguration = request.json()?;
@@ -277,7 +277,7 @@ impl Lambda {
         Ok(Response::json(200, &configuration))
     }
 
-    pub(super) fn delete_function(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn delete_function(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let reference = &Reference::of(call)?;
         let id = &reference.id;
         self.registry.change(|state| match reference.qualifier.as_deref() {

@@ -14,7 +14,7 @@ use super::name::Reference;
 use super::spec::{EnvironmentSpec, InvokeRequest};
 use super::state::{Alias, now};
 use crate::local::context::ports::Invoked;
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Response};
 
 /// The largest payloads in bytes: 6 MB for synchronous invocations, 1 MB for asynchronous ones (Lambda quotas).
@@ -32,7 +32,7 @@ struct Ready {
 
 impl Lambda {
     /// `Invoke`.
-    pub(super) async fn invoke_operation(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) async fn invoke_operation(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let reference = Reference::of(call)?;
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
@@ -125,8 +125,8 @@ impl Lambda {
         })
     }
 
-    /// Runs an event in the background. It is tried three times where the function fails, and retried for hours where it
-    /// is throttled (Lambda developer guide, asynchronous invocation).
+    /// Runs an event in the background. It is tried three times where the function fails, and retried for hours where
+    /// it is throttled (Lambda developer guide, asynchronous invocation).
     fn queue(&self, reference: Reference, call: InvokeRequest) {
         let lambda = self.clone();
         tokio::spawn(async move {

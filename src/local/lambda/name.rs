@@ -2,7 +2,7 @@
 
 use super::error;
 use crate::local::context::{ACCOUNT, CloudContext};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::ApiError;
 
 /// The qualifier of the mutable version.
@@ -29,7 +29,7 @@ impl FunctionId {
     ///
     /// # Errors
     /// As [`Reference::of`], and where the caller named a version or an alias.
-    pub fn of(call: &Call) -> Result<Self, ApiError> {
+    pub fn of(call: &ServiceCall) -> Result<Self, ApiError> {
         Reference::of(call)?.unqualified()
     }
 
@@ -94,7 +94,7 @@ impl Reference {
     ///
     /// # Errors
     /// Lambda's refusals of a name, and of one in another region.
-    pub fn of(call: &Call) -> Result<Self, ApiError> {
+    pub fn of(call: &ServiceCall) -> Result<Self, ApiError> {
         Self::read(call.id(0), call.request.query("Qualifier"), call.region())
     }
 

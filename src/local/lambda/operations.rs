@@ -5,10 +5,10 @@ use futures_util::future::BoxFuture;
 
 use super::required_permissions::{configuring, creating, invoking, on_all, on_function, tagging};
 use super::{Lambda, error};
-use crate::local::protocol::operation::Effect::{Changes, Reads};
 use crate::local::protocol::operation::Operation;
+use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
-use crate::local::protocol::service::{self, Call, Permissions, Service};
+use crate::local::protocol::service::{self, Permissions, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 type Answer = Result<Response, ApiError>;
@@ -16,9 +16,9 @@ type Answer = Result<Response, ApiError>;
 /// The function that runs an operation.
 #[derive(Clone, Copy)]
 pub enum Run {
-    Now(fn(&Lambda, &Call) -> Answer),
+    Now(fn(&Lambda, &ServiceCall) -> Answer),
     /// It waits for something: for the disk, or for a function.
-    Later(for<'a> fn(&'a Lambda, &'a Call) -> BoxFuture<'a, Answer>),
+    Later(for<'a> fn(&'a Lambda, &'a ServiceCall) -> BoxFuture<'a, Answer>),
 }
 
 use Run::{Later, Now};
@@ -80,7 +80,7 @@ impl Service for Lambda {
         error::request_too_long(operation.body_limit, operation.name)
     }
 
-    async fn run(&self, run: Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Run, call: ServiceCall) -> Result<Response, ApiError> {
         match run {
             Now(run) => run(self, &call),
             Later(run) => run(self, &call).await,

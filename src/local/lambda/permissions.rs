@@ -10,7 +10,7 @@ use super::execution::ACCOUNT_CONCURRENCY;
 use super::name::{FunctionId, LATEST, Reference};
 use super::policy::Permission;
 use super::state::{Function, State, Version};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Response};
 
 /// The concurrency that must remain for functions without a reservation (Lambda quotas).
@@ -23,7 +23,7 @@ struct Concurrency {
 }
 
 impl Lambda {
-    pub(super) fn add_permission(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn add_permission(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let reference = &Reference::of(call)?;
         let permission: Permission = request.json()?;
@@ -44,7 +44,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn get_policy(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn get_policy(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let reference = &Reference::of(call)?;
         self.registry.read(|state| {
             let function = state.function(&reference.id)?;
@@ -55,7 +55,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn remove_permission(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn remove_permission(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let reference = &Reference::of(call)?;
         let statement_id = call.id(1);
@@ -78,7 +78,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn put_concurrency(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn put_concurrency(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let reserved = request.json::<Concurrency>()?.reserved_concurrent_executions;
@@ -101,7 +101,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn get_concurrency(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn get_concurrency(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let id = &FunctionId::of(call)?;
         self.registry.read(|state| {
             let shown = match state.function(id)?.reserved_concurrency {
@@ -112,7 +112,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn delete_concurrency(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn delete_concurrency(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let id = &FunctionId::of(call)?;
         self.registry.change(|state| {
             state.function_mut(id)?.reserved_concurrency = None;

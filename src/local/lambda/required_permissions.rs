@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 
 /// The members of a request's body that permissions depend on.
 #[derive(Debug, Default, Deserialize)]
@@ -22,7 +22,7 @@ struct Body {
 }
 
 impl Body {
-    fn read(call: &Call) -> Self {
+    fn read(call: &ServiceCall) -> Self {
         call.request.json().unwrap_or_default()
     }
 
@@ -33,12 +33,12 @@ impl Body {
     }
 }
 
-fn action(call: &Call) -> String {
+fn action(call: &ServiceCall) -> String {
     format!("lambda:{}", call.operation.name)
 }
 
 /// The ARN of a function, version or alias by its name or ARN.
-fn arn(call: &Call, name: &str) -> String {
+fn arn(call: &ServiceCall, name: &str) -> String {
     match Reference::read(name, call.request.query("Qualifier"), call.region()) {
         Ok(reference) => reference.arn(),
         Err(_) => FunctionId { region: call.region().to_owned(), name: name.to_owned() }.arn(),
@@ -46,27 +46,27 @@ fn arn(call: &Call, name: &str) -> String {
 }
 
 /// The operation, on no function in particular.
-pub fn on_all(call: &Call) -> Vec<Need> {
+pub fn on_all(call: &ServiceCall) -> Vec<Need> {
     vec![Need::new(action(call), "*")]
 }
 
 /// The operation on the function that the path names.
-pub fn on_function(call: &Call) -> Vec<Need> {
+pub fn on_function(call: &ServiceCall) -> Vec<Need> {
     vec![Need::new(action(call), arn(call, call.id(0)))]
 }
 
 /// `InvokeFunction`, as the action is called.
-pub fn invoking(call: &Call) -> Vec<Need> {
+pub fn invoking(call: &ServiceCall) -> Vec<Need> {
     vec![Need::new("lambda:InvokeFunction", arn(call, call.id(0)))]
 }
 
 /// The operation on the function, with the tags of the request.
-pub fn tagging(call: &Call) -> Vec<Need> {
+pub fn tagging(call: &ServiceCall) -> Vec<Need> {
     vec![Need::new(action(call), arn(call, call.id(0))).with_tags(Body::read(call).tags)]
 }
 
 /// The operation on the new function, its tags, `iam:PassRole` for its role, and access to its layers.
-pub fn creating(call: &Call) -> Vec<Need> {
+pub fn creating(call: &ServiceCall) -> Vec<Need> {
     let body = Body::read(call);
     let tags: Vec<_> = body.tags.iter().collect();
     let function = arn(call, body.function_name.as_deref().unwrap_or_default());
@@ -76,7 +76,7 @@ pub fn creating(call: &Call) -> Vec<Need> {
 }
 
 /// The operation on the function, `iam:PassRole` for a new role, and access to new layers.
-pub fn configuring(call: &Call) -> Vec<Need> {
+pub fn configuring(call: &ServiceCall) -> Vec<Need> {
     let mut needs = on_function(call);
     needs.extend(Body::read(call).settings());
     needs

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Lambda;
 use super::error;
 use super::name::{FunctionId, Reference};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Request, Response};
 
 /// How many tags a resource can have (Lambda developer guide, tags).
@@ -21,7 +21,7 @@ struct Tags {
 }
 
 impl Lambda {
-    pub(super) fn tag_resource(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn tag_resource(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let arn = call.id(0);
         let given: Tags = request.json()?;
@@ -39,7 +39,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn untag_resource(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn untag_resource(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let arn = call.id(0);
         let id = tagged(request, arn)?;
@@ -57,7 +57,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn list_tags(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn list_tags(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let arn = call.id(0);
         let id = tagged(request, arn)?;

@@ -12,7 +12,7 @@ use super::error::{self, constraint};
 use super::functions::page;
 use super::name::{FunctionId, LATEST};
 use super::state::{Alias, Deployment, Function, Version};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Response};
 
 /// The longest description of a version or an alias, in characters (service model).
@@ -44,7 +44,7 @@ struct Routing {
 }
 
 impl Lambda {
-    pub(super) fn publish_version(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn publish_version(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let publish: Publish = request.json()?;
@@ -66,14 +66,14 @@ impl Lambda {
         })
     }
 
-    pub(super) fn list_versions(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn list_versions(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let versions = self.registry.read(|state| Ok::<_, ApiError>(state.function(id)?.listed(id)))?;
         page(request, "Versions", versions)
     }
 
-    pub(super) fn create_alias(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn create_alias(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let change: AliasChange = request.json()?;
@@ -106,7 +106,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn list_aliases(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn list_aliases(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let version = request.query("FunctionVersion");
@@ -118,7 +118,7 @@ impl Lambda {
         page(request, "Aliases", aliases)
     }
 
-    pub(super) fn get_alias(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn get_alias(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let id = &FunctionId::of(call)?;
         let name = call.id(1);
         self.registry.read(|state| {
@@ -128,7 +128,7 @@ impl Lambda {
         })
     }
 
-    pub(super) fn update_alias(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn update_alias(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let request = &call.request;
         let id = &FunctionId::of(call)?;
         let name = call.id(1);
@@ -149,7 +149,7 @@ impl Lambda {
     }
 
     /// Deleting an unknown alias is no error.
-    pub(super) fn delete_alias(&self, call: &Call) -> Result<Response, ApiError> {
+    pub(super) fn delete_alias(&self, call: &ServiceCall) -> Result<Response, ApiError> {
         let id = &FunctionId::of(call)?;
         let name = call.id(1);
         self.registry.change(|state| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::journal::{Event, Position, Stream, read};
+use super::journal::{Position, StoredEvent, Stream, read};
 use super::pattern::Pattern;
 use super::{Answer, Input, LogStore, bad_token, constraint, groups, invalid, no_stream, page, required, unavailable};
 use crate::local::context::clock::now_millis;
@@ -149,8 +149,8 @@ fn check_batch(events: &[LogEvent]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Removes events that are too old (14 days), expired by the group's retention, or too new (2 hours), and reports them by
-/// index.
+/// Removes events that are too old (14 days), expired by the group's retention, or too new (2 hours), and reports them
+/// by index.
 fn reject_by_time(events: Vec<LogEvent>, now: i64, retention: i64) -> (Vec<LogEvent>, Map<String, Value>) {
     let before = |limit: i64| events.partition_point(|event| event.timestamp < limit);
     let expired = before(retention);
@@ -205,8 +205,8 @@ pub fn get_log_events(store: &LogStore, region: &str, input: Input) -> Answer {
         Some(Token::Forward(position) | Token::Backward(position)) => position,
         None => (0, 0),
     };
-    let first = events.first().map_or(asked, Event::position);
-    let last = events.last().map_or(asked, Event::position);
+    let first = events.first().map_or(asked, StoredEvent::position);
+    let last = events.last().map_or(asked, StoredEvent::position);
     let given: Vec<Value> = events
         .iter()
         .map(|event| json!({ "timestamp": event.timestamp, "message": event.message, "ingestionTime": event.ingested }))
@@ -263,7 +263,7 @@ pub fn filter_log_events(store: &LogStore, region: &str, input: Input) -> Answer
 }
 
 /// How many of `events` fit into one answer: at most `limit` and [`MAX_ANSWER_BYTES`], but at least one.
-fn fitting<'a>(events: impl Iterator<Item = &'a Event>, limit: usize) -> usize {
+fn fitting<'a>(events: impl Iterator<Item = &'a StoredEvent>, limit: usize) -> usize {
     let mut bytes = 0;
     events
         .take(limit)

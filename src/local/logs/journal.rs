@@ -1,7 +1,8 @@
 //! The append-only file of one log group: one JSON line for each change of its streams and each event.
 //!
-//! Only what lists of streams show is kept in memory; events are read from the file on demand. A write that is interrupted
-//! leaves an incomplete line, which is truncated before the next write. A file over the size limit loses its older half.
+//! Only what lists of streams show is kept in memory; events are read from the file on demand. A write that is
+//! interrupted leaves an incomplete line, which is truncated before the next write. A file over the size limit loses
+//! its older half.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -42,7 +43,7 @@ pub struct Stream {
 
 /// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
+pub struct StoredEvent {
     pub stream: String,
     /// A consecutive number within the group.
     pub number: u64,
@@ -61,18 +62,18 @@ pub type Position = (i64, u64);
 enum Line {
     Created { stream: String, at: i64 },
     Deleted { stream: String },
-    Event(Event),
+    Event(StoredEvent),
 }
 
-impl Event {
+impl StoredEvent {
     pub fn position(&self) -> Position {
         (self.timestamp, self.number)
     }
 }
 
 impl Journal {
-    /// Opens a group's file, if it exists: truncates an incomplete last line, and removes events before `expired`. Of a file over
-    /// the size limit only the part to keep is read.
+    /// Opens a group's file, if it exists: truncates an incomplete last line, and removes events before `expired`. Of a
+    /// file over the size limit only the part to keep is read.
     ///
     /// # Errors
     /// When the file cannot be read or repaired.
@@ -133,7 +134,7 @@ impl Journal {
         }
         for event in events {
             let LogEvent { timestamp, message } = event;
-            lines.push(Line::Event(Event {
+            lines.push(Line::Event(StoredEvent {
                 stream: stream.to_owned(),
                 number: self.next,
                 timestamp,
@@ -234,12 +235,12 @@ impl Journal {
 ///
 /// # Errors
 /// When the file exists and cannot be read.
-pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Event>> {
+pub fn read(path: &Path, wanted: impl Fn(&StoredEvent) -> bool) -> io::Result<Vec<StoredEvent>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read?,
     };
-    let mut events: Vec<Event> = Vec::new();
+    let mut events: Vec<StoredEvent> = Vec::new();
     for line in parsed(&bytes) {
         match line {
             Line::Event(event) if wanted(&event) => events.push(event),
@@ -247,7 +248,7 @@ pub fn read(path: &Path, wanted: impl Fn(&Event) -> bool) -> io::Result<Vec<Even
             _ => {}
         }
     }
-    events.sort_by_key(Event::position);
+    events.sort_by_key(StoredEvent::position);
     Ok(events)
 }
 

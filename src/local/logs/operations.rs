@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use super::required_permissions::{creating, on_group};
 use super::{Answer, Input, LogStore, Logs, events, groups, unavailable};
-use crate::local::protocol::operation::Effect::{Changes, Reads};
+use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
-use crate::local::protocol::service::{self, Call, Service};
+use crate::local::protocol::service::{self, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 type Row = service::Row<Logs>;
@@ -50,7 +50,7 @@ impl Service for Logs {
         ApiError::new(400, "UnknownOperationException", "")
     }
 
-    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
         let input: Input = call.request.json()?;
         let store = self.store.clone();
         let region = call.request.caller.region;

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 
 use super::{Input, groups};
 use crate::core::iam::need::{Need, creation};
-use crate::local::protocol::service::Call;
+use crate::local::protocol::service::ServiceCall;
 
 type Tags = BTreeMap<String, String>;
 
 /// The operation on its group, or on one of its streams.
-pub fn on_group(call: &Call) -> Vec<Need> {
+pub fn on_group(call: &ServiceCall) -> Vec<Need> {
     let (resource, tags) = subject(call);
     vec![Need::new(action(call), resource).with_tags(tags)]
 }
 
 /// `CreateLogGroup`, and `TagResource` for its tags.
-pub fn creating(call: &Call) -> Vec<Need> {
+pub fn creating(call: &ServiceCall) -> Vec<Need> {
     let (resource, tags) = subject(call);
     creation(action(call), "logs:TagResource", resource, &tags.into_iter().collect::<Vec<_>>())
 }
 
-fn action(call: &Call) -> String {
+fn action(call: &ServiceCall) -> String {
     format!("logs:{}", call.operation.name)
 }
 
 /// The resource that a call is about, and the tags in it.
-fn subject(call: &Call) -> (String, Tags) {
+fn subject(call: &ServiceCall) -> (String, Tags) {
     let input: Input = call.request.json().unwrap_or_default();
     let tags = serde_json::from_value(input.tags.clone()).unwrap_or_default();
-    // A resource given by ARN is used unchanged. For one given by name AWS appends the part for streams, empty where there is
-    // none (its refusals show it), so policies must allow `log-group:NAME:*`.
+    // A resource given by ARN is used unchanged. For one given by name AWS appends the part for streams, empty where
+    // there is none (its refusals show it), so policies must allow `log-group:NAME:*`.
     if let Some(arn) = input.resource_arn {
         return (arn, tags);
     }

@@ -1,12 +1,12 @@
-//! What the local cloud knows of an operation, apart from the function that runs it. Routing, the limit of a request's body, the
-//! conditions, the call log and the checks of callers read it.
+//! What the local cloud knows of an operation, apart from the function that runs it. Routing, the limit of a request's
+//! body, the conditions, the call log and the checks of callers read it.
 
 /// The largest request body of most operations, in bytes: DynamoDB's limit for a batch, the largest of these limits.
 pub const MAX_BODY: usize = 16 << 20;
 
 /// Whether an operation can change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum OperationEffect {
     Reads,
     Changes,
 }
@@ -23,7 +23,7 @@ pub struct Operation {
     pub path: &'static str,
     /// The largest body of a request, in bytes.
     pub body_limit: usize,
-    pub effect: Effect,
+    pub effect: OperationEffect,
     /// Whether its URL is the secret, so that a request needs no signature.
     pub presigned: bool,
 }
@@ -31,11 +31,11 @@ pub struct Operation {
 impl Operation {
     /// Whether the operation can change anything.
     pub const fn changes(&self) -> bool {
-        matches!(self.effect, Effect::Changes)
+        matches!(self.effect, OperationEffect::Changes)
     }
 
-    /// The segments of a path that stand where this operation's path has names, if the request is for this operation. The
-    /// segments are percent-decoded, and none is empty.
+    /// The segments of a path that stand where this operation's path has names, if the request is for this operation.
+    /// The segments are percent-decoded, and none is empty.
     pub fn ids(&self, method: &str, segments: &[String]) -> Option<Vec<String>> {
         if method != self.method {
             return None;
@@ -60,7 +60,15 @@ impl Operation {
     /// An operation that reads, for tests.
     #[cfg(test)]
     pub const fn in_test(service: &'static str, name: &'static str) -> Self {
-        Self { service, name, method: "POST", path: "/", body_limit: MAX_BODY, effect: Effect::Reads, presigned: false }
+        Self {
+            service,
+            name,
+            method: "POST",
+            path: "/",
+            body_limit: MAX_BODY,
+            effect: OperationEffect::Reads,
+            presigned: false,
+        }
     }
 }
 

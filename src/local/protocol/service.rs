@@ -1,8 +1,9 @@
-//! A service of the local cloud: its name, its protocol and its table of operations. What calls one sees [`AnyService`].
+//! A service of the local cloud: its name, its protocol and its table of operations. What calls one sees
+//! [`AnyService`].
 
 use async_trait::async_trait;
 
-use super::operation::{Effect, MAX_BODY, Operation};
+use super::operation::{MAX_BODY, Operation, OperationEffect};
 use super::query::Query;
 use super::wire::{ApiError, Protocol, Request, Response};
 use crate::core::iam::need::Need;
@@ -16,10 +17,11 @@ pub struct Row<S: Service> {
 
 /// The permissions that an operation needs, after AWS's Service Authorization Reference.
 pub enum Permissions<S> {
-    /// Those of a call. For a request that cannot be parsed completely they may be incomplete: the service refuses it anyway.
-    Needs(fn(&Call) -> Vec<Need>),
+    /// Those of a call. For a request that cannot be parsed completely they may be incomplete: the service refuses it
+    /// anyway.
+    Needs(fn(&ServiceCall) -> Vec<Need>),
     /// The same, where they depend on the service's state.
-    NeedsByState(fn(&S, &Call) -> Vec<Need>),
+    NeedsByState(fn(&S, &ServiceCall) -> Vec<Need>),
     /// None, and why.
     None(&'static str),
 }
@@ -30,7 +32,7 @@ impl<S: Service> Row<S> {
         name: &'static str,
         method: &'static str,
         path: &'static str,
-        effect: Effect,
+        effect: OperationEffect,
         permissions: Permissions<S>,
         run: S::Run,
     ) -> Self {
@@ -40,7 +42,7 @@ impl<S: Service> Row<S> {
     }
 
     /// An operation that requests name: in `X-Amz-Target`, or as their `Action`.
-    pub const fn named(name: &'static str, effect: Effect, permissions: Permissions<S>, run: S::Run) -> Self {
+    pub const fn named(name: &'static str, effect: OperationEffect, permissions: Permissions<S>, run: S::Run) -> Self {
         Self::new(name, "POST", "/", effect, permissions, run)
     }
 
@@ -114,7 +116,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// The service's refusal.
-    async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError>;
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError>;
 }
 
 /// The operation with a method and a path.
@@ -125,7 +127,7 @@ pub fn by_path<S: Service>(method: &str, segments: &[String]) -> Option<Found> {
 
 /// A request, and the operation that it asks for.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct ServiceCall {
     pub operation: &'static Operation,
     /// The segments of the path that stand where the operation's path has names.
     pub ids: Vec<String>,
@@ -134,7 +136,7 @@ pub struct Call {
     row: usize,
 }
 
-impl Call {
+impl ServiceCall {
     /// The call that a request to a service is.
     ///
     /// # Errors
@@ -157,7 +159,8 @@ impl Call {
         &self.request.caller.region
     }
 
-    /// The id of the API of API Gateway's that the call changes, if it does. Concurrent changes may conflict (`conditions`).
+    /// The id of the API of API Gateway's that the call changes, if it does. Concurrent changes may conflict
+    /// (`conditions`).
     pub fn changed_api(&self) -> Option<&str> {
         let changes = self.operation.changes() && self.operation.path.starts_with("/v2/apis/{apiId}");
         changes.then(|| self.id(0))
@@ -181,19 +184,19 @@ pub trait AnyService: Send + Sync {
     ///
     /// # Errors
     /// AWS's errors for an unknown operation, and for a body over the operation's limit.
-    fn prepare(&self, request: Request) -> Result<Call, ApiError>;
+    fn prepare(&self, request: Request) -> Result<ServiceCall, ApiError>;
 
     /// The refusal of a request whose body is over the operation's limit.
     fn refuse_large(&self, operation: &Operation) -> ApiError;
 
     /// Every permission that a call needs.
-    fn needs(&self, call: &Call) -> Vec<Need>;
+    fn needs(&self, call: &ServiceCall) -> Vec<Need>;
 
     /// Carries out a call.
     ///
     /// # Errors
     /// The service's refusal.
-    async fn call(&self, call: Call) -> Result<Response, ApiError>;
+    async fn call(&self, call: ServiceCall) -> Result<Response, ApiError>;
 }
 
 #[async_trait]
@@ -211,15 +214,15 @@ impl<S: Service> AnyService for S {
         Ok(&S::OPERATIONS[row].operation)
     }
 
-    fn prepare(&self, request: Request) -> Result<Call, ApiError> {
-        Call::of::<S>(request)
+    fn prepare(&self, request: Request) -> Result<ServiceCall, ApiError> {
+        ServiceCall::of::<S>(request)
     }
 
     fn refuse_large(&self, operation: &Operation) -> ApiError {
         S::too_large(operation)
     }
 
-    fn needs(&self, call: &Call) -> Vec<Need> {
+    fn needs(&self, call: &ServiceCall) -> Vec<Need> {
         match S::OPERATIONS[call.row].permissions {
             Permissions::Needs(needs) => needs(call),
             Permissions::NeedsByState(needs) => needs(self, call),
@@ -227,7 +230,7 @@ impl<S: Service> AnyService for S {
         }
     }
 
-    async fn call(&self, call: Call) -> Result<Response, ApiError> {
+    async fn call(&self, call: ServiceCall) -> Result<Response, ApiError> {
         self.run(S::OPERATIONS[call.row].run, call).await
     }
 }
@@ -239,13 +242,13 @@ pub mod testing {
     use super::*;
 
     /// A call of a service that has no table.
-    pub fn call(operation: &'static Operation, ids: Vec<String>, request: Request) -> Call {
-        Call { operation, ids, request, row: 0 }
+    pub fn call(operation: &'static Operation, ids: Vec<String>, request: Request) -> ServiceCall {
+        ServiceCall { operation, ids, request, row: 0 }
     }
 
     /// The actions and resources of the permissions that a request needs, if they do not depend on the service's state.
     pub fn needs<S: Service>(request: Request) -> Vec<(String, String)> {
-        let call = Call::of::<S>(request).unwrap();
+        let call = ServiceCall::of::<S>(request).unwrap();
         let needs = match S::OPERATIONS[call.row].permissions {
             Permissions::Needs(needs) => needs(&call),
             Permissions::NeedsByState(_) => panic!("the permissions of {} depend on state", call.operation.name),

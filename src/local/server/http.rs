@@ -23,14 +23,14 @@ use tokio_rustls::TlsAcceptor;
 use super::admission;
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::protocol::header_case::HeaderCase;
-use crate::local::protocol::operation::{Effect, Operation};
+use crate::local::protocol::operation::{Operation, OperationEffect};
 use crate::local::protocol::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It also limits the
-/// pause between two requests, so it is longer than most clients keep idle connections.
+/// How long a connection may take for its first byte, its TLS handshake and the head of each request. It also limits
+/// the pause between two requests, so it is longer than most clients keep idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
 /// How long answers in progress may take after the server was told to stop.
@@ -43,7 +43,7 @@ const HANDSHAKE: Operation = Operation {
     method: "GET",
     path: "/{stage}",
     body_limit: 0,
-    effect: Effect::Changes,
+    effect: OperationEffect::Changes,
     presigned: true,
 };
 
@@ -278,8 +278,8 @@ fn without_body(parts: &http::request::Parts) -> Request {
     }
 }
 
-/// Reads a body; `None` where it is over `limit` bytes. The rest of a body that is too long is read and discarded: a client
-/// that is still sending would not see the answer.
+/// Reads a body; `None` where it is over `limit` bytes. The rest of a body that is too long is read and discarded: a
+/// client that is still sending would not see the answer.
 async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> {
     let mut read = BytesMut::new();
     let mut fits = true;

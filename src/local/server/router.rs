@@ -12,7 +12,7 @@ use super::call_log::{CallLog, LoggedCall, timestamp};
 use crate::local::context::conditions::Conditions;
 use crate::local::context::ports::Authorizer;
 use crate::local::protocol::operation::{MAX_BODY, Operation};
-use crate::local::protocol::service::{AnyService, Call};
+use crate::local::protocol::service::{AnyService, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
 
 /// The header with the request id of an answer.
@@ -70,8 +70,8 @@ impl Router {
         self.finish(&**service, operation, Err(error), entry)
     }
 
-    /// Answers a request. The call is a task of its own, because it runs to its end even if the client disconnects, as on
-    /// AWS.
+    /// Answers a request. The call is a task of its own, because it runs to its end even if the client disconnects, as
+    /// on AWS.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let entry = Entry::new(&request);
         let Some(service) = self.service_of(&request).cloned() else { return self.unserved(&request, entry) };
@@ -102,7 +102,7 @@ impl Router {
         self.calls.record(&entry.call(operation.service, Some(operation), status, None));
     }
 
-    async fn call(&self, service: &dyn AnyService, call: Call) -> Result<Response, ApiError> {
+    async fn call(&self, service: &dyn AnyService, call: ServiceCall) -> Result<Response, ApiError> {
         let operation = call.operation;
         let api = call.changed_api().map(str::to_owned);
         let admitted = self.conditions.before(operation, size(&call.request)).await;
@@ -142,7 +142,8 @@ impl Router {
         let (mut response, code) = match result {
             Ok(response) => (response, None),
             Err(error) => {
-                // Some services put a namespace before the code: com.amazonaws.dynamodb.v20120810#ResourceInUseException.
+                // Some services put a namespace before the code:
+                // com.amazonaws.dynamodb.v20120810#ResourceInUseException.
                 let code = error.code.rsplit('#').next().map(str::to_owned);
                 (protocol.error(&error, &entry.request_id), code)
             }
@@ -203,7 +204,8 @@ impl Entry {
         }
     }
 
-    /// Sets the request id of an answer, unless the service has set one (an invocation's is in the function's log, too).
+    /// Sets the request id of an answer, unless the service has set one (an invocation's is in the function's log,
+    /// too).
     fn set_request_id(&mut self, mut response: Response) -> Response {
         if let Some(given) = response.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
             given.clone_into(&mut self.request_id);
@@ -292,9 +294,9 @@ fn is_form(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
 }
 
-/// Refuses GET requests that would change something: a web page could send one with an image tag, and no SDK uses GET for
-/// them. (Paths come with a method; the other protocols name the operation in the request, whatever its method.)
-fn refuse_changing_get(call: &Call) -> Result<(), ApiError> {
+/// Refuses GET requests that would change something: a web page could send one with an image tag, and no SDK uses GET
+/// for them. (Paths come with a method; the other protocols name the operation in the request, whatever its method.)
+fn refuse_changing_get(call: &ServiceCall) -> Result<(), ApiError> {
     let Operation { name, method, .. } = call.operation;
     if call.request.method == http::Method::GET && call.operation.changes() {
         return Err(ApiError::new(400, "InvalidAction", format!("{name} is sent by {method} to the local cloud.")));

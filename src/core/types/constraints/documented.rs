@@ -82,7 +82,8 @@ fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name
         if let Some(first) = seen.insert(text, at) {
             let what = format!("element {} has the {name} \"{}\" already", first + 1, Token::readable(text));
             let (path, other) = (list.index(at).key(name), list.index(first).key(name));
-            problems.push(Problem::new(path.clone(), what).kind(ProblemKind::Duplicate).hanging_on([path, other]));
+            problems
+                .push(Problem::new(path.clone(), what).kind(ProblemKind::Duplicate).depending_on_values([path, other]));
         }
     }
     problems
@@ -144,7 +145,7 @@ fn variables(properties: &Value) -> Vec<Problem> {
     let length = serde_json::to_string(&measured).map_or(0, |text| text.len());
     if length > LONGEST_ENVIRONMENT {
         let what = format!("all variables together may take {LONGEST_ENVIRONMENT} bytes as JSON, not {length}");
-        let problem = Problem::new(path.clone(), what).hanging_on([path]);
+        let problem = Problem::new(path.clone(), what).depending_on_values([path]);
         problems.push(problem.help("put what is long into the code, or into a table"));
     }
     problems
@@ -159,12 +160,12 @@ fn uri(properties: &Value) -> Option<Refusal> {
         ("AWS_PROXY", None) => {
             let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri")
                 .kind(ProblemKind::Missing);
-            Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").hanging_on([kind])))
+            Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").depending_on_values([kind])))
         }
         ("MOCK", Some(_)) => {
             let path = Path::default().key("IntegrationUri");
             let problem = Problem::of_key(path, "a MOCK integration calls nothing, and takes no IntegrationUri");
-            Some(problem.help("remove it").hanging_on([kind]).into())
+            Some(problem.help("remove it").depending_on_values([kind]).into())
         }
         _ => None,
     }
@@ -177,7 +178,7 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
     let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
     if text(properties, "RouteKey") == Some("") {
         let path = Path::default().key("RouteKey");
-        problems.push(Problem::new(path.clone(), "a route needs a RouteKey").hanging_on([path]).into());
+        problems.push(Problem::new(path.clone(), "a route needs a RouteKey").depending_on_values([path]).into());
     }
     let path = Path::default().key("AuthorizationType");
     let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
@@ -185,14 +186,14 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
         Some("$connect") if kind == "CUSTOM" && properties.get("AuthorizerId").is_none_or(Value::is_null) => {
             let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId")
                 .kind(ProblemKind::Missing);
-            problems.push(Refusal::missing(problem.help("AuthorizerId: !Ref AUTHORIZER").hanging_on([path])));
+            problems.push(Refusal::missing(problem.help("AuthorizerId: !Ref AUTHORIZER").depending_on_values([path])));
         }
         Some("$connect") | None => {}
         Some(key) => {
             let what = format!("the route {key} cannot have the authorization {kind}: only $connect can");
             let help = "whoever may connect may use all routes: authorize $connect, and leave it out here";
             let key = Path::default().key("RouteKey");
-            problems.push(Problem::new(path.clone(), what).help(help).hanging_on([path, key]).into());
+            problems.push(Problem::new(path.clone(), what).help(help).depending_on_values([path, key]).into());
         }
     }
     problems
@@ -201,7 +202,7 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
 fn only_default(name: &str, properties: &Value) -> Option<Problem> {
     let given = text(properties, name).filter(|given| !given.is_empty() && *given != "$default")?;
     let path = Path::default().key(name);
-    let problem = Problem::new(path.clone(), format!("{name} cannot be \"{given}\"")).hanging_on([path]);
+    let problem = Problem::new(path.clone(), format!("{name} cannot be \"{given}\"")).depending_on_values([path]);
     Some(problem.help("WebSocket APIs know $default alone"))
 }
 
@@ -220,7 +221,7 @@ fn log_destination(properties: &Value) -> Option<Problem> {
     }
     let path = Path::default().key("AccessLogSettings").key("DestinationArn");
     let what = format!("access logs go to the ARN of a log group or of a Firehose stream, not to \"{arn}\"");
-    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: !GetAtt AccessLogs.Arn"))
+    Some(Problem::new(path.clone(), what).depending_on_values([path]).help("for instance: !GetAtt AccessLogs.Arn"))
 }
 
 /// UpdateStage, accessLogSettings: the format must contain `$context.requestId` or `$context.extendedRequestId` (source
@@ -238,7 +239,11 @@ fn log_format(properties: &Value) -> Option<Problem> {
     }
     let path = Path::default().key("AccessLogSettings").key("Format");
     let what = "the format of access logs must have $context.requestId or $context.extendedRequestId in it";
-    Some(Problem::new(path.clone(), what).hanging_on([path]).help("for instance: '$context.requestId $context.status'"))
+    Some(
+        Problem::new(path.clone(), what)
+            .depending_on_values([path])
+            .help("for instance: '$context.requestId $context.status'"),
+    )
 }
 
 /// What CreateTable and UpdateTimeToLive refuse (DynamoDB API reference).
@@ -258,14 +263,14 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
                 let what = "a table that is billed by the request takes no ProvisionedThroughput";
                 let path = path.key("ProvisionedThroughput");
                 let problem = Problem::of_key(path, what).help("remove it, or make BillingMode PROVISIONED");
-                problems.push(problem.hanging_on([billing.clone()]).into());
+                problems.push(problem.depending_on_values([billing.clone()]).into());
             }
             None if provisioned && value.is_object() => {
                 let what =
                     format!("{whose} needs a ProvisionedThroughput, because the table's BillingMode is PROVISIONED");
                 let problem =
                     Problem::new(path, what).kind(ProblemKind::Missing).help("BillingMode: PAY_PER_REQUEST needs none");
-                problems.push(Refusal::missing(problem.hanging_on([billing.clone()])));
+                problems.push(Refusal::missing(problem.depending_on_values([billing.clone()])));
             }
             _ => {}
         }
@@ -276,7 +281,7 @@ fn table_settings(properties: &Value) -> Vec<Refusal> {
         let what = "missing property \"AttributeName\" of TimeToLiveSpecification";
         let path = root.key("TimeToLiveSpecification");
         problems.push(Refusal::missing(
-            Problem::new(path.clone(), what).kind(ProblemKind::Missing).hanging_on([path.key("Enabled")]),
+            Problem::new(path.clone(), what).kind(ProblemKind::Missing).depending_on_values([path.key("Enabled")]),
         ));
     }
     let mut names = BTreeSet::new();
@@ -310,7 +315,7 @@ fn logging(properties: &Value) -> Option<Problem> {
     }
     let path = Path::default().key("LoggingConfig");
     let problem = Problem::new(path.key(level), format!("{level} is for logs in JSON alone"));
-    Some(problem.help("LogFormat: JSON").hanging_on([path.key("LogFormat"), path.key(level)]))
+    Some(problem.help("LogFormat: JSON").depending_on_values([path.key("LogFormat"), path.key(level)]))
 }
 
 /// An alias points to its version and to one more at most (Lambda API reference, AliasRoutingConfiguration).
@@ -337,7 +342,7 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
             let path = root.key("IdentitySource").index(at);
             problems.push(
                 Problem::new(path.clone(), what)
-                    .hanging_on([path])
+                    .depending_on_values([path])
                     .help("such as route.request.header.Authorization or route.request.querystring.token"),
             );
         }
@@ -350,7 +355,7 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
         let path = root.key("AuthorizerUri");
         let problem = Problem::new(path.clone(), "AuthorizerUri must be the URI that invokes a function, not its ARN");
         let help = "!Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${FUNCTION.Arn}/invocations";
-        problems.push(problem.help(help).hanging_on([path]));
+        problems.push(problem.help(help).depending_on_values([path]));
     }
     problems
 }
@@ -363,7 +368,7 @@ fn principal(properties: &Value) -> Option<Problem> {
         return None;
     }
     let path = Path::default().key("Principal");
-    let problem = Problem::new(path.clone(), format!("\"{given}\" is no principal")).hanging_on([path]);
+    let problem = Problem::new(path.clone(), format!("\"{given}\" is no principal")).depending_on_values([path]);
     Some(problem.help("a service is named like apigateway.amazonaws.com, an account by its twelve digits"))
 }
 
@@ -392,7 +397,8 @@ fn throttles(properties: &Value) -> Vec<Problem> {
         for limit in ["ThrottlingBurstLimit", "ThrottlingRateLimit"] {
             if settings[limit].as_f64().is_some_and(|given| given < 0.0) {
                 let path = path.key(limit);
-                problems.push(Problem::new(path.clone(), format!("{limit} cannot be below 0")).hanging_on([path]));
+                problems
+                    .push(Problem::new(path.clone(), format!("{limit} cannot be below 0")).depending_on_values([path]));
             }
         }
     }
@@ -412,7 +418,7 @@ fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
         if first == Some("RANGE") {
             let what = "the first attribute of a key must be its HASH attribute";
             let path = path.index(0).key("KeyType");
-            problems.push(Problem::new(path.clone(), what).hanging_on([path.clone()]));
+            problems.push(Problem::new(path.clone(), what).depending_on_values([path.clone()]));
         }
         let Some(parts) = value["KeySchema"].as_array() else { continue };
         if parts.len() > 2 {
@@ -423,7 +429,7 @@ fn keys(properties: &Value, root: &Path) -> Vec<Problem> {
             if first == Some("HASH") && second["KeyType"] == "HASH" {
                 let path = path.index(1).key("KeyType");
                 let problem = Problem::new(path.clone(), "the second attribute of a key must be its RANGE attribute");
-                problems.push(problem.hanging_on([path]));
+                problems.push(problem.depending_on_values([path]));
             }
             let same = parts[0]["AttributeName"].as_str().filter(|name| second["AttributeName"] == *name);
             if let Some(name) = same {
@@ -476,8 +482,8 @@ fn managed_policies(properties: &Value) -> Vec<Problem> {
         if !arn.starts_with("arn:") && !arn.is_empty() && !Token::is_in(arn) {
             let meant =
                 all_names().find(|known| name_of(known) == arn).map(|known| format!("did you mean {PREFIX}{known}?"));
-            let problem =
-                Problem::new(path.clone(), format!("\"{arn}\" is no ARN of a managed policy")).hanging_on([path]);
+            let problem = Problem::new(path.clone(), format!("\"{arn}\" is no ARN of a managed policy"))
+                .depending_on_values([path]);
             problems.push(Problem { help: meant, ..problem });
             continue;
         }

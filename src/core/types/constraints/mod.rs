@@ -32,8 +32,8 @@ static BY_TYPE: LazyLock<BTreeMap<&str, Vec<Constraint>>> = LazyLock::new(|| {
 /// A longer text is quoted in part.
 const MAX_QUOTE: usize = 60;
 
-/// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what is
-/// not known yet; paths are relative to them.
+/// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what
+/// is not known yet; paths are relative to them.
 pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let mut refusals = documented::check(type_name, properties);
     let documented = refusals.len();
@@ -228,8 +228,8 @@ impl Constraint {
         };
         if let Some((what, help)) = found {
             let problem = Problem::new(path.clone(), what);
-            let hangs_on = if at_key { Vec::new() } else { vec![path.clone()] };
-            problems.push(Problem { at_key, help, hangs_on, ..problem }.into());
+            let depends_on_values = if at_key { Vec::new() } else { vec![path.clone()] };
+            problems.push(Problem { at_key, help, depends_on_values, ..problem }.into());
         }
     }
 

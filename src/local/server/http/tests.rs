@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::store::Store;
-use crate::local::protocol::service::{Call, Found, Permissions, Row, Service};
+use crate::local::protocol::service::{Found, Permissions, Row, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol};
 use crate::local::server::call_log::CallLog;
 use crate::local::server::tls;
@@ -24,14 +24,14 @@ impl Service for Sts {
     const NAME: &'static str = "sts";
     const PROTOCOL: Protocol = Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/");
     const OPERATIONS: &'static [Row<Self>] =
-        &[Row::<Self>::named("GetCallerIdentity", Effect::Reads, Permissions::None("a test"), ())];
+        &[Row::<Self>::named("GetCallerIdentity", OperationEffect::Reads, Permissions::None("a test"), ())];
 
     /// Every request is for the one operation.
     fn find(_request: &Request) -> Result<Found, ApiError> {
         Ok((0, Vec::new()))
     }
 
-    async fn run(&self, (): (), call: Call) -> Result<Response, ApiError> {
+    async fn run(&self, (): (), call: ServiceCall) -> Result<Response, ApiError> {
         let body = format!(
             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{}</Arn><UserId>{}</UserId>\
              <Account>000000000000</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",

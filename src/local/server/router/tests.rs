@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::core::iam::need::Need;
 use crate::local::context::store::Store;
-use crate::local::protocol::operation::Effect;
+use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::testing;
 use crate::local::server::call_log;
 
@@ -25,7 +25,7 @@ impl Fake {
     fn new(name: &'static str, protocol: Protocol) -> Self {
         let operations: Vec<Operation> = ["CreateThing", "GetThing", "Refuse", "RefuseAtLength", "Panic", "Wait"]
             .map(|operation| {
-                let effect = if operation == "GetThing" { Effect::Reads } else { Effect::Changes };
+                let effect = if operation == "GetThing" { OperationEffect::Reads } else { OperationEffect::Changes };
                 Operation { effect, path: "/v2/apis/{apiId}", ..Operation::in_test(name, operation) }
             })
             .into();
@@ -50,7 +50,7 @@ impl AnyService for Fake {
         self.operations.iter().find(|operation| operation.name == asked).ok_or_else(unknown)
     }
 
-    fn prepare(&self, request: Request) -> Result<Call, ApiError> {
+    fn prepare(&self, request: Request) -> Result<ServiceCall, ApiError> {
         Ok(testing::call(self.operation(&request)?, vec!["api".to_owned()], request))
     }
 
@@ -58,11 +58,11 @@ impl AnyService for Fake {
         ApiError::new(413, "RequestEntityTooLargeException", format!("{} is too large.", operation.name))
     }
 
-    fn needs(&self, _call: &Call) -> Vec<Need> {
+    fn needs(&self, _call: &ServiceCall) -> Vec<Need> {
         vec![Need::new("fake:Do", "*")]
     }
 
-    async fn call(&self, call: Call) -> Result<Response, ApiError> {
+    async fn call(&self, call: ServiceCall) -> Result<Response, ApiError> {
         match call.operation.name {
             "Refuse" => Err(ApiError::new(404, "NotFoundException", "No such thing.").with("Type", "User")),
             "RefuseAtLength" => Err(ApiError::new(400, "com.amazon.coral.validate#ValidationException", "No.")),

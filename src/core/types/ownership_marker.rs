@@ -5,7 +5,7 @@ use super::PropertyError;
 use crate::core::words::DeletionPolicy;
 
 /// The property that the plan adds: the logical id, and the deletion policy where it is not `Delete`.
-pub const PROPERTY: &str = "Mark";
+pub const PROPERTY: &str = "OwnershipMarker";
 
 /// The prefix of the marker in a description.
 const PREFIX: &str = "wschat:";
@@ -22,8 +22,8 @@ pub fn of(logical_id: &str, policy: DeletionPolicy) -> String {
 }
 
 /// The logical id and the deletion policy in a marker.
-pub fn read(mark: &str) -> (&str, DeletionPolicy) {
-    let (logical_id, policy) = mark.split_once(':').unwrap_or((mark, ""));
+pub fn read(marker: &str) -> (&str, DeletionPolicy) {
+    let (logical_id, policy) = marker.split_once(':').unwrap_or((marker, ""));
     (logical_id, DeletionPolicy::read(policy).unwrap_or_default())
 }
 
@@ -31,34 +31,34 @@ pub fn read(mark: &str) -> (&str, DeletionPolicy) {
 ///
 /// # Errors
 /// Both together are longer than Lambda accepts.
-pub fn describe(description: &str, mark: Option<&str>) -> Result<String, PropertyError> {
-    let Some(mark) = mark else { return Ok(description.to_owned()) };
-    let text = format!("{description}{}{PREFIX}{mark}", if description.is_empty() { "" } else { " " });
+pub fn describe(description: &str, marker: Option<&str>) -> Result<String, PropertyError> {
+    let Some(marker) = marker else { return Ok(description.to_owned()) };
+    let text = format!("{description}{}{PREFIX}{marker}", if description.is_empty() { "" } else { " " });
     if text.chars().count() > LONGEST {
-        let most = LONGEST.saturating_sub(PREFIX.len() + mark.len() + 1);
+        let most = LONGEST.saturating_sub(PREFIX.len() + marker.len() + 1);
         return Err(PropertyError(format!(
-            "its description is too long: wschat ends it with \"{PREFIX}{mark}\", which leaves {most} characters"
+            "its description is too long: wschat ends it with \"{PREFIX}{marker}\", which leaves {most} characters"
         )));
     }
     Ok(text)
 }
 
 /// The part of a description that fits before a marker, as `split` returns it.
-pub fn fitting(description: &str, mark: Option<&str>) -> String {
-    let most = mark.map_or(LONGEST, |mark| LONGEST.saturating_sub(PREFIX.len() + mark.len() + 1));
+pub fn fitting(description: &str, marker: Option<&str>) -> String {
+    let most = marker.map_or(LONGEST, |marker| LONGEST.saturating_sub(PREFIX.len() + marker.len() + 1));
     description.chars().take(most).collect::<String>().trim_end().to_owned()
 }
 
 /// A description without its marker, and the marker.
 pub fn split(text: &str) -> (&str, Option<&str>) {
-    let is_mark = |mark: &str| {
-        let (logical_id, policy) = mark.split_once(':').unwrap_or((mark, ""));
+    let is_marker = |marker: &str| {
+        let (logical_id, policy) = marker.split_once(':').unwrap_or((marker, ""));
         let is_id = !logical_id.is_empty() && logical_id.chars().all(|c| c.is_ascii_alphanumeric());
         is_id && (policy.is_empty() || DeletionPolicy::read(policy).is_some())
     };
     match text.rsplit_once(PREFIX) {
-        Some((words, mark)) if is_mark(mark) && (words.is_empty() || words.ends_with(' ')) => {
-            (words.trim_end(), Some(mark))
+        Some((words, marker)) if is_marker(marker) && (words.is_empty() || words.ends_with(' ')) => {
+            (words.trim_end(), Some(marker))
         }
         _ => (text, None),
     }
@@ -72,10 +72,10 @@ mod tests {
     fn a_description_keeps_the_users_text_and_the_marker() {
         for words in ["", "the first one", "by wschat: or so"] {
             for policy in [DeletionPolicy::Delete, DeletionPolicy::Retain, DeletionPolicy::RetainExceptOnCreate] {
-                let mark = of("EchoVersion1", policy);
-                let text = describe(words, Some(&mark)).unwrap();
-                assert_eq!(split(&text), (words, Some(mark.as_str())), "{text}");
-                assert_eq!(read(&mark), ("EchoVersion1", policy));
+                let marker = of("EchoVersion1", policy);
+                let text = describe(words, Some(&marker)).unwrap();
+                assert_eq!(split(&text), (words, Some(marker.as_str())), "{text}");
+                assert_eq!(read(&marker), ("EchoVersion1", policy));
             }
         }
         for by_hand in ["", "made by hand", "see wschat:A note", "awschat:Id"] {

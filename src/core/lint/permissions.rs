@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::names::names_in;
-use super::{Scene, list, target, text};
+use super::{LintContext, list, target, text};
 use crate::core::iam::evaluate::glob;
 use crate::core::iam::{document, managed};
 use crate::core::stack::Resource;
@@ -56,7 +56,7 @@ fn one_or_more(value: &Value) -> Vec<&Value> {
 }
 
 /// The statements of a role's inline policies, and of those that the template attaches to it.
-fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
+fn statements<'a>(context: &LintContext<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     let mut found = Vec::new();
     let mut add = |declared: Option<&'a Value>, evaluated: &'a Value, path: Path| {
         let Some(declared) = declared.and_then(|document| document.get("Statement")) else { return };
@@ -68,7 +68,7 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
         }
     };
     if let Some(Value::Array(policies)) =
-        scene.declared(&role.logical_id).and_then(|role| role.properties.get("Policies"))
+        context.declared(&role.logical_id).and_then(|role| role.properties.get("Policies"))
     {
         for (index, declared) in policies.iter().enumerate() {
             let evaluated = role.properties["Policies"].as_array().into_iter().flatten();
@@ -79,11 +79,11 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
             }
         }
     }
-    for policy in scene.of(inline_policy::TYPE) {
+    for policy in context.of(inline_policy::TYPE) {
         let roles = one_or_more(&policy.properties["Roles"]);
         if roles.iter().any(|name| name.as_str() == role.name.as_deref()) {
             let declared =
-                scene.declared(&policy.logical_id).and_then(|policy| policy.properties.get("PolicyDocument"));
+                context.declared(&policy.logical_id).and_then(|policy| policy.properties.get("PolicyDocument"));
             let path = policy.path.key("Properties").key("PolicyDocument");
             add(declared, &policy.properties["PolicyDocument"], path);
         }
@@ -92,20 +92,20 @@ fn statements<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
 }
 
 /// The same as far as its value is known, whatever the policies are called.
-fn granted<'a>(scene: &Scene<'a>, role: &'a Resource) -> Vec<&'a Value> {
+fn granted<'a>(context: &LintContext<'a>, role: &'a Resource) -> Vec<&'a Value> {
     let own = role.properties["Policies"].as_array().into_iter().flatten();
     let has_role = |policy: &&Resource| {
         let roles = one_or_more(&policy.properties["Roles"]);
         roles.iter().any(|name| name.as_str() == role.name.as_deref())
     };
-    let apart = scene.of(inline_policy::TYPE).filter(has_role).map(|policy| &policy.properties);
+    let apart = context.of(inline_policy::TYPE).filter(has_role).map(|policy| &policy.properties);
     own.chain(apart).flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"])).collect()
 }
 
-pub fn untrusted(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn untrusted(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
-    let roles = roles(scene);
-    for function in scene.of(function::TYPE) {
+    let roles = roles(context);
+    for function in context.of(function::TYPE) {
         let Some(role) = roles.get(role_name(function)).copied() else { continue };
         let trust = &role.properties["AssumeRolePolicyDocument"];
         let turned = |statement: &&Value| ["NotAction", "NotPrincipal"].iter().any(|not| statement.get(not).is_some());
@@ -123,8 +123,8 @@ pub fn untrusted(scene: &Scene<'_>) -> Vec<Problem> {
 }
 
 /// The template's roles by their names.
-fn roles<'a>(scene: &Scene<'a>) -> BTreeMap<&'a str, &'a Resource> {
-    scene.sound(role::TYPE).filter_map(|role| Some((role.name.as_deref()?, role))).collect()
+fn roles<'a>(context: &LintContext<'a>) -> BTreeMap<&'a str, &'a Resource> {
+    context.sound(role::TYPE).filter_map(|role| Some((role.name.as_deref()?, role))).collect()
 }
 
 /// The name of a function's role.
@@ -133,19 +133,20 @@ fn role_name(function: &Resource) -> &str {
 }
 
 /// The functions whose role is in the template, with that role. Empty if roles may have policies of unknown content.
-fn with_roles<'a>(scene: &Scene<'a>) -> Vec<(&'a Resource, &'a Resource)> {
+fn with_roles<'a>(context: &LintContext<'a>) -> Vec<(&'a Resource, &'a Resource)> {
     let known = [role::TYPE, inline_policy::TYPE];
     let unknown = |type_name: &str| type_name.starts_with("AWS::IAM::") && !known.contains(&type_name);
-    if scene.template.resources.values().any(|one| unknown(&one.type_name)) || !scene.knows_all(inline_policy::TYPE) {
+    if context.template.resources.values().any(|one| unknown(&one.type_name)) || !context.knows_all(inline_policy::TYPE)
+    {
         return Vec::new();
     }
-    let roles = roles(scene);
+    let roles = roles(context);
     let role = |function| roles.get(role_name(function)).copied();
-    scene.of(function::TYPE).filter_map(|function| Some((function, role(function)?))).collect()
+    context.of(function::TYPE).filter_map(|function| Some((function, role(function)?))).collect()
 }
 
 /// Whether a role may allow any action of a service on a resource, `SERVICE:RESOURCE`.
-fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) -> bool {
+fn may_grant(context: &LintContext<'_>, role: &Resource, service: &str, resource: &str) -> bool {
     let grants = |statement: &Value| {
         let speaks = |action: &&str| glob(action.split(':').next().unwrap_or_default(), service);
         // A table's indexes and stream are below it.
@@ -161,21 +162,21 @@ fn may_grant(scene: &Scene<'_>, role: &Resource, service: &str, resource: &str) 
         Some(Ok(document)) => one_or_more(&document["Statement"]).into_iter().any(grants),
         _ => true,
     };
-    granted(scene, role).into_iter().any(grants)
+    granted(context, role).into_iter().any(grants)
         || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
 }
 
 /// The tables that a function's environment refers to, with the variable's path.
-fn tables_in_environment<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(&'a Resource, Path)> {
+fn tables_in_environment<'a>(context: &LintContext<'a>, function: &'a Resource) -> Vec<(&'a Resource, Path)> {
     let variables =
-        scene.declared(&function.logical_id).and_then(|one| one.properties.get("Environment")?.get("Variables"));
+        context.declared(&function.logical_id).and_then(|one| one.properties.get("Environment")?.get("Variables"));
     let mut told: Vec<(&Resource, Path)> = Vec::new();
     for (name, value) in variables.and_then(Value::as_object).into_iter().flatten() {
         let path = ["Properties", "Environment", "Variables", name]
             .iter()
             .fold(function.path.clone(), |path, key| path.key(key));
         for logical_id in names_in(value) {
-            let table = scene.get(table::TYPE, logical_id);
+            let table = context.get(table::TYPE, logical_id);
             if let Some(table) =
                 table.filter(|table| told.iter().all(|(known, _)| known.logical_id != table.logical_id))
             {
@@ -186,16 +187,16 @@ fn tables_in_environment<'a>(scene: &Scene<'a>, function: &'a Resource) -> Vec<(
     told
 }
 
-pub fn table_without_grant(scene: &Scene<'_>) -> Vec<Problem> {
+pub fn table_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (function, role) in with_roles(scene).into_iter().filter(|(function, _)| scene.is_sound(function)) {
-        for (table, path) in tables_in_environment(scene, function) {
+    for (function, role) in with_roles(context).into_iter().filter(|(function, _)| context.is_sound(function)) {
+        for (table, path) in tables_in_environment(context, function) {
             let name = table.name.as_deref().unwrap_or_default();
-            if may_grant(scene, role, "dynamodb", &format!("dynamodb:table/{name}")) {
+            if may_grant(context, role, "dynamodb", &format!("dynamodb:table/{name}")) {
                 continue;
             }
             let (id, table) = (&function.logical_id, &table.logical_id);
-            let made = scene.template.tree["Resources"].get(&role.logical_id).is_none();
+            let made = context.template.tree["Resources"].get(&role.logical_id).is_none();
             let (whose, help) = if made {
                 let help =
                     format!("add \"- DynamoDBCrudPolicy: {{ TableName: !Ref {table} }}\" to the Policies of {id}");
@@ -212,30 +213,31 @@ pub fn table_without_grant(scene: &Scene<'_>) -> Vec<Problem> {
     problems
 }
 
-pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
-    if !scene.knows_all(function::TYPE) {
+pub fn unused_grant(context: &LintContext<'_>) -> Vec<Problem> {
+    if !context.knows_all(function::TYPE) {
         return Vec::new();
     }
     let mut problems = Vec::new();
-    let with_roles = with_roles(scene);
-    for role in scene.sound(role::TYPE) {
+    let with_roles = with_roles(context);
+    for role in context.sound(role::TYPE) {
         let own = with_roles.iter().filter(|(_, of)| of.logical_id == role.logical_id);
         let functions: Vec<&Resource> = own.map(|(function, _)| *function).collect();
         // If anything else uses the role, it may use it for anything.
-        if functions.is_empty() || is_used_elsewhere(scene, &role.logical_id) {
+        if functions.is_empty() || is_used_elsewhere(context, &role.logical_id) {
             continue;
         }
-        for statement in statements(scene, role).iter().filter(|statement| allows(statement.evaluated)) {
-            let Some(table) = sole_table(scene, statement) else { continue };
+        for statement in statements(context, role).iter().filter(|statement| allows(statement.evaluated)) {
+            let Some(table) = sole_table(context, statement) else { continue };
             // A fixed name in the template may also be in the code.
-            let is_given = scene.declared(&table.logical_id).is_none_or(|one| one.properties.contains_key("TableName"));
+            let is_given =
+                context.declared(&table.logical_id).is_none_or(|one| one.properties.contains_key("TableName"));
             let knows = |function: &&Resource| {
-                let declared = scene.declared(&function.logical_id);
+                let declared = context.declared(&function.logical_id);
                 declared.is_none_or(|one| {
                     one.properties.values().any(|value| names_in(value).contains(table.logical_id.as_str()))
                 })
             };
-            if is_given || is_in_outputs(scene, &table.logical_id) || functions.iter().any(knows) {
+            if is_given || is_in_outputs(context, &table.logical_id) || functions.iter().any(knows) {
                 continue;
             }
             let ids: Vec<&str> = functions.iter().map(|function| function.logical_id.as_str()).collect();
@@ -249,7 +251,7 @@ pub fn unused_grant(scene: &Scene<'_>) -> Vec<Problem> {
 }
 
 /// The table of a statement that is about one table only.
-fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Resource> {
+fn sole_table<'a>(context: &LintContext<'a>, statement: &Statement<'_>) -> Option<&'a Resource> {
     let actions = texts(statement.evaluated, "Action");
     if actions.is_empty() || !actions.iter().all(|action| action.to_ascii_lowercase().starts_with("dynamodb:")) {
         return None;
@@ -264,26 +266,26 @@ fn sole_table<'a>(scene: &Scene<'a>, statement: &Statement<'_>) -> Option<&'a Re
         };
     }
     let [table] = tables.into_iter().collect::<Vec<_>>()[..] else { return None };
-    scene.get(table::TYPE, table)
+    context.get(table::TYPE, table)
 }
 
 /// Whether anything but functions and policies refers to a role.
-fn is_used_elsewhere(scene: &Scene<'_>, role: &str) -> bool {
+fn is_used_elsewhere(context: &LintContext<'_>, role: &str) -> bool {
     let own = [function::TYPE, inline_policy::TYPE];
-    let elsewhere = scene.template.resources.values().filter(|one| !own.contains(&one.type_name.as_str()));
+    let elsewhere = context.template.resources.values().filter(|one| !own.contains(&one.type_name.as_str()));
     let mut names = elsewhere.flat_map(|one| one.properties.values());
-    names.any(|value| names_in(value).contains(role)) || is_in_outputs(scene, role)
+    names.any(|value| names_in(value).contains(role)) || is_in_outputs(context, role)
 }
 
-fn is_in_outputs(scene: &Scene<'_>, name: &str) -> bool {
-    scene.template.outputs.values().any(|output| names_in(&output.value).contains(name))
+fn is_in_outputs(context: &LintContext<'_>, name: &str) -> bool {
+    context.template.outputs.values().any(|output| names_in(&output.value).contains(name))
 }
 
 /// The methods of `@connections`.
 const METHODS: &[&str] = &["GET", "POST", "DELETE"];
 
-pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
-    if !scene.knows_all(stage::TYPE) {
+pub fn unmatched_connection_grant(context: &LintContext<'_>) -> Vec<Problem> {
+    if !context.knows_all(stage::TYPE) {
         return Vec::new();
     }
     let mut problems: Vec<Problem> = Vec::new();
@@ -292,7 +294,7 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
         let manages = |action: &&str| action.eq_ignore_ascii_case("execute-api:ManageConnections");
         allows(statement.evaluated) && !actions.is_empty() && actions.iter().all(manages)
     };
-    for statement in scene.sound(role::TYPE).flat_map(|role| statements(scene, role)).filter(of_connections) {
+    for statement in context.sound(role::TYPE).flat_map(|role| statements(context, role)).filter(of_connections) {
         let path = statement.path.key("Resource");
         let arns = texts(statement.evaluated, "Resource");
         let written = statement.declared["Resource"].as_array();
@@ -302,7 +304,7 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
         }
         for (index, arn) in arns.into_iter().enumerate() {
             let pattern = after_account(arn);
-            let Some((id, stages)) = stages_of(scene, &pattern) else { continue };
+            let Some((id, stages)) = stages_of(context, &pattern) else { continue };
             let fits = |stage: &&str| {
                 let stage = format!("execute-api:{}/{stage}", Token::text(id, "Ref"));
                 METHODS.iter().any(|method| glob(&pattern, &format!("{stage}/{method}/@connections/id")))
@@ -323,9 +325,9 @@ pub fn unmatched_connection_grant(scene: &Scene<'_>) -> Vec<Problem> {
 }
 
 /// The API of the template that a pattern begins with, and the names of its stages.
-fn stages_of<'a>(scene: &Scene<'a>, pattern: &str) -> Option<(&'a str, Vec<&'a str>)> {
+fn stages_of<'a>(context: &LintContext<'a>, pattern: &str) -> Option<(&'a str, Vec<&'a str>)> {
     let first = pattern.strip_prefix("execute-api:")?.split('/').next()?;
-    let api = scene.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref"))?;
-    let stages = scene.of(stage::TYPE).filter(|stage| target(stage, "ApiId").as_ref() == Some(&api.logical_id));
+    let api = context.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref"))?;
+    let stages = context.of(stage::TYPE).filter(|stage| target(stage, "ApiId").as_ref() == Some(&api.logical_id));
     Some((&api.logical_id, stages.map(|stage| text(stage, "StageName")).collect()))
 }

@@ -1,4 +1,4 @@
-//! The order of the way back.
+//! The order of a rollback.
 //!
 //! The run's own order, reversed, and the rules of what goes before what do not fit together: a role whose policy names
 //! the API was made after it and so would go before it, the API goes before functions so that no call finds one
@@ -7,29 +7,30 @@
 //! whatever the run was ordered by.
 //!
 //! First everything is put back as it was, in the order in which the run changed it: what an old state refers to is
-//! still there, since runs delete last. (A function that gets an old setting back needs its role's old rights by then.)
-//! Then what the run made goes: users before what they use.
+//! still there, since runs delete last. (A function that gets an old setting back needs its role's old permissions by
+//! then.) Then what the run made goes: users before what they use.
 
 use std::cmp::Reverse;
 
 use super::cycles::{places, reached};
-use super::order::gone_before;
+use super::order::types_deleted_before;
 use super::{Action, Plan};
 use crate::core::types;
 
-/// Where a step of the way back stands.
+/// The position of a rollback's step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     /// Where the run's step stood, and the index: a route that comes again is listed before its responses.
-    PutBack(usize, usize),
+    Restore(usize, usize),
     /// By type; within one, the other way round than the run.
     Goes(usize, Reverse<usize>, usize),
 }
 
-/// Puts the order into the way back from `run`. `origins` are the steps of the run that its first steps take back.
-pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
+/// Orders the steps of `back`, the rollback of `run`. `origins` are the steps of the run that its first steps take
+/// back.
+pub(super) fn order_rollback(back: &mut Plan, origins: &[usize], run: &Plan) {
     let after = |step: usize| run.steps[step].after.iter().copied().collect::<Vec<_>>();
-    let named = |step: usize| run.steps[step].after.union(&run.steps[step].if_refused).copied().collect::<Vec<_>>();
+    let named = |step: usize| run.steps[step].after.union(&run.steps[step].retry_after).copied().collect::<Vec<_>>();
     let in_run = places(run.steps.len(), after);
     let place: Vec<Place> = back
         .steps
@@ -40,7 +41,7 @@ pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
             if step.action == Action::Delete {
                 Place::Goes(types::rank(step.type_name), Reverse(origin), index)
             } else {
-                Place::PutBack(origin, index)
+                Place::Restore(origin, index)
             }
         })
         .collect();
@@ -61,7 +62,7 @@ pub(super) fn order_back(back: &mut Plan, origins: &[usize], run: &Plan) {
         }
     }
     for index in (0..back.steps.len()).filter(|index| goes(*index)) {
-        let first = gone_before(back.steps[index].type_name);
+        let first = types_deleted_before(back.steps[index].type_name);
         let others = (0..back.steps.len()).filter(|other| goes(*other));
         edges.extend(others.filter(|other| first.contains(back.steps[*other].type_name)).map(|other| (index, other)));
     }
@@ -82,7 +83,7 @@ mod tests {
     fn the_order_of_types_is_whole_and_agrees_with_every_rule() {
         for kind in TYPES {
             let type_name = kind.type_name();
-            for before in gone_before(type_name) {
+            for before in types_deleted_before(type_name) {
                 assert!(types::rank(before) < types::rank(type_name), "{before} before {type_name}");
             }
             if let Some(parent) = kind.parent() {

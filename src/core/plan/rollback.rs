@@ -1,21 +1,21 @@
-//! The way back: the plan that takes a run back which could not be finished.
+//! The plan that rolls back a run which could not be finished.
 //!
 //! What the run created goes, what it updated is set back to what was read before, routes that it deleted come again;
-//! `back_order` says in which order. What is undone is judged by a new reading and not by what the run believes: an answer may have
-//! been lost.
+//! `rollback_order` says in which order. What is undone is judged by a new reading and not by what the run believes: an
+//! answer may have been lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::back_order::order_back;
+use super::rollback_order::order_rollback;
 use super::{Action, Plan, Step, changes};
-use crate::core::types::{Live, Owner, Part, Want, kind};
+use crate::core::types::{Desired, Live, Owner, Part, kind};
 use crate::core::words::Token;
 
 /// What a run did of its plan. Steps are indexes into that plan.
 #[derive(Debug, Clone, Default)]
-pub struct Did {
+pub struct Executed {
     /// Steps that were begun, to whatever end.
     pub begun: BTreeSet<usize>,
     /// Physical ids of what was created, as far as AWS has said so.
@@ -24,38 +24,44 @@ pub struct Did {
     pub adopted: BTreeSet<usize>,
 }
 
-/// How to take a run back.
+/// How to roll back a run.
 #[derive(Debug, Clone, Default)]
-pub struct Undo {
+pub struct Rollback {
     pub plan: Plan,
-    /// What cannot be put back, a sentence each.
+    /// What cannot be restored, a sentence each.
     pub lost: Vec<String>,
 }
 
-/// The plan that takes `did` of `plan` back, where AWS had `before` and has `now`. `known` is what the run knew in the
-/// end.
-pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[Live], now: &[Live]) -> Undo {
-    let mut undo = Undo::default();
-    // Each step of the way back, with the one that it takes back.
+/// The plan that takes `executed` of `plan` back, where AWS had `before` and has `now`. `known` is what the run knew in
+/// the end.
+pub fn rollback(
+    plan: &Plan,
+    executed: &Executed,
+    known: &BTreeMap<Token, String>,
+    before: &[Live],
+    now: &[Live],
+) -> Rollback {
+    let mut rollback = Rollback::default();
+    // Each step of the rollback, with the step of the run that it reverts.
     let mut way: Vec<(usize, Step)> = Vec::new();
-    let steps = did.begun.iter().map(|index| &plan.steps[*index]);
+    let steps = executed.begun.iter().map(|index| &plan.steps[*index]);
     let replaced: BTreeSet<(&str, String)> = steps
         .filter(|step| step.action == Action::Replace)
         .filter_map(|step| Some((step.type_name, step.physical_id.clone()?)))
         .collect();
-    for index in did.begun.iter().copied() {
+    for index in executed.begun.iter().copied() {
         let step = &plan.steps[index];
         let back = match step.action {
-            Action::Create if did.adopted.contains(&index) => Vec::new(),
+            Action::Create if executed.adopted.contains(&index) => Vec::new(),
             Action::Create => {
-                let made = created(step, did.created.get(&index), known, before, now);
+                let made = created(step, executed.created.get(&index), known, before, now);
                 // What is inside a resource that was replaced belongs to what is there now.
                 made.map(gone).filter(|step| !is_inside(step, &replaced)).into_iter().collect()
             }
-            Action::Update => set_back(step, now, &mut undo.lost).into_iter().collect(),
-            Action::Delete => brought_back(step, before, now, &mut undo.lost),
+            Action::Update => set_back(step, now, &mut rollback.lost).into_iter().collect(),
+            Action::Delete => brought_back(step, before, now, &mut rollback.lost),
             Action::Replace => {
-                undo.lost.push(format!(
+                rollback.lost.push(format!(
                     "{} ({}) was replaced: the old one is gone and cannot be restored",
                     step.name, step.type_name
                 ));
@@ -74,32 +80,32 @@ pub fn undo(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[L
     way.retain(|(_, step)| !is_inside(step, &leaving));
     let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
 
-    undo.plan.steps = back;
-    let steps = &mut undo.plan.steps;
+    rollback.plan.steps = back;
+    let steps = &mut rollback.plan.steps;
     steps.extend(byproducts(steps, before, now));
     new_ids(steps);
-    order_back(&mut undo.plan, &origins, plan);
-    undo.plan.goes_on = true;
-    undo
+    order_rollback(&mut rollback.plan, &origins, plan);
+    rollback.plan.continues_after_failure = true;
+    rollback
 }
 
 /// Whether what a step is about is a part of one of these.
 fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
-    let parent = step.kind().and_then(|kind| kind.gone_with());
+    let parent = step.kind().and_then(|kind| kind.deleted_with());
     let id = step.live.as_ref().and_then(|live| live.parent.clone());
     parent.zip(id).is_some_and(|parent| parents.contains(&parent))
 }
 
 /// What AWS has after a run, as far as the run itself can tell: for one that may not read what it has made.
-pub fn believed(plan: &Plan, did: &Did, known: &BTreeMap<Token, String>, before: &[Live]) -> Vec<Live> {
+pub fn expected_live(plan: &Plan, executed: &Executed, known: &BTreeMap<Token, String>, before: &[Live]) -> Vec<Live> {
     let mut now = before.to_vec();
-    for index in did.begun.iter().copied() {
+    for index in executed.begun.iter().copied() {
         let step = &plan.steps[index];
-        let want = step.want.as_ref();
-        let want = want.map(|want| Token::substitute(&want.properties, &|token| known.get(token).cloned()));
-        match (step.action, &step.live, want) {
+        let desired = step.desired.as_ref();
+        let desired = desired.map(|desired| Token::substitute(&desired.properties, &|token| known.get(token).cloned()));
+        match (step.action, &step.live, desired) {
             (Action::Create, _, Some(properties)) => {
-                let id = did.created.get(&index).or(step.physical_id.as_ref());
+                let id = executed.created.get(&index).or(step.physical_id.as_ref());
                 let parent = step.kind().and_then(|kind| kind.parent_id(&properties)).map(str::to_owned);
                 let made = id.map(|id| Live::new(step.type_name, id, properties));
                 now.extend(made.map(|live| Live { logical_id: Some(step.name.clone()), parent, ..live }));
@@ -125,15 +131,15 @@ fn created<'a>(
     now: &'a [Live],
 ) -> Option<&'a Live> {
     let kind = step.kind()?;
-    let want = step.want.as_ref()?;
-    let properties = Token::substitute(&want.properties, &|token| known.get(token).cloned());
-    let want = Want { properties, ..want.clone() };
+    let desired = step.desired.as_ref()?;
+    let properties = Token::substitute(&desired.properties, &|token| known.get(token).cloned());
+    let desired = Desired { properties, ..desired.clone() };
     now.iter()
-        .filter(|live| live.type_name == step.type_name && live.owner == Owner::Stack && !live.is_leaving())
+        .filter(|live| live.type_name == step.type_name && live.owner == Owner::Stack && !live.is_being_deleted())
         .filter(|live| !before.iter().any(|before| same(before, live)))
         .filter(|live| id.is_none_or(|id| live.physical_id == *id))
         // A name may stand below several parents; an id of a root is all there is to know of it.
-        .find(|live| kind.is(&want, live) || (id.is_some() && live.parent.is_none()))
+        .find(|live| kind.is(&desired, live) || (id.is_some() && live.parent.is_none()))
 }
 
 /// Whether two readings are of one resource.
@@ -146,8 +152,8 @@ fn gone(live: &Live) -> Step {
 }
 
 /// A resource as it was read, as something to want again.
-fn as_it_was(name: &str, before: &Live) -> Want {
-    Want {
+fn as_it_was(name: &str, before: &Live) -> Desired {
+    Desired {
         logical_id: name.to_owned(),
         name: Some(before.physical_id.clone()),
         properties: before.properties.clone(),
@@ -166,8 +172,8 @@ fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
         return None;
     }
     let reason = Some("this run changed it".to_owned());
-    let want = Some(as_it_was(&step.name, before));
-    Some(Step { name: step.name.clone(), changes, reason, want, ..Step::on(live, Action::Update) })
+    let desired = Some(as_it_was(&step.name, before));
+    Some(Step { name: step.name.clone(), changes, reason, desired, ..Step::on(live, Action::Update) })
 }
 
 /// Routes and what belongs to them go before the new deployment is made; everything else goes when the run has
@@ -182,7 +188,7 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
         return Vec::new();
     }
     let inside = before.iter().filter(|live| {
-        kind(live.type_name).and_then(|kind| kind.gone_with()) == Some(gone.type_name)
+        kind(live.type_name).and_then(|kind| kind.deleted_with()) == Some(gone.type_name)
             && live.parent.as_deref() == Some(&gone.physical_id)
     });
     std::iter::once(gone)
@@ -193,7 +199,7 @@ fn brought_back(step: &Step, before: &[Live], now: &[Live], lost: &mut Vec<Strin
                 name: name.clone(),
                 reason: Some("this run deleted it".to_owned()),
                 physical_id: None,
-                want: Some(as_it_was(name, gone)),
+                desired: Some(as_it_was(name, gone)),
                 live: None,
                 ..Step::on(gone, Action::Create)
             }
@@ -224,12 +230,12 @@ fn new_ids(steps: &mut [Step]) {
         .iter()
         .enumerate()
         .filter(|(_, step)| step.action == Action::Create)
-        .filter_map(|(index, step)| Some((index, step.name.clone(), step.want.as_ref()?.name.clone()?)))
+        .filter_map(|(index, step)| Some((index, step.name.clone(), step.desired.as_ref()?.name.clone()?)))
         .collect();
     for (index, step) in steps.iter_mut().enumerate() {
         for (parent, name, old) in &returning {
-            let Some(want) = step.want.as_mut().filter(|_| *parent != index) else { continue };
-            if let Some(named) = want.properties.get_mut("RouteId").filter(|id| id.as_str() == Some(old)) {
+            let Some(desired) = step.desired.as_mut().filter(|_| *parent != index) else { continue };
+            if let Some(named) = desired.properties.get_mut("RouteId").filter(|id| id.as_str() == Some(old)) {
                 *named = Value::from(Token::text(name, "Ref"));
                 step.after.insert(*parent);
             }

@@ -1,5 +1,5 @@
-//! The IAM permissions that a type's steps need: the input of `Kind::rights`, what it adds them to, and permissions
-//! that several types share.
+//! The IAM permissions that a type's steps need: the input of `Kind::permissions`, what it adds them to, and
+//! permissions that several types share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,14 +23,14 @@ pub enum Roles {
 
 /// The IAM permissions collected so far.
 #[derive(Debug, Default)]
-pub struct Rights {
+pub struct Permissions {
     /// Actions by resource.
     pub(crate) allowed: BTreeMap<String, BTreeSet<String>>,
     /// Roles by the service that they are passed to.
     pub(crate) passed: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
-impl Rights {
+impl Permissions {
     /// Adds actions of one service (`iam`) on a resource.
     pub fn allow(&mut self, service: &str, actions: &[&str], resource: impl Into<String>) {
         let allowed = self.allowed.entry(resource.into()).or_default();
@@ -144,9 +144,9 @@ impl Subject<'_> {
 }
 
 /// What every type inside an API needs: the verbs are the same for all of them.
-pub(crate) fn api_part(it: &Subject<'_>, rights: &mut Rights) {
+pub(crate) fn api_part(it: &Subject<'_>, permissions: &mut Permissions) {
     let inside = it.inside_api();
-    let mut allow = |verbs: &[&str]| rights.allow("apigateway", verbs, inside.as_str());
+    let mut allow = |verbs: &[&str]| permissions.allow("apigateway", verbs, inside.as_str());
     allow(&["GET"]);
     if it.creates {
         allow(&["POST", "DELETE"]);
@@ -162,13 +162,13 @@ pub(crate) fn api_part(it: &Subject<'_>, rights: &mut Rights) {
 /// The permission to change the tags of the resource at `path` in API Gateway. Tags are a resource of their own, whose
 /// ARN has that path as one segment (API Gateway developer guide, "Using tags to control access"); AWS also checks the
 /// action by its name.
-pub(crate) fn tagging(rights: &mut Rights, scope: &Scope, path: &str) {
+pub(crate) fn tagging(permissions: &mut Permissions, scope: &Scope, path: &str) {
     /// RFC 3986: the characters that need no escape in a path's segment.
     const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let subject = apigateway(scope, path);
     let tags = apigateway(scope, &format!("tags/{}", utf8_percent_encode(&subject, SEGMENT)));
-    rights.allow("apigateway", &["POST", "DELETE"], tags);
-    rights.allow("apigateway", &["TagResource", "UntagResource"], subject);
+    permissions.allow("apigateway", &["POST", "DELETE"], tags);
+    permissions.allow("apigateway", &["TagResource", "UntagResource"], subject);
 }
 
 /// The ARN of a path in API Gateway.
@@ -178,8 +178,8 @@ pub(crate) fn apigateway(scope: &Scope, path: &str) -> String {
 
 /// Adds actions on a log group, in both forms of its ARN: if a call names the group, AWS checks the form that includes
 /// the streams (`:*`); if a call gives the ARN, the form without.
-pub(crate) fn logs(rights: &mut Rights, scope: &Scope, group: &str, actions: &[&str]) {
+pub(crate) fn logs(permissions: &mut Permissions, scope: &Scope, group: &str, actions: &[&str]) {
     for end in ["", ":*"] {
-        rights.allow("logs", actions, scope.arn("logs", &format!("log-group:{group}{end}")));
+        permissions.allow("logs", actions, scope.arn("logs", &format!("log-group:{group}{end}")));
     }
 }
