@@ -1,10 +1,10 @@
-//! Verbs of other tools, and their equivalents here.
+//! Commands of other tools, and their equivalents here.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::CommandError;
 
-/// The other tool's verb, the command to use instead, and what that does.
+/// The other tool's command, the command to use instead, and what that does.
 const ALIASES: &[(&str, &str, &str)] = &[
     ("apply", "wschat up", "deploys the stack"),
     ("build", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
@@ -48,14 +48,14 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
 ];
 
-/// The answer to a command line that clap rejects because its verb is another tool's.
+/// The answer to a command line that clap rejects because its command is another tool's.
 pub fn answer(error: &clap::Error) -> Option<CommandError> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let (_, instead, what) = ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase())?;
-    Some(CommandError::new(format!("there is no verb \"{typed}\"")).advice(format!("use: {instead} ({what})")))
+    Some(CommandError::new(format!("there is no command \"{typed}\"")).advice(format!("use: {instead} ({what})")))
 }
 
 #[cfg(test)]

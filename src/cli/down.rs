@@ -89,11 +89,11 @@ impl Args {
                 self.timings.tell("down", &run, removal.aws(), ui);
                 result::failures(&removal.plan, &outcome, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
-                return Err(CommandError::new(format!("{left} are left of stack {name}")).hint("go on with", again));
+                return Err(CommandError::new(format!("{left} resources of stack {name} are left")).hint("continue with", again));
             }
             if stop.is_pressed() {
-                let what = format!("stopped: what may have come back of stack {name} was not looked for");
-                return Err(CommandError::new(what).hint("go on with", again));
+                let what = format!("stopped before checking whether resources of stack {name} were created again");
+                return Err(CommandError::new(what).hint("continue with", again));
             }
             if !removal.look_again().await? {
                 let what = format!("resources of stack {name} were created again while it was deleted");

@@ -11,7 +11,7 @@ use crate::deploy::execute::BuildError;
 use crate::ui::Ui;
 use crate::ui::event::{self, Hint, Problem};
 
-/// Why a verb could not do its work.
+/// Why a command could not do its work.
 #[derive(Debug)]
 pub struct CommandError {
     error: Box<dyn Error + Send + Sync>,

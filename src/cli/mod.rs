@@ -1,4 +1,4 @@
-//! The command line: one verb, one file, with its arguments and what it does. The help texts are the doc comments.
+//! The command line: one command, one file, with its arguments and what it does. The help texts are the doc comments.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What all verbs that have to do with a stack take: which stack, and where.
+//! What all commands that have to do with a stack take: which stack, and where.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -82,7 +82,7 @@ impl Args {
         Self { stack: None, place, config: OnceLock::new() }
     }
 
-    /// Reads the project's file where the template is: for verbs that have one, before anything else is asked of this.
+    /// Reads the project's file where the template is: for commands that have one, before anything else is asked of this.
     ///
     /// # Errors
     /// What is wrong with the file.
@@ -146,7 +146,7 @@ impl Args {
         }
         let name = self.stack()?;
         let what = format!(
-            "there is a stack {name} already, and nothing but the folder's name says that it is this project's"
+            "stack {name} exists already, and only the folder's name says that it is this project's"
         );
         Ok(Some(CommandError::new(what).advice(format!(
             "if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",

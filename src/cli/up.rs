@@ -98,7 +98,7 @@ impl Args {
             _ => return Err(self.fail(deployment, &outcome, end, stopped, ui).await),
         }
         if stopped {
-            ui.say("Ctrl-C came when every step was under way: they are finished, and the stack is up.");
+            ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
         let result = self.succeed(deployment, &outcome, ui);
         self.desired.tell_warnings(desired, ui).await;
@@ -153,12 +153,12 @@ impl Args {
         let name = &deployment.stack.scope.stack;
         let Replaced { going, all } = replaced;
         ui.say(format_args!(
-            "None of the resources of stack {name} is in this template: {going} of {all} would be deleted, and the template's made in their place.\nIf this is another project, give it a stack of its own: --stack NAME."
+            "None of the resources of stack {name} is in this template: {going} of {all} would be deleted, and the template's created in their place.\nIf this is another project, give it a stack of its own: --stack NAME."
         ));
         if !io::stdin().is_terminal() {
             return Err(format!("this would replace the whole stack {name}; pass --replace-stack to confirm").into());
         }
-        if ui.confirm(format_args!("Delete stack {name} as it is, and put this template's in its place?")) {
+        if ui.confirm(format_args!("Replace all of stack {name} by this template?")) {
             Ok(true)
         } else {
             Err("nothing was changed".into())
@@ -236,9 +236,9 @@ impl Args {
         if end == End::NotRemoved {
             let uris = result::uris(&deployment.stack, &outcome.known).join(", ");
             let what =
-                format!("the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}");
+                format!("the stack is up ({uris}), but not all old resources could be deleted: {counts}");
             let up = Command::new("up").with(&self.desired);
-            return CommandError::new(what).hint("run it again to remove the rest", up);
+            return CommandError::new(what).hint("run it again to delete the rest", up);
         }
         if self.keep_on_failure {
             let what = format!("not finished: {counts}, and kept as --keep-on-failure asks");
@@ -261,7 +261,7 @@ impl Args {
     /// The error of a run whose work is kept, with the ways to go on.
     fn again(&self, error: CommandError) -> CommandError {
         let (up, down) = (Command::new("up").with(&self.desired), Command::new("down").with(&self.desired.target));
-        error.hint("to go on from here", up).hint("to remove the stack", down)
+        error.hint("to continue", up).hint("to remove the stack", down)
     }
 
     /// Takes back what the run did; gives what could not be, a sentence each.
@@ -293,9 +293,9 @@ fn found_again(deployment: &Deployment, outcome: &Outcome) -> CommandError {
     let found: Vec<String> = outcome.did.adopted.iter().map(|step| named(&deployment.plan, *step)).collect();
     let rounds = deployment.rounds();
     CommandError::new(format!(
-        "the stack is not what the template describes after {rounds} rounds: AWS had {} already, each time it was to be made",
+        "the stack still differs from the template after {rounds} rounds: each time, AWS already had {}",
         found.join(", ")
     ))
-    .advice("either another run changes this stack all the time, or two resources of the template are one and the same for AWS")
-    .advice("compare them in the template, then run it again; what was made is kept")
+    .advice("another run keeps changing this stack, or two resources of the template are the same resource in AWS")
+    .advice("compare them in the template, then run it again; what was created is kept")
 }

@@ -271,7 +271,7 @@ impl Run<'_> {
         let Some((step, until)) = draining else { return now };
         let left = until.saturating_duration_since(now);
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        let text = format!("waiting {seconds} s for messages under way (--no-drain skips it)");
+        let text = format!("waiting {seconds} s for messages in flight (--no-drain skips it)");
         self.tell(Event::Waiting { step, text });
         until.min(now + Duration::from_secs(1))
     }
@@ -539,7 +539,7 @@ async fn adopt(
 ) -> Result<Created, ResourceError> {
     if let Owner::Other(owner) = &live.owner {
         return Err(ResourceError::Failed(format!(
-            "{} \"{}\" exists already and belongs to {owner}",
+            "{} \"{}\" already exists and belongs to {owner}",
             provider.type_name(),
             live.physical_id
         )));

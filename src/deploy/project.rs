@@ -18,9 +18,9 @@ use crate::package::{self, Architecture, Code, PackageError, Source};
 pub const RULES: &[(&str, &str)] = &[
     (
         "code-outside",
-        "the code of a function lies outside of the template's repository, so others do not get it with that",
+        "code outside of the template's repository is missing in clones of it",
     ),
-    ("code-with-credentials", "a file that looks like credentials is left out of the zip, and the code may miss it"),
+    ("code-with-credentials", "files that look like credentials are left out of the zip, and the code may need them"),
 ];
 
 /// A template's file, and the values of its parameters.

@@ -404,7 +404,7 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.schema.json");
         if fs::read_to_string(&file).unwrap_or_default() != schema {
             fs::write(&file, schema).unwrap();
-            panic!("{} was out of date and is written anew: commit it", file.display());
+            panic!("{} was out of date and was rewritten: commit it", file.display());
         }
     }
 }

@@ -132,7 +132,7 @@ fn counts(plan: &Plan) -> String {
         (Action::Update, "to update"),
         (Action::Replace, "to replace"),
         (Action::Delete, "to delete"),
-        (Action::Retain, "to leave behind"),
+        (Action::Retain, "to retain"),
         (Action::Keep, "unchanged"),
     ]
     .into_iter()

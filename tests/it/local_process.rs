@@ -176,7 +176,7 @@ fn calls_need_the_key_in_the_data_folder() {
 
     cloud.ok(&["stop"]);
     let said = cloud.ok(&["start", "--open"]);
-    assert!(said.ends_with("Everybody on this machine may call it, with any access key or none.\n"), "{said}");
+    assert!(said.ends_with("Every program on this machine may call it, with any access key or none.\n"), "{said}");
     let head = format!("POST / HTTP/1.1\r\nhost: elsewhere.example.com\r\n{form}\r\naccept: */*");
     assert_eq!(ask(&cloud, &head, call).0, "200");
     cloud.ok(&["stop"]);

@@ -64,7 +64,7 @@ fn verbs_of_other_tools_are_answered_with_wschats() {
     {
         let (code, stdout, stderr) = wschat(folder.path(), &[typed, "--stack", "x"], &[]);
         assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");
-        let expected = format!("error: there is no verb \"{typed}\"\n  use: wschat {ours} (");
+        let expected = format!("error: there is no command \"{typed}\"\n  use: wschat {ours} (");
         assert!(stderr.starts_with(&expected), "{stderr}");
     }
 }
@@ -109,10 +109,10 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
         // An echoed end of line would also move the bars.
         terminal.types("\n\n");
         terminal.types(CTRL_C);
-        terminal.until("Stopping: steps under way");
+        terminal.until("Stopping: running steps");
         let (code, screen) = terminal.end();
         assert_eq!(code, Some(130), "{}", screen.text());
-        ends_with(&screen, if verb == "up" { "error: stopped: " } else { "are left of stack app" });
+        ends_with(&screen, if verb == "up" { "error: stopped: " } else { "of stack app are left" });
         let text = screen.text();
         let (_, after) = text.split_once("\nerror: ").unwrap();
         assert!(!after.contains('✓'), "{text}");
@@ -121,7 +121,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
     let mut terminal = Terminal::start(&cloud.command(&["up", "--local", "--yes"]), 80);
     terminal.until("creating");
     terminal.types(CTRL_C);
-    terminal.until("Stopping: steps under way");
+    terminal.until("Stopping: running steps");
     terminal.types(CTRL_C);
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(130), "{}", screen.text());

@@ -238,7 +238,7 @@ async fn a_name_that_is_taken_stops_the_run() {
     let active = async || cloud.inventory().await["table rows"]["description"]["TableStatus"] == "ACTIVE";
     eventually("the table is active", active).await;
 
-    let owners = [(None, "somebody else (it carries no tag of wschat's)"), (Some("shop"), "the wschat stack \"shop\"")];
+    let owners = [(None, "an unknown owner (it has no wschat tags)"), (Some("shop"), "the wschat stack \"shop\"")];
     for (stack, owner) in owners {
         if let Some(stack) = stack {
             let arn = table.table_description().unwrap().table_arn().unwrap();
@@ -249,7 +249,7 @@ async fn a_name_that_is_taken_stops_the_run() {
         let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
         run.changes_nothing();
         let expected = format!(
-            "error: AWS::DynamoDB::Table \"rows\" exists already and belongs to {owner}\n  give Rows another name, or remove that one yourself: wschat never touches what is not its own\n"
+            "error: AWS::DynamoDB::Table \"rows\" already exists and belongs to {owner}\n  give Rows another name, or remove that one yourself: wschat does not change resources of others\n"
         );
         assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
         cloud.down().changes_nothing();

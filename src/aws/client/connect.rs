@@ -100,8 +100,8 @@ impl Aws {
             .map_err(|error| match &self.settings {
                 Some(settings) => settings.explain(&self.anonymous.region, &error),
                 None => ConnectError::new(
-                    format!("the local cloud does not say who is calling: {error}"),
-                    "the log in its data folder tells more",
+                    format!("cannot ask the local cloud who is calling: {error}"),
+                    "see its log: wschat local logs",
                 ),
             })?;
         let arn = identity.arn.unwrap_or_default();

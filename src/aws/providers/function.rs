@@ -47,7 +47,7 @@ impl Provider for Function {
                 let found = match found {
                     // Whoever may not see a function has not made it, unless it is called like one of ours.
                     Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => {
-                        let owner = Owner::Other("somebody else (it may not be seen)".to_owned());
+                        let owner = Owner::Other("an unknown owner (its tags cannot be read)".to_owned());
                         Some(Live { owner, ..Live::new(TYPE, &name, Value::Null) })
                     }
                     found => found?,

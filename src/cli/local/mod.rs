@@ -28,7 +28,7 @@ pub struct Args {
 /// The default folder for the local cloud's data.
 pub const DATA_FOLDER: &str = ".wschat/local";
 
-/// The option for the local cloud's data folder, of every verb that may use it.
+/// The option for the local cloud's data folder, of every command that may use it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataFolder {
     /// The local cloud's data folder

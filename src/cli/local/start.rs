@@ -41,10 +41,10 @@ impl Args {
         };
         ui.line(format!("The local cloud {how} on http://localhost:{} (pid {}).", running.port, running.pid));
         if let Some(file) = running.conditions {
-            ui.line(format!("It behaves as {} says.", file.display()));
+            ui.line(format!("Its conditions file is {}.", file.display()));
         }
         if running.open {
-            ui.line("Everybody on this machine may call it, with any access key or none.");
+            ui.line("Every program on this machine may call it, with any access key or none.");
         }
         Ok(Exit::Ok)
     }

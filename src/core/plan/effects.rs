@@ -10,7 +10,7 @@ pub fn of(plan: &Plan, step: &Step) -> Effects {
     for later in &step.leads_ahead {
         let name = &plan.steps[*later].name;
         effects.interrupted.push(format!(
-            "clients are led to {name} before it is there: the template has {name} wait for {}",
+            "clients reach {name} before it exists: the template makes {name} wait for {}",
             step.name
         ));
     }

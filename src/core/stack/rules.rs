@@ -85,7 +85,7 @@ fn parents(
                     _ if Token::is_in(given) => problem,
                     (Some(_), _) if let Some(help) = help_for_own_name(resources, above, given, scope) => problem.help(help),
                     (Some(_), _) if let Some(region) = other_region(given, scope) => problem.help(format!(
-                        "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
+                        "\"{given}\" is in {region}, and this stack in {}: wschat calls Lambda in the stack's region only",
                         scope.region
                     )),
                     (Some(kind), Some(api)) => {
@@ -97,7 +97,7 @@ fn parents(
                          where this one has an {recorder}, whose tags record them, and which does not wait for the permission"
                     )),
                     (None, _) => problem
-                        .help(format!("\"{given}\" is none of them; wschat changes nothing outside of its stack")),
+                        .help(format!("\"{given}\" is not one; wschat changes nothing outside of its stack")),
                 });
             }
         }
@@ -172,7 +172,7 @@ fn help_for_own_name(
         let id = &other.logical_id;
         let (name, qualifier) = given.rsplit_once(':').unwrap_or((given, ""));
         if given == id {
-            Some(format!("write !Ref {id}: \"{given}\" is none of the names on AWS"))
+            Some(format!("write !Ref {id}: \"{given}\" is a logical id, not a name in AWS"))
         } else if !qualifier.is_empty() && is_called(other, name, scope) {
             let within = |part: &&&str| {
                 let within = types::kind(part).and_then(|kind| kind.within());

@@ -153,7 +153,7 @@ impl Kind for Role {
     fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {
         match step.action {
             Action::Replace => {
-                Effects::interrupted("functions that run as it fail until it is there again and Lambda can assume it")
+                Effects::interrupted("functions with this role fail until it exists again and Lambda can assume it")
             }
             Action::Update => narrowed(step, step.physical_id, plan),
             _ => Effects::default(),
@@ -270,7 +270,7 @@ pub(super) fn narrowed<'a>(
     }
     let until = functions.join(", ");
     let lost = step.narrows().into_iter();
-    Effects { interrupted: lost.map(|lost| format!("{lost}, before {until} has changed")).collect(), lost: Vec::new() }
+    Effects { interrupted: lost.map(|lost| format!("{lost}, although the old code of {until} may still need it")).collect(), lost: Vec::new() }
 }
 
 /// That policies of a type are on roles which are not in this template: that would change what is not the stack's.
