@@ -9,6 +9,7 @@ pub mod event;
 pub mod plan;
 pub mod printable;
 pub mod progress;
+pub mod row;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -170,6 +171,16 @@ impl Ui {
     /// Whether stdout shows colours.
     pub fn colour_of_result(&self) -> bool {
         io::stdout().is_terminal() && wants_colour()
+    }
+
+    /// The width of the terminal that stderr is; without limit where it is none.
+    pub fn columns(&self) -> usize {
+        if io::stderr().is_terminal() { bar::columns() } else { usize::MAX }
+    }
+
+    /// The width of the terminal that stdout is; without limit where it is none.
+    pub fn columns_of_result(&self) -> usize {
+        if io::stdout().is_terminal() { bar::columns_of(io::stdout()) } else { usize::MAX }
     }
 
     /// The progress of a build.

@@ -82,12 +82,12 @@ impl Args {
             move || project.warnings(OffsetDateTime::now_utc().date())
         });
         // Nobody is asked anything about a template that is not sound.
-        project::check(&project, &name, self.target.region().as_deref(), ui)?;
+        project::check(&project, &name, self.target.region().as_deref(), true, ui)?;
         let session = self.target.session(ui).await?;
         let scope = session.identify().await?;
         let connected = Instant::now();
         target::say_whose(session.aws(), ui);
-        let stack = project::stack(&project, scope, ui)?;
+        let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);
         let build = self.build(project::code(&project, &stack, ui)?, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {

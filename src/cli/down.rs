@@ -43,6 +43,11 @@ impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let begun = Instant::now();
         self.target.look_beside(self.template.as_deref())?;
+        let stack = self.target.stack()?;
+        if let Some(what) = self.target.no_local_cloud() {
+            ui.say(format_args!("Nothing to delete: {what}."));
+            return Ok(Exit::Ok.with(Event::Result(RunResult::of(&self.target.local_scope(stack)))));
+        }
         let session = self.target.session(ui).await?;
         let name = session.identify().await?.stack.clone();
         let connected = Instant::now();
@@ -107,7 +112,7 @@ impl Args {
         let secrets = &Secrets::default();
         ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
         if !ui.is_json() {
-            let view = View { secrets, colour: ui.colour(), all: false };
+            let view = View { secrets, colour: ui.colour(), all: false, columns: ui.columns() };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
     }

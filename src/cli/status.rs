@@ -11,6 +11,7 @@ use crate::ui::Ui;
 use crate::ui::event::{Event, Problem, Resource, Status};
 use crate::ui::plan::values;
 use crate::ui::printable;
+use crate::ui::row::Row;
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
@@ -31,6 +32,8 @@ impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
+        self.target.stack()?;
+        self.target.require_local_cloud()?;
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
@@ -59,13 +62,10 @@ impl Args {
         if !ui.is_json() {
             ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
             let width = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0);
+            let columns = ui.columns_of_result();
+            let with_types = lines.iter().all(|line| line.row(width).fits(columns));
             for line in &lines {
-                let mark = if line.well { '✓' } else { '✗' };
-                let text = format!(
-                    "  {mark} {:width$}  {:32}  {:10}  {}",
-                    line.label, line.type_name, line.state, line.physical_id
-                );
-                ui.line(printable::line(text.trim_end()));
+                ui.line(line.row(width).text(with_types, columns));
                 for drift in &line.drift {
                     ui.line(format_args!("      {}", printable::line(drift)));
                 }
@@ -131,6 +131,17 @@ struct Line {
 }
 
 impl Line {
+    /// The line with its label padded to `width` characters.
+    fn row(&self, width: usize) -> Row<'_> {
+        let mark = if self.well { '✓' } else { '✗' };
+        Row {
+            label: format!("  {mark} {:width$}", printable::line(&self.label)),
+            type_name: self.type_name,
+            state: format!("{:10}", self.state),
+            id: printable::line(&self.physical_id),
+        }
+    }
+
     fn of(plan: &Plan, step: &Step, secrets: &Secrets) -> Self {
         let health = step.live.as_ref().map(|live| &live.health);
         let (state, mut drift) = match (step.action, health) {
@@ -145,8 +156,8 @@ impl Line {
         drift.extend(step.reason.clone().filter(|_| step.action == Action::Delete));
         // What is missing is missing as a whole.
         let changes = step.changes.iter().filter(|_| step.action != Action::Create);
-        drift.extend(changes.map(|change| {
-            let (is, shall) = values(change, secrets);
+        drift.extend(changes.flat_map(plan::parts).map(|change| {
+            let (is, shall) = values(&change, secrets);
             let (is, shall) = (is.as_deref().unwrap_or("not there"), shall.as_deref().unwrap_or("nothing"));
             format!("{} is {is}, the template says {shall}", secrets.mask(&change.property))
         }));

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::command::{Command, Flags};
 use super::config::{self, Config};
 use super::error::CommandError;
-use super::local::DataFolder;
+use super::exit::Exit;
+use super::local::{DATA_FOLDER, DataFolder, missed_port};
 use super::project;
 use crate::aws::client::{Aws, Target};
 use crate::aws::providers::Search;
@@ -17,6 +18,7 @@ use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::read;
 use crate::deploy::session::Session;
+use crate::local::context::ACCOUNT;
 use crate::local::daemon::process;
 use crate::local::lambda;
 use crate::ui::Ui;
@@ -154,6 +156,35 @@ impl Args {
         ))))
     }
 
+    /// With `--local`, that there is no local cloud: commands that deploy nothing do not create one. `None` where there is
+    /// one, running or not.
+    pub fn no_local_cloud(&self) -> Option<String> {
+        let data = &self.place.data.path;
+        if !self.place.local || process::exists(data) {
+            return None;
+        }
+        Some(match data.as_path() == Path::new(DATA_FOLDER) {
+            true => "there is no local cloud in this folder".to_owned(),
+            false => format!("there is no local cloud in {}", data.display()),
+        })
+    }
+
+    /// Holds `--local` to a local cloud that exists, for commands that only read.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn require_local_cloud(&self) -> Result<(), CommandError> {
+        let Some(what) = self.no_local_cloud() else { return Ok(()) };
+        let up = Command::new("up").with(self);
+        Err(CommandError::new(what).hint("create it and deploy to it", up).exits(Exit::NotThere))
+    }
+
+    /// The scope of a stack in the local cloud, without asking it.
+    pub fn local_scope(&self, stack: String) -> Scope {
+        let region = self.region().unwrap_or_else(|| "us-east-1".to_owned());
+        Scope { stack, account: ACCOUNT.to_owned(), region, partition: "aws".to_owned() }
+    }
+
     /// Whether the stack is in the local cloud.
     pub fn is_local(&self) -> bool {
         self.place.local
@@ -187,6 +218,7 @@ impl Args {
             let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
             if running.outcome != process::StartOutcome::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
+                missed_port(&running).into_iter().for_each(|why| ui.say(why));
                 if running.conditions.is_none() {
                     ui.say(UNCHECKED);
                 }
@@ -201,7 +233,14 @@ impl Args {
         };
         let profile = self.place.profile.clone();
         let target = Target { region: self.region(), profile, endpoint_url, local, has_quotas };
-        let aws = Arc::new(Aws::open(stack, &target).await?);
+        let aws = Aws::open(stack, &target).await.map_err(|error| {
+            let error = CommandError::from(error);
+            match !self.place.local && process::exists(&self.place.data.path) {
+                true => error.advice("or add --local: there is a local cloud in this folder"),
+                false => error,
+            }
+        });
+        let aws = Arc::new(aws?);
         if let Some(note) = aws.note() {
             ui.say(note);
         }
@@ -236,11 +275,11 @@ impl Args {
         ui: &Ui,
     ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), CommandError> {
         if let Some(project) = project {
-            project::check(project, &self.stack()?, self.region().as_deref(), ui)?;
+            project::check(project, &self.stack()?, self.region().as_deref(), false, ui)?;
         }
         let mut session = self.session(ui).await?;
         let scope = session.identify().await?;
-        let stack = project.map(|project| project::stack(project, scope, ui)).transpose()?;
+        let stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
         let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
         Ok((Arc::clone(session.aws()), stack, live))
     }

@@ -121,7 +121,7 @@ impl Args {
         let (plan, secrets) = (&deployment.plan, &deployment.secrets);
         ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
         if !ui.is_json() {
-            let view = View { secrets, colour: ui.colour(), all: false };
+            let view = View { secrets, colour: ui.colour(), all: false, columns: ui.columns() };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
     }
@@ -205,7 +205,9 @@ impl Args {
                 let line = format!("{name} = {}", printable::line(value));
                 if self.show_secrets { ui.reveal(line) } else { ui.say(line) }
             }
-            for uri in &uris {
+            // People have just read it among the outputs; pipes get it alone.
+            let is_shown = |uri: &String| io::stdout().is_terminal() && outputs.values().any(|value| value == uri);
+            for uri in uris.iter().filter(|uri| !is_shown(uri)) {
                 ui.line(uri);
             }
         }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -197,9 +198,18 @@ pub fn columns() -> usize {
     size().0
 }
 
+/// The current width of this terminal.
+pub fn columns_of(terminal: impl AsFd) -> usize {
+    size_of(terminal).0
+}
+
 /// The terminal's current columns and rows.
 pub fn size() -> (usize, usize) {
-    match tcgetwinsize(io::stderr()) {
+    size_of(io::stderr())
+}
+
+fn size_of(terminal: impl AsFd) -> (usize, usize) {
+    match tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (DEFAULT_COLUMNS, 24),
     }

@@ -295,8 +295,10 @@ pub struct List {
 #[cfg_attr(test, derive(JsonSchema))]
 pub struct ListedStack {
     pub stack: String,
-    /// How many it has.
+    /// How many it has, without `log_groups`.
     pub resources: usize,
+    /// How many log groups Lambda has made for its functions.
+    pub log_groups: usize,
     /// How many it has of each type.
     pub types: BTreeMap<String, usize>,
     /// What to connect to: the URI of each stage.

@@ -53,7 +53,7 @@ fn a_template_is_checked_before_the_first_call() {
    |       ^^^^^^^^
    = help: did you mean "RouteKey"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -66,7 +66,7 @@ error: the template template.yaml cannot be used: it has a problem
    |           ^^^^^^^^^^^^^^^^^^^^^^^
    = help: did you mean "AWS::ApiGatewayV2::Route"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -79,7 +79,7 @@ error: the template template.yaml cannot be used: it has a problem
    |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
    = help: did you mean "Sub"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -92,7 +92,7 @@ error: the template template.yaml cannot be used: it has a problem
    |                   ^^^^^^^^^^^^
    = help: known here: ApiEndpoint, ApiId, ExecuteApiArn
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -105,7 +105,7 @@ error: the template template.yaml cannot be used: it has a problem
    |              ^^^^^^^^^^^^^^^
    = help: did you mean "Connect"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -118,7 +118,7 @@ error: the template template.yaml cannot be used: it has a problem
   |                     ^^^^^^^^
   = help: did you mean "WEBSOCKET"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -131,7 +131,7 @@ error: the template template.yaml cannot be used: it has a problem
    | ^^^^^^
    = help: did you mean "Outputs"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -144,7 +144,7 @@ error: the template template.yaml cannot be used: it has a problem
   |                   ^
   = help: is a "[" or "{" before it not closed?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
     ];
@@ -177,7 +177,7 @@ fn parameters_and_files() {
         r#"error: the template has no parameter "Sise"
   = help: did you mean "Size"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
     );
     refused(
@@ -189,7 +189,7 @@ error: the template template.yaml cannot be used: it has a problem
 2 |   Size: { Type: Number, Default: 128, MaxValue: 1024 }
   |   ^^^^
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
     );
 }
@@ -378,7 +378,7 @@ fn two_resources_with_the_same_identity_are_rejected_before_any_call() {
    |                 ^^^^^^^^
    = help: remove one of the two, or give them different ones
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
     );
 }

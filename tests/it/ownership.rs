@@ -467,7 +467,7 @@ fn existing_stacks_are_listed() {
     let (count, uri) = (status["resources"].as_array().unwrap().len(), status["uris"][0].as_str().unwrap());
     let lines: Vec<&str> = listed.stdout.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with("app-two  "), "{lines:?}");
-    assert_eq!(lines[1], format!("shop     {count} resources   {uri}"));
+    assert_eq!(lines[1], format!("shop     {count} resources  {uri}"));
     let json: Value = serde_json::from_str(&list(&["--json"]).stdout).unwrap();
     assert_eq!(json["stacks"][1]["stack"], "shop");
     assert_eq!(json["stacks"][1]["resources"], count);

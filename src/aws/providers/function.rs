@@ -273,10 +273,12 @@ where
                     propagation.probes_tell_nothing();
                 }
                 let waited = begun.elapsed().as_secs();
-                (cx.note)(format!(
-                    "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
-                    patience.as_secs().saturating_sub(waited)
-                ));
+                if waited > 0 {
+                    (cx.note)(format!(
+                        "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
+                        patience.as_secs().saturating_sub(waited)
+                    ));
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(250));
             }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::DataFolder;
+use super::{DataFolder, missed_port};
 use crate::cli::command::Command;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
@@ -40,6 +40,9 @@ impl Args {
             StartOutcome::Replaced => "was restarted for this build of wschat; it runs",
         };
         ui.line(format!("The local cloud {how} on http://localhost:{} (pid {}).", running.port, running.pid));
+        if running.outcome != StartOutcome::Found {
+            missed_port(&running).into_iter().for_each(|why| ui.line(why));
+        }
         if let Some(file) = running.conditions {
             ui.line(format!("Its conditions file is {}.", file.display()));
         }

@@ -31,6 +31,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use diff::parts;
 pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
