@@ -16,7 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
 
 use crate::core::stack::Secrets;
@@ -197,6 +197,13 @@ impl Ui {
         let read = io::stdin().read_line(&mut answer);
         self.shared.asking.store(false, Ordering::SeqCst);
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Removes all bars and restores the terminal: a task that outlives the command may hold a bar.
+    pub fn close(&self) {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 
     /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this

@@ -131,7 +131,9 @@ impl Config {
             },
         };
         match written {
-            Ok(true) => Ok(Some(format!("{shown} now has {what}: all commands in this folder use it. Commit the file."))),
+            Ok(true) => {
+                Ok(Some(format!("{shown} now has {what}: all commands in this folder use it. Commit the file.")))
+            }
             // Another run has just created it.
             Ok(false) => Ok(None),
             Err(error) => Err(cannot(error.to_string())),

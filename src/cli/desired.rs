@@ -13,7 +13,7 @@ use super::{project, target};
 use crate::aws::client::Meaning;
 use crate::core::stack::Stack;
 use crate::core::words::nearest;
-use crate::deploy::deployment::{Build, Deployment, NoPlan, Options, When};
+use crate::deploy::deployment::{Build, Deployment, Options, When};
 use crate::package;
 use crate::ui::Ui;
 
@@ -91,7 +91,7 @@ impl Args {
         self.note_unknown_names(&stack, ui);
         let build = self.build(project::code(&project, &stack, ui)?, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
-            if let NoPlan::Impossible { secrets, .. } = error {
+            if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
             }
         })?;

@@ -94,7 +94,8 @@ impl Args {
                 self.timings.tell("down", &run, removal.aws(), ui);
                 result::failures(&removal.plan, &outcome, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
-                return Err(CommandError::new(format!("{left} resources of stack {name} are left")).hint("continue with", again));
+                return Err(CommandError::new(format!("{left} resources of stack {name} are left"))
+                    .hint("continue with", again));
             }
             if stop.is_pressed() {
                 let what = format!("stopped before checking whether resources of stack {name} were created again");

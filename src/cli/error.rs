@@ -22,6 +22,8 @@ pub struct CommandError {
     problems: Vec<Problem>,
     /// What is printed before the error, and may be coloured: problems in their lines, or what a compiler said.
     details: Option<String>,
+    /// Other errors that `details` shows: causes, for programs.
+    also: Vec<String>,
     exit: Exit,
 }
 
@@ -35,6 +37,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             hints: Vec::new(),
             problems: Vec::new(),
             details: None,
+            also: Vec::new(),
             exit: Exit::Failed,
         };
         let error = match error.downcast::<NoPlan>().map(|error| *error) {
@@ -42,6 +45,13 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::NoLogRole(error)) => return Self::new(error.to_string()).hint(error.help(), error.command()),
             Ok(NoPlan::Unbuilt(error)) => error.into(),
             Ok(NoPlan::Unread(error)) => error.into(),
+            Ok(NoPlan::AndUnbuilt { why, build }) => {
+                let build = Self::from(build);
+                let error = Self::from(*why);
+                let details = error.details.iter().cloned().chain([build.to_string()]);
+                let details = details.collect::<Vec<_>>().join("\n");
+                return Self { also: vec![build.error.to_string()], ..error.details(details) };
+            }
             Err(error) => error,
         };
         let error = match error.downcast::<BuildError>().map(|error| *error) {
@@ -140,7 +150,7 @@ impl CommandError {
     pub fn event(&self) -> event::Failure {
         event::Failure {
             error: self.error.to_string(),
-            causes: self.causes.iter().cloned().chain(self.sources()).collect(),
+            causes: self.causes.iter().chain(&self.also).cloned().chain(self.sources()).collect(),
             problems: self.problems.clone(),
             hints: self.hints.clone(),
         }

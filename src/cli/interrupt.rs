@@ -79,7 +79,9 @@ impl Stop {
         let listening = tokio::spawn(async move {
             let _claim = claim;
             pressed(&mut presses).await;
-            ui.notice("Stopping: running steps finish and are kept, no others start. Press Ctrl-C again to stop at once.");
+            ui.notice(
+                "Stopping: running steps finish and are kept, no others start. Press Ctrl-C again to stop at once.",
+            );
             let _ = stop.send(true);
             pressed(&mut presses).await;
             let why = "Interrupted: running steps may be half done. The next run checks.";

@@ -126,6 +126,7 @@ pub fn main() -> ExitCode {
     let exit = end(runtime.block_on(command), &ui);
     // The process does not end under threads that are at work, and they do not keep it from ending.
     runtime.shutdown_timeout(LEAVE);
+    ui.close();
     exit.into()
 }
 

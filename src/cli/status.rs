@@ -9,7 +9,7 @@ use crate::core::stack::Secrets;
 use crate::core::types::{Health, Live, Owner};
 use crate::ui::Ui;
 use crate::ui::event::{Event, Problem, Resource, Status};
-use crate::ui::plan::values;
+use crate::ui::plan::{parts, values};
 use crate::ui::printable;
 use crate::ui::row::Row;
 
@@ -156,7 +156,7 @@ impl Line {
         drift.extend(step.reason.clone().filter(|_| step.action == Action::Delete));
         // What is missing is missing as a whole.
         let changes = step.changes.iter().filter(|_| step.action != Action::Create);
-        drift.extend(changes.flat_map(plan::parts).map(|change| {
+        drift.extend(changes.flat_map(|change| parts(change, secrets)).map(|change| {
             let (is, shall) = values(&change, secrets);
             let (is, shall) = (is.as_deref().unwrap_or("not there"), shall.as_deref().unwrap_or("nothing"));
             format!("{} is {is}, the template says {shall}", secrets.mask(&change.property))

@@ -147,9 +147,7 @@ impl Args {
             return Ok(None);
         }
         let name = self.stack()?;
-        let what = format!(
-            "stack {name} exists already, and only the folder's name says that it is this project's"
-        );
+        let what = format!("stack {name} exists already, and only the folder's name says that it is this project's");
         Ok(Some(CommandError::new(what).advice(format!(
             "if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
             config.path().display()
@@ -163,7 +161,7 @@ impl Args {
         if !self.place.local || process::exists(data) {
             return None;
         }
-        Some(match data.as_path() == Path::new(DATA_FOLDER) {
+        Some(match is_default(data) {
             true => "there is no local cloud in this folder".to_owned(),
             false => format!("there is no local cloud in {}", data.display()),
         })
@@ -232,15 +230,13 @@ impl Args {
             (self.place.endpoint_url.clone(), None, true)
         };
         let profile = self.place.profile.clone();
-        let target = Target { region: self.region(), profile, endpoint_url, local, has_quotas };
-        let aws = Aws::open(stack, &target).await.map_err(|error| {
-            let error = CommandError::from(error);
-            match !self.place.local && process::exists(&self.place.data.path) {
-                true => error.advice("or add --local: there is a local cloud in this folder"),
-                false => error,
-            }
+        let data = &self.place.data.path;
+        let local_cloud = (!self.place.local && process::exists(data)).then(|| match is_default(data) {
+            true => "this folder has a local cloud".to_owned(),
+            false => format!("there is a local cloud in {}", data.display()),
         });
-        let aws = Arc::new(aws?);
+        let target = Target { region: self.region(), profile, endpoint_url, local, local_cloud, has_quotas };
+        let aws = Arc::new(Aws::open(stack, &target).await?);
         if let Some(note) = aws.note() {
             ui.say(note);
         }
@@ -308,6 +304,11 @@ impl Flags for Args {
             data.add_to(command);
         }
     }
+}
+
+/// Whether a data folder is that of the current folder.
+fn is_default(data: &Path) -> bool {
+    data == Path::new(DATA_FOLDER)
 }
 
 /// The name of the folder that the project's file belongs in, where it can name a stack as it is.

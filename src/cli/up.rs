@@ -237,8 +237,7 @@ impl Args {
         }
         if end == End::NotRemoved {
             let uris = result::uris(&deployment.stack, &outcome.known).join(", ");
-            let what =
-                format!("the stack is up ({uris}), but not all old resources could be deleted: {counts}");
+            let what = format!("the stack is up ({uris}), but not all old resources could be deleted: {counts}");
             let up = Command::new("up").with(&self.desired);
             return CommandError::new(what).hint("run it again to delete the rest", up);
         }

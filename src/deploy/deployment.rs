@@ -71,6 +71,20 @@ pub enum NoPlan {
     Impossible { errors: Vec<PlanError>, secrets: Secrets },
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
+    /// Something else than the build, which had failed, too.
+    #[error("{why}")]
+    AndUnbuilt { why: Box<NoPlan>, build: BuildError },
+}
+
+impl NoPlan {
+    /// What of it must not be shown.
+    pub fn secrets(&self) -> Option<&Secrets> {
+        match self {
+            Self::Impossible { secrets, .. } => Some(secrets),
+            Self::AndUnbuilt { why, .. } => why.secrets(),
+            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) => None,
+        }
+    }
 }
 
 /// A stack to be: its plan, and what that was made from.
@@ -121,8 +135,21 @@ impl Deployment {
     ///
     /// # Errors
     /// What keeps the plan from being made.
-    pub async fn plan(mut session: Session, stack: Stack, build: Build, options: Options) -> Result<Self, NoPlan> {
+    pub async fn plan(session: Session, stack: Stack, build: Build, options: Options) -> Result<Self, NoPlan> {
         let (building, code) = start(build);
+        let built = code.clone();
+        Self::plan_with(session, stack, (building, code), options).await.map_err(|why| match (why, built.failure()) {
+            (why @ NoPlan::Unbuilt(_), _) | (why, None) => why,
+            (why, Some(build)) => NoPlan::AndUnbuilt { why: Box::new(why), build },
+        })
+    }
+
+    async fn plan_with(
+        mut session: Session,
+        stack: Stack,
+        (building, code): (Task<()>, Code),
+        options: Options,
+    ) -> Result<Self, NoPlan> {
         let aws = Arc::clone(session.aws());
         let settings = async { Ok(account::read(&aws, &stack).await) };
         let (live, account) = tokio::try_join!(session.read(read::search(&stack)), settings)?;

@@ -106,6 +106,11 @@ impl Code {
         built.unwrap_or(Err(BuildError::Lost))
     }
 
+    /// The error of the build, if it has failed by now.
+    pub fn failure(&self) -> Option<BuildError> {
+        self.0.borrow().as_ref().and_then(|built| built.as_ref().err().cloned())
+    }
+
     /// Why it never will be there, if that is known by now.
     pub fn error(&self) -> Option<BuildError> {
         let is_over = self.0.has_changed().is_err();

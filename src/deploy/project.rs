@@ -16,10 +16,7 @@ use crate::package::{self, Architecture, Code, PackageError, Source};
 
 /// The rules of warnings about functions' code, and what happens to those who do not keep them.
 pub const RULES: &[(&str, &str)] = &[
-    (
-        "code-outside",
-        "code outside of the template's repository is missing in clones of it",
-    ),
+    ("code-outside", "code outside of the template's repository is missing in clones of it"),
     ("code-with-credentials", "files that look like credentials are left out of the zip, and the code may need them"),
 ];
 

@@ -221,6 +221,8 @@ fn size_of(terminal: impl AsFd) -> (usize, usize) {
 pub struct EchoGuard {
     bars: usize,
     before: Option<Termios>,
+    /// Whether the command is over: a task that has not ended yet may still begin a bar.
+    over: bool,
 }
 
 impl EchoGuard {
@@ -233,7 +235,7 @@ impl EchoGuard {
         let terminal = io::stderr();
         // A background process that changes the terminal's settings is stopped (SIGTTOU).
         let foreground = tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp());
-        if self.bars > 1 || !foreground {
+        if self.bars > 1 || !foreground || self.over {
             return;
         }
         let Ok(before) = tcgetattr(&terminal) else { return };
@@ -251,6 +253,12 @@ impl EchoGuard {
             self.restore();
         }
         self.bars == 0
+    }
+
+    /// Restores the terminal's echo for good.
+    pub fn close(&mut self) {
+        self.over = true;
+        self.restore();
     }
 
     /// Restores the terminal's echo, if it was on.

@@ -123,7 +123,7 @@ fn changes(out: &mut String, step: &Step, view: View<'_>) {
     // What is created is shown whole.
     let all = step.changes.iter().flat_map(|change| match step.action {
         Action::Create => vec![change.clone()],
-        _ => plan::parts(change),
+        _ => parts(change, view.secrets),
     });
     for change in all {
         let (old, new) = values(&change, view.secrets);
@@ -222,6 +222,13 @@ pub fn event(plan: &Plan, secrets: &Secrets) -> event::Plan {
 /// The text for a missing value.
 fn none() -> String {
     "-".to_owned()
+}
+
+/// Where a change differs (`plan::parts`); one that contains a secret is not split, because a part that has only the old
+/// secret would not be recognised.
+pub fn parts(change: &Change, secrets: &Secrets) -> Vec<Change> {
+    let is_secret = [&change.old, &change.new].into_iter().flatten().any(|value| secrets.are_in(&shown(Some(value))));
+    if is_secret { vec![change.clone()] } else { plan::parts(change) }
 }
 
 /// A change's old and new value, safe to print. If either contains a secret, both are masked: the other is or was a secret,

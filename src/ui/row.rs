@@ -30,8 +30,11 @@ impl Row<'_> {
     /// or none.
     pub fn text(&self, with_type: bool, columns: usize) -> String {
         let type_name = if with_type { format!("{:TYPE_WIDTH$}", self.type_name) } else { String::new() };
-        let cells: Vec<&str> =
-            [&self.label, &type_name, &self.state].into_iter().map(String::as_str).filter(|cell| !cell.is_empty()).collect();
+        let cells: Vec<&str> = [&self.label, &type_name, &self.state]
+            .into_iter()
+            .map(String::as_str)
+            .filter(|cell| !cell.is_empty())
+            .collect();
         let line = cells.join("  ");
         let whole = format!("{line}  {}", self.id);
         match self.id.is_empty() || whole.trim_end().width() <= columns {

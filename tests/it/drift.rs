@@ -149,9 +149,7 @@ async fn permissions() {
 
     let add = it.lambda.add_permission().function_name(&function).statement_id("open-door");
     add.action("lambda:InvokeFunction").principal("*").send().await.unwrap();
-    let run = it
-        .repaired(&["✗ permission to invoke Echo", "unwanted    open-door", "not in the template"])
-        .await;
+    let run = it.repaired(&["✗ permission to invoke Echo", "unwanted    open-door", "not in the template"]).await;
     assert_eq!(run.mutations(), ["lambda.RemovePermission"]);
 }
 

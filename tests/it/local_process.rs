@@ -287,6 +287,20 @@ fn options_that_differ_from_the_running_server_are_rejected() {
 }
 
 #[test]
+fn another_port_than_the_usual_one_is_explained() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let port = u16::try_from(cloud.port()).unwrap();
+    cloud.ok(&["stop"]);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let started = cloud.ok(&["start"]);
+    let why = format!("Port {port} is in use. URIs with port {port} no longer work.\n");
+    assert!(started.ends_with(&why), "{started}");
+    assert!(!cloud.ok(&["start"]).contains("in use"), "it is said once");
+    drop(taken);
+}
+
+#[test]
 fn a_failed_start_is_reported() {
     let cloud = Cloud::new();
     let wrong = cloud.conditions("wrong.toml", "[latency_ms]\n\"lamda.*\" = 1\n");

@@ -174,11 +174,12 @@ fn parameters_and_files() {
     refused(
         &cloud,
         &["--parameter", "Sise=3"],
-        r#"error: the template has no parameter "Sise"
-  = help: did you mean "Size"?
-
-error: template.yaml has 1 error
-"#,
+        "error: template.yaml: the template has no parameter \"Sise\"\n  did you mean \"Size\"?\n",
+    );
+    refused(
+        &cloud,
+        &["--parameter", "Colour=red"],
+        "error: template.yaml: the template has no parameter \"Colour\"\n  it has: Size\n",
     );
     refused(
         &cloud,
@@ -205,7 +206,10 @@ fn up_on_aws(cloud: &Cloud, arguments: &[&str], variables: &[(&str, &str)]) -> R
 fn a_missing_region_or_credentials_are_reported_with_the_fix() {
     let cloud = Cloud::start().go();
     let run = up_on_aws(&cloud, &[], &[]);
-    let stderr = "error: no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile\n";
+    let stderr = format!(
+        "error: no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile; or add --local: there is a local cloud in {}\n",
+        cloud.data().display()
+    );
     assert_eq!(run.stderr, stderr);
 
     let run = up_on_aws(&cloud, &["--region", "eu-central-1"], &[]);
@@ -304,13 +308,29 @@ fn code_that_cannot_run_is_rejected_before_the_upload() {
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
     assert!(run.stderr.contains(&format!("it was built for {other}, but {mine} is required")), "{}", run.stderr);
+}
 
-    template.set("Echo.Code", json!("nowhere"));
+/// As `validate` does: with the place, for all functions at once, before AWS is asked anything.
+#[test]
+fn missing_code_is_shown_at_its_place() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    template.set("Echo.Code", json!("ecko"));
     template.save(&cloud);
-    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
-    run.changes_nothing();
-    let expected = format!("there is no folder {}/", cloud.folder().join("nowhere").display());
-    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    let mut runs = [&["up", "--local", "--yes"][..], &["plan", "--local"], &["validate"]].map(|line| {
+        let before = cloud.calls().len();
+        let run = cloud.wschat(line).exits(1);
+        assert_eq!(cloud.calls().len(), before, "it was asked");
+        run.stdout + &run.stderr
+    });
+    for said in &runs {
+        assert!(said.starts_with("error: there is no folder ecko/\n"), "{said}");
+        assert!(said.contains(" --> template.yaml:") && said.contains("= help: did you mean \"echo\"?"), "{said}");
+    }
+    runs.iter_mut().for_each(|said| said.truncate(said.rfind("\n\n").unwrap()));
+    assert_eq!(runs[0], runs[2]);
+    // Who looks at a stack needs no code.
+    cloud.status().exits(3);
 }
 
 /// Sends one unsigned request to the cloud; returns the whole answer.

@@ -334,9 +334,7 @@ impl Settings {
         }
         if !CREDENTIALS.iter().any(|key| *key != "role_arn" && base.get(key).is_some()) {
             return ConnectError::new(
-                format!(
-                    "profile \"{base_name}\" has no credentials, and --profile allows no others"
-                ),
+                format!("profile \"{base_name}\" has no credentials, and --profile allows no others"),
                 format!("run `aws configure --profile {base_name}` or `aws configure sso --profile {base_name}`"),
             );
         }

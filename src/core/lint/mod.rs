@@ -37,7 +37,11 @@ struct Rule {
 
 /// All rules.
 const RULES: &[Rule] = &[
-    Rule { name: "unused-integration", reason: "no message reaches an integration without a route", check: gateway::unused_integration },
+    Rule {
+        name: "unused-integration",
+        reason: "no message reaches an integration without a route",
+        check: gateway::unused_integration,
+    },
     Rule {
         name: "missing-permission",
         reason: "API Gateway may not call the function, and clients get \"Internal server error\"",
@@ -63,7 +67,11 @@ const RULES: &[Rule] = &[
         reason: "API Gateway has no event of this name, so the route is never selected",
         check: gateway::unknown_event,
     },
-    Rule { name: "malformed-uri", reason: "API Gateway finds no function at a malformed IntegrationUri", check: gateway::uri_form },
+    Rule {
+        name: "malformed-uri",
+        reason: "API Gateway finds no function at a malformed IntegrationUri",
+        check: gateway::uri_form,
+    },
     Rule { name: "stage-without-deployment", reason: "the stage serves nothing", check: gateway::undeployed },
     Rule { name: "throttle-zero", reason: "every message is refused", check: gateway::throttle },
     Rule {
@@ -142,7 +150,11 @@ const RULES: &[Rule] = &[
         reason: "without !Sub, ${NAME} is not replaced",
         check: declared::unsubstituted,
     },
-    Rule { name: "unused-parameter", reason: "the value of an unused parameter has no effect", check: declared::unused_parameter },
+    Rule {
+        name: "unused-parameter",
+        reason: "the value of an unused parameter has no effect",
+        check: declared::unused_parameter,
+    },
     Rule { name: "unused-mapping", reason: "an unused mapping has no effect", check: declared::unused_mapping },
     Rule { name: "unused-condition", reason: "an unused condition has no effect", check: declared::unused_condition },
 ];

@@ -52,8 +52,7 @@ pub fn mock_on_connect(scene: &Scene<'_>) -> Vec<Problem> {
             continue;
         }
         let path = mock.path.key("Properties").key("IntegrationType");
-        let what =
-            format!("no client can connect: {} answers $connect without giving a status", mock.logical_id);
+        let what = format!("no client can connect: {} answers $connect without giving a status", mock.logical_id);
         let help =
             r#"add "RequestTemplates: { '200': '{"statusCode": 200}' }" and "TemplateSelectionExpression: '200'""#;
         problems.push(Problem::new(path, what).help(help));

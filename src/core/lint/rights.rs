@@ -205,7 +205,8 @@ pub fn table_without_grant(scene: &Scene<'_>) -> Vec<Problem> {
                 let help = format!("allow {role} what {id} does there, on the Resource \"!GetAtt {table}.Arn\"");
                 (format!("its role {role}"), help)
             };
-            let what = format!("{id} gets the name of the table {table}, but {whose} grants it no DynamoDB action there");
+            let what =
+                format!("{id} gets the name of the table {table}, but {whose} grants it no DynamoDB action there");
             problems.push(Problem::of_key(path, what).help(help));
         }
     }

@@ -75,10 +75,17 @@ fn paired<'a>(old: &'a [Value], new: &'a [Value]) -> Vec<(String, Option<&'a Val
         let named = |list: &'a [Value], wanted: &Value| list.iter().find(|element| element[*name] == *wanted);
         let added = new.iter().filter(|element| named(old, &element[*name]).is_none());
         let all = old.iter().chain(added).map(|element| &element[*name]);
-        return all.map(|one| (one.as_str().unwrap_or_default().to_owned(), named(old, one), named(new, one))).collect();
+        return all
+            .map(|one| (one.as_str().unwrap_or_default().to_owned(), named(old, one), named(new, one)))
+            .collect();
     }
     if old.len() == new.len() {
-        return old.iter().zip(new).enumerate().map(|(at, (old, new))| (at.to_string(), Some(old), Some(new))).collect();
+        return old
+            .iter()
+            .zip(new)
+            .enumerate()
+            .map(|(at, (old, new))| (at.to_string(), Some(old), Some(new)))
+            .collect();
     }
     let gone = old.iter().enumerate().filter(|(_, element)| !new.contains(element));
     let gone = gone.map(|(at, element)| (at.to_string(), Some(element), None));
@@ -131,8 +138,10 @@ mod tests {
             let shown = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
             let parts = parts(&change);
             assert!(parts.iter().all(|part| part.create_only));
-            let parts: Vec<String> =
-                parts.iter().map(|part| format!("{}: {} -> {}", part.property, shown(&part.old), shown(&part.new))).collect();
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|part| format!("{}: {} -> {}", part.property, shown(&part.old), shown(&part.new)))
+                .collect();
             assert_eq!(parts, expected);
         }
     }

@@ -9,10 +9,9 @@ pub fn of(plan: &Plan, step: &Step) -> Effects {
     // Only a template whose own order speaks against it.
     for later in &step.leads_ahead {
         let name = &plan.steps[*later].name;
-        effects.interrupted.push(format!(
-            "clients reach {name} before it exists: the template makes {name} wait for {}",
-            step.name
-        ));
+        effects
+            .interrupted
+            .push(format!("clients reach {name} before it exists: the template makes {name} wait for {}", step.name));
     }
     effects
 }

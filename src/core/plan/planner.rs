@@ -261,9 +261,10 @@ impl Planner<'_> {
     fn next_snapshot(&self, live: &Live) -> Option<&str> {
         types::kind(live.type_name).filter(|kind| kind.part() == Part::Snapshot)?;
         let api = |step: &Step| step.want.as_ref()?.properties["ApiId"].as_str().map(str::to_owned);
-        let next = self.plan.steps.iter().find(|step| {
-            (step.action, step.type_name) == (Action::Create, live.type_name) && api(step) == live.parent
-        });
+        let next =
+            self.plan.steps.iter().find(|step| {
+                (step.action, step.type_name) == (Action::Create, live.type_name) && api(step) == live.parent
+            });
         next.map(|step| step.name.as_str())
     }
 

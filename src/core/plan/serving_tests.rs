@@ -261,7 +261,10 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     let narrow = next.replace("Action: \"dynamodb:*\"", "Action: \"dynamodb:GetItem\"");
     assert_eq!(told(&narrow), quiet, "it is what the template asks for");
     let narrow = narrow.replacen("      Code: ./next", "      Code: ./next\n      MemorySize: 512", 1);
-    assert_eq!(told(&narrow), ["NextRights: may no longer dynamodb:* on *, although the old code of Next may still need it"]);
+    assert_eq!(
+        told(&narrow),
+        ["NextRights: may no longer dynamodb:* on *, although the old code of Next may still need it"]
+    );
 }
 
 fn built_name<'a>(live: &'a [Live], id: &str) -> &'a str {

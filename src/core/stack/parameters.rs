@@ -116,7 +116,9 @@ impl Checked<'_> {
             // stack.
             _ if self.is_bootstrap_version() => Ok(false),
             stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
-                let what = format!("a parameter of type {stored} is looked up inside CloudFormation, which wschat does not use");
+                let what = format!(
+                    "a parameter of type {stored} is looked up inside CloudFormation, which wschat does not use"
+                );
                 let problem = Problem::new(self.path.key("Type"), what).kind(ProblemKind::Unsupported);
                 let help = format!("make it a String, and give its value: --parameter {}=VALUE", self.name);
                 Err(Box::new(problem.help(help)))

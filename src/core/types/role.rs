@@ -270,7 +270,10 @@ pub(super) fn narrowed<'a>(
     }
     let until = functions.join(", ");
     let lost = step.narrows().into_iter();
-    Effects { interrupted: lost.map(|lost| format!("{lost}, although the old code of {until} may still need it")).collect(), lost: Vec::new() }
+    Effects {
+        interrupted: lost.map(|lost| format!("{lost}, although the old code of {until} may still need it")).collect(),
+        lost: Vec::new(),
+    }
 }
 
 /// That policies of a type are on roles which are not in this template: that would change what is not the stack's.

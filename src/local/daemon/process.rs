@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::data_part::DataPart;
 use super::error::ProcessError;
-use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
 pub use super::folder::MissedPort;
+use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
 use crate::local::server::http::{Health, TOKEN};
