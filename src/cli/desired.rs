@@ -1,4 +1,4 @@
-//! From a template and what AWS has to a plan: what `plan` shows and `up` carries out.
+//! From a template and the existing resources to a plan: what `plan` shows and `up` carries out.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::deploy::deployment::{Build, Deployment, Options, When};
 use crate::package;
 use crate::ui::Ui;
 
-/// What shall be, and where.
+/// The desired stack, and where it is deployed.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
@@ -51,7 +51,7 @@ enum BuildWith {
 /// A plan, before it is shown.
 pub struct Desired {
     pub deployment: Deployment,
-    /// When it was known who calls.
+    /// When the caller's identity was known.
     pub connected: Instant,
     /// How many warnings `validate` has.
     warnings: JoinHandle<usize>,
@@ -76,12 +76,12 @@ impl Args {
         self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = Arc::new(self.project.read()?);
-        // Beside all else: nothing waits for it but the end.
+        // Concurrent with everything else: only the end waits for it.
         let warnings = tokio::task::spawn_blocking({
             let project = Arc::clone(&project);
             move || project.warnings(OffsetDateTime::now_utc().date())
         });
-        // Nobody is asked anything about a template that is not sound.
+        // An invalid template is an error before the first call.
         project::check(&project, &name, self.target.region().as_deref(), true, ui)?;
         let session = self.target.session(ui).await?;
         let scope = session.identify().await?;

@@ -1,4 +1,4 @@
-//! `wschat down`: everything that is the stack's goes, and nothing else.
+//! `wschat down`: deletes the stack's resources, and nothing else.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `wschat list`: the stacks that there are, by their resources' tags.
+//! `wschat list`: the stacks of an account and region, by their resources' tags.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ fn is_made_by_lambda(live: &Live) -> bool {
     live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_none() && kind.owned_by(live).is_some())
 }
 
-/// What belongs to each stack, of a reading for all of them.
+/// The resources of each stack, from a reading of all of them.
 fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     let mut owners: BTreeMap<(&'static str, String), String> = BTreeMap::new();
     for one in &live {
@@ -89,7 +89,7 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     let mut stacks: BTreeMap<String, Vec<Live>> = BTreeMap::new();
     for one in live {
         let key = (one.type_name, one.physical_id.clone());
-        // A reading has what contains something before what it contains.
+        // In a reading, containers come before their content.
         let container = kind(one.type_name).and_then(|kind| kind.owned_by(&one));
         let own = owners.get(&key).filter(|_| one.owner == Owner::Stack);
         let stack = container.and_then(|container| owners.get(&container)).or(own).cloned();

@@ -1,4 +1,4 @@
-//! Which template a run is about, and what is shown of its problems.
+//! The template of a run, and how its problems are shown.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

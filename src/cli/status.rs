@@ -1,4 +1,4 @@
-//! `wschat status`: what there is of a stack, how it is, and how it differs from its template.
+//! `wschat status`: a stack's resources, their states, and their differences from its template.
 
 use super::command::Command;
 use super::error::CommandError;
@@ -47,7 +47,7 @@ impl Args {
             ui.say(format_args!("Stack {name} does not exist in account {account} ({region}).{instead}"));
             return Ok(Exit::NotThere.with(status(false, Vec::new(), Vec::new(), Vec::new())));
         }
-        // Whether code is new only a build could tell; that is `up`'s business.
+        // Only a build could show whether code is new, and only `up` builds.
         let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::Options::default()));
         let (plan, problems) = match planned {
             Some(Ok(plan)) => (plan, Vec::new()),
@@ -111,7 +111,7 @@ fn pronoun(count: usize) -> &'static str {
     if count == 1 { "it" } else { "them" }
 }
 
-/// Without a template, everything that is there is as it shall be.
+/// Without a template, every existing resource is as desired.
 fn described(live: &[Live]) -> Plan {
     let steps = live.iter().filter(|one| one.owner == Owner::Stack).map(|one| Step::on(one, Action::Keep));
     Plan { steps: steps.collect(), ..Plan::default() }
@@ -126,7 +126,7 @@ struct Line {
     state: String,
     drift: Vec<String>,
     well: bool,
-    /// Whether it is not as the template says, which `up` mends.
+    /// Whether it differs from the template, which `up` repairs.
     differs: bool,
 }
 

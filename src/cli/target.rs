@@ -65,7 +65,7 @@ pub struct Place {
     data: DataFolder,
 }
 
-/// What surprises those who try a role's rights here.
+/// A note for those who test a role's permissions here.
 const UNCHECKED: &str = "The local cloud does not enforce roles' permissions; to have it enforce them: wschat local start \
                          --conditions FILE, with `iam = true` in [strict]";
 
@@ -75,7 +75,7 @@ pub fn say_whose(aws: &Aws, ui: &Ui) {
     ui.say(format_args!("Stack {stack} in account {account} ({region}), as {}", aws.caller()));
 }
 
-/// The stack that is all stacks, to `Args::open_as`.
+/// The name that means all stacks, for `Args::open_as`.
 pub const EVERY: &str = "";
 
 impl Args {
@@ -136,7 +136,7 @@ impl Args {
         Ok(())
     }
 
-    /// That the stack's name is only that of the project's folder, and there is such a stack: whose it is nobody knows.
+    /// The error for a stack that exists and is named only by the project's folder: it may be another project's.
     /// `None` where the name was given, or stands in the project's file.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl Args {
         Scope { stack, account: ACCOUNT.to_owned(), region, partition: "aws".to_owned() }
     }
 
-    /// Whether the stack is in the local cloud.
+    /// Whether this is about the local cloud.
     pub fn is_local(&self) -> bool {
         self.place.local
     }
@@ -196,7 +196,7 @@ impl Args {
         config::chosen(self.place.region.as_deref(), elsewhere, file)
     }
 
-    /// Finds out where to call, and calls nobody yet; with `--local` it is the local cloud, which is started when it is
+    /// Finds out where to call, without a call; with `--local` it is the local cloud, which is started when it is
     /// not running.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl Args {
     /// # Errors
     /// No region; a local cloud that does not start.
     pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
-        // What is wrong with the file is said before anything is started.
+        // An error in the file comes before anything is started.
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
             let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
@@ -243,7 +243,7 @@ impl Args {
         Ok(aws)
     }
 
-    /// The same, and asks who is calling.
+    /// The same, and asks AWS for the caller's identity.
     ///
     /// # Errors
     /// No credentials, no region, no answer; a local cloud that does not start.
@@ -280,12 +280,12 @@ impl Args {
         Ok((Arc::clone(session.aws()), stack, live))
     }
 
-    /// Where the local cloud's functions find the SDK that Lambda brings.
+    /// Where the local cloud's functions find the SDK that Lambda's runtimes include.
     pub fn sdk(&self) -> PathBuf {
         lambda::folder(&self.place.data.path)
     }
 
-    /// Where things are kept between runs that can be made again at any time.
+    /// The folder of the build cache, which can be deleted at any time.
     pub fn cache(&self) -> PathBuf {
         self.place.data.path.parent().unwrap_or_else(|| Path::new(".")).join("build")
     }

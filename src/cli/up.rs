@@ -65,7 +65,7 @@ impl Args {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }
         let begun = Instant::now();
-        // Who holds the run to a plan waits until all of it is known.
+        // With --plan, the whole plan must be known first.
         let when = if self.plan.is_some() { When::Built } else { When::Known };
         let options =
             Options { drain: !self.no_drain, may_plan_again: self.plan.is_none(), ..self.desired.options(when) };
@@ -105,7 +105,7 @@ impl Args {
         Ok(Exit::Ok.with(Event::Result(result)))
     }
 
-    /// Carries out a plan, shown as it goes on; gives whether somebody stopped it, too.
+    /// Carries out a plan and shows its progress; also returns whether Ctrl-C stopped it.
     async fn carry_out<F: Future<Output = Outcome>>(
         &self,
         plan: &Plan,
@@ -126,7 +126,7 @@ impl Args {
         }
     }
 
-    /// Holds the plan to what the command line allows, asks for what it does not, and keeps the stack's name for later runs.
+    /// Checks the plan against the options, asks for confirmation, and keeps the stack's name for later runs.
     fn agree(&self, deployment: &Deployment, ui: &Ui) -> Result<(), CommandError> {
         let (target, is_first) = (&self.desired.target, deployment.rounds() == 0);
         if self.no_interruption {
@@ -165,7 +165,7 @@ impl Args {
         }
     }
 
-    /// Asks before anything is taken away, unless that is agreed to already.
+    /// Asks before anything is deleted or replaced, unless that was confirmed already.
     fn agree_to_losses(&self, plan: &Plan, agreed: bool, ui: &Ui) -> Result<(), CommandError> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             let what = format!(
@@ -214,7 +214,7 @@ impl Args {
         RunResult { uris, outputs, shows_secrets: self.show_secrets, ..RunResult::of(&deployment.stack.scope) }
     }
 
-    /// Says what failed, and takes the run back.
+    /// Prints what failed, and rolls the run back.
     async fn fail(
         &self,
         deployment: &mut Deployment,
@@ -265,7 +265,7 @@ impl Args {
         error.hint("to continue", up).hint("to remove the stack", down)
     }
 
-    /// Takes back what the run did; gives what could not be, a sentence each.
+    /// Rolls the run back; returns what could not be rolled back, a sentence each.
     async fn undo(&self, deployment: &mut Deployment, outcome: &Outcome, ui: &Ui) -> Vec<String> {
         let Undo { plan, lost: mut left } = deployment.way_back(outcome).await;
         if plan.is_empty() {
@@ -289,7 +289,7 @@ fn named(plan: &Plan, step: usize) -> String {
     format!("{} ({})", step.name, step.type_name)
 }
 
-/// That a run makes things that are there already, however often it reads anew.
+/// The error of a run that in every round creates resources that exist already.
 fn found_again(deployment: &Deployment, outcome: &Outcome) -> CommandError {
     let found: Vec<String> = outcome.did.adopted.iter().map(|step| named(&deployment.plan, *step)).collect();
     let rounds = deployment.rounds();

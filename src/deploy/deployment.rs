@@ -7,7 +7,7 @@
 //!                            +------------- way_back, undo --------- Failed
 //! ```
 //!
-//! Nothing here prints or asks: what the user is shown or asked comes between two steps, from what the one before gave.
+//! Nothing here prints or asks: the caller does, between two steps, with the values that the step before returned.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,12 +30,12 @@ use crate::package::{self, Progress};
 pub enum When {
     /// When all code is built.
     Built,
-    /// As soon as it can be told what happens to every function: where none is there yet, all are created, whatever their
+    /// As soon as the action of every function is known: if none exists yet, all are created, whatever their
     /// code. Then the compiler and AWS work side by side.
     Known,
 }
 
-/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at once.
+/// How long the run waits for the compiler before it plans: most builds have nothing to do, and most fail at once.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// What a run may do.
@@ -44,13 +44,13 @@ pub struct Options {
     pub when: When,
     /// Logical ids whose data may be lost.
     pub allow_data_loss: BTreeSet<String>,
-    /// Whether what goes waits for messages that are under way through it.
+    /// Whether deletions wait for messages in flight.
     pub drain: bool,
-    /// Whether the run may go on with another plan than its first, when it meets another run.
+    /// Whether the run may continue with another plan than its first, when another run changes the stack.
     pub may_plan_again: bool,
 }
 
-/// What is built while AWS is read.
+/// The code to build while AWS is read.
 pub struct Build {
     pub code: Vec<package::Code>,
     pub target: package::Target,
@@ -66,7 +66,7 @@ pub enum NoPlan {
     Unread(#[from] ReadError),
     #[error(transparent)]
     Unbuilt(#[from] BuildError),
-    /// All that stands in its way, and what of it must not be shown.
+    /// The errors of planning, and the secrets in them.
     #[error("{}", .errors.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
     Impossible { errors: Vec<PlanError>, secrets: Secrets },
     #[error(transparent)]
@@ -97,7 +97,7 @@ pub struct Deployment {
     /// What must not be shown.
     pub secrets: Secrets,
     pub plan: Plan,
-    /// Why the account's settings could not be read, where a stage logs: API Gateway will tell then whether it may.
+    /// Why the account's settings could not be read, if a stage writes logs: then API Gateway's answer shows whether it may.
     pub account_unread: Option<CallError>,
     code: Code,
     _building: Task<()>,
@@ -106,27 +106,27 @@ pub struct Deployment {
     carried_out: Vec<String>,
 }
 
-/// What a plan that was carried out comes to.
+/// The result of a plan that was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The stack is as the template describes it.
     Up,
-    /// Something was there already when it was to be created: another run changes the stack. The next plan goes on from here.
+    /// Something that was to be created exists: another run changes the stack. The next plan continues from here.
     Contested,
-    /// The same, and planning again does not help: what one round creates, the next one does not find.
+    /// The same, and planning again does not help: a round does not find what the one before created.
     InVain,
     /// It was stopped, and nothing failed. What is done is kept.
     Stopped,
-    /// The stack is as the template describes it, but something that is no longer wanted could not be removed.
+    /// The stack is as the template describes it, but an old resource could not be deleted.
     NotRemoved,
     /// A step failed. What was done can be undone.
     Failed,
 }
 
-/// How many rounds a run that meets another one at the same stack reads and goes on.
+/// How many rounds a run plans again when another run changes the same stack.
 const ROUNDS: usize = 10;
 
-/// After so many rounds with one and the same plan it is not another run that is met.
+/// After this many rounds with the same plan, another run is not the reason.
 const SAME_PLANS: usize = 3;
 
 impl Deployment {
@@ -198,12 +198,12 @@ impl Deployment {
         self.carried_out.len()
     }
 
-    /// Why there is no code, once that is known.
+    /// The build's error, once it has failed.
     pub fn build_error(&self) -> Option<BuildError> {
         self.code.error()
     }
 
-    /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
+    /// Carries out the plan. When `stop` turns true, running steps finish and no others start.
     pub async fn carry_out(&self, events: mpsc::UnboundedSender<Event>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
     }
@@ -234,7 +234,7 @@ impl Deployment {
         self.make_plan(true).await
     }
 
-    /// The plan that takes back what the run did. A new reading decides and not what the run believes: an answer may have been
+    /// The plan that rolls the run back. A new reading decides and not the run's own record: an answer may have been
     /// lost.
     pub async fn way_back(&mut self, outcome: &Outcome) -> Undo {
         let (did, known, before) = (&outcome.did, &outcome.known, &self.live);
@@ -244,7 +244,7 @@ impl Deployment {
         plan::undo(&self.plan, did, known, before, &now)
     }
 
-    /// Carries out `way_back`, the plan that takes back what the run did that ended with `outcome`.
+    /// Carries out `way_back`, the plan that rolls back the run that ended with `outcome`.
     pub async fn undo(
         &self,
         way_back: &Plan,
@@ -275,7 +275,7 @@ impl Deployment {
     }
 }
 
-/// What comes of a round in which another run was met, whose work is in what is there by now; `None` if none was met, or it
+/// The result of a round that met another run, whose resources it will find in the next round; `None` if none was met, or it
 /// ends as if none had been. `plans` are all that were carried out, the round's last.
 fn contested(outcome: &Outcome, plans: &[String], is_empty: bool) -> Option<End> {
     let is_last = plans.len() == ROUNDS;

@@ -31,12 +31,12 @@ pub enum Event {
         step: usize,
         text: String,
     },
-    /// AWS would not go on before others are there: the step starts again when they are.
+    /// AWS refused the step because others do not exist yet: it starts again when they do.
     PutBack {
         step: usize,
         error: String,
     },
-    /// It exists; what depends on its existence goes on.
+    /// It exists; steps that need no more than that start.
     Made {
         step: usize,
         physical_id: String,
@@ -211,7 +211,7 @@ pub async fn run(
         tokio::select! {
             report = run.tasks.join_next(), if !run.tasks.is_empty() => match report {
                 Some(Ok(report)) => run.hear(report),
-                // A task that panicked: a bug of ours, told as such, and the run ends without losing the others.
+                // A task that panicked: reported as an internal error, and the run ends without losing the others.
                 Some(Err(error)) => run.broken(&error),
                 None => break,
             },
@@ -223,7 +223,7 @@ pub async fn run(
     run.finish(stopped)
 }
 
-/// Returns when `stop` is true; never, when nobody is left who could say so.
+/// Returns when `stop` is true; never, if its sender is gone.
 async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
@@ -535,7 +535,7 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, want: &Want) -
     }
 }
 
-/// Takes what is there under the name that was to be created, if it is ours, and makes it what it shall be.
+/// Adopts the resource that has the name to create, if it is the stack's, and updates it to its desired properties.
 async fn adopt(
     cx: Context<'_>,
     provider: &'static dyn Provider,

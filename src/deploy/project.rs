@@ -160,7 +160,7 @@ impl Project {
         }
     }
 
-    /// What must not be shown, as far as the template alone tells.
+    /// The secrets, as far as the template alone contains them.
     pub fn secrets(&self) -> Secrets {
         let template = self.template.as_ref();
         template.map(|template| stack::secrets(template, &self.parameters)).unwrap_or_default()
@@ -203,7 +203,7 @@ impl Project {
     /// The code that the stack's functions come from.
     ///
     /// # Errors
-    /// When the template's folder cannot be told.
+    /// When the template's folder cannot be determined.
     pub fn code(&self, stack: &Stack) -> io::Result<Vec<Code>> {
         let folder = self.folder()?;
         let resources = stack.resources.values();

@@ -260,7 +260,7 @@ pub struct Status {
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
     pub resources: Vec<Resource>,
-    /// Why the template cannot be deployed onto what there is.
+    /// Why the template cannot be deployed over the existing resources.
     pub problems: Vec<Problem>,
 }
 
@@ -330,7 +330,7 @@ pub struct Hint {
 }
 
 impl RunResult {
-    /// Of a stack of which nothing is to be told.
+    /// Of a stack without anything to report.
     pub fn of(scope: &Scope) -> Self {
         Self {
             stack: scope.stack.clone(),
