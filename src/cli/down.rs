@@ -21,7 +21,7 @@ use crate::ui::event::{Event, Retained, RunResult};
 use crate::ui::plan::View;
 use crate::ui::progress;
 
-/// Remove the stack with all its data; needs no template
+/// Delete the stack with all its data; needs no template
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -40,7 +40,7 @@ impl Args {
             for one in live.iter().filter(|one| !is_made_by_lambda(one)) {
                 *types.entry(one.type_name.to_owned()).or_default() += 1;
             }
-            let resources = types.values().sum();
+            let resources: usize = types.values().sum();
             let log_groups = live.len() - resources;
             ListedStack { stack, resources, log_groups, types, uris: result::live_uris(&live) }
         });

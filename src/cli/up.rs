@@ -23,7 +23,7 @@ use crate::ui::progress;
 /// Build the handlers, provision what the template describes, print the URI to connect to
 ///
 /// When a step fails, the run is rolled back: what it created is deleted, what it changed is set back. After Ctrl-C,
-/// what it has done is kept: `wschat up` goes on from there, `wschat down` removes the stack.
+/// what it has done is kept: `wschat up` continues from there, `wschat down` deletes the stack.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub struct Args {
     /// Allow replacing the whole stack by a template that shares no resource with it
     #[arg(long)]
     replace_stack: bool,
-    /// Do not roll back when a step fails: the next run goes on from there
+    /// Do not roll back when a step fails: the next run continues from there
     #[arg(long)]
     keep_on_failure: bool,
-    /// Do not wait for messages that are under way before what they may use is removed
+    /// Delete old resources at once, without waiting for messages in flight
     #[arg(long, env = "WSCHAT_NO_DRAIN", value_parser = clap::builder::FalseyValueParser::new())]
     no_drain: bool,
     /// Do nothing if the plan interrupts clients: what it lists under "interrupts"

@@ -11,7 +11,7 @@ use crate::ui::Ui;
 /// Stop the local cloud and delete everything it holds, or one part of it
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Delete this part alone
+    /// Delete only this part
     #[arg(long, value_name = "PART", value_parser = parts())]
     only: Option<DataPart>,
     /// Do not ask

@@ -14,10 +14,10 @@ pub struct Args {
     /// The port on loopback; 0 for any free one [default: the one used last, else 4579]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
-    /// Behave as this file says: latency, throttles, conflicts (see docs/aws-conditions.toml)
+    /// Imitate the latency, throttles and conflicts in this file (see docs/aws-conditions.toml)
     #[arg(long, value_name = "FILE")]
     conditions: Option<PathBuf>,
-    /// Let everybody on this machine call, with any access key or none
+    /// Accept calls from every program on this machine, with any access key or none
     ///
     /// Without it, callers need the key that `wschat env` shows. (`--local` and the handlers have it.)
     #[arg(long)]

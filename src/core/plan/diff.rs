@@ -31,9 +31,9 @@ fn compare(property: String, old: Option<&Value>, new: Option<&Value>, found: &m
     }
 }
 
-/// Where the old and the new value of a change differ, by path: `Policies[ConnectRolePolicy0].PolicyDocument.Statement[0].
-/// Resource`. Elements of a list are paired by the member that names them, else by their index where both lists are equally
-/// long. A list of scalars is one value.
+/// The differences between the old and the new value of a change, each with its path, such as
+/// `Policies[Send].PolicyDocument.Statement[0].Resource`. Elements of a list are paired by the member that names them, or
+/// by their index if both lists are equally long. A list of scalars is one value.
 pub fn parts(change: &Change) -> Vec<Change> {
     let mut found = Vec::new();
     within(change.property.clone(), change.old.as_ref(), change.new.as_ref(), &mut found);
