@@ -980,7 +980,7 @@ fn a_permission_may_be_on_a_function_of_others() {
         (api, "\"other:live\"", None),
         (api, "!Sub '123456789012:function:${Given}'", Some("")),
         (&format!("{api}{function}") as &str, "other", None),
-        (&format!("{api}{function}"), "F", Some("write !Ref F: \"F\" is none of the names on AWS")),
+        (&format!("{api}{function}"), "F", Some("write !Ref F: \"F\" is a logical id, not a name in AWS")),
         (&format!("{api}{function}"), "!Ref V", Some("")),
         (
             "",

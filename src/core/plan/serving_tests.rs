@@ -188,7 +188,7 @@ fn the_templates_own_order_wins_and_the_plan_says_so() {
     assert!(waits(&plan, index(&plan, "+ NextPermission"), index(&plan, "~ Stage")));
     assert_eq!(
         interruptions(&plan),
-        ["Stage: clients are led to NextPermission before it is there: the template has NextPermission wait for Stage"]
+        ["Stage: clients reach NextPermission before it exists: the template makes NextPermission wait for Stage"]
     );
 }
 
@@ -253,7 +253,7 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     let options = Options { allow_data_loss: ["Table".to_owned()].into(), ..Options::default() };
     let plan = diff(&stack(&rekeyed), &built, &options).unwrap();
     assert!(
-        interruptions(&plan)[0].starts_with("Table: the table that takes its place begins without the rows of"),
+        interruptions(&plan)[0].starts_with("Table: the new table begins without the rows of"),
         "{:?}",
         interruptions(&plan)
     );

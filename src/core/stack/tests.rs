@@ -461,7 +461,7 @@ Resources:\n{TABLE}\n"
     insta::assert_snapshot!(problems(&text), @r#"
     3:3 the parameter Name has no value [give it: --parameter Name=VALUE]
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter Stored=VALUE]
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
     let parameters =
         [("Stage", "test"), ("Name", "A1"), ("Size", "11"), ("Sizes", "1,x"), ("Secret", "abc"), ("Stag", "dev")];
@@ -473,7 +473,7 @@ Resources:\n{TABLE}\n"
     5:3 the parameter Sizes must be a number, not "x"
     6:3 the parameter Secret must have at least 4 characters
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter Stored=VALUE]
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
 }
 
