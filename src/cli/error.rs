@@ -207,6 +207,7 @@ pub fn lines(hints: &[Hint]) -> String {
 mod tests {
     use super::*;
     use crate::cli::command::Command;
+    use crate::core::stack::Secrets;
 
     #[test]
     fn an_error_is_printed_with_its_causes_and_hints_below_each_other() {
@@ -231,6 +232,17 @@ mod tests {
         struct Outermost(#[source] Outer);
         let error = CommandError::from(Outermost(Outer(std::io::Error::other("no disk"))));
         assert_eq!(error.to_string(), "error: cannot go on\n  caused by: cannot read: no disk");
+    }
+
+    #[test]
+    fn a_failed_build_is_shown_beside_what_ended_the_run() {
+        let taken = PlanError::Permitted { name: "A".to_owned(), function: "f".to_owned() };
+        let why = NoPlan::Impossible { errors: vec![taken], secrets: Secrets::default() };
+        let error = CommandError::from(NoPlan::AndUnbuilt { why: Box::new(why), build: BuildError::Lost });
+        let build = BuildError::Lost.to_string();
+        assert_eq!(error.details, Some(format!("error: {build}")));
+        assert!(error.to_string().starts_with("error: A permits"), "{error}");
+        assert_eq!(error.event().causes, [build]);
     }
 
     #[test]
