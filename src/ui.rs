@@ -173,6 +173,11 @@ impl Ui {
         io::stdout().is_terminal() && wants_colour()
     }
 
+    /// Whether people read stdout.
+    pub fn has_result_on_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// The width of the terminal that stderr is; without limit where it is none.
     pub fn columns(&self) -> usize {
         if io::stderr().is_terminal() { bar::columns() } else { usize::MAX }

@@ -206,7 +206,7 @@ impl Args {
                 if self.show_secrets { ui.reveal(line) } else { ui.say(line) }
             }
             // People have just read it among the outputs; pipes get it alone.
-            let is_shown = |uri: &String| io::stdout().is_terminal() && outputs.values().any(|value| value == uri);
+            let is_shown = |uri: &String| ui.has_result_on_terminal() && outputs.values().any(|value| value == uri);
             for uri in uris.iter().filter(|uri| !is_shown(uri)) {
                 ui.line(uri);
             }
