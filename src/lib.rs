@@ -11,7 +11,7 @@
 //! `core` is pure: no I/O, no clock, no AWS. `deploy` is the pipeline as a library: `project` loads a template, `session` begins to
 //! read AWS, `deployment` builds and reads, plans, carries out and undoes, `removal` removes. It reads AWS and writes it through
 //! `aws::providers`, where one resource type is one file, and `aws::client`, where every call is made. `package` builds handler
-//! code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a verb, and what the user is
+//! code. `local` is the local cloud: the same AWS protocols, served on loopback. `cli` has one file a command, and what the user is
 //! asked and shown between the steps of `deploy`. docs/architecture.md has the map.
 
 pub mod aws;

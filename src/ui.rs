@@ -9,13 +9,14 @@ pub mod event;
 pub mod plan;
 pub mod printable;
 pub mod progress;
+pub mod row;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
 
 use crate::core::stack::Secrets;
@@ -173,6 +174,21 @@ impl Ui {
         io::stdout().is_terminal() && wants_colour()
     }
 
+    /// Whether people read stdout.
+    pub fn has_result_on_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// The width of the terminal that stderr is; without limit where it is none.
+    pub fn columns(&self) -> usize {
+        if io::stderr().is_terminal() { bar::columns() } else { usize::MAX }
+    }
+
+    /// The width of the terminal that stdout is; without limit where it is none.
+    pub fn columns_of_result(&self) -> usize {
+        if io::stdout().is_terminal() { bar::columns_of(io::stdout()) } else { usize::MAX }
+    }
+
     /// The progress of a build.
     pub fn build(&self) -> build::BuildProgress {
         build::BuildProgress::new(self.clone())
@@ -189,8 +205,15 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it
-    /// this exit code. No other thread can draw in between.
+    /// Removes all bars and restores the terminal: a task that outlives the command may hold a bar.
+    pub fn close(&self) {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
+
+    /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this
+    /// exit code. No other thread can draw in between.
     pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
         let failure = Event::Failure(Failure { error: why.to_owned(), ..Failure::default() });
         let echoed = !self.has_bars() && io::stderr().is_terminal();

@@ -74,7 +74,7 @@ def main():
         try:
             subprocess.run([wschat, "local", "start", "--data", data, "--port", "0"], check=True, capture_output=True)
             up = lasting(run([wschat, "up", *here, "--yes"]))
-            uri = up[-1].strip()
+            uri = up[-1].split()[-1]
             sent, heard = asyncio.run(chat(uri))
             again = lasting(run([wschat, "up", *here, "--yes"]))
         finally:
@@ -84,14 +84,14 @@ def main():
     steps = [line for line in up if line not in plan]
     lines = [
         f"{prompt}wschat up --local",
-        *shortened(plan[:-2], 5, 2),
+        *shortened(plan[:-1], 5, 2),
         *shortened(steps, 2, 2),
-        *plan[-2:],
+        plan[-1],
         f'{prompt}npx wscat -c "$(wschat url --local)"',
         f"> {sent}",
         f"\x1b[2m(the other client)\x1b[0m < {heard}",
         f"{prompt}wschat up --local",
-        *again[-3:],
+        *again[-2:],
     ]
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), color_system="standard", force_terminal=True)
     for line in lines:

@@ -1,10 +1,10 @@
-//! Verbs of other tools, and their equivalents here.
+//! Commands of other tools, and their equivalents here.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::CommandError;
 
-/// The other tool's verb, the command to use instead, and what that does.
+/// The other tool's command, the command to use instead, and what that does.
 const ALIASES: &[(&str, &str, &str)] = &[
     ("apply", "wschat up", "deploys the stack"),
     ("build", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
@@ -48,14 +48,21 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
 ];
 
-/// The answer to a command line that clap rejects because its verb is another tool's.
+/// The answer to a command line that clap rejects because there is no such command: it may be another tool's.
 pub fn answer(error: &clap::Error) -> Option<CommandError> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    let (_, instead, what) = ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase())?;
-    Some(CommandError::new(format!("there is no verb \"{typed}\"")).advice(format!("use: {instead} ({what})")))
+    let advice = match ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase()) {
+        Some((_, instead, what)) => format!("use: {instead} ({what})"),
+        None => match error.get(ContextKind::SuggestedSubcommand) {
+            Some(ContextValue::Strings(near)) if !near.is_empty() => format!("did you mean {}?", near.join(" or ")),
+            Some(ContextValue::String(near)) => format!("did you mean {near}?"),
+            _ => "--help lists the commands".to_owned(),
+        },
+    };
+    Some(CommandError::new(format!("there is no command \"{typed}\"")).advice(advice))
 }
 
 #[cfg(test)]
@@ -80,9 +87,19 @@ mod tests {
 
     #[test]
     fn other_errors_are_left_to_clap() {
-        for line in [&["wschat", "upp"][..], &["wschat", "up", "--stak", "x"], &["wschat", "local", "fly"], &["wschat"]]
-        {
+        for line in [&["wschat", "up", "--stak", "x"][..], &["wschat"]] {
             assert!(answer(&Cli::try_parse_from(line).unwrap_err()).is_none(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_the_nearest_one() {
+        for (line, expected) in [
+            (&["wschat", "statsu"][..], "error: there is no command \"statsu\"\n  did you mean status?"),
+            (&["wschat", "pu"], "error: there is no command \"pu\"\n  --help lists the commands"),
+            (&["wschat", "local", "strat"], "error: there is no command \"strat\"\n  did you mean start?"),
+        ] {
+            assert_eq!(answer(&Cli::try_parse_from(line).unwrap_err()).unwrap().to_string(), expected);
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// `wschat VERB`; a verb may be two words (`local stop`).
+    /// `wschat COMMAND`; a command may be two words (`local stop`).
     pub fn new(verb: &str) -> Self {
         Self { words: std::iter::once("wschat").chain(verb.split(' ')).map(str::to_owned).collect() }
     }
@@ -86,7 +86,7 @@ mod tests {
     use super::super::local::DataFolder;
     use super::super::{Cli, desired, project, target};
 
-    /// The groups of arguments that verbs have.
+    /// The groups of arguments that commands have.
     #[derive(Debug, Parser)]
     enum Groups {
         #[command(name = "up")]

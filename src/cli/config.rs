@@ -131,7 +131,9 @@ impl Config {
             },
         };
         match written {
-            Ok(true) => Ok(Some(format!("{shown} now has {what}: every command here goes by it. Commit it."))),
+            Ok(true) => {
+                Ok(Some(format!("{shown} now has {what}: all commands in this folder use it. Commit the file.")))
+            }
             // Another run has just created it.
             Ok(false) => Ok(None),
             Err(error) => Err(cannot(error.to_string())),
@@ -204,7 +206,7 @@ fn parse(text: &str) -> Result<Settings, Mistake> {
             DeValue::Table(table) if name.get_ref() == TABLE => table,
             _ if name.get_ref() == TABLE => return Err(at(place, format!("{TABLE} must be a table: [{TABLE}]"))),
             _ if KEYS.contains(&name.get_ref().as_ref()) => {
-                let what = format!("\"{}\" stands outside of a table", name.get_ref());
+                let what = format!("\"{}\" is outside of a table", name.get_ref());
                 return Err(Mistake { help: Some(format!("put it below [{TABLE}]")), ..at(place, what) });
             }
             _ => {
@@ -224,7 +226,7 @@ fn parse(text: &str) -> Result<Settings, Mistake> {
             };
             match value.get_ref() {
                 DeValue::String(text) if !text.is_empty() => *setting = Some(text.to_string()),
-                _ => return Err(at(place, format!("{} must be a text in quotes", key.get_ref()))),
+                _ => return Err(at(place, format!("{} must be a string in quotes", key.get_ref()))),
             }
         }
     }
@@ -262,9 +264,9 @@ mod tests {
                 "[default]\nprofile = \"x\"\n",
                 "wschat.toml:2: unknown key \"profile\" in [default]\n  known: stack, region",
             ),
-            ("stack = \"a\"\n", "wschat.toml:1: \"stack\" stands outside of a table\n  put it below [default]"),
-            ("[default]\n\nstack = 5\n", "wschat.toml:3: stack must be a text in quotes"),
-            ("[default]\nregion = \"\"\n", "wschat.toml:2: region must be a text in quotes"),
+            ("stack = \"a\"\n", "wschat.toml:1: \"stack\" is outside of a table\n  put it below [default]"),
+            ("[default]\n\nstack = 5\n", "wschat.toml:3: stack must be a string in quotes"),
+            ("[default]\nregion = \"\"\n", "wschat.toml:2: region must be a string in quotes"),
             ("default = 1\n", "wschat.toml:1: default must be a table: [default]"),
         ];
         for (text, expected) in table {
@@ -301,7 +303,7 @@ mod tests {
                 .remember("a", None)
                 .unwrap()
                 .unwrap()
-                .ends_with("now has stack = \"a\": every command here goes by it. Commit it.")
+                .ends_with("now has stack = \"a\": all commands in this folder use it. Commit the file.")
         );
         assert_eq!(read().stack(), Some("a"));
         assert_eq!(read().remember("a", None), Ok(None));

@@ -1,4 +1,4 @@
-//! From a template and what AWS has to a plan: what `plan` shows and `up` carries out.
+//! From a template and the existing resources to a plan: what `plan` shows and `up` carries out.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use super::{project, target};
 use crate::aws::client::Meaning;
 use crate::core::stack::Stack;
 use crate::core::words::nearest;
-use crate::deploy::deployment::{BuildRequest, DeployOptions, Deployment, NoPlan, When};
+use crate::deploy::deployment::{BuildRequest, DeployOptions, Deployment, When};
 use crate::package;
 use crate::ui::Ui;
 
-/// What shall be, and where.
+/// The desired stack, and where it is deployed.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
@@ -51,7 +51,7 @@ enum BuildWith {
 /// A plan, before it is shown.
 pub struct PlannedDeployment {
     pub deployment: Deployment,
-    /// When it was known who calls.
+    /// When the caller's identity was known.
     pub connected: Instant,
     /// How many warnings `validate` has.
     warnings: JoinHandle<usize>,
@@ -76,22 +76,22 @@ impl Args {
         self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = Arc::new(self.project.read()?);
-        // Beside all else: nothing waits for it but the end.
+        // Concurrent with everything else: only the end waits for it.
         let warnings = tokio::task::spawn_blocking({
             let project = Arc::clone(&project);
             move || project.warnings(OffsetDateTime::now_utc().date())
         });
-        // Nobody is asked anything about a template that is not sound.
-        project::check(&project, &name, self.target.region().as_deref(), ui)?;
+        // An invalid template is an error before the first call.
+        project::check(&project, &name, self.target.region().as_deref(), true, ui)?;
         let session = self.target.session(ui).await?;
         let scope = session.identify().await?;
         let connected = Instant::now();
         target::say_whose(session.aws(), ui);
-        let stack = project::stack(&project, scope, ui)?;
+        let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);
         let build = self.build(project::code(&project, &stack, ui)?, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
-            if let NoPlan::Impossible { secrets, .. } = error {
+            if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
             }
         })?;

@@ -1,4 +1,4 @@
-//! `wschat down`: everything that is the stack's goes, and nothing else.
+//! `wschat down`: deletes the stack's resources, and nothing else.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::ui::event::{Event, Retained, RunResult};
 use crate::ui::plan::View;
 use crate::ui::progress;
 
-/// Remove the stack with all its data; needs no template
+/// Delete the stack with all its data; needs no template
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -43,6 +43,11 @@ impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let begun = Instant::now();
         self.target.look_beside(self.template.as_deref())?;
+        let stack = self.target.stack()?;
+        if let Some(what) = self.target.no_local_cloud() {
+            ui.say(format_args!("Nothing to delete: {what}."));
+            return Ok(Exit::Ok.with(Event::Result(RunResult::of(&self.target.local_scope(stack)))));
+        }
         let session = self.target.session(ui).await?;
         let name = session.identify().await?.stack.clone();
         let connected = Instant::now();
@@ -89,11 +94,12 @@ impl Args {
                 self.timings.tell("down", &run, removal.aws(), ui);
                 result::failures(&removal.plan, &outcome, ui);
                 let left = outcome.not_started.len() + outcome.failed.len();
-                return Err(CommandError::new(format!("{left} are left of stack {name}")).hint("go on with", again));
+                return Err(CommandError::new(format!("{left} resources of stack {name} are left"))
+                    .hint("continue with", again));
             }
             if stop.is_pressed() {
-                let what = format!("stopped: what may have come back of stack {name} was not looked for");
-                return Err(CommandError::new(what).hint("go on with", again));
+                let what = format!("stopped before checking whether resources of stack {name} were created again");
+                return Err(CommandError::new(what).hint("continue with", again));
             }
             if !removal.look_again().await? {
                 let what = format!("resources of stack {name} were created again while it was deleted");
@@ -107,7 +113,7 @@ impl Args {
         let secrets = &Secrets::default();
         ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
         if !ui.is_json() {
-            let view = View { secrets, colour: ui.colour(), all: false };
+            let view = View { secrets, colour: ui.colour(), all: false, columns: ui.columns() };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
     }

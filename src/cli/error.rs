@@ -11,7 +11,7 @@ use crate::deploy::execute::BuildError;
 use crate::ui::Ui;
 use crate::ui::event::{self, Hint, Problem};
 
-/// Why a verb could not do its work.
+/// Why a command could not do its work.
 #[derive(Debug)]
 pub struct CommandError {
     error: Box<dyn Error + Send + Sync>,
@@ -22,6 +22,8 @@ pub struct CommandError {
     problems: Vec<Problem>,
     /// What is printed before the error, and may be coloured: problems in their lines, or what a compiler said.
     details: Option<String>,
+    /// Other errors that `details` shows: causes, for programs.
+    also: Vec<String>,
     exit: Exit,
 }
 
@@ -35,6 +37,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             hints: Vec::new(),
             problems: Vec::new(),
             details: None,
+            also: Vec::new(),
             exit: Exit::Failed,
         };
         let error = match error.downcast::<NoPlan>().map(|error| *error) {
@@ -42,6 +45,13 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::NoLogRole(error)) => return Self::new(error.to_string()).hint(error.help(), error.command()),
             Ok(NoPlan::Unbuilt(error)) => error.into(),
             Ok(NoPlan::Unread(error)) => error.into(),
+            Ok(NoPlan::AndUnbuilt { why, build }) => {
+                let build = Self::from(build);
+                let error = Self::from(*why);
+                let details = error.details.iter().cloned().chain([build.to_string()]);
+                let details = details.collect::<Vec<_>>().join("\n");
+                return Self { also: vec![build.error.to_string()], ..error.details(details) };
+            }
             Err(error) => error,
         };
         let error = match error.downcast::<BuildError>().map(|error| *error) {
@@ -140,7 +150,7 @@ impl CommandError {
     pub fn event(&self) -> event::Failure {
         event::Failure {
             error: self.error.to_string(),
-            causes: self.causes.iter().cloned().chain(self.sources()).collect(),
+            causes: self.causes.iter().chain(&self.also).cloned().chain(self.sources()).collect(),
             problems: self.problems.clone(),
             hints: self.hints.clone(),
         }
@@ -197,6 +207,7 @@ pub fn lines(hints: &[Hint]) -> String {
 mod tests {
     use super::*;
     use crate::cli::command::Command;
+    use crate::core::stack::Secrets;
 
     #[test]
     fn an_error_is_printed_with_its_causes_and_hints_below_each_other() {
@@ -221,6 +232,17 @@ mod tests {
         struct Outermost(#[source] Outer);
         let error = CommandError::from(Outermost(Outer(std::io::Error::other("no disk"))));
         assert_eq!(error.to_string(), "error: cannot go on\n  caused by: cannot read: no disk");
+    }
+
+    #[test]
+    fn a_failed_build_is_shown_beside_what_ended_the_run() {
+        let taken = PlanError::Permitted { name: "A".to_owned(), function: "f".to_owned() };
+        let why = NoPlan::Impossible { errors: vec![taken], secrets: Secrets::default() };
+        let error = CommandError::from(NoPlan::AndUnbuilt { why: Box::new(why), build: BuildError::Lost });
+        let build = BuildError::Lost.to_string();
+        assert_eq!(error.details, Some(format!("error: {build}")));
+        assert!(error.to_string().starts_with("error: A permits"), "{error}");
+        assert_eq!(error.event().causes, [build]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::ui::event::Event;
 
-/// How a command ended. docs/exit-codes.md says what each code means for each verb.
+/// How a command ended. docs/exit-codes.md says what each code means for each command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -23,7 +23,7 @@ pub enum Exit {
 #[derive(Debug)]
 pub struct Ended {
     pub exit: Exit,
-    /// The last line of `--json`; `None` for verbs without that.
+    /// The last line of `--json`; `None` for commands without that.
     pub event: Option<Event>,
 }
 

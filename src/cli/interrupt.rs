@@ -79,10 +79,12 @@ impl Stop {
         let listening = tokio::spawn(async move {
             let _claim = claim;
             pressed(&mut presses).await;
-            ui.notice("Stopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.");
+            ui.notice(
+                "Stopping: running steps finish and are kept, no others start. Press Ctrl-C again to stop at once.",
+            );
             let _ = stop.send(true);
             pressed(&mut presses).await;
-            let why = "Interrupted: what was running may be half done. The next run finds out.";
+            let why = "Interrupted: running steps may be half done. The next run checks.";
             ui.restore_and_exit(why, Exit::Interrupted as u8, exit::now)
         });
         Self { pressed: is_pressed, listening }

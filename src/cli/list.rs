@@ -1,4 +1,4 @@
-//! `wschat list`: the stacks that there are, by their resources' tags.
+//! `wschat list`: the stacks of an account and region, by their resources' tags.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let target = target::Args::anywhere(self.place);
+        target.require_local_cloud()?;
         let mut session = Session::begin(target.open_as(target::EVERY, ui).await?);
         let scope = session.identify().await?.clone();
         let stacks = by_stack(session.read(Search::default()).await?);
@@ -36,10 +37,12 @@ impl Args {
         }
         let stacks = stacks.into_iter().map(|(stack, live)| {
             let mut types: BTreeMap<String, usize> = BTreeMap::new();
-            for one in &live {
+            for one in live.iter().filter(|one| !is_made_by_lambda(one)) {
                 *types.entry(one.type_name.to_owned()).or_default() += 1;
             }
-            ListedStack { stack, resources: live.len(), types, uris: result::live_uris(&live) }
+            let resources: usize = types.values().sum();
+            let log_groups = live.len() - resources;
+            ListedStack { stack, resources, log_groups, types, uris: result::live_uris(&live) }
         });
         let stacks = stacks.collect();
         Ok(Exit::Ok.with(Event::List(List { account: scope.account, region: scope.region, stacks })))
@@ -54,17 +57,28 @@ fn show(stacks: &BTreeMap<String, Vec<Live>>, scope: &Scope, ui: &Ui) {
     }
     ui.say(format_args!("Stacks in account {account} ({region}):"));
     let width = stacks.keys().map(String::len).max().unwrap_or(0);
+    let count_width = stacks.values().map(|live| counts(live).len()).max().unwrap_or(0);
     for (name, live) in stacks {
-        let count = match live.len() {
-            1 => "1 resource".to_owned(),
-            count => format!("{count} resources"),
-        };
-        let line = format!("{name:width$}  {count:13}  {}", result::live_uris(live).join("  "));
+        let line = format!("{name:width$}  {:count_width$}  {}", counts(live), result::live_uris(live).join("  "));
         ui.line(line.trim_end());
     }
 }
 
-/// What belongs to each stack, of a reading for all of them.
+/// `24 resources and 4 log groups`: `status` and `up` count the resources alone.
+fn counts(live: &[Live]) -> String {
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let log_groups = live.iter().filter(|one| is_made_by_lambda(one)).count();
+    let resources = count(live.len() - log_groups, "resource");
+    if log_groups == 0 { resources } else { format!("{resources} and {}", count(log_groups, "log group")) }
+}
+
+/// Whether this is a log group that Lambda made for a function: no template has it, and `down` deletes it with the stack.
+fn is_made_by_lambda(live: &Live) -> bool {
+    let kind = kind(live.type_name);
+    live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_none() && kind.owned_by(live).is_some())
+}
+
+/// The resources of each stack, from a reading of all of them.
 fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     let mut owners: BTreeMap<(&'static str, String), String> = BTreeMap::new();
     for one in &live {
@@ -75,7 +89,7 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
     let mut stacks: BTreeMap<String, Vec<Live>> = BTreeMap::new();
     for one in live {
         let key = (one.type_name, one.physical_id.clone());
-        // A reading has what contains something before what it contains.
+        // In a reading, containers come before their content.
         let container = kind(one.type_name).and_then(|kind| kind.owned_by(&one));
         let own = owners.get(&key).filter(|_| one.owner == Owner::Stack);
         let stack = container.and_then(|container| owners.get(&container)).or(own).cloned();

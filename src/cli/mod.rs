@@ -1,4 +1,4 @@
-//! The command line: one verb, one file, with its arguments and what it does. The help texts are the doc comments.
+//! The command line: one command, one file, with its arguments and what it does. The help texts are the doc comments.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,6 +126,7 @@ pub fn main() -> ExitCode {
     let exit = end(runtime.block_on(command), &ui);
     // The process does not end under threads that are at work, and they do not keep it from ending.
     runtime.shutdown_timeout(LEAVE);
+    ui.close();
     exit.into()
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn show(
     let (plan, secrets) = (&desired.deployment.plan, &desired.deployment.secrets);
     let event = Event::Plan(ui::plan::event(plan, secrets));
     if !ui.is_json() {
-        let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all };
+        let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all, columns: ui.columns_of_result() };
         let up = Command::new("up").with(args).and("--plan", plan.digest());
         ui.coloured_line(ui::plan::details(plan, view, &up));
     }

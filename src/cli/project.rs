@@ -1,4 +1,4 @@
-//! Which template a run is about, and what is shown of its problems.
+//! The template of a run, and how its problems are shown.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// The template has problems.
 #[derive(Debug, thiserror::Error)]
-#[error("the template {file} cannot be used: {count}")]
+#[error("{file} has {count}")]
 struct BadTemplate {
     file: String,
     count: String,
@@ -100,32 +100,48 @@ fn find() -> Result<PathBuf, CommandError> {
     }
 }
 
-/// The stack that the template describes in `scope`.
+/// The stack that the template describes in `scope`; `with_code`, its functions' code is there, too.
 ///
 /// # Errors
 /// When the template has problems, each with its place.
-pub fn stack(project: &Project, scope: &Scope, ui: &Ui) -> Result<Stack, CommandError> {
-    let stack = project.stack(scope).map_err(|problems| bad(project, &problems, ui))?;
+pub fn stack(project: &Project, scope: &Scope, with_code: bool, ui: &Ui) -> Result<Stack, CommandError> {
+    let stack = if with_code { project.stack_with_code(scope) } else { project.stack(scope) };
+    let stack = stack.map_err(|problems| bad(project, &problems, ui))?;
     ui.hide(&stack.secrets);
     Ok(stack)
 }
 
-/// Whether the template is sound, before anybody is asked anything.
+/// Checks the template before any call is made; `with_code`, also whether its functions' code is there.
 ///
 /// # Errors
 /// When the template has problems, each with its place.
-pub fn check(project: &Project, stack: &str, region: Option<&str>, ui: &Ui) -> Result<(), CommandError> {
+pub fn check(
+    project: &Project,
+    stack: &str,
+    region: Option<&str>,
+    with_code: bool,
+    ui: &Ui,
+) -> Result<(), CommandError> {
     ui.hide(&project.secrets());
-    project.check(stack, region).map_err(|problems| bad(project, &problems, ui))
+    project.check(stack, region, with_code).map_err(|problems| bad(project, &problems, ui))
 }
 
 fn bad(project: &Project, problems: &[Problem], ui: &Ui) -> CommandError {
     let (file, text) = (project.file(), project.text());
+    // Without a place in the text there is nothing to show beside the error.
+    if let [problem] = problems
+        && problem.path.0.is_empty()
+        && problem.position.is_none()
+    {
+        let events = event::Problem::all_of(problems, &file, &text);
+        let what = project.secrets().mask(&format!("{file}: {}", problem.what));
+        return CommandError::new(what).advice_lines(problem.help.as_deref()).problems(events);
+    }
     let rendering = Rendering { file: &file, text: &text, colour: ui.colour() };
     let shown = project.secrets().mask_in_place(&render(problems, rendering));
     let count = match problems.len() {
-        1 => "it has a problem".to_owned(),
-        count => format!("it has {count} problems"),
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
     };
     let problems = event::Problem::all_of(problems, &file, &text);
     CommandError::from(BadTemplate { file, count }).details(shown).problems(problems)

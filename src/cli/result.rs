@@ -1,4 +1,4 @@
-//! What a run comes to: URIs, outputs, or all that stands in its way.
+//! The result of a run: URIs and outputs, or the errors.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::core::words::Token;
 use crate::deploy::execute::Outcome;
 use crate::ui::{Ui, printable};
 
-/// The outputs, with what AWS minted put in; those that hold a secret are masked, unless secrets are to be shown.
+/// The outputs, with the values that AWS assigned; those that hold a secret are masked, unless secrets are to be shown.
 pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>, show_secrets: bool) -> BTreeMap<String, String> {
     let endpoints = endpoints(stack, known);
     let value = |text: &str| {
@@ -77,7 +77,7 @@ pub fn failures(plan: &Plan, outcome: &Outcome, ui: &Ui) {
 /// Holds a plan to `--no-interruption`.
 ///
 /// # Errors
-/// Where it interrupts anybody: what, and why.
+/// Where it interrupts clients: what, and why.
 pub fn uninterrupted(plan: &Plan) -> Result<(), CommandError> {
     let found: Vec<String> = plan
         .interruptions()

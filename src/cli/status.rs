@@ -1,4 +1,4 @@
-//! `wschat status`: what there is of a stack, how it is, and how it differs from its template.
+//! `wschat status`: a stack's resources, their states, and their differences from its template.
 
 use super::command::Command;
 use super::error::CommandError;
@@ -9,8 +9,9 @@ use crate::core::stack::Secrets;
 use crate::core::types::{Health, Live, Owner};
 use crate::ui::Ui;
 use crate::ui::event::{Event, Problem, Resource, Status};
-use crate::ui::plan::values;
+use crate::ui::plan::{parts, values};
 use crate::ui::printable;
+use crate::ui::row::Row;
 
 /// Show every resource: its physical id, its state, and how it differs from the template, if there is one
 ///
@@ -31,6 +32,8 @@ impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
+        self.target.stack()?;
+        self.target.require_local_cloud()?;
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
@@ -44,7 +47,7 @@ impl Args {
             ui.say(format_args!("Stack {name} does not exist in account {account} ({region}).{instead}"));
             return Ok(Exit::NotThere.with(status(false, Vec::new(), Vec::new(), Vec::new())));
         }
-        // Whether code is new only a build could tell; that is `up`'s business.
+        // Only a build could show whether code is new, and only `up` builds.
         let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::PlanOptions::default()));
         let (plan, problems) = match planned {
             Some(Ok(plan)) => (plan, Vec::new()),
@@ -59,13 +62,10 @@ impl Args {
         if !ui.is_json() {
             ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
             let width = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0);
+            let columns = ui.columns_of_result();
+            let with_types = lines.iter().all(|line| line.row(width).fits(columns));
             for line in &lines {
-                let mark = if line.well { '✓' } else { '✗' };
-                let text = format!(
-                    "  {mark} {:width$}  {:32}  {:10}  {}",
-                    line.label, line.type_name, line.state, line.physical_id
-                );
-                ui.line(printable::line(text.trim_end()));
+                ui.line(line.row(width).text(with_types, columns));
                 for drift in &line.drift {
                     ui.line(format_args!("      {}", printable::line(drift)));
                 }
@@ -111,7 +111,7 @@ fn pronoun(count: usize) -> &'static str {
     if count == 1 { "it" } else { "them" }
 }
 
-/// Without a template, everything that is there is as it shall be.
+/// Without a template, every existing resource is as desired.
 fn described(live: &[Live]) -> Plan {
     let steps = live.iter().filter(|one| one.owner == Owner::Stack).map(|one| Step::on(one, Action::Keep));
     Plan { steps: steps.collect(), ..Plan::default() }
@@ -126,11 +126,22 @@ struct Line {
     state: String,
     drift: Vec<String>,
     well: bool,
-    /// Whether it is not as the template says, which `up` mends.
+    /// Whether it differs from the template, which `up` repairs.
     differs: bool,
 }
 
 impl Line {
+    /// The line with its label padded to `width` characters.
+    fn row(&self, width: usize) -> Row<'_> {
+        let mark = if self.well { '✓' } else { '✗' };
+        Row {
+            label: format!("  {mark} {:width$}", printable::line(&self.label)),
+            type_name: self.type_name,
+            state: format!("{:10}", self.state),
+            id: printable::line(&self.physical_id),
+        }
+    }
+
     fn of(plan: &Plan, step: &Step, secrets: &Secrets) -> Self {
         let health = step.live.as_ref().map(|live| &live.health);
         let (state, mut drift) = match (step.action, health) {
@@ -145,8 +156,8 @@ impl Line {
         drift.extend(step.reason.clone().filter(|_| step.action == Action::Delete));
         // What is missing is missing as a whole.
         let changes = step.changes.iter().filter(|_| step.action != Action::Create);
-        drift.extend(changes.map(|change| {
-            let (is, shall) = values(change, secrets);
+        drift.extend(changes.flat_map(|change| parts(change, secrets)).map(|change| {
+            let (is, shall) = values(&change, secrets);
             let (is, shall) = (is.as_deref().unwrap_or("not there"), shall.as_deref().unwrap_or("nothing"));
             format!("{} is {is}, the template says {shall}", secrets.mask(&change.property))
         }));

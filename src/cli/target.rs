@@ -1,4 +1,4 @@
-//! What all verbs that have to do with a stack take: which stack, and where.
+//! What all commands that have to do with a stack take: which stack, and where.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::command::{Command, Flags};
 use super::config::{self, Config};
 use super::error::CommandError;
-use super::local::DataFolder;
+use super::exit::Exit;
+use super::local::{DATA_FOLDER, DataFolder, missed_port};
 use super::project;
 use crate::aws::client::{Aws, Target};
 use crate::aws::providers::Search;
@@ -17,6 +18,7 @@ use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::read;
 use crate::deploy::session::Session;
+use crate::local::context::ACCOUNT;
 use crate::local::daemon::process;
 use crate::local::lambda;
 use crate::ui::Ui;
@@ -63,7 +65,7 @@ pub struct Place {
     data: DataFolder,
 }
 
-/// What surprises those who try a role's permissions here.
+/// A note for those who test a role's permissions here.
 const UNCHECKED: &str = "The local cloud does not enforce roles' permissions; to have it enforce them: wschat local start \
                          --conditions FILE, with `iam = true` in [strict]";
 
@@ -73,7 +75,7 @@ pub fn say_whose(aws: &Aws, ui: &Ui) {
     ui.say(format_args!("Stack {stack} in account {account} ({region}), as {}", aws.caller()));
 }
 
-/// The stack that is all stacks, to `Args::open_as`.
+/// The name that means all stacks, for `Args::open_as`.
 pub const EVERY: &str = "";
 
 impl Args {
@@ -82,7 +84,7 @@ impl Args {
         Self { stack: None, place, config: OnceLock::new() }
     }
 
-    /// Reads the project's file where the template is: for verbs that have one, before anything else is asked of this.
+    /// Reads the project's file where the template is: for commands that have one, before anything else is asked of this.
     ///
     /// # Errors
     /// What is wrong with the file.
@@ -134,7 +136,7 @@ impl Args {
         Ok(())
     }
 
-    /// That the stack's name is only that of the project's folder, and there is such a stack: whose it is nobody knows.
+    /// The error for a stack that exists and is named only by the project's folder: it may be another project's.
     /// `None` where the name was given, or stands in the project's file.
     ///
     /// # Errors
@@ -145,16 +147,43 @@ impl Args {
             return Ok(None);
         }
         let name = self.stack()?;
-        let what = format!(
-            "there is a stack {name} already, and nothing but the folder's name says that it is this project's"
-        );
+        let what = format!("stack {name} exists already, and only the folder's name says that it is this project's");
         Ok(Some(CommandError::new(what).advice(format!(
             "if it is: --stack {name} (`up` keeps the name in {}); if not: another --stack",
             config.path().display()
         ))))
     }
 
-    /// Whether the stack is in the local cloud.
+    /// With `--local`, that there is no local cloud: commands that deploy nothing do not create one. `None` where there is
+    /// one, running or not.
+    pub fn no_local_cloud(&self) -> Option<String> {
+        let data = &self.place.data.path;
+        if !self.place.local || process::exists(data) {
+            return None;
+        }
+        Some(match is_default(data) {
+            true => "there is no local cloud in this folder".to_owned(),
+            false => format!("there is no local cloud in {}", data.display()),
+        })
+    }
+
+    /// Holds `--local` to a local cloud that exists, for commands that only read.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn require_local_cloud(&self) -> Result<(), CommandError> {
+        let Some(what) = self.no_local_cloud() else { return Ok(()) };
+        let up = Command::new("up").with(self);
+        Err(CommandError::new(what).hint("create it and deploy to it", up).exits(Exit::NotThere))
+    }
+
+    /// The scope of a stack in the local cloud, without asking it.
+    pub fn local_scope(&self, stack: String) -> Scope {
+        let region = self.region().unwrap_or_else(|| "us-east-1".to_owned());
+        Scope { stack, account: ACCOUNT.to_owned(), region, partition: "aws".to_owned() }
+    }
+
+    /// Whether this is about the local cloud.
     pub fn is_local(&self) -> bool {
         self.place.local
     }
@@ -167,7 +196,7 @@ impl Args {
         config::chosen(self.place.region.as_deref(), elsewhere, file)
     }
 
-    /// Finds out where to call, and calls nobody yet; with `--local` it is the local cloud, which is started when it is
+    /// Finds out where to call, without a call; with `--local` it is the local cloud, which is started when it is
     /// not running.
     ///
     /// # Errors
@@ -181,12 +210,13 @@ impl Args {
     /// # Errors
     /// No region; a local cloud that does not start.
     pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
-        // What is wrong with the file is said before anything is started.
+        // An error in the file comes before anything is started.
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
             let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
             if running.outcome != process::StartOutcome::Found {
                 ui.say(format_args!("The local cloud is up on port {}.", running.port));
+                missed_port(&running).into_iter().for_each(|why| ui.say(why));
                 if running.conditions.is_none() {
                     ui.say(UNCHECKED);
                 }
@@ -200,7 +230,12 @@ impl Args {
             (self.place.endpoint_url.clone(), None, true)
         };
         let profile = self.place.profile.clone();
-        let target = Target { region: self.region(), profile, endpoint_url, local, has_quotas };
+        let data = &self.place.data.path;
+        let local_cloud = (!self.place.local && process::exists(data)).then(|| match is_default(data) {
+            true => "this folder has a local cloud".to_owned(),
+            false => format!("there is a local cloud in {}", data.display()),
+        });
+        let target = Target { region: self.region(), profile, endpoint_url, local, local_cloud, has_quotas };
         let aws = Arc::new(Aws::open(stack, &target).await?);
         if let Some(note) = aws.note() {
             ui.say(note);
@@ -208,7 +243,7 @@ impl Args {
         Ok(aws)
     }
 
-    /// The same, and asks who is calling.
+    /// The same, and asks AWS for the caller's identity.
     ///
     /// # Errors
     /// No credentials, no region, no answer; a local cloud that does not start.
@@ -236,21 +271,21 @@ impl Args {
         ui: &Ui,
     ) -> Result<(Arc<Aws>, Option<Stack>, Vec<Live>), CommandError> {
         if let Some(project) = project {
-            project::check(project, &self.stack()?, self.region().as_deref(), ui)?;
+            project::check(project, &self.stack()?, self.region().as_deref(), false, ui)?;
         }
         let mut session = self.session(ui).await?;
         let scope = session.identify().await?;
-        let stack = project.map(|project| project::stack(project, scope, ui)).transpose()?;
+        let stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
         let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
         Ok((Arc::clone(session.aws()), stack, live))
     }
 
-    /// Where the local cloud's functions find the SDK that Lambda brings.
+    /// Where the local cloud's functions find the SDK that Lambda's runtimes include.
     pub fn sdk(&self) -> PathBuf {
         lambda::folder(&self.place.data.path)
     }
 
-    /// Where things are kept between runs that can be made again at any time.
+    /// The folder of the build cache, which can be deleted at any time.
     pub fn cache(&self) -> PathBuf {
         self.place.data.path.parent().unwrap_or_else(|| Path::new(".")).join("build")
     }
@@ -269,6 +304,11 @@ impl Flags for Args {
             data.add_to(command);
         }
     }
+}
+
+/// Whether a data folder is that of the current folder.
+fn is_default(data: &Path) -> bool {
+    data == Path::new(DATA_FOLDER)
 }
 
 /// The name of the folder that the project's file belongs in, where it can name a stack as it is.

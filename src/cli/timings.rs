@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Gives the account of what `verb` did. A file that cannot be written does not undo what the run did, nor its success.
+    /// Gives the account of what `command` did. A file that cannot be written does not undo what the run did, nor its success.
     pub fn tell(&self, verb: &str, run: &Run, aws: &Aws, ui: &Ui) {
         let Some(file) = &self.timings else { return };
         let records = aws.records();

@@ -23,7 +23,7 @@ use crate::ui::progress;
 /// Build the handlers, provision what the template describes, print the URI to connect to
 ///
 /// When a step fails, the run is rolled back: what it created is deleted, what it changed is set back. After Ctrl-C,
-/// what it has done is kept: `wschat up` goes on from there, `wschat down` removes the stack.
+/// what it has done is kept: `wschat up` continues from there, `wschat down` deletes the stack.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub struct Args {
     /// Allow replacing the whole stack by a template that shares no resource with it
     #[arg(long)]
     replace_stack: bool,
-    /// Do not roll back when a step fails: the next run goes on from there
+    /// Do not roll back when a step fails: the next run continues from there
     #[arg(long)]
     keep_on_failure: bool,
-    /// Do not wait for messages that are under way before what they may use is removed
+    /// Delete old resources at once, without waiting for messages in flight
     #[arg(long, env = "WSCHAT_NO_DRAIN", value_parser = clap::builder::FalseyValueParser::new())]
     no_drain: bool,
     /// Do nothing if the plan interrupts clients: what it lists under "interrupts"
@@ -65,7 +65,7 @@ impl Args {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }
         let begun = Instant::now();
-        // Who holds the run to a plan waits until all of it is known.
+        // With --plan, the whole plan must be known first.
         let when = if self.plan.is_some() { When::Built } else { When::Known };
         let options =
             DeployOptions { drain: !self.no_drain, may_plan_again: self.plan.is_none(), ..self.desired.options(when) };
@@ -98,14 +98,14 @@ impl Args {
             _ => return Err(self.fail(deployment, &outcome, end, stopped, ui).await),
         }
         if stopped {
-            ui.say("Ctrl-C came when every step was under way: they are finished, and the stack is up.");
+            ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
         let result = self.succeed(deployment, &outcome, ui);
         self.desired.tell_warnings(desired, ui).await;
         Ok(Exit::Ok.with(Event::Result(result)))
     }
 
-    /// Carries out a plan, shown as it goes on; gives whether somebody stopped it, too.
+    /// Carries out a plan and shows its progress; also returns whether Ctrl-C stopped it.
     async fn carry_out<F: Future<Output = Outcome>>(
         &self,
         plan: &Plan,
@@ -121,13 +121,12 @@ impl Args {
         let (plan, secrets) = (&deployment.plan, &deployment.secrets);
         ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
         if !ui.is_json() {
-            let view = View { secrets, colour: ui.colour(), all: false };
+            let view = View { secrets, colour: ui.colour(), all: false, columns: ui.columns() };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
     }
 
-    /// Holds the plan to what the command line allows, asks for what it does not, and keeps the stack's name for later
-    /// runs.
+    /// Checks the plan against the options, asks for confirmation, and keeps the stack's name for later runs.
     fn agree(&self, deployment: &Deployment, ui: &Ui) -> Result<(), CommandError> {
         let (target, is_first) = (&self.desired.target, deployment.rounds() == 0);
         if self.no_interruption {
@@ -154,19 +153,19 @@ impl Args {
         let name = &deployment.stack.scope.stack;
         let Replaced { going, all } = replaced;
         ui.say(format_args!(
-            "None of the resources of stack {name} is in this template: {going} of {all} would be deleted, and the template's made in their place.\nIf this is another project, give it a stack of its own: --stack NAME."
+            "None of the resources of stack {name} is in this template: {going} of {all} would be deleted, and the template's created in their place.\nIf this is another project, give it a stack of its own: --stack NAME."
         ));
         if !io::stdin().is_terminal() {
             return Err(format!("this would replace the whole stack {name}; pass --replace-stack to confirm").into());
         }
-        if ui.confirm(format_args!("Delete stack {name} as it is, and put this template's in its place?")) {
+        if ui.confirm(format_args!("Replace all of stack {name} by this template?")) {
             Ok(true)
         } else {
             Err("nothing was changed".into())
         }
     }
 
-    /// Asks before anything is taken away, unless that is agreed to already.
+    /// Asks before anything is deleted or replaced, unless that was confirmed already.
     fn agree_to_losses(&self, plan: &Plan, agreed: bool, ui: &Ui) -> Result<(), CommandError> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             let what = format!(
@@ -206,14 +205,16 @@ impl Args {
                 let line = format!("{name} = {}", printable::line(value));
                 if self.show_secrets { ui.reveal(line) } else { ui.say(line) }
             }
-            for uri in &uris {
+            // People have just read it among the outputs; pipes get it alone.
+            let is_shown = |uri: &String| ui.has_result_on_terminal() && outputs.values().any(|value| value == uri);
+            for uri in uris.iter().filter(|uri| !is_shown(uri)) {
                 ui.line(uri);
             }
         }
         RunResult { uris, outputs, shows_secrets: self.show_secrets, ..RunResult::of(&deployment.stack.scope) }
     }
 
-    /// Says what failed, and takes the run back.
+    /// Prints what failed, and rolls the run back.
     async fn fail(
         &self,
         deployment: &mut Deployment,
@@ -236,10 +237,9 @@ impl Args {
         }
         if end == RoundEnd::NotRemoved {
             let uris = result::uris(&deployment.stack, &outcome.known).join(", ");
-            let what =
-                format!("the stack is up ({uris}), but not all that is no longer wanted could be removed: {counts}");
+            let what = format!("the stack is up ({uris}), but not all old resources could be deleted: {counts}");
             let up = Command::new("up").with(&self.desired);
-            return CommandError::new(what).hint("run it again to remove the rest", up);
+            return CommandError::new(what).hint("run it again to delete the rest", up);
         }
         if self.keep_on_failure {
             let what = format!("not finished: {counts}, and kept as --keep-on-failure asks");
@@ -262,10 +262,10 @@ impl Args {
     /// The error of a run whose work is kept, with the ways to go on.
     fn again(&self, error: CommandError) -> CommandError {
         let (up, down) = (Command::new("up").with(&self.desired), Command::new("down").with(&self.desired.target));
-        error.hint("to go on from here", up).hint("to remove the stack", down)
+        error.hint("to continue", up).hint("to remove the stack", down)
     }
 
-    /// Takes back what the run did; gives what could not be, a sentence each.
+    /// Rolls the run back; returns what could not be rolled back, a sentence each.
     async fn roll_back(&self, deployment: &mut Deployment, outcome: &Outcome, ui: &Ui) -> Vec<String> {
         let Rollback { plan, lost: mut left } = deployment.plan_rollback(outcome).await;
         if plan.is_empty() {
@@ -289,14 +289,14 @@ fn named(plan: &Plan, step: usize) -> String {
     format!("{} ({})", step.name, step.type_name)
 }
 
-/// That a run makes things that are there already, however often it reads anew.
+/// The error of a run that in every round creates resources that exist already.
 fn found_again(deployment: &Deployment, outcome: &Outcome) -> CommandError {
     let found: Vec<String> = outcome.executed.adopted.iter().map(|step| named(&deployment.plan, *step)).collect();
     let rounds = deployment.rounds();
     CommandError::new(format!(
-        "the stack is not what the template describes after {rounds} rounds: AWS had {} already, each time it was to be made",
+        "the stack still differs from the template after {rounds} rounds: each time, AWS already had {}",
         found.join(", ")
     ))
-    .advice("either another run changes this stack all the time, or two resources of the template are one and the same for AWS")
-    .advice("compare them in the template, then run it again; what was made is kept")
+    .advice("another run keeps changing this stack, or two resources of the template are the same resource in AWS")
+    .advice("compare them in the template, then run it again; what was created is kept")
 }

@@ -24,6 +24,8 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
         self.target.look_beside(self.template.as_deref())?;
+        self.target.stack()?;
+        self.target.require_local_cloud()?;
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
         let uris = result::live_uris(&live);

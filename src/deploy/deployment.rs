@@ -7,7 +7,7 @@
 //!                            +------------- plan_rollback, roll_back --------- Failed
 //! ```
 //!
-//! Nothing here prints or asks: what the user is shown or asked comes between two steps, from what the one before gave.
+//! Nothing here prints or asks: the caller does, between two steps, with the values that the step before returned.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,13 +30,12 @@ use crate::package::{self, Progress};
 pub enum When {
     /// When all code is built.
     Built,
-    /// As soon as it can be told what happens to every function: where none is there yet, all are created, whatever
-    /// their code. Then the compiler and AWS work side by side.
+    /// As soon as the action of every function is known: if none exists yet, all are created, whatever their
+    /// code. Then the compiler and AWS work side by side.
     Known,
 }
 
-/// How long AWS waits for the compiler all the same: most builds have nothing to do, and most mistakes are found at
-/// once.
+/// How long the run waits for the compiler before it plans: most builds have nothing to do, and most fail at once.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// What a run may do.
@@ -45,13 +44,13 @@ pub struct DeployOptions {
     pub when: When,
     /// Logical ids whose data may be lost.
     pub allow_data_loss: BTreeSet<String>,
-    /// Whether what goes waits for messages that are under way through it.
+    /// Whether deletions wait for messages in flight.
     pub drain: bool,
-    /// Whether the run may go on with another plan than its first, when it meets another run.
+    /// Whether the run may continue with another plan than its first, when another run changes the stack.
     pub may_plan_again: bool,
 }
 
-/// What is built while AWS is read.
+/// The code to build while AWS is read.
 pub struct BuildRequest {
     pub code: Vec<package::Code>,
     pub target: package::Target,
@@ -67,11 +66,25 @@ pub enum NoPlan {
     Unread(#[from] ReadError),
     #[error(transparent)]
     Unbuilt(#[from] BuildError),
-    /// All that stands in its way, and what of it must not be shown.
+    /// The errors of planning, and the secrets in them.
     #[error("{}", .errors.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
     Impossible { errors: Vec<PlanError>, secrets: Secrets },
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
+    /// Something else than the build, which had failed, too.
+    #[error("{why}")]
+    AndUnbuilt { why: Box<NoPlan>, build: BuildError },
+}
+
+impl NoPlan {
+    /// What of it must not be shown.
+    pub fn secrets(&self) -> Option<&Secrets> {
+        match self {
+            Self::Impossible { secrets, .. } => Some(secrets),
+            Self::AndUnbuilt { why, .. } => why.secrets(),
+            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) => None,
+        }
+    }
 }
 
 /// A stack to be: its plan, and what that was made from.
@@ -84,7 +97,7 @@ pub struct Deployment {
     /// What must not be shown.
     pub secrets: Secrets,
     pub plan: Plan,
-    /// Why the account's settings could not be read, where a stage logs: API Gateway will tell then whether it may.
+    /// Why the account's settings could not be read, if a stage writes logs: then API Gateway's answer shows whether it may.
     pub account_unread: Option<CallError>,
     code: Code,
     _building: Task<()>,
@@ -93,28 +106,27 @@ pub struct Deployment {
     carried_out: Vec<String>,
 }
 
-/// What a plan that was carried out comes to.
+/// The result of a plan that was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundEnd {
     /// The stack is as the template describes it.
     Up,
-    /// Something was there already when it was to be created: another run changes the stack. The next plan goes on from
-    /// here.
+    /// Something that was to be created exists: another run changes the stack. The next plan continues from here.
     ConcurrentRun,
-    /// The same, and planning again does not help: what one round creates, the next one does not find.
+    /// The same, and planning again does not help: a round does not find what the one before created.
     NoProgress,
     /// It was stopped, and nothing failed. What is done is kept.
     Stopped,
-    /// The stack is as the template describes it, but something that is no longer in the template could not be removed.
+    /// The stack is as the template describes it, but an old resource could not be deleted.
     NotRemoved,
     /// A step failed. What was done can be undone.
     Failed,
 }
 
-/// How many rounds a run that meets another one at the same stack reads and goes on.
+/// How many rounds a run plans again when another run changes the same stack.
 const ROUNDS: usize = 10;
 
-/// After so many rounds with one and the same plan it is not another run that is met.
+/// After this many rounds with the same plan, another run is not the reason.
 const SAME_PLANS: usize = 3;
 
 impl Deployment {
@@ -124,12 +136,25 @@ impl Deployment {
     /// # Errors
     /// What keeps the plan from being made.
     pub async fn plan(
-        mut session: Session,
+        session: Session,
         stack: Stack,
         build: BuildRequest,
         options: DeployOptions,
     ) -> Result<Self, NoPlan> {
         let (building, code) = start(build);
+        let built = code.clone();
+        Self::plan_with(session, stack, (building, code), options).await.map_err(|why| match (why, built.failure()) {
+            (why @ NoPlan::Unbuilt(_), _) | (why, None) => why,
+            (why, Some(build)) => NoPlan::AndUnbuilt { why: Box::new(why), build },
+        })
+    }
+
+    async fn plan_with(
+        mut session: Session,
+        stack: Stack,
+        (building, code): (Task<()>, Code),
+        options: DeployOptions,
+    ) -> Result<Self, NoPlan> {
         let aws = Arc::clone(session.aws());
         let settings = async { Ok(account::read(&aws, &stack).await) };
         let (live, account) = tokio::try_join!(session.read(read::search(&stack)), settings)?;
@@ -178,12 +203,12 @@ impl Deployment {
         self.carried_out.len()
     }
 
-    /// Why there is no code, once that is known.
+    /// The build's error, once it has failed.
     pub fn build_error(&self) -> Option<BuildError> {
         self.code.error()
     }
 
-    /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
+    /// Carries out the plan. When `stop` turns true, running steps finish and no others start.
     pub async fn carry_out(&self, events: mpsc::UnboundedSender<StepEvent>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
     }
@@ -214,8 +239,8 @@ impl Deployment {
         self.make_plan(true).await
     }
 
-    /// The plan that takes back what the run did. A new reading decides and not what the run believes: an answer may
-    /// have been lost.
+    /// The plan that rolls the run back. A new reading decides and not the run's own record: an answer may have been
+    /// lost.
     pub async fn plan_rollback(&mut self, outcome: &Outcome) -> Rollback {
         let (executed, known, before) = (&outcome.executed, &outcome.known, &self.live);
         let now = self.session.read(read::search(&self.stack)).await;
@@ -224,7 +249,7 @@ impl Deployment {
         plan::rollback(&self.plan, executed, known, before, &now)
     }
 
-    /// Carries out `plan_rollback`, the plan that takes back what the run did that ended with `outcome`.
+    /// Carries out `plan_rollback`, the plan that rolls back the run that ended with `outcome`.
     pub async fn roll_back(
         &self,
         plan_rollback: &Plan,
@@ -255,8 +280,8 @@ impl Deployment {
     }
 }
 
-/// What comes of a round in which another run was met, whose work is in what is there by now; `None` if none was met,
-/// or it ends as if none had been. `plans` are all that were carried out, the round's last.
+/// The result of a round that met another run, whose resources it will find in the next round; `None` if none was met, or it
+/// ends as if none had been. `plans` are all that were carried out, the round's last.
 fn end_with_concurrent_run(outcome: &Outcome, plans: &[String], is_empty: bool) -> Option<RoundEnd> {
     let is_last = plans.len() == ROUNDS;
     if outcome.executed.adopted.is_empty() {

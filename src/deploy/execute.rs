@@ -31,12 +31,12 @@ pub enum StepEvent {
         step: usize,
         text: String,
     },
-    /// AWS would not go on before others are there: the step starts again when they are.
+    /// AWS refused the step because others do not exist yet: it starts again when they do.
     Requeued {
         step: usize,
         error: String,
     },
-    /// It exists; what depends on its existence goes on.
+    /// It exists; steps that need no more than that start.
     Made {
         step: usize,
         physical_id: String,
@@ -104,6 +104,11 @@ impl Code {
         let mut code = self.0.clone();
         let built = code.wait_for(Option::is_some).await.ok().and_then(|built| built.clone());
         built.unwrap_or(Err(BuildError::Lost))
+    }
+
+    /// The error of the build, if it has failed by now.
+    pub fn failure(&self) -> Option<BuildError> {
+        self.0.borrow().as_ref().and_then(|built| built.as_ref().err().cloned())
     }
 
     /// Why it never will be there, if that is known by now.
@@ -206,7 +211,7 @@ pub async fn run(
         tokio::select! {
             report = run.tasks.join_next(), if !run.tasks.is_empty() => match report {
                 Some(Ok(report)) => run.hear(report),
-                // A task that panicked: a bug of ours, told as such, and the run ends without losing the others.
+                // A task that panicked: reported as an internal error, and the run ends without losing the others.
                 Some(Err(error)) => run.broken(&error),
                 None => break,
             },
@@ -218,7 +223,7 @@ pub async fn run(
     run.finish(stopped)
 }
 
-/// Returns when `stop` is true; never, when nobody is left who could say so.
+/// Returns when `stop` is true; never, if its sender is gone.
 async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
@@ -271,7 +276,7 @@ impl Run<'_> {
         let Some((step, until)) = draining else { return now };
         let left = until.saturating_duration_since(now);
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        let text = format!("waiting {seconds} s for messages under way (--no-drain skips it)");
+        let text = format!("waiting {seconds} s for messages in flight (--no-drain skips it)");
         self.tell(StepEvent::Waiting { step, text });
         until.min(now + Duration::from_secs(1))
     }
@@ -530,7 +535,7 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desi
     }
 }
 
-/// Takes what is there under the name that was to be created, if it is ours, and makes it what it shall be.
+/// Adopts the resource that has the name to create, if it is the stack's, and updates it to its desired properties.
 async fn adopt(
     cx: Context<'_>,
     provider: &'static dyn Provider,
@@ -539,7 +544,7 @@ async fn adopt(
 ) -> Result<Created, ResourceError> {
     if let Owner::Other(owner) = &live.owner {
         return Err(ResourceError::Failed(format!(
-            "{} \"{}\" exists already and belongs to {owner}",
+            "{} \"{}\" already exists and belongs to {owner}",
             provider.type_name(),
             live.physical_id
         )));

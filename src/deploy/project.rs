@@ -16,11 +16,8 @@ use crate::package::{self, Architecture, Code, PackageError, Source};
 
 /// The rules of warnings about functions' code, and what happens to those who do not keep them.
 pub const RULES: &[(&str, &str)] = &[
-    (
-        "code-outside",
-        "the code of a function lies outside of the template's repository, so others do not get it with that",
-    ),
-    ("code-with-credentials", "a file that looks like credentials is left out of the zip, and the code may miss it"),
+    ("code-outside", "code outside of the template's repository is missing in clones of it"),
+    ("code-with-credentials", "files that look like credentials are left out of the zip, and the code may need them"),
 ];
 
 /// A template's file, and the values of its parameters.
@@ -55,18 +52,31 @@ impl Project {
         stack::survey(self.template.clone()?, &self.parameters, scope).finish()
     }
 
-    /// Whether the template is sound, as far as that can be told before it is known whose account it will be deployed to.
+    /// As `stack`, for commands that build the functions' code.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the template, its parameters and the code that it names, in the order of the text.
+    pub fn stack_with_code(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
+        let mut survey = stack::survey(self.template.clone()?, &self.parameters, scope);
+        let mut wrong = self.wrong_code(&survey.stack);
+        wrong.iter_mut().for_each(|problem| survey.stack.secrets.mask_problem(problem));
+        survey.problems.extend(wrong);
+        survey.finish()
+    }
+
+    /// Whether the template is valid, as far as that is known before the account is; `with_code`, also whether the code
+    /// that it names is there.
     ///
     /// # Errors
     /// Everything that is wrong with it in every account.
-    pub fn check(&self, stack: &str, region: Option<&str>) -> Result<(), Vec<Problem>> {
+    pub fn check(&self, stack: &str, region: Option<&str>, with_code: bool) -> Result<(), Vec<Problem>> {
         let scope = Scope {
             stack: stack.to_owned(),
             account: "000000000000".to_owned(),
             region: region.unwrap_or("us-east-1").to_owned(),
             partition: "aws".to_owned(),
         };
-        match self.stack(&scope) {
+        match if with_code { self.stack_with_code(&scope) } else { self.stack(&scope) } {
             Err(problems) if !self.hangs_on_scope() => Err(problems),
             _ => Ok(()),
         }
@@ -74,33 +84,28 @@ impl Project {
 
     /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text.
     pub fn inspect(&self, today: Date) -> Vec<Problem> {
-        lint::inspect(self.template.clone(), &self.parameters, today, |stack| self.wrong_code(stack))
+        lint::inspect(self.template.clone(), &self.parameters, today, |stack| {
+            let mut problems = self.wrong_code(stack);
+            problems.extend(self.doubtful_code(stack));
+            problems
+        })
+    }
+
+    /// The functions' code that can be checked: a missing runtime or handler is reported elsewhere.
+    fn checkable_code(&self, stack: &Stack) -> impl Iterator<Item = Code> {
+        let code = self.code(stack).unwrap_or_default().into_iter();
+        code.filter(|code| !code.runtime.is_empty() && !code.handler.is_empty())
     }
 
     /// What is wrong with the code of functions, as far as it shows without building it.
     fn wrong_code(&self, stack: &Stack) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for code in self.code(stack).unwrap_or_default() {
-            // What is missing has been reported.
-            if code.runtime.is_empty() || code.handler.is_empty() {
-                continue;
-            }
+        for code in self.checkable_code(stack) {
             let resource = &stack.resources[&code.logical_id].path;
             let properties = resource.key("Properties");
-            let place = properties.key("Code");
-            match self.reach(&code) {
-                Err(error) => {
-                    problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
-                    continue;
-                }
-                Ok(Some(warning)) => {
-                    problems.push(Problem { rule: Some("code-outside"), ..Problem::new(place, warning) })
-                }
-                Ok(None) => {}
-            }
-            if let Some(warning) = package::credentials_warning(&code) {
-                let problem = Problem::new(properties.key("Code"), warning);
-                problems.push(Problem { rule: Some("code-with-credentials"), ..problem });
+            if let Err(error) = self.reach(&code) {
+                problems.push(Problem { help: error.help, ..Problem::new(properties.key("Code"), error.why) });
+                continue;
             }
             match &code.source {
                 Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
@@ -113,6 +118,21 @@ impl Project {
                     Problem { help: error.help, ..problem }
                 })),
             }
+        }
+        problems
+    }
+
+    /// Warnings about the code of functions.
+    fn doubtful_code(&self, stack: &Stack) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for code in self.checkable_code(stack) {
+            let place = stack.resources[&code.logical_id].path.key("Properties").key("Code");
+            let mut warn = |rule, what| {
+                problems.push(Problem { rule: Some(rule), ..Problem::new(place.clone(), what) });
+            };
+            let Ok(outside) = self.reach(&code) else { continue };
+            outside.into_iter().for_each(|warning| warn("code-outside", warning));
+            package::credentials_warning(&code).into_iter().for_each(|warning| warn("code-with-credentials", warning));
         }
         problems
     }
@@ -140,7 +160,7 @@ impl Project {
         }
     }
 
-    /// What must not be shown, as far as the template alone tells.
+    /// The secrets, as far as the template alone contains them.
     pub fn secrets(&self) -> Secrets {
         let template = self.template.as_ref();
         template.map(|template| stack::secrets(template, &self.parameters)).unwrap_or_default()
@@ -183,7 +203,7 @@ impl Project {
     /// The code that the stack's functions come from.
     ///
     /// # Errors
-    /// When the template's folder cannot be told.
+    /// When the template's folder cannot be determined.
     pub fn code(&self, stack: &Stack) -> io::Result<Vec<Code>> {
         let folder = self.folder()?;
         let resources = stack.resources.values();
@@ -328,10 +348,10 @@ Resources:
             )
         };
         let hangs = project(&text("!Ref AWS::AccountId"));
-        assert_eq!(hangs.check("chat", None), Ok(()));
+        assert_eq!(hangs.check("chat", None, false), Ok(()));
         assert!(hangs.stack(&scope("210987654321")).is_err());
         assert!(hangs.stack(&scope("123456789012")).is_ok());
-        assert!(project(&text("\"210987654321\"")).check("chat", None).is_err());
+        assert!(project(&text("\"210987654321\"")).check("chat", None, false).is_err());
     }
 
     #[test]

@@ -19,21 +19,21 @@ use crate::core::types::{Live, Owner};
 pub struct Removal {
     session: Session,
     live: Vec<Live>,
-    /// What is there now, and goes.
+    /// The deletion of all existing resources.
     pub plan: Plan,
-    /// Functions that have been there: what they leave behind is known by them.
+    /// Functions that existed: their log groups are found by their names.
     functions: BTreeSet<String>,
     looks: u32,
 }
 
-/// How often it is looked whether something came back: a function's last lines may make its log group anew.
+/// How many times resources are searched for: a function's last lines may create its log group again.
 const LOOKS: u32 = 6;
 
-/// What later looks wait longer and longer by: what AWS lists lags behind what it has.
+/// The step by which the pauses between searches grow: AWS's lists lag behind.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Removal {
-    /// Reads what is the stack's, without a template, and plans to remove it.
+    /// Reads the stack's resources, without a template, and plans to delete them.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -53,22 +53,22 @@ impl Removal {
         self.live.iter().any(|one| one.owner == Owner::Stack)
     }
 
-    /// What cannot be removed because others use it.
+    /// The resources that cannot be deleted because others use them.
     pub fn in_use(&self) -> Vec<PlanError> {
         plan::in_use(&self.plan)
     }
 
-    /// What looks like the stack's and is left alone, a sentence each.
+    /// The resources that look like the stack's and are kept, a sentence each.
     pub fn left(&self) -> Vec<String> {
         read::left(&self.live, self.session.aws().scope())
     }
 
-    /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
+    /// Carries out the plan. When `stop` turns true, running steps finish and no others start.
     pub async fn carry_out(&self, events: mpsc::UnboundedSender<StepEvent>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, Code::ready(Zips::new()), events, stop).await
     }
 
-    /// Reads again what is there, and plans to remove that. Gives `false` when it has been looked often enough.
+    /// Reads the resources again, and plans to delete them. Returns `false` after the last search.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -1,4 +1,4 @@
-//! A stack in AWS for the time of a run: who calls, and what is there.
+//! A stack in AWS during a run: the caller's identity, and the resources that exist.
 
 use std::panic;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ pub struct Session {
     reading: Option<Reading>,
 }
 
-/// A reading that began before it was known whose account it is and what to look for. That is told to it while it goes
-/// on, so it is the one thing that is set from outside of a task.
+/// A reading that began before the account and the resources to look for were known. They are set while it runs, so
+/// this is the one value that is set from outside of a task.
 #[derive(Debug)]
 struct Reading {
     discovery: Arc<Discovery>,
@@ -28,7 +28,7 @@ struct Reading {
 }
 
 impl Session {
-    /// Begins to read what AWS has. Everything is listed before it is even known whose account it is.
+    /// Begins to read. Everything is listed before the account is known.
     pub fn begin(aws: Arc<Aws>) -> Self {
         let discovery = Arc::new(Discovery::new());
         let task = Task::spawn({

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -197,9 +198,18 @@ pub fn columns() -> usize {
     size().0
 }
 
+/// The current width of this terminal.
+pub fn columns_of(terminal: impl AsFd) -> usize {
+    size_of(terminal).0
+}
+
 /// The terminal's current columns and rows.
 pub fn size() -> (usize, usize) {
-    match tcgetwinsize(io::stderr()) {
+    size_of(io::stderr())
+}
+
+fn size_of(terminal: impl AsFd) -> (usize, usize) {
+    match tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (DEFAULT_COLUMNS, 24),
     }
@@ -211,6 +221,8 @@ pub fn size() -> (usize, usize) {
 pub struct EchoGuard {
     bars: usize,
     before: Option<Termios>,
+    /// Whether the command is over: a task that has not ended yet may still begin a bar.
+    over: bool,
 }
 
 impl EchoGuard {
@@ -223,7 +235,7 @@ impl EchoGuard {
         let terminal = io::stderr();
         // A background process that changes the terminal's settings is stopped (SIGTTOU).
         let foreground = tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp());
-        if self.bars > 1 || !foreground {
+        if self.bars > 1 || !foreground || self.over {
             return;
         }
         let Ok(before) = tcgetattr(&terminal) else { return };
@@ -241,6 +253,12 @@ impl EchoGuard {
             self.restore();
         }
         self.bars == 0
+    }
+
+    /// Restores the terminal's echo for good.
+    pub fn close(&mut self) {
+        self.over = true;
+        self.restore();
     }
 
     /// Restores the terminal's echo, if it was on.

@@ -260,7 +260,7 @@ pub struct Status {
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
     pub resources: Vec<Resource>,
-    /// Why the template cannot be deployed onto what there is.
+    /// Why the template cannot be deployed over the existing resources.
     pub problems: Vec<Problem>,
 }
 
@@ -296,8 +296,10 @@ pub struct List {
 #[cfg_attr(test, derive(JsonSchema))]
 pub struct ListedStack {
     pub stack: String,
-    /// How many it has.
+    /// How many it has, without `log_groups`.
     pub resources: usize,
+    /// How many log groups Lambda has made for its functions.
+    pub log_groups: usize,
     /// How many it has of each type.
     pub types: BTreeMap<String, usize>,
     /// What to connect to: the URI of each stage.
@@ -329,7 +331,7 @@ pub struct Hint {
 }
 
 impl RunResult {
-    /// Of a stack of which nothing is to be told.
+    /// Of a stack without anything to report.
     pub fn of(scope: &Scope) -> Self {
         Self {
             stack: scope.stack.clone(),
@@ -405,7 +407,7 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.schema.json");
         if fs::read_to_string(&file).unwrap_or_default() != schema {
             fs::write(&file, schema).unwrap();
-            panic!("{} was out of date and is written anew: commit it", file.display());
+            panic!("{} was out of date and was rewritten: commit it", file.display());
         }
     }
 }

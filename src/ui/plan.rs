@@ -5,9 +5,10 @@ use std::fmt::{Display, Write as _};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use crate::core::plan::{Action, Change, Plan, Step, effects, widening};
+use crate::core::plan::{self, Action, Change, Plan, Step, effects, widening};
 use crate::core::stack::{MASK, Secrets};
 use crate::core::words::shown;
+use crate::ui::row::Row;
 use crate::ui::{event, printable};
 
 /// Options for showing a plan.
@@ -19,15 +20,17 @@ pub struct View<'a> {
     pub colour: bool,
     /// Whether to show unchanged resources, too.
     pub all: bool,
+    /// The width of the terminal.
+    pub columns: usize,
 }
 
 /// The plan as `up` shows it: changed properties, interruptions, lost data, and a line of counts. Created resources are
 /// only named.
 pub fn text(plan: &Plan, view: View<'_>) -> String {
     let mut out = String::new();
-    let width = width(plan, view);
+    let headlines = Headlines::of(plan, view);
     for step in shown_steps(plan, view) {
-        headline(&mut out, plan, step, width, view);
+        headlines.write(&mut out, plan, step, view);
         if let Some(reason) = &step.reason {
             let _ = writeln!(out, "      {}", clean(reason, view));
         }
@@ -43,9 +46,9 @@ pub fn text(plan: &Plan, view: View<'_>) -> String {
 /// `up`, the command that carries it out.
 pub fn details(plan: &Plan, view: View<'_>, up: &dyn Display) -> String {
     let mut out = String::new();
-    let width = width(plan, view);
+    let headlines = Headlines::of(plan, view);
     for step in shown_steps(plan, view) {
-        headline(&mut out, plan, step, width, view);
+        headlines.write(&mut out, plan, step, view);
         let _ = writeln!(out, "      {}", clean(step.why(), view));
         changes(&mut out, step, view);
         effects(&mut out, plan, step, view);
@@ -74,25 +77,56 @@ fn clean(text: &str, view: View<'_>) -> String {
     printable::line(&view.secrets.mask(text))
 }
 
-fn headline(out: &mut String, plan: &Plan, step: &Step, width: usize, view: View<'_>) {
-    let label = clean(&plan.label(step), view);
-    let pad = " ".repeat(width.saturating_sub(label.width()));
-    let id = clean(step.physical_id.as_deref().unwrap_or_default(), view);
-    let colour = match step.action {
-        Action::Create => "32",
-        Action::Update | Action::Replace => "33",
-        Action::Delete => "31",
-        Action::Keep | Action::Retain => "2",
-    };
-    let change = format!("{} {label}", step.action.glyph());
-    let change = if view.colour { format!("\u{1b}[{colour}m{change}\u{1b}[0m") } else { change };
-    let line = format!("  {change}{pad}  {:32}  {id}", step.type_name);
-    let _ = writeln!(out, "{}", line.trim_end());
+/// How the first lines of all steps are laid out.
+struct Headlines {
+    /// The width of the longest label.
+    width: usize,
+    with_types: bool,
+}
+
+impl Headlines {
+    fn of(plan: &Plan, view: View<'_>) -> Self {
+        let mut own = Self { width: width(plan, view), with_types: true };
+        own.with_types = shown_steps(plan, view).all(|step| own.row(plan, step, view).fits(view.columns));
+        own
+    }
+
+    fn row<'a>(&self, plan: &Plan, step: &'a Step, view: View<'_>) -> Row<'a> {
+        let label = clean(&plan.label(step), view);
+        let pad = " ".repeat(self.width.saturating_sub(label.width()));
+        Row {
+            label: format!("  {} {label}{pad}", step.action.glyph()),
+            type_name: step.type_name,
+            state: String::new(),
+            id: clean(step.physical_id.as_deref().unwrap_or_default(), view),
+        }
+    }
+
+    fn write(&self, out: &mut String, plan: &Plan, step: &Step, view: View<'_>) {
+        let text = self.row(plan, step, view).text(self.with_types, view.columns);
+        let colour = match step.action {
+            Action::Create => "32",
+            Action::Update | Action::Replace => "33",
+            Action::Delete => "31",
+            Action::Keep | Action::Retain => "2",
+        };
+        let change = format!("{} {}", step.action.glyph(), clean(&plan.label(step), view));
+        let text = match view.colour {
+            true => text.replacen(&change, &format!("\u{1b}[{colour}m{change}\u{1b}[0m"), 1),
+            false => text,
+        };
+        let _ = writeln!(out, "{text}");
+    }
 }
 
 fn changes(out: &mut String, step: &Step, view: View<'_>) {
-    for change in &step.changes {
-        let (old, new) = values(change, view.secrets);
+    // What is created is shown whole.
+    let all = step.changes.iter().flat_map(|change| match step.action {
+        Action::Create => vec![change.clone()],
+        _ => parts(change, view.secrets),
+    });
+    for change in all {
+        let (old, new) = values(&change, view.secrets);
         let (old, new) = (old.map(|text| printable::line(&text)), new.map(|text| printable::line(&text)));
         let property = clean(&change.property, view);
         if step.action == Action::Create {
@@ -132,7 +166,7 @@ fn counts(plan: &Plan) -> String {
         (Action::Update, "to update"),
         (Action::Replace, "to replace"),
         (Action::Delete, "to delete"),
-        (Action::Retain, "to leave behind"),
+        (Action::Retain, "to retain"),
         (Action::Keep, "unchanged"),
     ]
     .into_iter()
@@ -190,8 +224,15 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// A change's old and new value, safe to print. If either contains a secret, both are masked: the other is or was a
-/// secret, too.
+/// Where a change differs (`plan::parts`); one that contains a secret is not split, because a part that has only the old
+/// secret would not be recognised.
+pub fn parts(change: &Change, secrets: &Secrets) -> Vec<Change> {
+    let is_secret = [&change.old, &change.new].into_iter().flatten().any(|value| secrets.are_in(&shown(Some(value))));
+    if is_secret { vec![change.clone()] } else { plan::parts(change) }
+}
+
+/// A change's old and new value, safe to print. If either contains a secret, both are masked: the other is or was a secret,
+/// too.
 pub fn values(change: &Change, secrets: &Secrets) -> (Option<String>, Option<String>) {
     let is_secret = |value: &Option<Value>| value.is_some() && secrets.are_in(&shown(value.as_ref()));
     let secret = is_secret(&change.old) || is_secret(&change.new);

@@ -144,13 +144,13 @@ fn wrong_settings_are_reported_in_one_line_with_one_on_what_to_do() {
         // Profiles without usable credentials.
         ("--profile orphan", vec![], format!("profile \"orphan\" has the source_profile \"statics\", which is not in {FILES}"), "did you mean \"static\"? There are: *".into()),
         ("--profile ping", vec![], "profile \"pong\" has the source_profile \"ping\", which needs \"pong\" in turn".into(), "correct source_profile in ~/.aws/config".into()),
-        ("--profile loop", vec![], "profile \"loop\" holds no credentials, and with --profile none are looked for elsewhere".into(), "run `aws configure --profile loop` or `aws configure sso --profile loop`".into()),
-        ("--profile empty", vec![], "profile \"empty\" holds no credentials, and with --profile none are looked for elsewhere".into(), "run `aws configure --profile empty` or `aws configure sso --profile empty`".into()),
-        ("--profile failing", vec![], "credential_process of profile \"failing\" (/bin/false) gave no credentials: Error retrieving credentials: external process exited with code exit status: 1. *".into(), format!("run the command by hand, it stands in {FILES}")),
+        ("--profile loop", vec![], "profile \"loop\" has no credentials, and --profile allows no others".into(), "run `aws configure --profile loop` or `aws configure sso --profile loop`".into()),
+        ("--profile empty", vec![], "profile \"empty\" has no credentials, and --profile allows no others".into(), "run `aws configure --profile empty` or `aws configure sso --profile empty`".into()),
+        ("--profile failing", vec![], "credential_process of profile \"failing\" (/bin/false) gave no credentials: Error retrieving credentials: external process exited with code exit status: 1. *".into(), format!("run the command by hand; it is in {FILES}")),
         ("--profile role", vec![("AWS_ENDPOINT_URL_STS", denying.url.clone())], "profile \"role\" gave no credentials: AccessDenied: User: me is not authorized to perform: sts:AssumeRole".into(), "check it with: aws sts get-caller-identity --profile role".into()),
-        ("--profile mfa", vec![], "profile \"mfa\" takes its role with a code of the MFA device arn:aws:iam::111122223333:mfa/me, which wschat does not ask for".into(), "eval \"$(aws configure export-credentials --profile mfa --format env)\", then run this again with --region eu-west-1 and without --profile".into()),
+        ("--profile mfa", vec![], "profile \"mfa\" needs a code of the MFA device arn:aws:iam::111122223333:mfa/me to assume its role, and wschat does not ask for one".into(), "eval \"$(aws configure export-credentials --profile mfa --format env)\", then run this again with --region eu-west-1 and without --profile".into()),
         ("--profile halfkey", vec![], "profile \"halfkey\" has aws_access_key_id and no aws_secret_access_key".into(), format!("give [halfkey] both, in {FILES}")),
-        ("--profile norole", vec![], "profile \"norole\" has a role_arn and nothing to take the role with".into(), "give it source_profile or credential_source, in ~/.aws/config".into()),
+        ("--profile norole", vec![], "profile \"norole\" has a role_arn but no source_profile or credential_source".into(), "give it source_profile or credential_source, in ~/.aws/config".into()),
         ("--profile console", vec![], "profile \"console\" has its credentials from `aws login`, which wschat does not read".into(), "eval \"$(aws configure export-credentials --profile console --format env)\", then run this again without --profile".into()),
         // SSO.
         ("--profile sso", vec![], "profile \"sso\" is not logged in to SSO".into(), "aws sso login --profile sso".into()),
@@ -169,16 +169,16 @@ fn wrong_settings_are_reported_in_one_line_with_one_on_what_to_do() {
         ("--profile static --region eu-wset-1", vec![("HTTPS_PROXY", dead.clone())], format!("there is no region \"eu-wset-1\" that wschat knows, and it cannot connect to https://sts.eu-wset-1.amazonaws.com through the proxy {dead} (HTTPS_PROXY): Connection refused*"), "did you mean \"eu-west-1\"?".into()),
         ("--profile noregion", vec![], "no region is configured".into(), "give one with --region, AWS_REGION, or `region` in the profile".into()),
         // Invalid endpoints.
-        ("", exported("AWS_ENDPOINT_URL", ""), "AWS_ENDPOINT_URL is set to nothing".into(), "unset it, or give it a URL".into()),
-        ("", exported("AWS_ENDPOINT_URL_LAMBDA", ""), "AWS_ENDPOINT_URL_LAMBDA is set to nothing".into(), "unset it, or give it a URL".into()),
+        ("", exported("AWS_ENDPOINT_URL", ""), "AWS_ENDPOINT_URL is empty".into(), "unset it, or set it to a URL".into()),
+        ("", exported("AWS_ENDPOINT_URL_LAMBDA", ""), "AWS_ENDPOINT_URL_LAMBDA is empty".into(), "unset it, or set it to a URL".into()),
         ("", exported("AWS_ENDPOINT_URL", "localhost:4566"), "AWS_ENDPOINT_URL is not a URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
         ("--endpoint-url ftp://x", exported("AWS_PROFILE", "static"), "--endpoint-url is not a URL: ftp://x".into(), "it must begin with http:// or https://".into()),
         ("--profile noscheme", vec![], "endpoint_url of profile \"noscheme\" is not a URL: localhost:4566".into(), "did you mean http://localhost:4566?".into()),
         // Endpoints where nothing listens.
-        ("", exported("AWS_ENDPOINT_URL", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL): Connection refused*"), "correct or unset AWS_ENDPOINT_URL, or start what is to answer there".into()),
-        ("", exported("AWS_ENDPOINT_URL_STS", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL_STS): Connection refused*"), "correct or unset AWS_ENDPOINT_URL_STS, or start what is to answer there".into()),
-        ("--profile elsewhere", vec![], "cannot connect to http://127.0.0.1:9 (the services of profile \"elsewhere\"): Connection refused*".into(), "correct the services of profile \"elsewhere\", or start what is to answer there".into()),
-        ("--profile role", vec![("AWS_ENDPOINT_URL_STS", dead.clone())], format!("cannot connect to {dead} (AWS_ENDPOINT_URL_STS): Connection refused*"), "correct or unset AWS_ENDPOINT_URL_STS, or start what is to answer there".into()),
+        ("", exported("AWS_ENDPOINT_URL", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL): Connection refused*"), "correct or unset AWS_ENDPOINT_URL, or start the server that should answer there".into()),
+        ("", exported("AWS_ENDPOINT_URL_STS", &dead), format!("cannot connect to {dead} (AWS_ENDPOINT_URL_STS): Connection refused*"), "correct or unset AWS_ENDPOINT_URL_STS, or start the server that should answer there".into()),
+        ("--profile elsewhere", vec![], "cannot connect to http://127.0.0.1:9 (the services of profile \"elsewhere\"): Connection refused*".into(), "correct the services of profile \"elsewhere\", or start the server that should answer there".into()),
+        ("--profile role", vec![("AWS_ENDPOINT_URL_STS", dead.clone())], format!("cannot connect to {dead} (AWS_ENDPOINT_URL_STS): Connection refused*"), "correct or unset AWS_ENDPOINT_URL_STS, or start the server that should answer there".into()),
         // Proxies.
         ("--profile static", vec![("HTTPS_PROXY", dead.clone())], format!("cannot connect to https://sts.eu-west-1.amazonaws.com through the proxy {dead} (HTTPS_PROXY): Connection refused*"), "correct or unset HTTPS_PROXY, or name the host in NO_PROXY".into()),
         ("--profile static", vec![("all_proxy", "socks5://me:secret@proxy:1".into())], "all_proxy does not name a proxy: socks5://proxy:1".into(), "it must be a URL with http:// or https://, as http://proxy.example.com:8080".into()),
@@ -187,7 +187,7 @@ fn wrong_settings_are_reported_in_one_line_with_one_on_what_to_do() {
         ("--profile static", vec![("AWS_ENDPOINT_URL", expired.url.clone())], "the credentials of profile \"static\" have expired (sts.GetCallerIdentity: ExpiredToken: *)".into(), format!("get new ones for [static] in {FILES}")),
         ("--profile static", vec![("AWS_ENDPOINT_URL", unknown.url.clone())], "AWS does not know the credentials of profile \"static\" (sts.GetCallerIdentity: InvalidClientTokenId: The security token included in the request is invalid.)".into(), "is the key deleted or inactive, *".into()),
         ("--profile static", vec![("AWS_ENDPOINT_URL", late.url.clone())], "AWS's clock and this machine's (20*Z) are more than five minutes apart (sts.GetCallerIdentity: SignatureDoesNotMatch: Signature expired: *)".into(), "set this machine's clock, for example with `timedatectl set-ntp true`".into()),
-        ("--profile static", vec![("AWS_ENDPOINT_URL", wrong.url.clone())], "the secret of profile \"static\" does not fit its access key (sts.GetCallerIdentity: SignatureDoesNotMatch: *)".into(), "copy the secret access key again: a character is wrong or missing".into()),
+        ("--profile static", vec![("AWS_ENDPOINT_URL", wrong.url.clone())], "the secret of profile \"static\" does not match its access key (sts.GetCallerIdentity: SignatureDoesNotMatch: *)".into(), "copy the secret access key again: a character is wrong or missing".into()),
     ];
     for (flags, variables, what, help) in &rows {
         let flags: Vec<&str> = ["url", "--stack", "app"].into_iter().chain(flags.split_whitespace()).collect();

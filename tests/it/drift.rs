@@ -81,7 +81,7 @@ async fn routes() {
     assert_eq!(run.count("apigatewayv2.CreateDeployment"), 1);
 
     it.apigateway.create_route().api_id(&api).route_key("backdoor").send().await.unwrap();
-    it.repaired(&["unwanted", "not in the template: added by hand"]).await;
+    it.repaired(&["unwanted", "not in the template"]).await;
 
     let ping = it.route("ping").await;
     it.apigateway.update_route().api_id(&api).route_id(ping).operation_name("Pong").send().await.unwrap();
@@ -149,9 +149,7 @@ async fn permissions() {
 
     let add = it.lambda.add_permission().function_name(&function).statement_id("open-door");
     add.action("lambda:InvokeFunction").principal("*").send().await.unwrap();
-    let run = it
-        .repaired(&["✗ permission to invoke Echo", "unwanted    open-door", "not in the template: added by hand"])
-        .await;
+    let run = it.repaired(&["✗ permission to invoke Echo", "unwanted    open-door", "not in the template"]).await;
     assert_eq!(run.mutations(), ["lambda.RemovePermission"]);
 }
 

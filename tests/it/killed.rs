@@ -193,14 +193,14 @@ async fn an_interrupt_finishes_running_steps_and_starts_no_others() {
     let run = cut_off(&cloud, "up", calls / 2, Signal::INT).exits(130);
     assert!(
         run.stderr.contains(
-            "\nStopping: steps under way are finished and kept, no others are started. Press Ctrl-C again to stop at once.\n"
+            "\nStopping: running steps finish and are kept, no others start. Press Ctrl-C again to stop at once.\n"
         ),
         "{}",
         run.stderr
     );
     let flags = format!("--stack app --local --data {}", cloud.data().display());
     let last = format!(
-        " not started; what is done is kept\n  to go on from here:  wschat up {flags}\n  to remove the stack: wschat down {flags}\n"
+        " not started; what is done is kept\n  to continue:  wschat up {flags}\n  to remove the stack: wschat down {flags}\n"
     );
     assert!(run.stderr.contains("error: stopped: ") && run.stderr.ends_with(&last), "{}", run.stderr);
     assert_eq!(run.stdout, "");
@@ -210,7 +210,7 @@ async fn an_interrupt_finishes_running_steps_and_starts_no_others() {
     let run = cut_off(&cloud, "down", 40, Signal::INT);
     if !run.stderr.contains("Stack app is gone.") {
         let run = run.exits(130);
-        assert!(run.stderr.contains("go on with: wschat down"), "{}", run.stderr);
+        assert!(run.stderr.contains("continue with: wschat down"), "{}", run.stderr);
     }
     cloud.down();
     same(&cloud.inventory().await, &Inventory::new());

@@ -176,7 +176,7 @@ fn calls_need_the_key_in_the_data_folder() {
 
     cloud.ok(&["stop"]);
     let said = cloud.ok(&["start", "--open"]);
-    assert!(said.ends_with("Everybody on this machine may call it, with any access key or none.\n"), "{said}");
+    assert!(said.ends_with("Every program on this machine may call it, with any access key or none.\n"), "{said}");
     let head = format!("POST / HTTP/1.1\r\nhost: elsewhere.example.com\r\n{form}\r\naccept: */*");
     assert_eq!(ask(&cloud, &head, call).0, "200");
     cloud.ok(&["stop"]);
@@ -284,6 +284,20 @@ fn options_that_differ_from_the_running_server_are_rejected() {
     assert!(refusal.contains(&format!("slow.toml{stop}")), "{refusal}");
     let refusal = cloud.fails(&["start", "--port", "1"]);
     assert!(refusal.contains(&format!("is already running on port {}{stop}", cloud.port())), "{refusal}");
+}
+
+#[test]
+fn another_port_than_the_usual_one_is_explained() {
+    let cloud = Cloud::new();
+    cloud.ok(&["start", "--port", "0"]);
+    let port = u16::try_from(cloud.port()).unwrap();
+    cloud.ok(&["stop"]);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let started = cloud.ok(&["start"]);
+    let why = format!("Port {port} is in use. URIs with port {port} no longer work.\n");
+    assert!(started.ends_with(&why), "{started}");
+    assert!(!cloud.ok(&["start"]).contains("in use"), "it is said once");
+    drop(taken);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn verbs_of_other_tools_are_answered_with_wschats() {
     {
         let (code, stdout, stderr) = wschat(folder.path(), &[typed, "--stack", "x"], &[]);
         assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");
-        let expected = format!("error: there is no verb \"{typed}\"\n  use: wschat {ours} (");
+        let expected = format!("error: there is no command \"{typed}\"\n  use: wschat {ours} (");
         assert!(stderr.starts_with(&expected), "{stderr}");
     }
 }
@@ -109,10 +109,10 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
         // An echoed end of line would also move the bars.
         terminal.types("\n\n");
         terminal.types(CTRL_C);
-        terminal.until("Stopping: steps under way");
+        terminal.until("Stopping: running steps");
         let (code, screen) = terminal.end();
         assert_eq!(code, Some(130), "{}", screen.text());
-        ends_with(&screen, if verb == "up" { "error: stopped: " } else { "are left of stack app" });
+        ends_with(&screen, if verb == "up" { "error: stopped: " } else { "of stack app are left" });
         let text = screen.text();
         let (_, after) = text.split_once("\nerror: ").unwrap();
         assert!(!after.contains('✓'), "{text}");
@@ -121,7 +121,7 @@ fn an_interrupted_run_leaves_a_clean_screen_and_130() {
     let mut terminal = Terminal::start(&cloud.command(&["up", "--local", "--yes"]), 80);
     terminal.until("creating");
     terminal.types(CTRL_C);
-    terminal.until("Stopping: steps under way");
+    terminal.until("Stopping: running steps");
     terminal.types(CTRL_C);
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(130), "{}", screen.text());
@@ -217,6 +217,7 @@ fn plans_are_coloured_only_on_a_terminal_and_name_what_is_deleted() {
     assert!(!plan.contains('\u{1b}'), "{plan}");
     assert!(plan.contains("\n  - route \"ping\" "), "{plan}");
     assert!(plan.contains("\n  - deployment of Api "), "{plan}");
+    assert!(plan.contains("\n      replaced by Deployment\n"), "{plan}");
     assert!(!plan.contains("\n  = "), "{plan}");
     let all = cloud.wschat(&["plan", "--local", "--all"]).exits(2).stdout;
     assert!(all.contains("\n  = Rows "), "{all}");
@@ -254,6 +255,45 @@ fn plans_are_coloured_only_on_a_terminal_and_name_what_is_deleted() {
     assert!(cloud.status().ok().stdout.ends_with("\nStack is healthy.\n"));
     let nothing = cloud.wschat(&["plan", "--local"]).ok();
     assert_eq!(nothing.stdout, "No changes. 20 resources are up to date.\n");
+}
+
+#[test]
+fn commands_that_only_read_create_no_local_cloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = "there is no local cloud in this folder";
+    let hint = |stack: &str| format!("error: {missing}\n  create it and deploy to it: wschat up{stack} --local\n");
+    for (line, stack) in [("status --stack x", " --stack x"), ("url --stack x", " --stack x"), ("list", "")] {
+        let line: Vec<&str> = line.split(' ').chain(["--local"]).collect();
+        assert_eq!(wschat(folder.path(), &line, &[]), (3, String::new(), hint(stack)), "{line:?}");
+    }
+    let (code, stdout, _) = wschat(folder.path(), &["status", "--stack", "x", "--local", "--json"], &[]);
+    let last: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &last["event"], &last["error"]), (3, &json!("failure"), &json!(missing)));
+    let (code, _, stderr) = wschat(folder.path(), &["down", "--stack", "x", "--local", "--yes"], &[]);
+    assert_eq!((code, stderr), (0, format!("Nothing to delete: {missing}.\n")));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a folder was left");
+}
+
+#[test]
+fn a_terminal_shows_the_uri_once_and_no_id_in_two_pieces() {
+    let cloud = Cloud::start().go();
+    template::echo_without_handler(&cloud);
+    let (code, screen) = Terminal::start(&cloud.command(&["up", "--local", "--yes"]), 200).end();
+    let uri = cloud.wschat(&["url", "--local"]).ok().stdout;
+    assert_eq!((code, screen.text().matches(uri.trim()).count()), (Some(0), 1), "{}", screen.text());
+    // Pipes get it alone.
+    assert_eq!(cloud.up().stdout, uri);
+    let status: Value = serde_json::from_str(&cloud.wschat(&["status", "--local", "--json"]).ok().stdout).unwrap();
+    for columns in [30, 60, 80, 160] {
+        for line in [&["status", "--local"][..], &["plan", "--local", "--all"]] {
+            let (_, screen) = Terminal::start(&cloud.command(line), columns).end();
+            for resource in status["resources"].as_array().unwrap() {
+                let id = resource["physical_id"].as_str().unwrap();
+                let is_whole = screen.text().lines().any(|line| line.split(' ').any(|word| word == id));
+                assert!(is_whole || id.len() + 6 > columns, "{id} at {columns}:\n{}", screen.text());
+            }
+        }
+    }
 }
 
 /// The echo template with a secret in every property that can hold one.

@@ -432,7 +432,7 @@ async fn a_key_schema_is_changed_only_with_permission_to_lose_the_data() {
     refused.changes_nothing();
     let table = before.keys().find_map(|name| name.strip_prefix("table ")).unwrap();
     let expected = format!(
-        "error: Rows would have to be replaced (KeySchema cannot be changed), and \"{table}\" with all its data would be lost\n  to replace it all the same: --allow-data-loss Rows\n"
+        "error: Rows would have to be replaced (KeySchema cannot be changed in place), and \"{table}\" with all its data would be lost\n  to replace it anyway: --allow-data-loss Rows\n"
     );
     assert!(refused.stderr.ends_with(&expected), "{}", refused.stderr);
     assert_eq!(cloud.inventory().await, before);

@@ -53,7 +53,7 @@ fn a_template_is_checked_before_the_first_call() {
    |       ^^^^^^^^
    = help: did you mean "RouteKey"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -66,7 +66,7 @@ error: the template template.yaml cannot be used: it has a problem
    |           ^^^^^^^^^^^^^^^^^^^^^^^
    = help: did you mean "AWS::ApiGatewayV2::Route"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -79,7 +79,7 @@ error: the template template.yaml cannot be used: it has a problem
    |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
    = help: did you mean "Sub"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -92,7 +92,7 @@ error: the template template.yaml cannot be used: it has a problem
    |                   ^^^^^^^^^^^^
    = help: known here: ApiEndpoint, ApiId, ExecuteApiArn
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -105,7 +105,7 @@ error: the template template.yaml cannot be used: it has a problem
    |              ^^^^^^^^^^^^^^^
    = help: did you mean "Connect"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -118,7 +118,7 @@ error: the template template.yaml cannot be used: it has a problem
   |                     ^^^^^^^^
   = help: did you mean "WEBSOCKET"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -131,7 +131,7 @@ error: the template template.yaml cannot be used: it has a problem
    | ^^^^^^
    = help: did you mean "Outputs"?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
         (
@@ -144,7 +144,7 @@ error: the template template.yaml cannot be used: it has a problem
   |                   ^
   = help: is a "[" or "{" before it not closed?
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
         ),
     ];
@@ -174,11 +174,12 @@ fn parameters_and_files() {
     refused(
         &cloud,
         &["--parameter", "Sise=3"],
-        r#"error: the template has no parameter "Sise"
-  = help: did you mean "Size"?
-
-error: the template template.yaml cannot be used: it has a problem
-"#,
+        "error: template.yaml: the template has no parameter \"Sise\"\n  did you mean \"Size\"?\n",
+    );
+    refused(
+        &cloud,
+        &["--parameter", "Colour=red"],
+        "error: template.yaml: the template has no parameter \"Colour\"\n  it has: Size\n",
     );
     refused(
         &cloud,
@@ -189,7 +190,7 @@ error: the template template.yaml cannot be used: it has a problem
 2 |   Size: { Type: Number, Default: 128, MaxValue: 1024 }
   |   ^^^^
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
     );
 }
@@ -205,7 +206,10 @@ fn up_on_aws(cloud: &Cloud, arguments: &[&str], variables: &[(&str, &str)]) -> R
 fn a_missing_region_or_credentials_are_reported_with_the_fix() {
     let cloud = Cloud::start().go();
     let run = up_on_aws(&cloud, &[], &[]);
-    let stderr = "error: no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile\n";
+    let stderr = format!(
+        "error: no region is configured\n  give one with --region, AWS_REGION, or `region` in the profile; or add --local: there is a local cloud in {}\n",
+        cloud.data().display()
+    );
     assert_eq!(run.stderr, stderr);
 
     let run = up_on_aws(&cloud, &["--region", "eu-central-1"], &[]);
@@ -238,7 +242,7 @@ async fn a_name_that_is_taken_stops_the_run() {
     let active = async || cloud.inventory().await["table rows"]["description"]["TableStatus"] == "ACTIVE";
     eventually("the table is active", active).await;
 
-    let owners = [(None, "somebody else (it carries no tag of wschat's)"), (Some("shop"), "the wschat stack \"shop\"")];
+    let owners = [(None, "an unknown owner (it has no wschat tags)"), (Some("shop"), "the wschat stack \"shop\"")];
     for (stack, owner) in owners {
         if let Some(stack) = stack {
             let arn = table.table_description().unwrap().table_arn().unwrap();
@@ -249,7 +253,7 @@ async fn a_name_that_is_taken_stops_the_run() {
         let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
         run.changes_nothing();
         let expected = format!(
-            "error: AWS::DynamoDB::Table \"rows\" exists already and belongs to {owner}\n  give Rows another name, or remove that one yourself: wschat never touches what is not its own\n"
+            "error: AWS::DynamoDB::Table \"rows\" already exists and belongs to {owner}\n  give Rows another name, or remove that one yourself: wschat does not change resources of others\n"
         );
         assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
         cloud.down().changes_nothing();
@@ -304,13 +308,29 @@ fn code_that_cannot_run_is_rejected_before_the_upload() {
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
     run.changes_nothing();
     assert!(run.stderr.contains(&format!("it was built for {other}, but {mine} is required")), "{}", run.stderr);
+}
 
-    template.set("Echo.Code", json!("nowhere"));
+/// As `validate` does: with the place, for all functions at once, before AWS is asked anything.
+#[test]
+fn missing_code_is_shown_at_its_place() {
+    let cloud = Cloud::start().go();
+    let mut template = template::echo(&cloud);
+    template.set("Echo.Code", json!("ecko"));
     template.save(&cloud);
-    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
-    run.changes_nothing();
-    let expected = format!("there is no folder {}/", cloud.folder().join("nowhere").display());
-    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    let mut runs = [&["up", "--local", "--yes"][..], &["plan", "--local"], &["validate"]].map(|line| {
+        let before = cloud.calls().len();
+        let run = cloud.wschat(line).exits(1);
+        assert_eq!(cloud.calls().len(), before, "it was asked");
+        run.stdout + &run.stderr
+    });
+    for said in &runs {
+        assert!(said.starts_with("error: there is no folder ecko/\n"), "{said}");
+        assert!(said.contains(" --> template.yaml:") && said.contains("= help: did you mean \"echo\"?"), "{said}");
+    }
+    runs.iter_mut().for_each(|said| said.truncate(said.rfind("\n\n").unwrap()));
+    assert_eq!(runs[0], runs[2]);
+    // Who looks at a stack needs no code.
+    cloud.status().exits(3);
 }
 
 /// Sends one unsigned request to the cloud; returns the whole answer.
@@ -378,7 +398,7 @@ fn two_resources_with_the_same_identity_are_rejected_before_any_call() {
    |                 ^^^^^^^^
    = help: remove one of the two, or give them different ones
 
-error: the template template.yaml cannot be used: it has a problem
+error: template.yaml has 1 error
 "#,
     );
 }

@@ -208,7 +208,7 @@ async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
     for name in types {
         let line = run.stderr.lines().find(|line| line.starts_with("error: ") && line.contains(name));
         let line = line.unwrap_or_else(|| panic!("nothing is said of the {name}:\n{}", run.stderr));
-        assert!(line.ends_with(&format!("exists already and belongs to {owner}")), "{line}");
+        assert!(line.ends_with(&format!("already exists and belongs to {owner}")), "{line}");
     }
     assert_eq!(run.stderr.matches("exists already").count(), types.len(), "{}", run.stderr);
     same(&cloud.inventory().await, &before);
@@ -217,7 +217,7 @@ async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
     same(&cloud.inventory().await, &before);
 }
 
-const NO_OWNER: &str = "somebody else (it carries no tag of wschat's)";
+const NO_OWNER: &str = "an unknown owner (it has no wschat tags)";
 
 #[tokio::test]
 async fn resources_created_by_hand_are_in_the_way() {
@@ -290,7 +290,7 @@ async fn resources_of_cloudformation_are_reported_as_such() {
     let run = run.exits(1);
     run.changes_nothing();
     let expected =
-        "error: AWS::DynamoDB::Table \"taken\" exists already and belongs to the CloudFormation stack \"sam-app\"\n";
+        "error: AWS::DynamoDB::Table \"taken\" already exists and belongs to the CloudFormation stack \"sam-app\"\n";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     same(&cloud.inventory().await, &before);
 

@@ -233,7 +233,7 @@ async fn ask(client: &mut Client, route: &str, mark: &str) {
 const NO_INTERRUPTION: &[&str] = &["--no-interruption"];
 
 /// Printed while a resource that no longer receives messages waits to be deleted.
-const DRAINS: &str = "for messages under way";
+const DRAINS: &str = "for messages in flight";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_and_integrations_change_without_interruption() {

@@ -104,7 +104,7 @@ async fn log_groups_of_others_stay_whatever_their_names() {
     }
     let theirs = cloud.inventory().await;
     let reports = |run: &Run| {
-        let lines = "left: log group /aws/lambda/chat-gone-4d5e6f70: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name /aws/lambda/chat-gone-4d5e6f70 --region us-east-1\n";
+        let lines = "left: log group /aws/lambda/chat-gone-4d5e6f70: it has no wschat tags and its function is gone, so its owner is unknown\n  delete it with: aws logs delete-log-group --log-group-name /aws/lambda/chat-gone-4d5e6f70 --region us-east-1\n";
         assert!(run.stderr.contains(lines), "{}", run.stderr);
         assert_eq!(run.stderr.matches("left: ").count(), 1, "{}", run.stderr);
     };
@@ -191,10 +191,10 @@ async fn an_api_that_only_carries_the_tags_stays() {
     let run = cloud.down();
     run.changes_nothing();
     for (name, why) in [
-        ("copied", "carries the tags of the wschat stack \"app\", but nothing in it is of that stack)"),
-        ("staged", "carries the tags of the wschat stack \"app\", but nothing in it is of that stack)"),
+        ("copied", "it has the tags of the wschat stack \"app\", but nothing in it is of that stack)"),
+        ("staged", "it has the tags of the wschat stack \"app\", but nothing in it is of that stack)"),
         ("elsewhere", "belongs to the wschat stack \"app\" in eu-west-1"),
-        ("no-region", "carries wschat:stack \"app\", but not wschat:region)"),
+        ("no-region", "it has the tag wschat:stack \"app\", but no wschat:region)"),
     ] {
         let reports = |line: &&str| line.starts_with(&format!("left: API {name} (")) && line.ends_with(why);
         assert_eq!(run.stderr.lines().filter(reports).count(), 1, "{name}\n{}", run.stderr);
@@ -240,7 +240,7 @@ async fn a_managed_policy_that_others_use_stops_the_run_before_any_change() {
         let run = run.exits(1);
         run.changes_nothing();
         let expected = format!(
-            "error: the managed policy Policy ({arn}) cannot be deleted: role bounded, role theirs use it, and are not this stack's\n  take it from there first, as in: aws iam detach-role-policy --role-name ROLE --policy-arn {arn}\n"
+            "error: the managed policy Policy ({arn}) cannot be deleted: role bounded, role theirs use it, and are not this stack's\n  detach it there first, for example: aws iam detach-role-policy --role-name ROLE --policy-arn {arn}\n"
         );
         assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
     };
@@ -348,7 +348,7 @@ fn a_renamed_folder_keeps_its_stack() {
     fs::copy(cloud.folder().join("template.json"), first.join("templates/app.json")).unwrap();
     template::script(&first.join("templates/echo"), "#!/bin/sh\nexit 1\n");
     let run = in_folder(&cloud, &first, &["up", "--local", "--yes"]).ok();
-    let said = "wschat.toml now has stack = \"first\": every command here goes by it. Commit it.\n";
+    let said = "wschat.toml now has stack = \"first\": all commands in this folder use it. Commit the file.\n";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     let file = fs::read_to_string(first.join("wschat.toml")).unwrap();
     assert!(file.ends_with("\n[default]\nstack = \"first\"\n"), "{file}");
@@ -391,7 +391,7 @@ fn a_folders_name_does_not_select_an_existing_stack() {
     for verb in ["up", "down"] {
         let run = in_folder(&cloud, other, &[verb, "--local", "--yes"]).exits(1);
         run.changes_nothing();
-        let said = "there is a stack backend already, and nothing but the folder's name says that it is this project's\n  if it is: --stack backend (";
+        let said = "stack backend exists already, and only the folder's name says that it is this project's\n  if it is: --stack backend (";
         assert!(run.stderr.contains(said), "{}", run.stderr);
     }
     assert!(!other.join("wschat.toml").exists());
@@ -467,7 +467,7 @@ fn existing_stacks_are_listed() {
     let (count, uri) = (status["resources"].as_array().unwrap().len(), status["uris"][0].as_str().unwrap());
     let lines: Vec<&str> = listed.stdout.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with("app-two  "), "{lines:?}");
-    assert_eq!(lines[1], format!("shop     {count} resources   {uri}"));
+    assert_eq!(lines[1], format!("shop     {count} resources  {uri}"));
     let json: Value = serde_json::from_str(&list(&["--json"]).stdout).unwrap();
     assert_eq!(json["stacks"][1]["stack"], "shop");
     assert_eq!(json["stacks"][1]["resources"], count);

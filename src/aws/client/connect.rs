@@ -63,10 +63,9 @@ impl Aws {
         let (config, network) = configure(target, settings.as_ref()).await?;
         let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
         let region = region.ok_or_else(|| {
-            ConnectError::new(
-                "no region is configured",
-                "give one with --region, AWS_REGION, or `region` in the profile",
-            )
+            let help = "give one with --region, AWS_REGION, or `region` in the profile";
+            let local = target.local_cloud.iter().map(|local| format!("; or add --local: {local}"));
+            ConnectError::new("no region is configured", help.to_owned() + &local.collect::<String>())
         })?;
         if let Some(settings) = &settings {
             settings.check_region(&region)?;
@@ -100,8 +99,8 @@ impl Aws {
             .map_err(|error| match &self.settings {
                 Some(settings) => settings.explain(&self.anonymous.region, &error),
                 None => ConnectError::new(
-                    format!("the local cloud does not say who is calling: {error}"),
-                    "the log in its data folder tells more",
+                    format!("cannot ask the local cloud who is calling: {error}"),
+                    "see its log: wschat local logs",
                 ),
             })?;
         let arn = identity.arn.unwrap_or_default();

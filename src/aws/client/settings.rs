@@ -244,7 +244,7 @@ impl Settings {
             let selected = self.selected();
             return Err(ConnectError::new(
                 format!(
-                    "profile \"{name}\" takes its role with a code of the MFA device {serial}, which wschat does not ask for"
+                    "profile \"{name}\" needs a code of the MFA device {serial} to assume its role, and wschat does not ask for one"
                 ),
                 format!("eval \"$(aws configure export-credentials --profile {selected} --format env)\", {then}"),
             ));
@@ -269,7 +269,7 @@ impl Settings {
         let sources = ["source_profile", "credential_source", "web_identity_token_file"];
         if has("role_arn") && !sources.iter().any(|key| has(key)) {
             return Err(ConnectError::new(
-                format!("profile \"{name}\" has a role_arn and nothing to take the role with"),
+                format!("profile \"{name}\" has a role_arn but no source_profile or credential_source"),
                 format!("give it source_profile or credential_source, in {}", self.config_file()),
             ));
         }
@@ -295,7 +295,7 @@ impl Settings {
             (Meaning::Denied, _) => self.explain_refused(error),
             _ => ConnectError::new(
                 format!("cannot ask AWS who is calling: {}", one_line(&error.to_string())),
-                "try again later; https://health.aws.amazon.com tells of outages",
+                "try again later; https://health.aws.amazon.com lists outages",
             ),
         }
     }
@@ -315,11 +315,11 @@ impl Settings {
             return match self.sso_login(base) {
                 login @ (Login::Never | Login::Expired(_)) => not_logged_in(base_name, &login),
                 Login::Valid if why.contains("Unauthorized") => ConnectError::new(
-                    format!("SSO does not take the login of profile \"{base_name}\" any more: {why}"),
+                    format!("SSO no longer accepts the login of profile \"{base_name}\": {why}"),
                     login,
                 ),
                 Login::Valid => ConnectError::new(
-                    format!("SSO gives profile \"{base_name}\" no credentials: {why}"),
+                    format!("SSO returned no credentials for profile \"{base_name}\": {why}"),
                     format!("check sso_account_id and sso_role_name of the profile, or log in again: {login}"),
                 ),
             };
@@ -329,14 +329,12 @@ impl Settings {
             let program = command.split_whitespace().next().unwrap_or_default();
             return ConnectError::new(
                 format!("credential_process of profile \"{base_name}\" ({program}) gave no credentials: {why}"),
-                format!("run the command by hand, it stands in {}", self.files()),
+                format!("run the command by hand; it is in {}", self.files()),
             );
         }
         if !CREDENTIALS.iter().any(|key| *key != "role_arn" && base.get(key).is_some()) {
             return ConnectError::new(
-                format!(
-                    "profile \"{base_name}\" holds no credentials, and with --profile none are looked for elsewhere"
-                ),
+                format!("profile \"{base_name}\" has no credentials, and --profile allows no others"),
                 format!("run `aws configure --profile {base_name}` or `aws configure sso --profile {base_name}`"),
             );
         }
@@ -406,7 +404,7 @@ impl Settings {
                 )
             }
             "SignatureDoesNotMatch" | "InvalidSignatureException" => ConnectError::new(
-                format!("the secret of {whose} does not fit its access key ({says})"),
+                format!("the secret of {whose} does not match its access key ({says})"),
                 "copy the secret access key again: a character is wrong or missing",
             ),
             "InvalidClientTokenId" | "UnrecognizedClientException" => ConnectError::new(
@@ -488,7 +486,7 @@ impl Settings {
 /// Refuses an endpoint that the SDK cannot use: it would panic, or report an error that names no setting.
 fn check_endpoint(setting: &str, url: &str) -> Result<(), ConnectError> {
     if url.trim().is_empty() {
-        return Err(ConnectError::new(format!("{setting} is set to nothing"), "unset it, or give it a URL"));
+        return Err(ConnectError::new(format!("{setting} is empty"), "unset it, or set it to a URL"));
     }
     let parsed = url.parse::<http::Uri>().ok();
     let is_url = parsed.is_some_and(|uri| {
@@ -530,9 +528,9 @@ fn explain_unreached(region: &str, unreached: &Unreached) -> ConnectError {
         match &unreached.proxy {
             Some((variable, _)) => format!("correct {setting}, or correct or unset {variable}"),
             None if setting.starts_with("AWS_") => {
-                format!("correct or unset {setting}, or start what is to answer there")
+                format!("correct or unset {setting}, or start the server that should answer there")
             }
-            None => format!("correct {setting}, or start what is to answer there"),
+            None => format!("correct {setting}, or start the server that should answer there"),
         }
     } else if !regions::is_known(region) {
         return ConnectError::new(

@@ -12,6 +12,8 @@ pub struct Target {
     /// The credentials of the local cloud, if the endpoint is one: it needs no AWS credentials and no configured
     /// region.
     pub local: Option<Credentials>,
+    /// Where there is a local cloud that `--local` would use instead, as advice: `this folder has a local cloud`.
+    pub local_cloud: Option<String>,
     /// Whether AWS's quotas apply there.
     pub has_quotas: bool,
 }

@@ -206,7 +206,7 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     for api in found.iter_mut().filter(|live| live.type_name == TYPE && others.contains(&live.physical_id)) {
         let stack = &scope.stack;
         api.owner = Owner::Other(format!(
-            "somebody else (it carries the tags of the wschat stack \"{stack}\", but nothing in it is of that stack)"
+            "an unknown owner (it has the tags of the wschat stack \"{stack}\", but nothing in it is of that stack)"
         ));
     }
 }

@@ -47,7 +47,7 @@ impl Provider for Function {
                 let found = match found {
                     // Whoever may not see a function has not made it, unless it is called like one of ours.
                     Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => {
-                        let owner = Owner::Other("somebody else (it may not be seen)".to_owned());
+                        let owner = Owner::Other("an unknown owner (its tags cannot be read)".to_owned());
                         Some(Live { owner, ..Live::new(TYPE, &name, Value::Null) })
                     }
                     found => found?,
@@ -273,10 +273,12 @@ where
                     propagation.probes_tell_nothing();
                 }
                 let waited = begun.elapsed().as_secs();
-                (cx.note)(format!(
-                    "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
-                    patience.as_secs().saturating_sub(waited)
-                ));
+                if waited > 0 {
+                    (cx.note)(format!(
+                        "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
+                        patience.as_secs().saturating_sub(waited)
+                    ));
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(250));
             }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::command::{Command, Flags};
 use super::error::CommandError;
 use super::exit::Exit;
+use crate::local::daemon::process::{MissedPort, RunningServer};
 use crate::ui::Ui;
 
 mod logs;
@@ -28,12 +29,19 @@ pub struct Args {
 /// The default folder for the local cloud's data.
 pub const DATA_FOLDER: &str = ".wschat/local";
 
-/// The option for the local cloud's data folder, of every verb that may use it.
+/// The option for the local cloud's data folder, of every command that may use it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataFolder {
     /// The local cloud's data folder
     #[arg(long = "data", value_name = "DIR", env = "WSCHAT_LOCAL_DIR", default_value = DATA_FOLDER, global = true)]
     pub path: PathBuf,
+}
+
+/// Why a server that has just been started is not on its usual port.
+pub fn missed_port(running: &RunningServer) -> Option<String> {
+    let MissedPort { port, why, was_used } = running.missed_port.as_ref()?;
+    let stale = if *was_used { format!(" URIs with port {port} no longer work.") } else { String::new() };
+    Some(format!("Port {port} {why}.{stale}"))
 }
 
 impl Flags for DataFolder {

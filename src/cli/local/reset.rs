@@ -11,7 +11,7 @@ use crate::ui::Ui;
 /// Stop the local cloud and delete everything it holds, or one part of it
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Delete this part alone
+    /// Delete only this part
     #[arg(long, value_name = "PART", value_parser = parts())]
     only: Option<DataPart>,
     /// Do not ask
@@ -21,7 +21,7 @@ pub struct Args {
 
 impl Args {
     pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, CommandError> {
-        let what = self.only.map_or_else(|| "everything".to_owned(), |part| format!("what is of {}", part.name()));
+        let what = self.only.map_or_else(|| "everything".to_owned(), |part| format!("the data of {}", part.name()));
         if !self.yes && !ui.confirm(format!("Delete {what} in {}?", data.display())) {
             ui.line("Nothing was deleted.");
             return Ok(Exit::Failed);
@@ -38,5 +38,5 @@ impl Args {
 
 fn parts() -> impl TypedValueParser<Value = DataPart> {
     PossibleValuesParser::new(DataPart::ALL.map(DataPart::name))
-        .try_map(|name| DataPart::ALL.into_iter().find(|part| part.name() == name).ok_or("it is none of them"))
+        .try_map(|name| DataPart::ALL.into_iter().find(|part| part.name() == name).ok_or("unknown part"))
 }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::DataFolder;
+use super::{DataFolder, missed_port};
 use crate::cli::command::Command;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
@@ -14,10 +14,10 @@ pub struct Args {
     /// The port on loopback; 0 for any free one [default: the one used last, else 4579]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
-    /// Behave as this file says: latency, throttles, conflicts (see docs/aws-conditions.toml)
+    /// Imitate the latency, throttles and conflicts in this file (see docs/aws-conditions.toml)
     #[arg(long, value_name = "FILE")]
     conditions: Option<PathBuf>,
-    /// Let everybody on this machine call, with any access key or none
+    /// Accept calls from every program on this machine, with any access key or none
     ///
     /// Without it, callers need the key that `wschat env` shows. (`--local` and the handlers have it.)
     #[arg(long)]
@@ -40,11 +40,14 @@ impl Args {
             StartOutcome::Replaced => "was restarted for this build of wschat; it runs",
         };
         ui.line(format!("The local cloud {how} on http://localhost:{} (pid {}).", running.port, running.pid));
+        if running.outcome != StartOutcome::Found {
+            missed_port(&running).into_iter().for_each(|why| ui.line(why));
+        }
         if let Some(file) = running.conditions {
-            ui.line(format!("It behaves as {} says.", file.display()));
+            ui.line(format!("Its conditions file is {}.", file.display()));
         }
         if running.open {
-            ui.line("Everybody on this machine may call it, with any access key or none.");
+            ui.line("Every program on this machine may call it, with any access key or none.");
         }
         Ok(Exit::Ok)
     }

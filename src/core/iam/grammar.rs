@@ -181,7 +181,7 @@ impl Check {
                     && self.purpose == Purpose::Managed
                     && version != "2012-10-17" =>
             {
-                let what = "a managed policy is of Version 2012-10-17";
+                let what = "the Version of a managed policy must be 2012-10-17";
                 self.report(Refusal::Version, Problem::new(path.key("Version"), what));
             }
             None if self.purpose == Purpose::Managed => {
@@ -230,21 +230,21 @@ impl Check {
         let actions = self.either("Action", no_action, members, path);
         self.sid(members, path);
         if self.purpose == Purpose::Trust {
-            self.prohibited("Resource", members, path, "who may assume a role is about that role alone");
+            self.prohibited("Resource", members, path, "a trust policy applies to its own role only");
             self.principal(members, path);
             for (place, action) in actions {
                 if !is_of_trust(&action) {
                     let what = if action.to_ascii_lowercase().starts_with("sts:") {
-                        format!("STS has no action \"{action}\" by which a role is assumed")
+                        format!("STS has no action \"{action}\" for assuming a role")
                     } else {
-                        format!("who may assume a role is about sts: actions alone, not \"{action}\"")
+                        format!("a trust policy takes sts: actions only, not \"{action}\"")
                     };
                     let words = "AssumeRole policy may only specify STS AssumeRole actions.".to_owned();
                     self.report(Refusal::Action(words), Problem::new(place, what).help("sts:AssumeRole"));
                 }
             }
         } else {
-            self.prohibited("Principal", members, path, "a role's policy is about whoever has the role");
+            self.prohibited("Principal", members, path, "a role's policy applies to the role itself");
             for (place, action) in actions {
                 self.action(place, &action);
             }
@@ -276,7 +276,7 @@ impl Check {
             Some(Value::String(sid)) if Token::is_in(sid) => {}
             Some(Value::String(sid)) => {
                 if !sid.chars().all(|letter| letter.is_ascii_alphanumeric()) {
-                    let what = format!("a Sid has letters and digits alone, not \"{sid}\"");
+                    let what = format!("a Sid has letters and digits only, not \"{sid}\"");
                     self.report(Refusal::SidLetters, Problem::new(place, what));
                 } else if !sid.is_empty() && !self.sids.insert(sid.clone()) {
                     let what = format!("another statement has the Sid \"{sid}\"");
@@ -349,14 +349,14 @@ impl Check {
         };
         if service.contains(['*', '?']) && !Token::is_in(service) {
             let words = "Resource vendor must be fully qualified and cannot contain regexes.".to_owned();
-            return odd(words, format!("the service of an ARN is named whole, not \"{service}\""), None);
+            return odd(words, format!("the service of an ARN cannot have wildcards, not \"{service}\""), None);
         }
         let named = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part != "*");
         let (region, account, path) = (part(2), part(3), part(4));
         match service {
             "iam" if named(region) => {
                 let words = format!("IAM resource {resource} cannot contain region information.");
-                return odd(words, format!("IAM is one for all regions: \"{resource}\" can name none"), None);
+                return odd(words, format!("an IAM resource has no region: \"{resource}\""), None);
             }
             // Only access points, whose ARN names the account too, belong to a region.
             "s3" if named(region) && account.is_none_or(str::is_empty) => {
@@ -790,7 +790,7 @@ mod tests {
         PolicyDocument/Statment: unknown element "Statment" of a policy document [did you mean "Statement"?]
         PolicyDocument/Version: Version cannot be "2026-11-23" [known here: 2008-10-17, 2012-10-17]
         PolicyDocument/Statement/0/Effect: Effect cannot be "allow" [did you mean "Allow"?]
-        PolicyDocument/Statement/0/Sid: a Sid has letters and digits alone, not "a-b"
+        PolicyDocument/Statement/0/Sid: a Sid has letters and digits only, not "a-b"
         PolicyDocument/Statement/0/Action: an action is "*" or has a service before it, as in dynamodb:GetItem, not "PutItem"
         PolicyDocument/Statement/0/Resource: a resource is "*" or an ARN, not "table" [!GetAtt gives the ARN of what !Ref gives the name of]
         PolicyDocument/Statement/1/Efect: unknown element "Efect" of a statement [did you mean "Effect"?]
@@ -798,7 +798,7 @@ mod tests {
         PolicyDocument/Statement/1/Resource/0: Resource must be a string or a list of strings, not 5
         PolicyDocument/Statement/2/Resources: unknown element "Resources" of a statement [did you mean "Resource"?]
         PolicyDocument/Statement/2: a statement needs an element "Action"
-        PolicyDocument/Statement/2/Principal: there can be no Principal here: a role's policy is about whoever has the role
+        PolicyDocument/Statement/2/Principal: there can be no Principal here: a role's policy applies to the role itself
         PolicyDocument/Statement/3/Action: Action must be a string or a list of strings, not a map
         PolicyDocument/Statement/3/Sid: another statement has the Sid "One"
         PolicyDocument/Statement/3: a statement needs an element "Resource"
@@ -809,8 +809,8 @@ mod tests {
         PolicyDocument/Statement/5: a statement must be a map, not "all"
         PolicyDocument/Statement/0/Principal/Servic: unknown element "Servic" of Principal [did you mean "Service"?]
         PolicyDocument/Statement/0/Principal/AWS: AWS must be a string or a list of strings, not a map
-        PolicyDocument/Statement/0/Action: who may assume a role is about sts: actions alone, not "lambda:*" [sts:AssumeRole]
-        PolicyDocument/Statement/1/Resource: there can be no Resource here: who may assume a role is about that role alone
+        PolicyDocument/Statement/0/Action: a trust policy takes sts: actions only, not "lambda:*" [sts:AssumeRole]
+        PolicyDocument/Statement/1/Resource: there can be no Resource here: a trust policy applies to its own role only
         PolicyDocument/Statement/1/Principal: Principal must be "*" or a map, not "lambda.amazonaws.com" [such as { Service: lambda.amazonaws.com }]
         PolicyDocument/Statement/2: a statement needs an element "Principal"
         PolicyDocument: a policy document needs an element "Statement"

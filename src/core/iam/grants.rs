@@ -129,5 +129,5 @@ pub fn narrowed_on_roles(old: &Value, new: &Value) -> Vec<String> {
     let kept = one_or_more(&new["Roles"]);
     let left: Vec<&str> = one_or_more(&old["Roles"]).into_iter().filter(|role| !kept.contains(role)).collect();
     let narrowed = lost(&[&old["PolicyDocument"]], &[&new["PolicyDocument"]]);
-    narrowed.into_iter().chain(left.into_iter().map(|role| format!("{role} is without it"))).collect()
+    narrowed.into_iter().chain(left.into_iter().map(|role| format!("{role} loses it"))).collect()
 }

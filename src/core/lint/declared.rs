@@ -22,7 +22,7 @@ pub fn visible_secret(context: &LintContext<'_>) -> Vec<Problem> {
     visible
         .map(|(name, _)| {
             let what = format!(
-                "{name} looks like a secret, and its value is shown in plans and to whoever may read the stack"
+                "{name} looks like a secret, and its value is shown in plans and to everyone who can read the stack"
             );
             Problem::of_key(section("Parameters").key(name), what).help("add \"NoEcho: true\"")
         })
@@ -50,7 +50,7 @@ pub fn unquoted_answer(context: &LintContext<'_>) -> Vec<Problem> {
     answers
         .filter(|(path, _)| members.insert(path.0.iter().take(2).cloned().collect::<Vec<_>>()))
         .map(|(path, at_key)| {
-            let what = "without quotes this is not a text but true or false";
+            let what = "without quotes this is true or false, not a string";
             let help = "put it in quotes, or write true or false";
             Problem { at_key, ..Problem::new(path, what).help(help) }
         })

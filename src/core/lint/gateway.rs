@@ -173,7 +173,7 @@ pub fn one_way(context: &LintContext<'_>) -> Vec<Problem> {
         for route in context.sound(route::TYPE).filter(|route| selects(route) && !answered.contains(&route.logical_id))
         {
             let path = route.path.key("Properties").key("RouteResponseSelectionExpression");
-            let problem = Problem::of_key(path, "this route selects a response, and it has none to select");
+            let problem = Problem::of_key(path, "this route selects a response, but has none");
             problems.push(
                 problem.help(format!("add an {} with \"RouteResponseKey: $default\" for it", route_response::TYPE)),
             );

@@ -228,7 +228,7 @@ pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
         }
         let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
         let ends = routes.iter().map(|route| format!("{}/{}", stages[0], text(route, "RouteKey")));
-        let help = format!("after ${{{id}}}/ follows one of these: {}", ends.collect::<Vec<_>>().join(", "));
+        let help = format!("after ${{{id}}}/ there must be one of: {}", ends.collect::<Vec<_>>().join(", "));
         problems.push(Problem::new(path, what).help(help));
     }
     problems

@@ -37,7 +37,11 @@ struct Rule {
 
 /// All rules.
 const RULES: &[Rule] = &[
-    Rule { name: "unused-integration", reason: "no message ever reaches it", check: gateway::unused_integration },
+    Rule {
+        name: "unused-integration",
+        reason: "no message reaches an integration without a route",
+        check: gateway::unused_integration,
+    },
     Rule {
         name: "missing-permission",
         reason: "API Gateway may not call the function, and clients get \"Internal server error\"",
@@ -60,10 +64,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "unknown-event",
-        reason: "no event has this name, so nothing is routed there",
+        reason: "API Gateway has no event of this name, so the route is never selected",
         check: gateway::unknown_event,
     },
-    Rule { name: "malformed-uri", reason: "API Gateway finds no function there", check: gateway::uri_form },
+    Rule {
+        name: "malformed-uri",
+        reason: "API Gateway finds no function at a malformed IntegrationUri",
+        check: gateway::uri_form,
+    },
     Rule { name: "stage-without-deployment", reason: "the stage serves nothing", check: gateway::undeployed },
     Rule { name: "throttle-zero", reason: "every message is refused", check: gateway::throttle },
     Rule {
@@ -88,7 +96,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "refusing-mock",
-        reason: "a $connect whose mock integration names no status is answered with 500: nobody can connect",
+        reason: "a mock integration of $connect that gives no status answers 500, so no client can connect",
         check: refused::mock_on_connect,
     },
     Rule {
@@ -98,12 +106,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "gateway-timeout",
-        reason: "API Gateway gives up after 29 s while the function goes on",
+        reason: "API Gateway gives up after 29 s, while the function keeps running",
         check: functions::timeout,
     },
     Rule {
         name: "deprecated-runtime",
-        reason: "it gets no security patches, and Lambda will refuse to create and update functions with it",
+        reason: "a deprecated runtime gets no security patches, and Lambda will refuse to create and update functions with it",
         check: functions::runtime,
     },
     Rule {
@@ -116,11 +124,7 @@ const RULES: &[Rule] = &[
         reason: "the function's calls to DynamoDB are denied",
         check: permissions::table_without_grant,
     },
-    Rule {
-        name: "unused-grant",
-        reason: "a permission that is not used is only a risk",
-        check: permissions::unused_grant,
-    },
+    Rule { name: "unused-grant", reason: "an unused permission is only a risk", check: permissions::unused_grant },
     Rule {
         name: "unmatched-connection-grant",
         reason: "the function cannot post to the API's connections",
@@ -137,18 +141,22 @@ const RULES: &[Rule] = &[
         check: declared::export,
     },
     Rule {
-        name: "unquoted-answer",
-        reason: "YAML reads yes, no, on and off as true and false, for CloudFormation as well",
+        name: "unquoted-boolean",
+        reason: "without quotes, YAML reads yes, no, on and off as true and false",
         check: declared::unquoted_answer,
     },
     Rule {
         name: "unsubstituted-name",
-        reason: "without !Sub the text is taken as it stands, with its braces",
+        reason: "without !Sub, ${NAME} is not replaced",
         check: declared::unsubstituted,
     },
-    Rule { name: "unused-parameter", reason: "its value has no effect", check: declared::unused_parameter },
-    Rule { name: "unused-mapping", reason: "nothing looks anything up there", check: declared::unused_mapping },
-    Rule { name: "unused-condition", reason: "nothing depends on it", check: declared::unused_condition },
+    Rule {
+        name: "unused-parameter",
+        reason: "the value of an unused parameter has no effect",
+        check: declared::unused_parameter,
+    },
+    Rule { name: "unused-mapping", reason: "an unused mapping has no effect", check: declared::unused_mapping },
+    Rule { name: "unused-condition", reason: "an unused condition has no effect", check: declared::unused_condition },
 ];
 
 /// All that is wrong with a template (what `template::parse` gave) and all that is doubtful on the day `today` (in

@@ -206,7 +206,8 @@ pub fn table_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
                 let help = format!("allow {role} what {id} does there, on the Resource \"!GetAtt {table}.Arn\"");
                 (format!("its role {role}"), help)
             };
-            let what = format!("{id} is told of the table {table}, but {whose} grants nothing of DynamoDB on it");
+            let what =
+                format!("{id} gets the name of the table {table}, but {whose} grants it no DynamoDB action there");
             problems.push(Problem::of_key(path, what).help(help));
         }
     }
@@ -241,8 +242,8 @@ pub fn unused_grant(context: &LintContext<'_>) -> Vec<Problem> {
                 continue;
             }
             let ids: Vec<&str> = functions.iter().map(|function| function.logical_id.as_str()).collect();
-            let (table, which) = (&table.logical_id, if ids.len() == 1 { "is" } else { "are" });
-            let what = format!("nobody uses this right: {} {which} not told the name of {table}", list(&ids));
+            let (table, which) = (&table.logical_id, if ids.len() == 1 { "does" } else { "do" });
+            let what = format!("unused permission: {} {which} not get the name of {table}", list(&ids));
             let help = format!("remove it, or give the function an environment variable \"!Ref {table}\"");
             problems.push(Problem::new(statement.path.key("Resource"), what).help(help));
         }

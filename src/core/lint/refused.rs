@@ -29,7 +29,7 @@ pub fn ignored_authorizer(context: &LintContext<'_>) -> Vec<Problem> {
         let Some((_, path)) = context.given(route, &["AuthorizerId"]) else { continue };
         let key = text(route, "RouteKey");
         let what = format!(
-            "this authorizer is never asked: the route {key} has the authorization {}",
+            "this authorizer is never called: the route {key} has the authorization {}",
             text(route, "AuthorizationType")
         );
         let help = if key == "$connect" {
@@ -52,8 +52,7 @@ pub fn mock_on_connect(context: &LintContext<'_>) -> Vec<Problem> {
             continue;
         }
         let path = mock.path.key("Properties").key("IntegrationType");
-        let what =
-            format!("nobody can connect: {} answers $connect, and says with which status nowhere", mock.logical_id);
+        let what = format!("no client can connect: {} answers $connect without giving a status", mock.logical_id);
         let help =
             r#"add "RequestTemplates: { '200': '{"statusCode": 200}' }" and "TemplateSelectionExpression: '200'""#;
         problems.push(Problem::new(path, what).help(help));

@@ -9,10 +9,9 @@ pub fn of(plan: &Plan, step: &Step) -> StepEffects {
     // Only a template whose own order speaks against it.
     for later in &step.unready_targets {
         let name = &plan.steps[*later].name;
-        effects.interrupted.push(format!(
-            "clients are led to {name} before it is there: the template has {name} wait for {}",
-            step.name
-        ));
+        effects
+            .interrupted
+            .push(format!("clients reach {name} before it exists: the template makes {name} wait for {}", step.name));
     }
     effects
 }

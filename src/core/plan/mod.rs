@@ -31,6 +31,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use diff::parts;
 pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
@@ -132,10 +133,10 @@ impl Step {
     /// Why this happens, in any case.
     pub fn why(&self) -> &str {
         self.reason.as_deref().unwrap_or(match self.action {
-            Action::Keep => "it is as the template says",
+            Action::Keep => "it matches the template",
             Action::Create => "does not exist",
             Action::Update => "it differs from the template",
-            Action::Replace => "it differs from the template in what cannot be changed",
+            Action::Replace => "it differs from the template in a property that cannot be changed in place",
             Action::Delete | Action::Retain => "not in the template any more",
         })
     }
@@ -246,10 +247,10 @@ impl PlanError {
     pub fn message(&self) -> String {
         match self {
             Self::Foreign { type_name, name, owner, .. } => {
-                format!("{type_name} \"{name}\" exists already and belongs to {owner}")
+                format!("{type_name} \"{name}\" already exists and belongs to {owner}")
             }
             Self::DataLoss { logical_id, name, properties } => format!(
-                "{logical_id} would have to be replaced ({properties} cannot be changed), and \"{name}\" with all its data would be lost"
+                "{logical_id} would have to be replaced ({properties} cannot be changed in place), and \"{name}\" with all its data would be lost"
             ),
             Self::InUse { noun, name, held: Held { arn, by, .. } } => {
                 let (use_it, are_not) = if by.len() == 1 { ("uses", "is") } else { ("use", "are") };
@@ -266,10 +267,10 @@ impl PlanError {
     pub fn help(&self) -> String {
         match self {
             Self::Foreign { logical_id, .. } => format!(
-                "give {logical_id} another name, or remove that one yourself: wschat never touches what is not its own"
+                "give {logical_id} another name, or remove that one yourself: wschat does not change resources of others"
             ),
-            Self::DataLoss { logical_id, .. } => format!("to replace it all the same: --allow-data-loss {logical_id}"),
-            Self::InUse { held, .. } => format!("take it from there first, as in: {}", held.release),
+            Self::DataLoss { logical_id, .. } => format!("to replace it anyway: --allow-data-loss {logical_id}"),
+            Self::InUse { held, .. } => format!("detach it there first, for example: {}", held.release),
             Self::Permitted { name, .. } => format!("remove {name}, too, or keep the function in the template"),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::order::{order, order_deletes};
 use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes};
 use crate::core::stack::{Resource, Stack};
-use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Planning, ResourceView, StackView, tags};
+use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Part, Planning, ResourceView, StackView, tags};
 use crate::core::words::{DeletionPolicy, Token};
 
 /// The plan that turns `live` into `stack`.
@@ -220,6 +220,17 @@ impl<'a> Planner<'a> {
         candidates.get(kind.choose(desired, &several, self)).copied()
     }
 
+    /// The logical id of the snapshot that this plan takes of the same API as `live`, which is one, too.
+    fn next_snapshot(&self, live: &Live) -> Option<&str> {
+        types::kind(live.type_name).filter(|kind| kind.part() == Part::Snapshot)?;
+        let api = |step: &Step| step.desired.as_ref()?.properties["ApiId"].as_str().map(str::to_owned);
+        let next =
+            self.plan.steps.iter().find(|step| {
+                (step.action, step.type_name) == (Action::Create, live.type_name) && api(step) == live.parent
+            });
+        next.map(|step| step.name.as_str())
+    }
+
     /// Plans live resources that the template does not describe.
     fn leftovers(&mut self) {
         let leaves = |index: usize| {
@@ -255,8 +266,11 @@ impl<'a> Planner<'a> {
             let described = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
             let reason = if described.is_some() {
                 "replaced by a new one"
+            } else if let Some(snapshot) = self.next_snapshot(live) {
+                &format!("replaced by {snapshot}")
             } else if live.logical_id.is_none() && kind.is_some_and(|kind| kind.parent().is_some()) {
-                "not in the template: added by hand, or left behind by an earlier change"
+                // Without tags it is unknown whether the template ever had it.
+                "not in the template"
             } else {
                 "not in the template any more"
             };

@@ -188,7 +188,7 @@ fn the_templates_own_order_wins_and_the_plan_says_so() {
     assert!(waits(&plan, index(&plan, "+ NextPermission"), index(&plan, "~ Stage")));
     assert_eq!(
         interruptions(&plan),
-        ["Stage: clients are led to NextPermission before it is there: the template has NextPermission wait for Stage"]
+        ["Stage: clients reach NextPermission before it exists: the template makes NextPermission wait for Stage"]
     );
 }
 
@@ -243,7 +243,7 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     let plan = planned(&named.replace("RoleName: runs", "RoleName: runs\n      Path: /below/"), &up(&stack(&named)));
     assert_eq!(
         interruptions(&plan),
-        ["Role: functions that run as it fail until it is there again and Lambda can assume it"]
+        ["Role: functions with this role fail until it exists again and Lambda can assume it"]
     );
     let rekeyed = next.replacen("AttributeName: id,", "AttributeName: key,", 1).replacen(
         "AttributeName: id, A",
@@ -253,7 +253,7 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     let options = PlanOptions { allow_data_loss: ["Table".to_owned()].into(), ..PlanOptions::default() };
     let plan = diff(&stack(&rekeyed), &built, &options).unwrap();
     assert!(
-        interruptions(&plan)[0].starts_with("Table: the table that takes its place begins without the rows of"),
+        interruptions(&plan)[0].starts_with("Table: the new table begins without the rows of"),
         "{:?}",
         interruptions(&plan)
     );
@@ -261,7 +261,10 @@ fn what_interrupts_is_told_and_what_does_not_is_not() {
     let narrow = next.replace("Action: \"dynamodb:*\"", "Action: \"dynamodb:GetItem\"");
     assert_eq!(told(&narrow), quiet, "it is what the template asks for");
     let narrow = narrow.replacen("      Code: ./next", "      Code: ./next\n      MemorySize: 512", 1);
-    assert_eq!(told(&narrow), ["NextRights: may no longer dynamodb:* on *, before Next has changed"]);
+    assert_eq!(
+        told(&narrow),
+        ["NextRights: may no longer dynamodb:* on *, although the old code of Next may still need it"]
+    );
 }
 
 fn built_name<'a>(live: &'a [Live], id: &str) -> &'a str {

@@ -413,7 +413,7 @@ fn a_plan_says_what_it_interrupts_and_loses() {
     }
     let plan = planned(CHAT, &broken);
     let effects = effects::of(&plan, &plan.steps[index(&plan, "! Send")]);
-    assert_eq!(effects.interrupted, ["whatever invokes it is refused until it is there again"]);
+    assert_eq!(effects.interrupted, ["invocations fail until it exists again"]);
     let plan = planned(CHAT, &whole);
     assert!(plan.steps.iter().all(|step| effects::of(&plan, step) == effects::StepEffects::default()));
 }

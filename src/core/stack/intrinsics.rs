@@ -76,12 +76,12 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ),
     (
         "Fn::Transform",
-        "Fn::Transform runs a macro inside CloudFormation, and wschat does without CloudFormation",
+        "Fn::Transform runs a macro inside CloudFormation, which wschat does not use",
         "write out what the macro would make",
     ),
-    ("Fn::RefAll", "Fn::RefAll lists what an account has of a kind, and nobody is asked for that here", LIST_THEM),
-    ("Fn::ValueOf", "Fn::ValueOf looks at what a parameter names, and nobody is asked for that here", LIST_THEM),
-    ("Fn::ValueOfAll", "Fn::ValueOfAll looks at what parameters name, and nobody is asked for that here", LIST_THEM),
+    ("Fn::RefAll", "Fn::RefAll is not supported: CloudFormation looks its values up in the account", LIST_THEM),
+    ("Fn::ValueOf", "Fn::ValueOf is not supported: CloudFormation looks its value up in the account", LIST_THEM),
+    ("Fn::ValueOfAll", "Fn::ValueOfAll is not supported: CloudFormation looks its values up in the account", LIST_THEM),
 ];
 
 const LIST_THEM: &str = "write out the values that are allowed";

@@ -52,7 +52,11 @@ pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mu
     for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.is_broken(name)) {
         let problem =
             Problem::of_text(None, format!("the template has no parameter \"{name}\"")).kind(ProblemKind::Unknown);
-        problems.push(problem.suggest(name, template.parameters.keys().map(String::as_str)));
+        let problem = problem.suggest(name, template.parameters.keys().map(String::as_str));
+        let known: Vec<&str> = template.parameters.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has: {}", known.join(", ")) };
+        let help = problem.help.clone().unwrap_or(known);
+        problems.push(problem.help(help));
     }
     for (name, parameter) in &template.parameters {
         let path = Path::default().key("Parameters").key(name);
@@ -112,7 +116,9 @@ impl Checked<'_> {
             // stack.
             _ if self.is_bootstrap_version() => Ok(false),
             stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
-                let what = format!("a parameter of type {stored} is looked up inside CloudFormation, and not here");
+                let what = format!(
+                    "a parameter of type {stored} is looked up inside CloudFormation, which wschat does not use"
+                );
                 let problem = Problem::new(self.path.key("Type"), what).kind(ProblemKind::Unsupported);
                 let help = format!("make it a String, and give its value: --parameter {}=VALUE", self.name);
                 Err(Box::new(problem.help(help)))

@@ -253,8 +253,7 @@ impl<'a> Resolver<'a> {
     fn refuse_dynamic(&mut self, value: &Value, path: &Path) {
         match value {
             Value::String(text) if text.contains("{{resolve:") => {
-                let what =
-                    "dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation";
+                let what = "dynamic references are looked up inside CloudFormation, which wschat does not use";
                 let problem = Problem::new(path.clone(), what).kind(ProblemKind::Unsupported);
                 self.problems.push(problem.help("make it a parameter with NoEcho: --parameter NAME=VALUE"));
             }

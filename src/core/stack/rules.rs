@@ -151,7 +151,7 @@ fn find_parent<'a>(
     }
     if let Some(region) = other_region(given, scope) {
         return Err(problem.help(format!(
-            "\"{given}\" is in {region}, and this stack in {}: Lambda is asked in one region alone",
+            "\"{given}\" is in {region}, and this stack in {}: wschat calls Lambda in the stack's region only",
             scope.region
         )));
     }
@@ -246,7 +246,7 @@ fn help_for_own_name(
         let id = &other.logical_id;
         let (name, qualifier) = given.rsplit_once(':').unwrap_or((given, ""));
         if given == id {
-            Some(format!("write !Ref {id}: \"{given}\" is none of the names on AWS"))
+            Some(format!("write !Ref {id}: \"{given}\" is a logical id, not a name in AWS"))
         } else if !qualifier.is_empty() && is_called(other, name, scope) {
             let within = |part: &&&str| {
                 let within = types::kind(part).and_then(|kind| kind.within());

@@ -437,10 +437,10 @@ fn a_wrong_use_of_a_function_is_corrected() {
     41:37 "two" is not a whole number
     42:17 the zones of the region "nowhere-1" are not known here [write the list of zones out, or make it a parameter]
     43:10 this takes a list: the name of a map, and two keys
-    44:10 Fn::Transform runs a macro inside CloudFormation, and wschat does without CloudFormation [write out what the macro would make]
+    44:10 Fn::Transform runs a macro inside CloudFormation, which wschat does not use [write out what the macro would make]
     45:10 Fn::Contains can be used in rules only
     46:19 Fn::ForEach is not supported yet [write the loop out]
-    47:17 dynamic references are looked up inside CloudFormation, and wschat does without CloudFormation [make it a parameter with NoEcho: --parameter NAME=VALUE]
+    47:17 dynamic references are looked up inside CloudFormation, which wschat does not use [make it a parameter with NoEcho: --parameter NAME=VALUE]
     48:10 Fn::Equals can be used in conditions only
     49:19 unknown intrinsic function "Fn::Jion" [did you mean "Fn::Join"?]
     50:19 Fn::Join must stand alone in its map
@@ -466,7 +466,7 @@ Resources:\n{TABLE}\n"
     insta::assert_snapshot!(problems(&text), @r#"
     3:3 the parameter Name has no value [give it: --parameter Name=VALUE]
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter Stored=VALUE]
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
     let parameters =
         [("Stage", "test"), ("Name", "A1"), ("Size", "11"), ("Sizes", "1,x"), ("Secret", "abc"), ("Stag", "dev")];
@@ -478,7 +478,7 @@ Resources:\n{TABLE}\n"
     5:3 the parameter Sizes must be a number, not "x"
     6:3 the parameter Secret must have at least 4 characters
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, and not here [make it a String, and give its value: --parameter Stored=VALUE]
+    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
 }
 
@@ -802,7 +802,7 @@ Resources:\n{TABLE}\n"
         wrong.replace("!Contans", "!Contains").replace("[!Ref Stage, prod]\n    Ass", "[!Ref Stage, dev]\n    Ass");
     insta::assert_snapshot!(problems(&wrong), @r#"
     11:29 there is no parameter "Nobody" [known here: AWS::AccountId, AWS::NoValue, AWS::Partition, AWS::Region, AWS::StackId, AWS::StackName, AWS::URLSuffix, Size, Stage, Zones]
-    16:44 Fn::RefAll lists what an account has of a kind, and nobody is asked for that here [write out the values that are allowed]
+    16:44 Fn::RefAll is not supported: CloudFormation looks its values up in the account [write out the values that are allowed]
     17:78 a rule speaks of parameters alone: conditions are not known to it
     "#);
 }

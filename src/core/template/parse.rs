@@ -65,12 +65,12 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
     for (name, section) in sections {
         let path = Path::default().key(name);
         if name == "Hooks" {
-            let what = "Hooks are CloudFormation's own: it makes blue/green deployments of containers with them";
+            let what = "Hooks are not supported: CloudFormation uses them for blue/green deployments of containers";
             template
                 .problems
                 .push(Problem::of_key(path, what).kind(ProblemKind::Unsupported).help("leave the section out"));
         } else if name.starts_with("Fn::") {
-            let what = format!("{name} makes sections inside CloudFormation, and wschat does without CloudFormation");
+            let what = format!("{name} adds sections inside CloudFormation, which wschat does not use");
             template
                 .problems
                 .push(Problem::of_key(path, what).kind(ProblemKind::Unsupported).help("write the sections out"));

@@ -23,7 +23,7 @@ pub fn read(bytes: &[u8]) -> Result<(Value, SourceMap), Vec<Problem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
     let source = SourceMap::scan(text).map_err(|problem| vec![problem])?;
     if source.weight() > MAX_WEIGHT {
-        let what = "the template stands for too much once its aliases are followed";
+        let what = "the template is too large once its aliases are expanded";
         return Err(vec![Problem::of_text(None, what)]);
     }
     let yaml: Yaml = serde_yaml::from_str(&source.for_yaml_1_2(text)).map_err(|error| vec![unreadable(&error)])?;

@@ -152,7 +152,7 @@ impl Kind for Api {
         match (step.action, step.change("DisableExecuteApiEndpoint")) {
             (Action::Delete | Action::Replace, _) => StepEffects {
                 interrupted: vec!["every connection closes".to_owned()],
-                lost: vec!["its URI: AWS gives no API's id twice".to_owned()],
+                lost: vec!["its URI: a new API gets a new id".to_owned()],
             },
             (Action::Update, Some(change)) if change.new == Some(Value::Bool(true)) => {
                 StepEffects::interrupted("no client can connect any more")

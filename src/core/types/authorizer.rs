@@ -77,7 +77,7 @@ impl Kind for Authorizer {
             },
             Never {
                 properties: &["AuthorizerResultTtlInSeconds"],
-                why: "API Gateway caches the answers of authorizers for HTTP APIs only; here one is asked at each $connect",
+                why: "API Gateway caches the answers of authorizers for HTTP APIs only; the authorizer of a WebSocket API is called at each $connect",
                 help: "remove it",
             },
             Never {

@@ -300,7 +300,7 @@ impl Kind for Function {
 
     fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
-            Action::Replace => StepEffects::interrupted("whatever invokes it is refused until it is there again"),
+            Action::Replace => StepEffects::interrupted("invocations fail until it exists again"),
             Action::Delete => gone(step, plan),
             Action::Update => changed(step, plan),
             _ => StepEffects::default(),
@@ -447,7 +447,7 @@ fn changed(step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         return StepEffects::default();
     }
     StepEffects::interrupted(format!(
-        "its old code runs with the new {} until the new code is there: AWS changes them one after the other (not seen behind an alias: AutoPublishAlias)",
+        "its old code runs with the new {} until the new code is in place: AWS changes them one after the other (an alias avoids that: AutoPublishAlias)",
         parts.join(" and ")
     ))
 }

@@ -115,7 +115,7 @@ impl Kind for LogGroup {
             return Some(format!("left: log group {id}: it belongs to {owner}"));
         }
         Some(format!(
-            "left: log group {id}: it carries none of wschat's tags and its function is gone, so it cannot be told whose it is\n  delete it with: aws logs delete-log-group --log-group-name {id} --region {}",
+            "left: log group {id}: it has no wschat tags and its function is gone, so its owner is unknown\n  delete it with: aws logs delete-log-group --log-group-name {id} --region {}",
             scope.region
         ))
     }

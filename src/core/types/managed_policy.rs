@@ -141,7 +141,7 @@ impl Kind for ManagedPolicy {
 
     fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
-            Action::Replace => StepEffects::interrupted("roles are without it until it is there again"),
+            Action::Replace => StepEffects::interrupted("roles lack its permissions until it exists again"),
             Action::Update => role::narrowed(step, step.live_texts("Roles"), plan),
             _ => StepEffects::default(),
         }

@@ -378,7 +378,7 @@ pub trait Kind: Send + Sync + 'static {
         }
         // One without a name comes beside the old one, or goes with its parent.
         if step.action == Action::Replace && self.naming().is_some() {
-            effects.interrupted.push("whatever uses it fails until it is there again".to_owned());
+            effects.interrupted.push("everything that uses it fails until it exists again".to_owned());
         }
         effects
     }

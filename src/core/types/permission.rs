@@ -235,7 +235,7 @@ pub(super) fn widened(old: &Value, new: &Value) -> Vec<String> {
     }
     let from = match new["SourceArn"].as_str() {
         Some(arn) => format!(" for {}", Token::readable(arn)),
-        None => ", whoever asks it to".to_owned(),
+        None => ", on behalf of any account".to_owned(),
     };
     let [principal, action, function] = ["Principal", "Action", "FunctionName"].map(|name| shown(new.get(name)));
     vec![format!("{principal} may {action} on {function}{from}")]
@@ -251,7 +251,7 @@ pub(super) fn is_for_gateway(permission: &Value) -> bool {
 pub(super) fn interrupted(step: &StepView<'_>) -> StepEffects {
     let function = step.live_text("FunctionName");
     StepEffects::interrupted(format!(
-        "what it allows on {function} is refused for a moment: AWS changes no statement in place"
+        "what it allows on {function} is refused for a moment: AWS cannot change a statement in place"
     ))
 }
 

@@ -152,9 +152,9 @@ impl Kind for Role {
 
     fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
         match step.action {
-            Action::Replace => StepEffects::interrupted(
-                "functions that run as it fail until it is there again and Lambda can assume it",
-            ),
+            Action::Replace => {
+                StepEffects::interrupted("functions with this role fail until it exists again and Lambda can assume it")
+            }
             Action::Update => narrowed(step, step.physical_id, plan),
             _ => StepEffects::default(),
         }
@@ -275,7 +275,7 @@ pub(super) fn narrowed<'a>(
     let until = functions.join(", ");
     let lost = step.narrows().into_iter();
     StepEffects {
-        interrupted: lost.map(|lost| format!("{lost}, before {until} has changed")).collect(),
+        interrupted: lost.map(|lost| format!("{lost}, although the old code of {until} may still need it")).collect(),
         lost: Vec::new(),
     }
 }

@@ -99,7 +99,7 @@ impl Kind for RouteResponse {
         // It is served as soon as its route is there, and it belongs to a route that is.
         if step.action == Action::Create && following.next().is_some() {
             return StepEffects::interrupted(
-                "what its route answers is dropped until it is there: AutoDeploy serves every change at once",
+                "responses of its route are dropped until it exists: AutoDeploy serves every change at once",
             );
         }
         StepEffects::default()

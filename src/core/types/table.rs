@@ -346,10 +346,10 @@ impl Kind for Table {
             Action::Delete | Action::Replace => {
                 let mut effects = StepEffects::lost(format!("every row of {id}"));
                 if step.action == Action::Replace {
-                    let text = "whatever reads or writes it fails until it is there again, empty";
+                    let text = "reads and writes fail until it exists again, empty";
                     effects.interrupted.push(text.to_owned());
                 } else if plan.has_successor(step) {
-                    let text = format!("the table that takes its place begins without the rows of {id}");
+                    let text = format!("the new table begins without the rows of {id}");
                     effects.interrupted.push(text);
                 }
                 effects
@@ -418,15 +418,15 @@ fn changed(step: &StepView<'_>) -> StepEffects {
     };
     let mut effects = StepEffects::default();
     if changes("StreamSpecification") {
-        effects.lost.push("what the table's stream holds and nobody has read yet".to_owned());
+        effects.lost.push("records of the table's stream that have not been read".to_owned());
     }
     if changes("GlobalSecondaryIndexes") {
-        effects.interrupted.push("queries of an index that changes, until it is built anew".to_owned());
+        effects.interrupted.push("queries of a changed index, until it is rebuilt".to_owned());
     }
     if changes("TimeToLiveSpecification.AttributeName") {
         // <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html>
         effects.interrupted.push(
-            "another attribute for time to live takes two changes, of which AWS takes one an hour: the second may be refused until then"
+            "a new time-to-live attribute takes two changes, and AWS allows one an hour: the second may fail until then"
                 .to_owned(),
         );
     }

@@ -40,7 +40,7 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
 }
 
 /// The owner of a resource without an ownership tag.
-pub const UNTAGGED: &str = "somebody else (it carries no tag of wschat's)";
+pub const UNTAGGED: &str = "an unknown owner (it has no wschat tags)";
 
 /// The owner of a resource with these tags, for the stack in `scope`: that stack only if the region is the same, which
 /// wschat always writes with the name.
@@ -49,7 +49,7 @@ pub fn owner(tags: &Tags, scope: &Scope) -> Owner {
         Some(owner) if *owner == scope.stack || scope.stack.is_empty() => match tags.get(REGION) {
             Some(region) if *region == scope.region => Owner::Stack,
             Some(region) => Owner::Other(format!("the wschat stack \"{owner}\" in {region}")),
-            None => Owner::Other(format!("somebody else (it carries {STACK} \"{owner}\", but not {REGION})")),
+            None => Owner::Other(format!("an unknown owner (it has the tag {STACK} \"{owner}\", but no {REGION})")),
         },
         Some(other) => Owner::Other(format!("the wschat stack \"{other}\"")),
         None => match tags.get("aws:cloudformation:stack-name") {
@@ -159,7 +159,7 @@ mod tests {
             (tags(&[(STACK, "chat"), (REGION, "eu-west-1")]), Owner::Stack),
             (
                 tags(&[(STACK, "chat")]),
-                other("somebody else (it carries wschat:stack \"chat\", but not wschat:region)"),
+                other("an unknown owner (it has the tag wschat:stack \"chat\", but no wschat:region)"),
             ),
             (tags(&[(STACK, "chat"), (REGION, "us-east-1")]), other("the wschat stack \"chat\" in us-east-1")),
             (tags(&[(STACK, "other")]), other("the wschat stack \"other\"")),

@@ -137,8 +137,8 @@ impl Kind for Version {
         let mut problems = Vec::new();
         for version in stack.of(TYPE).filter(|version| !version.text("FunctionName").is_empty()) {
             if let Some(other) = published.insert(version.text("FunctionName"), version.logical_id) {
-                let what = format!("{other} is a version of this function already");
-                let help = "leave one: it is published anew whenever the function changes";
+                let what = format!("{other} already is a version of this function");
+                let help = "keep one: a new version is published whenever the function changes";
                 problems
                     .push(Problem::new(version.path_of("FunctionName"), what).kind(ProblemKind::Duplicate).help(help));
             }

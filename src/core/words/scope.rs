@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// The stack's name: letters, digits and hyphens, at most 128 characters. Empty means every stack, for reading only
-    /// (`wschat list`); `check_stack` refuses it to all other verbs.
+    /// (`wschat list`); `check_stack` refuses it to all other commands.
     pub stack: String,
     /// The AWS account, 12 digits.
     pub account: String,

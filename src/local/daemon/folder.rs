@@ -130,6 +130,18 @@ pub struct ServerRecord {
     pub conditions: Option<ConditionsFile>,
     pub key: AccessKey,
     pub open: bool,
+    /// The port it would have used, and why it does not; `None` if it has that port, or one that was asked for.
+    pub missed_port: Option<MissedPort>,
+}
+
+/// A usual port that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissedPort {
+    pub port: u16,
+    /// Fits "port 4579 ...": `is in use`.
+    pub why: String,
+    /// Whether the folder's last server had it, so that addresses with it have been printed.
+    pub was_used: bool,
 }
 
 /// The build of wschat that serves.

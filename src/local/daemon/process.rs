@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::data_part::DataPart;
 use super::error::ProcessError;
+pub use super::folder::MissedPort;
 use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
@@ -62,6 +63,8 @@ pub struct RunningServer {
     pub key: AccessKey,
     /// Whether all callers are admitted.
     pub open: bool,
+    /// The usual port, if it could not be used.
+    pub missed_port: Option<MissedPort>,
     pub outcome: StartOutcome,
 }
 
@@ -115,6 +118,11 @@ pub async fn find(data: &Path) -> Option<RunningServer> {
         ServerState::Running(running) => Some(running),
         ServerState::Stopped | ServerState::Silent => None,
     }
+}
+
+/// Whether a data folder is a local cloud's, running or not.
+pub fn exists(data: &Path) -> bool {
+    ServerFolder::existing(data).is_ok_and(|folder| folder.was_served())
 }
 
 /// The state of a data folder's server.
@@ -194,6 +202,7 @@ impl ServerRecord {
             conditions: self.conditions.map(|file| file.path),
             key: self.key,
             open: self.open,
+            missed_port: self.missed_port,
             outcome,
         }
     }

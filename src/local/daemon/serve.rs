@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::error::ProcessError;
-use super::folder::{Binary, ServerFolder, ServerRecord, conditions_file};
+use super::folder::{Binary, MissedPort, ServerFolder, ServerRecord, conditions_file};
 use super::process::ServerOptions;
 use crate::local::context::CloudContext;
 use crate::local::context::conditions::Conditions;
@@ -64,7 +64,7 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     };
     let conditions = Arc::new(conditions);
     let store = Store::open(folder.path()).map_err(doing("open the data folder"))?;
-    let listeners = listen(&store, port).await?;
+    let (listeners, missed_port) = listen(&store, port).await?;
     let port = listeners.port();
     let key = if open { Ok(AccessKey::placeholder()) } else { AccessKey::open(&store) };
     let key = key.map_err(doing("make an access key"))?;
@@ -103,6 +103,7 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
         conditions: file,
         key,
         open,
+        missed_port,
     })?;
     tracing::info!("serving {} on port {port}", folder.path().display());
     let vanished = tokio::spawn(stop_without_folder(folder.clone(), server.stop.clone()));
@@ -141,21 +142,31 @@ fn raise_file_limit() {
     }
 }
 
-/// Binds the port that was asked for; without one, the first free one of: the folder's last, the default, any.
-async fn listen(store: &Store, asked: Option<u16>) -> Result<Listeners, ProcessError> {
+/// Binds the port that was asked for; without one, the first free one of: the folder's last, the default, any. Returns the
+/// first of these, too, if it could not be bound.
+async fn listen(store: &Store, asked: Option<u16>) -> Result<(Listeners, Option<MissedPort>), ProcessError> {
     if let Some(port) = asked {
-        return Listeners::bind(port).await.map_err(|source| ProcessError::Port { port, source });
+        let bound = Listeners::bind(port).await.map_err(|source| ProcessError::Port { port, source });
+        return Ok((bound?, None));
     }
     // Without a readable saved port the folder is treated as new.
     let last: Option<u16> = store.load("port").unwrap_or_default();
+    let mut missed = None;
     for port in last.into_iter().chain([DEFAULT_PORT]) {
         match Listeners::bind(port).await {
-            Ok(listeners) => return Ok(listeners),
-            Err(error) => tracing::warn!("cannot listen on port {port}: {error}"),
+            Ok(listeners) => return Ok((listeners, missed)),
+            Err(error) => {
+                tracing::warn!("cannot listen on port {port}: {error}");
+                let why = match error.kind() {
+                    io::ErrorKind::AddrInUse => "is in use".to_owned(),
+                    _ => format!("cannot be used ({error})"),
+                };
+                missed.get_or_insert(MissedPort { port, why, was_used: last == Some(port) });
+            }
         }
     }
     let none = |source| ProcessError::Io { doing: "find a free port".to_owned(), source };
-    Listeners::bind(0).await.map_err(none)
+    Ok((Listeners::bind(0).await.map_err(none)?, missed))
 }
 
 fn stop_on_signals(stop: watch::Sender<bool>) -> io::Result<()> {

@@ -58,7 +58,7 @@ impl Interpreters {
                     )
                 })?;
                 if !interpreter.is_of(runtime) {
-                    tracing::warn!("{runtime} is run by version {} of this machine", interpreter.version);
+                    tracing::warn!("{runtime} handlers run with version {} on this machine", interpreter.version);
                 }
                 found.insert(runtime.to_owned(), interpreter.clone());
                 interpreter

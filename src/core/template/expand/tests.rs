@@ -72,7 +72,7 @@ Resources:
     let template = expanded(text, &[]);
     let problems = template.report(template.problems.clone());
     insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
-    error: SAM takes no Condition for AWS::Serverless::WebSocketApi: it would be as if it were not there
+    error: SAM ignores the Condition of AWS::Serverless::WebSocketApi
      --> t.yaml:5:5
       |
     5 |     Condition: Here
@@ -85,7 +85,7 @@ Resources:
       |                                 ^^^^^^^^^^^^^^^^^
       = help: did you mean "IntegrationTimeout"?
 
-    error: SAM tells no route "Ping" from another of this name in other letters
+    error: SAM cannot distinguish the route "Ping" from one that differs only in case
       --> t.yaml:10:9
        |
     10 |         Ping: { FunctionArn: f }

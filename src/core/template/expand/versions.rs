@@ -20,7 +20,7 @@ pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>)
         ("ProvisionedConcurrencyConfig", expansion.given("ProvisionedConcurrencyConfig").is_some() && !published),
     ] {
         if missing {
-            let what = format!("{property} says something about versions, so it requires AutoPublishAlias");
+            let what = format!("{property} requires AutoPublishAlias");
             expansion.report(Problem::of_key(expansion.place(property), what).kind(ProblemKind::Missing));
         }
     }

@@ -121,7 +121,7 @@ fn refuse_attributes(expansion: &mut Expansion<'_>) {
         ("UpdateReplacePolicy", resource.update_replace_policy.is_some()),
     ];
     for (name, _) in dropped.into_iter().filter(|(_, given)| *given) {
-        let what = format!("SAM takes no {name} for {}: it would be as if it were not there", TYPE.name);
+        let what = format!("SAM ignores the {name} of {}", TYPE.name);
         expansion.report(Problem::of_key(expansion.path().key(name), what).kind(ProblemKind::Unsupported));
     }
 }
@@ -171,7 +171,7 @@ fn routes(expansion: &mut Expansion<'_>, stage_name: &Value) -> Vec<Value> {
         let base = format!("{}{}", expansion.logical_id, capitalized(key.trim_start_matches('$')));
         let id = Value::from(format!("{base}Route"));
         if ids.contains(&id) {
-            let what = format!("SAM tells no route \"{key}\" from another of this name in other letters");
+            let what = format!("SAM cannot distinguish the route \"{key}\" from one that differs only in case");
             expansion.report(Problem::of_key(place, what).kind(ProblemKind::Duplicate));
             continue;
         }
@@ -283,7 +283,7 @@ fn wrong_auth(auth: &Value, connects: bool) -> Option<String> {
         }
         Some(kind) if (kind == "AWS_IAM" || kind == "NONE") && more => {
             let kind = kind.as_str().unwrap_or_default();
-            format!("Auth with the AuthType {kind} can say nothing else")
+            format!("Auth with the AuthType {kind} takes no other properties")
         }
         Some(kind) if ["AWS_IAM", "CUSTOM", "NONE"].iter().any(|known| kind == known) => return None,
         Some(_) => "the AuthType must be AWS_IAM, CUSTOM or NONE".to_owned(),

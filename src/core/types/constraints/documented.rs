@@ -111,7 +111,7 @@ fn tags(properties: &Value) -> Vec<Problem> {
     let most = MAX_TAGS - OWN_TAGS;
     if keys.len() > most {
         let what = format!("Tags may have {most} elements at most, not {}", keys.len());
-        let help = format!("AWS takes {MAX_TAGS}, and wschat adds up to {OWN_TAGS} by which it knows its resources");
+        let help = format!("AWS takes {MAX_TAGS}, and wschat adds up to {OWN_TAGS} of its own");
         problems.push(Problem::new(root, what).help(help));
     }
     problems
@@ -191,7 +191,7 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
         Some("$connect") | None => {}
         Some(key) => {
             let what = format!("the route {key} cannot have the authorization {kind}: only $connect can");
-            let help = "whoever may connect may use all routes: authorize $connect, and leave it out here";
+            let help = "clients that may connect may use all routes: authorize $connect, and leave it out here";
             let key = Path::default().key("RouteKey");
             problems.push(Problem::new(path.clone(), what).help(help).depending_on_values([path, key]).into());
         }
@@ -327,7 +327,7 @@ fn weights(properties: &Value) -> Option<Problem> {
     }
     let versions = [text(properties, "FunctionVersion"), weights[0]["FunctionVersion"].as_str()];
     let latest = versions.into_iter().flatten().any(|version| version == "$LATEST");
-    latest.then(|| Problem::new(path, "an alias that divides its invocations cannot lead to $LATEST"))
+    latest.then(|| Problem::new(path, "an alias with an additional version cannot point to $LATEST"))
 }
 
 /// CreateAuthorizer of a WebSocket API: the caller's identity sources, and the function that it calls.
