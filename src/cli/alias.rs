@@ -57,7 +57,11 @@ pub fn answer(error: &clap::Error) -> Option<CommandError> {
     let advice = match ALIASES.iter().find(|(name, ..)| *name == typed.to_lowercase()) {
         Some((_, instead, what)) => format!("use: {instead} ({what})"),
         None => match error.get(ContextKind::SuggestedSubcommand) {
-            Some(ContextValue::Strings(near)) if !near.is_empty() => format!("did you mean {}?", near.join(" or ")),
+            // The nearest is the last.
+            Some(ContextValue::Strings(near)) if !near.is_empty() => {
+                let near: Vec<&str> = near.iter().rev().map(String::as_str).collect();
+                format!("did you mean {}?", near.join(" or "))
+            }
             Some(ContextValue::String(near)) => format!("did you mean {near}?"),
             _ => "--help lists the commands".to_owned(),
         },
@@ -97,7 +101,7 @@ mod tests {
         for (line, expected) in [
             (&["wschat", "statsu"][..], "error: there is no command \"statsu\"\n  did you mean status?"),
             (&["wschat", "pu"], "error: there is no command \"pu\"\n  --help lists the commands"),
-            (&["wschat", "local", "strat"], "error: there is no command \"strat\"\n  did you mean start?"),
+            (&["wschat", "local", "strat"], "error: there is no command \"strat\"\n  did you mean start or status?"),
         ] {
             assert_eq!(answer(&Cli::try_parse_from(line).unwrap_err()).unwrap().to_string(), expected);
         }
