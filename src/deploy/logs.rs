@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::aws::client::{Aws, Call, CallError, Meaning};
 use crate::core::logs::gateway::{AccessFormat, GatewayLine, Invocation, LOCAL_GROUP, Refusal};
@@ -29,6 +30,9 @@ const WAIT: &str = "x-wschat-known-events";
 /// 5 to 25 a second by region, which others use, too.
 const POLL: Duration = Duration::from_secs(2);
 const MAX_POLLS_A_SECOND: usize = 4;
+
+/// How often the local cloud is asked where it does not wait.
+const LOCAL_POLL: Duration = Duration::from_millis(100);
 
 /// How late an event may arrive that is older than the newest, in milliseconds.
 const OVERLAP: i64 = 30_000;
@@ -224,13 +228,17 @@ impl Sources {
             let (aws, heard, local) = (Arc::clone(&aws), heard.clone(), self.local);
             polling.spawn(async move {
                 loop {
+                    let begun = Instant::now();
                     let read = group.poll(&aws, local).await;
                     let failed = read.is_err();
+                    let is_idle = read.as_ref().is_ok_and(Vec::is_empty);
                     let read = read.map(|events| events.into_iter().map(|event| (index, event)).collect::<Vec<_>>());
                     if heard.send(read).await.is_err() || failed {
                         return;
                     }
-                    if !local {
+                    // An answer of several pages does not wait.
+                    let pause = if !local { pause } else { LOCAL_POLL.saturating_sub(begun.elapsed()) };
+                    if !local || is_idle {
                         tokio::time::sleep(pause).await;
                     }
                 }

@@ -39,6 +39,7 @@ mod python;
 mod requirements;
 mod script;
 mod sdk;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -56,6 +57,7 @@ pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
 pub use sdk::install_imported as install_sdk;
+pub use syntax::{SyntaxError, syntax_errors};
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone)]

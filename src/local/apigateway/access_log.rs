@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::event::{self, Origin, RequestInfo};
+use super::gateway_log::Reason;
 use super::model::AccessLogSettings;
 use crate::local::context::ports::{LogEvent, LogSink};
 
@@ -27,6 +28,8 @@ pub struct AccessRecord {
     /// The error message in the answer.
     pub error: Option<&'static str>,
     pub integration: Option<Integration>,
+    /// Why there is an error, for the gateway's own log.
+    pub reason: Reason,
 }
 
 /// Latency and result of an integration.
@@ -49,6 +52,7 @@ impl AccessRecord {
             status: 200,
             error: None,
             integration: None,
+            reason: Reason::default(),
         }
     }
 
