@@ -56,8 +56,9 @@ use error::PackageErrorKind;
 pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
+pub use script::syntax_errors;
 pub use sdk::install_imported as install_sdk;
-pub use syntax::{SyntaxError, syntax_errors};
+pub use syntax::SyntaxError;
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone)]

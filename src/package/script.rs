@@ -353,12 +353,42 @@ pub(super) fn secrets(folder: &Path, code: &Code, language: Language) -> BTreeSe
 }
 
 /// The files that the user wrote, of code that is deployed as it is; `None` for other code.
-pub(super) fn own_files(code: &Code, language: Language) -> Option<Files> {
+fn own_files(code: &Code, language: Language) -> Option<Files> {
     let Ok(Form::Folder(path)) = form(code) else { return None };
     if code.build != Build::Ordinary {
         return None;
     }
     read(path, code, language, false).ok().map(|contents| contents.files)
+}
+
+/// The syntax errors of several functions' code, by logical id: one of each function at most. Reads only.
+pub fn syntax_errors(functions: &[Code]) -> BTreeMap<String, syntax::SyntaxError> {
+    let mut errors = BTreeMap::new();
+    // Functions often share a folder, and always an interpreter: one process for each runtime.
+    let mut runtimes: BTreeMap<&str, Vec<(&Code, Files)>> = BTreeMap::new();
+    for code in functions {
+        if let Some(language) = Language::of(&code.runtime)
+            && let Some(files) = own_files(code, language)
+        {
+            runtimes.entry(&code.runtime).or_default().push((code, syntax::checked_files(code, language, &files)));
+        }
+    }
+    for (runtime, functions) in runtimes {
+        let (Some(language), Some(interpreter)) = (Language::of(runtime), syntax::interpreter(runtime, None)) else {
+            continue;
+        };
+        let all: Files = functions
+            .iter()
+            .flat_map(|(_, files)| files.values())
+            .map(|path| (path.display().to_string(), path.clone()))
+            .collect();
+        let found = syntax::run(language, &interpreter, runtime, Target::Lambda, &all);
+        for (code, files) in functions {
+            let error = found.iter().find(|(file, _)| syntax::is_used(code, language, &files, file));
+            errors.extend(error.map(|(_, error)| (code.logical_id.clone(), error.clone())));
+        }
+    }
+    errors
 }
 
 /// The files that pip has installed.

@@ -3,7 +3,6 @@
 //!
 //! Where no interpreter is installed, nothing is checked; nor where it is older than the runtime on AWS, which may know more.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -95,7 +94,7 @@ pub(super) fn check(
 }
 
 /// The files of a function to check: not those of packages that are installed beside it.
-fn checked_files(code: &Code, language: Language, files: &Files) -> Files {
+pub(super) fn checked_files(code: &Code, language: Language, files: &Files) -> Files {
     let own = || files.iter().filter(|(name, _)| sdk::is_source(language, name));
     let vendored = files.keys().any(|name| name.split('/').next().is_some_and(|top| top.ends_with(".dist-info")));
     let all = own().map(|(name, path)| (name.clone(), path.clone()));
@@ -108,7 +107,7 @@ fn checked_files(code: &Code, language: Language, files: &Files) -> Files {
 
 /// Whether the handler uses a file: it is the handler's own, or another file names it. What only lies beside it (a fixture of a
 /// test) may be broken.
-fn is_used(code: &Code, language: Language, files: &Files, file: &Path) -> bool {
+pub(super) fn is_used(code: &Code, language: Language, files: &Files, file: &Path) -> bool {
     let Some((name, _)) = files.iter().find(|(_, path)| *path == file) else { return false };
     if handler::files(language, &code.handler).contains(name) {
         return true;
@@ -130,7 +129,7 @@ fn is_used(code: &Code, language: Language, files: &Files, file: &Path) -> bool 
 }
 
 /// The syntax errors of these files.
-fn run(
+pub(super) fn run(
     language: Language,
     interpreter: &Path,
     runtime: &str,
@@ -178,34 +177,6 @@ fn is_older(version: &str, release: &str) -> bool {
     let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
     let (version, release) = (numbers(version), numbers(release));
     version.iter().zip(&release).find(|(one, other)| one != other).is_some_and(|(one, other)| one < other)
-}
-
-/// The syntax errors of several functions' code, by logical id: one of each function at most. Reads only.
-pub fn syntax_errors(functions: &[Code]) -> BTreeMap<String, SyntaxError> {
-    let mut errors = BTreeMap::new();
-    // Functions often share a folder, and always an interpreter: one process for each runtime.
-    let mut runtimes: BTreeMap<&str, Vec<(&Code, Files)>> = BTreeMap::new();
-    for code in functions {
-        if let Some(language) = Language::of(&code.runtime)
-            && let Some(files) = super::script::own_files(code, language)
-        {
-            runtimes.entry(&code.runtime).or_default().push((code, checked_files(code, language, &files)));
-        }
-    }
-    for (runtime, functions) in runtimes {
-        let (Some(language), Some(interpreter)) = (Language::of(runtime), interpreter(runtime, None)) else { continue };
-        let all: Files = functions
-            .iter()
-            .flat_map(|(_, files)| files.values())
-            .map(|path| (path.display().to_string(), path.clone()))
-            .collect();
-        let found = run(language, &interpreter, runtime, Target::Lambda, &all);
-        for (code, files) in functions {
-            let error = found.iter().find(|(file, _)| is_used(code, language, &files, file));
-            errors.extend(error.map(|(_, error)| (code.logical_id.clone(), error.clone())));
-        }
-    }
-    errors
 }
 
 #[cfg(test)]

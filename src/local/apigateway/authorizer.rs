@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::access_log::Reason;
 use super::event::Pairs;
-use super::gateway_log::Reason;
 use super::integration;
 use super::model::{AuthorizerConfig, Strings};
 use crate::core::iam::evaluate::{Verdict, verdict};
@@ -120,8 +120,9 @@ pub async fn ask(
         return Err(if refused { UNAUTHORIZED } else { FAILED });
     }
     let Some((principal, policy, context)) = read(&answer) else {
+        let answer = integration::shortened(&answer.to_string());
         tracing::warn!(function, "malformed authorizer response: {answer}");
-        let text = format!("the authorizer returned no policy: {}", integration::shortened(&answer.to_string()));
+        let text = format!("the authorizer returned no policy: {answer}");
         reason.set(
             text,
             Some("return principalId, policyDocument, and a context of texts, numbers and booleans at most"),

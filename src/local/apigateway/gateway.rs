@@ -15,11 +15,11 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::access_log::{AccessRecord, Integration};
+use super::access_log::{AccessRecord, Integration, Reason};
 use super::authorizer::{self, Handshake};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
-use super::gateway_log::{self, Reason};
+use super::gateway_log;
 use super::integration::{self, IntegrationFailure, ProxyResponse};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;

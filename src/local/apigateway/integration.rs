@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::gateway_log::Reason;
+use super::access_log::Reason;
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
 use crate::local::context::ports::Functions;
@@ -129,7 +129,7 @@ pub async fn run(
     }
     read(&invoked.payload).ok_or_else(|| {
         let payload = String::from_utf8_lossy(&invoked.payload);
-        tracing::warn!(function, "malformed Lambda proxy response: {payload}");
+        tracing::warn!(function, "malformed Lambda proxy response: {}", shortened(&payload));
         let help = "return {\"statusCode\": 200}, with a body that is text";
         reason.set(format!("the function returned no proxy response: {}", shortened(&payload)), Some(help));
         IntegrationFailure::Function
