@@ -4,6 +4,7 @@
 pub mod account;
 pub mod deployment;
 pub mod execute;
+pub mod logs;
 pub mod project;
 pub mod read;
 pub mod removal;

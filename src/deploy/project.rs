@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use time::Date;
 
@@ -87,6 +87,7 @@ impl Project {
         lint::inspect(self.template.clone(), &self.parameters, today, |stack| {
             let mut problems = self.wrong_code(stack);
             problems.extend(self.doubtful_code(stack));
+            problems.extend(self.syntax_errors(stack));
             problems
         })
     }
@@ -95,6 +96,16 @@ impl Project {
     fn checkable_code(&self, stack: &Stack) -> impl Iterator<Item = Code> {
         let code = self.code(stack).unwrap_or_default().into_iter();
         code.filter(|code| !code.runtime.is_empty() && !code.handler.is_empty())
+    }
+
+    /// The syntax errors in the code of functions. It takes an interpreter, so it is not part of what every run looks at.
+    fn syntax_errors(&self, stack: &Stack) -> Vec<Problem> {
+        let errors = package::syntax_errors(&self.code(stack).unwrap_or_default());
+        let problem = |(function, error): (String, package::SyntaxError)| {
+            let problem = Problem::new(stack.resources[&function].path.key("Properties").key("Code"), error.sentence());
+            if error.excerpt.is_empty() { problem } else { problem.help(error.excerpt) }
+        };
+        errors.into_iter().map(problem).collect()
     }
 
     /// What is wrong with the code of functions, as far as it shows without building it.
@@ -174,7 +185,8 @@ impl Project {
 
     /// How many warnings `validate` has on the day `today`.
     pub fn warnings(&self, today: Date) -> usize {
-        self.inspect(today).iter().filter(|problem| problem.rule.is_some()).count()
+        let problems = lint::inspect(self.template.clone(), &self.parameters, today, |stack| self.wrong_code(stack));
+        problems.iter().filter(|problem| problem.rule.is_some()).count()
     }
 
     /// The template's file, as the user named it.
@@ -231,6 +243,19 @@ impl Project {
                 })
             })
             .collect())
+    }
+
+    /// The folder of each function's code as the user names it, by logical id; empty for the current folder.
+    pub fn code_folders(&self, stack: &Stack) -> BTreeMap<String, String> {
+        let folders = stack.resources.values().filter_map(|resource| match resource.code.as_ref()? {
+            stack::Code::Local(path) => {
+                let folder: PathBuf =
+                    self.path.with_file_name(path).components().filter(|part| *part != Component::CurDir).collect();
+                Some((resource.logical_id.clone(), folder.display().to_string()))
+            }
+            stack::Code::Inline(_) => None,
+        });
+        folders.collect()
     }
 
     /// Warnings about code that lies outside of the project, each with the functions that it is about.

@@ -39,6 +39,7 @@ mod python;
 mod requirements;
 mod script;
 mod sdk;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -55,7 +56,9 @@ use error::PackageErrorKind;
 pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
+pub use script::syntax_errors;
 pub use sdk::install_imported as install_sdk;
+pub use syntax::SyntaxError;
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone)]
