@@ -12,21 +12,27 @@ use error::CommandError;
 use exit::{Ended, Exit};
 
 mod alias;
+mod chat;
 mod command;
 mod config;
+mod connections;
 mod desired;
 mod down;
+mod endpoint;
 mod env;
 mod error;
 mod exit;
 mod interrupt;
+mod invoke;
 mod list;
 pub mod local;
+mod open;
 mod parameters;
 mod plan;
 mod policy;
 mod project;
 mod result;
+mod smoke;
 mod status;
 mod target;
 mod timings;
@@ -51,6 +57,11 @@ enum Verb {
     Status(status::Args),
     Url(url::Args),
     List(list::Args),
+    Chat(chat::Args),
+    Smoke(smoke::Args),
+    Invoke(invoke::Args),
+    Connections(connections::Args),
+    Open(open::Args),
     Down(down::Args),
     Env(env::Args),
     Local(local::Args),
@@ -66,6 +77,11 @@ impl Verb {
             Self::Status(args) => args.json,
             Self::List(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Chat(args) => args.json,
+            Self::Smoke(args) => args.json,
+            Self::Invoke(args) => args.json,
+            Self::Connections(args) => args.json,
+            Self::Open(args) => args.json,
             Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
         }
     }
@@ -78,6 +94,11 @@ impl Verb {
             Self::Status(args) => args.run(ui).await,
             Self::List(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Chat(args) => args.run(ui).await,
+            Self::Smoke(args) => args.run(ui).await,
+            Self::Invoke(args) => args.run(ui).await,
+            Self::Connections(args) => args.run(ui).await,
+            Self::Open(args) => args.run(ui).await,
             Self::Policy(args) => args.run(ui).await.map(Ended::from),
             Self::Url(args) => args.run(ui).await.map(Ended::from),
             Self::Env(args) => args.run(ui).await.map(Ended::from),
