@@ -176,6 +176,11 @@ impl Ui {
         io::stderr().is_terminal() && wants_colour()
     }
 
+    /// Whether stdout is a terminal.
+    pub fn result_is_on_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether stdout shows colours.
     pub fn colour_of_result(&self) -> bool {
         io::stdout().is_terminal() && wants_colour()

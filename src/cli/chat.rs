@@ -272,7 +272,7 @@ impl Talk<'_> {
     }
 
     fn is_terminal(&self) -> bool {
-        self.typed || std::io::IsTerminal::is_terminal(&std::io::stdout())
+        self.typed || self.ui.result_is_on_terminal()
     }
 
     /// Closes the connection, and shows what still comes.

@@ -245,8 +245,9 @@ fn routes_to(live: &[Live], function: &Live) -> Vec<String> {
     let routes = live.iter().filter(|one| part(one) == Part::Route).filter(leads);
     let mut keys: Vec<String> =
         routes.filter_map(|route| route.properties["RouteKey"].as_str().map(str::to_owned)).collect();
-    // A message of its own says more than one that nothing else takes.
-    keys.sort_by_key(|key| (key == "$default", key.clone()));
+    // Of a function behind several routes, a message of its own tells most.
+    let rank = |key: &str| ["$default", "$connect", "$disconnect"].iter().position(|known| *known == key);
+    keys.sort_by_key(|key| (rank(key).map_or(0, |rank| rank + 1), key.clone()));
     keys
 }
 

@@ -14,6 +14,7 @@ use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::target;
 use crate::aws::client::Aws;
+use crate::core::template::render::{Rendering, render};
 use crate::core::websocket::message::TEXT_FIELD;
 use crate::core::websocket::smoke::{RUN, Steps};
 use crate::local::apigateway::event::new_id;
@@ -52,7 +53,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         // What is wrong with the file is said before anything else.
-        let file = self.steps.as_deref().map(|file| Steps::of_file(file, &self.variables)).transpose()?;
+        let file = self.steps.as_deref().map(|file| Steps::of_file(file, &self.variables, ui)).transpose()?;
         let endpoint = self.reach.find(ui).await?;
         let (steps, fails_fast) = match file {
             Some(steps) => (steps, false),
@@ -74,7 +75,7 @@ impl Steps {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn of_file(file: &Path, variables: &[(String, String)]) -> Result<Self, CommandError> {
+    pub(super) fn of_file(file: &Path, variables: &[(String, String)], ui: &Ui) -> Result<Self, CommandError> {
         let shown = file.display();
         let cannot = |error: std::io::Error| CommandError::new(format!("cannot read {shown}: {error}"));
         if fs::metadata(file).map_err(cannot)?.len() > MAX_FILE {
@@ -85,13 +86,11 @@ impl Steps {
             .map_err(|error| CommandError::new(format!("{shown} is neither YAML nor JSON: {error}")))?;
         let names: Vec<String> = variables.iter().map(|(name, _)| name.clone()).collect();
         Self::read(&value, &names).map_err(|problems| {
-            let lines = problems.iter().map(|problem| {
-                let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-                let path = if problem.path.0.is_empty() { String::new() } else { format!("{}: ", problem.path) };
-                format!("{path}{}{help}", problem.what)
-            });
-            let what = format!("{shown} is no sound file of steps");
-            CommandError::new(what).because(lines.collect()).problems(Problem::all_of(&problems, &shown.to_string(), &text))
+            let name = shown.to_string();
+            let details = render(&problems, Rendering { file: &name, text: &text, colour: ui.colour() });
+            let count = if problems.len() == 1 { "a problem".to_owned() } else { format!("{} problems", problems.len()) };
+            let error = CommandError::new(format!("{name} has {count}")).details(details);
+            error.problems(Problem::all_of(&problems, &name, &text))
         })
     }
 }

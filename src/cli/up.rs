@@ -73,7 +73,7 @@ impl Args {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }
         // What is wrong with the file is said before anything is deployed.
-        let steps = self.smoke_steps.as_deref().map(|file| Steps::of_file(file, &[])).transpose()?;
+        let steps = self.smoke_steps.as_deref().map(|file| Steps::of_file(file, &[], ui)).transpose()?;
         let begun = Instant::now();
         // Who holds the run to a plan waits until all of it is known.
         let when = if self.plan.is_some() { When::Built } else { When::Known };
