@@ -97,7 +97,8 @@ impl Args {
             return Ok(None);
         }
         let form = endpoint.form.clone().map_err(|error| {
-            CommandError::new(error.to_string()).advice("say which route plain text takes: --route KEY (and --field NAME)")
+            CommandError::new(error.to_string())
+                .advice("say which route plain text takes: --route KEY (and --field NAME)")
         })?;
         if self.reach.route.is_none() && self.reach.logs().is_none() {
             let what = "--as with --url: nothing is known of the routes there, so plain text has no route";

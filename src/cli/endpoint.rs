@@ -204,18 +204,16 @@ pub async fn entry<'a>(
     let names = |entries: &[&Live]| entries.iter().map(|one| one.physical_id.clone()).collect::<Vec<_>>().join(", ");
     let meant: Vec<&Live> =
         entries.iter().copied().filter(|one| stage.is_none_or(|stage| one.physical_id == stage)).collect();
-    match (meant[..].as_ref(), stage) {
-        ([one], _) => Ok(one),
+    match (meant.as_slice(), stage) {
+        ([one], _) => Ok(*one),
         ([], stage) => Err(CommandError::new(format!(
             "stack {name} has no stage \"{}\"; it has {}",
             stage.unwrap_or_default(),
             names(&entries)
         ))
         .exits(Exit::NotThere)),
-        (several, None) => {
-            Err(CommandError::new(format!("stack {name} has several stages: {}", names(several)))
-                .advice("say which one: --stage NAME, or its address"))
-        }
+        (several, None) => Err(CommandError::new(format!("stack {name} has several stages: {}", names(several)))
+            .advice("say which one: --stage NAME, or its address")),
         (several, Some(stage)) => {
             let uris: Vec<String> = several.iter().filter_map(|one| result::uri_of(live, one)).collect();
             Err(CommandError::new(format!("stack {name} has several APIs with a stage \"{stage}\"")).because(uris))

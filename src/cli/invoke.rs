@@ -65,7 +65,9 @@ impl Args {
         let name = &aws.scope().stack;
         let has_code = |one: &&Live| kind(one.type_name).is_some_and(|kind| kind.has_code());
         let functions: Vec<&Live> = live.iter().filter(has_code).collect();
-        let is_meant = |one: &&&Live| one.logical_id.as_deref() == Some(&self.function) || one.physical_id == self.function;
+        let is_meant = |one: &&&Live| {
+            one.logical_id.as_deref() == Some(self.function.as_str()) || one.physical_id == self.function
+        };
         let Some(function) = functions.iter().find(is_meant) else {
             let names: Vec<&str> = functions.iter().filter_map(|one| one.logical_id.as_deref()).collect();
             if names.is_empty() {
@@ -127,7 +129,8 @@ impl Args {
             (None, Some("$disconnect")) => "disconnect",
             (None, _) => "message",
         };
-        if kind != "message" && (self.body.is_some() || self.route.as_deref().is_some_and(|key| !key.starts_with('$'))) {
+        if kind != "message" && (self.body.is_some() || self.route.as_deref().is_some_and(|key| !key.starts_with('$')))
+        {
             let what = format!("--body and --route are those of a message, and the event is {kind}");
             return Err(CommandError::new(what).advice("to send a message: --event message").exits(Exit::Usage));
         }
@@ -150,7 +153,8 @@ impl Args {
                 let messages = routes.iter().find(|key| !matches!(key.as_str(), "$connect" | "$disconnect"));
                 let route = self.route.as_deref().or(messages.map(String::as_str)).unwrap_or("$default");
                 let (_, expression) = entry.map_or_else(Default::default, |entry| endpoint::routes(live, entry));
-                let form = if route.starts_with('$') { Ok(Form::Plain) } else { Form::to(&expression, route, TEXT_FIELD) };
+                let form =
+                    if route.starts_with('$') { Ok(Form::Plain) } else { Form::to(&expression, route, TEXT_FIELD) };
                 let body = match (&self.body, form) {
                     (Some(body), _) => body.clone(),
                     (None, Ok(form)) => form.message("hello"),
@@ -212,7 +216,7 @@ impl Args {
         if !log.is_empty() {
             ui.say("The end of its log:");
             for line in log.trim_end().lines() {
-                ui.say(format_args!("  {}", printable::line(line)));
+                ui.say(format_args!("  {}", printable::block(line)));
             }
         }
         let text = |name: &str| payload[name].as_str().filter(|text| !text.is_empty());
@@ -224,8 +228,7 @@ impl Args {
         let trace = [&payload["trace"], &payload["stackTrace"]].into_iter().find_map(Value::as_array);
         let trace = trace.into_iter().flatten().filter_map(Value::as_str).flat_map(str::lines);
         // Node.js's begins with the error itself.
-        let trace: Vec<String> =
-            trace.filter(|line| *line != what).map(|line| printable::line(line.trim())).collect();
+        let trace: Vec<String> = trace.filter(|line| *line != what).map(|line| printable::line(line.trim())).collect();
         CommandError::new(format!("{} failed: {}", self.function, printable::line(&what))).because(trace).print(ui);
     }
 }

@@ -121,9 +121,21 @@ mod tests {
     #[test]
     fn each_partition_has_a_console_of_its_own() {
         for (partition, region, expected) in [
-            ("aws", "eu-west-1", "https://eu-west-1.console.aws.amazon.com/apigateway/main/apis/a1/routes?api=a1&region=eu-west-1"),
-            ("aws-cn", "cn-north-1", "https://cn-north-1.console.amazonaws.cn/apigateway/main/apis/a1/routes?api=a1&region=cn-north-1"),
-            ("aws-us-gov", "us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/apigateway/main/apis/a1/routes?api=a1&region=us-gov-west-1"),
+            (
+                "aws",
+                "eu-west-1",
+                "https://eu-west-1.console.aws.amazon.com/apigateway/main/apis/a1/routes?api=a1&region=eu-west-1",
+            ),
+            (
+                "aws-cn",
+                "cn-north-1",
+                "https://cn-north-1.console.amazonaws.cn/apigateway/main/apis/a1/routes?api=a1&region=cn-north-1",
+            ),
+            (
+                "aws-us-gov",
+                "us-gov-west-1",
+                "https://us-gov-west-1.console.amazonaws-us-gov.com/apigateway/main/apis/a1/routes?api=a1&region=us-gov-west-1",
+            ),
         ] {
             let [stack, account, region, partition] = ["s", "1", region, partition].map(str::to_owned);
             assert_eq!(console_page(&Scope { stack, account, region, partition }, "a1"), expected);

@@ -57,9 +57,9 @@ pub fn live_uris(live: &[Live]) -> Vec<String> {
 /// The URI of a stage that is there; `live` has its API, too.
 pub fn uri_of(live: &[Live], stage: &Live) -> Option<String> {
     let parent = kind(stage.type_name)?.parent();
-    let api = live.iter().find(|one| {
-        Some(one.type_name) == parent && Some(one.physical_id.as_str()) == stage.parent.as_deref()
-    })?;
+    let api = live
+        .iter()
+        .find(|one| Some(one.type_name) == parent && Some(one.physical_id.as_str()) == stage.parent.as_deref())?;
     Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
 }
 

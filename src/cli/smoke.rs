@@ -88,7 +88,8 @@ impl Steps {
         Self::read(&value, &names).map_err(|problems| {
             let name = shown.to_string();
             let details = render(&problems, Rendering { file: &name, text: &text, colour: ui.colour() });
-            let count = if problems.len() == 1 { "a problem".to_owned() } else { format!("{} problems", problems.len()) };
+            let count =
+                if problems.len() == 1 { "a problem".to_owned() } else { format!("{} problems", problems.len()) };
             let error = CommandError::new(format!("{name} has {count}")).details(details);
             error.problems(Problem::all_of(&problems, &name, &text))
         })

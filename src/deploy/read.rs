@@ -88,8 +88,7 @@ pub async fn some(aws: &Aws, wanted: impl Fn(&dyn Kind) -> bool) -> Result<Vec<L
     let mut found: Vec<Live> = Vec::new();
     for kind in &kinds {
         let Some(provider) = provider(kind.type_name()) else { continue };
-        let parents: Vec<Live> =
-            found.iter().filter(|live| Some(live.type_name) == kind.parent()).cloned().collect();
+        let parents: Vec<Live> = found.iter().filter(|live| Some(live.type_name) == kind.parent()).cloned().collect();
         found.extend(provider.list(aws, &sought, &parents).await?);
         found.retain(|one| one.owner == Owner::Stack);
     }

@@ -226,7 +226,9 @@ impl Editor {
                 self.line.remove(self.cursor);
             }
             Key::EndOfInput if self.line.is_empty() => return Edit::End,
-            Key::Delete | Key::EndOfInput if self.cursor < self.line.len() => drop(self.line.remove(self.cursor)),
+            Key::Delete | Key::EndOfInput if self.cursor < self.line.len() => {
+                self.line.remove(self.cursor);
+            }
             Key::Backspace | Key::Delete | Key::EndOfInput => {}
             Key::Left => self.cursor = self.cursor.saturating_sub(1),
             Key::Right => self.cursor = (self.cursor + 1).min(self.line.len()),
@@ -380,7 +382,10 @@ mod tests {
         editor.press(Key::Text('x'));
         assert_eq!(editor.press(Key::EndOfInput), Edit::Changed);
         assert_eq!(editor.press(Key::Interrupt), Edit::Interrupt);
-        assert_eq!(Keys::default().feed(b"\x03\x04\x1a\x0c"), [Key::Interrupt, Key::EndOfInput, Key::Suspend, Key::Clear]);
+        assert_eq!(
+            Keys::default().feed(b"\x03\x04\x1a\x0c"),
+            [Key::Interrupt, Key::EndOfInput, Key::Suspend, Key::Clear]
+        );
     }
 
     proptest! {

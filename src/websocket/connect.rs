@@ -216,9 +216,14 @@ impl Handshake {
                     "https" => "; use wss://",
                     _ => "",
                 };
-                return Err(invalid(format!("\"{}\" is no WebSocket address: it begins with {other}:{hint}", self.url)));
+                return Err(invalid(format!(
+                    "\"{}\" is no WebSocket address: it begins with {other}:{hint}",
+                    self.url
+                )));
             }
-            None => return Err(invalid(format!("\"{}\" is no WebSocket address: ws:// or wss:// is missing", self.url))),
+            None => {
+                return Err(invalid(format!("\"{}\" is no WebSocket address: ws:// or wss:// is missing", self.url)));
+            }
         }
         let mut request = with_query(&uri, &self.query)
             .and_then(|uri| uri.into_client_request().ok())
@@ -231,7 +236,8 @@ impl Handshake {
             if OF_HANDSHAKE.contains(&parsed.as_str()) {
                 return Err(invalid(format!("the header {name} belongs to the handshake and cannot be set")));
             }
-            let value = HeaderValue::from_str(value).map_err(|_| invalid(format!("the header {name} cannot have this value")))?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| invalid(format!("the header {name} cannot have this value")))?;
             // The user's own replace ours, and stand beside each other.
             if own.contains(&parsed) {
                 headers.append(parsed, value);

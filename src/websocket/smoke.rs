@@ -184,7 +184,9 @@ impl Test<'_> {
                 Ok(handshake.url.clone())
             }
             (Ok(_), Some(_)) => Err(Miss::of(expected, "a connection")),
-            (Err(ConnectFailure::Refused { status, .. }), Some(code)) if status == code => Ok(format!("refused with {status}")),
+            (Err(ConnectFailure::Refused { status, .. }), Some(code)) if status == code => {
+                Ok(format!("refused with {status}"))
+            }
             (Err(failure), _) => {
                 let status = match &failure {
                     ConnectFailure::Refused { status, .. } => Some(refusal(*status)),

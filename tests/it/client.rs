@@ -48,7 +48,8 @@ fn events(run: &Run) -> Vec<Value> {
 #[test]
 fn chat_sends_the_lines_of_a_pipe_and_prints_what_comes() {
     let (cloud, uri) = talk();
-    let once = |arguments: &[&str], stdin: &str| feed(&cloud, &[&["chat", "--local", "--once"], arguments].concat(), stdin);
+    let once =
+        |arguments: &[&str], stdin: &str| feed(&cloud, &[&["chat", "--local", "--once"], arguments].concat(), stdin);
 
     let run = once(&[], "{\"action\":\"say\", \"message\":\"one\"}\n").exits(0);
     assert_eq!(run.stdout, "say: one\n");
@@ -208,7 +209,7 @@ fn terminal(cloud: &Cloud, arguments: &[&str]) -> Terminal {
     let chat = cloud.command(&[&["chat"], arguments].concat());
     let mut shell = Command::new("sh");
     shell.args(["-c", "\"$@\"; echo \"code=$?\"; stty -a", "sh"]).arg(chat.get_program()).args(chat.get_args());
-    shell.current_dir(chat.get_current_dir().unwrap());
+    shell.env("NO_COLOR", "1").current_dir(chat.get_current_dir().unwrap());
     for (name, value) in chat.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
@@ -247,7 +248,7 @@ async fn in_a_terminal_frames_do_not_tear_the_line_that_is_typed() {
         assert!(lines.contains(&line), "{line}\n{text}");
     }
     assert!(text.contains("Closed: 1000 (closed normally).\ncode=0\n"), "{text}");
-    assert!(text.contains(" icanon") && text.contains(" echo ") && text.contains(" isig"), "{text}");
+    assert!(text.contains("isig icanon iexten echo "), "{text}");
     assert!(!text.contains("unsent"), "{text}");
 }
 
@@ -270,7 +271,7 @@ async fn ctrl_c_and_a_close_restore_the_terminal() {
         let (_, screen) = terminal.end();
         let text = screen.text();
         assert!(text.contains(if by_server { "\ncode=1\n" } else { "\ncode=130\n" }), "{text}");
-        assert!(text.contains(" icanon") && text.contains(" echo ") && text.contains(" isig"), "{text}");
+        assert!(text.contains("isig icanon iexten echo "), "{text}");
         assert_eq!(text.contains("The server closed the connection: 1011"), by_server, "{text}");
     }
 }
@@ -296,7 +297,11 @@ async fn connections_are_listed_shown_and_closed() {
 
     let run = connections(&[id]).exits(0);
     assert_eq!(run.stderr, "1 client is connected:\n");
-    assert!(run.stdout.starts_with(&format!("{id}  since ")) && run.stdout.ends_with("  $default 2, say 1\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.starts_with(&format!("{id}  since ")) && run.stdout.ends_with("  $default 2, say 1\n"),
+        "{}",
+        run.stdout
+    );
 
     // Who has not the process's token sees nothing.
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", cloud.port())).unwrap();
@@ -330,7 +335,11 @@ fn invoke_sends_the_event_of_the_functions_route() {
 
     let run = invoke(&["Talk", "--body", "fail"]).exits(1);
     assert!(run.stderr.contains("error: Talk failed: TypeError: asked to fail:\n  at "), "{}", run.stderr);
-    assert!(run.stderr.contains("The end of its log:\n") && run.stderr.contains("  REPORT RequestId: "), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("The end of its log:\n") && run.stderr.contains("  REPORT RequestId: "),
+        "{}",
+        run.stderr
+    );
     let run = invoke(&["Talk", "--body", "fail", "--json"]).exits(1);
     let event = events(&run).remove(0);
     assert_eq!((&event["event"], &event["function_error"]), (&"invoke".into(), &"Unhandled".into()));
@@ -341,10 +350,16 @@ fn invoke_sends_the_event_of_the_functions_route() {
     assert_eq!(answer(&invoke(&["Talk", "--event", "event.json"]).exits(0))["body"], "x: own");
     assert_eq!(answer(&feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], event).exits(0))["body"], "x: own");
     assert!(feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], "{").exits(1).stderr.contains("is no JSON"));
-    assert!(invoke(&["Talk", "--event", "missing.json"]).exits(1).stderr.contains("cannot read the event missing.json"));
+    assert!(
+        invoke(&["Talk", "--event", "missing.json"]).exits(1).stderr.contains("cannot read the event missing.json")
+    );
     assert!(invoke(&["Talk", "--event", "connect", "--body", "x"]).exits(64).stderr.contains("those of a message"));
     let run = invoke(&["Tolk"]).exits(3);
-    assert!(run.stderr.contains("stack app has no function \"Tolk\"\n  did you mean Talk? it has Talk"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("stack app has no function \"Tolk\"\n  did you mean Talk? it has Talk"),
+        "{}",
+        run.stderr
+    );
     assert!(invoke(&["Talk", "--stack", "other"]).exits(3).stderr.contains("stack other has no functions"));
 }
 
@@ -353,7 +368,11 @@ fn a_smoke_test_says_whether_the_stack_works() {
     let (cloud, uri) = talk();
     let run = cloud.wschat(&["smoke", "--local"]).exits(0);
     assert!(run.stderr.starts_with(&format!("Smoke test of {uri}:\n")), "{}", run.stderr);
-    assert!(run.stderr.contains("✓ send alice") && run.stderr.contains("The smoke test passed: 6 steps in "), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("✓ send alice") && run.stderr.contains("The smoke test passed: 6 steps in "),
+        "{}",
+        run.stderr
+    );
     run.changes_nothing();
     let run = cloud.wschat(&["smoke", "--local", "--json"]).exits(0);
     let last = events(&run).pop().unwrap();
@@ -372,7 +391,8 @@ steps:
   - { close: alice }
 "#;
     fs::write(cloud.folder().join("steps.yaml"), steps).unwrap();
-    let smoke = |arguments: &[&str]| cloud.wschat(&[&["smoke", "--local", "--steps", "steps.yaml"], arguments].concat());
+    let smoke =
+        |arguments: &[&str]| cloud.wschat(&[&["smoke", "--local", "--steps", "steps.yaml"], arguments].concat());
     let run = smoke(&["--var", "greeting=good morning"]).exits(0);
     assert!(run.stderr.contains("refused with 403") && run.stderr.contains("8 steps"), "{}", run.stderr);
     let run = smoke(&[]).exits(1);
@@ -381,7 +401,12 @@ steps:
     assert!(smoke(&[]).exits(1).stderr.contains("connnect"));
     fs::write(cloud.folder().join("steps.yaml"), "steps: [{ connect: a, refused: 401 }]").unwrap();
     let run = smoke(&[]).exits(1);
-    assert!(run.stderr.contains("failed at step 1 of 1, connect a:\n  expected: a refusal with 401\n  came:     a connection\n"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("failed at step 1 of 1, connect a:\n  expected: a refusal with 401\n  came:     a connection\n"),
+        "{}",
+        run.stderr
+    );
 
     // A handler that fails.
     let handler = cloud.folder().join("talk/index.mjs");
@@ -390,7 +415,10 @@ steps:
     let run = cloud.wschat(&["up", "--local", "--yes", "--smoke"]).exits(1);
     let said = &run.stderr;
     assert!(said.contains("error: the smoke test failed at step 4 of 6, expect bob or alice:\n"), "{said}");
-    assert!(said.contains("  expected: a text that contains smoke test ") && said.contains("Internal server error"), "{said}");
+    assert!(
+        said.contains("  expected: a text that contains smoke test ") && said.contains("Internal server error"),
+        "{said}"
+    );
     assert!(said.contains(&format!("the stack is up ({uri}) and stays as it is")), "{said}");
     assert!(said.contains("what the handlers say: ") && said.contains("wschat logs --stack app --local"), "{said}");
     assert_eq!(run.stdout, format!("{uri}\n"));

@@ -72,7 +72,8 @@ impl Aws {
     /// `GoneException` where it is closed.
     pub async fn connection(&self, stage: &str, id: &str) -> Result<ConnectionInfo, CallError> {
         let client = self.management(stage);
-        let found = self.call(Call::new("execute-api", "GetConnection"), || client.get_connection().connection_id(id).send());
+        let found =
+            self.call(Call::new("execute-api", "GetConnection"), || client.get_connection().connection_id(id).send());
         let found = found.await?;
         let time = |time: Option<&DateTime>| time.and_then(|time| time.fmt(Format::DateTime).ok()).unwrap_or_default();
         let identity = found.identity();

@@ -426,7 +426,10 @@ mod tests {
         assert_eq!((found.host.as_str(), found.port, found.tls), ("p", 3128, false));
         assert_eq!(found.url, "http://p:3128");
         assert_eq!(found.authorization.unwrap(), "Basic bWU6c2VjcmV0");
-        assert_eq!(tunnel("https://p", "https://a.example.com/").map(|found| (found.port, found.tls)), Some((443, true)));
+        assert_eq!(
+            tunnel("https://p", "https://a.example.com/").map(|found| (found.port, found.tls)),
+            Some((443, true))
+        );
         assert_eq!(tunnel("http://p:1", "https://localhost:1/"), None);
     }
 

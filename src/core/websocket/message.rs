@@ -35,7 +35,10 @@ impl fmt::Display for NoForm {
         match self {
             Self::Several(routes) => {
                 let routes = routes.join(", ");
-                write!(f, "the API has several routes that a message can take ({routes}), and plain text can take only one")
+                write!(
+                    f,
+                    "the API has several routes that a message can take ({routes}), and plain text can take only one"
+                )
             }
             Self::Unknown { route, routes } if routes.is_empty() => {
                 write!(f, "the API has no route \"{route}\"; it has none that a message selects")

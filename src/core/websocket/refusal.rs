@@ -14,7 +14,9 @@ pub fn refusal(status: u16) -> Refusal {
     let refusal = |why, is_in_logs| Refusal { why, is_in_logs };
     match status {
         400 => refusal("the handshake is not valid, or the handler of $connect answered 400", true),
-        401 => refusal("the authorizer refused it, or a header or parameter that the authorizer asks for is missing", true),
+        401 => {
+            refusal("the authorizer refused it, or a header or parameter that the authorizer asks for is missing", true)
+        }
         403 => refusal(
             "no stage has this address, the authorizer denied it, or the handler of $connect answered 403",
             true,
@@ -32,7 +34,9 @@ pub fn refusal(status: u16) -> Refusal {
         502 => refusal("the handler of $connect gave an answer that API Gateway cannot read", true),
         503 => refusal("the service is not available; try again later", false),
         504 => refusal("the handler of $connect took longer than 29 seconds", true),
-        200..=299 => refusal("the server answered without changing to WebSockets: this is no address of a WebSocket API", false),
+        200..=299 => {
+            refusal("the server answered without changing to WebSockets: this is no address of a WebSocket API", false)
+        }
         300..=399 => refusal("the server redirects, which WebSocket clients do not follow", false),
         _ => refusal("the server, or the handler of $connect, refused it", true),
     }

@@ -68,7 +68,8 @@ impl Step {
     /// The same step with the values of variables in its texts.
     pub fn with(&self, variables: &BTreeMap<String, String>) -> Self {
         let text = |text: &str| substitute(text, variables, str::to_owned);
-        let pairs = |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let pairs =
+            |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| (name.clone(), text(value))).collect();
         let act = match &self.act {
             Act::Connect { headers, query, subprotocols, refused } => Act::Connect {
                 headers: pairs(headers),
@@ -227,7 +228,8 @@ impl Raw {
             let problem = Problem::new(path.key(member), format!("\"{verb}\" has no \"{member}\""));
             problems.push(problem.kind(ProblemKind::Unknown).help(format!("it has {}", allowed.join(", "))));
         }
-        let mut clients: Vec<String> = [&self.connect, &self.send, &self.close].into_iter().flatten().cloned().collect();
+        let mut clients: Vec<String> =
+            [&self.connect, &self.send, &self.close].into_iter().flatten().cloned().collect();
         let act = match verb {
             "connect" => Act::Connect {
                 headers: self.headers.clone().unwrap_or_default().into_iter().collect(),
@@ -364,7 +366,9 @@ fn check(
             let problem = problem.kind(ProblemKind::BadReference);
             problems.push(match nearest(&name, &names) {
                 Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-                None => problem.help("a \"save\" of an earlier step, a named group of \"matches\", or --var NAME=VALUE"),
+                None => {
+                    problem.help("a \"save\" of an earlier step, a named group of \"matches\", or --var NAME=VALUE")
+                }
             });
         }
     }
@@ -411,9 +415,7 @@ enum Piece<'a> {
 /// The pieces of a text with variables, `${name}`. What has not this form is text.
 fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = text;
-    let is_name = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
@@ -454,9 +456,7 @@ fn in_texts(value: &Value, change: &impl Fn(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(change(text)),
         Value::Array(items) => items.iter().map(|item| in_texts(item, change)).collect(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| (name.clone(), in_texts(value, change))).collect()
-        }
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), in_texts(value, change))).collect(),
         other => other.clone(),
     }
 }

@@ -24,8 +24,8 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use super::ApiGateway;
 use super::event::Origin;
 use super::rules::iso8601;
-pub use crate::core::websocket::MAX_MESSAGE;
 use crate::core::websocket::MAX_FRAME;
+pub use crate::core::websocket::MAX_MESSAGE;
 use crate::local::lock::lock;
 
 /// Bytes that may be queued for a client that reads slowly; above it, posting to the client is refused.
@@ -216,7 +216,9 @@ impl Connection {
         let mut routes = lock(&self.routes);
         match routes.get_mut(route_key) {
             Some(count) => *count += 1,
-            None => drop(routes.insert(route_key.to_owned(), 1)),
+            None => {
+                routes.insert(route_key.to_owned(), 1);
+            }
         }
     }
 
