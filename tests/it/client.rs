@@ -109,7 +109,7 @@ fn chat_says_why_a_handshake_is_refused() {
         ("403", "403 Forbidden", "the handler of $connect answered 403"),
         ("401", "401 Unauthorized", "the authorizer refused it"),
         ("429", "429 Too Many Requests", "throttled"),
-        ("fail", "500 Internal Server Error", "the handler of $connect or the authorizer failed"),
+        ("fail", "502 Bad Gateway", "the handler of $connect failed"),
     ] {
         let run = chat(&["--query", &format!("door={door}")]).exits(3);
         let said = &run.stderr;
