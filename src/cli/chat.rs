@@ -78,10 +78,11 @@ impl Args {
         let socket = connector.connect(&handshake).await;
         let mut socket = socket.map_err(|failure| self.reach.failed(&endpoint.url, &failure, ui))?;
         let typed = Lines::are_typed() && !ui.is_json();
+        // While lines are typed, the terminal is restored when they are dropped. From here on nothing that is typed is echoed
+        // into what is printed.
+        let mut lines = Lines::open(ui, ui.is_json()).map_err(|error| format!("cannot read the terminal: {error}"))?;
         self.greet(&endpoint, &socket, form.as_ref(), typed, ui);
         let mut talk = Talk { args: &self, form, typed, sent: 0, received: 0, gateway_errors: 0, all_sent: false, ui };
-        // While lines are typed, the terminal is restored when they are dropped.
-        let mut lines = Lines::open(ui, ui.is_json()).map_err(|error| format!("cannot read the terminal: {error}"))?;
         let end = talk.run(&mut socket, &mut lines).await?;
         let (closed, by_server) = match &end {
             End::Closed(closed) => (closed.clone(), true),

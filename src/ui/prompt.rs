@@ -188,7 +188,9 @@ impl Typed {
     }
 
     fn draw(&self) {
-        let columns = tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col)).max(10);
+        let columns = tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+        // Some terminals do not say how wide they are.
+        let columns = columns.filter(|columns| *columns > 0).unwrap_or(80).max(10);
         let (text, cursor) = self.editor.view(columns.saturating_sub(PROMPT.len()));
         self.ui.prompt().draw(text, cursor);
     }
