@@ -23,3 +23,4 @@ mod machine;
 pub mod package;
 pub mod timings;
 pub mod ui;
+pub mod websocket;

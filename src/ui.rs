@@ -5,23 +5,26 @@
 
 mod bar;
 pub mod build;
+mod editor;
 pub mod event;
 pub mod logs;
 pub mod plan;
 pub mod printable;
 pub mod progress;
+pub mod prompt;
 pub mod row;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
 
 use crate::core::stack::Secrets;
 use event::{Event, Failure, Line};
+use prompt::PromptLine;
 
 /// stdout and stderr, a terminal or not. Failed writes are ignored: a reader that closes its end does not want the
 /// rest.
@@ -42,6 +45,8 @@ struct Shared {
     echo: Mutex<bar::EchoGuard>,
     /// The lines below all bars.
     notice: Mutex<Vec<bar::Bar>>,
+    /// The line that is being typed below all that is printed.
+    prompt: Mutex<PromptLine>,
     /// Whether a question waits for its answer.
     asking: AtomicBool,
     /// Whether the last event is printed: there is only one.
@@ -51,7 +56,7 @@ struct Shared {
 }
 
 /// The fields of events whose values are wschat's and AWS's own words, which no secret is masked in.
-const WORDS: &[&str] = &["event", "action", "type", "kind", "severity", "rule", "state"];
+const WORDS: &[&str] = &["event", "action", "type", "kind", "severity", "rule", "state", "direction"];
 
 impl Ui {
     /// With `json`, stdout has events instead of text.
@@ -141,8 +146,10 @@ impl Ui {
 
     fn result(&self, text: &str) {
         let written = self.bars.suspend(|| {
-            let mut out = io::stdout();
-            writeln!(out, "{text}").and_then(|()| out.flush())
+            self.prompt().above(|| {
+                let mut out = io::stdout();
+                writeln!(out, "{text}").and_then(|()| out.flush())
+            })
         });
         if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             self.shared.closed.store(true, Ordering::SeqCst);
@@ -155,7 +162,11 @@ impl Ui {
     }
 
     fn write_stderr(&self, text: &str) {
-        self.bars.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+        self.bars.suspend(|| self.prompt().above(|| drop(writeln!(io::stderr(), "{text}"))));
+    }
+
+    fn prompt(&self) -> MutexGuard<'_, PromptLine> {
+        self.shared.prompt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows a text below all bars as long as there are any; without bars, prints it.
@@ -181,6 +192,11 @@ impl Ui {
     /// Whether stderr shows colours.
     pub fn colour(&self) -> bool {
         io::stderr().is_terminal() && wants_colour()
+    }
+
+    /// Whether stdout is a terminal.
+    pub fn result_is_on_terminal(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Whether stdout shows colours.
@@ -232,7 +248,8 @@ impl Ui {
         let failure = Event::Failure(Failure { error: why.to_owned(), ..Failure::default() });
         let echoed = !self.has_bars() && io::stderr().is_terminal();
         // The terminal has echoed ^C, or a question stands without an end of line.
-        let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
+        let typed = self.prompt().end();
+        let begin = if !typed && echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
         self.bars.suspend(|| {
             self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).restore();
             if let Some(line) = self.last_line(&failure, exit_code) {

@@ -10,6 +10,8 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("build", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
     ("bundle", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
     ("check", "wschat validate", "checks the template"),
+    ("connect", "wschat chat", "talks to the stack over a WebSocket"),
+    ("console", "wschat open", "opens the console in the browser"),
     ("create", "wschat up", "creates the stack, or updates it"),
     ("delete", "wschat down", "removes the stack"),
     ("deploy", "wschat up", "deploys the stack"),
@@ -40,11 +42,13 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("sync", "wschat up", "deploys what has changed"),
     ("tail", "wschat logs --follow", "shows what the functions log, as they log it"),
     ("teardown", "wschat down", "removes the stack"),
+    ("test", "wschat smoke", "tests the deployed stack with real connections"),
     ("undeploy", "wschat down", "removes the stack"),
     ("update", "wschat up", "updates the stack"),
     ("uri", "wschat url", "prints the URI"),
     ("version", "wschat --version", "prints the version"),
     ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
+    ("wscat", "wschat chat", "talks to the stack over a WebSocket"),
 ];
 
 /// The answer to a command line that clap rejects because there is no such command: it may be another tool's.

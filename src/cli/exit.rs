@@ -9,9 +9,9 @@ use crate::ui::event::Event;
 pub enum Exit {
     Ok = 0,
     Failed = 1,
-    /// The deployed resources differ from the desired ones.
+    /// The deployed resources differ from the desired ones, or what was waited for has not come.
     Differs = 2,
-    /// The stack or local cloud does not exist (LSB's code for `status`).
+    /// The stack, its function, a connection or the local cloud does not exist, or admits nobody (LSB's code for `status`).
     NotThere = 3,
     /// The command line is invalid (`EX_USAGE` of BSD's sysexits).
     Usage = 64,
@@ -45,8 +45,10 @@ pub const HELP: &str = "\
 Exit codes:
   0    done; nothing to do
   1    error
-  2    plan, up --dry-run: there are changes to make; status: something differs or is broken
-  3    status, url, logs, local status: not found
+  2    plan, up --dry-run: there are changes to make; status: something differs or is broken;
+       chat --once: no answer came
+  3    status, url, logs, chat, smoke, invoke, connections, open, local status: not found;
+       chat: refused
   64   wrong usage
   130  interrupted (Ctrl-C)";
 

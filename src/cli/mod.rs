@@ -12,22 +12,28 @@ use error::CommandError;
 use exit::{Ended, Exit};
 
 mod alias;
+mod chat;
 mod command;
 mod config;
+mod connections;
 mod desired;
 mod down;
+mod endpoint;
 mod env;
 mod error;
 mod exit;
 mod interrupt;
+mod invoke;
 mod list;
 pub mod local;
 mod logs;
+mod open;
 mod parameters;
 mod plan;
 mod policy;
 mod project;
 mod result;
+mod smoke;
 mod status;
 mod target;
 mod timings;
@@ -53,6 +59,11 @@ enum Verb {
     Url(url::Args),
     Logs(logs::Args),
     List(list::Args),
+    Chat(chat::Args),
+    Smoke(smoke::Args),
+    Invoke(invoke::Args),
+    Connections(connections::Args),
+    Open(open::Args),
     Down(down::Args),
     Env(env::Args),
     Local(local::Args),
@@ -69,6 +80,11 @@ impl Verb {
             Self::List(args) => args.json,
             Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Chat(args) => args.json,
+            Self::Smoke(args) => args.json,
+            Self::Invoke(args) => args.json,
+            Self::Connections(args) => args.json,
+            Self::Open(args) => args.json,
             Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
         }
     }
@@ -82,6 +98,11 @@ impl Verb {
             Self::List(args) => args.run(ui).await,
             Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Chat(args) => args.run(ui).await,
+            Self::Smoke(args) => args.run(ui).await,
+            Self::Invoke(args) => args.run(ui).await,
+            Self::Connections(args) => args.run(ui).await,
+            Self::Open(args) => args.run(ui).await,
             Self::Policy(args) => args.run(ui).await.map(Ended::from),
             Self::Url(args) => args.run(ui).await.map(Ended::from),
             Self::Env(args) => args.run(ui).await.map(Ended::from),

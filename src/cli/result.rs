@@ -50,16 +50,17 @@ pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
 
 /// The URI of every stage that is there.
 pub fn live_uris(live: &[Live]) -> Vec<String> {
-    let entries = live.iter().filter_map(|one| Some((one, kind(one.type_name)?)));
-    entries
-        .filter(|(_, kind)| kind.part() == Part::Entry)
-        .filter_map(|(stage, kind)| {
-            let api = live.iter().find(|one| {
-                Some(one.type_name) == kind.parent() && Some(one.physical_id.as_str()) == stage.parent.as_deref()
-            })?;
-            Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
-        })
-        .collect()
+    let entries = live.iter().filter(|one| kind(one.type_name).is_some_and(|kind| kind.part() == Part::Entry));
+    entries.filter_map(|stage| uri_of(live, stage)).collect()
+}
+
+/// The URI of a stage that is there; `live` has its API, too.
+pub fn uri_of(live: &[Live], stage: &Live) -> Option<String> {
+    let parent = kind(stage.type_name)?.parent();
+    let api = live
+        .iter()
+        .find(|one| Some(one.type_name) == parent && Some(one.physical_id.as_str()) == stage.parent.as_deref())?;
+    Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
 }
 
 fn uri(endpoint: &str, stage: &str) -> String {

@@ -19,7 +19,7 @@ use crate::deploy::project::Project;
 use crate::deploy::read;
 use crate::deploy::session::Session;
 use crate::local::context::ACCOUNT;
-use crate::local::daemon::process;
+use crate::local::daemon::process::{self, RunningServer};
 use crate::local::lambda;
 use crate::ui::Ui;
 
@@ -213,14 +213,7 @@ impl Args {
         // An error in the file comes before anything is started.
         self.config()?;
         let (endpoint_url, local, has_quotas) = if self.place.local {
-            let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
-            if running.outcome != process::StartOutcome::Found {
-                ui.say(format_args!("The local cloud is up on port {}.", running.port));
-                missed_port(&running).into_iter().for_each(|why| ui.say(why));
-                if running.conditions.is_none() {
-                    ui.say(UNCHECKED);
-                }
-            }
+            let running = self.start_local_cloud(ui).await?;
             (
                 Some(format!("http://127.0.0.1:{}", running.port)),
                 Some(running.key.credentials()),
@@ -241,6 +234,32 @@ impl Args {
             ui.say(note);
         }
         Ok(aws)
+    }
+
+    /// Finds the local cloud, or starts it and says so.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_local_cloud(&self, ui: &Ui) -> Result<RunningServer, CommandError> {
+        let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
+        if running.outcome != process::StartOutcome::Found {
+            ui.say(format_args!("The local cloud is up on port {}.", running.port));
+            missed_port(&running).into_iter().for_each(|why| ui.say(why));
+            if running.conditions.is_none() {
+                ui.say(UNCHECKED);
+            }
+        }
+        Ok(running)
+    }
+
+    /// The local cloud's data folder.
+    pub fn data(&self) -> &Path {
+        &self.place.data.path
+    }
+
+    /// Whether calls go to an endpoint that is neither AWS's nor the local cloud's.
+    pub fn is_elsewhere(&self) -> bool {
+        self.place.endpoint_url.is_some()
     }
 
     /// The same, and asks AWS for the caller's identity.

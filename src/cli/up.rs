@@ -1,6 +1,7 @@
 //! `wschat up`: from a template to a URI.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -9,8 +10,9 @@ use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::interrupt::Stop;
-use super::{desired, result, timings};
+use super::{desired, result, smoke, timings};
 use crate::core::plan::{Action, Plan, Replaced, Rollback, Step};
+use crate::core::websocket::smoke::Steps;
 use crate::deploy::deployment::{DeployOptions, Deployment, RoundEnd, When};
 use crate::deploy::execute::{self, Outcome};
 use crate::timings::{Round, Run};
@@ -52,6 +54,12 @@ pub struct Args {
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
+    /// When the stack is up, test it: two clients connect, and a message must come back (`wschat smoke`)
+    #[arg(long)]
+    smoke: bool,
+    /// Test with the steps of this file (docs/commands/smoke.md)
+    #[arg(long, value_name = "FILE", requires = "smoke")]
+    smoke_steps: Option<PathBuf>,
     /// Show outputs that contain values of NoEcho parameters; without it they are ****
     #[arg(long)]
     show_secrets: bool,
@@ -64,6 +72,8 @@ impl Args {
         if self.dry_run {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }
+        // What is wrong with the file is said before anything is deployed.
+        let steps = self.smoke_steps.as_deref().map(|file| Steps::of_file(file, &[], ui)).transpose()?;
         let begun = Instant::now();
         // With --plan, the whole plan must be known first.
         let when = if self.plan.is_some() { When::Built } else { When::Known };
@@ -101,8 +111,26 @@ impl Args {
             ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
         let result = self.succeed(deployment, &outcome, ui);
+        if self.smoke {
+            self.test(deployment, steps, &result, ui).await?;
+        }
         self.desired.tell_warnings(desired, ui).await;
         Ok(Exit::Ok.with(Event::Result(result)))
+    }
+
+    /// Tests the stack that is up. A test that fails takes nothing back.
+    async fn test(
+        &self,
+        deployment: &Deployment,
+        steps: Option<Steps>,
+        result: &RunResult,
+        ui: &Ui,
+    ) -> Result<(), CommandError> {
+        let target = &self.desired.target;
+        smoke::after_up(target, deployment.aws(), steps, ui).await.map_err(|error| {
+            let up = format!("the stack is up ({}) and stays as it is", result.uris.join(", "));
+            error.advice(up).hint("to test it again", Command::new("smoke").with(target)).exits(Exit::Failed)
+        })
     }
 
     /// Carries out a plan and shows its progress; also returns whether Ctrl-C stopped it.

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::command::Command;
 use super::error::CommandError;
 use super::exit::Exit;
-use super::{list, result, target};
+use super::{endpoint, result, target};
 use crate::deploy::read;
 use crate::ui::Ui;
 
@@ -30,13 +29,7 @@ impl Args {
         let live = read::entries(&aws).await?;
         let uris = result::live_uris(&live);
         if uris.is_empty() {
-            let name = &aws.scope().stack;
-            let instead = if live.is_empty() { list::instead(&self.target, name, ui).await } else { None };
-            let why = if live.is_empty() { "it has no API" } else { "its API has no stage" };
-            return Err(CommandError::new(format!("stack {name} has no URI: {why}"))
-                .hints(instead)
-                .hint("bring it up with", Command::new("up").with(&self.target))
-                .exits(Exit::NotThere));
+            return Err(endpoint::no_uri(&self.target, &aws, &live, ui).await);
         }
         for uri in uris {
             ui.line(uri);

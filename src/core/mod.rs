@@ -9,4 +9,5 @@ pub mod policy;
 pub mod stack;
 pub mod template;
 pub mod types;
+pub mod websocket;
 pub mod words;

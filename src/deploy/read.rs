@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, join_all, try_join_all};
 use crate::aws::client::{Aws, AwsCall};
 use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, provider};
 use crate::core::stack::Stack;
-use crate::core::types::{self, Live, Owner, Part, TYPES, tags};
+use crate::core::types::{self, Kind, Live, Owner, Part, TYPES, tags};
 use crate::core::words::Scope;
 
 /// What could not be read, and why.
@@ -67,20 +67,41 @@ pub fn functions(live: &[Live]) -> impl Iterator<Item = String> + '_ {
 /// # Errors
 /// When AWS cannot be read.
 pub async fn entries(aws: &Aws) -> Result<Vec<Live>, ResourceError> {
+    some(aws, |kind| kind.part() == Part::Entry).await
+}
+
+/// The stack's resources of those types that are `wanted`, with what they live inside of.
+///
+/// # Errors
+/// When AWS cannot be read.
+pub async fn some(aws: &Aws, wanted: impl Fn(&dyn Kind) -> bool) -> Result<Vec<Live>, ResourceError> {
+    let mut kinds: Vec<&'static dyn Kind> = Vec::new();
+    for kind in TYPES.iter().copied().filter(|kind| wanted(*kind)) {
+        let chain = std::iter::successors(Some(kind), |kind| types::kind(kind.parent()?));
+        for kind in chain.collect::<Vec<_>>().into_iter().rev() {
+            if kinds.iter().all(|known| known.type_name() != kind.type_name()) {
+                kinds.push(kind);
+            }
+        }
+    }
     let discovery = Discovery::from(Search::default());
-    let kinds = TYPES.iter().filter(|kind| kind.part() == Part::Entry);
-    let types = kinds.flat_map(|kind| [kind.parent(), Some(kind.type_name())]).flatten();
-    let providers: Vec<_> = types.filter_map(provider).collect();
     let mut found: Vec<Live> = Vec::new();
-    for provider in &providers {
-        found.extend(provider.list(aws, &discovery, &found).await?);
+    for kind in &kinds {
+        let Some(provider) = provider(kind.type_name()) else { continue };
+        let parents: Vec<Live> = found.iter().filter(|live| Some(live.type_name) == kind.parent()).cloned().collect();
+        found.extend(provider.list(aws, &discovery, &parents).await?);
         found.retain(|one| one.owner == Owner::Stack);
     }
-    for provider in providers {
+    for provider in kinds.iter().filter_map(|kind| provider(kind.type_name())) {
         provider.settle_reading(&mut found, aws.scope(), &Search::default());
     }
     found.retain(|one| one.owner == Owner::Stack);
     Ok(found)
+}
+
+/// Whether resources of a type are parts of an API: its stages, routes, integrations.
+pub fn is_within_api(kind: &dyn Kind) -> bool {
+    kind.parent().and_then(types::kind).is_some_and(|parent| parent.part() == Part::Api)
 }
 
 /// The names of all stacks that there are, by what may be read. `aws` is on behalf of all.

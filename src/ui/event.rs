@@ -86,8 +86,161 @@ pub enum Event {
     Log(Log),
     /// The end of `logs`.
     Logs(Logs),
+    /// A WebSocket connection was made.
+    Connected {
+        url: String,
+        /// What the server selected.
+        subprotocol: Option<String>,
+    },
+    /// A WebSocket handshake was refused.
+    Refused {
+        url: String,
+        /// The HTTP status in place of 101.
+        status: u16,
+        /// What the server said.
+        body: String,
+    },
+    /// A message, ping or pong of `chat`.
+    Frame(Frame),
+    /// The end of `chat`.
+    Chat(Chat),
+    /// The answer of `invoke`.
+    Invoke(Invocation),
+    /// The answer of `connections`.
+    Connections(Connections),
+    /// The answer of `open`.
+    Open {
+        url: String,
+        /// Whether a browser was started.
+        opened: bool,
+    },
+    /// A step of a smoke test did what it should.
+    SmokeStep {
+        /// From 1.
+        step: usize,
+        /// The verb and the client: `send alice`.
+        label: String,
+        /// What was sent, or what came; for people.
+        details: String,
+        milliseconds: u64,
+    },
+    /// The end of a smoke test that passed.
+    Smoke(Smoke),
     /// The end of every command that could not do its work.
     Failure(Failure),
+}
+
+/// What went over a WebSocket connection.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Frame {
+    /// RFC 3339, UTC, with milliseconds.
+    pub at: String,
+    pub direction: Direction,
+    pub kind: FrameKind,
+    /// The text; null for what is none.
+    pub text: Option<String>,
+    /// The bytes in base64; null for a text.
+    pub base64: Option<String>,
+    /// How many bytes it has.
+    pub bytes: usize,
+    /// The gateway's error that it carries in place of an answer: `Internal server error`; null for any other message.
+    pub gateway_error: Option<String>,
+}
+
+/// Who sent a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Sent,
+    Received,
+}
+
+/// What sort of frame it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FrameKind {
+    Text,
+    Binary,
+    Ping,
+    Pong,
+}
+
+/// How `chat` ended.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Chat {
+    pub url: String,
+    /// How many messages were sent.
+    pub sent: usize,
+    /// How many messages came that are no error of the gateway.
+    pub received: usize,
+    /// How many errors of the gateway came.
+    pub gateway_errors: usize,
+    /// The close code: the other side's, or 1006 where the connection broke.
+    pub code: u16,
+    /// What the code means; for people.
+    pub meaning: String,
+    /// The reason beside the code; often empty.
+    pub reason: String,
+    /// Whether the other side closed it first.
+    pub by_server: bool,
+}
+
+/// A smoke test that passed.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Smoke {
+    pub url: String,
+    /// How many steps there were.
+    pub steps: usize,
+    pub milliseconds: u64,
+}
+
+/// What a function answered.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Invocation {
+    /// The logical id.
+    pub function: String,
+    pub physical_id: String,
+    /// The version that ran.
+    pub version: Option<String>,
+    pub request_id: Option<String>,
+    /// `Unhandled` where the function failed; null where it did not.
+    pub function_error: Option<String>,
+    /// What it returned; of a function that failed its error.
+    pub payload: serde_json::Value,
+    /// The end of its log, at most 4 KB.
+    pub log: String,
+    pub milliseconds: u64,
+}
+
+/// The open connections of a stack.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Connections {
+    pub connections: Vec<Connection>,
+    /// The connection that was closed; null where none was to be.
+    pub closed: Option<String>,
+}
+
+/// An open connection.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Connection {
+    pub connection_id: String,
+    pub stage: String,
+    /// ISO 8601, UTC.
+    pub connected_at: String,
+    /// ISO 8601, UTC.
+    pub last_active_at: String,
+    pub source_ip: String,
+    pub user_agent: Option<String>,
+    /// How many of the client's messages took each route; null on AWS, which does not tell.
+    pub routes: Option<BTreeMap<String, u64>>,
 }
 
 /// A plan.

@@ -54,6 +54,8 @@ def test_an_example_is_deployed_serves_messages_and_is_deleted(app, tmp_path):
         connected = lambda: cloud.plain.client("dynamodb").scan(TableName=table)["Count"]
         chat(uri)
         wait_until(lambda: connected() == 0, "both are forgotten")
+        wschat("smoke", *target, cwd=project)
+        wait_until(lambda: connected() == 0, "the smoke test's clients are forgotten")
         # The second `up` builds and installs nothing, so nothing changes.
         assert wschat("up", *target, cwd=project).strip() == uri
         chat(uri)

@@ -49,6 +49,10 @@ async fn the_chat_app_is_deployed_serves_messages_and_is_deleted() {
     assert_eq!(cloud.wschat(&["url", "--local"]).ok().stdout, format!("{uri}\n"));
     assert!(cloud.status().ok().stdout.ends_with("Stack is healthy.\n"));
 
+    let smoke = cloud.wschat(&["smoke", "--local"]).exits(0);
+    assert!(smoke.stderr.contains("bob: smoke test "), "{}", smoke.stderr);
+    eventually("the test's clients are forgotten", async || connections(&cloud).await == 0).await;
+
     let (mut alice, mut bob) = (Client::connect(&uri).await, Client::connect(&uri).await);
     assert_eq!(connections(&cloud).await, 2);
 

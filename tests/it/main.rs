@@ -8,6 +8,7 @@ mod common;
 mod account;
 mod authorizer;
 mod chat;
+mod client;
 mod conditions;
 mod drift;
 mod faults;

@@ -34,6 +34,8 @@ pub struct Aws {
     /// The source of credentials and endpoints; `None` for the local cloud.
     settings: Option<Settings>,
     network: Arc<Network>,
+    /// For clients whose endpoint is known later.
+    pub(super) config: SdkConfig,
     pub apigateway: aws_sdk_apigatewayv2::Client,
     pub cloudformation: aws_sdk_cloudformation::Client,
     pub dynamodb: aws_sdk_dynamodb::Client,
@@ -85,6 +87,7 @@ impl Aws {
             propagation: Propagation::default(),
             pace: if target.has_quotas { Pace::default() } else { Pace::unlimited() },
             records: Mutex::default(),
+            config,
         })
     }
 

@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::os_shim_internal::Env;
-use http::Uri;
+use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::chain::chain;
@@ -56,6 +56,20 @@ impl fmt::Debug for Proxy {
 pub struct BadProxy {
     variable: &'static str,
     url: String,
+}
+
+/// The proxy on the way of a connection that is no call: a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The variable that names it, and its URL without user name and password.
+    pub variable: &'static str,
+    pub url: String,
+    pub host: String,
+    pub port: u16,
+    /// Whether the proxy itself is spoken to over TLS.
+    pub tls: bool,
+    /// The value of `Proxy-Authorization`.
+    pub authorization: Option<HeaderValue>,
 }
 
 /// No connection was made, so nothing was sent.
@@ -139,6 +153,29 @@ impl Network {
         proxy
             .as_ref()
             .filter(|proxy| !is_local(uri.host().unwrap_or_default()) && proxy.matcher.intercept(uri).is_some())
+    }
+
+    /// The network of this process's environment.
+    ///
+    /// # Errors
+    /// A variable whose value is no http or https proxy.
+    pub fn of_this_process() -> Result<Self, BadProxy> {
+        Self::from_env(&Env::real())
+    }
+
+    /// The proxy on the way to an `http` or `https` address, if there is one.
+    pub fn tunnel(&self, uri: &Uri) -> Option<Tunnel> {
+        let proxy = self.proxy(uri)?;
+        let way = proxy.matcher.intercept(uri)?;
+        let tls = way.uri().scheme_str() == Some("https");
+        Some(Tunnel {
+            variable: proxy.variable,
+            url: proxy.url.clone(),
+            host: way.uri().host()?.to_owned(),
+            port: way.uri().port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            tls,
+            authorization: way.basic_auth().cloned(),
+        })
     }
 
     /// The failure to call `uri`, if no connection was made.
@@ -377,6 +414,23 @@ mod tests {
         for (variables, url, expected) in table {
             assert_eq!(proxy_of(variables, url).as_deref(), *expected, "{variables:?} {url}");
         }
+    }
+
+    #[test]
+    fn a_tunnel_has_the_proxys_address_and_credentials() {
+        let tunnel = |value: &str, url: &str| {
+            let network = Network::from_env(&Env::from_slice(&[("HTTPS_PROXY", value)])).unwrap();
+            network.tunnel(&url.parse().unwrap())
+        };
+        let found = tunnel("http://me:secret@p:3128", "https://a.example.com/x").unwrap();
+        assert_eq!((found.host.as_str(), found.port, found.tls), ("p", 3128, false));
+        assert_eq!(found.url, "http://p:3128");
+        assert_eq!(found.authorization.unwrap(), "Basic bWU6c2VjcmV0");
+        assert_eq!(
+            tunnel("https://p", "https://a.example.com/").map(|found| (found.port, found.tls)),
+            Some((443, true))
+        );
+        assert_eq!(tunnel("http://p:1", "https://localhost:1/"), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One open WebSocket connection: its task, outgoing queue, limits and close.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,6 +10,7 @@ use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce, mpsc};
@@ -22,11 +23,11 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::ApiGateway;
 use super::event::Origin;
+use super::rules::iso8601;
+use crate::core::websocket::MAX_FRAME;
+pub use crate::core::websocket::MAX_MESSAGE;
+use crate::local::lock::lock;
 
-/// The largest frame a client may send, in bytes (WebSocket quotas).
-const MAX_FRAME: usize = 32 * 1024;
-/// The largest message in either direction, in bytes (WebSocket quotas).
-pub const MAX_MESSAGE: usize = 128 * 1024;
 /// Bytes that may be queued for a client that reads slowly; above it, posting to the client is refused.
 const OUTGOING_BUDGET: usize = 1024 * 1024;
 /// The cost of a queued message beside its bytes, so that empty messages are limited too.
@@ -68,6 +69,14 @@ impl Connections {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, connection);
     }
 
+    /// All of them, the oldest first.
+    pub fn list(&self) -> Vec<OpenConnection> {
+        let mut open: Vec<OpenConnection> =
+            self.0.read().unwrap_or_else(PoisonError::into_inner).values().map(|one| one.described()).collect();
+        open.sort_by(|a, b| (&a.connected_at, &a.connection_id).cmp(&(&b.connected_at, &b.connection_id)));
+        open
+    }
+
     pub fn remove(&self, id: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
@@ -100,8 +109,25 @@ pub struct Connection {
     active: AtomicU64,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     budget: Arc<Semaphore>,
+    /// How many messages took each route.
+    routes: Mutex<BTreeMap<String, u64>>,
     /// How it must end, once anybody has asked for that.
     closing: SetOnce<ConnectionEnd>,
+}
+
+/// An open connection in words, for `wschat connections`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenConnection {
+    pub api_id: String,
+    pub stage: String,
+    pub connection_id: String,
+    /// ISO 8601, UTC, like `last_active_at`.
+    pub connected_at: String,
+    pub last_active_at: String,
+    pub source_ip: String,
+    pub user_agent: Option<String>,
+    /// How many of the client's messages took each route.
+    pub routes: BTreeMap<String, u64>,
 }
 
 /// The messages for a client, for the connection's task.
@@ -156,6 +182,7 @@ impl Connection {
             active: AtomicU64::new(0),
             outgoing,
             budget: Arc::new(Semaphore::new(OUTGOING_BUDGET)),
+            routes: Mutex::default(),
             closing: SetOnce::new(),
         });
         (connection, Mailbox(outgoing_queue))
@@ -184,10 +211,40 @@ impl Connection {
         let _ = self.closing.set(ConnectionEnd::by_gateway(CloseCode::Away, "Going away"));
     }
 
+    /// Counts a message that took this route.
+    pub fn count(&self, route_key: &str) {
+        let mut routes = lock(&self.routes);
+        match routes.get_mut(route_key) {
+            Some(count) => *count += 1,
+            None => {
+                routes.insert(route_key.to_owned(), 1);
+            }
+        }
+    }
+
+    /// The connection in words.
+    pub fn described(&self) -> OpenConnection {
+        let origin = &self.origin;
+        OpenConnection {
+            api_id: origin.api_id.clone(),
+            stage: origin.stage.clone(),
+            connection_id: origin.connection_id.clone(),
+            connected_at: iso8601(self.connected_at()),
+            last_active_at: iso8601(self.last_active_at()),
+            source_ip: origin.source_ip.clone(),
+            user_agent: origin.user_agent.clone(),
+            routes: lock(&self.routes).clone(),
+        }
+    }
+
+    fn connected_at(&self) -> OffsetDateTime {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.origin.connected_at) * 1_000_000);
+        at.unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
     /// The time of the last frame.
     pub fn last_active_at(&self) -> OffsetDateTime {
-        let connected_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.origin.connected_at) * 1_000_000);
-        connected_at.unwrap_or(OffsetDateTime::UNIX_EPOCH) + self.active_after()
+        self.connected_at() + self.active_after()
     }
 
     fn active_after(&self) -> Duration {
@@ -292,7 +349,7 @@ impl<'a> ClientMessages<'a> {
             && let Some(text) = self.waiting.pop_front()
         {
             let (gateway, connection): (&'a ApiGateway, &'a Connection) = (self.gateway, self.connection);
-            self.running.push(async move { gateway.message(&connection.origin, &text).await }.boxed());
+            self.running.push(async move { gateway.message(connection, &text).await }.boxed());
         }
     }
 

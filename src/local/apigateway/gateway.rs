@@ -189,10 +189,14 @@ impl ApiGateway {
     }
 
     /// Runs the route of a client's message; returns the answer to send, if any.
-    pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
+    pub(super) async fn message(&self, connection: &Connection, body: &str) -> Option<Message> {
         let state = self.state();
+        let origin = &connection.origin;
         let mut record = AccessRecord::new("MESSAGE");
         let answer = self.answer(&state, origin, body, &mut record).await;
+        if let Some(route_key) = &record.route_key {
+            connection.count(route_key);
+        }
         let answer = answer.unwrap_or_else(|(status, message)| {
             record.status = status;
             record.error = Some(message);

@@ -44,7 +44,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-use self::connection::{Connections, Limits};
+use self::connection::{Connections, Limits, OpenConnection};
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
@@ -110,6 +110,11 @@ impl ApiGateway {
     pub async fn shutdown(&self) {
         self.connections.go_away();
         let _none_left = self.serving.write().await;
+    }
+
+    /// The open connections of all APIs, the oldest first.
+    pub fn open_connections(&self) -> Vec<OpenConnection> {
+        self.connections.list()
     }
 
     /// The current state.

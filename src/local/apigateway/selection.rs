@@ -55,6 +55,7 @@ fn member(reference: &str, body: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::websocket::message::Form;
 
     #[test]
     fn a_message_takes_the_route_that_the_developer_guide_says() {
@@ -79,6 +80,23 @@ mod tests {
         ] {
             let taken = select(expression, body, &routes).map(|(key, ())| key.as_str());
             assert_eq!(taken, Some(expected), "{expression} of {body}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_made_for_a_route_takes_it() {
+        for (expression, route) in [
+            ("$request.body.action", "sendmessage"),
+            ("${request.body.action}", "send/message"),
+            ("$request.body.message.action", "x"),
+            ("${request.body.service}/${request.body.action}", "chat/join"),
+            ("v1.${request.body.a}.${request.body.b}", "v1.x.y.z"),
+            ("fixed", "fixed"),
+        ] {
+            let message = Form::to(expression, route, "text").unwrap().message("hello");
+            let routes: BTreeMap<String, ()> = [route, "$default"].map(|key| (key.to_owned(), ())).into();
+            let taken = select(expression, &message, &routes).map(|(key, ())| key.as_str());
+            assert_eq!(taken, Some(route), "{expression} of {message}");
         }
     }
 

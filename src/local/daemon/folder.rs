@@ -123,7 +123,7 @@ impl ServerFolder {
 pub struct ServerRecord {
     pub pid: u32,
     pub port: u16,
-    /// The token that `/_wschat/stop` requires.
+    /// The token that `/_wschat/stop` and `/_wschat/connections` require.
     pub token: String,
     pub binary: Binary,
     pub started: String,

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::http::WebSockets;
 use crate::local::apigateway::ApiGateway;
+use crate::local::apigateway::connection::OpenConnection;
 use crate::local::apigateway::management::Management;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::context::CloudContext;
@@ -126,6 +127,10 @@ impl WebSockets for Gateway {
 
     fn without_upgrade(&self, request: &Request) -> Option<Response> {
         self.0.without_upgrade(request)
+    }
+
+    fn open(&self) -> Vec<OpenConnection> {
+        self.0.open_connections()
     }
 }
 

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admission;
 use super::router::{Entry, Router, decode_query, scope};
+use crate::local::apigateway::connection::OpenConnection;
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::operation::{Operation, OperationEffect};
 use crate::local::protocol::wire::{Caller, Request, Response};
@@ -47,8 +48,11 @@ const HANDSHAKE: Operation = Operation {
     presigned: true,
 };
 
-/// The header that carries the process's token to `/_wschat/stop`.
+/// The header that carries the process's token to `/_wschat/stop` and [`CONNECTIONS`].
 pub const TOKEN: &str = "x-wschat-token";
+
+/// Where who has the process's token gets the list of open connections.
+pub const CONNECTIONS: &str = "/_wschat/connections";
 
 /// Handles requests to upgrade a connection to a WebSocket.
 #[async_trait]
@@ -59,6 +63,11 @@ pub trait WebSockets: Send + Sync {
     /// The answer to an unsigned GET without an upgrade at the address of a WebSocket API.
     fn without_upgrade(&self, _request: &Request) -> Option<Response> {
         None
+    }
+
+    /// The open connections, the oldest first.
+    fn open(&self) -> Vec<OpenConnection> {
+        Vec::new()
     }
 }
 
@@ -118,7 +127,7 @@ pub struct Server {
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
-    /// The token that `/_wschat/stop` requires.
+    /// The token that `/_wschat/stop` and [`CONNECTIONS`] require.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
@@ -238,12 +247,22 @@ impl Server {
         response
     }
 
+    /// Whether the sender has read the process's record, which only the user can.
+    fn has_token(&self, request: &Request) -> bool {
+        request.headers.get(TOKEN).is_some_and(|token| token.as_bytes() == self.token.as_bytes())
+    }
+
     /// Answers the endpoints of the process itself, below `/_wschat`.
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
+            ("GET", CONNECTIONS) => Some(if self.has_token(request) {
+                Response::json(200, &self.sockets.open())
+            } else {
+                Response::json(403, &serde_json::json!({ "message": "Forbidden" }))
+            }),
             ("POST", "/_wschat/stop") => {
-                if request.headers.get(TOKEN).is_none_or(|token| token.as_bytes() != self.token.as_bytes()) {
+                if !self.has_token(request) {
                     return Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })));
                 }
                 self.stop.send_replace(true);

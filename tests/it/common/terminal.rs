@@ -117,6 +117,7 @@ impl Screen {
                     match rest.next() {
                         Some('A') => screen.to(screen.row.checked_sub(number).unwrap(), screen.column),
                         Some('B') => screen.to(screen.row + number, screen.column),
+                        Some('C') => screen.to(screen.row, screen.column + number),
                         Some('K') => screen.clear(if parameter == "2" { 0 } else { screen.column }),
                         Some('m' | 'h' | 'l') => {}
                         other => panic!("unknown sequence ESC[{parameter}{other:?}"),
