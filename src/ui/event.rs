@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::core::logs::{FailureKind, Frame, Level};
+use crate::core::logs::{FailureKind, Level, StackFrame};
 use crate::core::plan::{Action, PlanError, PlanErrorKind};
 use crate::core::template::render::Source;
 use crate::core::words::{self, ProblemKind, Scope};
@@ -515,7 +515,7 @@ pub struct LoggedFailure {
     /// As the runtime or Lambda names it: `TypeError`; of the gateway's, the status and message that the client got.
     pub error_type: String,
     /// The innermost frame first, in the project's paths.
-    pub stack: Vec<Frame>,
+    pub stack: Vec<StackFrame>,
 }
 
 /// The end of an invocation.

@@ -199,7 +199,7 @@ fn published(entry: &Entry) -> event::Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::logs::{FailureKind, Frame, Output};
+    use crate::core::logs::{FailureKind, Output, StackFrame};
 
     fn printer(narrow: bool) -> Printer {
         let printer = Printer::new(&Ui::default(), ["Connect", "SendMessage"].into_iter(), 3600);
@@ -224,7 +224,7 @@ mod tests {
             kind: FailureKind::Exception,
             error_type: "TypeError".to_owned(),
             message: "x is not a function".to_owned(),
-            stack: vec![Frame {
+            stack: vec![StackFrame {
                 file: "connect/index.js".to_owned(),
                 line: Some(4),
                 column: Some(9),

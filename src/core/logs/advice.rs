@@ -33,7 +33,7 @@ pub(super) fn kind(error_type: &str, message: &str, rejection: bool) -> FailureK
 pub(super) fn help(failure: &Failure, function: &Function, last_words: Option<&str>) -> String {
     let name = &function.name;
     let message = failure.message.as_str();
-    let place = failure.stack.first().map(super::Frame::place);
+    let place = failure.stack.first().map(super::StackFrame::place);
     match failure.kind {
         FailureKind::AccessDenied => access_denied(message, function)
             .unwrap_or_else(|| format!("give {} a policy that allows the call", role(function))),

@@ -17,7 +17,7 @@ const MAX_FOREIGN: usize = 3;
 /// A place that a stack names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
-pub struct Frame {
+pub struct StackFrame {
     /// A path as the user knows it (`connect/index.js`), where it is the user's own.
     pub file: String,
     /// From 1.
@@ -40,7 +40,7 @@ enum Owner {
     Runtime,
 }
 
-impl Frame {
+impl StackFrame {
     fn at(file: &str, line: Option<u32>, column: Option<u32>) -> Self {
         Self { file: file.to_owned(), line, column, function: None, source: None }
     }
@@ -63,12 +63,12 @@ impl Frame {
 
 /// The frames of a stack that Node.js or Python printed, the innermost first, in the user's paths and without what is not the
 /// user's. `text` is the whole stack.
-pub(super) fn frames(text: &str, function: &Function) -> Vec<Frame> {
+pub(super) fn frames(text: &str, function: &Function) -> Vec<StackFrame> {
     let mut found = node(text);
     if found.is_empty() {
         found = python(text);
     }
-    let mut frames: Vec<(Owner, Frame)> = Vec::new();
+    let mut frames: Vec<(Owner, StackFrame)> = Vec::new();
     for mut frame in found {
         let (owner, file) = own_path(&frame.file, function);
         frame.file = file;
@@ -99,7 +99,7 @@ pub(super) fn stack_text(value: &Value) -> String {
 }
 
 /// `at handler (/var/task/index.js:4:9)`, and the place that a syntax error begins with: `/var/task/index.js:4`.
-fn node(text: &str) -> Vec<Frame> {
+fn node(text: &str) -> Vec<StackFrame> {
     let mut frames = Vec::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -111,7 +111,7 @@ fn node(text: &str) -> Vec<Frame> {
                 if number.is_some() {
                     let source =
                         lines.peek().map(|source| source.trim().to_owned()).filter(|source| !source.is_empty());
-                    frames.push(Frame { source, ..Frame::at(file, number, column) });
+                    frames.push(StackFrame { source, ..StackFrame::at(file, number, column) });
                 }
             }
             continue;
@@ -130,13 +130,13 @@ fn node(text: &str) -> Vec<Frame> {
             name.trim_start_matches("Runtime.").trim_start_matches("exports.").to_owned()
         });
         let function = function.filter(|name| !name.contains("<anonymous>"));
-        frames.push(Frame { function, ..Frame::at(file, line, column) });
+        frames.push(StackFrame { function, ..StackFrame::at(file, line, column) });
     }
     frames
 }
 
 /// `File "/var/task/app.py", line 5, in handler`, with the source line below it. Python has the innermost frame last.
-fn python(text: &str) -> Vec<Frame> {
+fn python(text: &str) -> Vec<StackFrame> {
     let mut frames = Vec::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -153,7 +153,7 @@ fn python(text: &str) -> Vec<Frame> {
             !source.is_empty() && !source.starts_with("File \"") && line.starts_with([' ', '\u{a0}'])
         };
         let source = lines.peek().copied().filter(is_source).map(|line| trim(line).to_owned());
-        frames.push(Frame {
+        frames.push(StackFrame {
             file: file.to_owned(),
             line: rest[..digits].parse().ok(),
             column: None,

@@ -22,7 +22,7 @@ mod tests;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use frame::Frame;
+pub use frame::StackFrame;
 pub use platform::{Platform, Report};
 pub use reader::Reader;
 
@@ -88,7 +88,7 @@ pub struct Failure {
     /// One or more lines.
     pub message: String,
     /// The innermost frame first; only frames of the user's own code, where there are any.
-    pub stack: Vec<Frame>,
+    pub stack: Vec<StackFrame>,
     pub request_id: Option<String>,
     /// What to do, in one sentence.
     pub help: String,

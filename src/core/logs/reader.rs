@@ -1,6 +1,6 @@
 //! Reads the log of one execution environment, message by message.
 
-use super::frame::{Frame, frames, with_own_paths};
+use super::frame::{StackFrame, frames, with_own_paths};
 use super::platform::{self, Line, PlatformFailure};
 use super::runtime::{self, Said, Thrown};
 use super::{Failure, FailureKind, Function, Item, Level, Output, Platform, advice};
@@ -23,7 +23,7 @@ pub struct Reader {
 #[derive(Debug, Clone)]
 enum Held {
     Panic {
-        frame: Option<Frame>,
+        frame: Option<StackFrame>,
         message: String,
     },
     /// A failure outside of an invocation: of the start.
@@ -157,7 +157,7 @@ impl Reader {
             }
             (Said::Panic { place, message }, _) => {
                 self.release_panic(items);
-                self.held = Some(Held::Panic { frame: Frame::parse(&place), message });
+                self.held = Some(Held::Panic { frame: StackFrame::parse(&place), message });
             }
             (Said::Thrown(thrown), _) => {
                 self.release_panic(items);
@@ -203,7 +203,7 @@ impl Reader {
         kind: FailureKind,
         error_type: &str,
         message: &str,
-        stack: Vec<Frame>,
+        stack: Vec<StackFrame>,
         id: Option<String>,
     ) -> Failure {
         let message = with_own_paths(message, &self.function);

@@ -34,7 +34,7 @@ fn failure(messages: &[&str]) -> Failure {
 }
 
 fn places(failure: &Failure) -> Vec<String> {
-    failure.stack.iter().map(Frame::place).collect()
+    failure.stack.iter().map(StackFrame::place).collect()
 }
 
 const ID: &str = "79b4f56e-95b1-4643-9700-2807f4e68189";
