@@ -179,7 +179,7 @@ fn parameters_and_files() {
     refused(
         &cloud,
         &["--parameter", "Colour=red"],
-        "error: template.yaml: the template has no parameter \"Colour\"\n  it has: Size\n",
+        "error: template.yaml: the template has no parameter \"Colour\"\n  known here: Size\n",
     );
     refused(
         &cloud,
@@ -325,7 +325,7 @@ fn missing_code_is_shown_at_its_place() {
     });
     for said in &runs {
         assert!(said.starts_with("error: there is no folder ecko/\n"), "{said}");
-        assert!(said.contains(" --> template.yaml:") && said.contains("= help: did you mean \"echo\"?"), "{said}");
+        assert!(said.contains(" --> template.json:") && said.contains("= help: did you mean \"echo\"?"), "{said}");
     }
     runs.iter_mut().for_each(|said| said.truncate(said.rfind("\n\n").unwrap()));
     assert_eq!(runs[0], runs[2]);
