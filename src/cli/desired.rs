@@ -1,5 +1,6 @@
 //! From a template and what AWS has to a plan: what `plan` shows and `up` carries out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -53,6 +54,8 @@ pub struct Desired {
     pub deployment: Deployment,
     /// When it was known who calls.
     pub connected: Instant,
+    /// The parameters whose values later runs are to have, too.
+    pub remembered: BTreeMap<String, String>,
     /// How many warnings `validate` has.
     warnings: JoinHandle<usize>,
 }
@@ -73,9 +76,9 @@ impl Args {
     /// # Errors
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: Options, ui: &Ui) -> Result<Desired, CommandError> {
-        self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = Arc::new(self.project.read()?);
+        let remembered = self.project.to_remember(&project)?;
         // Beside all else: nothing waits for it but the end.
         let warnings = tokio::task::spawn_blocking({
             let project = Arc::clone(&project);
@@ -100,7 +103,7 @@ impl Args {
             let why = if error.is(Meaning::Denied) { "apigateway:GET on /account is denied" } else { &error.message };
             ui.say(format_args!("Whether stages may log in this account could not be read: {why}"));
         }
-        Ok(Desired { deployment, connected, warnings })
+        Ok(Desired { deployment, connected, remembered, warnings })
     }
 
     /// What a plan may do and when it is made: `when`, unless that makes no difference here.
@@ -118,7 +121,7 @@ impl Args {
     pub async fn tell_warnings(&self, desired: Desired, ui: &Ui) {
         let Ok(count @ 1..) = desired.warnings.await else { return };
         let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
-        ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
+        ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(self.target.environment()).with(&self.project)));
     }
 
     fn build(&self, code: Vec<package::Code>, ui: &Ui) -> Build {

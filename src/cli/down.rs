@@ -42,7 +42,6 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let begun = Instant::now();
-        self.target.look_beside(self.template.as_deref())?;
         let session = self.target.session(ui).await?;
         let name = session.identify().await?.stack.clone();
         let connected = Instant::now();

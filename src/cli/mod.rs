@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::ui::Ui;
 use crate::ui::event::Event;
+use config::settings::{self, Effective, NoLine};
 use error::CommandError;
 use exit::{Ended, Exit};
 
@@ -52,6 +53,7 @@ enum Verb {
     Url(url::Args),
     List(list::Args),
     Down(down::Args),
+    Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
 }
@@ -66,12 +68,19 @@ impl Verb {
             Self::Status(args) => args.json,
             Self::List(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Config(args) => args.up.json,
             Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
         }
     }
 
-    async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+    /// Whether to say what of SAM's file is not used: the verbs that deploy, and the one that explains.
+    fn tells_ignored(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Plan(_) | Self::Config(_))
+    }
+
+    async fn run(self, settings: Vec<Effective>, ui: &Ui) -> Result<Ended, CommandError> {
         match self {
+            Self::Config(args) => args.run(settings, ui),
             Self::Up(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
             Self::Validate(args) => args.run(ui),
@@ -84,6 +93,11 @@ impl Verb {
             Self::Local(args) => args.run(ui).await.map(Ended::from),
         }
     }
+}
+
+/// The command line as it is documented.
+fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The cargo that builds handlers: the one that runs us, if one does.
@@ -101,9 +115,15 @@ const LEAVE: Duration = Duration::from_millis(100);
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let line = settings::line(&command(), &typed, || project::find().ok());
+    let cli = line.and_then(|line| match Cli::from_arg_matches(&line.matches) {
+        Ok(cli) => Ok((cli, line)),
+        Err(error) => Err(NoLine::Clap(error)),
+    });
+    let (cli, line) = match cli {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(NoLine::Clap(error)) => {
             // Help and the version are answers; all else is no command line.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             match alias::answer(&error) {
@@ -112,8 +132,15 @@ pub fn main() -> ExitCode {
             }
             return exit.into();
         }
+        Err(NoLine::File(error)) => {
+            // Nothing has been read that could say more.
+            return end(Err(error), &Ui::new(typed.iter().any(|word| word == "--json"))).into();
+        }
     };
     let ui = Ui::new(cli.verb.json());
+    if let Some(ignored) = line.ignored.filter(|_| cli.verb.tells_ignored()) {
+        ui.say(ignored);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -121,7 +148,7 @@ pub fn main() -> ExitCode {
     };
     let command = async {
         interrupt::watch(ui.clone());
-        cli.verb.run(&ui).await
+        cli.verb.run(line.effective, &ui).await
     };
     let exit = end(runtime.block_on(command), &ui);
     // The process does not end under threads that are at work, and they do not keep it from ending.
@@ -151,8 +178,6 @@ fn end(ended: Result<Ended, CommandError>, ui: &Ui) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

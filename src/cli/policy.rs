@@ -27,7 +27,6 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
-        self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.down { None } else { Some(self.project.read()?) };
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let plan = match stack {

@@ -29,7 +29,6 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let scope = aws.scope();

@@ -34,9 +34,12 @@ pub struct Args {
     /// Carry out the plan with this digest (from `wschat plan`); stop if it has changed
     #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
-    /// Do not ask before something is deleted or replaced
+    /// Do not ask before something is deleted or replaced, nor where --confirm would
     #[arg(long, short)]
     yes: bool,
+    /// Show the plan and ask before anything is done, not only before something is deleted or replaced
+    #[arg(long)]
+    confirm: bool,
     /// Allow replacing the whole stack by a template that shares no resource with it
     #[arg(long)]
     replace_stack: bool,
@@ -44,7 +47,7 @@ pub struct Args {
     #[arg(long)]
     keep_on_failure: bool,
     /// Do not wait for messages that are under way before what they may use is removed
-    #[arg(long, env = "WSCHAT_NO_DRAIN", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long)]
     no_drain: bool,
     /// Do nothing if the plan interrupts clients: what it lists under "interrupts"
     #[arg(long)]
@@ -60,6 +63,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// What shall be, and where.
+    pub(super) fn desired(&self) -> &desired::Args {
+        &self.desired
+    }
+
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         if self.dry_run {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
@@ -101,6 +109,8 @@ impl Args {
             ui.say("Ctrl-C came when every step was under way: they are finished, and the stack is up.");
         }
         let result = self.succeed(deployment, &outcome, ui);
+        let forgotten = self.desired.project.to_forget();
+        self.desired.target.remember_parameters(&desired.remembered, &forgotten, ui)?;
         self.desired.tell_warnings(desired, ui).await;
         Ok(Exit::Ok.with(Event::Result(result)))
     }
@@ -139,7 +149,7 @@ impl Args {
             return Err(why);
         }
         let agreed = self.agree_to_replace_stack(deployment, ui)?;
-        self.agree_to_losses(&deployment.plan, agreed, ui)?;
+        self.agree_to_losses(&deployment.plan, agreed, is_first, ui)?;
         if is_first { target.remember(ui) } else { Ok(()) }
     }
 
@@ -166,13 +176,16 @@ impl Args {
     }
 
     /// Asks before anything is taken away, unless that is agreed to already.
-    fn agree_to_losses(&self, plan: &Plan, agreed: bool, ui: &Ui) -> Result<(), CommandError> {
+    fn agree_to_losses(&self, plan: &Plan, agreed: bool, is_first: bool, ui: &Ui) -> Result<(), CommandError> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             let what = format!(
                 "plan {digest} is out of date (now {}): the template, the code or the deployed resources changed",
                 plan.digest()
             );
             return Err(CommandError::new(what).hint("look at it with", Command::new("plan").with(&self.desired)));
+        }
+        if self.confirm && !self.yes && !agreed && is_first && !plan.is_empty() {
+            return self.ask(plan, ui);
         }
         let doomed: Vec<&Step> = plan.destructive().collect();
         if doomed.is_empty() || self.yes || agreed {
@@ -195,6 +208,18 @@ impl Args {
         } else {
             Err("nothing was changed".into())
         }
+    }
+
+    /// Asks before the plan, which was shown, is carried out.
+    fn ask(&self, plan: &Plan, ui: &Ui) -> Result<(), CommandError> {
+        let stack = self.desired.target.stack()?;
+        if !io::stdin().is_terminal() {
+            return Err(CommandError::new(format!("stack {stack} is changed only after a confirmation (--confirm)"))
+                .advice("pass --yes to confirm without a terminal"));
+        }
+        let count = plan.steps.iter().filter(|step| !matches!(step.action, Action::Keep | Action::Retain)).count();
+        let changes = if count == 1 { "this change".to_owned() } else { format!("these {count} changes") };
+        if ui.confirm(format_args!("Make {changes} to stack {stack}?")) { Ok(()) } else { Err("nothing was changed".into()) }
     }
 
     fn succeed(&self, deployment: &Deployment, outcome: &Outcome, ui: &Ui) -> RunResult {

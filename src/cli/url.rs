@@ -23,7 +23,6 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
-        self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
         let uris = result::live_uris(&live);

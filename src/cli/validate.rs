@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
+use super::config::Environment;
 use super::project;
 use crate::core::lint;
 use crate::core::template::render::{Rendering, render};
@@ -23,6 +24,8 @@ use crate::ui::event::{Event, Problem, Validation};
 pub struct Args {
     #[command(flatten)]
     project: project::Args,
+    #[command(flatten)]
+    environment: Environment,
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,

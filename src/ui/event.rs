@@ -81,6 +81,8 @@ pub enum Event {
     Status(Status),
     /// The answer of `list`.
     List(List),
+    /// The answer of `config`.
+    Settings(Settings),
     /// The end of every command that could not do its work.
     Failure(Failure),
 }
@@ -301,6 +303,29 @@ pub struct ListedStack {
     pub types: BTreeMap<String, usize>,
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
+}
+
+/// The settings of a run.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Settings {
+    /// The project's file, which may not exist.
+    pub file: String,
+    /// The chosen environment.
+    pub environment: Option<String>,
+    pub settings: Vec<Setting>,
+}
+
+/// A setting.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Setting {
+    /// Its key in wschat.toml.
+    pub key: String,
+    /// As text; null for a default that depends on the run.
+    pub value: Option<String>,
+    /// For people: `--region`, `WSCHAT_STACK`, `wschat.toml [env.prod]`, `default`.
+    pub from: String,
 }
 
 /// Why a command could not do its work.
