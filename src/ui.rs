@@ -134,6 +134,11 @@ impl Ui {
         self.write_stderr(&printable::block(&text.to_string()));
     }
 
+    /// As `line`, with secrets: for `--show-secrets`.
+    pub fn reveal_line(&self, text: impl Display) {
+        self.result(&printable::block(&text.to_string()));
+    }
+
     fn result(&self, text: &str) {
         self.bars.suspend(|| drop(writeln!(io::stdout(), "{text}")));
     }
@@ -186,6 +191,18 @@ impl Ui {
         let read = io::stdin().read_line(&mut answer);
         self.shared.asking.store(false, Ordering::SeqCst);
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Asks for a text; `default` is shown, and for the caller to take where the answer is empty. `None` at the end of stdin.
+    pub fn ask(&self, question: impl Display, default: Option<&str>) -> Option<String> {
+        let default = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        let question = printable::block(&self.masked(&format!("{question}{default}: ")));
+        let _ = write!(io::stderr(), "{question}");
+        let mut answer = String::new();
+        self.shared.asking.store(true, Ordering::SeqCst);
+        let read = io::stdin().read_line(&mut answer);
+        self.shared.asking.store(false, Ordering::SeqCst);
+        matches!(read, Ok(1..)).then(|| answer.trim().to_owned())
     }
 
     /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this

@@ -305,6 +305,10 @@ impl Config {
         if edits.is_empty() {
             return Ok(None);
         }
+        if self.of_sam {
+            let what = "is SAM's and is left as it is; `wschat init --from-sam` makes a";
+            return Err(format!("{} {what} {FILE} of it", self.path.display()));
+        }
         let what: Vec<String> = edits.iter().map(Edit::to_string).collect();
         let what = what.join(", ");
         let table = edits.first().map(|edit| edit.table.clone()).unwrap_or_default();

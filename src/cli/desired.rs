@@ -23,18 +23,18 @@ use crate::ui::Ui;
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
-    pub target: target::Args,
-    #[command(flatten)]
     pub project: project::Args,
-    /// Allow replacing this resource, which deletes its data; may be given several times
-    #[arg(long, value_name = "LOGICAL-ID")]
-    allow_data_loss: Vec<String>,
+    #[command(flatten)]
+    pub target: target::Args,
     /// What builds Rust handlers for AWS; for the local cloud it is always cargo
     #[arg(long, value_enum, value_name = "TOOL", default_value = "auto")]
     build_with: BuildWith,
     /// Do not run the install scripts of dependencies (npm, pnpm, yarn)
     #[arg(long)]
     ignore_scripts: bool,
+    /// Allow replacing this resource, which deletes its data; may be given several times
+    #[arg(long, value_name = "LOGICAL-ID")]
+    allow_data_loss: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

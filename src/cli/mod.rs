@@ -14,15 +14,23 @@ use exit::{Ended, Exit};
 
 mod alias;
 mod command;
+mod completions;
 mod config;
+mod cost;
 mod desired;
+mod doctor;
 mod down;
 mod env;
 mod error;
 mod exit;
+mod guided;
+mod help;
+mod init;
 mod interrupt;
 mod list;
 pub mod local;
+mod man;
+mod outputs;
 mod parameters;
 mod plan;
 mod policy;
@@ -51,11 +59,17 @@ enum Verb {
     Policy(policy::Args),
     Status(status::Args),
     Url(url::Args),
+    Outputs(outputs::Args),
     List(list::Args),
     Down(down::Args),
     Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
+    Init(init::Args),
+    Doctor(doctor::Args),
+    Cost(cost::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Verb {
@@ -69,7 +83,12 @@ impl Verb {
             Self::List(args) => args.json,
             Self::Down(args) => args.json,
             Self::Config(args) => args.up.json,
-            Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
+            Self::Outputs(args) => args.json,
+            Self::Init(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Cost(args) => args.json,
+            Self::Url(args) => args.json,
+            Self::Policy(_) | Self::Env(_) | Self::Local(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -88,7 +107,13 @@ impl Verb {
             Self::List(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
             Self::Policy(args) => args.run(ui).await.map(Ended::from),
-            Self::Url(args) => args.run(ui).await.map(Ended::from),
+            Self::Url(args) => args.run(ui).await,
+            Self::Outputs(args) => args.run(ui).await,
+            Self::Init(args) => args.run(ui),
+            Self::Doctor(args) => args.run(ui).await,
+            Self::Cost(args) => args.run(ui),
+            Self::Completions(args) => args.run(&command(), ui).map(Ended::from),
+            Self::Man(args) => args.run(&command(), ui).map(Ended::from),
             Self::Env(args) => args.run(ui).await.map(Ended::from),
             Self::Local(args) => args.run(ui).await.map(Ended::from),
         }
@@ -97,7 +122,7 @@ impl Verb {
 
 /// The command line as it is documented.
 fn command() -> clap::Command {
-    Cli::command()
+    help::dressed(Cli::command())
 }
 
 /// The cargo that builds handlers: the one that runs us, if one does.

@@ -101,6 +101,12 @@ impl Args {
         Ok(self.sources()?.into_iter().map(|(name, given)| (name, given.value)).collect())
     }
 
+    /// Takes these values, too, as if they had been typed.
+    pub fn add(&mut self, values: BTreeMap<String, String>) {
+        let typed = |value: String| if value.starts_with('@') { format!("@{value}") } else { value };
+        self.parameters.extend(values.into_iter().map(|(name, value)| (name, typed(value))));
+    }
+
     /// The parameters that are to have their defaults again.
     pub fn defaults(&self) -> BTreeSet<String> {
         self.defaults.iter().cloned().collect()

@@ -13,9 +13,9 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    #[command(flatten)]
     project: project::Args,
+    #[command(flatten)]
+    target: target::Args,
     /// Print what the next `down` needs instead (no template needed)
     #[arg(long)]
     down: bool,

@@ -269,6 +269,26 @@ impl Args {
         Ok((Arc::clone(session.aws()), stack, live))
     }
 
+    /// Takes this stack.
+    pub fn set_stack(&mut self, name: String) {
+        self.stack = Some(name);
+    }
+
+    /// Takes this region.
+    pub fn set_region(&mut self, region: String) {
+        self.place.region = Some(region);
+    }
+
+    /// Forgets what was read of the project's file, which has changed.
+    pub fn read_again(&mut self) {
+        self.config = OnceLock::new();
+    }
+
+    /// The local cloud's data folder.
+    pub fn data(&self) -> &Path {
+        &self.place.data.path
+    }
+
     /// Where the local cloud's functions find the SDK that Lambda brings.
     pub fn sdk(&self) -> PathBuf {
         lambda::folder(&self.place.data.path)

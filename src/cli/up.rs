@@ -9,7 +9,7 @@ use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::interrupt::Stop;
-use super::{desired, result, timings};
+use super::{desired, guided, result, timings};
 use crate::core::plan::{Action, Plan, Replaced, Step, Undo};
 use crate::deploy::deployment::{Deployment, End, Options, When};
 use crate::deploy::execute::{self, Outcome};
@@ -28,6 +28,9 @@ use crate::ui::progress;
 pub struct Args {
     #[command(flatten)]
     desired: desired::Args,
+    /// Ask for the stack's name, the region, the parameters and whether to confirm changes, and save the answers in wschat.toml
+    #[arg(long, conflicts_with = "json")]
+    guided: bool,
     /// Show what would be done, and do nothing: `wschat plan`
     #[arg(long)]
     dry_run: bool,
@@ -68,7 +71,10 @@ impl Args {
         &self.desired
     }
 
-    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+    pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
+        if self.guided {
+            self.confirm = guided::ask(&mut self.desired, ui)?;
+        }
         if self.dry_run {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }

@@ -81,6 +81,16 @@ pub enum Event {
     Status(Status),
     /// The answer of `list`.
     List(List),
+    /// The answer of `url`.
+    Url(Uris),
+    /// The answer of `outputs`.
+    Outputs(Outputs),
+    /// The answer of `init`.
+    Written(Written),
+    /// The answer of `doctor`.
+    Checks(Checks),
+    /// The answer of `cost`.
+    Cost(Cost),
     /// The answer of `config`.
     Settings(Settings),
     /// The end of every command that could not do its work.
@@ -261,6 +271,8 @@ pub struct Status {
     pub healthy: bool,
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
+    /// The template's outputs, as far as they have values; empty without a template.
+    pub outputs: BTreeMap<String, String>,
     pub resources: Vec<Resource>,
     /// Why the template cannot be deployed onto what there is.
     pub problems: Vec<Problem>,
@@ -303,6 +315,105 @@ pub struct ListedStack {
     pub types: BTreeMap<String, usize>,
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
+}
+
+/// What a stack is connected to at.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Uris {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// The URI of each stage.
+    pub uris: Vec<String>,
+}
+
+/// The template's outputs.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Outputs {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// Values by name.
+    pub outputs: BTreeMap<String, String>,
+    /// Whether they are printed with their secrets.
+    #[serde(skip)]
+    pub shows_secrets: bool,
+}
+
+/// Files that were written.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Written {
+    pub folder: String,
+    /// By their paths in the folder.
+    pub files: Vec<String>,
+}
+
+/// What this machine and account have and lack.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Checks {
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Check {
+    /// For people.
+    pub name: String,
+    pub state: State,
+    /// What was found, for people.
+    pub found: String,
+    /// What to do, for people.
+    pub help: Option<String>,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    /// It works, but may not for long or not for all.
+    Warning,
+    /// Something cannot work.
+    Broken,
+    /// It was not checked, or is not needed.
+    Skipped,
+}
+
+/// What a stack costs, in US dollars.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Cost {
+    /// The day of the prices: `2026-11-29`.
+    pub prices_of: String,
+    /// The region of the prices.
+    pub region: String,
+    /// Without any message, for a month of 730 hours.
+    pub idle_month: f64,
+    /// For a million messages from clients.
+    pub million_messages: f64,
+    /// For a thousand connections that are open for a month.
+    pub thousand_connections_month: f64,
+    pub items: Vec<CostItem>,
+}
+
+/// A part of the cost.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct CostItem {
+    /// `idle_month`, `million_messages` or `thousand_connections_month`.
+    pub of: String,
+    /// For people.
+    pub what: String,
+    /// How it is computed, for people.
+    pub how: String,
+    /// In US dollars.
+    pub dollars: f64,
 }
 
 /// The settings of a run.
@@ -370,7 +481,10 @@ impl RunResult {
 impl Event {
     /// Whether it may be printed with secrets, as the user wants it.
     pub fn shows_secrets(&self) -> bool {
-        matches!(self, Self::Result(RunResult { shows_secrets: true, .. }))
+        matches!(
+            self,
+            Self::Result(RunResult { shows_secrets: true, .. }) | Self::Outputs(Outputs { shows_secrets: true, .. })
+        )
     }
 }
 

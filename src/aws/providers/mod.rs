@@ -3,6 +3,7 @@
 //! What is known of a type without AWS lies in `core::types`.
 
 pub mod account;
+pub mod limits;
 mod alias;
 mod api;
 mod authorizer;
