@@ -336,7 +336,9 @@ impl Value {
         match self {
             Self::Text(value) => text(value),
             Self::Switch(value) => value.to_string(),
-            Self::List(values) => format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", ")),
+            Self::List(values) => {
+                format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", "))
+            }
             Self::Table(entries) => {
                 let entries = entries.iter().map(|(key, value)| format!("{} = {}", key_in_toml(key), text(value)));
                 format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))

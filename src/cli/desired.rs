@@ -121,7 +121,10 @@ impl Args {
     pub async fn tell_warnings(&self, desired: Desired, ui: &Ui) {
         let Ok(count @ 1..) = desired.warnings.await else { return };
         let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
-        ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(self.target.environment()).with(&self.project)));
+        ui.say(format_args!(
+            "{warnings} with: {}",
+            Command::new("validate").with(self.target.environment()).with(&self.project)
+        ));
     }
 
     fn build(&self, code: Vec<package::Code>, ui: &Ui) -> Build {

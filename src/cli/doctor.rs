@@ -78,7 +78,7 @@ impl Args {
             });
         }
         let exit = if broken == 0 { Exit::Ok } else { Exit::Failed };
-        Ok(exit.with(Event::Checks(Checks { checks })))
+        Ok(exit.with(Event::Doctor(Checks { checks })))
     }
 
     /// The runtimes of the template's functions; `None` where there is no template that can be read.
@@ -101,7 +101,9 @@ impl Args {
         let name = "local cloud";
         checks.push(match process::state(data).await {
             ServerState::Running(running) => Check::ok(name, format!("runs on port {}", running.port)),
-            ServerState::Silent => Check::broken(name, "runs and does not answer", "wschat local stop, then start it again"),
+            ServerState::Silent => {
+                Check::broken(name, "runs and does not answer", "wschat local stop, then start it again")
+            }
             ServerState::Stopped => match TcpListener::bind((Ipv4Addr::LOCALHOST, DEFAULT_PORT)) {
                 Ok(_) => Check::ok(name, format!("does not run; port {DEFAULT_PORT} is free")),
                 Err(error) => Check::warning(
@@ -116,7 +118,9 @@ impl Args {
         let (shown, writable) = (data.display(), rustix::fs::access(&existing, rustix::fs::Access::WRITE_OK));
         checks.push(match writable {
             Ok(()) => Check::ok(name, format!("{shown}")),
-            Err(error) => Check::broken(name, format!("{shown} cannot be written: {error}"), "name another with --data"),
+            Err(error) => {
+                Check::broken(name, format!("{shown} cannot be written: {error}"), "name another with --data")
+            }
         });
         if let Ok(disk) = rustix::fs::statvfs(&existing) {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -176,16 +180,20 @@ async fn clock(aws: &Aws) -> Option<Check> {
     Some(match ahead.abs() {
         0..=2 => Check::ok(name, "agrees with AWS's"),
         seconds @ 3..=SKEW => Check::ok(name, format!("{seconds} s off AWS's")),
-        seconds => {
-            Check::broken(name, format!("{seconds} s off AWS's, which refuses such signatures"), "set it: timedatectl set-ntp true")
-        }
+        seconds => Check::broken(
+            name,
+            format!("{seconds} s off AWS's, which refuses such signatures"),
+            "set it: timedatectl set-ntp true",
+        ),
     })
 }
 
 async fn log_role(aws: &Aws) -> Check {
     let name = "API Gateway logs";
     match account::read(aws).await {
-        Ok(account) if account.as_ref().is_some_and(account::Account::may_log) => Check::ok(name, "the account has a role for them"),
+        Ok(account) if account.as_ref().is_some_and(account::Account::may_log) => {
+            Check::ok(name, "the account has a role for them")
+        }
         Ok(_) => Check::warning(
             name,
             "the account has no role for them in this region, so no stage may log",
@@ -204,7 +212,11 @@ async fn quotas(aws: &Aws) -> Vec<Check> {
                 let limits::Quota { name, used, limit, unit } = quota;
                 let shown = format!("{used}{unit} of {limit}{unit}");
                 if limit > 0 && used.saturating_mul(100) >= limit.saturating_mul(NEAR) {
-                    Check::warning(name, shown, "near its end: delete what is not used, or ask for more (Service Quotas)")
+                    Check::warning(
+                        name,
+                        shown,
+                        "near its end: delete what is not used, or ask for more (Service Quotas)",
+                    )
                 } else {
                     Check::ok(name, shown)
                 }
@@ -235,7 +247,8 @@ async fn tools(runtimes: &Option<BTreeSet<String>>) -> Vec<Check> {
         let all = runtimes.iter().flatten();
         all.filter(|runtime| Language::of(runtime) == Some(wanted)).cloned().collect()
     };
-    for (name, language, any) in [("Node.js", Language::Node, "nodejs22.x"), ("Python", Language::Python, "python3.13")] {
+    for (name, language, any) in [("Node.js", Language::Node, "nodejs22.x"), ("Python", Language::Python, "python3.13")]
+    {
         let wanted = of_language(language);
         let needed = !wanted.is_empty();
         for runtime in if needed { wanted } else { vec![any.to_owned()] } {
@@ -259,7 +272,8 @@ async fn tools(runtimes: &Option<BTreeSet<String>>) -> Vec<Check> {
     checks.push(tool("npm", Path::new("npm"), &["--version"], false, npm).await);
     let esbuild = ["node_modules/.bin/esbuild", "esbuild"].map(PathBuf::from);
     let esbuild = esbuild.into_iter().find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("esbuild"));
-    let help = if node { "wschat installs one where a template has BuildMethod: esbuild" } else { "for TypeScript handlers" };
+    let help =
+        if node { "wschat installs one where a template has BuildMethod: esbuild" } else { "for TypeScript handlers" };
     checks.push(tool("esbuild", &esbuild, &["--version"], false, help).await);
     checks
 }

@@ -228,8 +228,16 @@ mod tests {
     #[test]
     fn nothing_hidden_is_published() {
         let mut script = Vec::new();
-        clap_complete::generate(clap_complete::Shell::Bash, &mut published(&crate::cli::command()), "wschat", &mut script);
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut published(&crate::cli::command()),
+            "wschat",
+            &mut script,
+        );
         let script = String::from_utf8(script).unwrap();
-        assert!(script.contains("--parameter-file") && !script.contains("--[") && !script.contains("serve"), "{script}");
+        assert!(
+            script.contains("--parameter-file") && !script.contains("--[") && !script.contains("serve"),
+            "{script}"
+        );
     }
 }

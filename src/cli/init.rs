@@ -91,7 +91,7 @@ impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let written = if self.from_sam { self.from_sam(ui)? } else { self.project(ui)? };
         let folder = self.folder.display().to_string();
-        Ok(Exit::Ok.with(Event::Written(Written { folder, files: written })))
+        Ok(Exit::Ok.with(Event::Init(Written { folder, files: written })))
     }
 
     /// Writes the project's files.

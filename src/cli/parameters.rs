@@ -118,7 +118,8 @@ impl Args {
     /// A file that cannot be read, or is invalid.
     pub fn sources(&self) -> Result<BTreeMap<String, Given>, CommandError> {
         if let Some((name, _)) = self.parameters.iter().find(|(name, _)| self.defaults.contains(name)) {
-            let what = format!("parameter {name} is given a value by --parameter and its default by --parameter-default");
+            let what =
+                format!("parameter {name} is given a value by --parameter and its default by --parameter-default");
             return Err(CommandError::new(what).advice("leave one of the two out"));
         }
         let of_project = self.of_project.iter().filter(|(name, _)| !self.defaults.contains(name));

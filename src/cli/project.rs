@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::command::{Command, Flags};
-use super::error::CommandError;
 use super::config::settings::TAGS_OPTION;
+use super::error::CommandError;
 use super::parameters::{self, Source};
 use crate::core::stack::Stack;
 use crate::core::template::render::{Rendering, render};
@@ -86,9 +86,7 @@ impl Args {
     pub fn to_remember(&self, project: &Project) -> Result<BTreeMap<String, String>, CommandError> {
         let given = self.parameters.sources()?.into_iter();
         Ok(given
-            .filter(|(name, given)| {
-                matches!(given.from, Source::Option | Source::File(_)) && project.may_show(name)
-            })
+            .filter(|(name, given)| matches!(given.from, Source::Option | Source::File(_)) && project.may_show(name))
             .map(|(name, given)| (name, given.value))
             .collect())
     }
@@ -96,11 +94,6 @@ impl Args {
     /// The parameters that later runs are not to have a value of.
     pub fn to_forget(&self) -> BTreeSet<String> {
         self.parameters.defaults()
-    }
-
-    /// The template's file, if one was named or can be found.
-    pub fn path(&self) -> Option<PathBuf> {
-        self.template.clone().or_else(|| find().ok())
     }
 
     /// Whether a template was named, or one can be found.

@@ -225,7 +225,11 @@ impl Args {
         }
         let count = plan.steps.iter().filter(|step| !matches!(step.action, Action::Keep | Action::Retain)).count();
         let changes = if count == 1 { "this change".to_owned() } else { format!("these {count} changes") };
-        if ui.confirm(format_args!("Make {changes} to stack {stack}?")) { Ok(()) } else { Err("nothing was changed".into()) }
+        if ui.confirm(format_args!("Make {changes} to stack {stack}?")) {
+            Ok(())
+        } else {
+            Err("nothing was changed".into())
+        }
     }
 
     fn succeed(&self, deployment: &Deployment, outcome: &Outcome, ui: &Ui) -> RunResult {

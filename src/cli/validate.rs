@@ -2,9 +2,9 @@
 
 use time::OffsetDateTime;
 
+use super::config::Environment;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::config::Environment;
 use super::project;
 use crate::core::lint;
 use crate::core::template::render::{Rendering, render};

@@ -86,13 +86,13 @@ pub enum Event {
     /// The answer of `outputs`.
     Outputs(Outputs),
     /// The answer of `init`.
-    Written(Written),
+    Init(Written),
     /// The answer of `doctor`.
-    Checks(Checks),
+    Doctor(Checks),
     /// The answer of `cost`.
     Cost(Cost),
     /// The answer of `config`.
-    Settings(Settings),
+    Config(Settings),
     /// The end of every command that could not do its work.
     Failure(Failure),
 }

@@ -29,7 +29,8 @@ pub struct Quota {
 /// # Errors
 /// When it does not answer.
 pub async fn lambda(aws: &Aws) -> Result<Vec<Quota>, CallError> {
-    let answer = aws.call(Call::new("lambda", "GetAccountSettings"), || aws.lambda.get_account_settings().send()).await?;
+    let answer =
+        aws.call(Call::new("lambda", "GetAccountSettings"), || aws.lambda.get_account_settings().send()).await?;
     let (Some(limit), Some(usage)) = (answer.account_limit(), answer.account_usage()) else { return Ok(Vec::new()) };
     let megabytes = |bytes: i64| bytes >> 20;
     let (used, limit) = (megabytes(usage.total_code_size()), megabytes(limit.total_code_size()));

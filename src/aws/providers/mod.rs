@@ -3,7 +3,6 @@
 //! What is known of a type without AWS lies in `core::types`.
 
 pub mod account;
-pub mod limits;
 mod alias;
 mod api;
 mod authorizer;
@@ -12,6 +11,7 @@ mod foreign_permission;
 mod function;
 mod inline_policy;
 mod integration;
+pub mod limits;
 mod log_group;
 mod managed_policy;
 mod pages;

@@ -47,7 +47,7 @@ const NEEDLESS: &[(&str, &str)] = &[
 ];
 
 /// Reads a file; gives a sentence on what is not used of it, too.
-pub fn parse(text: &str) -> Result<(Tables, Option<String>), Mistake> {
+pub(super) fn parse(text: &str) -> Result<(Tables, Option<String>), Mistake> {
     let text = Text(text);
     let document = text.document()?;
     let mut tables = Tables::default();

@@ -113,7 +113,7 @@ pub struct Effective {
     pub key: &'static str,
     /// `None` for the built-in default, unless that is a fixed value.
     pub value: Option<String>,
-    /// `--region`, `WSCHAT_STACK`, `wschat.toml [env.prod]`, `default`.
+    /// `--region`, `WSCHAT_STACK`, `wschat.toml [env.prod]`, `default: auto`.
     pub from: String,
 }
 
@@ -131,11 +131,7 @@ pub enum NoLine {
 ///
 /// # Errors
 /// What is wrong with any of them.
-pub fn line(
-    command: &Command,
-    typed: &[OsString],
-    find: impl Fn() -> Option<PathBuf>,
-) -> Result<Line, NoLine> {
+pub fn line(command: &Command, typed: &[OsString], find: impl Fn() -> Option<PathBuf>) -> Result<Line, NoLine> {
     let mut first = with_variables(command.clone());
     let matches = first.try_get_matches_from_mut(typed).map_err(NoLine::Clap)?;
     let (verb, innermost) = innermost(&first, &matches);
@@ -163,6 +159,14 @@ pub fn line(
 /// The setting that an argument gives.
 fn of(arg: &Arg) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| arg.get_long() == Some(setting.option))
+}
+
+/// The variable for an entry of a table; `None` where all entries have one.
+pub fn variable_of(key: &str, entry: &str) -> Option<String> {
+    match SETTINGS.iter().find(|setting| setting.key == key)?.variables {
+        Variables::Each(prefix) => Some(format!("{prefix}{entry}")),
+        Variables::Own(_) | Variables::Aws(_) => None,
+    }
 }
 
 /// Whether an argument was typed, or its variable is set.
@@ -258,14 +262,18 @@ impl Chosen<'_> {
             _ => None,
         };
         let argument = context(ContextKind::InvalidArg).unwrap_or_default();
-        let option = argument.trim_start_matches("--").split([' ', '=', '[']).next().unwrap_or_default();
-        let setting = SETTINGS.iter().find(|setting| setting.option == option);
+        let option = argument.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
+        let is_meant = |setting: &&Setting| match option {
+            PARAMETERS_OPTION => setting.key == super::PARAMETERS,
+            TAGS_OPTION => setting.key == "tags",
+            option => option.split('[').next() == Some(setting.option),
+        };
+        let setting = SETTINGS.iter().find(is_meant);
         let Some((setting, found)) = setting.and_then(|setting| Some((setting, self.found(setting)?))) else {
             return CommandError::new(error.to_string().trim_start_matches("error: ").trim()).exits(Exit::Usage);
         };
         let value = context(ContextKind::InvalidValue).unwrap_or_default();
-        let what =
-            format!("{}:{}: {} cannot be \"{value}\"", self.config.path().display(), found.line, setting.key);
+        let what = format!("{}:{}: {} cannot be \"{value}\"", self.config.path().display(), found.line, setting.key);
         let reason = std::error::Error::source(error).map(ToString::to_string);
         let valid = match error.get(ContextKind::ValidValue) {
             Some(ContextValue::Strings(values)) => Some(format!("it is one of: {}", values.join(", "))),
@@ -307,7 +315,7 @@ impl Chosen<'_> {
             (Some(ValueSource::EnvVariable), _) => own.unwrap_or_default().to_owned(),
             _ if set.is_some() => set.map(|name| (*name).to_owned()).unwrap_or_default(),
             (_, Some(found)) => format!("{} [{}]", self.config.path().display(), found.table),
-            _ => "default".to_owned(),
+            _ => format!("default: {}", setting.default.replace('`', "")),
         };
         let value = match set.filter(|_| !typed) {
             // A key is no profile, and nobody wants to see it.
@@ -357,12 +365,7 @@ mod tests {
                     }
                     Variables::Each(prefix) => format!("`{prefix}NAME`"),
                 };
-                [
-                    format!("`{}`", setting.key),
-                    format!("`--{}`", setting.option),
-                    variables,
-                    setting.default.to_owned(),
-                ]
+                [format!("`{}`", setting.key), format!("`--{}`", setting.option), variables, setting.default.to_owned()]
             })
             .collect();
         let documented: Vec<[String; 4]> = documented()

@@ -1,6 +1,6 @@
 //! `wschat config`: every setting, its value, and where that comes from.
 
-use super::settings::Effective;
+use super::settings::{Effective, variable_of};
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Ended, Exit};
 use crate::cli::parameters::Source;
@@ -28,7 +28,11 @@ impl Args {
             match key {
                 "parameters" => settings.extend(parameters(&desired.project)?),
                 "tags" => settings.extend(desired.project.tags()?.into_iter().map(|(name, value)| Setting {
-                    from: if desired.project.gives_tag(&name) { "--tag or WSCHAT_TAGS".to_owned() } else { from.clone() },
+                    from: if desired.project.gives_tag(&name) {
+                        "--tag or WSCHAT_TAGS".to_owned()
+                    } else {
+                        from.clone()
+                    },
                     key: format!("tags.{name}"),
                     value: Some(value),
                 })),
@@ -49,7 +53,7 @@ impl Args {
             }
         }
         let (file, environment) = (config.path().display().to_string(), config.environment().map(str::to_owned));
-        Ok(Exit::Ok.with(Event::Settings(Settings { file, environment, settings })))
+        Ok(Exit::Ok.with(Event::Config(Settings { file, environment, settings })))
     }
 }
 
@@ -62,7 +66,7 @@ fn parameters(project: &crate::cli::project::Args) -> Result<Vec<Setting>, Comma
             let may_show = template.as_ref().is_some_and(|template| template.may_show(&name));
             let from = match given.from {
                 Source::Project => "wschat.toml".to_owned(),
-                Source::Variable => format!("WSCHAT_PARAMETER_{name}"),
+                Source::Variable => variable_of("parameters", &name).unwrap_or_default(),
                 Source::File(path) => format!("--parameter-file {}", path.display()),
                 Source::Option => "--parameter".to_owned(),
             };

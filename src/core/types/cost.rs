@@ -185,7 +185,10 @@ Resources:
         let many = Load { messages: 1e9, ..load };
         assert_eq!(total(&on_demand, many, Of::MillionMessages), format!("{:.3}", 1.6 + 0.2 + 0.025 * 13.3334 + 0.125));
         let provisioned = stack("ProvisionedThroughput: {ReadCapacityUnits: 10, WriteCapacityUnits: 5}");
-        assert_eq!(total(&provisioned, load, Of::IdleMonth), format!("{:.3}", 730.0 * (10.0 * 0.00013 + 5.0 * 0.00065)));
+        assert_eq!(
+            total(&provisioned, load, Of::IdleMonth),
+            format!("{:.3}", 730.0 * (10.0 * 0.00013 + 5.0 * 0.00065))
+        );
         assert_eq!(memory(&json!({})), 0.125);
     }
 }

@@ -65,7 +65,9 @@ pub fn check_count(tags: &Tags) -> Result<(), String> {
     if count <= MAX_OF_PROJECT {
         return Ok(());
     }
-    Err(format!("{count} tags for every resource are too many: at most {MAX_OF_PROJECT}, the rest is for the template's"))
+    Err(format!(
+        "{count} tags for every resource are too many: at most {MAX_OF_PROJECT}, the rest is for the template's"
+    ))
 }
 
 /// Tags that are not AWS's own (`aws:…` can be neither set nor removed).
