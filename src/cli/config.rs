@@ -48,7 +48,7 @@ const HEAD: &str = "\
 #[group(skip)]
 pub struct Environment {
     /// Use the settings of [env.NAME] in wschat.toml, before those of [default]
-    #[arg(long = "env", value_name = "NAME", env = "WSCHAT_ENV", alias = "config-env")]
+    #[arg(long = "env", value_name = "NAME", env = "WSCHAT_ENV", hide_env_values = true, alias = "config-env")]
     pub name: Option<String>,
 }
 
@@ -645,10 +645,7 @@ mod tests {
                 "wschat.toml:2: unknown key \"stak\" in [default]\n  did you mean \"stack\"?",
             ),
             ("\n[defualt]\n", "wschat.toml:2: unknown key \"defualt\"\n  did you mean \"default\"?"),
-            (
-                "[default]\nprofile = \"x\"\n",
-                "wschat.toml:2: unknown key \"profile\" in [default]\n  known: stack, region",
-            ),
+            ("[local]\nhoist = \"x\"\n", "wschat.toml:2: unknown key \"hoist\" in [local]\n  known: parameters"),
             ("stack = \"a\"\n", "wschat.toml:1: \"stack\" stands outside of a table\n  put it below [default]"),
             ("[default]\n\nstack = 5\n", "wschat.toml:3: stack must be a text in quotes"),
             ("[default]\nregion = \"\"\n", "wschat.toml:2: region must be a text in quotes"),
@@ -671,18 +668,27 @@ mod tests {
             ),
             ("[default]", "[default]\nstack = \"a\"\n"),
             ("# nothing yet", "# nothing yet\n[default]\nstack = \"a\"\n"),
+            ("[env.b]\nstack = \"c\"\n", "[env.b]\nstack = \"c\"\n\n[default]\nstack = \"a\"\n"),
+            (
+                "[default]\nregion = \"r\"\nstack = \"b\"\n[env.c]\n",
+                "[default]\nregion = \"r\"\nstack = \"a\"\n[env.c]\n",
+            ),
         ];
+        let edits = [Edit::set("default", "stack", "a")];
         for (text, expected) in table {
-            assert_eq!(with_lines(text, "stack = \"a\"").as_deref(), Some(expected), "{text}");
+            assert_eq!(edited(text, &edits).as_deref(), Some(expected), "{text}");
         }
-        assert_eq!(with_lines("default = { region = \"r\" }\n", "stack = \"a\""), None);
+        assert_eq!(edited("default = { region = \"r\" }\n", &edits), None);
+        let removed = [Edit::remove("default", "stack"), Edit::set("local.parameters", "A", "b \"c\"")];
+        let expected = "[default]\n\n[local.parameters]\nA = 'b \"c\"'\n";
+        assert_eq!(edited("[default]\nstack = \"a\"\n", &removed).as_deref(), Some(expected));
     }
 
     #[test]
     fn a_file_is_created_once_and_only_missing_settings_are_added() {
         let folder = tempfile::tempdir().unwrap();
         let template = folder.path().join("template.yaml");
-        let read = || Config::read(Some(&template)).unwrap();
+        let read = || Config::read(Some(&template), None).unwrap();
         assert!(
             read()
                 .remember("a", None)
@@ -694,7 +700,7 @@ mod tests {
         assert_eq!(read().remember("a", None), Ok(None));
         assert_eq!(read().remember("b", Some("r")), Ok(None), "it is about another stack");
         assert!(read().remember("a", Some("r")).unwrap().is_some());
-        assert_eq!((read().stack(), read().region()), (Some("a"), Some("r")));
+        assert_eq!((read().stack(), read().text("region")), (Some("a"), Some("r")));
         assert_eq!(read().remember("a", Some("s")), Ok(None));
     }
 
@@ -704,26 +710,35 @@ mod tests {
         let templates = folder.path().join(TEMPLATES);
         fs::create_dir(&templates).unwrap();
         let template = templates.join("chat.yaml");
-        assert_eq!(Config::read(Some(&template)).unwrap().path(), folder.path().join(FILE));
+        assert_eq!(Config::read(Some(&template), None).unwrap().path(), folder.path().join(FILE));
         fs::write(folder.path().join(FILE), "[default]\nstack = \"above\"\n").unwrap();
-        assert_eq!(Config::read(Some(&template)).unwrap().stack(), Some("above"));
+        assert_eq!(Config::read(Some(&template), None).unwrap().stack(), Some("above"));
         fs::write(templates.join(FILE), "[default]\nstack = \"beside\"\n").unwrap();
-        assert_eq!(Config::read(Some(&template)).unwrap().stack(), Some("beside"));
+        assert_eq!(Config::read(Some(&template), None).unwrap().stack(), Some("beside"));
         assert_eq!(folders(Some(Path::new("templates/chat.yaml"))), ["templates", ""].map(PathBuf::from));
         assert_eq!(folders(Some(Path::new("app.yaml"))), [PathBuf::new()]);
     }
 
     #[test]
-    fn a_flag_wins_over_a_variable_and_that_over_the_file() {
-        // In every test environment, `PATH` is set and `WSCHAT_NOT_SET` is not.
-        let table = [
-            (Some("flag"), "PATH", Some("file"), Some("flag")),
-            (None, "PATH", Some("file"), None),
-            (None, "WSCHAT_NOT_SET", Some("file"), Some("file")),
-            (None, "WSCHAT_NOT_SET", None, None),
-        ];
-        for (given, variable, file, expected) in table {
-            assert_eq!(chosen(given, &[variable], file).as_deref(), expected);
-        }
+    fn an_environment_stands_before_the_default_and_has_a_stack_of_its_own() {
+        let text = "[default]\nstack = \"chat\"\nconfirm = true\n[default.parameters]\nA = \"1\"\nB = [1, 2]\n\
+                    [env.dev]\nconfirm = false\n[env.dev.parameters]\nA = 2\n[env.own]\nstack = \"mine\"\n\
+                    [local.parameters]\nA = \"l\"\n";
+        let config = |environment: Option<&str>| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(FILE);
+            fs::write(&path, text).unwrap();
+            Config::open(path, environment).unwrap()
+        };
+        let parameters = |environment, is_local| {
+            let found = config(environment).parameters(is_local);
+            found.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((config(None).stack(), config(None).switch("confirm")), (Some("chat"), true));
+        assert_eq!((config(Some("dev")).stack(), config(Some("dev")).switch("confirm")), (Some("chat-dev"), false));
+        assert_eq!(config(Some("own")).stack(), Some("mine"));
+        assert_eq!(parameters(None, false), "A=1 B=1,2");
+        assert_eq!(parameters(None, true), "A=l B=1,2");
+        assert_eq!(parameters(Some("dev"), true), "A=2 B=1,2");
     }
 }
