@@ -146,7 +146,10 @@ pub fn line(command: &Command, typed: &[OsString], find: impl Fn() -> Option<Pat
     let template = given("template").and_then(|id| innermost.get_one::<PathBuf>(id).cloned()).or_else(find);
     let config = Config::read(template.as_deref(), text("env").as_deref()).map_err(NoLine::File)?;
     let is_local = given("local").is_some_and(|id| innermost.get_flag(id))
-        || (config.switch("local") && given("local").is_none() && given("endpoint-url").is_none());
+        || (config.switch("local")
+            && given("local").is_none()
+            && given("endpoint-url").is_none()
+            && !is_off("WSCHAT_LOCAL"));
     let has_place = verb.get_arguments().any(|arg| arg.get_long() == Some("local"));
     let sees_aws = has_place && !is_local;
     let chosen = Chosen { config: &config, is_local, sees_aws, typed_local: given("local").is_some() };
@@ -177,6 +180,8 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 /// The command with the variables of all settings.
 pub fn with_variables(command: Command) -> Command {
     each_argument(command, &|arg| match of(&arg).map(|setting| (&setting.variables, setting.form)) {
+        // It is as if it was not typed, and so it does not stand against `--endpoint-url`.
+        Some((Variables::Own(name), Form::Switch)) if is_off(name) => arg,
         Some((Variables::Own(name), Form::Switch)) => {
             arg.env(name).hide_env_values(true).value_parser(FalseyValueParser::new())
         }
@@ -220,6 +225,7 @@ impl Chosen<'_> {
         match setting.variables {
             // What the SDK reads from the environment counts before the file.
             Variables::Aws(names) if self.sees_aws && names.iter().any(|name| is_set(name)) => None,
+            Variables::Own(name) if setting.form == Form::Switch && is_off(name) => None,
             _ if setting.key == "endpoint_url" && self.is_local => None,
             _ if setting.key == "local" && (!self.is_local || self.typed_local) => None,
             _ => Some(found),
@@ -313,6 +319,7 @@ impl Chosen<'_> {
         let from = match (matches.value_source(id), of_file) {
             (Some(ValueSource::CommandLine), _) if typed => format!("--{}", setting.option),
             (Some(ValueSource::EnvVariable), _) => own.unwrap_or_default().to_owned(),
+            _ if setting.form == Form::Switch && own.is_some_and(is_off) => own.unwrap_or_default().to_owned(),
             _ if set.is_some() => set.map(|name| (*name).to_owned()).unwrap_or_default(),
             (_, Some(found)) => format!("{} [{}]", self.config.path().display(), found.table),
             _ => format!("default: {}", setting.default.replace('`', "")),
@@ -335,6 +342,13 @@ fn kept(text: String) -> &'static str {
 #[expect(clippy::disallowed_methods, reason = "the SDK reads these: they are no option's")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether a variable switches something off.
+#[expect(clippy::disallowed_methods, reason = "clap takes a variable as it takes an option, which can only switch on")]
+fn is_off(name: &str) -> bool {
+    let off = ["", "0", "f", "false", "n", "no", "off"];
+    std::env::var(name).is_ok_and(|value| off.contains(&value.to_ascii_lowercase().as_str()))
 }
 
 fn is_set(name: &str) -> bool {
