@@ -48,7 +48,14 @@ const HEAD: &str = "\
 #[group(skip)]
 pub struct Environment {
     /// Use the settings of [env.NAME] in wschat.toml, before those of [default]
-    #[arg(long = "env", value_name = "NAME", env = "WSCHAT_ENV", hide_env_values = true, alias = "config-env")]
+    #[arg(
+        id = "env",
+        long = "env",
+        value_name = "NAME",
+        env = "WSCHAT_ENV",
+        hide_env_values = true,
+        alias = "config-env"
+    )]
     pub name: Option<String>,
 }
 

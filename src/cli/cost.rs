@@ -48,7 +48,9 @@ impl Args {
             messages: f64::from(self.millions) * 1e6,
         };
         let items = cost::of(&stack.resources, load);
-        let total = |of: Of| items.iter().filter(|item| item.of == of).map(|item| item.dollars).sum::<f64>();
+        let total = |of: Of| {
+            items.iter().filter(|item| item.of == of).map(|item| item.dollars).fold(0.0, |sum, dollars| sum + dollars)
+        };
         if !ui.is_json() {
             ui.line(format_args!("Prices of {}, {}, in US dollars", cost::PRICES_OF, cost::REGION));
             for (of, what) in [

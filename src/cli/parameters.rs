@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long = "parameter-default", value_name = "NAME")]
     defaults: Vec<String>,
     /// The project's file's.
-    #[arg(long = PARAMETERS_OPTION, hide = true, value_parser = name_and_value)]
+    #[arg(id = PARAMETERS_OPTION, long = PARAMETERS_OPTION, hide = true, value_parser = name_and_value)]
     of_project: Vec<(String, String)>,
 }
 

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
     /// The project's file's.
-    #[arg(long = TAGS_OPTION, hide = true, value_parser = tag)]
+    #[arg(id = TAGS_OPTION, long = TAGS_OPTION, hide = true, value_parser = tag)]
     tags_of_project: Vec<(String, String)>,
 }
 

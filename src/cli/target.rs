@@ -33,7 +33,7 @@ pub struct Args {
     #[command(flatten)]
     place: Place,
     /// The project's file, which may not exist.
-    #[arg(long = FILE_OPTION, hide = true)]
+    #[arg(id = FILE_OPTION, long = FILE_OPTION, hide = true)]
     file: Option<PathBuf>,
     /// The project's file, once it is read.
     #[arg(skip)]

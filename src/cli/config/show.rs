@@ -13,6 +13,7 @@ use crate::ui::event::{Event, Setting, Settings};
 ///
 /// It takes the options of `wschat up`, and shows what `up` would do with them. Calls nothing.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     pub(in crate::cli) up: up::Args,

@@ -171,7 +171,10 @@ Resources:
 
     fn total(stack: &Stack, load: Load, of: Of) -> String {
         let items = super::of(&stack.resources, load);
-        format!("{:.3}", items.iter().filter(|item| item.of == of).map(|item| item.dollars).sum::<f64>())
+        format!(
+            "{:.3}",
+            items.iter().filter(|item| item.of == of).map(|item| item.dollars).fold(0.0, |sum, dollars| sum + dollars)
+        )
     }
 
     #[test]
