@@ -389,7 +389,7 @@ pub enum State {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub struct Cost {
-    /// The day of the prices: `2026-11-29`.
+    /// The day on which the prices were written down: `2026-11-29`.
     pub prices_of: String,
     /// The region of the prices.
     pub region: String,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{StackView, names, table};
 
-/// The day on which the prices were read, and their region.
+/// The day on which the prices were written down here, and their region.
 pub const PRICES_OF: &str = "2026-11-29";
 pub const REGION: &str = "us-east-1";
 
