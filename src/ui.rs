@@ -144,6 +144,11 @@ impl Ui {
         self.write_stderr(&printable::block(&text.to_string()));
     }
 
+    /// As `line`, with secrets: for `--show-secrets`.
+    pub fn reveal_line(&self, text: impl Display) {
+        self.result(&printable::block(&text.to_string()));
+    }
+
     fn result(&self, text: &str) {
         let written = self.bars.suspend(|| {
             self.prompt().above(|| {
@@ -240,6 +245,18 @@ impl Ui {
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
         self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
+
+    /// Asks for a text; `default` is shown, and for the caller to take where the answer is empty. `None` at the end of stdin.
+    pub fn ask(&self, question: impl Display, default: Option<&str>) -> Option<String> {
+        let default = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        let question = printable::block(&self.masked(&format!("{question}{default}: ")));
+        let _ = write!(io::stderr(), "{question}");
+        let mut answer = String::new();
+        self.shared.asking.store(true, Ordering::SeqCst);
+        let read = io::stdin().read_line(&mut answer);
+        self.shared.asking.store(false, Ordering::SeqCst);
+        matches!(read, Ok(1..)).then(|| answer.trim().to_owned())
     }
 
     /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this

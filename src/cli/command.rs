@@ -35,6 +35,12 @@ impl Command {
         self
     }
 
+    /// The same, with a flag.
+    pub fn flagged(mut self, name: &str) -> Self {
+        self.flag(name, true);
+        self
+    }
+
     /// Adds an option (`--stack`), if it has a value.
     pub fn option(&mut self, name: &str, value: Option<impl AsRef<OsStr>>) {
         let Some(value) = value else { return };
@@ -150,6 +156,7 @@ mod tests {
         let count = known.len();
         let flag = move |(name, valued): (&'static str, bool), value: String| match (name, valued) {
             ("--parameter", _) => vec![format!("--parameter=P{value}={value}")],
+            ("--tag", _) => vec![format!("--tag=key={value}")],
             (name, true) => vec![format!("{name}={value}")],
             (name, false) => vec![name.to_owned()],
         };
@@ -157,7 +164,7 @@ mod tests {
         proptest::collection::vec(flag, 0..=count).prop_map(|flags| {
             let mut flags: Vec<String> = flags.into_iter().flatten().collect();
             let name = |flag: &String| flag.split('=').next().unwrap().to_owned();
-            let several = ["--parameter", "--allow-data-loss"];
+            let several = ["--parameter", "--parameter-default", "--tag", "--allow-data-loss"];
             let mut seen = std::collections::BTreeSet::new();
             flags.retain(|flag| several.contains(&name(flag).as_str()) || seen.insert(name(flag)));
             // These two exclude each other.
@@ -176,8 +183,9 @@ mod tests {
             ("--endpoint-url", true),
             ("--local", false),
             ("--data", true),
+            ("--env", true),
         ];
-        let project = [("--template", true), ("--parameter", true)];
+        let project = [("--template", true), ("--parameter", true), ("--parameter-default", true), ("--tag", true)];
         let desired = [target.as_slice(), &project, &[("--allow-data-loss", true)]].concat();
         let verb = |verb: &'static str, known: Vec<(&'static str, bool)>| {
             flags(known).prop_map(move |flags| [verb.split(' ').map(str::to_owned).collect(), flags].concat())

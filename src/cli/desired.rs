@@ -1,5 +1,6 @@
 //! From a template and the existing resources to a plan: what `plan` shows and `up` carries out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -22,18 +23,18 @@ use crate::ui::Ui;
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
-    pub target: target::Args,
-    #[command(flatten)]
     pub project: project::Args,
-    /// Allow replacing this resource, which deletes its data; may be given several times
-    #[arg(long, value_name = "LOGICAL-ID")]
-    allow_data_loss: Vec<String>,
+    #[command(flatten)]
+    pub target: target::Args,
     /// What builds Rust handlers for AWS; for the local cloud it is always cargo
     #[arg(long, value_enum, value_name = "TOOL", default_value = "auto")]
     build_with: BuildWith,
     /// Do not run the install scripts of dependencies (npm, pnpm, yarn)
     #[arg(long)]
     ignore_scripts: bool,
+    /// Allow replacing this resource, which deletes its data; may be given several times
+    #[arg(long, value_name = "LOGICAL-ID")]
+    allow_data_loss: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -53,6 +54,8 @@ pub struct PlannedDeployment {
     pub deployment: Deployment,
     /// When the caller's identity was known.
     pub connected: Instant,
+    /// The parameters whose values later runs are to have, too.
+    pub remembered: BTreeMap<String, String>,
     /// How many warnings `validate` has.
     warnings: JoinHandle<usize>,
 }
@@ -73,9 +76,9 @@ impl Args {
     /// # Errors
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
-        self.target.look_beside(self.project.path().as_deref())?;
         let name = self.target.stack()?;
         let project = Arc::new(self.project.read()?);
+        let remembered = self.project.to_remember(&project)?;
         // Concurrent with everything else: only the end waits for it.
         let warnings = tokio::task::spawn_blocking({
             let project = Arc::clone(&project);
@@ -100,7 +103,7 @@ impl Args {
             let why = if error.is(Meaning::Denied) { "apigateway:GET on /account is denied" } else { &error.message };
             ui.say(format_args!("Whether stages may log in this account could not be read: {why}"));
         }
-        Ok(PlannedDeployment { deployment, connected, warnings })
+        Ok(PlannedDeployment { deployment, connected, remembered, warnings })
     }
 
     /// What a plan may do and when it is made: `when`, unless that makes no difference here.
@@ -118,7 +121,10 @@ impl Args {
     pub async fn tell_warnings(&self, desired: PlannedDeployment, ui: &Ui) {
         let Ok(count @ 1..) = desired.warnings.await else { return };
         let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
-        ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
+        ui.say(format_args!(
+            "{warnings} with: {}",
+            Command::new("validate").with(self.target.environment()).with(&self.project)
+        ));
     }
 
     fn build(&self, code: Vec<package::Code>, ui: &Ui) -> BuildRequest {

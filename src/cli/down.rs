@@ -42,7 +42,6 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let begun = Instant::now();
-        self.target.look_beside(self.template.as_deref())?;
         let stack = self.target.stack()?;
         if let Some(what) = self.target.no_local_cloud() {
             ui.say(format_args!("Nothing to delete: {what}."));

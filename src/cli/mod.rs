@@ -4,30 +4,39 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::ui::Ui;
 use crate::ui::event::Event;
+use config::settings::{self, Effective, NoLine};
 use error::CommandError;
 use exit::{Ended, Exit};
 
 mod alias;
 mod chat;
 mod command;
+mod completions;
 mod config;
 mod connections;
+mod cost;
 mod desired;
+mod doctor;
 mod down;
 mod endpoint;
 mod env;
 mod error;
 mod exit;
+mod guided;
+mod help;
+mod init;
 mod interrupt;
 mod invoke;
 mod list;
 pub mod local;
 mod logs;
+mod man;
 mod open;
+mod outputs;
 mod parameters;
 mod plan;
 mod policy;
@@ -58,6 +67,7 @@ enum Verb {
     Status(status::Args),
     Url(url::Args),
     Logs(logs::Args),
+    Outputs(outputs::Args),
     List(list::Args),
     Chat(chat::Args),
     Smoke(smoke::Args),
@@ -65,8 +75,14 @@ enum Verb {
     Connections(connections::Args),
     Open(open::Args),
     Down(down::Args),
+    Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
+    Init(init::Args),
+    Doctor(doctor::Args),
+    Cost(cost::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Verb {
@@ -85,12 +101,24 @@ impl Verb {
             Self::Invoke(args) => args.json,
             Self::Connections(args) => args.json,
             Self::Open(args) => args.json,
-            Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
+            Self::Config(args) => args.up.json,
+            Self::Outputs(args) => args.json,
+            Self::Init(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Cost(args) => args.json,
+            Self::Url(args) => args.json,
+            Self::Policy(_) | Self::Env(_) | Self::Local(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
-    async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+    /// Whether to say what of SAM's file is not used: the verbs that deploy, and the one that explains.
+    fn tells_ignored(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Plan(_) | Self::Config(_))
+    }
+
+    async fn run(self, settings: Vec<Effective>, ui: &Ui) -> Result<Ended, CommandError> {
         match self {
+            Self::Config(args) => args.run(settings, ui),
             Self::Up(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
             Self::Validate(args) => args.run(ui),
@@ -104,11 +132,22 @@ impl Verb {
             Self::Connections(args) => args.run(ui).await,
             Self::Open(args) => args.run(ui).await,
             Self::Policy(args) => args.run(ui).await.map(Ended::from),
-            Self::Url(args) => args.run(ui).await.map(Ended::from),
+            Self::Url(args) => args.run(ui).await,
+            Self::Outputs(args) => args.run(ui).await,
+            Self::Init(args) => args.run(ui),
+            Self::Doctor(args) => args.run(ui).await,
+            Self::Cost(args) => args.run(ui),
+            Self::Completions(args) => args.run(&command(), ui).map(Ended::from),
+            Self::Man(args) => args.run(&command(), ui).map(Ended::from),
             Self::Env(args) => args.run(ui).await.map(Ended::from),
             Self::Local(args) => args.run(ui).await.map(Ended::from),
         }
     }
+}
+
+/// The command line as it is documented.
+fn command() -> clap::Command {
+    help::dressed(Cli::command())
 }
 
 /// The cargo that builds handlers: the one that runs us, if one does.
@@ -126,9 +165,15 @@ const LEAVE: Duration = Duration::from_millis(100);
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let line = settings::line(&command(), &typed, || project::find().ok());
+    let cli = line.and_then(|line| match Cli::from_arg_matches(&line.matches) {
+        Ok(cli) => Ok((cli, line)),
+        Err(error) => Err(NoLine::Clap(error)),
+    });
+    let (cli, line) = match cli {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(NoLine::Clap(error)) => {
             // Help and the version are answers; all else is no command line.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             match alias::answer(&error) {
@@ -137,8 +182,15 @@ pub fn main() -> ExitCode {
             }
             return exit.into();
         }
+        Err(NoLine::File(error)) => {
+            // Nothing has been read that could say more.
+            return end(Err(error), &Ui::new(typed.iter().any(|word| word == "--json"))).into();
+        }
     };
     let ui = Ui::new(cli.verb.json());
+    if let Some(ignored) = line.ignored.filter(|_| cli.verb.tells_ignored()) {
+        ui.say(ignored);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -146,7 +198,7 @@ pub fn main() -> ExitCode {
     };
     let command = async {
         interrupt::watch(ui.clone());
-        cli.verb.run(&ui).await
+        cli.verb.run(line.effective, &ui).await
     };
     let exit = end(runtime.block_on(command), &ui);
     // The process does not end under threads that are at work, and they do not keep it from ending.
@@ -177,8 +229,6 @@ fn end(ended: Result<Ended, CommandError>, ui: &Ui) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

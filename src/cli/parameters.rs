@@ -1,7 +1,7 @@
 //! The values of a template's parameters, from all sources: a value on the command line is visible to every user who
 //! can list processes, one in a file or in the environment is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::command::Command;
+use super::config::settings::PARAMETERS_OPTION;
 use super::error::CommandError;
 
 /// The prefix of environment variables that give parameters.
@@ -30,10 +31,35 @@ pub struct Args {
     /// A JSON file with values of parameters: {"NAME": "VALUE"}, or a list as CloudFormation takes it; may be given several
     /// times, and the last one counts
     ///
-    /// A parameter may also be given as the environment variable WSCHAT_PARAMETER_NAME. --parameter counts before files, and
-    /// files before the environment.
+    /// A parameter may also be given as the environment variable WSCHAT_PARAMETER_NAME, or in wschat.toml. --parameter counts
+    /// before files, files before the environment, and that before wschat.toml.
     #[arg(long = "parameter-file", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Use the template's default of this parameter again, and forget the value that wschat.toml has; may be given several
+    /// times
+    #[arg(long = "parameter-default", value_name = "NAME")]
+    defaults: Vec<String>,
+    /// The project's file's.
+    #[arg(id = PARAMETERS_OPTION, long = PARAMETERS_OPTION, hide = true, value_parser = name_and_value)]
+    of_project: Vec<(String, String)>,
+}
+
+/// A value of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    pub value: String,
+    pub from: Source,
+}
+
+/// Where a value comes from, the weakest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// wschat.toml.
+    Project,
+    Variable,
+    /// A parameter file.
+    File(PathBuf),
+    Option,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -46,13 +72,17 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 impl Args {
     /// Whether the command line gives none.
     pub fn is_empty(&self) -> bool {
-        self.parameters.is_empty() && self.files.is_empty()
+        self.parameters.is_empty() && self.files.is_empty() && self.defaults.is_empty()
     }
 
     /// Adds the command line's parameters to `command`. A value is only included if its parameter `may_be_shown`; the
     /// user fills in the others.
     pub fn add_to(&self, command: &mut Command, may_be_shown: impl Fn(&str) -> bool) {
-        let Self { parameters, files } = self;
+        // What the project's file has, the command will find there.
+        let Self { parameters, files, defaults, of_project: _ } = self;
+        for name in defaults {
+            command.option("--parameter-default", Some(name));
+        }
         for file in files {
             command.option("--parameter-file", Some(file));
         }
@@ -68,9 +98,40 @@ impl Args {
     /// # Errors
     /// A file that cannot be read, or is invalid.
     pub fn read(&self) -> Result<BTreeMap<String, String>, CommandError> {
-        let mut values = environment()?;
+        Ok(self.sources()?.into_iter().map(|(name, given)| (name, given.value)).collect())
+    }
+
+    /// Takes these values, too, as if they had been typed.
+    pub fn add(&mut self, values: BTreeMap<String, String>) {
+        let typed = |value: String| if value.starts_with('@') { format!("@{value}") } else { value };
+        self.parameters.extend(values.into_iter().map(|(name, value)| (name, typed(value))));
+    }
+
+    /// The parameters that are to have their defaults again.
+    pub fn defaults(&self) -> BTreeSet<String> {
+        self.defaults.iter().cloned().collect()
+    }
+
+    /// The same with where each value comes from.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is invalid.
+    pub fn sources(&self) -> Result<BTreeMap<String, Given>, CommandError> {
+        if let Some((name, _)) = self.parameters.iter().find(|(name, _)| self.defaults.contains(name)) {
+            let what =
+                format!("parameter {name} is given a value by --parameter and its default by --parameter-default");
+            return Err(CommandError::new(what).advice("leave one of the two out"));
+        }
+        let of_project = self.of_project.iter().filter(|(name, _)| !self.defaults.contains(name));
+        let mut values: BTreeMap<String, Given> = of_project
+            .map(|(name, value)| (name.clone(), Given { value: value.clone(), from: Source::Project }))
+            .collect();
+        let from = |values: BTreeMap<String, String>, from: Source| {
+            values.into_iter().map(move |(name, value)| (name, Given { value, from: from.clone() }))
+        };
+        values.extend(from(environment()?, Source::Variable));
         for path in &self.files {
-            values.extend(of_file(path)?);
+            values.extend(from(of_file(path)?, Source::File(path.clone())));
         }
         for (name, value) in &self.parameters {
             let value = match value.strip_prefix('@') {
@@ -78,7 +139,7 @@ impl Args {
                 Some(at) if at.starts_with('@') => at.to_owned(),
                 Some(path) => of_one_file(name, Path::new(path))?,
             };
-            values.insert(name.clone(), value);
+            values.insert(name.clone(), Given { value, from: Source::Option });
         }
         Ok(values)
     }

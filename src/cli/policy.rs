@@ -13,9 +13,9 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    #[command(flatten)]
     project: project::Args,
+    #[command(flatten)]
+    target: target::Args,
     /// Print what the next `down` needs instead (no template needed)
     #[arg(long)]
     down: bool,
@@ -27,7 +27,6 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
-        self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.down { None } else { Some(self.project.read()?) };
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let plan = match stack {

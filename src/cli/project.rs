@@ -1,13 +1,15 @@
 //! The template of a run, and how its problems are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::command::{Command, Flags};
+use super::config::settings::TAGS_OPTION;
 use super::error::CommandError;
-use super::parameters;
+use super::parameters::{self, Source};
 use crate::core::stack::Stack;
 use crate::core::template::render::{Rendering, render};
+use crate::core::types::tags::{self, Tags};
 use crate::core::words::{Problem, Scope};
 use crate::deploy::execute::BuildError;
 use crate::deploy::project::Project;
@@ -23,7 +25,20 @@ pub struct Args {
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
     #[command(flatten)]
-    parameters: parameters::Args,
+    pub parameters: parameters::Args,
+    /// A tag for every resource that can have tags, unless the template gives it one of that key; may be given several times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    tags: Vec<(String, String)>,
+    /// The project's file's.
+    #[arg(id = TAGS_OPTION, long = TAGS_OPTION, hide = true, value_parser = tag)]
+    tags_of_project: Vec<(String, String)>,
+}
+
+/// A tag as it is typed.
+fn tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
+    tags::check(key, value)?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// The template has problems.
@@ -46,12 +61,39 @@ impl Args {
         };
         let shown = path.display().to_string();
         let project = Project::load(path, self.parameters.read()?);
-        Ok(project.map_err(|error| format!("cannot read the template {shown}: {error}"))?)
+        Ok(project.map_err(|error| format!("cannot read the template {shown}: {error}"))?.tagged(self.tags()?))
     }
 
-    /// The template's file, if one was named or can be found.
-    pub fn path(&self) -> Option<PathBuf> {
-        self.template.clone().or_else(|| find().ok())
+    /// The tags for every resource.
+    ///
+    /// # Errors
+    /// More than AWS allows.
+    pub fn tags(&self) -> Result<Tags, CommandError> {
+        let tags: Tags = self.tags_of_project.iter().chain(&self.tags).cloned().collect();
+        tags::check_count(&tags)?;
+        Ok(tags)
+    }
+
+    /// Whether the command line or the environment gives this tag.
+    pub fn gives_tag(&self, key: &str) -> bool {
+        self.tags.iter().any(|(given, _)| given == key)
+    }
+
+    /// The values that this run gives and later runs are to have, too: those that are given by options and may be shown.
+    ///
+    /// # Errors
+    /// A parameter file that cannot be read.
+    pub fn to_remember(&self, project: &Project) -> Result<BTreeMap<String, String>, CommandError> {
+        let given = self.parameters.sources()?.into_iter();
+        Ok(given
+            .filter(|(name, given)| matches!(given.from, Source::Option | Source::File(_)) && project.may_show(name))
+            .map(|(name, given)| (name, given.value))
+            .collect())
+    }
+
+    /// The parameters that later runs are not to have a value of.
+    pub fn to_forget(&self) -> BTreeSet<String> {
+        self.parameters.defaults()
     }
 
     /// Whether a template was named, or one can be found.
@@ -63,8 +105,11 @@ impl Args {
 impl Flags for Args {
     /// Values of parameters that may be secrets are left for the user to put in.
     fn add_to(&self, command: &mut Command) {
-        let Self { template, parameters } = self;
+        let Self { template, parameters, tags, tags_of_project: _ } = self;
         command.option("--template", template.as_ref());
+        for (key, value) in tags {
+            command.option("--tag", Some(format!("{key}={value}")));
+        }
         if parameters.is_empty() {
             return;
         }
@@ -75,7 +120,11 @@ impl Flags for Args {
     }
 }
 
-fn find() -> Result<PathBuf, CommandError> {
+/// The template of the current folder.
+///
+/// # Errors
+/// When there is none, or it cannot be told which one it is.
+pub fn find() -> Result<PathBuf, CommandError> {
     let names = ["template.yaml", "template.yml", "template.json"];
     if let Some(path) = names.iter().map(PathBuf::from).find(|path| path.is_file()) {
         return Ok(path);

@@ -1,6 +1,6 @@
 //! The result of a run: URIs and outputs, or the errors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::CommandError;
 use crate::core::plan::Plan;
@@ -21,6 +21,13 @@ pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>, show_secrets: boo
     };
     let shown = |output: &Output| if output.secret && !show_secrets { MASK.to_owned() } else { value(&output.value) };
     stack.outputs.iter().map(|(name, output)| (name.clone(), shown(output))).collect()
+}
+
+/// The outputs that are made of something that is not known, because it does not exist yet.
+pub fn undeployed(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeSet<String> {
+    let lacks = |output: &&Output| Token::find(&output.value).iter().any(|token| !known.contains_key(token));
+    let outputs = stack.outputs.iter().filter(|(_, output)| lacks(output));
+    outputs.map(|(name, _)| name.clone()).collect()
 }
 
 /// The address of each API as templates spell it, and as the API gives it.
@@ -50,17 +57,31 @@ pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
 
 /// The URI of every stage that is there.
 pub fn live_uris(live: &[Live]) -> Vec<String> {
+    live_uris_of(live, None, None)
+}
+
+/// The URIs of the stages of this name, of the API of this logical id or name.
+pub fn live_uris_of(live: &[Live], api_name: Option<&str>, stage_name: Option<&str>) -> Vec<String> {
+    let is_included = |api: &Live| {
+        api_name.is_none_or(|name| api.logical_id.as_deref() == Some(name) || api.properties["Name"] == name)
+    };
     let entries = live.iter().filter(|one| kind(one.type_name).is_some_and(|kind| kind.part() == Part::Entry));
-    entries.filter_map(|stage| uri_of(live, stage)).collect()
+    entries
+        .filter(|stage| stage_name.is_none_or(|name| name == stage.physical_id))
+        .filter(|stage| api_of(live, stage).is_some_and(is_included))
+        .filter_map(|stage| uri_of(live, stage))
+        .collect()
 }
 
 /// The URI of a stage that is there; `live` has its API, too.
 pub fn uri_of(live: &[Live], stage: &Live) -> Option<String> {
+    Some(uri(api_of(live, stage)?.attributes.get(api::ENDPOINT)?, &stage.physical_id))
+}
+
+/// The API of a stage.
+fn api_of<'a>(live: &'a [Live], stage: &Live) -> Option<&'a Live> {
     let parent = kind(stage.type_name)?.parent();
-    let api = live
-        .iter()
-        .find(|one| Some(one.type_name) == parent && Some(one.physical_id.as_str()) == stage.parent.as_deref())?;
-    Some(uri(api.attributes.get(api::ENDPOINT)?, &stage.physical_id))
+    live.iter().find(|one| Some(one.type_name) == parent && Some(one.physical_id.as_str()) == stage.parent.as_deref())
 }
 
 fn uri(endpoint: &str, stage: &str) -> String {

@@ -1,5 +1,7 @@
 //! `wschat status`: a stack's resources, their states, and their differences from its template.
 
+use std::collections::BTreeMap;
+
 use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
@@ -20,9 +22,9 @@ use crate::ui::row::Row;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    #[command(flatten)]
     project: project::Args,
+    #[command(flatten)]
+    target: target::Args,
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
@@ -30,22 +32,21 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.target.look_beside(self.project.path().as_deref())?;
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
         self.target.stack()?;
         self.target.require_local_cloud()?;
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;
-        let status = |healthy, uris, resources, problems| {
+        let status = |healthy, uris, outputs, resources, problems| {
             let (stack, account, region) = (name.clone(), scope.account.clone(), scope.region.clone());
-            Event::Status(Status { stack, account, region, healthy, uris, resources, problems })
+            Event::Status(Status { stack, account, region, healthy, uris, outputs, resources, problems })
         };
         if !live.iter().any(|one| one.owner == Owner::Stack) {
             let instead = list::lines_instead(&self.target, name, ui).await;
             let (account, region) = (&scope.account, &scope.region);
             ui.say(format_args!("Stack {name} does not exist in account {account} ({region}).{instead}"));
-            return Ok(Exit::NotThere.with(status(false, Vec::new(), Vec::new(), Vec::new())));
+            return Ok(Exit::NotThere.with(status(false, Vec::new(), BTreeMap::new(), Vec::new(), Vec::new())));
         }
         // Only a build could show whether code is new, and only `up` builds.
         let planned = stack.as_ref().map(|stack| plan::diff(stack, &live, &plan::PlanOptions::default()));
@@ -58,6 +59,12 @@ impl Args {
         ui.hide(&secrets);
         let lines: Vec<Line> = plan.steps.iter().map(|step| Line::of(&plan, step, &secrets)).collect();
         let uris = result::live_uris(&live);
+        let outputs = stack.as_ref().map(|stack| {
+            let mut outputs = result::outputs(stack, &plan.known, false);
+            result::undeployed(stack, &plan.known).iter().for_each(|name| drop(outputs.remove(name)));
+            outputs
+        });
+        let outputs = outputs.unwrap_or_default();
         let well = problems.is_empty() && lines.iter().all(|line| line.well);
         if !ui.is_json() {
             ui.line(format_args!("Stack {name} in account {} ({})", scope.account, scope.region));
@@ -73,6 +80,9 @@ impl Args {
             for uri in &uris {
                 ui.line(format_args!("  {uri}"));
             }
+            for (name, value) in &outputs {
+                ui.line(format_args!("  {name} = {}", printable::line(value)));
+            }
             for problem in &problems {
                 ui.line(format_args!("  ✗ {problem}"));
             }
@@ -87,7 +97,8 @@ impl Args {
             state: line.state,
             drift: line.drift,
         });
-        Ok(exit.with(status(well, uris, resources.collect(), problems.iter().map(Problem::of_plan).collect())))
+        let problems = problems.iter().map(Problem::of_plan).collect();
+        Ok(exit.with(status(well, uris, outputs, resources.collect(), problems)))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What all commands that have to do with a stack take: which stack, and where.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::command::{Command, Flags};
-use super::config::{self, Config};
+use super::config::settings::FILE_OPTION;
+use super::config::{self, Config, Environment};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::local::{DATA_FOLDER, DataFolder, missed_port};
@@ -28,10 +30,13 @@ use crate::ui::Ui;
 #[group(skip)]
 pub struct Args {
     /// The stack's name [default: what wschat.toml says, else the current folder's name]
-    #[arg(long, env = "WSCHAT_STACK", value_name = "NAME", value_parser = stack_name)]
+    #[arg(long, value_name = "NAME", value_parser = stack_name)]
     stack: Option<String>,
     #[command(flatten)]
     place: Place,
+    /// The project's file, which may not exist.
+    #[arg(id = FILE_OPTION, long = FILE_OPTION, hide = true)]
+    file: Option<PathBuf>,
     /// The project's file, once it is read.
     #[arg(skip)]
     config: OnceLock<Config>,
@@ -63,6 +68,8 @@ pub struct Place {
     local: bool,
     #[command(flatten)]
     data: DataFolder,
+    #[command(flatten)]
+    environment: Environment,
 }
 
 /// A note for those who test a role's permissions here.
@@ -81,17 +88,7 @@ pub const EVERY: &str = "";
 impl Args {
     /// A target that is no one stack's.
     pub fn anywhere(place: Place) -> Self {
-        Self { stack: None, place, config: OnceLock::new() }
-    }
-
-    /// Reads the project's file where the template is: for commands that have one, before anything else is asked of this.
-    ///
-    /// # Errors
-    /// What is wrong with the file.
-    pub fn look_beside(&self, template: Option<&Path>) -> Result<(), CommandError> {
-        let config = Config::read(template)?;
-        let _ = self.config.set(config);
-        Ok(())
+        Self { stack: None, place, file: None, config: OnceLock::new() }
     }
 
     /// The project's file.
@@ -102,7 +99,11 @@ impl Args {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let config = Config::read(None)?;
+        let environment = self.place.environment.name.as_deref();
+        let config = match &self.file {
+            Some(file) => Config::open(file.clone(), environment)?,
+            None => Config::read(None, environment)?,
+        };
         Ok(self.config.get_or_init(|| config))
     }
 
@@ -112,14 +113,14 @@ impl Args {
     /// When it cannot be a stack's name.
     pub fn stack(&self) -> Result<String, CommandError> {
         let config = self.config()?;
-        let Some(name) = config::chosen(self.stack.as_deref(), &[], config.stack()) else {
-            return from_folder(config.path());
+        let Some(name) = self.stack.as_deref().or(config.stack()) else {
+            return from_folder(config.path(), config.environment());
         };
-        check_stack(&name).map_err(|problem| {
+        check_stack(name).map_err(|problem| {
             let what = format!("{}: {}", config.path().display(), problem.what);
             CommandError::new(what).advice_lines(problem.help.as_deref())
         })?;
-        Ok(name)
+        Ok(name.to_owned())
     }
 
     /// Writes down beside the template what this run was given, and says so; where that cannot be done it is said, too,
@@ -134,6 +135,32 @@ impl Args {
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
         Ok(())
+    }
+
+    /// Writes down the values of parameters that this run was given, and forgets others; where that cannot be done it is said.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn remember_parameters(
+        &self,
+        given: &BTreeMap<String, String>,
+        forgotten: &BTreeSet<String>,
+        ui: &Ui,
+    ) -> Result<(), CommandError> {
+        // It may have the stack's name since.
+        let config = Config::open(self.config()?.path().to_owned(), self.place.environment.name.as_deref());
+        let config = config.or_else(|_| self.config().cloned())?;
+        match config.remember_parameters(given, forgotten, self.place.local) {
+            Ok(Some(written)) => ui.say(written),
+            Ok(None) => {}
+            Err(why) => ui.say(format_args!("warning: {why}")),
+        }
+        Ok(())
+    }
+
+    /// The option for the environment, for commands without a target.
+    pub fn environment(&self) -> &Environment {
+        &self.place.environment
     }
 
     /// The error for a stack that exists and is named only by the project's folder: it may be another project's.
@@ -190,10 +217,7 @@ impl Args {
 
     /// The region as far as it is given here or in the project's file. (The SDK knows where else to look.)
     pub fn region(&self) -> Option<String> {
-        let file = self.config().ok().and_then(Config::region);
-        // The local cloud does not look at the environment.
-        let elsewhere: &[&str] = if self.place.local { &[] } else { &["AWS_REGION", "AWS_DEFAULT_REGION"] };
-        config::chosen(self.place.region.as_deref(), elsewhere, file)
+        self.place.region.clone()
     }
 
     /// Finds out where to call, without a call; with `--local` it is the local cloud, which is started when it is
@@ -299,6 +323,21 @@ impl Args {
         Ok((Arc::clone(session.aws()), stack, live))
     }
 
+    /// Takes this stack.
+    pub fn set_stack(&mut self, name: String) {
+        self.stack = Some(name);
+    }
+
+    /// Takes this region.
+    pub fn set_region(&mut self, region: String) {
+        self.place.region = Some(region);
+    }
+
+    /// Forgets what was read of the project's file, which has changed.
+    pub fn read_again(&mut self) {
+        self.config = OnceLock::new();
+    }
+
     /// Where the local cloud's functions find the SDK that Lambda's runtimes include.
     pub fn sdk(&self) -> PathBuf {
         lambda::folder(&self.place.data.path)
@@ -312,13 +351,21 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { stack, place, config: _ } = self;
-        let Place { region, profile, endpoint_url, local, data } = place;
-        command.option("--stack", stack.as_ref());
-        command.option("--region", region.as_ref());
-        command.option("--profile", profile.as_ref());
-        command.option("--endpoint-url", endpoint_url.as_ref());
-        command.flag("--local", *local);
+        let Self { stack, place, file: _, config: _ } = self;
+        let Place { region, profile, endpoint_url, local, data, environment } = place;
+        environment.add_to(command);
+        // What the project's file says, the command will find there.
+        let config = self.config().ok();
+        let is_new = |key: &str, value: &&String| config.and_then(|config| config.text(key)) != Some(value.as_str());
+        for (key, option, value) in [
+            ("stack", "--stack", stack),
+            ("region", "--region", region),
+            ("profile", "--profile", profile),
+            ("endpoint_url", "--endpoint-url", endpoint_url),
+        ] {
+            command.option(option, value.as_ref().filter(|value| is_new(key, value)));
+        }
+        command.flag("--local", *local && !config.is_some_and(|config| config.switch("local")));
         if *local {
             data.add_to(command);
         }
@@ -330,12 +377,20 @@ fn is_default(data: &Path) -> bool {
     data == Path::new(DATA_FOLDER)
 }
 
-/// The name of the folder that the project's file belongs in, where it can name a stack as it is.
-fn from_folder(file: &Path) -> Result<String, CommandError> {
+impl Flags for Environment {
+    fn add_to(&self, command: &mut Command) {
+        let Self { name } = self;
+        command.option("--env", name.as_ref());
+    }
+}
+
+/// The name of the folder that the project's file belongs in, where it can name a stack as it is; in an environment, with its name.
+fn from_folder(file: &Path, environment: Option<&str>) -> Result<String, CommandError> {
     let here = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
     let folder = here.join(file.parent().unwrap_or(Path::new("")));
     let folder = folder.canonicalize().unwrap_or(folder);
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = environment.map_or_else(|| name.clone(), |environment| format!("{name}-{environment}"));
     if check_stack(&name).is_ok() {
         return Ok(name);
     }

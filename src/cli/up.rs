@@ -10,7 +10,7 @@ use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::interrupt::Stop;
-use super::{desired, result, smoke, timings};
+use super::{desired, guided, result, smoke, timings};
 use crate::core::plan::{Action, Plan, Replaced, Rollback, Step};
 use crate::core::websocket::smoke::Steps;
 use crate::deploy::deployment::{DeployOptions, Deployment, RoundEnd, When};
@@ -30,15 +30,21 @@ use crate::ui::progress;
 pub struct Args {
     #[command(flatten)]
     desired: desired::Args,
+    /// Ask for the stack's name, the region, the parameters and whether to confirm changes, and save the answers in wschat.toml
+    #[arg(long, conflicts_with = "json")]
+    guided: bool,
     /// Show what would be done, and do nothing: `wschat plan`
     #[arg(long)]
     dry_run: bool,
     /// Carry out the plan with this digest (from `wschat plan`); stop if it has changed
     #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
-    /// Do not ask before something is deleted or replaced
+    /// Do not ask before something is deleted or replaced, nor where --confirm would
     #[arg(long, short)]
     yes: bool,
+    /// Show the plan and ask before anything is done, not only before something is deleted or replaced
+    #[arg(long)]
+    confirm: bool,
     /// Allow replacing the whole stack by a template that shares no resource with it
     #[arg(long)]
     replace_stack: bool,
@@ -46,7 +52,7 @@ pub struct Args {
     #[arg(long)]
     keep_on_failure: bool,
     /// Delete old resources at once, without waiting for messages in flight
-    #[arg(long, env = "WSCHAT_NO_DRAIN", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long)]
     no_drain: bool,
     /// Do nothing if the plan interrupts clients: what it lists under "interrupts"
     #[arg(long)]
@@ -68,7 +74,15 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+    /// What shall be, and where.
+    pub(super) fn desired(&self) -> &desired::Args {
+        &self.desired
+    }
+
+    pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
+        if self.guided {
+            self.confirm = guided::ask(&mut self.desired, ui)?;
+        }
         if self.dry_run {
             return super::plan::show(&self.desired, false, self.no_interruption, ui).await;
         }
@@ -111,6 +125,8 @@ impl Args {
             ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
         let result = self.succeed(deployment, &outcome, ui);
+        let forgotten = self.desired.project.to_forget();
+        self.desired.target.remember_parameters(&desired.remembered, &forgotten, ui)?;
         if self.smoke {
             self.test(deployment, steps, &result, ui).await?;
         }
@@ -167,7 +183,7 @@ impl Args {
             return Err(why);
         }
         let agreed = self.agree_to_replace_stack(deployment, ui)?;
-        self.agree_to_losses(&deployment.plan, agreed, ui)?;
+        self.agree_to_losses(&deployment.plan, agreed, is_first, ui)?;
         if is_first { target.remember(ui) } else { Ok(()) }
     }
 
@@ -194,13 +210,16 @@ impl Args {
     }
 
     /// Asks before anything is deleted or replaced, unless that was confirmed already.
-    fn agree_to_losses(&self, plan: &Plan, agreed: bool, ui: &Ui) -> Result<(), CommandError> {
+    fn agree_to_losses(&self, plan: &Plan, agreed: bool, is_first: bool, ui: &Ui) -> Result<(), CommandError> {
         if let Some(digest) = self.plan.as_ref().filter(|digest| **digest != plan.digest()) {
             let what = format!(
                 "plan {digest} is out of date (now {}): the template, the code or the deployed resources changed",
                 plan.digest()
             );
             return Err(CommandError::new(what).hint("look at it with", Command::new("plan").with(&self.desired)));
+        }
+        if self.confirm && !self.yes && !agreed && is_first && !plan.is_empty() {
+            return self.ask(plan, ui);
         }
         let doomed: Vec<&Step> = plan.destructive().collect();
         if doomed.is_empty() || self.yes || agreed {
@@ -219,6 +238,22 @@ impl Args {
         }
         let (first, rest) = what.split_at(1);
         if ui.confirm(format_args!("{}{rest}?", first.to_uppercase())) {
+            Ok(())
+        } else {
+            Err("nothing was changed".into())
+        }
+    }
+
+    /// Asks before the plan, which was shown, is carried out.
+    fn ask(&self, plan: &Plan, ui: &Ui) -> Result<(), CommandError> {
+        let stack = self.desired.target.stack()?;
+        if !io::stdin().is_terminal() {
+            return Err(CommandError::new(format!("stack {stack} is changed only after a confirmation (--confirm)"))
+                .advice("pass --yes to confirm without a terminal"));
+        }
+        let count = plan.steps.iter().filter(|step| !matches!(step.action, Action::Keep | Action::Retain)).count();
+        let changes = if count == 1 { "this change".to_owned() } else { format!("these {count} changes") };
+        if ui.confirm(format_args!("Make {changes} to stack {stack}?")) {
             Ok(())
         } else {
             Err("nothing was changed".into())

@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::config::Environment;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::project;
@@ -23,6 +24,8 @@ use crate::ui::event::{Event, Problem, Validation};
 pub struct Args {
     #[command(flatten)]
     project: project::Args,
+    #[command(flatten)]
+    environment: Environment,
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,

@@ -10,7 +10,8 @@ use time::Date;
 
 use crate::core::lint;
 use crate::core::stack::{self, Secrets, Stack};
-use crate::core::template::{self, Template};
+use crate::core::template::{self, Parameter, Template};
+use crate::core::types::tags::Tags;
 use crate::core::words::{self, Problem, ProblemKind, Scope, nearest};
 use crate::package::{self, Architecture, Code, PackageError, Source};
 
@@ -28,6 +29,8 @@ pub struct Project {
     /// Or what keeps it from being read as a template.
     template: Result<Template, Vec<Problem>>,
     parameters: BTreeMap<String, String>,
+    /// Tags for every resource.
+    tags: Tags,
 }
 
 impl Project {
@@ -41,7 +44,7 @@ impl Project {
     }
 
     fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
-        Self { template: template::parse(&text), path, text, parameters }
+        Self { template: template::parse(&text), path, text, parameters, tags: Tags::new() }
     }
 
     /// The stack that the template describes in `scope`.
@@ -49,7 +52,21 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with the template and its parameters, in the order of the text.
     pub fn stack(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
-        stack::survey(self.template.clone()?, &self.parameters, scope).finish()
+        let mut stack = stack::survey(self.template.clone()?, &self.parameters, scope).finish()?;
+        stack.tags = self.tags.clone();
+        Ok(stack)
+    }
+
+    /// The same project, whose resources shall all have these tags.
+    #[must_use]
+    pub fn tagged(self, tags: Tags) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// The template's parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &Parameter)> {
+        let parameters = self.template.iter().flat_map(|template| &template.parameters);
+        parameters.map(|(name, parameter)| (name.as_str(), parameter))
     }
 
     /// As `stack`, for commands that build the functions' code.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::folder::Files;
 use super::npm::{self, Modules};
@@ -353,6 +354,9 @@ async fn bundle(
     Ok(())
 }
 
+/// Held while esbuild is installed.
+static INSTALLING: Mutex<()> = Mutex::const_new(());
+
 /// The project's own esbuild; without one, esbuild from the registry in the version that package.json requires.
 async fn program(
     code: &Code,
@@ -378,6 +382,8 @@ async fn program(
         }
     }
     let stage = npm::tool("esbuild", &version, source, options);
+    // Functions are built side by side, and all of them want the same: the first one installs it.
+    let _installing = INSTALLING.lock().await;
     if !stage.is_installed(&options.cache) {
         progress(Progress::Note(format!("installing esbuild for {} ({})", code.logical_id, stage.what)));
         stage.install(&options.cache).await?;

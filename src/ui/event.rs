@@ -126,6 +126,18 @@ pub enum Event {
     },
     /// The end of a smoke test that passed.
     Smoke(Smoke),
+    /// The answer of `url`.
+    Url(Uris),
+    /// The answer of `outputs`.
+    Outputs(Outputs),
+    /// The answer of `init`.
+    Init(Written),
+    /// The answer of `doctor`.
+    Doctor(Checks),
+    /// The answer of `cost`.
+    Cost(Cost),
+    /// The answer of `config`.
+    Config(Settings),
     /// The end of every command that could not do its work.
     Failure(Failure),
 }
@@ -417,6 +429,8 @@ pub struct Status {
     pub healthy: bool,
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
+    /// The template's outputs, as far as they have values; empty without a template.
+    pub outputs: BTreeMap<String, String>,
     pub resources: Vec<Resource>,
     /// Why the template cannot be deployed over the existing resources.
     pub problems: Vec<Problem>,
@@ -541,6 +555,128 @@ pub struct Logs {
     pub events: usize,
 }
 
+/// What a stack is connected to at.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Uris {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// The URI of each stage.
+    pub uris: Vec<String>,
+}
+
+/// The template's outputs.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Outputs {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// Values by name.
+    pub outputs: BTreeMap<String, String>,
+    /// Whether they are printed with their secrets.
+    #[serde(skip)]
+    pub shows_secrets: bool,
+}
+
+/// Files that were written.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Written {
+    pub folder: String,
+    /// By their paths in the folder.
+    pub files: Vec<String>,
+}
+
+/// What this machine and account have and lack.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Checks {
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Check {
+    /// For people.
+    pub name: String,
+    pub state: State,
+    /// What was found, for people.
+    pub found: String,
+    /// What to do, for people.
+    pub help: Option<String>,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    /// It works, but may not for long or not for all.
+    Warning,
+    /// Something cannot work.
+    Broken,
+    /// It was not checked, or is not needed.
+    Skipped,
+}
+
+/// What a stack costs, in US dollars.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Cost {
+    /// The day on which the prices were written down: `2026-11-29`.
+    pub prices_of: String,
+    /// The region of the prices.
+    pub region: String,
+    /// Without any message, for a month of 730 hours.
+    pub idle_month: f64,
+    /// For a million messages from clients.
+    pub million_messages: f64,
+    /// For a thousand connections that are open for a month.
+    pub thousand_connections_month: f64,
+    pub items: Vec<CostItem>,
+}
+
+/// A part of the cost.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct CostItem {
+    /// `idle_month`, `million_messages` or `thousand_connections_month`.
+    pub of: String,
+    /// For people.
+    pub what: String,
+    /// How it is computed, for people.
+    pub how: String,
+    /// In US dollars.
+    pub dollars: f64,
+}
+
+/// The settings of a run.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Settings {
+    /// The project's file, which may not exist.
+    pub file: String,
+    /// The chosen environment.
+    pub environment: Option<String>,
+    pub settings: Vec<Setting>,
+}
+
+/// A setting.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Setting {
+    /// Its key in wschat.toml.
+    pub key: String,
+    /// As text; null for a default that depends on the run.
+    pub value: Option<String>,
+    /// For people: `--region`, `WSCHAT_STACK`, `wschat.toml [env.prod]`, `default`.
+    pub from: String,
+}
+
 /// Why a command could not do its work.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -583,7 +719,10 @@ impl RunResult {
 impl Event {
     /// Whether it may be printed with secrets, as the user wants it.
     pub fn shows_secrets(&self) -> bool {
-        matches!(self, Self::Result(RunResult { shows_secrets: true, .. }))
+        matches!(
+            self,
+            Self::Result(RunResult { shows_secrets: true, .. }) | Self::Outputs(Outputs { shows_secrets: true, .. })
+        )
     }
 }
 

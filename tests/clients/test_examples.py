@@ -67,6 +67,28 @@ def test_an_example_is_deployed_serves_messages_and_is_deleted(app, tmp_path):
     assert sorted(path.relative_to(project) for path in project.rglob("*")) == before
 
 
+TESTS = {
+    "node": ["node", "--test"],
+    "python": ["python3", "-m", "unittest", "discover", "tests"],
+    "typescript": ["sh", "-c", "npm install --silent --no-audit --no-fund && npm run --silent check && npm test --silent"],
+    "rust": ["cargo", "test", "--quiet"],
+}
+# The handlers in Rust are compiled from nothing, with the AWS SDK.
+BUILD = 1200
+
+
+@pytest.mark.parametrize("language", TESTS)
+def test_a_new_project_passes_its_tests_goes_up_and_chats(language, tmp_path):
+    project = tmp_path / "chat"
+    wschat("init", project, "--lang", language, cwd=tmp_path)
+    subprocess.run(TESTS[language], cwd=project, check=True, timeout=BUILD)
+    with LocalCloud(project / ".wschat") as cloud:
+        uri = wschat("up", "--local", "--data", cloud.data, timeout=BUILD, cwd=project).strip()
+        chat(uri)
+        assert wschat("up", "--local", "--data", cloud.data, timeout=BUILD, cwd=project).strip() == uri
+        wschat("down", "--local", "--data", cloud.data, "--yes", cwd=project)
+
+
 def test_a_lock_file_determines_the_versions(tmp_path):
     """The lock has an old version, which npm would not choose without it."""
     code = tmp_path / "code"

@@ -28,5 +28,6 @@ mod no_outage;
 mod ownership;
 mod round_trips;
 mod sam;
+mod settings;
 mod validate;
 mod versions;

@@ -437,7 +437,7 @@ fn a_given_region_is_stored_with_the_name() {
         ),
         (
             "[default]\nstack = \"9lives\"\n",
-            "error: wschat.toml: \"9lives\" cannot be the name of a stack\n  letters, digits and hyphens, a letter first, at most 128 characters\n",
+            "error: wschat.toml:2: stack cannot be \"9lives\"\n  letters, digits and hyphens, a letter first, at most 128 characters\n",
         ),
     ] {
         fs::write(folder.join("wschat.toml"), text).unwrap();

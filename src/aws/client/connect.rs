@@ -30,7 +30,7 @@ pub struct Aws {
     /// Without account and partition, which are unknown until STS has answered.
     anonymous: Scope,
     identity: SetOnce<Identity>,
-    sts: aws_sdk_sts::Client,
+    pub sts: aws_sdk_sts::Client,
     /// The source of credentials and endpoints; `None` for the local cloud.
     settings: Option<Settings>,
     network: Arc<Network>,

@@ -11,6 +11,7 @@ mod foreign_permission;
 mod function;
 mod inline_policy;
 mod integration;
+pub mod limits;
 mod log_group;
 mod managed_policy;
 mod pages;

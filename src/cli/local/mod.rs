@@ -33,7 +33,7 @@ pub const DATA_FOLDER: &str = ".wschat/local";
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataFolder {
     /// The local cloud's data folder
-    #[arg(long = "data", value_name = "DIR", env = "WSCHAT_LOCAL_DIR", default_value = DATA_FOLDER, global = true)]
+    #[arg(long = "data", value_name = "DIR", default_value = DATA_FOLDER, global = true)]
     pub path: PathBuf,
 }
 

@@ -187,6 +187,11 @@ impl<'a> Planner<'a> {
     fn desired_state(&self, resource: &Resource, kind: &'static dyn Kind) -> Desired {
         let mut properties = resource.properties.clone();
         if kind.taggable() {
+            for (key, value) in &self.stack.tags {
+                if properties["Tags"].get(key).is_none() {
+                    properties["Tags"][key] = Value::from(value.as_str());
+                }
+            }
             let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
             for (key, value) in ownership {
                 properties["Tags"][key] = Value::from(value);

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::core::types::tags::Tags;
 use crate::core::types::{Kind, ResourceView, StackView};
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
 pub use build::{Build, Esbuild, Makefile};
@@ -40,6 +41,8 @@ pub struct Stack {
     pub outputs: BTreeMap<String, Output>,
     /// Values of `NoEcho` parameters and values computed from them: never shown.
     pub secrets: Secrets,
+    /// Tags for every resource that can have tags, unless the template gives it one of that key.
+    pub tags: Tags,
 }
 
 /// One desired resource.

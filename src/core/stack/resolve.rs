@@ -18,6 +18,7 @@ use super::rules;
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types};
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
+use crate::core::types::tags::Tags;
 use crate::core::types::{self, Attribute, Kind, Naming, function};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
@@ -115,7 +116,7 @@ fn resolve(
     rules::apply(&mut resources, scope, &mut edges, &mut problems);
     // Problems quote the values that they are about.
     problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
-    (Stack { scope: scope.clone(), resources, outputs, secrets }, problems)
+    (Stack { scope: scope.clone(), resources, outputs, secrets, tags: Tags::new() }, problems)
 }
 
 /// A reference to a resource, found during evaluation.

@@ -6,6 +6,7 @@ pub mod alias;
 pub mod api;
 pub mod authorizer;
 pub mod constraints;
+pub mod cost;
 pub mod deployment;
 mod effects;
 pub mod foreign_permission;

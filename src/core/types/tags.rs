@@ -34,6 +34,42 @@ pub fn ownership(scope: &Scope, logical_id: &str, policy: DeletionPolicy) -> Tag
     .collect()
 }
 
+/// How many tags a resource can have, of which wschat needs a few itself ("Tagging your AWS resources").
+const MAX_OF_PROJECT: usize = 40;
+
+/// Whether a tag can be put on every resource (the strictest of IAM's, Lambda's and API Gateway's limits).
+///
+/// # Errors
+/// Why not.
+pub fn check(key: &str, value: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
+    let (key_length, value_length) = (key.chars().count(), value.chars().count());
+    if key.to_ascii_lowercase().starts_with("aws:") || key.starts_with("wschat:") {
+        return Err(format!("a key that begins with {} is not for users", key.split(':').next().unwrap_or_default()));
+    }
+    if !(1..=128).contains(&key_length) || value_length > 256 {
+        return Err("a key has 1 to 128 characters, a value at most 256".to_owned());
+    }
+    if !key.chars().chain(value.chars()).all(allowed) {
+        return Err("only letters, digits, spaces and _ . : / = + - @ are allowed".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether every resource can have so many tags.
+///
+/// # Errors
+/// Why not.
+pub fn check_count(tags: &Tags) -> Result<(), String> {
+    let count = tags.len();
+    if count <= MAX_OF_PROJECT {
+        return Ok(());
+    }
+    Err(format!(
+        "{count} tags for every resource are too many: at most {MAX_OF_PROJECT}, the rest is for the template's"
+    ))
+}
+
 /// Tags that are not AWS's own (`aws:…` can be neither set nor removed).
 pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
     tags.into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
