@@ -45,7 +45,6 @@ impl Args {
                           $connect events in a table have the list there; in the local cloud: wschat connections --local";
             return Err(CommandError::new(what).advice(advice));
         }
-        self.target.look_beside(self.template.as_deref())?;
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
         if live.iter().all(|one| part(one) != Part::Entry) {

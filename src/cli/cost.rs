@@ -41,7 +41,7 @@ impl Args {
             region: self.target.region().unwrap_or_else(|| cost::REGION.to_owned()),
             partition: "aws".to_owned(),
         };
-        let stack = project::stack(&project, &scope, ui)?;
+        let stack = project::stack(&project, &scope, false, ui)?;
         let load = Load {
             receivers: self.receivers.into(),
             milliseconds: self.duration.into(),

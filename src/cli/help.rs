@@ -88,6 +88,48 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "logs",
+        &[
+            ("wschat logs --local -f", "follow all functions on this machine"),
+            ("wschat logs SendMessage --since 1h --errors", "the failures of one function"),
+        ],
+    ),
+    (
+        "chat",
+        &[
+            ("wschat chat --local --as alice", "a client on this machine; text becomes messages of the chat"),
+            ("echo '{\"action\":\"hello\"}' | wschat chat --once", "one message and its answer, for a script"),
+        ],
+    ),
+    (
+        "smoke",
+        &[
+            ("wschat smoke --local", "two clients, and a message that must arrive"),
+            ("wschat smoke --env prod --steps smoke.yaml", "the steps of a file"),
+        ],
+    ),
+    (
+        "invoke",
+        &[
+            ("wschat invoke SendMessage --local", "with a made-up event of its route"),
+            ("wschat invoke SendMessage --event event.json", "with an event of your own"),
+        ],
+    ),
+    (
+        "connections",
+        &[
+            ("wschat connections --local", "list the open connections"),
+            ("wschat connections --close L0SM9cOFvHcCIhw=", "close one"),
+        ],
+    ),
+    (
+        "open",
+        &[
+            ("wschat open --local", "the local cloud's console in the browser"),
+            ("wschat open --env prod --print", "the address of the API's page in the AWS console"),
+        ],
+    ),
+    (
         "config",
         &[
             ("wschat config --env prod", "what an environment's runs use"),
@@ -97,7 +139,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "env",
         &[
-            ("eval \"$(wschat env)\"", "lead the AWS CLI to the local cloud"),
+            ("eval \"$(wschat env)\"", "point the AWS CLI at the local cloud"),
             ("eval \"$(wschat env --region eu-west-1)\"", "the same in another region"),
         ],
     ),
@@ -106,7 +148,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("wschat local start --port 4579", "start the local cloud on this port"),
             ("wschat local logs --calls --follow", "watch the calls that it answers"),
-            ("wschat local reset --yes", "begin anew"),
+            ("wschat local reset --yes", "delete everything in it"),
         ],
     ),
     (

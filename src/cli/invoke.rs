@@ -56,7 +56,6 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.target.look_beside(self.template.as_deref())?;
         let given = self.given()?;
         let aws = self.target.connect(ui).await?;
         let of_gateway = |part: Part| matches!(part, Part::Entry | Part::Route | Part::Caller);

@@ -65,7 +65,6 @@ impl Args {
                 .advice("give one like 30s, 10m, 2h, 3d, 2026-11-29, \"2026-11-29 14:30\" or 2026-11-29T14:30:00Z")
                 .exits(Exit::Usage)
         })?;
-        self.target.look_beside(self.project.path().as_deref())?;
         // Only for the names of folders: logs are read although the template may be wrong.
         let project = if self.project.exists() { Some(self.project.read()?) } else { None };
         let mut session = self.target.session(ui).await?;

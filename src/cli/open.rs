@@ -44,7 +44,6 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.target.look_beside(self.template.as_deref())?;
         let url = if self.target.is_local() {
             self.target.start_local_cloud(ui).await?;
             let url = process::console_url(self.target.data()).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::{endpoint, list, result, target};
+use super::{endpoint, result, target};
 use crate::deploy::read;
 use crate::ui::Ui;
 use crate::ui::event::{Event, Uris};
