@@ -9,20 +9,21 @@
 //!
 //! Nothing here prints or asks: what the user is shown or asked comes between two steps, from what the one before gave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::account::{self, NoLogRole};
-use super::execute::{self, BuildError, Code, Event, Outcome, Zip};
+use super::execute::{self, BuildError, Code, Event, Outcome, Zip, Zips};
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
 use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Undo};
 use crate::core::stack::{Secrets, Stack};
 use crate::core::types::{self, Live, Owner};
+use crate::core::words::Token;
 use crate::package::{self, Progress};
 
 /// When a plan may be made.
@@ -86,7 +87,7 @@ pub struct Deployment {
     /// Why the account's settings could not be read, where a stage logs: API Gateway will tell then whether it may.
     pub account_unread: Option<CallError>,
     code: Code,
-    _building: Task<()>,
+    _building: Option<Task<()>>,
     options: Options,
     /// The digests of the plans that were carried out so far.
     carried_out: Vec<String>,
@@ -121,8 +122,26 @@ impl Deployment {
     ///
     /// # Errors
     /// What keeps the plan from being made.
-    pub async fn plan(mut session: Session, stack: Stack, build: Build, options: Options) -> Result<Self, NoPlan> {
+    pub async fn plan(session: Session, stack: Stack, build: Build, options: Options) -> Result<Self, NoPlan> {
         let (building, code) = start(build);
+        Self::with_code(session, stack, code, Some(building), options).await
+    }
+
+    /// The same with code that is built already.
+    ///
+    /// # Errors
+    /// What keeps the plan from being made.
+    pub async fn plan_built(session: Session, stack: Stack, zips: Zips, options: Options) -> Result<Self, NoPlan> {
+        Self::with_code(session, stack, Code::ready(zips), None, options).await
+    }
+
+    async fn with_code(
+        mut session: Session,
+        stack: Stack,
+        code: Code,
+        building: Option<Task<()>>,
+        options: Options,
+    ) -> Result<Self, NoPlan> {
         let aws = Arc::clone(session.aws());
         let settings = async { Ok(account::read(&aws, &stack).await) };
         let (live, account) = tokio::try_join!(session.read(read::search(&stack)), settings)?;
@@ -179,6 +198,20 @@ impl Deployment {
     /// Carries out the plan. When `stop` turns true, what runs is finished and nothing more is started.
     pub async fn carry_out(&self, events: mpsc::UnboundedSender<Event>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
+    }
+
+    /// The stack's functions as they are once the plan is carried out completely, by logical id.
+    pub fn functions(&self, outcome: &Outcome) -> BTreeMap<String, Live> {
+        let known = |token: &Token| outcome.known.get(token).cloned();
+        let steps = self.plan.steps.iter().filter(|step| step.kind().is_some_and(|kind| kind.has_code()));
+        let there = steps.filter_map(|step| {
+            let want = step.want.as_ref()?;
+            let name = step.physical_id.clone().or_else(|| want.name.clone())?;
+            let properties = Token::substitute(&want.properties, &known);
+            let live = Live { logical_id: Some(step.name.clone()), ..Live::new(step.type_name, name, properties) };
+            Some((step.name.clone(), live))
+        });
+        there.collect()
     }
 
     /// What the plan has come to.

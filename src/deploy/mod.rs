@@ -2,9 +2,11 @@
 //! says is carried out, and what failed is undone.
 
 pub mod account;
+pub mod code;
 pub mod deployment;
 pub mod execute;
 pub mod project;
 pub mod read;
 pub mod removal;
 pub mod session;
+pub mod watch;

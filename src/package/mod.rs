@@ -30,6 +30,7 @@ mod error;
 mod exclude;
 mod folder;
 mod handler;
+mod inputs;
 mod install;
 mod location;
 mod npm;
@@ -39,6 +40,7 @@ mod python;
 mod requirements;
 mod script;
 mod sdk;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -52,13 +54,15 @@ use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;
 use error::PackageErrorKind;
+pub use inputs::AllInputs;
 pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
 pub use sdk::install_imported as install_sdk;
+pub use syntax::check_syntax;
 
 /// One function's code, as its template describes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
     /// The function's logical id.
     pub logical_id: String,
@@ -79,7 +83,7 @@ pub struct Code {
 }
 
 /// Where a function's code is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// An absolute path: the folder of a Rust crate (it contains `Cargo.toml`), a folder with a finished build (it contains
     /// `bootstrap`), a folder with code for node or python, or a `.zip` file.
@@ -208,6 +212,11 @@ pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
     }
     Platform::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
     form(code).map(drop).map_err(|error| ("Code", error))
+}
+
+/// Whether code is compiled by cargo.
+pub fn is_crate(code: &Code) -> bool {
+    Language::of(&code.runtime).is_none() && matches!(form(code), Ok((_, Form::Crate)))
 }
 
 /// A warning that names the files which look like credentials and are therefore excluded from the function's zip; `None` if

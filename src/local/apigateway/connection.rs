@@ -1,6 +1,6 @@
 //! One open WebSocket connection: its task, outgoing queue, limits and close.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -70,6 +70,15 @@ impl Connections {
 
     pub fn remove(&self, id: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// How many connections each API has, by its id.
+    pub fn count(&self) -> BTreeMap<String, usize> {
+        let mut count = BTreeMap::new();
+        for connection in self.0.read().unwrap_or_else(PoisonError::into_inner).values() {
+            *count.entry(connection.origin.api_id.clone()).or_default() += 1;
+        }
+        count
     }
 
     /// Closes every connection because the gateway shuts down.

@@ -3,6 +3,7 @@
 //! One process serves one data folder. It holds a lock on a file there for as long as it runs; only the lock, not the
 //! record beside it, says whether it runs. So nothing needs cleaning up after a crash, and a stale record does no harm.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -23,6 +25,7 @@ use super::error::ProcessError;
 use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
+use crate::local::server::control::{FUNCTIONS, SOCKETS};
 use crate::local::server::http::{Health, TOKEN};
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
@@ -144,7 +147,7 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
     while folder.is_served() && Instant::now() < deadline {
         // A server that is still starting has no record yet, or does not answer yet.
         if let Some(record) = folder.record().filter(|_| !stopping) {
-            stopping = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
+            stopping = ask::<Health>(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
         }
         sleep(POLL_INTERVAL).await;
     }
@@ -159,6 +162,55 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
     } else {
         Err(ProcessError::Silent(folder.path().join(LOG)))
     }
+}
+
+/// What a developer wants of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attention {
+    /// That new code of it is started at once. With a port, that its runtime waits there for a debugger, without time limits;
+    /// Python's debugpy lies in `modules`.
+    Attend { inspect: Option<u16>, modules: Option<PathBuf> },
+    /// No more of that.
+    Leave,
+    /// That it starts again.
+    Restart,
+}
+
+/// Tells the server of a data folder what a developer wants of the function `name` in a region.
+///
+/// # Errors
+/// When it does not run, or does not answer.
+pub async fn attend(data: &Path, region: &str, name: &str, attention: &Attention) -> io::Result<()> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("region", region).append_pair("name", name);
+    match attention {
+        Attention::Attend { inspect, modules } => {
+            query.append_pair("what", "attend");
+            if let Some(port) = inspect {
+                query.append_pair("inspect", &port.to_string());
+            }
+            if let Some(modules) = modules {
+                query.append_pair("modules", &modules.to_string_lossy());
+            }
+        }
+        Attention::Leave => drop(query.append_pair("what", "leave")),
+        Attention::Restart => drop(query.append_pair("what", "restart")),
+    }
+    let path = format!("{FUNCTIONS}?{}", query.finish());
+    ask_own::<IgnoredAny>(data, "POST", &path).await.map(drop)
+}
+
+/// How many sockets of each API are open at the server of a data folder, by the API's id.
+///
+/// # Errors
+/// When it does not run, or does not answer.
+pub async fn open_sockets(data: &Path) -> io::Result<BTreeMap<String, usize>> {
+    ask_own(data, "GET", SOCKETS).await
+}
+
+async fn ask_own<T: DeserializeOwned>(data: &Path, method: &str, path: &str) -> io::Result<T> {
+    let record = ServerFolder::existing(data)?.record().ok_or(io::ErrorKind::NotFound)?;
+    ask(record.port, method, path, Some(&record.token)).await
 }
 
 /// Stops the server of a data folder and deletes the folder, or one part of its data. Returns whether the folder existed.
@@ -223,7 +275,7 @@ impl ServerFolder {
     /// The record, if its server answers.
     async fn answering(&self) -> Option<ServerRecord> {
         let record = self.record()?;
-        let health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
+        let health: Health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
         (health.pid == record.pid).then_some(record)
     }
 
@@ -348,7 +400,7 @@ fn last_lines(log: &Path, from: u64) -> io::Result<String> {
 }
 
 /// Sends a request to the server process. One second is enough: it answers from memory.
-async fn ask(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<Health> {
+async fn ask<T: DeserializeOwned>(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<T> {
     let exchange = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         let (mut sender, connection) =

@@ -50,13 +50,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use self::execution::{ExecutionTimings, Executor};
 use self::interpreters::Interpreters;
-use self::name::{LATEST, Reference};
+use self::name::{FunctionId, LATEST, Reference};
 use self::packages::Packages;
-use self::spec::LiveEnvironments;
+use self::spec::{Inspect, LiveEnvironments};
 use self::state::Registry;
 use super::context::CloudContext;
 use crate::local::context::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
@@ -123,6 +124,35 @@ impl Lambda {
     /// Sets the source of API addresses, with which functions reach APIs by their AWS host names.
     pub fn set_apis(&self, apis: Weak<dyn Apis>) {
         self.executor.set_apis(apis);
+    }
+
+    /// Says that a developer works on a function of a region: new code of it is started at once. With `inspect`, its runtime
+    /// waits for a debugger on that port of 127.0.0.1, with no time limits; for Python, `modules` is the folder of debugpy.
+    pub fn attend(&self, region: &str, name: &str, inspect: Option<u16>, modules: Option<PathBuf>) {
+        let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
+        let was = self.executor.inspect(&id).map(|inspect| inspect.port);
+        let turn = || Arc::new(Semaphore::new(1));
+        let how = inspect.map(|port| Inspect { port, modules, turn: turn() });
+        if was != inspect {
+            self.executor.restart(&id);
+        }
+        self.executor.attend(&id, Some(how));
+    }
+
+    /// Takes back [`Self::attend`].
+    pub fn attend_no_more(&self, region: &str, name: &str) {
+        let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
+        if self.executor.inspect(&id).is_some() {
+            self.executor.restart(&id);
+        }
+        self.executor.attend(&id, None);
+    }
+
+    /// Ends a function's environments, and starts a new one.
+    pub fn restart(&self, region: &str, name: &str) {
+        let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
+        self.executor.restart(&id);
+        self.prepare(&id, Instant::now());
     }
 
     /// Ends every execution environment. Running invocations fail, further ones are refused.

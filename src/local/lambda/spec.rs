@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
@@ -121,6 +121,35 @@ pub struct EnvironmentSpec {
     pub deployment: Deployment,
     /// The folder with the code.
     pub folder: PathBuf,
+    /// Where a debugger is waited for.
+    pub inspect: Option<Inspect>,
+}
+
+/// A debugger's way into a function: one environment at a time has it, without time limits, and is not frozen.
+#[derive(Debug, Clone)]
+pub struct Inspect {
+    /// The port on 127.0.0.1 where the runtime waits for a debugger.
+    pub port: u16,
+    /// The folder with Python's debugpy.
+    pub modules: Option<PathBuf>,
+    /// Held by the one invocation that runs: two environments cannot have one port.
+    pub turn: Arc<Semaphore>,
+}
+
+/// A time limit that nobody who looks at a breakpoint reaches.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl EnvironmentSpec {
+    /// How long an invocation may take.
+    pub fn timeout(&self) -> Duration {
+        let timeout = Duration::from_secs(self.deployment.settings.timeout.into());
+        if self.inspect.is_some() { NO_LIMIT } else { timeout }
+    }
+
+    /// How long a start may take that has this limit without a debugger.
+    pub fn start_limit(&self, limit: Duration) -> Duration {
+        if self.inspect.is_some() { NO_LIMIT } else { limit }
+    }
 }
 
 /// One invocation, as a caller requests it.

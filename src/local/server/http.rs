@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
+use super::control::{Control, FUNCTIONS, SOCKETS};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::operation::{Effect, Operation};
@@ -118,7 +119,9 @@ pub struct Server {
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
-    /// The token that `/_wschat/stop` requires.
+    /// What `wschat dev` controls; without it, nothing.
+    pub control: Option<Control>,
+    /// The token that `/_wschat/stop` and the control require.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
@@ -242,10 +245,13 @@ impl Server {
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
+            (_, "/_wschat/stop" | FUNCTIONS | SOCKETS)
+                if request.headers.get(TOKEN).is_none_or(|token| token.as_bytes() != self.token.as_bytes()) =>
+            {
+                Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
+            }
+            (_, FUNCTIONS | SOCKETS) => self.control.as_ref()?.answer(request),
             ("POST", "/_wschat/stop") => {
-                if request.headers.get(TOKEN).is_none_or(|token| token.as_bytes() != self.token.as_bytes()) {
-                    return Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })));
-                }
                 self.stop.send_replace(true);
                 Some(Response::json(200, &self.health))
             }

@@ -1,0 +1,205 @@
+//! The code of a stack's functions while it is worked on: what it is made from, which of it is to be built again, what is
+//! deployed, and how a function gets its new code before anything else is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::execute::{Zip, Zips};
+use crate::aws::client::Aws;
+use crate::aws::providers::{Context, ResourceError, provider};
+use crate::core::types::{Live, Want};
+use crate::package::{self, AllInputs, Code, Options, PackageError, Progress, Target};
+
+/// The property that tells a function's code apart.
+const CODE: &str = "CodeSha256";
+
+/// The code of a stack's functions.
+#[derive(Debug, Default)]
+pub struct Sources {
+    code: Vec<Code>,
+    inputs: AllInputs,
+    /// What was built last, of each function that could be built.
+    zips: Zips,
+    /// The functions that are to be built, each with the files that were saved since it was built last.
+    stale: BTreeMap<String, BTreeSet<PathBuf>>,
+}
+
+/// What comes of building what is stale.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// The functions whose code is another one now.
+    pub changed: BTreeSet<String>,
+    /// What could not be built; the functions keep the code that they had.
+    pub errors: Vec<PackageError>,
+}
+
+impl Sources {
+    /// Takes the code that a template names now. What is new or named differently is stale.
+    pub async fn set(&mut self, code: Vec<Code>, options: &Options) {
+        for code in code.iter().filter(|code| !self.code.contains(code)) {
+            self.stale.entry(code.logical_id.clone()).or_default();
+        }
+        let is_there = |id: &String| code.iter().any(|code| code.logical_id == *id);
+        self.stale.retain(|id, _| is_there(id));
+        self.zips.retain(|id, _| is_there(id));
+        self.code = code;
+        self.inputs = AllInputs::of(&self.code, options).await;
+    }
+
+    /// The functions that a saved file may change; they are stale from now on.
+    pub fn touch(&mut self, path: &Path) -> BTreeSet<String> {
+        let touched = self.inputs.touched(path);
+        for id in &touched {
+            self.stale.entry(id.clone()).or_default().insert(path.to_owned());
+        }
+        touched
+    }
+
+    /// Makes all code stale.
+    pub fn touch_all(&mut self) {
+        for code in &self.code {
+            self.stale.entry(code.logical_id.clone()).or_default();
+        }
+    }
+
+    /// Whether a saved file may change any function's code.
+    pub fn is_touched_by(&self, path: &Path) -> bool {
+        !self.inputs.touched(path).is_empty()
+    }
+
+    /// The functions that are to be built.
+    pub fn stale(&self) -> BTreeSet<String> {
+        self.stale.keys().cloned().collect()
+    }
+
+    /// Every folder to watch, without those in it.
+    pub fn folders(&self) -> BTreeSet<PathBuf> {
+        self.inputs.folders()
+    }
+
+    /// The zips of all functions, if each has one.
+    pub fn zips(&self) -> Option<Zips> {
+        let all = self.code.iter().all(|code| self.zips.contains_key(&code.logical_id));
+        all.then(|| self.zips.clone())
+    }
+
+    /// Builds what is stale. One function that cannot be built does not keep the others from it; crates are built together. It
+    /// may be given up at any time.
+    pub async fn build(
+        &mut self,
+        target: Target,
+        options: &Options,
+        progress: &(impl Fn(Progress) + Send + Sync),
+    ) -> Built {
+        let stale = self.code.iter().filter(|code| self.stale.contains_key(&code.logical_id)).cloned();
+        let (crates, others): (Vec<Code>, Vec<Code>) = stale.partition(package::is_crate);
+        let mut groups: Vec<Vec<Code>> = others.into_iter().map(|code| vec![code]).collect();
+        groups.extend((!crates.is_empty()).then_some(crates));
+        let built = join_all(groups.into_iter().map(|group| self.build_group(group, target, options, progress))).await;
+        let mut all = Built::default();
+        for (group, zips) in built {
+            let zips = match zips {
+                Ok(zips) => zips,
+                Err(error) => {
+                    all.errors.push(error);
+                    continue;
+                }
+            };
+            for id in group {
+                self.stale.remove(&id);
+            }
+            for (id, zip) in zips {
+                if self.zips.get(&id).map(|old| &old.sha256) != Some(&zip.sha256) {
+                    all.changed.insert(id.clone());
+                    self.zips.insert(id, zip);
+                }
+            }
+        }
+        all.errors.sort_by(|one, other| one.functions.cmp(&other.functions));
+        all
+    }
+
+    async fn build_group(
+        &self,
+        group: Vec<Code>,
+        target: Target,
+        options: &Options,
+        progress: &(impl Fn(Progress) + Send + Sync),
+    ) -> (Vec<String>, Result<Zips, PackageError>) {
+        let ids: Vec<String> = group.iter().map(|code| code.logical_id.clone()).collect();
+        let nothing = BTreeSet::new();
+        // An interpreter would find it only at the first message, when the code that worked is gone.
+        let checks = group.iter().map(|code| {
+            let saved = self.stale.get(&code.logical_id).unwrap_or(&nothing);
+            package::check_syntax(code, saved, options)
+        });
+        let (checked, built) = tokio::join!(join_all(checks), package::build(group.clone(), target, options, progress));
+        let checked = checked.into_iter().collect::<Result<(), PackageError>>();
+        let zips = checked.and(built).map(|artifacts| {
+            let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
+            artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect()
+        });
+        (ids, zips)
+    }
+
+    /// Reads again what the functions' code is made from: a build may have told more of it.
+    pub async fn look_again(&mut self, options: &Options) {
+        self.inputs = AllInputs::of(&self.code, options).await;
+    }
+
+    /// Gives functions their new code and nothing else, all at once, and waits until it is in force. `deployed` is what they are;
+    /// afterwards it has the new code of those that could be changed. Gives the others, each with the reason.
+    pub async fn swap(
+        &self,
+        aws: &Arc<Aws>,
+        functions: &BTreeSet<String>,
+        deployed: &mut BTreeMap<String, Live>,
+    ) -> BTreeMap<String, ResourceError> {
+        let pairs = functions.iter().filter_map(|id| Some((id, deployed.get(id)?, self.zips.get(id)?)));
+        let swaps: Vec<_> = pairs
+            .filter(|(_, live, zip)| live.properties[CODE] != Value::from(zip.sha256.as_str()))
+            .map(|(id, live, zip)| (id.clone(), live.clone(), with_code(id, live, zip)))
+            .collect();
+        let swapped = join_all(swaps.into_iter().map(|(id, live, want)| {
+            let aws = Arc::clone(aws);
+            async move {
+                let Some(provider) = provider(live.type_name) else { return (id, live, Ok(())) };
+                let cx = Context { aws: &aws, note: &|_| {} };
+                let done = provider.update(cx, &live, &want).await;
+                (id, Live { properties: want.properties, ..live }, done)
+            }
+        }));
+        let mut failed = BTreeMap::new();
+        for (id, live, done) in swapped.await {
+            match done {
+                Ok(()) => drop(deployed.insert(id, live)),
+                Err(error) => drop(failed.insert(id, error)),
+            }
+        }
+        failed
+    }
+
+    /// The functions of which `deployed` has other code than was built last.
+    pub fn undeployed(&self, deployed: &BTreeMap<String, Live>) -> BTreeSet<String> {
+        let differs = |(id, live): &(&String, &Live)| {
+            self.zips.get(*id).is_some_and(|zip| live.properties[CODE] != Value::from(zip.sha256.as_str()))
+        };
+        deployed.iter().filter(differs).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// A function as it is, with other code.
+fn with_code(id: &str, live: &Live, zip: &Zip) -> Want {
+    let mut properties = live.properties.clone();
+    properties[CODE] = zip.sha256.as_str().into();
+    Want {
+        logical_id: id.to_owned(),
+        name: Some(live.physical_id.clone()),
+        properties,
+        code: Some(zip.bytes.clone()),
+    }
+}
