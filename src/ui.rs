@@ -5,7 +5,9 @@
 
 mod bar;
 pub mod build;
+pub mod dev;
 pub mod event;
+pub mod keys;
 pub mod plan;
 pub mod printable;
 pub mod progress;
@@ -15,7 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressBar};
 use serde_json::Value;
 
 use crate::core::stack::Secrets;
@@ -39,6 +41,8 @@ struct Shared {
     echo: Mutex<bar::EchoGuard>,
     /// The lines below all bars.
     notice: Mutex<Vec<bar::Bar>>,
+    /// The line that stays below all others.
+    footer: Mutex<Option<ProgressBar>>,
     /// Whether a question waits for its answer.
     asking: AtomicBool,
     /// Whether the last event is printed: there is only one.
@@ -188,6 +192,13 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
+    /// Clears the terminal, if it is one; what it has scrolled away stays.
+    pub fn clear_screen(&self) {
+        if io::stderr().is_terminal() {
+            self.bars.suspend(|| drop(write!(io::stderr(), "\x1b[2J\x1b[H")));
+        }
+    }
+
     /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this
     /// exit code. No other thread can draw in between.
     pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
@@ -197,6 +208,7 @@ impl Ui {
         let begin = if echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
         self.bars.suspend(|| {
             self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).restore();
+            keys::restore();
             if let Some(line) = self.last_line(&failure, exit_code) {
                 let _ = writeln!(io::stdout(), "{line}");
             }

@@ -121,7 +121,8 @@ impl Args {
         ui.say(format_args!("{warnings} with: {}", Command::new("validate").with(&self.project)));
     }
 
-    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> Build {
+    /// How code is built, and for which platform.
+    pub fn packaging(&self, ui: &Ui) -> (package::Target, package::Options) {
         let options = package::Options {
             backend: self.build_with.backend(),
             cargo: super::cargo(),
@@ -132,6 +133,11 @@ impl Args {
             ignore_scripts: self.ignore_scripts,
         };
         let target = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
+        (target, options)
+    }
+
+    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> Build {
+        let (target, options) = self.packaging(ui);
         let shown = ui.build();
         Build { code, target, options, progress: Box::new(move |step| shown.show(step)) }
     }

@@ -15,6 +15,7 @@ mod alias;
 mod command;
 mod config;
 mod desired;
+mod dev;
 mod down;
 mod env;
 mod error;
@@ -45,6 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Up(up::Args),
+    Dev(dev::Args),
     Plan(plan::Args),
     Validate(validate::Args),
     Policy(policy::Args),
@@ -61,6 +63,7 @@ impl Verb {
     fn json(&self) -> bool {
         match self {
             Self::Up(args) => args.json,
+            Self::Dev(args) => args.json,
             Self::Plan(args) => args.json,
             Self::Validate(args) => args.json,
             Self::Status(args) => args.json,
@@ -73,6 +76,7 @@ impl Verb {
     async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         match self {
             Self::Up(args) => args.run(ui).await,
+            Self::Dev(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
             Self::Validate(args) => args.run(ui),
             Self::Status(args) => args.run(ui).await,

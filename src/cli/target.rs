@@ -154,6 +154,21 @@ impl Args {
         ))))
     }
 
+    /// Uses the local cloud, unless another place is named.
+    pub fn prefer_local(&mut self) {
+        self.place.local |= self.place.endpoint_url.is_none();
+    }
+
+    /// The local cloud's data folder.
+    pub fn data(&self) -> &Path {
+        &self.place.data.path
+    }
+
+    /// The option for it.
+    pub fn data_folder(&self) -> &DataFolder {
+        &self.place.data
+    }
+
     /// Whether the stack is in the local cloud.
     pub fn is_local(&self) -> bool {
         self.place.local

@@ -19,9 +19,9 @@ const CODE: &str = "CodeSha256";
 
 /// The code of a stack's functions.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct FunctionCode {
     code: Vec<Code>,
-    inputs: AllInputs,
+    inputs: Arc<AllInputs>,
     /// What was built last, of each function that could be built.
     zips: Zips,
     /// The functions that are to be built, each with the files that were saved since it was built last.
@@ -37,7 +37,7 @@ pub struct Built {
     pub errors: Vec<PackageError>,
 }
 
-impl Sources {
+impl FunctionCode {
     /// Takes the code that a template names now. What is new or named differently is stale.
     pub async fn set(&mut self, code: Vec<Code>, options: &Options) {
         for code in code.iter().filter(|code| !self.code.contains(code)) {
@@ -47,7 +47,7 @@ impl Sources {
         self.stale.retain(|id, _| is_there(id));
         self.zips.retain(|id, _| is_there(id));
         self.code = code;
-        self.inputs = AllInputs::of(&self.code, options).await;
+        self.inputs = Arc::new(AllInputs::of(&self.code, options).await);
     }
 
     /// The functions that a saved file may change; they are stale from now on.
@@ -66,14 +66,22 @@ impl Sources {
         }
     }
 
-    /// Whether a saved file may change any function's code.
-    pub fn is_touched_by(&self, path: &Path) -> bool {
-        !self.inputs.touched(path).is_empty()
+    /// The folder of a function's code.
+    pub fn folder(&self, function: &str) -> Option<&Path> {
+        match &self.code.iter().find(|code| code.logical_id == function)?.source {
+            package::Source::Path(path) => Some(path),
+            package::Source::Inline(_) => None,
+        }
     }
 
-    /// The functions that are to be built.
-    pub fn stale(&self) -> BTreeSet<String> {
-        self.stale.keys().cloned().collect()
+    /// What the functions' code is made from.
+    pub fn inputs(&self) -> Arc<AllInputs> {
+        Arc::clone(&self.inputs)
+    }
+
+    /// Whether a function's code is to be built.
+    pub fn is_stale(&self) -> bool {
+        !self.stale.is_empty()
     }
 
     /// Every folder to watch, without those in it.
@@ -148,7 +156,7 @@ impl Sources {
 
     /// Reads again what the functions' code is made from: a build may have told more of it.
     pub async fn look_again(&mut self, options: &Options) {
-        self.inputs = AllInputs::of(&self.code, options).await;
+        self.inputs = Arc::new(AllInputs::of(&self.code, options).await);
     }
 
     /// Gives functions their new code and nothing else, all at once, and waits until it is in force. `deployed` is what they are;

@@ -240,6 +240,20 @@ impl Deployment {
         self.make_plan(true).await
     }
 
+    /// What AWS has of the stack now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read_again(&mut self) -> Result<&[Live], ReadError> {
+        self.live = self.session.read(read::search(&self.stack)).await?;
+        Ok(&self.live)
+    }
+
+    /// What AWS had when the plan was made, or was read last.
+    pub fn live(&self) -> &[Live] {
+        &self.live
+    }
+
     /// The plan that takes back what the run did. A new reading decides and not what the run believes: an answer may have been
     /// lost.
     pub async fn way_back(&mut self, outcome: &Outcome) -> Undo {

@@ -51,6 +51,8 @@ pub struct Saved {
     pub folders: bool,
     /// Whether the system has lost reports: anything may have changed.
     pub anything: bool,
+    /// When the first of it was reported.
+    pub at: Option<Instant>,
 }
 
 impl Saved {
@@ -64,6 +66,7 @@ impl Saved {
         self.paths.extend(later.paths);
         self.folders |= later.folders;
         self.anything |= later.anything;
+        self.at = self.at.or(later.at);
     }
 }
 
@@ -165,6 +168,7 @@ impl Watcher {
             }
             EventKind::Any | EventKind::Modify(_) | EventKind::Other => {}
         }
+        saved.at.get_or_insert_with(Instant::now);
         // A folder that reports of itself (its attributes) has not changed.
         let is_attribute = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
         saved.paths.extend(event.paths.into_iter().filter(|path| !is_attribute || !path.is_dir()));

@@ -319,7 +319,7 @@ impl Lambda {
         // One more millisecond, because the state's clock has a resolution of one.
         let from = Instant::now() + updating + Duration::from_millis(1);
         if self.executor.is_attended(id) {
-            self.prepare(id, from);
+            self.start_ahead(id, from);
         }
         let (executor, id) = (self.executor.clone(), id.clone());
         tokio::spawn(async move {
@@ -329,7 +329,7 @@ impl Lambda {
     }
 
     /// Starts an environment of a function's `$LATEST` before its first invocation.
-    pub(super) fn prepare(&self, id: &FunctionId, from: Instant) {
+    pub(super) fn start_ahead(&self, id: &FunctionId, from: Instant) {
         let inspect = self.executor.inspect(id);
         let spec = self.registry.read(|state| {
             let deployment = state.function(id).ok()?.latest.deployment.clone();

@@ -137,6 +137,10 @@ impl Lambda {
             self.executor.restart(&id);
         }
         self.executor.attend(&id, Some(how));
+        // A debugger can attach before the first message.
+        if inspect.is_some() {
+            self.start_ahead(&id, Instant::now());
+        }
     }
 
     /// Takes back [`Self::attend`].
@@ -152,7 +156,7 @@ impl Lambda {
     pub fn restart(&self, region: &str, name: &str) {
         let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
         self.executor.restart(&id);
-        self.prepare(&id, Instant::now());
+        self.start_ahead(&id, Instant::now());
     }
 
     /// Ends every execution environment. Running invocations fail, further ones are refused.
