@@ -3,6 +3,7 @@
 
 pub mod iam;
 pub mod lint;
+pub mod logs;
 pub mod plan;
 pub mod policy;
 pub mod stack;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use time::Date;
 
@@ -211,6 +211,19 @@ impl Project {
                 })
             })
             .collect())
+    }
+
+    /// The folder of each function's code as the user names it, by logical id; empty for the current folder.
+    pub fn code_folders(&self, stack: &Stack) -> BTreeMap<String, String> {
+        let folders = stack.resources.values().filter_map(|resource| match resource.code.as_ref()? {
+            stack::Code::Local(path) => {
+                let folder: PathBuf =
+                    self.path.with_file_name(path).components().filter(|part| *part != Component::CurDir).collect();
+                Some((resource.logical_id.clone(), folder.display().to_string()))
+            }
+            stack::Code::Inline(_) => None,
+        });
+        folders.collect()
     }
 
     /// Warnings about code that lies outside of the project, each with the functions that it is about.

@@ -13,6 +13,7 @@ use super::{
     Action, Attribute, Effects, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepView, Want,
     kind, log_group, names, tags, to_value,
 };
+use crate::core::logs::Function as LoggedFunction;
 use crate::core::words::naming::{Identity, logical_id_in};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, shown};
 
@@ -296,6 +297,21 @@ impl Kind for Function {
 
     fn runs_as<'a>(&self, properties: &'a Value) -> Option<&'a str> {
         properties["Role"].as_str()
+    }
+
+    fn code_log(&self, live: &Live) -> Option<(String, LoggedFunction)> {
+        let text = |name: &str| live.properties[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| live.properties[name].as_u64().and_then(|number| number.try_into().ok());
+        let group = live.properties["LoggingConfig"]["LogGroup"].as_str().map(str::to_owned);
+        let function = LoggedFunction {
+            name: live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone()),
+            runtime: text("Runtime"),
+            handler: text("Handler"),
+            timeout: number("Timeout"),
+            memory: number("MemorySize"),
+            ..LoggedFunction::default()
+        };
+        Some((group.unwrap_or_else(|| format!("{}{}", log_group::LAMBDA, live.physical_id)), function))
     }
 
     fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> Effects {

@@ -43,6 +43,7 @@ pub use self::effects::Effects;
 pub use self::part::Part;
 use self::rights::{Rights, Roles, Subject};
 pub use self::view::{Action, Change, PlanView, Planning, ResourceView, StackView, StepView, texts};
+use crate::core::logs;
 use crate::core::words::{DeletionPolicy, Path, Problem, Scope, deserialize};
 
 /// All resource types that wschat provisions itself, in the order in which resources of them can be deleted, whatever else is
@@ -306,6 +307,16 @@ pub trait Kind: Send + Sync + 'static {
     /// The property (its path in `Properties`) that makes a resource write logs with the role which API Gateway has for the
     /// whole account; `None` where it writes none.
     fn logs_by(&self, _properties: &Value) -> Option<Path> {
+        None
+    }
+
+    /// The log group of what the code of a live resource prints, and what it takes to read that.
+    fn code_log(&self, _live: &Live) -> Option<(String, logs::Function)> {
+        None
+    }
+
+    /// The log group of a line for each request of a client, and the format of those lines.
+    fn access_log(&self, _properties: &Value) -> Option<(String, String)> {
         None
     }
 

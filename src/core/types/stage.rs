@@ -184,6 +184,12 @@ impl Kind for Stage {
         Some(root.key("RouteSettings").key(route).key("LoggingLevel"))
     }
 
+    fn access_log(&self, properties: &Value) -> Option<(String, String)> {
+        let settings = &properties["AccessLogSettings"];
+        let (_, group) = settings["DestinationArn"].as_str()?.split_once(":log-group:")?;
+        Some((group.trim_end_matches(":*").to_owned(), settings["Format"].as_str()?.to_owned()))
+    }
+
     fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> Effects {
         match step.action {
             Action::Delete | Action::Replace => {
