@@ -75,6 +75,8 @@ struct Deployed {
     functions: BTreeMap<String, Live>,
     /// All of the stack's resources, as they were read last.
     live: Vec<Live>,
+    /// The folders of functions' code, as the user names them.
+    folders: BTreeMap<String, String>,
 }
 
 /// A question that is answered with yes or no.

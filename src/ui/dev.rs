@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Ui;
 use super::bar::{Bar, Text};
+use super::{Ui, printable};
+use crate::core::logs::{Item, Level};
+use crate::deploy::logs::Entry;
 
 /// The colours of functions (SGR), none of which is that of errors or warnings.
 const COLOURS: &[&str] = &["36", "35", "34", "32", "96", "95", "94", "92"];
@@ -75,6 +77,33 @@ impl Names {
             Some(index) => format!("\x1b[{}m{name:width$}\x1b[0m  {text}", COLOURS[index % COLOURS.len()]),
             None => format!("{name:width$}  {text}"),
         }
+    }
+}
+
+impl Names {
+    /// What is shown of a log entry, a line each: what handlers print, and failures with what to do about them. Lambda's own
+    /// lines are left out.
+    pub fn entry(&self, entry: &Entry, colour: bool) -> Vec<String> {
+        let red = |text: String| if colour { format!("\x1b[31m{text}\x1b[0m") } else { text };
+        let texts: Vec<String> = match &entry.item {
+            Item::Output(output) => {
+                let is_error = output.level >= Some(Level::Error);
+                let lines = output.text.lines().map(printable::line);
+                let lines = lines.map(|line| if is_error { red(line) } else { line });
+                lines.chain(output.help.iter().map(|help| format!("  {}", printable::line(help)))).collect()
+            }
+            Item::Failure(failure) => {
+                let message = failure.message.lines().map(printable::line).collect::<Vec<_>>();
+                let first = message.first().map(String::as_str).unwrap_or_default();
+                let head = red(format!("✗ {}: {first}", printable::line(&failure.error_type)));
+                let rest = message.iter().skip(1).map(|line| format!("  {line}"));
+                let stack = failure.stack.iter().take(5).map(|frame| format!("  at {}", printable::line(&frame.place())));
+                let help = (!failure.help.is_empty()).then(|| format!("  {}", printable::line(&failure.help)));
+                std::iter::once(head).chain(rest).chain(stack).chain(help).collect()
+            }
+            Item::Platform(_) => Vec::new(),
+        };
+        texts.iter().map(|text| self.line(&entry.function, text, colour)).collect()
     }
 }
 

@@ -504,6 +504,7 @@ impl<'a> Rounds<'a> {
                 uris,
                 functions: self.deployed.clone(),
                 live: deployment.live().to_vec(),
+                folders: self.project.as_ref().map(|project| project.code_folders(&deployment.stack)).unwrap_or_default(),
             });
         }
         Ok(())

@@ -1,15 +1,18 @@
 //! The screen: the line at the bottom, functions' logs above it, keys and signals.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
 
 use super::super::exit::{self, Exit};
 use super::socket::{Received, Socket};
-use super::{Args, Question, Shared};
+use super::{Args, Deployed, Question, Shared};
+use crate::deploy::logs::{Entry, LogsError, Sources};
 use crate::local::daemon::process::{self, Attention};
 use crate::ui::Ui;
 use crate::ui::dev::{Names, Status, StatusLine};
@@ -47,6 +50,16 @@ pub(super) struct Screen<'a> {
     names: Names,
     socket: Option<Socket>,
     last_message: Option<String>,
+    logs: Logs,
+}
+
+/// The logs that are followed.
+struct Logs {
+    entries: Option<mpsc::Receiver<Result<Vec<Entry>, LogsError>>>,
+    /// Whose they are: each function's and each stage's physical id.
+    whose: BTreeSet<String>,
+    /// From when on there are new ones, in milliseconds since the epoch.
+    since: i64,
 }
 
 impl<'a> Screen<'a> {
@@ -70,6 +83,7 @@ impl<'a> Screen<'a> {
             names: Names::default(),
             socket: None,
             last_message: None,
+            logs: Logs { entries: None, whose: BTreeSet::new(), since: now_in_milliseconds() },
         }
     }
 
@@ -105,6 +119,7 @@ impl<'a> Screen<'a> {
                 }
                 key = next_key(&mut self.keyboard) => self.press(key, &receiver).await,
                 Some(received) = received.recv() => self.received(received),
+                entries = next_entries(&mut self.logs.entries) => self.log(entries),
                 _ = counts.tick(), if self.keyboard.is_some() => self.count().await,
             }
         }
@@ -150,7 +165,40 @@ impl<'a> Screen<'a> {
         let deployed = self.shared.deployed();
         self.names.add(deployed.functions.keys());
         self.line.uri = deployed.uris.first().cloned().unwrap_or_default();
+        self.follow(&deployed);
         self.show();
+    }
+
+    /// Follows the logs of what is deployed now.
+    fn follow(&mut self, deployed: &Deployed) {
+        let whose: BTreeSet<String> = deployed.live.iter().map(|live| live.physical_id.clone()).collect();
+        let Some(aws) = deployed.aws.clone().filter(|_| whose != self.logs.whose && !whose.is_empty()) else { return };
+        let sources = Sources::of(&deployed.live, &deployed.folders, self.args.desired.target.is_local());
+        self.logs.entries = Some(sources.follow(aws, self.logs.since));
+        self.logs.whose = whose;
+    }
+
+    fn log(&mut self, entries: Option<Result<Vec<Entry>, LogsError>>) {
+        let entries = match entries {
+            Some(Ok(entries)) => entries,
+            Some(Err(error)) => {
+                self.logs.entries = None;
+                self.ui.say(format_args!("warning: {error}; logs are not shown any more"));
+                return;
+            }
+            None => {
+                self.logs.entries = None;
+                return;
+            }
+        };
+        for entry in entries {
+            self.logs.since = self.logs.since.max(entry.time + 1);
+            if !self.ui.is_json() {
+                for line in self.names.entry(&entry, self.ui.colour_of_result()) {
+                    self.ui.coloured_line(line);
+                }
+            }
+        }
     }
 
     fn quit(&mut self) {
@@ -311,6 +359,20 @@ impl<'a> Screen<'a> {
         let open = process::open_sockets(self.args.desired.target.data()).await.ok();
         self.line.sockets = open.map(|open| apis.iter().filter_map(|api| open.get(api)).sum());
         self.show();
+    }
+}
+
+/// Milliseconds since the epoch.
+fn now_in_milliseconds() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
+}
+
+async fn next_entries(
+    entries: &mut Option<mpsc::Receiver<Result<Vec<Entry>, LogsError>>>,
+) -> Option<Result<Vec<Entry>, LogsError>> {
+    match entries {
+        Some(entries) => entries.recv().await,
+        None => std::future::pending().await,
     }
 }
 
