@@ -8,6 +8,7 @@ pub mod build;
 pub mod dev;
 pub mod event;
 pub mod keys;
+pub mod logs;
 pub mod plan;
 pub mod printable;
 pub mod progress;
@@ -47,6 +48,8 @@ struct Shared {
     asking: AtomicBool,
     /// Whether the last event is printed: there is only one.
     ended: AtomicBool,
+    /// Whether the reader of stdout has closed its end.
+    closed: AtomicBool,
 }
 
 /// The fields of events whose values are wschat's and AWS's own words, which no secret is masked in.
@@ -139,7 +142,18 @@ impl Ui {
     }
 
     fn result(&self, text: &str) {
-        self.bars.suspend(|| drop(writeln!(io::stdout(), "{text}")));
+        let written = self.bars.suspend(|| {
+            let mut out = io::stdout();
+            writeln!(out, "{text}").and_then(|()| out.flush())
+        });
+        if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            self.shared.closed.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the reader of stdout has closed its end, and nothing more need be printed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
     }
 
     fn write_stderr(&self, text: &str) {

@@ -46,7 +46,7 @@ Exit codes:
   0    done; nothing to do
   1    error
   2    plan, up --dry-run: there are changes to make; status: something differs or is broken
-  3    status, url, local status: not found
+  3    status, url, logs, local status: not found
   64   wrong usage
   130  interrupted (Ctrl-C)";
 

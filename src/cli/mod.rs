@@ -23,6 +23,7 @@ mod exit;
 mod interrupt;
 mod list;
 pub mod local;
+mod logs;
 mod parameters;
 mod plan;
 mod policy;
@@ -52,6 +53,7 @@ enum Verb {
     Policy(policy::Args),
     Status(status::Args),
     Url(url::Args),
+    Logs(logs::Args),
     List(list::Args),
     Down(down::Args),
     Env(env::Args),
@@ -68,6 +70,7 @@ impl Verb {
             Self::Validate(args) => args.json,
             Self::Status(args) => args.json,
             Self::List(args) => args.json,
+            Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
             Self::Policy(_) | Self::Url(_) | Self::Env(_) | Self::Local(_) => false,
         }
@@ -81,6 +84,7 @@ impl Verb {
             Self::Validate(args) => args.run(ui),
             Self::Status(args) => args.run(ui).await,
             Self::List(args) => args.run(ui).await,
+            Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
             Self::Policy(args) => args.run(ui).await.map(Ended::from),
             Self::Url(args) => args.run(ui).await.map(Ended::from),

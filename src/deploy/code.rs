@@ -24,8 +24,8 @@ pub struct FunctionCode {
     inputs: Arc<AllInputs>,
     /// What was built last, of each function that could be built.
     zips: Zips,
-    /// The functions that are to be built, each with the files that were saved since it was built last.
-    stale: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// The functions that are to be built.
+    stale: BTreeSet<String>,
 }
 
 /// What comes of building what is stale.
@@ -41,10 +41,10 @@ impl FunctionCode {
     /// Takes the code that a template names now. What is new or named differently is stale.
     pub async fn set(&mut self, code: Vec<Code>, options: &Options) {
         for code in code.iter().filter(|code| !self.code.contains(code)) {
-            self.stale.entry(code.logical_id.clone()).or_default();
+            self.stale.insert(code.logical_id.clone());
         }
         let is_there = |id: &String| code.iter().any(|code| code.logical_id == *id);
-        self.stale.retain(|id, _| is_there(id));
+        self.stale.retain(is_there);
         self.zips.retain(|id, _| is_there(id));
         self.code = code;
         self.inputs = Arc::new(AllInputs::of(&self.code, options).await);
@@ -53,16 +53,14 @@ impl FunctionCode {
     /// The functions that a saved file may change; they are stale from now on.
     pub fn touch(&mut self, path: &Path) -> BTreeSet<String> {
         let touched = self.inputs.touched(path);
-        for id in &touched {
-            self.stale.entry(id.clone()).or_default().insert(path.to_owned());
-        }
+        self.stale.extend(touched.iter().cloned());
         touched
     }
 
     /// Makes all code stale.
     pub fn touch_all(&mut self) {
         for code in &self.code {
-            self.stale.entry(code.logical_id.clone()).or_default();
+            self.stale.insert(code.logical_id.clone());
         }
     }
 
@@ -103,7 +101,7 @@ impl FunctionCode {
         options: &Options,
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> Built {
-        let stale = self.code.iter().filter(|code| self.stale.contains_key(&code.logical_id)).cloned();
+        let stale = self.code.iter().filter(|code| self.stale.contains(&code.logical_id)).cloned();
         let (crates, others): (Vec<Code>, Vec<Code>) = stale.partition(package::is_crate);
         let mut groups: Vec<Vec<Code>> = others.into_iter().map(|code| vec![code]).collect();
         groups.extend((!crates.is_empty()).then_some(crates));
@@ -139,15 +137,8 @@ impl FunctionCode {
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> (Vec<String>, Result<Zips, PackageError>) {
         let ids: Vec<String> = group.iter().map(|code| code.logical_id.clone()).collect();
-        let nothing = BTreeSet::new();
-        // An interpreter would find it only at the first message, when the code that worked is gone.
-        let checks = group.iter().map(|code| {
-            let saved = self.stale.get(&code.logical_id).unwrap_or(&nothing);
-            package::check_syntax(code, saved, options)
-        });
-        let (checked, built) = tokio::join!(join_all(checks), package::build(group.clone(), target, options, progress));
-        let checked = checked.into_iter().collect::<Result<(), PackageError>>();
-        let zips = checked.and(built).map(|artifacts| {
+        let built = package::build(group, target, options, progress).await;
+        let zips = built.map(|artifacts| {
             let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
             artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect()
         });

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::aws::client::{Aws, Call, CallError, Meaning};
 use crate::core::logs::gateway::{AccessFormat, GatewayLine, Invocation, LOCAL_GROUP, Refusal};
@@ -29,6 +30,9 @@ const WAIT: &str = "x-wschat-known-events";
 /// 5 to 25 a second by region, which others use, too.
 const POLL: Duration = Duration::from_secs(2);
 const MAX_POLLS_A_SECOND: usize = 4;
+
+/// How often the local cloud is asked where it does not wait.
+const LOCAL_POLL: Duration = Duration::from_millis(100);
 
 /// How late an event may arrive that is older than the newest, in milliseconds.
 const OVERLAP: i64 = 30_000;
@@ -224,13 +228,17 @@ impl Sources {
             let (aws, heard, local) = (Arc::clone(&aws), heard.clone(), self.local);
             polling.spawn(async move {
                 loop {
+                    let begun = Instant::now();
                     let read = group.poll(&aws, local).await;
                     let failed = read.is_err();
+                    let is_idle = read.as_ref().is_ok_and(Vec::is_empty);
                     let read = read.map(|events| events.into_iter().map(|event| (index, event)).collect::<Vec<_>>());
                     if heard.send(read).await.is_err() || failed {
                         return;
                     }
-                    if !local {
+                    // An answer of several pages does not wait.
+                    let pause = if !local { pause } else { LOCAL_POLL.saturating_sub(begun.elapsed()) };
+                    if !local || is_idle {
                         tokio::time::sleep(pause).await;
                     }
                 }
@@ -536,5 +544,104 @@ impl Entry {
             Item::Output(_) | Item::Failure(_) => true,
             Item::Platform(platform) => matches!(platform, Platform::Report(_)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(local: bool) -> Sources {
+        let function = |name: &str| Source {
+            group: format!("/aws/lambda/app-{name}"),
+            streams: None,
+            what: What::Function {
+                function: Function { name: name.to_owned(), ..Function::default() },
+                physical_id: format!("app-{name}"),
+            },
+        };
+        let gateway = Source { group: LOCAL_GROUP.to_owned(), streams: None, what: What::Gateway("Stage".to_owned()) };
+        Sources { sources: vec![function("One"), function("Two"), gateway], local, selected: false }
+    }
+
+    fn event(source: usize, time: i64, message: &str) -> (usize, LogEvent) {
+        (source, LogEvent { time, stream: format!("s{source}"), message: message.to_owned() })
+    }
+
+    fn invocation(time: i64, id: &str) -> (usize, LogEvent) {
+        event(2, time, &format!(r#"{{"invocation":{{"route":"hi","connection_id":"C=","request_id":"{id}"}}}}"#))
+    }
+
+    fn refusal(time: i64, id: &str, by_function: bool) -> (usize, LogEvent) {
+        let line = format!(
+            r#"{{"refusal":{{"route":"hi","connection_id":"C=","request_id":"{id}","function":"arn:aws:lambda:r:1:function:app-One",
+            "status":502,"message":"Internal server error","reason":"why","help":null,"by_function":{by_function}}}}}"#
+        );
+        event(2, time, &line)
+    }
+
+    /// Time, function, route and text of what is shown.
+    fn shown(entries: &[Entry]) -> Vec<(i64, &str, Option<&str>, &str)> {
+        let text = |entry: &'_ Entry| match &entry.item {
+            Item::Output(output) => Some(output.text.clone().leak() as &str),
+            Item::Failure(failure) => Some(failure.message.clone().leak() as &str),
+            Item::Platform(_) => None,
+        };
+        entries
+            .iter()
+            .filter_map(|entry| Some((entry.time, entry.function.as_str(), entry.route.as_deref(), text(entry)?)))
+            .collect()
+    }
+
+    #[test]
+    fn groups_are_merged_in_the_order_of_time() {
+        let sources = sources(false);
+        let mut merge = Merge::new(&sources);
+        let entries = merge.add(vec![event(0, 3, "c"), event(1, 2, "b"), event(0, 1, "a")]);
+        assert_eq!(shown(&entries), [(1, "One", None, "a"), (2, "Two", None, "b"), (3, "One", None, "c")]);
+    }
+
+    #[test]
+    fn an_entry_waits_for_the_invocation_that_it_is_of() {
+        let sources = sources(true);
+        let mut merge = Merge::new(&sources);
+        let known = merge.add(vec![invocation(1, "a"), event(0, 1, "START RequestId: a Version: 1"), event(0, 2, "x")]);
+        assert_eq!(shown(&known), [(2, "One", Some("hi"), "x")]);
+        let early = merge.add(vec![event(0, 4, "START RequestId: b Version: 1"), event(0, 5, "y")]);
+        assert_eq!(shown(&early), []);
+        let late = merge.add(vec![invocation(4, "b")]);
+        assert_eq!(shown(&late), [(5, "One", Some("hi"), "y")]);
+        // What no client caused is shown all the same.
+        assert_eq!(shown(&merge.add(vec![event(1, 6, "START RequestId: c Version: 1"), event(1, 7, "z")])), []);
+        assert_eq!(shown(&merge.flush()), [(7, "Two", None, "z")]);
+    }
+
+    #[test]
+    fn an_error_that_a_function_caused_is_told_once() {
+        let sources = sources(true);
+        let logged = "RequestId: a Error: Runtime exited with error: exit status 1\nRuntime.ExitError";
+        let mut merge = Merge::new(&sources);
+        let entries = merge.add(vec![invocation(1, "a"), event(0, 2, logged), refusal(3, "a", true)]);
+        assert_eq!(shown(&entries).len(), 1);
+        assert_eq!(shown(&merge.flush()), []);
+        // Where the function logged nothing, the gateway's word is all there is.
+        assert_eq!(shown(&merge.add(vec![refusal(4, "b", true)])), []);
+        assert_eq!(shown(&merge.flush()), [(4, "One", Some("hi"), "why")]);
+        assert_eq!(shown(&merge.add(vec![refusal(5, "c", false)])), [(5, "One", Some("hi"), "why")]);
+    }
+
+    #[test]
+    fn functions_are_chosen_by_either_name() {
+        for name in ["Two", "app-Two"] {
+            let mut sources = sources(true);
+            sources.only(&[name.to_owned()]).unwrap();
+            assert_eq!(sources.functions().collect::<Vec<_>>(), ["Two"]);
+            // The gateway's errors of others are not asked for.
+            let mut merge = Merge::new(&sources);
+            let (_, other) = refusal(1, "a", false);
+            assert_eq!(shown(&merge.add(vec![(1, other)])), []);
+        }
+        let unknown = sources(true).only(&["Tow".to_owned()]).unwrap_err();
+        assert_eq!(unknown.nearest.as_deref(), Some("Two"));
     }
 }

@@ -74,7 +74,21 @@ impl Project {
 
     /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text.
     pub fn inspect(&self, today: Date) -> Vec<Problem> {
-        lint::inspect(self.template.clone(), &self.parameters, today, |stack| self.wrong_code(stack))
+        lint::inspect(self.template.clone(), &self.parameters, today, |stack| {
+            let mut problems = self.wrong_code(stack);
+            problems.extend(self.syntax_errors(stack));
+            problems
+        })
+    }
+
+    /// The syntax errors in the code of functions. It takes an interpreter, so it is not part of what every run looks at.
+    fn syntax_errors(&self, stack: &Stack) -> Vec<Problem> {
+        let errors = package::syntax_errors(&self.code(stack).unwrap_or_default());
+        let problem = |(function, error): (String, package::SyntaxError)| {
+            let problem = Problem::new(stack.resources[&function].path.key("Properties").key("Code"), error.sentence());
+            if error.excerpt.is_empty() { problem } else { problem.help(error.excerpt) }
+        };
+        errors.into_iter().map(problem).collect()
     }
 
     /// What is wrong with the code of functions, as far as it shows without building it.
@@ -154,7 +168,8 @@ impl Project {
 
     /// How many warnings `validate` has on the day `today`.
     pub fn warnings(&self, today: Date) -> usize {
-        self.inspect(today).iter().filter(|problem| problem.rule.is_some()).count()
+        let problems = lint::inspect(self.template.clone(), &self.parameters, today, |stack| self.wrong_code(stack));
+        problems.iter().filter(|problem| problem.rule.is_some()).count()
     }
 
     /// The template's file, as the user named it.

@@ -63,7 +63,7 @@ impl Missing {
 }
 
 /// The release in a runtime's name: `20` of `nodejs20.x`, `3.12` of `python3.12`.
-fn release(runtime: &str) -> &str {
+pub fn release(runtime: &str) -> &str {
     runtime.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(".x")
 }
 

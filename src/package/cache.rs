@@ -53,16 +53,19 @@ impl Cache {
         })
     }
 
-    /// Zips `files`, the code at `path`. `variant` distinguishes several zips of one path.
+    /// Zips `files`, the code at `path`. `variant` distinguishes several zips of one path; `check` must accept files that have
+    /// changed since they were zipped last.
     pub fn pack_files(
         &self,
         path: &Path,
         variant: &str,
         files: Files,
         target: Target,
+        check: impl FnOnce() -> Result<(), PackageError>,
     ) -> Result<Artifact, PackageError> {
         // Output of a build in the cache folder is built again every time, so its zip would never be reused.
         if std::path::absolute(&self.folder).is_ok_and(|folder| path.starts_with(folder)) {
+            check()?;
             return zip::pack(folder::entries(files)?, target);
         }
         let mut states = String::new();
@@ -70,7 +73,10 @@ impl Cache {
             states += &format!("{name}\n{}\n", state(file).map_err(|error| unreadable(file, &error))?);
         }
         let key = Key::of(path, variant, &states);
-        self.cached_or(&key, || zip::pack(folder::entries(files)?, target))
+        self.cached_or(&key, || {
+            check()?;
+            zip::pack(folder::entries(files)?, target)
+        })
     }
 
     fn cached_or(

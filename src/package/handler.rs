@@ -55,6 +55,11 @@ pub(super) fn check(
     })
 }
 
+/// The files that a handler can be in, by their names in the zip.
+pub(super) fn files(language: Language, handler: &str) -> Vec<String> {
+    base(language, handler).map(|base| candidates(language, &base)).unwrap_or_default()
+}
+
 /// The path of a handler's file without its extension.
 fn base(language: Language, handler: &str) -> Option<String> {
     match language {

@@ -58,8 +58,9 @@ pub use inputs::AllInputs;
 pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
+pub use script::syntax_errors;
 pub use sdk::install_imported as install_sdk;
-pub use syntax::check_syntax;
+pub use syntax::SyntaxError;
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

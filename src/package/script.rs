@@ -12,7 +12,7 @@ use super::npm::{Modules, StagedInstall};
 use super::pip::PipInstall;
 use super::zip::{self, Entry};
 use super::{Artifact, Code, Options, PackageError, Packing, Progress, Source, Target};
-use super::{credentials, file_name, handler, is_zip, missing, npm, pip, python, sdk, workspace};
+use super::{credentials, file_name, handler, is_zip, missing, npm, pip, python, sdk, syntax, workspace};
 use crate::core::stack::Build;
 use crate::machine::interpreter::{self, Interpreter, Language};
 
@@ -63,8 +63,11 @@ pub(super) async fn build(
         let cache = Arc::clone(cache);
         let dependencies = installed.get(&code.logical_id).cloned();
         let kept = options.cache.clone();
+        let found = interpreters.get(&code.runtime).map(|interpreter| interpreter.program.clone());
+        let interpreter = found.or_else(|| syntax::interpreter(&code.runtime, options.tools.as_deref()));
         packing.start([code.logical_id.clone()], move || {
-            pack(&code, language, target, dependencies.as_ref().map(|dependencies| (dependencies, &*kept)), &cache)
+            let dependencies = dependencies.as_ref().map(|dependencies| (dependencies, &*kept));
+            pack(&code, language, target, dependencies, &cache, interpreter.as_deref())
         });
     }
     let packed = packing.finish().await?;
@@ -214,6 +217,7 @@ fn pack(
     target: Target,
     dependencies: Option<(&Dependencies, &Path)>,
     cache: &Cache,
+    interpreter: Option<&Path>,
 ) -> Result<Packed, PackageError> {
     let path = match form(code)? {
         Form::Inline(text) => return inline(code, language, target, text),
@@ -226,6 +230,7 @@ fn pack(
     };
     let whole = matches!(dependencies, Some((Dependencies::Own, _))) && linked.is_none();
     let Contents { mut files, left_out, secrets } = read(path, code, language, whole)?;
+    let written = if code.build == Build::Ordinary { files.clone() } else { Files::new() };
     let own = files.iter().filter(|(name, _)| sdk::is_source(language, name));
     let sources: Vec<Vec<u8>> = own.filter_map(|(_, file)| std::fs::read(file).ok()).collect();
     let imports = |longest: usize| -> BTreeSet<String> {
@@ -256,7 +261,8 @@ fn pack(
     notes.extend(above.flatten());
     notes.extend(credentials::warning(&secrets));
     notes.extend(not_included.flatten());
-    let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target)?;
+    let check = || syntax::check(code, language, target, interpreter, &written);
+    let artifact = cache.pack_files(path, &format!("{target:?} {}", code.logical_id), files, target, check)?;
     Ok(Packed { artifact, sdk, notes })
 }
 
@@ -350,6 +356,45 @@ pub(super) fn linked_files(folder: &Path, code: &Code, language: Language) -> BT
 /// The files in a function's folder that look like credentials.
 pub(super) fn secrets(folder: &Path, code: &Code, language: Language) -> BTreeSet<String> {
     read(folder, code, language, false).map(|contents| contents.secrets).unwrap_or_default()
+}
+
+/// The files that the user wrote, of code that is deployed as it is; `None` for other code.
+fn own_files(code: &Code, language: Language) -> Option<Files> {
+    let Ok(Form::Folder(path)) = form(code) else { return None };
+    if code.build != Build::Ordinary {
+        return None;
+    }
+    read(path, code, language, false).ok().map(|contents| contents.files)
+}
+
+/// The syntax errors of several functions' code, by logical id: one of each function at most. Reads only.
+pub fn syntax_errors(functions: &[Code]) -> BTreeMap<String, syntax::SyntaxError> {
+    let mut errors = BTreeMap::new();
+    // Functions often share a folder, and always an interpreter: one process for each runtime.
+    let mut runtimes: BTreeMap<&str, Vec<(&Code, Files)>> = BTreeMap::new();
+    for code in functions {
+        if let Some(language) = Language::of(&code.runtime)
+            && let Some(files) = own_files(code, language)
+        {
+            runtimes.entry(&code.runtime).or_default().push((code, syntax::checked_files(code, language, &files)));
+        }
+    }
+    for (runtime, functions) in runtimes {
+        let (Some(language), Some(interpreter)) = (Language::of(runtime), syntax::interpreter(runtime, None)) else {
+            continue;
+        };
+        let all: Files = functions
+            .iter()
+            .flat_map(|(_, files)| files.values())
+            .map(|path| (path.display().to_string(), path.clone()))
+            .collect();
+        let found = syntax::run(language, &interpreter, runtime, Target::Lambda, &all);
+        for (code, files) in functions {
+            let error = found.iter().find(|(file, _)| syntax::is_used(code, language, &files, file));
+            errors.extend(error.map(|(_, error)| (code.logical_id.clone(), error.clone())));
+        }
+    }
+    errors
 }
 
 /// The files that pip has installed.

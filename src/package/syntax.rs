@@ -1,150 +1,198 @@
-//! Looks for syntax errors in code that nothing compiles, with the interpreter that would find them only when it loads it.
+//! Finds syntax errors in handlers for Node.js and Python before they are deployed: the machine's own interpreter parses the
+//! function's own files, all in one process, and runs none of them.
+//!
+//! Where no interpreter is installed, nothing is checked; nor where it is older than the runtime on AWS, which may know more.
 
-use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use futures_util::future::join_all;
-use tokio::process::Command;
+use serde::Deserialize;
 
-use super::error::PackageErrorKind;
-use super::{Code, Options, PackageError, Source, build_method, environment};
-use crate::core::stack::Build;
-use crate::machine::interpreter::{self, Language};
+use super::folder::Files;
+use super::{Code, PackageError, Target, handler, sdk};
+use crate::machine::interpreter::{Language, release};
+use crate::machine::program;
 
-const DOING: &str = "read the code";
+/// What does the parsing; given to the interpreter as its program.
+const NODE: &str = include_str!("syntax/check.cjs");
+const PYTHON: &str = include_str!("syntax/check.py");
 
-/// Compiles a file as Python does when it is imported, and writes nothing. Without a traceback of its own.
-const PYTHON: &str = "\
-import sys, traceback
-try:
-    with open(sys.argv[1], 'rb') as file:
-        compile(file.read(), sys.argv[1], 'exec', dont_inherit=True)
-except (SyntaxError, ValueError) as error:
-    sys.exit(''.join(traceback.format_exception_only(type(error), error)))
-";
+/// How many files are checked at most; where there are more, most are somebody else's, and only the handler's is.
+const MAX_FILES: usize = 500;
 
-/// Checks those of the saved files that are code of a function's language; files of installed packages, and what another tool
-/// compiles, are not checked.
+/// A syntax error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// As the user knows it: relative to the current folder, if it is below that.
+    pub file: String,
+    /// From 1; 0 where it has none.
+    pub line: u32,
+    pub message: String,
+    /// The line and a caret below it, or nothing.
+    pub excerpt: String,
+}
+
+/// A line of the interpreter's answer.
+#[derive(Debug, Deserialize)]
+struct Said {
+    version: Option<String>,
+    file: Option<PathBuf>,
+    #[serde(default)]
+    line: u32,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    excerpt: String,
+}
+
+impl SyntaxError {
+    /// `connect/index.js:3`
+    fn place(&self) -> String {
+        if self.line == 0 { self.file.clone() } else { format!("{}:{}", self.file, self.line) }
+    }
+
+    /// One sentence.
+    pub fn sentence(&self) -> String {
+        format!("syntax error in {}: {}", self.place(), self.message)
+    }
+}
+
+/// The interpreter that checks code for a runtime: in `folder`, by default in the PATH.
+pub(super) fn interpreter(runtime: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    let names: &[&str] = match Language::of(runtime)? {
+        Language::Node => &["node"],
+        Language::Python => &[runtime, "python3"],
+    };
+    names.iter().find_map(|name| program::locate(name, folder))
+}
+
+/// Checks a function's own files, by their names in the zip.
 ///
 /// # Errors
-/// The first syntax error, with its file and line.
-pub async fn check_syntax(code: &Code, saved: &BTreeSet<PathBuf>, options: &Options) -> Result<(), PackageError> {
-    let Some(language) = Language::of(&code.runtime) else { return Ok(()) };
-    let Source::Path(folder) = &code.source else { return Ok(()) };
-    if !matches!(build_method::method(code), Build::Ordinary | Build::Skip) {
-        return Ok(());
+/// The first syntax error in a file that the handler uses.
+pub(super) fn check(
+    code: &Code,
+    language: Language,
+    target: Target,
+    interpreter: Option<&Path>,
+    files: &Files,
+) -> Result<(), PackageError> {
+    let Some(interpreter) = interpreter else { return Ok(()) };
+    let files = checked_files(code, language, files);
+    let found = run(language, interpreter, &code.runtime, target, &files);
+    match found.into_iter().find(|(file, _)| is_used(code, language, &files, file)) {
+        None => Ok(()),
+        Some((_, error)) => {
+            let mut failure = PackageError::new("package the code", error.sentence());
+            if !error.excerpt.is_empty() {
+                failure.compiler = Some(format!("{}\n{}", error.place(), error.excerpt));
+            }
+            Err(failure)
+        }
     }
-    let extensions: &[&str] = match language {
-        Language::Node => &["js", "cjs", "mjs"],
-        Language::Python => &["py"],
-    };
-    let is_code = |path: &&PathBuf| {
-        path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known)) && path.is_file()
-    };
-    let files: Vec<&PathBuf> = saved.iter().filter(is_code).collect();
-    if files.is_empty() {
-        return Ok(());
-    }
-    // Without the interpreter the build says so, where it needs it.
-    let Ok(found) = interpreter::find_or_recall(&code.runtime, options.tools.as_deref(), &options.cache).await else {
-        return Ok(());
-    };
-    let checks = files.into_iter().map(|file| check(&found.program, language, file, folder));
-    let checked = join_all(checks).await.into_iter().collect::<Result<(), PackageError>>();
-    checked.map_err(|error| error.of([&code.logical_id]))
 }
 
-async fn check(program: &Path, language: Language, file: &Path, folder: &Path) -> Result<(), PackageError> {
-    let mut command = Command::new(program);
-    environment::clean(&mut command, &[]);
+/// The files of a function to check: not those of packages that are installed beside it.
+pub(super) fn checked_files(code: &Code, language: Language, files: &Files) -> Files {
+    let own = || files.iter().filter(|(name, _)| sdk::is_source(language, name));
+    let vendored = files.keys().any(|name| name.split('/').next().is_some_and(|top| top.ends_with(".dist-info")));
+    let all = own().map(|(name, path)| (name.clone(), path.clone()));
+    if !vendored && own().count() <= MAX_FILES {
+        return all.collect();
+    }
+    let candidates = handler::files(language, &code.handler);
+    all.filter(|(name, _)| candidates.contains(name)).collect()
+}
+
+/// Whether the handler uses a file: it is the handler's own, or another file names it. What only lies beside it (a fixture of a
+/// test) may be broken.
+pub(super) fn is_used(code: &Code, language: Language, files: &Files, file: &Path) -> bool {
+    let Some((name, _)) = files.iter().find(|(_, path)| *path == file) else { return false };
+    if handler::files(language, &code.handler).contains(name) {
+        return true;
+    }
+    let parts: Vec<&str> = name.split('/').collect();
+    let stem = |part: &str| part.split('.').next().unwrap_or(part).to_owned();
+    let mut module = parts.last().map(|last| stem(last)).unwrap_or_default();
+    if ["index", "__init__"].contains(&module.as_str()) && parts.len() > 1 {
+        module = parts[parts.len() - 2].to_owned();
+    }
+    let names = |text: &str| {
+        text.match_indices(module.as_str()).any(|(at, _)| {
+            let edge = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_');
+            edge(text[..at].chars().next_back()) && edge(text[at + module.len()..].chars().next())
+        })
+    };
+    let others = files.values().filter(|path| path.as_path() != file);
+    others.filter_map(|path| std::fs::read_to_string(path).ok()).any(|text| names(&text))
+}
+
+/// The syntax errors of these files.
+pub(super) fn run(
+    language: Language,
+    interpreter: &Path,
+    runtime: &str,
+    target: Target,
+    files: &Files,
+) -> Vec<(PathBuf, SyntaxError)> {
+    // A name with a line break cannot be told.
+    let names: Vec<String> =
+        files.values().map(|path| path.display().to_string()).filter(|name| !name.contains('\n')).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let mut command = Command::new(interpreter);
     match language {
-        Language::Node => command.arg("--check").arg(file),
-        Language::Python => command.args(["-I", "-S", "-X", "utf8", "-c", PYTHON]).arg(file),
+        Language::Node => command.args(["--experimental-vm-modules", "--no-warnings", "-e", NODE]),
+        Language::Python => command.args(["-I", "-S", "-B", "-c", PYTHON]),
     };
-    command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    let Ok(output) = command.output().await else { return Ok(()) };
-    if output.status.success() {
-        return Ok(());
+    command.env_remove("NODE_OPTIONS").env_remove("NODE_EXTRA_CA_CERTS");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return Vec::new() };
+    if let Some(mut stdin) = child.stdin.take() {
+        // It reads all before it answers.
+        let _ = stdin.write_all(names.join("\n").as_bytes());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let (place, said) = match language {
-        Language::Node => of_node(&said, file),
-        Language::Python => of_python(&said, file),
-    };
-    let mut error = PackageError::new(DOING, format!("{place} has a syntax error"));
-    error.kind = PackageErrorKind::Failed;
-    error.compiler = Some(said);
-    Err(error)
+    let Ok(output) = child.wait_with_output() else { return Vec::new() };
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut errors = Vec::new();
+    for said in output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Said>(line).ok())
+    {
+        if let Some(version) = &said.version
+            && target == Target::Lambda
+            && is_older(version, release(runtime))
+        {
+            return Vec::new();
+        }
+        let Some(path) = said.file else { continue };
+        let file = path.strip_prefix(&here).unwrap_or(&path).display().to_string();
+        errors.push((path, SyntaxError { file, line: said.line, message: said.message, excerpt: said.excerpt }));
+    }
+    errors
 }
 
-/// What node says of a file, without its own stack: the place (`FILE:LINE`), the line with a mark below it, and the error.
-fn of_node(said: &str, file: &Path) -> (String, String) {
-    let lines: Vec<&str> = said.lines().take_while(|line| !line.starts_with("    at ")).collect();
-    let shown = file.display().to_string();
-    let place = lines.iter().find_map(|line| {
-        let rest = line.strip_prefix("file://").unwrap_or(line).strip_prefix(&*shown)?.strip_prefix(':')?;
-        rest.parse::<usize>().ok()
-    });
-    let text = lines.join("\n").trim_end().to_owned();
-    (place.map_or(shown.clone(), |line| format!("{shown}:{line}")), text)
-}
-
-/// What Python says of a file: the place, and the error as it prints it.
-fn of_python(said: &str, file: &Path) -> (String, String) {
-    let shown = file.display().to_string();
-    let line = said.lines().find_map(|line| line.trim().rsplit_once(", line ")?.1.parse::<usize>().ok());
-    (line.map_or(shown.clone(), |line| format!("{shown}:{line}")), said.trim_end().to_owned())
+/// Whether `version` (`20.20.2`) is older than a release (`22`, `3.12`).
+fn is_older(version: &str, release: &str) -> bool {
+    let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    let (version, release) = (numbers(version), numbers(release));
+    version.iter().zip(&release).find(|(one, other)| one != other).is_some_and(|(one, other)| one < other)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::package::{Architecture, Backend};
 
-    #[tokio::test]
-    async fn a_syntax_error_is_told_with_its_file_and_line() {
-        let root = tempfile::tempdir().unwrap();
-        let options = Options {
-            backend: Backend::Auto,
-            cargo: PathBuf::from("cargo"),
-            tools: None,
-            sdk: root.path().join("sdk"),
-            cache: root.path().join("cache"),
-            color: false,
-            ignore_scripts: false,
-        };
-        for (name, runtime, text, line) in [
-            ("good.js", "nodejs22.x", "exports.handler = async () => 1;\n", None),
-            ("good.mjs", "nodejs22.x", "export const handler = async () => 1;\n", None),
-            ("bad.js", "nodejs22.x", "\nexports.handler = async ( => 1;\n", Some(2)),
-            ("bad.mjs", "nodejs22.x", "export const handler =\n\n;\n", Some(3)),
-            ("good.py", "python3.12", "def handler(event, context):\n    return {}\n", None),
-            ("bad.py", "python3.12", "x = 1\ndef handler(event, context:\n    return {}\n", Some(2)),
-            ("indent.py", "python3.12", "def f():\n  x = 1\n    y = 2\n", Some(3)),
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, release, older) in [
+            ("20.20.2", "22", true),
+            ("22.1.0", "22", false),
+            ("3.9.1", "3.12", true),
+            ("3.13.0", "3.12", false),
+            ("24.0.0", "22", false),
         ] {
-            let file = root.path().join(name);
-            fs::write(&file, text).unwrap();
-            let code = Code {
-                logical_id: "Function".to_owned(),
-                source: Source::Path(root.path().to_owned()),
-                runtime: runtime.to_owned(),
-                handler: "index.handler".to_owned(),
-                layers: false,
-                architecture: Architecture::X86_64,
-                binary: None,
-                build: Build::Ordinary,
-                template: root.path().to_owned(),
-            };
-            let checked = check_syntax(&code, &[file.clone()].into(), &options).await;
-            let place = line.map(|line| format!("{}:{line} has a syntax error", file.display()));
-            assert_eq!(checked.as_ref().err().map(|error| error.why.clone()), place, "{checked:?}");
-            if let Err(error) = checked {
-                let said = error.compiler.unwrap();
-                assert!(said.contains("Error: ") && !said.contains("    at "), "{said}");
-            }
+            assert_eq!(is_older(version, release), older, "{version} {release}");
         }
     }
 }

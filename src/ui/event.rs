@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::core::logs::{FailureKind, Frame, Level};
 use crate::core::plan::{Action, PlanError, PlanErrorKind};
 use crate::core::template::render::Source;
 use crate::core::words::{self, ProblemKind, Scope};
@@ -89,6 +90,10 @@ pub enum Event {
     Status(Status),
     /// The answer of `list`.
     List(List),
+    /// Something that a function of the stack logged, or an error that a client got: of `logs`.
+    Log(Log),
+    /// The end of `logs`.
+    Logs(Logs),
     /// The end of every command that could not do its work.
     Failure(Failure),
 }
@@ -356,6 +361,83 @@ pub struct ListedStack {
     pub types: BTreeMap<String, usize>,
     /// What to connect to: the URI of each stage.
     pub uris: Vec<String>,
+}
+
+/// Something that a function logged, or an error that a client got.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Log {
+    /// RFC 3339, UTC, milliseconds.
+    pub time: String,
+    /// The logical id of the function; of an error that never reached one, that of the stage.
+    pub function: String,
+    /// The log stream: one execution environment of the function.
+    pub stream: String,
+    /// The route that the function was invoked for; null where that is not known.
+    pub route: Option<String>,
+    /// The client's connection; null where that is not known.
+    pub connection: Option<String>,
+    /// Lambda's id of the invocation; null where that is not known.
+    pub request_id: Option<String>,
+    #[serde(rename = "type")]
+    pub what: Logged,
+    /// Null for a line without one.
+    pub level: Option<Level>,
+    /// What was printed, or the message of the failure; one or more lines.
+    pub text: String,
+    /// What to do, for people.
+    pub help: Option<String>,
+    /// Only of a failure.
+    pub failure: Option<LoggedFailure>,
+    /// Only of a report.
+    pub report: Option<LoggedReport>,
+}
+
+/// What a log event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Logged {
+    /// A line of the handler's.
+    Output,
+    /// An invocation failed, or a client got an error.
+    Failure,
+    /// An invocation ended.
+    Report,
+}
+
+/// A failure in a log.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct LoggedFailure {
+    pub kind: FailureKind,
+    /// As the runtime or Lambda names it: `TypeError`; of the gateway's, the status and message that the client got.
+    pub error_type: String,
+    /// The innermost frame first, in the project's paths.
+    pub stack: Vec<Frame>,
+}
+
+/// The end of an invocation.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct LoggedReport {
+    pub duration_ms: f64,
+    /// Null where the environment was warm.
+    pub init_duration_ms: Option<f64>,
+    pub memory_mb: u32,
+    /// Null where it was not measured.
+    pub memory_used_mb: Option<u32>,
+}
+
+/// How many log events there were.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Logs {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// How many `log` events were printed.
+    pub events: usize,
 }
 
 /// Why a command could not do its work.

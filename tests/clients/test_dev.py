@@ -37,8 +37,8 @@ def test_a_syntax_error_leaves_the_version_before_serving(app):
     with Dev(app.folder) as dev, connect(dev.ready()) as socket:
         app.node.write_text("exports.handler = async () => {\n  const x = ;\n};\n")
         app.python.write_text("def handler(event, context):\n    return {\n")
-        dev.wait("node/index.js:2 has a syntax error")
-        dev.wait("python/app.py:2 has a syntax error")
+        dev.wait("syntax error in node/index.js:2")
+        dev.wait("syntax error in python/app.py:2")
         dev.wait("the version before goes on serving")
         assert (ask(socket, "node"), ask(socket, "python")) == ("one", "one")
         # One that is repaired does not wait for the other.
@@ -197,7 +197,7 @@ def test_events(app):
     updated = next(event for event in events if event["event"] == "updated" and event["functions"])
     assert (updated["functions"], updated["steps"]) == (["Node"], 0)
     rejected = next(event for event in events if event["event"] == "rejected")
-    assert "node/index.js:1 has a syntax error" in rejected["error"]
+    assert "syntax error in node/index.js:1" in rejected["error"]
 
 
 def test_changed_settings_begin_anew(app):

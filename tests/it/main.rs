@@ -18,6 +18,7 @@ mod killed;
 mod live_traffic;
 mod local_cloud;
 mod local_process;
+mod logs;
 mod manners;
 mod minimal_change;
 mod mistakes;

@@ -12,11 +12,14 @@ use tokio::time::{Instant, interval_at};
 use super::super::exit::{self, Exit};
 use super::socket::{Received, Socket};
 use super::{Args, Deployed, Question, Shared};
+use crate::core::logs::Item;
 use crate::deploy::logs::{Entry, LogsError, Sources};
 use crate::local::daemon::process::{self, Attention};
+use crate::machine::clock;
 use crate::ui::Ui;
-use crate::ui::dev::{Names, Status, StatusLine};
+use crate::ui::dev::{Status, StatusLine};
 use crate::ui::keys::{Key, Keyboard, Line, Typed};
+use crate::ui::logs::Printer;
 
 /// How often the open sockets are counted.
 const COUNT: Duration = Duration::from_secs(1);
@@ -47,7 +50,6 @@ pub(super) struct Screen<'a> {
     mode: Mode,
     line: StatusLine,
     status: Option<Status>,
-    names: Names,
     socket: Option<Socket>,
     last_message: Option<String>,
     logs: Logs,
@@ -56,6 +58,7 @@ pub(super) struct Screen<'a> {
 /// The logs that are followed.
 struct Logs {
     entries: Option<mpsc::Receiver<Result<Vec<Entry>, LogsError>>>,
+    printer: Option<Printer>,
     /// Whose they are: each function's and each stage's physical id.
     whose: BTreeSet<String>,
     /// From when on there are new ones, in milliseconds since the epoch.
@@ -80,10 +83,9 @@ impl<'a> Screen<'a> {
             mode: Mode::default(),
             line,
             status: None,
-            names: Names::default(),
             socket: None,
             last_message: None,
-            logs: Logs { entries: None, whose: BTreeSet::new(), since: now_in_milliseconds() },
+            logs: Logs { entries: None, printer: None, whose: BTreeSet::new(), since: now_in_milliseconds() },
         }
     }
 
@@ -163,7 +165,6 @@ impl<'a> Screen<'a> {
 
     fn deployed(&mut self) {
         let deployed = self.shared.deployed();
-        self.names.add(deployed.functions.keys());
         self.line.uri = deployed.uris.first().cloned().unwrap_or_default();
         self.follow(&deployed);
         self.show();
@@ -174,6 +175,7 @@ impl<'a> Screen<'a> {
         let whose: BTreeSet<String> = deployed.live.iter().map(|live| live.physical_id.clone()).collect();
         let Some(aws) = deployed.aws.clone().filter(|_| whose != self.logs.whose && !whose.is_empty()) else { return };
         let sources = Sources::of(&deployed.live, &deployed.folders, self.args.desired.target.is_local());
+        self.logs.printer = Some(Printer::new(self.ui, sources.functions(), clock::local_offset()));
         self.logs.entries = Some(sources.follow(aws, self.logs.since));
         self.logs.whose = whose;
     }
@@ -193,10 +195,13 @@ impl<'a> Screen<'a> {
         };
         for entry in entries {
             self.logs.since = self.logs.since.max(entry.time + 1);
-            if !self.ui.is_json() {
-                for line in self.names.entry(&entry, self.ui.colour_of_result()) {
-                    self.ui.coloured_line(line);
-                }
+            // Programs get the reports of invocations, too.
+            let is_report = matches!(entry.item, Item::Platform(_));
+            if let Some(printer) = &self.logs.printer
+                && entry.is_shown()
+                && (self.ui.is_json() || !is_report)
+            {
+                printer.print(&entry);
             }
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn help(failure: &Failure, function: &Function, last_words: Option<&s
         },
         FailureKind::Exit => {
             let call = if function.runtime.starts_with("python") { "sys.exit" } else { "process.exit" };
-            let call = if function.runtime.starts_with("provided") { "std::process::exit" } else { call };
+            let call = if function.runtime.starts_with("provided") { "process::exit" } else { call };
             match last_words.and_then(|text| text.lines().next_back()) {
                 Some(last) => {
                     format!("the process of {name} ended by itself ({call}, or a crash); its last line: {last}")

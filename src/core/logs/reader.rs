@@ -186,8 +186,10 @@ impl Reader {
 
     fn thrown(&mut self, thrown: Thrown, items: &mut Vec<Item>) {
         let kind = advice::kind(&thrown.error_type, &thrown.message, thrown.rejection);
+        // Who asked for a missing module, Node.js adds to the message; the stack has it, too.
+        let message = thrown.message.split("\nRequire stack:").next().unwrap_or_default();
         let stack = frames(&thrown.stack, &self.function);
-        let failure = self.failure(kind, &thrown.error_type, &thrown.message, stack, thrown.request_id);
+        let failure = self.failure(kind, &thrown.error_type, message, stack, thrown.request_id);
         self.give(failure, items);
     }
 

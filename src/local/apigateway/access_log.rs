@@ -27,6 +27,8 @@ pub struct AccessRecord {
     /// The error message in the answer.
     pub error: Option<&'static str>,
     pub integration: Option<Integration>,
+    /// Why there is an error, for the gateway's own log.
+    pub reason: Reason,
 }
 
 /// Latency and result of an integration.
@@ -36,6 +38,42 @@ pub struct Integration {
     /// The status code that the function returned.
     pub status: Option<u16>,
     pub error: Option<&'static str>,
+}
+
+/// Why a client got an error.
+#[derive(Debug, Default)]
+pub struct Reason {
+    /// One sentence.
+    pub text: String,
+    /// What to do, in one sentence.
+    pub help: Option<String>,
+    /// The ARN of the function that was to be invoked.
+    pub function: Option<String>,
+    /// Lambda's id of the invocation.
+    pub request_id: Option<String>,
+    /// Whether the function failed: its own log says more.
+    pub by_function: bool,
+}
+
+impl Reason {
+    /// Sets what happened, and what to do.
+    pub fn set(&mut self, text: impl Into<String>, help: Option<&str>) {
+        self.text = text.into();
+        self.help = help.map(str::to_owned);
+    }
+
+    /// Sets that the function failed with this error document.
+    pub fn set_failed(&mut self, document: &[u8]) {
+        self.by_function = true;
+        let document: Value = serde_json::from_slice(document).unwrap_or_default();
+        let parts = [&document["errorType"], &document["errorMessage"]];
+        let parts: Vec<&str> = parts.into_iter().filter_map(Value::as_str).filter(|part| !part.is_empty()).collect();
+        self.text = if parts.is_empty() {
+            "the function failed".to_owned()
+        } else {
+            format!("the function failed: {}", parts.join(": "))
+        };
+    }
 }
 
 impl AccessRecord {
@@ -49,6 +87,7 @@ impl AccessRecord {
             status: 200,
             error: None,
             integration: None,
+            reason: Reason::default(),
         }
     }
 

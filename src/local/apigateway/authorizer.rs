@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
+use super::access_log::Reason;
 use super::event::Pairs;
 use super::integration;
 use super::model::{AuthorizerConfig, Strings};
@@ -57,7 +59,8 @@ impl Handshake<'_> {
 }
 
 /// Invokes `authorizer` for a client that requests `route_arn`; `source_arn` is the authorizer's own ARN, which the function's
-/// resource policy is checked against.
+/// resource policy is checked against. `begin` is called with the invocation's request id before it; `reason` gets why the client is
+/// refused.
 ///
 /// # Errors
 /// [`Refused`]: 401 where an identity source is missing or the function returns the error `Unauthorized`, 403 where its
@@ -69,38 +72,65 @@ pub async fn ask(
     source_arn: &str,
     route_arn: &str,
     event: Bytes,
+    begin: impl FnOnce(&str),
+    reason: &mut Reason,
 ) -> Result<AuthorizerContext, Refused> {
-    if !authorizer.identity_source.iter().all(|source| handshake.has(source)) {
+    if let Some(source) = authorizer.identity_source.iter().find(|source| !handshake.has(source)) {
+        reason.set(format!("the handshake has no {source}, which the authorizer needs (IdentitySource)"), None);
         return Err(UNAUTHORIZED);
     }
     let uri = integration::with_variables(&authorizer.authorizer_uri, handshake.variables);
-    let function = integration::function_arn(&uri).ok_or(FAILED)?;
+    let Some(function) = integration::function_arn(&uri) else {
+        reason.set(format!("the authorizer's URI names no function: {uri}"), None);
+        return Err(FAILED);
+    };
+    reason.function = Some(function.to_owned());
     let permitted = authorizer.authorizer_credentials_arn.is_some()
         || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
+        let help = integration::permission(source_arn);
+        reason.set("the authorizer's resource policy does not let API Gateway invoke it", Some(&help));
         return Err(FAILED);
     }
-    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, event)).await else {
+    let request_id = Uuid::new_v4().to_string();
+    begin(&request_id);
+    reason.request_id = Some(request_id.clone());
+    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, &request_id, event)).await else {
         tracing::warn!(function, "the authorizer timed out");
+        reason.set(format!("the authorizer did not answer within {} s", TIMEOUT.as_secs()), None);
         return Err(FAILED);
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to invoke the authorizer");
+        reason.set(format!("Lambda refused to invoke the authorizer: {}: {}", error.code, error.message), None);
         FAILED
     })?;
     let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
     if invoked.function_error.is_some() {
         // A function refuses a client with 401 by throwing exactly this message.
         let refused = answer["errorMessage"] == "Unauthorized";
-        tracing::warn!(function, "the authorizer failed: {answer}");
+        reason.set_failed(&invoked.payload);
+        reason.text = match refused {
+            true => "the authorizer refused the client".to_owned(),
+            false => reason.text.replacen("function", "authorizer", 1),
+        };
+        reason.by_function = !refused;
+        tracing::warn!(function, "{}", reason.text);
         return Err(if refused { UNAUTHORIZED } else { FAILED });
     }
     let Some((principal, policy, context)) = read(&answer) else {
+        let answer = integration::shortened(&answer.to_string());
         tracing::warn!(function, "malformed authorizer response: {answer}");
+        let text = format!("the authorizer returned no policy: {answer}");
+        reason.set(
+            text,
+            Some("return principalId, policyDocument, and a context of texts, numbers and booleans at most"),
+        );
         return Err(FAILED);
     };
     let need = Need::new("execute-api:Invoke", route_arn);
+    reason.set(format!("the authorizer's policy does not allow execute-api:Invoke on {route_arn}"), None);
     match verdict([policy.as_str()], &need) {
         Verdict::Allowed => Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect()),
         Verdict::Denied => {

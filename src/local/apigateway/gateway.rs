@@ -16,10 +16,11 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::access_log::{AccessRecord, Integration};
+use super::access_log::{AccessRecord, Integration, Reason};
 use super::authorizer::{self, Handshake};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
+use super::gateway_log;
 use super::integration::{self, IntegrationFailure, ProxyResponse};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;
@@ -148,9 +149,11 @@ impl ApiGateway {
     ) -> Result<ProxyResponse, (StatusCode, &'static str)> {
         record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
+            record.reason.set("the stage has no deployment", None);
             return Err((StatusCode::FORBIDDEN, "Forbidden"));
         };
         if !self.admits(stage, origin, "$connect") {
+            throttled(&mut record.reason);
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
         }
         let Some(route) = routes.routes.get("$connect") else {
@@ -166,13 +169,17 @@ impl ApiGateway {
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
             let event = event::authorize(&asked, &record.request_info, headers, query, variables, &route_arn);
             let functions = self.functions.as_ref();
-            let said = authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event).await;
+            let begin = |id: &str| gateway_log::invocation(self.logs.as_ref(), region, &asked, "$connect", id);
+            let reason = &mut record.reason;
+            let said =
+                authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, begin, reason).await;
             origin.authorizer = Some(said?);
         }
         let event = event::connect(origin, &record.request_info, headers, query, variables);
         match self.integrate(region, stage, origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
+                record.reason.set(format!("the handler of $connect returned statusCode {}", returned.status), None);
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let message = match status.canonical_reason() {
                     Some(reason) if !status.is_server_error() => reason,
@@ -210,11 +217,26 @@ impl ApiGateway {
         record: &mut AccessRecord,
     ) -> Result<Option<Message>, (u16, &'static str)> {
         const FORBIDDEN: (u16, &str) = (403, "Forbidden");
-        let (region, stage, snapshot) = served(state, origin).ok_or(FORBIDDEN)?;
+        let Some((region, stage, snapshot)) = served(state, origin) else {
+            record.reason.set("the stage has no deployment any more", None);
+            return Err(FORBIDDEN);
+        };
         let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
-        let (route_key, route) = selected.ok_or(FORBIDDEN)?;
+        let Some((route_key, route)) = selected else {
+            let expression = &snapshot.route_selection_expression;
+            let keys: Vec<&str> =
+                snapshot.routes.keys().map(String::as_str).filter(|key| !key.starts_with('$')).collect();
+            let text = format!(
+                "no route fits the message {} (RouteSelectionExpression {expression}), and there is no route $default",
+                integration::shortened(body)
+            );
+            let help = if keys.is_empty() { None } else { Some(format!("the stage's routes: {}", keys.join(", "))) };
+            record.reason.set(text, help.as_deref());
+            return Err(FORBIDDEN);
+        };
         record.route_key = Some(route_key.to_owned());
         if !self.admits(stage, origin, route_key) {
+            throttled(&mut record.reason);
             return Err((429, "Too Many Requests"));
         }
         let message_id = event::new_id();
@@ -226,7 +248,8 @@ impl ApiGateway {
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
             }
-            Ok(ProxyResponse { body: Some(_), .. }) if route.responds => {
+            Ok(ProxyResponse { body: Some(body), .. }) if route.responds => {
+                record.reason.set(format!("the answer has {} bytes, more than {MAX_MESSAGE}", body.len()), None);
                 Err((IntegrationFailure::Function.status(), IntegrationFailure::Function.message()))
             }
             Ok(_) => Ok(None),
@@ -250,9 +273,10 @@ impl ApiGateway {
         self.log(&state, origin, &record);
     }
 
-    /// Writes the stage's access log, if it has one.
+    /// Writes the gateway's own log, and the stage's access log, if it has one.
     fn log(&self, state: &State, origin: &Origin, record: &AccessRecord) {
         let Some((region, stage, _)) = served(state, origin) else { return };
+        gateway_log::refusal(self.logs.as_ref(), region, origin, record);
         if let Some(settings) = &stage.config.access_log_settings {
             record.write(settings, origin, region, self.logs.as_ref());
         }
@@ -274,12 +298,14 @@ impl ApiGateway {
         record: &mut AccessRecord,
     ) -> Result<ProxyResponse, IntegrationFailure> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
-        let route_key = record.route_key.as_deref().unwrap_or_default();
+        let route_key = &record.route_key.clone().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
         let variables = &stage.config.stage_variables;
         let integration = route.integration.as_ref();
         let start = Instant::now();
-        let returned = integration::run(integration, self.functions.as_ref(), variables, &source_arn, event).await;
+        let begin = |id: &str| gateway_log::invocation(self.logs.as_ref(), region, origin, route_key, id);
+        let (functions, reason) = (self.functions.as_ref(), &mut record.reason);
+        let returned = integration::run(integration, functions, variables, &source_arn, event, begin, reason).await;
         record.integration = Some(Integration {
             latency: start.elapsed(),
             status: returned.as_ref().ok().map(|returned| returned.status),
@@ -287,6 +313,13 @@ impl ApiGateway {
         });
         returned
     }
+}
+
+/// Why a stage's throttle refuses a request.
+fn throttled(reason: &mut Reason) {
+    let help =
+        "raise ThrottlingRateLimit and ThrottlingBurstLimit in DefaultRouteSettings or RouteSettings of the stage";
+    reason.set("the stage's throttle admits no more requests of this route now", Some(help));
 }
 
 /// The value of an identity source `context.NAME`.

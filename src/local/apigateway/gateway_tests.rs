@@ -44,7 +44,7 @@ struct Lambda {
 
 #[async_trait]
 impl Functions for Lambda {
-    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+    async fn invoke(&self, function_arn: &str, _request_id: &str, payload: Bytes) -> Result<Invoked, ApiError> {
         let event: Value = serde_json::from_slice(&payload).unwrap();
         match event["body"].as_str() {
             Some("wait") => self.released.notified().await,

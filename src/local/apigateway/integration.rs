@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::access_log::Reason;
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
 use crate::local::context::ports::Functions;
@@ -64,7 +66,8 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
     function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
 }
 
-/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
+/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`). `begin` is
+/// called with the invocation's request id before a function is invoked; `reason` gets why it failed.
 ///
 /// # Errors
 /// [`IntegrationFailure`], which is reported to the client.
@@ -74,38 +77,79 @@ pub async fn run(
     variables: &Strings,
     source_arn: &str,
     event: Bytes,
+    begin: impl FnOnce(&str),
+    reason: &mut Reason,
 ) -> Result<ProxyResponse, IntegrationFailure> {
-    let integration = integration.ok_or(IntegrationFailure::Configuration)?;
+    let Some(integration) = integration else {
+        reason.set("the route has no integration", Some("set its Target to integrations/ID"));
+        return Err(IntegrationFailure::Configuration);
+    };
     if integration.integration_type == "MOCK" {
-        let status = mocked_status(integration).ok_or(IntegrationFailure::Configuration)?;
+        let Some(status) = mocked_status(integration) else {
+            let help = "a RequestTemplate of a MOCK integration says {\"statusCode\": 200}";
+            reason.set("the MOCK integration has no request template with a statusCode", Some(help));
+            return Err(IntegrationFailure::Configuration);
+        };
         return Ok(ProxyResponse { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = integrated_function(&uri).ok_or(IntegrationFailure::Configuration)?;
+    let Some(function) = integrated_function(&uri) else {
+        reason.set(format!("the integration's URI names no function: {uri}"), None);
+        return Err(IntegrationFailure::Configuration);
+    };
+    reason.function = Some(function.to_owned());
     // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
+        reason.set("the function's resource policy does not let API Gateway invoke it", Some(&permission(source_arn)));
         return Err(IntegrationFailure::Configuration);
     }
     let limit = Duration::from_millis(integration.timeout_in_millis.into());
-    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, event)).await else {
+    let request_id = Uuid::new_v4().to_string();
+    begin(&request_id);
+    reason.request_id = Some(request_id.clone());
+    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &request_id, event)).await else {
         tracing::warn!(function, ?limit, "the integration timed out");
+        let text = format!("the function did not answer within {} ms", limit.as_millis());
+        reason
+            .set(text, Some("raise TimeoutInMillis of the integration (29000 at most), or find out what it waits for"));
         return Err(IntegrationFailure::Timeout);
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
+        reason.set(format!("Lambda refused the invocation: {}: {}", error.code, error.message), None);
         IntegrationFailure::Configuration
     })?;
     if invoked.function_error.is_some() {
-        tracing::warn!(function, "the function failed: {}", String::from_utf8_lossy(&invoked.payload));
+        reason.set_failed(&invoked.payload);
+        tracing::warn!(function, "{}; `wschat logs --local` shows where", reason.text);
         return Err(IntegrationFailure::Function);
     }
     read(&invoked.payload).ok_or_else(|| {
-        tracing::warn!(function, "malformed Lambda proxy response: {}", String::from_utf8_lossy(&invoked.payload));
+        let payload = String::from_utf8_lossy(&invoked.payload);
+        tracing::warn!(function, "malformed Lambda proxy response: {}", shortened(&payload));
+        let help = "return {\"statusCode\": 200}, with a body that is text";
+        reason.set(format!("the function returned no proxy response: {}", shortened(&payload)), Some(help));
         IntegrationFailure::Function
     })
+}
+
+/// What lets the gateway invoke a function for this source.
+pub fn permission(source_arn: &str) -> String {
+    format!(
+        "give the function an AWS::Lambda::Permission with Principal apigateway.amazonaws.com, and SourceArn {source_arn} or a \
+         pattern of it"
+    )
+}
+
+/// At most 200 characters of a text.
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated, so it must be a literal number.

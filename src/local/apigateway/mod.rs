@@ -15,6 +15,7 @@
 pub mod connection;
 pub mod event;
 pub mod gateway;
+mod gateway_log;
 pub mod integration;
 pub mod management;
 pub mod model;

@@ -17,7 +17,7 @@ struct NoFunctions;
 
 #[async_trait]
 impl Functions for NoFunctions {
-    async fn invoke(&self, _function_arn: &str, _payload: Bytes) -> Result<Invoked, ApiError> {
+    async fn invoke(&self, _function_arn: &str, _request_id: &str, _payload: Bytes) -> Result<Invoked, ApiError> {
         Err(ApiError::new(404, "ResourceNotFoundException", "Function not found"))
     }
 

@@ -44,6 +44,9 @@ pub trait LogSink: Send + Sync {
     /// Appends to a stream, and creates the group and the stream where they are missing (as Lambda's own delivery does).
     fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>);
 
+    /// Appends a line to the log of the gateway, which is no group of the account's.
+    fn log_gateway(&self, _region: &str, _stream: &str, _line: String) {}
+
     /// Whether a log group exists.
     fn has_group(&self, region: &str, group: &str) -> bool;
 }
@@ -69,11 +72,11 @@ pub struct LogEvent {
 /// Lambda, as API Gateway uses it.
 #[async_trait]
 pub trait Functions: Send + Sync {
-    /// Invokes a function and waits for its answer.
+    /// Invokes a function with the request id `request_id`, and waits for its answer.
     ///
     /// # Errors
     /// The error of the `Invoke` API: no such function, not yet active, throttled.
-    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError>;
+    async fn invoke(&self, function_arn: &str, request_id: &str, payload: Bytes) -> Result<Invoked, ApiError>;
 
     fn exists(&self, function_arn: &str) -> bool;
 

@@ -87,13 +87,18 @@ impl Lambda {
     ///
     /// # Errors
     /// The error of `Invoke`.
-    pub(super) async fn invoke_arn(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+    pub(super) async fn invoke_arn(
+        &self,
+        function_arn: &str,
+        request_id: &str,
+        payload: Bytes,
+    ) -> Result<Invoked, ApiError> {
         let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
         if payload.len() > MAX_PAYLOAD {
             return Err(error::payload_too_long(payload.len(), "RequestResponse", MAX_PAYLOAD));
         }
         let call = InvokeRequest {
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_owned(),
             function_arn: function_arn.to_owned(),
             payload,
             client_context: None,

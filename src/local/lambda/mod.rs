@@ -185,8 +185,8 @@ async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiv
 
 #[async_trait]
 impl Functions for Lambda {
-    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
-        self.invoke_arn(function_arn, payload).await
+    async fn invoke(&self, function_arn: &str, request_id: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+        self.invoke_arn(function_arn, request_id, payload).await
     }
 
     fn exists(&self, function_arn: &str) -> bool {

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::super::context::CloudContext;
-use super::{Answer, Group, Input, LogStore, constraint, invalid, no_group, page, required};
+use super::{Answer, GATEWAY_GROUP, Group, Input, LogStore, constraint, invalid, no_group, page, required};
 use crate::local::protocol::wire::ApiError;
 
 /// The allowed retention periods in days (`PutRetentionPolicy`, API reference).
@@ -64,7 +64,8 @@ pub fn describe_log_groups(store: &LogStore, region: &str, input: Input) -> Answ
     }
     let regions = store.regions.now();
     let groups = regions.get(region).into_iter().flatten().filter(|(name, group)| {
-        prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+        name.as_str() != GATEWAY_GROUP
+            && prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
             && pattern.as_ref().is_none_or(|pattern| name.contains(pattern.as_str()))
             && input.log_group_class.as_ref().is_none_or(|class| *class == group.class)
     });

@@ -106,6 +106,11 @@ impl Journal {
         Ok(journal)
     }
 
+    /// How many events it has had.
+    pub fn count(&self) -> u64 {
+        self.next
+    }
+
     /// Adds an empty stream.
     ///
     /// # Errors

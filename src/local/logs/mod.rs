@@ -17,9 +17,11 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::context::CloudContext;
 use crate::local::context::clock::now_millis;
@@ -28,6 +30,19 @@ use crate::local::context::store::{PersistedState, Store};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 use journal::Journal;
+
+/// The group with the gateway's own log. Lists of groups do not have it, because AWS has none such.
+const GATEWAY_GROUP: &str = "/wschat/gateway";
+
+/// The header of `FilterLogEvents` with how many events of the answer the caller has: the answer waits until it has others. So
+/// `wschat logs --follow` needs no polling.
+const WAIT: &str = "x-wschat-known-events";
+
+/// How long such an answer waits.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// How long events are gathered before it is given: handlers log in bursts.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The folder of the groups' journals in the store.
 const FOLDER: &str = "logs";
@@ -47,6 +62,8 @@ pub struct LogStore {
     regions: PersistedState<Regions>,
     /// By the ids of their groups. Each is opened on first use, since together they can be large.
     journals: Mutex<HashMap<String, Arc<Mutex<Option<Journal>>>>>,
+    /// Counts appended batches of events.
+    appended: watch::Sender<u64>,
 }
 
 /// The groups of each region, by name; saved as `logs` in the store.
@@ -66,7 +83,7 @@ struct Group {
 }
 
 /// The members of all operations' inputs; each operation uses some of them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Input {
     deletion_protection_enabled: Option<bool>,
@@ -95,7 +112,7 @@ pub struct Input {
     tags: Value,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct InputEvent {
     timestamp: i64,
     message: String,
@@ -109,7 +126,7 @@ impl Logs {
     pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
         let files = context.store.clone();
         let regions = PersistedState::open(files.clone(), "logs", unavailable)?;
-        let store = LogStore { files, regions, journals: Mutex::default() };
+        let store = LogStore { files, regions, journals: Mutex::default(), appended: watch::Sender::default() };
         store.remove_orphans();
         Ok(Arc::new(Self { store: Arc::new(store) }))
     }
@@ -120,6 +137,10 @@ impl LogSink for Logs {
         if let Err(error) = self.store.deliver(region, group, stream, events) {
             tracing::warn!(group, stream, "log events are lost: {}", error.message);
         }
+    }
+
+    fn log_gateway(&self, region: &str, stream: &str, line: String) {
+        self.append(region, GATEWAY_GROUP, stream, vec![LogEvent { timestamp: now_millis(), message: line }]);
     }
 
     fn has_group(&self, region: &str, group: &str) -> bool {
@@ -136,7 +157,20 @@ impl LogStore {
                 Ok(groups.entry(name.to_owned()).or_insert_with(Group::new).clone())
             })?,
         };
-        self.journal(&group, |journal| journal.append(stream, events, now_millis()).map_err(unavailable))
+        self.append(&group, stream, events)
+    }
+
+    /// Appends events to a stream of a group.
+    fn append(&self, group: &Group, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
+        self.journal(group, |journal| journal.append(stream, events, now_millis()).map_err(unavailable))?;
+        self.appended.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(())
+    }
+
+    /// How many events a group has had; 0 where there is no such group.
+    fn count(&self, region: &str, name: &str) -> u64 {
+        let group = self.group(region, name);
+        group.and_then(|group| self.journal(&group, |journal| Ok(journal.count()))).unwrap_or_default()
     }
 
     /// The current state of a group.

@@ -3,9 +3,10 @@
 use std::io;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::required_permissions::{creating, on_group};
-use super::{Answer, Input, LogStore, Logs, events, groups, unavailable};
+use super::{Answer, GATHER, Input, LogStore, Logs, MAX_WAIT, WAIT, events, groups, unavailable};
 use crate::local::protocol::operation::Effect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Call, Service};
@@ -52,11 +53,40 @@ impl Service for Logs {
 
     async fn run(&self, run: Self::Run, call: Call) -> Result<Response, ApiError> {
         let input: Input = call.request.json()?;
-        let store = self.store.clone();
+        let known = call.request.headers.get(WAIT).and_then(|known| known.to_str().ok()?.parse::<usize>().ok());
         let region = call.request.caller.region;
+        let Some(known) = known.filter(|_| call.operation.name == "FilterLogEvents") else {
+            return Ok(Response::json(200, &self.run_once(run, region, input).await?));
+        };
+        let deadline = Instant::now() + MAX_WAIT;
+        let mut appended = self.store.appended.subscribe();
+        let group = input.group()?;
+        let mut count = None;
+        loop {
+            appended.borrow_and_update();
+            // Most of what is appended is other groups'.
+            let now = Some(self.store.count(&region, &group));
+            let is_late = Instant::now() >= deadline;
+            if now != count || is_late {
+                count = now;
+                let answer = self.run_once(run, region.clone(), input.clone()).await;
+                let events = answer.as_ref().ok().and_then(|answer| answer["events"].as_array()).map_or(0, Vec::len);
+                if events != known || is_late {
+                    return Ok(Response::json(200, &answer?));
+                }
+            }
+            // At the deadline the answer is what it is.
+            let _ = tokio::time::timeout_at(deadline, appended.changed()).await;
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+}
+
+impl Logs {
+    async fn run_once(&self, run: <Self as Service>::Run, region: String, input: Input) -> Answer {
+        let store = self.store.clone();
         // Blocking, because events are read from files.
         let answer = tokio::task::spawn_blocking(move || run(&store, &region, input)).await;
-        let answer = answer.map_err(|error| unavailable(io::Error::other(error)))??;
-        Ok(Response::json(200, &answer))
+        answer.map_err(|error| unavailable(io::Error::other(error)))?
     }
 }

@@ -354,3 +354,48 @@ async fn streams_are_listed_by_name_and_by_time() {
     call(&logs, "DeleteLogStream", json!({ "logGroupName": "/g", "logStreamName": "a" })).await.unwrap();
     assert_eq!(names(json!({})).await, "s");
 }
+
+#[tokio::test]
+async fn an_answer_waits_for_other_events_than_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = open(&folder);
+    let waiting = |known: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-target", HeaderValue::from_static("Logs_20140328.FilterLogEvents"));
+        headers.insert(WAIT, HeaderValue::from_str(known).unwrap());
+        let request = Request {
+            method: Method::POST,
+            path: "/".into(),
+            query: Vec::new(),
+            headers,
+            body: Bytes::from(json!({ "logGroupName": "/late" }).to_string()),
+            caller: Caller { access_key: None, region: "eu-west-1".into() },
+        };
+        let logs = logs.clone();
+        async move {
+            let response = logs.call(logs.prepare(request).unwrap()).await.unwrap();
+            serde_json::from_slice::<Value>(&response.body).unwrap()
+        }
+    };
+    // The group need not exist yet.
+    let first = tokio::spawn(waiting("0"));
+    let event = |message: &str| vec![LogEvent { timestamp: now_millis(), message: message.to_owned() }];
+    logs.append("eu-west-1", "/late", "s", event("one"));
+    assert_eq!(messages(&first.await.unwrap()), ["one"]);
+    let second = tokio::spawn(waiting("1"));
+    logs.append("eu-west-1", "/other", "s", event("not this"));
+    logs.append("eu-west-1", "/late", "s", event("two"));
+    assert_eq!(messages(&second.await.unwrap()), ["one", "two"]);
+    assert_eq!(messages(&waiting("0").await), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn the_gateways_log_is_in_no_list_of_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = open(&folder);
+    logs.log_gateway("eu-west-1", "api/live", "{}".to_owned());
+    let groups = call(&logs, "DescribeLogGroups", json!({})).await.unwrap();
+    assert_eq!(groups["logGroups"], json!([]));
+    let events = call(&logs, "FilterLogEvents", json!({ "logGroupName": GATEWAY_GROUP })).await.unwrap();
+    assert_eq!(messages(&events), ["{}"]);
+}
