@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::Command;
+use super::desired;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::interrupt::{self, Claim};
-use super::desired;
 use crate::aws::client::Aws;
 use crate::core::types::Live;
 use crate::local::daemon::process;

@@ -195,10 +195,5 @@ impl FunctionCode {
 fn with_code(id: &str, live: &Live, zip: &Zip) -> Want {
     let mut properties = live.properties.clone();
     properties[CODE] = zip.sha256.as_str().into();
-    Want {
-        logical_id: id.to_owned(),
-        name: Some(live.physical_id.clone()),
-        properties,
-        code: Some(zip.bytes.clone()),
-    }
+    Want { logical_id: id.to_owned(), name: Some(live.physical_id.clone()), properties, code: Some(zip.bytes.clone()) }
 }

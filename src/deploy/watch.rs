@@ -36,7 +36,9 @@ impl WatchError {
     /// What to do about it.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::Limit => Some("raise it: sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"),
+            Self::Limit => {
+                Some("raise it: sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512")
+            }
             Self::Folder { .. } | Self::System(_) => None,
         }
     }
@@ -95,7 +97,8 @@ impl Watcher {
     /// When the system has no watches left.
     pub fn new() -> Result<Self, WatchError> {
         let (reporter, reports) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |report| drop(reporter.send(report))).map_err(|error| of_system(&error))?;
+        let watcher = notify::recommended_watcher(move |report| drop(reporter.send(report)))
+            .map_err(|error| of_system(&error))?;
         Ok(Self { watcher, reports, watched: BTreeSet::new(), known: BTreeMap::new() })
     }
 
@@ -189,7 +192,8 @@ impl State {
         if metadata.is_dir() {
             return Self::Folder;
         }
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        let modified =
+            metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
         let large = Self::Large { size: metadata.len(), modified: modified.as_nanos() };
         if metadata.len() > MAX_HASHED || !metadata.is_file() {
             return large;

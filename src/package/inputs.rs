@@ -18,7 +18,8 @@ use crate::machine::interpreter::Language;
 
 /// Folders that no build reads its sources from: those of tools, and of installed packages, which change together with a
 /// lock or a manifest.
-const OTHERS: &[&str] = &[".aws-sam", ".git", ".hg", ".idea", ".svn", ".vscode", ".wschat", "__pycache__", "node_modules"];
+const OTHERS: &[&str] =
+    &[".aws-sam", ".git", ".hg", ".idea", ".svn", ".vscode", ".wschat", "__pycache__", "node_modules"];
 
 /// Files beside the code, or above it in the repository, that say how it is built.
 const MANIFESTS: &[&str] = &[
@@ -141,7 +142,11 @@ impl Inputs {
                 let projects = fs::read_to_string(path.join("pyproject.toml")).unwrap_or_default();
                 let in_project = paths_of_pyproject(&projects).into_iter().map(|at| workspace::join(path, &at));
                 for at in named.into_iter().chain(in_project).map(|at| resolved(&at)) {
-                    if at.is_dir() { self.folders.insert(at) } else { self.files.insert(at) };
+                    if at.is_dir() {
+                        self.folders.insert(at)
+                    } else {
+                        self.files.insert(at)
+                    };
                 }
             }
         }
@@ -157,7 +162,8 @@ impl Inputs {
                 continue;
             }
             let manifest = folder.join("Cargo.toml");
-            let has = |workspace: &Metadata| workspace.packages.iter().any(|package| package.manifest_path == *manifest);
+            let has =
+                |workspace: &Metadata| workspace.packages.iter().any(|package| package.manifest_path == *manifest);
             if !workspaces.iter().any(has) {
                 match cargo::read_workspace(&options.cargo, &manifest, None).await {
                     Ok(read) => workspaces.push(read),
@@ -168,7 +174,9 @@ impl Inputs {
                     }
                 }
             }
-            let Some(workspace) = workspaces.iter().find(|workspace| has(workspace)).or(workspaces.last()) else { continue };
+            let Some(workspace) = workspaces.iter().find(|workspace| has(workspace)).or(workspaces.last()) else {
+                continue;
+            };
             let own = workspace.packages.iter().filter(|package| package.manifest_path == *manifest);
             let own: Vec<_> = own.collect();
             // A manifest without a package stands for all members.
@@ -181,7 +189,8 @@ impl Inputs {
             }
             let root = workspace.workspace_root.as_std_path();
             self.files.extend(MANIFESTS.iter().map(|name| root.join(name)));
-            let binary = code.binary.clone().or_else(|| path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            let binary =
+                code.binary.clone().or_else(|| path.file_name().map(|name| name.to_string_lossy().into_owned()));
             if let Some(binary) = binary {
                 self.files.extend(noted_by_cargo(workspace.target_directory.as_std_path(), &binary));
             }
@@ -422,9 +431,15 @@ mod tests {
             assert_eq!(touched.join(" "), expected, "{path}");
         }
         let folders = inputs.folders();
-        for (folder, watched) in
-            [("a", true), ("a/lib", true), ("shared", true), ("", true), ("target", false), ("a/node_modules", false), (".git", false)]
-        {
+        for (folder, watched) in [
+            ("a", true),
+            ("a/lib", true),
+            ("shared", true),
+            ("", true),
+            ("target", false),
+            ("a/node_modules", false),
+            (".git", false),
+        ] {
             assert_eq!(folders.contains(&root.join(folder)), watched, "{folder}");
         }
     }
@@ -433,7 +448,9 @@ mod tests {
     async fn a_crate_is_made_from_the_packages_that_it_names_by_path() {
         let root = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(root.path()).unwrap();
-        let package = |name: &str, rest: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}");
+        let package = |name: &str, rest: &str| {
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
+        };
         write(&root, "Cargo.toml", "[workspace]\nmembers = [\"one\", \"two\", \"common\"]\nresolver = \"2\"\n");
         write(&root, "one/Cargo.toml", &package("one", "[dependencies]\ncommon = { path = \"../common\" }\n"));
         write(&root, "two/Cargo.toml", &package("two", ""));
@@ -441,7 +458,10 @@ mod tests {
         for name in ["one/src/main.rs", "two/src/main.rs", "common/src/lib.rs"] {
             write(&root, name, if name.ends_with("main.rs") { "fn main() {}" } else { "" });
         }
-        let functions = [code(&root, "one", "provided.al2023", Build::Ordinary), code(&root, "two", "provided.al2023", Build::Ordinary)];
+        let functions = [
+            code(&root, "one", "provided.al2023", Build::Ordinary),
+            code(&root, "two", "provided.al2023", Build::Ordinary),
+        ];
         let inputs = AllInputs::of(&functions, &options(&root)).await;
         for (path, expected) in [
             ("one/src/main.rs", "one"),

@@ -13,7 +13,7 @@ use super::super::error::CommandError;
 use super::super::{desired, project, result, target};
 use super::{Args, Deployed, RoundsEnd, Shared, debugger};
 use crate::aws::client::Aws;
-use crate::core::plan::{PlanError, Plan, Undo, effects};
+use crate::core::plan::{Plan, PlanError, Undo, effects};
 use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::deploy::code::{Built, FunctionCode};
@@ -440,7 +440,9 @@ impl<'a> Rounds<'a> {
         stop: &watch::Receiver<bool>,
     ) -> Result<(), Broken> {
         let ui = self.ui;
-        if self.rounds == 0 && self.deployed.is_empty() && deployment.is_update()
+        if self.rounds == 0
+            && self.deployed.is_empty()
+            && deployment.is_update()
             && let Some(why) = self.desired.target.unknown_owner()?
         {
             return Err(why.into());
@@ -504,7 +506,11 @@ impl<'a> Rounds<'a> {
                 uris,
                 functions: self.deployed.clone(),
                 live: deployment.live().to_vec(),
-                folders: self.project.as_ref().map(|project| project.code_folders(&deployment.stack)).unwrap_or_default(),
+                folders: self
+                    .project
+                    .as_ref()
+                    .map(|project| project.code_folders(&deployment.stack))
+                    .unwrap_or_default(),
             });
         }
         Ok(())
@@ -694,10 +700,14 @@ fn losses(plan: &Plan) -> Vec<String> {
             let label = plan.in_words(step);
             let lost = effects::of(plan, step).lost;
             let lost = if lost.is_empty() { String::new() } else { format!(" ({})", lost.join(", ")) };
-            [format!("{} is to be {}{lost}", printable::line(&label), match step.action {
-                crate::core::plan::Action::Replace => "replaced",
-                _ => "deleted",
-            })]
+            [format!(
+                "{} is to be {}{lost}",
+                printable::line(&label),
+                match step.action {
+                    crate::core::plan::Action::Replace => "replaced",
+                    _ => "deleted",
+                }
+            )]
         })
         .collect()
 }

@@ -357,7 +357,8 @@ impl<'a> Screen<'a> {
         if !self.args.desired.target.is_local() {
             return;
         }
-        let apis: Vec<String> = self.shared.deployed().uris.iter().filter_map(|uri| Some(uri.split('/').nth(3)?.to_owned())).collect();
+        let apis: Vec<String> =
+            self.shared.deployed().uris.iter().filter_map(|uri| Some(uri.split('/').nth(3)?.to_owned())).collect();
         if apis.is_empty() {
             return;
         }

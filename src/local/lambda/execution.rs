@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::environment::Environment;
 use super::error;
+use super::inspect::Inspect;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
-use super::spec::{EnvironmentSpec, Inspect, InvokeRequest, LambdaHost, LiveEnvironments, Permits};
+use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments, Permits};
 use super::state::Registry;
 use super::write_protection::WriteProtection;
 use crate::local::context::CloudContext;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use super::spec::Inspect;
+use super::inspect::Inspect;
 use crate::local::context::store::write_atomically;
 use crate::machine::interpreter::{self, Interpreter, Language};
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 
+use super::inspect::Inspect;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::sandbox;
@@ -123,17 +124,6 @@ pub struct EnvironmentSpec {
     pub folder: PathBuf,
     /// Where a debugger is waited for.
     pub inspect: Option<Inspect>,
-}
-
-/// A debugger's way into a function: one environment at a time has it, without time limits, and is not frozen.
-#[derive(Debug, Clone)]
-pub struct Inspect {
-    /// The port on 127.0.0.1 where the runtime waits for a debugger.
-    pub port: u16,
-    /// The folder with Python's debugpy.
-    pub modules: Option<PathBuf>,
-    /// Held by the one invocation that runs: two environments cannot have one port.
-    pub turn: Arc<Semaphore>,
 }
 
 /// A time limit that nobody who looks at a breakpoint reaches.
