@@ -31,7 +31,9 @@ pub struct FunctionCode {
 /// What comes of building what is stale.
 #[derive(Debug, Default)]
 pub struct Built {
-    /// The functions whose code is another one now.
+    /// The functions that were built.
+    pub built: BTreeSet<String>,
+    /// Of these, the functions whose code is another one now.
     pub changed: BTreeSet<String>,
     /// What could not be built; the functions keep the code that they had.
     pub errors: Vec<PackageError>,
@@ -117,6 +119,7 @@ impl FunctionCode {
             };
             for id in group {
                 self.stale.remove(&id);
+                all.built.insert(id);
             }
             for (id, zip) in zips {
                 if self.zips.get(&id).map(|old| &old.sha256) != Some(&zip.sha256) {
@@ -145,9 +148,11 @@ impl FunctionCode {
         (ids, zips)
     }
 
-    /// Reads again what the functions' code is made from: a build may have told more of it.
-    pub async fn look_again(&mut self, options: &Options) {
-        self.inputs = Arc::new(AllInputs::of(&self.code, options).await);
+    /// Reads again what the code of these functions is made from: a build may have told more of it.
+    pub async fn look_again(&mut self, functions: &BTreeSet<String>, options: &Options) {
+        let built = self.code.iter().filter(|code| functions.contains(&code.logical_id)).cloned();
+        let again = AllInputs::of(&built.collect::<Vec<_>>(), options).await;
+        self.inputs = Arc::new(self.inputs.with(again));
     }
 
     /// Gives functions their new code and nothing else, all at once, and waits until it is in force. `deployed` is what they are;

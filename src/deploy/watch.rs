@@ -153,6 +153,11 @@ impl Watcher {
         }
     }
 
+    /// Takes a file as it is for known: that it was written is no news.
+    pub fn note(&mut self, path: &Path) {
+        self.known.insert(path.to_owned(), State::of(path));
+    }
+
     fn take(&self, report: notify::Result<Event>, saved: &mut Saved) -> Result<(), WatchError> {
         let event = match report {
             Ok(event) => event,

@@ -322,6 +322,13 @@ impl AllInputs {
         Self(futures_util::future::join_all(read).await.into_iter().collect())
     }
 
+    /// The same, with other inputs for some functions.
+    pub fn with(&self, others: Self) -> Self {
+        let mut all = self.clone();
+        all.0.extend(others.0);
+        all
+    }
+
     /// The functions whose code may be another one after a change at `path`.
     pub fn touched(&self, path: &Path) -> BTreeSet<String> {
         if is_editors_own(path) {

@@ -249,6 +249,10 @@ impl EchoGuard {
             return;
         }
         let Ok(before) = tcgetattr(&terminal) else { return };
+        // It is off already where keys are read, which restores it itself.
+        if !before.local_modes.contains(LocalModes::ECHO) {
+            return;
+        }
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         if tcsetattr(&terminal, OptionalActions::Now, &silent).is_ok() {

@@ -98,7 +98,7 @@ impl Watch {
     async fn saved(&mut self) -> Result<Saved, WatchError> {
         loop {
             let saved = self.watcher.saved(&mut self.pending).await?;
-            if saved.anything || saved.folders || saved.paths.iter().any(|path| self.matters(path)) {
+            if saved.anything || saved.paths.iter().any(|path| self.matters(path)) {
                 return Ok(saved);
             }
         }
@@ -275,14 +275,16 @@ impl<'a> Rounds<'a> {
         if is_code_alone && !self.code.is_stale() {
             return Ok(());
         }
-        let Built { changed, errors } = self.build(later, stop).await?;
+        let Built { built, changed, errors } = self.build(later, stop).await?;
         let failed = !errors.is_empty();
         for error in errors {
             self.reject_build(error, begun);
         }
         let updated = self.swap(begun).await;
-        self.code.look_again(&self.desired.packaging(self.ui).1).await;
-        self.rewatch(false);
+        if !built.is_empty() {
+            self.code.look_again(&built, &self.desired.packaging(self.ui).1).await;
+            self.rewatch(false);
+        }
         // A build that gives the same zip has changed nothing.
         let has_news = self.todo.plan || !changed.is_empty() || !updated.is_empty();
         if !has_news && !failed {
@@ -440,8 +442,7 @@ impl<'a> Rounds<'a> {
         stop: &watch::Receiver<bool>,
     ) -> Result<(), Broken> {
         let ui = self.ui;
-        if self.rounds == 0
-            && self.deployed.is_empty()
+        if self.shared.deployed().aws.is_none()
             && deployment.is_update()
             && let Some(why) = self.desired.target.unknown_owner()?
         {
@@ -480,8 +481,12 @@ impl<'a> Rounds<'a> {
                 }
             }
         };
-        if self.rounds == 0 {
+        let before = self.shared.deployed();
+        let is_first = before.aws.is_none();
+        if is_first {
             self.desired.target.remember(ui)?;
+            // What we have written ourselves is no save.
+            self.watch.settings.iter().for_each(|file| self.watch.watcher.note(file));
         }
         self.deployed = deployment.functions(&outcome);
         let uris = result::uris(&deployment.stack, &outcome.known);
@@ -489,18 +494,17 @@ impl<'a> Rounds<'a> {
             deployment.read_again().await.map_err(NoPlan::from)?;
         }
         self.attend(&deployment.aws().scope().region.clone()).await;
-        let before = self.shared.deployed();
-        if self.rounds == 0 || before.uris != uris {
+        if is_first || before.uris != uris {
             self.tell_watching(&uris, deployment);
         }
         if steps > 0 {
             let nothing = BTreeSet::new();
-            let what = if self.rounds == 0 { "deployed" } else { "stack updated" };
+            let what = if is_first { "deployed" } else { "stack updated" };
             self.tell_updated(what.to_owned(), &nothing, steps, begun);
-        } else if self.rounds == 0 {
+        } else if is_first {
             self.shared.say_now("watching for changes");
         }
-        if steps > 0 || before.aws.is_none() {
+        if steps > 0 || is_first {
             self.shared.deploy(Deployed {
                 aws: self.aws.clone(),
                 uris,
