@@ -31,7 +31,7 @@ pub struct FunctionCode {
 /// What comes of building what is stale.
 #[derive(Debug, Default)]
 pub struct Built {
-    /// The functions that were built.
+    /// The functions that were built, or could not be.
     pub built: BTreeSet<String>,
     /// Of these, the functions whose code is another one now.
     pub changed: BTreeSet<String>,
@@ -42,7 +42,8 @@ pub struct Built {
 impl FunctionCode {
     /// Takes the code that a template names now. What is new or named differently is stale.
     pub async fn set(&mut self, code: Vec<Code>, options: &Options) {
-        for code in code.iter().filter(|code| !self.code.contains(code)) {
+        let has_zip = |code: &Code| self.zips.contains_key(&code.logical_id);
+        for code in code.iter().filter(|code| !self.code.contains(code) || !has_zip(code)) {
             self.stale.insert(code.logical_id.clone());
         }
         let is_there = |id: &String| code.iter().any(|code| code.logical_id == *id);
@@ -89,14 +90,13 @@ impl FunctionCode {
         self.inputs.folders()
     }
 
-    /// The zips of all functions, if each has one.
-    pub fn zips(&self) -> Option<Zips> {
-        let all = self.code.iter().all(|code| self.zips.contains_key(&code.logical_id));
-        all.then(|| self.zips.clone())
+    /// The zips of all functions that could be built.
+    pub fn zips(&self) -> Zips {
+        self.zips.clone()
     }
 
-    /// Builds what is stale. One function that cannot be built does not keep the others from it; crates are built together. It
-    /// may be given up at any time.
+    /// Builds what is stale. One function that cannot be built does not keep the others from it, and is not tried again before it
+    /// is touched; crates are built together. It may be given up at any time.
     pub async fn build(
         &mut self,
         target: Target,
@@ -110,6 +110,10 @@ impl FunctionCode {
         let built = join_all(groups.into_iter().map(|group| self.build_group(group, target, options, progress))).await;
         let mut all = Built::default();
         for (group, zips) in built {
+            for id in group {
+                self.stale.remove(&id);
+                all.built.insert(id);
+            }
             let zips = match zips {
                 Ok(zips) => zips,
                 Err(error) => {
@@ -117,10 +121,6 @@ impl FunctionCode {
                     continue;
                 }
             };
-            for id in group {
-                self.stale.remove(&id);
-                all.built.insert(id);
-            }
             for (id, zip) in zips {
                 if self.zips.get(&id).map(|old| &old.sha256) != Some(&zip.sha256) {
                     all.changed.insert(id.clone());

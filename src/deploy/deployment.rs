@@ -200,6 +200,14 @@ impl Deployment {
         execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
     }
 
+    /// Whether a function is to be created whose code is there and has no zip for it.
+    pub fn lacks_code(&self) -> bool {
+        let creates = |step: &&plan::Step| matches!(step.action, Action::Create | Action::Replace);
+        let functions =
+            self.plan.steps.iter().filter(creates).filter(|step| step.kind().is_some_and(|kind| kind.has_code()));
+        functions.into_iter().any(|step| !self.code.has(&step.name))
+    }
+
     /// The stack's functions as they are once the plan is carried out completely, by logical id.
     pub fn functions(&self, outcome: &Outcome) -> BTreeMap<String, Live> {
         let known = |token: &Token| outcome.known.get(token).cloned();

@@ -155,6 +155,11 @@ class Dev:
         """All that was shown, without the terminal's sequences."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
 
+    @property
+    def brief(self) -> str:
+        """The end of what was shown; the line at the bottom is drawn over and over."""
+        return re.sub(r"([^\r\n]*\? help *)(\s*\1)+", r"\1", self.shown)[-4000:]
+
     def wait(self, text: str, after: int = 0) -> int:
         """Waits until this is shown, from position `after` on; returns the position behind it."""
         deadline = time.monotonic() + PATIENCE
@@ -162,7 +167,7 @@ class Dev:
             while (at := self.shown.find(text, after)) < 0:
                 left = deadline - time.monotonic()
                 over = self.process.poll() is not None
-                assert left > 0 and not over, f"{text!r} was not shown; the command {'has ended' if over else 'runs'}:\n{self.shown}"
+                assert left > 0 and not over, f"{text!r} was not shown; the command {'has ended' if over else 'runs'}:\n{self.brief}"
                 self.news.wait(min(left, 0.5))
         return at + len(text)
 

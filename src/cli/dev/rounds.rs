@@ -294,11 +294,8 @@ impl<'a> Rounds<'a> {
         if !self.is_sound || !has_news {
             return Ok(());
         }
-        let Some(zips) = self.code.zips() else {
-            self.shared.say_now("waiting for code that can be built");
-            return Ok(());
-        };
         let (Some(aws), Some(stack)) = (self.aws.clone(), self.stack.clone()) else { return Ok(()) };
+        let zips = self.code.zips();
         let mut allowed = self.desired.options(When::Built);
         let mut deployment = loop {
             if self.rounds == 0 || !is_code_alone {
@@ -323,6 +320,10 @@ impl<'a> Rounds<'a> {
             }
         };
         self.ui.hide(&deployment.secrets);
+        if deployment.lacks_code() {
+            self.shared.say_now("waiting for code that can be built");
+            return Ok(());
+        }
         self.deploy(&mut deployment, begun, stop).await
     }
 
