@@ -22,6 +22,7 @@ use super::interrupt::{self, Claim};
 use crate::aws::client::Aws;
 use crate::core::types::Live;
 use crate::local::daemon::process;
+use crate::machine::interpreter;
 use crate::ui::Ui;
 use crate::ui::event::{Event, RunResult};
 use crate::ui::keys::Keyboard;
@@ -128,6 +129,7 @@ impl Args {
             return Err("--inspect works with the local cloud only: on AWS nothing can attach to a function".into());
         }
         let claim = Claim::new();
+        interpreter::ask_once();
         let keyboard = if self.json { None } else { Keyboard::open() };
         let (asker, questions) = mpsc::unbounded_channel();
         let shared = Shared {
