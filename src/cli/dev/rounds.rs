@@ -535,7 +535,7 @@ impl<'a> Rounds<'a> {
         if let Some(replaced) = deployment.replaces() {
             let name = &deployment.stack.scope.stack;
             let text = format!(
-                "None of the resources of stack {name} is in this template. Delete all {} and put the template's in their place?",
+                "None of the resources of stack {name} is in this template. All {} would be deleted, and the template's put in their place.",
                 replaced.all
             );
             let refused = || {
@@ -548,7 +548,7 @@ impl<'a> Rounds<'a> {
         if lost.is_empty() {
             return Ok(());
         }
-        match self.shared.ask(format!("{}. Go on?", lost.join("; "))).await {
+        match self.shared.ask(format!("{}.", lost.join(";\n"))).await {
             Some(true) => Ok(()),
             Some(false) => Err(CommandError::new("nothing was changed, because data would be lost").because(lost)),
             None => Err(CommandError::new("data would be lost, so nothing was changed")
@@ -565,7 +565,8 @@ impl<'a> Rounds<'a> {
         });
         let Some(lost) = lost.collect::<Option<Vec<String>>>() else { return false };
         let what: Vec<String> = errors.iter().map(PlanError::message).collect();
-        let agreed = self.shared.ask(format!("{}. Replace it all the same?", what.join("; "))).await == Some(true);
+        let agreed =
+            self.shared.ask(format!("{}.\nIt would be replaced all the same.", what.join(";\n"))).await == Some(true);
         if agreed {
             allowed.allow_data_loss.extend(lost);
         }

@@ -116,6 +116,7 @@ impl<'a> Screen<'a> {
                     Heard::Suspend => self.suspend(),
                 },
                 Some(question) = self.questions.recv(), if matches!(self.mode, Mode::Keys) => {
+                    self.ui.say(&question.text);
                     self.mode = Mode::Question(question);
                     self.show();
                 }
@@ -155,7 +156,8 @@ impl<'a> Screen<'a> {
                     names.iter().take(9).enumerate().map(|(at, name)| format!("{} {name}", at + 1)).collect();
                 Some(format!("restart which? {}  (Esc: none)", numbered.join("  ")))
             }
-            Mode::Question(question) => Some(format!("{} (y/n)", question.text)),
+            // The question itself stands above: it may be long.
+            Mode::Question(_) => Some("Go on? (y/n)".to_owned()),
         };
         match &self.status {
             Some(status) => status.set(&self.line),
@@ -245,12 +247,12 @@ impl<'a> Screen<'a> {
             },
             Mode::Question(question) => match key {
                 Key::Char('y' | 'Y') => {
-                    self.ui.say(format_args!("{} yes", question.text));
+                    self.ui.say("Go on? yes");
                     let _ = question.answer.send(true);
                     Mode::Keys
                 }
                 Key::Char('n' | 'N') | Key::Escape | Key::Enter | Key::End => {
-                    self.ui.say(format_args!("{} no", question.text));
+                    self.ui.say("Go on? no");
                     let _ = question.answer.send(false);
                     Mode::Keys
                 }
