@@ -79,6 +79,8 @@ pub struct Watcher {
     watched: BTreeSet<PathBuf>,
     /// What files were when they were last reported, so that a report without a change is none. As many as were ever saved.
     known: BTreeMap<PathBuf, State>,
+    /// The files that this process writes its output to: with every line they would be saved.
+    outputs: Vec<(u64, u64)>,
 }
 
 /// What a file is, as far as it matters.
@@ -99,7 +101,8 @@ impl Watcher {
         let (reporter, reports) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |report| drop(reporter.send(report)))
             .map_err(|error| of_system(&error))?;
-        Ok(Self { watcher, reports, watched: BTreeSet::new(), known: BTreeMap::new() })
+        let outputs = ["/dev/stdout", "/dev/stderr"].iter().filter_map(|path| identity(Path::new(path))).collect();
+        Ok(Self { watcher, reports, watched: BTreeSet::new(), known: BTreeMap::new(), outputs })
     }
 
     /// Watches these folders and no others. With `again`, those that are watched already, too: one may have been removed and
@@ -185,6 +188,9 @@ impl Watcher {
 
     /// Whether a path is another one than when it was last reported.
     fn is_news(&mut self, path: &Path) -> bool {
+        if identity(path).is_some_and(|identity| self.outputs.contains(&identity)) {
+            return false;
+        }
         let state = State::of(path);
         let before = self.known.insert(path.to_owned(), state.clone());
         state == State::Folder || before.as_ref() != Some(&state)
@@ -208,6 +214,13 @@ impl State {
             Err(_) => large,
         }
     }
+}
+
+/// What tells a file apart from all others, whatever it is called.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn is_executable(metadata: &fs::Metadata) -> bool {
