@@ -23,6 +23,9 @@ impl Socket {
     /// # Errors
     /// Why it cannot connect.
     pub async fn connect(uri: &str, received: mpsc::UnboundedSender<Received>) -> Result<Self, String> {
+        if uri.starts_with("wss:") {
+            return Err(format!("this key sends to the local cloud only; connect a client of your own to {uri}"));
+        }
         let connected = tokio_tungstenite::connect_async(uri).await;
         let (stream, _) = connected.map_err(|error| format!("cannot connect to {uri}: {error}"))?;
         let (mut sink, mut stream) = stream.split();
