@@ -454,7 +454,8 @@ mod tests {
     #[tokio::test]
     async fn a_crate_is_made_from_the_packages_that_it_names_by_path() {
         let root = tempfile::tempdir().unwrap();
-        let root = fs::canonicalize(root.path()).unwrap();
+        let outer = fs::canonicalize(root.path()).unwrap();
+        let root = outer.join("workspace");
         let package = |name: &str, rest: &str| {
             format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
         };
@@ -462,6 +463,8 @@ mod tests {
         write(&root, "one/Cargo.toml", &package("one", "[dependencies]\ncommon = { path = \"../common\" }\n"));
         write(&root, "two/Cargo.toml", &package("two", ""));
         write(&root, "common/Cargo.toml", &package("common", "[dependencies]\nfar = { path = \"../../far\" }\n"));
+        write(&outer, "far/Cargo.toml", &package("far", ""));
+        write(&outer, "far/src/lib.rs", "");
         for name in ["one/src/main.rs", "two/src/main.rs", "common/src/lib.rs"] {
             write(&root, name, if name.ends_with("main.rs") { "fn main() {}" } else { "" });
         }
@@ -474,11 +477,12 @@ mod tests {
             ("one/src/main.rs", "one"),
             ("two/src/other.rs", "two"),
             ("common/src/lib.rs", "one"),
+            ("../far/src/lib.rs", "one"),
             ("Cargo.lock", "one two"),
             ("Cargo.toml", "one two"),
             ("README.md", ""),
         ] {
-            let touched: Vec<String> = inputs.touched(&root.join(path)).into_iter().collect();
+            let touched: Vec<String> = inputs.touched(&workspace::join(&root, path)).into_iter().collect();
             assert_eq!(touched.join(" "), expected, "{path}");
         }
     }
