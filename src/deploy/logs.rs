@@ -487,7 +487,7 @@ impl<'a> Merge<'a> {
                     entry.route = Some(invocation.route.clone());
                     entry.connection = Some(invocation.connection_id.clone());
                 }
-                None if hold && id.is_some() => {
+                None if hold && id.is_some() && entry.connection.is_none() => {
                     held.insert(entry.stream.clone());
                 }
                 None => {}

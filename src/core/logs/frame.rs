@@ -185,7 +185,9 @@ fn numbers(place: &str) -> (&str, Option<u32>, Option<u32>) {
 /// A path of the machine that ran the code as the user knows it, and whose the file is.
 fn own_path(path: &str, function: &Function) -> (Owner, String) {
     let Some(below) = below_task(path) else {
+        // The local cloud's own runtimes lie in its data folder, wherever that is.
         let runtime = !path.starts_with('/')
+            || path.contains("/lambda/clients/")
             || ["/var/runtime", "/var/lang", "/usr/", "/opt/"].iter().any(|of| path.starts_with(of));
         let library =
             ["/node_modules/", "/site-packages/", "/dist-packages/", "/python3."].iter().any(|of| path.contains(of));

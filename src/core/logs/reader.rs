@@ -129,8 +129,13 @@ impl Reader {
     /// A failure that Lambda noticed.
     fn noticed(&mut self, noticed: &PlatformFailure, items: &mut Vec<Item>) {
         let kind = advice::kind(&noticed.error_type, &noticed.message, false);
-        // The process has ended because of what it reported before.
-        if kind == FailureKind::Exit && self.last.is_some() {
+        // The process has ended because of what it reported before, or its start took all the time that the invocation had.
+        let follows = match kind {
+            FailureKind::Exit => self.last.is_some(),
+            FailureKind::Timeout => self.last.as_ref().is_some_and(|last| last.kind == FailureKind::Timeout),
+            _ => false,
+        };
+        if follows {
             if let Some(Held::Start(failure)) = &mut self.held {
                 failure.request_id.get_or_insert_with(|| noticed.request_id.clone());
             }

@@ -196,8 +196,13 @@ fn code_without_a_file_system_of_its_own_has_its_own_paths_too() {
         "Error: x\n    at f (/srv/app/.wschat/local/lambda/code/{digest}/index.js:2:3)\n    at g (/srv/app/.wschat/local/lambda/clients/node.cjs:9:1)"
     );
     let document = json!({ "errorType": "Error", "errorMessage": "x", "stack": stack.lines().collect::<Vec<_>>() });
-    let failure = failure(&[&format!("2026-05-04T10:00:00.123Z\t{ID}\tERROR\tInvoke Error \t{document}")]);
-    assert_eq!(places(&failure), ["connect/index.js:2:3"]);
+    let failed = failure(&[&format!("2026-05-04T10:00:00.123Z\t{ID}\tERROR\tInvoke Error \t{document}")]);
+    assert_eq!(places(&failed), ["connect/index.js:2:3"]);
+    // The runtime's own frames are none of a library's, even where the data folder is below /tmp.
+    let stack = ["Error: x", "    at load (/tmp/.x/local/lambda/clients/node.cjs:9:1)"];
+    let document = json!({ "errorType": "Error", "errorMessage": "x", "stack": stack });
+    let failed = failure(&[&format!("2026-05-04T10:00:00.123Z\t{ID}\tERROR\tInvoke Error \t{document}")]);
+    assert_eq!(places(&failed), [] as [String; 0]);
 }
 
 #[test]

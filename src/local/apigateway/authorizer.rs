@@ -65,6 +65,7 @@ impl Handshake<'_> {
 /// # Errors
 /// [`Refused`]: 401 where an identity source is missing or the function returns the error `Unauthorized`, 403 where its
 /// policy does not allow the route, 500 where it fails.
+#[expect(clippy::too_many_arguments, reason = "all that an authorizer is asked about, and where the reason goes")]
 pub async fn ask(
     authorizer: &AuthorizerConfig,
     functions: &dyn Functions,
