@@ -138,6 +138,7 @@ def reloads(app, times, *options):
 
 
 def row(name, taken):
+    print(f"{name}: {taken and round(statistics.median(taken), 3)}", file=sys.stderr, flush=True)
     if taken is None:
         return f"| {name} | not before it is started again | |"
     return f"| {name} | {statistics.median(taken):.2f} | {min(taken):.2f} to {max(taken):.2f} |"

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use super::execute::{Zip, Zips};
 use crate::aws::client::Aws;
@@ -165,7 +164,7 @@ impl FunctionCode {
     ) -> BTreeMap<String, ResourceError> {
         let pairs = functions.iter().filter_map(|id| Some((id, deployed.get(id)?, self.zips.get(id)?)));
         let swaps: Vec<_> = pairs
-            .filter(|(_, live, zip)| live.properties[CODE] != Value::from(zip.sha256.as_str()))
+            .filter(|(_, live, zip)| live.properties[CODE] != zip.sha256.as_str())
             .map(|(id, live, zip)| (id.clone(), live.clone(), with_code(id, live, zip)))
             .collect();
         let swapped = join_all(swaps.into_iter().map(|(id, live, want)| {
@@ -190,7 +189,7 @@ impl FunctionCode {
     /// The functions of which `deployed` has other code than was built last.
     pub fn undeployed(&self, deployed: &BTreeMap<String, Live>) -> BTreeSet<String> {
         let differs = |(id, live): &(&String, &Live)| {
-            self.zips.get(*id).is_some_and(|zip| live.properties[CODE] != Value::from(zip.sha256.as_str()))
+            self.zips.get(*id).is_some_and(|zip| live.properties[CODE] != zip.sha256.as_str())
         };
         deployed.iter().filter(differs).map(|(id, _)| id.clone()).collect()
     }

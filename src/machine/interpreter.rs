@@ -117,8 +117,11 @@ pub async fn find_or_recall(runtime: &str, folder: Option<&Path>, cache: &Path) 
     Err(Missing { runtime: runtime.to_owned() })
 }
 
-/// What executables have answered, by runtime, once `ask_once` was called.
-static ANSWERS: OnceLock<Mutex<HashMap<(String, PathBuf), Option<Interpreter>>>> = OnceLock::new();
+/// What executables have answered, by runtime.
+type Answers = HashMap<(String, PathBuf), Option<Interpreter>>;
+
+/// The answers, once `ask_once` was called.
+static ANSWERS: OnceLock<Mutex<Answers>> = OnceLock::new();
 
 /// From now on, `find_or_recall` asks each executable once in this process, a shim and one that does not run, too: for a process
 /// that builds with every save. A change of the version manager's settings is not noticed then.
