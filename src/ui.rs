@@ -5,8 +5,10 @@
 
 mod bar;
 pub mod build;
+pub mod dev;
 mod editor;
 pub mod event;
+pub mod keys;
 pub mod logs;
 pub mod plan;
 pub mod printable;
@@ -19,7 +21,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::Value;
 
 use crate::core::stack::Secrets;
@@ -47,6 +49,8 @@ struct Shared {
     notice: Mutex<Vec<bar::Bar>>,
     /// The line that is being typed below all that is printed.
     prompt: Mutex<PromptLine>,
+    /// The line that stays below all others.
+    footer: Mutex<Option<ProgressBar>>,
     /// Whether a question waits for its answer.
     asking: AtomicBool,
     /// Whether the last event is printed: there is only one.
@@ -259,6 +263,13 @@ impl Ui {
         matches!(read, Ok(1..)).then(|| answer.trim().to_owned())
     }
 
+    /// Clears the terminal, if it is one; what it has scrolled away stays.
+    pub fn clear_screen(&self) {
+        if io::stderr().is_terminal() {
+            self.bars.suspend(|| drop(write!(io::stderr(), "\x1b[2J\x1b[H")));
+        }
+    }
+
     /// Restores the terminal, says that the command was interrupted, and ends the process with `end`, which gives it this
     /// exit code. No other thread can draw in between.
     pub fn restore_and_exit(&self, why: &str, exit_code: u8, end: fn() -> !) -> ! {
@@ -269,6 +280,7 @@ impl Ui {
         let begin = if !typed && echoed || self.shared.asking.load(Ordering::SeqCst) { "\n" } else { "" };
         self.bars.suspend(|| {
             self.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).restore();
+            keys::restore();
             if let Some(line) = self.last_line(&failure, exit_code) {
                 let _ = writeln!(io::stdout(), "{line}");
             }

@@ -17,7 +17,6 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("deploy", "wschat up", "deploys the stack"),
     ("describe", "wschat status", "shows the stack's resources"),
     ("destroy", "wschat down", "removes the stack"),
-    ("dev", "wschat up --local", "runs the stack on this machine; run it again after a change"),
     ("diff", "wschat plan", "shows what would change"),
     ("drift", "wschat status", "shows what differs from the template"),
     ("info", "wschat status", "shows the stack's resources"),

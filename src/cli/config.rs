@@ -162,6 +162,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The places where the file of a project may be.
+    pub fn places(template: Option<&Path>) -> Vec<PathBuf> {
+        folders(template).into_iter().map(|folder| folder.join(FILE)).collect()
+    }
+
     /// The path of the file, even if it does not exist.
     pub fn path(&self) -> &Path {
         &self.path

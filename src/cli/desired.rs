@@ -127,7 +127,8 @@ impl Args {
         ));
     }
 
-    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> BuildRequest {
+    /// How code is built, and for which platform.
+    pub fn packaging(&self, ui: &Ui) -> (package::Target, package::BuildOptions) {
         let options = package::BuildOptions {
             backend: self.build_with.backend(),
             cargo: super::cargo(),
@@ -138,6 +139,11 @@ impl Args {
             ignore_scripts: self.ignore_scripts,
         };
         let target = if self.target.is_local() { package::Target::Host } else { package::Target::Lambda };
+        (target, options)
+    }
+
+    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> BuildRequest {
+        let (target, options) = self.packaging(ui);
         let shown = ui.build();
         BuildRequest { code, target, options, progress: Box::new(move |step| shown.show(step)) }
     }

@@ -21,6 +21,11 @@ pub fn was_pressed() -> bool {
     PRESSED.load(Ordering::SeqCst)
 }
 
+/// Forgets that Ctrl-C was pressed: it was what the command waited for.
+pub fn answered() {
+    PRESSED.store(false, Ordering::SeqCst);
+}
+
 /// While a claim exists, Ctrl-C does not end the process: its owner handles it.
 pub struct Claim;
 

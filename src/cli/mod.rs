@@ -20,6 +20,7 @@ mod config;
 mod connections;
 mod cost;
 mod desired;
+mod dev;
 mod doctor;
 mod down;
 mod endpoint;
@@ -61,6 +62,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Up(up::Args),
+    Dev(dev::Args),
     Plan(plan::Args),
     Validate(validate::Args),
     Policy(policy::Args),
@@ -90,6 +92,7 @@ impl Verb {
     fn json(&self) -> bool {
         match self {
             Self::Up(args) => args.json,
+            Self::Dev(args) => args.json,
             Self::Plan(args) => args.json,
             Self::Validate(args) => args.json,
             Self::Status(args) => args.json,
@@ -120,6 +123,7 @@ impl Verb {
         match self {
             Self::Config(args) => args.run(settings, ui),
             Self::Up(args) => args.run(ui).await,
+            Self::Dev(args) => args.run(ui).await,
             Self::Plan(args) => args.run(ui).await,
             Self::Validate(args) => args.run(ui),
             Self::Status(args) => args.run(ui).await,

@@ -75,6 +75,13 @@ impl Args {
         self.parameters.is_empty() && self.files.is_empty() && self.defaults.is_empty()
     }
 
+    /// The files that values are read from.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let named = self.parameters.iter().filter_map(|(_, value)| value.strip_prefix('@'));
+        let named = named.filter(|path| !path.starts_with('@')).map(PathBuf::from);
+        self.files.iter().cloned().chain(named).collect()
+    }
+
     /// Adds the command line's parameters to `command`. A value is only included if its parameter `may_be_shown`; the
     /// user fills in the others.
     pub fn add_to(&self, command: &mut Command, may_be_shown: impl Fn(&str) -> bool) {

@@ -96,6 +96,11 @@ impl Args {
         self.parameters.defaults()
     }
 
+    /// The files that parameters are read from.
+    pub fn parameter_files(&self) -> Vec<PathBuf> {
+        self.parameters.paths()
+    }
+
     /// Whether a template was named, or one can be found.
     pub fn exists(&self) -> bool {
         self.template.is_some() || find().is_ok()

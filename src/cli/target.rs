@@ -210,7 +210,22 @@ impl Args {
         Scope { stack, account: ACCOUNT.to_owned(), region, partition: "aws".to_owned() }
     }
 
-    /// Whether this is about the local cloud.
+    /// Uses the local cloud, unless another place is named.
+    pub fn prefer_local(&mut self) {
+        self.place.local |= self.place.endpoint_url.is_none();
+    }
+
+    /// The local cloud's data folder.
+    pub fn data(&self) -> &Path {
+        &self.place.data.path
+    }
+
+    /// The option for it.
+    pub fn data_folder(&self) -> &DataFolder {
+        &self.place.data
+    }
+
+    /// Whether the stack is in the local cloud.
     pub fn is_local(&self) -> bool {
         self.place.local
     }
@@ -274,11 +289,6 @@ impl Args {
             }
         }
         Ok(running)
-    }
-
-    /// The local cloud's data folder.
-    pub fn data(&self) -> &Path {
-        &self.place.data.path
     }
 
     /// Whether calls go to an endpoint that is neither AWS's nor the local cloud's.

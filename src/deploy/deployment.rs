@@ -9,20 +9,21 @@
 //!
 //! Nothing here prints or asks: the caller does, between two steps, with the values that the step before returned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::account::{self, NoLogRole};
-use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip};
+use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
 use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Rollback};
 use crate::core::stack::{Secrets, Stack};
 use crate::core::types::{self, Live, Owner};
+use crate::core::words::Token;
 use crate::package::{self, Progress};
 
 /// When a plan may be made.
@@ -100,7 +101,7 @@ pub struct Deployment {
     /// Why the account's settings could not be read, if a stage writes logs: then API Gateway's answer shows whether it may.
     pub account_unread: Option<CallError>,
     code: Code,
-    _building: Task<()>,
+    _building: Option<Task<()>>,
     options: DeployOptions,
     /// The digests of the plans that were carried out so far.
     carried_out: Vec<String>,
@@ -143,16 +144,32 @@ impl Deployment {
     ) -> Result<Self, NoPlan> {
         let (building, code) = start(build);
         let built = code.clone();
-        Self::plan_with(session, stack, (building, code), options).await.map_err(|why| match (why, built.failure()) {
-            (why @ NoPlan::Unbuilt(_), _) | (why, None) => why,
-            (why, Some(build)) => NoPlan::AndUnbuilt { why: Box::new(why), build },
+        Self::with_code(session, stack, code, Some(building), options).await.map_err(|why| {
+            match (why, built.failure()) {
+                (why @ NoPlan::Unbuilt(_), _) | (why, None) => why,
+                (why, Some(build)) => NoPlan::AndUnbuilt { why: Box::new(why), build },
+            }
         })
     }
 
-    async fn plan_with(
+    /// The same with code that is built already.
+    ///
+    /// # Errors
+    /// What keeps the plan from being made.
+    pub async fn plan_built(
+        session: Session,
+        stack: Stack,
+        zips: Zips,
+        options: DeployOptions,
+    ) -> Result<Self, NoPlan> {
+        Self::with_code(session, stack, Code::ready(zips), None, options).await
+    }
+
+    async fn with_code(
         mut session: Session,
         stack: Stack,
-        (building, code): (Task<()>, Code),
+        code: Code,
+        building: Option<Task<()>>,
         options: DeployOptions,
     ) -> Result<Self, NoPlan> {
         let aws = Arc::clone(session.aws());
@@ -213,6 +230,28 @@ impl Deployment {
         execute::run(Arc::clone(self.session.aws()), &self.plan, self.code.clone(), events, stop).await
     }
 
+    /// Whether a function is to be created whose code is there and has no zip for it.
+    pub fn lacks_code(&self) -> bool {
+        let creates = |step: &&plan::Step| matches!(step.action, Action::Create | Action::Replace);
+        let functions =
+            self.plan.steps.iter().filter(creates).filter(|step| step.kind().is_some_and(|kind| kind.has_code()));
+        functions.into_iter().any(|step| !self.code.has(&step.name))
+    }
+
+    /// The stack's functions as they are once the plan is carried out completely, by logical id.
+    pub fn functions(&self, outcome: &Outcome) -> BTreeMap<String, Live> {
+        let known = |token: &Token| outcome.known.get(token).cloned();
+        let steps = self.plan.steps.iter().filter(|step| step.kind().is_some_and(|kind| kind.has_code()));
+        let there = steps.filter_map(|step| {
+            let desired = step.desired.as_ref()?;
+            let name = step.physical_id.clone().or_else(|| desired.name.clone())?;
+            let properties = Token::substitute(&desired.properties, &known);
+            let live = Live { logical_id: Some(step.name.clone()), ..Live::new(step.type_name, name, properties) };
+            Some((step.name.clone(), live))
+        });
+        there.collect()
+    }
+
     /// What the plan has come to.
     pub fn conclude(&mut self, outcome: &Outcome, stopped: bool) -> RoundEnd {
         self.carried_out.push(self.plan.digest());
@@ -237,6 +276,20 @@ impl Deployment {
     pub async fn plan_again(&mut self) -> Result<(), NoPlan> {
         self.live = self.session.read(read::search(&self.stack)).await?;
         self.make_plan(true).await
+    }
+
+    /// What AWS has of the stack now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read_again(&mut self) -> Result<&[Live], ReadError> {
+        self.live = self.session.read(read::search(&self.stack)).await?;
+        Ok(&self.live)
+    }
+
+    /// What AWS had when the plan was made, or was read last.
+    pub fn live(&self) -> &[Live] {
+        &self.live
     }
 
     /// The plan that rolls the run back. A new reading decides and not the run's own record: an answer may have been

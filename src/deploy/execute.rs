@@ -111,6 +111,11 @@ impl Code {
         self.0.borrow().as_ref().and_then(|built| built.as_ref().err().cloned())
     }
 
+    /// Whether it is there and has a zip for a function.
+    pub fn has(&self, logical_id: &str) -> bool {
+        self.0.borrow().as_ref().is_some_and(|built| built.as_ref().is_ok_and(|zips| zips.contains_key(logical_id)))
+    }
+
     /// Why it never will be there, if that is known by now.
     pub fn error(&self) -> Option<BuildError> {
         let is_over = self.0.has_changed().is_err();

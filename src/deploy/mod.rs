@@ -2,6 +2,7 @@
 //! says is carried out, and what failed is undone.
 
 pub mod account;
+pub mod code;
 pub mod deployment;
 pub mod execute;
 pub mod logs;
@@ -9,3 +10,4 @@ pub mod project;
 pub mod read;
 pub mod removal;
 pub mod session;
+pub mod watch;

@@ -1,8 +1,10 @@
 //! The machine's own node and python, which run code of Lambda's managed runtimes here.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -105,7 +107,7 @@ pub async fn find_or_recall(runtime: &str, folder: Option<&Path>, cache: &Path) 
         if let Some(interpreter) = recalled.as_ref().and_then(Recalled::read) {
             return Ok(interpreter);
         }
-        if let Some(interpreter) = ask(runtime, &executable).await {
+        if let Some(interpreter) = ask_or_remember(runtime, &executable).await {
             if let Some(recalled) = recalled {
                 recalled.write(&interpreter);
             }
@@ -113,6 +115,31 @@ pub async fn find_or_recall(runtime: &str, folder: Option<&Path>, cache: &Path) 
         }
     }
     Err(Missing { runtime: runtime.to_owned() })
+}
+
+/// What executables have answered, by runtime.
+type Answers = HashMap<(String, PathBuf), Option<Interpreter>>;
+
+/// The answers, once `ask_once` was called.
+static ANSWERS: OnceLock<Mutex<Answers>> = OnceLock::new();
+
+/// From now on, `find_or_recall` asks each executable once in this process, a shim and one that does not run, too: for a process
+/// that builds with every save. A change of the version manager's settings is not noticed then.
+pub fn ask_once() {
+    ANSWERS.get_or_init(Mutex::default);
+}
+
+async fn ask_or_remember(runtime: &str, executable: &Path) -> Option<Interpreter> {
+    let key = (runtime.to_owned(), executable.to_owned());
+    let answers = || ANSWERS.get().map(|answers| answers.lock().unwrap_or_else(PoisonError::into_inner));
+    if let Some(known) = answers().and_then(|answers| answers.get(&key).cloned()) {
+        return known;
+    }
+    let answer = ask(runtime, executable).await;
+    if let Some(mut answers) = answers() {
+        answers.insert(key, answer.clone());
+    }
+    answer
 }
 
 /// The executables that may be an interpreter for `runtime`, the best first.

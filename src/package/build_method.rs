@@ -4,6 +4,7 @@ use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::process::Command;
@@ -50,7 +51,10 @@ pub(super) async fn prepare(
 ) -> Result<(Vec<Code>, ScratchFolder), PackageError> {
     let failed = |error: io::Error| PackageError::new(DOING, error);
     let cache = std::path::absolute(&options.cache).map_err(failed)?;
-    let made = ScratchFolder(cache.join(format!("build.{}", std::process::id())));
+    // Several builds may run at the same time, in one process, too.
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
+    let number = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let made = ScratchFolder(cache.join(format!("build.{}.{number}", std::process::id())));
     install::remove(&made.0).map_err(failed)?;
     let built = stream::iter(functions.into_iter().map(|code| {
         let scratch = made.0.join(&code.logical_id);
@@ -84,9 +88,9 @@ async fn prepare_one(
     Ok(code)
 }
 
-/// The build method of code. As in SAM, a custom runtime's folder is built with make if it has a Makefile for the
-/// function and neither Cargo.toml nor bootstrap.
-fn method(code: &Code) -> Build {
+/// The build method of code. As in SAM, a custom runtime's folder is built with make if it has a Makefile for the function
+/// and neither Cargo.toml nor bootstrap.
+pub(super) fn method(code: &Code) -> Build {
     if code.build == Build::Ordinary
         && Language::of(&code.runtime).is_none()
         && let Source::Path(folder) = &code.source
@@ -327,6 +331,11 @@ async fn bundle(
         command.arg("--bundle");
     }
     command.args(["--platform=node", "--log-level=warning"]).arg(format!("--outdir={}", artifacts.display()));
+    let metafile = metafile(code, options);
+    if let Some(folder) = metafile.parent().and_then(|folder| std::path::absolute(folder).ok()) {
+        let name = metafile.file_name().unwrap_or_default().to_string_lossy();
+        command.arg(format!("--metafile={}", folder.join(&*name).display()));
+    }
     if points.keeps_folders {
         command.arg("--outbase=.");
     }
@@ -356,6 +365,15 @@ async fn bundle(
 
 /// Held while esbuild is installed.
 static INSTALLING: Mutex<()> = Mutex::const_new(());
+/// Where esbuild notes what it has read for a function: `Inputs` goes by it.
+pub(super) fn metafile(code: &Code, options: &BuildOptions) -> PathBuf {
+    let path = match &code.source {
+        Source::Path(path) => path.as_os_str().as_encoded_bytes(),
+        Source::Inline(_) => &[],
+    };
+    let parts = [code.logical_id.as_bytes(), code.template.as_os_str().as_encoded_bytes(), path];
+    options.cache.join(format!("{}.json", install::key("build.inputs", parts.into_iter())))
+}
 
 /// The project's own esbuild; without one, esbuild from the registry in the version that package.json requires.
 async fn program(

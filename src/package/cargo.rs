@@ -162,7 +162,11 @@ fn own_target(workspace: &Metadata) -> Option<PathBuf> {
 
 /// `cargo metadata` without dependencies: it only reads the members' manifests. It runs in `folder`, by default the
 /// manifest's.
-async fn read_workspace(cargo: &Path, manifest: &Path, folder: Option<&Path>) -> Result<Metadata, PackageError> {
+pub(super) async fn read_workspace(
+    cargo: &Path,
+    manifest: &Path,
+    folder: Option<&Path>,
+) -> Result<Metadata, PackageError> {
     let folder = folder.or(manifest.parent()).unwrap_or(manifest);
     let output = command(cargo, folder)
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])

@@ -30,6 +30,7 @@ mod error;
 mod exclude;
 mod folder;
 mod handler;
+mod inputs;
 mod install;
 mod location;
 mod npm;
@@ -53,6 +54,7 @@ use cache::Cache;
 use cargo::Batch;
 pub use error::PackageError;
 use error::PackageErrorKind;
+pub use inputs::AllInputs;
 pub use location::{CodeLocation, locate};
 use platform::Platform;
 pub use platform::{Architecture, Target};
@@ -61,7 +63,7 @@ pub use sdk::install_imported as install_sdk;
 pub use syntax::SyntaxError;
 
 /// One function's code, as its template describes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
     /// The function's logical id.
     pub logical_id: String,
@@ -82,7 +84,7 @@ pub struct Code {
 }
 
 /// Where a function's code is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// An absolute path: the folder of a Rust crate (it contains `Cargo.toml`), a folder with a finished build (it
     /// contains `bootstrap`), a folder with code for node or python, or a `.zip` file.
@@ -212,6 +214,11 @@ pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
     }
     Platform::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
     form(code).map(drop).map_err(|error| ("Code", error))
+}
+
+/// Whether code is compiled by cargo.
+pub fn is_crate(code: &Code) -> bool {
+    Language::of(&code.runtime).is_none() && matches!(form(code), Ok((_, Form::Crate)))
 }
 
 /// A warning that names the files which look like credentials and are therefore excluded from the function's zip;

@@ -348,6 +348,12 @@ fn read(folder: &Path, code: &Code, language: Language, modules: bool) -> Result
     })
 }
 
+/// The files outside of a function's folder that links in it lead to.
+pub(super) fn linked_files(folder: &Path, code: &Code, language: Language) -> BTreeSet<PathBuf> {
+    let files = read(folder, code, language, false).map(|contents| contents.files).unwrap_or_default();
+    files.into_values().filter(|file| !file.starts_with(folder)).collect()
+}
+
 /// The files in a function's folder that look like credentials.
 pub(super) fn secrets(folder: &Path, code: &Code, language: Language) -> BTreeSet<String> {
     read(folder, code, language, false).map(|contents| contents.secrets).unwrap_or_default()

@@ -31,6 +31,15 @@ enum Look {
     Total,
     /// Text alone.
     Plain,
+    /// Text alone, below everything else as long as it is there.
+    Footer,
+}
+
+impl Look {
+    /// Whether it is the progress of something, and not text alone.
+    fn counts(self) -> bool {
+        matches!(self, Self::Busy | Self::Total)
+    }
 }
 
 /// The text of a line. If it does not fit, the details are omitted first.
@@ -96,19 +105,29 @@ impl Bar {
         Self::new(ui, &text.into(), Look::Total, None)
     }
 
+    /// A line of text that stays below all others.
+    pub fn footer(ui: &Ui, text: &Text) -> Self {
+        let bar = Self::new(ui, text, Look::Footer, None);
+        *ui.shared.footer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.bar.clone());
+        bar
+    }
+
     /// A line of text at the bottom.
     pub fn last(ui: &Ui, text: &str) -> Self {
         Self::new(ui, &text.into(), Look::Plain, None)
     }
 
     fn new(ui: &Ui, text: &Text, look: Look, before: Option<&Self>) -> Self {
-        if look != Look::Plain {
+        if look.counts() {
             ui.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).begin();
         }
         let shown = Arc::new(Mutex::new(Text::default()));
         let bar = match before {
             Some(before) => ui.bars.insert_before(&before.bar, ProgressBar::new_spinner()),
-            None => ui.bars.add(ProgressBar::new_spinner()),
+            None => match &*ui.shared.footer.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(footer) => ui.bars.insert_before(footer, ProgressBar::new_spinner()),
+                None => ui.bars.add(ProgressBar::new_spinner()),
+            },
         };
         let own = Self { bar, text: Arc::clone(&shown), ui: ui.clone(), look };
         own.set(text);
@@ -132,7 +151,10 @@ impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         self.ui.bars.remove(&self.bar);
-        if self.look != Look::Plain {
+        if self.look == Look::Footer {
+            *self.ui.shared.footer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        if self.look.counts() {
             let last = self.ui.shared.echo.lock().unwrap_or_else(PoisonError::into_inner).end();
             if last {
                 self.ui.clear_notice();
@@ -150,7 +172,7 @@ fn layout(look: Look, text: &Text, elapsed: Duration, columns: usize) -> String 
     let (begin, end) = match look {
         Look::Busy => (format!("{} ", SPINNER[tick % SPINNER.len()]), format!("  {time}")),
         Look::Total => ("  ".to_owned(), format!("  {time}")),
-        Look::Plain => (String::new(), String::new()),
+        Look::Plain | Look::Footer => (String::new(), String::new()),
     };
     let room = columns.saturating_sub(begin.width() + end.width());
     fit(&format!("{begin}{}{end}", text.within(room)), columns)
@@ -239,6 +261,10 @@ impl EchoGuard {
             return;
         }
         let Ok(before) = tcgetattr(&terminal) else { return };
+        // It is off already where keys are read, which restores it itself.
+        if !before.local_modes.contains(LocalModes::ECHO) {
+            return;
+        }
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         if tcsetattr(&terminal, OptionalActions::Now, &silent).is_ok() {

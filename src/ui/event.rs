@@ -76,6 +76,14 @@ pub enum Event {
     },
     /// The end of `up` and `down`: what was asked for is done.
     Result(RunResult),
+    /// `dev`: all is deployed, and saves are waited for; again when the URIs have changed.
+    Watching(Watching),
+    /// `dev`: files were saved that change what is deployed.
+    Saved(SavedFiles),
+    /// `dev`: what was saved is deployed.
+    Updated(Updated),
+    /// `dev`: what was saved is not deployed; what ran before goes on.
+    Rejected(Rejection),
     /// The answer of `validate`.
     Validate(Validation),
     /// The answer of `status`.
@@ -358,6 +366,53 @@ pub struct Retained {
     #[serde(rename = "type")]
     pub type_name: String,
     pub physical_id: String,
+}
+
+/// What is deployed and watched.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Watching {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// What to connect to: the URI of each stage.
+    pub uris: Vec<String>,
+    /// The logical ids of the functions.
+    pub functions: Vec<String>,
+}
+
+/// Files that were saved, removed or renamed.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct SavedFiles {
+    /// Paths, relative to the current folder where they are below it.
+    pub files: Vec<String>,
+    /// The logical ids of functions whose code may be made from them.
+    pub functions: Vec<String>,
+    /// Whether the template, or a file with its parameters, is among them.
+    pub template: bool,
+}
+
+/// What a save has come to.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Updated {
+    /// The logical ids of functions that have new code, and nothing else.
+    pub functions: Vec<String>,
+    /// How many steps of a plan were carried out; 0 where code alone was updated.
+    pub steps: usize,
+    /// Since the save was noticed.
+    pub milliseconds: u64,
+}
+
+/// Why a save is not deployed.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Rejection {
+    #[serde(flatten)]
+    pub failure: Failure,
+    /// Since the save was noticed.
+    pub milliseconds: u64,
 }
 
 /// What is wrong with a template.

@@ -81,6 +81,15 @@ impl Connections {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
+    /// How many connections each API has, by its id.
+    pub fn count(&self) -> BTreeMap<String, usize> {
+        let mut count = BTreeMap::new();
+        for connection in self.0.read().unwrap_or_else(PoisonError::into_inner).values() {
+            *count.entry(connection.origin.api_id.clone()).or_default() += 1;
+        }
+        count
+    }
+
     /// Closes every connection because the gateway shuts down.
     pub fn go_away(&self) {
         for connection in self.0.read().unwrap_or_else(PoisonError::into_inner).values() {

@@ -1,5 +1,6 @@
 //! The WebSocket gateway: `$connect` with authorization, routing of messages, `$disconnect`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -97,6 +98,11 @@ impl ApiGateway {
             }
         });
         switching(accept, sub_protocol)
+    }
+
+    /// How many sockets of each API are open, by its id.
+    pub fn open_sockets(&self) -> BTreeMap<String, usize> {
+        self.connections.count()
     }
 
     /// The answer to a plain GET of a stage: 426 with the WebSocket URL.

@@ -3,6 +3,7 @@
 //! One process serves one data folder. It holds a lock on a file there for as long as it runs; only the lock, not the
 //! record beside it, says whether it runs. So nothing needs cleaning up after a crash, and a stale record does no harm.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,6 +27,7 @@ use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerR
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
+use crate::local::server::control::{FUNCTIONS, SOCKETS};
 use crate::local::server::http::{CONNECTIONS, Health, TOKEN};
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
@@ -182,6 +184,55 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
     } else {
         Err(ProcessError::Silent(folder.path().join(LOG)))
     }
+}
+
+/// What a developer wants of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attention {
+    /// That new code of it is started at once. With a port, that its runtime waits there for a debugger, without time limits;
+    /// Python's debugpy lies in `modules`.
+    Attend { inspect: Option<u16>, modules: Option<PathBuf> },
+    /// No more of that.
+    Leave,
+    /// That it starts again.
+    Restart,
+}
+
+/// Tells the server of a data folder what a developer wants of the function `name` in a region.
+///
+/// # Errors
+/// When it does not run, or does not answer.
+pub async fn attend(data: &Path, region: &str, name: &str, attention: &Attention) -> io::Result<()> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("region", region).append_pair("name", name);
+    match attention {
+        Attention::Attend { inspect, modules } => {
+            query.append_pair("what", "attend");
+            if let Some(port) = inspect {
+                query.append_pair("inspect", &port.to_string());
+            }
+            if let Some(modules) = modules {
+                query.append_pair("modules", &modules.to_string_lossy());
+            }
+        }
+        Attention::Leave => drop(query.append_pair("what", "leave")),
+        Attention::Restart => drop(query.append_pair("what", "restart")),
+    }
+    let path = format!("{FUNCTIONS}?{}", query.finish());
+    ask_own::<IgnoredAny>(data, "POST", &path).await.map(drop)
+}
+
+/// How many sockets of each API are open at the server of a data folder, by the API's id.
+///
+/// # Errors
+/// When it does not run, or does not answer.
+pub async fn open_sockets(data: &Path) -> io::Result<BTreeMap<String, usize>> {
+    ask_own(data, "GET", SOCKETS).await
+}
+
+async fn ask_own<T: DeserializeOwned>(data: &Path, method: &str, path: &str) -> io::Result<T> {
+    let record = ServerFolder::existing(data)?.record().ok_or(io::ErrorKind::NotFound)?;
+    ask(record.port, method, path, Some(&record.token)).await
 }
 
 /// Stops the server of a data folder and deletes the folder, or one part of its data. Returns whether the folder existed.

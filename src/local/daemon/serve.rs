@@ -89,6 +89,7 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
             data: folder.path().display().to_string(),
             started: started.clone(),
         },
+        control: Some(cloud.control()),
         token: token.clone(),
         stop: watch::Sender::new(false),
     });

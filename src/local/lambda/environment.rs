@@ -27,6 +27,7 @@ pub struct Environment {
     spec: Arc<EnvironmentSpec>,
     log: Arc<FunctionLog>,
     runtime: Option<Runtime>,
+    since: Instant,
     /// Whether the log already explains why an API is not reached.
     explained: bool,
     /// The permit to start, held until it has started.
@@ -40,7 +41,8 @@ impl Environment {
         let log = Arc::new(FunctionLog::new(host.logs.clone(), spec.clone()));
         host.live.send_modify(|live| *live.entry(spec.deployment.code.hex()).or_default() += 1);
         let Permits { start, environment } = permits;
-        Self { host, spec, log, runtime: None, explained: false, start: Some(start), _permit: environment }
+        let since = Instant::now();
+        Self { host, spec, log, runtime: None, since, explained: false, start: Some(start), _permit: environment }
     }
 
     /// Identifies the deployment that this environment runs.
@@ -53,9 +55,29 @@ impl Environment {
         self.runtime.as_mut().is_some_and(Runtime::is_alive)
     }
 
+    /// When it was made.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Starts it before its first invocation, as Lambda may do, too (Lambda developer guide, runtime environment: it may
+    /// initialize environments proactively). Afterwards it is warm, or the log says why not.
+    pub async fn warm(&mut self) {
+        if self.runtime.is_some() {
+            return;
+        }
+        let permit = self.start.take();
+        let started = self.start(self.spec.timeout()).await.0;
+        drop(permit);
+        self.runtime = started.ok();
+        if let Some(runtime) = &self.runtime {
+            runtime.rest();
+        }
+    }
+
     /// Runs one invocation. Afterwards the environment is warm, or it must not be used again.
     pub async fn invoke(&mut self, call: InvokeRequest) -> Invoked {
-        let timeout = Duration::from_secs(self.spec.deployment.settings.timeout.into());
+        let timeout = self.spec.timeout();
         let (started, init, waited) = match self.runtime.take() {
             Some(runtime) => (Ok(runtime), None, Duration::ZERO),
             None => {
@@ -141,7 +163,8 @@ impl Environment {
         }
         self.log.init_start();
         let begun = Instant::now();
-        let failure = match Runtime::start(&self.host, &self.spec, &self.log, self.host.init_limit).await {
+        let limit = self.spec.start_limit(self.host.init_limit);
+        let failure = match Runtime::start(&self.host, &self.spec, &self.log, limit).await {
             Ok(runtime) => return (Ok(runtime), Some(begun.elapsed()), Duration::ZERO),
             Err(failure) => failure,
         };

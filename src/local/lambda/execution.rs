@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::environment::Environment;
 use super::error;
+use super::inspect::Inspect;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments, Permits};
@@ -62,6 +63,8 @@ pub struct Executor {
     /// Permits for environments that may start now, and for those that may exist.
     starts: Arc<Semaphore>,
     environments: Arc<Semaphore>,
+    /// The functions that a developer works on: their new code is started as soon as it is there.
+    attended: Mutex<HashMap<FunctionId, Option<Inspect>>>,
     closing: watch::Sender<bool>,
 }
 
@@ -72,6 +75,10 @@ struct Pool {
     idle: Vec<Idle>,
     /// Invocations waiting for an environment, the oldest first.
     waiting: VecDeque<Waiting>,
+    /// The revision of which an environment is being started before its first invocation; the channel closes when it has.
+    preparing: Option<(String, watch::Receiver<()>)>,
+    /// When the function was restarted: environments that are older are not used again.
+    restarted: Option<std::time::Instant>,
 }
 
 struct Waiting {
@@ -114,6 +121,7 @@ impl Executor {
             pools: Mutex::default(),
             starts: Arc::new(Semaphore::new(cores * STARTS_PER_CORE)),
             environments: Arc::new(Semaphore::new((cores * ENVIRONMENTS_PER_CORE).max(MIN_ENVIRONMENTS))),
+            attended: Mutex::default(),
             closing: watch::Sender::new(false),
         });
         tokio::spawn(end_idle(Arc::downgrade(&executor), timings.idle));
@@ -158,6 +166,11 @@ impl Executor {
             let executor = slot.executor.clone();
             let mut closing = executor.closing.subscribe();
             let run = async {
+                // Only the closing of the semaphore fails, and nothing closes it.
+                let _turn = match &spec.inspect {
+                    Some(inspect) => Arc::clone(&inspect.turn).acquire_owned().await.ok(),
+                    None => None,
+                };
                 let mut environment = executor.environment(&spec).await?;
                 let invoked = environment.invoke(call).await;
                 executor.hand_over(&spec.id, environment);
@@ -186,6 +199,82 @@ impl Executor {
         };
         // Dropped, and their processes killed, after the lock is released.
         drop(ended);
+    }
+
+    /// Says that a developer works on a function, and where a debugger is waited for; `None` when no more.
+    pub fn attend(&self, id: &FunctionId, how: Option<Option<Inspect>>) {
+        let mut attended = lock(&self.attended);
+        match how {
+            Some(inspect) => drop(attended.insert(id.clone(), inspect)),
+            None => drop(attended.remove(id)),
+        }
+    }
+
+    /// Where a debugger is waited for in a function.
+    pub fn inspect(&self, id: &FunctionId) -> Option<Inspect> {
+        lock(&self.attended).get(id).cloned().flatten()
+    }
+
+    /// Whether a developer works on a function.
+    pub fn is_attended(&self, id: &FunctionId) -> bool {
+        lock(&self.attended).contains_key(id)
+    }
+
+    /// Starts an environment of a deployment before its first invocation, which waits for it. It serves from `from` on.
+    pub fn prepare(self: &Arc<Self>, spec: Arc<EnvironmentSpec>, from: Instant) {
+        let (started, preparing) = watch::channel(());
+        let revision_id = spec.deployment.revision_id.clone();
+        lock(&self.pools).entry(spec.id.clone()).or_default().preparing = Some((revision_id.clone(), preparing));
+        let executor = Arc::clone(self);
+        tokio::spawn(async move {
+            // Held to the end: dropped, it says that nothing is prepared any more.
+            let _started = started;
+            let mut closing = executor.closing.subscribe();
+            let prepare = async {
+                // A debugger's port is free when the environment before has ended.
+                if spec.inspect.is_some() {
+                    tokio::time::sleep_until(from).await;
+                }
+                let permits = executor.permits().await.ok()?;
+                let mut environment = Environment::new(executor.host.clone(), spec.clone(), permits);
+                environment.warm().await;
+                tokio::time::sleep_until(from).await;
+                Some(environment)
+            };
+            let environment = tokio::select! {
+                environment = prepare => environment,
+                _ = closing.wait_for(|closing| *closing) => None,
+            };
+            if let Some(environment) = environment {
+                executor.hand_over(&spec.id, environment);
+            }
+            if let Some(pool) = lock(&executor.pools).get_mut(&spec.id)
+                && pool.preparing.as_ref().is_some_and(|(revision, _)| *revision == revision_id)
+            {
+                pool.preparing = None;
+            }
+        });
+    }
+
+    /// Ends a function's environments: idle ones now, the others after their invocation.
+    pub fn restart(&self, id: &FunctionId) {
+        let ended = match lock(&self.pools).get_mut(id) {
+            Some(pool) => {
+                pool.restarted = Some(std::time::Instant::now());
+                std::mem::take(&mut pool.idle)
+            }
+            None => return,
+        };
+        drop(ended);
+    }
+
+    /// Waits until no environment of this deployment is being prepared.
+    async fn prepared(&self, spec: &EnvironmentSpec) {
+        let preparing = lock(&self.pools).get(&spec.id).and_then(|pool| pool.preparing.clone());
+        if let Some((_, mut preparing)) = preparing.filter(|(revision, _)| *revision == spec.deployment.revision_id) {
+            // It only ever closes.
+            let _ = preparing.changed().await;
+        }
     }
 
     /// Ends all environments and refuses further invocations.
@@ -217,7 +306,7 @@ impl Executor {
             biased;
             // Closed where the function was deleted.
             freed = &mut freed => freed.map_err(|_| error::no_function(&spec.id.arn())),
-            permits = self.permits() => {
+            permits = async { self.prepared(spec).await; self.permits().await } => {
                 freed.close();
                 match freed.try_recv() {
                     // An environment was handed over at the same moment.
@@ -295,6 +384,9 @@ impl Executor {
             return;
         }
         let pool = pools.entry(id.clone()).or_default();
+        if pool.restarted.is_some_and(|restarted| environment.since() < restarted) {
+            return;
+        }
         let next = |pool: &Pool, environment: &Environment| {
             pool.waiting.iter().position(|waiting| waiting.revision_id == environment.revision_id())
         };
@@ -369,7 +461,7 @@ async fn end_idle(executor: Weak<Executor>, idle: Duration) {
                 .values_mut()
                 .flat_map(|pool| pool.idle.extract_if(.., |one| one.since.elapsed() >= idle))
                 .collect();
-            pools.retain(|_, pool| pool.busy > 0 || !pool.idle.is_empty());
+            pools.retain(|_, pool| pool.busy > 0 || !pool.idle.is_empty() || pool.preparing.is_some());
             ended
         };
         drop(ended);

@@ -1,12 +1,14 @@
 //! Functions themselves: create, read, list, update, delete.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Lambda;
 use super::change::{SettingsChange, check_runtime};
@@ -14,6 +16,7 @@ use super::error::{self, constraint};
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::{CodeArchive, Packages};
 use super::settings::{Settings, architecture};
+use super::spec::EnvironmentSpec;
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
 use crate::local::protocol::service::ServiceCall;
@@ -313,12 +316,29 @@ impl Lambda {
 
     /// Ends the environments of the replaced deployment once the update has finished.
     fn end_outdated_after(&self, id: &FunctionId, updating: Duration) {
+        // One more millisecond, because the state's clock has a resolution of one.
+        let from = Instant::now() + updating + Duration::from_millis(1);
+        if self.executor.is_attended(id) {
+            self.start_ahead(id, from);
+        }
         let (executor, id) = (self.executor.clone(), id.clone());
         tokio::spawn(async move {
-            // One more millisecond, because the state's clock has a resolution of one.
-            tokio::time::sleep(updating + Duration::from_millis(1)).await;
+            tokio::time::sleep_until(from).await;
             executor.end_outdated(&id);
         });
+    }
+
+    /// Starts an environment of a function's `$LATEST` before its first invocation.
+    pub(super) fn start_ahead(&self, id: &FunctionId, from: Instant) {
+        let inspect = self.executor.inspect(id);
+        let spec = self.registry.read(|state| {
+            let deployment = state.function(id).ok()?.latest.deployment.clone();
+            let folder = self.packages.folder(&deployment.code);
+            Some(EnvironmentSpec { id: id.clone(), version: LATEST.to_owned(), deployment, folder, inspect })
+        });
+        if let Some(spec) = spec {
+            self.executor.prepare(Arc::new(spec), from);
+        }
     }
 }
 

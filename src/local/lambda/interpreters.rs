@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use super::inspect::Inspect;
 use crate::local::context::store::write_atomically;
 use crate::machine::interpreter::{self, Interpreter, Language};
 
@@ -46,7 +47,13 @@ impl Interpreters {
     ///
     /// # Errors
     /// A message where the interpreter is missing; it is looked up again the next time.
-    pub async fn command(&self, language: Language, runtime: &str, memory: u32) -> Result<Command, String> {
+    pub async fn command(
+        &self,
+        language: Language,
+        runtime: &str,
+        memory: u32,
+        inspect: Option<&Inspect>,
+    ) -> Result<Command, String> {
         let mut found = self.found.lock().await;
         let interpreter = match found.get(runtime) {
             Some(interpreter) => interpreter.clone(),
@@ -65,13 +72,32 @@ impl Interpreters {
             }
         };
         let mut command = Command::new(&interpreter.program);
-        match language {
-            Language::Node => command.args(node_arguments(memory)).arg(self.clients.join("node.cjs")),
-            // Without this machine's own site packages, and with UTF-8 in every locale.
-            Language::Python => command.args(["-S", "-s", "-X", "utf8"]).arg(self.clients.join("python.py")),
+        // Without this machine's own site packages, and with UTF-8 in every locale.
+        let python = ["-S", "-s", "-X", "utf8"];
+        match (language, inspect) {
+            (Language::Node, inspect) => {
+                command.args(inspect.map(|inspect| format!("--inspect=127.0.0.1:{}", inspect.port)));
+                command.args(node_arguments(memory)).arg(self.clients.join("node.cjs"))
+            }
+            (Language::Python, Some(Inspect { port, modules: Some(modules), .. })) => {
+                // Frozen modules have no source to stop in.
+                command.args(["-X", "frozen_modules=off"]).args(python);
+                command.arg("-c").arg(debugged(*port, modules, &self.clients.join("python.py")))
+            }
+            (Language::Python, _) => command.args(python).arg(self.clients.join("python.py")),
         };
         Ok(command)
     }
+}
+
+/// A program that runs another one under debugpy, which lies in the folder `modules`. Texts are Python's as they are JSON's.
+fn debugged(port: u16, modules: &Path, program: &Path) -> String {
+    let text = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
+    format!(
+        "import runpy, sys\nsys.path.append({})\nimport debugpy\ndebugpy.listen((\"127.0.0.1\", {port}))\nrunpy.run_path({}, run_name=\"__main__\")\n",
+        text(modules),
+        text(program)
+    )
 }
 
 /// The arguments that Lambda passes to node: a heap limit that fits the function's memory, without which garbage is collected

@@ -125,7 +125,8 @@ impl Lambda {
             version.must_be_active()?;
             let deployment = version.serving(now()).clone();
             let folder = self.packages.folder(&deployment.code);
-            let spec = EnvironmentSpec { id: reference.id.clone(), version: number, deployment, folder };
+            let inspect = self.executor.inspect(&reference.id);
+            let spec = EnvironmentSpec { id: reference.id.clone(), version: number, deployment, folder, inspect };
             Ok(Ready { spec: Arc::new(spec), limit: function.reserved_concurrency })
         })
     }

@@ -34,8 +34,10 @@ pub async fn launch(
     let mut command = match (runtime, Language::of(runtime)) {
         ("provided.al2" | "provided.al2023", _) => bootstrap(&spec.folder, root)?,
         (_, Some(language)) => {
-            let mut command =
-                interpreters.command(language, runtime, memory).await.map_err(InvocationFailure::no_entrypoint)?;
+            let mut command = interpreters
+                .command(language, runtime, memory, spec.inspect.as_ref())
+                .await
+                .map_err(InvocationFailure::no_entrypoint)?;
             if language == Language::Python {
                 command.arg(packages::bytecode(&spec.folder));
             }

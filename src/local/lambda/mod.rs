@@ -19,6 +19,7 @@ mod failure;
 mod file_store;
 mod function_log;
 mod functions;
+mod inspect;
 mod interpreters;
 mod invoke;
 mod launch;
@@ -50,11 +51,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use self::execution::{ExecutionTimings, Executor};
+use self::inspect::Inspect;
 use self::interpreters::Interpreters;
-use self::name::{LATEST, Reference};
+use self::name::{FunctionId, LATEST, Reference};
 use self::packages::Packages;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
@@ -123,6 +126,39 @@ impl Lambda {
     /// Sets the source of API addresses, with which functions reach APIs by their AWS host names.
     pub fn set_apis(&self, apis: Weak<dyn Apis>) {
         self.executor.set_apis(apis);
+    }
+
+    /// Says that a developer works on a function of a region: new code of it is started at once. With `inspect`, its runtime
+    /// waits for a debugger on that port of 127.0.0.1, with no time limits; for Python, `modules` is the folder of debugpy.
+    pub fn attend(&self, region: &str, name: &str, inspect: Option<u16>, modules: Option<PathBuf>) {
+        let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
+        let was = self.executor.inspect(&id).map(|inspect| inspect.port);
+        let turn = || Arc::new(Semaphore::new(1));
+        let how = inspect.map(|port| Inspect { port, modules, turn: turn() });
+        if was != inspect {
+            self.executor.restart(&id);
+        }
+        self.executor.attend(&id, Some(how));
+        // A debugger can attach before the first message.
+        if inspect.is_some() {
+            self.start_ahead(&id, Instant::now());
+        }
+    }
+
+    /// Takes back [`Self::attend`].
+    pub fn attend_no_more(&self, region: &str, name: &str) {
+        let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
+        if self.executor.inspect(&id).is_some() {
+            self.executor.restart(&id);
+        }
+        self.executor.attend(&id, None);
+    }
+
+    /// Ends a function's environments, and starts a new one.
+    pub fn restart(&self, region: &str, name: &str) {
+        let id = FunctionId { region: region.to_owned(), name: name.to_owned() };
+        self.executor.restart(&id);
+        self.start_ahead(&id, Instant::now());
     }
 
     /// Ends every execution environment. Running invocations fail, further ones are refused.

@@ -28,6 +28,8 @@ pub struct Runtime {
     api: RuntimeApi,
     /// The memory limit in bytes.
     memory: u64,
+    /// Whether it is frozen between invocations: not under a debugger.
+    freezes: bool,
     /// Released after its process has ended.
     _files: FunctionFiles,
 }
@@ -77,7 +79,7 @@ impl Runtime {
             api.set_owner(group);
         }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
-        let mut runtime = Self { process, api, memory, _files: files };
+        let mut runtime = Self { process, api, memory, freezes: spec.inspect.is_none(), _files: files };
         match runtime.next_event(deadline).await {
             RuntimeEvent::Reported(RuntimeReport::Ready) => Ok(runtime),
             RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) => Err(failure),
@@ -105,7 +107,7 @@ impl Runtime {
                     continue;
                 }
                 RuntimeEvent::Reported(RuntimeReport::Ready) => {
-                    self.process.freeze();
+                    self.rest();
                     None
                 }
                 RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) | RuntimeEvent::Exited(failure) => {
@@ -124,6 +126,13 @@ impl Runtime {
                     reusable: false,
                 },
             };
+        }
+    }
+
+    /// Freezes it until the next invocation, as on AWS.
+    pub fn rest(&self) {
+        if self.freezes {
+            self.process.freeze();
         }
     }
 
@@ -178,6 +187,7 @@ impl FunctionFiles {
         let data = std::path::absolute(context.store.folder())?;
         let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute()).collect();
         needed.extend(interpreter(spec, Path::new(std.get_program())));
+        needed.extend(spec.inspect.iter().filter_map(|inspect| inspect.modules.clone()));
         needed.extend([data, std::path::absolute(&context.ca_bundle)?]);
         let names = host.addresses().into_iter().map(|(name, _)| name).collect();
         let (code, lambda) = (spec.folder.canonicalize()?, host.folder());

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 
+use super::inspect::Inspect;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::sandbox;
@@ -121,6 +122,24 @@ pub struct EnvironmentSpec {
     pub deployment: Deployment,
     /// The folder with the code.
     pub folder: PathBuf,
+    /// Where a debugger is waited for.
+    pub inspect: Option<Inspect>,
+}
+
+/// A time limit that nobody who looks at a breakpoint reaches.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl EnvironmentSpec {
+    /// How long an invocation may take.
+    pub fn timeout(&self) -> Duration {
+        let timeout = Duration::from_secs(self.deployment.settings.timeout.into());
+        if self.inspect.is_some() { NO_LIMIT } else { timeout }
+    }
+
+    /// How long a start may take that has this limit without a debugger.
+    pub fn start_limit(&self, limit: Duration) -> Duration {
+        if self.inspect.is_some() { NO_LIMIT } else { limit }
+    }
 }
 
 /// One invocation, as a caller requests it.

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use super::control::Control;
 use super::http::WebSockets;
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::connection::OpenConnection;
@@ -103,6 +104,11 @@ impl Cloud {
     /// The handler of WebSocket upgrades: API Gateway.
     pub fn sockets(&self) -> Arc<dyn WebSockets> {
         Arc::new(Gateway(Arc::clone(&self.gateway)))
+    }
+
+    /// What `wschat dev` controls.
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.lambda), Arc::clone(&self.gateway))
     }
 
     /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` invokes functions.

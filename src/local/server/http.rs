@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
+use super::control::{Control, FUNCTIONS, SOCKETS};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::protocol::header_case::HeaderCase;
@@ -127,7 +128,9 @@ pub struct Server {
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
-    /// The token that `/_wschat/stop` and [`CONNECTIONS`] require.
+    /// What `wschat dev` controls; without it, nothing.
+    pub control: Option<Control>,
+    /// The token that `/_wschat/stop`, [`CONNECTIONS`] and the control require.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
@@ -256,15 +259,12 @@ impl Server {
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
-            ("GET", CONNECTIONS) => Some(if self.has_token(request) {
-                Response::json(200, &self.sockets.open())
-            } else {
-                Response::json(403, &serde_json::json!({ "message": "Forbidden" }))
-            }),
+            (_, "/_wschat/stop" | CONNECTIONS | FUNCTIONS | SOCKETS) if !self.has_token(request) => {
+                Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
+            }
+            ("GET", CONNECTIONS) => Some(Response::json(200, &self.sockets.open())),
+            (_, FUNCTIONS | SOCKETS) => self.control.as_ref()?.answer(request),
             ("POST", "/_wschat/stop") => {
-                if !self.has_token(request) {
-                    return Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })));
-                }
                 self.stop.send_replace(true);
                 Some(Response::json(200, &self.health))
             }

@@ -7,6 +7,7 @@ pub mod access;
 mod admission;
 pub mod call_log;
 pub mod cloud;
+pub mod control;
 pub mod http;
 pub mod router;
 pub mod tls;

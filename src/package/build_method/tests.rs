@@ -131,7 +131,9 @@ async fn esbuild_is_the_projects_own_and_its_output_is_the_code() {
         start,
         format!("{}|src/index.ts --minify --bundle --platform=node --log-level=warning", folder.display())
     );
-    assert!(rest.ends_with("artifacts|\n"), "everything is installed already: {rest}");
+    let (folder, metafile) = rest.split_once(" --metafile=").unwrap();
+    assert!(folder.ends_with("artifacts"), "{rest}");
+    assert!(metafile.contains("/build.inputs-") && metafile.ends_with(".json|\n"), "all is installed already: {rest}");
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ impl Running {
                 started: "now".to_owned(),
             },
             open: false,
+            control: None,
             token: "secret".to_owned(),
             stop: watch::Sender::new(false),
         });
