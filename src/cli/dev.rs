@@ -122,7 +122,9 @@ enum RoundsEnd {
 
 impl Args {
     pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
-        if !self.aws {
+        if self.aws {
+            self.desired.target.use_aws();
+        } else {
             self.desired.target.prefer_local();
         }
         if self.inspect.is_some() && !self.desired.target.is_local() {

@@ -35,6 +35,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "dev",
+        &[
+            ("wschat dev", "on this machine: deploy, and again with every save"),
+            ("wschat dev --env staging", "the same on AWS"),
+        ],
+    ),
+    (
         "plan",
         &[
             ("wschat plan", "what `up` would do on AWS"),

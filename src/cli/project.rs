@@ -101,6 +101,11 @@ impl Args {
         self.parameters.paths()
     }
 
+    /// The template's path, unless none was named and none can be found.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.template.clone().or_else(|| find().ok())
+    }
+
     /// Whether a template was named, or one can be found.
     pub fn exists(&self) -> bool {
         self.template.is_some() || find().is_ok()

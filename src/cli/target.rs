@@ -210,9 +210,14 @@ impl Args {
         Scope { stack, account: ACCOUNT.to_owned(), region, partition: "aws".to_owned() }
     }
 
-    /// Uses the local cloud, unless another place is named.
+    /// Uses the local cloud, unless another place or an environment is named.
     pub fn prefer_local(&mut self) {
-        self.place.local |= self.place.endpoint_url.is_none();
+        self.place.local |= self.place.endpoint_url.is_none() && self.place.environment.name.is_none();
+    }
+
+    /// Uses AWS, whatever the project's file says.
+    pub fn use_aws(&mut self) {
+        self.place.local = false;
     }
 
     /// The local cloud's data folder.

@@ -11,7 +11,7 @@ use super::execute::{Zip, Zips};
 use crate::aws::client::Aws;
 use crate::aws::providers::{Context, ResourceError, provider};
 use crate::core::types::{Desired, Live};
-use crate::package::{self, AllInputs, Code, Options, PackageError, Progress, Target};
+use crate::package::{self, AllInputs, BuildOptions, Code, PackageError, Progress, Target};
 
 /// The property that tells a function's code apart.
 const CODE: &str = "CodeSha256";
@@ -40,7 +40,7 @@ pub struct Built {
 
 impl FunctionCode {
     /// Takes the code that a template names now. What is new or named differently is stale.
-    pub async fn set(&mut self, code: Vec<Code>, options: &Options) {
+    pub async fn set(&mut self, code: Vec<Code>, options: &BuildOptions) {
         let has_zip = |code: &Code| self.zips.contains_key(&code.logical_id);
         for code in code.iter().filter(|code| !self.code.contains(code) || !has_zip(code)) {
             self.stale.insert(code.logical_id.clone());
@@ -99,7 +99,7 @@ impl FunctionCode {
     pub async fn build(
         &mut self,
         target: Target,
-        options: &Options,
+        options: &BuildOptions,
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> Built {
         let stale = self.code.iter().filter(|code| self.stale.contains(&code.logical_id)).cloned();
@@ -135,7 +135,7 @@ impl FunctionCode {
         &self,
         group: Vec<Code>,
         target: Target,
-        options: &Options,
+        options: &BuildOptions,
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> (Vec<String>, Result<Zips, PackageError>) {
         let ids: Vec<String> = group.iter().map(|code| code.logical_id.clone()).collect();
@@ -148,7 +148,7 @@ impl FunctionCode {
     }
 
     /// Reads again what the code of these functions is made from: a build may have told more of it.
-    pub async fn look_again(&mut self, functions: &BTreeSet<String>, options: &Options) {
+    pub async fn look_again(&mut self, functions: &BTreeSet<String>, options: &BuildOptions) {
         let built = self.code.iter().filter(|code| functions.contains(&code.logical_id)).cloned();
         let again = AllInputs::of(&built.collect::<Vec<_>>(), options).await;
         self.inputs = Arc::new(self.inputs.with(again));

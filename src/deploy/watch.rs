@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, StepEvent, Watcher as _};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ impl Saved {
 /// Watches folders, each without those in it.
 pub struct Watcher {
     watcher: RecommendedWatcher,
-    reports: mpsc::UnboundedReceiver<notify::Result<StepEvent>>,
+    reports: mpsc::UnboundedReceiver<notify::Result<Event>>,
     watched: BTreeSet<PathBuf>,
     /// What files were when they were last reported, so that a report without a change is none. As many as were ever saved.
     known: BTreeMap<PathBuf, State>,
@@ -161,7 +161,7 @@ impl Watcher {
         self.known.insert(path.to_owned(), State::of(path));
     }
 
-    fn take(&self, report: notify::Result<StepEvent>, saved: &mut Saved) -> Result<(), WatchError> {
+    fn take(&self, report: notify::Result<Event>, saved: &mut Saved) -> Result<(), WatchError> {
         let event = match report {
             Ok(event) => event,
             Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => return Ok(()),

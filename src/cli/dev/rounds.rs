@@ -17,7 +17,7 @@ use crate::core::plan::{Plan, PlanError, Rollback, effects};
 use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::deploy::code::{Built, FunctionCode};
-use crate::deploy::deployment::{Deployment, End, NoPlan, Options, When};
+use crate::deploy::deployment::{DeployOptions, Deployment, NoPlan, RoundEnd, When};
 use crate::deploy::execute::Outcome;
 use crate::deploy::project::Project;
 use crate::deploy::session::Session;
@@ -246,7 +246,7 @@ impl<'a> Rounds<'a> {
 
     /// Whether the project's settings can be read; says what is wrong with them.
     fn settings_are_sound(&self) -> bool {
-        match Config::read(self.watch.template.as_deref()) {
+        match Config::read(self.watch.template.as_deref(), self.desired.target.environment().name.as_deref()) {
             Ok(_) => true,
             Err(error) => {
                 self.reject(&error, Instant::now());
@@ -333,7 +333,6 @@ impl<'a> Rounds<'a> {
         let has_project = self.project.is_some();
         let fatal = |error: CommandError| if has_project { Broken::Failed(error) } else { Broken::Fatal(error) };
         let path = desired.project.path();
-        desired.target.look_beside(path.as_deref()).map_err(Broken::Fatal)?;
         let name = desired.target.stack().map_err(Broken::Fatal)?;
         let template = path.as_deref().map(resolved);
         self.watch.settings = Config::places(path.as_deref()).iter().map(|path| resolved(path)).collect();
@@ -345,7 +344,7 @@ impl<'a> Rounds<'a> {
         let is_first = self.stack.is_none();
         // Nobody is asked anything about a template that is not sound.
         self.project.get_or_insert_with(|| Arc::clone(&project));
-        project::check(&project, &name, desired.target.region().as_deref(), self.ui)?;
+        project::check(&project, &name, desired.target.region().as_deref(), true, self.ui)?;
         let aws = match &self.aws {
             Some(aws) => Arc::clone(aws),
             None => {
@@ -361,7 +360,7 @@ impl<'a> Rounds<'a> {
             }
         };
         self.aws = Some(Arc::clone(&aws));
-        let stack = project::stack(&project, aws.scope(), self.ui)?;
+        let stack = project::stack(&project, aws.scope(), true, self.ui)?;
         let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
         if is_first {
             for (warning, functions) in project.outside(&code).map_err(crate::deploy::execute::BuildError::from)? {
@@ -462,19 +461,19 @@ impl<'a> Rounds<'a> {
             let run = |events| deployment.carry_out(events, stop.clone());
             let outcome = progress::during(plan, ui, run).await;
             let stopped = *stop.borrow();
-            match deployment.judge(&outcome, stopped) {
-                End::ConcurrentRun => {
+            match deployment.conclude(&outcome, stopped) {
+                RoundEnd::ConcurrentRun => {
                     ui.say("Another run is changing this stack; planning again.");
                     deployment.plan_again().await?;
                 }
-                End::Up => break (outcome, steps),
-                End::Stopped => return Err(Broken::Stopped),
-                End::NotRemoved => {
+                RoundEnd::Up => break (outcome, steps),
+                RoundEnd::Stopped => return Err(Broken::Stopped),
+                RoundEnd::NotRemoved => {
                     result::failures(&deployment.plan, &outcome, ui);
                     ui.say("Not all that is no longer wanted could be removed; `wschat up` tries again.");
                     break (outcome, steps);
                 }
-                End::Failed | End::NoProgress => {
+                RoundEnd::Failed | RoundEnd::NoProgress => {
                     result::failures(&deployment.plan, &outcome, ui);
                     let left = self.roll_back(deployment, &outcome).await;
                     let how = if left.is_empty() { "was rolled back" } else { "could not be rolled back completely" };
@@ -525,7 +524,7 @@ impl<'a> Rounds<'a> {
         let (plan, secrets) = (&deployment.plan, &deployment.secrets);
         self.ui.event(&Event::Plan(crate::ui::plan::event(plan, secrets)));
         if !self.ui.is_json() {
-            let view = View { secrets, colour: self.ui.colour(), all: false };
+            let view = View { secrets, colour: self.ui.colour(), all: false, columns: self.ui.columns() };
             self.ui.say_coloured(crate::ui::plan::text(plan, view));
         }
     }
@@ -558,7 +557,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// Asks whether resources may be replaced whose data is lost then; `allowed` has them if so.
-    async fn agree_to_replace(&self, errors: &[PlanError], allowed: &mut Options) -> bool {
+    async fn agree_to_replace(&self, errors: &[PlanError], allowed: &mut DeployOptions) -> bool {
         let lost = errors.iter().map(|error| match error {
             PlanError::DataLoss { logical_id, .. } => Some(logical_id.clone()),
             _ => None,
@@ -585,7 +584,8 @@ impl<'a> Rounds<'a> {
         }
         // It is finished even if all is to end.
         let (_going, stop) = watch::channel(false);
-        let undone = progress::during(&plan, self.ui, |events| deployment.undo(&plan, outcome, events, stop)).await;
+        let undone =
+            progress::during(&plan, self.ui, |events| deployment.roll_back(&plan, outcome, events, stop)).await;
         let named = |step: &usize| format!("{} ({})", plan.steps[*step].name, plan.steps[*step].type_name);
         left.extend(undone.failed.iter().map(|(step, error)| format!("{}: {error}", named(step))));
         left.extend(undone.not_started.iter().map(|step| format!("{}: not tried", named(step))));
