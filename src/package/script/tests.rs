@@ -182,7 +182,10 @@ async fn requirements_are_installed_for_lambdas_platform() {
     let record = ("dep-1.dist-info/RECORD".to_owned(), "dep/__init__.py,,\n".to_owned());
     assert_eq!(files(&built["F"])[1], record);
     assert_eq!(names(&built["F"]), ["app.py", "dep-1.dist-info/RECORD", "dep/__init__.py", "requirements.txt"]);
-    let [call] = &fixture.calls()[..] else { panic!("{:?}", fixture.calls()) };
+    // Python also checks the handler's syntax.
+    let installations =
+        || fixture.calls().into_iter().filter(|call| call.starts_with("python -m pip")).collect::<Vec<_>>();
+    let [call] = &installations()[..] else { panic!("{:?}", fixture.calls()) };
     for flag in [
         "-m pip install --quiet",
         "--only-binary=:all: --implementation=cp --python-version=3.12 --platform=manylinux_2_34_aarch64",
@@ -194,15 +197,15 @@ async fn requirements_are_installed_for_lambdas_platform() {
 
     fixture.build(Target::Host).await.unwrap();
     fixture.build(Target::Host).await.unwrap();
-    assert_eq!(fixture.calls().len(), 2, "the second time nothing is new");
-    assert!(!fixture.calls()[1].contains("--platform"));
+    assert_eq!(installations().len(), 2, "the second time nothing is new");
+    assert!(!installations()[1].contains("--platform"));
 
     // It is also installed for Lambda: what fails there must fail here, too.
     fixture.write("code/requirements.txt", "-r other.txt\n");
     for (text, calls) in [("dep==2\n", 4), ("dep==2\n", 4), ("dep==3\n", 6)] {
         fixture.write("code/other.txt", text);
         fixture.build(Target::Host).await.unwrap();
-        assert_eq!(fixture.calls().len(), calls, "{text}");
+        assert_eq!(installations().len(), calls, "{text}");
     }
     // Missing paths are reported before the installation.
     fixture.write("code/requirements.txt", "-e ../nowhere\n");
