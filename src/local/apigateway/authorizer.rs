@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use super::cause::Cause;
 use super::event::Pairs;
 use super::integration;
 use super::model::{AuthorizerConfig, Strings};
@@ -24,11 +25,30 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 /// The context that an authorizer returns; all later events of the client have it as `requestContext.authorizer`.
 pub type AuthorizerContext = Map<String, Value>;
 
-/// The refusal of a client: the status of the handshake's answer, and the message.
-pub type Refused = (StatusCode, &'static str);
+/// The refusal of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The status of the handshake's answer, or what it would be for a message.
+    pub status: StatusCode,
+    /// What the client is told.
+    pub message: &'static str,
+    /// What the developer is told.
+    pub cause: Cause,
+}
 
-const UNAUTHORIZED: Refused = (StatusCode::UNAUTHORIZED, "Unauthorized");
-const FAILED: Refused = (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
+impl Refused {
+    pub fn new(status: StatusCode, message: &'static str, cause: Cause) -> Self {
+        Self { status, message, cause }
+    }
+
+    fn unauthorized(cause: Cause) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", cause)
+    }
+
+    fn failed(cause: Cause) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", cause)
+    }
+}
 
 /// The parts of a handshake that identity sources refer to.
 pub struct Handshake<'a> {
@@ -69,44 +89,64 @@ pub async fn ask(
     source_arn: &str,
     route_arn: &str,
     event: Bytes,
+    request_id: &str,
 ) -> Result<AuthorizerContext, Refused> {
-    if !authorizer.identity_source.iter().all(|source| handshake.has(source)) {
-        return Err(UNAUTHORIZED);
+    let missing: Vec<String> =
+        authorizer.identity_source.iter().filter(|source| !handshake.has(source)).cloned().collect();
+    if !missing.is_empty() {
+        return Err(Refused::unauthorized(Cause::NoIdentity { missing }));
     }
     let uri = integration::with_variables(&authorizer.authorizer_uri, handshake.variables);
-    let function = integration::function_arn(&uri).ok_or(FAILED)?;
+    let function =
+        integration::function_arn(&uri).ok_or_else(|| Refused::failed(Cause::NoFunction { uri: uri.clone() }))?;
+    let named = || function.to_owned();
     let permitted = authorizer.authorizer_credentials_arn.is_some()
         || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
-        return Err(FAILED);
+        let source_arn = source_arn.to_owned();
+        return Err(Refused::failed(Cause::NotPermitted { function: named(), source_arn }));
     }
-    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, event)).await else {
+    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, event, request_id)).await else {
         tracing::warn!(function, "the authorizer timed out");
-        return Err(FAILED);
+        return Err(Refused::failed(Cause::TimedOut { function: named(), limit: TIMEOUT }));
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to invoke the authorizer");
-        FAILED
+        let (code, message) = (error.code.into_owned(), error.message);
+        Refused::failed(Cause::NotInvoked { function: named(), code, message })
     })?;
     let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
     if invoked.function_error.is_some() {
         // A function refuses a client with 401 by throwing exactly this message.
         let refused = answer["errorMessage"] == "Unauthorized";
         tracing::warn!(function, "the authorizer failed: {answer}");
-        return Err(if refused { UNAUTHORIZED } else { FAILED });
+        return Err(if refused {
+            Refused::unauthorized(Cause::Unauthorized { function: named() })
+        } else {
+            Refused::failed(Cause::Failed { function: named(), error: answer.to_string() })
+        });
     }
     let Some((principal, policy, context)) = read(&answer) else {
         tracing::warn!(function, "malformed authorizer response: {answer}");
-        return Err(FAILED);
+        return Err(Refused::failed(Cause::MalformedAuthorization {
+            function: named(),
+            returned: answer.to_string(),
+        }));
     };
     let need = Need::new("execute-api:Invoke", route_arn);
     match verdict([policy.as_str()], &need) {
         Verdict::Allowed => Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect()),
-        Verdict::Denied => {
-            Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource with an explicit deny"))
-        }
-        Verdict::Unmentioned => Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource")),
+        Verdict::Denied => Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "User is not authorized to access this resource with an explicit deny",
+            Cause::Denied { function: named(), explicit: true },
+        )),
+        Verdict::Unmentioned => Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "User is not authorized to access this resource",
+            Cause::Denied { function: named(), explicit: false },
+        )),
     }
 }
 

@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::access_log::{AccessRecord, Integration};
-use super::authorizer::{self, Handshake};
+use super::authorizer::{self, Handshake, Refused};
+use super::cause::{self, Cause};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
 use super::integration::{self, IntegrationFailure, ProxyResponse};
@@ -25,6 +26,7 @@ use super::rules::Members;
 use super::selection;
 use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
+use crate::local::context::recorder::{Text, What, Why};
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::wire::{Request, Response};
 
@@ -48,6 +50,7 @@ impl ApiGateway {
         let state = self.state();
         let target = target(host, &path).filter(|(api_id, stage)| serves(&state, api_id, stage));
         let Some((api_id, stage_name)) = target else {
+            self.refused_unserved(host, &path);
             return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
         };
         if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAX_URL) {
@@ -90,8 +93,10 @@ impl ApiGateway {
             match upgrade.await {
                 Ok(upgraded) => connection::serve(gateway, connection, mailbox, upgraded).await,
                 Err(_) => {
+                    let end = ConnectionEnd::broken();
                     gateway.connections.remove(&connection.origin.connection_id);
-                    gateway.disconnected(&connection.origin, &ConnectionEnd::broken()).await;
+                    let closed = gateway.closed(&connection.origin, &end);
+                    gateway.disconnected(&connection.origin, &end, closed).await;
                 }
             }
         });
@@ -121,7 +126,29 @@ impl ApiGateway {
         let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
         let result = self.run_connect(state, origin, headers, query, &mut record).await;
-        let answer = result.map_err(|(status, message)| {
+        let (connection, request_id) = (asked.connection_id.clone(), record.request_info.request_id.clone());
+        let (api, stage) = (asked.api_id.clone(), asked.stage.clone());
+        let happened = match &result {
+            Ok(_) => What::Opened {
+                connection,
+                api,
+                stage,
+                request_id,
+                source_ip: asked.source_ip.clone(),
+                user_agent: asked.user_agent.clone().unwrap_or_default(),
+            },
+            Err(Refused { status, message, cause }) => What::Refused {
+                connection,
+                api,
+                stage,
+                request_id,
+                status: status.as_u16(),
+                message: (*message).to_owned(),
+                why: Some(cause.explain("$connect")),
+            },
+        };
+        self.context.recorder.record(happened);
+        let answer = result.map_err(|Refused { status, message, .. }| {
             record.status = status.as_u16();
             record.error = Some(message);
             refusal(status, &error_body(message, &asked, &record.request_info))
@@ -130,8 +157,22 @@ impl ApiGateway {
         answer
     }
 
-    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the status and the message of the
-    /// refusal.
+    /// Records the refusal of a handshake for an API or a stage that is not served.
+    fn refused_unserved(&self, host: &str, path: &[String]) {
+        let Some((api, stage)) = target(host, path) else { return };
+        let cause = Cause::NotServed { api: api.clone(), stage: stage.clone() };
+        self.context.recorder.record(What::Refused {
+            connection: String::new(),
+            request_id: String::new(),
+            status: StatusCode::FORBIDDEN.as_u16(),
+            message: "Forbidden".to_owned(),
+            why: Some(cause.explain(&format!("/{api}/{stage}"))),
+            api,
+            stage,
+        });
+    }
+
+    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the refusal.
     async fn run_connect(
         &self,
         state: &State,
@@ -139,13 +180,14 @@ impl ApiGateway {
         headers: &Pairs,
         query: &Pairs,
         record: &mut AccessRecord,
-    ) -> Result<ProxyResponse, (StatusCode, &'static str)> {
+    ) -> Result<ProxyResponse, Refused> {
         record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
-            return Err((StatusCode::FORBIDDEN, "Forbidden"));
+            return Err(Refused::new(StatusCode::FORBIDDEN, "Forbidden", not_served(origin)));
         };
         if !self.admits(stage, origin, "$connect") {
-            return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
+            let cause = Cause::Throttled { route: "$connect".to_owned() };
+            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", cause));
         }
         let Some(route) = routes.routes.get("$connect") else {
             return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
@@ -160,7 +202,9 @@ impl ApiGateway {
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
             let event = event::authorize(&asked, &record.request_info, headers, query, variables, &route_arn);
             let functions = self.functions.as_ref();
-            let said = authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event).await;
+            let request_id = &record.request_info.request_id;
+            let said =
+                authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, request_id).await;
             origin.authorizer = Some(said?);
         }
         let event = event::connect(origin, &record.request_info, headers, query, variables);
@@ -172,75 +216,126 @@ impl ApiGateway {
                     Some(reason) if !status.is_server_error() => reason,
                     _ => IntegrationFailure::Function.message(),
                 };
-                Err((status, message))
+                Err(Refused::new(status, message, Cause::ConnectRefused { status: returned.status }))
             }
-            Err(failure) => {
-                let status = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Err((status, failure.message()))
-            }
+            Err(cause) => Err(failed(cause)),
         }
     }
 
-    /// Runs the route of a client's message; returns the answer to send, if any.
-    pub(super) async fn message(&self, origin: &Origin, body: &str) -> Option<Message> {
+    /// Runs the route of a client's message, or of one that is replayed; returns the answer to send, if any.
+    pub(super) async fn message(&self, origin: &Origin, body: &str, replayed: bool) -> Option<Message> {
         let state = self.state();
+        let started = Instant::now();
         let mut record = AccessRecord::new("MESSAGE");
-        let answer = self.answer(&state, origin, body, &mut record).await;
-        let answer = answer.unwrap_or_else(|(status, message)| {
-            record.status = status;
-            record.error = Some(message);
-            Some(Message::text(error_body(message, origin, &record.request_info).to_string()))
-        });
+        let answer = self.answer(&state, origin, body, replayed, &mut record).await;
+        let (answer, why) = match answer {
+            Ok(answer) => (answer, None),
+            Err(Refused { status, message, cause }) => {
+                record.status = status.as_u16();
+                record.error = Some(message);
+                let answer = Message::text(error_body(message, origin, &record.request_info).to_string());
+                (Some(answer), Some(cause.explain(&place(&record))))
+            }
+        };
+        self.handled(&record, started, why, answer.as_ref());
         self.log(&state, origin, &record);
         answer
     }
 
-    /// The answer to a message, if any, or the status and the message of an error.
+    /// Records that a request is finished.
+    fn handled(&self, record: &AccessRecord, started: Instant, why: Option<Why>, answer: Option<&Message>) {
+        self.context.recorder.record(What::Handled {
+            request_id: record.request_info.request_id.clone(),
+            status: record.status,
+            milliseconds: started.elapsed().as_secs_f64() * 1000.0,
+            why,
+            answer: answer.map(text_of),
+        });
+    }
+
+    /// The answer to a message, if any, or the error.
     async fn answer(
         &self,
         state: &State,
         origin: &Origin,
         body: &str,
+        replayed: bool,
         record: &mut AccessRecord,
-    ) -> Result<Option<Message>, (u16, &'static str)> {
-        const FORBIDDEN: (u16, &str) = (403, "Forbidden");
-        let (region, stage, snapshot) = served(state, origin).ok_or(FORBIDDEN)?;
-        let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
-        let (route_key, route) = selected.ok_or(FORBIDDEN)?;
+    ) -> Result<Option<Message>, Refused> {
+        let forbidden = |cause| Refused::new(StatusCode::FORBIDDEN, "Forbidden", cause);
+        let served = served(state, origin);
+        let selected = served.and_then(|(_, _, snapshot)| {
+            selection::select(&snapshot.route_selection_expression, body, &snapshot.routes)
+        });
+        self.context.recorder.record(What::Received {
+            connection: origin.connection_id.clone(),
+            api: origin.api_id.clone(),
+            stage: origin.stage.clone(),
+            request_id: record.request_info.request_id.clone(),
+            route: selected.map(|(route_key, _)| route_key.clone()),
+            replayed,
+            text: Text::whole(body),
+        });
+        let (region, stage, snapshot) = served.ok_or_else(|| forbidden(not_served(origin)))?;
+        let (route_key, route) = selected.ok_or_else(|| {
+            let expression = snapshot.route_selection_expression.clone();
+            forbidden(Cause::NoRoute { selected: selection::route_key(&expression, body), expression })
+        })?;
         record.route_key = Some(route_key.to_owned());
         if !self.admits(stage, origin, route_key) {
-            return Err((429, "Too Many Requests"));
+            let cause = Cause::Throttled { route: route_key.clone() };
+            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", cause));
         }
         let message_id = event::new_id();
         let variables = &stage.config.stage_variables;
         let event = event::message(origin, &record.request_info, &message_id, route_key, body, variables);
         record.message_id = Some(message_id);
         match self.integrate(region, stage, origin, route, event, record).await {
-            Err(failure) => Err((failure.status(), failure.message())),
+            Err(cause) => Err(failed(cause)),
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
             }
-            Ok(ProxyResponse { body: Some(_), .. }) if route.responds => {
-                Err((IntegrationFailure::Function.status(), IntegrationFailure::Function.message()))
+            Ok(ProxyResponse { body: Some(body), .. }) if route.responds => {
+                Err(failed(Cause::AnswerTooLarge { route: route_key.clone(), bytes: body.len() }))
             }
             Ok(_) => Ok(None),
         }
     }
 
+    /// Records that a connection has ended; returns the record of its `$disconnect`.
+    pub(super) fn closed(&self, origin: &Origin, end: &ConnectionEnd) -> AccessRecord {
+        let record = AccessRecord::new("DISCONNECT");
+        self.context.recorder.record(What::Closed {
+            connection: origin.connection_id.clone(),
+            api: origin.api_id.clone(),
+            stage: origin.stage.clone(),
+            request_id: record.request_info.request_id.clone(),
+            code: end.code,
+            reason: end.reason.clone(),
+            by_gateway: end.by_gateway,
+            why: if end.by_gateway { cause::of_close(end.code, &end.reason) } else { None },
+        });
+        record
+    }
+
     /// Runs `$disconnect`. A failure is only logged, since the client is gone.
-    pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd) {
+    pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd, mut record: AccessRecord) {
+        let started = Instant::now();
         let state = self.state();
         let Some((region, stage, snapshot)) = served(&state, origin) else { return };
         let Some(route) = snapshot.routes.get("$disconnect") else { return };
-        let mut record = AccessRecord::new("DISCONNECT");
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
         let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
-        if let Err(failure) = self.integrate(region, stage, origin, route, event, &mut record).await {
+        let mut why = None;
+        if let Err(cause) = self.integrate(region, stage, origin, route, event, &mut record).await {
+            let failure = cause.kind();
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
             record.status = failure.status();
             record.error = Some(failure.message());
+            why = Some(cause.explain("$disconnect"));
         }
+        self.handled(&record, started, why, None);
         self.log(&state, origin, &record);
     }
 
@@ -266,21 +361,42 @@ impl ApiGateway {
         route: &FrozenRoute,
         event: Bytes,
         record: &mut AccessRecord,
-    ) -> Result<ProxyResponse, IntegrationFailure> {
+    ) -> Result<ProxyResponse, Cause> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = record.route_key.as_deref().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
         let variables = &stage.config.stage_variables;
-        let integration = route.integration.as_ref();
         let start = Instant::now();
-        let returned = integration::run(integration, self.functions.as_ref(), variables, &source_arn, event).await;
+        let returned = match &route.integration {
+            None => Err(Cause::NoIntegration { route: route_key.to_owned() }),
+            Some(integration) => {
+                let request_id = &record.request_info.request_id;
+                integration::run(integration, self.functions.as_ref(), variables, &source_arn, event, request_id).await
+            }
+        };
         record.integration = Some(Integration {
             latency: start.elapsed(),
             status: returned.as_ref().ok().map(|returned| returned.status),
-            error: returned.as_ref().err().map(|failure| failure.message()),
+            error: returned.as_ref().err().map(|cause| cause.kind().message()),
         });
         returned
     }
+}
+
+fn not_served(origin: &Origin) -> Cause {
+    Cause::NotServed { api: origin.api_id.clone(), stage: origin.stage.clone() }
+}
+
+/// The refusal of a request whose integration failed.
+fn failed(cause: Cause) -> Refused {
+    let kind = cause.kind();
+    let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Refused::new(status, kind.message(), cause)
+}
+
+/// Where a message failed, for its explanation.
+fn place(record: &AccessRecord) -> String {
+    record.route_key.as_ref().map_or_else(|| "the selection of a route".to_owned(), |key| format!("the route {key}"))
 }
 
 /// The value of an identity source `context.NAME`.
@@ -416,6 +532,14 @@ pub(super) fn message_of(bytes: Bytes) -> Message {
     match bytes.clone().try_into() {
         Ok(text) => Message::Text(text),
         Err(_) => Message::Binary(bytes),
+    }
+}
+
+/// A message as the console shows it.
+pub(super) fn text_of(message: &Message) -> Text {
+    match message {
+        Message::Text(text) => Text::whole(text.as_str()),
+        other => Text::beginning(&other.clone().into_data()),
     }
 }
 

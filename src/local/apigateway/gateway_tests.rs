@@ -44,7 +44,7 @@ struct Lambda {
 
 #[async_trait]
 impl Functions for Lambda {
-    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+    async fn invoke(&self, function_arn: &str, payload: Bytes, _cause: &str) -> Result<Invoked, ApiError> {
         let event: Value = serde_json::from_slice(&payload).unwrap();
         match event["body"].as_str() {
             Some("wait") => self.released.notified().await,
@@ -121,8 +121,7 @@ impl Cloud {
             port: address.port(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
-            ca_bundle: folder.path().join("ca.pem"),
-        };
+            ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
         let (told, events) = mpsc::unbounded_channel();
         let lines = Arc::new(Lines::default());
         let released = Arc::new(Notify::new());

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cause::Cause;
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
 use crate::local::context::ports::Functions;
@@ -22,7 +23,7 @@ pub struct ProxyResponse {
     pub body: Option<Vec<u8>>,
 }
 
-/// Why an integration failed.
+/// How the client learns that an integration failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IntegrationFailure {
     /// The route has no integration, the function's policy does not allow the gateway, or Lambda refused the call.
@@ -64,47 +65,51 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
     function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
 }
 
-/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`).
+/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`), for
+/// the client's request `request_id`.
 ///
 /// # Errors
-/// [`IntegrationFailure`], which is reported to the client.
+/// The [`Cause`] of a failure; the client is told its kind.
 pub async fn run(
-    integration: Option<&IntegrationConfig>,
+    integration: &IntegrationConfig,
     functions: &dyn Functions,
     variables: &Strings,
     source_arn: &str,
     event: Bytes,
-) -> Result<ProxyResponse, IntegrationFailure> {
-    let integration = integration.ok_or(IntegrationFailure::Configuration)?;
+    request_id: &str,
+) -> Result<ProxyResponse, Cause> {
     if integration.integration_type == "MOCK" {
-        let status = mocked_status(integration).ok_or(IntegrationFailure::Configuration)?;
+        let status = mocked_status(integration).ok_or(Cause::NoMockedStatus)?;
         return Ok(ProxyResponse { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = integrated_function(&uri).ok_or(IntegrationFailure::Configuration)?;
+    let function = integrated_function(&uri).ok_or_else(|| Cause::NoFunction { uri: uri.clone() })?;
+    let named = || function.to_owned();
     // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
-        return Err(IntegrationFailure::Configuration);
+        return Err(Cause::NotPermitted { function: named(), source_arn: source_arn.to_owned() });
     }
     let limit = Duration::from_millis(integration.timeout_in_millis.into());
-    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, event)).await else {
+    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, event, request_id)).await else {
         tracing::warn!(function, ?limit, "the integration timed out");
-        return Err(IntegrationFailure::Timeout);
+        return Err(Cause::TimedOut { function: named(), limit });
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
-        IntegrationFailure::Configuration
+        Cause::NotInvoked { function: named(), code: error.code.into_owned(), message: error.message }
     })?;
     if invoked.function_error.is_some() {
-        tracing::warn!(function, "the function failed: {}", String::from_utf8_lossy(&invoked.payload));
-        return Err(IntegrationFailure::Function);
+        let error = String::from_utf8_lossy(&invoked.payload).into_owned();
+        tracing::warn!(function, "the function failed: {error}");
+        return Err(Cause::Failed { function: named(), error });
     }
     read(&invoked.payload).ok_or_else(|| {
-        tracing::warn!(function, "malformed Lambda proxy response: {}", String::from_utf8_lossy(&invoked.payload));
-        IntegrationFailure::Function
+        let returned = String::from_utf8_lossy(&invoked.payload).into_owned();
+        tracing::warn!(function, "malformed Lambda proxy response: {returned}");
+        Cause::Malformed { function: named(), returned }
     })
 }
 

@@ -12,9 +12,11 @@
 //!
 //! The state is replaced as a whole after it was saved: readers keep the state they began with and never wait.
 
+pub mod cause;
 pub mod connection;
 pub mod event;
 pub mod gateway;
+pub mod inspect;
 pub mod integration;
 pub mod management;
 pub mod model;
@@ -112,7 +114,7 @@ impl ApiGateway {
     }
 
     /// The current state.
-    fn state(&self) -> Arc<State> {
+    pub fn state(&self) -> Arc<State> {
         self.state.now()
     }
 

@@ -17,7 +17,7 @@ struct NoFunctions;
 
 #[async_trait]
 impl Functions for NoFunctions {
-    async fn invoke(&self, _function_arn: &str, _payload: Bytes) -> Result<Invoked, ApiError> {
+    async fn invoke(&self, _function_arn: &str, _payload: Bytes, _cause: &str) -> Result<Invoked, ApiError> {
         Err(ApiError::new(404, "ResourceNotFoundException", "Function not found"))
     }
 
@@ -47,8 +47,7 @@ impl Cloud {
             port: 4566,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
-            ca_bundle: folder.path().join("ca.pem"),
-        };
+            ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
         let gateway = ApiGateway::open(&context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
         Self { gateway, context, _folder: folder }
     }

@@ -69,11 +69,11 @@ pub struct LogEvent {
 /// Lambda, as API Gateway uses it.
 #[async_trait]
 pub trait Functions: Send + Sync {
-    /// Invokes a function and waits for its answer.
+    /// Invokes a function and waits for its answer. `cause` is the id of the gateway's request, for the recorder.
     ///
     /// # Errors
     /// The error of the `Invoke` API: no such function, not yet active, throttled.
-    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError>;
+    async fn invoke(&self, function_arn: &str, payload: Bytes, cause: &str) -> Result<Invoked, ApiError>;
 
     fn exists(&self, function_arn: &str) -> bool;
 

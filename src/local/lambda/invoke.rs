@@ -55,6 +55,7 @@ impl Lambda {
             function_arn: reference.arn(),
             payload: json_payload(payload)?,
             client_context: client_context.and_then(|bytes| String::from_utf8(bytes).ok()),
+            cause: None,
         };
         let request_id = call.request_id.clone();
         let response = match kind {
@@ -83,11 +84,16 @@ impl Lambda {
         Ok(response.with_header("x-amzn-requestid", &request_id))
     }
 
-    /// Invokes a function for another service and waits for it.
+    /// Invokes a function for another service's request `cause` and waits for it.
     ///
     /// # Errors
     /// The error of `Invoke`.
-    pub(super) async fn invoke_arn(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+    pub(super) async fn invoke_arn(
+        &self,
+        function_arn: &str,
+        payload: Bytes,
+        cause: &str,
+    ) -> Result<Invoked, ApiError> {
         let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
         if payload.len() > MAX_PAYLOAD {
             return Err(error::payload_too_long(payload.len(), "RequestResponse", MAX_PAYLOAD));
@@ -97,6 +103,7 @@ impl Lambda {
             function_arn: function_arn.to_owned(),
             payload,
             client_context: None,
+            cause: Some(cause.to_owned()),
         };
         self.run(&reference, call).await
     }

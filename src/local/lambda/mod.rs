@@ -24,6 +24,7 @@ mod invoke;
 mod launch;
 mod name;
 mod operations;
+mod overview;
 mod orphans;
 mod packages;
 mod peer;
@@ -42,6 +43,8 @@ mod tags;
 mod tests;
 mod versions;
 mod write_protection;
+
+pub use self::overview::FunctionOverview;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -151,8 +154,8 @@ async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiv
 
 #[async_trait]
 impl Functions for Lambda {
-    async fn invoke(&self, function_arn: &str, payload: Bytes) -> Result<Invoked, ApiError> {
-        self.invoke_arn(function_arn, payload).await
+    async fn invoke(&self, function_arn: &str, payload: Bytes, cause: &str) -> Result<Invoked, ApiError> {
+        self.invoke_arn(function_arn, payload, cause).await
     }
 
     fn exists(&self, function_arn: &str) -> bool {

@@ -11,8 +11,7 @@ fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::default(),
-        ca_bundle: folder.path().join("ca.pem"),
-    };
+        ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
     Logs::open(&context).unwrap()
 }
 
