@@ -16,6 +16,7 @@
 
 pub mod apigateway;
 pub mod cloudformation;
+pub mod console;
 pub mod context;
 pub mod daemon;
 pub mod dynamodb;

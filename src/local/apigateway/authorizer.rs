@@ -129,10 +129,7 @@ pub async fn ask(
     }
     let Some((principal, policy, context)) = read(&answer) else {
         tracing::warn!(function, "malformed authorizer response: {answer}");
-        return Err(Refused::failed(Cause::MalformedAuthorization {
-            function: named(),
-            returned: answer.to_string(),
-        }));
+        return Err(Refused::failed(Cause::MalformedAuthorization { function: named(), returned: answer.to_string() }));
     };
     let need = Need::new("execute-api:Invoke", route_arn);
     match verdict([policy.as_str()], &need) {

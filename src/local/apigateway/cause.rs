@@ -14,38 +14,81 @@ const MAX_QUOTED: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// There is no such API, or it has no such stage, or the stage has no deployment.
-    NotServed { api: String, stage: String },
+    NotServed {
+        api: String,
+        stage: String,
+    },
     /// Neither a route with the selected key nor `$default` is deployed.
-    NoRoute { selected: Option<String>, expression: String },
+    NoRoute {
+        selected: Option<String>,
+        expression: String,
+    },
     /// The stage's throttle.
-    Throttled { route: String },
+    Throttled {
+        route: String,
+    },
     /// The route has no integration.
-    NoIntegration { route: String },
+    NoIntegration {
+        route: String,
+    },
     /// The integration's URI names no function.
-    NoFunction { uri: String },
+    NoFunction {
+        uri: String,
+    },
     /// No template of a MOCK integration has a literal status code.
     NoMockedStatus,
     /// The function's resource policy.
-    NotPermitted { function: String, source_arn: String },
+    NotPermitted {
+        function: String,
+        source_arn: String,
+    },
     /// Lambda did not run the function.
-    NotInvoked { function: String, code: String, message: String },
+    NotInvoked {
+        function: String,
+        code: String,
+        message: String,
+    },
     /// The function failed; its error document.
-    Failed { function: String, error: String },
-    TimedOut { function: String, limit: Duration },
+    Failed {
+        function: String,
+        error: String,
+    },
+    TimedOut {
+        function: String,
+        limit: Duration,
+    },
     /// It returned something that is no proxy response.
-    Malformed { function: String, returned: String },
+    Malformed {
+        function: String,
+        returned: String,
+    },
     /// It returned something that is no answer of an authorizer.
-    MalformedAuthorization { function: String, returned: String },
+    MalformedAuthorization {
+        function: String,
+        returned: String,
+    },
     /// The answer of a route response is over the limit of a message.
-    AnswerTooLarge { route: String, bytes: usize },
+    AnswerTooLarge {
+        route: String,
+        bytes: usize,
+    },
     /// The function of `$connect` returned another status than 2xx.
-    ConnectRefused { status: u16 },
+    ConnectRefused {
+        status: u16,
+    },
     /// An authorizer's identity sources are not in the handshake.
-    NoIdentity { missing: Vec<String> },
+    NoIdentity {
+        missing: Vec<String>,
+    },
     /// The authorizer failed with `Unauthorized`.
-    Unauthorized { function: String },
+    Unauthorized {
+        function: String,
+    },
     /// The authorizer's policy does not allow the route, or denies it explicitly.
-    Denied { function: String, explicit: bool },
+    Denied {
+        function: String,
+        explicit: bool,
+    },
 }
 
 impl Cause {
@@ -170,8 +213,12 @@ fn advice(error: &str) -> &'static str {
              the dependencies."
         }
         "Runtime.HandlerNotFound" => "The module has no such function: check the function's Handler.",
-        "Runtime.UserCodeSyntaxError" => "Mend the syntax error; `node --check FILE` or `python3 -m py_compile FILE` find it.",
-        "Runtime.InvalidEntrypoint" => "The runtime did not start: check that its program is installed and the code executable.",
+        "Runtime.UserCodeSyntaxError" => {
+            "Mend the syntax error; `node --check FILE` or `python3 -m py_compile FILE` find it."
+        }
+        "Runtime.InvalidEntrypoint" => {
+            "The runtime did not start: check that its program is installed and the code executable."
+        }
         "Runtime.ExitError" => "Its process ended: look in its log. A killed one needed more than its MemorySize.",
         "Function.ResponseSizeTooLarge" => "Return less: a result may have 6 MB.",
         "AccessDeniedException" => "Allow the action in the Policies of the function's role.",
@@ -260,7 +307,8 @@ mod tests {
             (
                 Cause::Failed {
                     function: function(),
-                    error: r#"{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 3.00 seconds"}"#.to_owned(),
+                    error: r#"{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 3.00 seconds"}"#
+                        .to_owned(),
                 },
                 "chat-Send-1 failed: Sandbox.Timedout: Task timed out after 3.00 seconds",
                 "raise the function's Timeout",

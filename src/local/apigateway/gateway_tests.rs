@@ -121,7 +121,9 @@ impl Cloud {
             port: address.port(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
-            ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+            ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
+        };
         let (told, events) = mpsc::unbounded_channel();
         let lines = Arc::new(Lines::default());
         let released = Arc::new(Notify::new());

@@ -47,7 +47,9 @@ impl Cloud {
             port: 4566,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
-            ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+            ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
+        };
         let gateway = ApiGateway::open(&context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
         Self { gateway, context, _folder: folder }
     }

@@ -348,8 +348,7 @@ mod tests {
     fn events_are_flat_objects() {
         let why = Why { what: "w".to_owned(), place: "p".to_owned(), action: "a".to_owned() };
         let answer = Some(Text::whole("{}"));
-        let what =
-            What::Handled { request_id: "r".to_owned(), status: 403, milliseconds: 0.5, why: Some(why), answer };
+        let what = What::Handled { request_id: "r".to_owned(), status: 403, milliseconds: 0.5, why: Some(why), answer };
         let event = Event { seq: 7, at: 8, what };
         let expected = json!({
             "seq": 7, "at": 8, "type": "handled", "requestId": "r", "status": 403, "milliseconds": 0.5,

@@ -15,15 +15,17 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::data_part::DataPart;
 use super::error::ProcessError;
 use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
+use crate::local::console::PAGE;
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
-use crate::local::server::http::{Health, TOKEN};
+use crate::local::server::http::{Health, TICKET, TOKEN, Ticket};
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
 
@@ -129,6 +131,14 @@ pub async fn state(data: &Path) -> ServerState {
     }
 }
 
+/// The URL that opens the console of a data folder's server in one browser, once, within ten minutes. `None` where no server
+/// answers.
+pub async fn console_url(data: &Path) -> Option<String> {
+    let record = ServerFolder::existing(data).ok()?.answering().await?;
+    let Ticket { ticket } = ask(record.port, "POST", TICKET, Some(&record.token)).await.ok()?;
+    Some(format!("http://localhost:{}{PAGE}?ticket={ticket}", record.port))
+}
+
 /// Stops the server of a data folder and waits until it has ended. One that does not stop in five seconds is killed.
 /// Returns whether there was one.
 ///
@@ -144,7 +154,8 @@ pub async fn stop(data: &Path) -> Result<bool, ProcessError> {
     while folder.is_served() && Instant::now() < deadline {
         // A server that is still starting has no record yet, or does not answer yet.
         if let Some(record) = folder.record().filter(|_| !stopping) {
-            stopping = ask(record.port, "POST", "/_wschat/stop", Some(&record.token)).await.is_ok();
+            let asked = ask::<Health>(record.port, "POST", "/_wschat/stop", Some(&record.token)).await;
+            stopping = asked.is_ok();
         }
         sleep(POLL_INTERVAL).await;
     }
@@ -223,7 +234,7 @@ impl ServerFolder {
     /// The record, if its server answers.
     async fn answering(&self) -> Option<ServerRecord> {
         let record = self.record()?;
-        let health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
+        let health: Health = ask(record.port, "GET", "/_wschat/health", None).await.ok()?;
         (health.pid == record.pid).then_some(record)
     }
 
@@ -348,7 +359,7 @@ fn last_lines(log: &Path, from: u64) -> io::Result<String> {
 }
 
 /// Sends a request to the server process. One second is enough: it answers from memory.
-async fn ask(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<Health> {
+async fn ask<T: DeserializeOwned>(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<T> {
     let exchange = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         let (mut sender, connection) =

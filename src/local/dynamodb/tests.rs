@@ -19,7 +19,9 @@ fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> A
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
-        ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+        ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
+    };
     DynamoDb::open(&context).unwrap()
 }
 

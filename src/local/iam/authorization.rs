@@ -96,7 +96,9 @@ pub mod tests {
             port: 0,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
-            ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() })
+            ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
+        })
         .unwrap()
     }
 

@@ -17,7 +17,9 @@ fn open(folder: &tempfile::TempDir, spread: Duration) -> Arc<Iam> {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
-        ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+        ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
+    };
     Iam::open(&context).unwrap()
 }
 

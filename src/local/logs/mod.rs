@@ -7,6 +7,7 @@ mod events;
 mod groups;
 mod journal;
 mod operations;
+mod overview;
 mod pattern;
 mod required_permissions;
 #[cfg(test)]

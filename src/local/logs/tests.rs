@@ -11,7 +11,9 @@ fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
         port: 0,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::default(),
-        ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+        ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
+    };
     Logs::open(&context).unwrap()
 }
 

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admission;
 use super::router::{Entry, Router, decode_query, scope};
+use crate::local::console::{self, Answer, Console};
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::operation::{Effect, Operation};
 use crate::local::protocol::wire::{Caller, Request, Response};
@@ -47,8 +48,17 @@ const HANDSHAKE: Operation = Operation {
     presigned: true,
 };
 
-/// The header that carries the process's token to `/_wschat/stop`.
+/// The header that carries the process's token to `/_wschat/stop` and [`TICKET`].
 pub const TOKEN: &str = "x-wschat-token";
+
+/// Where who has the process's token gets a ticket for the console.
+pub const TICKET: &str = "/_wschat/ticket";
+
+/// The answer of [`TICKET`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub ticket: String,
+}
 
 /// Handles requests to upgrade a connection to a WebSocket.
 #[async_trait]
@@ -114,6 +124,8 @@ impl Listeners {
 pub struct Server {
     pub router: Arc<Router>,
     pub sockets: Arc<dyn WebSockets>,
+    /// Absent in tests.
+    pub console: Option<Arc<Console>>,
     pub tls: TlsAcceptor,
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
@@ -203,12 +215,23 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> Answer {
         if is_upgrade(request.headers()) {
-            return self.upgrade(request, peer).await;
+            return self.upgrade(request, peer).await.map(BodyExt::boxed_unsync);
         }
         let (parts, body) = request.into_parts();
         let mut request = without_body(&parts);
+        // The console has checks of its own, which are stricter.
+        if let Some(console) = self.console.as_ref().filter(|_| Console::serves(&request.path)) {
+            return match read(body, console::MAX_BODY).await {
+                Ok(Some(body)) => {
+                    request.body = body;
+                    console.answer(request, self.stop.subscribe()).await
+                }
+                Ok(None) => into_hyper(Response::empty(413)),
+                Err(_) => into_hyper(Response::empty(400)),
+            };
+        }
         if !self.open
             && let Err(why) = admission::check(&request.headers)
         {
@@ -242,10 +265,16 @@ impl Server {
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
+            ("POST", "/_wschat/stop" | TICKET)
+                if request.headers.get(TOKEN).is_none_or(|token| token.as_bytes() != self.token.as_bytes()) =>
+            {
+                Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
+            }
+            ("POST", TICKET) => {
+                let ticket = self.console.as_ref()?.ticket();
+                Some(Response::json(200, &Ticket { ticket }))
+            }
             ("POST", "/_wschat/stop") => {
-                if request.headers.get(TOKEN).is_none_or(|token| token.as_bytes() != self.token.as_bytes()) {
-                    return Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })));
-                }
                 self.stop.send_replace(true);
                 Some(Response::json(200, &self.health))
             }
@@ -295,8 +324,8 @@ async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> 
     Ok(fits.then(|| read.freeze()))
 }
 
-fn into_hyper(response: Response) -> hyper::Response<Full<Bytes>> {
-    let mut answer = hyper::Response::new(Full::new(response.body));
+fn into_hyper(response: Response) -> Answer {
+    let mut answer = Answer::new(Full::new(response.body).boxed_unsync());
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer

@@ -9,7 +9,9 @@ fn connections_requires_signed_calls() {
         port: 1,
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(Conditions::default()),
-        ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+        ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
+    };
     let (events, _) = mpsc::unbounded_channel();
     let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };
     let management = Management::new(

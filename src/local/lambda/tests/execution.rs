@@ -20,7 +20,7 @@ async fn an_invocation_passes_the_event_and_returns_the_result() {
     assert_eq!(serde_json::from_slice::<Value>(&response.body).unwrap(), event);
     let nothing = cloud.send(Method::POST, "/2015-03-31/functions/chat/invocations", &[], Vec::new()).await.unwrap();
     assert_eq!(nothing.body, "{}");
-    let invoked = Functions::invoke(&*cloud.lambda, ARN, "\"hello\"".into()).await.unwrap();
+    let invoked = Functions::invoke(&*cloud.lambda, ARN, "\"hello\"".into(), "cause").await.unwrap();
     assert_eq!(
         (invoked.payload, invoked.function_error, invoked.version),
         ("\"hello\"".into(), None, "$LATEST".to_owned())

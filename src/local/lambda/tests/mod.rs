@@ -94,7 +94,9 @@ impl Cloud {
             port: 4321,
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
-            ca_bundle: folder.path().join("ca.pem"), recorder: Arc::default() };
+            ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
+        };
         let logs = Arc::new(Logs::default());
         let lambda = Lambda::open_at(&context, Arc::new(OneRole), logs.clone(), timings).unwrap();
         Self { lambda, context, logs, timings, _folder: folder }
