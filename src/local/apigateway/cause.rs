@@ -199,7 +199,13 @@ impl Cause {
                 (what, "It must allow execute-api:Invoke on the event's methodArn.".to_owned())
             }
         };
-        Why { what, place: place.to_owned(), action }
+        let place = match self {
+            Self::Failed { error, .. } => {
+                position(error).map_or_else(|| place.to_owned(), |position| format!("{place}, {position}"))
+            }
+            _ => place.to_owned(),
+        };
+        Why { what, place, action }
     }
 }
 
@@ -225,6 +231,24 @@ fn advice(error: &str) -> &'static str {
         "ResourceNotFoundException" => "It used a resource that is not there: check the names in its Environment.",
         _ => "Its log below has the stack.",
     }
+}
+
+/// Where in the function's code an error was thrown, by the stack in its document: `index.mjs:11:49`, `app.py, line 5`. Packages
+/// do not count.
+fn position(error: &str) -> Option<String> {
+    let document: Value = serde_json::from_str(error).ok()?;
+    let frames = |member: &str| document[member].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let own = |frame: &&str| frame.contains("/var/task/") && !frame.contains("/node_modules/");
+    // Node.js names the innermost function first, Python last.
+    if let Some(frame) = frames("trace").filter_map(Value::as_str).find(own) {
+        let (_, place) = frame.split_once("/var/task/")?;
+        return Some(place.trim_end_matches(')').to_owned());
+    }
+    let frame = frames("stackTrace").filter_map(Value::as_str).filter(own).next_back()?;
+    let (_, place) = frame.split_once("/var/task/")?;
+    let (file, rest) = place.split_once("\", line ")?;
+    let line: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(format!("{file}, line {line}"))
 }
 
 /// An error document in one line: `TypeError: x is not a function`.
@@ -332,6 +356,31 @@ mod tests {
             let why = cause.explain("route say");
             assert_eq!((why.what.as_str(), why.place.as_str()), (what, "route say"));
             assert!(why.action.contains(action), "{}", why.action);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_placed_in_the_functions_own_code() {
+        for (error, place) in [
+            (
+                r#"{"errorType":"TypeError","errorMessage":"m","trace":["TypeError: m",
+                "    at trim (file:///var/task/node_modules/x/index.js:1:2)",
+                "    at handler (file:///var/task/lib/index.mjs:11:49)","    at invoke (/x/node.cjs:302:34)"]}"#,
+                "r, lib/index.mjs:11:49",
+            ),
+            (
+                r#"{"errorType":"KeyError","errorMessage":"m","stackTrace":[
+                "  File \"/var/task/app.py\", line 5, in handler\n    f()\n","  File \"/var/task/lib.py\", line 12, in f\n"]}"#,
+                "r, lib.py, line 12",
+            ),
+            (r#"{"errorType":"E","errorMessage":"m","trace":["E: m"]}"#, "r"),
+            ("no JSON", "r"),
+        ] {
+            let function = FUNCTION.to_owned();
+            assert_eq!(
+                Cause::Failed { function, error: error.replace("\n                ", "") }.explain("r").place,
+                place
+            );
         }
     }
 

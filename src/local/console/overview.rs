@@ -10,6 +10,7 @@ use crate::local::apigateway::event::milliseconds;
 use crate::local::apigateway::integration::{integrated_function, with_variables};
 use crate::local::apigateway::model::{Api, Stage};
 use crate::local::context::clock::now_millis;
+use crate::local::logs::GroupOverview;
 
 /// The tags with which the deployer marks a stack's resources.
 const STACK: &str = "wschat:stack";
@@ -25,9 +26,15 @@ impl Console {
         let gateway = services.gateway.state();
         let apis: Vec<Value> = gateway.apis.iter().map(|(id, api)| self.api_overview(id, api)).collect();
         let functions = services.lambda.overview();
+        let owner = |group: &GroupOverview| {
+            let mut users = functions.iter().filter(|one| one.region == group.region && one.log_group == group.name);
+            // Lambda creates a function's log group without tags.
+            if group.tags.contains_key(STACK) { None } else { users.next().map(|function| &function.tags) }
+        };
+        let groups = services.logs.overview();
+        let groups = groups.iter().map(|one| owned(owner(one).unwrap_or(&one.tags), json!(one))).collect();
         let functions = functions.iter().map(|one| owned(&one.tags, json!(one))).collect();
         let roles = services.iam.overview().iter().map(|one| owned(&one.tags, json!(one))).collect();
-        let groups = services.logs.overview().iter().map(|one| owned(&one.tags, json!(one))).collect();
         let tables = self.tables().await;
         let all = [&apis, &functions, &tables, &roles, &groups];
         let stacks: BTreeSet<(String, String)> = all

@@ -13,6 +13,8 @@ mod required_permissions;
 #[cfg(test)]
 mod tests;
 
+pub use self::overview::GroupOverview;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;

@@ -69,7 +69,7 @@ function pretty(text) {
   if (start !== "{" && start !== "[") return text;
   try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
 }
-const oneLine = (text) => text.slice(0, 400).replace(/\s+/g, " ");
+const oneLine = (text) => text.slice(0, 400).replace(/\s+/g, " ") || "(empty)";
 const hueOf = (id) => { let hash = 7; for (const c of id) hash = (hash * 31 + c.charCodeAt(0)) % 360; return (hash * 47) % 360; };
 const isCut = (text) => text.text.length < text.size && new TextEncoder().encode(text.text).length < text.size;
 
@@ -206,7 +206,7 @@ function adopt(item) {
 function attach(invocation, item) {
   invocation.item = item;
   item.invocations.push(invocation);
-  timeline.touch(item);
+  touchInvocation(invocation);
 }
 
 function touchInvocation(invocation) {
@@ -349,10 +349,25 @@ function memory(end) {
     el("meter", { min: 0, max: end.memory, high: end.memory * 0.9, value: end.memoryUsed, "aria-label": `memory ${text}` }), text);
 }
 
+/** Log lines for people: Lambda's time, level and message, and the stack of an error as lines. */
+function readable(text) {
+  return text.split("\n").map((line) => {
+    const [, at, level, rest] = /^(\d{4}-\d\d-\d\dT[\d:.]+Z)\t[^\t]*\t([A-Z]+)\t(.*)$/.exec(line) || [];
+    if (!at) return line;
+    const start = rest.indexOf("{");
+    let said = rest;
+    try {
+      const { stack } = JSON.parse(rest.slice(start));
+      if (Array.isArray(stack)) said = `${rest.slice(0, start).trim()}\n${stack.join("\n")}`;
+    } catch { /* the message is no JSON */ }
+    return `${timeOf(Date.parse(at)).join("")}  ${level.padEnd(5)}  ${said}`;
+  }).join("\n");
+}
+
 /** One invocation: what it took, its log lines in place, what it was given and what it returned. */
 function invocationCard(one) {
   const end = one.end;
-  const lines = one.lines.map((line) => line.text.text).join("\n");
+  const lines = one.lines.map((line) => readable(line.text.text)).join("\n");
   const state = !end ? el("span", { className: "quiet" }, "running…")
     : end.status === "success" ? el("span", { className: "ok" }, "✓ success")
     : el("span", { className: "bad" }, `✕ ${end.status === "timeout" ? "timed out" : end.errorType || "error"}`);
@@ -426,8 +441,8 @@ function drawItem(item, open) {
     line.append(el("span", {}), el("span", { className: "pill" }, "Invoke"), words(`${shortName(item.function)} was invoked`), outcome(...ran, item.failed ? el("span", { className: "bad" }, " ✕") : ""));
   } else {
     line.append(item.by?.item?.connection ? chip(item.by.item.connection) : el("span", {}), el("span", { className: "pill" }, shortName(item.function)),
-      el("span", { className: "text" }, oneLine(item.text.text)), outcome(""));
-    if (open) detail.append(el("pre", {}, item.text.text), item.by ? invocationCard(item.by) : "");
+      el("span", { className: "text" }, oneLine(readable(item.text.text).replace(/^[\d:.]+ +/, ""))), outcome(""));
+    if (open) detail.append(el("pre", {}, readable(item.text.text)), item.by ? invocationCard(item.by) : "");
   }
   if (open && item.kind !== "out" && item.kind !== "log") {
     for (const one of item.invocations) {
@@ -636,7 +651,7 @@ class Pane {
     this.said.scrollTop = this.said.scrollHeight;
   }
   note(text, bad) { this.line(el("div", { className: bad ? "event bad" : "event" }, text)); }
-  bubble(text, kind) { this.line(el("div", { className: `bubble ${kind}`, title: timeOf(Date.now()).join("") }, pretty(text))); }
+  bubble(text, kind) { this.line(el("div", { className: `bubble ${text ? kind : "none"}`, title: timeOf(Date.now()).join("") }, text ? pretty(text) : "empty frame")); }
 
   say(text) {
     this.socket.send(text);
@@ -710,7 +725,9 @@ function briefly(value) {
 }
 
 const tables = {
-  rows: [], start: null, next: null, editing: null, isNew: false, timer: null, typed: false,
+  rows: [], start: null, next: null, editing: null, isNew: false, timer: null,
+  /** Whether the editor shows DynamoDB's JSON, and whether the user has chosen that. */
+  typed: false, preferTyped: false,
 
   get table() { return cloud.tables.find((one) => `${one.region}/${one.name}` === $("table").value); },
   path(table) { return `tables/${encodeURIComponent(table.region)}/${encodeURIComponent(table.name)}`; },
@@ -790,15 +807,14 @@ const tables = {
     const plain = plainRow(row);
     const [plainChoice, typedChoice] = $("editor").elements.form;
     plainChoice.disabled = plain === undefined;
-    this.typed = this.typed && plain !== undefined ? typedChoice.checked : plain === undefined || typedChoice.checked;
-    if (plain === undefined) typedChoice.checked = true;
+    this.typed = this.preferTyped || plain === undefined;
+    (this.typed ? typedChoice : plainChoice).checked = true;
     $("editor-note").hidden = plain !== undefined;
     $("editor-note").textContent = "This row has a set, binary data or a number that plain JSON does not hold: it is shown typed.";
     $("editor-title").textContent = this.isNew ? "New row" : "Row";
     $("editor-delete").hidden = this.isNew;
     this.problem("");
-    $("editor-text").value = JSON.stringify(typedChoice.checked ? row : plain, null, 2);
-    this.typed = typedChoice.checked;
+    $("editor-text").value = JSON.stringify(this.typed ? row : plain, null, 2);
     $("editor").hidden = false;
   },
 
@@ -817,7 +833,7 @@ const tables = {
       const plain = plainRow(row);
       if (!typed && plain === undefined) throw new Error("Plain JSON does not hold this row: it has a set, binary data or a long number.");
       $("editor-text").value = JSON.stringify(typed ? row : plain, null, 2);
-      this.typed = typed;
+      this.typed = this.preferTyped = typed;
       this.problem("");
     } catch (error) {
       $("editor").elements.form.value = this.typed ? "typed" : "plain";
@@ -891,7 +907,7 @@ function drawResources() {
   const text = JSON.stringify([$("stack").value, ...kinds.map((kind) => cloud[kind])]);
   if (text === drawnResources) return;
   drawnResources = text;
-  const owners = [...new Set(kinds.flatMap((kind) => cloud[kind]).filter((one) => inStack(one.stack)).map((one) => one.stack ?? ""))].sort();
+  const owners = [...new Set(kinds.flatMap((kind) => cloud[kind]).filter((one) => inStack(one.stack)).map((one) => one.stack ?? ""))].sort((a, b) => (a === "") - (b === "") || a.localeCompare(b));
   const of = (kind, owner) => cloud[kind].filter((one) => (one.stack ?? "") === owner);
   $("resources").replaceChildren(...owners.map((owner) => {
     const apis = of("apis", owner), functions = of("functions", owner), tableList = of("tables", owner), roles = of("roles", owner), groups = of("logGroups", owner);
