@@ -29,6 +29,7 @@ use crate::local::protocol::wire::Caller;
 mod access_log;
 mod authorizers;
 mod management;
+mod recorded;
 mod rfc6455;
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
