@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::integration::IntegrationFailure;
 use crate::local::context::recorder::Why;
 
 /// How much of what a function returned is quoted, in characters.
@@ -89,6 +88,35 @@ pub enum Cause {
         function: String,
         explicit: bool,
     },
+}
+
+/// How the client learns that an integration failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntegrationFailure {
+    /// The route has no integration, the function's policy does not allow the gateway, or Lambda refused the call.
+    Configuration,
+    /// The function failed, or returned no valid proxy response.
+    Function,
+    Timeout,
+}
+
+impl IntegrationFailure {
+    /// The status of the refused handshake.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Configuration => 500,
+            Self::Function => 502,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// The message of the error frame.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Configuration | Self::Function => "Internal server error",
+            Self::Timeout => "Endpoint request timed out",
+        }
+    }
 }
 
 impl Cause {

@@ -17,10 +17,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::access_log::{AccessRecord, Integration};
 use super::authorizer::{self, Handshake, Refused};
-use super::cause::{self, Cause};
+use super::cause::{self, Cause, IntegrationFailure};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
-use super::integration::{self, IntegrationFailure, ProxyResponse};
+use super::integration::{self, ProxyResponse};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;
 use super::selection;

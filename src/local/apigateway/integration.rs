@@ -23,35 +23,6 @@ pub struct ProxyResponse {
     pub body: Option<Vec<u8>>,
 }
 
-/// How the client learns that an integration failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IntegrationFailure {
-    /// The route has no integration, the function's policy does not allow the gateway, or Lambda refused the call.
-    Configuration,
-    /// The function failed, or returned no valid proxy response.
-    Function,
-    Timeout,
-}
-
-impl IntegrationFailure {
-    /// The status of the refused handshake.
-    pub fn status(self) -> u16 {
-        match self {
-            Self::Configuration => 500,
-            Self::Function => 502,
-            Self::Timeout => 504,
-        }
-    }
-
-    /// The message of the error frame.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::Configuration | Self::Function => "Internal server error",
-            Self::Timeout => "Endpoint request timed out",
-        }
-    }
-}
-
 /// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form of
 /// the URI of a WebSocket API's integration.
 pub fn function_arn(uri: &str) -> Option<&str> {
