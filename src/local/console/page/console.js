@@ -93,7 +93,10 @@ function forget() {
 
 function connection(id, api, stage) {
   let found = connections.get(id);
-  if (!found) connections.set(id, found = { id, api, stage, received: 0, sent: 0 });
+  if (!found) {
+    connections.set(id, found = { id, api, stage, received: 0, sent: 0 });
+    if (connections.size > MAX_ITEMS) for (const [key, one] of connections) if (one.open === false) { connections.delete(key); break; }
+  }
   return found;
 }
 
@@ -240,8 +243,9 @@ function list(root, { all, wanted, draw, follow, empty }) {
   function fill(row, item) {
     const isOpen = open.has(item.key);
     const { line, detail, classes } = draw(item, isOpen);
-    const fresh = row.classList.contains("fresh");
-    row.className = `row ${classes}${fresh ? " fresh" : ""}`;
+    // Drawing a row again must not show it as new again.
+    row.className = `row ${classes}${row.fresh ? " fresh" : ""}`;
+    row.fresh = false;
     row.setAttribute("aria-expanded", isOpen);
     // What the user has opened or selected within a detail stays while the rest is drawn again.
     const opened = [...row.querySelectorAll("details[open]")].map((one) => one.dataset.name);
@@ -250,8 +254,9 @@ function list(root, { all, wanted, draw, follow, empty }) {
   }
 
   function make(item, fresh) {
-    const row = el("div", { className: fresh ? "fresh" : "", role: "treeitem", tabIndex: -1 });
+    const row = el("div", { role: "treeitem", tabIndex: -1 });
     row.item = item;
+    row.fresh = fresh;
     fill(row, item);
     drawn.set(item.key, row);
     return row;
@@ -1062,10 +1067,10 @@ function start() {
   $("search").addEventListener("input", () => timeline.refilter());
   for (const id of ["by-function", "failed-invocations"]) $(id).addEventListener("change", () => invocationRows.refilter());
   $("clear").addEventListener("click", () => { for (const item of items) item.hidden = true; $("missed").hidden = true; timeline.refilter(); });
-  const follow = (on) => { following = on; $("follow").setAttribute("aria-pressed", on); if (on) timeline.refilter(); };
-  $("follow").addEventListener("click", () => follow(!following));
-  $("timeline-rows").addEventListener("wheel", (event) => { if (event.deltaY < 0) follow(false); }, { passive: true });
-  $("timeline-rows").addEventListener("focusin", () => { if (following) following = document.activeElement.closest(".row") === $("timeline-rows").lastElementChild, $("follow").setAttribute("aria-pressed", following); });
+  const follow = (on) => { following = on; $("follow").setAttribute("aria-pressed", on); };
+  $("follow").addEventListener("click", () => { follow(!following); if (following) timeline.refilter(); });
+  // Who scrolls up wants to read; who is at the end again wants to follow.
+  $("timeline-rows").addEventListener("scroll", ({ target }) => follow(target.scrollTop + target.clientHeight > target.scrollHeight - 30), { passive: true });
   $("table").addEventListener("change", () => { tables.start = null; tables.close(); tables.load(); });
   $("rows-refresh").addEventListener("click", () => tables.load());
   $("rows-next").addEventListener("click", () => { tables.start = tables.next; tables.load(); });
