@@ -498,7 +498,7 @@ function drawInvocation(one, open) {
   const cause = !one.cause ? "Invoke" : item ? routeOf(item) : "…";
   const line = el("div", { className: "line" }, time(one.at), el("span", { className: "sign" }, !end ? "…" : one.failed ? "✕" : "✓"),
     el("span", { className: "name", title: one.function }, shortName(one.function)), el("span", { className: "pill" }, cause),
-    el("span", { className: "outcome" }, end ? duration(end.duration) : "running", one.cold ? " ❄" : ""), memory(end));
+    el("span", { className: "outcome" }, end ? duration(end.duration) : "running", one.cold ? el("span", { title: "cold start", role: "img", "aria-label": "cold start" }, " ❄") : ""), memory(end));
   const detail = open ? el("div", { className: "detail" }, item?.why ? whyBox(item.why) : null, invocationCard(one),
     one.posts.length ? sentBy(one.posts) : null, facts([["Request id", one.id], ["Function", one.function], ["Version", one.version]])) : null;
   return { line, detail, classes: one.failed ? "failed" : "" };
@@ -897,9 +897,9 @@ function drawConnections() {
     const api = cloud.apis.find((api) => api.id === one.api);
     return el("tr", {}, el("td", {}, chip(one.id), " ", el("span", { className: "mono quiet" }, one.id)), el("td", {}, `${api ? api.name : one.api} · ${one.stage}`),
       el("td", {}, timeOf(one.connectedAt)[0]), el("td", {}, ago(one.lastActiveAt)), el("td", {}, seen ? `${seen.received} / ${seen.sent}` : "–"),
-      el("td", { title: one.userAgent || "" }, one.sourceIp, " ", el("span", { className: "quiet" }, one.userAgent || "")),
       el("td", {}, el("button", { type: "button", className: "small", onclick: () => filterBy(one.id) }, "Timeline"), " ",
-        el("button", { type: "button", className: "small", onclick: () => attempt(async () => { await call("DELETE", `connections/${encodeURIComponent(one.id)}`); refresh(); }) }, "Close")));
+        el("button", { type: "button", className: "small", onclick: () => attempt(async () => { await call("DELETE", `connections/${encodeURIComponent(one.id)}`); refresh(); }) }, "Close")),
+      el("td", { title: one.userAgent || "" }, one.sourceIp, " ", el("span", { className: "quiet" }, one.userAgent || "")));
   }));
 }
 
