@@ -926,7 +926,8 @@ function drawResources() {
             el("td", {}, route.authorizer || "–"), el("td", {}, route.answers ? "yes" : "–"), el("td", {}, route.timeout ? `${route.timeout / 1000} s` : "–")))))));
     }
     if (functions.length) section.append(el("h3", {}, "Functions"), grid(["Name", "Runtime", "Handler", "Memory", "Timeout", "Code", "Variables", "Physical name"], functions.map((one) =>
-      [logical(one), one.runtime, one.handler, `${one.memory} MB`, `${one.timeout} s`, bytes(one.codeSize), one.variables.join(", ") || "–", one.name])));
+      [logical(one), one.runtime, one.handler, `${one.memory} MB`, `${one.timeout} s`, bytes(one.codeSize), one.variables.join(", ") || "–",
+        [one.name, ...Object.entries(one.aliases).map(([alias, version]) => `${alias} is version ${version}`), ...(one.versions.length ? [`${one.versions.length} versions`] : [])].join(" · ")])));
     if (tableList.length) section.append(el("h3", {}, "Tables"), grid(["Name", "Key", "Rows", "Size", "Indexes", "Stream", "State", "Physical name"], tableList.map((one) =>
       [logical(one), one.keys.map((key) => `${key.name} (${key.type})`).join(", "), String(one.items ?? "–"), bytes(one.bytes || 0), one.indexes.join(", ") || "–", one.stream || "–", one.status,
         el("button", { type: "button", className: "small", onclick: () => { $("table").value = `${one.region}/${one.name}`; tables.start = null; tables.close(); show("tables"); } }, one.name)])));
