@@ -83,7 +83,7 @@ class Browser:
         path = folder / f"console-{name}.png"
         self.driver.save_screenshot(str(path))
         # A third of the size, and the eye sees no difference.
-        Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main():
