@@ -272,7 +272,7 @@ fn position(error: &str) -> Option<String> {
         let (_, place) = frame.split_once("/var/task/")?;
         return Some(place.trim_end_matches(')').to_owned());
     }
-    let frame = frames("stackTrace").filter_map(Value::as_str).filter(own).next_back()?;
+    let frame = frames("stackTrace").filter_map(Value::as_str).rfind(own)?;
     let (_, place) = frame.split_once("/var/task/")?;
     let (file, rest) = place.split_once("\", line ")?;
     let line: String = rest.chars().take_while(char::is_ascii_digit).collect();
