@@ -89,7 +89,7 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 
 impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let written = if self.from_sam { self.from_sam(ui)? } else { self.project(ui)? };
+        let written = if self.from_sam { self.config_of_sam(ui)? } else { self.project(ui)? };
         let folder = self.folder.display().to_string();
         Ok(Exit::Ok.with(Event::Init(Written { folder, files: written })))
     }
@@ -124,7 +124,7 @@ impl Args {
     }
 
     /// Translates SAM's file.
-    fn from_sam(&self, ui: &Ui) -> Result<Vec<String>, CommandError> {
+    fn config_of_sam(&self, ui: &Ui) -> Result<Vec<String>, CommandError> {
         let source = self.folder.join(sam::FILE);
         let text = fs::read_to_string(&source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
         let (text, ignored) = sam::translated(&text).map_err(|why| format!("{}: {why}", source.display()))?;

@@ -28,6 +28,7 @@ pub struct Runtime {
     api: RuntimeApi,
     /// The memory limit in bytes.
     memory: u64,
+    access_key: String,
     /// Released after its process has ended.
     _files: FunctionFiles,
 }
@@ -77,7 +78,8 @@ impl Runtime {
             api.set_owner(group);
         }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
-        let mut runtime = Self { process, api, memory, _files: files };
+        let access_key = credentials.access_key_id;
+        let mut runtime = Self { process, api, memory, access_key, _files: files };
         match runtime.next_event(deadline).await {
             RuntimeEvent::Reported(RuntimeReport::Ready) => Ok(runtime),
             RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) => Err(failure),
@@ -125,6 +127,11 @@ impl Runtime {
                 },
             };
         }
+    }
+
+    /// The id of the access key that its function calls AWS with.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
     }
 
     pub fn is_alive(&mut self) -> bool {

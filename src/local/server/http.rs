@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::admission;
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
+use crate::local::console::{self, Answer, Console};
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::operation::{Operation, OperationEffect};
 use crate::local::protocol::wire::{Caller, Request, Response};
@@ -48,11 +49,20 @@ const HANDSHAKE: Operation = Operation {
     presigned: true,
 };
 
-/// The header that carries the process's token to `/_wschat/stop` and [`CONNECTIONS`].
+/// The header that carries the process's token to `/_wschat/stop`, [`CONNECTIONS`] and [`TICKET`].
 pub const TOKEN: &str = "x-wschat-token";
 
 /// Where who has the process's token gets the list of open connections.
 pub const CONNECTIONS: &str = "/_wschat/connections";
+
+/// Where who has the process's token gets a ticket for the console.
+pub const TICKET: &str = "/_wschat/ticket";
+
+/// The answer of [`TICKET`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub ticket: String,
+}
 
 /// Handles requests to upgrade a connection to a WebSocket.
 #[async_trait]
@@ -123,11 +133,13 @@ impl Listeners {
 pub struct Server {
     pub router: Arc<Router>,
     pub sockets: Arc<dyn WebSockets>,
+    /// Absent in tests.
+    pub console: Option<Arc<Console>>,
     pub tls: TlsAcceptor,
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
-    /// The token that `/_wschat/stop` and [`CONNECTIONS`] require.
+    /// The token that `/_wschat/stop`, [`CONNECTIONS`] and [`TICKET`] require.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
@@ -212,12 +224,23 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> Answer {
         if is_upgrade(request.headers()) {
-            return self.upgrade(request, peer).await;
+            return self.upgrade(request, peer).await.map(BodyExt::boxed_unsync);
         }
         let (parts, body) = request.into_parts();
         let mut request = without_body(&parts);
+        // The console has checks of its own, which are stricter.
+        if let Some(console) = self.console.as_ref().filter(|_| Console::serves(&request.path)) {
+            return match read(body, console::MAX_BODY).await {
+                Ok(Some(body)) => {
+                    request.body = body;
+                    console.answer(request, self.stop.subscribe()).await
+                }
+                Ok(None) => into_hyper(Response::empty(413)),
+                Err(_) => into_hyper(Response::empty(400)),
+            };
+        }
         if !self.open
             && let Err(why) = admission::check(&request.headers)
         {
@@ -256,15 +279,15 @@ impl Server {
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
-            ("GET", CONNECTIONS) => Some(if self.has_token(request) {
-                Response::json(200, &self.sockets.open())
-            } else {
-                Response::json(403, &serde_json::json!({ "message": "Forbidden" }))
-            }),
+            ("GET", CONNECTIONS) | ("POST", "/_wschat/stop" | TICKET) if !self.has_token(request) => {
+                Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
+            }
+            ("GET", CONNECTIONS) => Some(Response::json(200, &self.sockets.open())),
+            ("POST", TICKET) => {
+                let ticket = self.console.as_ref()?.ticket();
+                Some(Response::json(200, &Ticket { ticket }))
+            }
             ("POST", "/_wschat/stop") => {
-                if !self.has_token(request) {
-                    return Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })));
-                }
                 self.stop.send_replace(true);
                 Some(Response::json(200, &self.health))
             }
@@ -314,8 +337,8 @@ async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> 
     Ok(fits.then(|| read.freeze()))
 }
 
-fn into_hyper(response: Response) -> hyper::Response<Full<Bytes>> {
-    let mut answer = hyper::Response::new(Full::new(response.body));
+fn into_hyper(response: Response) -> Answer {
+    let mut answer = Answer::new(Full::new(response.body).boxed_unsync());
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer
