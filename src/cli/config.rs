@@ -255,7 +255,10 @@ impl Config {
         ];
         let edits: Vec<Edit> = values.into_iter().flatten().map(|(key, value)| Edit::set(&table, key, value)).collect();
         let Some(what) = self.write(&edits)? else { return Ok(None) };
-        Ok(Some(format!("{} now has {what}: all commands in this folder use it. Commit the file.", self.path.display())))
+        Ok(Some(format!(
+            "{} now has {what}: all commands in this folder use it. Commit the file.",
+            self.path.display()
+        )))
     }
 
     /// Stores values of parameters, and forgets others, for the runs of this environment; without one, for those on AWS or those

@@ -11,11 +11,12 @@
 //!            +-- a WebSocket upgrade ---> apigateway::gateway ---> lambda ---> the handler's process
 //! ```
 //!
-//! Each room uses only those before it: `protocol`, `context`, a module a service, `server`, `daemon`. Every service keeps its
-//! state in a file of its own (`context::store`), so a restart loses nothing.
+//! Each room uses only those before it: `protocol`, `context`, a module a service, `console`, `server`, `daemon`. Every service
+//! keeps its state in a file of its own (`context::store`), so a restart loses nothing.
 
 pub mod apigateway;
 pub mod cloudformation;
+pub mod console;
 pub mod context;
 pub mod daemon;
 pub mod dynamodb;

@@ -136,6 +136,7 @@ mod tests {
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
             ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
         };
         let iam = Iam::open(&context).unwrap();
         let sts = Sts::open(&context, iam.clone()).unwrap();

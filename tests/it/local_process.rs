@@ -109,6 +109,7 @@ fn its_files_are_private_and_ignored_by_git() {
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&cloud.data()), 0o700);
     assert_eq!(mode(&cloud.data().join("access-key.json")), 0o600);
+    assert_eq!(mode(&cloud.data().join("console-key.json")), 0o600);
     assert_eq!(fs::read_to_string(cloud.data().join(".gitignore")).unwrap(), "*\n");
 }
 
@@ -186,6 +187,30 @@ fn calls_need_the_key_in_the_data_folder() {
         refusal.contains("the local cloud is already running and requires its access key\n  stop it first: "),
         "{refusal}"
     );
+}
+
+#[tokio::test]
+async fn the_console_opens_once_with_a_url_and_its_cookie_survives_a_restart() {
+    use wschat::local::daemon::process::console_url;
+    let cloud = Cloud::new();
+    assert_eq!(console_url(&cloud.data()).await, None);
+    cloud.ok(&["start", "--port", "0"]);
+    let url = console_url(&cloud.data()).await.unwrap();
+    let (address, path) = url.split_once("/_wschat/").unwrap();
+    assert_eq!(address, format!("http://localhost:{}", cloud.port()));
+    let get = |path: &str, more: &str| format!("GET /_wschat/{path} HTTP/1.1\r\nhost: localhost\r\n{more}");
+    assert_eq!(ask(&cloud, &get(path, "accept: */*"), "").0, "303");
+    assert_eq!(ask(&cloud, &get(path, "accept: */*"), "").0, "401", "a ticket works once");
+
+    let key: Value = serde_json::from_slice(&fs::read(cloud.data().join("console-key.json")).unwrap()).unwrap();
+    let cookie = format!("cookie: wschat-console-{}={}", cloud.port(), key["cookie"].as_str().unwrap());
+    cloud.ok(&["stop"]);
+    assert_eq!(console_url(&cloud.data()).await, None);
+    cloud.ok(&["start"]);
+    let (status, body) = ask(&cloud, &get("api/state", &cookie), "");
+    assert!(status == "200" && body.contains("\"stacks\":[]"), "{status} {body}");
+    assert_eq!(ask(&cloud, &get("api/state", "accept: */*"), "").0, "401");
+    assert_eq!(ask(&cloud, &get("api/state", &format!("{cookie}\r\norigin: https://example.com")), "").0, "403");
 }
 
 #[test]

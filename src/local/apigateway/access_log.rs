@@ -8,9 +8,11 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::cause::Cause;
 use super::event::{self, Origin, RequestInfo};
 use super::model::AccessLogSettings;
 use crate::local::context::ports::{LogEvent, LogSink};
+use crate::local::context::recorder::Why;
 
 /// The access log record of one request of a client.
 #[derive(Debug)]
@@ -27,8 +29,9 @@ pub struct AccessRecord {
     /// The error message in the answer.
     pub error: Option<&'static str>,
     pub integration: Option<Integration>,
-    /// Why there is an error, for the gateway's own log.
-    pub reason: Reason,
+    /// Why there is an error; the client is not told.
+    pub cause: Option<Cause>,
+    pub invocation: Option<Invocation>,
 }
 
 /// Latency and result of an integration.
@@ -40,40 +43,13 @@ pub struct Integration {
     pub error: Option<&'static str>,
 }
 
-/// Why a client got an error.
-#[derive(Debug, Default)]
-pub struct Reason {
-    /// One sentence.
-    pub text: String,
-    /// What to do, in one sentence.
-    pub help: Option<String>,
-    /// The ARN of the function that was to be invoked.
-    pub function: Option<String>,
+/// The function that was last invoked for a request.
+#[derive(Debug)]
+pub struct Invocation {
+    /// Its ARN.
+    pub function: String,
     /// Lambda's id of the invocation.
-    pub request_id: Option<String>,
-    /// Whether the function failed: its own log says more.
-    pub by_function: bool,
-}
-
-impl Reason {
-    /// Sets what happened, and what to do.
-    pub fn set(&mut self, text: impl Into<String>, help: Option<&str>) {
-        self.text = text.into();
-        self.help = help.map(str::to_owned);
-    }
-
-    /// Sets that the function failed with this error document.
-    pub fn set_failed(&mut self, document: &[u8]) {
-        self.by_function = true;
-        let document: Value = serde_json::from_slice(document).unwrap_or_default();
-        let parts = [&document["errorType"], &document["errorMessage"]];
-        let parts: Vec<&str> = parts.into_iter().filter_map(Value::as_str).filter(|part| !part.is_empty()).collect();
-        self.text = if parts.is_empty() {
-            "the function failed".to_owned()
-        } else {
-            format!("the function failed: {}", parts.join(": "))
-        };
-    }
+    pub request_id: String,
 }
 
 impl AccessRecord {
@@ -87,8 +63,26 @@ impl AccessRecord {
             status: 200,
             error: None,
             integration: None,
-            reason: Reason::default(),
+            cause: None,
+            invocation: None,
         }
+    }
+
+    /// Sets the error that the client gets, and why.
+    pub fn refuse(&mut self, status: u16, message: &'static str, cause: Cause) {
+        self.status = status;
+        self.error = Some(message);
+        self.cause = Some(cause);
+    }
+
+    /// Why there is an error, in words.
+    pub fn why(&self) -> Option<Why> {
+        let place = match self.route_key.as_deref() {
+            None => "the selection of a route".to_owned(),
+            Some(key @ ("$connect" | "$disconnect")) => key.to_owned(),
+            Some(key) => format!("the route {key}"),
+        };
+        self.cause.as_ref().map(|cause| cause.explain(&place))
     }
 
     /// Writes the record to the stage's log group. A deleted group is not created again.

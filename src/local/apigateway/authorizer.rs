@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
-use super::access_log::Reason;
+use super::cause::{self, Cause};
 use super::event::Pairs;
+use super::gateway_log::ClientRequest;
 use super::integration;
 use super::model::{AuthorizerConfig, Strings};
 use crate::core::iam::evaluate::{Verdict, verdict};
@@ -26,11 +26,30 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 /// The context that an authorizer returns; all later events of the client have it as `requestContext.authorizer`.
 pub type AuthorizerContext = Map<String, Value>;
 
-/// The refusal of a client: the status of the handshake's answer, and the message.
-pub type Refused = (StatusCode, &'static str);
+/// The refusal of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The status of the handshake's answer, or what it would be for a message.
+    pub status: StatusCode,
+    /// What the client is told.
+    pub message: &'static str,
+    /// What the developer is told.
+    pub cause: Cause,
+}
 
-const UNAUTHORIZED: Refused = (StatusCode::UNAUTHORIZED, "Unauthorized");
-const FAILED: Refused = (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
+impl Refused {
+    pub fn new(status: StatusCode, message: &'static str, cause: Cause) -> Self {
+        Self { status, message, cause }
+    }
+
+    fn unauthorized(cause: Cause) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", cause)
+    }
+
+    fn failed(cause: Cause) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", cause)
+    }
+}
 
 /// The parts of a handshake that identity sources refer to.
 pub struct Handshake<'a> {
@@ -59,13 +78,11 @@ impl Handshake<'_> {
 }
 
 /// Invokes `authorizer` for a client that requests `route_arn`; `source_arn` is the authorizer's own ARN, which the function's
-/// resource policy is checked against. `begin` is called with the invocation's request id before it; `reason` gets why the client is
-/// refused.
+/// resource policy is checked against.
 ///
 /// # Errors
 /// [`Refused`]: 401 where an identity source is missing or the function returns the error `Unauthorized`, 403 where its
 /// policy does not allow the route, 500 where it fails.
-#[expect(clippy::too_many_arguments, reason = "all that an authorizer is asked about, and where the reason goes")]
 pub async fn ask(
     authorizer: &AuthorizerConfig,
     functions: &dyn Functions,
@@ -73,71 +90,63 @@ pub async fn ask(
     source_arn: &str,
     route_arn: &str,
     event: Bytes,
-    begin: impl FnOnce(&str),
-    reason: &mut Reason,
+    request: &mut ClientRequest<'_>,
 ) -> Result<AuthorizerContext, Refused> {
-    if let Some(source) = authorizer.identity_source.iter().find(|source| !handshake.has(source)) {
-        reason.set(format!("the handshake has no {source}, which the authorizer needs (IdentitySource)"), None);
-        return Err(UNAUTHORIZED);
+    let missing: Vec<String> =
+        authorizer.identity_source.iter().filter(|source| !handshake.has(source)).cloned().collect();
+    if !missing.is_empty() {
+        return Err(Refused::unauthorized(Cause::NoIdentity { missing }));
     }
     let uri = integration::with_variables(&authorizer.authorizer_uri, handshake.variables);
-    let Some(function) = integration::function_arn(&uri) else {
-        reason.set(format!("the authorizer's URI names no function: {uri}"), None);
-        return Err(FAILED);
-    };
-    reason.function = Some(function.to_owned());
+    let function =
+        integration::function_arn(&uri).ok_or_else(|| Refused::failed(Cause::NoFunction { uri: uri.clone() }))?;
+    let named = || function.to_owned();
     let permitted = authorizer.authorizer_credentials_arn.is_some()
         || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
-        let help = integration::permission(source_arn);
-        reason.set("the authorizer's resource policy does not let API Gateway invoke it", Some(&help));
-        return Err(FAILED);
+        let source_arn = source_arn.to_owned();
+        return Err(Refused::failed(Cause::NotPermitted { function: named(), source_arn }));
     }
-    let request_id = Uuid::new_v4().to_string();
-    begin(&request_id);
-    reason.request_id = Some(request_id.clone());
-    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, &request_id, event)).await else {
+    let id = request.begin_invocation(function);
+    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, &id, event, request.id())).await else {
         tracing::warn!(function, "the authorizer timed out");
-        reason.set(format!("the authorizer did not answer within {} s", TIMEOUT.as_secs()), None);
-        return Err(FAILED);
+        return Err(Refused::failed(Cause::TimedOut { function: named(), limit: TIMEOUT }));
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to invoke the authorizer");
-        reason.set(format!("Lambda refused to invoke the authorizer: {}: {}", error.code, error.message), None);
-        FAILED
+        let (code, message) = (error.code.into_owned(), error.message);
+        Refused::failed(Cause::NotInvoked { function: named(), code, message })
     })?;
     let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
     if invoked.function_error.is_some() {
         // A function refuses a client with 401 by throwing exactly this message.
         let refused = answer["errorMessage"] == "Unauthorized";
-        reason.set_failed(&invoked.payload);
-        reason.text = match refused {
-            true => "the authorizer refused the client".to_owned(),
-            false => reason.text.replacen("function", "authorizer", 1),
-        };
-        reason.by_function = !refused;
-        tracing::warn!(function, "{}", reason.text);
-        return Err(if refused { UNAUTHORIZED } else { FAILED });
+        tracing::warn!(function, "the authorizer failed: {}", cause::described(&answer.to_string()));
+        return Err(if refused {
+            Refused::unauthorized(Cause::Unauthorized { function: named() })
+        } else {
+            Refused::failed(Cause::Failed { function: named(), error: answer.to_string() })
+        });
     }
     let Some((principal, policy, context)) = read(&answer) else {
-        let answer = integration::shortened(&answer.to_string());
-        tracing::warn!(function, "malformed authorizer response: {answer}");
-        let text = format!("the authorizer returned no policy: {answer}");
-        reason.set(
-            text,
-            Some("return principalId, policyDocument, and a context of texts, numbers and booleans at most"),
-        );
-        return Err(FAILED);
+        let answer = answer.to_string();
+        tracing::warn!(function, "malformed authorizer response: {}", cause::quoted(&answer));
+        return Err(Refused::failed(Cause::MalformedAuthorization { function: named(), returned: answer }));
     };
     let need = Need::new("execute-api:Invoke", route_arn);
-    reason.set(format!("the authorizer's policy does not allow execute-api:Invoke on {route_arn}"), None);
     match verdict([policy.as_str()], &need) {
         Verdict::Allowed => Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect()),
-        Verdict::Denied => {
-            Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource with an explicit deny"))
-        }
-        Verdict::Unmentioned => Err((StatusCode::FORBIDDEN, "User is not authorized to access this resource")),
+        Verdict::Denied => Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "User is not authorized to access this resource with an explicit deny",
+            Cause::Denied { function: named(), explicit: true },
+        )),
+        Verdict::Unmentioned => Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "User is not authorized to access this resource",
+            Cause::Denied { function: named(), explicit: false },
+        )),
     }
 }
 

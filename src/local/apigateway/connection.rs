@@ -37,6 +37,8 @@ const MESSAGE_COST: usize = 256;
 const MAX_PENDING_MESSAGES: usize = 1024;
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many messages may wait to be replayed on a connection.
+const MAX_REPLAYED: usize = 16;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -69,12 +71,9 @@ impl Connections {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, connection);
     }
 
-    /// All of them, the oldest first.
-    pub fn list(&self) -> Vec<OpenConnection> {
-        let mut open: Vec<OpenConnection> =
-            self.0.read().unwrap_or_else(PoisonError::into_inner).values().map(|one| one.described()).collect();
-        open.sort_by(|a, b| (&a.connected_at, &a.connection_id).cmp(&(&b.connected_at, &b.connection_id)));
-        open
+    /// All of them.
+    pub fn list(&self) -> Vec<Arc<Connection>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     pub fn remove(&self, id: &str) {
@@ -120,6 +119,8 @@ pub struct Connection {
     budget: Arc<Semaphore>,
     /// How many messages took each route.
     routes: Mutex<BTreeMap<String, u64>>,
+    /// Messages to handle as if the client had sent them.
+    replayed: mpsc::Sender<Utf8Bytes>,
     /// How it must end, once anybody has asked for that.
     closing: SetOnce<ConnectionEnd>,
 }
@@ -139,9 +140,13 @@ pub struct OpenConnection {
     pub routes: BTreeMap<String, u64>,
 }
 
-/// The messages for a client, for the connection's task.
+/// What others have for a connection's task.
 #[derive(Debug)]
-pub struct Mailbox(mpsc::UnboundedReceiver<Outgoing>);
+pub struct Mailbox {
+    /// The messages for the client.
+    outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    replayed: mpsc::Receiver<Utf8Bytes>,
+}
 
 #[derive(Debug)]
 enum Outgoing {
@@ -156,7 +161,7 @@ pub struct ConnectionEnd {
     pub code: u16,
     pub reason: String,
     /// Whether the gateway closed it, so that it sends the close frame.
-    by_gateway: bool,
+    pub by_gateway: bool,
 }
 
 impl ConnectionEnd {
@@ -185,6 +190,7 @@ pub struct Full;
 impl Connection {
     pub fn new(origin: Origin) -> (Arc<Self>, Mailbox) {
         let (outgoing, outgoing_queue) = mpsc::unbounded_channel();
+        let (replayed, replayed_queue) = mpsc::channel(MAX_REPLAYED);
         let connection = Arc::new(Self {
             origin,
             opened: Instant::now(),
@@ -192,9 +198,10 @@ impl Connection {
             outgoing,
             budget: Arc::new(Semaphore::new(OUTGOING_BUDGET)),
             routes: Mutex::default(),
+            replayed,
             closing: SetOnce::new(),
         });
-        (connection, Mailbox(outgoing_queue))
+        (connection, Mailbox { outgoing: outgoing_queue, replayed: replayed_queue })
     }
 
     /// Queues a message for the client, without waiting.
@@ -208,6 +215,14 @@ impl Connection {
         let _ = self.outgoing.send(Outgoing::Message(message, permit));
         self.touch();
         Ok(())
+    }
+
+    /// Handles a message as if the client had sent it.
+    ///
+    /// # Errors
+    /// [`Full`] while others wait, or when the connection has just ended.
+    pub fn replay(&self, text: String) -> Result<(), Full> {
+        self.replayed.try_send(text.into()).map_err(|_| Full)
     }
 
     /// Tells the connection's task to close it; the first request determines the reason.
@@ -281,7 +296,8 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
         .write_buffer_size(0);
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let (sink, mut stream) = socket.split();
-    let writer = tokio::spawn(write(sink, mailbox.0));
+    let Mailbox { outgoing, mut replayed } = mailbox;
+    let writer = tokio::spawn(write(sink, outgoing));
     let mut work = ClientMessages::new(&gateway, &connection);
 
     let end = loop {
@@ -290,12 +306,14 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
             frame = stream.next(), if work.len() < MAX_PENDING_MESSAGES => {
                 connection.touch();
                 match received(frame) {
-                    Received::Text(text) => work.add(text),
+                    Received::Text(text) => work.add(text, false),
                     Received::Control => {}
                     Received::End(end) => break end,
                 }
             }
             () = work.step(), if work.len() > 0 => {}
+            // The connection holds the sender, so the channel is open.
+            Some(text) = replayed.recv(), if work.len() < MAX_PENDING_MESSAGES => work.add(text, true),
             end = connection.closing.wait() => break end.clone(),
             () = tokio::time::sleep_until(deadline) => {
                 if Instant::now() >= connection.deadline(gateway.limits) {
@@ -306,6 +324,7 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
     };
 
     gateway.connections.remove(&connection.origin.connection_id);
+    let closed = gateway.closed(&connection.origin, &end);
     // Messages from before the end are still processed. `$disconnect` waits for them only where messages are handled in
     // order, and neither waits for a client that is slow to close its side.
     let ordered = gateway.context.conditions.ordered;
@@ -314,7 +333,7 @@ pub async fn serve(gateway: Arc<ApiGateway>, connection: Arc<Connection>, mailbo
             work.step().await;
         }
     };
-    let disconnected = gateway.disconnected(&connection.origin, &end);
+    let disconnected = gateway.disconnected(&connection.origin, &end, closed);
     let rest = async {
         if ordered {
             messages.await;
@@ -333,7 +352,8 @@ struct ClientMessages<'a> {
     connection: &'a Connection,
     /// How many may be handled concurrently.
     at_once: usize,
-    waiting: VecDeque<Utf8Bytes>,
+    /// Each with whether it is replayed.
+    waiting: VecDeque<(Utf8Bytes, bool)>,
     running: FuturesUnordered<BoxFuture<'a, Option<Message>>>,
 }
 
@@ -348,17 +368,17 @@ impl<'a> ClientMessages<'a> {
         self.waiting.len() + self.running.len()
     }
 
-    fn add(&mut self, text: Utf8Bytes) {
-        self.waiting.push_back(text);
+    fn add(&mut self, text: Utf8Bytes, replayed: bool) {
+        self.waiting.push_back((text, replayed));
         self.begin();
     }
 
     fn begin(&mut self) {
         while self.running.len() < self.at_once
-            && let Some(text) = self.waiting.pop_front()
+            && let Some((text, replayed)) = self.waiting.pop_front()
         {
             let (gateway, connection): (&'a ApiGateway, &'a Connection) = (self.gateway, self.connection);
-            self.running.push(async move { gateway.message(connection, &text).await }.boxed());
+            self.running.push(async move { gateway.message(connection, &text, replayed).await }.boxed());
         }
     }
 

@@ -16,17 +16,19 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::access_log::{AccessRecord, Integration, Reason};
-use super::authorizer::{self, Handshake};
+use super::access_log::{AccessRecord, Integration};
+use super::authorizer::{self, Handshake, Refused};
+use super::cause::{self, Cause, IntegrationFailure};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
-use super::gateway_log;
-use super::integration::{self, IntegrationFailure, ProxyResponse};
+use super::gateway_log::{self, ClientRequest};
+use super::integration::{self, ProxyResponse};
 use super::model::{FrozenRoute, Stage, State};
 use super::rules::Members;
 use super::selection;
 use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
+use crate::local::context::recorder::{Text, What};
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::wire::{Request, Response};
 
@@ -50,6 +52,7 @@ impl ApiGateway {
         let state = self.state();
         let target = target(host, &path).filter(|(api_id, stage)| serves(&state, api_id, stage));
         let Some((api_id, stage_name)) = target else {
+            self.refused_unserved(host, &path);
             return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
         };
         if request.uri().path_and_query().is_some_and(|url| url.as_str().len() > MAX_URL) {
@@ -92,8 +95,10 @@ impl ApiGateway {
             match upgrade.await {
                 Ok(upgraded) => connection::serve(gateway, connection, mailbox, upgraded).await,
                 Err(_) => {
+                    let end = ConnectionEnd::broken();
                     gateway.connections.remove(&connection.origin.connection_id);
-                    gateway.disconnected(&connection.origin, &ConnectionEnd::broken()).await;
+                    let closed = gateway.closed(&connection.origin, &end);
+                    gateway.disconnected(&connection.origin, &end, closed).await;
                 }
             }
         });
@@ -128,17 +133,41 @@ impl ApiGateway {
         let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
         let result = self.run_connect(state, origin, headers, query, &mut record).await;
-        let answer = result.map_err(|(status, message)| {
-            record.status = status.as_u16();
-            record.error = Some(message);
-            refusal(status, &error_body(message, &asked, &record.request_info))
-        });
+        let (connection, request_id) = (asked.connection_id.clone(), record.request_info.request_id.clone());
+        let (api, stage) = (asked.api_id.clone(), asked.stage.clone());
+        let (happened, answer) = match result {
+            Ok(returned) => {
+                let (source_ip, user_agent) = (asked.source_ip, asked.user_agent.unwrap_or_default());
+                (What::Opened { connection, api, stage, request_id, source_ip, user_agent }, Ok(returned))
+            }
+            Err(Refused { status, message, cause }) => {
+                record.refuse(status.as_u16(), message, cause);
+                let answer = refusal(status, &error_body(message, &asked, &record.request_info));
+                let (status, message, why) = (record.status, message.to_owned(), record.why());
+                (What::Refused { connection, api, stage, request_id, status, message, why }, Err(answer))
+            }
+        };
+        self.context.recorder.record(happened);
         self.log(state, origin, &record);
         answer
     }
 
-    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the status and the message of the
-    /// refusal.
+    /// Records the refusal of a handshake for an API or a stage that is not served.
+    fn refused_unserved(&self, host: &str, path: &[String]) {
+        let Some((api, stage)) = target(host, path) else { return };
+        let cause = Cause::NotServed { api: api.clone(), stage: stage.clone() };
+        self.context.recorder.record(What::Refused {
+            connection: String::new(),
+            request_id: String::new(),
+            status: StatusCode::FORBIDDEN.as_u16(),
+            message: "Forbidden".to_owned(),
+            why: Some(cause.explain(&format!("/{api}/{stage}"))),
+            api,
+            stage,
+        });
+    }
+
+    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the refusal.
     async fn run_connect(
         &self,
         state: &State,
@@ -146,15 +175,14 @@ impl ApiGateway {
         headers: &Pairs,
         query: &Pairs,
         record: &mut AccessRecord,
-    ) -> Result<ProxyResponse, (StatusCode, &'static str)> {
+    ) -> Result<ProxyResponse, Refused> {
         record.route_key = Some("$connect".to_owned());
         let Some((region, stage, routes)) = served(state, origin) else {
-            record.reason.set("the stage has no deployment", None);
-            return Err((StatusCode::FORBIDDEN, "Forbidden"));
+            return Err(Refused::new(StatusCode::FORBIDDEN, "Forbidden", not_served(origin)));
         };
         if !self.admits(stage, origin, "$connect") {
-            throttled(&mut record.reason);
-            return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"));
+            let cause = Cause::Throttled { route: "$connect".to_owned() };
+            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", cause));
         }
         let Some(route) = routes.routes.get("$connect") else {
             return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
@@ -169,111 +197,138 @@ impl ApiGateway {
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
             let event = event::authorize(&asked, &record.request_info, headers, query, variables, &route_arn);
             let functions = self.functions.as_ref();
-            let begin = |id: &str| gateway_log::invocation(self.logs.as_ref(), region, &asked, "$connect", id);
-            let reason = &mut record.reason;
+            let logs = self.logs.as_ref();
+            let mut request = ClientRequest { logs, region, origin: &asked, record };
             let said =
-                authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, begin, reason).await;
+                authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, &mut request).await;
             origin.authorizer = Some(said?);
         }
         let event = event::connect(origin, &record.request_info, headers, query, variables);
         match self.integrate(region, stage, origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
-                record.reason.set(format!("the handler of $connect returned statusCode {}", returned.status), None);
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let message = match status.canonical_reason() {
                     Some(reason) if !status.is_server_error() => reason,
                     _ => IntegrationFailure::Function.message(),
                 };
-                Err((status, message))
+                Err(Refused::new(status, message, Cause::ConnectRefused { status: returned.status }))
             }
-            Err(failure) => {
-                let status = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Err((status, failure.message()))
-            }
+            Err(cause) => Err(failed(cause)),
         }
     }
 
-    /// Runs the route of a client's message; returns the answer to send, if any.
-    pub(super) async fn message(&self, connection: &Connection, body: &str) -> Option<Message> {
+    /// Runs the route of a client's message, or of one that is replayed; returns the answer to send, if any.
+    pub(super) async fn message(&self, connection: &Connection, body: &str, replayed: bool) -> Option<Message> {
         let state = self.state();
+        let started = Instant::now();
         let origin = &connection.origin;
         let mut record = AccessRecord::new("MESSAGE");
-        let answer = self.answer(&state, origin, body, &mut record).await;
+        let answer = self.answer(&state, origin, body, replayed, &mut record).await;
         if let Some(route_key) = &record.route_key {
             connection.count(route_key);
         }
-        let answer = answer.unwrap_or_else(|(status, message)| {
-            record.status = status;
-            record.error = Some(message);
+        let answer = answer.unwrap_or_else(|Refused { status, message, cause }| {
+            record.refuse(status.as_u16(), message, cause);
             Some(Message::text(error_body(message, origin, &record.request_info).to_string()))
         });
+        self.handled(&record, started, answer.as_ref());
         self.log(&state, origin, &record);
         answer
     }
 
-    /// The answer to a message, if any, or the status and the message of an error.
+    /// Records that a request is finished.
+    fn handled(&self, record: &AccessRecord, started: Instant, answer: Option<&Message>) {
+        self.context.recorder.record(What::Handled {
+            request_id: record.request_info.request_id.clone(),
+            status: record.status,
+            milliseconds: started.elapsed().as_secs_f64() * 1000.0,
+            why: record.why(),
+            answer: answer.map(text_of),
+        });
+    }
+
+    /// The answer to a message, if any, or the error.
     async fn answer(
         &self,
         state: &State,
         origin: &Origin,
         body: &str,
+        replayed: bool,
         record: &mut AccessRecord,
-    ) -> Result<Option<Message>, (u16, &'static str)> {
-        const FORBIDDEN: (u16, &str) = (403, "Forbidden");
-        let Some((region, stage, snapshot)) = served(state, origin) else {
-            record.reason.set("the stage has no deployment any more", None);
-            return Err(FORBIDDEN);
-        };
-        let selected = selection::select(&snapshot.route_selection_expression, body, &snapshot.routes);
-        let Some((route_key, route)) = selected else {
-            let expression = &snapshot.route_selection_expression;
-            let keys: Vec<&str> =
-                snapshot.routes.keys().map(String::as_str).filter(|key| !key.starts_with('$')).collect();
-            let text = format!(
-                "no route fits the message {} (RouteSelectionExpression {expression}), and there is no route $default",
-                integration::shortened(body)
-            );
-            let help = if keys.is_empty() { None } else { Some(format!("the stage's routes: {}", keys.join(", "))) };
-            record.reason.set(text, help.as_deref());
-            return Err(FORBIDDEN);
-        };
+    ) -> Result<Option<Message>, Refused> {
+        let forbidden = |cause| Refused::new(StatusCode::FORBIDDEN, "Forbidden", cause);
+        let served = served(state, origin);
+        let selected = served.and_then(|(_, _, snapshot)| {
+            selection::select(&snapshot.route_selection_expression, body, &snapshot.routes)
+        });
+        self.context.recorder.record(What::Received {
+            connection: origin.connection_id.clone(),
+            api: origin.api_id.clone(),
+            stage: origin.stage.clone(),
+            request_id: record.request_info.request_id.clone(),
+            route: selected.map(|(route_key, _)| route_key.clone()),
+            replayed,
+            text: Text::whole(body),
+        });
+        let (region, stage, snapshot) = served.ok_or_else(|| forbidden(not_served(origin)))?;
+        let (route_key, route) = selected.ok_or_else(|| {
+            let expression = snapshot.route_selection_expression.clone();
+            let routes = snapshot.routes.keys().filter(|key| !key.starts_with('$')).cloned().collect();
+            forbidden(Cause::NoRoute { selected: selection::route_key(&expression, body), expression, routes })
+        })?;
         record.route_key = Some(route_key.to_owned());
         if !self.admits(stage, origin, route_key) {
-            throttled(&mut record.reason);
-            return Err((429, "Too Many Requests"));
+            let cause = Cause::Throttled { route: route_key.clone() };
+            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", cause));
         }
         let message_id = event::new_id();
         let variables = &stage.config.stage_variables;
         let event = event::message(origin, &record.request_info, &message_id, route_key, body, variables);
         record.message_id = Some(message_id);
         match self.integrate(region, stage, origin, route, event, record).await {
-            Err(failure) => Err((failure.status(), failure.message())),
+            Err(cause) => Err(failed(cause)),
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
             }
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds => {
-                record.reason.set(format!("the answer has {} bytes, more than {MAX_MESSAGE}", body.len()), None);
-                Err((IntegrationFailure::Function.status(), IntegrationFailure::Function.message()))
+                Err(failed(Cause::AnswerTooLarge { route: route_key.clone(), bytes: body.len() }))
             }
             Ok(_) => Ok(None),
         }
     }
 
+    /// Records that a connection has ended; returns the record of its `$disconnect`.
+    pub(super) fn closed(&self, origin: &Origin, end: &ConnectionEnd) -> AccessRecord {
+        let record = AccessRecord::new("DISCONNECT");
+        self.context.recorder.record(What::Closed {
+            connection: origin.connection_id.clone(),
+            api: origin.api_id.clone(),
+            stage: origin.stage.clone(),
+            request_id: record.request_info.request_id.clone(),
+            code: end.code,
+            reason: end.reason.clone(),
+            by_gateway: end.by_gateway,
+            why: if end.by_gateway { cause::of_close(end.code, &end.reason) } else { None },
+        });
+        record
+    }
+
     /// Runs `$disconnect`. A failure is only logged, since the client is gone.
-    pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd) {
+    pub(super) async fn disconnected(&self, origin: &Origin, end: &ConnectionEnd, mut record: AccessRecord) {
+        let started = Instant::now();
         let state = self.state();
         let Some((region, stage, snapshot)) = served(&state, origin) else { return };
         let Some(route) = snapshot.routes.get("$disconnect") else { return };
-        let mut record = AccessRecord::new("DISCONNECT");
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
         let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
-        if let Err(failure) = self.integrate(region, stage, origin, route, event, &mut record).await {
+        if let Err(cause) = self.integrate(region, stage, origin, route, event, &mut record).await {
+            let failure = cause.kind();
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
-            record.status = failure.status();
-            record.error = Some(failure.message());
+            record.refuse(failure.status(), failure.message(), cause);
         }
+        self.handled(&record, started, None);
         self.log(&state, origin, &record);
     }
 
@@ -300,30 +355,40 @@ impl ApiGateway {
         route: &FrozenRoute,
         event: Bytes,
         record: &mut AccessRecord,
-    ) -> Result<ProxyResponse, IntegrationFailure> {
+    ) -> Result<ProxyResponse, Cause> {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = &record.route_key.clone().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
         let variables = &stage.config.stage_variables;
-        let integration = route.integration.as_ref();
         let start = Instant::now();
-        let begin = |id: &str| gateway_log::invocation(self.logs.as_ref(), region, origin, route_key, id);
-        let (functions, reason) = (self.functions.as_ref(), &mut record.reason);
-        let returned = integration::run(integration, functions, variables, &source_arn, event, begin, reason).await;
+        // That of the authorizer, if there was one.
+        record.invocation = None;
+        let returned = match &route.integration {
+            None => Err(Cause::NoIntegration { route: route_key.to_owned() }),
+            Some(integration) => {
+                let functions = self.functions.as_ref();
+                let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
+                integration::run(integration, functions, variables, &source_arn, event, &mut request).await
+            }
+        };
         record.integration = Some(Integration {
             latency: start.elapsed(),
             status: returned.as_ref().ok().map(|returned| returned.status),
-            error: returned.as_ref().err().map(|failure| failure.message()),
+            error: returned.as_ref().err().map(|cause| cause.kind().message()),
         });
         returned
     }
 }
 
-/// Why a stage's throttle refuses a request.
-fn throttled(reason: &mut Reason) {
-    let help =
-        "raise ThrottlingRateLimit and ThrottlingBurstLimit in DefaultRouteSettings or RouteSettings of the stage";
-    reason.set("the stage's throttle admits no more requests of this route now", Some(help));
+fn not_served(origin: &Origin) -> Cause {
+    Cause::NotServed { api: origin.api_id.clone(), stage: origin.stage.clone() }
+}
+
+/// The refusal of a request whose integration failed.
+fn failed(cause: Cause) -> Refused {
+    let kind = cause.kind();
+    let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Refused::new(status, kind.message(), cause)
 }
 
 /// The value of an identity source `context.NAME`.
@@ -459,6 +524,14 @@ pub(super) fn message_of(bytes: Bytes) -> Message {
     match bytes.clone().try_into() {
         Ok(text) => Message::Text(text),
         Err(_) => Message::Binary(bytes),
+    }
+}
+
+/// A message as the console shows it.
+pub(super) fn text_of(message: &Message) -> Text {
+    match message {
+        Message::Text(text) => Text::whole(text.as_str()),
+        other => Text::beginning(&other.clone().into_data()),
     }
 }
 

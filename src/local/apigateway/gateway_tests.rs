@@ -29,6 +29,7 @@ use crate::local::protocol::wire::Caller;
 mod access_log;
 mod authorizers;
 mod management;
+mod recorded;
 mod rfc6455;
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -44,7 +45,13 @@ struct Lambda {
 
 #[async_trait]
 impl Functions for Lambda {
-    async fn invoke(&self, function_arn: &str, _request_id: &str, payload: Bytes) -> Result<Invoked, ApiError> {
+    async fn invoke(
+        &self,
+        function_arn: &str,
+        _invocation_id: &str,
+        payload: Bytes,
+        _gateway_request: &str,
+    ) -> Result<Invoked, ApiError> {
         let event: Value = serde_json::from_slice(&payload).unwrap();
         match event["body"].as_str() {
             Some("wait") => self.released.notified().await,
@@ -122,6 +129,7 @@ impl Cloud {
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
         };
         let (told, events) = mpsc::unbounded_channel();
         let lines = Arc::new(Lines::default());

@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::access_log::Reason;
+use super::cause::{self, Cause};
+use super::gateway_log::ClientRequest;
 use super::model::{IntegrationConfig, Strings};
 use super::rules::Members;
 use crate::local::context::ports::Functions;
@@ -22,35 +22,6 @@ pub struct ProxyResponse {
     pub headers: Members,
     /// Decoded from base64 where the handler set `isBase64Encoded`.
     pub body: Option<Vec<u8>>,
-}
-
-/// Why an integration failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IntegrationFailure {
-    /// The route has no integration, the function's policy does not allow the gateway, or Lambda refused the call.
-    Configuration,
-    /// The function failed, or returned no valid proxy response.
-    Function,
-    Timeout,
-}
-
-impl IntegrationFailure {
-    /// The status of the refused handshake.
-    pub fn status(self) -> u16 {
-        match self {
-            Self::Configuration => 500,
-            Self::Function => 502,
-            Self::Timeout => 504,
-        }
-    }
-
-    /// The message of the error frame.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::Configuration | Self::Function => "Internal server error",
-            Self::Timeout => "Endpoint request timed out",
-        }
-    }
 }
 
 /// The function in `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations`, the form of
@@ -66,90 +37,57 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
     function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
 }
 
-/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`). `begin` is
-/// called with the invocation's request id before a function is invoked; `reason` gets why it failed.
+/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`), for
+/// the client's request `request`.
 ///
 /// # Errors
-/// [`IntegrationFailure`], which is reported to the client.
+/// The [`Cause`] of a failure; the client is told its kind.
 pub async fn run(
-    integration: Option<&IntegrationConfig>,
+    integration: &IntegrationConfig,
     functions: &dyn Functions,
     variables: &Strings,
     source_arn: &str,
     event: Bytes,
-    begin: impl FnOnce(&str),
-    reason: &mut Reason,
-) -> Result<ProxyResponse, IntegrationFailure> {
-    let Some(integration) = integration else {
-        reason.set("the route has no integration", Some("set its Target to integrations/ID"));
-        return Err(IntegrationFailure::Configuration);
-    };
+    request: &mut ClientRequest<'_>,
+) -> Result<ProxyResponse, Cause> {
     if integration.integration_type == "MOCK" {
-        let Some(status) = mocked_status(integration) else {
-            let help = "a RequestTemplate of a MOCK integration says {\"statusCode\": 200}";
-            reason.set("the MOCK integration has no request template with a statusCode", Some(help));
-            return Err(IntegrationFailure::Configuration);
-        };
+        let status = mocked_status(integration).ok_or(Cause::NoMockedStatus)?;
         return Ok(ProxyResponse { status, headers: Members::new(), body: None });
     }
     let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let Some(function) = integrated_function(&uri) else {
-        reason.set(format!("the integration's URI names no function: {uri}"), None);
-        return Err(IntegrationFailure::Configuration);
-    };
-    reason.function = Some(function.to_owned());
+    let function = integrated_function(&uri).ok_or_else(|| Cause::NoFunction { uri: uri.clone() })?;
+    let named = || function.to_owned();
     // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
     let permitted =
         integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
     if !permitted {
         tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
-        reason.set("the function's resource policy does not let API Gateway invoke it", Some(&permission(source_arn)));
-        return Err(IntegrationFailure::Configuration);
+        return Err(Cause::NotPermitted { function: named(), source_arn: source_arn.to_owned() });
     }
     let limit = Duration::from_millis(integration.timeout_in_millis.into());
-    let request_id = Uuid::new_v4().to_string();
-    begin(&request_id);
-    reason.request_id = Some(request_id.clone());
-    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &request_id, event)).await else {
+    let id = request.begin_invocation(function);
+    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, event, request.id())).await else {
         tracing::warn!(function, ?limit, "the integration timed out");
-        let text = format!("the function did not answer within {} ms", limit.as_millis());
-        reason
-            .set(text, Some("raise TimeoutInMillis of the integration (29000 at most), or find out what it waits for"));
-        return Err(IntegrationFailure::Timeout);
+        return Err(Cause::TimedOut { function: named(), limit });
     };
     let invoked = answer.map_err(|error| {
         tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
-        reason.set(format!("Lambda refused the invocation: {}: {}", error.code, error.message), None);
-        IntegrationFailure::Configuration
+        Cause::NotInvoked { function: named(), code: error.code.into_owned(), message: error.message }
     })?;
     if invoked.function_error.is_some() {
-        reason.set_failed(&invoked.payload);
-        tracing::warn!(function, "{}; `wschat logs --local` shows where", reason.text);
-        return Err(IntegrationFailure::Function);
+        let error = String::from_utf8_lossy(&invoked.payload).into_owned();
+        tracing::warn!(
+            function,
+            "the function failed: {}; `wschat logs --local` shows where",
+            cause::described(&error)
+        );
+        return Err(Cause::Failed { function: named(), error });
     }
     read(&invoked.payload).ok_or_else(|| {
-        let payload = String::from_utf8_lossy(&invoked.payload);
-        tracing::warn!(function, "malformed Lambda proxy response: {}", shortened(&payload));
-        let help = "return {\"statusCode\": 200}, with a body that is text";
-        reason.set(format!("the function returned no proxy response: {}", shortened(&payload)), Some(help));
-        IntegrationFailure::Function
+        let returned = String::from_utf8_lossy(&invoked.payload).into_owned();
+        tracing::warn!(function, "malformed Lambda proxy response: {}", cause::quoted(&returned));
+        Cause::Malformed { function: named(), returned }
     })
-}
-
-/// What lets the gateway invoke a function for this source.
-pub fn permission(source_arn: &str) -> String {
-    format!(
-        "give the function an AWS::Lambda::Permission with Principal apigateway.amazonaws.com, and SourceArn {source_arn} or a \
-         pattern of it"
-    )
-}
-
-/// At most 200 characters of a text.
-pub fn shortened(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated, so it must be a literal number.

@@ -7,16 +7,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::ApiGateway;
 use super::connection::{Connection, MAX_MESSAGE};
-use super::gateway::{api_of_host, message_of};
+use super::gateway::{api_of_host, message_of, text_of};
 use super::rules::{bad_request, iso8601};
 use crate::core::iam::need::Need;
 use crate::local::context::CloudContext;
+use crate::local::context::recorder::What;
 use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::Permissions::NeedsByState;
 use crate::local::protocol::service::{Found, Row, Service, ServiceCall, by_path};
@@ -67,7 +67,7 @@ impl Management {
 
 #[async_trait]
 impl Service for Management {
-    type Run = fn(&Management, &Connection, Bytes) -> Result<Response, ApiError>;
+    type Run = fn(&Management, &Connection, &Request) -> Result<Response, ApiError>;
 
     const NAME: &'static str = "execute-api";
     const PROTOCOL: Protocol = Protocol::RestJson { capital_message: false };
@@ -101,25 +101,35 @@ impl Service for Management {
 
     async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
         let connection = self.connection(&address(&call.request)?)?;
-        run(self, &connection, call.request.body)
+        run(self, &connection, &call.request)
     }
 }
 
-fn post(_: &Management, connection: &Connection, message: Bytes) -> Result<Response, ApiError> {
-    if message.len() > MAX_MESSAGE {
+fn post(management: &Management, connection: &Connection, request: &Request) -> Result<Response, ApiError> {
+    if request.body.len() > MAX_MESSAGE {
         return Err(ApiError::new(413, "PayloadTooLargeException", "Message too long"));
     }
+    let message = message_of(request.body.clone());
+    let text = text_of(&message);
     connection
-        .send(message_of(message))
+        .send(message)
         .map_err(|_| ApiError::new(429, "LimitExceededException", "The client side buffer is full"))?;
+    let (recorder, origin) = (&management.gateway.context.recorder, &connection.origin);
+    recorder.record(What::Posted {
+        connection: origin.connection_id.clone(),
+        api: origin.api_id.clone(),
+        stage: origin.stage.clone(),
+        invocation: request.caller.access_key.as_deref().and_then(|key| recorder.invocation_of(key)),
+        text,
+    });
     Ok(Response::empty(200))
 }
 
-fn get(_: &Management, connection: &Connection, _body: Bytes) -> Result<Response, ApiError> {
+fn get(_: &Management, connection: &Connection, _request: &Request) -> Result<Response, ApiError> {
     Ok(Response::json(200, &information(connection)))
 }
 
-fn delete(management: &Management, connection: &Connection, _body: Bytes) -> Result<Response, ApiError> {
+fn delete(management: &Management, connection: &Connection, _request: &Request) -> Result<Response, ApiError> {
     management.gateway.connections.remove(&connection.origin.connection_id);
     connection.close();
     Ok(Response::empty(204))

@@ -12,10 +12,12 @@
 //!
 //! The state is replaced as a whole after it was saved: readers keep the state they began with and never wait.
 
+pub mod cause;
 pub mod connection;
 pub mod event;
 pub mod gateway;
 mod gateway_log;
+pub mod inspect;
 pub mod integration;
 pub mod management;
 pub mod model;
@@ -44,7 +46,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-use self::connection::{Connections, Limits, OpenConnection};
+use self::connection::{Connections, Limits};
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
@@ -112,13 +114,8 @@ impl ApiGateway {
         let _none_left = self.serving.write().await;
     }
 
-    /// The open connections of all APIs, the oldest first.
-    pub fn open_connections(&self) -> Vec<OpenConnection> {
-        self.connections.list()
-    }
-
     /// The current state.
-    fn state(&self) -> Arc<State> {
+    pub fn state(&self) -> Arc<State> {
         self.state.now()
     }
 

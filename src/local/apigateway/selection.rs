@@ -20,7 +20,7 @@ pub fn select<'a, R>(expression: &str, body: &str, routes: &'a BTreeMap<String, 
 }
 
 /// The value of the expression; `None` where a member that it refers to is not in the message.
-fn route_key(expression: &str, body: &str) -> Option<String> {
+pub fn route_key(expression: &str, body: &str) -> Option<String> {
     if let Some(reference) = expression.strip_prefix('$').filter(|rest| !rest.starts_with('{')) {
         return member(reference, &serde_json::from_str(body).ok()?);
     }

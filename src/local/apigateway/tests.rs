@@ -17,7 +17,13 @@ struct NoFunctions;
 
 #[async_trait]
 impl Functions for NoFunctions {
-    async fn invoke(&self, _function_arn: &str, _request_id: &str, _payload: Bytes) -> Result<Invoked, ApiError> {
+    async fn invoke(
+        &self,
+        _function_arn: &str,
+        _invocation_id: &str,
+        _payload: Bytes,
+        _gateway_request: &str,
+    ) -> Result<Invoked, ApiError> {
         Err(ApiError::new(404, "ResourceNotFoundException", "Function not found"))
     }
 
@@ -48,6 +54,7 @@ impl Cloud {
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
         };
         let gateway = ApiGateway::open(&context, Arc::new(NoFunctions), Arc::new(Lines::default())).unwrap();
         Self { gateway, context, _folder: folder }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod conditions;
 pub mod ports;
+pub mod recorder;
 pub mod store;
 pub mod token_bucket;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::conditions::Conditions;
+use self::recorder::Recorder;
 use self::store::Store;
 
 /// The account id of the local cloud.
@@ -24,6 +26,8 @@ pub struct CloudContext {
     pub conditions: Arc<Conditions>,
     /// The PEM file with this cloud's CA and the machine's own root certificates, for handlers that call it over TLS.
     pub ca_bundle: PathBuf,
+    /// What happens is recorded here, for the console.
+    pub recorder: Arc<Recorder>,
 }
 
 impl CloudContext {

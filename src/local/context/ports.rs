@@ -72,11 +72,18 @@ pub struct LogEvent {
 /// Lambda, as API Gateway uses it.
 #[async_trait]
 pub trait Functions: Send + Sync {
-    /// Invokes a function with the request id `request_id`, and waits for its answer.
+    /// Invokes a function, and waits for its answer. `invocation_id` is the request id that the invocation gets;
+    /// `gateway_request` is the id of the gateway's request that it is for, for the recorder.
     ///
     /// # Errors
     /// The error of the `Invoke` API: no such function, not yet active, throttled.
-    async fn invoke(&self, function_arn: &str, request_id: &str, payload: Bytes) -> Result<Invoked, ApiError>;
+    async fn invoke(
+        &self,
+        function_arn: &str,
+        invocation_id: &str,
+        payload: Bytes,
+        gateway_request: &str,
+    ) -> Result<Invoked, ApiError>;
 
     fn exists(&self, function_arn: &str) -> bool;
 

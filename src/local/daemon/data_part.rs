@@ -14,7 +14,7 @@ pub enum DataPart {
     Iam,
     Lambda,
     Logs,
-    /// The access key and the certificates.
+    /// The access key, the console's key and the certificates.
     Keys,
 }
 
@@ -41,7 +41,7 @@ impl DataPart {
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
-            "access-key.json" => Some(Self::Keys),
+            "access-key.json" | "console-key.json" => Some(Self::Keys),
             _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
             _ if name.ends_with(".pem") => Some(Self::Keys),
             _ => None,

@@ -25,10 +25,11 @@ use super::error::ProcessError;
 pub use super::folder::MissedPort;
 use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
 use crate::local::apigateway::connection::OpenConnection;
+use crate::local::console::PAGE;
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
 use crate::local::server::control::{FUNCTIONS, SOCKETS};
-use crate::local::server::http::{CONNECTIONS, Health, TOKEN};
+use crate::local::server::http::{CONNECTIONS, Health, TICKET, TOKEN, Ticket};
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
 
@@ -141,10 +142,12 @@ pub async fn state(data: &Path) -> ServerState {
     }
 }
 
-/// The URL that opens the console of a data folder's server in a browser. `None` where no server answers.
+/// The URL that opens the console of a data folder's server in one browser, once, within ten minutes. `None` where no server
+/// answers.
 pub async fn console_url(data: &Path) -> Option<String> {
     let record = ServerFolder::existing(data).ok()?.answering().await?;
-    Some(format!("http://localhost:{}/_wschat/console", record.port))
+    let Ticket { ticket } = ask(record.port, "POST", TICKET, Some(&record.token)).await.ok()?;
+    Some(format!("http://localhost:{}{PAGE}?ticket={ticket}", record.port))
 }
 
 /// The open connections to a data folder's server, the oldest first. `None` where no server answers.

@@ -70,7 +70,13 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     let key = key.map_err(doing("make an access key"))?;
     let tls = tls::open(&store).map_err(doing("make certificates"))?;
     let calls = CallLog::open(&store).map_err(doing("open the call log"))?;
-    let context = CloudContext { port, store, conditions: Arc::clone(&conditions), ca_bundle: tls.ca_bundle };
+    let context = CloudContext {
+        port,
+        store,
+        conditions: Arc::clone(&conditions),
+        ca_bundle: tls.ca_bundle,
+        recorder: Arc::default(),
+    };
     let cloud = Cloud::open(&context, sdk).map_err(doing("open the services"))?;
 
     let started = timestamp(OffsetDateTime::now_utc());
@@ -81,6 +87,7 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
         router: Arc::new(Router::new(cloud.services(), conditions, calls).guarded(guard, cloud.authorizer())),
         open,
         sockets: cloud.sockets(),
+        console: Some(cloud.console()),
         tls: tls.acceptor,
         health: Health {
             name: "wschat".to_owned(),

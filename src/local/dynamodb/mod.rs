@@ -66,6 +66,15 @@ impl DynamoDb {
     }
 }
 
+impl DynamoDb {
+    /// The regions that have been used, in alphabetical order.
+    pub fn regions(&self) -> Vec<String> {
+        let mut regions: Vec<String> = lock(&self.regions.open).keys().cloned().collect();
+        regions.sort();
+        regions
+    }
+}
+
 impl Regions {
     fn region(&self, name: &str) -> Result<Arc<Region>, ApiError> {
         // The region becomes part of a file name.

@@ -20,6 +20,7 @@ fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> A
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
     };
     DynamoDb::open(&context).unwrap()
 }

@@ -97,6 +97,7 @@ pub mod tests {
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
             ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
         })
         .unwrap()
     }

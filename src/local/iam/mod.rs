@@ -7,6 +7,7 @@
 mod authorization;
 mod documents;
 mod operations;
+mod overview;
 mod parameters;
 mod policies;
 mod required_permissions;

@@ -18,6 +18,7 @@ fn open(folder: &tempfile::TempDir, spread: Duration) -> Arc<Iam> {
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
     };
     Iam::open(&context).unwrap()
 }

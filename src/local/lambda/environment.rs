@@ -15,6 +15,7 @@ use super::sandbox::REFUSING_ADDRESS;
 use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, Permits};
 use super::state::now;
 use crate::local::context::ports::Invoked;
+use crate::local::context::recorder::{Recorder, Text, What};
 use crate::machine::interpreter::Language;
 
 /// How long a start holds its permit of the limited concurrent starts. A start that takes longer waits for something other
@@ -38,7 +39,7 @@ pub struct Environment {
 impl Environment {
     /// A cold environment: its first invocation starts it.
     pub fn new(host: Arc<LambdaHost>, spec: Arc<EnvironmentSpec>, permits: Permits) -> Self {
-        let log = Arc::new(FunctionLog::new(host.logs.clone(), spec.clone()));
+        let log = Arc::new(FunctionLog::new(host.logs.clone(), host.context.recorder.clone(), spec.clone()));
         host.live.send_modify(|live| *live.entry(spec.deployment.code.hex()).or_default() += 1);
         let Permits { start, environment } = permits;
         let since = Instant::now();
@@ -78,6 +79,16 @@ impl Environment {
     /// Runs one invocation. Afterwards the environment is warm, or it must not be used again.
     pub async fn invoke(&mut self, call: InvokeRequest) -> Invoked {
         let timeout = self.spec.timeout();
+        self.log.attribute(&call.request_id);
+        self.recorder().record(What::Invoked {
+            invocation: call.request_id.clone(),
+            function: self.spec.id.name.clone(),
+            region: self.spec.id.region.clone(),
+            version: self.spec.version.clone(),
+            cause: call.cause,
+            cold: self.runtime.is_none(),
+            event: Text::beginning(&call.payload),
+        });
         let (started, init, waited) = match self.runtime.take() {
             Some(runtime) => (Ok(runtime), None, Duration::ZERO),
             None => {
@@ -105,7 +116,9 @@ impl Environment {
                     client_context: call.client_context,
                     payload: call.payload,
                 };
+                self.recorder().running(runtime.access_key(), Some(&call.request_id));
                 let InvocationOutcome { result, reusable } = runtime.invoke(invocation, timeout).await;
+                self.recorder().running(runtime.access_key(), None);
                 memory = runtime.peak_memory();
                 self.runtime = reusable.then_some(runtime);
                 result
@@ -115,12 +128,29 @@ impl Environment {
         self.explain(&result);
         let metrics = Metrics { duration: begun.elapsed() + waited, init, memory };
         self.log.end(&call.request_id, result.as_ref().err(), metrics);
+        let failure = result.as_ref().err().map(|failure| (failure.status.as_str(), failure.error_type.clone()));
+        let payload = result.unwrap_or_else(|failure| failure.document(&call.request_id));
+        self.recorder().record(What::Returned {
+            invocation: call.request_id,
+            status: failure.as_ref().map_or("success", |(status, _)| status),
+            duration: metrics.milliseconds(),
+            billed: metrics.billed(),
+            init: init.map(|init| init.as_secs_f64() * 1000.0),
+            memory: self.spec.deployment.settings.memory_size,
+            memory_used: memory,
+            error_type: failure.as_ref().map(|(_, error_type)| error_type.clone()),
+            result: Text::beginning(&payload),
+        });
         Invoked {
-            function_error: result.is_err().then_some("Unhandled"),
-            payload: result.unwrap_or_else(|failure| failure.document(&call.request_id)),
+            function_error: failure.is_some().then_some("Unhandled"),
+            payload,
             log_tail: self.log.tail(),
             version: self.spec.version.clone(),
         }
+    }
+
+    fn recorder(&self) -> &Recorder {
+        &self.host.context.recorder
     }
 
     /// Explains in the log, once, why an API was not reached by its AWS host name. An executable that builds this name itself

@@ -15,6 +15,7 @@ use super::spec::EnvironmentSpec;
 use super::state::now;
 use crate::local::context::clock::log_time;
 use crate::local::context::ports::{LogEvent, LogSink};
+use crate::local::context::recorder::{Recorder, Text, What};
 use crate::local::lock::lock;
 use crate::machine::interpreter::Language;
 
@@ -24,9 +25,12 @@ const TAIL_BYTES: usize = 4096;
 /// The log of one execution environment.
 pub struct FunctionLog {
     sink: Arc<dyn LogSink>,
+    recorder: Arc<Recorder>,
     spec: Arc<EnvironmentSpec>,
     stream: String,
     tail: Mutex<String>,
+    /// The invocation that the environment runs or has run last, or starts for.
+    invocation: Mutex<Option<String>>,
 }
 
 /// Duration and memory of one invocation, for its `REPORT` line.
@@ -39,28 +43,64 @@ pub struct Metrics {
     pub memory: Option<u64>,
 }
 
+impl Metrics {
+    /// The duration in milliseconds.
+    pub fn milliseconds(self) -> f64 {
+        milliseconds(self.duration)
+    }
+
+    /// The billed duration in whole milliseconds: with the init phase.
+    pub fn billed(self) -> f64 {
+        milliseconds(self.duration + self.init.unwrap_or_default()).ceil()
+    }
+}
+
 impl FunctionLog {
     /// A new stream for an environment of `spec`.
-    pub fn new(sink: Arc<dyn LogSink>, spec: Arc<EnvironmentSpec>) -> Self {
+    pub fn new(sink: Arc<dyn LogSink>, recorder: Arc<Recorder>, spec: Arc<EnvironmentSpec>) -> Self {
         let format = format_description!("[year]/[month]/[day]");
         let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         let stream = format!("{date}/[{}]{}", spec.version, Uuid::new_v4().simple());
-        Self { sink, spec, stream, tail: Mutex::default() }
+        Self { sink, recorder, spec, stream, tail: Mutex::default(), invocation: Mutex::default() }
     }
 
     pub fn stream(&self) -> &str {
         &self.stream
     }
 
-    /// Writes the handler's output, one event per line.
-    pub fn write(&self, mut lines: Vec<String>) {
-        let timestamp = now();
+    /// Attributes what is written from now on to an invocation.
+    pub fn attribute(&self, request_id: &str) {
+        *lock(&self.invocation) = Some(request_id.to_owned());
+    }
+
+    /// Writes the handler's output, one event per line, and records it.
+    pub fn write(&self, lines: Vec<String>) {
+        let lines = self.whole_messages(lines);
+        self.record(&lines);
+        self.deliver(lines);
+    }
+
+    /// Records lines for the console.
+    fn record(&self, lines: &[String]) {
+        let invocation = lock(&self.invocation).clone();
+        let (function, region) = (self.spec.id.name.clone(), self.spec.id.region.clone());
+        let text = Text::beginning(lines.join("\n").as_bytes());
+        self.recorder.record(What::Logged { invocation, function, region, text });
+    }
+
+    fn whole_messages(&self, mut lines: Vec<String>) -> Vec<String> {
         // The clients write a message of several lines as one line, because it is one event.
         if Language::of(&self.spec.deployment.settings.runtime).is_some() {
             for line in lines.iter_mut().filter(|line| line.contains('\r')) {
                 *line = line.replace('\r', "\n");
             }
         }
+        lines
+    }
+
+    /// Writes lines to the function's log group, one event per line.
+    fn deliver(&self, lines: Vec<String>) {
+        let timestamp = now();
         let events: Vec<LogEvent> = lines
             .into_iter()
             .map(|mut line| {
@@ -112,6 +152,11 @@ impl FunctionLog {
     /// Logs that the runtime did not start. `phase` is `init`, or `invoke` for the second try, during an invocation.
     pub fn init_failed(&self, phase: &str, took: Duration, failure: &InvocationFailure) {
         let status = failure.status.as_str();
+        self.record(&[format!(
+            "The runtime did not start ({phase}, {:.0} ms): {}",
+            milliseconds(took),
+            failure.error_type
+        )]);
         self.platform(
             || {
                 let error_type = match failure.status {
@@ -149,14 +194,14 @@ impl FunctionLog {
     /// Logs the end of an invocation.
     pub fn end(&self, request_id: &str, failure: Option<&InvocationFailure>, metrics: Metrics) {
         let settings = &self.spec.deployment.settings;
-        let billed = (metrics.duration + metrics.init.unwrap_or_default()).as_secs_f64() * 1000.0;
+        let billed = metrics.billed();
         if settings.logging.log_format == LogFormat::Json {
             let mut record = json!({
                 "requestId": request_id,
                 "status": failure.map_or("success", |failure| failure.status.as_str()),
                 "metrics": {
                     "durationMs": rounded(metrics.duration),
-                    "billedDurationMs": billed.ceil(),
+                    "billedDurationMs": billed,
                     "memorySizeMB": settings.memory_size,
                 },
             });
@@ -169,18 +214,21 @@ impl FunctionLog {
             if let Some(init) = metrics.init {
                 record["metrics"]["initDurationMs"] = json!(rounded(init));
             }
-            self.write(vec![json_line("platform.report", record)]);
+            self.deliver(vec![json_line("platform.report", record)]);
             return;
         }
         let mut lines = Vec::new();
         if let Some(failure) = failure {
             lines.extend(failure.log_line(request_id));
+            if !lines.is_empty() {
+                self.record(&lines);
+            }
         }
         lines.push(format!("END RequestId: {request_id}"));
         let mut report = format!(
             "REPORT RequestId: {request_id}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t",
             milliseconds(metrics.duration),
-            billed.ceil(),
+            billed,
             settings.memory_size
         );
         if let Some(memory) = metrics.memory {
@@ -197,7 +245,7 @@ impl FunctionLog {
             _ => {}
         }
         lines.push(report);
-        self.write(lines);
+        self.deliver(lines);
     }
 
     /// Logs one line of the platform in the function's log format.
@@ -206,7 +254,7 @@ impl FunctionLog {
             LogFormat::Text => text(),
             LogFormat::Json => json_line(kind, record()),
         };
-        self.write(vec![line]);
+        self.deliver(vec![line]);
     }
 }
 

@@ -55,6 +55,7 @@ impl Lambda {
             function_arn: reference.arn(),
             payload: json_payload(payload)?,
             client_context: client_context.and_then(|bytes| String::from_utf8(bytes).ok()),
+            cause: None,
         };
         let request_id = call.request_id.clone();
         let response = match kind {
@@ -83,25 +84,27 @@ impl Lambda {
         Ok(response.with_header("x-amzn-requestid", &request_id))
     }
 
-    /// Invokes a function for another service and waits for it.
+    /// Invokes a function with the request id `invocation_id` for the gateway's request `gateway_request`, and waits for it.
     ///
     /// # Errors
     /// The error of `Invoke`.
     pub(super) async fn invoke_arn(
         &self,
         function_arn: &str,
-        request_id: &str,
+        invocation_id: &str,
         payload: Bytes,
+        gateway_request: &str,
     ) -> Result<Invoked, ApiError> {
         let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
         if payload.len() > MAX_PAYLOAD {
             return Err(error::payload_too_long(payload.len(), "RequestResponse", MAX_PAYLOAD));
         }
         let call = InvokeRequest {
-            request_id: request_id.to_owned(),
+            request_id: invocation_id.to_owned(),
             function_arn: function_arn.to_owned(),
             payload,
             client_context: None,
+            cause: Some(gateway_request.to_owned()),
         };
         self.run(&reference, call).await
     }

@@ -26,6 +26,7 @@ mod launch;
 mod name;
 mod operations;
 mod orphans;
+mod overview;
 mod packages;
 mod peer;
 mod permissions;
@@ -43,6 +44,8 @@ mod tags;
 mod tests;
 mod versions;
 mod write_protection;
+
+pub use self::overview::FunctionOverview;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -187,8 +190,14 @@ async fn sweep(registry: Weak<Registry>, packages: Packages, live: watch::Receiv
 
 #[async_trait]
 impl Functions for Lambda {
-    async fn invoke(&self, function_arn: &str, request_id: &str, payload: Bytes) -> Result<Invoked, ApiError> {
-        self.invoke_arn(function_arn, request_id, payload).await
+    async fn invoke(
+        &self,
+        function_arn: &str,
+        invocation_id: &str,
+        payload: Bytes,
+        gateway_request: &str,
+    ) -> Result<Invoked, ApiError> {
+        self.invoke_arn(function_arn, invocation_id, payload, gateway_request).await
     }
 
     fn exists(&self, function_arn: &str) -> bool {

@@ -30,6 +30,7 @@ pub struct Runtime {
     memory: u64,
     /// Whether it is frozen between invocations: not under a debugger.
     freezes: bool,
+    access_key: String,
     /// Released after its process has ended.
     _files: FunctionFiles,
 }
@@ -79,7 +80,8 @@ impl Runtime {
             api.set_owner(group);
         }
         let memory = u64::from(spec.deployment.settings.memory_size) << 20;
-        let mut runtime = Self { process, api, memory, freezes: spec.inspect.is_none(), _files: files };
+        let access_key = credentials.access_key_id;
+        let mut runtime = Self { process, api, memory, access_key, freezes: spec.inspect.is_none(), _files: files };
         match runtime.next_event(deadline).await {
             RuntimeEvent::Reported(RuntimeReport::Ready) => Ok(runtime),
             RuntimeEvent::Reported(RuntimeReport::InitFailed(failure)) => Err(failure),
@@ -134,6 +136,11 @@ impl Runtime {
         if self.freezes {
             self.process.freeze();
         }
+    }
+
+    /// The id of the access key that its function calls AWS with.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
     }
 
     pub fn is_alive(&mut self) -> bool {

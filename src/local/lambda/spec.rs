@@ -151,6 +151,8 @@ pub struct InvokeRequest {
     pub payload: Bytes,
     /// JSON.
     pub client_context: Option<String>,
+    /// The id of the gateway's request that it is for.
+    pub cause: Option<String>,
 }
 
 /// The permits of a cold environment, returned by dropping them.

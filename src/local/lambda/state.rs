@@ -109,6 +109,12 @@ impl State {
         functions.map(move |(name, function)| (FunctionId { region: region.to_owned(), name: name.clone() }, function))
     }
 
+    /// The functions of all regions, each with its region and its name.
+    pub fn all(&self) -> impl Iterator<Item = (&String, &String, &Function)> {
+        let regions = self.regions.iter();
+        regions.flat_map(|(region, functions)| functions.iter().map(move |(name, function)| (region, name, function)))
+    }
+
     pub fn insert(&mut self, id: &FunctionId, function: Function) {
         self.regions.entry(id.region.clone()).or_default().insert(id.name.clone(), function);
     }

@@ -7,10 +7,13 @@ mod events;
 mod groups;
 mod journal;
 mod operations;
+mod overview;
 mod pattern;
 mod required_permissions;
 #[cfg(test)]
 mod tests;
+
+pub use self::overview::GroupOverview;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

@@ -12,6 +12,7 @@ fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::default(),
         ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
     };
     Logs::open(&context).unwrap()
 }

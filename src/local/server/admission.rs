@@ -2,11 +2,10 @@
 //! any page in a browser on this machine could otherwise send calls. (WebSockets accept all origins, as on AWS: they are
 //! not checked here.)
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, header};
 
 use super::tls::is_api_on_aws;
+use crate::local::protocol::host::is_loopback;
 
 /// Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of a request.
 ///
@@ -40,11 +39,6 @@ fn is_ours(host: &str) -> bool {
         Err(_) => return false,
     };
     is_loopback(&name) || is_api_on_aws(&name)
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

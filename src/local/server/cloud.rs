@@ -17,6 +17,7 @@ use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::apigateway::management::Management;
 use crate::local::cloudformation::CloudFormation;
+use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
 use crate::local::context::ports::{Apis, Authorizer, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
@@ -55,6 +56,7 @@ pub struct Cloud {
     services: Vec<Arc<dyn AnyService>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
+    console: Arc<Console>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
 }
@@ -73,22 +75,38 @@ impl Cloud {
         lambda.set_apis(apis);
         lambda.set_sdk_installer(sdk);
         let authorizer = context.conditions.strict.iam.then(|| iam.clone() as Arc<dyn Authorizer>);
+        let dynamodb = DynamoDb::open(context)?;
+        let console = Console::open(
+            context,
+            console::Services {
+                gateway: gateway.clone(),
+                lambda: lambda.clone(),
+                dynamodb: dynamodb.clone(),
+                iam: iam.clone(),
+                logs: logs.clone(),
+            },
+        )?;
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             CloudFormation::open(context)?,
-            DynamoDb::open(context)?,
+            dynamodb,
             Arc::new(Management::new(gateway.clone())),
             iam.clone(),
             lambda.clone(),
             logs,
             Sts::open(context, iam.clone())?,
         ];
-        Ok(Self { services, lambda, gateway, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
     }
 
     /// All services, for the router.
     pub fn services(&self) -> Vec<Arc<dyn AnyService>> {
         self.services.clone()
+    }
+
+    /// The console.
+    pub fn console(&self) -> Arc<Console> {
+        Arc::clone(&self.console)
     }
 
     /// The issuer of temporary credentials: IAM.
@@ -136,7 +154,7 @@ impl WebSockets for Gateway {
     }
 
     fn open(&self) -> Vec<OpenConnection> {
-        self.0.open_connections()
+        self.0.open_connections().iter().map(|connection| connection.described()).collect()
     }
 }
 

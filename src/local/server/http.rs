@@ -24,6 +24,7 @@ use super::admission;
 use super::control::{Control, FUNCTIONS, SOCKETS};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
+use crate::local::console::{self, Answer, Console};
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::operation::{Operation, OperationEffect};
 use crate::local::protocol::wire::{Caller, Request, Response};
@@ -49,11 +50,20 @@ const HANDSHAKE: Operation = Operation {
     presigned: true,
 };
 
-/// The header that carries the process's token to `/_wschat/stop` and [`CONNECTIONS`].
+/// The header that carries the process's token to `/_wschat/stop`, [`CONNECTIONS`] and [`TICKET`].
 pub const TOKEN: &str = "x-wschat-token";
 
 /// Where who has the process's token gets the list of open connections.
 pub const CONNECTIONS: &str = "/_wschat/connections";
+
+/// Where who has the process's token gets a ticket for the console.
+pub const TICKET: &str = "/_wschat/ticket";
+
+/// The answer of [`TICKET`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub ticket: String,
+}
 
 /// Handles requests to upgrade a connection to a WebSocket.
 #[async_trait]
@@ -124,13 +134,15 @@ impl Listeners {
 pub struct Server {
     pub router: Arc<Router>,
     pub sockets: Arc<dyn WebSockets>,
+    /// Absent in tests.
+    pub console: Option<Arc<Console>>,
     pub tls: TlsAcceptor,
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
     /// What `wschat dev` controls; without it, nothing.
     pub control: Option<Control>,
-    /// The token that `/_wschat/stop`, [`CONNECTIONS`] and the control require.
+    /// The token that `/_wschat/stop`, [`CONNECTIONS`], [`TICKET`] and the control require.
     pub token: String,
     /// Turns true when the process is to stop.
     pub stop: watch::Sender<bool>,
@@ -215,12 +227,23 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> hyper::Response<Full<Bytes>> {
+    async fn answer(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> Answer {
         if is_upgrade(request.headers()) {
-            return self.upgrade(request, peer).await;
+            return self.upgrade(request, peer).await.map(BodyExt::boxed_unsync);
         }
         let (parts, body) = request.into_parts();
         let mut request = without_body(&parts);
+        // The console has checks of its own, which are stricter.
+        if let Some(console) = self.console.as_ref().filter(|_| Console::serves(&request.path)) {
+            return match read(body, console::MAX_BODY).await {
+                Ok(Some(body)) => {
+                    request.body = body;
+                    console.answer(request, self.stop.subscribe()).await
+                }
+                Ok(None) => into_hyper(Response::empty(413)),
+                Err(_) => into_hyper(Response::empty(400)),
+            };
+        }
         if !self.open
             && let Err(why) = admission::check(&request.headers)
         {
@@ -259,11 +282,15 @@ impl Server {
     fn process_endpoint(&self, request: &Request) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
-            (_, "/_wschat/stop" | CONNECTIONS | FUNCTIONS | SOCKETS) if !self.has_token(request) => {
+            (_, "/_wschat/stop" | CONNECTIONS | TICKET | FUNCTIONS | SOCKETS) if !self.has_token(request) => {
                 Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
             }
             ("GET", CONNECTIONS) => Some(Response::json(200, &self.sockets.open())),
             (_, FUNCTIONS | SOCKETS) => self.control.as_ref()?.answer(request),
+            ("POST", TICKET) => {
+                let ticket = self.console.as_ref()?.ticket();
+                Some(Response::json(200, &Ticket { ticket }))
+            }
             ("POST", "/_wschat/stop") => {
                 self.stop.send_replace(true);
                 Some(Response::json(200, &self.health))
@@ -314,8 +341,8 @@ async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> 
     Ok(fits.then(|| read.freeze()))
 }
 
-fn into_hyper(response: Response) -> hyper::Response<Full<Bytes>> {
-    let mut answer = hyper::Response::new(Full::new(response.body));
+fn into_hyper(response: Response) -> Answer {
+    let mut answer = Answer::new(Full::new(response.body).boxed_unsync());
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer

@@ -10,6 +10,7 @@ fn connections_requires_signed_calls() {
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(Conditions::default()),
         ca_bundle: folder.path().join("ca.pem"),
+        recorder: Arc::default(),
     };
     let (events, _) = mpsc::unbounded_channel();
     let lambda = Lambda { handler: Box::new(echo), released: Arc::default(), events };

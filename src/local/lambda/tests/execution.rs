@@ -20,11 +20,41 @@ async fn an_invocation_passes_the_event_and_returns_the_result() {
     assert_eq!(serde_json::from_slice::<Value>(&response.body).unwrap(), event);
     let nothing = cloud.send(Method::POST, "/2015-03-31/functions/chat/invocations", &[], Vec::new()).await.unwrap();
     assert_eq!(nothing.body, "{}");
-    let invoked = Functions::invoke(&*cloud.lambda, ARN, "r", "\"hello\"".into()).await.unwrap();
+    let invoked = Functions::invoke(&*cloud.lambda, ARN, "r", "\"hello\"".into(), "cause").await.unwrap();
     assert_eq!(
         (invoked.payload, invoked.function_error, invoked.version),
         ("\"hello\"".into(), None, "$LATEST".to_owned())
     );
+}
+
+#[tokio::test]
+async fn invocations_and_their_log_lines_are_recorded() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let event = json!({ "do": "print", "text": "a line" }).to_string();
+    let recorded = || {
+        let news = cloud.context.recorder.since(0, 1000);
+        news.events.iter().map(|event| serde_json::to_value(event).unwrap()).collect::<Vec<Value>>()
+    };
+    Functions::invoke(&*cloud.lambda, ARN, "r", event.clone().into(), "cause").await.unwrap();
+    cloud.failure(json!({ "do": "exit", "status": 3 })).await;
+    let all = recorded();
+    let of = |kind: &str| all.iter().filter(|event| event["type"] == kind).cloned().collect::<Vec<Value>>();
+    let [first, second] = &of("invoked")[..] else { panic!("{all:?}") };
+    assert_eq!((&first["cause"], &first["cold"], &first["function"]), (&json!("cause"), &json!(true), &json!("chat")));
+    assert_eq!(first["event"], json!({ "text": event, "size": event.len() }));
+    assert_eq!((&second["cause"], &second["cold"]), (&Value::Null, &json!(false)));
+    let [succeeded, failed] = &of("returned")[..] else { panic!("{all:?}") };
+    assert_eq!((&succeeded["invocation"], &succeeded["status"]), (&first["invocation"], &json!("success")));
+    assert!(succeeded["init"].is_number() && succeeded["memory"] == 128, "{succeeded}");
+    assert_eq!((&failed["status"], &failed["errorType"]), (&json!("error"), &json!("Runtime.ExitError")));
+    let logged = |invocation: &Value| {
+        let lines = of("logged").into_iter().filter(|event| event["invocation"] == *invocation);
+        lines.map(|event| event["text"]["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    let said = logged(&first["invocation"]);
+    assert!(said.contains("a line") && said.contains("to stderr") && !said.contains("REPORT"), "{said}");
+    assert!(logged(&second["invocation"]).contains("Runtime exited with error: exit status 3"), "{all:?}");
 }
 
 #[tokio::test]

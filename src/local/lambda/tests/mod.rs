@@ -95,6 +95,7 @@ impl Cloud {
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
+            recorder: Arc::default(),
         };
         let logs = Arc::new(Logs::default());
         let lambda = Lambda::open_at(&context, Arc::new(OneRole), logs.clone(), timings).unwrap();

@@ -69,6 +69,7 @@ impl Running {
         let server = Arc::new(Server {
             router: Arc::new(Router::new(vec![Arc::new(Sts)], Arc::new(Conditions::default()), calls)),
             sockets: Arc::new(Refusing),
+            console: None,
             tls: tls::open(&store).unwrap().acceptor,
             health: Health {
                 name: "wschat".to_owned(),
