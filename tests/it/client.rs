@@ -72,7 +72,7 @@ fn chat_sends_the_lines_of_a_pipe_and_prints_what_comes() {
 
     let run = once(&[], "fail").exits(1);
     assert!(run.stdout.contains("Internal server error"), "{}", run.stdout);
-    let logs = format!("what it says: wschat logs --stack app --local --data {}", cloud.data().display());
+    let logs = format!("what it says: wschat logs --local --data {}", cloud.data().display());
     assert!(run.stderr.contains("the handler of the message failed") && run.stderr.contains(&logs), "{}", run.stderr);
 
     let run = once(&[], "").exits(1);
@@ -104,7 +104,7 @@ fn chat_sends_the_lines_of_a_pipe_and_prints_what_comes() {
 fn chat_says_why_a_handshake_is_refused() {
     let (cloud, uri) = talk();
     let chat = |arguments: &[&str]| feed(&cloud, &[&["chat", "--local"], arguments].concat(), "");
-    let logs = format!("what the handlers say: wschat logs --stack app --local --data {}", cloud.data().display());
+    let logs = format!("what the handlers say: wschat logs --local --data {}", cloud.data().display());
     for (door, status, words) in [
         ("403", "403 Forbidden", "the handler of $connect answered 403"),
         ("401", "401 Unauthorized", "the authorizer refused it"),
@@ -420,7 +420,7 @@ steps:
         "{said}"
     );
     assert!(said.contains(&format!("the stack is up ({uri}) and stays as it is")), "{said}");
-    assert!(said.contains("what the handlers say: ") && said.contains("wschat logs --stack app --local"), "{said}");
+    assert!(said.contains("what the handlers say: ") && said.contains("wschat logs --local"), "{said}");
     assert_eq!(run.stdout, format!("{uri}\n"));
     assert!(cloud.status().exits(0).stdout.ends_with("Stack is healthy.\n"));
     fs::copy(repository().join("tests/fixtures/talk/talk/index.mjs"), &handler).unwrap();

@@ -59,7 +59,7 @@ impl Drifted {
         for words in reported {
             assert!(status.stdout.contains(words), "no {words:?} in\n{}", status.stdout);
         }
-        let repairs = format!("; `wschat up --stack app --local --data {}` repairs ", self.cloud.data().display());
+        let repairs = format!("; `wschat up --local --data {}` repairs ", self.cloud.data().display());
         let last = status.stdout.lines().last().unwrap();
         assert!(last.contains(&repairs), "{last}");
         let run = self.cloud.up();

@@ -64,7 +64,7 @@ fn the_command_that_plan_prints_carries_the_plan_out() {
 
     let url = cloud.wschat(&[&["url"], &FLAGS[..5]].concat()).exits(3);
     let up = after(&url.stderr, "bring it up with: ");
-    assert_eq!(up, format!("wschat up --stack other --region eu-west-1 --local --data {}", data.display()));
+    assert_eq!(up, format!("wschat up --local --data {}", data.display()));
 }
 
 #[test]

@@ -102,11 +102,11 @@ fn the_expansion_of_aliases_is_limited() {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");
         let _ = writeln!(laughs, "A{level}: &a{level} [{below}]");
     }
-    refused("lists of lists", laughs, "once its aliases are followed");
+    refused("lists of lists", laughs, "once its aliases are expanded");
     let head = format!("A: &a {}\nB:\n", "x".repeat(LONGEST / 2));
-    refused("one long text", lines(&head, |_| "- *a\n".to_owned()), "once its aliases are followed");
+    refused("one long text", lines(&head, |_| "- *a\n".to_owned()), "once its aliases are expanded");
     let head = format!("A: &a {{ {}: 1 }}\nB:\n", "x".repeat(900));
-    refused("one long key", lines(&head, |_| "- *a\n".to_owned()), "once its aliases are followed");
+    refused("one long key", lines(&head, |_| "- *a\n".to_owned()), "once its aliases are expanded");
     refused("inside itself", "A: &a [*a]\n", "an alias inside what it stands for");
     refused("nobody's", "A: *a\n", "");
 }

@@ -198,7 +198,7 @@ async fn an_interrupt_finishes_running_steps_and_starts_no_others() {
         "{}",
         run.stderr
     );
-    let flags = format!("--stack app --local --data {}", cloud.data().display());
+    let flags = format!("--local --data {}", cloud.data().display());
     let last = format!(
         " not started; what is done is kept\n  to continue:  wschat up {flags}\n  to remove the stack: wschat down {flags}\n"
     );

@@ -329,7 +329,7 @@ impl<'a> Screen<'a> {
 
     async fn open_console(&self) {
         let Some(url) = self.console_url().await else {
-            return self.ui.say("There is no console yet.");
+            return self.ui.say("The console cannot be opened: the local cloud does not answer.");
         };
         let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
         let opened = tokio::process::Command::new(program)
@@ -348,8 +348,7 @@ impl<'a> Screen<'a> {
     async fn console_url(&self) -> Option<String> {
         let deployed = self.shared.deployed();
         if self.args.desired.target.is_local() {
-            let running = process::find(self.args.desired.target.data()).await?;
-            return Some(format!("http://localhost:{}/_wschat/console", running.port));
+            return process::console_url(self.args.desired.target.data()).await;
         }
         let region = &deployed.aws.as_ref()?.scope().region;
         Some(format!("https://{region}.console.aws.amazon.com/lambda/home?region={region}#/functions"))
