@@ -52,9 +52,13 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with the template and its parameters, in the order of the text.
     pub fn stack(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
-        let mut stack = stack::survey(self.template.clone()?, &self.parameters, scope).finish()?;
-        stack.tags = self.tags.clone();
-        Ok(stack)
+        self.survey(scope)?.finish()
+    }
+
+    fn survey(&self, scope: &Scope) -> Result<stack::Survey, Vec<Problem>> {
+        let mut survey = stack::survey(self.template.clone()?, &self.parameters, scope);
+        survey.stack.tags = self.tags.clone();
+        Ok(survey)
     }
 
     /// The same project, whose resources shall all have these tags.
@@ -74,7 +78,7 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with the template, its parameters and the code that it names, in the order of the text.
     pub fn stack_with_code(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
-        let mut survey = stack::survey(self.template.clone()?, &self.parameters, scope);
+        let mut survey = self.survey(scope)?;
         let mut wrong = self.wrong_code(&survey.stack);
         wrong.iter_mut().for_each(|problem| survey.stack.secrets.mask_problem(problem));
         survey.problems.extend(wrong);

@@ -198,9 +198,9 @@ async fn an_interrupt_finishes_running_steps_and_starts_no_others() {
         "{}",
         run.stderr
     );
-    let flags = format!("--local --data {}", cloud.data().display());
+    let flags = format!("--stack app --local --data {}", cloud.data().display());
     let last = format!(
-        " not started; what is done is kept\n  to continue:  wschat up {flags}\n  to remove the stack: wschat down {flags}\n"
+        " not started; what is done is kept\n  to continue:         wschat up {flags}\n  to remove the stack: wschat down {flags}\n"
     );
     assert!(run.stderr.contains("error: stopped: ") && run.stderr.ends_with(&last), "{}", run.stderr);
     assert_eq!(run.stdout, "");
