@@ -11,7 +11,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("bundle", "wschat plan", "builds the handlers and shows what would be deployed; `wschat up` builds and deploys"),
     ("check", "wschat validate", "checks the template"),
     ("connect", "wschat chat", "talks to the stack over a WebSocket"),
-    ("console", "wschat open", "opens the console in the browser"),
+    ("console", "wschat open --local", "opens the console in the browser"),
     ("create", "wschat up", "creates the stack, or updates it"),
     ("delete", "wschat down", "removes the stack"),
     ("deploy", "wschat up", "deploys the stack"),
@@ -36,7 +36,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("stacks", "wschat list", "lists the stacks of this account and region"),
     ("start", "wschat local start", "starts the local cloud; `wschat up --local` starts it and deploys to it"),
     ("stop", "wschat local stop", "stops the local cloud; `wschat down` removes a stack"),
-    ("sync", "wschat up", "deploys what has changed"),
+    ("sync", "wschat dev", "deploys with every save"),
     ("tail", "wschat logs --follow", "shows what the functions log, as they log it"),
     ("teardown", "wschat down", "removes the stack"),
     ("test", "wschat smoke", "tests the deployed stack with real connections"),
@@ -44,7 +44,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("update", "wschat up", "updates the stack"),
     ("uri", "wschat url", "prints the URI"),
     ("version", "wschat --version", "prints the version"),
-    ("watch", "wschat up --local", "runs the stack on this machine; run it again after a change"),
+    ("watch", "wschat dev", "deploys with every save"),
     ("wscat", "wschat chat", "talks to the stack over a WebSocket"),
 ];
 

@@ -34,7 +34,7 @@ mod socket;
 
 /// Work on an application: deploy it, and update what runs with every save
 ///
-/// On the local cloud unless --aws is given. Sockets stay open. A save that cannot be built leaves the version before it
+/// On the local cloud unless --aws is given. Sockets stay open. A save that cannot be built leaves the previous version
 /// running. On a terminal, ? lists the keys.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -121,12 +121,7 @@ enum RoundsEnd {
 }
 
 impl Args {
-    pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
-        if self.aws {
-            self.desired.target.use_aws();
-        } else {
-            self.desired.target.prefer_local();
-        }
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         if self.inspect.is_some() && !self.desired.target.is_local() {
             return Err("--inspect works with the local cloud only: on AWS nothing can attach to a function".into());
         }

@@ -47,7 +47,7 @@ Exit codes:
   1    error
   2    plan, up --dry-run: there are changes to make; status: something differs or is broken;
        chat --once: no answer came
-  3    status, url, logs, chat, smoke, invoke, connections, open, local status: not found;
+  3    status, url, outputs, logs, chat, smoke, invoke, connections, open, local status: not found;
        chat: refused
   64   wrong usage
   130  interrupted (Ctrl-C)";

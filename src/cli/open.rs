@@ -87,7 +87,7 @@ fn console_page(scope: &Scope, api: &str) -> String {
 }
 
 /// Opens a URL in the default browser; gives whether one was started.
-async fn browse(url: &str) -> bool {
+pub(super) async fn browse(url: &str) -> bool {
     if !has_screen() {
         return false;
     }

@@ -210,16 +210,6 @@ impl Args {
         Scope { stack, account: ACCOUNT.to_owned(), region, partition: "aws".to_owned() }
     }
 
-    /// Uses the local cloud, unless another place or an environment is named.
-    pub fn prefer_local(&mut self) {
-        self.place.local |= self.place.endpoint_url.is_none() && self.place.environment.name.is_none();
-    }
-
-    /// Uses AWS, whatever the project's file says.
-    pub fn use_aws(&mut self) {
-        self.place.local = false;
-    }
-
     /// The local cloud's data folder.
     pub fn data(&self) -> &Path {
         &self.place.data.path
@@ -395,7 +385,7 @@ fn is_default(data: &Path) -> bool {
 impl Flags for Environment {
     fn add_to(&self, command: &mut Command) {
         let Self { name } = self;
-        command.option("--env", name.as_ref());
+        command.option("--env", name.as_ref().filter(|name| !name.is_empty()));
     }
 }
 

@@ -179,10 +179,12 @@ impl Watcher {
             }
             EventKind::Any | EventKind::Modify(_) | EventKind::Other => {}
         }
-        saved.at.get_or_insert_with(Instant::now);
         // A folder that reports of itself (its attributes) has not changed.
         let is_attribute = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
         saved.paths.extend(event.paths.into_iter().filter(|path| !is_attribute || !path.is_dir()));
+        if !saved.is_empty() {
+            saved.at.get_or_insert_with(Instant::now);
+        }
         Ok(())
     }
 

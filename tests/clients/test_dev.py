@@ -38,7 +38,7 @@ def test_a_syntax_error_leaves_the_version_before_serving(app):
         app.python.write_text("def handler(event, context):\n    return {\n")
         dev.wait("syntax error in node/index.js:2")
         dev.wait("syntax error in python/app.py:2")
-        dev.wait("the version before goes on serving")
+        dev.wait("the previous version keeps running")
         assert (ask(socket, "node"), ask(socket, "python")) == ("one", "one")
         # One that is repaired does not wait for the other.
         app.save_python("two")

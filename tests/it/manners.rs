@@ -60,7 +60,7 @@ fn an_invalid_command_line_ends_with_64_and_help_with_0() {
 fn verbs_of_other_tools_are_answered_with_wschats() {
     let folder = tempfile::tempdir().unwrap();
     for (typed, ours) in
-        [("deploy", "up"), ("delete", "down"), ("destroy", "down"), ("sync", "up"), ("tail", "logs --follow")]
+        [("deploy", "up"), ("delete", "down"), ("destroy", "down"), ("sync", "dev"), ("tail", "logs --follow")]
     {
         let (code, stdout, stderr) = wschat(folder.path(), &[typed, "--stack", "x"], &[]);
         assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");

@@ -145,11 +145,12 @@ pub fn line(command: &Command, typed: &[OsString], find: impl Fn() -> Option<Pat
     let text = |option: &str| Some(innermost.get_one::<String>(given(option)?)?.clone());
     let template = given("template").and_then(|id| innermost.get_one::<PathBuf>(id).cloned()).or_else(find);
     let config = Config::read(template.as_deref(), text("env").as_deref()).map_err(NoLine::File)?;
+    let environment = text("env").filter(|name| !name.is_empty());
+    // `dev` is local unless it is told otherwise; an environment is where `up` deploys it.
+    let prefers_local = config.switch("local") || (verb.get_name() == "dev" && environment.is_none());
+    let is_elsewhere = given("endpoint-url").is_some() || given("aws").is_some();
     let is_local = given("local").is_some_and(|id| innermost.get_flag(id))
-        || (config.switch("local")
-            && given("local").is_none()
-            && given("endpoint-url").is_none()
-            && !is_off("WSCHAT_LOCAL"));
+        || (prefers_local && given("local").is_none() && !is_elsewhere && !is_off("WSCHAT_LOCAL"));
     let has_place = verb.get_arguments().any(|arg| arg.get_long() == Some("local"));
     let sees_aws = has_place && !is_local;
     let chosen = Chosen { config: &config, is_local, sees_aws, typed_local: given("local").is_some() };
@@ -248,6 +249,9 @@ impl Chosen<'_> {
             _ => {}
         }
         let Some(setting) = of(&arg) else { return arg };
+        if setting.key == "local" && self.is_local && !self.typed_local {
+            return arg.default_value("true");
+        }
         let Some(found) = self.found(setting) else { return arg };
         let path = |text: &str| kept(self.config.path_of(text).display().to_string());
         match &found.value {

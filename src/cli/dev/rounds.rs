@@ -13,7 +13,7 @@ use super::super::error::CommandError;
 use super::super::{desired, project, result, target};
 use super::{Args, Deployed, RoundsEnd, Shared, debugger};
 use crate::aws::client::Aws;
-use crate::core::plan::{Plan, PlanError, Rollback, effects};
+use crate::core::plan::{Action, Plan, PlanError, Rollback, effects};
 use crate::core::stack::Stack;
 use crate::core::types::Live;
 use crate::deploy::code::{Built, FunctionCode};
@@ -312,7 +312,11 @@ impl<'a> Rounds<'a> {
                 Ok(Ok(deployment)) => break deployment,
                 Ok(Err(NoPlan::Impossible { errors, secrets })) => {
                     self.ui.hide(&secrets);
-                    if !self.agree_to_replace(&errors, &mut allowed).await {
+                    self.todo.plan = true;
+                    let agreed = agree_to_replace(self.shared, &errors, &mut allowed);
+                    let agreed = unless_overtaken(&mut self.watch, later, stop, agreed).await?;
+                    self.todo.plan = false;
+                    if !agreed {
                         return Err(CommandError::of_plan(&errors).into());
                     }
                 }
@@ -324,7 +328,7 @@ impl<'a> Rounds<'a> {
             self.shared.say_now("waiting for code that can be built");
             return Ok(());
         }
-        self.deploy(&mut deployment, begun, stop).await
+        self.deploy(&mut deployment, begun, later, stop).await
     }
 
     /// Reads the template and what it describes, and opens AWS or the local cloud for it.
@@ -439,7 +443,8 @@ impl<'a> Rounds<'a> {
         &mut self,
         deployment: &mut Deployment,
         begun: Instant,
-        stop: &watch::Receiver<bool>,
+        later: &mut Saved,
+        stop: &mut watch::Receiver<bool>,
     ) -> Result<(), Broken> {
         let ui = self.ui;
         if self.shared.deployed().aws.is_none()
@@ -453,7 +458,10 @@ impl<'a> Rounds<'a> {
             if !plan.is_empty() {
                 self.show(deployment);
             }
-            self.agree(deployment).await?;
+            // A plan that something newer has overtaken must not be agreed to.
+            self.todo.plan = true;
+            unless_overtaken(&mut self.watch, later, stop, agree(self.shared, deployment)).await??;
+            self.todo.plan = false;
             let steps = plan.steps.iter().filter(|step| step.action.acts()).count();
             if steps > 0 {
                 self.shared.say_now("deploying…");
@@ -470,7 +478,7 @@ impl<'a> Rounds<'a> {
                 RoundEnd::Stopped => return Err(Broken::Stopped),
                 RoundEnd::NotRemoved => {
                     result::failures(&deployment.plan, &outcome, ui);
-                    ui.say("Not all that is no longer wanted could be removed; `wschat up` tries again.");
+                    ui.say("Some old resources could not be deleted; run `wschat up` to try again.");
                     break (outcome, steps);
                 }
                 RoundEnd::Failed | RoundEnd::NoProgress => {
@@ -527,49 +535,6 @@ impl<'a> Rounds<'a> {
             let view = View { secrets, colour: self.ui.colour(), all: false, columns: self.ui.columns() };
             self.ui.say_coloured(crate::ui::plan::text(plan, view));
         }
-    }
-
-    /// Asks before data is lost, or the whole stack is replaced by another.
-    async fn agree(&self, deployment: &Deployment) -> Result<(), CommandError> {
-        if let Some(replaced) = deployment.replaces() {
-            let name = &deployment.stack.scope.stack;
-            let text = format!(
-                "None of the resources of stack {name} is in this template. All {} would be deleted, and the template's put in their place.",
-                replaced.all
-            );
-            let refused = || {
-                CommandError::new(format!("the template would replace the whole stack {name}, so nothing was changed"))
-                    .advice("if this is another project: --stack NAME")
-            };
-            return if self.shared.ask(text).await == Some(true) { Ok(()) } else { Err(refused()) };
-        }
-        let lost = losses(&deployment.plan);
-        if lost.is_empty() {
-            return Ok(());
-        }
-        match self.shared.ask(format!("{}.", lost.join(";\n"))).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(CommandError::new("nothing was changed, because data would be lost").because(lost)),
-            None => Err(CommandError::new("data would be lost, so nothing was changed")
-                .because(lost)
-                .advice("to agree, run it on a terminal, or: wschat up")),
-        }
-    }
-
-    /// Asks whether resources may be replaced whose data is lost then; `allowed` has them if so.
-    async fn agree_to_replace(&self, errors: &[PlanError], allowed: &mut DeployOptions) -> bool {
-        let lost = errors.iter().map(|error| match error {
-            PlanError::DataLoss { logical_id, .. } => Some(logical_id.clone()),
-            _ => None,
-        });
-        let Some(lost) = lost.collect::<Option<Vec<String>>>() else { return false };
-        let what: Vec<String> = errors.iter().map(PlanError::message).collect();
-        let agreed =
-            self.shared.ask(format!("{}.\nIt would be replaced all the same.", what.join(";\n"))).await == Some(true);
-        if agreed {
-            allowed.allow_data_loss.extend(lost);
-        }
-        agreed
     }
 
     /// Takes back what a failed run did; gives what could not be, a sentence each.
@@ -673,7 +638,7 @@ impl<'a> Rounds<'a> {
             rejected = rejected.details(details);
         }
         if error.functions.iter().any(|id| self.deployed.contains_key(id)) {
-            rejected = rejected.advice("the version before goes on serving");
+            rejected = rejected.advice("the previous version keeps running");
         }
         self.print(&rejected);
         self.reject_as(&rejected, format!("{names}: error, see above"), begun);
@@ -698,22 +663,62 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// What a plan loses of data, a sentence each.
+/// Asks before data is lost, or the whole stack is replaced by another.
+async fn agree(shared: &Shared, deployment: &Deployment) -> Result<(), CommandError> {
+    if let Some(replaced) = deployment.replaces() {
+        let name = &deployment.stack.scope.stack;
+        let text = format!(
+            "None of the resources of stack {name} is in this template. All {} would be deleted, and the template's put in their place.",
+            replaced.all
+        );
+        let refused = || {
+            CommandError::new(format!("the template would replace the whole stack {name}, so nothing was changed"))
+                .advice("if this is another project: --stack NAME")
+        };
+        return if shared.ask(text).await == Some(true) { Ok(()) } else { Err(refused()) };
+    }
+    let lost = losses(&deployment.plan);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    match shared.ask(format!("{}.", lost.join(";\n"))).await {
+        Some(true) => Ok(()),
+        Some(false) => Err(CommandError::new("nothing was changed, because data would be lost").because(lost)),
+        None => Err(CommandError::new("data would be lost, so nothing was changed")
+            .because(lost)
+            .advice("to agree, run it on a terminal, or: wschat up")),
+    }
+}
+
+/// Asks whether resources may be replaced whose data is lost then; `allowed` has them if so.
+async fn agree_to_replace(shared: &Shared, errors: &[PlanError], allowed: &mut DeployOptions) -> bool {
+    let lost = errors.iter().map(|error| match error {
+        PlanError::DataLoss { logical_id, .. } => Some(logical_id.clone()),
+        _ => None,
+    });
+    let Some(lost) = lost.collect::<Option<Vec<String>>>() else { return false };
+    let what: Vec<String> = errors.iter().map(PlanError::message).collect();
+    let agreed = shared.ask(format!("{}.\nIt would be replaced all the same.", what.join(";\n"))).await == Some(true);
+    if agreed {
+        allowed.allow_data_loss.extend(lost);
+    }
+    agreed
+}
+
+/// What a plan loses of data, a sentence each. An update loses some, too, where a log group keeps events for a shorter time.
 fn losses(plan: &Plan) -> Vec<String> {
-    let steps = plan.destructive().filter(|step| step.kind().is_some_and(|kind| kind.holds_data()));
+    let steps = plan.steps.iter().filter(|step| step.kind().is_some_and(|kind| kind.holds_data()));
     steps
-        .flat_map(|step| {
-            let label = plan.in_words(step);
+        .filter_map(|step| {
             let lost = effects::of(plan, step).lost;
+            let done = match step.action {
+                Action::Replace => "replaced",
+                Action::Delete => "deleted",
+                Action::Update if !lost.is_empty() => "updated",
+                _ => return None,
+            };
             let lost = if lost.is_empty() { String::new() } else { format!(" ({})", lost.join(", ")) };
-            [format!(
-                "{} is to be {}{lost}",
-                printable::line(&label),
-                match step.action {
-                    crate::core::plan::Action::Replace => "replaced",
-                    _ => "deleted",
-                }
-            )]
+            Some(format!("{} is to be {done}{lost}", printable::line(&plan.in_words(step))))
         })
         .collect()
 }

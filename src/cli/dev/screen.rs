@@ -1,7 +1,6 @@
 //! The screen: the line at the bottom, functions' logs above it, keys and signals.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -10,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
 
 use super::super::exit::{self, Exit};
+use super::super::open;
 use super::socket::{Received, Socket};
 use super::{Args, Deployed, Question, Shared};
 use crate::core::logs::Item;
@@ -24,8 +24,7 @@ use crate::ui::logs::Printer;
 /// How often the open sockets are counted.
 const COUNT: Duration = Duration::from_secs(1);
 
-const HELP: &str = "\
-  s  send a message          o  open the console in the browser
+const HELP: &str = "  s  send a message          o  open the console in the browser
   r  restart a function      c  clear the screen
   q  quit                    ?  this help";
 
@@ -120,6 +119,11 @@ impl<'a> Screen<'a> {
                     self.mode = Mode::Question(question);
                     self.show();
                 }
+                () = withdrawn(&mut self.mode) => {
+                    self.ui.say("Something newer was saved: the question is withdrawn.");
+                    self.mode = Mode::Keys;
+                    self.show();
+                }
                 key = next_key(&mut self.keyboard) => self.press(key, &receiver).await,
                 Some(received) = received.recv() => self.received(received),
                 entries = next_entries(&mut self.logs.entries) => self.log(entries),
@@ -187,7 +191,9 @@ impl<'a> Screen<'a> {
             Some(Ok(entries)) => entries,
             Some(Err(error)) => {
                 self.logs.entries = None;
-                self.ui.say(format_args!("warning: {error}; logs are not shown any more"));
+                // The next change of what is deployed follows them again.
+                self.logs.whose.clear();
+                self.ui.say(format_args!("warning: {error}; logs are shown again after the next save"));
                 return;
             }
             None => {
@@ -331,16 +337,9 @@ impl<'a> Screen<'a> {
         let Some(url) = self.console_url().await else {
             return self.ui.say("The console cannot be opened: the local cloud does not answer.");
         };
-        let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-        let opened = tokio::process::Command::new(program)
-            .arg(&url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        match opened {
-            Ok(_) => self.ui.say(format_args!("Opening {url}")),
-            Err(_) => self.ui.say(format_args!("The console: {url}")),
+        match open::browse(&url).await {
+            true => self.ui.say(format_args!("Opening {url}")),
+            false => self.ui.say(format_args!("The console: {url}")),
         }
     }
 
@@ -397,10 +396,19 @@ enum Heard {
 }
 
 /// The signals that end or suspend a program.
+/// Waits until the question that is asked needs no answer any more.
+async fn withdrawn(mode: &mut Mode) {
+    match mode {
+        Mode::Question(question) => question.answer.closed().await,
+        _ => std::future::pending().await,
+    }
+}
+
 struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
+    quit: Option<Signal>,
     suspend: Option<Signal>,
     /// A process in the background that touches its terminal is not stopped for that.
     _background: [Option<Signal>; 2],
@@ -414,6 +422,7 @@ impl Signals {
             interrupt: of(SignalKind::interrupt()),
             terminate: of(SignalKind::terminate()),
             hang_up: of(SignalKind::hangup()),
+            quit: of(SignalKind::quit()),
             suspend: raw(rustix::process::Signal::TSTP),
             _background: [raw(rustix::process::Signal::TTIN), raw(rustix::process::Signal::TTOU)],
         }
@@ -429,6 +438,7 @@ impl Signals {
         tokio::select! {
             () = of(&mut self.interrupt) => Heard::End,
             () = of(&mut self.terminate) => Heard::End,
+            () = of(&mut self.quit) => Heard::End,
             () = of(&mut self.hang_up) => Heard::End,
             () = of(&mut self.suspend) => Heard::Suspend,
         }
