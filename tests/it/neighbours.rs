@@ -210,7 +210,7 @@ async fn stops(cloud: &Cloud, types: &[&str], owner: &str) {
         let line = line.unwrap_or_else(|| panic!("nothing is said of the {name}:\n{}", run.stderr));
         assert!(line.ends_with(&format!("already exists and belongs to {owner}")), "{line}");
     }
-    assert_eq!(run.stderr.matches("exists already").count(), types.len(), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("already exists").count(), types.len(), "{}", run.stderr);
     same(&cloud.inventory().await, &before);
     // Deleting the stack does not delete these resources either.
     cloud.down();
