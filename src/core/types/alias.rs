@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Subject};
 use super::{
     Action, Attribute, Desired, Kind, Live, Names, Naming, Part, PlanView, StackView, StepEffects, StepView, Within,
     function, names, ownership_marker, to_value,
@@ -133,11 +134,7 @@ impl Kind for Alias {
         }
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         // AWS asks about all that is done with an alias under its function's ARN.
         for function in it.texts("FunctionName") {
             let function = function::arn(it.scope, &function);

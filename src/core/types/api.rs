@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{ANY, apigateway, tagging};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, tagging};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, StepEffects, StepView, canonical, names, tags,
@@ -161,20 +161,11 @@ impl Kind for Api {
         }
     }
 
-    fn permissions_to_list(
-        &self,
-        scope: &Scope,
-        _: super::iam_permissions::Roles,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions_to_list(&self, scope: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("apigateway", &["GET"], apigateway(scope, "apis"));
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let path = format!("apis/{}", it.live_id.unwrap_or(ANY));
         let one = apigateway(it.scope, &path);
         if it.live_id.is_some() {

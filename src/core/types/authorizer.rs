@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Subject, api_part};
 use super::serving::{INIT, LONGEST, mentions};
 use super::{Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
@@ -138,12 +139,8 @@ impl Kind for Authorizer {
         Some(timeout.map_or(LONGEST, |seconds| (seconds * 1000 + INIT).min(LONGEST)))
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
-        super::iam_permissions::api_part(it, permissions);
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
+        api_part(it, permissions);
         if it.creates || it.changes(&["AuthorizerCredentialsArn"]) {
             for role in it.texts("AuthorizerCredentialsArn") {
                 permissions.pass(&role, "apigateway.amazonaws.com");

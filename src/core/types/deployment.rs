@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::iam_permissions::{Permissions, Subject, api_part};
 use super::{
     Attribute, Desired, Kind, Live, Names, Part, Planning, ResourceView, StackView, Within, canonical, names, route,
 };
@@ -170,12 +171,8 @@ impl Kind for Deployment {
         true
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
-        super::iam_permissions::api_part(it, permissions);
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
+        api_part(it, permissions);
     }
 }
 

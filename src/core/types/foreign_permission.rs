@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Subject, tagging};
 use super::serving::LONGEST;
 use super::{
     Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepEffects,
@@ -174,11 +175,7 @@ impl Kind for ForeignPermission {
         }
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let Scope { partition, region, account, .. } = it.scope;
         for function in it.texts("FunctionName") {
             let arn = match function.split_once(":function:") {
@@ -193,7 +190,7 @@ impl Kind for ForeignPermission {
         }
         if it.acts() {
             // The stack's API records in its tags which statements are in policies of other stacks' functions.
-            super::iam_permissions::tagging(permissions, it.scope, &it.api_path());
+            tagging(permissions, it.scope, &it.api_path());
         }
     }
 }

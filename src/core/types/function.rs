@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::constraints::{self, Refusal};
-use super::iam_permissions::{ANY, logs};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
@@ -323,20 +323,11 @@ impl Kind for Function {
         }
     }
 
-    fn permissions_to_list(
-        &self,
-        _: &Scope,
-        _: super::iam_permissions::Roles,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("lambda", &["ListFunctions"], "*");
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let name = it.name();
         let arn = arn(it.scope, name);
         if [&it.desired, &it.live].iter().any(|side| side["Tags"].get(tags::VERSIONS).is_some()) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Subject};
 use super::{
     Action, Attribute, Desired, Kind, Live, Part, PlanView, StackView, StepEffects, StepView, canonical, names, role,
     texts, to_value,
@@ -99,11 +100,7 @@ impl Kind for InlinePolicy {
         }
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         for role in it.texts("Roles") {
             let arn = role::arn_in(it, &role);
             if it.creates || it.updates {

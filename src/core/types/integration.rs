@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::authorizer::Authorizer;
+use super::iam_permissions::{Permissions, Subject, api_part};
 use super::serving::LONGEST;
 use super::{
     Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Planning, ResourceView, Within, canonical, function,
@@ -214,12 +215,8 @@ impl Kind for Integration {
         true
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
-        super::iam_permissions::api_part(it, permissions);
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
+        api_part(it, permissions);
         // It is never changed in place.
         if it.creates {
             for role in it.texts("CredentialsArn") {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::logs;
+use super::iam_permissions::{Permissions, Roles, Subject, logs};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags,
@@ -136,20 +136,11 @@ impl Kind for LogGroup {
         }
     }
 
-    fn permissions_to_list(
-        &self,
-        _: &Scope,
-        _: super::iam_permissions::Roles,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("logs", &["DescribeLogGroups"], "*");
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let mut allow = |actions: &[&str]| logs(permissions, it.scope, it.name(), actions);
         allow(&["ListTagsForResource"]);
         if it.creates {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Held, Kind, Live, Naming, Owner, Part, PlanView, StackView, StepEffects, StepView,
@@ -147,20 +148,11 @@ impl Kind for ManagedPolicy {
         }
     }
 
-    fn permissions_to_list(
-        &self,
-        _: &Scope,
-        _: super::iam_permissions::Roles,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("iam", &["ListPolicies"], "*");
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         // What it takes to remove one: AWS asks for older versions and attachments to be removed before.
         const REMOVE: &[&str] = &["ListEntitiesForPolicy", "ListPolicyVersions", "DeletePolicyVersion", "DeletePolicy"];
         let arn = arn(it.scope, it.path(), it.name());

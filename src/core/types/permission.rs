@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::iam_permissions::{Permissions, Subject};
 use super::serving::{When, is_invoked};
 use super::{
     Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, PropertyError, StackView, StepEffects, StepView,
@@ -184,11 +185,7 @@ impl Kind for Permission {
         }
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         // It is a statement in its function's policy.
         for function in it.texts("FunctionName") {
             let arn = function::arn(it.scope, &function);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{ANY, Roles};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Naming, Part, PlanView, ResourceView, StackView, StepEffects, StepView,
@@ -160,7 +160,7 @@ impl Kind for Role {
         }
     }
 
-    fn permissions_to_list(&self, scope: &Scope, roles: Roles, permissions: &mut super::iam_permissions::Permissions) {
+    fn permissions_to_list(&self, scope: &Scope, roles: Roles, permissions: &mut Permissions) {
         match roles {
             Roles::Account => permissions.allow("iam", &["GetAccountAuthorizationDetails"], "*"),
             Roles::ByName => {
@@ -172,11 +172,7 @@ impl Kind for Role {
         }
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         // What it takes to remove one: AWS asks for its policies to be removed before.
         const REMOVE: &[&str] =
             &["ListAttachedRolePolicies", "ListRolePolicies", "DetachRolePolicy", "DeleteRolePolicy", "DeleteRole"];
@@ -220,7 +216,7 @@ impl Kind for Role {
 }
 
 /// The ARN of the role with this name: with its path, where the plan has it.
-pub(crate) fn arn_in(it: &super::iam_permissions::Subject<'_>, name: &str) -> String {
+pub(crate) fn arn_in(it: &Subject<'_>, name: &str) -> String {
     let path = it.plan.properties(TYPE, name).into_iter().find_map(|properties| properties["Path"].as_str());
     arn(it.scope, path, name)
 }

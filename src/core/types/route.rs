@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Subject, api_part};
 use super::{
     Action, Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Reference, StackView, StepEffects, StepView,
     Within, canonical, names,
@@ -150,12 +151,8 @@ impl Kind for Route {
         })
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
-        super::iam_permissions::api_part(it, permissions);
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
+        api_part(it, permissions);
         if it.deletes {
             // It is deleted before the rest of a run, and created again when that fails.
             permissions.allow("apigateway", &["POST"], it.inside_api());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{api_part, apigateway, tagging};
+use super::iam_permissions::{Permissions, Subject, api_part, apigateway, tagging};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names,
@@ -199,11 +199,7 @@ impl Kind for Stage {
         }
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         api_part(it, permissions);
         if it.creates {
             permissions.allow("apigateway", &["TagResource"], it.inside_api());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::iam_permissions::{Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{Action, Attribute, Desired, Kind, Live, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
@@ -363,20 +364,11 @@ impl Kind for Table {
         }
     }
 
-    fn permissions_to_list(
-        &self,
-        _: &Scope,
-        _: super::iam_permissions::Roles,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("dynamodb", &["ListTables"], "*");
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let arn = it.scope.arn("dynamodb", &format!("table/{}", it.name()));
         let mut allow = |actions: &[&str]| permissions.allow("dynamodb", actions, arn.as_str());
         allow(&["DescribeTable", "ListTagsOfResource", "DescribeTimeToLive", "DescribeContinuousBackups"]);

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::deployment::FREEZES;
+use super::iam_permissions::{ANY, Permissions, Subject};
 use super::{
     Attribute, Desired, Kind, Live, Names, Planning, ResourceView, StackView, Within, canonical, function, names,
     ownership_marker,
@@ -186,15 +187,11 @@ impl Kind for Version {
         true
     }
 
-    fn permissions(
-        &self,
-        it: &super::iam_permissions::Subject<'_>,
-        permissions: &mut super::iam_permissions::Permissions,
-    ) {
+    fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         // It is published under its function's ARN; it is read and deleted under its own.
         for function in it.texts("FunctionName") {
             let function = function::arn(it.scope, &function);
-            let version = format!("{function}:{}", super::iam_permissions::ANY);
+            let version = format!("{function}:{}", ANY);
             // Only a build could tell whether its function's code differs.
             if it.creates || it.keeps {
                 permissions.allow("lambda", &["PublishVersion"], function);
