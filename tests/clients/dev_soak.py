@@ -11,10 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from websockets.sync.client import connect
-
 from dev import App, Dev, ask
-from harness import wait_until, wschat
+from harness import connect, wait_until, wschat
 
 # How much more memory, in MB, a process may have at the end than after the first quarter of the saves; allocators keep some.
 MAX_GROWTH = 24

@@ -7,10 +7,9 @@ import subprocess
 import termios
 
 import pytest
-from websockets.sync.client import connect
 
 from dev import TABLE, App, Dev, ask, function, route
-from harness import PATIENCE, wait_until, wschat
+from harness import PATIENCE, connect, wait_until, wschat
 
 
 @pytest.fixture

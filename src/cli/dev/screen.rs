@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
 
 use super::super::exit::{self, Exit};
-use super::super::open;
+use super::super::{endpoint, open};
 use super::socket::{Received, Socket};
 use super::{Args, Deployed, Question, Shared};
 use crate::core::logs::Item;
@@ -310,7 +310,11 @@ impl<'a> Screen<'a> {
 
     async fn send(&mut self, text: String, receiver: &mpsc::UnboundedSender<Received>) {
         if self.socket.is_none() {
-            match Socket::connect(&self.line.uri, receiver.clone()).await {
+            let connector = match endpoint::connector(&self.args.desired.target) {
+                Ok(connector) => connector,
+                Err(error) => return self.ui.say(format_args!("warning: {error}")),
+            };
+            match Socket::connect(&connector, &self.line.uri, receiver.clone()).await {
                 Ok(socket) => self.socket = Some(socket),
                 Err(why) => return self.ui.say(format_args!("warning: {why}")),
             }

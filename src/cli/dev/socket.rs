@@ -1,8 +1,13 @@
 //! A socket of the developer's own, for the key that sends a message.
 
-use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
+
+use crate::core::websocket::close::meaning;
+use crate::websocket::connect::{ConnectFailure, Connector, Handshake};
+use crate::websocket::{self, Closed};
+
+/// The code with which this side closes.
+const NORMAL: u16 = 1000;
 
 /// What a socket received, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,45 +27,36 @@ impl Socket {
     ///
     /// # Errors
     /// Why it cannot connect.
-    pub async fn connect(uri: &str, received: mpsc::UnboundedSender<Received>) -> Result<Self, String> {
-        if uri.starts_with("wss:") {
-            return Err(format!("this key sends to the local cloud only; connect a client of your own to {uri}"));
-        }
-        let connected = tokio_tungstenite::connect_async(uri).await;
-        let (stream, _) = connected.map_err(|error| format!("cannot connect to {uri}: {error}"))?;
-        let (mut sink, mut stream) = stream.split();
+    pub async fn connect(
+        connector: &Connector,
+        uri: &str,
+        received: mpsc::UnboundedSender<Received>,
+    ) -> Result<Self, ConnectFailure> {
+        let handshake = Handshake { url: uri.to_owned(), ..Handshake::default() };
+        let mut socket = connector.connect(&handshake).await?;
         let (messages, mut to_send) = mpsc::unbounded_channel::<String>();
         tokio::spawn(async move {
-            let why = loop {
+            let closed = loop {
                 tokio::select! {
                     text = to_send.recv() => match text {
                         Some(text) => {
-                            if let Err(error) = sink.send(Message::text(text)).await {
-                                break error.to_string();
+                            if let Err(closed) = socket.send(&text).await {
+                                break closed;
                             }
                         }
-                        None => {
-                            let _ = sink.send(Message::Close(None)).await;
-                            return;
-                        }
+                        None => return socket.close(NORMAL).await,
                     },
-                    message = stream.next() => match message {
-                        Some(Ok(Message::Text(text))) => {
-                            let _ = received.send(Received::Text(text.to_string()));
-                        }
-                        Some(Ok(Message::Binary(bytes))) => {
+                    came = socket.next() => match came {
+                        websocket::Received::Text(text) => drop(received.send(Received::Text(text))),
+                        websocket::Received::Binary(bytes) => {
                             let _ = received.send(Received::Text(format!("({} bytes)", bytes.len())));
                         }
-                        Some(Ok(Message::Close(frame))) => {
-                            break frame.map_or_else(|| "closed".to_owned(), |frame| format!("closed: {frame}"));
-                        }
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => break error.to_string(),
-                        None => break "closed".to_owned(),
+                        websocket::Received::Ping(_) | websocket::Received::Pong(_) => {}
+                        websocket::Received::Closed(closed) => break closed,
                     },
                 }
             };
-            let _ = received.send(Received::Ended(why));
+            let _ = received.send(Received::Ended(in_words(&closed)));
         });
         Ok(Self { messages })
     }
@@ -69,4 +65,9 @@ impl Socket {
     pub fn send(&self, text: String) -> bool {
         self.messages.send(text).is_ok()
     }
+}
+
+fn in_words(Closed { code, reason }: &Closed) -> String {
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    format!("{code} ({}){reason}", meaning(*code))
 }
