@@ -294,7 +294,7 @@ impl Config {
         Ok(Some(format!("{} now has {what} in [{table}]: later runs use it.", self.path.display())))
     }
 
-    /// Stores settings and parameters that somebody has just chosen.
+    /// Stores settings and parameters that the user has just chosen.
     ///
     /// # Errors
     /// Why it could not be written, and what to write by hand.

@@ -63,7 +63,7 @@ struct Shared {
     deployed: Mutex<Deployed>,
     /// Counts the times that `deployed` has changed.
     changes: watch::Sender<u64>,
-    /// Questions to who is at the terminal; `None` where nobody is.
+    /// Questions for the user at the terminal; `None` without a terminal.
     questions: Option<mpsc::UnboundedSender<Question>>,
 }
 
@@ -100,7 +100,7 @@ impl Shared {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Asks who is at the terminal; `None` where nobody is, or all ends.
+    /// Asks the user at the terminal; `None` without a terminal, or when the command ends.
     async fn ask(&self, text: String) -> Option<bool> {
         let (answer, answered) = oneshot::channel();
         self.questions.as_ref()?.send(Question { text, answer }).ok()?;
@@ -116,8 +116,8 @@ impl Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RoundsEnd {
     Stopped,
-    /// The project's settings have changed: all begins anew.
-    Anew,
+    /// The project's settings have changed: the same command starts again.
+    Restart,
 }
 
 impl Args {
@@ -148,8 +148,8 @@ impl Args {
         drop(claim);
         // Ctrl-C is how it ends, and no interruption.
         interrupt::answered();
-        if ended? == RoundsEnd::Anew {
-            return Err(anew());
+        if ended? == RoundsEnd::Restart {
+            return Err(restart());
         }
         self.say_what_runs(ui).await;
         let deployed = shared.deployed();
@@ -179,7 +179,7 @@ impl Args {
 }
 
 /// Starts the same command again, with the settings that the project has now; gives why that failed.
-fn anew() -> CommandError {
+fn restart() -> CommandError {
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("wschat"));
     let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
     CommandError::new(format!("wschat could not start again: {error}"))

@@ -11,7 +11,7 @@ pub enum Exit {
     Failed = 1,
     /// The deployed resources differ from the desired ones, or what was waited for has not come.
     Differs = 2,
-    /// The stack, its function, a connection or the local cloud does not exist, or admits nobody (LSB's code for `status`).
+    /// The stack, its function, a connection or the local cloud does not exist, or refuses the client (LSB's code for `status`).
     NotThere = 3,
     /// The command line is invalid (`EX_USAGE` of BSD's sysexits).
     Usage = 64,

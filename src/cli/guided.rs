@@ -58,7 +58,7 @@ pub fn ask(desired: &mut desired::Args, ui: &Ui) -> Result<bool, CommandError> {
         });
         let known = given.get(name).map(|given| given.value.clone());
         let value = answer(ui, &format!("Parameter {name}"), known.as_deref().or(default.as_deref()))?;
-        // A default that nobody changed stays the template's to change.
+        // A default that the user kept is not stored: a later change of the template's default counts.
         if known.is_some() || Some(&value) != default.as_ref() {
             parameters.insert(name.to_owned(), value);
         }

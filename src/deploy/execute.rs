@@ -447,7 +447,7 @@ impl Run<'_> {
     }
 
     fn tell(&self, event: StepEvent) {
-        // Nobody listening is no reason to stop.
+        // It goes on without a listener.
         let _ = self.events.send(event);
     }
 }

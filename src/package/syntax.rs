@@ -18,7 +18,7 @@ use crate::machine::program;
 const NODE: &str = include_str!("syntax/check.cjs");
 const PYTHON: &str = include_str!("syntax/check.py");
 
-/// How many files are checked at most; where there are more, most are somebody else's, and only the handler's is.
+/// How many files are checked at most; where there are more, most belong to packages, and only the handler's is checked.
 const MAX_FILES: usize = 500;
 
 /// A syntax error.

@@ -222,7 +222,7 @@ impl Typed {
             Edit::Clear => print("\x1b[H\x1b[2J"),
             Edit::Suspend => {
                 self.ui.prompt().end();
-                // This process stops here until somebody continues it.
+                // This process stops here until it gets SIGCONT.
                 let _ = kill_process(getpid(), Signal::TSTP);
                 let _ = self.ui.prompt().begin();
             }

@@ -117,7 +117,7 @@ impl Miss {
 }
 
 impl Test<'_> {
-    /// Carries out a step; gives what there is to tell.
+    /// Carries out a step; returns the details to show.
     async fn act(&mut self, step: &Step, variables: &mut BTreeMap<String, String>) -> Result<String, Miss> {
         let within = Duration::from_secs_f64(step.timeout);
         match &step.act {
@@ -317,7 +317,7 @@ impl Test<'_> {
             expected: what.shown(),
             came,
             why: explained.map(|(why, _)| why),
-            // A message that nobody got may have failed in the handler, too.
+            // The handler may also have failed on a message that did not arrive.
             is_in_logs: explained.is_none_or(|(_, is_in_logs)| is_in_logs),
         }
     }

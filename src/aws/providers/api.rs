@@ -20,8 +20,8 @@ impl Provider for Api {
     async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let found = list(aws).await?;
         let search = discovery.wait().await;
-        // APIs need not have names of their own. One that nobody of wschat's made and that is called as this one shall
-        // be is another deployer's of the same application, or a leftover that somebody forgot.
+        // APIs need not have names of their own. One without wschat's tags that has the name that
+        // this one gets is another deployer's of the same application, or a forgotten leftover.
         let in_the_way = |live: &Live| {
             live.properties["Tags"].get(tags::STACK).is_none()
                 && live.properties["Name"].as_str().is_some_and(|name| search.includes(TYPE, name))

@@ -329,7 +329,7 @@ impl Chosen<'_> {
             _ => format!("default: {}", setting.default.replace('`', "")),
         };
         let value = match set.filter(|_| !typed) {
-            // A key is no profile, and nobody wants to see it.
+            // An access key is not a profile, and must not be shown.
             Some(name) if name.ends_with("KEY_ID") => None,
             Some(name) => variable(name),
             None => value,

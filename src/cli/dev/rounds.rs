@@ -206,7 +206,7 @@ impl<'a> Rounds<'a> {
             self.take(later);
             if self.todo.settings && self.settings_are_sound() {
                 self.ui.say(format_args!("{} has changed: starting again.", config::FILE));
-                return Ok(RoundsEnd::Anew);
+                return Ok(RoundsEnd::Restart);
             }
             self.todo.settings = false;
         }
@@ -346,7 +346,7 @@ impl<'a> Rounds<'a> {
         let desired = &self.desired;
         let project = Arc::new(desired.project.read().map_err(fatal)?);
         let is_first = self.stack.is_none();
-        // Nobody is asked anything about a template that is not sound.
+        // No question is asked about a template with errors.
         self.project.get_or_insert_with(|| Arc::clone(&project));
         project::check(&project, &name, desired.target.region().as_deref(), true, self.ui)?;
         let aws = match &self.aws {

@@ -58,7 +58,7 @@ pub fn teardown(live: &[Live]) -> Plan {
     plan
 }
 
-/// What a plan would delete or make anew although others use it.
+/// What a plan would delete or replace although others use it.
 pub fn in_use(plan: &Plan) -> Vec<PlanError> {
     let going = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete | Action::Replace));
     let held = going.filter_map(|step| {
@@ -89,7 +89,7 @@ struct Planner<'a> {
     plan: Plan,
     /// Indexes into `live` of what some desired resource is.
     taken: BTreeSet<usize>,
-    /// Types and physical ids of what is made anew under its name.
+    /// Types and physical ids of what is created again under its name.
     replaced: BTreeSet<(&'static str, String)>,
     errors: Vec<PlanError>,
 }

@@ -4,7 +4,7 @@
 //! - `Origin` and `Sec-Fetch-Site`, which browsers set, must be the console's own: other pages are refused, and so are pages of
 //!   other ports of this machine, which get the same cookies.
 //! - A browser needs a cookie, and gets it for a ticket. Only who can read the data folder can ask for a ticket; it works
-//!   once. So a URL that somebody sees in a list of processes or in a history opens nothing.
+//!   once. So a URL from a list of processes or a history opens nothing.
 //!
 //! The cookie is `HttpOnly` and `SameSite=Strict`, and the same for as long as the data folder exists: a page that is open
 //! survives a restart. All of this also holds under `--open`.

@@ -1,7 +1,7 @@
 //! Rows of tables: read, created, changed and deleted through the local DynamoDB, so that its streams have the changes.
 //!
 //! A row is changed or deleted only if it is as the page has seen it. A change sets and removes what differs, so that an
-//! attribute that somebody else has added meanwhile stays.
+//! attribute that was added meanwhile stays.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};

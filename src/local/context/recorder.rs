@@ -1,7 +1,7 @@
 //! The recorder: what happened lately in the local cloud, for the console. Services record connections, messages, invocations
 //! and log lines as they happen; only the newest are kept, in memory.
 //!
-//! Recording is always on, so that somebody who opens the console after a failure still finds it. It copies a few strings
+//! Recording is always on, so that a console that is opened after a failure still shows it. It copies a few strings
 //! and takes one lock for a moment; nothing is serialized before the console reads it.
 
 use std::collections::{HashMap, VecDeque};

@@ -126,7 +126,7 @@ pub struct EnvironmentSpec {
     pub inspect: Option<Inspect>,
 }
 
-/// A time limit that nobody who looks at a breakpoint reaches.
+/// A time limit that no debugging session reaches.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl EnvironmentSpec {
