@@ -7,10 +7,8 @@ the network.
 import argparse
 import contextlib
 import json
-import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,24 +19,13 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
+from rig import BINARY, PATIENCE, clean, serverless_offline, wschat
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
-PATIENCE = 60
 
 NODE = 'exports.handler = async () => ({ statusCode: 200, body: "VERSION" });\n'
 PYTHON = 'def handler(event, context):\n    return {"statusCode": 200, "body": "VERSION"}\n'
-
-
-def clean():
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WSCHAT_"))}
-
-
-def wschat(*arguments, folder):
-    done = subprocess.run([BINARY, *arguments], cwd=folder, env=clean(), capture_output=True, text=True, timeout=600)
-    if done.returncode:
-        sys.exit(f"wschat {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def answer(client, action):
@@ -89,33 +76,6 @@ def dev(folder, *conditions):
         process.send_signal(signal.SIGINT)
         process.wait()
         wschat("local", "stop", folder=folder)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def serverless_offline(app, *options):
-    port = free_port()
-    command = ["npx", "serverless", "offline", "--websocketPort", str(port), "--httpPort", str(free_port()), "--lambdaPort", str(free_port()), *options]
-    variables = clean() | {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
-    process = subprocess.Popen(command, cwd=app, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Server ready" in line or "Offline [http for websocket] listening" in line:
-                break
-        else:
-            sys.exit("serverless-offline did not start:\n" + "".join(lines))
-        threading.Thread(target=process.stdout.read, daemon=True).start()
-        time.sleep(1)
-        yield f"ws://localhost:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
 
 
 def reloads(app, times, *options):

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -23,20 +22,9 @@ from pathlib import Path
 
 from websockets.asyncio.client import connect
 
+from rig import PATIENCE, clean, serverless_offline, wschat
+
 HERE = Path(__file__).resolve().parent
-BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
-PATIENCE = 60
-
-
-def clean():
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WSCHAT_"))}
-
-
-def wschat(*arguments, folder, timeout=600):
-    done = subprocess.run([BINARY, *arguments], cwd=folder, env=clean(), capture_output=True, text=True, timeout=timeout)
-    if done.returncode:
-        sys.exit(f"wschat {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
 
 
 def exported(folder):
@@ -250,39 +238,6 @@ def with_rust_handlers(folder):
     return folder
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def serverless_offline(app, variables):
-    ports = {"WEBSOCKET_PORT": str(free_port())}
-    command = [
-        "npx", "serverless", "offline", "--websocketPort", ports["WEBSOCKET_PORT"],
-        "--httpPort", str(free_port()), "--lambdaPort", str(free_port()), "--noTimeout",
-    ]
-    environment = clean() | variables | ports | {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
-    process = subprocess.Popen(
-        command, cwd=app, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    lines = []
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            if "Server ready" in line or "Offline [http for websocket] listening" in line:
-                break
-        else:
-            sys.exit("serverless-offline did not start:\n" + "".join(lines))
-        # Its further output must not fill the pipe.
-        threading.Thread(target=process.stdout.read, daemon=True).start()
-        time.sleep(1)
-        yield f"ws://localhost:{ports['WEBSOCKET_PORT']}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
 def milliseconds(seconds):
     return f"{seconds * 1000:.2f}" if seconds < 0.01 else f"{seconds * 1000:.1f}"
 
@@ -312,7 +267,7 @@ def main():
             rows.append(("wschat, Node.js", *chat(node, arguments, server)))
             if not arguments.no_rival:
                 fresh(app)
-                with serverless_offline(app, exported(app)) as rival:
+                with serverless_offline(app, "--noTimeout", variables=exported(app)) as rival:
                     rows.append(("serverless-offline, Node.js", *chat(rival, arguments)))
                 # Measured again, so that other load on the machine shows in both.
                 node = fresh(app)
