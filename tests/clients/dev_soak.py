@@ -1,7 +1,7 @@
 """A soak of `wschat dev`: handlers are saved over and over, one client stays connected, and each version must answer it. The memory
 and the open files of `wschat dev` and of the local cloud must not grow. Prints one line of results, and fails on any problem.
 
-    python tests/clients/dev_soak.py [--saves 200]
+    python tests/clients/dev_soak.py [--saves 200] [--minutes 60]
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from dev import App, Dev, ask
@@ -28,7 +29,7 @@ def files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def soak(saves):
+def soak(saves, minutes):
     with tempfile.TemporaryDirectory() as folder:
         app = App(Path(folder).resolve() / "app")
         wschat("local", "start", "--port", 0, cwd=app.folder)
@@ -37,7 +38,9 @@ def soak(saves):
             with Dev(app.folder, columns=None) as dev, connect(dev.ready(), ping_interval=None) as socket:
                 state = lambda: [(memory(pid), files(pid)) for pid in (dev.process.pid, server)]
                 before = None
+                start = time.monotonic()
                 for number in range(saves):
+                    time.sleep(max(0, start + 60 * minutes * number / saves - time.monotonic()))
                     version, (save, action) = f"v{number}", ((app.save_node, "node"), (app.save_python, "python"))[number % 2]
                     save(version)
                     wait_until(lambda: ask(socket, action) == version, f"{action} answers with {version}")
@@ -58,4 +61,6 @@ def soak(saves):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--saves", type=int, default=200)
-    sys.exit(soak(parser.parse_args().saves))
+    parser.add_argument("--minutes", type=float, default=0, help="how long the saves take at least, spread evenly")
+    arguments = parser.parse_args()
+    sys.exit(soak(arguments.saves, arguments.minutes))
