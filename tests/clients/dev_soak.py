@@ -29,7 +29,7 @@ def files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def soak(saves, minutes):
+def soak(saves, minutes=0):
     with tempfile.TemporaryDirectory() as folder:
         app = App(Path(folder).resolve() / "app")
         wschat("local", "start", "--port", 0, cwd=app.folder)
