@@ -270,7 +270,7 @@ def test_why_a_request_failed_is_said_in_words(page):
     page.connect("A")
     for action, words, until in [
         ("fail", ["fail", "✕ 502"], "failed: Error: broken on purpose"),
-        ("odd", ["odd", "✕ 502"], "returned what is no proxy response"),
+        ("odd", ["odd", "✕ 502"], "returned something that is not a proxy response"),
         ("locked", ["locked", "✕ 500"], "does not let API Gateway invoke it"),
         ("nowhere", ["no route", "✕ 403"], 'selects the route "nowhere"'),
     ]:

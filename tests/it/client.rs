@@ -349,7 +349,7 @@ fn invoke_sends_the_event_of_the_functions_route() {
     fs::write(cloud.folder().join("event.json"), event).unwrap();
     assert_eq!(answer(&invoke(&["Talk", "--event", "event.json"]).exits(0))["body"], "x: own");
     assert_eq!(answer(&feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], event).exits(0))["body"], "x: own");
-    assert!(feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], "{").exits(1).stderr.contains("is no JSON"));
+    assert!(feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], "{").exits(1).stderr.contains("is not JSON"));
     assert!(
         invoke(&["Talk", "--event", "missing.json"]).exits(1).stderr.contains("cannot read the event missing.json")
     );
