@@ -125,7 +125,12 @@ fn chat_says_why_a_handshake_is_refused() {
     let run = chat(&["--url", &uri.replace("/live", "/dead")]).exits(3);
     assert!(run.stderr.contains("no stage has this address"), "{}", run.stderr);
     assert!(chat(&["--stage", "dead"]).exits(3).stderr.contains("has no stage \"dead\"; it has live"));
-    assert!(chat(&["--stack", "other"]).exits(3).stderr.contains("stack other has no URI"));
+    assert!(
+        chat(&["--stack", "other"])
+            .exits(3)
+            .stderr
+            .contains("stack other does not exist in account 000000000000 (us-east-1)")
+    );
     assert!(chat(&["--url", "https://x.example.com/y"]).exits(64).stderr.contains("use wss://"));
     assert!(chat(&["--header", "Upgrade: x"]).exits(64).stderr.contains("belongs to the handshake"));
     assert!(chat(&["--url", "ws://127.0.0.1:1/x"]).exits(1).stderr.contains("cannot connect to 127.0.0.1:1"));
@@ -360,7 +365,12 @@ fn invoke_sends_the_event_of_the_functions_route() {
         "{}",
         run.stderr
     );
-    assert!(invoke(&["Talk", "--stack", "other"]).exits(3).stderr.contains("stack other has no functions"));
+    assert!(
+        invoke(&["Talk", "--stack", "other"])
+            .exits(3)
+            .stderr
+            .contains("stack other does not exist in account 000000000000 (us-east-1)")
+    );
 }
 
 #[test]
