@@ -317,6 +317,8 @@ async fn connections_are_listed_shown_and_closed() {
     assert_eq!(alice.closed().await.map(|frame| u16::from(frame.code)), Some(1000));
     let gone = format!("error: no connection {id} is open\n");
     assert_eq!(connections(&["--close", id]).exits(3).stderr, gone);
+    let run = connections(&["--close", "BADID"]).exits(64);
+    assert!(run.stderr.starts_with("error: \"BADID\" is not the id of a connection\n"), "{}", run.stderr);
     assert_eq!(connections(&[id]).exits(3).stderr, gone);
     bob.close().await;
     eventually("Bob is gone", async || connections(&[]).exits(0).stderr == "No client is connected.\n").await;

@@ -90,11 +90,13 @@ pub fn exposure(running: &RunningServer) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(host) = running.host {
         let port = running.port;
-        said.push(format!(
-            "It listens on {host}: other machines reach it. Anyone there can open WebSockets to its APIs. AWS calls and \
-             @connections need its access key (wschat env), the console a ticket (wschat open --local). Nothing is encrypted \
-             on the way: only for networks that you trust."
-        ));
+        said.push(format!("It listens on {host}: other machines reach it."));
+        said.push("Anyone there can open WebSockets to its APIs.".to_owned());
+        said.push(
+            "AWS calls and @connections need its access key (wschat env), the console a ticket (wschat open --local)."
+                .to_owned(),
+        );
+        said.push("Nothing is encrypted on the way: use it only on networks that you trust.".to_owned());
         said.push(match &running.client_host {
             Some(host) => format!("From other machines: http://{host}:{port}"),
             None if is_container() => format!(
