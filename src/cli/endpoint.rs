@@ -25,7 +25,7 @@ pub struct Args {
     /// The stage, where the stack has several
     #[arg(long, value_name = "NAME")]
     stage: Option<String>,
-    /// A header of the handshake; may be given several times
+    /// A header to send in the handshake; may be given several times
     #[arg(long, short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
     /// A query parameter of the handshake; may be given several times
@@ -34,10 +34,10 @@ pub struct Args {
     /// A subprotocol to offer; may be given several times
     #[arg(long, value_name = "NAME")]
     subprotocol: Vec<String>,
-    /// The route that plain text is to take [default: the only one that messages can select]
+    /// The route that plain text takes [default: the only route that a message can select]
     #[arg(long, value_name = "KEY")]
     pub route: Option<String>,
-    /// The member of the message that holds plain text
+    /// The field of the message that holds plain text
     #[arg(long, value_name = "NAME", default_value = TEXT_FIELD)]
     field: String,
 }

@@ -44,7 +44,8 @@ def pages(tmp_path_factory):
     (folder / "entry.mjs").write_text(BUNDLED)
     install = ("npm", "install", "--silent", "--no-audit", "--no-fund", "@aws-sdk/client-dynamodb@3", "esbuild@0.25")
     subprocess.run(install, cwd=folder, check=True, timeout=INSTALLING)
-    bundle = ("npx", "--no-install", "esbuild", "entry.mjs", "--bundle", "--format=iife", "--global-name=sdk", "--outfile=www/sdk.js", "--log-level=error")
+    options = ("--bundle", "--format=iife", "--global-name=sdk", "--outfile=www/sdk.js", "--log-level=error")
+    bundle = ("npx", "--no-install", "esbuild", "entry.mjs", *options)
     subprocess.run(bundle, cwd=folder, check=True, timeout=INSTALLING)
     (folder / "www/index.html").write_text('<!doctype html><title>page</title><script src="sdk.js"></script>')
     return folder / "www"

@@ -143,8 +143,11 @@ pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServe
             start.origins = record.origins;
         }
         outcome = StartOutcome::Replaced;
+        // Before it is stopped: an error leaves it running.
+        start.check()?;
         stop(data).await?;
     }
+    start.check()?;
     let record = folder.start(&start, conditions.as_ref()).await?;
     // A concurrent start may have won, with other options.
     record.matching(options, asked.as_ref(), outcome)
@@ -379,7 +382,6 @@ impl ServerFolder {
         options: &ServerOptions,
         conditions: Option<&ConditionsFile>,
     ) -> Result<ServerRecord, ProcessError> {
-        options.check()?;
         let log = self.path().join(LOG);
         let logged = fs::metadata(&log).map_or(0, |log| log.len());
         let mut child = self
