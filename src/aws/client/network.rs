@@ -465,4 +465,14 @@ mod tests {
             assert_eq!(error.to_string(), expected);
         }
     }
+
+    #[test]
+    fn an_address_of_this_machine_needs_no_proxy() {
+        assert!(is_local("127.0.0.1") && is_local("[::1]") && !is_local("203.0.113.1") && !is_local("[2001:db8::1]"));
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        // Without a network there is no other address.
+        if socket.connect("203.0.113.1:9").is_ok() {
+            assert!(is_local(&socket.local_addr().unwrap().ip().to_string()));
+        }
+    }
 }

@@ -119,7 +119,7 @@ pub enum ServerState {
     Stopped,
     /// It runs but does not answer: it is starting, stopping or stuck.
     Silent,
-    Running(RunningServer),
+    Running(Box<RunningServer>),
 }
 
 /// Finds the server of a data folder, or starts it. One of another build of wschat is replaced.
@@ -156,7 +156,7 @@ pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServe
 /// The server of a data folder, if it runs and answers.
 pub async fn find(data: &Path) -> Option<RunningServer> {
     match state(data).await {
-        ServerState::Running(running) => Some(running),
+        ServerState::Running(running) => Some(*running),
         ServerState::Stopped | ServerState::Silent => None,
     }
 }
@@ -173,7 +173,7 @@ pub async fn state(data: &Path) -> ServerState {
         return ServerState::Stopped;
     }
     match folder.answering().await {
-        Some(record) => ServerState::Running(record.running(StartOutcome::Found)),
+        Some(record) => ServerState::Running(Box::new(record.running(StartOutcome::Found))),
         None => ServerState::Silent,
     }
 }
