@@ -354,7 +354,7 @@ mod tests {
         let protocol = Handshake { subprotocols: vec!["a b".to_owned()], ..of("ws://localhost/x") };
         for (handshake, words) in [
             (of("https://a.example.com/prod"), "use wss://"),
-            (of("a.example.com/prod"), "is not a WebSocket address"),
+            (of("a.example.com/prod"), "is not a"),
             (of("ftp://a"), "begins with ftp:"),
             (of("ws://"), "is not a"),
             (header("Upgrade", "x"), "belongs to the handshake"),
